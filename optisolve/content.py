@@ -1,0 +1,65 @@
+"""Where the content lives that is not Python: scenarios, presets, prompts.
+
+A checkout keeps it in top-level folders, a wheel ships the same folders inside the package.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from optisolve.core.errors import OptisolveError, UnknownNameError
+
+__all__ = ["content_dir", "load_yaml", "names", "read_text"]
+
+
+@cache
+def content_dir(kind: str) -> Path:
+    """The folder of one kind of content.
+
+    Args:
+        kind: ``"problems"``, ``"solvers"`` or ``"prompts"``.
+
+    Returns:
+        The folder in the checkout when there is one, else the folder shipped in the wheel.
+
+    Raises:
+        OptisolveError: Neither exists, so the installation is incomplete.
+    """
+    package = Path(__file__).parent
+    checkout = package.parent
+    candidates = [checkout / kind] if (checkout / "pyproject.toml").is_file() else []
+    candidates.append(package / "_content" / kind)
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise OptisolveError(f"The content folder '{kind}' is missing from this installation; reinstall optisolve.")
+
+
+def names(kind: str, suffix: str = ".yaml") -> tuple[str, ...]:
+    """Names of all files of one kind, without suffix, sub-folders joined by '/'."""
+    folder = content_dir(kind)
+    return tuple(sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob(f"*{suffix}")))
+
+
+def load_yaml(kind: str, name: str) -> dict[str, Any]:
+    """Parse one YAML file of content.
+
+    Raises:
+        UnknownNameError: There is no such file; the nearest name is suggested.
+    """
+    import yaml
+
+    known = names(kind)
+    if name not in known:
+        raise UnknownNameError(kind.rstrip("s"), name, known)
+    data = yaml.safe_load((content_dir(kind) / f"{name}.yaml").read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise OptisolveError(f"{kind}/{name}.yaml must hold a mapping.")
+    return data
+
+
+def read_text(kind: str, name: str) -> str:
+    """Text of one content file, e.g. a prompt template; `name` includes the suffix."""
+    return (content_dir(kind) / name).read_text(encoding="utf-8")

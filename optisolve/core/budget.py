@@ -1,0 +1,154 @@
+"""What a run may spend, and the meter that enforces it before anything is spent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from threading import Lock
+from typing import Annotated
+
+from annotated_types import Ge
+
+from optisolve.core.errors import BudgetExhausted
+from optisolve.core.options import Options
+from optisolve.core.status import Limit
+
+__all__ = ["Budget", "BudgetMeter", "Reservation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget(Options):
+    """Limits of one run; None means unlimited.
+
+    Args:
+        evaluations: Objective evaluations (points, not batches).
+        seconds: Wall-clock time, s. Never used in rankings.
+        llm_calls: Requests sent to a language model, re-asks included.
+        llm_tokens: Prompt plus completion tokens.
+        usd: Cost at the configured prices, US dollars.
+    """
+
+    evaluations: Annotated[int, Ge(1)] | None = None
+    seconds: Annotated[float, Ge(0)] | None = None
+    llm_calls: Annotated[int, Ge(0)] | None = None
+    llm_tokens: Annotated[int, Ge(0)] | None = None
+    usd: Annotated[float, Ge(0)] | None = None
+
+    @property
+    def unlimited(self) -> bool:
+        """True when no limit is set at all."""
+        return all(getattr(self, f.name) is None for f in fields(self))
+
+
+@dataclass(slots=True)
+class Reservation:
+    """Worst-case cost of one language-model call, held until `BudgetMeter.settle`."""
+
+    tokens: int
+    usd: float
+
+
+class BudgetMeter:
+    """Counts what a run uses and refuses what would not fit.
+
+    Language-model calls are reserved at their worst case before they are sent and settled at their real cost
+    afterwards, so a cap holds even with many calls in flight.
+
+    Args:
+        budget: The limits.
+
+    Attributes:
+        evaluations: Points evaluated so far.
+        llm_calls: Calls sent so far.
+        tokens_in: Prompt tokens so far.
+        tokens_out: Completion tokens so far.
+        usd: Dollars so far.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.evaluations = 0
+        self.llm_calls = 0
+        self.tokens_in = 0
+        self.tokens_out = 0
+        self.usd = 0.0
+        self._held_tokens = 0
+        self._held_usd = 0.0
+        self._lock = Lock()
+        self._start = time.perf_counter()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the meter was made."""
+        return time.perf_counter() - self._start
+
+    @property
+    def remaining_evaluations(self) -> int:
+        """Evaluations left; a very large number when unlimited, 0 once the time is up."""
+        if self.out_of_time:
+            return 0
+        limit = self.budget.evaluations
+        return 2**62 if limit is None else max(0, limit - self.evaluations)
+
+    @property
+    def out_of_time(self) -> bool:
+        """True when the limit on seconds has passed."""
+        return self.budget.seconds is not None and self.elapsed_s >= self.budget.seconds
+
+    @property
+    def remaining_llm_calls(self) -> int:
+        """Language-model calls left; a very large number when unlimited."""
+        limit = self.budget.llm_calls
+        return 2**62 if limit is None else max(0, limit - self.llm_calls)
+
+    def charge_evaluations(self, n: int) -> None:
+        """Count n evaluations about to happen.
+
+        Raises:
+            BudgetExhausted: They do not fit; nothing was counted.
+        """
+        limit = self.budget.evaluations
+        if limit is not None and self.evaluations + n > limit:
+            raise BudgetExhausted(Limit.EVALUATIONS, f"{n} asked, {limit - self.evaluations} of {limit} left")
+        if self.budget.seconds is not None and self.out_of_time:
+            raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {self.budget.seconds:g} s used")
+        self.evaluations += n
+
+    def reserve(self, *, tokens: int, usd: float) -> Reservation:
+        """Hold the worst case of one call before it is sent.
+
+        Args:
+            tokens: Largest possible prompt plus completion tokens.
+            usd: Largest possible cost, US dollars.
+
+        Returns:
+            The reservation, to be given to `settle` exactly once.
+
+        Raises:
+            BudgetExhausted: The call could exceed a limit; nothing was held.
+        """
+        with self._lock:
+            b = self.budget
+            if b.llm_calls is not None and self.llm_calls + 1 > b.llm_calls:
+                raise BudgetExhausted(Limit.LLM_CALLS, f"all {b.llm_calls} calls used")
+            total = self.tokens_in + self.tokens_out + self._held_tokens + tokens
+            if b.llm_tokens is not None and total > b.llm_tokens:
+                raise BudgetExhausted(Limit.LLM_TOKENS, f"{tokens} more tokens would reach {total} of {b.llm_tokens}")
+            cost = self.usd + self._held_usd + usd
+            if b.usd is not None and cost > b.usd:
+                raise BudgetExhausted(Limit.USD, f"{usd:.6f} more USD would reach {cost:.6f} of {b.usd:g}")
+            if self.out_of_time:
+                raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {b.seconds:g} s used")
+            self.llm_calls += 1
+            self._held_tokens += tokens
+            self._held_usd += usd
+            return Reservation(tokens, usd)
+
+    def settle(self, held: Reservation, *, tokens_in: int, tokens_out: int, usd: float) -> None:
+        """Replace a reservation by what the call really cost."""
+        with self._lock:
+            self._held_tokens -= held.tokens
+            self._held_usd -= held.usd
+            self.tokens_in += tokens_in
+            self.tokens_out += tokens_out
+            self.usd += usd

@@ -1,0 +1,101 @@
+"""Typed options: a frozen dataclass that validates all of its fields at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from functools import cache
+from typing import Any, Self
+
+from optisolve.core.errors import FieldProblem, OptionError, nearest
+
+__all__ = ["Options"]
+
+
+class Options:
+    """Mixin for frozen dataclasses whose fields are options.
+
+    Values are checked against the annotations (``Annotated[int, Ge(2)]`` and the like, through pydantic) when the
+    object is made. Numbers given as text are accepted, since configuration files and command lines deliver text.
+    Cross-field rules go into `_check`.
+    """
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        problems: list[FieldProblem] = []
+        for name, adapter in _adapters(type(self)).items():
+            value = getattr(self, name)
+            validated, expected = _validate(adapter, value)
+            if expected is not None:
+                problems.append(FieldProblem(name, value, expected))
+            elif validated is not value:
+                object.__setattr__(self, name, validated)
+        if not problems:
+            problems.extend(self._check())
+        if problems:
+            raise OptionError(self._title(), problems)
+
+    def _check(self) -> typing.Iterable[FieldProblem]:
+        """Rules between fields; runs only when every field alone is fine."""
+        return ()
+
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def options(self) -> dict[str, Any]:
+        """All fields by name, in declaration order."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(typing.cast(Any, self)) if f.init}
+
+    def with_option(self, **changes: Any) -> Self:
+        """A copy with some fields changed; unknown names raise `OptionError` with a suggestion."""
+        return type(self).from_mapping({**self.options(), **changes})
+
+    @classmethod
+    def from_mapping(cls, values: typing.Mapping[str, Any], *, title: str | None = None) -> Self:
+        """Build from a mapping; every unknown or bad field is listed in one error.
+
+        Raises:
+            OptionError: Unknown names (with the nearest known one) or values that do not fit.
+        """
+        known = [f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.init]
+        unknown = []
+        for name in values:
+            if name not in known:
+                guess = nearest(name, known)
+                hint = f"; did you mean '{guess}'?" if guess else ""
+                unknown.append(FieldProblem(name, values[name], f"one of {', '.join(known)}{hint}"))
+        try:
+            made = cls(**{key: value for key, value in values.items() if key in known})
+        except OptionError as error:
+            raise OptionError(title or cls.__name__, [*unknown, *error.problems]) from None
+        except TypeError as error:  # a required field is absent
+            raise OptionError(title or cls.__name__, [*unknown, FieldProblem("(fields)", sorted(values), str(error))]) from None
+        if unknown:
+            raise OptionError(title or cls.__name__, unknown)
+        return made
+
+
+@cache
+def _adapters(cls: type) -> dict[str, Any]:
+    """Pydantic adapters of a dataclass's fields, by name."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    hints = typing.get_type_hints(cls, include_extras=True)
+    config = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
+    adapters = {}
+    for f in dataclasses.fields(typing.cast(Any, cls)):
+        if f.init:
+            adapters[f.name] = TypeAdapter(hints[f.name], config=None if dataclasses.is_dataclass(hints[f.name]) else config)
+    return adapters
+
+
+def _validate(adapter: Any, value: object) -> tuple[object, str | None]:
+    """Validated value, and what was expected when it does not fit."""
+    from pydantic import ValidationError
+
+    try:
+        return adapter.validate_python(value), None
+    except ValidationError as error:
+        messages = dict.fromkeys(str(item["msg"]).removeprefix("Input should be ") for item in error.errors())
+        return value, " or ".join(messages)

@@ -1,0 +1,331 @@
+"""Problems and instances: what is solved, in the field's own names.
+
+A `Problem` is a family bound to a scenario's numbers; `Problem.instance(seed)` draws one concrete case. Solvers see
+only the `Instance`, which knows nothing about references.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray, array_hash
+from optisolve.core.errors import ProblemError
+from optisolve.core.options import Options
+from optisolve.core.reference import Effort, Reference
+from optisolve.core.space import Space
+
+if TYPE_CHECKING:
+    import pymoo.core.problem
+
+__all__ = [
+    "FEASIBILITY_TOLERANCE",
+    "Description",
+    "Evaluation",
+    "HypervolumeBox",
+    "Instance",
+    "Objective",
+    "Origin",
+    "Problem",
+    "Sense",
+]
+
+FEASIBILITY_TOLERANCE = 1e-8
+"""Largest violation of a (dimensionless) constraint that still counts as feasible."""
+
+
+class Sense(StrEnum):
+    """Direction of an objective."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One objective.
+
+    Args:
+        name: Column name, e.g. ``"utility"``.
+        sense: Minimize or maximize.
+        unit: Unit as printed to people.
+        meaning: One plain sentence; shown to people and to language models.
+    """
+
+    name: str
+    sense: Sense
+    unit: str = ""
+    meaning: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name with unit and direction, for axes and table heads."""
+        unit = f" [{self.unit}]" if self.unit else ""
+        return f"{self.name}{unit} ({'max' if self.sense is Sense.MAXIMIZE else 'min'})"
+
+
+@dataclass(frozen=True, slots=True)
+class HypervolumeBox:
+    """Fixed box of a scenario in which hypervolume and IGD+ are measured, in the objectives' own senses.
+
+    Args:
+        reference: The bad corner, length m.
+        ideal: The good corner, length m; scores are normalized to reference - ideal.
+    """
+
+    reference: tuple[float, ...]
+    ideal: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluation:
+    """Objectives and constraints of a batch of n points.
+
+    Attributes:
+        F: float64 [n, m], in the problem's own senses and units.
+        G: float64 [n, k], inequality constraints, feasible when <= 0, dimensionless.
+        H: float64 [n, p], equality constraints, feasible when == 0, dimensionless.
+    """
+
+    F: FloatArray
+    G: FloatArray
+    H: FloatArray
+
+    @property
+    def violation(self) -> FloatArray:
+        """Total constraint violation, float64 [n]; values within the feasibility tolerance count as 0."""
+        total = np.zeros(self.F.shape[0])
+        for part in (self.G, np.abs(self.H)):
+            if part.shape[1]:
+                total += np.where(part > FEASIBILITY_TOLERANCE, part, 0.0).sum(axis=1)
+        return total
+
+    @property
+    def max_violation(self) -> FloatArray:
+        """Largest single violation, float64 [n], without tolerance."""
+        worst = np.zeros(self.F.shape[0])
+        for part in (self.G, np.abs(self.H)):
+            if part.shape[1]:
+                worst = np.maximum(worst, part.max(axis=1))
+        return worst
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a person or a language model is told about an instance, in words.
+
+    Args:
+        summary: What is decided and why it is hard, two or three sentences.
+        constraints: One sentence per kind of constraint.
+        facts: Data of the instance worth knowing, one line each (positions, caps, ...).
+        hints: Physical insight: what a change of a variable does to the objectives.
+    """
+
+    summary: str
+    constraints: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an instance came from: enough to make it again.
+
+    Args:
+        problem: Registry name of the family.
+        version: Version of the family's equations.
+        scenario: Name of the scenario, e.g. ``"uav_isac/dense"``.
+        params: All scenario parameters, JSON-compatible.
+        seed: Instance seed.
+    """
+
+    problem: str
+    version: str
+    scenario: str
+    params: Mapping[str, Any]
+    seed: int
+
+
+class Instance(ABC):
+    """One concrete case of a problem; immutable and safe to share between solvers.
+
+    Subclasses implement `_evaluate`, `_evaluate_twin`, `describe` and `arrays`, and may override `_project`,
+    `features`, `null_policies` and `model`.
+
+    Args:
+        origin: How to make this instance again.
+        space: The decision space.
+        objectives: One or more objectives.
+        constraint_names: Names of the columns of G.
+        equality_names: Names of the columns of H.
+        hypervolume_box: Fixed scoring box; required for two or more objectives.
+    """
+
+    def __init__(
+        self,
+        *,
+        origin: Origin,
+        space: Space,
+        objectives: tuple[Objective, ...],
+        constraint_names: tuple[str, ...] = (),
+        equality_names: tuple[str, ...] = (),
+        hypervolume_box: HypervolumeBox | None = None,
+    ) -> None:
+        if len(objectives) > 1 and hypervolume_box is None:
+            raise ProblemError(
+                f"{origin.problem}: {len(objectives)} objectives need a hypervolume_box (reference and ideal point)."
+            )
+        self.origin = origin
+        self.space = space
+        self.objectives = objectives
+        self.constraint_names = constraint_names
+        self.equality_names = equality_names
+        self.hypervolume_box = hypervolume_box
+        signs = np.array([-1.0 if o.sense is Sense.MAXIMIZE else 1.0 for o in objectives])
+        signs.setflags(write=False)
+        self.signs: FloatArray = signs
+        """float64 [m]: +1 to minimize, -1 to maximize; ``F * signs`` is to be minimized."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
+
+    # -- what solvers call ---------------------------------------------------------------------------------------
+
+    def evaluate(self, X: npt.ArrayLike) -> Evaluation:
+        """Objectives and constraints of a batch, by the fast kernel.
+
+        Args:
+            X: [n, d] or [d], inside the bounds of `space`.
+
+        Returns:
+            The evaluation, rows in the order of X.
+
+        Raises:
+            ProblemError: X has a wrong shape, a NaN or a value outside its bounds, or the result is not finite.
+        """
+        return self._finite(self._evaluate(self.space.require(X)))
+
+    def evaluate_twin(self, X: npt.ArrayLike) -> Evaluation:
+        """The same as `evaluate` by the readable numpy equations; verification runs on this one."""
+        return self._finite(self._evaluate_twin(self.space.require(X)))
+
+    def project(self, X: npt.ArrayLike) -> FloatArray:
+        """Exact projection or repair towards the feasible set; at least a clip to the bounds.
+
+        Args:
+            X: Finite values [n, d] or [d], bounds may be violated.
+
+        Returns:
+            float64 [n, d], a new array inside the bounds. The problem's card says whether the result is always
+            feasible.
+        """
+        array = np.atleast_2d(np.array(X, dtype=np.float64))
+        if array.ndim != 2 or array.shape[1] != self.space.dim or not np.isfinite(array).all():
+            raise ProblemError(f"project: X has shape {array.shape}; expected finite values [n, {self.space.dim}].")
+        return self._project(self.space.clip(array))
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """The instance in words."""
+
+    @abstractmethod
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The data that define this instance, by name with unit suffix; hashed and exported."""
+
+    def features(self) -> Mapping[str, npt.NDArray[Any]]:
+        """What a learned model is conditioned on; by default the defining arrays."""
+        return self.arrays()
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """Trivial answers by name, each float64 [n, d], printed beside every solver."""
+        return {}
+
+    def model(self, dialect: str) -> Any:
+        """A modelling-layer object for solvers that need one, or None when the instance offers no such model.
+
+        Args:
+            dialect: ``"cvxpy"``, ``"cpsat"`` or ``"highs"``.
+        """
+        return None
+
+    def to_pymoo(self) -> pymoo.core.problem.Problem:
+        """This instance as a vectorized `pymoo.core.problem.Problem` (minimization form)."""
+        from optisolve.core.pymoo_export import export
+
+        return export(self)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the defining arrays and the decision space."""
+        return array_hash({**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper})
+
+    # -- what subclasses implement -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        """Fast evaluation of checked points, float64 [n, d]."""
+
+    @abstractmethod
+    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
+        """The same in plain numpy, written to be read."""
+
+    def _project(self, X: FloatArray) -> FloatArray:
+        """Projection or repair of clipped points, float64 [n, d]; may write into X."""
+        return X
+
+    def _finite(self, evaluation: Evaluation) -> Evaluation:
+        for name, values in (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H)):
+            if not np.isfinite(values).all():
+                row, column = (int(v) for v in np.argwhere(~np.isfinite(values))[0])
+                where = f"{self.origin.scenario}: {name}[{row}, {column}]"
+                raise ProblemError(f"{where} = {values[row, column]}; a model must return finite values.")
+        return evaluation
+
+
+@dataclass(frozen=True)
+class Problem(Options, ABC):
+    """A family of instances bound to one scenario's numbers.
+
+    Subclasses are frozen dataclasses whose fields are the scenario parameters, with unit suffixes in their names.
+    The values live in ``problems/NAME.yaml``.
+
+    Args:
+        scenario: Name of the scenario these numbers come from; a label only.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    summary: ClassVar[str]
+    evidence: ClassVar[str] = "none"
+    """What its references prove, one phrase for tables."""
+
+    scenario: str = field(default="", kw_only=True)
+
+    @abstractmethod
+    def instance(self, seed: int = 0) -> Instance:
+        """Draw one concrete case; the same seed gives the same case on every machine."""
+
+    def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
+        """The best known or certified answer, computed; None when the family has none.
+
+        Args:
+            instance: An instance of this problem.
+            effort: How much work to spend.
+        """
+        return None
+
+    def origin(self, seed: int) -> Origin:
+        """The origin to put into an instance made with `seed`."""
+        params = self.options()
+        params.pop("scenario")
+        return Origin(self.name, self.version, self.scenario or self.name, params, seed)
+
+    def _title(self) -> str:
+        return f"problem '{self.scenario or self.name}'"

@@ -1,0 +1,46 @@
+"""Reference answers: what solvers are scored against, never visible to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.status import Evidence
+
+__all__ = ["Effort", "Reference"]
+
+
+class Effort(StrEnum):
+    """How much work a reference may cost."""
+
+    QUICK = "quick"
+    NORMAL = "normal"
+    THOROUGH = "thorough"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reference:
+    """The best known or certified answer to one instance.
+
+    Args:
+        evidence: What is proven.
+        X: float64 [n, d]; one point, or a front for several objectives. None when only a bound is known.
+        value: Objective value of the point, in the problem's own sense and unit; None for several objectives.
+        dual_bound: Bound on the optimum in the problem's own sense; None when there is none.
+        F: float64 [n, m], the reference front in the problem's own senses; None for one objective.
+        tolerance: |value - dual_bound| up to which the point counts as optimal, in the objective's unit.
+        solver: Name of the method.
+        solver_version: Version of the method or of its back end.
+        detail: How it was made, one sentence.
+    """
+
+    evidence: Evidence
+    X: FloatArray | None = None
+    value: float | None = None
+    dual_bound: float | None = None
+    F: FloatArray | None = None
+    tolerance: float = 0.0
+    solver: str = ""
+    solver_version: str = ""
+    detail: str = ""

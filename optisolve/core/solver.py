@@ -1,0 +1,177 @@
+"""Solvers: a frozen dataclass of options and one method."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.budget import BudgetMeter
+from optisolve.core.options import Options
+from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.seeds import generator
+from optisolve.core.status import Limit, Termination
+
+if TYPE_CHECKING:
+    from optisolve.llm.session import LlmSession
+
+__all__ = ["ANY_PROBLEM", "Evaluate", "Feature", "Outcome", "Solver", "SolverInfo", "Task"]
+
+
+class Feature(StrEnum):
+    """What an instance demands of a solver."""
+
+    SINGLE_OBJECTIVE = "one objective"
+    MULTI_OBJECTIVE = "several objectives"
+    INEQUALITY = "inequality constraints"
+    EQUALITY = "equality constraints"
+    REAL = "real variables"
+    INTEGER = "integer variables"
+
+
+ANY_PROBLEM: frozenset[Feature] = frozenset(Feature)
+
+
+def features_of(instance: Instance) -> frozenset[Feature]:
+    """The features that an instance demands."""
+    found = {Feature.SINGLE_OBJECTIVE if len(instance.objectives) == 1 else Feature.MULTI_OBJECTIVE}
+    if instance.constraint_names:
+        found.add(Feature.INEQUALITY)
+    if instance.equality_names:
+        found.add(Feature.EQUALITY)
+    if instance.space.has_integers:
+        found.add(Feature.INTEGER)
+    if not instance.space.integer.all():
+        found.add(Feature.REAL)
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class SolverInfo:
+    """What a solver is, without importing what it needs.
+
+    Args:
+        name: Registry name.
+        version: Changes whenever results for the same seed may change.
+        summary: One sentence for tables.
+        supports: Features it can treat.
+        needs: Import names of optional packages.
+        extra: The optisolve extra that installs them.
+        deterministic: Same seed gives the same answer (given the same language-model replies).
+        uses_llm: It asks a language model.
+        citation: Paper or equation, with arXiv id or DOI where there is one.
+    """
+
+    name: str
+    version: str
+    summary: str
+    supports: frozenset[Feature] = ANY_PROBLEM
+    needs: tuple[str, ...] = ()
+    extra: str = ""
+    deterministic: bool = True
+    uses_llm: bool = False
+    citation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a solver hands back; it states no objective values and no feasibility, those are re-derived.
+
+    Args:
+        X: float64 [n, d], the returned points; n may be 0.
+        termination: Why it stopped.
+        limit: Which limit, when the termination is LIMIT.
+        detail: Back end's own words, for people.
+        dual_bound: Bound on the optimum in the problem's own sense, when the method gives one.
+        report: Deterministic figures worth recording (iterations, fates, ...), JSON-compatible.
+    """
+
+    X: FloatArray
+    termination: Termination
+    limit: Limit | None = None
+    detail: str = ""
+    dual_bound: float | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Evaluate(Protocol):
+    """The counted, traced evaluation that a solver calls."""
+
+    def __call__(self, X: FloatArray, *, source: str | list[str] = ...) -> Evaluation:
+        """Evaluate a batch; `source` labels who proposed the points, one label or one per row."""
+        ...
+
+
+class Recorder(Protocol):
+    """The part of the evaluator that builds an outcome from everything evaluated so far."""
+
+    def outcome(
+        self, termination: Termination, limit: Limit | None = ..., *, detail: str = ..., report: Mapping[str, Any] = ...
+    ) -> Outcome:
+        """The non-dominated feasible points found so far (the least violating point when none is feasible)."""
+        ...
+
+
+@dataclass(slots=True)
+class Task:
+    """Everything a solver may touch while it solves one instance.
+
+    Attributes:
+        instance: The instance; it carries no reference.
+        evaluate: Counted evaluation; raises `BudgetExhausted` before a batch that does not fit.
+        recorder: Builds the outcome from what was evaluated.
+        meter: What was used and what is left.
+        seed: The run's seed.
+        warm_start: float64 [n, d] or None, points to start from.
+        llm: The language-model session, for solvers whose info says ``uses_llm``.
+    """
+
+    instance: Instance
+    evaluate: Evaluate
+    recorder: Recorder
+    meter: BudgetMeter
+    seed: int
+    solver_name: str
+    warm_start: FloatArray | None = None
+    llm: LlmSession | None = None
+    on_progress: Callable[[], None] = lambda: None
+
+    def rng(self, **axes: str | int) -> np.random.Generator:
+        """An independent stream for a named purpose of this run, e.g. ``task.rng(wave=3)``."""
+        return generator(self.seed, solver=self.solver_name, **axes)
+
+    def outcome(
+        self, termination: Termination, limit: Limit | None = None, *, detail: str = "", report: Mapping[str, Any] | None = None
+    ) -> Outcome:
+        """The outcome made of everything evaluated so far."""
+        return self.recorder.outcome(termination, limit, detail=detail, report=report)
+
+
+class Solver(Options, ABC):
+    """A solver: options as fields, `info` as class attribute, one method `_solve`."""
+
+    __slots__ = ()
+    info: ClassVar[SolverInfo]
+
+    def skip(self, instance: Instance) -> str | None:
+        """Why this solver cannot treat an instance here, in one sentence; None when it can."""
+        missing = [name for name in self.info.needs if importlib.util.find_spec(name) is None]
+        if missing:
+            return f"needs {', '.join(missing)}; install it with: pip install 'optisolve[{self.info.extra}]'"
+        lacking = sorted(features_of(instance) - self.info.supports)
+        if lacking:
+            return f"{self.info.name} cannot treat {', '.join(lacking)}"
+        return None
+
+    @abstractmethod
+    def _solve(self, task: Task) -> Outcome:
+        """Solve one instance; called once per run, with a fresh task."""
+
+    def _title(self) -> str:
+        return f"solver '{self.info.name}'"

@@ -1,0 +1,91 @@
+"""The set of non-dominated feasible points of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.problem import Evaluation
+
+__all__ = ["Archive", "nondominated"]
+
+
+def nondominated(F: FloatArray) -> IntArray:
+    """Indices of the non-dominated rows, ascending; of equal rows only the first is kept.
+
+    Args:
+        F: float64 [n, m], to be minimized.
+    """
+    if F.shape[0] <= 1:
+        return np.arange(F.shape[0])
+    if F.shape[1] == 1:
+        return np.array([int(np.argmin(F[:, 0]))])
+    from moocore import is_nondominated
+
+    return np.flatnonzero(is_nondominated(F, keep_weakly=False)).astype(np.int64)
+
+
+class Archive:
+    """Non-dominated feasible points, unbounded, in the order in which they were found.
+
+    Points are buffered and pruned in blocks, which keeps the cost per evaluation small. While nothing is feasible
+    the least violating point is remembered.
+
+    Args:
+        signs: float64 [m], +1 minimize, -1 maximize.
+        dim: Number of variables.
+        block: Buffered points that trigger a pruning.
+    """
+
+    def __init__(self, signs: FloatArray, dim: int, *, block: int = 1024) -> None:
+        self._signs = signs
+        self._X = np.empty((0, dim))
+        self._F = np.empty((0, signs.size))  # minimization form
+        self._new_X: list[FloatArray] = []
+        self._new_F: list[FloatArray] = []
+        self._pending = 0
+        self._block = block
+        self._least: tuple[float, FloatArray] | None = None
+
+    def add(self, X: FloatArray, evaluation: Evaluation, violation: FloatArray | None = None) -> None:
+        """Offer a batch of evaluated points, X float64 [n, d]."""
+        violation = evaluation.violation if violation is None else violation
+        feasible = violation <= 0.0
+        if feasible.any():
+            self._new_X.append(X[feasible])
+            self._new_F.append(evaluation.F[feasible] * self._signs)
+            self._pending += self._new_F[-1].shape[0]
+            if self._pending >= self._block:
+                self._prune()
+        elif X.shape[0] and self._X.shape[0] == 0 and not self._pending:
+            i = int(np.argmin(violation))
+            if self._least is None or violation[i] < self._least[0]:
+                self._least = (float(violation[i]), X[i : i + 1].copy())
+
+    @property
+    def F_min(self) -> FloatArray:
+        """Objectives of the archive in minimization form, float64 [n, m]."""
+        self._prune()
+        return self._F
+
+    @property
+    def X(self) -> FloatArray:
+        """Points of the archive, float64 [n, d]; empty while nothing is feasible."""
+        self._prune()
+        return self._X
+
+    @property
+    def points(self) -> FloatArray:
+        """What to return: the archive, or the least violating point while nothing is feasible, float64 [n, d]."""
+        if self.X.shape[0] == 0 and self._least is not None:
+            return self._least[1]
+        return self._X
+
+    def _prune(self) -> None:
+        if not self._pending:
+            return
+        F = np.concatenate([self._F, *self._new_F])
+        X = np.concatenate([self._X, *self._new_X])
+        keep = nondominated(F)
+        self._F, self._X = F[keep], X[keep]
+        self._new_F, self._new_X, self._pending = [], [], 0

@@ -1,0 +1,107 @@
+"""What goes to a language model and what comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["LlmReply", "LlmRequest", "Message"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmRequest:
+    """One call to a language model.
+
+    Exactly one of `messages` (chat) and `prompt` (plain continuation) is set.
+
+    Args:
+        tag: Deterministic position of the call in the run, e.g. ``"wave=3/sub=12"``; part of the replay key.
+        sample: Index among calls with the same tag.
+        attempt: 0 for the first ask, 1 for the first re-ask, ...; part of the key, so that a re-ask is never served
+            the cached failure.
+        messages: Chat messages.
+        prompt: Text to continue.
+        n: Completions asked for in one call.
+        max_tokens: Completion tokens allowed per completion.
+        seed: Sampling seed sent to the server.
+        schema: JSON schema of the answer, for servers that support structured output.
+        grammar: GBNF grammar of the answer, for llama.cpp servers.
+        context: Numbers behind the prompt (scaled parents, count asked for, ...). Never sent anywhere; only the
+            offline surrogate reads it.
+    """
+
+    tag: str
+    sample: int = 0
+    attempt: int = 0
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    n: int = 1
+    max_tokens: int = 512
+    seed: int = 0
+    schema: Mapping[str, Any] | None = None
+    grammar: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    def key(self, model: str, params: Mapping[str, Any]) -> str:
+        """SHA-256 over model, parameters, text, tag, sample and attempt index."""
+        body = {
+            "model": model,
+            "params": dict(params),
+            "messages": [[m.role, m.content] for m in self.messages],
+            "prompt": self.prompt,
+            "n": self.n,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+            "schema": self.schema,
+            "grammar": self.grammar,
+            "tag": self.tag,
+            "sample": self.sample,
+            "attempt": self.attempt,
+        }
+        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class LlmReply:
+    """What came back for one request, or why nothing did.
+
+    Args:
+        texts: Raw completions, at most `LlmRequest.n`; empty when the call failed.
+        model: Model name that the server reports to have used.
+        tokens_in: Prompt tokens.
+        tokens_out: Completion tokens, all completions together.
+        finish: Finish reason per completion (``"stop"``, ``"length"``, ...).
+        usd: Cost at the configured prices, US dollars.
+        latency_s: Seconds from sending to the last byte; 0 in a replay.
+        failure: "" on success, else one of ``budget``, ``timeout``, ``rate_limit``, ``server_error``, ``connection``,
+            ``bad_request``, ``auth``, ``refused_by_breaker``.
+        detail: Human text of the failure, keys redacted.
+        transport_attempts: HTTP attempts this reply cost, 1 when the first succeeded.
+    """
+
+    texts: tuple[str, ...] = ()
+    model: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    finish: tuple[str, ...] = ()
+    usd: float = 0.0
+    latency_s: float = 0.0
+    failure: str = ""
+    detail: str = ""
+    transport_attempts: int = 1
+
+    @property
+    def ok(self) -> bool:
+        """True when the call returned at least one completion."""
+        return not self.failure
