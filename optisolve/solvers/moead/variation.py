@@ -1,0 +1,76 @@
+"""The small interface between the decomposition engine and its variation operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.problem import Instance
+
+__all__ = ["Proposals", "Variation", "Wave"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wave:
+    """The frozen state of the engine at the start of one wave; operators read it and never write it.
+
+    Attributes:
+        index: Number of the wave, from 0.
+        targets: int64 [n], the sub-problems to make offspring for, ascending.
+        mates: int64 [n, T], for each target the pool of sub-problems its parents come from (its neighborhood, or with
+            probability 1 - delta a sample of the whole population).
+        X: float64 [N, d], incumbent of each sub-problem.
+        F: float64 [N, m], its objectives in minimization form.
+        violation: float64 [N], its total constraint violation.
+        weights: float64 [N, m], the sub-problems' weight vectors.
+        ideal: float64 [m], running ideal point, minimization form.
+        nadir: float64 [m], running nadir point, minimization form.
+        values: float64 [n, T], scalarized value of each mate for the target's sub-problem (lower is better).
+        rng: Stream of this wave and this operator.
+        instance: The instance (space, description, senses).
+    """
+
+    index: int
+    targets: IntArray
+    mates: IntArray
+    X: FloatArray
+    F: FloatArray
+    violation: FloatArray
+    weights: FloatArray
+    ideal: FloatArray
+    nadir: FloatArray
+    values: FloatArray
+    rng: np.random.Generator
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposals:
+    """Offspring of one wave, in commit order.
+
+    Attributes:
+        X: float64 [k, d]; the engine clips or projects them before evaluation.
+        owner: int64 [k], the sub-problem each one was made for, ascending.
+        source: One label for all, or one per row: who made it (``"sbx"``, ``"de"``, ``"linear"``, ``"llm"``,
+            ``"repaired"``, ``"fallback"`` ...).
+    """
+
+    X: FloatArray
+    owner: IntArray
+    source: str | list[str]
+
+
+class Variation(Protocol):
+    """A variation operator: parents in, offspring out; all randomness comes from ``wave.rng``."""
+
+    def propose(self, wave: Wave) -> Proposals:
+        """Offspring for the wave's targets; an operator may return several per target, or none."""
+        ...
+
+    def report(self) -> Mapping[str, Any]:
+        """Deterministic, JSON-compatible figures of the whole run so far."""
+        ...
