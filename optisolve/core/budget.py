@@ -77,6 +77,10 @@ class BudgetMeter:
         self._lock = Lock()
         self._start = time.perf_counter()
 
+    def restart_clock(self) -> None:
+        """Let the time limit count from now."""
+        self._start = time.perf_counter()
+
     @property
     def elapsed_s(self) -> float:
         """Seconds since the meter was made."""

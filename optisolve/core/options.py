@@ -24,7 +24,7 @@ class Options:
 
     def __post_init__(self) -> None:
         problems: list[FieldProblem] = []
-        for name, adapter in _adapters(type(self)).items():
+        for name, adapter in _adapters(typing.cast(Any, type(self))).items():
             value = getattr(self, name)
             validated, expected = _validate(adapter, value)
             if expected is not None:

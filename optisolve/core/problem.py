@@ -24,6 +24,7 @@ from optisolve.core.space import Space
 
 if TYPE_CHECKING:
     import pymoo.core.problem
+    from matplotlib.axes import Axes
 
 __all__ = [
     "FEASIBILITY_TOLERANCE",
@@ -57,12 +58,14 @@ class Objective:
         sense: Minimize or maximize.
         unit: Unit as printed to people.
         meaning: One plain sentence; shown to people and to language models.
+        scale: Smallest magnitude by which gaps are divided, in `unit`, so that a reference near 0 gives no huge gap.
     """
 
     name: str
     sense: Sense
     unit: str = ""
     meaning: str = ""
+    scale: float = 1.0
 
     @property
     def label(self) -> str:
@@ -260,6 +263,18 @@ class Instance(ABC):
         from optisolve.core.pymoo_export import export
 
         return export(self)
+
+    def draw(self, axes: Axes, x: FloatArray) -> bool:
+        """Draw one solution on matplotlib axes (a map, a bar chart, ...).
+
+        Args:
+            axes: Empty axes.
+            x: float64 [d].
+
+        Returns:
+            False when the problem has no picture of its own.
+        """
+        return False
 
     @cached_property
     def sha256(self) -> str:

@@ -1,0 +1,144 @@
+"""One run: a solver meets an instance under a budget, and nothing that was paid for is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.errors import BudgetExhausted, OptisolveError, SolverError
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Outcome, Solver, Task
+from optisolve.core.status import Limit, Termination
+from optisolve.evaluation.evaluator import Evaluator
+
+if TYPE_CHECKING:
+    from optisolve.llm.session import LlmSession
+
+__all__ = ["Progress", "Run", "execute"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a progress display may look at while a run goes on.
+
+    Attributes:
+        evaluator: Archive and history so far.
+        meter: What was used so far.
+    """
+
+    evaluator: Evaluator
+    meter: BudgetMeter
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Raw result of one run, before verification.
+
+    Attributes:
+        outcome: What the solver returned, or what the archive held when it was stopped.
+        evaluator: History and archive.
+        meter: What was used.
+        wall_s: Wall-clock time, s.
+        cpu_s: Processor time of this process, s.
+        error: The exception that ended the run, None in all other cases.
+        llm: Provider, model, parameters and transcript of the language model; None without one.
+        notice: One line the user must see (which stand-in was used and why), or "".
+    """
+
+    outcome: Outcome
+    evaluator: Evaluator
+    meter: BudgetMeter
+    wall_s: float
+    cpu_s: float
+    error: Exception | None
+    llm: dict[str, Any] | None
+    notice: str
+
+
+def execute(
+    instance: Instance,
+    solver: Solver,
+    *,
+    budget: Budget,
+    seed: int,
+    llm: Any = None,
+    transcript: Path | None = None,
+    warm_start: FloatArray | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Run a solver; Ctrl-C, an exhausted budget or a crash still yields the points found so far.
+
+    Args:
+        instance: What to solve.
+        solver: Who solves it.
+        budget: Limits; at least one must be set.
+        seed: The run's seed.
+        llm: Configuration of the language model, for solvers that use one.
+        transcript: Where requests and replies are written as they happen; None keeps them in memory.
+        warm_start: float64 [n, d], points to start from.
+        on_progress: Called a few times a second.
+
+    Returns:
+        The run; its `error` is set when the solver raised.
+
+    Raises:
+        SolverError: The solver cannot treat this instance, or no limit is set.
+        LlmError: The language model cannot be had (missing key, unreachable, no weights).
+    """
+    reason = solver.skip(instance)
+    if reason is not None:
+        raise SolverError(f"{solver.info.name} skips {instance.origin.scenario}: {reason}")
+    if budget.unlimited:
+        raise SolverError("The budget has no limit at all. Set one, e.g. budget.evaluations=5000.")
+    meter = BudgetMeter(budget)
+    with _session(solver, llm, meter, transcript, seed) as session:
+        meter.restart_clock()  # starting a model server is not solving
+        report = None if on_progress is None else (lambda evaluator: on_progress(Progress(evaluator, meter)))
+        evaluator = Evaluator(instance, meter, on_progress=report)
+        task = Task(
+            instance=instance,
+            evaluate=evaluator,
+            recorder=evaluator,
+            meter=meter,
+            seed=seed,
+            solver_name=solver.info.name,
+            warm_start=warm_start,
+            llm=session,
+        )
+        wall, cpu = time.perf_counter(), time.process_time()
+        outcome, error = _guarded(solver, task, evaluator)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        described = None if session is None else session.describe()
+        notice = "" if session is None else session.notice
+    return Run(outcome, evaluator, meter, wall, cpu, error, described, notice)
+
+
+def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome, Exception | None]:
+    try:
+        return solver._solve(task), None
+    except BudgetExhausted as stop:
+        return evaluator.outcome(Termination.LIMIT, stop.limit, detail=str(stop)), None
+    except KeyboardInterrupt:
+        return evaluator.outcome(Termination.INTERRUPTED, detail="stopped by the user"), None
+    except MemoryError as error:
+        return evaluator.outcome(Termination.LIMIT, Limit.MEMORY, detail=str(error)), None
+    except OptisolveError as error:
+        return evaluator.outcome(Termination.ERROR, detail=str(error)), error
+    except Exception as error:  # a plug-in's bug must not lose what was evaluated
+        return evaluator.outcome(Termination.ERROR, detail=f"{type(error).__name__}: {error}"), error
+
+
+def _session(
+    solver: Solver, llm: Any, meter: BudgetMeter, transcript: Path | None, seed: int
+) -> LlmSession | nullcontext[None]:
+    if not solver.info.uses_llm:
+        return nullcontext()
+    from optisolve.llm.session import open_session
+
+    return open_session(llm, meter, transcript=transcript, seed=seed)

@@ -1,0 +1,337 @@
+"""Records: one JSON document per run, hashed, written atomically, readable as a table.
+
+The layout is ``optisolve.record/1``. ``result_hash`` covers what the run was asked to do and what it found; clock
+times, the machine and the code revision are outside it, so that the same seed gives the same hash. ``record_id``
+covers everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import optisolve
+from optisolve.bench.environment import code_revision, environment, peak_memory_mb
+from optisolve.bench.execution import Run
+from optisolve.core.budget import Budget
+from optisolve.core.errors import RecordError
+from optisolve.core.problem import Instance
+from optisolve.core.reference import Reference
+from optisolve.core.solver import Solver
+from optisolve.scoring.verify import Verification
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "SCHEMA",
+    "build_record",
+    "canonical",
+    "iter_records",
+    "load_records",
+    "read_record",
+    "record_id_of",
+    "result_hash_of",
+    "run_id_of",
+    "write_record",
+]
+
+SCHEMA = "optisolve.record/1"
+
+_VOLATILE_USED = ("wall_s", "cpu_s", "peak_mb")
+_HASHED = ("schema", "suite", "instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores")
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, shortest round-trip floats, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+def result_hash_of(record: Mapping[str, Any]) -> str:
+    """SHA-256 over the deterministic part of a record."""
+    part = {key: record[key] for key in _HASHED}
+    part["solver"] = {key: value for key, value in record["solver"].items() if key != "code"}
+    part["used"] = {key: value for key, value in record["used"].items() if key not in _VOLATILE_USED}
+    part["verified"] = {key: value for key, value in record["verified"].items() if key != "by"}
+    part["trace"] = [[row[0], *row[2:]] for row in record["trace"]]  # without the seconds
+    return hashlib.sha256(canonical(part)).hexdigest()
+
+
+def run_id_of(record: Mapping[str, Any]) -> str:
+    """SHA-256 (16 digits) over what the run was asked to do; equal for every repetition of the same run."""
+    solver = {key: record["solver"][key] for key in ("name", "version", "options")}
+    part = {"instance": record["instance"], "solver": solver, "seed": record["seed"], "budget": record["budget"]}
+    return hashlib.sha256(canonical(part)).hexdigest()[:16]
+
+
+def record_id_of(record: Mapping[str, Any]) -> str:
+    """Readable name plus SHA-256 (16 digits) over the whole record except the id itself."""
+    digest = hashlib.sha256(canonical({k: v for k, v in record.items() if k != "record_id"})).hexdigest()[:16]
+    problem = str(record["instance"]["scenario"]).replace("/", "-")
+    return f"{problem}.{record['solver']['name']}.s{record['seed']}.{digest}"
+
+
+def build_record(
+    instance: Instance,
+    solver: Solver,
+    run: Run,
+    verification: Verification,
+    scores: Mapping[str, Any],
+    trace: list[list[float | None]],
+    *,
+    budget: Budget,
+    seed: int,
+    reference: Reference | None,
+    tier: str = "verified",
+) -> dict[str, Any]:
+    """Assemble the record of one run; see the module for what is hashed.
+
+    Args:
+        instance: What was solved.
+        solver: Who solved it.
+        run: Raw result.
+        verification: Re-evaluated points.
+        scores: From `optisolve.scoring.score`.
+        trace: Rows (evaluations, seconds, best feasible objective or hypervolume, smallest violation).
+        budget: The limits.
+        seed: The run's seed.
+        reference: What the scores refer to.
+        tier: ``verified``, ``reproduced`` or ``self_reported``.
+
+    Returns:
+        A JSON-compatible mapping with ``record_id`` and ``result_hash`` set.
+    """
+    origin, meter, outcome = instance.origin, run.meter, run.outcome
+    report = dict(outcome.report)
+    box = instance.hypervolume_box
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "suite": {"name": "", "version": "", "sha256": ""},
+        "instance": {
+            "problem": origin.problem,
+            "version": origin.version,
+            "scenario": origin.scenario,
+            "params": _plain(origin.params),
+            "seed": origin.seed,
+            "sha256": instance.sha256,
+        },
+        "solver": {
+            "name": solver.info.name,
+            "version": solver.info.version,
+            "options": _plain(solver.options()),
+            "code": code_revision(),
+            "prompts": report.pop("prompts", {}),
+            "checkpoint": report.pop("checkpoint", None),
+            "llm": run.llm,
+        },
+        "seed": seed,
+        "budget": _plain(budget.options()),
+        "used": {
+            "evaluations": meter.evaluations,
+            "wall_s": round(run.wall_s, 4),
+            "cpu_s": round(run.cpu_s, 4),
+            "peak_mb": peak_memory_mb(),
+            "llm_calls": meter.llm_calls,
+            "tokens_in": meter.tokens_in,
+            "tokens_out": meter.tokens_out,
+            "usd": meter.usd,
+            "report": _plain(report),
+        },
+        "termination": {
+            "status": outcome.termination.value,
+            "limit": None if outcome.limit is None else outcome.limit.value,
+            "detail": outcome.detail,
+        },
+        "solutions": {
+            "variables": list(instance.space.names),
+            "x": verification.X.tolist(),
+            "returned": int(np.atleast_2d(outcome.X).shape[0]) if np.size(outcome.X) else 0,
+            "claimed": {"dual_bound": outcome.dual_bound},
+        },
+        "verified": {
+            "point": verification.point.value,
+            "counts": dict(verification.counts),
+            "objectives": [{"name": o.name, "sense": o.sense.value, "unit": o.unit} for o in instance.objectives],
+            "F": verification.F.tolist(),
+            "feasible": verification.feasible.tolist(),
+            "max_violation": verification.max_violation,
+            "detail": verification.detail,
+            "by": f"optisolve {optisolve.__version__}",
+        },
+        "reference": describe_reference(reference),
+        "scores": {
+            **scores,
+            "box": None if box is None else {"reference": list(box.reference), "ideal": list(box.ideal)},
+        },
+        "trace": trace,
+        "env": environment(),
+        "provenance": {
+            "tier": tier,
+            "run_id": "",
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "notice": run.notice,
+        },
+    }
+    return seal(record)
+
+
+def seal(record: dict[str, Any]) -> dict[str, Any]:
+    """Set ``run_id``, ``result_hash`` and ``record_id`` of a complete record, in this order."""
+    record["provenance"]["run_id"] = run_id_of(record)
+    record["result_hash"] = result_hash_of(record)
+    record["record_id"] = record_id_of(record)
+    return record
+
+
+def describe_reference(reference: Reference | None) -> dict[str, Any] | None:
+    """A reference as it stands in a record: value, bound, evidence and a hash of its points."""
+    if reference is None:
+        return None
+    points = b"" if reference.X is None else np.ascontiguousarray(reference.X).tobytes()
+    front = b"" if reference.F is None else np.ascontiguousarray(reference.F).tobytes()
+    return {
+        "sha256": hashlib.sha256(points + front).hexdigest(),
+        "evidence": reference.evidence.value,
+        "value": reference.value,
+        "dual_bound": reference.dual_bound,
+        "tolerance": reference.tolerance,
+        "solver": reference.solver,
+        "solver_version": reference.solver_version,
+        "detail": reference.detail,
+    }
+
+
+def write_record(record: Mapping[str, Any], folder: Path) -> Path:
+    """Write ``folder/<record id>/record.json``; readers never see half a file.
+
+    Args:
+        record: A sealed record.
+        folder: Parent folder, made when absent.
+
+    Returns:
+        The record's own folder.
+    """
+    target = folder / str(record["record_id"])
+    target.mkdir(parents=True, exist_ok=True)
+    write_atomic(target / "record.json", json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n")
+    return target
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file through a temporary one in the same folder and an atomic rename."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def adopt(source: Path, target: Path) -> None:
+    """Move the files of a scratch folder beside a record and remove the folder."""
+    for item in source.iterdir():
+        item.replace(target / item.name)
+    shutil.rmtree(source, ignore_errors=True)
+
+
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read one record from its file or its folder.
+
+    Raises:
+        RecordError: Missing, not JSON, or not a record.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "record.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise RecordError(
+            f"{file}: cannot be read ({error.strerror}). Give a record.json or the folder that holds it."
+        ) from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RecordError(f"{file}: not valid JSON ({error}).") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise RecordError(f"{file}: field 'schema' must be '{SCHEMA}'; this is not an optisolve record.")
+    return record
+
+
+def iter_records(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """All ``record.json`` files at or below a path, sorted."""
+    root = Path(path)
+    if root.is_file():
+        yield root
+    else:
+        yield from sorted(root.rglob("record.json"))
+
+
+def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """All records at or below a path as one table, a row per run.
+
+    Args:
+        path: A record, its folder, or a folder of folders.
+
+    Returns:
+        DataFrame with identifiers, settings, usage, status and scores; nested keys joined by dots. The columns
+        ``record`` and ``path`` hold the whole document and its file.
+
+    Raises:
+        RecordError: Nothing there, or a file that is not a record.
+    """
+    import pandas as pd
+
+    rows = []
+    for file in iter_records(path):
+        record = read_record(file)
+        row: dict[str, Any] = {"record_id": record["record_id"], "result_hash": record["result_hash"]}
+        row.update(
+            scenario=record["instance"]["scenario"],
+            problem=record["instance"]["problem"],
+            instance=record["instance"]["seed"],
+            solver=record["solver"]["name"],
+            seed=record["seed"],
+            llm=(record["solver"]["llm"] or {}).get("provider"),
+            termination=record["termination"]["status"],
+            point=record["verified"]["point"],
+            points=len(record["verified"]["F"]),
+            tier=record["provenance"]["tier"],
+        )
+        row.update({f"scores.{key}": value for key, value in record["scores"].items() if key != "box"})
+        row.update({f"used.{key}": value for key, value in record["used"].items() if key != "report"})
+        rows.append({**row, "path": str(file), "record": record})
+    if not rows:
+        raise RecordError(f"{path}: no record.json at or below this path.")
+    return pd.DataFrame(rows)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not allowed in a record")
+
+
+def _plain(value: Any) -> Any:
+    """Plain JSON types: tuples to lists, numpy scalars and arrays to Python, enums to their values."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)

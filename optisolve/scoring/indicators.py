@@ -1,0 +1,159 @@
+"""Quality of fronts and points: hypervolume and IGD+ by moocore in a fixed box, gaps to a reference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.problem import HypervolumeBox, Instance, Sense
+from optisolve.core.reference import Reference
+
+__all__ = ["hypervolume", "hypervolume_gains", "hypervolume_trace", "igd_plus", "normalize", "score"]
+
+
+def normalize(F: FloatArray, box: HypervolumeBox) -> FloatArray:
+    """Map objectives so that the ideal point is 0 and the reference point 1 in every coordinate, whatever the sense.
+
+    Args:
+        F: float64 [n, m], in the problem's own senses.
+        box: The scenario's box, same senses.
+
+    Returns:
+        float64 [n, m], to be minimized.
+    """
+    ideal, reference = np.asarray(box.ideal), np.asarray(box.reference)
+    unit: FloatArray = (F - ideal) / (reference - ideal)
+    return unit
+
+
+def hypervolume(F: FloatArray, box: HypervolumeBox) -> float:
+    """Share of the box that a front dominates; above 1 only when points are better than the box's ideal point.
+
+    Args:
+        F: float64 [n, m], feasible points in the problem's own senses; n may be 0.
+        box: The scenario's box.
+
+    Source:
+        Zitzler and Thiele 1998; computed by moocore.
+    """
+    return _volume(normalize(F, box))
+
+
+def _volume(unit: FloatArray) -> float:
+    from moocore import hypervolume as moocore_hypervolume
+
+    inside = unit[(unit < 1.0).all(axis=1)]
+    return float(moocore_hypervolume(inside, ref=1.0)) if inside.shape[0] else 0.0
+
+
+def igd_plus(F: FloatArray, front: FloatArray, box: HypervolumeBox) -> float | None:
+    """Modified inverted generational distance to a reference front, in units of the box; None for an empty front.
+
+    Args:
+        F: float64 [n, m], feasible points, the problem's own senses.
+        front: float64 [r, m], the reference front, same senses.
+        box: The scenario's box, used to normalize both.
+
+    Source:
+        Ishibuchi et al. 2015, doi 10.1007/978-3-319-15892-1_8; computed by moocore.
+    """
+    if F.shape[0] == 0:
+        return None
+    from moocore import igd_plus as moocore_igd_plus
+
+    return float(moocore_igd_plus(normalize(F, box), ref=normalize(front, box)))
+
+
+def score(instance: Instance, F: FloatArray, reference: Reference | None) -> dict[str, float | None]:
+    """All scores of the feasible points of one run.
+
+    Args:
+        instance: Gives senses and box.
+        F: float64 [n, m], verified feasible objectives in the problem's own senses; n may be 0.
+        reference: The reference, or None when there is none.
+
+    Returns:
+        ``hypervolume``, ``igd_plus`` (several objectives), ``objective`` (one objective, the best value), ``gap`` to
+        the reference value and ``bound_gap`` to its dual bound, both relative and >= 0 when worse. None where a score
+        does not apply. No feasible point gives hypervolume 0 and infinite distance, written as None.
+    """
+    scores: dict[str, float | None] = dict.fromkeys(("hypervolume", "igd_plus", "objective", "gap", "bound_gap"))
+    if len(instance.objectives) > 1:
+        box = instance.hypervolume_box
+        assert box is not None  # the instance's constructor refuses several objectives without a box
+        scores["hypervolume"] = hypervolume(F, box)
+        if reference is not None and reference.F is not None:
+            scores["igd_plus"] = igd_plus(F, reference.F, box)
+        return scores
+    if F.shape[0] == 0:
+        return scores
+    objective = instance.objectives[0]
+    maximize = objective.sense is Sense.MAXIMIZE
+    best = float(F[:, 0].max() if maximize else F[:, 0].min())
+    scores["objective"] = best
+    if reference is not None:
+        scores["gap"] = _gap(best, reference.value, maximize, objective.scale)
+        scores["bound_gap"] = _gap(best, reference.dual_bound, maximize, objective.scale)
+    return scores
+
+
+def _gap(value: float, target: float | None, maximize: bool, scale: float) -> float | None:
+    """Shortfall behind a target, relative to the larger of its magnitude and the objective's scale."""
+    if target is None:
+        return None
+    return (target - value if maximize else value - target) / max(abs(target), scale)
+
+
+def hypervolume_trace(
+    F_min: FloatArray, violation: FloatArray, signs: FloatArray, box: HypervolumeBox, at: IntArray
+) -> FloatArray:
+    """Hypervolume of everything evaluated up to each count.
+
+    Args:
+        F_min: float64 [n, m], minimization form, in evaluation order.
+        violation: float64 [n].
+        signs: float64 [m], see `Instance.signs`.
+        box: The scenario's box.
+        at: int64 [t], ascending evaluation counts in 1..n.
+
+    Returns:
+        float64 [t].
+    """
+    unit = normalize(F_min * signs, box)
+    usable = (violation <= 0.0) & (unit < 1.0).all(axis=1)
+    front = np.empty((0, unit.shape[1]))
+    values, start = np.zeros(at.size), 0
+    for i, stop in enumerate(at):
+        block = unit[start:stop][usable[start:stop]]
+        if block.shape[0]:
+            front = _filter(np.concatenate([front, block]))
+            values[i] = _volume(front)
+        elif i:
+            values[i] = values[i - 1]
+        start = int(stop)
+    return values
+
+
+def hypervolume_gains(F_min: FloatArray, violation: FloatArray, signs: FloatArray, box: HypervolumeBox) -> FloatArray:
+    """Hypervolume that each evaluation added at the moment it was made, float64 [n]; sums to the final hypervolume.
+
+    Args: as `hypervolume_trace`.
+    """
+    unit = normalize(F_min * signs, box)
+    gains = np.zeros(unit.shape[0])
+    front, total = np.empty((0, unit.shape[1])), 0.0
+    for i in np.flatnonzero((violation <= 0.0) & (unit < 1.0).all(axis=1)):
+        point = unit[i]
+        if front.shape[0] and (front <= point).all(axis=1).any():
+            continue
+        front = np.concatenate([front[~(front >= point).all(axis=1)], point[None, :]])
+        volume = _volume(front)
+        gains[i], total = volume - total, volume
+    return gains
+
+
+def _filter(unit: FloatArray) -> FloatArray:
+    from moocore import filter_dominated
+
+    kept: FloatArray = np.ascontiguousarray(filter_dominated(unit))
+    return kept
