@@ -1,3 +1,64 @@
-"""LLM-driven network optimization: problems, solvers, certified references, records that can be trusted."""
+"""LLM-driven network optimization: problems, solvers, certified references, records that can be trusted.
+
+>>> import optisolve
+>>> instance = optisolve.load_problem("uav_isac").instance(seed=7)
+>>> result = optisolve.solve(instance, solver="moead_de", budget=optisolve.Budget(evaluations=2000), seed=1)
+>>> result.front, result.hypervolume, result.result_hash  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optisolve.api import list_problems, list_solvers, load_problem, load_solver, solve, verify
+    from optisolve.bench.records import load_records
+    from optisolve.bench.result import Result
+    from optisolve.core import Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
+    from optisolve.core.errors import OptisolveError
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Budget",
+    "Evidence",
+    "Instance",
+    "Limit",
+    "OptisolveError",
+    "PointStatus",
+    "Problem",
+    "Result",
+    "Solver",
+    "Termination",
+    "__version__",
+    "list_problems",
+    "list_solvers",
+    "load_problem",
+    "load_records",
+    "load_solver",
+    "solve",
+    "verify",
+]
+
+# Importing the package loads nothing heavy; a name is looked up where it lives when it is first used.
+_HOMES = {
+    "optisolve.api": ("list_problems", "list_solvers", "load_problem", "load_solver", "solve", "verify"),
+    "optisolve.bench.records": ("load_records",),
+    "optisolve.bench.result": ("Result",),
+    "optisolve.core": ("Budget", "Evidence", "Instance", "Limit", "PointStatus", "Problem", "Solver", "Termination"),
+    "optisolve.core.errors": ("OptisolveError",),
+}
+_HOME_OF = {name: home for home, members in _HOMES.items() for name in members}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'optisolve' has no attribute '{name}'")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

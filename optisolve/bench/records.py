@@ -84,10 +84,11 @@ def build_record(
     instance: Instance,
     solver: Solver,
     run: Run,
+    *,
     verification: Verification,
     scores: Mapping[str, Any],
     trace: list[list[float | None]],
-    *,
+    sources: Mapping[str, Any],
     budget: Budget,
     seed: int,
     reference: Reference | None,
@@ -102,6 +103,7 @@ def build_record(
         verification: Re-evaluated points.
         scores: From `optisolve.scoring.score`.
         trace: Rows (evaluations, seconds, best feasible objective or hypervolume, smallest violation).
+        sources: Evaluations and hypervolume gain by source.
         budget: The limits.
         seed: The run's seed.
         reference: What the scores refer to.
@@ -144,6 +146,7 @@ def build_record(
             "tokens_in": meter.tokens_in,
             "tokens_out": meter.tokens_out,
             "usd": meter.usd,
+            "by_source": _plain(sources),
             "report": _plain(report),
         },
         "termination": {
@@ -311,7 +314,7 @@ def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:
             tier=record["provenance"]["tier"],
         )
         row.update({f"scores.{key}": value for key, value in record["scores"].items() if key != "box"})
-        row.update({f"used.{key}": value for key, value in record["used"].items() if key != "report"})
+        row.update({f"used.{key}": value for key, value in record["used"].items() if key not in ("report", "by_source")})
         rows.append({**row, "path": str(file), "record": record})
     if not rows:
         raise RecordError(f"{path}: no record.json at or below this path.")

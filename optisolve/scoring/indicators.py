@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.problem import HypervolumeBox, Instance, Sense
 from optisolve.core.reference import Reference
 
 __all__ = ["hypervolume", "hypervolume_gains", "hypervolume_trace", "igd_plus", "normalize", "score"]
+
+_BLOCK = 256
+"""Points screened at once against the front; bounds the memory of the comparison."""
 
 
 def normalize(F: FloatArray, box: HypervolumeBox) -> FloatArray:
@@ -141,15 +144,23 @@ def hypervolume_gains(F_min: FloatArray, violation: FloatArray, signs: FloatArra
     """
     unit = normalize(F_min * signs, box)
     gains = np.zeros(unit.shape[0])
+    candidates = np.flatnonzero((violation <= 0.0) & (unit < 1.0).all(axis=1))
     front, total = np.empty((0, unit.shape[1])), 0.0
-    for i in np.flatnonzero((violation <= 0.0) & (unit < 1.0).all(axis=1)):
-        point = unit[i]
-        if front.shape[0] and (front <= point).all(axis=1).any():
-            continue
-        front = np.concatenate([front[~(front >= point).all(axis=1)], point[None, :]])
-        volume = _volume(front)
-        gains[i], total = volume - total, volume
+    for block in np.array_split(candidates, max(1, candidates.size // _BLOCK)):
+        for i in block[~_dominated(unit[block], front)]:
+            point = unit[i]
+            if _dominated(point[None, :], front)[0]:
+                continue
+            front = np.concatenate([front[~(front >= point).all(axis=1)], point[None, :]])
+            volume = _volume(front)
+            gains[i], total = volume - total, volume
     return gains
+
+
+def _dominated(points: FloatArray, front: FloatArray) -> BoolArray:
+    """Which points [k, m] are weakly dominated by a front [n, m]; bool [k]."""
+    no_worse = (front[None, :, :] <= points[:, None, :]).all(axis=2)  # [k, n]
+    return np.asarray(no_worse.any(axis=1), dtype=bool)
 
 
 def _filter(unit: FloatArray) -> FloatArray:

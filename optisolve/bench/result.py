@@ -1,0 +1,126 @@
+"""What `optisolve.solve` returns."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optisolve.bench.execution import Run
+from optisolve.bench.records import adopt, write_atomic, write_record
+from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import Instance
+from optisolve.core.status import Limit, PointStatus, Termination
+from optisolve.scoring.verify import Verification
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Result:
+    """A verified run.
+
+    Attributes:
+        instance: What was solved.
+        record: The run's record, a JSON-compatible mapping.
+        verification: Re-evaluated points.
+        run: Raw result (history, archive, meter).
+    """
+
+    instance: Instance
+    record: dict[str, Any]
+    verification: Verification
+    run: Run
+    _scratch: Path | None = None
+
+    def __repr__(self) -> str:
+        scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
+        return f"<Result {self.record['record_id']}: {self.point_status}, {len(self.X)} points, {scores}>"
+
+    @property
+    def X(self) -> FloatArray:
+        """Verified feasible points, float64 [n, d]."""
+        return self.verification.X[self.verification.feasible]
+
+    @property
+    def F(self) -> FloatArray:
+        """Their objectives by the numpy twin, float64 [n, m], in the problem's own senses."""
+        return self.verification.F[self.verification.feasible]
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """Verified feasible points as a table: objectives first, then variables, sorted by the first objective."""
+        import pandas as pd
+
+        names = [o.name for o in self.instance.objectives]
+        table = pd.DataFrame(np.hstack([self.F, self.X]), columns=[*names, *self.instance.space.names])
+        return table.sort_values(names[0], kind="stable", ignore_index=True)
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """Anytime curve: evaluations, seconds, hypervolume (or best objective), smallest violation."""
+        import pandas as pd
+
+        value = "hypervolume" if len(self.instance.objectives) > 1 else self.instance.objectives[0].name
+        return pd.DataFrame(self.record["trace"], columns=["evaluations", "seconds", value, "violation"])
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Scores of the verified points: hypervolume, igd_plus, objective, gap, bound_gap."""
+        return {key: value for key, value in self.record["scores"].items() if key != "box"}
+
+    @property
+    def hypervolume(self) -> float | None:
+        """Normalized hypervolume in the scenario's fixed box; None for one objective."""
+        return self.scores["hypervolume"]
+
+    @property
+    def termination(self) -> Termination:
+        """Why the solver stopped."""
+        return self.run.outcome.termination
+
+    @property
+    def limit(self) -> Limit | None:
+        """Which limit ended the run, if one did."""
+        return self.run.outcome.limit
+
+    @property
+    def point_status(self) -> PointStatus:
+        """What the returned points are, by re-evaluation."""
+        return self.verification.point
+
+    @property
+    def result_hash(self) -> str:
+        """Same seed, same hash."""
+        return str(self.record["result_hash"])
+
+    def plot(self) -> Figure:
+        """The Pareto front (or the anytime curve for one objective) as a matplotlib figure."""
+        from optisolve.plotting import convergence_figure, front_figure
+
+        if len(self.instance.objectives) > 1:
+            return front_figure({self.record["solver"]["name"]: self.F}, self.instance)
+        return convergence_figure({self.record["solver"]["name"]: self.trace}, self.instance)
+
+    def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
+        """Write record, front, trace and, when there is one, the transcript.
+
+        Args:
+            folder: Parent folder; the record's own folder is made inside it.
+
+        Returns:
+            The record's folder.
+        """
+        target = write_record(self.record, Path(folder))
+        for name, table in (("front", self.front), ("trace", self.trace)):
+            write_atomic(target / f"{name}.parquet", table.to_parquet(index=False))
+        if self._scratch is not None and self._scratch.exists():
+            adopt(self._scratch, target)
+        return target
