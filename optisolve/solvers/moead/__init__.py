@@ -1,0 +1,26 @@
+"""Decomposition MOEAs: one engine, variation operators as plug-ins."""
+
+from optisolve.solvers.moead.engine import run
+from optisolve.solvers.moead.mixture import Mixture, random_share
+from optisolve.solvers.moead.operators import De, Linear, Mutation, Sbx
+from optisolve.solvers.moead.options import DecompositionOptions
+from optisolve.solvers.moead.solvers import DecompositionSolver, Moead, MoeadDe, MoeadLo
+from optisolve.solvers.moead.variation import Proposals, Variation, Wave
+
+__all__ = [
+    "De",
+    "DecompositionOptions",
+    "DecompositionSolver",
+    "Linear",
+    "Mixture",
+    "Moead",
+    "MoeadDe",
+    "MoeadLo",
+    "Mutation",
+    "Proposals",
+    "Sbx",
+    "Variation",
+    "Wave",
+    "random_share",
+    "run",
+]

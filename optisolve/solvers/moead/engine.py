@@ -1,0 +1,245 @@
+"""The decomposition engine: sub-problems solved together in waves, with any variation operator.
+
+A wave freezes the population, asks the operator for offspring, evaluates all of them as one batch and commits them
+in index order. Nothing depends on how long an operator takes or on how many threads it uses, which is what lets a
+language model with many requests in flight drive the same engine, bit for bit reproducible.
+
+Sources: Zhang & Li 2007, doi 10.1109/TEVC.2007.892759 (decomposition, neighborhoods); Li & Zhang 2009,
+doi 10.1109/TEVC.2008.925798 (delta, bounded replacement).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.errors import BudgetExhausted, SolverError
+from optisolve.core.problem import Evaluation
+from optisolve.core.solver import Outcome, Task
+from optisolve.core.status import Limit, Termination
+from optisolve.solvers.moead.initialize import assign, initial_points
+from optisolve.solvers.moead.options import DecompositionOptions
+from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Scalarization
+from optisolve.solvers.moead.variation import Proposals, Variation, Wave
+from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
+from optisolve.solvers.stopping import require_stopping_rule
+
+__all__ = ["run"]
+
+_EMPTY_SWEEPS = 3
+"""Sweeps in a row without a single offspring after which the run counts as stalled."""
+
+
+def run(task: Task, options: DecompositionOptions, variation: Variation) -> Outcome:
+    """Solve a task by decomposition until its budget is spent.
+
+    Args:
+        task: The task; its budget must limit evaluations or seconds.
+        options: Settings of the engine.
+        variation: Proposes offspring; several per target are all evaluated, none is fine too.
+
+    Returns:
+        The outcome of the evaluator's archive. Its report holds ``waves``, ``offspring`` and ``survivors`` by source
+        (a survivor replaced at least one incumbent), and the operator's own figures under ``operator``.
+
+    Raises:
+        SolverError: The budget limits neither evaluations nor seconds, or the operator broke its contract.
+    """
+    require_stopping_rule(task)
+    engine = _Engine(task, options, variation)
+    try:
+        engine.initialize()
+        while task.meter.remaining_evaluations > 0 and not engine.stalled:
+            engine.step()
+    except BudgetExhausted as stop:  # the clock ran out between the check and the batch, or the operator's budget did
+        return task.outcome(Termination.LIMIT, stop.limit, detail=str(stop), report=engine.report())
+    limit = Limit.STALLED if engine.stalled else Limit.TIME if task.meter.out_of_time else Limit.EVALUATIONS
+    return task.outcome(Termination.LIMIT, limit, report=engine.report())
+
+
+class _Engine:
+    """State of one run: the incumbents of N sub-problems and what the waves did to them."""
+
+    def __init__(self, task: Task, options: DecompositionOptions, variation: Variation) -> None:
+        from optisolve.solvers.moead import kernels
+
+        self._kernels = kernels
+        self._task, self._options, self._variation = task, options, variation
+        self._instance = task.instance
+        n, n_objectives = options.pop_size, len(task.instance.objectives)
+        self._n = n
+        self._wave_size = min(options.wave_size or n, n)
+        self._weights = weight_vectors(n_objectives, n)  # [N, m]
+        self._safe_weights = np.maximum(self._weights, MIN_WEIGHT)
+        self._size = min(options.n_neighbors, n)
+        self._neighbors = neighborhoods(self._weights, self._size)  # [N, T]
+        self._kind = int(Scalarization[options.scalarization.upper()])
+        self._max_replaced = self._size if options.max_replaced is None else options.max_replaced
+        self._all_targets = np.arange(n)
+        self._row_of = np.zeros(n, dtype=np.int64)  # sub-problem -> row of the current wave
+        self._ideal = np.full(n_objectives, np.inf)
+        self._ideal_is_feasible = False
+        self._queue = np.empty(0, dtype=np.int64)  # sub-problems not yet served in this sweep
+        self._waves = self._sweeps = self._empty_sweeps = 0
+        self._offspring: dict[str, int] = {}
+        self._survivors: dict[str, int] = {}
+
+    @property
+    def stalled(self) -> bool:
+        """True when the operator has proposed nothing for several sweeps in a row."""
+        return self._empty_sweeps >= _EMPTY_SWEEPS
+
+    def initialize(self) -> None:
+        """Evaluate the first population: the warm start, then samples of the space."""
+        X, source = initial_points(self._task, self._options)
+        X = X[: self._task.meter.remaining_evaluations]
+        X, F, violation = self._evaluate(X, source[: X.shape[0]])
+        if X.shape[0] < self._n:
+            return  # the budget is spent
+        if self._task.warm_start is not None:
+            order = assign(F, violation, self._safe_weights, self._ideal, self._kind, self._options.pbi_theta)
+            X, F, violation = X[order], F[order], violation[order]
+        self._X, self._F, self._violation = X.copy(), F, violation
+
+    def step(self) -> None:
+        """One wave: propose, evaluate, commit."""
+        task = self._task
+        rng = task.rng(wave=self._waves, operator="engine")
+        targets = self._next_targets()
+        wave, width = self._wave(targets, rng)
+        proposals = self._variation.propose(wave)
+        self._waves += 1
+        if proposals.owner.size == 0:
+            self._empty_sweeps += int(self._queue.size == 0)
+            return
+        self._empty_sweeps = 0
+        rows = self._rows(proposals, targets)
+        X, source = proposals.X, proposals.source
+        left = task.meter.remaining_evaluations
+        if rows.size > left:
+            rows, X = rows[:left], X[:left]
+            source = source if isinstance(source, str) else source[:left]
+            if left == 0:
+                return
+        X, F, violation = self._evaluate(X, source)
+        replaced = self._kernels.commit(
+            self._X,
+            self._F,
+            self._violation,
+            X,
+            F,
+            violation,
+            rows,
+            wave.mates,
+            self._safe_weights,
+            self._ideal,
+            width,
+            self._kind,
+            self._options.pbi_theta,
+            self._max_replaced,
+            rng.random((rows.size, self._size)),
+        )
+        self._credit(source, replaced)
+
+    def report(self) -> dict[str, Any]:
+        """Deterministic figures of the run so far, JSON-compatible."""
+        operator: Mapping[str, Any] = self._variation.report()
+        return {
+            "waves": self._waves,
+            "offspring": dict(sorted(self._offspring.items())),
+            "survivors": dict(sorted(self._survivors.items())),
+            "operator": dict(operator),
+        }
+
+    def _next_targets(self) -> IntArray:
+        """Sub-problems of the next wave, ascending; every sweep serves each of them once."""
+        left = self._task.meter.remaining_evaluations
+        if self._queue.size == 0:
+            if self._wave_size == self._n <= left:
+                return self._all_targets
+            self._queue = self._task.rng(sweep=self._sweeps, operator="order").permutation(self._n)
+            self._sweeps += 1
+        size = min(self._wave_size, left, self._queue.size)
+        targets, self._queue = np.sort(self._queue[:size]), self._queue[size:]
+        return targets
+
+    def _wave(self, targets: IntArray, rng: np.random.Generator) -> tuple[Wave, FloatArray]:
+        """The frozen state for the operator, and the width of the front that its values were scaled by."""
+        options, kernels = self._options, self._kernels
+        nadir, width = kernels.front(self._F, self._violation, self._ideal)
+        if not options.normalize:
+            width = np.ones_like(width)
+        mates = kernels.mating_pools(
+            self._neighbors, targets, options.delta, rng.random(targets.size), rng.random((targets.size, self._size))
+        )
+        values = kernels.mate_values(
+            self._F, targets, mates, self._safe_weights, self._ideal, width, self._kind, options.pbi_theta
+        )
+        wave = Wave(
+            index=self._waves,
+            targets=targets,
+            mates=mates,
+            X=self._X,
+            F=self._F,
+            violation=self._violation,
+            weights=self._weights,
+            ideal=self._ideal,
+            nadir=nadir,
+            values=values,
+            rng=self._task.rng(wave=self._waves, operator="variation"),
+            instance=self._instance,
+        )
+        return wave, width
+
+    def _rows(self, proposals: Proposals, targets: IntArray) -> IntArray:
+        """Row of the wave that each offspring belongs to, int64 [k]."""
+        owner = proposals.owner
+        if owner is targets:
+            return self._all_targets[: owner.size]
+        self._row_of[:] = -1
+        self._row_of[targets] = np.arange(targets.size)
+        rows = self._row_of[owner]
+        labels = owner.size if isinstance(proposals.source, str) else len(proposals.source)
+        if proposals.X.shape[0] != owner.size or labels != owner.size or (rows < 0).any() or (np.diff(owner) < 0).any():
+            raise SolverError(
+                f"{type(self._variation).__name__} proposed {proposals.X.shape[0]} points for {owner.size} owners with "
+                f"{labels} sources; expected equal numbers, owners ascending and among the wave's targets."
+            )
+        return rows
+
+    def _evaluate(self, X: FloatArray, source: str | list[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Repair or clip, evaluate, and update the ideal point: points, objectives (minimized), violations."""
+        X = self._instance.project(X) if self._options.repair else self._instance.space.clip(X)
+        evaluation: Evaluation = self._task.evaluate(X, source=source)
+        F, violation = evaluation.F * self._instance.signs, evaluation.violation
+        self._update_ideal(F, violation)
+        return X, F, violation
+
+    def _update_ideal(self, F: FloatArray, violation: FloatArray) -> None:
+        """Running minimum over the feasible points, over all points while there is no feasible one."""
+        feasible = violation <= 0.0
+        if not feasible.all():
+            if feasible.any():
+                if not self._ideal_is_feasible:
+                    self._ideal = np.full_like(self._ideal, np.inf)
+                F = F[feasible]
+            elif self._ideal_is_feasible:
+                return
+        elif not self._ideal_is_feasible:
+            self._ideal = np.full_like(self._ideal, np.inf)
+        self._ideal_is_feasible = self._ideal_is_feasible or bool(feasible.any())
+        self._ideal = np.minimum(self._ideal, F.min(axis=0))
+
+    def _credit(self, source: str | list[str], replaced: IntArray) -> None:
+        """Count offspring and survivors by source."""
+        survived = replaced > 0
+        if isinstance(source, str):
+            self._offspring[source] = self._offspring.get(source, 0) + survived.size
+            self._survivors[source] = self._survivors.get(source, 0) + int(survived.sum())
+            return
+        for label, alive in zip(source, survived.tolist(), strict=True):
+            self._offspring[label] = self._offspring.get(label, 0) + 1
+            self._survivors[label] = self._survivors.get(label, 0) + alive

@@ -1,0 +1,282 @@
+"""The engine's hot loops in numba; `twins` holds the same functions as readable numpy, with their documentation.
+
+Every kernel is sequential: a population of a few hundred is far too small to gain from threads, and results then
+cannot depend on their number.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+from numba import njit
+
+from optisolve.solvers.moead.scalarize import Scalarization
+
+__all__ = [
+    "commit",
+    "differential",
+    "front",
+    "linear",
+    "mate_values",
+    "mating_pools",
+    "polynomial_mutation",
+    "sbx",
+]
+
+_TOO_CLOSE = 1e-14
+_TCHEBYCHEFF = int(Scalarization.TCHEBYCHEFF)
+
+_kernel = njit(cache=True, error_model="numpy")
+
+
+@_kernel
+def _value(f, weight, ideal, width, kind, theta):  # type: ignore[no-untyped-def]
+    """Scalarized value of one point, f float64 [m]."""
+    m = f.size
+    if kind == _TCHEBYCHEFF:
+        worst = 0.0
+        for j in range(m):
+            worst = max(worst, weight[j] * abs((f[j] - ideal[j]) / width[j]))
+        return worst
+    norm = 0.0
+    for j in range(m):
+        norm += weight[j] * weight[j]
+    norm = sqrt(norm)
+    d1 = 0.0
+    for j in range(m):
+        d1 += (f[j] - ideal[j]) / width[j] * (weight[j] / norm)
+    d2 = 0.0
+    for j in range(m):
+        offset = (f[j] - ideal[j]) / width[j] - d1 * (weight[j] / norm)
+        d2 += offset * offset
+    return abs(d1) + theta * sqrt(d2)
+
+
+@_kernel
+def mating_pools(neighbors, targets, delta, u_pool, U_pick):  # type: ignore[no-untyped-def]
+    """See `twins.mating_pools`."""
+    n_population, size = neighbors.shape
+    pools = np.empty((targets.size, size), dtype=np.int64)
+    everyone = np.empty(n_population, dtype=np.int64)
+    for row in range(targets.size):
+        if u_pool[row] < delta:
+            pools[row] = neighbors[targets[row]]
+            continue
+        for i in range(n_population):
+            everyone[i] = i
+        for s in range(size):
+            j = s + int(U_pick[row, s] * (n_population - s))
+            everyone[s], everyone[j] = everyone[j], everyone[s]
+            pools[row, s] = everyone[s]
+    return pools
+
+
+@_kernel
+def mate_values(F, targets, mates, weights, ideal, width, kind, theta):  # type: ignore[no-untyped-def]
+    """See `twins.mate_values`."""
+    values = np.empty(mates.shape)
+    for row in range(mates.shape[0]):
+        weight = weights[targets[row]]
+        for column in range(mates.shape[1]):
+            values[row, column] = _value(F[mates[row, column]], weight, ideal, width, kind, theta)
+    return values
+
+
+@_kernel
+def _is_dominated(F, violation, i):  # type: ignore[no-untyped-def]
+    """Whether a feasible row dominates row i."""
+    for k in range(F.shape[0]):
+        if violation[k] > 0.0:
+            continue
+        no_worse, better = True, False
+        for j in range(F.shape[1]):
+            if F[k, j] > F[i, j]:
+                no_worse = False
+                break
+            if F[k, j] < F[i, j]:
+                better = True
+        if no_worse and better:
+            return True
+    return False
+
+
+@_kernel
+def front(F, violation, ideal):  # type: ignore[no-untyped-def]
+    """See `twins.front`."""
+    n, m = F.shape
+    nadir = np.full(m, -np.inf)
+    largest = np.full(m, -np.inf)
+    any_feasible = False
+    for i in range(n):
+        any_feasible = any_feasible or violation[i] <= 0.0
+        for j in range(m):
+            largest[j] = max(largest[j], F[i, j])
+    for i in range(n):
+        if any_feasible:
+            # A point that would not raise the maximum need not be tested for dominance.
+            raises = False
+            for j in range(m):
+                raises = raises or F[i, j] > nadir[j]
+            if violation[i] > 0.0 or not raises or _is_dominated(F, violation, i):
+                continue
+        for j in range(m):
+            nadir[j] = max(nadir[j], F[i, j])
+    width = np.empty(m)
+    for j in range(m):
+        tiny = 1e-12 * max(1.0, abs(ideal[j]))
+        width[j] = nadir[j] - ideal[j]
+        if width[j] <= tiny:
+            width[j] = largest[j] - ideal[j]
+        if width[j] <= tiny:
+            width[j] = 1.0
+    return nadir, width
+
+
+@_kernel
+def _pair(mates, row, u_first, u_second):  # type: ignore[no-untyped-def]
+    """Two different mates of a row (the same one twice when there is only one)."""
+    size = mates.shape[1]
+    first = int(u_first * size)
+    second = int(u_second * (size - 1))
+    if second >= first and size > 1:
+        second += 1
+    return mates[row, first], mates[row, second]
+
+
+@_kernel
+def sbx(X, mates, lower, upper, probability, eta, u_pair, U_cross, U_spread):  # type: ignore[no-untyped-def]
+    """See `twins.sbx`."""
+    n, d = mates.shape[0], X.shape[1]
+    children = np.empty((n, d))
+    power, root = -(eta + 1.0), 1.0 / (eta + 1.0)
+    for i in range(n):
+        first, second = _pair(mates, i, u_pair[i, 0], u_pair[i, 1])
+        cross = u_pair[i, 2] < probability
+        for j in range(d):
+            a, b = X[first, j], X[second, j]
+            y1, y2 = min(a, b), max(a, b)
+            gap = y2 - y1
+            u = U_cross[i, j]
+            if not (cross and u < 0.5 and gap > _TOO_CLOSE):
+                children[i, j] = a
+                continue
+            room = y1 - lower[j] if u < 0.25 else upper[j] - y2
+            product = U_spread[i, j] * (2.0 - (1.0 + 2.0 * room / gap) ** power)
+            spread = (product if product <= 1.0 else 1.0 / (2.0 - product)) ** root
+            if u < 0.25:
+                spread = -spread
+            children[i, j] = min(max(0.5 * ((y1 + y2) + spread * gap), lower[j]), upper[j])
+    return children
+
+
+@_kernel
+def differential(X, targets, mates, lower, upper, scale, crossover, u_pair, U_cross):  # type: ignore[no-untyped-def]
+    """See `twins.differential`."""
+    n, d = mates.shape[0], X.shape[1]
+    children = np.empty((n, d))
+    for i in range(n):
+        plus, minus = _pair(mates, i, u_pair[i, 0], u_pair[i, 1])
+        target = targets[i]
+        for j in range(d):
+            x = X[target, j]
+            if U_cross[i, j] < crossover:
+                x += scale * (X[plus, j] - X[minus, j])
+            children[i, j] = min(max(x, lower[j]), upper[j])
+    return children
+
+
+@_kernel
+def linear(  # type: ignore[no-untyped-def]
+    X, violation, targets, mates, values, rank_weights, noise, mask, lower, upper, Z_noise, U_mask
+):
+    """See `twins.linear`."""
+    n, d, n_parents = mates.shape[0], X.shape[1], rank_weights.size
+    children = np.empty((n, d))
+    order = np.empty(n_parents, dtype=np.int64)
+    factors = np.empty(n_parents)
+    for i in range(n):
+        for k in range(n_parents):  # stable insertion sort, worst first
+            v, g = violation[mates[i, k]], values[i, k]
+            place = k
+            while place > 0:
+                other = order[place - 1]
+                v_other, g_other = violation[mates[i, other]], values[i, other]
+                if not (v > v_other or (v == v_other and g > g_other)):
+                    break
+                order[place] = other
+                place -= 1
+            order[place] = k
+        for k in range(n_parents):
+            factors[k] = rank_weights[k] + noise * Z_noise[i, k]
+        for j in range(d):
+            x = X[targets[i], j]
+            if U_mask[i, j] < mask:
+                x = 0.0
+                for k in range(n_parents):
+                    x += factors[k] * X[mates[i, order[k]], j]
+            children[i, j] = min(max(x, lower[j]), upper[j])
+    return children
+
+
+@_kernel
+def polynomial_mutation(X, lower, upper, probability, eta, U):  # type: ignore[no-untyped-def]
+    """See `twins.polynomial_mutation`."""
+    n, d = X.shape
+    children = np.empty((n, d))
+    power, root = eta + 1.0, 1.0 / (eta + 1.0)
+    for i in range(n):
+        for j in range(d):
+            x, span = X[i, j], upper[j] - lower[j]
+            if U[i, j] < probability and span > 0.0:
+                u = U[i, j] / probability
+                down = u <= 0.5
+                tail = 2.0 * u if down else 2.0 * (1.0 - u)
+                room = 1.0 - (x - lower[j] if down else upper[j] - x) / span
+                step = (tail + (1.0 - tail) * room**power) ** root - 1.0
+                x = min(max(x + (step if down else -step) * span, lower[j]), upper[j])
+            children[i, j] = x
+    return children
+
+
+@_kernel
+def commit(  # type: ignore[no-untyped-def]
+    X,
+    F,
+    violation,
+    X_new,
+    F_new,
+    violation_new,
+    rows,
+    mates,
+    weights,
+    ideal,
+    width,
+    kind,
+    theta,
+    max_replaced,
+    U_order,
+):
+    """See `twins.commit`."""
+    size = mates.shape[1]
+    replaced = np.zeros(rows.size, dtype=np.int64)
+    pool = np.empty(size, dtype=np.int64)
+    for k in range(rows.size):
+        pool[:] = mates[rows[k]]
+        for s in range(size):
+            if replaced[k] >= max_replaced:
+                break
+            j = s + int(U_order[k, s] * (size - s))
+            i = pool[j]
+            pool[j] = pool[s]
+            if violation_new[k] != violation[i]:
+                wins = violation_new[k] < violation[i]
+            else:
+                old = _value(F[i], weights[i], ideal, width, kind, theta)
+                wins = _value(F_new[k], weights[i], ideal, width, kind, theta) < old
+            if wins:
+                X[i] = X_new[k]
+                F[i] = F_new[k]
+                violation[i] = violation_new[k]
+                replaced[k] += 1
+    return replaced

@@ -1,0 +1,168 @@
+"""Variation operators without a language model: SBX, differential evolution, and the published linear operator.
+
+Each is an options object that is also the operator; every draw comes from ``wave.rng``, in a fixed order, so a wave's
+offspring depend on nothing but its state and its stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.options import Options
+from optisolve.core.space import Space
+from optisolve.solvers.moead.variation import Proposals, Wave
+
+__all__ = ["De", "Linear", "Mutation", "Sbx", "published_rank_weights"]
+
+_PUBLISHED_CUBIC = (-0.111, 1.037, -1.291, 0.445)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation(Options):
+    """Polynomial mutation, applied after every operator of this module.
+
+    Args:
+        eta: Distribution index; larger means smaller steps.
+        probability: Chance per variable; None means 1 / number of variables.
+    """
+
+    eta: Annotated[float, Ge(0)] = 20.0
+    probability: Annotated[float, Ge(0), Le(1)] | None = None
+
+    def apply(self, children: FloatArray, space: Space, rng: np.random.Generator) -> FloatArray:
+        """Mutate children float64 [n, d] and round integer variables; returns a new array inside the bounds."""
+        from optisolve.solvers.moead import kernels
+
+        probability = 1.0 / space.dim if self.probability is None else self.probability
+        U = rng.random(children.shape)
+        mutated: FloatArray = kernels.polynomial_mutation(children, space.lower, space.upper, probability, self.eta, U)
+        return space.clip(mutated) if space.has_integers else mutated
+
+
+@dataclass(frozen=True, slots=True)
+class Sbx(Options):
+    """Simulated binary crossover of two mates, then polynomial mutation; one child per target.
+
+    Args:
+        eta: Distribution index of the crossover.
+        probability: Chance that a pair is crossed.
+        mutation: What follows.
+    """
+
+    eta: Annotated[float, Ge(0)] = 20.0
+    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    mutation: Mutation = Mutation()
+
+    def propose(self, wave: Wave) -> Proposals:
+        """One child for every target."""
+        from optisolve.solvers.moead import kernels
+
+        space, n = wave.instance.space, wave.targets.size
+        u_pair = wave.rng.random((n, 3))
+        U = wave.rng.random((2, n, space.dim))
+        children = kernels.sbx(wave.X, wave.mates, space.lower, space.upper, self.probability, self.eta, u_pair, U[0], U[1])
+        return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "sbx")
+
+    def report(self) -> Mapping[str, Any]:
+        """Nothing beyond the engine's own figures."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class De(Options):
+    """Differential evolution around the incumbent, then polynomial mutation; one child per target.
+
+    Args:
+        scale: Factor F on the difference of two mates.
+        crossover: Chance CR per variable to take the new value.
+        mutation: What follows.
+    """
+
+    scale: Annotated[float, Gt(0), Le(2)] = 0.5
+    crossover: Annotated[float, Ge(0), Le(1)] = 1.0
+    mutation: Mutation = Mutation()
+
+    def propose(self, wave: Wave) -> Proposals:
+        """One child for every target."""
+        from optisolve.solvers.moead import kernels
+
+        space, n = wave.instance.space, wave.targets.size
+        u_pair = wave.rng.random((n, 2))
+        U_cross = wave.rng.random((n, space.dim))
+        children = kernels.differential(
+            wave.X, wave.targets, wave.mates, space.lower, space.upper, self.scale, self.crossover, u_pair, U_cross
+        )
+        return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "de")
+
+    def report(self) -> Mapping[str, Any]:
+        """Nothing beyond the engine's own figures."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Linear(Options):
+    """The white-box operator fitted to a language model's answers (MOEA/D-LO), then polynomial mutation.
+
+    The weighted sum is taken in the variables' own units, as published; its weights do not sum to one once the noise
+    is added, so it depends on where those units have their zero.
+
+    Args:
+        parents: Number L of parents, the closest mates; at most the neighborhood size are there.
+        noise: Standard deviation added to every parent's weight.
+        mask: Chance per variable that the sum replaces the incumbent's value.
+        mutation: What follows.
+    """
+
+    parents: Annotated[int, Ge(1)] = 10
+    noise: Annotated[float, Ge(0)] = 0.5
+    mask: Annotated[float, Ge(0), Le(1)] = 0.1
+    mutation: Mutation = Mutation()
+
+    def propose(self, wave: Wave) -> Proposals:
+        """One child for every target."""
+        from optisolve.solvers.moead import kernels
+
+        space, n = wave.instance.space, wave.targets.size
+        rank_weights = published_rank_weights(min(self.parents, wave.mates.shape[1]))
+        Z_noise = wave.rng.standard_normal((n, rank_weights.size))
+        U_mask = wave.rng.random((n, space.dim))
+        children = kernels.linear(
+            wave.X,
+            wave.violation,
+            wave.targets,
+            wave.mates,
+            wave.values,
+            rank_weights,
+            self.noise,
+            self.mask,
+            space.lower,
+            space.upper,
+            Z_noise,
+            U_mask,
+        )
+        return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "linear")
+
+    def report(self) -> Mapping[str, Any]:
+        """Nothing beyond the engine's own figures."""
+        return {}
+
+
+def published_rank_weights(n_parents: int) -> FloatArray:
+    """Weights of the parents from worst to best, float64 [L], summing to 1.
+
+    .. math:: w(r) = -0.111 r^3 + 1.037 r^2 - 1.291 r + 0.445, \\qquad r_i = (L + 1 - i) / L,
+
+    then divided by their sum; i = 1 is the worst parent.
+
+    Source: Liu et al. 2023, arXiv 2310.12541, coefficients as in the authors' code.
+    """
+    r = np.arange(n_parents, 0, -1) / n_parents
+    weights = np.asarray(np.polyval(_PUBLISHED_CUBIC, r), dtype=np.float64)
+    normalized: FloatArray = weights / weights.sum()
+    return normalized

@@ -1,0 +1,41 @@
+"""Settings shared by every solver of the decomposition family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from optisolve.core.options import Options
+
+__all__ = ["DecompositionOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecompositionOptions(Options):
+    """Settings of the decomposition engine.
+
+    Args:
+        pop_size: Number N of sub-problems, any number.
+        n_neighbors: Neighborhood size T, at most N is used.
+        delta: Probability that parents and replacements come from the neighborhood, not from a sample of everyone.
+        max_replaced: Most incumbents that one offspring replaces; None means its whole pool.
+        scalarization: ``"tchebycheff"`` or ``"pbi"``.
+        pbi_theta: Penalty of PBI on the distance from the weight's direction, dimensionless.
+        normalize: Scale objectives by the running ideal and nadir points before scalarizing.
+        wave_size: Sub-problems per wave, at most N is used; None means all of them.
+        sampling: ``"uniform"`` or ``"latin_hypercube"`` first population.
+        repair: Project points with `Instance.project`; otherwise they are only clipped to the bounds.
+    """
+
+    pop_size: Annotated[int, Ge(2)] = 100
+    n_neighbors: Annotated[int, Ge(2)] = 20
+    delta: Annotated[float, Ge(0), Le(1)] = 0.9
+    max_replaced: Annotated[int, Ge(1)] | None = 2
+    scalarization: Literal["tchebycheff", "pbi"] = "tchebycheff"
+    pbi_theta: Annotated[float, Ge(0)] = 5.0
+    normalize: bool = True
+    wave_size: Annotated[int, Ge(1)] | None = None
+    sampling: Literal["uniform", "latin_hypercube"] = "uniform"
+    repair: bool = True
