@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optisolve.api import list_problems, list_solvers, load_problem, load_solver, solve, verify
+    from optisolve.api import list_problems, list_solvers, load_problem, load_solver, replay, solve, verify
     from optisolve.bench.records import load_records
     from optisolve.bench.result import Result
     from optisolve.core import Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
@@ -37,13 +37,14 @@ __all__ = [
     "load_problem",
     "load_records",
     "load_solver",
+    "replay",
     "solve",
     "verify",
 ]
 
 # Importing the package loads nothing heavy; a name is looked up where it lives when it is first used.
 _HOMES = {
-    "optisolve.api": ("list_problems", "list_solvers", "load_problem", "load_solver", "solve", "verify"),
+    "optisolve.api": ("list_problems", "list_solvers", "load_problem", "load_solver", "replay", "solve", "verify"),
     "optisolve.bench.records": ("load_records",),
     "optisolve.bench.result": ("Result",),
     "optisolve.core": ("Budget", "Evidence", "Instance", "Limit", "PointStatus", "Problem", "Solver", "Termination"),

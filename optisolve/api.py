@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from optisolve.bench.audit import Audit, audit_record
-from optisolve.bench.execution import Progress, execute
-from optisolve.bench.records import build_record, load_records, read_record
-from optisolve.bench.result import Result
-from optisolve.bench.trace import credit, trace_rows
-from optisolve.core.arrays import FloatArray
-from optisolve.core.budget import Budget
-from optisolve.core.errors import SolverError
-from optisolve.core.problem import Instance, Problem
-from optisolve.core.reference import Reference
+from optisolve.bench.records import load_records, read_record
+from optisolve.bench.replay import replay
+from optisolve.bench.solve import DEFAULT_BUDGET, solve
+from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, make_problem, make_solver
-from optisolve.scoring.indicators import score
-from optisolve.scoring.verify import verify_points
 
-__all__ = ["DEFAULT_BUDGET", "list_problems", "list_solvers", "load_problem", "load_records", "load_solver", "solve", "verify"]
-
-DEFAULT_BUDGET = Budget(evaluations=5000, llm_calls=48)
-"""What a run may spend when nothing is said: seconds on a laptop, and at most 48 calls to a language model."""
+__all__ = [
+    "DEFAULT_BUDGET",
+    "list_problems",
+    "list_solvers",
+    "load_problem",
+    "load_records",
+    "load_solver",
+    "replay",
+    "solve",
+    "verify",
+]
 
 
 def list_problems() -> tuple[str, ...]:
@@ -59,73 +56,6 @@ def load_solver(name: str, **options: Any) -> Solver:
     return make_solver(name, options)
 
 
-def solve(
-    instance: Instance | Problem,
-    solver: str | Solver = "ledma",
-    *,
-    budget: Budget | None = None,
-    seed: int = 0,
-    llm: Any = "auto",
-    reference: Reference | None = None,
-    warm_start: FloatArray | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    scratch: Path | None = None,
-    **options: Any,
-) -> Result:
-    """Solve an instance and verify the answer independently.
-
-    Args:
-        instance: What to solve; a problem means its instance 0.
-        solver: A preset name or a solver object.
-        budget: Limits; default 5,000 evaluations and 48 language-model calls.
-        seed: The run's seed. Same seed, same ``result_hash``.
-        llm: Language model for solvers that use one: ``"auto"``, ``"local"``, ``"openai"``, ``"surrogate"``, or a
-            configuration from `optisolve.llm`.
-        reference: What gaps and IGD+ are measured against; None leaves them empty.
-        warm_start: float64 [n, d], points to start from.
-        on_progress: Called a few times a second with the run's state.
-        scratch: Folder for the transcript while the run goes on; `Result.save` moves it beside the record.
-        **options: Options that replace the preset's.
-
-    Returns:
-        The verified result; also after Ctrl-C, with termination INTERRUPTED.
-
-    Raises:
-        OptisolveError: Unknown names, bad options, a solver that cannot treat the instance, or a solver that broke
-            before it evaluated anything. A solver that broke later yields a result with termination ERROR.
-    """
-    case = instance.instance(0) if isinstance(instance, Problem) else instance
-    method = _solver(solver, options)
-    limits = DEFAULT_BUDGET if budget is None else budget
-    run = execute(
-        case,
-        method,
-        budget=limits,
-        seed=seed,
-        llm=_llm(llm) if method.info.uses_llm else None,
-        transcript=None if scratch is None else scratch / "transcript.jsonl",
-        warm_start=warm_start,
-        on_progress=on_progress,
-    )
-    if run.error is not None and len(run.evaluator.history) == 0:
-        raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
-    verification = verify_points(case, run.outcome.X)
-    feasible = np.ascontiguousarray(verification.F[verification.feasible])
-    record = build_record(
-        case,
-        method,
-        run,
-        verification=verification,
-        scores=score(case, feasible, reference),
-        trace=trace_rows(case, run.evaluator.history),
-        sources=credit(case, run.evaluator.history),
-        budget=limits,
-        seed=seed,
-        reference=reference,
-    )
-    return Result(case, record, verification, run, scratch)
-
-
 def verify(record: Mapping[str, Any] | str | os.PathLike[str]) -> Audit:
     """Check a record against independent code: hashes, instance, points, objectives, scores, budget.
 
@@ -139,17 +69,3 @@ def verify(record: Mapping[str, Any] | str | os.PathLike[str]) -> Audit:
         RecordError: The file is missing or is not a record at all.
     """
     return audit_record(record if isinstance(record, Mapping) else read_record(record), PROBLEMS)
-
-
-def _solver(solver: str | Solver, options: Mapping[str, Any]) -> Solver:
-    if isinstance(solver, str):
-        return make_solver(solver, options)
-    if not isinstance(solver, Solver):
-        raise SolverError(f"solver must be a preset name or a Solver object, got {type(solver).__name__}.")
-    return solver.with_option(**options) if options else solver
-
-
-def _llm(llm: Any) -> Any:
-    from optisolve.llm.config import llm_config
-
-    return llm_config(llm) if isinstance(llm, str) else llm

@@ -1,0 +1,5 @@
+"""``python -m optisolve``."""
+
+from optisolve.cli.main import main
+
+raise SystemExit(main())

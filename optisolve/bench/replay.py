@@ -1,0 +1,93 @@
+"""Re-derive a run from its record: same settings, language-model replies from the transcript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optisolve.bench.records import read_record, seal
+from optisolve.bench.result import Result
+from optisolve.bench.solve import solve
+from optisolve.core.budget import Budget
+from optisolve.core.errors import RecordError
+from optisolve.registry import PROBLEMS, SOLVERS
+
+__all__ = ["Replay", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Outcome of a replay.
+
+    Attributes:
+        result: The re-derived run; its record's tier is ``reproduced`` when the hashes agree.
+        same: The ``result_hash`` agrees.
+        reason: Which part differs, "" when nothing does.
+    """
+
+    result: Result
+    same: bool
+    reason: str
+
+
+def replay(path: Path) -> Replay:
+    """Run a record again without its language model.
+
+    Args:
+        path: A record.json or its folder; ``transcript.jsonl`` stands beside it when a model was used.
+
+    Raises:
+        RecordError: The record or its transcript is missing, or the run was cut short by the user or the clock, which
+            cannot be repeated exactly.
+    """
+    record = read_record(path)
+    _require_repeatable(record)
+    folder = path if path.is_dir() else path.parent
+    told = record["instance"]
+    problem = PROBLEMS.get(told["problem"]).from_mapping({**told["params"], "scenario": told["scenario"]})
+    solver = SOLVERS.get(record["solver"]["name"]).from_mapping(record["solver"]["options"])
+    result = solve(
+        problem.instance(told["seed"]),
+        solver,
+        budget=Budget.from_mapping(record["budget"]),
+        seed=record["seed"],
+        llm=_replay_config(record, folder),
+    )
+    same = result.result_hash == record["result_hash"]
+    if same:
+        result.record["provenance"]["tier"] = "reproduced"
+        seal(result.record)
+    return Replay(result, same, "" if same else _difference(record, result.record))
+
+
+def _require_repeatable(record: dict[str, Any]) -> None:
+    termination = record["termination"]
+    if termination["status"] == "interrupted" or termination["limit"] == "time":
+        cut = "the user" if termination["status"] == "interrupted" else "the clock"
+        raise RecordError(f"{record['record_id']}: the run was stopped by {cut}, so it cannot be repeated exactly.")
+
+
+def _replay_config(record: dict[str, Any], folder: Path) -> Any:
+    if record["solver"]["llm"] is None:
+        return None
+    transcript = folder / "transcript.jsonl"
+    if not transcript.is_file():
+        raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
+    from optisolve.llm.config import llm_config
+
+    return llm_config("replay", transcript=str(transcript))
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    for key in ("instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores"):
+        left, right = old[key], new[key]
+        if isinstance(left, dict):
+            differing = [
+                name for name in left if left[name] != right.get(name) and name not in ("wall_s", "cpu_s", "peak_mb", "code")
+            ]
+            if differing:
+                return f"'{key}.{differing[0]}' differs"
+        elif left != right:
+            return f"'{key}' differs"
+    return "the trace differs"

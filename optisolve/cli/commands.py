@@ -1,0 +1,201 @@
+"""The verbs other than ``run``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from rich.markup import escape
+
+from optisolve import content
+from optisolve.cli.display import console, new_table, print_error
+from optisolve.core.errors import OptisolveError, RecordError, UnknownNameError
+from optisolve.core.problem import Problem
+from optisolve.core.solver import Solver
+from optisolve.registry import PROBLEMS, SOLVERS, load_target, problem_options, solver_options
+
+__all__ = ["check_command", "info_command", "list_command", "models_command", "replay_command", "verify_command"]
+
+
+def list_command(options: argparse.Namespace) -> int:
+    """``optisolve list``: scenarios, solvers and prompts with one line each."""
+    if options.what in ("all", "problems"):
+        table = new_table("problem", "what is decided", "reference", title="Problems (problem=NAME)")
+        for name in PROBLEMS.choices():
+            table.add_row(name, *_or_reason(lambda name=name: _problem_row(name)))  # type: ignore[misc]
+        console.print(table)
+    if options.what in ("all", "solvers"):
+        table = new_table("solver", "what it is", "needs", title="Solvers (solver=NAME)")
+        for name in SOLVERS.choices():
+            table.add_row(name, *_or_reason(lambda name=name: _solver_row(name)))  # type: ignore[misc]
+        console.print(table)
+    if options.what in ("all", "prompts"):
+        table = new_table("prompt", title="Prompts")
+        for name in content.names("prompts", ".jinja"):
+            table.add_row(name)
+        console.print(table)
+    return 0
+
+
+def info_command(options: argparse.Namespace) -> int:
+    """``optisolve info NAME``: every parameter with its value, and where it comes from."""
+    if options.name in PROBLEMS.choices():
+        problem, values = problem_options(options.name)
+        console.print(f"[bold]{options.name}[/]: {escape(problem.summary)}")
+        console.print(f"reference: {escape(problem.evidence)}")
+        _print_fields(problem, values)
+        _print_card("problems", options.name)
+        return 0
+    if options.name in SOLVERS.choices():
+        solver, values = solver_options(options.name)
+        info = solver.info
+        console.print(f"[bold]{options.name}[/]: {escape(info.summary)}")
+        console.print(f"source: {escape(info.citation or '–')}", soft_wrap=True)
+        console.print(f"treats: {', '.join(sorted(info.supports))}", soft_wrap=True)
+        console.print(f"same seed, same answer: {'yes' if info.deterministic else 'no'}")
+        _print_fields(solver, values)
+        _print_card("solvers", options.name)
+        return 0
+    raise UnknownNameError("problem or solver", options.name, {*PROBLEMS.choices(), *SOLVERS.choices()})
+
+
+def verify_command(options: argparse.Namespace) -> int:
+    """``optisolve verify PATH...``: 0 when every record holds, 2 when one does not, 1 when one cannot be read."""
+    from optisolve.api import verify
+
+    code = 0
+    for file in _record_files(options.path):
+        try:
+            audit = verify(file)
+        except RecordError as error:
+            print_error(str(error))
+            code = max(code, 1) if code != 2 else 2
+            continue
+        console.print(escape(str(audit)), style="green" if audit else "red", soft_wrap=True)
+        code = code if audit else 2
+    return code
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    """``optisolve replay RECORD``: 0 when the same ``result_hash`` comes out, else 2."""
+    from optisolve.bench.replay import replay
+
+    replayed = replay(Path(options.path))
+    if options.out is not None:
+        console.print(f"record: {escape(str(replayed.result.save(options.out)))}", soft_wrap=True)
+    if replayed.same:
+        console.print(f"reproduced: result_hash {replayed.result.result_hash}", style="green", soft_wrap=True)
+        return 0
+    print_error(f"not reproduced: {replayed.reason}")
+    return 2
+
+
+def check_command(options: argparse.Namespace) -> int:
+    """``optisolve check module:Class``: conformance kit of a problem or solver, one line per property."""
+    from optisolve.testing import check_problem, check_solver
+
+    target = _check_target(options.target)
+    results = check_problem(target) if isinstance(target, Problem) else check_solver(target)
+    for result in results:
+        mark, style = {"passed": ("ok", "green"), "skipped": ("skipped", "yellow")}.get(result.outcome, ("FAILED", "red"))
+        console.print(
+            f"[{style}]{mark:>7}[/] {escape(result.name)}{escape(': ' + result.detail) if result.detail else ''}",
+            soft_wrap=True,
+        )
+    failed = sum(result.outcome == "failed" for result in results)
+    console.print(f"{len(results) - failed} passed or skipped, {failed} failed")
+    return 1 if failed else 0
+
+
+def models_command(options: argparse.Namespace) -> int:
+    """``optisolve models``: known local models with licence and whether they are here; ``fetch NAME`` gets one."""
+    from optisolve.llm import catalog
+
+    if options.action == "fetch":
+        if options.name is None:
+            raise OptisolveError(
+                "Say which model to fetch, e.g.: optisolve models fetch smollm2-135m (see: optisolve models list)."
+            )
+        console.print(f"ready: {escape(str(catalog.fetch(options.name)))}", soft_wrap=True)
+        return 0
+    table = new_table(
+        "model", ">MB", "licence", "here", "from", "note", title="Local language models (llm=local llm.model=NAME)"
+    )
+    for model in catalog.MODELS:
+        table.add_row(
+            model.name,
+            f"{model.size_mb:.0f}",
+            model.licence,
+            "yes" if catalog.installed(model) else "no",
+            model.source,
+            model.note,
+        )
+    console.print(table)
+    return 0
+
+
+def _problem_row(name: str) -> tuple[str, str]:
+    problem, _ = problem_options(name)
+    return problem.summary, problem.evidence
+
+
+def _solver_row(name: str) -> tuple[str, str]:
+    info = solver_options(name)[0].info
+    return info.summary, ", ".join([*info.needs, *(["a language model"] if info.uses_llm else [])])
+
+
+def _or_reason(row: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """A row, or why the plug-in behind it cannot be loaded; one broken plug-in must not hide the others."""
+    try:
+        return row()
+    except OptisolveError as error:
+        return f"[red]cannot be loaded:[/] {escape(str(error))}", ""
+
+
+def _print_fields(cls: type[Problem] | type[Solver], values: dict[str, object]) -> None:
+    table = new_table("setting", "value", "type")
+    for field in dataclasses.fields(cast(Any, cls)):
+        if not field.init or field.name == "scenario":
+            continue
+        default = None if field.default is dataclasses.MISSING else field.default
+        table.add_row(field.name, escape(str(values.get(field.name, default))), escape(str(field.type)))
+    console.print(table)
+
+
+def _print_card(kind: str, name: str) -> None:
+    folder = content.content_dir(kind)
+    family = name.split("/", maxsplit=1)[0]
+    for card in (folder / family / "README.md", folder / f"{name}.md"):
+        if card.is_file():
+            console.print(f"card: {escape(str(card))}", soft_wrap=True)
+
+
+def _record_files(paths: Iterable[str]) -> list[Path]:
+    from optisolve.bench.records import iter_records
+
+    files = []
+    for path in paths:
+        found = list(iter_records(path))
+        if not found:
+            raise RecordError(f"{path}: no record.json at or below this path.")
+        files += found
+    return files
+
+
+def _check_target(target: str) -> Problem | type[Solver]:
+    if ":" not in target:
+        if target in PROBLEMS.choices():
+            from optisolve.api import load_problem
+
+            return load_problem(target)
+        if target in SOLVERS.choices():
+            return solver_options(target)[0]
+        raise UnknownNameError("plug-in", target, {*PROBLEMS.choices(), *SOLVERS.choices()})
+    try:
+        return load_target(target, Solver, what="check")  # type: ignore[type-abstract]
+    except OptisolveError:
+        cls = load_target(target, Problem, what="check")  # type: ignore[type-abstract]
+        return cls.from_mapping({})

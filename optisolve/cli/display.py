@@ -1,0 +1,161 @@
+"""What the command line shows: a live progress bar, tables, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from optisolve.bench.execution import Progress as RunProgress
+from optisolve.bench.result import Result
+from optisolve.core.budget import Budget
+from optisolve.core.problem import Instance
+from optisolve.scoring.indicators import hypervolume
+
+__all__ = ["ProgressBar", "console", "new_table", "print_error", "print_summary"]
+
+console = Console(highlight=False)
+_errors = Console(stderr=True, highlight=False)
+
+
+def print_error(text: str) -> None:
+    """One red line (or list) on stderr."""
+    _errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def new_table(*columns: str, title: str | None = None) -> Table:
+    """A plain table; columns whose name starts with '>' are right-aligned."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return table
+
+
+class ProgressBar:
+    """Live bar on stderr with evaluations, hypervolume, model calls and tokens; silent when stderr is no terminal.
+
+    Args:
+        name: Solver name.
+        budget: Gives the totals.
+        instance: Gives the scoring box.
+    """
+
+    def __init__(self, name: str, budget: Budget, instance: Instance) -> None:
+        self._budget, self._instance = budget, instance
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:>6.0f} evaluations"),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=_errors,
+            transient=True,
+            disable=not _errors.is_terminal,
+        )
+        self._task = self._progress.add_task(name, total=budget.evaluations, note="")
+
+    def __enter__(self) -> ProgressBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def update(self, state: RunProgress) -> None:
+        """Show a run's state; called a few times a second."""
+        if self._progress.disable:
+            return
+        self._progress.update(self._task, completed=state.meter.evaluations, note=self._note(state))
+
+    def _note(self, state: RunProgress) -> str:
+        parts = []
+        archive, scoring_box = state.evaluator.archive, self._instance.hypervolume_box
+        if scoring_box is not None:
+            parts.append(f"hypervolume {hypervolume(archive.F_min * self._instance.signs, scoring_box):.4f}")
+        elif len(archive.F_min):
+            parts.append(f"best {float(archive.F_min[:, 0].min() * self._instance.signs[0]):.6g}")
+        if state.meter.llm_calls:
+            limit = "" if self._budget.llm_calls is None else f"/{self._budget.llm_calls}"
+            parts.append(f"LLM calls {state.meter.llm_calls}{limit}, {state.meter.tokens_in + state.meter.tokens_out:,} tokens")
+        return " · ".join(parts)
+
+
+def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequence[Path]) -> None:
+    """Scores of a run beside its controls, who made what, notices, and where the files are."""
+    subject = next(iter(results.values()))
+    origin = subject.instance.origin
+    console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record['seed']}")
+    console.print(_score_table(results))
+    if subject.record["solver"]["llm"] is not None:
+        console.print(_source_table(subject))
+        _print_llm(subject.record)
+    if subject.run.notice:
+        console.print(f"[yellow]note:[/] {escape(subject.run.notice)}", soft_wrap=True)
+    for warning in subject.record["used"]["report"].get("warnings", ()):
+        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+    termination = subject.record["termination"]
+    limit = f" ({termination['limit']})" if termination["limit"] else ""
+    console.print(
+        f"stopped: {termination['status']}{limit}; points verified: {_counts(subject)}; result hash {subject.result_hash[:16]}"
+    )
+    console.print(f"record:   {escape(str(folder))}", soft_wrap=True)
+    if pictures:
+        console.print(f"pictures: {', '.join(path.name for path in pictures)}", soft_wrap=True)
+
+
+def _score_table(results: Mapping[str, Result]) -> Table:
+    multi = len(next(iter(results.values())).instance.objectives) > 1
+    value = "hypervolume" if multi else "objective"
+    extra = ("IGD+",) if multi else ("gap", "bound gap")
+    table = new_table(
+        "solver", f">{value}", *(f">{e}" for e in extra), ">points", ">evaluations", ">LLM calls", ">tokens", ">seconds"
+    )
+    for name, result in results.items():
+        scores, used = result.scores, result.record["used"]
+        columns = [scores["igd_plus"]] if multi else [scores["gap"], scores["bound_gap"]]
+        table.add_row(
+            name,
+            _number(scores[value]),
+            *(_number(v) for v in columns),
+            str(len(result.X)),
+            str(used["evaluations"]),
+            str(used["llm_calls"]),
+            f"{used['tokens_in'] + used['tokens_out']:,}",
+            f"{used['wall_s']:.2f}",
+        )
+    return table
+
+
+def _source_table(result: Result) -> Table:
+    by_source: Mapping[str, Mapping[str, Any]] = result.record["used"]["by_source"]
+    total = sum(item["evaluations"] for item in by_source.values())
+    table = new_table("offspring by", ">evaluations", ">share", ">hypervolume gain")
+    for name, item in by_source.items():
+        table.add_row(
+            name, str(item["evaluations"]), f"{item['evaluations'] / max(total, 1):.1%}", f"{item['hypervolume_gain']:.4f}"
+        )
+    return table
+
+
+def _print_llm(record: Mapping[str, Any]) -> None:
+    llm, report = record["solver"]["llm"], record["used"]["report"]
+    fates = report.get("operator", report).get("fates", {})
+    told = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
+    console.print(
+        f"language model: {llm.get('provider')} {llm.get('model', '')}; candidates: {escape(told) or 'none'}", soft_wrap=True
+    )
+
+
+def _counts(result: Result) -> str:
+    return ", ".join(f"{count} {status}" for status, count in result.verification.counts.items()) or "none"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"

@@ -1,0 +1,111 @@
+"""Entry point: parse the verb, hand over to one command, turn deliberate errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import optisolve
+
+__all__ = ["main"]
+
+_EPILOG = """examples:
+  optisolve run problem=uav_isac solver=ledma
+  optisolve run problem=uav_isac/dense solver=moead_de budget.evaluations=20000 controls=true
+  optisolve run -m seed=0,1,2 solver=moead,moead_de
+  optisolve run --help            all settings of a run
+  optisolve list solvers
+  optisolve verify runs/
+
+exit codes: 0 ok, 1 error, 2 verification failed, 130 interrupted (the record is written)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words behind the program's name; None takes them from the process.
+
+    Returns:
+        Exit code: 0 ok, 1 error, 2 verification failed, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _as_interrupt)  # a scheduler's stop keeps the record, like Ctrl-C
+    try:
+        if words[:1] == ["run"]:  # hydra owns everything behind this verb
+            from optisolve.cli.run import run_command
+
+            return run_command(words[1:])
+        options = _parser().parse_args(words)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except optisolve.OptisolveError as error:
+        from optisolve.cli.display import print_error
+
+        print_error(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # e.g. `optisolve list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="optisolve",
+        description="LLM-driven network optimization with verified answers.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"optisolve {optisolve.__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs.add_parser("run", help="solve a problem, verify the answer, write a record", add_help=False)
+
+    listing = verbs.add_parser("list", help="what there is: problems, solvers, prompts")
+    listing.add_argument("what", nargs="?", choices=("problems", "solvers", "prompts", "all"), default="all")
+    listing.set_defaults(command=_lazy("list_command"))
+
+    info = verbs.add_parser("info", help="parameters, sources and citation of one problem or solver")
+    info.add_argument("name")
+    info.set_defaults(command=_lazy("info_command"))
+
+    verify = verbs.add_parser("verify", help="re-evaluate records with independent code")
+    verify.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
+    verify.set_defaults(command=_lazy("verify_command"))
+
+    replay = verbs.add_parser("replay", help="re-derive a record, language-model replies from its transcript")
+    replay.add_argument("path", help="record.json or its folder")
+    replay.add_argument("--out", default=None, help="also write the reproduced record into this folder")
+    replay.set_defaults(command=_lazy("replay_command"))
+
+    check = verbs.add_parser("check", help="run the conformance kit on a plug-in")
+    check.add_argument("target", help="module:Class, or a registered name")
+    check.set_defaults(command=_lazy("check_command"))
+
+    models = verbs.add_parser("models", help="known local language models; fetch one")
+    models.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
+    models.add_argument("name", nargs="?", help="name of the model to fetch")
+    models.set_defaults(command=_lazy("models_command"))
+    return parser
+
+
+def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
+    """Import a command only when its verb is used."""
+
+    def call(options: argparse.Namespace) -> int:
+        from optisolve.cli import commands
+
+        command: Callable[[argparse.Namespace], int] = getattr(commands, name)
+        return command(options)
+
+    return call

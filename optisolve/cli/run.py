@@ -1,0 +1,123 @@
+"""``optisolve run``: hydra composes the configuration, we check it, run it and print what came out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from optisolve.cli.config_source import SCHEME, register
+from optisolve.cli.job import DEFAULTS, Job, run_job
+from optisolve.core.errors import OptisolveError, UnknownNameError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["run_command"]
+
+_PRIMARY: dict[str, Any] = {
+    "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": "ledma"}, {"llm": "auto"}],
+    **DEFAULTS,
+    "hydra": {
+        "searchpath": [f"{SCHEME}://"],
+        "output_subdir": None,
+        "run": {"dir": "."},
+        "sweep": {"dir": ".", "subdir": "."},
+        "job": {"chdir": False},
+        "help": {
+            "app_name": "optisolve run",
+            "template": (
+                "optisolve run: solve one problem with one solver, verify the answer, write a record.\n\n"
+                "== Choices ==\n$APP_CONFIG_GROUPS\n\n== Settings (override anything: key=value) ==\n$CONFIG\n"
+                "-m runs a sweep: optisolve run -m seed=0,1,2 solver=moead,moead_de\n"
+                "--cfg job shows the composed configuration without running.\n"
+            ),
+        },
+    },
+}
+
+_codes: list[int] = []
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run with hydra overrides; the worst exit code of all jobs of a sweep.
+
+    Args:
+        arguments: What stands behind ``optisolve run``.
+
+    Raises:
+        OptisolveError: The configuration is wrong; the text names the setting.
+    """
+    register()
+    store = ConfigStore.instance()
+    store.store(name="run", node=_PRIMARY)
+    for kind in ("job_logging", "hydra_logging"):
+        store.store(
+            group=f"hydra/{kind}", name="quiet", node={"version": 1, "disable_existing_loggers": False}, package=f"hydra.{kind}"
+        )
+    quiet = ["hydra/job_logging=quiet", "hydra/hydra_logging=quiet"]
+    _codes.clear()
+    application = hydra.main(version_base="1.3", config_path=None, config_name="run")(_job)
+    with _arguments([*arguments, *quiet]):
+        try:
+            application()
+        except MissingConfigException as error:
+            raise _unknown_choice(error) from error
+        except (HydraException, OmegaConfBaseException) as error:
+            raise OptisolveError(_explain(error)) from error
+    return max(_codes, default=0)
+
+
+def _job(config: DictConfig) -> None:
+    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    choices = HydraConfig.get().runtime.choices
+    given = [item.split("=")[0].lstrip("+") for item in HydraConfig.get().overrides.task]
+    _codes.append(run_job(Job.of(values, problem=choices["problem"], solver=choices["solver"], given=given)))
+
+
+@contextmanager
+def _arguments(arguments: list[str]) -> Iterator[None]:
+    """Let hydra see its own arguments only, and let its errors reach us instead of its printer."""
+    saved_argv, saved_flag = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = ["optisolve run", *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = saved_argv
+        if saved_flag is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = saved_flag
+
+
+def _unknown_choice(error: MissingConfigException) -> OptisolveError:
+    group, _, name = (error.missing_cfg_file or "").partition("/")
+    from optisolve.registry import PROBLEMS, SOLVERS
+
+    known = {"problem": PROBLEMS.choices, "solver": SOLVERS.choices}.get(group)
+    return UnknownNameError(group or "configuration", name, known() if known else (error.options or ()))
+
+
+def _explain(error: Exception) -> str:
+    """One readable message from hydra's or omegaconf's, with the nearest known key."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    key, parent = getattr(cause, "full_key", None) or getattr(cause, "key", None), getattr(cause, "parent_node", None)
+    if key and isinstance(parent, DictConfig) and "is not in struct" in str(cause):
+        prefix, _, name = str(key).rpartition(".")
+        known = [str(k) for k in parent]
+        guess = nearest(name, known)
+        hint = f" Did you mean '{f'{prefix}.{guess}' if prefix else guess}'?" if guess else ""
+        where = f"'{prefix}'" if prefix else "the run"
+        return f"Unknown setting '{key}'.{hint} Settings of {where}: {', '.join(sorted(known))}."
+    lines = [line for line in f"{error}\n{cause if cause is not error else ''}".splitlines() if line.strip()]
+    return " ".join(line.strip() for line in lines[:4])
