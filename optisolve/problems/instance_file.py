@@ -1,0 +1,246 @@
+"""Instances from a user's own file: named arrays with units in npz, JSON or MATLAB .mat.
+
+A family derives from `ArrayProblem`, declares its arrays once, and gets drawing by seed, reading from a file,
+checking, and records that can be re-verified without the file.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.errors import FieldProblem, OptionError, ProblemError, nearest
+from optisolve.core.problem import Instance, Origin, Problem
+from optisolve.core.seeds import generator
+
+__all__ = ["ArrayProblem", "ArraySpec", "check_arrays", "read_arrays", "write_arrays"]
+
+SUFFIXES = (".npz", ".json", ".mat")
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """One named array of an instance file.
+
+    Args:
+        name: Name with unit suffix, e.g. ``"gain"`` or ``"noise_w"``.
+        shape: One letter or number per axis; equal letters must have equal lengths, e.g. ``("K", "K")``.
+        unit: Unit as printed in errors, ``""`` when dimensionless.
+        lower: Smallest allowed value, None for no limit.
+        strict: Values must be larger than `lower`, not equal.
+        upper: Largest allowed value, None for no limit.
+        integer: Values must be whole numbers.
+        meaning: What it is, one phrase.
+    """
+
+    name: str
+    shape: tuple[str | int, ...]
+    unit: str = ""
+    lower: float | None = None
+    strict: bool = False
+    upper: float | None = None
+    integer: bool = False
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class ArrayProblem(Problem):
+    """A family whose instances are fully described by a few named arrays.
+
+    Subclasses set `ARRAYS` and implement `_draw` (arrays from a random stream) and `_build` (instance from arrays).
+
+    Args:
+        instance_file: Path of an npz, JSON or .mat file with the arrays of `ARRAYS`; None draws them by the seed.
+        instance_data: The same arrays as nested lists; filled in from the file, so that a record can be re-verified
+            when the file is gone.
+    """
+
+    ARRAYS: ClassVar[tuple[ArraySpec, ...]]
+
+    instance_file: str | None = field(default=None, kw_only=True)
+    instance_data: dict[str, Any] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.instance_file is not None and self.instance_data is None:
+            arrays = check_arrays(read_arrays(self.instance_file), self.ARRAYS, where=self.instance_file)
+            object.__setattr__(self, "instance_data", {name: values.tolist() for name, values in arrays.items()})
+
+    def instance(self, seed: int = 0) -> Instance:
+        """The instance drawn by a seed, or the one of the file, whatever the seed.
+
+        Raises:
+            ProblemError: An array is missing or has a wrong shape, sign or value; the text names it.
+        """
+        if self.instance_data is not None:
+            arrays = check_arrays(self.instance_data, self.ARRAYS, where=self.instance_file or "instance_data")
+        else:
+            drawn = self._draw(generator(seed, problem=self.name, purpose="instance"))
+            arrays = check_arrays(drawn, self.ARRAYS, where=self.scenario or self.name)
+        return self._build(self.origin(seed), arrays)
+
+    @abstractmethod
+    def _draw(self, rng: np.random.Generator) -> Mapping[str, npt.ArrayLike]:
+        """Arrays of one random instance, named as in `ARRAYS`."""
+
+    @abstractmethod
+    def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
+        """The instance made of checked, read-only float64 arrays."""
+
+
+def check_arrays(given: Mapping[str, Any], specs: Sequence[ArraySpec], *, where: str) -> dict[str, FloatArray]:
+    """Check named arrays against their declaration.
+
+    Args:
+        given: Arrays or nested lists by name.
+        specs: What is expected.
+        where: File or scenario, for the message.
+
+    Returns:
+        Read-only float64 arrays in the order of `specs`.
+
+    Raises:
+        OptionError: Everything that is wrong, one line per array.
+    """
+    names = [spec.name for spec in specs]
+    found = []
+    for name in given:
+        if name not in names:
+            guess = nearest(name, names)
+            hint = f"; did you mean '{guess}'?" if guess else ""
+            found.append(FieldProblem(name, "an array", f"one of {', '.join(names)}{hint}"))
+    sizes: dict[str, int] = {}
+    arrays = {}
+    for spec in specs:
+        if spec.name not in given:
+            found.append(FieldProblem(spec.name, None, f"an array {_shape_text(spec)}: {spec.meaning}"))
+            continue
+        try:
+            array = frozen(given[spec.name])
+        except (TypeError, ValueError) as error:
+            found.append(FieldProblem(spec.name, "values", f"real numbers {_shape_text(spec)} ({error})"))
+            continue
+        problem = _shape_problem(spec, array, sizes) or _value_problem(spec, array)
+        if problem is not None:
+            found.append(problem)
+        arrays[spec.name] = array
+    if found:
+        raise OptionError(where, found)
+    return arrays
+
+
+def read_arrays(path: str) -> dict[str, Any]:
+    """Read all arrays of an npz, JSON or .mat file; nothing is unpickled.
+
+    A complex array ``h`` becomes ``h_re`` and ``h_im``.
+
+    Raises:
+        ProblemError: The file is missing, of another kind, or damaged.
+    """
+    file = Path(path)
+    if file.suffix not in SUFFIXES:
+        raise ProblemError(f"instance_file: '{path}' must end in {', '.join(SUFFIXES)}.")
+    if not file.is_file():
+        raise ProblemError(f"instance_file: '{path}' does not exist.")
+    try:
+        arrays = _read(file)
+    except Exception as error:  # readers of three formats raise very different things on damaged files
+        raise ProblemError(f"instance_file: '{path}' cannot be read ({type(error).__name__}: {error}).") from error
+    return _split_complex(arrays)
+
+
+def write_arrays(path: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
+    """Write named arrays; the suffix decides the format.
+
+    Args:
+        path: Ends in .npz, .json or .mat.
+        arrays: By name.
+
+    Raises:
+        ProblemError: Another suffix.
+    """
+    file = Path(path)
+    if file.suffix == ".npz":
+        np.savez(file, **{name: np.asarray(values) for name, values in arrays.items()})
+    elif file.suffix == ".json":
+        file.write_text(
+            json.dumps({name: np.asarray(v).tolist() for name, v in arrays.items()}, indent=1) + "\n", encoding="utf-8"
+        )
+    elif file.suffix == ".mat":
+        from scipy.io import savemat
+
+        savemat(file, {name: np.asarray(values) for name, values in arrays.items()})
+    else:
+        raise ProblemError(f"export: '{path}' must end in {', '.join(SUFFIXES)}.")
+    return file
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if file.suffix == ".npz":
+        with np.load(file, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    if file.suffix == ".mat":
+        from scipy.io import loadmat
+
+        return {name: values for name, values in loadmat(file).items() if not name.startswith("__")}
+    data = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise ValueError("the top level must be an object of named arrays")
+    return data
+
+
+def _split_complex(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    split: dict[str, Any] = {}
+    for name, values in arrays.items():
+        if isinstance(values, np.ndarray) and np.iscomplexobj(values):
+            split[f"{name}_re"], split[f"{name}_im"] = values.real, values.imag
+        else:
+            split[name] = values
+    return split
+
+
+def _shape_text(spec: ArraySpec) -> str:
+    return f"[{', '.join(str(axis) for axis in spec.shape)}]" + (f" in {spec.unit}" if spec.unit else "")
+
+
+def _shape_problem(spec: ArraySpec, array: FloatArray, sizes: dict[str, int]) -> FieldProblem | None:
+    shape = array.shape
+    if len(shape) == 2 and len(spec.shape) == 1 and 1 in shape:  # MATLAB has no vectors
+        array.shape = (array.size,)
+        shape = array.shape
+    if len(shape) == 2 and not spec.shape and array.size == 1:
+        array.shape = ()
+        shape = ()
+    expected = [axis if isinstance(axis, int) else sizes.get(axis, -1) for axis in spec.shape]
+    if len(shape) != len(expected) or any(e not in (-1, s) for s, e in zip(shape, expected, strict=True)):
+        known = ", ".join(f"{axis}={size}" for axis, size in sizes.items())
+        return FieldProblem(spec.name, f"shape {shape}", f"shape {_shape_text(spec)}{f' with {known}' if known else ''}")
+    sizes.update({axis: size for axis, size in zip(spec.shape, shape, strict=True) if isinstance(axis, str)})
+    return None
+
+
+def _value_problem(spec: ArraySpec, array: FloatArray) -> FieldProblem | None:
+    unit = f" {spec.unit}" if spec.unit else ""
+    if array.size == 0:
+        return FieldProblem(spec.name, "an empty array", f"at least one value {_shape_text(spec)}")
+    checks = [(~np.isfinite(array), f"finite values{unit}")]
+    if spec.lower is not None:
+        low = array <= spec.lower if spec.strict else array < spec.lower
+        checks.append((low, f"values {'>' if spec.strict else '>='} {spec.lower:g}{unit}"))
+    if spec.upper is not None:
+        checks.append((array > spec.upper, f"values <= {spec.upper:g}{unit}"))
+    if spec.integer:
+        checks.append((array != np.rint(array), "whole numbers"))
+    for wrong, expected in checks:
+        if wrong.any():
+            index = tuple(int(i) for i in np.argwhere(wrong)[0])
+            return FieldProblem(f"{spec.name}{list(index) if index else ''}", float(array[index]), expected)
+    return None
