@@ -83,6 +83,7 @@ class _Engine:
         self._ideal = np.full(n_objectives, np.inf)
         self._ideal_is_feasible = False
         self._queue = np.empty(0, dtype=np.int64)  # sub-problems not yet served in this sweep
+        self._rng = task.rng(operator="engine")  # mating pools and replacement orders, drawn in wave order
         self._waves = self._sweeps = self._empty_sweeps = 0
         self._offspring: dict[str, int] = {}
         self._survivors: dict[str, int] = {}
@@ -107,7 +108,7 @@ class _Engine:
     def step(self) -> None:
         """One wave: propose, evaluate, commit."""
         task = self._task
-        rng = task.rng(wave=self._waves, operator="engine")
+        rng = self._rng
         targets = self._next_targets()
         wave, width = self._wave(targets, rng)
         proposals = self._variation.propose(wave)

@@ -31,24 +31,36 @@ _kernel = njit(cache=True, error_model="numpy")
 
 
 @_kernel
-def _value(f, weight, ideal, width, kind, theta):  # type: ignore[no-untyped-def]
-    """Scalarized value of one point, f float64 [m]."""
-    m = f.size
+def _normalized(F, ideal, width):  # type: ignore[no-untyped-def]
+    """Objectives scaled by the front, float64 [n, m]."""
+    F_hat = np.empty(F.shape)
+    for i in range(F.shape[0]):
+        for j in range(F.shape[1]):
+            F_hat[i, j] = (F[i, j] - ideal[j]) / width[j]
+    return F_hat
+
+
+@_kernel
+def _value(F_hat, row, weights, i, kind, theta):  # type: ignore[no-untyped-def]
+    """Scalarized value of one row of F_hat under weight i; whole arrays, since slices cost more than the sums."""
+    m = F_hat.shape[1]
     if kind == _TCHEBYCHEFF:
         worst = 0.0
         for j in range(m):
-            worst = max(worst, weight[j] * abs((f[j] - ideal[j]) / width[j]))
+            part = weights[i, j] * abs(F_hat[row, j])
+            if part > worst:
+                worst = part
         return worst
     norm = 0.0
     for j in range(m):
-        norm += weight[j] * weight[j]
+        norm += weights[i, j] * weights[i, j]
     norm = sqrt(norm)
     d1 = 0.0
     for j in range(m):
-        d1 += (f[j] - ideal[j]) / width[j] * (weight[j] / norm)
+        d1 += F_hat[row, j] * (weights[i, j] / norm)
     d2 = 0.0
     for j in range(m):
-        offset = (f[j] - ideal[j]) / width[j] - d1 * (weight[j] / norm)
+        offset = F_hat[row, j] - d1 * (weights[i, j] / norm)
         d2 += offset * offset
     return abs(d1) + theta * sqrt(d2)
 
@@ -75,11 +87,11 @@ def mating_pools(neighbors, targets, delta, u_pool, U_pick):  # type: ignore[no-
 @_kernel
 def mate_values(F, targets, mates, weights, ideal, width, kind, theta):  # type: ignore[no-untyped-def]
     """See `twins.mate_values`."""
+    F_hat = _normalized(F, ideal, width)
     values = np.empty(mates.shape)
     for row in range(mates.shape[0]):
-        weight = weights[targets[row]]
         for column in range(mates.shape[1]):
-            values[row, column] = _value(F[mates[row, column]], weight, ideal, width, kind, theta)
+            values[row, column] = _value(F_hat, mates[row, column], weights, targets[row], kind, theta)
     return values
 
 
@@ -145,11 +157,26 @@ def _pair(mates, row, u_first, u_second):  # type: ignore[no-untyped-def]
 
 
 @_kernel
+def _power(x, exponent):  # type: ignore[no-untyped-def]
+    """x ** exponent for x >= 0; the usual whole exponents go by multiplication, several times faster than pow."""
+    whole = int(exponent)
+    if whole != exponent:
+        return x**exponent
+    result = 1.0
+    while whole > 0:
+        if whole & 1:
+            result *= x
+        x *= x
+        whole >>= 1
+    return result
+
+
+@_kernel
 def sbx(X, mates, lower, upper, probability, eta, u_pair, U_cross, U_spread):  # type: ignore[no-untyped-def]
     """See `twins.sbx`."""
     n, d = mates.shape[0], X.shape[1]
     children = np.empty((n, d))
-    power, root = -(eta + 1.0), 1.0 / (eta + 1.0)
+    power, root = eta + 1.0, 1.0 / (eta + 1.0)
     for i in range(n):
         first, second = _pair(mates, i, u_pair[i, 0], u_pair[i, 1])
         cross = u_pair[i, 2] < probability
@@ -162,7 +189,7 @@ def sbx(X, mates, lower, upper, probability, eta, u_pair, U_cross, U_spread):  #
                 children[i, j] = a
                 continue
             room = y1 - lower[j] if u < 0.25 else upper[j] - y2
-            product = U_spread[i, j] * (2.0 - (1.0 + 2.0 * room / gap) ** power)
+            product = U_spread[i, j] * (2.0 - 1.0 / _power(1.0 + 2.0 * room / gap, power))
             spread = (product if product <= 1.0 else 1.0 / (2.0 - product)) ** root
             if u < 0.25:
                 spread = -spread
@@ -223,19 +250,25 @@ def linear(  # type: ignore[no-untyped-def]
 def polynomial_mutation(X, lower, upper, probability, eta, U):  # type: ignore[no-untyped-def]
     """See `twins.polynomial_mutation`."""
     n, d = X.shape
-    children = np.empty((n, d))
-    power, root = eta + 1.0, 1.0 / (eta + 1.0)
+    children = X.copy()
+    # Two passes: in one, the compiler evaluates the powers for every coordinate and throws most of them away.
+    hits = np.empty(n * d, dtype=np.int64)
+    n_hits = 0
     for i in range(n):
         for j in range(d):
-            x, span = X[i, j], upper[j] - lower[j]
-            if U[i, j] < probability and span > 0.0:
-                u = U[i, j] / probability
-                down = u <= 0.5
-                tail = 2.0 * u if down else 2.0 * (1.0 - u)
-                room = 1.0 - (x - lower[j] if down else upper[j] - x) / span
-                step = (tail + (1.0 - tail) * room**power) ** root - 1.0
-                x = min(max(x + (step if down else -step) * span, lower[j]), upper[j])
-            children[i, j] = x
+            if U[i, j] < probability and upper[j] > lower[j]:
+                hits[n_hits] = i * d + j
+                n_hits += 1
+    power, root = eta + 1.0, 1.0 / (eta + 1.0)
+    for k in range(n_hits):
+        i, j = hits[k] // d, hits[k] % d
+        x, span = X[i, j], upper[j] - lower[j]
+        u = U[i, j] / probability
+        down = u <= 0.5
+        tail = 2.0 * u if down else 2.0 * (1.0 - u)
+        room = 1.0 - (x - lower[j] if down else upper[j] - x) / span
+        step = (tail + (1.0 - tail) * _power(room, power)) ** root - 1.0
+        children[i, j] = min(max(x + (step if down else -step) * span, lower[j]), upper[j])
     return children
 
 
@@ -258,25 +291,30 @@ def commit(  # type: ignore[no-untyped-def]
     U_order,
 ):
     """See `twins.commit`."""
-    size = mates.shape[1]
+    n, d = X.shape
+    m, size = F.shape[1], mates.shape[1]
+    old_hat, new_hat = _normalized(F, ideal, width), _normalized(F_new, ideal, width)
+    current = np.empty(n)  # each incumbent's value for its own sub-problem
+    for i in range(n):
+        current[i] = _value(old_hat, i, weights, i, kind, theta)
     replaced = np.zeros(rows.size, dtype=np.int64)
     pool = np.empty(size, dtype=np.int64)
     for k in range(rows.size):
-        pool[:] = mates[rows[k]]
+        for s in range(size):
+            pool[s] = mates[rows[k], s]
         for s in range(size):
             if replaced[k] >= max_replaced:
                 break
             j = s + int(U_order[k, s] * (size - s))
             i = pool[j]
             pool[j] = pool[s]
-            if violation_new[k] != violation[i]:
-                wins = violation_new[k] < violation[i]
-            else:
-                old = _value(F[i], weights[i], ideal, width, kind, theta)
-                wins = _value(F_new[k], weights[i], ideal, width, kind, theta) < old
-            if wins:
-                X[i] = X_new[k]
-                F[i] = F_new[k]
+            value = _value(new_hat, k, weights, i, kind, theta)
+            if violation_new[k] < violation[i] or (violation_new[k] == violation[i] and value < current[i]):
+                for c in range(d):
+                    X[i, c] = X_new[k, c]
+                for c in range(m):
+                    F[i, c] = F_new[k, c]
                 violation[i] = violation_new[k]
+                current[i] = value
                 replaced[k] += 1
     return replaced
