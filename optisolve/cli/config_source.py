@@ -7,7 +7,7 @@ plug-in without a file of its own still has defaults. So the groups come from th
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
@@ -84,9 +84,9 @@ def _options(group: str, name: str) -> dict[str, Any]:
     if group == "llm":
         return {"kind": name, **_plain(llm_config(name).options())}
     cls, values = problem_options(name) if group == "problem" else solver_options(name)
-    known = {f.name: f for f in dataclasses.fields(cls) if f.init and f.name != "scenario"}
+    known = {f.name: f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name != "scenario"}
     options = {key: _default(f) for key, f in known.items()}
-    return _plain({**options, **values})
+    return cast(dict[str, Any], _plain({**options, **values}))
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

