@@ -213,7 +213,11 @@ class Instance(ABC):
         Raises:
             ProblemError: X has a wrong shape, a NaN or a value outside its bounds, or the result is not finite.
         """
-        return self._finite(self._evaluate(self.space.require(X)))
+        return self.evaluate_checked(self.space.require(X))
+
+    def evaluate_checked(self, X: FloatArray) -> Evaluation:
+        """The same as `evaluate` for points that `Space.require` has returned already; the evaluator calls it."""
+        return self._finite(self._evaluate(X))
 
     def evaluate_twin(self, X: npt.ArrayLike) -> Evaluation:
         """The same as `evaluate` by the readable numpy equations; verification runs on this one."""
@@ -229,7 +233,7 @@ class Instance(ABC):
             float64 [n, d], a new array inside the bounds. The problem's card says whether the result is always
             feasible.
         """
-        array = np.atleast_2d(np.array(X, dtype=np.float64))
+        array = np.atleast_2d(np.asarray(X, dtype=np.float64))
         if array.ndim != 2 or array.shape[1] != self.space.dim or not np.isfinite(array).all():
             raise ProblemError(f"project: X has shape {array.shape}; expected finite values [n, {self.space.dim}].")
         return self._project(self.space.clip(array))
@@ -297,7 +301,7 @@ class Instance(ABC):
 
     def _finite(self, evaluation: Evaluation) -> Evaluation:
         for name, values in (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H)):
-            if not np.isfinite(values).all():
+            if values.size and not np.isfinite(values).all():
                 row, column = (int(v) for v in np.argwhere(~np.isfinite(values))[0])
                 where = f"{self.origin.scenario}: {name}[{row}, {column}]"
                 raise ProblemError(f"{where} = {values[row, column]}; a model must return finite values.")

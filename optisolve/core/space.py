@@ -139,9 +139,10 @@ class Space:
             array = array[None, :]
         if array.ndim != 2 or array.shape[1] != self.dim:
             raise ProblemError(f"{what} has shape {array.shape}; expected [n, {self.dim}], one column per variable.")
-        outside = ~((array >= self.lower) & (array <= self.upper))  # also true for NaN
-        if outside.any():
-            row, column = (int(v) for v in np.argwhere(outside)[0])
+        inside = array >= self.lower  # false for NaN
+        inside &= array <= self.upper
+        if not inside.all():
+            row, column = (int(v) for v in np.argwhere(~inside)[0])
             raise ProblemError(self._bad_value(what, array[row, column], row, column))
         if self.has_integers:
             part = array[:, self.integer]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.problem import Evaluation
 
 __all__ = ["Archive", "nondominated"]
 
@@ -32,28 +31,32 @@ class Archive:
     the least violating point is remembered.
 
     Args:
-        signs: float64 [m], +1 minimize, -1 maximize.
+        n_objectives: Number of objectives m.
         dim: Number of variables.
         block: Buffered points that trigger a pruning.
     """
 
-    def __init__(self, signs: FloatArray, dim: int, *, block: int = 1024) -> None:
-        self._signs = signs
+    def __init__(self, n_objectives: int, dim: int, *, block: int = 1024) -> None:
         self._X = np.empty((0, dim))
-        self._F = np.empty((0, signs.size))  # minimization form
+        self._F = np.empty((0, n_objectives))  # minimization form
         self._new_X: list[FloatArray] = []
         self._new_F: list[FloatArray] = []
         self._pending = 0
         self._block = block
         self._least: tuple[float, FloatArray] | None = None
 
-    def add(self, X: FloatArray, evaluation: Evaluation, violation: FloatArray | None = None) -> None:
-        """Offer a batch of evaluated points, X float64 [n, d]."""
-        violation = evaluation.violation if violation is None else violation
+    def add(self, X: FloatArray, F_min: FloatArray, violation: FloatArray) -> None:
+        """Offer a batch of evaluated points; the arrays are copied.
+
+        Args:
+            X: float64 [n, d].
+            F_min: float64 [n, m], objectives in minimization form.
+            violation: float64 [n], total constraint violation, 0 when feasible.
+        """
         feasible = violation <= 0.0
         if feasible.any():
             self._new_X.append(X[feasible])
-            self._new_F.append(evaluation.F[feasible] * self._signs)
+            self._new_F.append(F_min[feasible])
             self._pending += self._new_F[-1].shape[0]
             if self._pending >= self._block:
                 self._prune()

@@ -43,7 +43,7 @@ class Evaluator:
     ) -> None:
         self.instance = instance
         self.meter = meter
-        self.archive = Archive(instance.signs, instance.space.dim)
+        self.archive = Archive(len(instance.objectives), instance.space.dim)
         self.history = History(len(instance.objectives))
         self._on_progress = on_progress
         self._progress_s = progress_s
@@ -65,10 +65,11 @@ class Evaluator:
         """
         X = self.instance.space.require(X)
         self.meter.charge_evaluations(X.shape[0])
-        evaluation = self.instance.evaluate(X)
+        evaluation = self.instance.evaluate_checked(X)
         violation = evaluation.violation
-        self.archive.add(X, evaluation, violation)
-        self.history.append(evaluation.F * self.instance.signs, violation, source, self.meter.elapsed_s)
+        F_min = evaluation.F * self.instance.signs
+        self.archive.add(X, F_min, violation)
+        self.history.append(F_min, violation, source, self.meter.elapsed_s)
         if self._on_progress is not None:
             now = time.perf_counter()
             if now >= self._next_progress:

@@ -83,8 +83,8 @@ class _Engine:
         self._ideal = np.full(n_objectives, np.inf)
         self._ideal_is_feasible = False
         self._queue = np.empty(0, dtype=np.int64)  # sub-problems not yet served in this sweep
-        self._rng = task.rng(operator="engine")  # mating pools and replacement orders, drawn in wave order
-        self._waves = self._sweeps = self._empty_sweeps = 0
+        self._rng = task.rng(operator="engine")  # mating pools and replacement orders, orders of service, drawn in wave order
+        self._waves = self._empty_sweeps = 0
         self._offspring: dict[str, int] = {}
         self._survivors: dict[str, int] = {}
 
@@ -161,8 +161,7 @@ class _Engine:
         if self._queue.size == 0:
             if self._wave_size == self._n <= left:
                 return self._all_targets
-            self._queue = self._task.rng(sweep=self._sweeps, operator="order").permutation(self._n)
-            self._sweeps += 1
+            self._queue = self._rng.permutation(self._n)
         size = min(self._wave_size, left, self._queue.size)
         targets, self._queue = np.sort(self._queue[:size]), self._queue[size:]
         return targets

@@ -24,7 +24,8 @@ class DecompositionOptions(Options):
         scalarization: ``"tchebycheff"`` or ``"pbi"``.
         pbi_theta: Penalty of PBI on the distance from the weight's direction, dimensionless.
         normalize: Scale objectives by the running ideal and nadir points before scalarizing.
-        wave_size: Sub-problems per wave, at most N is used; None means all of them.
+        wave_size: Sub-problems per wave, at most N is used; None means all of them. Small waves work with fresher
+            parents, large ones keep more of an operator's requests in flight.
         sampling: ``"uniform"`` or ``"latin_hypercube"`` first population.
         repair: Project points with `Instance.project`; otherwise they are only clipped to the bounds.
     """
@@ -32,10 +33,10 @@ class DecompositionOptions(Options):
     pop_size: Annotated[int, Ge(2)] = 100
     n_neighbors: Annotated[int, Ge(2)] = 20
     delta: Annotated[float, Ge(0), Le(1)] = 0.9
-    max_replaced: Annotated[int, Ge(1)] | None = 2
+    max_replaced: Annotated[int, Ge(1)] | None = 4
     scalarization: Literal["tchebycheff", "pbi"] = "tchebycheff"
     pbi_theta: Annotated[float, Ge(0)] = 5.0
     normalize: bool = True
-    wave_size: Annotated[int, Ge(1)] | None = None
+    wave_size: Annotated[int, Ge(1)] | None = 25
     sampling: Literal["uniform", "latin_hypercube"] = "uniform"
     repair: bool = True
