@@ -168,11 +168,11 @@ def _check_scores(record: Mapping[str, Any], instance: Instance, actual: Verific
 def _check_budget(record: Mapping[str, Any]) -> list[FieldProblem]:
     budget, used = record["budget"], record["used"]
     spent = {**used, "llm_tokens": used["tokens_in"] + used["tokens_out"]}
-    found = [
-        FieldProblem(f"used.{name}", spent[name], f"at most budget.{name} = {budget[name]}")
-        for name in ("evaluations", "llm_calls", "llm_tokens", "usd")
-        if budget.get(name) is not None and not 0 <= spent[name] <= budget[name]
-    ]
+    found = []
+    for name in ("evaluations", "llm_calls", "llm_tokens", "usd"):
+        limit = math.inf if budget.get(name) is None else budget[name]
+        if not 0 <= spent[name] <= limit:
+            found.append(FieldProblem(f"used.{name}", spent[name], f"a value from 0 to budget.{name} = {budget.get(name)}"))
     if len(record["solutions"]["x"]) > used["evaluations"]:
         found.append(FieldProblem("solutions.x", f"{len(record['solutions']['x'])} points", "no more points than evaluations"))
     return found

@@ -1,0 +1,141 @@
+"""Contracts: spaces, options, seeds, budgets say clearly what is wrong and never spend what they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pytest
+from annotated_types import Ge, Le
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optisolve.core import Budget, BudgetMeter, Kind, Space, Variable, derive, generator
+from optisolve.core.errors import BudgetExhausted, OptionError, ProblemError, UnknownNameError
+from optisolve.core.options import Options
+from optisolve.core.status import Limit
+
+
+@dataclass(frozen=True)
+class Knobs(Options):
+    size: Annotated[int, Ge(2)] = 4
+    rate: Annotated[float, Ge(0), Le(1)] = 0.5
+    mode: str = "a"
+
+
+def test_every_bad_option_is_listed_in_one_error_with_the_nearest_name():
+    with pytest.raises(OptionError) as caught:
+        Knobs.from_mapping({"sise": 3, "rate": 2, "size": "many"})
+    text = str(caught.value)
+    assert len(caught.value.problems) == 3
+    assert "did you mean 'size'" in text
+    assert "rate: got 2" in text
+    assert "size: got 'many'" in text
+
+
+def test_numbers_given_as_text_are_accepted_and_converted():
+    assert Knobs(size="7", rate="1e-2") == Knobs(size=7, rate=0.01)
+
+
+def test_options_are_copied_not_changed():
+    first = Knobs()
+    assert first.with_option(size=9).size == 9
+    assert first.size == 4
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_and_infinity_are_no_option_values(value):
+    with pytest.raises(OptionError, match="rate"):
+        Knobs(rate=value)
+
+
+def test_unknown_names_come_with_a_suggestion():
+    assert "Did you mean 'moead_de'" in str(UnknownNameError("solver", "moaed_de", ["moead_de", "nsga2"]))
+
+
+SPACE = Space.of(
+    [Variable("a.x_m", -1.0, 2.0, "m"), Variable("n", 0, 3, kind=Kind.INTEGER), Variable("b", 0, 1, kind=Kind.BINARY)]
+)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 50))
+def test_samples_are_valid_points(seed, n):
+    X = SPACE.sample(np.random.default_rng(seed), n)
+    assert SPACE.require(X).shape == (n, 3)
+
+
+def test_integer_samples_cover_all_values_evenly():
+    X = SPACE.sample(np.random.default_rng(0), 4000)
+    counts = np.bincount(X[:, 1].astype(int), minlength=4)
+    assert counts.min() > 850  # 1000 expected each, sd 27
+
+
+@pytest.mark.parametrize(
+    ("point", "needle"),
+    [
+        ([3.0, 0, 0], "'a.x_m' = 3.0; expected a finite value in [-1, 2] m"),
+        ([float("nan"), 0, 0], "'a.x_m' = nan"),
+        ([0.0, 1.5, 0], "'n' = 1.5; expected an integer"),
+        ([0.0, 1], "expected [n, 3]"),
+    ],
+)
+def test_a_bad_point_is_refused_with_the_name_of_the_variable(point, needle):
+    with pytest.raises(ProblemError) as caught:
+        SPACE.require(point)
+    assert needle in str(caught.value)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=3, max_size=3))
+def test_clipping_gives_valid_points_and_keeps_valid_ones(row):
+    clipped = SPACE.clip(np.array([row]))
+    assert np.array_equal(SPACE.clip(SPACE.require(clipped)), clipped)
+
+
+def test_normalizing_and_back_is_the_identity_up_to_rounding():
+    X = SPACE.sample(np.random.default_rng(1), 20)
+    assert np.allclose(SPACE.denormalize(SPACE.normalize(X)), X, atol=1e-12)
+
+
+def test_streams_depend_on_every_axis_and_on_nothing_else():
+    base = derive(7, problem="p", purpose="users").entropy
+    assert derive(7, purpose="users", problem="p").entropy == base
+    assert derive(8, problem="p", purpose="users").entropy != base
+    assert derive(7, problem="q", purpose="users").entropy != base
+    assert generator(7, a=1).random() == generator(7, a=1).random()
+
+
+def test_evaluations_that_do_not_fit_are_refused_before_they_are_counted():
+    meter = BudgetMeter(Budget(evaluations=10))
+    meter.charge_evaluations(8)
+    with pytest.raises(BudgetExhausted) as caught:
+        meter.charge_evaluations(3)
+    assert caught.value.limit is Limit.EVALUATIONS
+    assert meter.evaluations == 8
+    assert meter.remaining_evaluations == 2
+
+
+def test_worst_cases_are_reserved_and_given_back():
+    meter = BudgetMeter(Budget(llm_calls=5, llm_tokens=1000, usd=1.0))
+    first = meter.reserve(tokens=600, usd=0.6)
+    with pytest.raises(BudgetExhausted) as caught:
+        meter.reserve(tokens=600, usd=0.1)
+    assert caught.value.limit is Limit.LLM_TOKENS
+    with pytest.raises(BudgetExhausted) as caught:
+        meter.reserve(tokens=1, usd=0.5)
+    assert caught.value.limit is Limit.USD
+    meter.settle(first, tokens_in=50, tokens_out=50, usd=0.1)
+    meter.reserve(tokens=600, usd=0.6)
+    assert (meter.llm_calls, meter.tokens_in, meter.tokens_out) == (2, 50, 50)
+
+
+def test_calls_are_counted_when_reserved():
+    meter = BudgetMeter(Budget(llm_calls=1))
+    meter.reserve(tokens=1, usd=0)
+    with pytest.raises(BudgetExhausted) as caught:
+        meter.reserve(tokens=1, usd=0)
+    assert caught.value.limit is Limit.LLM_CALLS
+
+
+def test_no_time_left_means_no_evaluations_left():
+    assert BudgetMeter(Budget(seconds=0)).remaining_evaluations == 0
