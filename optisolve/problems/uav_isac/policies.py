@@ -1,0 +1,82 @@
+"""Null policies: what anybody would try first, printed beside every solver."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from optisolve.problems.uav_isac.problem import UavIsac
+
+__all__ = ["drafts"]
+
+_KMEANS_ROUNDS = 100
+
+
+def drafts(problem: UavIsac, users_m: FloatArray) -> dict[str, FloatArray]:
+    """Placements with equal powers, before repair.
+
+    Args:
+        problem: The scenario.
+        users_m: float64 [K, 2], m.
+
+    Returns:
+        By name, each float64 [1, 3M].
+    """
+    power = min(max(problem.p_total_w / problem.n_uavs, problem.p_min_w), problem.p_max_w)
+    placements = {
+        "uniform_lattice": _uniform_lattice(problem.n_uavs, problem.area_m),
+        "users_kmeans": _users_kmeans(problem.n_uavs, users_m),
+        "centroid_ring": _centroid_ring(problem.n_uavs, users_m, problem.altitude_m / math.sqrt(2.0)),
+    }
+    return {name: _point(positions, power) for name, positions in placements.items()}
+
+
+def _point(positions: FloatArray, power: float) -> FloatArray:
+    return np.column_stack([positions, np.full(len(positions), power)]).reshape(1, -1)
+
+
+def _uniform_lattice(n_uavs: int, area_m: float) -> FloatArray:
+    """Centers of equal cells, row by row; rows differ by at most one UAV."""
+    n_rows = round(math.sqrt(n_uavs))
+    sizes = [n_uavs // n_rows + (row < n_uavs % n_rows) for row in range(n_rows)]
+    return np.array(
+        [
+            ((column + 0.5) / size * area_m, (row + 0.5) / n_rows * area_m)
+            for row, size in enumerate(sizes)
+            for column in range(size)
+        ]
+    )
+
+
+def _users_kmeans(n_uavs: int, users_m: FloatArray) -> FloatArray:
+    """Lloyd's algorithm from a farthest-point start: no chance involved."""
+    centers = users_m.mean(axis=0, keepdims=True)  # [1, 2]
+    for _ in range(n_uavs - 1):
+        farthest = users_m[_squared_distances(users_m, centers).min(axis=1).argmax()]
+        centers = np.concatenate([centers, farthest[None, :]])
+    for _ in range(_KMEANS_ROUNDS):
+        nearest = _squared_distances(users_m, centers).argmin(axis=1)  # [K]
+        moved = np.array([users_m[nearest == m].mean(axis=0) if (nearest == m).any() else centers[m] for m in range(n_uavs)])
+        if np.array_equal(moved, centers):
+            break
+        centers = moved
+    return centers
+
+
+def _centroid_ring(n_uavs: int, users_m: FloatArray, radius_m: float) -> FloatArray:
+    """Evenly spaced on the ring around the users' centroid that is best for ranging it, R = H / sqrt(2)."""
+    angles = 2.0 * np.pi * np.arange(n_uavs) / n_uavs
+    ring: FloatArray = users_m.mean(axis=0) + radius_m * np.column_stack([np.cos(angles), np.sin(angles)])
+    return ring
+
+
+def _squared_distances(points: FloatArray, centers: FloatArray) -> FloatArray:
+    """float64 [n points, n centers]."""
+    gap = points[:, None, :] - centers[None, :, :]
+    total: FloatArray = (gap**2).sum(axis=2)
+    return total

@@ -1,0 +1,213 @@
+"""The problem family `uav_isac`: a scenario's numbers, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Gt, Interval
+
+from optisolve.core import HypervolumeBox, Objective, Origin, Problem, Sense, generator
+from optisolve.core.arrays import frozen
+from optisolve.core.errors import FieldProblem
+from optisolve.problems.uav_isac.instance import UavIsacInstance
+from optisolve.problems.uav_isac.model import AirToGround, Constants
+from optisolve.problems.uav_isac.packing import lattice
+from optisolve.problems.uav_isac.users import read_users
+
+__all__ = ["UavIsac"]
+
+Positive = Annotated[float, Gt(0)]
+Decibel = Annotated[float, Interval(ge=-300, le=300)]
+
+_CHANNEL_FIELDS = ("los_a_deg", "los_b_per_deg", "eta_los_db", "eta_nlos_db")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UavIsac(Problem):
+    """Placement and power control of UAVs that serve ground users and locate them: LEDMA-style, two objectives.
+
+    Every number comes from a scenario file; `optisolve.load_problem("uav_isac", n_users=20)` reads the default one and
+    changes what is named.
+
+    Args:
+        n_uavs: Number of UAVs M.
+        n_users: Number of ground users K; None takes the count of the users file.
+        area_m: Side A of the square area, m.
+        altitude_m: Common flight altitude H, m.
+        alpha0_db: Channel gain at 1 m, dB.
+        beta0_db: Radar gain at 1 m (two-way), dB.
+        bandwidth_hz: Bandwidth B of every UAV, Hz.
+        noise_dbm_hz: Noise density, dBm/Hz, for communication and ranging alike.
+        ranging_factor: Factor a of the ranging variance, dimensionless.
+        processing_gain: Radar processing gain G_p, linear.
+        rate_ref_bps: Reference rate of the logarithmic utility, bit/s.
+        d_min_m: Smallest distance between two UAVs, m.
+        p_min_w: Smallest transmit power of a UAV, W.
+        p_max_w: Largest transmit power of a UAV, W.
+        p_total_w: Cap on the sum of the transmit powers, W.
+        channel: ``"los"``, or ``"al_hourani"`` for the elevation-dependent mean excess loss.
+        los_a_deg: Al-Hourani a; required for that channel, None otherwise. Likewise the next three.
+        los_b_per_deg: Al-Hourani b, 1/degree.
+        eta_los_db: Excess loss with line of sight, dB.
+        eta_nlos_db: Excess loss without, dB.
+        users_file: CSV with a header ``x_m,y_m`` or ``lat,lon``; None draws users uniformly.
+        users_m: Users' coordinates in m. Filled in where users come from a file, so that a record keeps them; when both
+            are given these count and the file only tells where they came from.
+        hypervolume_reference: Bad corner of the scoring box, (nat, m).
+        hypervolume_ideal: Good corner of the scoring box, (nat, m).
+
+    Raises:
+        OptionError: Values out of range or a scenario that no point can satisfy; all bad fields in one message.
+
+    Source: research notes on LEDMA (arXiv 2410.05062), equations after arXiv 2207.02904; see the model card.
+    """
+
+    name: ClassVar[str] = "uav_isac"
+    version: ClassVar[str] = "1"
+    summary: ClassVar[str] = "UAV placement and power control for integrated sensing and communication"
+    evidence: ClassVar[str] = "best-known front"
+    objectives: ClassVar[tuple[Objective, ...]] = (
+        Objective(
+            "utility",
+            Sense.MAXIMIZE,
+            "nat",
+            "Proportional-fair network utility: the sum over users of the logarithm of their data rate in Mbit/s-like units.",
+        ),
+        Objective(
+            "error_bound",
+            Sense.MINIMIZE,
+            "m",
+            "Mean over users of the smallest possible standard error of locating them (square root of the CRB).",
+        ),
+    )
+
+    n_uavs: Annotated[int, Interval(ge=1, le=64)]
+    n_users: Annotated[int, Interval(ge=1, le=100_000)] | None
+    area_m: Positive
+    altitude_m: Positive
+    alpha0_db: Decibel
+    beta0_db: Decibel
+    bandwidth_hz: Positive
+    noise_dbm_hz: Decibel
+    ranging_factor: Positive
+    processing_gain: Positive
+    rate_ref_bps: Positive
+    d_min_m: Positive
+    p_min_w: Positive
+    p_max_w: Positive
+    p_total_w: Positive
+    channel: Literal["los", "al_hourani"]
+    hypervolume_reference: tuple[float, float]
+    hypervolume_ideal: tuple[float, float]
+    los_a_deg: Annotated[float, Interval(gt=0, lt=90)] | None = None
+    los_b_per_deg: Annotated[float, Interval(gt=0, le=10)] | None = None
+    eta_los_db: Annotated[float, Interval(ge=0, le=100)] | None = None
+    eta_nlos_db: Annotated[float, Interval(ge=0, le=100)] | None = None
+    users_file: str | None = None
+    users_m: tuple[tuple[float, float], ...] | None = None
+
+    def instance(self, seed: int = 0) -> UavIsacInstance:
+        """Draw (or read) the users and bind the equations.
+
+        Args:
+            seed: Instance seed; it places the users and nothing else. Without effect when users come from a file.
+
+        Raises:
+            ProblemError: The users file is missing, malformed, or does not fit the scenario.
+        """
+        problem = self
+        if self.users_m is None and self.users_file is not None:
+            users = read_users(self.users_file, area_m=self.area_m, n_users=self.n_users)
+            problem = dataclasses.replace(self, users_m=tuple((float(x), float(y)) for x, y in users))
+        if problem.users_m is not None:
+            users_m = frozen(problem.users_m)  # [K, 2]
+        else:
+            assert self.n_users is not None
+            rng = generator(seed, problem=self.name, purpose="users")
+            users_m = frozen(rng.random((self.n_users, 2)) * self.area_m)  # [K, 2]
+        return UavIsacInstance(problem, origin=problem.origin(seed), users_m=users_m)
+
+    def origin(self, seed: int) -> Origin:
+        """The origin, with lists instead of tuples, as JSON has them."""
+        origin = super().origin(seed)
+        params: dict[str, Any] = dict(origin.params)
+        for name in ("hypervolume_reference", "hypervolume_ideal"):
+            params[name] = list(params[name])
+        if self.users_m is not None:
+            params["users_m"] = [list(point) for point in self.users_m]
+        return dataclasses.replace(origin, params=params)
+
+    @property
+    def box(self) -> HypervolumeBox:
+        """The scoring box."""
+        return HypervolumeBox(reference=self.hypervolume_reference, ideal=self.hypervolume_ideal)
+
+    @property
+    def constants(self) -> Constants:
+        """The scenario in SI units and linear scale, as the equations want it."""
+        noise_w = 10.0 ** ((self.noise_dbm_hz - 30.0) / 10.0) * self.bandwidth_hz
+        return Constants(
+            altitude_m=self.altitude_m,
+            noise_over_gain=noise_w / 10.0 ** (self.alpha0_db / 10.0),
+            rate_scale=self.bandwidth_hz / self.rate_ref_bps,
+            ranging_per_w=self.processing_gain * 10.0 ** (self.beta0_db / 10.0) / (self.ranging_factor * noise_w),
+            prior_per_m2=12.0 / self.area_m**2,
+            d_min_m=self.d_min_m,
+            p_total_w=self.p_total_w,
+            channel=self._air_to_ground(),
+        )
+
+    def _air_to_ground(self) -> AirToGround | None:
+        if self.channel == "los":
+            return None
+        a, b, eta_los, eta_nlos = self.los_a_deg, self.los_b_per_deg, self.eta_los_db, self.eta_nlos_db
+        assert a is not None and b is not None and eta_los is not None and eta_nlos is not None
+        return AirToGround(a, b, eta_los, eta_nlos)
+
+    def _check(self) -> Iterable[FieldProblem]:
+        yield from self._check_powers()
+        yield from self._check_users()
+        _, spacing = lattice(self.n_uavs, self.area_m)
+        if self.d_min_m > spacing:
+            yield FieldProblem(
+                "d_min_m",
+                self.d_min_m,
+                f"at most {spacing:.6g} m, the spacing at which {self.n_uavs} UAVs are known to fit into a square of "
+                f"{self.area_m:g} m; lower d_min_m or n_uavs, or enlarge area_m",
+            )
+        for name in _CHANNEL_FIELDS:
+            value = getattr(self, name)
+            if self.channel == "al_hourani" and value is None:
+                yield FieldProblem(name, value, "a number, because channel is 'al_hourani'")
+        if not self.hypervolume_reference[0] < self.hypervolume_ideal[0]:
+            yield FieldProblem("hypervolume_reference", self.hypervolume_reference, "a utility below the ideal point's")
+        if not self.hypervolume_reference[1] > self.hypervolume_ideal[1]:
+            yield FieldProblem("hypervolume_reference", self.hypervolume_reference, "an error above the ideal point's")
+
+    def _check_powers(self) -> Iterable[FieldProblem]:
+        if self.p_min_w > self.p_max_w:
+            yield FieldProblem("p_min_w", self.p_min_w, f"at most p_max_w = {self.p_max_w:g} W")
+        needed = self.n_uavs * self.p_min_w
+        if self.p_total_w < needed:
+            yield FieldProblem(
+                "p_total_w",
+                self.p_total_w,
+                f"at least n_uavs * p_min_w = {needed:g} W; raise p_total_w, or lower p_min_w or n_uavs",
+            )
+
+    def _check_users(self) -> Iterable[FieldProblem]:
+        if self.users_m is None:
+            if self.n_users is None and self.users_file is None:
+                yield FieldProblem("n_users", None, "an integer, because there is no users_file to count")
+            return
+        if not self.users_m:
+            yield FieldProblem("users_m", self.users_m, "at least one point")
+        if self.n_users is not None and len(self.users_m) != self.n_users:
+            yield FieldProblem("users_m", f"{len(self.users_m)} points", f"n_users = {self.n_users} points")
+        for k, (x, y) in enumerate(self.users_m):
+            if not (0 <= x <= self.area_m and 0 <= y <= self.area_m and math.isfinite(x + y)):
+                yield FieldProblem(f"users_m[{k}]", (x, y), f"coordinates in [0, {self.area_m:g}] m")

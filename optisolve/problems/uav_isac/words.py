@@ -1,0 +1,73 @@
+"""What a person or a language model is told about a case of `uav_isac`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from optisolve.core import Description
+from optisolve.core.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from optisolve.problems.uav_isac.problem import UavIsac
+
+__all__ = ["describe"]
+
+_LISTED_USERS = 60
+
+
+def describe(problem: UavIsac, users_m: FloatArray) -> Description:
+    """The case in words.
+
+    Args:
+        problem: The scenario.
+        users_m: float64 [K, 2], m.
+    """
+    p, n_users = problem, len(users_m)
+    ring_m = p.altitude_m / math.sqrt(2.0)
+    return Description(
+        summary=(
+            f"{p.n_uavs} UAVs fly at {p.altitude_m:g} m over a square of {p.area_m:g} m. They serve {n_users} ground users "
+            "with data and locate them by radar at the same time. For each UAV choose its position x_m, y_m (m) and its "
+            "transmit power p_w (W). All UAVs share one band, so the power of one is interference to the users of the "
+            "others; the users of one UAV share its bandwidth."
+        ),
+        constraints=_constraints(problem),
+        facts=_facts(problem, users_m),
+        hints=(
+            "A user is served by the UAV it hears loudest. Its rate grows when that UAV comes closer, serves fewer users, or "
+            "the others move away or lower their power.",
+            "Utility is a sum of logarithms: lifting the slowest user counts more than speeding up a fast one.",
+            f"Locating a user works best from UAVs at a horizontal distance near {ring_m:.0f} m (altitude / sqrt 2) on "
+            "different sides, at right angles as seen from the user; from straight overhead or along one line it fails.",
+            "So the objectives conflict: for data a UAV wants to be above its users, for sensing it wants to stand off, and "
+            "several UAVs should surround the same users.",
+            "More power always helps sensing, but it raises interference and uses up the common power cap.",
+        ),
+    )
+
+
+def _constraints(p: UavIsac) -> tuple[str, ...]:
+    total = f"The powers of all UAVs together must not exceed {p.p_total_w:g} W."
+    if p.n_uavs == 1:
+        return (total,)
+    return (f"Any two UAVs must be at least {p.d_min_m:g} m apart.", total)
+
+
+def _facts(p: UavIsac, users_m: FloatArray) -> tuple[str, ...]:
+    listed = ", ".join(f"({x / 1000:.2f}, {y / 1000:.2f})" for x, y in users_m[:_LISTED_USERS])
+    more = f" and {len(users_m) - _LISTED_USERS} more" if len(users_m) > _LISTED_USERS else ""
+    cx, cy = users_m.mean(axis=0) / 1000.0
+    channel = (
+        "Line of sight to every user; path gain falls with the squared distance."
+        if p.channel == "los"
+        else "Buildings block the view at low elevation angles: a user seen from far away suffers up to "
+        f"{p.eta_nlos_db:g} dB extra loss, one below the UAV only {p.eta_los_db:g} dB."
+    )
+    return (
+        f"User positions (x, y) in km: {listed}{more}.",
+        f"Centroid of the users: ({cx:.2f}, {cy:.2f}) km.",
+        f"Power of one UAV: {p.p_min_w:g} W to {p.p_max_w:g} W; equal shares of the cap are "
+        f"{min(p.p_total_w / p.n_uavs, p.p_max_w):g} W.",
+        channel,
+    )
