@@ -1,11 +1,12 @@
-"""The stopping rule that every sampling solver needs."""
+"""Stopping at a limit: what every sampling solver needs."""
 
 from __future__ import annotations
 
 from optisolve.core.errors import SolverError
 from optisolve.core.solver import Task
+from optisolve.core.status import Limit
 
-__all__ = ["require_stopping_rule"]
+__all__ = ["require_stopping_rule", "spent_limit"]
 
 
 def require_stopping_rule(task: Task) -> None:
@@ -19,3 +20,8 @@ def require_stopping_rule(task: Task) -> None:
         raise SolverError(
             f"{task.solver_name} stops only at a limit; set budget.evaluations (points) or budget.seconds, got {budget}."
         )
+
+
+def spent_limit(task: Task) -> Limit:
+    """Which limit left no evaluations."""
+    return Limit.TIME if task.meter.out_of_time else Limit.EVALUATIONS

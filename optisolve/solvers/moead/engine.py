@@ -25,7 +25,7 @@ from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Scalarization
 from optisolve.solvers.moead.variation import Proposals, Variation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
-from optisolve.solvers.stopping import require_stopping_rule
+from optisolve.solvers.stopping import require_stopping_rule, spent_limit
 
 __all__ = ["run"]
 
@@ -56,7 +56,7 @@ def run(task: Task, options: DecompositionOptions, variation: Variation) -> Outc
             engine.step()
     except BudgetExhausted as stop:  # the clock ran out between the check and the batch, or the operator's budget did
         return task.outcome(Termination.LIMIT, stop.limit, detail=str(stop), report=engine.report())
-    limit = Limit.STALLED if engine.stalled else Limit.TIME if task.meter.out_of_time else Limit.EVALUATIONS
+    limit = Limit.STALLED if engine.stalled else spent_limit(task)
     return task.outcome(Termination.LIMIT, limit, report=engine.report())
 
 

@@ -1,0 +1,41 @@
+"""The null policies of an instance as a solver: what the answer is worth without optimizing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optisolve.core.errors import BudgetExhausted
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Termination
+from optisolve.solvers.stopping import spent_limit
+
+__all__ = ["Null"]
+
+
+@dataclass(frozen=True, slots=True)
+class Null(Solver):
+    """Evaluate the trivial answers that an instance offers (uniform, greedy, centroid ...), nothing else."""
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="null",
+        version="1",
+        summary="The instance's trivial answers (uniform, greedy, centroid ...), evaluated as they are.",
+    )
+
+    def skip(self, instance: Instance) -> str | None:
+        """Instances without null policies are skipped."""
+        return None if instance.null_policies() else f"{instance.origin.problem} offers no null policies"
+
+    def _solve(self, task: Task) -> Outcome:
+        policies = task.instance.null_policies()
+        try:
+            for name, X in policies.items():
+                left = task.meter.remaining_evaluations
+                if left == 0:
+                    return task.outcome(Termination.LIMIT, spent_limit(task))
+                task.evaluate(X[:left], source=f"null:{name}")
+        except BudgetExhausted as stop:  # the clock ran out between the check and the batch
+            return task.outcome(Termination.LIMIT, stop.limit)
+        return task.outcome(Termination.CONVERGED, report={"policies": sorted(policies)})

@@ -1,0 +1,289 @@
+"""pymoo's algorithms as solvers: they propose through ask and tell, our evaluator counts.
+
+Wrapping another one takes a dataclass and one method::
+
+    @dataclass(frozen=True, slots=True)
+    class UNsga3(PymooSolver):
+        \"\"\"U-NSGA-III.\"\"\"
+
+        info: ClassVar[SolverInfo] = SolverInfo(name="unsga3", version="1", summary="U-NSGA-III of pymoo.")
+        pop_size: int = 100
+
+        def _algorithm(self, instance: Instance) -> Any:
+            from pymoo.algorithms.moo.unsga3 import UNSGA3
+
+            return UNSGA3(ref_dirs=weight_vectors(len(instance.objectives), self.pop_size))
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import BudgetExhausted, SolverError
+from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.solver import ANY_PROBLEM, Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Limit, Termination
+from optisolve.solvers.isolation import IsolatedRandomness
+from optisolve.solvers.moead.weights import weight_vectors
+from optisolve.solvers.stopping import require_stopping_rule, spent_limit
+
+__all__ = ["CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"]
+
+_SEVERAL_OBJECTIVES = ANY_PROBLEM - {Feature.SINGLE_OBJECTIVE}
+_ONE_OBJECTIVE = ANY_PROBLEM - {Feature.MULTI_OBJECTIVE}
+
+
+@dataclass(frozen=True, slots=True)
+class PymooSolver(Solver):
+    """Base class: runs any pymoo algorithm on our evaluator, exactly within the budget.
+
+    Integer variables are rounded, the last generation is evaluated as far as the budget goes, and the same seed gives
+    the same points although parts of pymoo and cma draw from unseeded generators (see `isolation`).
+
+    Args:
+        repair: Project points with `Instance.project` before they are evaluated; otherwise they are only clipped.
+    """
+
+    repair: bool = True
+
+    @abstractmethod
+    def _algorithm(self, instance: Instance) -> Any:
+        """A fresh `pymoo.core.algorithm.Algorithm`; import pymoo here, not at the top of the module."""
+
+    def _problem(self, instance: Instance) -> Any:
+        """The problem that the algorithm sees: bounds, numbers of objectives and constraints."""
+        return instance.to_pymoo()
+
+    def _fitness(self, evaluation: Evaluation, signs: FloatArray) -> dict[str, FloatArray]:
+        """What the algorithm is told about evaluated points, under pymoo's names; F is minimized."""
+        told = {"F": evaluation.F * signs}
+        if evaluation.G.shape[1]:
+            told["G"] = evaluation.G
+        if evaluation.H.shape[1]:
+            told["H"] = evaluation.H
+        return told
+
+    def _solve(self, task: Task) -> Outcome:
+        require_stopping_rule(task)
+        loop = _AskTell(task, self)
+        try:
+            while (left := task.meter.remaining_evaluations) > 0:
+                if not loop.step(left):
+                    return task.outcome(*loop.why_it_stopped, report=loop.report())
+        except BudgetExhausted as stop:  # the clock ran out between the check and the batch
+            return task.outcome(Termination.LIMIT, stop.limit, report=loop.report())
+        return task.outcome(Termination.LIMIT, spent_limit(task), report=loop.report())
+
+
+class _AskTell:
+    """One run of a pymoo algorithm."""
+
+    def __init__(self, task: Task, solver: PymooSolver) -> None:
+        from pymoo.core.termination import NoTermination
+
+        self._task, self._solver = task, solver
+        # cma takes a seed of 0 for "use the clock", so zero is left out.
+        seed = int(task.rng(purpose="pymoo").integers(1, 2**31))
+        self._random = IsolatedRandomness(seed)
+        self._generations = 0
+        self.why_it_stopped: tuple[Termination, Limit | None] = (Termination.CONVERGED, None)
+        with self._random.active():
+            self._algorithm = solver._algorithm(task.instance)
+            self._problem = solver._problem(task.instance)
+            # The budget decides when to stop; an algorithm can still end itself.
+            self._algorithm.setup(self._problem, seed=seed, termination=NoTermination())
+
+    def step(self, left: int) -> bool:
+        """Ask, evaluate at most `left` points, tell; False when the algorithm has nothing more to ask."""
+        with self._random.active():
+            infills = self._algorithm.ask()
+        if infills is None or len(infills) == 0:
+            self.why_it_stopped = (Termination.LIMIT, Limit.STALLED)  # e.g. only duplicates are left
+            return False
+        X = self._points(infills)
+        evaluation = self._task.evaluate(X[:left], source=self._solver.info.name)
+        self._generations += 1
+        if X.shape[0] > left:
+            return True  # the budget is spent; the algorithm cannot be told half a generation
+        self._tell(infills, X, evaluation)
+        return bool(self._algorithm.has_next())
+
+    def report(self) -> dict[str, Any]:
+        """Deterministic figures of the run."""
+        return {"generations": self._generations}
+
+    def _points(self, infills: Any) -> FloatArray:
+        """Points of a generation, warm start first in the very first one, repaired or clipped, float64 [n, d]."""
+        instance, warm = self._task.instance, self._task.warm_start
+        X = np.array(infills.get("X"), dtype=np.float64)
+        if self._generations == 0 and warm is not None:
+            warm = np.atleast_2d(warm)[: X.shape[0]]
+            if warm.shape[1] != X.shape[1]:
+                raise SolverError(f"warm_start has shape {warm.shape}; expected [n, {X.shape[1]}].")
+            X[: warm.shape[0]] = warm
+        return instance.project(X) if self._solver.repair else instance.space.clip(X)
+
+    def _tell(self, infills: Any, X: FloatArray, evaluation: Evaluation) -> None:
+        from pymoo.problems.static import StaticProblem
+
+        told = self._solver._fitness(evaluation, self._task.instance.signs)
+        with self._random.active():
+            infills.set("X", X)
+            known = StaticProblem(self._problem, **told)
+            self._algorithm.evaluator.eval(known, infills, skip_already_evaluated=False)
+            self._algorithm.tell(infills=infills)
+
+
+@dataclass(frozen=True, slots=True)
+class Nsga2(PymooSolver):
+    """NSGA-II: non-dominated sorting and crowding distance.
+
+    Args:
+        pop_size: Points per generation.
+        crossover_eta: Distribution index of SBX.
+        crossover_probability: Chance that a pair of parents is crossed.
+        mutation_eta: Distribution index of polynomial mutation.
+        mutation_probability: Chance per variable; None means pymoo's min(0.5, 1 / number of variables).
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="nsga2",
+        version="1",
+        summary="NSGA-II of pymoo: non-dominated sorting and crowding distance.",
+        needs=("pymoo",),
+        citation="Deb et al. 2002, doi 10.1109/4235.996017",
+    )
+    pop_size: Annotated[int, Ge(4)] = 100
+    crossover_eta: Annotated[float, Ge(0)] = 15.0
+    crossover_probability: Annotated[float, Ge(0), Le(1)] = 0.9
+    mutation_eta: Annotated[float, Ge(0)] = 20.0
+    mutation_probability: Annotated[float, Gt(0), Le(1)] | None = None
+
+    def _algorithm(self, instance: Instance) -> Any:
+        from pymoo.algorithms.moo.nsga2 import NSGA2
+
+        return NSGA2(pop_size=self.pop_size, **_sbx_and_mutation(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Nsga3(PymooSolver):
+    """NSGA-III: non-dominated sorting and reference directions, for three objectives and more.
+
+    Args:
+        pop_size: Points per generation and number of reference directions (spread evenly, any number).
+        crossover_eta: Distribution index of SBX.
+        crossover_probability: Chance that a pair of parents is crossed.
+        mutation_eta: Distribution index of polynomial mutation.
+        mutation_probability: Chance per variable; None means pymoo's min(0.5, 1 / number of variables).
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="nsga3",
+        version="1",
+        summary="NSGA-III of pymoo: non-dominated sorting and reference directions.",
+        supports=_SEVERAL_OBJECTIVES,
+        needs=("pymoo",),
+        citation="Deb & Jain 2014, doi 10.1109/TEVC.2013.2281535",
+    )
+    pop_size: Annotated[int, Ge(4)] = 100
+    crossover_eta: Annotated[float, Ge(0)] = 30.0
+    crossover_probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    mutation_eta: Annotated[float, Ge(0)] = 20.0
+    mutation_probability: Annotated[float, Gt(0), Le(1)] | None = None
+
+    def _algorithm(self, instance: Instance) -> Any:
+        from pymoo.algorithms.moo.nsga3 import NSGA3
+
+        directions = weight_vectors(len(instance.objectives), self.pop_size)
+        return NSGA3(ref_dirs=directions, pop_size=self.pop_size, **_sbx_and_mutation(self))
+
+
+@dataclass(frozen=True, slots=True)
+class SmsEmoa(PymooSolver):
+    """SMS-EMOA: survival by contribution to the hypervolume.
+
+    Args:
+        pop_size: Points per generation.
+        crossover_eta: Distribution index of SBX.
+        crossover_probability: Chance that a pair of parents is crossed.
+        mutation_eta: Distribution index of polynomial mutation.
+        mutation_probability: Chance per variable; None means pymoo's min(0.5, 1 / number of variables).
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="sms_emoa",
+        version="1",
+        summary="SMS-EMOA of pymoo: survival by contribution to the hypervolume.",
+        supports=_SEVERAL_OBJECTIVES,
+        needs=("pymoo",),
+        citation="Beume, Naujoks & Emmerich 2007, doi 10.1016/j.ejor.2006.08.008",
+    )
+    pop_size: Annotated[int, Ge(4)] = 100
+    crossover_eta: Annotated[float, Ge(0)] = 15.0
+    crossover_probability: Annotated[float, Ge(0), Le(1)] = 0.9
+    mutation_eta: Annotated[float, Ge(0)] = 20.0
+    mutation_probability: Annotated[float, Gt(0), Le(1)] | None = None
+
+    def _algorithm(self, instance: Instance) -> Any:
+        from pymoo.algorithms.moo.sms import SMSEMOA
+
+        return SMSEMOA(pop_size=self.pop_size, **_sbx_and_mutation(self))
+
+
+@dataclass(frozen=True, slots=True)
+class CmaEs(PymooSolver):
+    """CMA-ES with restarts and growing population, for one objective.
+
+    Constraints enter by Deb's rule: an infeasible point counts as worse than every feasible one of its generation,
+    by its violation. Only ranks within a generation matter to CMA-ES, so no penalty weight is needed.
+
+    Args:
+        sigma: First standard deviation, as a share of each variable's range.
+        pop_size: Points per generation; None means 4 + 3 ln(number of variables).
+        restarts: Restarts, each with twice the population, before it counts as converged.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="cma_es",
+        version="1",
+        summary="CMA-ES of pycma through pymoo, with restarts; one objective.",
+        supports=_ONE_OBJECTIVE,
+        needs=("pymoo", "cma"),
+        citation="Hansen & Ostermeier 2001, doi 10.1162/106365601750190398; Auger & Hansen 2005 (restarts)",
+    )
+    sigma: Annotated[float, Gt(0), Le(1)] = 0.25
+    pop_size: Annotated[int, Ge(4)] | None = None
+    restarts: Annotated[int, Ge(0), Le(9)] = 9
+
+    def _algorithm(self, instance: Instance) -> Any:
+        from pymoo.algorithms.soo.nonconvex.cmaes import CMAES
+
+        return CMAES(sigma=self.sigma, pop_size=self.pop_size, restarts=self.restarts)
+
+    def _problem(self, instance: Instance) -> Any:
+        problem = instance.to_pymoo()
+        problem.n_ieq_constr = problem.n_eq_constr = 0  # `_fitness` has folded them in
+        return problem
+
+    def _fitness(self, evaluation: Evaluation, signs: FloatArray) -> dict[str, FloatArray]:
+        F, violation = evaluation.F * signs, evaluation.violation[:, None]  # both [n, 1]
+        feasible = violation <= 0.0
+        worst = float(F[feasible].max()) if feasible.any() else 0.0
+        return {"F": np.where(feasible, F, worst + max(1.0, abs(worst)) * violation)}
+
+
+def _sbx_and_mutation(solver: Nsga2 | Nsga3 | SmsEmoa) -> dict[str, Any]:
+    """Crossover and mutation with a solver's options; whole individuals are always offered to the mutation."""
+    from pymoo.operators.crossover.sbx import SBX
+    from pymoo.operators.mutation.pm import PM
+
+    return {
+        "crossover": SBX(prob=solver.crossover_probability, eta=solver.crossover_eta),
+        "mutation": PM(prob=1.0, prob_var=solver.mutation_probability, eta=solver.mutation_eta),
+    }

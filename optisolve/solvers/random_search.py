@@ -1,0 +1,44 @@
+"""Projected random search: the weakest control worth printing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+
+from optisolve.core.errors import BudgetExhausted
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Termination
+from optisolve.solvers.stopping import require_stopping_rule, spent_limit
+
+__all__ = ["RandomSearch"]
+
+
+@dataclass(frozen=True, slots=True)
+class RandomSearch(Solver):
+    """Draw points uniformly from the space, repair them, keep the best.
+
+    Args:
+        batch_size: Points per evaluation call; results do not depend on it.
+        repair: Project points with `Instance.project`, the same repair that the other solvers use.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="random_search",
+        version="1",
+        summary="Uniform samples with the same repair as the other solvers: the weakest control.",
+    )
+    batch_size: Annotated[int, Ge(1)] = 256
+    repair: bool = True
+
+    def _solve(self, task: Task) -> Outcome:
+        require_stopping_rule(task)
+        space, rng = task.instance.space, task.rng(purpose="samples")
+        try:
+            while (left := task.meter.remaining_evaluations) > 0:
+                X = space.sample(rng, min(self.batch_size, left))  # [n, d]
+                task.evaluate(task.instance.project(X) if self.repair else X, source="random")
+        except BudgetExhausted as stop:  # the clock ran out between the check and the batch
+            return task.outcome(Termination.LIMIT, stop.limit)
+        return task.outcome(Termination.LIMIT, spent_limit(task))
