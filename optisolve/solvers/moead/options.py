@@ -37,6 +37,6 @@ class DecompositionOptions(Options):
     scalarization: Literal["tchebycheff", "pbi"] = "tchebycheff"
     pbi_theta: Annotated[float, Ge(0)] = 5.0
     normalize: bool = True
-    wave_size: Annotated[int, Ge(1)] | None = 25
+    wave_size: Annotated[int, Ge(1)] | None = 50
     sampling: Literal["uniform", "latin_hypercube"] = "uniform"
     repair: bool = True
