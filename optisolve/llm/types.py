@@ -85,9 +85,11 @@ class LlmReply:
         usd: Cost at the configured prices, US dollars.
         latency_s: Seconds from sending to the last byte; 0 in a replay.
         failure: "" on success, else one of ``budget``, ``timeout``, ``rate_limit``, ``server_error``, ``connection``,
-            ``bad_request``, ``auth``, ``refused_by_breaker``.
+            ``bad_request``, ``auth``, ``bad_reply``, ``refused_by_breaker``.
         detail: Human text of the failure, keys redacted.
         transport_attempts: HTTP attempts this reply cost, 1 when the first succeeded.
+        charged_calls: Calls the budget was charged for; more than 1 when an attempt without an answer may have been
+            processed (a time-out, a broken connection), 0 when nothing was sent.
     """
 
     texts: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ class LlmReply:
     failure: str = ""
     detail: str = ""
     transport_attempts: int = 1
+    charged_calls: int = 1
 
     @property
     def ok(self) -> bool:

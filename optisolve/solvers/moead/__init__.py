@@ -1,6 +1,8 @@
 """Decomposition MOEAs: one engine, variation operators as plug-ins."""
 
 from optisolve.solvers.moead.engine import run
+from optisolve.solvers.moead.ledma import Ledma
+from optisolve.solvers.moead.llm_operator import LlmVariation
 from optisolve.solvers.moead.mixture import Mixture, random_share
 from optisolve.solvers.moead.operators import De, Linear, Mutation, Sbx
 from optisolve.solvers.moead.options import DecompositionOptions
@@ -11,7 +13,9 @@ __all__ = [
     "De",
     "DecompositionOptions",
     "DecompositionSolver",
+    "Ledma",
     "Linear",
+    "LlmVariation",
     "Mixture",
     "Moead",
     "MoeadDe",

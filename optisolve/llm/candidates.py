@@ -1,0 +1,185 @@
+"""From raw text to candidates, each with its fate; the text is data and is never executed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
+
+__all__ = ["Candidate", "Fate", "judge", "parse_points", "parse_rows"]
+
+_MAX_TEXT = 200_000
+"""Characters of an answer that are looked at."""
+_MAX_STARTS = 400
+"""Places in an answer where an object or array may begin."""
+_NUMBER = re.compile(r"[+-]?(?:nan|inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE)
+
+Row = tuple[list[float], str]
+"""Numbers of one parsed point, and why it is unusable or ""."""
+
+
+class Fate(StrEnum):
+    """What became of one candidate."""
+
+    OK = "ok"
+    """Used as given."""
+    CLIPPED = "clipped"
+    """Outside the bounds, moved to the nearest one."""
+    REPAIRED = "repaired"
+    """Rounded to an integer or projected by the problem."""
+    DUPLICATE = "duplicate"
+    """Equal to a parent or to another candidate; not used."""
+    REJECTED = "rejected"
+    """Not usable."""
+
+    @property
+    def usable(self) -> bool:
+        """True when the candidate is evaluated."""
+        return self not in (Fate.DUPLICATE, Fate.REJECTED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One candidate of an answer.
+
+    Attributes:
+        numbers: float64 [d], integers within the grid; None when rejected.
+        fate: What became of it.
+        reason: One of ``count``, ``length``, ``not finite``, ``bounds``, ``not an integer``, ``duplicate of a parent``,
+            ``duplicate of a sibling``, ``projected``; "" when used as given.
+        detail: The reason in words, for the model that is asked again.
+    """
+
+    numbers: FloatArray | None
+    fate: Fate
+    reason: str = ""
+    detail: str = ""
+
+
+def parse_points(text: str, names: Sequence[str], count: int) -> list[Row]:
+    """Points in a JSON answer: prose around it is skipped, of a truncated one the complete points are kept.
+
+    Args:
+        text: Raw answer.
+        names: Variable names, the keys of a point; arrays of numbers in this order are understood, too.
+        count: Points that were asked for; further ones are dropped.
+    """
+    rows: list[Row] = []
+    for value in _json_values(text[:_MAX_TEXT]):
+        rows.extend(_points(value, names))
+        if len(rows) >= count:
+            break
+    return rows[:count]
+
+
+def parse_rows(text: str, dim: int, count: int) -> list[Row]:
+    """Points in the continuation of a table, one per line; a value and a colon before the numbers are skipped.
+
+    Args:
+        text: Raw continuation, beginning behind the first row's value.
+        dim: Numbers per row.
+        count: Rows that were asked for; further ones are dropped.
+    """
+    rows: list[Row] = []
+    for line in text[:_MAX_TEXT].splitlines():
+        body = line.rpartition(":")[2]
+        numbers = [_number(item) for item in _NUMBER.findall(body)[: dim + 1]]
+        if numbers:
+            rows.append((numbers, _length_problem(len(numbers), dim)))
+        if len(rows) >= count:
+            break
+    return rows
+
+
+def judge(rows: Sequence[Row], count: int, levels: IntArray, known: IntArray) -> list[Candidate]:
+    """Validate parsed points and give each its fate.
+
+    Args:
+        rows: From `parse_points` or `parse_rows`.
+        count: Points that were asked for; each missing one is a rejected candidate.
+        levels: int64 [d], largest integer of each variable.
+        known: int64 [p, d], points that a candidate must differ from.
+    """
+    seen = {tuple(row): "duplicate of a parent" for row in known.tolist()}
+    told = [_judge_one(row, levels, seen) for row in rows]
+    missing = Candidate(None, Fate.REJECTED, "count", f"{len(rows)} usable point(s) found, {count} expected")
+    return told + [missing] * (count - len(told))
+
+
+def _judge_one(row: Row, levels: IntArray, seen: dict[tuple[int, ...], str]) -> Candidate:
+    numbers, problem = row
+    if problem:
+        return Candidate(None, Fate.REJECTED, "length", problem)
+    values = np.array(numbers)
+    if not np.isfinite(values).all():
+        return Candidate(None, Fate.REJECTED, "not finite", "a number is NaN or infinite")
+    clipped = np.clip(values, 0, levels)
+    rounded = np.rint(clipped)
+    key = tuple(int(v) for v in rounded)
+    if key in seen:
+        return Candidate(rounded, Fate.DUPLICATE, seen[key], f"{seen[key]}: {', '.join(map(str, key))}")
+    seen[key] = "duplicate of a sibling"
+    if not np.array_equal(clipped, values):
+        i = int(np.argmax(np.abs(clipped - values)))
+        return Candidate(rounded, Fate.CLIPPED, "bounds", f"number {i + 1} is {values[i]:g}, allowed: 0 to {levels[i]}")
+    if not np.array_equal(rounded, clipped):
+        return Candidate(rounded, Fate.REPAIRED, "not an integer", "a number is not an integer")
+    return Candidate(rounded, Fate.OK)
+
+
+def _json_values(text: str) -> Iterator[Any]:
+    """Every JSON object or array in a text, outermost first; what a broken outer one holds complete comes by itself."""
+    decoder = json.JSONDecoder()
+    position = 0
+    for _ in range(_MAX_STARTS):
+        match = re.compile(r"[{\[]").search(text, position)
+        if match is None:
+            return
+        try:
+            value, position = decoder.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            position = match.start() + 1
+            continue
+        yield value
+
+
+def _points(value: Any, names: Sequence[str]) -> Iterable[Row]:
+    """Points anywhere inside a JSON value, in order."""
+    if isinstance(value, dict):
+        if any(name in value for name in names):
+            lacking = [name for name in names if name not in value]
+            problem = f"missing: {', '.join(lacking[:6])}" if lacking else ""
+            return [([_number(value[name]) for name in names if name in value], problem)]
+        return [row for item in value.values() for row in _points(item, names)]
+    if isinstance(value, list) and value:
+        if all(isinstance(item, int | float) or item is None for item in value):
+            numbers = [_number(item) for item in value]
+            return [(numbers, _length_problem(len(numbers), len(names)))]
+        return [row for item in value for row in _points(item, names)]
+    return []
+
+
+def _length_problem(found: int, dim: int) -> str:
+    if found == dim:
+        return ""
+    return f"{'more than ' + str(dim) if found > dim else found} numbers, expected {dim}"
+
+
+def _number(value: Any) -> float:
+    """The value as a float; NaN when it is none."""
+    if isinstance(value, bool):
+        return math.nan
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

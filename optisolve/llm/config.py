@@ -1,0 +1,212 @@
+"""Settings of the language model, one frozen dataclass per kind; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from annotated_types import Ge, Gt, Le
+
+from optisolve.core.errors import FieldProblem, UnknownNameError
+from optisolve.core.options import Options
+
+__all__ = [
+    "LLM_KINDS",
+    "AutoLlm",
+    "LlmConfig",
+    "LocalLlm",
+    "OpenAiLlm",
+    "ReplayLlm",
+    "SurrogateLlm",
+    "llm_config",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LlmConfig(Options):
+    """Base of all kinds; `kind` is the name on the command line (``llm=KIND``)."""
+
+    kind: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+
+    def _title(self) -> str:
+        return f"llm '{self.kind}'"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiLlm(LlmConfig):
+    """Any endpoint that speaks the OpenAI protocol.
+
+    Args:
+        model: Model name; "" takes the endpoint's only model.
+        base_url: Endpoint, e.g. ``http://localhost:8000/v1``; "" means OpenAI's own.
+        api_key_env: Environment variable that holds the key; "" sends none. Loopback endpoints need no key.
+        temperature: Sampling temperature; None leaves it to the endpoint (some models refuse the field).
+        max_tokens: Completion tokens per call; None means what the prompt needs. Raise it for models that think first.
+        max_tokens_field: Name of that field in the request.
+        structured: How the answer's form is asked for; ``auto`` starts with ``json_schema`` and steps down when the
+            endpoint refuses; ``grammar`` sends a GBNF grammar, which llama.cpp servers understand.
+        send_seed: Send the sampling seed.
+        max_concurrency: Calls in flight.
+        timeout_s: Longest time for one HTTP request, s.
+        retries: HTTP retries after time-outs, 429, 5xx and broken connections.
+        backoff_s: First waiting time before a retry, s; doubles each time, with jitter. Retry-After wins.
+        max_wait_s: Longest single waiting time, s; an endpoint that asks for more gets no retry.
+        usd_per_million_in: Price of prompt tokens; None means unknown.
+        usd_per_million_out: Price of completion tokens; None means unknown.
+    """
+
+    kind: ClassVar[str] = "openai"
+    summary: ClassVar[str] = "any OpenAI-compatible endpoint; the key comes from the environment"
+    model: str = ""
+    base_url: str = ""
+    api_key_env: str = "OPENAI_API_KEY"
+    temperature: Annotated[float, Ge(0), Le(2)] | None = 0.8
+    max_tokens: Annotated[int, Ge(1)] | None = None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    structured: Literal["auto", "json_schema", "json_object", "grammar", "none"] = "auto"
+    send_seed: bool = True
+    max_concurrency: Annotated[int, Ge(1), Le(256)] = 8
+    timeout_s: Annotated[float, Gt(0)] = 120.0
+    retries: Annotated[int, Ge(0), Le(20)] = 3
+    backoff_s: Annotated[float, Ge(0)] = 0.5
+    max_wait_s: Annotated[float, Ge(0)] = 60.0
+    usd_per_million_in: Annotated[float, Ge(0)] | None = None
+    usd_per_million_out: Annotated[float, Ge(0)] | None = None
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if self.base_url:
+            yield from _check_url(self.base_url)
+        if (self.usd_per_million_in is None) != (self.usd_per_million_out is None):
+            given = (self.usd_per_million_in, self.usd_per_million_out)
+            yield FieldProblem("usd_per_million_in, usd_per_million_out", given, "both prices or none")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLlm(LlmConfig):
+    """A real model on this machine: llama.cpp on loopback, started and stopped with the run.
+
+    With one slot the same seed gives the same text; with several slots the batch changes rounding, so texts may
+    differ between runs.
+
+    Args:
+        model: Name of a known model, see ``optisolve models``.
+        gguf: Path of any GGUF file; wins over `model`.
+        threads: Threads of the model; None means every core this process may use, 8 at most.
+        slots: Requests served at the same time.
+        context_tokens: Context per slot, tokens.
+        temperature: Sampling temperature.
+        max_tokens: Completion tokens per call; None means what the prompt needs.
+        startup_s: Longest time to load the weights, s.
+        timeout_s: Longest time for one request, s.
+    """
+
+    kind: ClassVar[str] = "local"
+    summary: ClassVar[str] = "a real model on this machine, served by llama.cpp on loopback"
+    model: str = "smollm2-135m"
+    gguf: str = ""
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
+    slots: Annotated[int, Ge(1), Le(64)] = 1
+    context_tokens: Annotated[int, Ge(256)] = 4096
+    temperature: Annotated[float, Ge(0), Le(2)] = 0.8
+    max_tokens: Annotated[int, Ge(1)] | None = None
+    startup_s: Annotated[float, Gt(0)] = 120.0
+    timeout_s: Annotated[float, Gt(0)] = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class SurrogateLlm(LlmConfig):
+    """An offline stand-in drawn from published statistics of a language-model operator; no language model is called.
+
+    Defaults are the statistics of the 13,828 published answers behind MOEA/D-LO (arXiv 2310.12541), re-analyzed.
+
+    Args:
+        noise: Standard deviation round the weighted sum of the parents, in units of the variable's range.
+        copy_rate: Share of coordinates that repeat a parent's.
+        outside_rate: Share of coordinates outside the range of the parents.
+        malformed_rate: Share of answers that are not usable at all.
+    """
+
+    kind: ClassVar[str] = "surrogate"
+    summary: ClassVar[str] = "offline stand-in from published operator statistics; no language model is called"
+    noise: Annotated[float, Ge(0), Le(1)] = 0.166
+    copy_rate: Annotated[float, Ge(0), Le(1)] = 0.274
+    outside_rate: Annotated[float, Ge(0), Le(1)] = 0.254
+    malformed_rate: Annotated[float, Ge(0), Le(1)] = 0.0024
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLlm(LlmConfig):
+    """The replies of an earlier run, from its transcript; offline and free.
+
+    Args:
+        transcript: Path of the ``transcript.jsonl``.
+    """
+
+    kind: ClassVar[str] = "replay"
+    summary: ClassVar[str] = "replies of an earlier run, from its transcript"
+    transcript: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AutoLlm(LlmConfig):
+    """`local` when its runtime and weights are installed, else `surrogate` with one line saying so.
+
+    Args:
+        model: As for `local`.
+        gguf: As for `local`; a file that is given and missing is an error, not a reason for the stand-in.
+        threads: As for `local`.
+    """
+
+    kind: ClassVar[str] = "auto"
+    summary: ClassVar[str] = "local when runtime and weights are installed, else the surrogate, saying so"
+    model: str = "smollm2-135m"
+    gguf: str = ""
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
+
+    def resolve(self) -> tuple[LocalLlm | SurrogateLlm, str]:
+        """The configuration to use, and one line for the user when it is the stand-in."""
+        from optisolve.llm import catalog
+
+        lacking = catalog.lacking(self.model, self.gguf)
+        if not lacking:
+            return LocalLlm(model=self.model, gguf=self.gguf, threads=self.threads), ""
+        cure = "pip install 'optisolve[local-llm]' && optisolve models fetch " + (self.model or "smollm2-135m")
+        return SurrogateLlm(), f"surrogate: no language model was called, because {lacking}. For a real one: {cure}"
+
+
+LLM_KINDS: dict[str, type[LlmConfig]] = {cls.kind: cls for cls in (AutoLlm, LocalLlm, OpenAiLlm, SurrogateLlm, ReplayLlm)}
+"""Every kind by its name on the command line."""
+
+
+def llm_config(kind: str = "auto", **options: Any) -> LlmConfig:
+    """Settings of a language model by kind.
+
+    Args:
+        kind: A key of `LLM_KINDS`.
+        **options: Fields of that kind.
+
+    Raises:
+        UnknownNameError: No such kind; the nearest is suggested.
+        OptionError: Unknown or bad options, all of them listed.
+    """
+    if kind not in LLM_KINDS:
+        raise UnknownNameError("llm", kind, LLM_KINDS)
+    return LLM_KINDS[kind].from_mapping(options, title=f"llm '{kind}'")
+
+
+def _check_url(url: str) -> Iterable[FieldProblem]:
+    expected = "a URL such as http://localhost:8000/v1"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        parts, usable = None, False
+    if not usable or parts is None:
+        yield FieldProblem("base_url", url, expected)
+    elif parts.username or parts.password or parts.query:
+        yield FieldProblem(
+            "base_url", f"{parts.scheme}://…", f"{expected} without credentials or query; keys go into api_key_env"
+        )

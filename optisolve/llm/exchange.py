@@ -1,0 +1,160 @@
+"""Sending requests: bounded concurrency, bounded retries, total time-outs, every outcome recorded on arrival."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from optisolve.core.budget import BudgetMeter, Reservation
+from optisolve.core.errors import BudgetExhausted
+from optisolve.llm.redact import Redactor
+from optisolve.llm.transcript import Transcript
+from optisolve.llm.transport import Client, RetryPolicy, TransportError
+from optisolve.llm.types import LlmReply, LlmRequest
+
+__all__ = ["Batch", "Exchange", "worst_case_tokens"]
+
+
+def worst_case_tokens(request: LlmRequest) -> tuple[int, int]:
+    """Upper bounds on prompt and completion tokens of a request.
+
+    A token of a byte-level vocabulary holds at least one byte, so bytes bound tokens; chat templates and schemas that
+    a server pastes into the prompt are allowed for.
+    """
+    size = 64 + len((request.prompt or "").encode())
+    size += sum(32 + len(m.content.encode()) for m in request.messages)
+    size += len(str(dict(request.schema)).encode()) if request.schema else 0
+    return size, request.n * request.max_tokens
+
+
+class Batch:
+    """Requests in flight together and what has come back.
+
+    Args:
+        requests: All requests of one `LlmSession.ask`.
+        keys: Their keys.
+
+    Attributes:
+        done: Replies by index, filled as they arrive.
+        extra: Reservations of repeated attempts whose predecessors may have been billed, by index.
+        over: Set when nothing of the batch is in flight any more.
+    """
+
+    def __init__(self, requests: Sequence[LlmRequest], keys: Sequence[str]) -> None:
+        self.requests, self.keys = requests, keys
+        self.done: dict[int, LlmReply] = {}
+        self.extra: dict[int, list[Reservation]] = {}
+        self.over = threading.Event()
+
+
+class Exchange:
+    """Sends batches through one client; all methods run on the session's event loop.
+
+    Args:
+        client: A started client.
+        policy: When to try again.
+        meter: Charged for attempts that may have been billed; its clock bounds every wait.
+        transcript: Where replies and failed attempts go.
+        redactor: Applied to all texts that come back.
+    """
+
+    def __init__(
+        self, client: Client, policy: RetryPolicy, meter: BudgetMeter, transcript: Transcript, redactor: Redactor
+    ) -> None:
+        self._client, self._policy, self._meter = client, policy, meter
+        self._transcript, self._redactor = transcript, redactor
+        self._resume_at = 0.0
+
+    async def send(self, batch: Batch, indices: Sequence[int]) -> None:
+        """Send some requests of a batch, at most the client's concurrency at a time."""
+        slots = asyncio.Semaphore(self._client.concurrency)
+
+        async def one(i: int) -> None:
+            async with slots:
+                reply = await self._reply(batch, i)
+            batch.done[i] = reply
+            self._transcript.call(batch.keys[i], batch.requests[i], reply)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for i in indices:
+                    group.create_task(one(i))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            batch.over.set()
+
+    async def _reply(self, batch: Batch, i: int) -> LlmReply:
+        """One request with its retries; whatever a server does ends in a reply."""
+        request, key = batch.requests[i], batch.keys[i]
+        worst_in, worst_out = worst_case_tokens(request)
+        number = lost = 0
+        while True:
+            number += 1
+            await asyncio.sleep(max(0.0, self._resume_at - time.monotonic()))
+            start = time.perf_counter()
+            try:
+                reply = await self._attempt(request, key)
+                break
+            except TransportError as error:
+                detail = self._redactor.text(error.detail)
+                lost += error.may_be_billed
+                wait = None if self._meter.out_of_time else self._policy.wait_s(number, error)
+                if wait is None or (error.may_be_billed and not self._charge(batch, i, worst_in + worst_out)):
+                    reply = LlmReply(failure=error.failure, detail=detail)
+                    break
+                self._transcript.attempt(key, number, error.failure, detail)
+                await self._wait(wait, shared=error.failure == "rate_limit")
+        if self._client.final:
+            return reply
+        return self._finished(request, reply, start, number, len(batch.extra.get(i, ())), lost)
+
+    async def _attempt(self, request: LlmRequest, key: str) -> LlmReply:
+        limit = self._client.timeout_s
+        if self._meter.budget.seconds is not None:
+            limit = min(limit, max(0.001, self._meter.budget.seconds - self._meter.elapsed_s))
+        try:
+            async with asyncio.timeout(limit):
+                return await self._client.complete(request, key)
+        except TimeoutError:
+            raise TransportError("timeout", f"no reply within {limit:.3g} s", retryable=True, may_be_billed=True) from None
+
+    async def _wait(self, seconds: float, *, shared: bool) -> None:
+        """Wait before a retry; a server that is out of capacity gets a rest from all calls."""
+        if shared:
+            self._resume_at = max(self._resume_at, time.monotonic() + seconds)
+        else:
+            await asyncio.sleep(seconds)
+
+    def _charge(self, batch: Batch, i: int, tokens: int) -> bool:
+        """Reserve another call after one that may have been billed; False when it does not fit."""
+        request = batch.requests[i]
+        try:
+            held = self._meter.reserve(tokens=tokens, usd=self._client.profile.usd(*worst_case_tokens(request)))
+        except BudgetExhausted:
+            return False
+        batch.extra.setdefault(i, []).append(held)
+        return True
+
+    def _finished(self, request: LlmRequest, reply: LlmReply, start: float, attempts: int, extra: int, lost: int) -> LlmReply:
+        """Redacted reply with cost: attempts without an answer that may have been billed count at their worst case."""
+        worst_in, worst_out = worst_case_tokens(request)
+        tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
+        if reply.ok and not tokens_in + tokens_out:  # the server reports no usage
+            tokens_in, tokens_out = worst_in, worst_out
+        tokens_in, tokens_out = tokens_in + lost * worst_in, tokens_out + lost * worst_out
+        return replace(
+            reply,
+            texts=tuple(self._redactor.text(text) for text in reply.texts),
+            model=self._redactor.text(reply.model),
+            detail=self._redactor.text(reply.detail),
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            usd=self._client.profile.usd(tokens_in, tokens_out),
+            latency_s=time.perf_counter() - start,
+            transport_attempts=attempts,
+            charged_calls=1 + extra,
+        )

@@ -1,0 +1,94 @@
+"""The form of an answer: JSON schema with named keys for hosted models, compact GBNF for llama.cpp.
+
+The grammars allow no free blanks: small models fall into runs of white space otherwise. Numbers are integers because
+servers do not enforce the bounds of real numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["candidate_keys", "continuation_grammar", "point_schema", "schema_grammar"]
+
+
+def candidate_keys(count: int) -> list[str]:
+    """Names of the candidates in an answer; named because several back ends do not enforce array lengths."""
+    return [f"candidate_{i + 1}" for i in range(count)]
+
+
+def point_schema(names: Sequence[str], levels: Sequence[int], count: int) -> dict[str, Any]:
+    """JSON schema of `count` points, every variable required, nothing else allowed.
+
+    Args:
+        names: Variable names.
+        levels: Largest integer of each variable.
+        count: Number of points.
+    """
+    numbers = {
+        name: {"type": "integer", "minimum": 0, "maximum": int(level)} for name, level in zip(names, levels, strict=True)
+    }
+    return _object({key: _object(numbers) for key in candidate_keys(count)})
+
+
+def schema_grammar(names: Sequence[str], levels: Sequence[int], count: int) -> str:
+    """GBNF of the same answer as `point_schema`, without blanks."""
+    numbers = ' "," '.join(
+        f"{_literal(json.dumps(name) + ':')} {_rule(level)}" for name, level in zip(names, levels, strict=True)
+    )
+    points = ' "," '.join(f"{_literal(json.dumps(key) + ':')} point" for key in candidate_keys(count))
+    lines = [f'root ::= "{{" {points} "}}"', f'point ::= "{{" {numbers} "}}"', *_number_rules(levels)]
+    return "\n".join(lines) + "\n"
+
+
+def continuation_grammar(levels: Sequence[int], targets: Sequence[int]) -> str:
+    """GBNF of a table's continuation: the first row's numbers, then further rows behind their given values.
+
+    Args:
+        levels: Largest integer of each variable.
+        targets: Value of each row; the first already stands in the prompt.
+    """
+    rows = " ".join(f"{_literal(chr(10) + str(target) + ': ')} row" for target in targets[1:])
+    row = ' "," '.join(_rule(level) for level in levels)
+    lines = [f'root ::= " " row {rows} "\\n"', f"row ::= {row}", *_number_rules(levels)]
+    return "\n".join(lines) + "\n"
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _literal(text: str) -> str:
+    """A GBNF string literal; its escapes are those of JSON for what occurs here."""
+    return json.dumps(text, ensure_ascii=True)
+
+
+def _rule(level: int) -> str:
+    return f"n{int(level)}"
+
+
+def _number_rules(levels: Sequence[int]) -> list[str]:
+    return [f"{_rule(level)} ::= {' | '.join(_up_to(level))}" for level in sorted({int(v) for v in levels})]
+
+
+def _up_to(level: int) -> list[str]:
+    """GBNF alternatives that match exactly the integers 0..level without leading zeros."""
+    digits = str(level)
+    alternatives = ['"0"'] + [_digits(1, 9) + _free(k) for k in range(len(digits) - 1)]
+    for i, digit in enumerate(digits):
+        lowest = 1 if i == 0 else 0
+        if int(digit) - 1 >= lowest:
+            prefix = f'"{digits[:i]}" ' if i else ""
+            alternatives.append(prefix + _digits(lowest, int(digit) - 1) + _free(len(digits) - i - 1))
+    if level > 0:
+        alternatives.append(f'"{digits}"')
+    return alternatives
+
+
+def _digits(low: int, high: int) -> str:
+    return f"[{low}-{high}]" if low < high else f'"{low}"'
+
+
+def _free(count: int) -> str:
+    return " [0-9]" * count

@@ -1,0 +1,280 @@
+"""One run's conversation with a language model: budgeted, bounded, recorded, in index order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from optisolve.core.budget import BudgetMeter, Reservation
+from optisolve.core.errors import BudgetExhausted, LlmError
+from optisolve.core.status import Limit
+from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
+from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
+from optisolve.llm.redact import Redactor
+from optisolve.llm.transcript import Transcript
+from optisolve.llm.transport import Client, Profile, RetryPolicy
+from optisolve.llm.types import LlmReply, LlmRequest
+
+__all__ = ["LlmSession", "open_session"]
+
+T = TypeVar("T")
+
+_RECOVERABLE = (Limit.LLM_TOKENS.value, Limit.USD.value)
+"""Limits of which settled calls give some back, since they are reserved at their worst case."""
+
+
+def open_session(config: LlmConfig | None, meter: BudgetMeter, *, transcript: Path | None = None, seed: int = 0) -> LlmSession:
+    """Make a session; use it as a context manager, which starts and stops the model.
+
+    Args:
+        config: Which model and how; None means `AutoLlm`.
+        meter: Enforces the budget.
+        transcript: JSONL file that every request and reply is appended to, or None.
+        seed: The run's seed, noted in the transcript; requests carry seeds of their own.
+
+    Raises:
+        LlmError: The model cannot be had; the text names the variable, the URL or the package. Most causes are found
+            when the session is entered.
+    """
+    config = AutoLlm() if config is None else config
+    notice = ""
+    if isinstance(config, AutoLlm):
+        config, notice = config.resolve()
+    client = make_client(config)
+    client.notice = notice or client.notice
+    policy = RetryPolicy()
+    if isinstance(config, OpenAiLlm):
+        policy = RetryPolicy(config.retries, config.backoff_s, config.max_wait_s)
+    return LlmSession(client, meter, policy, transcript, seed)
+
+
+def make_client(config: LlmConfig) -> Client:
+    """The client of a configuration, not yet started."""
+    if isinstance(config, LocalLlm):
+        from optisolve.llm.local import LocalClient
+
+        return LocalClient(config)
+    if isinstance(config, OpenAiLlm):
+        from optisolve.llm.openai_client import OpenAiClient
+
+        return OpenAiClient(config)
+    if isinstance(config, SurrogateLlm):
+        from optisolve.llm.surrogate import SurrogateClient
+
+        return SurrogateClient(config)
+    if isinstance(config, ReplayLlm):
+        from optisolve.llm.replay import ReplayClient
+
+        return ReplayClient(config)
+    raise LlmError(f"llm must be a configuration made by llm_config, got {type(config).__name__}.")
+
+
+class LlmSession:
+    """A running conversation; made by `open_session`.
+
+    Args:
+        client: Not yet started.
+        meter: Enforces the budget.
+        policy: When a failed attempt is repeated.
+        transcript: JSONL file, or None.
+        seed: Noted in the transcript.
+
+    Attributes:
+        notice: One line that the user must see, or "".
+        calls: Requests that brought completions.
+        tokens_in: Prompt tokens so far.
+        tokens_out: Completion tokens so far.
+        usd: Cost so far, US dollars.
+        failures: Failed requests by kind.
+    """
+
+    def __init__(
+        self, client: Client, meter: BudgetMeter, policy: RetryPolicy, transcript: Path | None = None, seed: int = 0
+    ) -> None:
+        self._client, self._meter, self._policy, self._path, self._seed = client, meter, policy, transcript, seed
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="optisolve-llm", daemon=True)
+        self._transcript: Transcript | None = None
+        self._exchange: Exchange | None = None
+        self._models: set[str] = set()
+        self.notice = client.notice
+        self.calls = self.tokens_in = self.tokens_out = 0
+        self.usd = 0.0
+        self.failures: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self._run(self._client.start())
+            self._require_prices()
+            redactor = Redactor(self._client.secrets)
+            self._transcript = Transcript(self._path, redactor)
+            self._transcript.header(self.profile, self.notice, self._client.endpoint, self._seed)
+            self._exchange = Exchange(self._client, self._policy, self._meter, self._transcript, redactor)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the model's server or connection; harmless when done twice."""
+        if self._loop.is_closed():
+            return
+        self._exchange = None
+        if self._thread.is_alive():
+            try:
+                self._run(self._client.close())
+            finally:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join(timeout=10.0)
+        if not self._loop.is_running():
+            self._loop.close()
+        if self._transcript is not None:
+            self._transcript.close()
+
+    def ask(self, requests: Sequence[LlmRequest]) -> list[LlmReply]:
+        """Ask everything at once; replies come in the order of the requests.
+
+        The worst case of every request is reserved in that order before anything is sent, so which ones are refused
+        does not depend on timing. What the others leave over is offered to the refused ones, again in order.
+
+        Args:
+            requests: Distinct requests (by tag, sample and attempt).
+
+        Returns:
+            One reply per request; a refused or failed one says why in `LlmReply.failure`.
+
+        Raises:
+            LlmError: The session is closed, a request was asked before, or a replay does not hold it.
+        """
+        limit = self.profile.max_tokens
+        asked = list(requests) if limit is None else [replace(request, max_tokens=limit) for request in requests]
+        keys = [request.key(self.model, self.params) for request in asked]
+        self._require_usable(asked, keys)
+        batch = Batch(asked, keys)
+        refused: dict[int, LlmReply] = {}
+        waiting = list(range(len(asked)))
+        while waiting:
+            held: dict[int, Reservation] = {}
+            for i in waiting:
+                told = self._reserve(asked[i])
+                if isinstance(told, LlmReply):
+                    refused[i] = told
+                else:
+                    held[i] = told
+            if not held:
+                break
+            self._send(batch, held)
+            waiting = [i for i in waiting if i not in held and refused[i].detail in _RECOVERABLE]
+        replies = [batch.done[i] if i in batch.done else refused[i] for i in range(len(asked))]
+        self.failures.update(reply.failure for reply in replies if reply.failure)
+        return replies
+
+    @property
+    def profile(self) -> Profile:
+        """What identifies the model; in a replay that of the original run."""
+        return self._client.profile
+
+    @property
+    def provider(self) -> str:
+        """Kind of the model's source, e.g. ``"local"``."""
+        return self.profile.provider
+
+    @property
+    def model(self) -> str:
+        """Name of the model that was asked for."""
+        return self.profile.model
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Everything else that shapes the replies."""
+        return dict(self.profile.params)
+
+    @property
+    def preferred_style(self) -> str:
+        """Prompt style that suits the model: ``"schema"`` or ``"continuation"``."""
+        return self.profile.preferred_style
+
+    def describe(self) -> dict[str, Any]:
+        """Deterministic, JSON-compatible: model, parameters, counters and the transcript's hash; equal in a replay."""
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "models_reported": sorted(self._models),
+            "params": self.params,
+            "calls": self.calls,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "usd": self.usd,
+            "failures": dict(sorted(self.failures.items())),
+            "transcript_sha256": "" if self._transcript is None else self._transcript.sha256,
+        }
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _require_prices(self) -> None:
+        if self._meter.budget.usd is not None and not self.profile.priced:
+            raise LlmError(
+                f"budget.usd is set but the prices of '{self.model}' are unknown. Set llm.usd_per_million_in and "
+                "llm.usd_per_million_out, or drop budget.usd."
+            )
+
+    def _require_usable(self, asked: Sequence[LlmRequest], keys: Sequence[str]) -> None:
+        if self._transcript is None or self._exchange is None:
+            raise LlmError("The language-model session is closed; use it inside its `with` block.")
+        for i, (request, key) in enumerate(zip(asked, keys, strict=True)):
+            if key in self._transcript or key in keys[:i]:
+                raise LlmError(
+                    f"'{request.tag}' (sample {request.sample}, attempt {request.attempt}) was asked before; "
+                    "a repeated question needs another attempt index."
+                )
+
+    def _reserve(self, request: LlmRequest) -> Reservation | LlmReply:
+        tokens_in, tokens_out = worst_case_tokens(request)
+        try:
+            return self._meter.reserve(tokens=tokens_in + tokens_out, usd=self.profile.usd(tokens_in, tokens_out))
+        except BudgetExhausted as refusal:
+            return LlmReply(failure="budget", detail=refusal.limit.value, transport_attempts=0, charged_calls=0)
+
+    def _send(self, batch: Batch, held: dict[int, Reservation]) -> None:
+        """Send the reserved requests and settle them, also when the user interrupts."""
+        assert self._exchange is not None
+        future = asyncio.run_coroutine_threadsafe(self._exchange.send(batch, list(held)), self._loop)
+        try:
+            future.result()
+        except BaseException:
+            future.cancel()
+            batch.over.wait(timeout=5.0)
+            raise
+        finally:
+            # Sums of dollars depend on their order, so calls are settled in index order, never on arrival.
+            for i in sorted(held):
+                self._settle(batch, i, held[i])
+
+    def _settle(self, batch: Batch, i: int, held: Reservation) -> None:
+        reply = batch.done.get(i)
+        if reply is None:  # cut off by an interrupt: it may have been billed
+            tokens_in, tokens_out = worst_case_tokens(batch.requests[i])
+            reply = LlmReply(tokens_in=tokens_in, tokens_out=tokens_out, failure="interrupted")
+            reply = replace(reply, usd=self.profile.usd(tokens_in, tokens_out))
+        self._meter.settle(held, tokens_in=reply.tokens_in, tokens_out=reply.tokens_out, usd=reply.usd)
+        repeated = batch.extra.get(i, [])
+        if self._client.final:
+            repeated = [self._meter.reserve(tokens=0, usd=0.0) for _ in range(reply.charged_calls - 1)]
+        for extra in repeated:
+            self._meter.settle(extra, tokens_in=0, tokens_out=0, usd=0.0)
+        self.tokens_in += reply.tokens_in
+        self.tokens_out += reply.tokens_out
+        self.usd += reply.usd
+        self.calls += reply.ok
+        if reply.model:
+            self._models.add(reply.model)

@@ -1,0 +1,105 @@
+"""An offline stand-in for a language model as variation operator; no language model is called.
+
+It draws from the published statistics of 13,828 answers of a hosted model (the log behind MOEA/D-LO, Liu et al. 2023,
+arXiv 2310.12541): rank weights of the parents, noise round their sum, share of copied coordinates, share outside the
+parents' range. It answers in the form that the prompt asks for, from the numbers behind the prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.llm.config import SurrogateLlm
+from optisolve.llm.schema import candidate_keys
+from optisolve.llm.transport import Profile, TransportError
+from optisolve.llm.types import LlmReply, LlmRequest
+
+__all__ = ["SurrogateClient"]
+
+_RANK_CUBIC = (-0.111, 1.037, -1.291, 0.445)
+"""Weight of a parent as a polynomial of its rank, 1 for the worst down to 1/l for the best."""
+_BEST_AMONG_COPIES = 0.119 / 0.274
+"""Share of the copied coordinates that come from the best parent."""
+_PAST_BOUND = 33 / 13828
+"""Share of coordinates outside the variable's bounds."""
+MODEL = "surrogate-of-published-statistics"
+
+
+class SurrogateClient:
+    """Client of ``llm=surrogate``.
+
+    Args:
+        config: The statistics.
+    """
+
+    def __init__(self, config: SurrogateLlm) -> None:
+        self._config = config
+        self.profile = Profile(provider="surrogate", model=MODEL, params=asdict(config), preferred_style="schema")
+        self.concurrency, self.timeout_s, self.final = 1, 60.0, True
+        self.secrets: tuple[str, ...] = ()
+        self.notice, self.endpoint = "surrogate: no language model was called", ""
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def complete(self, request: LlmRequest, key: str) -> LlmReply:
+        """An answer drawn from the statistics, the same for the same request; it costs no tokens.
+
+        Raises:
+            TransportError: The request is not one of a variation operator.
+        """
+        if "parents" not in request.context:
+            text = "the surrogate stands in for variation operators only; use llm=local or llm=openai here"
+            raise TransportError("bad_request", text, retryable=False)
+        rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
+        texts = tuple(self._answer(request.context, rng) for _ in range(request.n))
+        return LlmReply(texts=texts, model=MODEL, finish=("stop",) * request.n)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    def _answer(self, context: Mapping[str, Any], rng: np.random.Generator) -> str:
+        if rng.random() < self._config.malformed_rate:
+            return "I am sorry, but I cannot give further points."
+        rows = self._draw(context, rng)
+        if context["style"] == "continuation":
+            lines = [",".join(str(v) for v in row) for row in rows]
+            heads = ["", *(f"{target}: " for target in context["targets"][1:])]
+            return "\n".join(head + line for head, line in zip(heads, lines, strict=True)) + "\n"
+        points = [dict(zip(context["names"], row, strict=True)) for row in rows]
+        return json.dumps(dict(zip(candidate_keys(len(points)), points, strict=True)))
+
+    def _draw(self, context: Mapping[str, Any], rng: np.random.Generator) -> list[list[int]]:
+        """`count` points as integers, which may lie past their bounds as those of the hosted model did."""
+        config = self._config
+        parents = np.asarray(context["parents"], dtype=np.float64)  # [l, d], worst to best
+        levels = np.maximum(np.asarray(context["levels"], dtype=np.float64), 1.0)  # [d]
+        U = parents / levels
+        size = (int(context["count"]), U.shape[1])
+        center = _rank_weights(U.shape[0]) @ U  # [d]
+        low, high = U.min(axis=0), U.max(axis=0)
+        drawn = np.clip(center + config.noise * rng.standard_normal(size), low, high)
+        step = config.noise * np.abs(rng.standard_normal(size))
+        beyond = np.clip(np.where(rng.random(size) < 0.5, low - step, high + step), 0.0, 1.0)
+        outside_rate = min(1.0, config.outside_rate / max(1e-9, 1.0 - config.copy_rate))
+        drawn = np.where(rng.random(size) < outside_rate, beyond, drawn)
+        best = rng.random(size) < _BEST_AMONG_COPIES
+        rows = np.where(best, U.shape[0] - 1, rng.integers(0, U.shape[0], size))
+        drawn = np.where(rng.random(size) < config.copy_rate, np.take_along_axis(U, rows, axis=0), drawn)
+        drawn = np.where(rng.random(size) < _PAST_BOUND, 1.0 + step, drawn)
+        return [[int(v) for v in row] for row in np.rint(drawn * np.asarray(context["levels"])).tolist()]
+
+
+def _rank_weights(n_parents: int) -> FloatArray:
+    """Weights of the parents from worst to best, float64 [l], summing to one."""
+    rank = np.arange(n_parents, 0, -1) / n_parents
+    weights = np.asarray(np.polyval(_RANK_CUBIC, rank), dtype=np.float64)
+    normalized: FloatArray = weights / weights.sum()
+    return normalized

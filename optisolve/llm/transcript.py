@@ -1,0 +1,139 @@
+"""The transcript: every request and raw reply, one JSON line each, written the moment it arrives.
+
+The first line describes the model; a ``call`` line holds a request, its reply and its key; an ``attempt`` line a
+failed HTTP attempt. Latencies and times stand under ``volatile`` and are no part of the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+from optisolve.core.errors import LlmError
+from optisolve.llm.redact import Redactor
+from optisolve.llm.transport import Profile
+from optisolve.llm.types import LlmReply, LlmRequest
+
+__all__ = ["Transcript", "read_transcript"]
+
+FORMAT = 1
+_VOLATILE = ("latency_s",)
+
+
+class Transcript:
+    """Append-only log of one session; without a path it only keeps the hash.
+
+    Args:
+        path: JSONL file to append to, or None.
+        redactor: Applied to everything that is written.
+    """
+
+    def __init__(self, path: Path | None, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._digests: dict[str, str] = {}
+        self._lock = Lock()
+        self._file: IO[str] | None = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+
+    @property
+    def sha256(self) -> str:
+        """Hash over all calls in the order of their keys, without latencies and times."""
+        lines = "\n".join(f"{key}:{self._digests[key]}" for key in sorted(self._digests))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._digests
+
+    def header(self, profile: Profile, notice: str, endpoint: str, seed: int) -> None:
+        """Describe the model; the endpoint's address is volatile."""
+        line = {"type": "header", "format": FORMAT, "profile": asdict(profile), "notice": notice, "seed": seed}
+        self._write({**line, "volatile": {"endpoint": endpoint}})
+
+    def call(self, key: str, request: LlmRequest, reply: LlmReply) -> None:
+        """One request and what came back, or why nothing did."""
+        told = asdict(reply)
+        volatile = {name: told.pop(name) for name in _VOLATILE}
+        asked = asdict(request)
+        asked.pop("context")
+        body = self._redactor.value({"key": key, "request": asked, "reply": told})
+        digest = hashlib.sha256(_canonical(body)).hexdigest()
+        with self._lock:
+            self._digests[key] = digest
+        self._write({"type": "call", **body, "volatile": volatile})
+
+    def attempt(self, key: str, number: int, failure: str, detail: str) -> None:
+        """A failed HTTP attempt of a call that is still being tried."""
+        self._write({"type": "attempt", "key": key, "number": number, "failure": failure, "detail": detail})
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        text = json.dumps(self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))
+        with self._lock:
+            if self._file is not None:
+                self._file.write(text + "\n")
+                self._file.flush()
+
+
+def read_transcript(path: Path) -> tuple[Profile, dict[str, LlmReply], str]:
+    """Read a transcript.
+
+    Args:
+        path: The JSONL file. A last line cut short by a crash is ignored.
+
+    Returns:
+        The model's profile, the replies by key, and the notice of the original run.
+
+    Raises:
+        LlmError: The file is missing, is no transcript, or holds a broken line before its end.
+    """
+    if not path.is_file():
+        raise LlmError(f"No transcript at {path}; expected the transcript.jsonl that stands beside a record.")
+    rows = _rows(path)
+    if not rows or rows[0].get("type") != "header" or rows[0].get("format") != FORMAT:
+        raise LlmError(f"{path} is no transcript of format {FORMAT}; its first line must be a header.")
+    try:
+        profile = Profile(**rows[0]["profile"])
+        replies = {row["key"]: _reply(row["reply"]) for row in rows if row["type"] == "call"}
+    except (KeyError, TypeError) as error:
+        raise LlmError(f"{path} is damaged: {error!r} is missing or unknown in one of its lines.") from None
+    return profile, replies, str(rows[0].get("notice", ""))
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):  # no line break behind it: the writer died here
+                break
+            raise LlmError(f"{path}, line {number}: not JSON ({error.msg}).") from None
+        if not isinstance(row, dict):
+            raise LlmError(f"{path}, line {number}: expected an object.")
+        rows.append(row)
+    return rows
+
+
+def _reply(told: Mapping[str, Any]) -> LlmReply:
+    values = dict(told)
+    return LlmReply(**{**values, "texts": tuple(values["texts"]), "finish": tuple(values["finish"])})
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

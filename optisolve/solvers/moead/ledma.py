@@ -1,0 +1,143 @@
+"""LEDMA-style optimization: decomposition with a language model as variation operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from optisolve.core.arrays import IntArray
+from optisolve.core.budget import BudgetMeter
+from optisolve.core.errors import FieldProblem, SolverError
+from optisolve.core.solver import Outcome, SolverInfo, Task
+from optisolve.solvers.moead.engine import run
+from optisolve.solvers.moead.llm_operator import LlmVariation
+from optisolve.solvers.moead.mixture import Chooser, Mixture, random_share
+from optisolve.solvers.moead.operators import De, Mutation
+from optisolve.solvers.moead.solvers import DecompositionSolver
+from optisolve.solvers.moead.variation import Variation, Wave
+
+__all__ = ["Ledma", "paced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledma(DecompositionSolver):
+    """Decomposition MOEA whose offspring come from a language model, and from DE where the budget allows no call.
+
+    Args:
+        style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
+        n_parents: Parents l shown per question, worst to best; None means 10, and 5 in continuation style.
+        n_offspring: Offspring s asked for per question, all of which are evaluated.
+        max_reasks: Further questions after an answer without a usable candidate; then the recorded fallback.
+        llm_share: Share of the targets that the model serves; ``"auto"`` spreads the language-model budget evenly over
+            the run, and means all targets when that budget is unlimited.
+        warn_share: Share of fallbacks above which the report holds a warning.
+        de_scale: Factor on the difference of two mates in the other operator, DE, which also is the fallback.
+        de_crossover: Its chance per variable to take the new value.
+        mutation_eta: Distribution index of its mutation.
+        mutation_probability: Its chance per variable; None means 1 / number of variables.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="ledma",
+        version="1",
+        summary="Decomposition MOEA with a language model as variation operator; DE makes the rest, everything labelled.",
+        uses_llm=True,
+        citation="LEDMA-style after Li et al. 2024, arXiv 2410.05062; the letter's constants and prompts were not available",
+    )
+    style: Literal["auto", "schema", "continuation"] = "auto"
+    n_parents: Annotated[int, Ge(2)] | None = None
+    n_offspring: Annotated[int, Ge(1), Le(16)] = 2
+    max_reasks: Annotated[int, Ge(0), Le(10)] = 1
+    llm_share: Literal["auto"] | Annotated[float, Ge(0), Le(1)] = "auto"
+    warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
+    de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
+    de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
+    mutation_eta: Annotated[float, Ge(0)] = 20.0
+    mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if self.n_parents is not None and self.n_parents > self.n_neighbors:
+            yield FieldProblem("n_parents", self.n_parents, f"at most n_neighbors = {self.n_neighbors}")
+
+    def _solve(self, task: Task) -> Outcome:
+        outcome = run(task, self, self._variation(task))
+        report = dict(outcome.report)
+        operator = dict(report.get("operator", {}))
+        report["prompts"] = operator.pop("prompts", {})
+        return replace(outcome, report={**report, "operator": operator})
+
+    def _variation(self, task: Task) -> Variation:
+        if task.llm is None:
+            raise SolverError("ledma asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
+        de = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
+        llm = LlmVariation(
+            task.llm,
+            de,
+            seed=task.seed,
+            style=self.style,
+            n_parents=self.n_parents,
+            n_offspring=self.n_offspring,
+            max_reasks=self.max_reasks,
+            project=self.repair,
+            warn_share=self.warn_share,
+        )
+        chooser = paced(task.meter, self.pop_size) if self.llm_share == "auto" else random_share(self.llm_share)
+        return _Reported(llm, de, chooser)
+
+
+class _Reported(Mixture):
+    """The mixture with the language model's figures on top of its report."""
+
+    def report(self) -> Mapping[str, Any]:
+        """The language model's figures, and the other operator's under ``secondary``."""
+        return {**self.primary.report(), "secondary": dict(self.secondary.report())}
+
+
+def paced(meter: BudgetMeter, n_first: int) -> Chooser:
+    """A chooser that spends a language-model budget in step with the evaluations.
+
+    After a share t of the run, about a share t of each limited resource (calls, tokens, dollars) is spent. Without any
+    limit on them the model serves every target.
+
+    Args:
+        meter: The run's meter.
+        n_first: Evaluations of the first population, before the first wave.
+    """
+
+    def choose(wave: Wave) -> IntArray:
+        count = min(wave.targets.size, _affordable(meter, n_first, wave.targets.size))
+        return np.sort(wave.rng.permutation(wave.targets)[:count])
+
+    return choose
+
+
+def _affordable(meter: BudgetMeter, n_first: int, wave_size: int) -> int:
+    """Calls that keep the spending in step when this wave is over."""
+    budget = meter.budget
+    progress = _progress(meter, n_first, wave_size)
+    tokens = meter.tokens_in + meter.tokens_out
+    calls = max(meter.llm_calls, 1)
+    counts = [2**31]
+    for limit, used, cost in (
+        (budget.llm_calls, meter.llm_calls, 1.0),
+        (budget.llm_tokens, tokens, tokens / calls),
+        (budget.usd, meter.usd, meter.usd / calls),
+    ):
+        if limit is not None:
+            left = limit * progress - used
+            # Before the first call its cost is unknown: one call will tell.
+            counts.append(int(left / cost + 1e-9) if cost > 0 else int(meter.llm_calls == 0) or wave_size)
+    return max(0, min(counts))
+
+
+def _progress(meter: BudgetMeter, n_first: int, wave_size: int) -> float:
+    """Share of the run that will be over after this wave, 0 to 1."""
+    limit = meter.budget.evaluations
+    if limit is not None:
+        return min(1.0, max(0.0, meter.evaluations - n_first + wave_size) / max(1, limit - n_first))
+    seconds = meter.budget.seconds
+    return min(1.0, meter.elapsed_s / seconds) if seconds else 1.0
