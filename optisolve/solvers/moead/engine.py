@@ -182,9 +182,9 @@ class _Engine:
             index=self._waves,
             targets=targets,
             mates=mates,
-            X=self._X,
-            F=self._F,
-            violation=self._violation,
+            X=self._X.copy(),  # copies: an operator may keep a wave, and cannot reach the population
+            F=self._F.copy(),
+            violation=self._violation.copy(),
             weights=self._weights,
             ideal=self._ideal,
             nadir=nadir,
