@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from optisolve.llm.config import LLM_KINDS, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
 
-__all__ = ["SCHEME", "register"]
+__all__ = ["SCHEME", "choices", "register"]
 
 SCHEME = "optisolve"
 
@@ -48,21 +48,21 @@ class GroupSource(ConfigSource):
         """True for a group and for a folder of scenarios inside it."""
         group, _, name = config_path.strip("/").partition("/")
         if not name:
-            return not group or group in _choices()
-        return any(choice.startswith(f"{name}/") for choice in _choices().get(group, ()))
+            return not group or group in choices()
+        return any(choice.startswith(f"{name}/") for choice in choices().get(group, ()))
 
     def is_config(self, config_path: str) -> bool:
         """True for a choice."""
         group, _, name = config_path.strip("/").removesuffix(".yaml").partition("/")
-        return name in _choices().get(group, ())
+        return name in choices().get(group, ())
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Choices directly below a group or folder."""
         group, _, folder = config_path.strip("/").partition("/")
         if not group:
-            return sorted(_choices()) if results_filter is not ObjectType.CONFIG else []
+            return sorted(choices()) if results_filter is not ObjectType.CONFIG else []
         prefix = f"{folder}/" if folder else ""
-        below = [name.removeprefix(prefix) for name in _choices().get(group, ()) if name.startswith(prefix)]
+        below = [name.removeprefix(prefix) for name in choices().get(group, ()) if name.startswith(prefix)]
         configs = {name for name in below if "/" not in name}
         folders = {name.split("/")[0] for name in below if "/" in name}
         if results_filter is ObjectType.CONFIG:
@@ -76,7 +76,8 @@ def register() -> None:
         Plugins.instance().register(GroupSource)
 
 
-def _choices() -> dict[str, tuple[str, ...]]:
+def choices() -> dict[str, tuple[str, ...]]:
+    """What may stand behind ``problem=``, ``solver=`` and ``llm=``."""
     return {"problem": PROBLEMS.choices(), "solver": SOLVERS.choices(), "llm": tuple(LLM_KINDS)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from optisolve.bench.execution import Progress as RunProgress
-from optisolve.bench.result import Result
-from optisolve.core.budget import Budget
-from optisolve.core.problem import Instance
-from optisolve.scoring.indicators import hypervolume
+if TYPE_CHECKING:
+    from optisolve.bench.execution import Progress as RunProgress
+    from optisolve.bench.result import Result
+    from optisolve.core.budget import Budget
+    from optisolve.core.problem import Instance
 
 __all__ = ["ProgressBar", "console", "new_table", "print_error", "print_summary"]
 
@@ -34,7 +34,7 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
         right = column.startswith(">")
-        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold", no_wrap=right)
     return table
 
 
@@ -76,6 +76,8 @@ class ProgressBar:
 
     def _note(self, state: RunProgress) -> str:
         parts = []
+        from optisolve.scoring.indicators import hypervolume
+
         archive, scoring_box = state.evaluator.archive, self._instance.hypervolume_box
         if scoring_box is not None:
             parts.append(f"hypervolume {hypervolume(archive.F_min * self._instance.signs, scoring_box):.4f}")
@@ -111,26 +113,27 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
 
 
 def _score_table(results: Mapping[str, Result]) -> Table:
+    """One row per solver; columns that say nothing about this run are left out."""
     multi = len(next(iter(results.values())).instance.objectives) > 1
-    value = "hypervolume" if multi else "objective"
-    extra = ("IGD+",) if multi else ("gap", "bound gap")
-    table = new_table(
-        "solver", f">{value}", *(f">{e}" for e in extra), ">points", ">evaluations", ">LLM calls", ">tokens", ">seconds"
-    )
-    for name, result in results.items():
-        scores, used = result.scores, result.record["used"]
-        columns = [scores["igd_plus"]] if multi else [scores["gap"], scores["bound_gap"]]
-        table.add_row(
-            name,
-            _number(scores[value]),
-            *(_number(v) for v in columns),
-            str(len(result.X)),
-            str(used["evaluations"]),
-            str(used["llm_calls"]),
-            f"{used['tokens_in'] + used['tokens_out']:,}",
-            f"{used['wall_s']:.2f}",
-        )
+    rows = {name: _score_row(result, multi) for name, result in results.items()}
+    columns = [c for c in next(iter(rows.values())) if any(row[c] not in ("–", "0", "") for row in rows.values())]
+    table = new_table("solver", *(f">{column}" for column in columns))
+    for name, row in rows.items():
+        table.add_row(name, *(row[column] for column in columns))
     return table
+
+
+def _score_row(result: Result, multi: bool) -> dict[str, str]:
+    scores, used = result.scores, result.record["used"]
+    wanted = ("hypervolume", "igd_plus") if multi else ("objective", "gap", "bound_gap")
+    return {
+        **{name.replace("_plus", "+").replace("_", " "): _number(scores[name]) for name in wanted},
+        "points": str(len(result.X)),
+        "evaluations": str(used["evaluations"]),
+        "LLM calls": str(used["llm_calls"]),
+        "tokens": f"{used['tokens_in'] + used['tokens_out']:,}",
+        "seconds": f"{used['wall_s']:.2f}",
+    }
 
 
 def _source_table(result: Result) -> Table:

@@ -15,17 +15,33 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from optisolve.cli.config_source import SCHEME, register
-from optisolve.cli.job import DEFAULTS, Job, run_job
+from optisolve.cli.config_source import SCHEME, choices, register
+from optisolve.cli.display import print_error
+from optisolve.cli.job import DEFAULTS, EXIT_ERROR, Job, run_job
 from optisolve.core.errors import OptisolveError, UnknownNameError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["run_command"]
+__all__ = ["flags_first", "run_command"]
+
+_HELP = (
+    "optisolve run: solve one problem with one solver, verify the answer, write a record.\n\n"
+    "problem=NAME  {problem}\nsolver=NAME   {solver}\nllm=KIND      {llm}\n\n"
+    "== Settings (override anything: key=value) ==\n$CONFIG\n"
+    "-m runs a sweep: optisolve run -m seed=0,1,2 solver=moead,moead_de\n"
+    "--cfg job shows the composed configuration without running.\n"
+)
 
 _PRIMARY: dict[str, Any] = {
-    "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": "ledma"}, {"llm": "auto"}],
+    "defaults": [
+        "_self_",
+        {"problem": "uav_isac"},
+        {"solver": "ledma"},
+        {"llm": "auto"},
+        {"override hydra/job_logging": "none"},
+        {"override hydra/hydra_logging": "none"},
+    ],
     **DEFAULTS,
     "hydra": {
         "searchpath": [f"{SCHEME}://"],
@@ -35,15 +51,12 @@ _PRIMARY: dict[str, Any] = {
         "job": {"chdir": False},
         "help": {
             "app_name": "optisolve run",
-            "template": (
-                "optisolve run: solve one problem with one solver, verify the answer, write a record.\n\n"
-                "== Choices ==\n$APP_CONFIG_GROUPS\n\n== Settings (override anything: key=value) ==\n$CONFIG\n"
-                "-m runs a sweep: optisolve run -m seed=0,1,2 solver=moead,moead_de\n"
-                "--cfg job shows the composed configuration without running.\n"
-            ),
+            "template": "",
         },
     },
 }
+
+_FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
 
 _codes: list[int] = []
 
@@ -58,16 +71,11 @@ def run_command(arguments: Sequence[str]) -> int:
         OptisolveError: The configuration is wrong; the text names the setting.
     """
     register()
-    store = ConfigStore.instance()
-    store.store(name="run", node=_PRIMARY)
-    for kind in ("job_logging", "hydra_logging"):
-        store.store(
-            group=f"hydra/{kind}", name="quiet", node={"version": 1, "disable_existing_loggers": False}, package=f"hydra.{kind}"
-        )
-    quiet = ["hydra/job_logging=quiet", "hydra/hydra_logging=quiet"]
+    _PRIMARY["hydra"]["help"]["template"] = _HELP.format(**{group: ", ".join(names) for group, names in choices().items()})
+    ConfigStore.instance().store(name="run", node=_PRIMARY)
     _codes.clear()
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")(_job)
-    with _arguments([*arguments, *quiet]):
+    with _arguments(flags_first(arguments)):
         try:
             application()
         except MissingConfigException as error:
@@ -77,11 +85,33 @@ def run_command(arguments: Sequence[str]) -> int:
     return max(_codes, default=0)
 
 
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Hydra's parser wants flags before overrides; people mix them.
+
+    Args:
+        arguments: E.g. ``["solver=moead", "-m", "seed=1,2"]``.
+    """
+    flags, overrides, rest = [], [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        flags.append(word)
+        if word in _FLAGS_WITH_VALUE and rest and "=" not in rest[0]:
+            flags.append(rest.pop(0))
+    return [*flags, *overrides]
+
+
 def _job(config: DictConfig) -> None:
     values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
-    choices = HydraConfig.get().runtime.choices
-    given = [item.split("=")[0].lstrip("+") for item in HydraConfig.get().overrides.task]
-    _codes.append(run_job(Job.of(values, problem=choices["problem"], solver=choices["solver"], given=given)))
+    chosen = HydraConfig.get().runtime.choices
+    given = [item.split("=", maxsplit=1)[0].lstrip("+") for item in HydraConfig.get().overrides.task]
+    try:
+        _codes.append(run_job(Job.of(values, problem=chosen["problem"], solver=chosen["solver"], given=given)))
+    except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
+        print_error(str(error))
+        _codes.append(EXIT_ERROR)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
@@ -145,8 +147,37 @@ def hypervolume_gains(F_min: FloatArray, violation: FloatArray, signs: FloatArra
     unit = normalize(F_min * signs, box)
     gains = np.zeros(unit.shape[0])
     candidates = np.flatnonzero((violation <= 0.0) & (unit < 1.0).all(axis=1))
+    gain_of = _staircase_gains if unit.shape[1] == 2 else _general_gains
+    gains[candidates] = gain_of(unit[candidates])
+    return gains
+
+
+def _staircase_gains(unit: FloatArray) -> list[float]:
+    """Gains of points [n, 2] inside the unit box; a sorted staircase makes each one a binary search."""
+    left, low = [-np.inf, 1.0], [1.0, -np.inf]  # first objective ascending, second descending, with sentinels
+    gains = []
+    for x, y in unit.tolist():
+        start = bisect_right(left, x)  # stairs before `start` begin at or left of x
+        if low[start - 1] <= y:
+            gains.append(0.0)
+            continue
+        stop, area, floor = start, 0.0, low[start - 1]
+        while low[stop] >= y:  # stairs that the point dominates
+            area += (left[stop] - max(x, left[stop - 1])) * (floor - y)
+            floor = low[stop]
+            stop += 1
+        area += (left[stop] - max(x, left[stop - 1])) * (floor - y)
+        first = start - 1 if left[start - 1] == x else start
+        left[first:stop], low[first:stop] = [x], [y]
+        gains.append(area)
+    return gains
+
+
+def _general_gains(unit: FloatArray) -> FloatArray:
+    """Gains of points [n, m] inside the unit box as differences of hypervolumes."""
+    gains = np.zeros(unit.shape[0])
     front, total = np.empty((0, unit.shape[1])), 0.0
-    for block in np.array_split(candidates, max(1, candidates.size // _BLOCK)):
+    for block in np.array_split(np.arange(unit.shape[0]), max(1, unit.shape[0] // _BLOCK)):
         for i in block[~_dominated(unit[block], front)]:
             point = unit[i]
             if _dominated(point[None, :], front)[0]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unittest import SkipTest
 
 from optisolve.core.errors import OptisolveError
 
 __all__ = ["CheckResult", "NotApplicable", "run_kit"]
 
 
-class NotApplicable(Exception):
-    """Raised by a check that does not concern this plug-in; reported as skipped, never as passed."""
+class NotApplicable(SkipTest):
+    """Raised by a check that does not concern this plug-in; reported as skipped, never as passed, by pytest too."""
 
 
 @dataclass(frozen=True, slots=True)

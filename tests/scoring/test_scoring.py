@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from optisolve.core import Evidence, HypervolumeBox, PointStatus, Reference
 from optisolve.scoring import hypervolume, hypervolume_gains, hypervolume_trace, igd_plus, score, verify_points
+from optisolve.scoring.indicators import _general_gains, _staircase_gains
 from optisolve.scoring.knee import knee_index
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere
 
@@ -57,6 +58,13 @@ def test_gains_by_evaluation_sum_to_the_final_hypervolume(seed, n):
     trace = hypervolume_trace(F_min, violation, signs, BOX, np.unique([1, (n + 1) // 2, n]))
     assert (np.diff(trace) >= -1e-15).all()
     assert trace[-1] == pytest.approx(total, abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=40))
+def test_the_staircase_agrees_with_differences_of_hypervolumes(points):
+    """Integer grids make ties and duplicates common; moocore computes the other side."""
+    unit = np.array(points) / 7.0
+    assert np.allclose(_staircase_gains(unit), _general_gains(unit), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(

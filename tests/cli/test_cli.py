@@ -1,0 +1,183 @@
+"""The command line: one clear error for bad input, a verified record for good input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from optisolve.cli.main import main
+from optisolve.cli.run import flags_first
+
+SMALL = ["solver=moead_de", "budget.evaluations=300", "pictures=false"]
+
+
+def cli(*arguments, out=None):
+    return main([*arguments, *([f"out={out}"] if out else [])])
+
+
+def test_a_run_writes_one_verified_record_and_its_pictures(tmp_path, capsys):
+    assert cli("run", "solver=moead_de", "budget.evaluations=300", out=tmp_path) == 0
+    (folder,) = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} == {
+        "record.json",
+        "front.parquet",
+        "trace.parquet",
+        "front.png",
+        "map.png",
+        "convergence.png",
+    }
+    record = json.loads((folder / "record.json").read_text())
+    assert folder.name == record["record_id"]
+    assert "hypervolume" in capsys.readouterr().out
+    assert cli("verify", str(tmp_path)) == 0
+
+
+def test_json_output_is_the_record_and_nothing_else(tmp_path, capsys):
+    assert cli("run", *SMALL, "print=json", "seed=4", out=tmp_path) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record == json.loads((tmp_path / record["record_id"] / "record.json").read_text())
+    assert record["seed"] == 4
+    assert record["used"]["evaluations"] == 300
+
+
+def test_controls_are_printed_beside_the_solver_and_recorded(tmp_path, capsys):
+    assert cli("run", *SMALL, "controls=true", out=tmp_path) == 0
+    printed = capsys.readouterr().out
+    for name in ("moead_de", "null", "random_search", "moead", "moead_lo"):
+        assert name in printed
+    solvers = {json.loads(p.read_text())["solver"]["name"] for p in tmp_path.rglob("record.json")}
+    assert solvers == {"moead_de", "null", "random_search", "moead", "moead_lo"}
+
+
+def test_a_sweep_runs_every_combination(tmp_path, capsys):
+    assert cli("run", *SMALL, "-m", "seed=0,1", "instance=0,1", out=tmp_path) == 0
+    assert len(list(tmp_path.rglob("record.json"))) == 4
+
+
+def test_the_composed_configuration_can_be_shown_without_running(tmp_path, capsys):
+    assert cli("run", "--cfg", "job", "problem.n_users=5") == 0
+    assert "n_users: 5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "needle"),
+    [
+        ("problem=uav_isak", "Did you mean 'uav_isac'"),
+        ("solver=moaed_de", "Did you mean 'moead_de'"),
+        ("solver.pop_sise=3", "Did you mean 'solver.pop_size'"),
+        ("budget.evals=3", "Did you mean 'budget.evaluations'"),
+        ("sead=3", "Did you mean 'seed'"),
+        ("solver.pop_size=abc", "solver.pop_size: got 'abc'"),
+        ("solver.delta=7", "solver.delta: got 7"),
+        ("seed=one", "seed: got 'one'"),
+        ("budget.evaluations=0", "budget.evaluations: got 0"),
+        ("print=xml", "print: got 'xml'"),
+        ("problem.d_min_m=5000", "problem.d_min_m"),
+        ("problem.users_file=nowhere.csv", "nowhere.csv"),
+        ("llm=surrogate", "asks no language model"),
+        ("seed", "seed"),
+        ("problem.area_m=.nan", "problem.area_m"),
+    ],
+)
+def test_bad_input_is_one_error_that_names_the_setting(tmp_path, capsys, override, needle):
+    assert cli("run", *SMALL, override, out=tmp_path / "out") == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error:")
+    assert needle in shown.err.replace("\n", " ")
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_all_bad_settings_are_listed_at_once(tmp_path, capsys):
+    assert cli("run", *SMALL, "problem.n_uavs=x", "problem.d_min_m=-5", "solver.delta=2", "seed=y", out=tmp_path) == 1
+    shown = capsys.readouterr().err
+    assert all(field in shown for field in ("problem.n_uavs", "problem.d_min_m", "solver.delta", "seed"))
+
+
+def test_an_altered_record_fails_verification_with_code_2(tmp_path, capsys):
+    assert cli("run", *SMALL, out=tmp_path) == 0
+    (file,) = tmp_path.rglob("record.json")
+    record = json.loads(file.read_text())
+    record["scores"]["hypervolume"] = 0.99
+    file.write_text(json.dumps(record))
+    assert cli("verify", str(file)) == 2
+    assert "scores.hypervolume" in capsys.readouterr().out
+
+
+def test_a_missing_path_is_an_error_not_a_success(tmp_path, capsys):
+    assert cli("verify", str(tmp_path)) == 1
+    assert "no record.json" in capsys.readouterr().err
+
+
+def test_replay_of_a_classical_run_gives_the_same_hash(tmp_path, capsys):
+    assert cli("run", *SMALL, out=tmp_path) == 0
+    (file,) = tmp_path.rglob("record.json")
+    assert cli("replay", str(file)) == 0
+    assert json.loads(file.read_text())["result_hash"] in capsys.readouterr().out.replace("\n", "")
+
+
+def test_list_and_info_name_what_there_is(capsys):
+    assert cli("list") == 0
+    listed = capsys.readouterr().out
+    assert "uav_isac" in listed
+    assert "moead_de" in listed
+    assert cli("info", "uav_isac") == 0
+    assert "d_min_m" in capsys.readouterr().out
+    assert cli("info", "moead_de") == 0
+    assert "10.1109/TEVC" in capsys.readouterr().out
+    assert cli("info", "nothing") == 1
+
+
+def test_flags_may_stand_anywhere():
+    assert flags_first(["a=1", "-m", "b=1,2"]) == ["-m", "a=1", "b=1,2"]
+    assert flags_first(["a=1", "--cfg", "job", "b=2"]) == ["--cfg", "job", "a=1", "b=2"]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_a_run_writes_a_valid_record(tmp_path, stop):
+    command = [sys.executable, "-m", "optisolve", "run", "solver=moead", "budget.evaluations=2000000000", "pictures=false"]
+    process = subprocess.Popen([*command, f"out={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(6)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    (file,) = tmp_path.rglob("record.json")
+    record = json.loads(file.read_text())
+    assert record["termination"]["status"] == "interrupted"
+    assert record["verified"]["point"] == "feasible"
+    assert main(["verify", str(file)]) == 0
+
+
+HEAVY = ("torch", "cvxpy", "ortools", "pymoo", "numba")
+
+
+@pytest.mark.parametrize("code", ["import optisolve", "from optisolve.cli.main import main; main(['list'])"])
+def test_importing_and_listing_load_nothing_heavy(code):
+    probe = f"import sys\n{code}\nprint('LOADED', [m for m in {HEAVY} if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert "LOADED []" in ran.stdout
+
+
+def test_the_wheel_s_content_is_where_the_locator_looks():
+    import optisolve.content as content
+
+    assert (content.content_dir("problems") / "uav_isac.yaml").is_file()
+    assert "uav_isac/dense" in content.names("problems")
+    root = Path(content.__file__).parents[1]
+    packaged = (root / "pyproject.toml").read_text()
+    assert all(f'"{kind}" = "optisolve/_content/{kind}"' in packaged for kind in ("problems", "solvers", "prompts"))
+
+
+def test_errors_of_a_closed_pipe_are_quiet():
+    ran = subprocess.run(
+        f"{sys.executable} -m optisolve list | head -1", shell=True, capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert "Traceback" not in ran.stderr
