@@ -11,7 +11,7 @@ from typing import Any
 
 from optisolve.core.errors import OptisolveError, UnknownNameError
 
-__all__ = ["content_dir", "load_yaml", "names", "read_text"]
+__all__ = ["content_dir", "header", "load_yaml", "names", "read_text"]
 
 
 @cache
@@ -58,6 +58,34 @@ def load_yaml(kind: str, name: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise OptisolveError(f"{kind}/{name}.yaml must hold a mapping.")
     return data
+
+
+def header(kind: str, name: str) -> dict[str, str]:
+    """What the comment at the top of a YAML file says, without parsing the file.
+
+    The first line is the summary; further lines of the form ``# key: value`` follow until the first other line.
+
+    Args:
+        kind: ``"problems"`` or ``"solvers"``.
+        name: E.g. ``"uav_isac/dense"``.
+
+    Returns:
+        ``{"summary": ..., key: value, ...}``; empty when the file does not begin with a comment.
+    """
+    told: dict[str, str] = {}
+    with (content_dir(kind) / f"{name}.yaml").open(encoding="utf-8") as lines:
+        for line in lines:
+            if not line.startswith("#"):
+                break
+            text = line.lstrip("#").strip()
+            key, separator, value = text.partition(": ")
+            if "summary" not in told:
+                told["summary"] = text
+            elif separator and key.isidentifier():
+                told[key] = value.strip()
+            else:
+                break
+    return told
 
 
 def read_text(kind: str, name: str) -> str:

@@ -47,9 +47,7 @@ def main() -> None:
     p_values = holm(
         {name: better(v, values["random_search"]) for name, v in values.items() if name not in ("random_search", "null")}
     )
-    print(
-        f"{options.scenario}, {options.evaluations} evaluations, {options.seeds} paired seeds; hypervolume in the scenario's box\n"
-    )
+    print(f"{options.scenario}, {options.evaluations} evaluations, {options.seeds} paired seeds; hypervolume\n")
     print("| solver | mean | standard deviation | wins against random_search | p (Wilcoxon, Holm) | s per run |")
     print("|---|---|---|---|---|---|")
     for name, v in sorted(values.items(), key=lambda item: -float(np.mean(item[1]))):
