@@ -9,44 +9,56 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core import Description, Evaluation, Instance, Origin, Space, Variable
-from optisolve.core.arrays import FloatArray
+from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Space, Variable
+from optisolve.core.arrays import FloatArray, frozen
 from optisolve.problems.uav_isac import model, policies
 from optisolve.problems.uav_isac.packing import lattice
 from optisolve.problems.uav_isac.words import describe
 
 if TYPE_CHECKING:
-    from optisolve.problems.uav_isac.problem import UavIsac
+    from matplotlib.axes import Axes
 
 __all__ = ["UavIsacInstance"]
 
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")  # Okabe and Ito
 _SAFE_EXPONENT = 280.0  # products of rates stay inside 10^-280 ... 10^280
 
 
 class UavIsacInstance(Instance):
     """One case of `uav_isac`.
 
-    Attributes:
-        problem: The scenario.
+    Args:
+        origin: How to make this case again.
+        objectives: Utility and error bound.
+        hypervolume_box: Scoring box.
+        constants: The scenario in SI units and linear scale.
         users_m: float64 [K, 2], read-only, m.
+        scenario: The scenario's numbers as given, for the hash and for export.
     """
 
-    def __init__(self, problem: UavIsac, *, origin: Origin, users_m: FloatArray) -> None:
-        n_uavs = problem.n_uavs
+    def __init__(
+        self,
+        *,
+        origin: Origin,
+        objectives: tuple[Objective, ...],
+        hypervolume_box: HypervolumeBox,
+        constants: model.Constants,
+        users_m: FloatArray,
+        scenario: Mapping[str, FloatArray],
+    ) -> None:
+        n_uavs = constants.n_uavs
+        pairs = (f"separation[{i},{j}]" for i in range(n_uavs) for j in range(i + 1, n_uavs))
         super().__init__(
             origin=origin,
-            space=Space.of(_variables(problem)),
-            objectives=problem.objectives,
-            constraint_names=(
-                *(f"separation[{i},{j}]" for i in range(n_uavs) for j in range(i + 1, n_uavs)),
-                "total_power",
-            ),
-            hypervolume_box=problem.box,
+            space=Space.of(_variables(constants)),
+            objectives=objectives,
+            constraint_names=(*pairs, "total_power"),
+            hypervolume_box=hypervolume_box,
         )
-        self.problem = problem
+        self.constants = constants
         self.users_m = users_m
-        self._constants = problem.constants
-        self._packed = pack(problem, len(users_m))
+        self._scenario = scenario
+        self._packed = pack(constants, len(users_m))
 
     def links(self, x: npt.ArrayLike) -> model.Links:
         """Association, SINR, rate and error bound of every user at one point.
@@ -55,26 +67,47 @@ class UavIsacInstance(Instance):
             x: [3M], inside the bounds.
         """
         point = self.space.require(x, what="x")
-        return model.links(point[0], self.users_m, self._constants, self.problem.rate_ref_bps)
+        return model.links(point[0], self.users_m, self.constants)
 
     def describe(self) -> Description:
         """The case in words."""
-        return describe(self.problem, self.users_m)
+        return describe(self.constants, self.users_m)
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """Users, and the numbers of the scenario that enter the equations."""
-        return {"users_m": self.users_m, "constants": self._packed}
+        return {"users_m": self.users_m, **self._scenario}
 
     def features(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Users in units of the area [K, 2], and the caps relative to it."""
-        p = self.problem
-        scales = [p.n_uavs, p.altitude_m / p.area_m, p.d_min_m / p.area_m, p.p_min_w / p.p_max_w, p.p_total_w / p.p_max_w]
-        return {"users": self.users_m / p.area_m, "scenario": np.array(scales, dtype=np.float64)}
+        """Users in units of the area [K, 2]; and M, H / A, D_min / A, P_min / P_max and P_tot / P_max [5]."""
+        c = self.constants
+        scales = [c.n_uavs, c.altitude_m / c.area_m, c.d_min_m / c.area_m, c.p_min_w / c.p_max_w, c.p_total_w / c.p_max_w]
+        return {"users": frozen(self.users_m / c.area_m), "scenario": frozen(scales)}
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """Three placements with equal powers; see the model card."""
-        drafts = policies.drafts(self.problem, self.users_m)
-        return {name: self.project(x) for name, x in drafts.items()}
+        return {name: self.project(x) for name, x in policies.drafts(self.constants, self.users_m).items()}
+
+    def draw(self, axes: Axes, x: FloatArray) -> bool:
+        """A map: users, UAVs with their powers, and who serves whom."""
+        c, links = self.constants, self.links(x)
+        colors = [_COLORS[m % len(_COLORS)] for m in range(c.n_uavs)]
+        for (ux, uy), m in zip(self.users_m, links.association, strict=True):
+            px, py = links.positions_m[m]
+            axes.plot([px, ux], [py, uy], color=colors[m], linewidth=0.8, alpha=0.6, zorder=2)
+        serving = [colors[m] for m in links.association]
+        axes.scatter(
+            self.users_m[:, 0], self.users_m[:, 1], s=30, color=serving, zorder=3, label="user, in the color of its UAV"
+        )
+        x_m, y_m = links.positions_m.T
+        axes.scatter(x_m, y_m, s=140, marker="^", color=colors, edgecolor="black", zorder=4, label="UAV")
+        for m, (px, py) in enumerate(links.positions_m):
+            text = f"uav{m}, {links.powers_w[m] * 1e3:.3g} mW"
+            axes.annotate(text, (px, py), xytext=(0, 10), textcoords="offset points", ha="center", fontsize=8, zorder=5)
+        margin = 0.04 * c.area_m
+        limits = (-margin, c.area_m + margin)
+        axes.set(xlim=limits, ylim=limits, xlabel="x [m]", ylabel="y [m]", aspect="equal")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2, frameon=False, fontsize=8)
+        return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
         from optisolve.problems.uav_isac.threads import evaluate
@@ -85,23 +118,24 @@ class UavIsacInstance(Instance):
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
 
     def _evaluate_twin(self, X: FloatArray) -> Evaluation:
-        F, G = model.evaluate(X, self.users_m, self._constants)
+        F, G = model.evaluate(X, self.users_m, self.constants)
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
 
     def _project(self, X: FloatArray) -> FloatArray:
         from optisolve.problems.uav_isac.repair import project_rows
 
-        p = self.problem
-        points, _ = lattice(p.n_uavs, p.area_m)
-        project_rows(X, points, p.area_m, p.d_min_m, p.p_min_w, p.p_max_w, p.p_total_w)
+        c = self.constants
+        points, _ = lattice(c.n_uavs, c.area_m)
+        X = np.ascontiguousarray(X)
+        project_rows(X, points, c.area_m, c.d_min_m, c.p_min_w, c.p_max_w, c.p_total_w)
         return X
 
 
-def pack(problem: UavIsac, n_users: int) -> FloatArray:
+def pack(c: model.Constants, n_users: int) -> FloatArray:
     """The numbers the kernel needs in one array, since every argument of a compiled call costs time.
 
     Args:
-        problem: The scenario.
+        c: Constants of the scenario.
         n_users: Number of users K.
 
     Returns:
@@ -109,36 +143,34 @@ def pack(problem: UavIsac, n_users: int) -> FloatArray:
         utility, users per logarithm, the four channel parameters (zeros for line of sight), then L ln L for
         L = 0 ... K, the price of sharing a UAV's band.
     """
-    c = problem.constants
     ch = c.channel
     loads = np.arange(n_users + 1, dtype=np.float64)
-    offset = n_users * math.log(c.rate_scale / math.log(2.0))
+    offset = n_users * math.log(c.bandwidth_hz / c.rate_ref_bps / math.log(2.0))
     head = [c.altitude_m**2, c.noise_over_gain, c.ranging_per_w, c.prior_per_m2, c.d_min_m, c.p_total_w, offset]
     channel = [ch.a_deg, ch.b_per_deg, ch.eta_los_db, ch.eta_nlos_db] if ch else [0.0] * 4
     price = loads * np.log(np.maximum(loads, 1.0))
-    packed = np.concatenate([head, [_users_per_log(problem)], channel, price])
+    packed = np.concatenate([head, [_users_per_log(c)], channel, price])
     packed.setflags(write=False)
     return packed
 
 
-def _users_per_log(problem: UavIsac) -> float:
+def _users_per_log(c: model.Constants) -> float:
     """How many factors ln(1 + SINR) may be multiplied before a logarithm without leaving the range of a double."""
-    c = problem.constants
     ch = c.channel
     gains = [1.0, 1.0] if ch is None else [10.0 ** (-eta / 10.0) for eta in (ch.eta_los_db, ch.eta_nlos_db)]
     near = max(gains) / c.altitude_m**2
-    far = min(gains) / (2.0 * problem.area_m**2 + c.altitude_m**2)
-    largest = math.log1p(problem.p_max_w * near / c.noise_over_gain)
-    crowd = (problem.n_uavs - 1) * problem.p_max_w * near
-    smallest = math.log1p(problem.p_min_w * far / (crowd + c.noise_over_gain))
+    far = min(gains) / (2.0 * c.area_m**2 + c.altitude_m**2)
+    largest = math.log1p(c.p_max_w * near / c.noise_over_gain)
+    crowd = (c.n_uavs - 1) * c.p_max_w * near
+    smallest = math.log1p(c.p_min_w * far / (crowd + c.noise_over_gain))
     digits = max(abs(math.log10(value)) if value > 0 else _SAFE_EXPONENT for value in (smallest, largest))
     return float(max(1, int(_SAFE_EXPONENT / max(digits, 1e-3))))
 
 
-def _variables(problem: UavIsac) -> list[Variable]:
+def _variables(c: model.Constants) -> list[Variable]:
     variables = []
-    for m in range(problem.n_uavs):
-        variables.append(Variable(f"uav{m}.x_m", 0.0, problem.area_m, "m"))
-        variables.append(Variable(f"uav{m}.y_m", 0.0, problem.area_m, "m"))
-        variables.append(Variable(f"uav{m}.p_w", problem.p_min_w, problem.p_max_w, "W"))
+    for m in range(c.n_uavs):
+        variables.append(Variable(f"uav{m}.x_m", 0.0, c.area_m, "m"))
+        variables.append(Variable(f"uav{m}.y_m", 0.0, c.area_m, "m"))
+        variables.append(Variable(f"uav{m}.p_w", c.p_min_w, c.p_max_w, "W"))
     return variables

@@ -42,25 +42,35 @@ class AirToGround:
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """Everything but the users that the equations need, SI and linear.
+    """Everything but the users that the equations and bounds need, SI and linear.
 
     Args:
+        n_uavs: Number of UAVs M.
+        area_m: Side A of the square, m.
         altitude_m: Flight altitude H, m.
         noise_over_gain: sigma^2 / alpha0, W per unit of path gain at 1 m.
-        rate_scale: Bandwidth over reference rate, bit per nat excluded: B / R_ref, dimensionless.
+        bandwidth_hz: Bandwidth B of every UAV, Hz.
+        rate_ref_bps: Reference rate of the utility, bit/s.
         ranging_per_w: kappa = G_p beta0 / (a sigma0^2), 1/W.
         prior_per_m2: epsilon = 12 / A^2, the information of a uniform prior, 1/m^2.
         d_min_m: Smallest distance between two UAVs, m.
+        p_min_w: Smallest power of a UAV, W.
+        p_max_w: Largest power of a UAV, W.
         p_total_w: Cap on the sum of powers, W.
         channel: None for pure line of sight.
     """
 
+    n_uavs: int
+    area_m: float
     altitude_m: float
     noise_over_gain: float
-    rate_scale: float
+    bandwidth_hz: float
+    rate_ref_bps: float
     ranging_per_w: float
     prior_per_m2: float
     d_min_m: float
+    p_min_w: float
+    p_max_w: float
     p_total_w: float
     channel: AirToGround | None
 
@@ -99,26 +109,25 @@ def evaluate(X: FloatArray, users_m: FloatArray, c: Constants) -> tuple[FloatArr
     """
     positions, powers = _split(X)  # [n, M, 2], [n, M]
     dx, dy, path = _geometry(positions, users_m, c)  # [n, M, K] each
-    _, _, rate = _rates(powers, path, dx, dy, c)  # [n, K], in units of R_ref
+    _, _, rate = _rates(powers, path, dx, dy, c)  # [n, K]
     error = _error_bounds(powers, path, dx, dy, c)  # [n, K]
-    F = np.stack([np.log(rate).sum(axis=1), error.mean(axis=1)], axis=1)
+    F = np.stack([np.log(rate / c.rate_ref_bps).sum(axis=1), error.mean(axis=1)], axis=1)
     return F, _constraints(positions, powers, c)
 
 
-def links(x: FloatArray, users_m: FloatArray, c: Constants, rate_ref_bps: float) -> Links:
+def links(x: FloatArray, users_m: FloatArray, c: Constants) -> Links:
     """Association, SINR, rate and error bound of every user at one point.
 
     Args:
         x: float64 [3M].
         users_m: float64 [K, 2], m.
         c: Constants of the scenario.
-        rate_ref_bps: Reference rate, bit/s.
     """
     positions, powers = _split(x[None, :])
     dx, dy, path = _geometry(positions, users_m, c)
     serving, sinr, rate = _rates(powers, path, dx, dy, c)
     error = _error_bounds(powers, path, dx, dy, c)
-    return Links(serving[0], sinr[0], rate[0] * rate_ref_bps, error[0], positions[0].copy(), powers[0].copy())
+    return Links(serving[0], sinr[0], rate[0], error[0], positions[0].copy(), powers[0].copy())
 
 
 def attenuation(ground_m: FloatArray, c: Constants) -> FloatArray:
@@ -162,7 +171,9 @@ def project_powers(P: FloatArray, p_min_w: float, p_max_w: float, p_total_w: flo
     breaks = np.sort(np.concatenate([P - p_max_w, P - p_min_w, np.zeros((len(P), 1))], axis=1), axis=1)
     breaks = np.maximum(breaks, 0.0)  # [n, 2M + 1] ascending candidates for tau
     sums = np.clip(P[:, None, :] - breaks[:, :, None], p_min_w, p_max_w).sum(axis=2)  # [n, 2M + 1] descending
-    right = np.argmax(sums <= p_total_w, axis=1)  # first breakpoint that meets the cap
+    meets = sums <= p_total_w
+    meets[:, -1] = True  # M p_min_w meets the cap by assumption, up to rounding
+    right = np.argmax(meets, axis=1)  # first breakpoint that meets the cap
     rows = np.arange(len(P))
     left = np.maximum(right - 1, 0)
     high, low = sums[rows, left], sums[rows, right]
@@ -187,7 +198,7 @@ def _geometry(positions: FloatArray, users_m: FloatArray, c: Constants) -> tuple
 def _rates(
     powers: FloatArray, path: FloatArray, dx: FloatArray, dy: FloatArray, c: Constants
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Serving UAV [n, K], SINR [n, K] and rate over R_ref [n, K] when every UAV shares its band equally."""
+    """Serving UAV [n, K], SINR [n, K] and rate [n, K] in bit/s; the users of one UAV share its band equally."""
     received = powers[:, :, None] * path  # [n, M, K], over alpha0
     if c.channel is not None:
         received *= attenuation(np.sqrt(dx * dx + dy * dy), c)
@@ -197,7 +208,7 @@ def _rates(
     sinr = signal / (received.sum(axis=1) + c.noise_over_gain)
     load = (serving[:, :, None] == np.arange(powers.shape[1])).sum(axis=1)  # [n, M] users per UAV
     share = np.take_along_axis(load, serving, axis=1)  # [n, K]
-    return serving, sinr, c.rate_scale / share * (np.log1p(sinr) / np.log(2.0))
+    return serving, sinr, c.bandwidth_hz / share * (np.log1p(sinr) / np.log(2.0))
 
 
 def _error_bounds(powers: FloatArray, path: FloatArray, dx: FloatArray, dy: FloatArray, c: Constants) -> FloatArray:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-
-if TYPE_CHECKING:
-    from optisolve.problems.uav_isac.problem import UavIsac
+from optisolve.problems.uav_isac.model import Constants
 
 __all__ = ["drafts"]
 
 _KMEANS_ROUNDS = 100
 
 
-def drafts(problem: UavIsac, users_m: FloatArray) -> dict[str, FloatArray]:
+def drafts(c: Constants, users_m: FloatArray) -> dict[str, FloatArray]:
     """Placements with equal powers, before repair.
 
     Args:
-        problem: The scenario.
+        c: Constants of the scenario.
         users_m: float64 [K, 2], m.
 
     Returns:
         By name, each float64 [1, 3M].
     """
-    power = min(max(problem.p_total_w / problem.n_uavs, problem.p_min_w), problem.p_max_w)
+    power = min(max(c.p_total_w / c.n_uavs, c.p_min_w), c.p_max_w)
     placements = {
-        "uniform_lattice": _uniform_lattice(problem.n_uavs, problem.area_m),
-        "users_kmeans": _users_kmeans(problem.n_uavs, users_m),
-        "centroid_ring": _centroid_ring(problem.n_uavs, users_m, problem.altitude_m / math.sqrt(2.0)),
+        "uniform_lattice": _uniform_lattice(c.n_uavs, c.area_m),
+        "users_kmeans": _users_kmeans(c.n_uavs, users_m),
+        "centroid_ring": _centroid_ring(c.n_uavs, users_m, c.altitude_m / math.sqrt(2.0)),
     }
     return {name: _point(positions, power) for name, positions in placements.items()}
 
@@ -65,7 +62,7 @@ def _users_kmeans(n_uavs: int, users_m: FloatArray) -> FloatArray:
         if np.array_equal(moved, centers):
             break
         centers = moved
-    return centers
+    return np.asarray(centers, dtype=np.float64)
 
 
 def _centroid_ring(n_uavs: int, users_m: FloatArray, radius_m: float) -> FloatArray:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Gt, Interval
+from annotated_types import Interval
 
 from optisolve.core import HypervolumeBox, Objective, Origin, Problem, Sense, generator
-from optisolve.core.arrays import frozen
+from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
@@ -20,9 +20,16 @@ from optisolve.problems.uav_isac.users import read_users
 
 __all__ = ["UavIsac"]
 
-Positive = Annotated[float, Gt(0)]
+# Wide physical ranges, so that no intermediate result leaves the range of a double.
+Length = Annotated[float, Interval(ge=1e-3, le=1e7)]
+Power = Annotated[float, Interval(ge=1e-12, le=1e6)]
+Positive = Annotated[float, Interval(ge=1e-6, le=1e15)]
 Decibel = Annotated[float, Interval(ge=-300, le=300)]
 
+_NUMBER_FIELDS = (
+    "n_uavs", "area_m", "altitude_m", "alpha0_db", "beta0_db", "bandwidth_hz", "noise_dbm_hz", "ranging_factor",
+    "processing_gain", "rate_ref_bps", "d_min_m", "p_min_w", "p_max_w", "p_total_w",
+)  # fmt: skip
 _CHANNEL_FIELDS = ("los_a_deg", "los_b_per_deg", "eta_los_db", "eta_nlos_db")
 
 
@@ -75,7 +82,7 @@ class UavIsac(Problem):
             "utility",
             Sense.MAXIMIZE,
             "nat",
-            "Proportional-fair network utility: the sum over users of the logarithm of their data rate in Mbit/s-like units.",
+            "Proportional-fair network utility: the sum over users of the logarithm of their data rate over a reference rate.",
         ),
         Objective(
             "error_bound",
@@ -87,8 +94,8 @@ class UavIsac(Problem):
 
     n_uavs: Annotated[int, Interval(ge=1, le=64)]
     n_users: Annotated[int, Interval(ge=1, le=100_000)] | None
-    area_m: Positive
-    altitude_m: Positive
+    area_m: Length
+    altitude_m: Length
     alpha0_db: Decibel
     beta0_db: Decibel
     bandwidth_hz: Positive
@@ -96,10 +103,10 @@ class UavIsac(Problem):
     ranging_factor: Positive
     processing_gain: Positive
     rate_ref_bps: Positive
-    d_min_m: Positive
-    p_min_w: Positive
-    p_max_w: Positive
-    p_total_w: Positive
+    d_min_m: Length
+    p_min_w: Power
+    p_max_w: Power
+    p_total_w: Power
     channel: Literal["los", "al_hourani"]
     hypervolume_reference: tuple[float, float]
     hypervolume_ideal: tuple[float, float]
@@ -129,7 +136,14 @@ class UavIsac(Problem):
             assert self.n_users is not None
             rng = generator(seed, problem=self.name, purpose="users")
             users_m = frozen(rng.random((self.n_users, 2)) * self.area_m)  # [K, 2]
-        return UavIsacInstance(problem, origin=problem.origin(seed), users_m=users_m)
+        return UavIsacInstance(
+            origin=problem.origin(seed),
+            objectives=self.objectives,
+            hypervolume_box=HypervolumeBox(reference=self.hypervolume_reference, ideal=self.hypervolume_ideal),
+            constants=self.constants,
+            users_m=users_m,
+            scenario=self._numbers(),
+        )
 
     def origin(self, seed: int) -> Origin:
         """The origin, with lists instead of tuples, as JSON has them."""
@@ -142,31 +156,35 @@ class UavIsac(Problem):
         return dataclasses.replace(origin, params=params)
 
     @property
-    def box(self) -> HypervolumeBox:
-        """The scoring box."""
-        return HypervolumeBox(reference=self.hypervolume_reference, ideal=self.hypervolume_ideal)
-
-    @property
     def constants(self) -> Constants:
         """The scenario in SI units and linear scale, as the equations want it."""
         noise_w = 10.0 ** ((self.noise_dbm_hz - 30.0) / 10.0) * self.bandwidth_hz
         return Constants(
+            n_uavs=self.n_uavs,
+            area_m=self.area_m,
             altitude_m=self.altitude_m,
             noise_over_gain=noise_w / 10.0 ** (self.alpha0_db / 10.0),
-            rate_scale=self.bandwidth_hz / self.rate_ref_bps,
+            bandwidth_hz=self.bandwidth_hz,
+            rate_ref_bps=self.rate_ref_bps,
             ranging_per_w=self.processing_gain * 10.0 ** (self.beta0_db / 10.0) / (self.ranging_factor * noise_w),
             prior_per_m2=12.0 / self.area_m**2,
             d_min_m=self.d_min_m,
+            p_min_w=self.p_min_w,
+            p_max_w=self.p_max_w,
             p_total_w=self.p_total_w,
             channel=self._air_to_ground(),
         )
 
+    def _numbers(self) -> dict[str, FloatArray]:
+        """Every number that enters the equations, as given, by field name, each float64 [1]."""
+        names = [*_NUMBER_FIELDS, *(_CHANNEL_FIELDS if self.channel == "al_hourani" else ())]
+        return {name: frozen([getattr(self, name)]) for name in names}
+
     def _air_to_ground(self) -> AirToGround | None:
         if self.channel == "los":
             return None
-        a, b, eta_los, eta_nlos = self.los_a_deg, self.los_b_per_deg, self.eta_los_db, self.eta_nlos_db
-        assert a is not None and b is not None and eta_los is not None and eta_nlos is not None
-        return AirToGround(a, b, eta_los, eta_nlos)
+        values = [getattr(self, name) for name in _CHANNEL_FIELDS]
+        return AirToGround(*values)
 
     def _check(self) -> Iterable[FieldProblem]:
         yield from self._check_powers()

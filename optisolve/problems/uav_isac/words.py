@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from optisolve.core import Description
 from optisolve.core.arrays import FloatArray
-
-if TYPE_CHECKING:
-    from optisolve.problems.uav_isac.problem import UavIsac
+from optisolve.problems.uav_isac.model import Constants
 
 __all__ = ["describe"]
 
 _LISTED_USERS = 60
 
 
-def describe(problem: UavIsac, users_m: FloatArray) -> Description:
+def describe(c: Constants, users_m: FloatArray) -> Description:
     """The case in words.
 
     Args:
-        problem: The scenario.
+        c: Constants of the scenario.
         users_m: float64 [K, 2], m.
     """
-    p, n_users = problem, len(users_m)
-    ring_m = p.altitude_m / math.sqrt(2.0)
+    ring_m = c.altitude_m / math.sqrt(2.0)
     return Description(
         summary=(
-            f"{p.n_uavs} UAVs fly at {p.altitude_m:g} m over a square of {p.area_m:g} m. They serve {n_users} ground users "
-            "with data and locate them by radar at the same time. For each UAV choose its position x_m, y_m (m) and its "
+            f"{c.n_uavs} UAVs fly at {c.altitude_m:g} m over a square of {c.area_m:g} m. They serve {len(users_m)} ground "
+            "users with data and locate them by radar at the same time. For each UAV choose its position x_m, y_m (m) and its "
             "transmit power p_w (W). All UAVs share one band, so the power of one is interference to the users of the "
             "others; the users of one UAV share its bandwidth."
         ),
-        constraints=_constraints(problem),
-        facts=_facts(problem, users_m),
+        constraints=_constraints(c),
+        facts=_facts(c, users_m),
         hints=(
             "A user is served by the UAV it hears loudest. Its rate grows when that UAV comes closer, serves fewer users, or "
             "the others move away or lower their power.",
@@ -47,27 +43,27 @@ def describe(problem: UavIsac, users_m: FloatArray) -> Description:
     )
 
 
-def _constraints(p: UavIsac) -> tuple[str, ...]:
-    total = f"The powers of all UAVs together must not exceed {p.p_total_w:g} W."
-    if p.n_uavs == 1:
+def _constraints(c: Constants) -> tuple[str, ...]:
+    total = f"The powers of all UAVs together must not exceed {c.p_total_w:g} W."
+    if c.n_uavs == 1:
         return (total,)
-    return (f"Any two UAVs must be at least {p.d_min_m:g} m apart.", total)
+    return (f"Any two UAVs must be at least {c.d_min_m:g} m apart.", total)
 
 
-def _facts(p: UavIsac, users_m: FloatArray) -> tuple[str, ...]:
+def _facts(c: Constants, users_m: FloatArray) -> tuple[str, ...]:
     listed = ", ".join(f"({x / 1000:.2f}, {y / 1000:.2f})" for x, y in users_m[:_LISTED_USERS])
     more = f" and {len(users_m) - _LISTED_USERS} more" if len(users_m) > _LISTED_USERS else ""
     cx, cy = users_m.mean(axis=0) / 1000.0
     channel = (
         "Line of sight to every user; path gain falls with the squared distance."
-        if p.channel == "los"
+        if c.channel is None
         else "Buildings block the view at low elevation angles: a user seen from far away suffers up to "
-        f"{p.eta_nlos_db:g} dB extra loss, one below the UAV only {p.eta_los_db:g} dB."
+        f"{c.channel.eta_nlos_db:g} dB extra loss, one below the UAV only {c.channel.eta_los_db:g} dB."
     )
     return (
         f"User positions (x, y) in km: {listed}{more}.",
         f"Centroid of the users: ({cx:.2f}, {cy:.2f}) km.",
-        f"Power of one UAV: {p.p_min_w:g} W to {p.p_max_w:g} W; equal shares of the cap are "
-        f"{min(p.p_total_w / p.n_uavs, p.p_max_w):g} W.",
+        f"Power of one UAV: {c.p_min_w:g} W to {c.p_max_w:g} W; equal shares of the cap are "
+        f"{min(c.p_total_w / c.n_uavs, c.p_max_w):g} W.",
         channel,
     )
