@@ -1,0 +1,139 @@
+"""Hot loops of computation offloading in numba; `model` holds the same equations as readable numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = ["enumerate_choices", "evaluate"]
+
+_kernel = njit(cache=True, error_model="numpy")
+
+
+@_kernel
+def evaluate(X, local, transmit, root, local_delay_s, upload_s, compute_s, deadline_s, hard, F, G):  # type: ignore[no-untyped-def]
+    """Cost and constraints of a batch, see `model.cost_and_violation`.
+
+    Args:
+        X: float64 [n, 2N], servers then shares.
+        local: float64 [N]; the following arrays as in `model.Costs`.
+        hard: bool, append the deadline columns.
+        F: float64 [n, 1], written.
+        G: float64 [n, S (+ N)], written.
+    """
+    n_users, n_servers = transmit.shape
+    for row in range(X.shape[0]):
+        total = 0.0
+        for s in range(n_servers):
+            G[row, s] = -1.0
+        for i in range(n_users):
+            choice = int(X[row, i])
+            if choice == 0:
+                total += local[i]
+                delay = local_delay_s[i]
+            else:
+                s = choice - 1
+                share = X[row, n_users + i]
+                total += transmit[i, s] + root[i, s] * root[i, s] / share
+                delay = upload_s[i, s] + compute_s[i, s] / share
+                G[row, s] += share
+            if hard:
+                G[row, n_servers + i] = delay / deadline_s[i] - 1.0
+        F[row, 0] = total
+
+
+@_kernel
+def _set_cost(root, floor, n, fixed):  # type: ignore[no-untyped-def]
+    """min sum b^2 / y for the first n entries, sum y = 1, y >= floor; inf when the floors do not fit."""
+    need = 0.0
+    for i in range(n):
+        need += floor[i]
+        fixed[i] = False
+    if need > 1.0:
+        return np.inf
+    while True:
+        rest, total = 1.0, 0.0
+        for i in range(n):
+            if fixed[i]:
+                rest -= floor[i]
+            else:
+                total += root[i]
+        changed = False
+        for i in range(n):
+            if not fixed[i] and rest * root[i] < floor[i] * total:
+                fixed[i] = True
+                changed = True
+        if not changed:
+            break
+    value = total * total / rest if total > 0.0 else 0.0
+    for i in range(n):
+        if fixed[i]:
+            value += root[i] * root[i] / floor[i]
+    return value
+
+
+@_kernel
+def enumerate_choices(local, transmit, root, floor, allowed):  # type: ignore[no-untyped-def]
+    """The cheapest of all allowed combinations of servers, with optimal shares.
+
+    An odometer over the users keeps partial sums per depth, so a step costs little and no rounding error builds up.
+    The cost without floors is a lower bound; the floors are looked at only when it beats the best so far.
+
+    Args:
+        local: float64 [N].
+        transmit: float64 [N, S].
+        root: float64 [N, S].
+        floor: float64 [N, S], smallest shares, above 1 = impossible.
+        allowed: bool [N, S + 1], choices that remain; column 0 = local.
+
+    Returns:
+        The lowest cost (inf when nothing is feasible) and the choices int64 [N].
+    """
+    n_users, n_servers = transmit.shape
+    choice = np.full(n_users, -1, dtype=np.int64)
+    best = np.full(n_users, -1, dtype=np.int64)
+    linear = np.zeros(n_users + 1)
+    load = np.zeros((n_users + 1, n_servers))
+    members_root, members_floor = np.empty(n_users), np.empty(n_users)
+    fixed = np.empty(n_users, dtype=np.bool_)
+    best_cost = np.inf
+    depth = 0
+    while depth >= 0:
+        c = choice[depth] + 1
+        while c <= n_servers and not allowed[depth, c]:
+            c += 1
+        if c > n_servers:
+            choice[depth] = -1
+            depth -= 1
+            continue
+        choice[depth] = c
+        for s in range(n_servers):
+            load[depth + 1, s] = load[depth, s]
+        if c == 0:
+            linear[depth + 1] = linear[depth] + local[depth]
+        else:
+            linear[depth + 1] = linear[depth] + transmit[depth, c - 1]
+            load[depth + 1, c - 1] += root[depth, c - 1]
+        bound = linear[depth + 1]
+        for s in range(n_servers):
+            bound += load[depth + 1, s] * load[depth + 1, s]
+        if bound >= best_cost:  # all terms are nonnegative, so a partial sum is a bound
+            continue
+        if depth + 1 < n_users:
+            depth += 1
+            continue
+        cost = linear[n_users]
+        for s in range(n_servers):
+            k = 0
+            for i in range(n_users):
+                if choice[i] == s + 1:
+                    members_root[k] = root[i, s]
+                    members_floor[k] = floor[i, s]
+                    k += 1
+            if k > 0:
+                cost += _set_cost(members_root, members_floor, k, fixed)
+        if cost < best_cost:
+            best_cost = cost
+            for i in range(n_users):
+                best[i] = choice[i]
+    return best_cost, best
