@@ -22,7 +22,9 @@ def derive(master: int, **axes: str | int) -> np.random.SeedSequence:
         A seed sequence that depends on every axis and on nothing else.
     """
     text = "|".join([f"master={int(master)}", *(f"{key}={axes[key]}" for key in sorted(axes))])
-    return np.random.SeedSequence(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
+    digest = hashlib.sha256(text.encode()).digest()
+    # Words of the 256-bit big-endian number, least significant first: as from the integer, without its slow conversion.
+    return np.random.SeedSequence(np.frombuffer(digest[::-1], dtype="<u4"))
 
 
 def generator(master: int, **axes: str | int) -> np.random.Generator:

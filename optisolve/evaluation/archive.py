@@ -54,10 +54,12 @@ class Archive:
             violation: float64 [n], total constraint violation, 0 when feasible.
         """
         feasible = violation <= 0.0
-        if feasible.any():
-            self._new_X.append(X[feasible])
-            self._new_F.append(F_min[feasible])
-            self._pending += self._new_F[-1].shape[0]
+        n_feasible = int(np.count_nonzero(feasible))
+        if n_feasible:
+            everything = n_feasible == feasible.size  # the usual case, and copying is faster than selecting
+            self._new_X.append(X.copy() if everything else X[feasible])
+            self._new_F.append(F_min.copy() if everything else F_min[feasible])
+            self._pending += n_feasible
             if self._pending >= self._block:
                 self._prune()
         elif X.shape[0] and self._X.shape[0] == 0 and not self._pending:

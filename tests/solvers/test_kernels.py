@@ -85,6 +85,15 @@ def test_front(s: State) -> None:
 
 
 @both
+@given(states, st.booleans(), st.booleans())
+def test_running_ideal(s: State, any_feasible: bool, hopeless: bool) -> None:
+    violation = s.violation + 1.0 if hopeless else s.violation
+    fast, slow = s.F[0].copy(), s.F[0].copy()
+    assert kernels.running_ideal(s.F, violation, fast, any_feasible) == twins.running_ideal(s.F, violation, slow, any_feasible)
+    np.testing.assert_array_equal(fast, slow)
+
+
+@both
 @given(states, st.floats(0, 1), st.sampled_from([0.0, 2.0, 15.0, 20.0, 20.5]))
 def test_sbx(s: State, probability: float, eta: float) -> None:
     n = s.targets.size

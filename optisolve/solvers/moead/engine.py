@@ -81,7 +81,7 @@ class _Engine:
         self._all_targets = np.arange(n)
         self._row_of = np.zeros(n, dtype=np.int64)  # sub-problem -> row of the current wave
         self._ideal = np.full(n_objectives, np.inf)
-        self._ideal_is_feasible = False
+        self._any_feasible = False
         self._queue = np.empty(0, dtype=np.int64)  # sub-problems not yet served in this sweep
         self._rng = task.rng(operator="engine")  # mating pools and replacement orders, orders of service, drawn in wave order
         self._waves = self._empty_sweeps = 0
@@ -186,7 +186,7 @@ class _Engine:
             F=self._F.copy(),
             violation=self._violation.copy(),
             weights=self._weights,
-            ideal=self._ideal,
+            ideal=self._ideal.copy(),
             nadir=nadir,
             values=values,
             rng=self._task.rng(wave=self._waves, operator="variation"),
@@ -215,31 +215,15 @@ class _Engine:
         X = self._instance.project(X) if self._options.repair else self._instance.space.clip(X)
         evaluation: Evaluation = self._task.evaluate(X, source=source)
         F, violation = evaluation.F * self._instance.signs, evaluation.violation
-        self._update_ideal(F, violation)
+        self._any_feasible = bool(self._kernels.running_ideal(F, violation, self._ideal, self._any_feasible))
         return X, F, violation
-
-    def _update_ideal(self, F: FloatArray, violation: FloatArray) -> None:
-        """Running minimum over the feasible points, over all points while there is no feasible one."""
-        feasible = violation <= 0.0
-        if not feasible.all():
-            if feasible.any():
-                if not self._ideal_is_feasible:
-                    self._ideal = np.full_like(self._ideal, np.inf)
-                F = F[feasible]
-            elif self._ideal_is_feasible:
-                return
-        elif not self._ideal_is_feasible:
-            self._ideal = np.full_like(self._ideal, np.inf)
-        self._ideal_is_feasible = self._ideal_is_feasible or bool(feasible.any())
-        self._ideal = np.minimum(self._ideal, F.min(axis=0))
 
     def _credit(self, source: str | list[str], replaced: IntArray) -> None:
         """Count offspring and survivors by source."""
-        survived = replaced > 0
         if isinstance(source, str):
-            self._offspring[source] = self._offspring.get(source, 0) + survived.size
-            self._survivors[source] = self._survivors.get(source, 0) + int(survived.sum())
+            self._offspring[source] = self._offspring.get(source, 0) + replaced.size
+            self._survivors[source] = self._survivors.get(source, 0) + int(np.count_nonzero(replaced))
             return
-        for label, alive in zip(source, survived.tolist(), strict=True):
+        for label, count in zip(source, replaced.tolist(), strict=True):
             self._offspring[label] = self._offspring.get(label, 0) + 1
-            self._survivors[label] = self._survivors.get(label, 0) + alive
+            self._survivors[label] = self._survivors.get(label, 0) + int(count > 0)

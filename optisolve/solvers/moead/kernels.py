@@ -21,6 +21,7 @@ __all__ = [
     "mate_values",
     "mating_pools",
     "polynomial_mutation",
+    "running_ideal",
     "sbx",
 ]
 
@@ -117,23 +118,26 @@ def _is_dominated(F, violation, i):  # type: ignore[no-untyped-def]
 def front(F, violation, ideal):  # type: ignore[no-untyped-def]
     """See `twins.front`."""
     n, m = F.shape
-    nadir = np.full(m, -np.inf)
     largest = np.full(m, -np.inf)
+    out = np.empty(n, dtype=np.bool_)  # infeasible, or known to be dominated
     any_feasible = False
     for i in range(n):
-        any_feasible = any_feasible or violation[i] <= 0.0
+        out[i] = violation[i] > 0.0
+        any_feasible = any_feasible or not out[i]
         for j in range(m):
             largest[j] = max(largest[j], F[i, j])
-    for i in range(n):
-        if any_feasible:
-            # A point that would not raise the maximum need not be tested for dominance.
-            raises = False
-            for j in range(m):
-                raises = raises or F[i, j] > nadir[j]
-            if violation[i] > 0.0 or not raises or _is_dominated(F, violation, i):
-                continue
-        for j in range(m):
-            nadir[j] = max(nadir[j], F[i, j])
+    nadir = largest.copy()
+    if any_feasible:
+        for j in range(m):  # the largest value that belongs to the front; few points need to be tested for it
+            while True:
+                top = -1
+                for i in range(n):
+                    if not out[i] and (top < 0 or F[i, j] > F[top, j]):
+                        top = i
+                if not _is_dominated(F, violation, top):
+                    break
+                out[top] = True
+            nadir[j] = F[top, j]
     width = np.empty(m)
     for j in range(m):
         tiny = 1e-12 * max(1.0, abs(ideal[j]))
@@ -143,6 +147,22 @@ def front(F, violation, ideal):  # type: ignore[no-untyped-def]
         if width[j] <= tiny:
             width[j] = 1.0
     return nadir, width
+
+
+@_kernel
+def running_ideal(F, violation, ideal, any_feasible):  # type: ignore[no-untyped-def]
+    """See `twins.running_ideal`."""
+    for i in range(F.shape[0]):
+        feasible = violation[i] <= 0.0
+        if any_feasible and not feasible:
+            continue
+        if feasible and not any_feasible:
+            any_feasible = True
+            ideal[:] = np.inf
+        for j in range(F.shape[1]):
+            if F[i, j] < ideal[j]:
+                ideal[j] = F[i, j]
+    return any_feasible
 
 
 @_kernel

@@ -22,6 +22,7 @@ __all__ = [
     "mate_values",
     "mating_pools",
     "polynomial_mutation",
+    "running_ideal",
     "sbx",
 ]
 
@@ -66,6 +67,30 @@ def front(F: FloatArray, violation: FloatArray, ideal: FloatArray) -> tuple[Floa
     """Running nadir point and width of the front, both float64 [m]."""
     nadir = sc.front_nadir(F, violation)
     return nadir, sc.front_width(F, ideal, nadir)
+
+
+def running_ideal(F: FloatArray, violation: FloatArray, ideal: FloatArray, any_feasible: bool) -> bool:
+    """Lower the ideal point by a batch: by its feasible points, by all of them while none has been feasible.
+
+    The first feasible point discards what infeasible ones had set.
+
+    Args:
+        F: float64 [k, m], minimization form.
+        violation: float64 [k].
+        ideal: float64 [m], written.
+        any_feasible: Whether a feasible point came before this batch.
+
+    Returns:
+        Whether a feasible point has come by now.
+    """
+    feasible = violation <= 0.0
+    if feasible.any() and not any_feasible:
+        ideal[:] = np.inf
+    any_feasible = any_feasible or bool(feasible.any())
+    counted = F[feasible] if any_feasible else F
+    if counted.shape[0]:
+        ideal[:] = np.minimum(ideal, counted.min(axis=0))
+    return any_feasible
 
 
 def sbx(
