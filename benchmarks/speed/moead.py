@@ -111,7 +111,7 @@ Answer = tuple[float, np.ndarray, np.ndarray]
 
 
 def ours(instance: Instance, evaluations: int, seed: int, **options: Any) -> Answer:
-    solver = Moead(pop_size=POP_SIZE, n_neighbors=N_NEIGHBORS, delta=DELTA, normalize=False, **options)
+    solver = Moead(**{"pop_size": POP_SIZE, "n_neighbors": N_NEIGHBORS, "delta": DELTA, "normalize": False, **options})
     start = time.perf_counter()
     meter = BudgetMeter(Budget(evaluations=evaluations))
     evaluator = Evaluator(instance, meter)
@@ -165,28 +165,32 @@ def speed(instance: Instance, repeats: int, evaluations: int) -> None:
 
 
 def quality(instance: Instance, seeds: int, evaluations: int) -> None:
-    scores: dict[str, list[tuple[float, float]]] = {"optisolve moead": [], "pymoo MOEA/D": [], "pymoo NSGA-II": []}
+    runs: dict[str, Callable[[int], Answer]] = {
+        "optisolve moead": lambda seed: ours(instance, evaluations, seed),
+        "optisolve moead, wave 25": lambda seed: ours(instance, evaluations, seed, wave_size=25),
+        "optisolve moead, wave 100": lambda seed: ours(instance, evaluations, seed, wave_size=100),
+        "optisolve moead, normalized": lambda seed: ours(instance, evaluations, seed, normalize=True),
+        "pymoo NSGA-II": lambda seed: pymoo("nsga2", instance, evaluations, seed),
+        "pymoo MOEA/D": lambda seed: pymoo("moead", instance, evaluations, seed),
+    }
+    scores = {label: np.empty((seeds, 2)) for label in runs}
     for seed in range(seeds):
-        answers = {
-            "optisolve moead": ours(instance, evaluations, seed),
-            "pymoo MOEA/D": pymoo("moead", instance, evaluations, seed),
-            "pymoo NSGA-II": pymoo("nsga2", instance, evaluations, seed),
-        }
-        for label, (_, returned, seen) in answers.items():
-            scores[label].append((hypervolume(returned, instance), hypervolume(seen, instance)))
-    print(f"\n{instance.origin.problem}: hypervolume after {evaluations} evaluations, {seeds} paired seeds")
-    print(f"  {'':26s} {'returned':>20s} {'all evaluated':>20s}")
-    arrays = {label: np.array(pairs) for label, pairs in scores.items()}  # [seeds, 2]
-    for label, values in arrays.items():
-        cells = [f"{m:.4f} +- {s:.4f}" for m, s in zip(values.mean(axis=0), values.std(axis=0, ddof=1), strict=True)]
-        print(f"  {label:26s} {cells[0]:>20s} {cells[1]:>20s}")
+        for label, run in runs.items():
+            _, returned, seen = run(seed)
+            scores[label][seed] = hypervolume(returned, instance), hypervolume(seen, instance)
+    print(
+        f"\n{instance.origin.problem}: hypervolume after {evaluations} evaluations, {seeds} paired seeds, against pymoo MOEA/D"
+    )
+    print("  (one-sided Wilcoxon: p of 'better', p of 'worse')")
     for column, what in enumerate(("returned", "all evaluated")):
-        difference = arrays["optisolve moead"][:, column] - arrays["pymoo MOEA/D"][:, column]
-        better, worse = (wilcoxon(difference, alternative=side).pvalue for side in ("greater", "less"))
-        print(
-            f"  {what}: ours better in {int((difference > 0).sum())} of {seeds}; one-sided Wilcoxon p(better) = {better:.2g}, "
-            f"p(worse) = {worse:.2g}"
-        )
+        print(f"  {what}:")
+        for label, values in scores.items():
+            score, difference = values[:, column], values[:, column] - scores["pymoo MOEA/D"][:, column]
+            line = f"    {label:28s} {score.mean():8.4f} +- {score.std(ddof=1):.4f}"
+            if difference.any():
+                better, worse = (wilcoxon(difference, alternative=side).pvalue for side in ("greater", "less"))
+                line += f"   ahead in {int((difference > 0).sum()):2d}, p better {better:.2g}, p worse {worse:.2g}"
+            print(line)
 
 
 def main() -> None:

@@ -160,8 +160,7 @@ def running_ideal(F, violation, ideal, any_feasible):  # type: ignore[no-untyped
             any_feasible = True
             ideal[:] = np.inf
         for j in range(F.shape[1]):
-            if F[i, j] < ideal[j]:
-                ideal[j] = F[i, j]
+            ideal[j] = min(ideal[j], F[i, j])
     return any_feasible
 
 
