@@ -48,7 +48,7 @@ def _square(n_points: int, n_rows: int) -> FloatArray:
 
 def _staggered(n_points: int, n_rows: int) -> FloatArray:
     """Rows alternate between points at 0, w, 2w, ... and at w/2, 3w/2, ...; the whole spans the unit square."""
-    half_steps = math.ceil(2 * n_points / n_rows)
+    half_steps = max(1, math.ceil(2 * n_points / n_rows) - 1)
     while True:
         columns = np.arange(half_steps)
         rows = [columns[row % 2 :: 2] for row in range(n_rows)]

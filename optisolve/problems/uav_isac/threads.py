@@ -2,8 +2,8 @@
 
 Both kernels give the same bits, so the choice may depend on the clock. Threads pay from some ten microseconds of work, but
 on a busy machine a thread that has lost its core stalls the others for milliseconds. Every threaded call is therefore
-compared with what one thread would have needed, and after a loss threads rest for fifty times that loss: whatever the
-machine does, threads cost at most two percent.
+compared with what one thread would have needed, and after a loss threads rest until one thread has worked fifty times as
+long as was lost: whatever the machine does, threads cost at most two percent of the evaluation time.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ __all__ = ["evaluate"]
 _WORTH_S = 4e-5  # work below this stays on one thread; measured break-even of two threads is near 1e-5 s
 _REST_PER_LOSS = 50.0
 _LONGEST_REST_S = 5.0
+_MEASURED_ROWS = 8  # smaller batches say little about the speed
 _DRIFT = 1.02  # lets the estimate of one thread's speed forget a lucky measurement
 
 
 class _Pace:
-    """Speed of one thread, and until when threads rest."""
+    """Speed of one thread, and how much it has to work before threads are tried again."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()  # numba's plain thread pool must not be entered twice
         self.seconds_per_row: dict[tuple[int, int, bool], float] = {}
-        self.rest_until = 0.0
+        self.rest_s = 0.0
         self.usable = True
 
     def ban(self) -> None:
@@ -49,34 +50,30 @@ def evaluate(X: FloatArray, users: FloatArray, constants: FloatArray, F: FloatAr
     n = X.shape[0]
     kind = (X.shape[1], users.shape[0], constants[8] > 0.0)
     estimate = _pace.seconds_per_row.get(kind)
-    start = time.perf_counter()
-    if (
-        estimate is not None
-        and n * estimate > _WORTH_S
-        and _pace.usable
-        and start > _pace.rest_until
-        and numba.get_num_threads() > 1
-        and _pace.lock.acquire(blocking=False)
-    ):
+    worth = estimate is not None and n * estimate > _WORTH_S
+    if worth and _pace.usable and _pace.rest_s <= 0.0 and numba.get_num_threads() > 1 and _pace.lock.acquire(blocking=False):
         try:
             _threaded(X, users, constants, F, G, n * estimate)
         finally:
             _pace.lock.release()
         return
     compiled = bool(evaluate_serial.signatures)
+    start = time.perf_counter()
     evaluate_serial(X, users, constants, F, G)
-    if compiled and n >= 8:
-        measured = (time.perf_counter() - start) / n
-        _pace.seconds_per_row[kind] = measured if estimate is None else min(measured, estimate * _DRIFT)
+    took = time.perf_counter() - start
+    if worth:
+        _pace.rest_s -= took
+    if compiled and n >= _MEASURED_ROWS:
+        _pace.seconds_per_row[kind] = took / n if estimate is None else min(took / n, estimate * _DRIFT)
 
 
 def _threaded(X: FloatArray, users: FloatArray, constants: FloatArray, F: FloatArray, G: FloatArray, alone_s: float) -> None:
     compiled = bool(evaluate_parallel.signatures)
     start = time.perf_counter()
     evaluate_parallel(X, users, constants, F, G)
-    end = time.perf_counter()
+    lost = time.perf_counter() - start - alone_s
     if not compiled:
         # numba's own pool starts too slowly to pay here, and two Python threads must never be in it at once
         _pace.usable = numba.threading_layer() != "workqueue"
-    elif end - start > alone_s:
-        _pace.rest_until = end + min(_REST_PER_LOSS * (end - start - alone_s), _LONGEST_REST_S)
+    else:
+        _pace.rest_s = min(_REST_PER_LOSS * lost, _LONGEST_REST_S)  # negative after a gain: no rest

@@ -1,0 +1,171 @@
+"""Speed of the `uav_isac` evaluation: kernel, numpy twin and C, in one run.
+
+    python benchmarks/speed/uav_isac.py [--rounds 60]
+
+Everything is interleaved (one call of each contender per round), so that a change of the machine's load hits all alike;
+medians are compared. The C code beside this file is compiled with ``gcc -O3 -march=native -ffast-math -fopenmp`` into a
+temporary folder and must give the kernel's values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import numpy as np
+
+import optisolve
+from optisolve.problems.uav_isac import kernels, threads
+from optisolve.problems.uav_isac.instance import UavIsacInstance
+
+C_FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp"]
+C_SOURCE = Path(__file__).with_name("uav_isac_loops.c")
+Contender = Callable[[], object]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=60, help="calls of every contender")
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder:
+        library = compile_c(Path(folder))
+        print(f"{numba.get_num_threads()} numba thread(s), medians of {rounds} interleaved calls, microseconds per batch")
+        for name in ("uav_isac", "uav_isac/dense", "uav_isac/urban", "uav_isac/single"):
+            throughput(name, 1024, rounds, library if name != "uav_isac/urban" else None)
+        latency(rounds)
+        with busy_core():
+            print("\nwith another process busy on one core")
+            throughput("uav_isac", 1024, rounds, library)
+            latency(rounds)
+            adaptive(rounds)
+
+
+def throughput(name: str, n: int, rounds: int, library: ctypes.CDLL | None) -> None:
+    """One line per contender on one batch size."""
+    case = Case(optisolve.load_problem(name).instance(0), n)
+    contenders: dict[str, Contender] = {"twin": case.twin, "kernel, 1 thread": case.serial}
+    if numba.get_num_threads() > 1:
+        contenders["kernel, threads"] = case.parallel
+    if library is not None:
+        for style in ("direct", "blocked"):
+            for n_threads in (1, numba.get_num_threads()):
+                contenders[f"C {style}, {n_threads} thread(s)"] = case.in_c(library, style, n_threads)
+    medians = race(contenders, rounds)
+    best = min(medians["kernel, 1 thread"], medians.get("kernel, threads", np.inf))
+    print(f"\n{name}, batch {n}")
+    for label, seconds in medians.items():
+        kernel = medians["kernel, 1 thread"] if "1 thread" in label else best
+        print(
+            f"  {label:<24}{seconds * 1e6:>9.1f} us {seconds / n * 1e9:>8.0f} ns/point   kernel is {seconds / kernel:.2f}x as fast"
+        )
+
+
+def latency(rounds: int) -> None:
+    """Small batches through the kernels and through the whole `evaluate`."""
+    print("\nsmall batches, uav_isac, us per call (kernel alone: 1 thread, threads; instance.evaluate: everything)")
+    for n in (1, 16, 100, 400):
+        case = Case(optisolve.load_problem("uav_isac").instance(0), n)
+        medians = race({"serial": case.serial, "parallel": case.parallel, "evaluate": case.evaluate}, rounds * 5)
+        print(f"  batch {n:>4}: " + "  ".join(f"{k} {v * 1e6:.1f}" for k, v in medians.items()))
+
+
+def adaptive(rounds: int) -> None:
+    """Mean (not median: stalls count) time of batch 1024 when threads are always, never and adaptively used."""
+    case = Case(optisolve.load_problem("uav_isac").instance(0), 1024)
+    means = race({"never": case.serial, "always": case.parallel, "adaptive": case.chosen}, rounds * 10, statistics.fmean)
+    print("\nmean us per batch of 1024, threads: " + "  ".join(f"{k} {v * 1e6:.0f}" for k, v in means.items()))
+
+
+class Case:
+    """One instance and one batch, with the output arrays."""
+
+    def __init__(self, instance: UavIsacInstance, n: int) -> None:
+        self.instance = instance
+        self.X = instance.space.sample(np.random.default_rng(0), n)
+        self.F, self.G = np.empty((n, 2)), np.empty((n, len(instance.constraint_names)))
+        self.args = (self.X, instance.users_m, instance._packed, self.F, self.G)
+
+    def twin(self) -> object:
+        return self.instance._evaluate_twin(self.X)
+
+    def serial(self) -> None:
+        kernels.evaluate_serial(*self.args)
+
+    def parallel(self) -> None:
+        kernels.evaluate_parallel(*self.args)
+
+    def chosen(self) -> None:
+        threads.evaluate(*self.args)
+
+    def evaluate(self) -> object:
+        return self.instance.evaluate(self.X)
+
+    def in_c(self, library: ctypes.CDLL, style: str, n_threads: int) -> Contender:
+        function = getattr(library, style)
+        function.restype = None
+        F, G = np.empty_like(self.F), np.empty_like(self.G)
+        n, n_uavs, n_users = len(self.X), self.X.shape[1] // 3, len(self.instance.users_m)
+        arrays = [a.ctypes.data_as(ctypes.c_void_p) for a in (self.X, self.instance.users_m, self.instance._packed)]
+        sizes = [ctypes.c_long(v) for v in (n, n_uavs, n_users)]
+        outputs = [a.ctypes.data_as(ctypes.c_void_p) for a in (F, G)]
+
+        def call() -> None:
+            library.omp_set_num_threads(n_threads)
+            function(*arrays, *sizes, *outputs)
+
+        call()
+        self.serial()
+        np.testing.assert_allclose(F, self.F, rtol=1e-11, atol=1e-11 * n_users)
+        np.testing.assert_allclose(G, self.G, rtol=1e-11, atol=1e-13)
+        return call
+
+
+def race(
+    contenders: dict[str, Contender], rounds: int, summary: Callable[[list[float]], float] = statistics.median
+) -> dict[str, float]:
+    """Seconds per call, after a warm-up, one call of each per round."""
+    times: dict[str, list[float]] = {label: [] for label in contenders}
+    for contender in contenders.values():
+        for _ in range(3):
+            contender()
+    for _ in range(rounds):
+        for label, contender in contenders.items():
+            start = time.perf_counter()
+            contender()
+            times[label].append(time.perf_counter() - start)
+    return {label: summary(values) for label, values in times.items()}
+
+
+def compile_c(folder: Path) -> ctypes.CDLL | None:
+    """The C code as a library, or None when there is no gcc."""
+    if shutil.which("gcc") is None:
+        print("no gcc on this machine: C is left out")
+        return None
+    target = folder / "uav_isac_loops.so"
+    subprocess.run(["gcc", *C_FLAGS, "-shared", "-fPIC", str(C_SOURCE), "-o", str(target), "-lm"], check=True)
+    return ctypes.CDLL(str(target))
+
+
+class busy_core:  # noqa: N801 - used like a function
+    """Context with a process that spins on one core."""
+
+    def __enter__(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        time.sleep(0.3)
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+if __name__ == "__main__":
+    main()
