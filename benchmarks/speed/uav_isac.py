@@ -3,7 +3,7 @@
     python benchmarks/speed/uav_isac.py [--rounds 60]
 
 Everything is interleaved (one call of each contender per round), so that a change of the machine's load hits all alike;
-medians are compared. The C code beside this file is compiled with ``gcc -O3 -march=native -ffast-math -fopenmp`` into a
+medians are compared, and best times beside them, which other work on the machine disturbs least. The C code beside this file is compiled with ``gcc -O3 -march=native -ffast-math -fopenmp`` into a
 temporary folder and must give the kernel's values.
 """
 
@@ -52,37 +52,44 @@ def main() -> None:
 def throughput(name: str, n: int, rounds: int, library: ctypes.CDLL | None) -> None:
     """One line per contender on one batch size."""
     case = Case(optisolve.load_problem(name).instance(0), n)
-    contenders: dict[str, Contender] = {"twin": case.twin, "kernel, 1 thread": case.serial}
-    if numba.get_num_threads() > 1:
-        contenders["kernel, threads"] = case.parallel
+    many = numba.get_num_threads()
+    contenders: dict[str, Contender] = {"twin": case.twin, "kernel x1": case.serial}
+    if many > 1:
+        contenders[f"kernel x{many}"] = case.parallel
     if library is not None:
-        for style in ("direct", "blocked"):
-            for n_threads in (1, numba.get_num_threads()):
-                contenders[f"C {style}, {n_threads} thread(s)"] = case.in_c(library, style, n_threads)
-    medians = race(contenders, rounds)
-    best = min(medians["kernel, 1 thread"], medians.get("kernel, threads", np.inf))
-    print(f"\n{name}, batch {n}")
-    for label, seconds in medians.items():
-        kernel = medians["kernel, 1 thread"] if "1 thread" in label else best
-        print(
-            f"  {label:<24}{seconds * 1e6:>9.1f} us {seconds / n * 1e9:>8.0f} ns/point   kernel is {seconds / kernel:.2f}x as fast"
-        )
+        for count in sorted({1, many}):
+            for style in ("direct", "blocked"):
+                contenders[f"C {style} x{count}"] = case.in_c(library, style, count)
+    times = race(contenders, rounds)
+    median = {label: statistics.median(values) for label, values in times.items()}
+    best = {label: min(values) for label, values in times.items()}
+    print(f"\n{name}, batch {n} (x1, x{many}: threads)            median     best")
+    for label in contenders:
+        speedup = f"{median['twin'] / median[label]:.1f}x the twin (best times: {best['twin'] / best[label]:.1f}x)"
+        print(f"  {label:<14}{median[label] / n * 1e9:>9.0f}{best[label] / n * 1e9:>9.0f} ns/point   {speedup}")
+    for label in contenders:
+        if label.startswith("C "):
+            own = f"kernel x{label.rpartition('x')[2]}"
+            shares = f"{median[label] / median[own]:.2f} (best times: {best[label] / best[own]:.2f})"
+            print(f"  {own} reaches {shares} of the speed of {label}")
 
 
 def latency(rounds: int) -> None:
     """Small batches through the kernels and through the whole `evaluate`."""
-    print("\nsmall batches, uav_isac, us per call (kernel alone: 1 thread, threads; instance.evaluate: everything)")
+    print("\nsmall batches, uav_isac, us per call, median (mean); evaluate is the whole call")
     for n in (1, 16, 100, 400):
         case = Case(optisolve.load_problem("uav_isac").instance(0), n)
-        medians = race({"serial": case.serial, "parallel": case.parallel, "evaluate": case.evaluate}, rounds * 5)
-        print(f"  batch {n:>4}: " + "  ".join(f"{k} {v * 1e6:.1f}" for k, v in medians.items()))
+        times = race({"1 thread": case.serial, "threads": case.parallel, "evaluate": case.evaluate}, rounds * 5)
+        shown = (f"{k} {statistics.median(v) * 1e6:.1f} ({statistics.fmean(v) * 1e6:.1f})" for k, v in times.items())
+        print(f"  batch {n:>4}: " + "   ".join(shown))
 
 
 def adaptive(rounds: int) -> None:
     """Mean (not median: stalls count) time of batch 1024 when threads are always, never and adaptively used."""
     case = Case(optisolve.load_problem("uav_isac").instance(0), 1024)
-    means = race({"never": case.serial, "always": case.parallel, "adaptive": case.chosen}, rounds * 10, statistics.fmean)
-    print("\nmean us per batch of 1024, threads: " + "  ".join(f"{k} {v * 1e6:.0f}" for k, v in means.items()))
+    times = race({"never": case.serial, "always": case.parallel, "as evaluate does": case.chosen}, rounds * 10)
+    shown = (f"{k} {statistics.fmean(v) * 1e6:.0f}" for k, v in times.items())
+    print("\nbatch 1024, mean us per call when threads are used: " + ",  ".join(shown))
 
 
 class Case:
@@ -129,10 +136,8 @@ class Case:
         return call
 
 
-def race(
-    contenders: dict[str, Contender], rounds: int, summary: Callable[[list[float]], float] = statistics.median
-) -> dict[str, float]:
-    """Seconds per call, after a warm-up, one call of each per round."""
+def race(contenders: dict[str, Contender], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every call, after a warm-up, one call of each per round."""
     times: dict[str, list[float]] = {label: [] for label in contenders}
     for contender in contenders.values():
         for _ in range(3):
@@ -142,7 +147,7 @@ def race(
             start = time.perf_counter()
             contender()
             times[label].append(time.perf_counter() - start)
-    return {label: summary(values) for label, values in times.items()}
+    return times
 
 
 def compile_c(folder: Path) -> ctypes.CDLL | None:
