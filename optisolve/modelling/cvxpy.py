@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,9 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import ProblemError, SolverError
 from optisolve.core.status import Limit, Termination
+from optisolve.modelling.answer import ModelAnswer
 
-__all__ = ["Parametrized", "Solved", "backend_version", "cvxpy_module"]
+__all__ = ["CvxpyModel", "Parametrized", "Solved", "cvxpy_answer", "cvxpy_module"]
 
 PROOF_TOLERANCE = 1e-8
 """Relative residuals that interior-point back ends leave; a bound taken from their dual objective is loosened by it."""
@@ -56,13 +57,60 @@ def cvxpy_module() -> Any:
     return cvxpy
 
 
-def backend_version(backend: str) -> str:
-    """Name and version of a numerical back end, e.g. ``"clarabel 0.11.1"``."""
+@runtime_checkable
+class CvxpyModel(Protocol):
+    """What `Instance.model("cvxpy")` returns: it solves itself, by one CVXPY problem or by a procedure of several.
+
+    Making it is cheap; cvxpy is imported when it solves.
+    """
+
+    def solve(self, *, time_limit_s: float | None = None) -> ModelAnswer:
+        """Solve it.
+
+        Args:
+            time_limit_s: Wall-clock limit, s; None means the back end's own.
+        """
+        ...
+
+
+def cvxpy_answer(
+    termination: Termination,
+    x: FloatArray | None,
+    dual_bound: float | None,
+    *,
+    limit: Limit | None = None,
+    backend: str = "CLARABEL",
+    detail: str = "",
+    iterations: int = 0,
+    solves: int = 1,
+) -> ModelAnswer:
+    """A `ModelAnswer` that names cvxpy and its back end with their versions.
+
+    Args:
+        termination: Why it stopped.
+        x: float64 [d] or None.
+        dual_bound: Bound in the problem's own sense and unit, or None.
+        limit: Which limit, when the termination is LIMIT.
+        backend: cvxpy's name of the numerical solver.
+        detail: The back end's words.
+        iterations: Iterations of the back end, summed over all solves.
+        solves: Number of CVXPY problems solved.
+    """
     package = {"HIGHS": "highspy"}.get(backend, backend.lower())
     try:
-        return f"{package} {version(package)}"
+        number = version(package)
     except PackageNotFoundError:
-        return package
+        number = "?"
+    return ModelAnswer(
+        termination=termination,
+        x=x,
+        dual_bound=dual_bound,
+        limit=limit,
+        backend=f"cvxpy/{package}",
+        version=f"{version('cvxpy')}/{number}",
+        detail=detail,
+        report={"solves": solves, "iterations": iterations},
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,7 +121,7 @@ class Solved:
         termination: The back end's claim.
         limit: Which limit, when the termination is LIMIT.
         values: Variable values by name; empty when there is no point. After LIMIT they are a candidate, no more.
-        duals: Dual values by the labels given to `Parametrized`; only after OPTIMAL.
+        duals: Dual values by the labels given to `Parametrized`; only after OPTIMAL or CONVERGED.
         value: Objective in the problem's own sense; None unless OPTIMAL or CONVERGED.
         dual_bound: Bound in the problem's own sense; after OPTIMAL, and after LIMIT for back ends with valid bounds (MILP).
         iterations: Iterations of the back end.
@@ -169,9 +217,8 @@ class Parametrized:
             pairs = {v.name(): v.value for v in problem.variables()}
             if all(value is not None and np.isfinite(value).all() for value in pairs.values()):
                 values = {name: np.array(value, dtype=np.float64) for name, value in pairs.items()}
-        proven = termination is Termination.OPTIMAL and bool(values)
         trusted = bool(values) and termination is not Termination.LIMIT
-        duals = {k: np.array(c.dual_value, dtype=np.float64) for k, c in self._duals.items()} if proven else {}
+        duals = {k: np.array(c.dual_value, dtype=np.float64) for k, c in self._duals.items()} if trusted else {}
         return Solved(
             termination=termination,
             limit=limit,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +66,7 @@ class NomaUav(ArrayProblem):
 
     def _draw(self, rng: np.random.Generator) -> Mapping[str, npt.ArrayLike]:
         if self.layout == "uniform":
-            users: FloatArray = rng.uniform(0.0, self.area_m, (self.n_users, 2))
+            users: npt.NDArray[Any] = rng.uniform(0.0, self.area_m, (self.n_users, 2))
         else:
             if self.n_users > 4:
                 raise ProblemError(

@@ -1,0 +1,177 @@
+r"""Upper bounds for the concave inner problems of `nsp_utility`, by our own dual function in plain numpy.
+
+Powers are scaled, q = p / P. The inner objective f is concave and every floor is g_i(q) <= 0 with g_i convex, so for any
+multipliers mu >= 0 and any point z with positive powers
+
+.. math:: f(q) \le L(q) \le L(z) + \nabla L(z)^T (q - z) \le \alpha + \nu \sum_m q_m, \qquad L = f - \sum_i \mu_i g_i,
+
+with :math:`\nu = \max_m \nabla_m L(z)` and :math:`\alpha = L(z) - \nabla L(z)^T z`, for every feasible q >= 0. The bound
+holds for whatever z and mu a back end delivers; it is tight when they are the optimal pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+
+__all__ = ["Cut", "Inner", "cut"]
+
+SMALLEST_SHARE = 1e-12
+"""Shares of the power below this are raised to it where a bound is computed; slopes at 0 may be infinite."""
+
+
+NEWTON_STEPS = 6
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Taylor:
+    """A function at a point: value, gradient, and Hessian diag(curvature) - ridge ridge^T.
+
+    At most one term of a sum may have a ridge.
+    """
+
+    value: float
+    slope: FloatArray
+    curvature: FloatArray
+    ridge: FloatArray
+
+    def plus(self, factor: float, other: Taylor) -> Taylor:
+        """This function plus a factor times one without a ridge."""
+        return Taylor(
+            self.value + factor * other.value,
+            self.slope + factor * other.slope,
+            self.curvature + factor * other.curvature,
+            self.ridge,
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Inner:
+    """An inner problem in scaled powers.
+
+    Args:
+        goal: ``rate``, ``bep``, ``energy``, ``log_availability``, ``log_throughput``, or ``feasibility`` (f = 0).
+        snr: float64 [M], SNR of a branch that gets all power, linear.
+        threshold: SNR below which a branch is in outage, linear.
+        price: Cost of all power in units of f.
+        exponent_max: Floor on availability as a cap on -log A, or None.
+        bep_max: Largest mean bit error probability, or None.
+        nats_min: Smallest sum of log(1 + SNR), nat, or None.
+    """
+
+    goal: str
+    snr: FloatArray
+    threshold: float
+    price: float
+    exponent_max: float | None
+    bep_max: float | None
+    nats_min: float | None
+
+    def objective(self, q: FloatArray) -> Taylor:
+        """f at q, float64 [M] > 0."""
+        zero = np.zeros_like(q)
+        if self.goal == "feasibility":
+            return Taylor(0.0, zero, zero, zero)
+        if self.goal == "energy":
+            return Taylor(-float(q.sum()), zero - 1.0, zero, zero)
+        if self.goal == "rate":
+            return self._nats(q).plus(-self.price, Taylor(float(q.sum()), zero + 1.0, zero, zero))
+        if self.goal == "bep":
+            return Taylor(-self.price * float(q.sum()), zero - self.price, zero, zero).plus(-1.0, self._error(q))
+        if self.goal == "log_availability":
+            return Taylor(0.0, zero, zero, zero).plus(-1.0, self._exponent(q))
+        n = self._nats(q)
+        log_nats = Taylor(float(np.log(n.value)), n.slope / n.value, n.curvature / n.value, n.slope / n.value)
+        return log_nats.plus(-1.0, self._exponent(q))
+
+    def floors(self, q: FloatArray) -> dict[str, Taylor]:
+        """Every normalized floor g_i(q) <= 0 in use, by name."""
+        zero = np.zeros_like(q)
+        found = {}
+        if self.exponent_max is not None:
+            found["outage"] = Taylor(-1.0, zero, zero, zero).plus(1.0 / self.exponent_max, self._exponent(q))
+        if self.bep_max is not None:
+            found["bep"] = Taylor(-1.0, zero, zero, zero).plus(1.0 / self.bep_max, self._error(q))
+        if self.nats_min is not None:
+            found["rate"] = Taylor(1.0, zero, zero, zero).plus(-1.0 / self.nats_min, self._nats(q))
+        return found
+
+    def lagrangian(self, q: FloatArray, multipliers: Mapping[str, float]) -> Taylor:
+        """L = f - sum of multipliers times floors; negative multipliers count as 0."""
+        total = self.objective(q)
+        for name, floor in self.floors(q).items():
+            total = total.plus(-max(0.0, multipliers.get(name, 0.0)), floor)
+        return total
+
+    def _nats(self, q: FloatArray) -> Taylor:
+        slope = self.snr / (1.0 + self.snr * q)
+        return Taylor(float(np.log1p(self.snr * q).sum()), slope, -slope * slope, np.zeros_like(q))
+
+    def _exponent(self, q: FloatArray) -> Taylor:
+        term = self.threshold / (self.snr * q)
+        return Taylor(float(term.sum()), -term / q, 2.0 * term / (q * q), np.zeros_like(q))
+
+    def _error(self, q: FloatArray) -> Taylor:
+        s, M = self.snr * q, q.size
+        value = 0.5 / ((1.0 + s) * (1.0 + np.sqrt(s / (1.0 + s))))
+        slope = -0.25 * self.snr / (np.sqrt(s) * (1.0 + s) ** 1.5)
+        curvature = 0.125 * self.snr**2 * (1.0 + 4.0 * s) / (s**1.5 * (1.0 + s) ** 2.5)
+        return Taylor(float(value.mean()), slope / M, curvature / M, np.zeros_like(q))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The bound f(q) <= alpha + nu * sum(q) for all feasible q."""
+
+    alpha: float
+    nu: float
+
+    def at(self, share: float) -> float:
+        """Bound on f over all feasible q with sum(q) <= share."""
+        return self.alpha + max(0.0, self.nu) * share
+
+
+def cut(inner: Inner, z: FloatArray, multipliers: Mapping[str, float], share: float) -> Cut:
+    """The bound at a point and multipliers, see the module's head.
+
+    The bound is off by the first power of the error in z, so a few Newton steps on L improve z first; the best of all
+    the cuts on the way is returned.
+
+    Args:
+        inner: The inner problem.
+        z: float64 [M], scaled powers; values below `SMALLEST_SHARE` are raised.
+        multipliers: Non-negative multiplier of every floor, by name; missing ones count as 0.
+        share: Cap on sum(q) at which the cut should be tight.
+    """
+    z = np.maximum(z, SMALLEST_SHARE)
+    best: Cut | None = None
+    for _ in range(NEWTON_STEPS):
+        L = inner.lagrangian(z, multipliers)
+        found = Cut(L.value - float(L.slope @ z), float(L.slope.max()))
+        if best is None or found.at(share) < best.at(share):
+            best = found
+        z = _newton(L, z, share)
+    assert best is not None
+    return best
+
+
+def _newton(L: Taylor, z: FloatArray, share: float) -> FloatArray:
+    """One damped Newton step towards the maximum of L; the sum of z is kept where the cap binds."""
+    used = z > 1e-7 * z.max()  # branches without power stay without
+    hessian = np.diag(L.curvature[used]) - np.outer(L.ridge[used], L.ridge[used])
+    step = np.zeros_like(z)
+    try:
+        newton, ones = np.linalg.solve(hessian, -L.slope[used]), np.linalg.solve(hessian, np.ones(int(used.sum())))
+    except np.linalg.LinAlgError:
+        return z
+    if z.sum() > share * (1.0 - 1e-6):
+        newton = newton + ones * ((share - z.sum()) - newton.sum()) / ones.sum()
+    step[used] = newton
+    if not np.isfinite(step).all():
+        return z
+    shrink = float(np.max(-step / z))  # powers fall to a tenth at most
+    return np.maximum(z + step * min(1.0, 0.9 / shrink if shrink > 0.0 else 1.0), SMALLEST_SHARE)

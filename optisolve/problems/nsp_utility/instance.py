@@ -1,0 +1,169 @@
+"""One case of `nsp_utility`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
+from optisolve.core.space import Space, Variable
+from optisolve.problems.nsp_utility import model
+from optisolve.problems.nsp_utility.model import Constants
+
+if TYPE_CHECKING:
+    import torch
+
+    from optisolve.modelling.cvxpy import CvxpyModel
+
+__all__ = ["NspUtilityInstance"]
+
+_QUALITY = {
+    "rate": "the data rate in Mbit/s",
+    "availability": "the probability that no branch is in outage",
+    "bep": "the probability that a bit arrives correctly",
+    "throughput": "the effective throughput, data rate times availability, in Mbit/s",
+}
+
+
+class NspUtilityInstance(Instance):
+    """Parallel branches with known (mean) gains.
+
+    Args:
+        origin: How to make it again.
+        constants: Goal and constants.
+        gain: float64 [M], linear, read-only.
+    """
+
+    def __init__(self, origin: Origin, constants: Constants, gain: FloatArray) -> None:
+        self.constants, self.gain = constants, gain
+        c = constants
+        floors = {"outage": c.outage_max, "bit_error": c.bep_max, "min_rate": c.rate_min_mbps}
+        if c.goal == "energy":
+            objective = Objective(
+                "power", Sense.MINIMIZE, "W", "Transmit power of all branches plus circuit power.", scale=1e-3 * c.p_total_w
+            )
+        else:
+            meaning = f"What the provider earns: payment for {_QUALITY[c.goal]}, less the price of the transmit power."
+            objective = Objective("utility", Sense.MAXIMIZE, "", meaning, scale=0.1 * c.payment)
+        super().__init__(
+            origin=origin,
+            space=Space.of(Variable(f"branch{m}.p_w", 0.0, c.p_total_w, "W") for m in range(gain.size)),
+            objectives=(objective,),
+            constraint_names=("total_power", *(name for name, value in floors.items() if value is not None)),
+        )
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The branches' gains."""
+        return {"gain": self.gain}
+
+    def features(self) -> Mapping[str, npt.NDArray[Any]]:
+        """SNR of every branch under uniform power, dB."""
+        c = self.constants
+        return {"snr_db": 10.0 * np.log10(self.gain * c.p_total_w / (self.gain.size * c.noise_w))}
+
+    def describe(self) -> Description:
+        """The instance in words."""
+        c = self.constants
+        constraints = [f"The powers of all branches add up to at most {c.p_total_w:g} W."]
+        if c.outage_max is not None:
+            constraints.append(f"The outage probability is at most {c.outage_max:g}.")
+        if c.bep_max is not None:
+            constraints.append(f"The mean bit error probability is at most {c.bep_max:g}.")
+        if c.rate_min_mbps is not None:
+            constraints.append(f"The data rate is at least {c.rate_min_mbps:g} Mbit/s.")
+        aim = (
+            "Spend as little power as possible."
+            if c.goal == "energy"
+            else f"Earn as much as possible: {c.payment:g} per unit of {_QUALITY[c.goal]}, minus {c.price_per_w:g} per W."
+        )
+        snr = self.gain / c.noise_w
+        return Description(
+            f"Spread transmit power over {self.gain.size} parallel branches of one link. {aim}",
+            constraints=tuple(constraints),
+            facts=tuple(f"branch{m}: SNR {value:.4g} per W" for m, value in enumerate(snr)),
+            hints=(
+                "For rate alone, strong branches get more power and very weak ones none (water-filling).",
+                "For availability every branch needs power, weak branches the most (power like 1/sqrt(gain)).",
+            ),
+        )
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """Uniform power (all of it, and half), everything on the best branch, and power like 1/sqrt(gain)."""
+        P, M = self.constants.p_total_w, self.gain.size
+        inverse = self.gain**-0.5
+        return {
+            "uniform": np.full((1, M), P / M),
+            "uniform_half": np.full((1, M), 0.5 * P / M),
+            "best_branch": P * np.eye(M)[[int(np.argmax(self.gain))]],
+            "inverse_root": (P * inverse / inverse.sum())[None],
+        }
+
+    def model(self, dialect: str) -> CvxpyModel | None:
+        """The DCP model for ``"cvxpy"``; None for other dialects."""
+        if dialect != "cvxpy":
+            return None
+        from optisolve.problems.nsp_utility.convex import NspModel
+
+        return NspModel(self.constants, self.gain)
+
+    def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """The objective, differentiable for positive powers.
+
+        Args:
+            x: Tensor [n, M], W.
+
+        Returns:
+            Tensor [n, 1], the values of `evaluate_twin`.
+        """
+        import torch
+
+        c = self.constants
+        total = x.sum(dim=1, keepdim=True)
+        if c.goal == "energy":
+            return total + c.p_circuit_w
+        snr = x * torch.as_tensor(self.gain / c.noise_w, dtype=x.dtype, device=x.device)
+        rate = 1e-6 * c.bandwidth_hz / math.log(2.0) * torch.log1p(snr).sum(dim=1, keepdim=True)
+        if c.goal == "bep":
+            quality = 1.0 - (0.5 / ((1.0 + snr) * (1.0 + torch.sqrt(snr / (1.0 + snr))))).mean(dim=1, keepdim=True)
+        elif c.goal == "rate":
+            quality = rate
+        else:
+            available = torch.exp(-(c.snr_threshold / snr).sum(dim=1, keepdim=True))
+            quality = available if c.goal == "availability" else rate * available
+        return c.payment_base + c.payment * quality - c.price_per_w * total
+
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        from optisolve.problems.nsp_utility import kernels
+
+        c = self.constants
+        F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], len(self.constraint_names)))
+        kernels.evaluate(
+            kernels.GOALS.index(c.goal),
+            self.gain / c.noise_w,
+            1e-6 * c.bandwidth_hz / math.log(2.0),
+            c.p_total_w,
+            c.p_circuit_w,
+            c.snr_threshold,
+            c.payment_base,
+            c.payment,
+            c.price_per_w,
+            c.outage_max or 0.0,
+            c.bep_max or 0.0,
+            c.rate_min_mbps or 0.0,
+            X,
+            F,
+            G,
+        )
+        return Evaluation(F, G, np.empty((X.shape[0], 0)))
+
+    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
+        F, G = model.evaluate(self.constants, self.gain, X)
+        return Evaluation(F, G, np.empty((X.shape[0], 0)))
+
+    def _project(self, X: FloatArray) -> FloatArray:
+        return model.project(self.constants, self.gain, X)
