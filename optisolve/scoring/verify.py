@@ -77,8 +77,9 @@ def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
     kept = np.ascontiguousarray(valid_rows)
     try:
         evaluation = instance.evaluate_twin(kept)
-    except ProblemError as error:
-        return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: array.shape[0]}, *empty, 0.0, str(error))
+    except Exception as error:  # a plug-in's twin may raise anything; what it cannot evaluate is not certified
+        told = f"{type(error).__name__}: {error}"
+        return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: array.shape[0]}, *empty, 0.0, told)
     worst = evaluation.max_violation
     statuses = [_status(v) for v in worst] + [PointStatus.INVALID] * n_invalid
     return Verification(
