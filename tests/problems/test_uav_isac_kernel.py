@@ -162,11 +162,13 @@ def test_same_bits_alone_in_a_batch_and_with_any_number_of_threads(changes):
         numba.set_num_threads(before)
 
 
-def test_python_threads_may_evaluate_at_once():
+def test_python_threads_may_evaluate_at_once(monkeypatch):
     """Several callers get the right values; the thread pool is entered by one at a time."""
     instance = scenario().instance(0)
     X = instance.space.sample(np.random.default_rng(1), 3000)
     expected = instance.evaluate(X).F
+    monkeypatch.setattr(threads, "_FIRST_REST_S", 0.0)
+    monkeypatch.setattr(threads, "_pace", threads._Pace())
     wrong = []
 
     def work():
@@ -215,6 +217,7 @@ def test_threads_rest_after_a_loss(monkeypatch):
             kernels.evaluate_serial(*args)
 
     pace = threads._Pace()
+    pace.rest_s = 0.0
     monkeypatch.setattr(threads, "_pace", pace)
     monkeypatch.setattr(threads, "evaluate_parallel", Stalled())
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)

@@ -3,7 +3,8 @@
 Both kernels give the same bits, so the choice may depend on the clock. Threads pay from some ten microseconds of work, but
 on a busy machine a thread that has lost its core stalls the others for milliseconds. Every threaded call is therefore
 compared with what one thread would have needed, and after a loss threads rest until one thread has worked fifty times as
-long as was lost: whatever the machine does, threads cost at most two percent of the evaluation time.
+long as was lost: whatever the machine does, threads cost little more than two percent of the evaluation time. They are
+first tried after half a second of such work; a shorter run would not even earn the start of the thread pool.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from optisolve.problems.uav_isac.kernels import evaluate_parallel, evaluate_seri
 __all__ = ["evaluate"]
 
 _WORTH_S = 4e-5  # work below this stays on one thread; measured break-even of two threads is near 1e-5 s
+_FIRST_REST_S = 0.5
 _REST_PER_LOSS = 50.0
 _LONGEST_REST_S = 5.0
 _MEASURED_ROWS = 8  # smaller batches say little about the speed
@@ -32,7 +34,7 @@ class _Pace:
     def __init__(self) -> None:
         self.lock = threading.Lock()  # numba's plain thread pool must not be entered twice
         self.seconds_per_row: dict[tuple[int, int, bool], float] = {}
-        self.rest_s = 0.0
+        self.rest_s = _FIRST_REST_S
         self.usable = True
 
     def ban(self) -> None:
