@@ -94,7 +94,7 @@ class LocalLlm(LlmConfig):
     Args:
         model: Name of a known model, see ``optisolve models``.
         gguf: Path of any GGUF file; wins over `model`.
-        threads: Threads of the model; None means every core this process may use, 8 at most.
+        threads: Threads of the model. Another number may give other texts, so it does not follow the machine.
         slots: Requests served at the same time.
         context_tokens: Context per slot, tokens.
         temperature: Sampling temperature.
@@ -107,7 +107,7 @@ class LocalLlm(LlmConfig):
     summary: ClassVar[str] = "a real model on this machine, served by llama.cpp on loopback"
     model: str = "smollm2-135m"
     gguf: str = ""
-    threads: Annotated[int, Ge(1), Le(1024)] | None = None
+    threads: Annotated[int, Ge(1), Le(1024)] = 2
     slots: Annotated[int, Ge(1), Le(64)] = 1
     context_tokens: Annotated[int, Ge(256)] = 4096
     temperature: Annotated[float, Ge(0), Le(2)] = 0.8
@@ -164,7 +164,7 @@ class AutoLlm(LlmConfig):
     summary: ClassVar[str] = "local when runtime and weights are installed, else the surrogate, saying so"
     model: str = "smollm2-135m"
     gguf: str = ""
-    threads: Annotated[int, Ge(1), Le(1024)] | None = None
+    threads: Annotated[int, Ge(1), Le(1024)] = 2
 
     def resolve(self) -> tuple[LocalLlm | SurrogateLlm, str]:
         """The configuration to use, and one line for the user when it is the stand-in."""
