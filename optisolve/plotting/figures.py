@@ -51,7 +51,11 @@ def front_figure(fronts: Mapping[str, FloatArray], instance: Instance) -> Figure
         if i == 0:
             knee = F[knee_index(F * instance.signs)]
             axes.plot(*knee[:2], marker="o", markersize=12, markerfacecolor="none", markeredgecolor=ACCENT, zorder=4)
-            axes.annotate("knee", knee[:2], xytext=(10, 8), textcoords="offset points", color=ACCENT, fontsize=9)
+            arrow = {"arrowstyle": "-", "color": ACCENT, "shrinkB": 6}
+            offset = (-42, 34) if instance.signs[0] < 0 else (34, 34)  # towards the dominated side, where it is empty
+            axes.annotate(
+                "knee", knee[:2], xytext=offset, textcoords="offset points", color=ACCENT, fontsize=10, arrowprops=arrow
+            )
     axes.set_xlabel(instance.objectives[0].label, color=INK)
     axes.set_ylabel(instance.objectives[1].label, color=INK)
     if axes.has_data():
@@ -81,17 +85,14 @@ def convergence_figure(traces: Mapping[str, pd.DataFrame], instance: Instance) -
         instance: Gives names and senses.
     """
     figure, axes = new_figure("Progress over evaluations", _where(instance))
+    last = max((int(trace["evaluations"].to_numpy()[-1]) for trace in traces.values()), default=1)
     for i, (name, trace) in enumerate(traces.items()):
         known = trace.dropna(subset=[trace.columns[2]])
-        axes.step(
-            known["evaluations"],
-            known[trace.columns[2]].astype(float),
-            where="post",
-            color=PALETTE[i % len(PALETTE)],
-            linewidth=2 if i == 0 else 1.4,
-            label=name,
-            zorder=3 if i == 0 else 2,
-        )
+        at, value = known["evaluations"].to_numpy(dtype=float), known[trace.columns[2]].to_numpy(dtype=float)
+        color, width = PALETTE[i % len(PALETTE)], 2.0 if i == 0 else 1.4
+        axes.step(at, value, where="post", color=color, linewidth=width, label=name, zorder=3 if i == 0 else 2)
+        if at.size and at[-1] < last:  # it stopped early: what it had still stands
+            axes.plot([at[-1], last], [value[-1]] * 2, color=color, linestyle=":", linewidth=1.2)
     axes.set_xscale("log")
     axes.set_xlabel("evaluations", color=INK)
     multi = len(instance.objectives) > 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation, Transform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,5 +39,11 @@ def new_figure(title: str, subtitle: str = "", *, width: float = 7.0, height: fl
     for side in ("left", "bottom"):
         axes.spines[side].set_color(MUTED)
     axes.tick_params(colors=MUTED, labelsize=9)
-    axes.set_title(title + (f"\n{subtitle}" if subtitle else ""), loc="left", fontsize=11, color=INK)
+    axes.set_title(title, loc="left", fontsize=12, color=INK, pad=22 if subtitle else 8)
+    axes.text(0.0, 1.0, subtitle, transform=axes.transAxes + _up(figure), fontsize=9, color=MUTED, va="bottom")
     return figure, axes
+
+
+def _up(figure: Figure) -> Transform:
+    """Six points above the axes, where the subtitle stands."""
+    return ScaledTranslation(0.0, 6.0 / 72.0, figure.dpi_scale_trans)
