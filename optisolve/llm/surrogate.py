@@ -85,7 +85,7 @@ class SurrogateClient:
         size = (int(context["count"]), U.shape[1])
         center = _rank_weights(U.shape[0]) @ U  # [d]
         low, high = U.min(axis=0), U.max(axis=0)
-        drawn = np.clip(center + config.noise * rng.standard_normal(size), low, high)
+        drawn = _folded(center + config.noise * rng.standard_normal(size), low, high)
         step = config.noise * np.abs(rng.standard_normal(size))
         beyond = np.clip(np.where(rng.random(size) < 0.5, low - step, high + step), 0.0, 1.0)
         outside_rate = min(1.0, config.outside_rate / max(1e-9, 1.0 - config.copy_rate))
@@ -95,6 +95,13 @@ class SurrogateClient:
         drawn = np.where(rng.random(size) < config.copy_rate, np.take_along_axis(U, rows, axis=0), drawn)
         drawn = np.where(rng.random(size) < _PAST_BOUND, 1.0 + step, drawn)
         return [[int(v) for v in row] for row in np.rint(drawn * np.asarray(context["levels"])).tolist()]
+
+
+def _folded(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Values reflected into [low, high]; clipping would pile them up on the parents' own extremes."""
+    width = np.maximum(high - low, 1e-12)
+    inside: FloatArray = low + width * (1.0 - np.abs(1.0 - np.mod((values - low) / width, 2.0)))
+    return inside
 
 
 def _rank_weights(n_parents: int) -> FloatArray:

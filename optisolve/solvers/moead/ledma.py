@@ -18,7 +18,7 @@ from optisolve.solvers.moead.llm_operator import LlmVariation
 from optisolve.solvers.moead.mixture import Chooser, Mixture, random_share
 from optisolve.solvers.moead.operators import De, Mutation
 from optisolve.solvers.moead.solvers import DecompositionSolver
-from optisolve.solvers.moead.variation import Variation, Wave
+from optisolve.solvers.moead.variation import Proposals, Variation, Wave
 
 __all__ = ["Ledma", "paced"]
 
@@ -85,19 +85,35 @@ class Ledma(DecompositionSolver):
             project=self.repair,
             warn_share=self.warn_share,
         )
-        chooser = paced(task.meter, self.pop_size) if self.llm_share == "auto" else random_share(self.llm_share)
-        return _Reported(llm, de, chooser)
+        chooser = (
+            paced(task.meter, self.pop_size, self.n_offspring) if self.llm_share == "auto" else random_share(self.llm_share)
+        )
+        return _LlmMixture(llm, de, chooser, task.meter)
 
 
-class _Reported(Mixture):
-    """The mixture with the language model's figures on top of its report."""
+class _LlmMixture(Mixture):
+    """The mixture, careful with what was paid for: at the end of a run DE's offspring make room for the model's."""
+
+    def __init__(self, llm: LlmVariation, de: De, chooser: Chooser, meter: BudgetMeter) -> None:
+        super().__init__(llm, de, chooser)
+        self._meter = meter
+
+    def propose(self, wave: Wave) -> Proposals:
+        """Offspring of both operators, as many as may still be evaluated."""
+        made = super().propose(wave)
+        surplus = made.owner.size - self._meter.remaining_evaluations
+        if surplus <= 0 or isinstance(made.source, str):
+            return made
+        free = [i for i, label in enumerate(made.source) if label == "de"][-surplus:]
+        keep = np.setdiff1d(np.arange(made.owner.size), free)
+        return Proposals(made.X[keep], made.owner[keep], [made.source[i] for i in keep])
 
     def report(self) -> Mapping[str, Any]:
         """The language model's figures, and the other operator's under ``secondary``."""
         return {**self.primary.report(), "secondary": dict(self.secondary.report())}
 
 
-def paced(meter: BudgetMeter, n_first: int) -> Chooser:
+def paced(meter: BudgetMeter, n_first: int, n_offspring: int = 1) -> Chooser:
     """A chooser that spends a language-model budget in step with the evaluations.
 
     After a share t of the run, about a share t of each limited resource (calls, tokens, dollars) is spent. Without any
@@ -106,10 +122,12 @@ def paced(meter: BudgetMeter, n_first: int) -> Chooser:
     Args:
         meter: The run's meter.
         n_first: Evaluations of the first population, before the first wave.
+        n_offspring: Offspring per call; no more calls are made than their offspring can still be evaluated.
     """
 
     def choose(wave: Wave) -> IntArray:
-        count = min(wave.targets.size, _affordable(meter, n_first, wave.targets.size))
+        room = max(1, meter.remaining_evaluations // n_offspring)
+        count = min(wave.targets.size, room, _affordable(meter, n_first, wave.targets.size))
         return np.sort(wave.rng.permutation(wave.targets)[:count])
 
     return choose
