@@ -86,7 +86,7 @@ def group_prices(values: FloatArray, slot_costs: FloatArray, groups: IntArray) -
     count = np.bincount(groups, minlength=n_groups)
     weight = np.full((n_groups + 1, n_groups + 1), np.inf)  # price[g] <= price[h] + weight[h, g]; the last node has price 0
     own = values[np.arange(groups.size), groups]  # [rows]
-    for g in np.flatnonzero(count):
+    for g in map(int, np.flatnonzero(count)):
         mine = groups == g
         with np.errstate(invalid="ignore"):
             weight[:n_groups, g] = np.min(own[mine, None] - values[mine], axis=0)

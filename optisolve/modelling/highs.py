@@ -53,9 +53,7 @@ class HighsModel:
     note: str = ""
 
 
-def solve_highs(
-    form: HighsModel, *, node_limit: int | None = None, seconds: float | None = None, seed: int = 0
-) -> ModelAnswer:
+def solve_highs(form: HighsModel, *, node_limit: int | None = None, seconds: float | None = None, seed: int = 0) -> ModelAnswer:
     """Run HiGHS with one thread.
 
     Args:

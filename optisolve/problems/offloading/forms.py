@@ -40,8 +40,8 @@ def cpsat_form(instance: OffloadingInstance) -> CpSatModel:
         model.add_exactly_one(x[i])
         if not c.local_allowed[i]:
             model.add(x[i][0] == 0)
-        for s in np.flatnonzero(c.share_floor[i] > 1.0):
-            model.add(x[i][int(s) + 1] == 0)
+        for k in np.flatnonzero(c.share_floor[i] > 1.0):
+            model.add(x[i][int(k) + 1] == 0)
     squares = []
     for s in range(n_servers):
         top = int(root[:, s].sum())

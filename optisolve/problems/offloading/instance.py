@@ -99,7 +99,8 @@ class OffloadingInstance(Instance):
                 floor = self.costs.share_floor[on, s]
                 best = model.shares_of_set(self.costs.root[on, s], floor)
                 share[on] = np.minimum(floor, 1.0) / max(1.0, np.minimum(floor, 1.0).sum()) if best is None else best
-        return self.space.clip(np.concatenate([choice.astype(np.float64), share])[None, :])[0]
+        point: FloatArray = self.space.clip(np.concatenate([choice.astype(np.float64), share])[None, :])[0]
+        return point
 
     def describe(self) -> Description:
         """The instance in words."""
@@ -171,7 +172,9 @@ class OffloadingInstance(Instance):
         import torch
 
         n, c = self.n_users, self.costs
-        local, transmit, execute = (torch.as_tensor(v, dtype=x.dtype, device=x.device) for v in (c.local, c.transmit, c.root**2))
+        local, transmit, execute = (
+            torch.as_tensor(v, dtype=x.dtype, device=x.device) for v in (c.local, c.transmit, c.root**2)
+        )
         choice, share = x[:, :n], x[:, n:]
         if self.n_servers == 1:
             remote = transmit[:, 0] + execute[:, 0] / share

@@ -60,7 +60,9 @@ class Offloading(ArrayProblem):
 
     name: ClassVar[str] = "offloading"
     version: ClassVar[str] = "1"
-    summary: ClassVar[str] = "Which tasks go to an edge server and which share of its processor each gets, at least time and energy."
+    summary: ClassVar[str] = (
+        "Which tasks go to an edge server and which share of its processor each gets, at least time and energy."
+    )
     evidence: ClassVar[str] = "proven optimal (elimination and enumeration); else dual bound"
 
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
@@ -127,7 +129,9 @@ class Offloading(ArrayProblem):
             arrays = self._draw_once(rng)
             if arrays is not None:
                 return arrays
-        raise ProblemError(f"{self._title()}: {_MAX_DRAWS} draws in a row had a cost term above feature_cap={self.feature_cap}.")
+        raise ProblemError(
+            f"{self._title()}: {_MAX_DRAWS} draws in a row had a cost term above feature_cap={self.feature_cap}."
+        )
 
     def _draw_once(self, rng: np.random.Generator) -> Mapping[str, npt.ArrayLike] | None:
         n = self.n_users

@@ -10,6 +10,7 @@ so few remain that all their combinations can be tried. The bound equals the con
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,7 +99,7 @@ def lagrangian_bound(c: Costs) -> tuple[float, FloatArray]:
     def offer(loads: FloatArray) -> IntArray:
         nonlocal best, best_loads
         options = _options(c, loads)
-        choice = np.argmin(options, axis=1)
+        choice: IntArray = np.argmin(options, axis=1)
         value = float(options[np.arange(choice.size), choice].sum() - (loads**2).sum())
         if value > best:
             best, best_loads = value, loads.copy()
@@ -113,10 +114,11 @@ def lagrangian_bound(c: Costs) -> tuple[float, FloatArray]:
         offer(np.array([low]))
         offer(np.array([high]))
         return best, best_loads
-    return _frank_wolfe(c, offer) or (best, best_loads)
+    _frank_wolfe(c, offer)
+    return best, best_loads
 
 
-def _frank_wolfe(c: Costs, offer: object) -> None:
+def _frank_wolfe(c: Costs, offer: Callable[[FloatArray], IntArray]) -> None:
     """Walk towards the continuous relaxation's optimum, offering the loads of every step."""
     n, n_servers = c.transmit.shape
     users = np.arange(n)
@@ -127,7 +129,7 @@ def _frank_wolfe(c: Costs, offer: object) -> None:
     for _ in range(_FRANK_WOLFE_STEPS):
         loads = (root * x).sum(axis=0)[1:]
         vertex = np.zeros_like(x)
-        vertex[users, offer(loads)] = 1.0  # type: ignore[operator]
+        vertex[users, offer(loads)] = 1.0
         step = vertex - x
         change = (root * step).sum(axis=0)[1:]
         slope = float((linear * step).sum() + 2.0 * loads @ change)
@@ -230,5 +232,11 @@ def _bounded(instance: OffloadingInstance, x: FloatArray | None, bound: float, l
         points = [p for p in (x, answer.x) if p is not None]
         x = min(points, key=lambda p: _cost_if_feasible(instance, p), default=None)
     return certify(
-        instance, x, dual_bound=bound, tolerance=1e-6 * max(1.0, abs(bound)), solver=solver, solver_version=version, detail=detail
+        instance,
+        x,
+        dual_bound=bound,
+        tolerance=1e-6 * max(1.0, abs(bound)),
+        solver=solver,
+        solver_version=version,
+        detail=detail,
     )

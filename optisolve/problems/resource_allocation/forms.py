@@ -1,0 +1,173 @@
+"""OFDMA with power levels or quotas as CP-SAT, HiGHS and assignment models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.modelling.assignment import AssignmentModel
+from optisolve.modelling.cpsat import CpSatModel
+from optisolve.modelling.highs import HighsModel
+
+if TYPE_CHECKING:
+    from optisolve.problems.resource_allocation.instance import ResourceAllocationInstance
+
+__all__ = ["assignment_form", "cpsat_level_form", "cpsat_quota_form", "highs_level_form", "highs_quota_form"]
+
+_SCALE = 1e6  # steps per Mbit/s
+
+
+def _quota_rates(instance: ResourceAllocationInstance) -> FloatArray:
+    """Weighted rate of every pair at equal power, float64 [M, K], Mbit/s."""
+    c = instance.cell
+    rates: FloatArray = c.weight * c.tone_mbps * np.log2(1.0 + c.snr_per_w.T * (c.power_total_w / instance.n_tones))
+    return rates
+
+
+def _level_rates(instance: ResourceAllocationInstance) -> FloatArray:
+    """Rate of every option, float64 [K, M, L], Mbit/s; option l has l + 1 levels."""
+    c = instance.cell
+    power = c.level_w * np.arange(1, instance.power_levels + 1)  # [L], W
+    rates: FloatArray = c.tone_mbps * np.log2(1.0 + c.snr_per_w[:, :, None] * power)
+    return rates
+
+
+def _decode_levels(instance: ResourceAllocationInstance) -> Callable[[FloatArray], FloatArray]:
+    k, m, n_levels = instance.cell.weight.size, instance.n_tones, instance.power_levels
+
+    def decode(values: FloatArray) -> FloatArray:
+        chosen = np.rint(values[: k * m * n_levels]).reshape(k, m, n_levels).transpose(1, 0, 2).reshape(m, -1)  # [M, K * L]
+        on = chosen.any(axis=1)
+        option = np.argmax(chosen, axis=1)
+        owner = np.where(on, option // n_levels, np.argmax(instance.cell.snr_per_w, axis=0))
+        return instance.point(owner, np.where(on, option % n_levels + 1, 0))
+
+    return decode
+
+
+def assignment_form(instance: ResourceAllocationInstance) -> AssignmentModel:
+    """Tones to users; a user's slots are free up to the quota."""
+    n_users = instance.cell.weight.size
+    slots = np.where(np.arange(instance.n_tones) < instance.cell.quota[:, None], 0.0, np.inf)  # [K, M]
+    assert slots.shape == (n_users, instance.n_tones)
+
+    def decode(groups: IntArray) -> FloatArray:
+        return instance.point(groups)
+
+    return AssignmentModel(_quota_rates(instance), slots, decode, float)
+
+
+def cpsat_quota_form(instance: ResourceAllocationInstance) -> CpSatModel:
+    """Binary x_mk, one owner per tone, at most the quota per user; rates rounded up."""
+    from ortools.sat.python import cp_model
+
+    rates = np.ceil(_quota_rates(instance) * _SCALE)
+    n_tones, n_users = rates.shape
+    model = cp_model.CpModel()
+    x = [[model.new_bool_var(f"x{m}.{k}") for k in range(n_users)] for m in range(n_tones)]
+    for m in range(n_tones):
+        model.add_exactly_one(x[m])
+    for k in range(n_users):
+        model.add(sum(x[m][k] for m in range(n_tones)) <= int(instance.cell.quota[k]))
+    model.maximize(sum(int(rates[m, k]) * x[m][k] for m in range(n_tones) for k in range(n_users)))
+    error = n_tones / _SCALE
+
+    def decode(values: FloatArray) -> FloatArray:
+        return instance.point(np.argmax(values.reshape(n_tones, n_users), axis=1))
+
+    rounding = f"rates rounded up to 1e-6 Mbit/s: the bound is at most {error:.1e} Mbit/s too high"
+    return CpSatModel(model, [v for row in x for v in row], decode, lambda v: v / _SCALE, error, rounding)
+
+
+def highs_quota_form(instance: ResourceAllocationInstance) -> HighsModel:
+    """A transportation polytope: its vertices are whole, so the linear program is exact."""
+    import scipy.sparse as sp
+
+    rates = _quota_rates(instance)
+    n_tones, n_users = rates.shape
+    one_owner = sp.kron(sp.eye(n_tones), np.ones((1, n_users)))
+    per_user = sp.kron(np.ones((1, n_tones)), sp.eye(n_users))
+    size = rates.size
+
+    def decode(z: FloatArray) -> FloatArray:
+        return instance.point(np.argmax(z.reshape(n_tones, n_users), axis=1))
+
+    return HighsModel(
+        cost=rates.ravel(),
+        matrix=sp.csr_matrix(sp.vstack([one_owner, per_user])),
+        row_lower=np.concatenate([np.ones(n_tones), np.zeros(n_users)]),
+        row_upper=np.concatenate([np.ones(n_tones), instance.cell.quota]),
+        col_lower=np.zeros(size),
+        col_upper=np.ones(size),
+        integer=np.zeros(size, dtype=bool),
+        maximize=True,
+        decode=decode,
+        value_of=float,
+    )
+
+
+def cpsat_level_form(instance: ResourceAllocationInstance, *, tight: bool = False) -> CpSatModel:
+    """Binary y_kml, at most one option per tone, levels within the budget, rates at least their minimum.
+
+    Args:
+        instance: An instance with power levels.
+        tight: Round the rates in the constraints down and the minima up, so that every point is feasible but the bound
+            is lost; by default the other way round, so that the bound is valid but a point may miss a rate by a hair.
+    """
+    from ortools.sat.python import cp_model
+
+    c = instance.cell
+    rates = _level_rates(instance)
+    n_users, n_tones, n_levels = rates.shape
+    model = cp_model.CpModel()
+    y = [[[model.new_bool_var(f"y{k}.{m}.{n}") for n in range(n_levels)] for m in range(n_tones)] for k in range(n_users)]
+    value = np.ceil(c.weight[:, None, None] * rates * _SCALE)
+    counted = (np.floor if tight else np.ceil)(rates * _SCALE)
+    minimum = (np.ceil if tight else np.floor)(c.rate_min_mbps * _SCALE)
+    options = [(k, m, n) for k in range(n_users) for m in range(n_tones) for n in range(n_levels)]
+    for m in range(n_tones):
+        model.add_at_most_one(y[k][m][n] for k in range(n_users) for n in range(n_levels))
+    model.add(sum((n + 1) * y[k][m][n] for k, m, n in options) <= c.level_budget)
+    for k in np.flatnonzero(minimum > 0.0):
+        model.add(sum(int(counted[k, m, n]) * y[k][m][n] for j, m, n in options if j == k) >= int(minimum[k]))
+    model.maximize(sum(int(value[k, m, n]) * y[k][m][n] for k, m, n in options))
+    error = n_tones / _SCALE
+    return CpSatModel(
+        model,
+        [y[k][m][n] for k, m, n in options],
+        _decode_levels(instance),
+        lambda v: v / _SCALE,
+        error,
+        f"rates rounded to 1e-6 Mbit/s: the bound is at most {error:.1e} Mbit/s too high",
+        feasible_set_is_exact=tight,
+    )
+
+
+def highs_level_form(instance: ResourceAllocationInstance) -> HighsModel:
+    """The same options with unrounded rates."""
+    import scipy.sparse as sp
+
+    c = instance.cell
+    rates = _level_rates(instance)
+    n_users, n_tones = rates.shape[:2]
+    k, m, n = (axis.ravel() for axis in np.indices(rates.shape))
+    size, column = rates.size, np.arange(rates.size)
+    asked = np.flatnonzero(c.rate_min_mbps > 0.0)
+    per_tone = sp.csr_matrix((np.ones(size), (m, column)), shape=(n_tones, size))
+    levels = sp.csr_matrix((n + 1.0)[None, :])
+    per_user = sp.csr_matrix((rates.ravel(), (k, column)), shape=(n_users, size))[asked]
+    return HighsModel(
+        cost=(c.weight[:, None, None] * rates).ravel(),
+        matrix=sp.csr_matrix(sp.vstack([per_tone, levels, per_user])),
+        row_lower=np.concatenate([np.full(n_tones + 1, -np.inf), c.rate_min_mbps[asked]]),
+        row_upper=np.concatenate([np.ones(n_tones), [float(c.level_budget)], np.full(asked.size, np.inf)]),
+        col_lower=np.zeros(size),
+        col_upper=np.ones(size),
+        integer=np.ones(size, dtype=bool),
+        maximize=True,
+        decode=_decode_levels(instance),
+        value_of=float,
+    )

@@ -1,0 +1,221 @@
+"""The association instance as assignment, CP-SAT and HiGHS models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.modelling.assignment import AssignmentModel
+from optisolve.modelling.cpsat import CpSatModel
+from optisolve.modelling.highs import HighsModel
+from optisolve.problems.user_association.model import Goal, count_costs, min_rate_bound
+
+if TYPE_CHECKING:
+    from optisolve.problems.user_association.instance import UserAssociationInstance
+
+__all__ = ["assignment_form", "cpsat_form", "highs_form"]
+
+_LOG_SCALE = 1e7  # steps per nat
+_TIME_SCALE = 1e9  # steps per s/Mbit
+_RATE_SCALE = 1e5  # steps per Mbit/s
+
+
+def assignment_form(instance: UserAssociationInstance) -> AssignmentModel:
+    """Proportional fairness: ln c_ij less the slots' increasing costs, exact."""
+    n_users, n_stations = instance.rate_mbps.shape
+
+    def decode(groups: IntArray) -> FloatArray:
+        return groups.astype(np.float64)
+
+    return AssignmentModel(_log_rates(instance), count_costs(n_stations, n_users), decode, float)
+
+
+def _log_rates(instance: UserAssociationInstance) -> FloatArray:
+    """ln c_ij, float64 [I, J]; -inf out of reach."""
+    with np.errstate(divide="ignore"):
+        logs: FloatArray = np.log(instance.rate_mbps)
+    return logs
+
+
+def cpsat_form(instance: UserAssociationInstance) -> CpSatModel:
+    """Binary x_ij and station loads; the goal decides the objective."""
+    from ortools.sat.python import cp_model
+
+    n_users, n_stations = instance.rate_mbps.shape
+    model = cp_model.CpModel()
+    reach = instance.rate_mbps > 0.0
+    x = [[model.new_bool_var(f"x{i}.{j}") for j in range(n_stations)] for i in range(n_users)]
+    load = [model.new_int_var(0, n_users, f"load{j}") for j in range(n_stations)]
+    for i in range(n_users):
+        model.add_exactly_one(x[i])
+        for out in np.flatnonzero(~reach[i]):
+            model.add(x[i][int(out)] == 0)
+    for j in range(n_stations):
+        model.add(load[j] == sum(x[i][j] for i in range(n_users)))
+    builder = {
+        Goal.PROPORTIONAL_FAIR: _cpsat_log_rate,
+        Goal.MAX_MIN: _cpsat_min_rate,
+        Goal.SUM_RATE: _cpsat_sum_rate,
+    }[instance.goal]
+    value_of, error, rounding = builder(instance, model, x, load)
+
+    def decode(values: FloatArray) -> FloatArray:
+        station: FloatArray = np.argmax(values.reshape(n_users, n_stations), axis=1).astype(np.float64)
+        return station
+
+    return CpSatModel(model, [v for row in x for v in row], decode, value_of, error, rounding)
+
+
+def _cpsat_log_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
+    n_users, n_stations = instance.rate_mbps.shape
+    values = np.where(instance.rate_mbps > 0.0, np.ceil(_log_rates(instance) * _LOG_SCALE), 0.0)
+    costs = np.floor(count_costs(n_stations, n_users)[0] * _LOG_SCALE)  # [I], equal for all stations
+    total = []
+    for j in range(n_stations):
+        slots = [model.new_bool_var(f"slot{j}.{n}") for n in range(n_users)]
+        model.add(load[j] == sum(slots))
+        total += [-int(cost) * slot for cost, slot in zip(costs, slots, strict=True)]
+    total += [int(values[i, j]) * x[i][j] for i in range(n_users) for j in range(n_stations)]
+    model.maximize(sum(total))
+    error = 2.0 * n_users / _LOG_SCALE
+    return (lambda v: v / _LOG_SCALE), error, f"logarithms rounded to 1e-7 nat: the bound is at most {error:.1e} too high"
+
+
+def _cpsat_min_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
+    """Minimize the largest time per Mbit, load / c; its inverse is the smallest rate."""
+    n_users = instance.rate_mbps.shape[0]
+    reach = instance.rate_mbps > 0.0
+    time = np.floor(np.where(reach, _TIME_SCALE / np.where(reach, instance.rate_mbps, 1.0), 0.0))  # [I, J]
+    top = int(time.max()) * n_users
+    slowest = model.new_int_var(1, max(1, top), "slowest")
+    for i in range(n_users):
+        for j in np.flatnonzero(reach[i]):
+            model.add(slowest >= int(time[i, j]) * load[int(j)]).only_enforce_if(x[i][int(j)])
+    model.minimize(slowest)
+    top_rate = min_rate_bound(instance.rate_mbps)
+    error = n_users * top_rate**2 / _TIME_SCALE  # d(1/T) = dT/T^2, and 1/T <= top_rate
+    return (
+        (lambda v: _TIME_SCALE / max(v, 1.0)),
+        error,
+        f"times per Mbit rounded down to 1e-9 s: the bound is at most {error:.1e} Mbit/s too high",
+    )
+
+
+def _cpsat_sum_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
+    """Maximize the stations' mean rates q_j, q_j * max(load_j, 1) <= sum of the peak rates there."""
+    n_users, n_stations = instance.rate_mbps.shape
+    rates = np.ceil(instance.rate_mbps * _RATE_SCALE)
+    means = []
+    for j in range(n_stations):
+        top = int(rates[:, j].max())
+        mean, count = model.new_int_var(0, top, f"mean{j}"), model.new_int_var(1, n_users, f"count{j}")
+        product = model.new_int_var(0, top * n_users, f"product{j}")
+        model.add(count >= load[j])
+        model.add_multiplication_equality(product, [mean, count])
+        model.add(product <= sum(int(rates[i, j]) * x[i][j] for i in range(n_users)))
+        means.append(mean)
+    model.maximize(sum(means))
+    error = 2.0 * n_stations / _RATE_SCALE
+    return (
+        (lambda v: (v + n_stations) / _RATE_SCALE),  # each mean was rounded down by less than one step
+        error,
+        f"rates rounded to 1e-5 Mbit/s: the bound is at most {error:.1e} Mbit/s too high",
+    )
+
+
+def highs_form(instance: UserAssociationInstance) -> HighsModel:
+    """The same as linear models: an LP for proportional fairness, MILPs for the other goals."""
+    builder = {
+        Goal.PROPORTIONAL_FAIR: _highs_log_rate,
+        Goal.MAX_MIN: _highs_min_rate,
+        Goal.SUM_RATE: _highs_sum_rate,
+    }
+    return builder[instance.goal](instance)
+
+
+class _Columns:
+    """Columns of a linear model: x_ij first, row after row, then what a goal adds."""
+
+    def __init__(self, instance: UserAssociationInstance) -> None:
+        self.n_users, self.n_stations = (int(size) for size in instance.rate_mbps.shape)
+        self.n_x = self.n_users * self.n_stations
+        self.reach = instance.rate_mbps.ravel() > 0.0  # [I * J]
+
+    def x(self, i: int, j: int) -> int:
+        return i * self.n_stations + j
+
+    def decode(self, z: FloatArray) -> FloatArray:
+        station: FloatArray = np.argmax(z[: self.n_x].reshape(self.n_users, self.n_stations), axis=1).astype(np.float64)
+        return station
+
+    def one_station_each(self) -> list[tuple[dict[int, float], float, float]]:
+        return [({self.x(i, j): 1.0 for j in range(self.n_stations)}, 1.0, 1.0) for i in range(self.n_users)]
+
+    def form(
+        self, rows: Any, cost: FloatArray, upper: FloatArray, *, integer_x: bool, maximize: bool, value_of: Any
+    ) -> HighsModel:
+        """Collect sparse rows (coefficients, lower, upper) into a model; all columns start at 0."""
+        import scipy.sparse as sp
+
+        entries = [(r, column, value) for r, (terms, _, _) in enumerate(rows) for column, value in terms.items()]
+        index, columns, values = zip(*entries, strict=True)
+        matrix = sp.csr_matrix((values, (index, columns)), shape=(len(rows), cost.size))
+        upper = upper.copy()
+        upper[: self.n_x] = np.where(self.reach, 1.0, 0.0)
+        integer = np.zeros(cost.size, dtype=bool)
+        integer[: self.n_x] = integer_x
+        lower_row, upper_row = (np.array([row[k] for row in rows]) for k in (1, 2))
+        return HighsModel(
+            cost, matrix, lower_row, upper_row, np.zeros(cost.size), upper, integer, maximize, self.decode, value_of
+        )
+
+
+def _highs_log_rate(instance: UserAssociationInstance) -> HighsModel:
+    """A transportation polytope: its vertices are whole, so the linear program is exact."""
+    c = _Columns(instance)
+    rows = c.one_station_each()
+    for j in range(c.n_stations):
+        terms = {c.x(i, j): 1.0 for i in range(c.n_users)} | {c.n_x + j * c.n_users + n: -1.0 for n in range(c.n_users)}
+        rows.append((terms, 0.0, 0.0))
+    values = np.where(c.reach, np.where(c.reach, _log_rates(instance).ravel(), 0.0), 0.0)
+    cost = np.concatenate([values, -count_costs(c.n_stations, c.n_users).ravel()])
+    return c.form(rows, cost, np.ones(cost.size), integer_x=False, maximize=True, value_of=float)
+
+
+def _highs_min_rate(instance: UserAssociationInstance) -> HighsModel:
+    """Minimize T >= load_j / c_ij wherever x_ij = 1 (big M = I / c_ij)."""
+    c = _Columns(instance)
+    rows = c.one_station_each()
+    for i in range(c.n_users):
+        for j in range(c.n_stations):
+            if not c.reach[c.x(i, j)]:
+                continue
+            time = 1.0 / instance.rate_mbps[i, j]
+            terms = {c.x(k, j): time for k in range(c.n_users)}
+            terms[c.x(i, j)] += c.n_users * time
+            terms[c.n_x] = -1.0
+            rows.append((terms, -np.inf, c.n_users * time))
+    cost = np.zeros(c.n_x + 1)
+    cost[-1] = 1.0
+    upper = np.full(cost.size, np.inf)
+    return c.form(rows, cost, upper, integer_x=True, maximize=False, value_of=lambda v: 1.0 / max(v, 1e-300))
+
+
+def _highs_sum_rate(instance: UserAssociationInstance) -> HighsModel:
+    """z_ij = x_ij / load_j after Charnes and Cooper: u_j = 1 / load_j, sum_i z_ij = 1 for stations in use (a_j = 1)."""
+    c = _Columns(instance)
+    rows = c.one_station_each()
+    z0, u0, a0 = c.n_x, 2 * c.n_x, 2 * c.n_x + c.n_stations
+    for j in range(c.n_stations):
+        rows.append(({z0 + c.x(i, j): 1.0 for i in range(c.n_users)} | {a0 + j: -1.0}, 0.0, 0.0))
+        for i in range(c.n_users):
+            x, z = c.x(i, j), z0 + c.x(i, j)
+            rows.append(({z: 1.0, x: -1.0}, -np.inf, 0.0))
+            rows.append(({z: 1.0, u0 + j: -1.0}, -np.inf, 0.0))
+            rows.append(({u0 + j: 1.0, x: 1.0, z: -1.0}, -np.inf, 1.0))
+            rows.append(({x: 1.0, a0 + j: -1.0}, -np.inf, 0.0))
+    cost = np.zeros(2 * c.n_x + 2 * c.n_stations)
+    cost[z0:u0] = instance.rate_mbps.ravel()
+    return c.form(rows, cost, np.ones(cost.size), integer_x=True, maximize=True, value_of=float)

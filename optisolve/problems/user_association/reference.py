@@ -1,0 +1,174 @@
+"""Certified association: assignment with prices, threshold and flow, CP-SAT with a stated rounding error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.reference import Effort, Reference
+from optisolve.core.status import Termination
+from optisolve.modelling.answer import certify, proven_infeasible
+from optisolve.modelling.assignment import solve_assignment
+from optisolve.modelling.cpsat import solve_cpsat
+from optisolve.problems.user_association.instance import UserAssociationInstance
+from optisolve.problems.user_association.model import Goal, min_rate_bound
+
+__all__ = ["LIMITS", "Limits", "descend", "max_min_flow", "solve_reference", "station_rates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a reference may cost.
+
+    Args:
+        deterministic_time: CP-SAT's limit.
+    """
+
+    deterministic_time: float
+
+
+LIMITS = {Effort.QUICK: Limits(5.0), Effort.NORMAL: Limits(60.0), Effort.THOROUGH: Limits(600.0)}
+
+
+def solve_reference(instance: UserAssociationInstance, limits: Limits) -> Reference:
+    """The optimum of an instance with a proof, or the best point and a bound.
+
+    Args:
+        instance: The instance.
+        limits: How much work to spend.
+
+    Returns:
+        PROVEN_OPTIMAL, DUAL_BOUND, or NONE with a detail that starts with ``infeasible:``.
+    """
+    covered = (instance.rate_mbps > 0.0).any(axis=1)
+    if not covered.all():
+        return proven_infeasible(f"user{int(np.argmin(covered))} reaches no station", solver="coverage")
+    if instance.goal is Goal.PROPORTIONAL_FAIR:
+        answer = solve_assignment(instance.model("assignment"))
+        return certify(
+            instance,
+            answer.x,
+            dual_bound=answer.dual_bound,
+            tolerance=1e-9 * max(1.0, abs(answer.dual_bound or 0.0)),
+            solver=answer.backend,
+            solver_version=answer.version,
+            detail=f"{answer.detail}.",
+        )
+    if instance.goal is Goal.MAX_MIN and station_rates(instance.rate_mbps) is not None:
+        x, bound = max_min_flow(instance.rate_mbps)
+        detail = "Threshold search with a maximum flow; the next larger threshold admits no complete flow."
+        return certify(instance, x, dual_bound=bound, tolerance=1e-9 * max(1.0, bound), solver="threshold_flow", detail=detail)
+    return _by_cpsat(instance, limits)
+
+
+def _by_cpsat(instance: UserAssociationInstance, limits: Limits) -> Reference:
+    """CP-SAT from a descent's point; the better point of both counts."""
+    start = descend(instance)
+    form = instance.model("cpsat")
+    hint = np.eye(instance.rate_mbps.shape[1])[start.astype(np.int64)].ravel()
+    answer = solve_cpsat(form, deterministic_time=limits.deterministic_time, hint=hint)
+    points = [p for p in (start, answer.x) if p is not None]
+    x = max(points, key=lambda p: float(instance.evaluate_twin(p).F[0, 0]))
+    bound = _simple_bound(instance)
+    if answer.dual_bound is not None:
+        bound = min(bound, answer.dual_bound)
+    tolerance = 1e-6 * max(1.0, abs(bound))
+    if answer.termination is Termination.OPTIMAL:
+        tolerance = max(tolerance, form.rounding_error)
+    return certify(
+        instance,
+        x,
+        dual_bound=bound,
+        tolerance=tolerance,
+        solver=answer.backend,
+        solver_version=answer.version,
+        detail=f"{answer.detail}.",
+    )
+
+
+def _simple_bound(instance: UserAssociationInstance) -> float:
+    """A bound without search: every station serves its best user alone (sum), or loads could be equalized (min)."""
+    if instance.goal is Goal.SUM_RATE:
+        return float(instance.rate_mbps.max(axis=0).sum())
+    return min_rate_bound(instance.rate_mbps)
+
+
+def descend(instance: UserAssociationInstance) -> FloatArray:
+    """Single moves from the best null policy while they help, float64 [I]; exact kernel values."""
+    starts = np.concatenate([instance.project(x) for x in instance.null_policies().values()])
+    x: FloatArray = starts[int(np.argmax(instance.evaluate(starts).F[:, 0]))]
+    n_users, n_stations = instance.rate_mbps.shape
+    rows, columns = np.nonzero(instance.rate_mbps > 0.0)
+    value = float(instance.evaluate(x).F[0, 0])
+    for _ in range(n_users * n_stations):
+        moves = np.tile(x, (rows.size, 1))
+        moves[np.arange(rows.size), rows] = columns
+        F = instance.evaluate(moves).F[:, 0]
+        k = int(np.argmax(F))
+        if F[k] <= value + 1e-12:
+            break
+        x, value = moves[k], float(F[k])
+    return x
+
+
+def station_rates(rate_mbps: FloatArray) -> FloatArray | None:
+    """The common rate of every station's reachable users, float64 [J], or None when rates differ inside a station."""
+    reach = rate_mbps > 0.0
+    top = rate_mbps.max(axis=0)
+    same = np.where(reach, rate_mbps == top, True).all()
+    return top if same else None
+
+
+def max_min_flow(rate_mbps: FloatArray) -> tuple[FloatArray, float]:
+    """Exact max-min rate when every station has one rate: capacity floor(c_j / t), bisection over the possible t.
+
+    The optimum is c_j / n for some station j and load n, so the search runs over these values only.
+
+    Args:
+        rate_mbps: float64 [I, J], 0 or the station's rate; everybody reaches a station.
+
+    Returns:
+        Stations float64 [I] and the optimum, Mbit/s.
+    """
+    n_users = rate_mbps.shape[0]
+    top = rate_mbps.max(axis=0)  # [J]
+    loads = np.arange(1, n_users + 1)
+    capacities = top[:, None] / loads  # [J, I]
+    thresholds = np.unique(capacities[capacities > 0.0])
+    low, high = 0, thresholds.size  # thresholds[0] is feasible: no station ever needs more than all users
+    best = _flow(rate_mbps, _capacity(capacities, thresholds[0]))
+    assert best is not None
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = _flow(rate_mbps, _capacity(capacities, thresholds[middle]))
+        if found is None:
+            high = middle
+        else:
+            low, best = middle, found
+    return best, float(thresholds[low])
+
+
+def _capacity(capacities: FloatArray, threshold: float) -> FloatArray:
+    """Users that each station may hold at a threshold, [J]; counted, so that no division is rounded."""
+    return np.asarray((capacities >= threshold).sum(axis=1))
+
+
+def _flow(rate_mbps: FloatArray, capacity: FloatArray) -> FloatArray | None:
+    """An assignment within the capacities, float64 [I], or None when no complete one exists."""
+    import scipy.sparse as sp
+    from scipy.sparse.csgraph import maximum_flow
+
+    n_users, n_stations = rate_mbps.shape
+    source, sink = n_users + n_stations, n_users + n_stations + 1
+    graph = sp.lil_matrix((sink + 1, sink + 1), dtype=np.int32)
+    graph[source, :n_users] = 1
+    graph[:n_users, n_users:source] = (rate_mbps > 0.0).astype(np.int32)
+    graph[n_users:source, sink] = capacity.astype(np.int32)[:, None]
+    result = maximum_flow(sp.csr_array(graph), source, sink)
+    if result.flow_value < n_users:
+        return None
+    used = result.flow.toarray()[:n_users, n_users:source]
+    station: FloatArray = np.argmax(used, axis=1).astype(np.float64)
+    return station

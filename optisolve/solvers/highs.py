@@ -1,0 +1,51 @@
+"""HiGHS on instances that offer a linear or mixed-integer model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.modelling.highs import HIGHS_TOLERANCE, solve_highs
+from optisolve.solvers.model_outcome import evaluated_outcome, missing_model
+
+__all__ = ["Highs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Highs(Solver):
+    """Build the instance's linear or mixed-integer model and hand it to HiGHS with one thread.
+
+    A limit on seconds in the budget is passed on, but makes the answer depend on the machine; the node limit does not.
+
+    Args:
+        node_limit: Largest number of branch-and-bound nodes.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="highs",
+        version="1",
+        summary="HiGHS on the instance's linear or mixed-integer model, with its dual bound.",
+        supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
+        needs=("highspy",),
+        citation="Huangfu and Hall 2018, doi 10.1007/s12532-017-0130-5",
+    )
+
+    node_limit: Annotated[int, Ge(0)] = 100_000
+
+    def skip(self, instance: Instance) -> str | None:
+        """Instances without a linear model are skipped."""
+        return Solver.skip(self, instance) or missing_model(instance, "highs", "linear or mixed-integer model")
+
+    def _solve(self, task: Task) -> Outcome:
+        budget_s = task.meter.budget.seconds
+        answer = solve_highs(
+            task.instance.model("highs"),
+            node_limit=self.node_limit,
+            seconds=None if budget_s is None else budget_s - task.meter.elapsed_s,
+            seed=int(task.rng(purpose="highs").integers(2**31 - 1)),
+        )
+        return evaluated_outcome(task, answer, tolerance=HIGHS_TOLERANCE)

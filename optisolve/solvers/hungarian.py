@@ -1,0 +1,33 @@
+"""The Hungarian method on instances that are assignments with convex group costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.modelling.assignment import solve_assignment
+from optisolve.solvers.model_outcome import evaluated_outcome, missing_model
+
+__all__ = ["Hungarian"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hungarian(Solver):
+    """Solve the instance's assignment model exactly; the bound comes from prices, not from the method itself."""
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="hungarian",
+        version="1",
+        summary="Linear assignment for quotas and proportional fairness, exact and polynomial.",
+        supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
+        citation="Kuhn 1955, doi 10.1002/nav.3800020109; Crouse 2016, doi 10.1109/TAES.2016.140952 (scipy's variant)",
+    )
+
+    def skip(self, instance: Instance) -> str | None:
+        """Instances that are no assignment problem are skipped."""
+        return Solver.skip(self, instance) or missing_model(instance, "assignment", "assignment model")
+
+    def _solve(self, task: Task) -> Outcome:
+        return evaluated_outcome(task, solve_assignment(task.instance.model("assignment")), tolerance=0.0)

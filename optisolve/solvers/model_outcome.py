@@ -1,0 +1,49 @@
+"""What the solvers behind a modelling layer share: asking for a model, and turning an answer into an outcome."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optisolve.core.problem import Instance, Sense
+from optisolve.core.solver import Outcome, Task
+from optisolve.core.status import Termination
+from optisolve.modelling.answer import ModelAnswer
+
+__all__ = ["evaluated_outcome", "missing_model"]
+
+
+def missing_model(instance: Instance, dialect: str, what: str) -> str | None:
+    """Why a solver skips an instance that offers no model in its dialect; None when there is one."""
+    if instance.model(dialect) is not None:
+        return None
+    return f"{instance.origin.scenario} offers no {what} (instance.model('{dialect}') is None)"
+
+
+def evaluated_outcome(task: Task, answer: ModelAnswer, *, tolerance: float) -> Outcome:
+    """Evaluate a back end's point through the task and keep its claim of optimality only if value and bound meet.
+
+    Args:
+        task: The run.
+        answer: The back end's answer.
+        tolerance: Rounding error of the model, in the objective's unit; a relative 1e-6 is added.
+
+    Returns:
+        The outcome. OPTIMAL becomes CONVERGED when the model was a relaxation that the point does not attain.
+
+    Raises:
+        BudgetExhausted: Not even one evaluation is left.
+    """
+    if answer.x is None:
+        X = np.empty((0, task.instance.space.dim))
+        return Outcome(X, answer.termination, answer.limit, answer.detail, answer.dual_bound, answer.report)
+    X = task.instance.space.clip(answer.x[None, :])
+    evaluation = task.evaluate(X)
+    termination, detail = answer.termination, answer.detail
+    if termination is Termination.OPTIMAL and answer.dual_bound is not None:
+        value = float(evaluation.F[0, 0])
+        maximize = task.instance.objectives[0].sense is Sense.MAXIMIZE
+        gap = answer.dual_bound - value if maximize else value - answer.dual_bound
+        if evaluation.violation[0] > 0.0 or gap > tolerance + 1e-6 * max(1.0, abs(value)):
+            termination = Termination.CONVERGED
+            detail += "; the model is a relaxation that this point does not attain"
+    return Outcome(X, termination, answer.limit, detail, answer.dual_bound, answer.report)
