@@ -1,0 +1,134 @@
+"""One set of parallel channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
+from optisolve.core.space import Space, Variable
+from optisolve.problems.parallel_channels import model
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.axes import Axes
+
+__all__ = ["ParallelChannelsInstance"]
+
+_LISTED = 32
+"""Channels described one by one; more would drown the reader."""
+
+
+class ParallelChannelsInstance(Instance):
+    """Powers of M channels that do not disturb each other, under one budget.
+
+    Solvers may ask for the attributes below.
+
+    Attributes:
+        goal: ``"sum_rate"`` or ``"weighted_sum_rate"``.
+        gain: float64 [M], linear.
+        noise_w: float64 [M], W.
+        weight: float64 [M].
+        p_total_w: Budget, W.
+    """
+
+    def __init__(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> None:
+        self.gain, self.noise_w, self.weight = arrays["gain"], arrays["noise_w"], arrays["weight"]
+        self.p_total_w = float(arrays["p_total_w"])
+        self._given = dict(arrays)
+        self._equal = bool((self.weight == 1.0).all())
+        self.goal = "sum_rate" if self._equal else "weighted_sum_rate"
+        self._snr_per_w = frozen(self.gain / self.noise_w)
+        meaning = "bits per second and hertz over all channels" + ("" if self._equal else ", each with its weight")
+        super().__init__(
+            origin=origin,
+            space=Space.of(Variable(f"channel{m}.power_w", 0.0, self.p_total_w, "W") for m in range(self.gain.size)),
+            objectives=(Objective(self.goal, Sense.MAXIMIZE, "bit/s/Hz", meaning, 1e-3),),
+            constraint_names=("power_budget",),
+        )
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The arrays of an instance file."""
+        return self._given
+
+    def features(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Everything without units: gain at the whole budget over noise [M], weight [M]."""
+        return {"snr": self._snr_per_w * self.p_total_w, "weight": self.weight}
+
+    def describe(self) -> Description:
+        """The instance in words."""
+        snr = self._snr_per_w
+        facts = [f"{self.gain.size} channels, budget {self.p_total_w:g} W."]
+        for m in range(min(self.gain.size, _LISTED)):
+            weight = "" if self._equal else f", weight {self.weight[m]:.3g}"
+            facts.append(f"channel {m}: signal to noise ratio {snr[m]:.4g} per watt{weight}")
+        if self.gain.size > _LISTED:
+            facts.append(
+                f"Channels {_LISTED} to {self.gain.size - 1} are not listed; ratios {snr.min():.3g} to {snr.max():.3g}."
+            )
+        return Description(
+            f"Split {self.p_total_w:g} W over {self.gain.size} channels that do not disturb each other, so that the sum of "
+            "log2(1 + signal to noise ratio) is as large as possible.",
+            constraints=(f"No power is negative and together they are at most {self.p_total_w:g} W.",),
+            facts=tuple(facts),
+            hints=("Using the whole budget is always best.", "Better channels get more power; the worst ones may get none."),
+        )
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """The same power everywhere, power in proportion to the gain, and everything on the best channel."""
+        n = self.gain.size
+        snr = self._snr_per_w
+        best = np.zeros((1, n))
+        best[0, int(np.argmax(self.weight * np.log1p(snr * self.p_total_w)))] = self.p_total_w
+        return {
+            "uniform": np.full((1, n), self.p_total_w / n),
+            "proportional_to_gain": (self.p_total_w * snr / snr.sum())[None, :],
+            "best_channel_alone": best,
+        }
+
+    def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """The objective of a batch as a differentiable function.
+
+        Args:
+            x: Tensor [n, M], W.
+
+        Returns:
+            Tensor [n, 1], bit/s/Hz.
+        """
+        import torch
+
+        snr = torch.as_tensor(self._snr_per_w.copy(), dtype=x.dtype, device=x.device)
+        weight = torch.as_tensor(self.weight.copy(), dtype=x.dtype, device=x.device)
+        value: torch.Tensor = (weight * torch.log1p(x * snr)).sum(dim=1, keepdim=True) / np.log(2.0)
+        return value
+
+    def draw(self, axes: Axes, x: FloatArray) -> bool:
+        """The water picture: noise over gain as the ground, power on top."""
+        order = np.argsort(-self._snr_per_w)
+        ground, channel = 1.0 / self._snr_per_w[order], np.arange(x.size)
+        axes.bar(channel, ground, width=1.0, color="0.8", label="noise / gain [W]")
+        axes.bar(channel, x[order], width=1.0, bottom=ground, label="power [W]")
+        on = ground[x[order] > 0.0]
+        if on.size:
+            axes.set_ylim(0.0, 1.5 * float((ground + x[order])[x[order] > 0.0].max()))
+        axes.set_xlabel("channel, best first")
+        axes.legend(loc="upper left")
+        return True
+
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        from optisolve.problems.parallel_channels.kernels import evaluate
+
+        F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], 1))
+        evaluate(X, self._snr_per_w, self.weight, self.p_total_w, self._equal, F, G)
+        return Evaluation(F, G, np.empty((X.shape[0], 0)))
+
+    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
+        F = model.weighted_rate(X, self.gain, self.noise_w, self.weight)[:, None]
+        return Evaluation(F, model.budget_excess(X, self.p_total_w), np.empty((X.shape[0], 0)))
+
+    def _project(self, X: FloatArray) -> FloatArray:
+        return model.project_to_budget(X, self.p_total_w)

@@ -1,0 +1,163 @@
+"""One interference channel with its goal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
+from optisolve.core.space import Space, Variable
+from optisolve.numerics.interference import least_powers, lift_to_floors, sinr
+from optisolve.problems.power_control import model, words
+from optisolve.problems.power_control.model import Goal, Links
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.axes import Axes
+
+__all__ = ["PowerControlInstance"]
+
+
+class PowerControlInstance(Instance):
+    """Powers of K links that disturb each other.
+
+    Solvers may ask for the attributes below.
+
+    Attributes:
+        goal: What is optimized, a `Goal`, which is a string such as ``"sum_rate"``.
+        gain: float64 [K, K], linear, receiver i from transmitter j.
+        noise_w: float64 [K], W.
+        p_max_w: float64 [K], W.
+        weight: float64 [K], all 1 unless the goal is the weighted sum rate.
+        sinr_floor: float64 [K], linear, 0 where there is no minimum rate.
+        circuit_power_w: W, used by the energy efficiency only.
+        power_slope: Consumed per radiated power, used by the energy efficiency only.
+    """
+
+    def __init__(self, origin: Origin, links: Links, goal: Goal) -> None:
+        self.links, self.goal = links, goal
+        self.gain, self.noise_w, self.p_max_w = links.gain, links.noise_w, links.p_max_w
+        n_links = links.noise_w.size
+        self.weight = links.weight if goal is Goal.WEIGHTED_SUM_RATE else frozen(np.ones(n_links))
+        self.sinr_floor = frozen(np.expm1(links.min_rate_bit_s_hz * np.log(2.0)))
+        self.circuit_power_w, self.power_slope = links.circuit_power_w, links.power_slope
+        self._own = frozen(np.diag(links.gain))
+        self._cross_t = frozen((links.gain - np.diag(self._own)).T)
+        limited = np.flatnonzero(links.min_rate_bit_s_hz > 0.0)
+        self._least = least_powers(self.gain, self.noise_w, self.sinr_floor, self.p_max_w) if limited.size else None
+        super().__init__(
+            origin=origin,
+            space=Space.of(Variable(f"link{i}.power_w", 0.0, float(p), "W") for i, p in enumerate(links.p_max_w)),
+            objectives=(_objective(goal, links),),
+            constraint_names=tuple(f"link{i}.min_rate" for i in limited),
+        )
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The arrays of an instance file."""
+        names = ("gain", "noise_w", "p_max_w", "weight", "min_rate_bit_s_hz")
+        return {name: getattr(self.links, name) for name in names}
+
+    def features(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Everything without units: gain at full power over noise [K, K], weight [K], minimum rate [K]."""
+        return {
+            "snr": self.gain * self.p_max_w / self.noise_w[:, None],
+            "weight": self.weight,
+            "min_rate_bit_s_hz": self.links.min_rate_bit_s_hz,
+        }
+
+    def describe(self) -> Description:
+        """The instance in words."""
+        return words.describe(self.links, self.goal)
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """Everybody at full power, the same power for all just high enough for the floors, and the best link alone."""
+        full = self.p_max_w[None, :]
+        policies = {"full_power": full.copy()}
+        signal, noise = self._own * self.p_max_w, self.noise_w
+        disturbance = full[0] @ self._cross_t
+        if self._least is not None:
+            room = signal - self.sinr_floor * disturbance
+            if (room > 0.0).all():
+                share = float((self.sinr_floor * noise / room).max()) * (1.0 + 1e-9)
+                policies["common_share"] = min(1.0, share) * full
+        else:
+            alone = np.diag(self.p_max_w)  # [K, K], one point per link
+            value = model.objective(alone, self.links, self.goal) * -self.signs[0]
+            policies["best_link_alone"] = alone[[int(np.argmax(value))]]
+        return policies
+
+    def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """The objective of a batch as a differentiable function.
+
+        Args:
+            x: Tensor [n, K], W.
+
+        Returns:
+            Tensor [n, 1], in the objective's own sense and unit.
+        """
+        import torch
+
+        def constant(values: FloatArray) -> torch.Tensor:
+            return torch.as_tensor(values.copy(), dtype=x.dtype, device=x.device)
+
+        power = x.sum(dim=1, keepdim=True)
+        if self.goal is Goal.MIN_POWER:
+            return power
+        ratio = x * constant(self._own) / (x @ constant(self._cross_t) + constant(self.noise_w))
+        rate: torch.Tensor = torch.log1p(ratio) / np.log(2.0)
+        if self.goal is Goal.MAX_MIN:
+            worst: torch.Tensor = rate.min(dim=1, keepdim=True).values
+            return worst
+        total: torch.Tensor = (rate * constant(self.weight)).sum(dim=1, keepdim=True)
+        if self.goal is Goal.ENERGY_EFFICIENCY:
+            total = total / (self.circuit_power_w + self.power_slope * power)
+        return total
+
+    def draw(self, axes: Axes, x: FloatArray) -> bool:
+        """Bars: power as a share of the cap, and the rate of every link."""
+        link = np.arange(x.size)
+        rate = np.log2(1.0 + sinr(x[None, :], self.gain, self.noise_w)[0])
+        axes.bar(link - 0.2, x / self.p_max_w, width=0.4, label="power / cap")
+        axes.bar(link + 0.2, rate / max(float(rate.max()), 1e-12), width=0.4, label="rate / largest rate")
+        axes.set_xlabel("link")
+        axes.set_ylim(0.0, 1.05)
+        axes.legend(loc="upper right")
+        return True
+
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        from optisolve.problems.power_control.kernels import GOAL_CODES, evaluate
+
+        F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], len(self.constraint_names)))
+        floors, code = self.links.min_rate_bit_s_hz, GOAL_CODES[self.goal]
+        power = (self.circuit_power_w, self.power_slope)
+        evaluate(X, self._own, self._cross_t, self.noise_w, self.weight, floors, *power, code, F, G)
+        return Evaluation(F, G, np.empty((X.shape[0], 0)))
+
+    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
+        F = model.objective(X, self.links, self.goal)[:, None]
+        return Evaluation(F, model.rate_shortfall(X, self.links), np.empty((X.shape[0], 0)))
+
+    def _project(self, X: FloatArray) -> FloatArray:
+        least = self._least
+        if least is None or least.reason or least.powers_w is None:
+            return X
+        return lift_to_floors(X, self.gain, self.noise_w, self.sinr_floor, self.p_max_w, least.powers_w)
+
+
+def _objective(goal: Goal, links: Links) -> Objective:
+    """Name, sense, unit and meaning of a goal; scales only guard gaps against division by almost 0."""
+    if goal is Goal.MIN_POWER:
+        scale = 1e-6 * float(links.p_max_w.sum())
+        return Objective("total_power", Sense.MINIMIZE, "W", "power radiated by all links together", scale)
+    meaning, unit = {
+        Goal.SUM_RATE: ("bits per second and hertz delivered by all links together", "bit/s/Hz"),
+        Goal.WEIGHTED_SUM_RATE: ("rates of all links added with their weights", "bit/s/Hz"),
+        Goal.MAX_MIN: ("rate of the worst link", "bit/s/Hz"),
+        Goal.ENERGY_EFFICIENCY: ("sum rate per watt consumed, amplifiers and circuits included", "bit/s/Hz/W"),
+    }[goal]
+    name = "min_rate" if goal is Goal.MAX_MIN else goal.value
+    return Objective(name, Sense.MAXIMIZE, unit, meaning, 1e-3)

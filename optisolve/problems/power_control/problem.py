@@ -1,0 +1,180 @@
+"""Power control as a family: which channel, which goal, which floors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Ge, Gt, Le
+
+from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.problem import Instance, Origin
+from optisolve.core.reference import Effort, Reference
+from optisolve.numerics.interference import sinr
+from optisolve.problems.instance_file import ArrayProblem, ArraySpec
+from optisolve.problems.power_control.channels import Geometry, gaussian_gain, geometric_gain
+from optisolve.problems.power_control.instance import PowerControlInstance
+from optisolve.problems.power_control.model import Goal, Links
+
+__all__ = ["Channel", "PowerControl"]
+
+_GEOMETRIC = (
+    "area_side_m",
+    "link_min_m",
+    "link_max_m",
+    "carrier_hz",
+    "bandwidth_hz",
+    "noise_dbm_hz",
+    "antenna_height_m",
+    "antenna_gain_db",
+    "snr_gap_db",
+    "shadowing_db",
+)
+
+
+class Channel(StrEnum):
+    """Law of the random channel."""
+
+    GAUSSIAN = "gaussian"
+    GEOMETRIC = "geometric"
+
+
+@dataclass(frozen=True)
+class PowerControl(ArrayProblem):
+    """Transmit powers of links that share one band.
+
+    Args:
+        goal: What is optimized.
+        channel: ``gaussian`` (all pairs |CN(0, 1)|^2) or ``geometric`` (pairs dropped in a square).
+        n_links: Number of links K.
+        p_max_w: Power cap of every link, W.
+        weight_low: Weights are uniform between this and `weight_high`.
+        weight_high: See `weight_low`.
+        min_rate_share: Minimum rate of each link as a share of its rate when all transmit at full power; such floors can
+            always be met. 0 for none.
+        min_rate_bit_s_hz: The same minimum rate for all links, bit/s/Hz; may be infeasible. 0 for none.
+        circuit_power_w: Power consumed in any case, W; energy efficiency only.
+        power_slope: Consumed per radiated power (inverse amplifier efficiency); energy efficiency only.
+        noise_w: Noise power, W; Gaussian channel only.
+        cross_gain: Factor on all cross gains; Gaussian channel only.
+        area_side_m: Side of the square, m; this and all below: geometric channel only.
+        link_min_m: Shortest direct link, m.
+        link_max_m: Longest direct link, m.
+        carrier_hz: Carrier frequency, Hz.
+        bandwidth_hz: Bandwidth, Hz; only scales the noise, rates stay per hertz.
+        noise_dbm_hz: Noise density, dBm/Hz.
+        antenna_height_m: Height of all antennas, m.
+        antenna_gain_db: Antenna gain, counted once per link, dB.
+        snr_gap_db: Loss of practical coding against capacity, divided out of the direct gains, dB.
+        shadowing_db: Standard deviation of log-normal shadowing, dB.
+        rayleigh: Add Rayleigh fading.
+    """
+
+    name: ClassVar[str] = "power_control"
+    version: ClassVar[str] = "1"
+    summary: ClassVar[str] = "Powers on an interference channel: sum rate, least power, max-min rate or energy efficiency."
+    evidence: ClassVar[str] = "proven optimal (rates: to 0.01 % for about 10 links, a bound beyond)"
+    ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
+        ArraySpec("gain", ("K", "K"), lower=0.0, meaning="power gain to receiver i (row) from transmitter j (column), linear"),
+        ArraySpec("noise_w", ("K",), "W", lower=0.0, strict=True, meaning="noise power of each receiver"),
+        ArraySpec("p_max_w", ("K",), "W", lower=0.0, strict=True, meaning="power cap of each link"),
+        ArraySpec("weight", ("K",), lower=0.0, meaning="weight of each link; counts for the weighted sum rate only"),
+        ArraySpec("min_rate_bit_s_hz", ("K",), "bit/s/Hz", lower=0.0, meaning="minimum rate of each link, 0 for none"),
+    )
+
+    goal: Goal
+    channel: Channel
+    n_links: Annotated[int, Ge(1)]
+    p_max_w: Annotated[float, Gt(0)]
+    weight_low: Annotated[float, Ge(0)] = field(kw_only=True)
+    weight_high: Annotated[float, Ge(0)] = field(kw_only=True)
+    min_rate_share: Annotated[float, Ge(0), Le(1)] = field(kw_only=True)
+    min_rate_bit_s_hz: Annotated[float, Ge(0)] = field(kw_only=True)
+    circuit_power_w: Annotated[float, Gt(0)] = field(kw_only=True)
+    power_slope: Annotated[float, Ge(1)] = field(kw_only=True)
+    noise_w: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
+    cross_gain: Annotated[float, Ge(0)] | None = field(default=None, kw_only=True)
+    area_side_m: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
+    link_min_m: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
+    link_max_m: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
+    carrier_hz: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
+    bandwidth_hz: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
+    noise_dbm_hz: float | None = field(default=None, kw_only=True)
+    antenna_height_m: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
+    antenna_gain_db: float | None = field(default=None, kw_only=True)
+    snr_gap_db: Annotated[float, Ge(0)] | None = field(default=None, kw_only=True)
+    shadowing_db: Annotated[float, Ge(0)] | None = field(default=None, kw_only=True)
+    rayleigh: bool = field(default=True, kw_only=True)
+
+    def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
+        """A certified optimum where one can be had; see `optisolve.problems.power_control.reference`."""
+        from optisolve.problems.power_control.reference import reference
+
+        if not isinstance(instance, PowerControlInstance):
+            raise ProblemError(f"power_control: got an instance of {type(instance).__name__}; draw it with instance(seed).")
+        return reference(instance, effort)
+
+    def _check(self) -> Iterable[FieldProblem]:
+        needed = ("noise_w", "cross_gain") if self.channel is Channel.GAUSSIAN else _GEOMETRIC
+        for name in needed:
+            if getattr(self, name) is None:
+                yield FieldProblem(name, None, f"a number, since channel is '{self.channel.value}'")
+        if self.link_min_m is not None and self.link_max_m is not None and self.link_max_m < self.link_min_m:
+            yield FieldProblem("link_max_m", self.link_max_m, f"at least link_min_m = {self.link_min_m:g}")
+        if self.weight_high < self.weight_low:
+            yield FieldProblem("weight_high", self.weight_high, f"at least weight_low = {self.weight_low:g}")
+        if self.min_rate_share > 0.0 and self.min_rate_bit_s_hz > 0.0:
+            yield FieldProblem(
+                "min_rate_bit_s_hz", self.min_rate_bit_s_hz, "0 when min_rate_share is set, and the other way round"
+            )
+        floors = self.min_rate_share > 0.0 or self.min_rate_bit_s_hz > 0.0
+        if self.goal is Goal.MIN_POWER and not floors and self.instance_data is None:
+            yield FieldProblem("min_rate_share", 0.0, "a minimum rate, else the least power is 0")
+        if self.goal is Goal.MAX_MIN and floors:
+            yield FieldProblem(
+                "min_rate_share", self.min_rate_share, "0 with goal 'max_min', which already lifts the worst link"
+            )
+
+    def _draw(self, rng: np.random.Generator) -> Mapping[str, npt.ArrayLike]:
+        n_links = self.n_links
+        if self.channel is Channel.GAUSSIAN:
+            assert self.noise_w is not None  # `_check` made sure
+            assert self.cross_gain is not None
+            gain, noise_w = gaussian_gain(rng, n_links, self.cross_gain), self.noise_w
+        else:
+            gain, noise_w = self._geometric(rng)
+        noise, p_max = np.full(n_links, noise_w), np.full(n_links, self.p_max_w)
+        weight = rng.uniform(self.weight_low, self.weight_high, n_links)
+        full_power_rate = np.log2(1.0 + sinr(p_max[None, :], gain, noise)[0])
+        floors = self.min_rate_share * full_power_rate + self.min_rate_bit_s_hz
+        return {"gain": gain, "noise_w": noise, "p_max_w": p_max, "weight": weight, "min_rate_bit_s_hz": floors}
+
+    def _geometric(self, rng: np.random.Generator) -> tuple[FloatArray, float]:
+        number = {name: float(getattr(self, name)) for name in _GEOMETRIC}
+        noise_w = 10.0 ** (number.pop("noise_dbm_hz") / 10.0 - 3.0) * number.pop("bandwidth_hz")
+        gap = 10.0 ** (number.pop("snr_gap_db") / 10.0)
+        gain = geometric_gain(rng, self.n_links, Geometry(**number, rayleigh=self.rayleigh))
+        gain[np.diag_indices(self.n_links)] /= gap
+        return gain, noise_w
+
+    def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
+        gain = arrays["gain"]
+        dead = np.flatnonzero(np.diag(gain) <= 0.0)
+        if dead.size:
+            raise ProblemError(f"gain[{dead[0]}, {dead[0]}] = {gain[dead[0], dead[0]]}; expected a direct gain > 0.")
+        floors = arrays["min_rate_bit_s_hz"] if self.goal is not Goal.MAX_MIN else frozen(np.zeros(gain.shape[0]))
+        links = Links(
+            gain=gain,
+            noise_w=arrays["noise_w"],
+            p_max_w=arrays["p_max_w"],
+            weight=arrays["weight"],
+            min_rate_bit_s_hz=floors,
+            circuit_power_w=self.circuit_power_w,
+            power_slope=self.power_slope,
+        )
+        return PowerControlInstance(origin, links, self.goal)

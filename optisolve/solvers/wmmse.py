@@ -1,0 +1,75 @@
+"""WMMSE from full power and from random starts: the usual yardstick for sum-rate power control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Limit, Termination
+from optisolve.numerics.wmmse import normalized_gain, wmmse
+from optisolve.solvers.interference import as_interference, interference_gap
+
+__all__ = ["Wmmse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wmmse(Solver):
+    """Block coordinate ascent on receivers, weights and transmitters; every start ends at a stationary point.
+
+    One start costs one evaluation; a small budget runs fewer starts.
+
+    Args:
+        n_random_starts: Starts with uniform powers, besides the one from full power.
+        max_iterations: Steps per start.
+        tolerance: Smallest gain of a step, bit/s/Hz.
+    """
+
+    info: ClassVar = SolverInfo(
+        name="wmmse",
+        version="1",
+        summary="WMMSE power control, multi-start, batched.",
+        supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL}),
+        citation="Shi, Razaviyayn, Luo and He, IEEE Trans. Signal Process. 2011",
+    )
+    n_random_starts: Annotated[int, Ge(0)] = 32
+    max_iterations: Annotated[int, Ge(1)] = 500
+    tolerance: Annotated[float, Gt(0)] = 1e-6
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs a sum rate or weighted sum rate on an interference channel, without minimum rates."""
+        # Without zero-argument super(): a dataclass with slots is a second class.
+        return Solver.skip(self, instance) or interference_gap(instance, ("sum_rate", "weighted_sum_rate"))
+
+    def _solve(self, task: Task) -> Outcome:
+        channel = as_interference(task.instance)
+        starts = self._starts(task, channel.p_max_w)
+        affordable = starts[: max(1, task.meter.remaining_evaluations)]  # [S, K]
+        gain = normalized_gain(channel.gain, channel.noise_w, channel.p_max_w)
+        powers, steps = wmmse(
+            gain[None],
+            channel.weight[None],
+            affordable[None],
+            max_iterations=self.max_iterations,
+            tolerance=self.tolerance,
+        )
+        n_given = starts.shape[0] - self.n_random_starts  # warm starts and full power
+        sources = ["given_start" if s < n_given else "random_start" for s in range(affordable.shape[0])]
+        task.evaluate(task.instance.space.clip(powers[0] * channel.p_max_w), source=sources)
+        report = {"starts": len(affordable), "iterations": int(steps.sum())}
+        if len(affordable) < len(starts):
+            return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, detail="fewer starts than asked for", report=report)
+        if (steps >= self.max_iterations).any():
+            return task.outcome(Termination.LIMIT, Limit.ITERATIONS, detail="some starts did not settle", report=report)
+        return task.outcome(Termination.CONVERGED, report=report)
+
+    def _starts(self, task: Task, p_max_w: FloatArray) -> FloatArray:
+        """Warm starts, full power, then random powers, as shares of the caps, float64 [S, K]."""
+        warm = np.empty((0, p_max_w.size)) if task.warm_start is None else np.atleast_2d(task.warm_start) / p_max_w
+        random = task.rng(purpose="starts").random((self.n_random_starts, p_max_w.size))
+        return np.vstack([np.clip(warm, 0.0, 1.0), np.ones(p_max_w.size), random])
