@@ -12,8 +12,10 @@ import numpy as np
 from optisolve.bench.records import SCHEMA, record_id_of, result_hash_of, run_id_of
 from optisolve.core.errors import FieldProblem, OptisolveError
 from optisolve.core.problem import Instance, Problem
+from optisolve.core.reference import Reference
+from optisolve.core.status import Evidence
 from optisolve.registry import Registry
-from optisolve.scoring.indicators import hypervolume
+from optisolve.scoring.indicators import hypervolume, score
 from optisolve.scoring.verify import Verification, verify_points
 
 __all__ = ["Audit", "audit_record"]
@@ -152,16 +154,19 @@ def _check_scores(record: Mapping[str, Any], instance: Instance, actual: Verific
     told, box = record["scores"], instance.hypervolume_box
     found = []
     if box is not None:
-        wanted = {"reference": list(box.reference), "ideal": list(box.ideal)}
-        if told.get("box") != wanted:
-            found.append(FieldProblem("scores.box", told.get("box"), f"the scenario's box {wanted}"))
+        corners = {"reference": list(box.reference), "ideal": list(box.ideal)}
+        if told.get("box") != corners:
+            found.append(FieldProblem("scores.box", told.get("box"), f"the scenario's box {corners}"))
         value = hypervolume(np.ascontiguousarray(actual.F[actual.feasible]), box)
         if not _close(told.get("hypervolume"), value):
             found.append(FieldProblem("scores.hypervolume", told.get("hypervolume"), f"{value}"))
-    elif actual.feasible.any():
-        best = float((actual.F[actual.feasible][:, 0] * instance.signs[0]).min() * instance.signs[0])
-        if not _close(told.get("objective"), best):
-            found.append(FieldProblem("scores.objective", told.get("objective"), f"{best}"))
+        return found
+    reference = record["reference"] or {}
+    stated = Reference(Evidence.NONE, value=reference.get("value"), dual_bound=reference.get("dual_bound"))
+    wanted = score(instance, np.ascontiguousarray(actual.F[actual.feasible]), stated)
+    for name in ("objective", "gap", "bound_gap"):
+        if told.get(name) != wanted[name] and not _close(told.get(name), wanted[name]):
+            found.append(FieldProblem(f"scores.{name}", told.get(name), f"{wanted[name]}"))
     return found
 
 

@@ -18,7 +18,15 @@ from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, load_target, problem_options, solver_options
 
-__all__ = ["check_command", "info_command", "list_command", "models_command", "replay_command", "verify_command"]
+__all__ = [
+    "check_command",
+    "export_command",
+    "info_command",
+    "list_command",
+    "models_command",
+    "replay_command",
+    "verify_command",
+]
 
 
 def list_command(options: argparse.Namespace) -> int:
@@ -109,6 +117,36 @@ def check_command(options: argparse.Namespace) -> int:
     failed = sum(result.outcome == "failed" for result in results)
     console.print(f"{len(results) - failed} passed or skipped, {failed} failed")
     return 1 if failed else 0
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """``optisolve export PROBLEM FILE``: the arrays that define an instance, ready for ``instance_file=FILE``."""
+    from optisolve.api import load_problem
+    from optisolve.problems.instance_file import write_arrays
+
+    instance = load_problem(options.problem, **parse_overrides(options.overrides)).instance(options.instance)
+    arrays = instance.arrays()
+    file = write_arrays(options.file, arrays)
+    told = ", ".join(f"{name} {list(values.shape)}" for name, values in arrays.items())
+    console.print(f"{escape(str(file))}: {escape(told)}", soft_wrap=True)
+    return 0
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+    """Values of ``key=value`` words, typed as YAML would type them.
+
+    Raises:
+        OptisolveError: A word has no '='.
+    """
+    import yaml
+
+    values = {}
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator or not key:
+            raise OptisolveError(f"'{word}' must have the form key=value.")
+        values[key] = yaml.safe_load(value)
+    return values
 
 
 def models_command(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ __all__ = ["SCHEME", "choices", "register"]
 SCHEME = "optisolve"
 
 
-class GroupSource(ConfigSource):
+class GroupSource(ConfigSource):  # type: ignore[misc]  # hydra ships no usable types
     """Serves ``problem/NAME``, ``solver/NAME`` and ``llm/KIND``."""
 
     @staticmethod

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from optisolve.core.status import PointStatus
+
 if TYPE_CHECKING:
     from optisolve.bench.execution import Progress as RunProgress
     from optisolve.bench.result import Result
@@ -95,6 +97,7 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     origin = subject.instance.origin
     console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record['seed']}")
     console.print(_score_table(results))
+    _print_reference(subject.record)
     if subject.record["solver"]["llm"] is not None:
         console.print(_source_table(subject))
         _print_llm(subject.record)
@@ -105,7 +108,8 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     termination = subject.record["termination"]
     limit = f" ({termination['limit']})" if termination["limit"] else ""
     console.print(
-        f"stopped: {termination['status']}{limit}; points verified: {_counts(subject)}; result hash {subject.result_hash[:16]}"
+        f"stopped: {termination['status']}{limit}; points verified: {_counts(subject)}; result hash {subject.result_hash[:16]}",
+        soft_wrap=True,
     )
     console.print(f"record:   {escape(str(folder))}", soft_wrap=True)
     if pictures:
@@ -116,7 +120,9 @@ def _score_table(results: Mapping[str, Result]) -> Table:
     """One row per solver; columns that say nothing about this run are left out."""
     multi = len(next(iter(results.values())).instance.objectives) > 1
     rows = {name: _score_row(result, multi) for name, result in results.items()}
-    columns = [c for c in next(iter(rows.values())) if any(row[c] not in ("–", "0", "") for row in rows.values())]
+    columns = [
+        c for c in next(iter(rows.values())) if c == "points" or any(row[c] not in ("–", "0", "") for row in rows.values())
+    ]
     table = new_table("solver", *(f">{column}" for column in columns))
     for name, row in rows.items():
         table.add_row(name, *(row[column] for column in columns))
@@ -129,11 +135,21 @@ def _score_row(result: Result, multi: bool) -> dict[str, str]:
     return {
         **{name.replace("_plus", "+").replace("_", " "): _number(scores[name]) for name in wanted},
         "points": str(len(result.X)),
+        "status": "" if result.point_status is PointStatus.FEASIBLE else result.point_status.value.replace("_", " "),
         "evaluations": str(used["evaluations"]),
         "LLM calls": str(used["llm_calls"]),
         "tokens": f"{used['tokens_in'] + used['tokens_out']:,}",
         "seconds": f"{used['wall_s']:.2f}",
     }
+
+
+def _print_reference(record: Mapping[str, Any]) -> None:
+    told = record["reference"]
+    if told is None:
+        return
+    parts = [f"{name.replace('_', ' ')} {told[name]:.6g}" for name in ("value", "dual_bound") if told[name] is not None]
+    evidence = told["evidence"].replace("_", " ")
+    console.print(f"reference: {evidence}{': ' if parts else ''}{', '.join(parts)} ({escape(told['solver'])})", soft_wrap=True)
 
 
 def _source_table(result: Result) -> Table:

@@ -17,7 +17,8 @@ from optisolve.cli.pictures import write_pictures
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
-from optisolve.core.problem import Instance
+from optisolve.core.problem import Instance, Problem
+from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
 
@@ -32,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "instance": 0,
     "budget": DEFAULT_BUDGET.options(),
+    "reference": "quick",
     "controls": False,
     "pictures": True,
     "print": "table",
@@ -43,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
 class _Settings(Options):
     seed: int
     instance: int
+    reference: Literal["none", "quick", "normal", "thorough"]
     controls: bool
     pictures: bool
     print: Literal["table", "json"]
@@ -54,6 +57,7 @@ class Job:
     """A checked configuration.
 
     Attributes:
+        problem: The family with its scenario; knows the reference.
         instance: What is solved.
         solver: Who solves it.
         llm: Configuration of the language model, None for solvers without one.
@@ -61,6 +65,7 @@ class Job:
         settings: Seed, output folder and the like.
     """
 
+    problem: Problem
     instance: Instance
     solver: Solver
     llm: Any
@@ -94,7 +99,7 @@ class Job:
                 found.append(FieldProblem("llm", values["llm"].get("kind"), expected))
         if found or settings is None or budget is None or family is None or method is None:
             raise OptionError("The run's configuration", found)
-        return cls(family.instance(settings.instance), method, llm, budget, settings)
+        return cls(family, family.instance(settings.instance), method, llm, budget, settings)
 
 
 _SETTINGS = tuple(f for f in DEFAULTS if f != "budget")
@@ -104,13 +109,15 @@ def run_job(job: Job) -> int:
     """Run, print, write; returns the exit code."""
     out = Path(job.settings.out)
     out.mkdir(parents=True, exist_ok=True)
-    results = {job.solver.info.name: _solve(job, job.solver, out)}
+    wanted = job.settings.reference
+    reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
+    results = {job.solver.info.name: _solve(job, job.solver, out, reference)}
     subject = next(iter(results.values()))
     if job.settings.controls and subject.termination is not Termination.INTERRUPTED:
         for name in CONTROLS:
             control = load_solver(name)
             if name not in results and control.skip(job.instance) is None:
-                results[name] = _solve(job, control, out)
+                results[name] = _solve(job, control, out, reference)
     folders = {name: result.save(out) for name, result in results.items()}
     folder = folders[job.solver.info.name]
     pictures = write_pictures(results, folder) if job.settings.pictures else []
@@ -121,7 +128,7 @@ def run_job(job: Job) -> int:
     return _exit_code(subject)
 
 
-def _solve(job: Job, solver: Solver, out: Path) -> Result:
+def _solve(job: Job, solver: Solver, out: Path, reference: Reference | None) -> Result:
     scratch = Path(tempfile.mkdtemp(dir=out, prefix=".running-")) if solver.info.uses_llm else None
     with ProgressBar(solver.info.name, job.budget, job.instance) as progress:
         return solve(
@@ -130,6 +137,7 @@ def _solve(job: Job, solver: Solver, out: Path) -> Result:
             budget=job.budget,
             seed=job.settings.seed,
             llm=job.llm,
+            reference=reference,
             on_progress=progress.update,
             scratch=scratch,
         )

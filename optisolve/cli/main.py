@@ -92,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("target", help="module:Class, or a registered name")
     check.set_defaults(command=_lazy("check_command"))
 
+    export = verbs.add_parser("export", help="write an instance's arrays to npz, JSON or .mat")
+    export.add_argument("problem", help="scenario name, e.g. power_control/d2d50")
+    export.add_argument("file", help="ends in .npz, .json or .mat")
+    export.add_argument("--instance", type=int, default=0, metavar="SEED", help="instance seed (default 0)")
+    export.add_argument("overrides", nargs="*", metavar="key=value", help="parameters of the problem")
+    export.set_defaults(command=_lazy("export_command"))
+
     models = verbs.add_parser("models", help="known local language models; fetch one")
     models.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
     models.add_argument("name", nargs="?", help="name of the model to fetch")

@@ -169,7 +169,7 @@ def write_arrays(path: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
     """
     file = Path(path)
     if file.suffix == ".npz":
-        np.savez(file, **{name: np.asarray(values) for name, values in arrays.items()})
+        np.savez(file, allow_pickle=False, **{name: np.asarray(values) for name, values in arrays.items()})
     elif file.suffix == ".json":
         file.write_text(
             json.dumps({name: np.asarray(v).tolist() for name, v in arrays.items()}, indent=1) + "\n", encoding="utf-8"

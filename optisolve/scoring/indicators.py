@@ -190,8 +190,9 @@ def _general_gains(unit: FloatArray) -> FloatArray:
 
 def _dominated(points: FloatArray, front: FloatArray) -> BoolArray:
     """Which points [k, m] are weakly dominated by a front [n, m]; bool [k]."""
-    no_worse = (front[None, :, :] <= points[:, None, :]).all(axis=2)  # [k, n]
-    return np.asarray(no_worse.any(axis=1), dtype=bool)
+    no_worse = np.all(front[None, :, :] <= points[:, None, :], axis=2)  # [k, n]
+    dominated: BoolArray = np.any(no_worse, axis=1)
+    return dominated
 
 
 def _filter(unit: FloatArray) -> FloatArray:
