@@ -12,7 +12,7 @@ from typing import Any, cast
 from rich.markup import escape
 
 from optisolve import content
-from optisolve.cli.display import console, new_table, print_error
+from optisolve.cli.display import console, format_number, new_table, print_error
 from optisolve.core.errors import OptisolveError, RecordError, UnknownNameError
 from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
@@ -119,14 +119,46 @@ def check_command(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def inspect_command(options: argparse.Namespace) -> int:
+    """``optisolve inspect problem=NAME``: null policies, random best-of-k, reference, bound, local optima."""
+    from optisolve.bench.degeneracy import degeneracy
+    from optisolve.core.reference import Effort
+    from optisolve.plotting import degeneracy_figure, save_figure
+
+    problem = _problem_of(options.overrides)
+    report = degeneracy(
+        problem,
+        instances=options.instances,
+        samples=options.samples,
+        starts=options.starts,
+        effort=Effort(options.effort),
+    )
+    table = new_table("policy", ">feasible", f">{escape(report.measure)}", ">ratio", ">worst ratio", title=report.problem)
+    for row in report.rows:
+        numbers = (format_number(value) for value in (row.value, row.ratio, row.worst_ratio))
+        table.add_row(escape(row.policy), f"{row.feasible:.0%}", *numbers)
+    console.print(table)
+    console.print(f"reference: {report.evidence}; means over {options.instances} instances; ratio = value / reference")
+    if report.at_bound is not None:
+        console.print(f"variables on a bound in the reference: {report.at_bound:.0%}")
+    if report.local_optima is not None:
+        console.print(f"distinct local optima: {report.local_optima:.1f} from {report.starts} random starts")
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = {row.policy: row.value for row in report.rows if row.value is not None and not row.policy.startswith("random,")}
+    curve = {k: row.value for k, row in report.curve.items() if row.value is not None}
+    figure = degeneracy_figure(report.problem, report.measure, lines, curve)
+    picture = save_figure(figure, folder / f"inspect-{report.problem.replace('/', '-')}.png")
+    console.print(f"picture: {escape(str(picture))}", soft_wrap=True)
+    return 0
+
+
 def export_command(options: argparse.Namespace) -> int:
-    """``optisolve export PROBLEM FILE``: the arrays that define an instance, ready for ``instance_file=FILE``."""
-    from optisolve.api import load_problem
+    """``optisolve export problem=NAME --to FILE``: an instance's arrays, ready for ``problem.instance_file=FILE``."""
     from optisolve.problems.instance_file import write_arrays
 
-    instance = load_problem(options.problem, **parse_overrides(options.overrides)).instance(options.instance)
-    arrays = instance.arrays()
-    file = write_arrays(options.file, arrays)
+    arrays = _problem_of(options.overrides).instance(options.instance).arrays()
+    file = write_arrays(options.to, arrays)
     told = ", ".join(f"{name} {list(values.shape)}" for name, values in arrays.items())
     console.print(f"{escape(str(file))}: {escape(told)}", soft_wrap=True)
     return 0
@@ -144,9 +176,19 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, separator, value = word.partition("=")
         if not separator or not key:
-            raise OptisolveError(f"'{word}' must have the form key=value.")
+            raise OptisolveError(f"'{word}' must have the form key=value, e.g. problem=uav_isac.")
         values[key] = yaml.safe_load(value)
     return values
+
+
+def _problem_of(words: Iterable[str]) -> Problem:
+    from optisolve.api import load_problem
+
+    values = parse_overrides(words)
+    name = values.pop("problem", None)
+    if not isinstance(name, str):
+        raise OptisolveError("Say which problem, e.g. problem=uav_isac (see: optisolve list problems).")
+    return load_problem(name, **{key.removeprefix("problem."): value for key, value in values.items()})
 
 
 def models_command(options: argparse.Namespace) -> int:

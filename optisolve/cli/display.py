@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optisolve.core.budget import Budget
     from optisolve.core.problem import Instance
 
-__all__ = ["ProgressBar", "console", "new_table", "print_error", "print_summary"]
+__all__ = ["ProgressBar", "console", "format_number", "new_table", "print_error", "print_summary"]
 
 console = Console(highlight=False)
 _errors = Console(stderr=True, highlight=False)
@@ -133,7 +133,7 @@ def _score_row(result: Result, multi: bool) -> dict[str, str]:
     scores, used = result.scores, result.record["used"]
     wanted = ("hypervolume", "igd_plus") if multi else ("objective", "gap", "bound_gap")
     return {
-        **{name.replace("_plus", "+").replace("_", " "): _number(scores[name]) for name in wanted},
+        **{name.replace("_plus", "+").replace("_", " "): format_number(scores[name]) for name in wanted},
         "points": str(len(result.X)),
         "status": "" if result.point_status is PointStatus.FEASIBLE else result.point_status.value.replace("_", " "),
         "evaluations": str(used["evaluations"]),
@@ -176,5 +176,6 @@ def _counts(result: Result) -> str:
     return ", ".join(f"{count} {status}" for status, count in result.verification.counts.items()) or "none"
 
 
-def _number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
+    """Four decimals, or four digits for large values; a dash for nothing."""
     return "–" if value is None else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"

@@ -92,11 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("target", help="module:Class, or a registered name")
     check.set_defaults(command=_lazy("check_command"))
 
+    inspect = verbs.add_parser("inspect", help="degeneracy report: what trivial answers reach beside the reference")
+    inspect.add_argument("overrides", nargs="+", metavar="key=value", help="problem=NAME, then parameters of the problem")
+    inspect.add_argument("--instances", type=int, default=3, help="instances that are averaged (default 3)")
+    inspect.add_argument("--samples", type=int, default=1024, help="random points per instance (default 1024)")
+    inspect.add_argument("--starts", type=int, default=16, help="local searches per instance (default 16, 0 for none)")
+    inspect.add_argument("--effort", choices=("quick", "normal", "thorough"), default="quick", help="work on the reference")
+    inspect.add_argument("--out", default="runs", help="folder of the picture (default runs)")
+    inspect.set_defaults(command=_lazy("inspect_command"))
+
     export = verbs.add_parser("export", help="write an instance's arrays to npz, JSON or .mat")
-    export.add_argument("problem", help="scenario name, e.g. power_control/d2d50")
-    export.add_argument("file", help="ends in .npz, .json or .mat")
+    export.add_argument("overrides", nargs="+", metavar="key=value", help="problem=NAME, then parameters of the problem")
+    export.add_argument("--to", required=True, metavar="FILE", help="ends in .npz, .json or .mat")
     export.add_argument("--instance", type=int, default=0, metavar="SEED", help="instance seed (default 0)")
-    export.add_argument("overrides", nargs="*", metavar="key=value", help="parameters of the problem")
     export.set_defaults(command=_lazy("export_command"))
 
     models = verbs.add_parser("models", help="known local language models; fetch one")
