@@ -144,7 +144,8 @@ def project(c: Constants, gain: FloatArray, X: FloatArray) -> FloatArray:
 
 def _smallest_factor(c: Constants, gain: FloatArray, X: FloatArray) -> FloatArray:
     """Smallest factor in [1, P / sum(p)] that meets the floors, by bisection; the largest one when none does."""
-    low, high = np.ones(X.shape[0]), c.p_total_w / X.sum(axis=1)
+    low: FloatArray = np.ones(X.shape[0])
+    high: FloatArray = c.p_total_w / X.sum(axis=1)
     for _ in range(60):
         middle = 0.5 * (low + high)
         fine = (evaluate(c, gain, X * middle[:, None])[1][:, 1:] <= 0.0).all(axis=1)

@@ -1,0 +1,172 @@
+"""The SOCP of `beamforming` in CVXPY: least power by one solve, balanced SINR by a search over it.
+
+The optimal precoders lie in the span of the channels, hence the problem is solved in at most K dimensions whatever the number
+of antennas, with powers in units of the cap. One compiled model serves all instances of one (K, rank).
+
+Source: Bengtsson and Ottersten 2001; Wiesel, Eldar and Shamai 2006 (SOCP form).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.status import Limit, Termination
+from optisolve.modelling import ModelAnswer
+from optisolve.modelling.cvxpy import Parametrized, Solved, cvxpy_answer, cvxpy_module
+from optisolve.problems.beamforming import duality, model
+from optisolve.problems.beamforming.model import ComplexArray, Constants
+
+__all__ = ["REL_TOLERANCE", "BeamformingModel", "compiled"]
+
+REL_TOLERANCE = 1e-6
+"""Relative distance of value and bound up to which the search goes on."""
+
+MAX_SOLVES = 80
+
+
+@cache
+def compiled(n_users: int, rank: int) -> Parametrized:
+    """min sum |y_k|^2 s.t. Re(r_k^H y_k) >= sqrt(gamma_k) |(r_k^H y_j for j != k, 1)|, compiled once per shape.
+
+    Args:
+        n_users: K.
+        rank: Dimension of the span of the channels.
+    """
+    cp = cvxpy_module()
+    y_re, y_im = cp.Variable((rank, n_users), name="y_re"), cp.Variable((rank, n_users), name="y_im")
+    shape = (n_users, rank)
+    r_re, r_im = cp.Parameter(shape, name="r_re"), cp.Parameter(shape, name="r_im")
+    s_re, s_im = cp.Parameter(shape, name="s_re"), cp.Parameter(shape, name="s_im")  # rows times sqrt(gamma_k)
+    root = cp.Parameter(n_users, name="root", nonneg=True)
+    constraints = []
+    for k in range(n_users):
+        others = np.delete(np.arange(n_users), k)
+        parts = [cp.reshape(root[k], (1,), order="C")]
+        if others.size:
+            parts.append(s_re[k] @ y_re[:, others] + s_im[k] @ y_im[:, others])
+            parts.append(s_re[k] @ y_im[:, others] - s_im[k] @ y_re[:, others])
+        signal = r_re[k] @ y_re[:, k] + r_im[k] @ y_im[:, k]
+        constraints.append(cp.SOC(signal, cp.hstack(parts)))
+    objective = cp.Minimize(cp.sum_squares(y_re) + cp.sum_squares(y_im))
+    return Parametrized(cp.Problem(objective, constraints))
+
+
+@dataclass(frozen=True, slots=True)
+class BeamformingModel:
+    """The model that an instance hands out for ``"cvxpy"``.
+
+    Args:
+        constants: Goal ``min_power`` or ``max_min``, and data.
+    """
+
+    constants: Constants
+
+    def solve(self, *, time_limit_s: float | None = None) -> ModelAnswer:
+        """One SOCP, or a bracketing search whose ends are proven by SOCPs."""
+        search = _Search(self.constants, time_limit_s)
+        return search.least_power() if self.constants.goal == "min_power" else search.balance()
+
+
+class _Search:
+    """Counts solves and time of one call; works in the span of the channels with powers in units of the cap."""
+
+    def __init__(self, c: Constants, time_limit_s: float | None) -> None:
+        self.c = c
+        basis, rows = np.linalg.qr(c.h.T * math.sqrt(c.p_total_w / c.noise_w))  # h_k = basis @ rows[:, k]
+        self.basis: ComplexArray = basis
+        self.rows: ComplexArray = rows.T  # [K, rank], row k is r_k
+        self.deadline = math.inf if time_limit_s is None else time.perf_counter() + time_limit_s
+        self.solves = self.iterations = 0
+
+    def solve(self, sinr: FloatArray) -> tuple[Solved, ComplexArray | None]:
+        """Least power for SINRs, float64 [K]; precoders complex128 [K, M] in sqrt(W)."""
+        root = np.sqrt(sinr)
+        scaled = self.rows * root[:, None]
+        left = None if self.deadline == math.inf else self.deadline - time.perf_counter()
+        solved = compiled(*self.rows.shape).solve(
+            {"r_re": self.rows.real, "r_im": self.rows.imag, "s_re": scaled.real, "s_im": scaled.imag, "root": root},
+            time_limit_s=left,
+        )
+        self.solves, self.iterations = self.solves + 1, self.iterations + solved.iterations
+        if not solved.values:
+            return solved, None
+        y = solved.values["y_re"] + 1j * solved.values["y_im"]
+        return solved, math.sqrt(self.c.p_total_w) * (self.basis @ y).T
+
+    def least_power(self) -> ModelAnswer:
+        """One solve; INFEASIBLE only with a dual bound above the power cap."""
+        c = self.c
+        solved, W = self.solve(c.sinr_target)
+        bound = None if solved.dual_bound is None else solved.dual_bound * c.p_total_w
+        unreachable = solved.termination is Termination.INFEASIBLE or (bound is not None and bound > c.p_total_w)
+        if unreachable:
+            _, certificate, _ = duality.least_power(c)
+            if certificate > c.p_total_w:
+                detail = f"the SINR targets need more than {certificate:.6g} W, the cap is {c.p_total_w:g} W"
+                return self._answer(Termination.INFEASIBLE, None, None, detail=detail)
+            return self._answer(Termination.NUMERICAL_ERROR, None, None, detail=f"infeasible without a proof; {solved.detail}")
+        x = None if W is None else model.project(c, model.to_points(W[None]))[0]
+        if x is not None:
+            bound_box = math.sqrt(c.p_total_w)
+            x = np.clip(x, -bound_box, bound_box)
+        return self._answer(solved.termination, x, bound, limit=solved.limit, detail=solved.detail)
+
+    def balance(self) -> ModelAnswer:
+        """Bracket the balanced SINR: points give the lower end, SOCPs that need more than the cap the upper one."""
+        c = self.c
+        low, best = 0.0, None
+        high = float(((np.abs(self.rows) ** 2).sum(axis=1) / c.sinr_target).min()) * (1.0 + 1e-12)  # a user alone
+        level, solved, known = high / 2.0, None, list[tuple[float, float]]()
+        while high > low * (1.0 + REL_TOLERANCE) and self.solves < MAX_SOLVES:
+            solved, W = self.solve(level * c.sinr_target)
+            if solved.termination is Termination.LIMIT:
+                return self._answer(solved.termination, best, high, limit=solved.limit, detail=solved.detail)
+            if W is not None and solved.value is not None:
+                known.append((math.log(level), math.log(max(solved.value, 1e-300))))
+                value, x = self._at_full_power(W)
+                if value > low:
+                    low, best = value, x
+            if solved.termination is Termination.INFEASIBLE or (solved.dual_bound is not None and solved.dual_bound > 1.0):
+                high = min(high, level)
+            elif solved.value is None:
+                return self._answer(Termination.NUMERICAL_ERROR, best, high, detail=solved.detail)
+            level = _next_level(low, high, known)
+        closed = high <= low * (1.0 + REL_TOLERANCE)
+        termination, limit = (Termination.OPTIMAL, None) if closed else (Termination.LIMIT, Limit.ITERATIONS)
+        return self._answer(termination, best, high, limit=limit, detail=solved.detail if solved else "")
+
+    def _at_full_power(self, W: ComplexArray) -> tuple[float, FloatArray]:
+        X = model.to_points(W[None])
+        X *= math.sqrt(self.c.p_total_w / float((X * X).sum())) * (1.0 - 1e-15)
+        return float(model.evaluate(self.c, X)[0][0, 0]), X[0]
+
+    def _answer(
+        self,
+        termination: Termination,
+        x: FloatArray | None,
+        bound: float | None,
+        *,
+        limit: Limit | None = None,
+        detail: str = "",
+    ) -> ModelAnswer:
+        return cvxpy_answer(termination, x, bound, limit=limit, detail=detail, iterations=self.iterations, solves=self.solves)
+
+
+def _next_level(low: float, high: float, known: list[tuple[float, float]]) -> float:
+    """Where to solve next: the secant's root (in logarithms), kept inside the bracket, or just above the lower end."""
+    middle = math.sqrt(low * high) if low > 0.0 else 0.5 * high
+    if low <= 0.0 or not known:
+        return middle
+    guess = middle
+    if len(known) >= 2 and known[-1][1] != known[-2][1]:
+        (x0, y0), (x1, y1) = known[-2:]
+        guess = math.exp(min(x1 - y1 * (x1 - x0) / (y1 - y0), 700.0))
+    if abs(guess / low - 1.0) < 0.5 * REL_TOLERANCE:
+        guess = low * (1.0 + 0.7 * REL_TOLERANCE)  # a solve here proves the upper end
+    return guess if low < guess < high else middle

@@ -1,0 +1,187 @@
+"""One case of `beamforming`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
+from optisolve.core.space import Space, Variable
+from optisolve.problems.beamforming import model
+from optisolve.problems.beamforming.model import ComplexArray, Constants
+
+if TYPE_CHECKING:
+    import torch
+
+    from optisolve.modelling.cvxpy import CvxpyModel
+
+__all__ = ["BeamformingInstance"]
+
+_OBJECTIVES = {
+    "min_power": ("power", Sense.MINIMIZE, "W", "Total transmit power of all precoders."),
+    "max_min": ("balanced_sinr", Sense.MAXIMIZE, "", "Smallest ratio of a user's SINR to its target."),
+    "weighted_sum_rate": ("sum_rate", Sense.MAXIMIZE, "bit/s/Hz", "Weighted sum of the users' rates."),
+}
+
+
+class BeamformingInstance(Instance):
+    """Channels of K users to M antennas.
+
+    Args:
+        origin: How to make it again.
+        constants: Goal and data.
+        arrays: The defining arrays, read-only.
+    """
+
+    def __init__(self, origin: Origin, constants: Constants, arrays: Mapping[str, FloatArray]) -> None:
+        self.constants, self._arrays = constants, dict(arrays)
+        K, M = constants.h.shape
+        bound = math.sqrt(constants.p_total_w)
+        name, sense, unit, meaning = _OBJECTIVES[constants.goal]
+        scale = {"min_power": 1e-3 * constants.p_total_w, "max_min": 1e-3, "weighted_sum_rate": 0.1}[constants.goal]
+        targets = tuple(f"sinr{k}" for k in range(K)) if constants.goal == "min_power" else ()
+        super().__init__(
+            origin=origin,
+            space=Space.of(
+                Variable(f"user{k}.antenna{m}.{part}", -bound, bound, "sqrt(W)")
+                for k in range(K)
+                for m in range(M)
+                for part in ("re", "im")
+            ),
+            objectives=(Objective(name, sense, unit, meaning, scale=scale),),
+            constraint_names=("total_power", *targets),
+        )
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Channels, weights and SINR targets."""
+        return self._arrays
+
+    def describe(self) -> Description:
+        """The instance in words."""
+        c = self.constants
+        K, M = c.h.shape
+        aims = {
+            "min_power": "Reach every user's SINR target with as little power as possible.",
+            "max_min": "Make the worst ratio of SINR to target as large as possible.",
+            "weighted_sum_rate": "Make the weighted sum of rates as large as possible.",
+        }
+        constraints = [f"The squared magnitudes of all precoder entries add up to at most {c.p_total_w:g} W."]
+        if c.goal == "min_power":
+            constraints.append("Every user's SINR reaches its target.")
+        gain = (np.abs(c.h) ** 2).sum(axis=1)
+        facts = [
+            f"user{k}: channel gain {g:.3g}, SINR target {10 * math.log10(t):.1f} dB, weight {a:.3g}"
+            for k, (g, t, a) in enumerate(zip(gain, c.sinr_target, c.weight, strict=True))
+        ]
+        return Description(
+            f"Choose complex precoders of {M} antennas for {K} users on one downlink channel, noise {c.noise_w:g} W. "
+            + aims[c.goal],
+            constraints=tuple(constraints),
+            facts=tuple(facts),
+            hints=(
+                "A precoder along the user's channel gives signal; one orthogonal to the others' channels avoids interference.",
+                "Regularized zero forcing is between the two and often good.",
+            ),
+        )
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """MRT, RZF and, with enough antennas, ZF at equal power; for least power also with minimal powers."""
+        c = self.constants
+        K, M = c.h.shape
+        directions = {"mrt": c.h.copy(), "rzf": _regularized(c.h, K * c.noise_w / c.p_total_w)}
+        if M >= K and np.linalg.matrix_rank(c.h) == K:
+            directions["zf"] = _regularized(c.h, 0.0)
+        policies = {}
+        for name, W in directions.items():
+            unit = W / np.linalg.norm(W, axis=1, keepdims=True)
+            policies[name] = model.to_points((unit * math.sqrt(c.p_total_w / K * (1.0 - 1e-15)))[None])
+            if c.goal == "min_power":
+                power = model.power_control(c, W, c.sinr_target)
+                if power is not None and power.sum() <= c.p_total_w:
+                    policies[f"{name}_power_control"] = model.to_points((unit * np.sqrt(power)[:, None])[None])
+        return policies
+
+    def model(self, dialect: str) -> CvxpyModel | None:
+        """The SOCP for ``"cvxpy"`` (least power, balanced SINR); None for the sum rate and for other dialects."""
+        if dialect != "cvxpy" or self.constants.goal == "weighted_sum_rate":
+            return None
+        from optisolve.problems.beamforming.convex import BeamformingModel
+
+        return BeamformingModel(self.constants)
+
+    def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """The objective, differentiable (``max_min`` almost everywhere).
+
+        Args:
+            x: Tensor [n, 2 K M], sqrt(W).
+
+        Returns:
+            Tensor [n, 1], the values of `evaluate_twin`.
+        """
+        import torch
+
+        c = self.constants
+        if c.goal == "min_power":
+            return (x * x).sum(dim=1, keepdim=True)
+        sinr = self._sinr_torch(x)
+        if c.goal == "max_min":
+            ratio = sinr / torch.as_tensor(c.sinr_target.copy(), dtype=x.dtype, device=x.device)
+            return ratio.min(dim=1, keepdim=True).values
+        weight = torch.as_tensor(c.weight.copy(), dtype=x.dtype, device=x.device)
+        return (weight * torch.log1p(sinr)).sum(dim=1, keepdim=True) / math.log(2.0)
+
+    def constraints_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """The inequality constraints as differentiable functions.
+
+        Args:
+            x: Tensor [n, 2 K M], sqrt(W).
+
+        Returns:
+            Tensor [n, k], the values of G of `evaluate_twin`.
+        """
+        import torch
+
+        c = self.constants
+        power = (x * x).sum(dim=1, keepdim=True) / c.p_total_w - 1.0
+        if c.goal != "min_power":
+            return power
+        target = torch.as_tensor(c.sinr_target.copy(), dtype=x.dtype, device=x.device)
+        return torch.cat([power, 1.0 - self._sinr_torch(x) / target], dim=1)
+
+    def _sinr_torch(self, x: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        c = self.constants
+        W = torch.view_as_complex(x.reshape(x.shape[0], *c.h.shape, 2).contiguous())  # [n, K, M]
+        h = torch.as_tensor(c.h.copy(), dtype=W.dtype, device=x.device)
+        received = torch.einsum("km,njm->nkj", h.conj(), W)
+        gains = received.real**2 + received.imag**2
+        signal = torch.diagonal(gains, dim1=1, dim2=2)
+        return signal / (gains.sum(dim=2) - signal + c.noise_w)
+
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        from optisolve.problems.beamforming import kernels
+
+        c, arrays = self.constants, self._arrays
+        F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], len(self.constraint_names)))
+        goal = kernels.GOALS.index(c.goal)
+        kernels.evaluate(goal, arrays["h_re"], arrays["h_im"], c.weight, c.sinr_target, c.noise_w, c.p_total_w, X, F, G)
+        return Evaluation(F, G, np.empty((X.shape[0], 0)))
+
+    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
+        F, G = model.evaluate(self.constants, X)
+        return Evaluation(F, G, np.empty((X.shape[0], 0)))
+
+    def _project(self, X: FloatArray) -> FloatArray:
+        return model.project(self.constants, X)
+
+
+def _regularized(h: ComplexArray, loading: float) -> ComplexArray:
+    """Columns of H^H (H H^H + loading I)^-1 as rows, complex128 [K, M]; loading 0 is zero forcing."""
+    inner = h.conj() @ h.T + loading * np.eye(h.shape[0])  # [K, K], entry [k, j] is h_k^H h_j
+    return np.asarray(np.linalg.solve(inner.T, h), dtype=np.complex128)
