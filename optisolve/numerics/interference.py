@@ -98,12 +98,12 @@ def least_powers(gain: FloatArray, noise_w: FloatArray, floor: FloatArray, p_max
     matrix, constant = coupling(gain, noise_w, floor)
     radius = spectral_radius(matrix)
     if radius >= 1.0:
-        return LeastPowers(None, radius, f"infeasible: spectral radius {radius:.6g} >= 1")
+        return LeastPowers(None, radius, f"spectral radius {radius:.6g} >= 1")
     powers = np.asarray(np.linalg.solve(np.eye(floor.size) - matrix, constant), dtype=np.float64)
     over = powers > p_max_w * (1.0 + _ROUNDING)
     if over.any():
         i = int(np.argmax(powers / p_max_w))
-        reason = f"infeasible: link {i} needs at least {powers[i]:.6g} W, its cap is {p_max_w[i]:.6g} W"
+        reason = f"link {i} needs at least {powers[i]:.6g} W, its cap is {p_max_w[i]:.6g} W"
         return LeastPowers(powers, radius, reason)
     return LeastPowers(np.minimum(powers, p_max_w), radius)
 

@@ -6,10 +6,12 @@ tuple (gain [K, K], weight [K], floor [K], circuit, slope [K]); `mixed_monotonic
 
 from __future__ import annotations
 
-from math import inf, log, log1p
+from math import inf, log
 
 import numpy as np
 from numba import njit
+
+from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["expand", "objective", "screen"]
 
@@ -29,7 +31,7 @@ def objective(p, data):  # type: ignore[no-untyped-def]
         signal = gain[i, i] * p[i]
         if signal < floor[i] * interference * (1.0 - 1e-10):
             return -inf
-        total += weight[i] * log1p(signal / interference)
+        total += weight[i] * log_one_plus(signal / interference)
         consumed += slope[i] * p[i]
     return total / consumed
 
@@ -51,7 +53,7 @@ def _monotonic_bound(low, high, least, data):  # type: ignore[no-untyped-def]
     gain, weight, _, circuit, slope = data
     total, consumed = 0.0, circuit
     for i in range(low.size):
-        total += weight[i] * log1p(gain[i, i] * high[i] / least[i])
+        total += weight[i] * log_one_plus(gain[i, i] * high[i] / least[i])
         consumed += slope[i] * low[i]
     return total / consumed
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.content import names
-from optisolve.core import Effort, Evidence
+from optisolve.core import Effort, Evidence, Termination
 from optisolve.core.errors import OptionError
 from optisolve.numerics.water_filling import dual_value, water_fill
 from optisolve.problems.parallel_channels.model import project_to_budget
-from optisolve.problems.parallel_channels.reference import water_filling_cvxpy
 from optisolve.registry import make_problem
 from optisolve.testing import ProblemConformance, check_problem
 
@@ -71,8 +72,16 @@ def test_closed_form_and_cvxpy_agree(scenario):
 
 
 def test_a_limited_cvxpy_run_is_no_number():
-    """One interior-point step: nothing is returned, so nothing wrong can be believed."""
-    assert water_filling_cvxpy(np.array([3.0, 1.0, 0.2]), np.ones(3), max_iterations=1) is None
+    """One interior-point step: LIMIT, no bound; whatever vector comes back is feasible and worse than the optimum."""
+    problem = make_problem("parallel_channels")
+    instance = problem.instance(0)
+    limited = dataclasses.replace(instance.model("cvxpy"), max_iterations=1).solve()
+    assert limited.termination is Termination.LIMIT
+    assert limited.dual_bound is None
+    if limited.x is not None:
+        evaluation = instance.evaluate(limited.x)
+        assert evaluation.violation[0] == 0.0
+        assert evaluation.F[0, 0] <= problem.reference(instance, Effort.QUICK).value
 
 
 def test_an_impossible_budget_is_refused_before_anything_is_solved():

@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from optisolve.content import names
 from optisolve.core import Effort, Evidence
@@ -14,6 +16,7 @@ from optisolve.numerics.interference import balanced_sinr, bisect_balanced_sinr,
 from optisolve.numerics.mixed_monotonic import RateProgram, maximize_rate
 from optisolve.numerics.wmmse import on_off_search, wmmse
 from optisolve.problems.power_control.convex import balanced_sinr_gp, least_power_lp
+from optisolve.problems.power_control.model import Goal
 from optisolve.problems.power_control.reference import RATE_GAP, Work, least_power, max_min, rate
 from optisolve.registry import make_problem
 from optisolve.scoring.verify import verify_points
@@ -213,6 +216,39 @@ def test_above_ten_links_there_is_a_value_and_a_valid_bound():
     assert reference.evidence is Evidence.DUAL_BOUND
     assert reference.dual_bound > reference.value
     assert verify_points(instance, reference.X).feasible.all()
+
+
+def test_single_link_efficiency_agrees_with_a_scalar_search():
+    """K = 1 needs no branching: the certified optimum equals a bounded 1-D search by SciPy (quasi-concave ratio)."""
+    from scipy.optimize import minimize_scalar
+
+    for seed in range(5):
+        instance = make_problem("power_control/energy_efficiency", {"n_links": 1}).instance(seed)
+        snr = instance.gain[0, 0] / instance.noise_w[0]
+        best = minimize_scalar(
+            lambda p, snr=snr, slope=instance.power_slope: -np.log2(1.0 + snr * p) / (1.0 + slope * p),
+            bounds=(0.0, 1.0),
+            method="bounded",
+            options={"xatol": 1e-10},
+        )
+        found = rate(instance, Work(max_nodes=5000, n_starts=4, n_polished=2))
+        assert found.evidence is Evidence.PROVEN_OPTIMAL
+        assert found.value == pytest.approx(-best.fun, rel=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(list(Goal)), st.floats(-6.0, 6.0))
+def test_kernel_and_twin_agree_on_any_channel(seed, goal, log_noise):
+    """Random gains over six decades, any noise level, any goal, with and without floors: 1e-12 relative."""
+    rng = np.random.default_rng(seed)
+    share = 0.0 if goal is Goal.MAX_MIN else 0.7
+    weights = {"weight_low": 0.1, "weight_high": 2.0} if seed % 2 else {}
+    overrides = {"goal": goal.value, "n_links": 1 + seed % 7, "noise_w": 10.0**log_noise, "min_rate_share": share, **weights}
+    instance = make_problem("power_control", overrides).instance(seed)
+    X = instance.space.sample(rng, 8) * 10.0 ** rng.uniform(-3.0, 0.0, (8, 1))
+    fast, slow = instance.evaluate(X), instance.evaluate_twin(X)
+    np.testing.assert_allclose(fast.F, slow.F, rtol=1e-12)
+    np.testing.assert_allclose(fast.G, slow.G, rtol=1e-12, atol=1e-12)
 
 
 # -- interface -----------------------------------------------------------------------------------------------------

@@ -144,6 +144,17 @@ def test_water_filling_is_optimal_in_one_evaluation():
     assert result.run.outcome.dual_bound == pytest.approx(value, rel=1e-9)
 
 
+def test_the_modelling_layers_agree_with_the_classical_solvers():
+    """HiGHS on the least power, CVXPY on the parallel channels: the same optimum, by way of the instance's own model."""
+    for solver, scenario in (("highs", "power_control/min_power"), ("cvxpy", "parallel_channels")):
+        problem = make_problem(scenario)
+        instance = problem.instance(2)
+        result = solve(instance, solver)
+        assert result.termination is Termination.OPTIMAL
+        assert result.point_status is PointStatus.FEASIBLE
+        assert float(result.verification.F[0, 0]) == pytest.approx(problem.reference(instance, Effort.QUICK).value, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("solver", "scenario", "word"),
     [

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
 
+    from optisolve.problems.parallel_channels.convex import WaterFillingModel
+
 __all__ = ["ParallelChannelsInstance"]
 
 _LISTED = 32
@@ -89,6 +91,14 @@ class ParallelChannelsInstance(Instance):
             "proportional_to_gain": (self.p_total_w * snr / snr.sum())[None, :],
             "best_channel_alone": best,
         }
+
+    def model(self, dialect: str) -> WaterFillingModel | None:
+        """The concave program for ``"cvxpy"``; None for other dialects."""
+        if dialect != "cvxpy":
+            return None
+        from optisolve.problems.parallel_channels.convex import WaterFillingModel
+
+        return WaterFillingModel(self._snr_per_w, self.weight, self.p_total_w)
 
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from math import log1p
+from math import log
 
 import numpy as np
 from numba import njit
+
+from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["evaluate"]
 
@@ -33,9 +35,9 @@ def evaluate(P, snr_per_w, weight, p_total_w, equal, F, G):  # type: ignore[no-u
             if equal:
                 product *= 1.0 + power * snr_per_w[m]
                 if product > 1e200:
-                    rate += np.log(product)
+                    rate += log(product)
                     product = 1.0
             else:
-                rate += weight[m] * log1p(power * snr_per_w[m])
-        F[s, 0] = (rate + np.log(product)) * _PER_BIT
+                rate += weight[m] * log_one_plus(power * snr_per_w[m])
+        F[s, 0] = (rate + log(product)) * _PER_BIT
         G[s, 0] = used / p_total_w - 1.0

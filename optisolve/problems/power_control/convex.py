@@ -14,9 +14,45 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.modelling.highs import HighsModel
 from optisolve.numerics.interference import coupling
 
-__all__ = ["LeastPowerLp", "balanced_sinr_gp", "least_power_lp"]
+__all__ = ["LeastPowerLp", "balanced_sinr_gp", "least_power_lp", "least_power_model"]
+
+
+def least_power_model(gain: FloatArray, noise_w: FloatArray, floor: FloatArray, p_max_w: FloatArray) -> HighsModel:
+    """The linear program of the least total power as plain arrays, in shares of the caps.
+
+    Args:
+        gain: float64 [K, K], linear.
+        noise_w: float64 [K], W.
+        floor: float64 [K], linear.
+        p_max_w: float64 [K], W.
+    """
+    from scipy.sparse import csr_matrix
+
+    rows, needed = _scaled_rows(gain, noise_w, floor, p_max_w)
+    n_links = floor.size
+    return HighsModel(
+        cost=p_max_w,
+        matrix=csr_matrix(rows),
+        row_lower=needed,
+        row_upper=np.full(n_links, np.inf),
+        col_lower=np.zeros(n_links),
+        col_upper=np.ones(n_links),
+        integer=np.zeros(n_links, dtype=bool),
+        maximize=False,
+        decode=lambda shares: np.clip(shares, 0.0, 1.0) * p_max_w,
+        value_of=float,
+    )
+
+
+def _scaled_rows(
+    gain: FloatArray, noise_w: FloatArray, floor: FloatArray, p_max_w: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """``rows @ y >= needed`` for the shares y of the caps; scaled by the direct gains, so that gains of 1e-12 do no harm."""
+    matrix, constant = coupling(gain, noise_w, floor)
+    return np.eye(floor.size) - matrix * p_max_w[None, :] / p_max_w[:, None], constant / p_max_w
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,8 +75,6 @@ def least_power_lp(
 ) -> LeastPowerLp:
     """Minimize the total power under SINR floors and caps by HiGHS.
 
-    Rows are scaled by the direct gains and columns by the caps, so that gains of 1e-12 do no harm.
-
     Args:
         gain: float64 [K, K], linear.
         noise_w: float64 [K], W.
@@ -50,9 +84,7 @@ def least_power_lp(
     """
     import highspy
 
-    matrix, constant = coupling(gain, noise_w, floor)
-    rows = np.eye(floor.size) - matrix * p_max_w[None, :] / p_max_w[:, None]  # [K, K]
-    needed = constant / p_max_w
+    rows, needed = _scaled_rows(gain, noise_w, floor, p_max_w)
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
 
+    from optisolve.modelling.highs import HighsModel
+
 __all__ = ["PowerControlInstance"]
 
 
@@ -44,6 +46,7 @@ class PowerControlInstance(Instance):
         n_links = links.noise_w.size
         self.weight = links.weight if goal is Goal.WEIGHTED_SUM_RATE else frozen(np.ones(n_links))
         self.sinr_floor = frozen(np.expm1(links.min_rate_bit_s_hz * np.log(2.0)))
+        self._equal = bool((self.weight == 1.0).all())
         self.circuit_power_w, self.power_slope = links.circuit_power_w, links.power_slope
         self._own = frozen(np.diag(links.gain))
         self._cross_t = frozen((links.gain - np.diag(self._own)).T)
@@ -90,6 +93,14 @@ class PowerControlInstance(Instance):
             policies["best_link_alone"] = alone[[int(np.argmax(value))]]
         return policies
 
+    def model(self, dialect: str) -> HighsModel | None:
+        """The linear program of the least power for ``"highs"``; None for other goals and dialects."""
+        if dialect != "highs" or self.goal is not Goal.MIN_POWER:
+            return None
+        from optisolve.problems.power_control.convex import least_power_model
+
+        return least_power_model(self.gain, self.noise_w, self.sinr_floor, self.p_max_w)
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.
 
@@ -134,7 +145,7 @@ class PowerControlInstance(Instance):
         F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], len(self.constraint_names)))
         floors, code = self.links.min_rate_bit_s_hz, GOAL_CODES[self.goal]
         power = (self.circuit_power_w, self.power_slope)
-        evaluate(X, self._own, self._cross_t, self.noise_w, self.weight, floors, *power, code, F, G)
+        evaluate(X, self._own, self._cross_t, self.noise_w, self.weight, floors, *power, code, self._equal, F, G)
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
 
     def _evaluate_twin(self, X: FloatArray) -> Evaluation:

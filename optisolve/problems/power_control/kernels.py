@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from math import inf, log1p
+from math import inf, log
 
 import numpy as np
 from numba import njit
 
+from optisolve.numerics.logarithm import log_one_plus
 from optisolve.problems.power_control.model import Goal
 
 __all__ = ["GOAL_CODES", "evaluate"]
@@ -18,7 +19,7 @@ _PER_BIT = 1.0 / np.log(2.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def evaluate(P, own, cross_t, noise_w, weight, min_rate, circuit_w, slope, goal, F, G):  # type: ignore[no-untyped-def]
+def evaluate(P, own, cross_t, noise_w, weight, min_rate, circuit_w, slope, goal, equal, F, G):  # type: ignore[no-untyped-def]
     """Objectives and rate constraints of a batch.
 
     Args:
@@ -32,14 +33,17 @@ def evaluate(P, own, cross_t, noise_w, weight, min_rate, circuit_w, slope, goal,
         circuit_w: W.
         slope: Consumed per radiated power.
         goal: See `GOAL_CODES`.
+        equal: All weights are 1; then factors are multiplied and one logarithm serves many links.
         F: float64 [n, 1], written.
         G: float64 [n, k], written.
     """
     n_points, n_links = P.shape
     heard = np.empty(n_links)
-    needs_rates = goal != _MIN_POWER or G.shape[1] > 0
+    limited = G.shape[1] > 0
+    needs_rates = goal != _MIN_POWER or limited
+    needs_each = limited or not equal
     for s in range(n_points):
-        total_power, total_rate, least_rate, column = 0.0, 0.0, inf, 0
+        total_power, nats, least_ratio, product, column = 0.0, 0.0, inf, 1.0, 0
         heard[:] = noise_w
         for j in range(n_links):
             power = P[s, j]
@@ -49,16 +53,24 @@ def evaluate(P, own, cross_t, noise_w, weight, min_rate, circuit_w, slope, goal,
                     heard[i] += cross_t[j, i] * power
         if needs_rates:
             for i in range(n_links):
-                rate = log1p(own[i] * P[s, i] / heard[i]) * _PER_BIT
-                total_rate += weight[i] * rate
-                least_rate = min(least_rate, rate)
-                if min_rate[i] > 0.0:
-                    G[s, column] = 1.0 - rate / min_rate[i]
-                    column += 1
+                ratio = own[i] * P[s, i] / heard[i]
+                least_ratio = min(least_ratio, ratio)
+                if needs_each:
+                    rate = log_one_plus(ratio)
+                    nats += weight[i] * rate
+                    if min_rate[i] > 0.0:
+                        G[s, column] = 1.0 - rate * _PER_BIT / min_rate[i]
+                        column += 1
+                elif goal != _MAX_MIN:
+                    product *= 1.0 + ratio
+                    if product > 1e200:
+                        nats += log(product)
+                        product = 1.0
+        total_rate = (nats + log(product)) * _PER_BIT
         if goal == _MIN_POWER:
             F[s, 0] = total_power
         elif goal == _MAX_MIN:
-            F[s, 0] = least_rate
+            F[s, 0] = log_one_plus(least_ratio) * _PER_BIT
         elif goal == _EFFICIENCY:
             F[s, 0] = total_rate / (circuit_w + slope * total_power)
         else:

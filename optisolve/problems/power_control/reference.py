@@ -6,7 +6,7 @@
 | max-min | Perron vector | upper end of the bisection |
 | rates, energy efficiency | WMMSE, on/off search, local ascent, branch and bound | mixed-monotonic branch and bound |
 
-An infeasible instance gets evidence NONE and the proof as text.
+An infeasible instance gets evidence NONE and the proof as text: the spectral radius, or the cap that the least powers break.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
-from optisolve.core.status import Evidence
+from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.numerics.interference import balanced_sinr, bisect_balanced_sinr, fixed_point, least_powers
 from optisolve.numerics.mixed_monotonic import RateProgram, maximize_rate
 from optisolve.numerics.wmmse import normalized_gain, on_off_search, wmmse
@@ -64,7 +64,7 @@ def reference(instance: PowerControlInstance, effort: Effort) -> Reference:
     """The reference for whatever the instance's goal is."""
     proof = least_powers(instance.gain, instance.noise_w, instance.sinr_floor, instance.p_max_w).reason
     if proof:
-        return Reference(Evidence.NONE, solver="spectral_test", solver_version=VERSION, detail=proof)
+        return proven_infeasible(proof, solver="least_powers", solver_version=VERSION)
     if instance.goal is Goal.MIN_POWER:
         return least_power(instance)
     if instance.goal is Goal.MAX_MIN:
@@ -166,23 +166,7 @@ def _best(instance: PowerControlInstance, X: FloatArray) -> int:
 def _finished(
     instance: PowerControlInstance, x: FloatArray, bound: float, relative: float, *, solver: str, detail: str
 ) -> Reference:
-    """Re-evaluate, compare value and bound, and claim no more than that comparison shows."""
-    evaluation = instance.evaluate_twin(x)
-    value, tolerance = float(evaluation.F[0, 0]), relative * max(abs(bound), 1e-300)
-    feasible = bool(evaluation.violation[0] <= 0.0)
-    # Rounding may leave the value a hair on the wrong side of its bound; a real crossing is a defect and proves nothing.
-    crossed = (bound - value) * instance.signs[0] > tolerance
-    if crossed or not feasible or not np.isfinite(bound):
-        evidence = Evidence.BEST_KNOWN if feasible else Evidence.NONE
-        return Reference(evidence, x[None, :] if feasible else None, value if feasible else None, None, detail=detail)
-    proven = abs(value - bound) <= tolerance
-    return Reference(
-        Evidence.PROVEN_OPTIMAL if proven else Evidence.DUAL_BOUND,
-        X=x[None, :],
-        value=value,
-        dual_bound=bound,
-        tolerance=tolerance,
-        solver=solver,
-        solver_version=VERSION,
-        detail=detail,
-    )
+    """Claim no more than the comparison of the re-evaluated value with its bound shows."""
+    tolerance = relative * max(abs(bound), 1e-300)
+    common = {"solver": solver, "solver_version": VERSION, "detail": detail}
+    return certify(instance, x, dual_bound=bound if np.isfinite(bound) else None, tolerance=tolerance, **common)

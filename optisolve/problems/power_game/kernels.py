@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from math import log1p
-
 import numpy as np
 from numba import njit
+
+from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["evaluate"]
 
@@ -37,7 +37,7 @@ def evaluate(P, link_gain, threshold, bandwidth_hz, noise_w, before_w, saving_w,
                 for j in range(n_agents):
                     if j != k:  # subtracting the own signal from a common sum would cancel digits
                         heard += P[s, j] * link_gain[j]
-                rate = bandwidth_hz * log1p(P[s, k] * link_gain[k] / heard) * _PER_BIT
+                rate = bandwidth_hz * log_one_plus(P[s, k] * link_gain[k] / heard) * _PER_BIT
                 G[s, column] = 1.0 - rate / threshold[k]
                 column += 1
         F[s, 0] = used

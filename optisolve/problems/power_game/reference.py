@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.reference import Reference
-from optisolve.core.status import Evidence
+from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.numerics.interference import coupling, least_powers
 from optisolve.problems.power_game.instance import PowerGameInstance
 from optisolve.problems.power_game.model import least_bandwidth, least_powers_closed_form
@@ -26,25 +26,19 @@ def reference(instance: PowerGameInstance) -> Reference:
     proof = least_powers(instance.gain, instance.noise_w, instance.sinr_floor, instance.p_max_w).reason
     if exact is None:
         needed = least_bandwidth(cell.rate_threshold_bit_s)
-        proof = f"infeasible: total load {load:.6g} >= 1; needs more than {needed / 1e3:.6g} kHz"
+        proof = f"total load {load:.6g} >= 1; needs more than {needed / 1e3:.6g} kHz"
     elif not proof and cell.power_saving_w > 0.0:
         target = float(cell.initial_power_w.sum()) - cell.power_saving_w
         if float(exact.sum()) > target * (1.0 + 1e-12):
-            proof = f"infeasible: the thresholds need {exact.sum():.6g} W, the intent allows {target:.6g} W"
+            proof = f"the thresholds need {exact.sum():.6g} W, the intent allows {target:.6g} W"
     if proof or exact is None:
-        return Reference(Evidence.NONE, solver="closed_form", solver_version="1", detail=proof)
-    x = np.minimum(exact, instance.p_max_w)
-    evaluation = instance.evaluate_twin(x)
-    value, bound = float(evaluation.F[0, 0]), _dual_bound(instance)
-    proven = bool(evaluation.violation[0] <= 0.0) and abs(value - bound) <= _RELATIVE * value
-    return Reference(
-        Evidence.PROVEN_OPTIMAL if proven else Evidence.DUAL_BOUND,
-        X=x[None, :],
-        value=value,
-        dual_bound=bound,
-        tolerance=_RELATIVE * value,
+        return proven_infeasible(proof, solver="closed_form")
+    return certify(
+        instance,
+        np.minimum(exact, instance.p_max_w),
+        dual_bound=_dual_bound(instance),
+        tolerance=_RELATIVE * float(exact.sum()),
         solver="closed_form",
-        solver_version="1",
         detail=f"closed form, total load {load:.6g}; bound from the multipliers of p = I(p)",
     )
 

@@ -1,0 +1,70 @@
+"""CVXPY for `parallel_channels`: one concave program, compiled once per number of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import log
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.modelling import ModelAnswer
+from optisolve.modelling.cvxpy import Parametrized, cvxpy_answer, cvxpy_module
+
+__all__ = ["WaterFillingModel", "compiled"]
+
+
+@cache
+def compiled(n_channels: int, max_iterations: int | None = None) -> Parametrized:
+    """``max sum_m w_m log(1 + snr_m s_m)`` over power shares s.
+
+    Args:
+        n_channels: Channels M.
+        max_iterations: Limit of the interior-point method; None for its own.
+    """
+    cp = cvxpy_module()
+    snr = cp.Parameter(n_channels, name="snr", nonneg=True)
+    weight = cp.Parameter(n_channels, name="weight", nonneg=True)
+    share = cp.Variable(n_channels, name="share", nonneg=True)
+    # A product of two parameters is not DPP, hence rates of their own between them.
+    nats = cp.Variable(n_channels, name="nats")
+    constraints = [cp.sum(share) <= 1.0, nats <= cp.log1p(cp.multiply(snr, share))]
+    options: Mapping[str, float | int] = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
+    limits = {} if max_iterations is None else {"max_iter": max_iterations}
+    return Parametrized(cp.Problem(cp.Maximize(weight @ nats), constraints), options={**options, **limits})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class WaterFillingModel:
+    """What the instance hands out for ``"cvxpy"``.
+
+    Args:
+        snr_per_w: float64 [M], gain over noise, 1/W.
+        weight: float64 [M].
+        p_total_w: Budget, W.
+        max_iterations: Limit of the interior-point method; None for its own.
+    """
+
+    snr_per_w: FloatArray
+    weight: FloatArray
+    p_total_w: float
+    max_iterations: int | None = None
+
+    def solve(self, *, time_limit_s: float | None = None) -> ModelAnswer:
+        """Solve it; the shares are cut back to the budget, which interior-point methods miss by 1e-9.
+
+        Args:
+            time_limit_s: Wall-clock limit, s.
+        """
+        parameters = {"snr": self.snr_per_w * self.p_total_w, "weight": self.weight}
+        solved = compiled(self.weight.size, self.max_iterations).solve(parameters, time_limit_s=time_limit_s)
+        powers = None
+        if solved.values:
+            share = np.maximum(solved.values["share"], 0.0)
+            powers = self.p_total_w * share / max(1.0, float(share.sum()))
+        bound = None if solved.dual_bound is None else solved.dual_bound / log(2.0)
+        return cvxpy_answer(
+            solved.termination, powers, bound, limit=solved.limit, detail=solved.detail, iterations=solved.iterations
+        )
