@@ -83,7 +83,7 @@ def solve_cpsat(
     if status == cp_model.MODEL_INVALID:
         raise SolverError(f"CP-SAT refuses the model: {form.model.validate()}")
     found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
-    termination, limit = _termination(cp_model, status, solver.wall_time, seconds)
+    termination, limit = _termination(cp_model, status, solver.response_proto.deterministic_time < deterministic_time)
     x = form.decode(np.array([solver.value(v) for v in form.variables], dtype=np.float64)) if found else None
     return ModelAnswer(
         termination,
@@ -97,10 +97,10 @@ def solve_cpsat(
     )
 
 
-def _termination(cp_model: Any, status: Any, wall_s: float, seconds: float | None) -> tuple[Termination, Limit | None]:
+def _termination(cp_model: Any, status: Any, work_left: bool) -> tuple[Termination, Limit | None]:
+    """Our status; a search that stopped with work left was stopped by the clock."""
     if status == cp_model.OPTIMAL:
         return Termination.OPTIMAL, None
     if status == cp_model.INFEASIBLE:
         return Termination.INFEASIBLE, None
-    timed_out = seconds is not None and wall_s >= 0.95 * seconds
-    return Termination.LIMIT, Limit.TIME if timed_out else Limit.ITERATIONS
+    return Termination.LIMIT, Limit.TIME if work_left else Limit.ITERATIONS

@@ -12,7 +12,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.modelling.answer import ModelAnswer
 from optisolve.modelling.cpsat import solve_cpsat
-from optisolve.solvers.model_outcome import evaluated_outcome, missing_model
+from optisolve.solvers.model_outcome import evaluated_outcome, missing_model, seconds_left
 
 __all__ = ["CpSat"]
 
@@ -45,11 +45,10 @@ class CpSat(Solver):
 
     def _solve(self, task: Task) -> Outcome:
         form = task.instance.model("cpsat")
-        budget_s = task.meter.budget.seconds
         answer: ModelAnswer = solve_cpsat(
             form,
             deterministic_time=self.deterministic_time,
-            seconds=None if budget_s is None else budget_s - task.meter.elapsed_s,
+            seconds=seconds_left(task),
             seed=int(task.rng(purpose="cpsat").integers(2**31 - 1)),
         )
         if answer.x is not None and not form.feasible_set_is_exact:

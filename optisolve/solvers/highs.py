@@ -10,7 +10,7 @@ from annotated_types import Ge
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.modelling.highs import HIGHS_TOLERANCE, solve_highs
-from optisolve.solvers.model_outcome import evaluated_outcome, missing_model
+from optisolve.solvers.model_outcome import evaluated_outcome, missing_model, seconds_left
 
 __all__ = ["Highs"]
 
@@ -41,11 +41,10 @@ class Highs(Solver):
         return Solver.skip(self, instance) or missing_model(instance, "highs", "linear or mixed-integer model")
 
     def _solve(self, task: Task) -> Outcome:
-        budget_s = task.meter.budget.seconds
         answer = solve_highs(
             task.instance.model("highs"),
             node_limit=self.node_limit,
-            seconds=None if budget_s is None else budget_s - task.meter.elapsed_s,
+            seconds=seconds_left(task),
             seed=int(task.rng(purpose="highs").integers(2**31 - 1)),
         )
         return evaluated_outcome(task, answer, tolerance=HIGHS_TOLERANCE)

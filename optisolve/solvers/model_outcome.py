@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance, Sense
 from optisolve.core.solver import Outcome, Task
-from optisolve.core.status import Termination
+from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
 
-__all__ = ["evaluated_outcome", "missing_model"]
+__all__ = ["evaluated_outcome", "missing_model", "seconds_left"]
 
 
 def missing_model(instance: Instance, dialect: str, what: str) -> str | None:
@@ -17,6 +18,12 @@ def missing_model(instance: Instance, dialect: str, what: str) -> str | None:
     if instance.model(dialect) is not None:
         return None
     return f"{instance.origin.scenario} offers no {what} (instance.model('{dialect}') is None)"
+
+
+def seconds_left(task: Task) -> float | None:
+    """Wall-clock time a back end may use, s, a little less than what is left; None when the budget has no such limit."""
+    limit = task.meter.budget.seconds
+    return None if limit is None else 0.95 * max(0.0, limit - task.meter.elapsed_s)
 
 
 def evaluated_outcome(task: Task, answer: ModelAnswer, *, tolerance: float) -> Outcome:
@@ -31,13 +38,19 @@ def evaluated_outcome(task: Task, answer: ModelAnswer, *, tolerance: float) -> O
         The outcome. OPTIMAL becomes CONVERGED when the model was a relaxation that the point does not attain.
 
     Raises:
-        BudgetExhausted: Not even one evaluation is left.
+        BudgetExhausted: Not even one evaluation is left; when only the time is up the point is kept.
     """
     if answer.x is None:
         X = np.empty((0, task.instance.space.dim))
         return Outcome(X, answer.termination, answer.limit, answer.detail, answer.dual_bound, answer.report)
     X = task.instance.space.clip(answer.x[None, :])
-    evaluation = task.evaluate(X)
+    try:
+        evaluation = task.evaluate(X)
+    except BudgetExhausted as stop:
+        if stop.limit is not Limit.TIME:
+            raise
+        # the back end used up the time: what it found was paid for, and verification evaluates it anyway
+        return Outcome(X, Termination.LIMIT, Limit.TIME, answer.detail, answer.dual_bound, answer.report)
     termination, detail = answer.termination, answer.detail
     if termination is Termination.OPTIMAL and answer.dual_bound is not None:
         value = float(evaluation.F[0, 0])

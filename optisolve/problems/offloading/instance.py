@@ -172,9 +172,7 @@ class OffloadingInstance(Instance):
         import torch
 
         n, c = self.n_users, self.costs
-        local, transmit, execute = (
-            torch.as_tensor(v, dtype=x.dtype, device=x.device) for v in (c.local, c.transmit, c.root**2)
-        )
+        local, transmit, execute = (torch.tensor(v, dtype=x.dtype, device=x.device) for v in (c.local, c.transmit, c.root**2))
         choice, share = x[:, :n], x[:, n:]
         if self.n_servers == 1:
             remote = transmit[:, 0] + execute[:, 0] / share

@@ -30,15 +30,15 @@ def evaluate(X, local, transmit, root, local_delay_s, upload_s, compute_s, deadl
             choice = int(X[row, i])
             if choice == 0:
                 total += local[i]
-                delay = local_delay_s[i]
-            else:
-                s = choice - 1
-                share = X[row, n_users + i]
-                total += transmit[i, s] + root[i, s] * root[i, s] / share
-                delay = upload_s[i, s] + compute_s[i, s] / share
-                G[row, s] += share
+                if hard:
+                    G[row, n_servers + i] = local_delay_s[i] / deadline_s[i] - 1.0
+                continue
+            s = choice - 1
+            share = X[row, n_users + i]
+            total += transmit[i, s] + root[i, s] * root[i, s] / share
+            G[row, s] += share
             if hard:
-                G[row, n_servers + i] = delay / deadline_s[i] - 1.0
+                G[row, n_servers + i] = (upload_s[i, s] + compute_s[i, s] / share) / deadline_s[i] - 1.0
         F[row, 0] = total
 
 

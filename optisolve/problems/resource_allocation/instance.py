@@ -181,8 +181,8 @@ class ResourceAllocationInstance(Instance):
         c, m = self.cell, self.n_tones
         owner = x[:, :m].round().long()
         tones = torch.arange(m, device=x.device)
-        snr = torch.as_tensor(c.snr_per_w, dtype=x.dtype, device=x.device)[owner, tones]
-        weight = torch.as_tensor(c.weight, dtype=x.dtype, device=x.device)[owner]
+        snr = torch.tensor(c.snr_per_w, dtype=x.dtype, device=x.device)[owner, tones]
+        weight = torch.tensor(c.weight, dtype=x.dtype, device=x.device)[owner]
         power = c.power_total_w / m if c.goal is Goal.EQUAL_POWER else x[:, m:] * self._power_unit_w
         return (weight * c.tone_mbps * torch.log2(1.0 + snr * power)).sum(dim=1, keepdim=True)
 

@@ -1,0 +1,134 @@
+"""User association: conformance, brute force, agreement of assignment, flow, CP-SAT and HiGHS."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from optisolve.content import names
+from optisolve.core import Evidence
+from optisolve.core.errors import OptionError
+from optisolve.modelling.assignment import group_prices, price_bound, solve_assignment
+from optisolve.modelling.cpsat import solve_cpsat
+from optisolve.modelling.highs import solve_highs
+from optisolve.problems.user_association.reference import Limits, max_min_flow, solve_reference
+from optisolve.registry import make_problem
+from optisolve.testing import ProblemConformance, check_problem
+
+SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "user_association"]
+GOALS = ["proportional_fair", "max_min", "sum_rate"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_conforms(scenario):
+    """All properties of the conformance kit, for every scenario file."""
+    failed = [result for result in check_problem(make_problem(scenario)) if result.outcome != "passed"]
+    assert not failed
+
+
+class TestProjectionIsExact(ProblemConformance):
+    """With limited reach every projected point is covered."""
+
+    projection_is_exact = True
+
+    def make_problem(self):
+        return make_problem("user_association/max_min_fixed_rate")
+
+
+def small(goal, seed, n_users=7, n_small=2, **changes):
+    problem = make_problem("user_association", {"goal": goal, "n_users": n_users, "n_small": n_small, **changes})
+    return problem, problem.instance(seed)
+
+
+def brute_force(instance):
+    """The best of all J^I associations by the numpy twin."""
+    n_users, n_stations = instance.rate_mbps.shape
+    X = np.array(list(itertools.product(range(n_stations), repeat=n_users)), dtype=np.float64)
+    evaluation = instance.evaluate_twin(X)
+    return evaluation.F[evaluation.violation <= 0.0, 0].max()
+
+
+def test_proportional_fairness_by_assignment_is_exact():
+    """Golden (moe_games.md, section 10): linear assignment = brute force, I = 7, J = 3, 60 draws."""
+    for seed in range(60):
+        problem, instance = small("proportional_fair", seed)
+        reference = problem.reference(instance)
+        assert reference.evidence is Evidence.PROVEN_OPTIMAL
+        assert reference.value == pytest.approx(brute_force(instance), rel=1e-12)
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_reference_cpsat_and_highs_equal_brute_force(goal):
+    """Three methods and enumeration, one optimum; no bound lies below it."""
+    for seed in range(4):
+        problem, instance = small(goal, seed, n_users=6)
+        optimum = brute_force(instance)
+        assert problem.reference(instance).value == pytest.approx(optimum, rel=1e-9)
+        for answer in (solve_cpsat(instance.model("cpsat"), deterministic_time=5.0), solve_highs(instance.model("highs"))):
+            assert instance.evaluate_twin(answer.x).F[0, 0] == pytest.approx(optimum, rel=1e-9)
+            assert answer.dual_bound >= optimum - 1e-6 * max(1.0, abs(optimum))
+            assert answer.dual_bound <= optimum + 1e-4 * max(1.0, abs(optimum))
+
+
+def test_threshold_and_flow_equals_cpsat_and_brute_force():
+    """Equal rates inside a station: two methods and enumeration."""
+    fixed = {"fixed_rate_mbps": 20.0, "sinr_min_db": -6.5}
+    for seed in range(6):
+        problem, instance = small("max_min", seed, n_users=8, **fixed)
+        x, bound = max_min_flow(instance.rate_mbps)
+        assert bound == pytest.approx(brute_force(instance), rel=1e-12)
+        assert instance.evaluate_twin(x).F[0, 0] == pytest.approx(bound, rel=1e-12)
+        answer = solve_cpsat(instance.model("cpsat"), deterministic_time=5.0)
+        assert instance.evaluate_twin(answer.x).F[0, 0] == pytest.approx(bound, rel=1e-12)
+        assert problem.reference(instance).solver == "threshold_flow"
+
+
+def test_stations_of_different_fixed_rates():
+    """Flow with other rates per station, checked by hand: capacities 3 and 1 at rate 10."""
+    rates = np.array([[30.0, 0.0], [30.0, 10.0], [30.0, 10.0], [30.0, 10.0]])
+    x, value = max_min_flow(rates)
+    assert value == 10.0
+    assert (x == 0).sum() == 3
+
+
+def test_prices_certify_only_the_optimum():
+    """A worse assignment has a price bound strictly above its value: the certificate cannot be talked into it."""
+    _, instance = small("proportional_fair", 3, n_users=20)
+    form = instance.model("assignment")
+    answer = solve_assignment(form)
+    value = instance.evaluate_twin(answer.x).F[0, 0]
+    assert answer.dual_bound == pytest.approx(value, abs=1e-9)
+    worse = answer.x.astype(np.int64)
+    worse[0] = (worse[0] + 1) % 3
+    bound = price_bound(form.values, form.slot_costs, group_prices(form.values, form.slot_costs, worse))
+    assert bound > instance.evaluate_twin(worse.astype(float)).F[0, 0] + 1e-6
+    assert bound >= value - 1e-9
+
+
+def test_a_user_out_of_reach_is_proven_infeasible():
+    """A row of zeros gives a reason instead of a number, for every goal."""
+    arrays = {"peak_rate_bps": [[1e6, 2e6], [0.0, 0.0]], "received_dbm": [[-80.0, -70.0]] * 2, "bias_db": [0.0, 0.0]}
+    for goal in GOALS:
+        problem = make_problem("user_association", {"goal": goal, "instance_data": arrays})
+        reference = problem.reference(problem.instance(0))
+        assert reference.X is None
+        assert reference.evidence is Evidence.NONE
+        assert reference.detail == "infeasible: user1 reaches no station"
+
+
+@pytest.mark.parametrize("goal", ["max_min", "sum_rate"])
+def test_a_limited_reference_gives_a_bound_and_no_proof(goal):
+    """With next to no work allowed: a feasible point, a valid bound, evidence DUAL_BOUND."""
+    problem = make_problem("user_association", {"goal": goal, "n_users": 60, "n_small": 6})
+    instance = problem.instance(1)
+    reference = solve_reference(instance, Limits(deterministic_time=1e-6))
+    assert reference.evidence is Evidence.DUAL_BOUND
+    assert reference.dual_bound > reference.value
+    assert instance.evaluate_twin(reference.X).violation[0] == 0.0
+
+
+def test_a_bad_file_names_the_field():
+    with pytest.raises(OptionError, match="peak_rate_bps"):
+        make_problem("user_association", {"instance_data": {"peak_rate_bps": [[-1.0]]}}).instance(0)

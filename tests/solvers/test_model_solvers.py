@@ -1,0 +1,191 @@
+"""CP-SAT, HiGHS and Hungarian: conformance, honest statuses, bounds in the problem's own sense."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from optisolve import solve
+from optisolve.core import Budget, Limit, PointStatus, Termination
+from optisolve.modelling.highs import HighsModel, solve_highs
+from optisolve.registry import make_problem, make_solver
+from optisolve.solvers.cpsat import CpSat
+from optisolve.solvers.highs import Highs
+from optisolve.solvers.hungarian import Hungarian
+from optisolve.testing import SolverConformance
+from optisolve.testing.toys import toy_instances
+
+CASES = {
+    "offloading": {},
+    "offloading/deadlines": {},
+    "offloading/multi_server": {},
+    "user_association": {"n_users": 8, "n_small": 2},
+    "user_association/max_min": {"n_users": 8},
+    "user_association/sum_rate": {"n_users": 8},
+    "resource_allocation/quota": {"n_users": 4, "n_tones": 8, "quota": 2},
+    "resource_allocation/min_rates": {"n_users": 3, "n_tones": 6, "rate_min_bps": 5e5},
+}
+
+
+def instances():
+    return [make_problem(name, changes).instance(1) for name, changes in CASES.items()]
+
+
+class Conformance(SolverConformance):
+    """The kit on the instances that offer models."""
+
+    evaluations = 20
+
+    def make_instances(self):
+        return instances()
+
+
+class TestCpSat(Conformance):
+    def make_solver(self):
+        return CpSat(deterministic_time=5.0)
+
+
+class TestHighs(Conformance):
+    def make_solver(self):
+        return Highs(node_limit=5000)
+
+
+class TestHungarian(Conformance):
+    def make_solver(self):
+        return Hungarian()
+
+
+@pytest.mark.parametrize("name", ["cpsat", "highs", "hungarian"])
+def test_instances_without_a_model_are_skipped_with_a_reason(name):
+    """Every toy is skipped, in words that name what is missing."""
+    solver = make_solver(name)
+    for instance in toy_instances():
+        reason = solver.skip(instance)
+        assert reason is not None
+        assert "model" in reason or "several objectives" in reason
+
+
+@pytest.mark.parametrize("name", ["cpsat", "highs", "hungarian"])
+def test_the_answer_is_the_reference(name):
+    """Each solver reaches the certified optimum and claims a bound that does not contradict it."""
+    met = 0
+    for case, changes in CASES.items():
+        problem = make_problem(case, changes)
+        instance = problem.instance(1)
+        if make_solver(name).skip(instance) is not None:
+            continue
+        reference = problem.reference(instance)
+        result = solve(instance, name, budget=Budget(evaluations=5), reference=reference)
+        assert result.point_status is PointStatus.FEASIBLE
+        assert result.record["scores"]["gap"] == pytest.approx(0.0, abs=1e-6)
+        bound = result.run.outcome.dual_bound
+        sign = instance.signs[0]
+        assert sign * bound <= sign * reference.value + 1e-6 * max(1.0, abs(reference.value))
+        assert result.termination in (Termination.OPTIMAL, Termination.CONVERGED)
+        met += 1
+    assert met >= 2
+
+
+def test_a_relaxation_is_not_called_optimal():
+    """Under deadlines CP-SAT's model leaves the floors' cost out; where they bind the claim is CONVERGED."""
+    problem = make_problem("offloading/deadlines")
+    seen = set()
+    for seed in range(12):
+        instance = problem.instance(seed)
+        result = solve(instance, "cpsat", budget=Budget(evaluations=5))
+        value, bound = result.verification.F[0, 0], result.run.outcome.dual_bound
+        claimed = result.termination is Termination.OPTIMAL
+        assert claimed == (value - bound <= 1e-4 * value)
+        seen.add(result.termination)
+    assert seen == {Termination.OPTIMAL, Termination.CONVERGED}
+
+
+def test_infeasible_instances_end_as_infeasible_without_a_point():
+    """Both exact solvers prove it; nothing that looks like a result comes back."""
+    instance = make_problem("resource_allocation/min_rates", {"rate_min_bps": 5e7}).instance(0)
+    for name in ("cpsat", "highs"):
+        result = solve(instance, name, budget=Budget(evaluations=5))
+        assert result.termination is Termination.INFEASIBLE
+        assert result.point_status is PointStatus.NONE
+        assert result.run.outcome.dual_bound is None
+    quota = make_problem("resource_allocation/quota", {"quota": 1}).instance(0)
+    assert solve(quota, "hungarian", budget=Budget(evaluations=5)).termination is Termination.INFEASIBLE
+
+
+def test_limits_are_reported_as_limits():
+    """A tiny work limit and a node limit give LIMIT, with a valid bound or none, never OPTIMAL."""
+    instance = make_problem("user_association/sum_rate", {"n_users": 40, "n_small": 5}).instance(0)
+    for solver, limit in ((CpSat(deterministic_time=1e-3), Limit.ITERATIONS), (Highs(node_limit=0), Limit.NODES)):
+        result = solve(instance, solver, budget=Budget(evaluations=5))
+        assert result.termination is Termination.LIMIT
+        assert result.run.outcome.limit is limit
+    for solver in (CpSat(deterministic_time=1e3), Highs()):
+        timed = solve(instance, solver, budget=Budget(evaluations=5, seconds=0.02))
+        assert timed.termination is Termination.LIMIT
+        assert timed.run.outcome.limit is Limit.TIME
+
+
+def knapsack(maximize):
+    rng = np.random.default_rng(0)
+    A, c = rng.integers(1, 100, (15, 40)).astype(float), rng.integers(1, 100, 40) + rng.random(40)
+    n = 40
+    return c, HighsModel(
+        c if maximize else -c,
+        sp.csr_matrix(A),
+        np.full(15, -np.inf),
+        0.4 * A.sum(axis=1),
+        np.zeros(n),
+        np.ones(n),
+        np.ones(n, dtype=bool),
+        maximize,
+        lambda z: z,
+        lambda v: v,
+    )
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_highs_bounds_come_in_the_models_own_sense(maximize):
+    """A maximization's bound lies above its value, a minimization's below, also when nodes run out."""
+    for node_limit in (None, 1):
+        c, form = knapsack(maximize)
+        answer = solve_highs(form, node_limit=node_limit)
+        value = form.cost @ np.rint(answer.x)
+        assert (answer.dual_bound - value) * (1 if maximize else -1) >= -1e-6
+        if node_limit is None:
+            assert answer.dual_bound == pytest.approx(value, rel=1e-9)
+    assert c.size == 40
+
+
+@pytest.mark.parametrize("first", ["ortools", "highspy", "cvxpy"])
+def test_cpsat_and_highs_live_in_one_process(first):
+    """highspy 1.15 and ortools 9.15 cannot be imported together (or-tools issue 5246); the pinned versions can."""
+    script = f"""
+import {first}
+from optisolve import solve
+from optisolve.core import Budget
+from optisolve.registry import make_problem
+case = make_problem("resource_allocation/quota", {{"n_users": 3, "n_tones": 6, "quota": 2}}).instance(0)
+names = ["cpsat", "highs"] if {first!r} == "ortools" else ["highs", "cpsat"]
+values = [float(solve(case, name, budget=Budget(evaluations=2)).verification.F[0, 0]) for name in names]
+assert abs(values[0] - values[1]) < 1e-9, values
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_modules_loads_nothing_heavy():
+    """Problems and solvers import numba, ortools, highspy, scipy's optimizers and torch only when they need them."""
+    modules = [f"optisolve.problems.{name}" for name in ("offloading", "user_association", "resource_allocation")]
+    modules += [f"optisolve.solvers.{name}" for name in ("cpsat", "highs", "hungarian")]
+    script = (
+        f"import sys, {', '.join(modules)}\n"
+        "names = ('numba', 'cvxpy', 'ortools', 'pymoo', 'torch', 'highspy', 'scipy.optimize')\n"
+        "heavy = [name for name in names if name in sys.modules]\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
