@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--scenario", default="uav_isac")
     parser.add_argument("--llm", default="surrogate", help="for ledma: surrogate, local, openai")
-    parser.add_argument("--llm-calls", type=int, default=48)
+    parser.add_argument("--llm-calls", type=int, default=40)
     parser.add_argument("--solvers", nargs="+", default=SOLVERS)
     options = parser.parse_args()
 

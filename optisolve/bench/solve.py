@@ -24,8 +24,8 @@ from optisolve.scoring.verify import verify_points
 
 __all__ = ["DEFAULT_BUDGET", "solve"]
 
-DEFAULT_BUDGET = Budget(evaluations=5000, llm_calls=48)
-"""What a run may spend when nothing is said: seconds on a laptop, and at most 48 calls to a language model."""
+DEFAULT_BUDGET = Budget(evaluations=5000, llm_calls=40)
+"""What a run may spend when nothing is said: seconds on a laptop, and at most 40 calls to a language model."""
 
 
 def solve(
@@ -46,7 +46,7 @@ def solve(
     Args:
         instance: What to solve; a problem means its instance 0.
         solver: A preset name or a solver object.
-        budget: Limits; default 5,000 evaluations and 48 language-model calls.
+        budget: Limits; default 5,000 evaluations and 40 language-model calls.
         seed: The run's seed. Same seed, same ``result_hash``.
         llm: Language model for solvers that use one: ``"auto"``, ``"local"``, ``"openai"``, ``"surrogate"``, or a
             configuration from `optisolve.llm`.
