@@ -1,1 +1,14 @@
-""""""
+"""Language models: configurations, sessions, transcripts, prompts, and what becomes of answers."""
+
+from optisolve.llm.config import (
+    LLM_KINDS,
+    AutoLlm,
+    LlmConfig,
+    LocalLlm,
+    OpenAiLlm,
+    ReplayLlm,
+    SurrogateLlm,
+    llm_config,
+)
+
+__all__ = ["LLM_KINDS", "AutoLlm", "LlmConfig", "LocalLlm", "OpenAiLlm", "ReplayLlm", "SurrogateLlm", "llm_config"]

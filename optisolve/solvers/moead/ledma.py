@@ -29,7 +29,8 @@ class Ledma(DecompositionSolver):
 
     Args:
         style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
-        n_parents: Parents l shown per question, worst to best; None means 10, and 5 in continuation style.
+        n_parents: Parents l shown per question, the best of the pool, worst to best; None means 10, and 5 in
+            continuation style.
         n_offspring: Offspring s asked for per question, all of which are evaluated.
         max_reasks: Further questions after an answer without a usable candidate; then the recorded fallback.
         llm_share: Share of the targets that the model serves; ``"auto"`` spreads the language-model budget evenly over

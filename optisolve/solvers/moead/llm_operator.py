@@ -53,7 +53,7 @@ class LlmVariation:
         fallback: Operator for targets that the model does not serve.
         seed: The run's seed.
         style: Prompt style; ``"auto"`` takes the one that the model prefers.
-        n_parents: Parents shown per question; None means 10, and 5 in continuation style.
+        n_parents: Parents shown per question, the best of the pool; None means 10, and 5 in continuation style.
         n_offspring: Offspring asked for per question, all of them are used.
         max_reasks: Further questions after an answer without a usable candidate.
         project: The instance's projection is applied, as the engine will do; None when it only clips.
@@ -131,14 +131,12 @@ class LlmVariation:
         return generator(self._seed, operator="llm", purpose=purpose, wave=wave.index, sub=target, attempt=attempt)
 
     def _query(self, wave: Wave, row: int, grid: Grid) -> _Query:
-        """Draw parents from the target's pool and order them from worst to best, feasible ones last."""
+        """Take the best of the target's pool as parents, from worst to best, feasible ones last."""
         target = int(wave.targets[row])
         pool, first = np.unique(wave.mates[row], return_index=True)
         values = wave.values[row][first]
-        size = min(self._n_parents or pool.size, pool.size)
-        drawn = self._rng(wave, target, "parents").choice(pool.size, size=size, replace=False)
-        violation = wave.violation[pool[drawn]]
-        order = drawn[np.lexsort((pool[drawn], values[drawn], violation))[::-1]]  # worst first
+        best_first = np.lexsort((pool, values, wave.violation[pool]))
+        order = best_first[: self._n_parents][::-1]  # worst first
         numbers = grid.encode(wave.X[pool[order]])
         # Of points that are equal after rounding the best, which stands last, is kept.
         _, last = np.unique(numbers[::-1], axis=0, return_index=True)
