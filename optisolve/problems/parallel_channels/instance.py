@@ -124,9 +124,9 @@ class ParallelChannelsInstance(Instance):
         axes.bar(channel, x[order], width=1.0, bottom=ground, label="power [W]")
         on = ground[x[order] > 0.0]
         if on.size:
-            axes.set_ylim(0.0, 1.5 * float((ground + x[order])[x[order] > 0.0].max()))
+            axes.set_ylim(0.0, 1.4 * float((ground + x[order])[x[order] > 0.0].max()))
         axes.set_xlabel("channel, best first")
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper center", ncols=2)
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:

@@ -135,8 +135,9 @@ class PowerControlInstance(Instance):
         axes.bar(link - 0.2, x / self.p_max_w, width=0.4, label="power / cap")
         axes.bar(link + 0.2, rate / max(float(rate.max()), 1e-12), width=0.4, label="rate / largest rate")
         axes.set_xlabel("link")
-        axes.set_ylim(0.0, 1.05)
-        axes.legend(loc="upper right")
+        axes.set_xticks(link[:: max(1, x.size // 10)])
+        axes.set_ylim(0.0, 1.2)  # room for the legend
+        axes.legend(loc="upper center", ncols=2)
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:

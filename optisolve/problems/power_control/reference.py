@@ -54,9 +54,9 @@ class Work:
 
 
 _WORK = {
-    Effort.QUICK: Work(20_000, 32, 4),
-    Effort.NORMAL: Work(400_000, 256, 8),
-    Effort.THOROUGH: Work(4_000_000, 2048, 32),
+    Effort.QUICK: Work(150_000, 32, 4),
+    Effort.NORMAL: Work(1_000_000, 256, 8),
+    Effort.THOROUGH: Work(5_000_000, 2048, 32),
 }
 
 

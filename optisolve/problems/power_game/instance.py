@@ -132,7 +132,9 @@ class PowerGameInstance(Instance):
             text = f"{rate / needed:.2f} x" if needed > 0.0 else "free"
             axes.annotate(text, (agent[k], max(x[k], cell.initial_power_w[k])), ha="center", va="bottom")
         axes.set_xlabel("agent; number: rate over threshold")
-        axes.legend(loc="upper left")
+        axes.set_xticks(agent)
+        axes.set_ylim(0.0, 1.25 * float(np.maximum(x, cell.initial_power_w).max()))  # room for the legend
+        axes.legend(loc="upper center", ncols=2)
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
