@@ -100,7 +100,7 @@ def test_projection_is_the_nearest_point_of_the_budget(seed):
     assert ((y - p) @ (x - p)[0]).max() <= 1e-9
 
 
-# -- anchors (research notes diffusion.md 1.3 and moe_games.md 1.5) --------------------------------------------------
+# -- anchors: recomputed for this project on the published generators, not taken from papers --------------------------
 
 
 def _shares(scenario, n_instances, overrides=None):
@@ -125,7 +125,7 @@ def test_uniform_power_nearly_solves_the_three_channel_set():
     shares, worst = _shares("parallel_channels/msr3", 1000)
     assert shares["uniform"] == pytest.approx(0.9984, abs=3e-4)
     assert worst > 0.985
-    # The out-of-distribution set draws gains up to 3.0; the note does not say from where, 0.5 is assumed here.
+    # The out-of-distribution set draws gains up to 3.0; the lower end is not known, 0.5 is assumed here.
     ood, _ = _shares("parallel_channels/msr3", 500, {"p_total_w": 20.0, "gain_high": [3.0]})
     assert ood["uniform"] == pytest.approx(0.9996, abs=3e-4)
 

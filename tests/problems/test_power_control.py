@@ -292,7 +292,7 @@ def test_own_gains_come_from_a_file_and_bad_ones_are_named(tmp_path):
         make_problem("power_control", {"instance_file": str(tmp_path / "dead.npz")}).instance(0)
 
 
-# -- anchors recomputed for this project (research note diffusion.md, section 4.3) ------------------------------------
+# -- anchors: recomputed for this project with an independent implementation, not taken from papers ------------------
 
 
 def _sum_rates(gain, P):
