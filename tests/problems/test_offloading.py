@@ -277,6 +277,19 @@ def test_a_limited_reference_gives_a_bound_and_no_proof():
     assert cut.dual_bound < cut.value
 
 
+def test_extreme_files_are_still_certified():
+    """Tasks without work (b = 0) and a processor of 1 Hz (costs of 1e8): no overflow, no NaN, CP-SAT agrees."""
+    arrays = {name: values.tolist() for name, values in make_problem("offloading/n10").instance(0).arrays().items()}
+    for changes in ({"cycles": [0.0] * 10}, {"cycles": [0.0] * 9 + [7e8]}, {"local_hz": [1.0] + [5e8] * 9}):
+        problem = make_problem("offloading/n10", {"instance_data": {**arrays, **changes}})
+        instance = problem.instance(0)
+        reference = problem.reference(instance)
+        assert reference.evidence is Evidence.PROVEN_OPTIMAL
+        answer = solve_cpsat(instance.model("cpsat"), deterministic_time=5.0)
+        assert instance.evaluate_twin(answer.x).F[0, 0] == pytest.approx(reference.value, rel=1e-4)
+        assert answer.dual_bound <= reference.value * (1 + 1e-9) + 1e-12
+
+
 def test_a_bad_file_names_the_field():
     """A zero rate and a time weight above 1 are both listed."""
     with pytest.raises(OptionError) as error:

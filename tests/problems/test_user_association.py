@@ -129,6 +129,16 @@ def test_a_limited_reference_gives_a_bound_and_no_proof(goal):
     assert instance.evaluate_twin(reference.X).violation[0] == 0.0
 
 
+def test_a_nearly_dead_link_does_not_overflow_the_integer_model():
+    """Rates over twelve decades: CP-SAT's model stays inside 64 bits and its bound valid."""
+    rates = 1e6 * np.array([[10.0, 1e-11], [1e-9, 5.0], [8.0, 1e-12]])
+    arrays = {"peak_rate_bps": rates.tolist(), "received_dbm": [[-80.0, -90.0]] * 3, "bias_db": [0.0, 0.0]}
+    problem = make_problem("user_association", {"goal": "max_min", "instance_data": arrays})
+    reference = problem.reference(problem.instance(0))
+    assert reference.evidence is Evidence.PROVEN_OPTIMAL
+    assert reference.value == pytest.approx(4.0)
+
+
 def test_a_bad_file_names_the_field():
     with pytest.raises(OptionError, match="peak_rate_bps"):
         make_problem("user_association", {"instance_data": {"peak_rate_bps": [[-1.0]]}}).instance(0)

@@ -16,6 +16,8 @@ __all__ = ["cpsat_form"]
 
 _ROOT_STEPS = 2.0**31
 """Integer range of sum b: its square must stay well inside 64 bits."""
+_LINEAR_STEPS = 2.0**61
+"""Integer range of the sum of all other costs."""
 _MAX_ROOT_SCALE = 1e7
 _FLOOR_SCALE = 10**6
 
@@ -31,7 +33,8 @@ def cpsat_form(instance: OffloadingInstance) -> CpSatModel:
     c = instance.costs
     n, n_servers = c.transmit.shape
     reach = float(c.root.max(axis=1).sum())
-    scale = min(_MAX_ROOT_SCALE, _ROOT_STEPS / max(reach, 1e-12))
+    linear_reach = float(np.column_stack([c.local, c.transmit]).max(axis=1).sum())
+    scale = min(_MAX_ROOT_SCALE, _ROOT_STEPS / max(reach, 1e-12), (_LINEAR_STEPS / max(linear_reach, 1e-12)) ** 0.5)
     model = cp_model.CpModel()
     x = [[model.new_bool_var(f"user{i}.{s}") for s in range(n_servers + 1)] for i in range(n)]
     linear = np.floor(np.column_stack([c.local, c.transmit]) * scale**2)  # [N, S + 1]

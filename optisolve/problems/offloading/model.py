@@ -136,7 +136,8 @@ def shares_of_set(root: FloatArray, floor: FloatArray) -> FloatArray | None:
         floor: float64 [k].
 
     Returns:
-        float64 [k] adding up to 1, or None when the floors alone need more than the server.
+        float64 [k] adding up to 1 (to less when no cost depends on them), or None when the floors alone need more than
+        the server.
     """
     if floor.sum() > 1.0:
         return None
@@ -145,7 +146,11 @@ def shares_of_set(root: FloatArray, floor: FloatArray) -> FloatArray | None:
     while True:
         share[fixed] = floor[fixed]
         rest = 1.0 - floor[fixed].sum()
-        share[~fixed] = rest * root[~fixed] / root[~fixed].sum() if (~fixed).any() else 0.0
+        total = root[~fixed].sum()
+        if total > 0.0:
+            share[~fixed] = rest * root[~fixed] / total
+        else:  # nobody left whose cost depends on the share
+            share[~fixed] = floor[~fixed]
         below = ~fixed & (share < floor)
         if not below.any():
             return share

@@ -145,7 +145,7 @@ def sort_and_scan(c: Costs) -> IntArray:
     A heuristic: exact for the continuous relaxation up to one fractional user, certified afterwards by the bound.
     """
     gain = c.transmit[:, 0] - c.local  # [N], negative when offloading alone would pay
-    order = np.argsort(gain / c.root[:, 0], kind="stable")
+    order = np.argsort(gain / np.maximum(c.root[:, 0], 1e-300), kind="stable")  # tasks without work have b = 0
     cost = np.concatenate([[0.0], np.cumsum(gain[order]) + np.cumsum(c.root[order, 0]) ** 2])
     choice = np.zeros(gain.size, dtype=np.int64)
     choice[order[: int(np.argmin(cost))]] = 1

@@ -19,6 +19,7 @@ __all__ = ["assignment_form", "cpsat_form", "highs_form"]
 
 _LOG_SCALE = 1e7  # steps per nat
 _TIME_SCALE = 1e9  # steps per s/Mbit
+_MAX_TIME_STEPS = 2.0**45  # times I stays well inside 64 bits
 _RATE_SCALE = 1e5  # steps per Mbit/s
 
 
@@ -88,6 +89,7 @@ def _cpsat_min_rate(instance: UserAssociationInstance, model: Any, x: Any, load:
     n_users = instance.rate_mbps.shape[0]
     reach = instance.rate_mbps > 0.0
     time = np.floor(np.where(reach, _TIME_SCALE / np.where(reach, instance.rate_mbps, 1.0), 0.0))  # [I, J]
+    time = np.minimum(time, _MAX_TIME_STEPS)  # a hopeless pair looks better than it is: still a relaxation
     top = int(time.max()) * n_users
     slowest = model.new_int_var(1, max(1, top), "slowest")
     for i in range(n_users):
