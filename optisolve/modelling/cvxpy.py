@@ -121,7 +121,7 @@ class Solved:
         termination: The back end's claim.
         limit: Which limit, when the termination is LIMIT.
         values: Variable values by name; empty when there is no point. After LIMIT they are a candidate, no more.
-        duals: Dual values by the labels given to `Parametrized`; only after OPTIMAL or CONVERGED.
+        duals: Dual values, float64 [k], by the labels given to `Parametrized`; only after OPTIMAL or CONVERGED.
         value: Objective in the problem's own sense; None unless OPTIMAL or CONVERGED.
         dual_bound: Bound in the problem's own sense; after OPTIMAL, and after LIMIT for back ends with valid bounds (MILP).
         iterations: Iterations of the back end.
@@ -218,7 +218,7 @@ class Parametrized:
             if all(value is not None and np.isfinite(value).all() for value in pairs.values()):
                 values = {name: np.array(value, dtype=np.float64) for name, value in pairs.items()}
         trusted = bool(values) and termination is not Termination.LIMIT
-        duals = {k: np.array(c.dual_value, dtype=np.float64) for k, c in self._duals.items()} if trusted else {}
+        duals = {label: _flat(constraint.dual_value) for label, constraint in self._duals.items()} if trusted else {}
         return Solved(
             termination=termination,
             limit=limit,
@@ -239,6 +239,12 @@ class Parametrized:
         if not is_exact:
             bound -= PROOF_TOLERANCE * max(1.0, abs(bound))
         return -bound if type(self._problem.objective).__name__ == "Maximize" else bound
+
+
+def _flat(dual: Any) -> FloatArray:
+    """Dual values of one constraint, float64 [k]; those of a cone are a list of parts, the scalar one first."""
+    parts = dual if isinstance(dual, list | tuple) else [dual]
+    return np.concatenate([np.ravel(np.asarray(part, dtype=np.float64)) for part in parts])
 
 
 def _raw_bound(raw: Any, termination: Termination) -> tuple[float | None, bool]:

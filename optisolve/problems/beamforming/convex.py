@@ -27,7 +27,7 @@ __all__ = ["REL_TOLERANCE", "BeamformingModel", "compiled"]
 REL_TOLERANCE = 1e-6
 """Relative distance of value and bound up to which the search goes on."""
 
-MAX_SOLVES = 80
+MAX_SOLVES = 40
 
 
 @cache
@@ -54,7 +54,8 @@ def compiled(n_users: int, rank: int) -> Parametrized:
         signal = r_re[k] @ y_re[:, k] + r_im[k] @ y_im[:, k]
         constraints.append(cp.SOC(signal, cp.hstack(parts)))
     objective = cp.Minimize(cp.sum_squares(y_re) + cp.sum_squares(y_im))
-    return Parametrized(cp.Problem(objective, constraints))
+    duals = {f"sinr{k}": constraint for k, constraint in enumerate(constraints)}
+    return Parametrized(cp.Problem(objective, constraints), duals=duals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class BeamformingModel:
     constants: Constants
 
     def solve(self, *, time_limit_s: float | None = None) -> ModelAnswer:
-        """One SOCP, or a bracketing search whose ends are proven by SOCPs."""
+        """One SOCP, or a bracketing search over it."""
         search = _Search(self.constants, time_limit_s)
         return search.least_power() if self.constants.goal == "min_power" else search.balance()
 
@@ -99,11 +100,24 @@ class _Search:
         y = solved.values["y_re"] + 1j * solved.values["y_im"]
         return solved, math.sqrt(self.c.p_total_w) * (self.basis @ y).T
 
+    def uplink_powers(self, solved: Solved, W: ComplexArray, sinr: FloatArray) -> FloatArray | None:
+        """Uplink powers, float64 [K], W, from the multipliers nu of a solve: lambda_k = nu_k gamma_k / (2 Re h_k^H w_k)."""
+        if not solved.duals:
+            return None
+        multipliers = np.array([solved.duals[f"sinr{k}"][0] for k in range(sinr.size)])
+        signal = np.einsum("km,km->k", self.c.h.conj(), W).real / math.sqrt(self.c.noise_w)
+        powers = self.c.p_total_w * multipliers * sinr / (2.0 * np.maximum(signal, 1e-300))
+        return powers if np.isfinite(powers).all() and (powers > 0.0).all() else None
+
     def least_power(self) -> ModelAnswer:
-        """One solve; INFEASIBLE only with a dual bound above the power cap."""
+        """One solve, bounded by its dual objective or multipliers; INFEASIBLE only with a dual bound above the power cap."""
         c = self.c
         solved, W = self.solve(c.sinr_target)
+        powers = None if W is None else self.uplink_powers(solved, W, c.sinr_target)
         bound = None if solved.dual_bound is None else solved.dual_bound * c.p_total_w
+        if powers is not None:
+            uplink = duality.Uplink(c)
+            bound = max(bound or 0.0, duality.power_bound(uplink, uplink.step(powers)))
         unreachable = solved.termination is Termination.INFEASIBLE or (bound is not None and bound > c.p_total_w)
         if unreachable:
             _, certificate, _ = duality.least_power(c)
@@ -118,11 +132,11 @@ class _Search:
         return self._answer(solved.termination, x, bound, limit=solved.limit, detail=solved.detail)
 
     def balance(self) -> ModelAnswer:
-        """Bracket the balanced SINR: points give the lower end, SOCPs that need more than the cap the upper one."""
+        """Bracket the balanced SINR: points give the lower end, the multipliers of the same solves the upper one."""
         c = self.c
         low, best = 0.0, None
         high = float(((np.abs(self.rows) ** 2).sum(axis=1) / c.sinr_target).min()) * (1.0 + 1e-12)  # a user alone
-        level, solved, known = high / 2.0, None, list[tuple[float, float]]()
+        level, ceiling, solved, known = high / 2.0, high, None, list[tuple[float, float]]()
         while high > low * (1.0 + REL_TOLERANCE) and self.solves < MAX_SOLVES:
             solved, W = self.solve(level * c.sinr_target)
             if solved.termination is Termination.LIMIT:
@@ -132,11 +146,14 @@ class _Search:
                 value, x = self._at_full_power(W)
                 if value > low:
                     low, best = value, x
-            if solved.termination is Termination.INFEASIBLE or (solved.dual_bound is not None and solved.dual_bound > 1.0):
-                high = min(high, level)
-            elif solved.value is None:
+                powers = self.uplink_powers(solved, W, level * c.sinr_target)
+                if powers is not None:
+                    high = min(high, duality.balance_bound(duality.Uplink(c), powers))
+            elif solved.termination is Termination.INFEASIBLE:
+                ceiling = level  # a claim that guides the search; only multipliers prove the upper end
+            else:
                 return self._answer(Termination.NUMERICAL_ERROR, best, high, detail=solved.detail)
-            level = _next_level(low, high, known)
+            level = _next_level(low, min(high, ceiling), known)
         closed = high <= low * (1.0 + REL_TOLERANCE)
         termination, limit = (Termination.OPTIMAL, None) if closed else (Termination.LIMIT, Limit.ITERATIONS)
         return self._answer(termination, best, high, limit=limit, detail=solved.detail if solved else "")
@@ -159,14 +176,10 @@ class _Search:
 
 
 def _next_level(low: float, high: float, known: list[tuple[float, float]]) -> float:
-    """Where to solve next: the secant's root (in logarithms), kept inside the bracket, or just above the lower end."""
+    """Where to solve next: the secant's root (in logarithms), kept inside the bracket, else its middle."""
     middle = math.sqrt(low * high) if low > 0.0 else 0.5 * high
-    if low <= 0.0 or not known:
+    if len(known) < 2 or known[-1][1] == known[-2][1]:
         return middle
-    guess = middle
-    if len(known) >= 2 and known[-1][1] != known[-2][1]:
-        (x0, y0), (x1, y1) = known[-2:]
-        guess = math.exp(min(x1 - y1 * (x1 - x0) / (y1 - y0), 700.0))
-    if abs(guess / low - 1.0) < 0.5 * REL_TOLERANCE:
-        guess = low * (1.0 + 0.7 * REL_TOLERANCE)  # a solve here proves the upper end
+    (x0, y0), (x1, y1) = known[-2:]
+    guess = math.exp(min(x1 - y1 * (x1 - x0) / (y1 - y0), 700.0))
     return guess if low < guess < high else middle

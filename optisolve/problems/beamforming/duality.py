@@ -23,7 +23,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.problems.beamforming.model import ComplexArray, Constants
 
-__all__ = ["Uplink", "balance", "least_power"]
+__all__ = ["Uplink", "balance", "balance_bound", "least_power", "power_bound"]
 
 ROUNDING = 1e-11
 """Relative slack by which bounds are loosened against rounding."""
@@ -79,12 +79,35 @@ def least_power(c: Constants, *, max_rounds: int = 20_000) -> tuple[FloatArray, 
         powers = raised
         if change < 1e-14 or powers.sum() > c.p_total_w * (1.0 + 1e-6):
             break
-    # Rounding may leave lambda a little above T(lambda); a smaller vector below T is dual feasible again
-    excess = float(np.max(powers / np.maximum(uplink.step(powers), 1e-300)))
-    bound = float(powers.sum()) / max(1.0, excess) * (1.0 - ROUNDING)
-    if excess > 1.0 + 1e-9 and not _dual_feasible(uplink, powers / excess):
-        bound = 0.0
-    return powers, bound, rounds
+    return powers, power_bound(uplink, powers), rounds
+
+
+def power_bound(uplink: Uplink, powers: FloatArray) -> float:
+    """Lower bound on the least downlink power, W, from any uplink powers, float64 [K], W >= 0.
+
+    Powers a little above T are shrunk until they are dual feasible; 0 when that takes more than half of them.
+    """
+    excess = max(0.0, float(np.max(powers / np.maximum(uplink.step(powers), 1e-300))) - 1.0)
+    shrink = 0.0 if excess <= ROUNDING else excess
+    while shrink < 0.5:
+        candidate = powers * (1.0 - shrink)
+        if (candidate <= uplink.step(candidate) * (1.0 + ROUNDING)).all():
+            return float(candidate.sum()) * (1.0 - ROUNDING)
+        shrink = 4.0 * max(shrink, ROUNDING)
+    return 0.0
+
+
+def balance_bound(uplink: Uplink, powers: FloatArray, *, rounds: int = 8) -> float:
+    """Upper bound on the balanced SINR from any uplink powers, float64 [K], > 0; only their ratios count.
+
+    A few rounds of the normalized fixed point improve the powers; the best bound on the way is returned.
+    """
+    bound, total = np.inf, uplink.c.p_total_w
+    for _ in range(rounds):
+        powers = powers * (total / powers.sum())
+        least = uplink.step(powers)
+        bound, powers = min(bound, float(np.max(powers / least))), least
+    return bound * (1.0 + ROUNDING)
 
 
 def balance(c: Constants, *, max_rounds: int = 20_000, tolerance: float = 1e-13) -> tuple[FloatArray, float, int]:
@@ -109,7 +132,3 @@ def balance(c: Constants, *, max_rounds: int = 20_000, tolerance: float = 1e-13)
             break
         powers = least * (c.p_total_w / least.sum())
     return powers, bound * (1.0 + ROUNDING), rounds
-
-
-def _dual_feasible(uplink: Uplink, powers: FloatArray) -> bool:
-    return bool((powers <= uplink.step(powers)).all())

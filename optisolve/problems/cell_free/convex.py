@@ -43,20 +43,18 @@ MAX_SOLVES = 30
 
 @cache
 def compiled(n_access_points: int, n_users: int) -> Parametrized:
-    """max s subject to n_k - t d_k >= c_k s, compiled once per shape."""
+    """max s subject to n_k / c_k - t d_k / c_k >= s, compiled once per shape; the division is done in the parameters."""
     cp = cvxpy_module()
     shape = (n_access_points, n_users)
     a, load = cp.Variable(shape, name="a", nonneg=True), cp.Variable(n_access_points, name="load", nonneg=True)
     margin = cp.Variable(name="margin")
-    root_gamma, t_root_beta = (
-        cp.Parameter(shape, name="root_gamma", nonneg=True),
-        cp.Parameter(shape, name="t_root_beta", nonneg=True),
-    )
-    t, scale = cp.Parameter(name="t", nonneg=True), cp.Parameter(n_users, name="scale", nonneg=True)
+    root_gamma = cp.Parameter(shape, name="root_gamma", nonneg=True)
+    t_root_beta = cp.Parameter(shape, name="t_root_beta", nonneg=True)
+    t_noise = cp.Parameter(n_users, name="t_noise", nonneg=True)
     constraints = [load <= 1.0, cp.SOC(load, a, axis=1)]
     rates = [
-        cp.sum(cp.multiply(root_gamma[:, k], a[:, k])) - scale[k] * margin
-        >= cp.norm(cp.hstack([t, cp.multiply(t_root_beta[:, k], load)]))
+        cp.sum(cp.multiply(root_gamma[:, k], a[:, k])) - margin
+        >= cp.norm(cp.hstack([t_noise[k], cp.multiply(t_root_beta[:, k], load)]))
         for k in range(n_users)
     ]
     return Parametrized(
@@ -107,15 +105,19 @@ class CellFreeModel:
         start = time.perf_counter()
         best = np.sqrt(self.gamma / self.gamma.sum(axis=1, keepdims=True))
         low, high, iterations, solves = self.level(best), math.inf, 0, 0
-        detail, termination, limit = "", Termination.LIMIT, Limit.ITERATIONS
+        detail, back_off, termination, limit = "", 1.0, Termination.LIMIT, Limit.ITERATIONS
         while high > low * (1.0 + REL_TOLERANCE) and solves < MAX_SOLVES:
             left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - start)
-            solved, a = self.at_level(low, best, left)
+            solved, a = self.at_level(low * back_off, best, left)
             solves, iterations, detail = solves + 1, iterations + solved.iterations, solved.detail
+            if solved.termination is Termination.NUMERICAL_ERROR and back_off > 0.5:
+                back_off *= 0.9  # another level of the same search often goes through
+                continue
             if solved.termination not in (Termination.OPTIMAL, Termination.CONVERGED) or a is None:
                 termination, limit = solved.termination, solved.limit or limit
                 break
-            weights = np.maximum([float(solved.duals[f"rate{k}"]) for k in range(self.beta.shape[1])], 0.0)
+            duals = np.array([solved.duals[f"rate{k}"][0] for k in range(self.beta.shape[1])])
+            weights = np.maximum(duals, 0.0) / self.deviation(best)
             if weights.any():
                 high = min(high, level_bound(self.beta, self.gamma, weights, a))
             level = self.level(a)
@@ -135,7 +137,7 @@ class CellFreeModel:
         """Solve the SOCP at a level; the point float64 [M, K], projected on the power limits."""
         scale = self.deviation(scale_point)
         solved = compiled(*self.beta.shape).solve(
-            {"root_gamma": np.sqrt(self.gamma), "t_root_beta": t * np.sqrt(self.beta), "t": t, "scale": scale},
+            {"root_gamma": np.sqrt(self.gamma) / scale, "t_root_beta": t * np.sqrt(self.beta) / scale, "t_noise": t / scale},
             time_limit_s=time_limit_s,
         )
         if not solved.values:

@@ -108,7 +108,7 @@ def solve_inner(inner: Inner, share: float, time_limit_s: float | None) -> tuple
     if solved.termination not in (Termination.OPTIMAL, Termination.CONVERGED):
         return solved, q, None
     scale = {"outage": 1.0, "bep": 1.0, "rate": inner.nats_min or 0.0}
-    return solved, q, cut(inner, q, {name: scale[name] * float(dual) for name, dual in solved.duals.items()}, share)
+    return solved, q, cut(inner, q, {name: scale[name] * float(dual[0]) for name, dual in solved.duals.items()}, share)
 
 
 @dataclass(frozen=True, slots=True)
