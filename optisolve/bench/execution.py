@@ -120,18 +120,22 @@ def execute(
 
 
 def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome, Exception | None]:
+    def cut_short(termination: Termination, limit: Limit | None = None, detail: str = "") -> Outcome:
+        report = {} if task.reporter is None else task.reporter()
+        return evaluator.outcome(termination, limit, detail=detail, report=report)
+
     try:
         return solver._solve(task), None
     except BudgetExhausted as stop:
-        return evaluator.outcome(Termination.LIMIT, stop.limit, detail=str(stop)), None
+        return cut_short(Termination.LIMIT, stop.limit, str(stop)), None
     except KeyboardInterrupt:
-        return evaluator.outcome(Termination.INTERRUPTED, detail="stopped by the user"), None
+        return cut_short(Termination.INTERRUPTED, detail="stopped by the user"), None
     except MemoryError as error:
-        return evaluator.outcome(Termination.LIMIT, Limit.MEMORY, detail=str(error)), None
+        return cut_short(Termination.LIMIT, Limit.MEMORY, str(error)), None
     except OptisolveError as error:
-        return evaluator.outcome(Termination.ERROR, detail=str(error)), error
+        return cut_short(Termination.ERROR, detail=str(error)), error
     except Exception as error:  # a plug-in's bug must not lose what was evaluated
-        return evaluator.outcome(Termination.ERROR, detail=f"{type(error).__name__}: {error}"), error
+        return cut_short(Termination.ERROR, detail=f"{type(error).__name__}: {error}"), error
 
 
 def _session(

@@ -114,6 +114,10 @@ def build_record(
     """
     origin, meter, outcome = instance.origin, run.meter, run.outcome
     report = dict(outcome.report)
+    operator = dict(report.get("operator", {}))
+    prompts = report.pop("prompts", None) or operator.pop("prompts", {})
+    if "operator" in report:
+        report["operator"] = operator
     box = instance.hypervolume_box
     record: dict[str, Any] = {
         "schema": SCHEMA,
@@ -131,7 +135,7 @@ def build_record(
             "version": solver.info.version,
             "options": _plain(solver.options()),
             "code": code_revision(),
-            "prompts": report.pop("prompts", {}),
+            "prompts": prompts,
             "checkpoint": report.pop("checkpoint", None),
             "llm": run.llm,
         },

@@ -103,7 +103,7 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
         _print_llm(subject.record)
     if subject.run.notice:
         console.print(f"[yellow]note:[/] {escape(subject.run.notice)}", soft_wrap=True)
-    for warning in subject.record["used"]["report"].get("warnings", ()):
+    if warning := subject.record["used"]["report"].get("operator", {}).get("warning"):
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     termination = subject.record["termination"]
     limit = f" ({termination['limit']})" if termination["limit"] else ""
@@ -165,7 +165,7 @@ def _source_table(result: Result) -> Table:
 
 def _print_llm(record: Mapping[str, Any]) -> None:
     llm, report = record["solver"]["llm"], record["used"]["report"]
-    fates = report.get("operator", report).get("fates", {})
+    fates = report.get("operator", {}).get("fates", {})
     told = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
     console.print(
         f"language model: {llm.get('provider')} {llm.get('model', '')}; candidates: {escape(told) or 'none'}", soft_wrap=True

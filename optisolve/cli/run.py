@@ -47,7 +47,7 @@ _PRIMARY: dict[str, Any] = {
         "searchpath": [f"{SCHEME}://"],
         "output_subdir": None,
         "run": {"dir": "."},
-        "sweep": {"dir": ".", "subdir": "."},
+        "sweep": {"dir": "${out}", "subdir": "."},
         "job": {"chdir": False},
         "help": {
             "app_name": "optisolve run",

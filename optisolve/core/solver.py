@@ -130,6 +130,7 @@ class Task:
         seed: The run's seed.
         warm_start: float64 [n, d] or None, points to start from.
         llm: The language-model session, for solvers whose info says ``uses_llm``.
+        reporter: Set by a solver that has figures worth keeping when the run is cut short; called once, at the end.
     """
 
     instance: Instance
@@ -140,6 +141,7 @@ class Task:
     solver_name: str
     warm_start: FloatArray | None = None
     llm: LlmSession | None = None
+    reporter: Callable[[], Mapping[str, Any]] | None = None
     on_progress: Callable[[], None] = lambda: None
 
     def rng(self, **axes: str | int) -> np.random.Generator:

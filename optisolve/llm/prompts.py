@@ -44,9 +44,9 @@ class Prompt:
         except jinja2.TemplateError as error:
             raise LlmError(f"Prompt '{self.name}' version {self.version} cannot be rendered: {error}") from None
 
-    def describe(self) -> dict[str, Any]:
-        """Version and hash, for records."""
-        return {"version": self.version, "sha256": self.sha256}
+    def describe(self) -> dict[str, str]:
+        """``{"name@version": "sha256:..."}``, as it stands in records."""
+        return {f"{self.name}@{self.version}": f"sha256:{self.sha256}"}
 
 
 def prompt_names() -> dict[str, list[int]]:

@@ -215,7 +215,7 @@ class LlmSession:
             "tokens_out": self.tokens_out,
             "usd": self.usd,
             "failures": dict(sorted(self.failures.items())),
-            "transcript_sha256": "" if self._transcript is None else self._transcript.sha256,
+            "transcript": "" if self._transcript is None else f"sha256:{self._transcript.sha256}",
         }
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:

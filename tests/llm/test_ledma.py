@@ -56,7 +56,7 @@ def test_all_offspring_of_good_answers_are_evaluated_and_labelled():
     assert ran.sources.count("llm") == answered  # nothing that was paid for is dropped
     assert ran.sources.count("de") == 60 - 12 - answered
     assert ran.meter.evaluations == 60
-    assert ran.report["prompts"]["ledma_schema"]["sha256"] == load_prompt("ledma_schema").sha256
+    assert ran.operator["prompts"] == load_prompt("ledma_schema").describe()
 
 
 def test_the_budget_of_calls_is_spread_over_the_whole_run():

@@ -74,7 +74,7 @@ def test_the_hash_ignores_the_order_of_arrival(tmp_path):
             session, _ = session_for(server, transcript=tmp_path / f"{len(hashes)}.jsonl")
             with session:
                 session.ask(chat(8))
-                hashes.add(session.describe()["transcript_sha256"])
+                hashes.add(session.describe()["transcript"])
     assert len(hashes) == 1
 
 

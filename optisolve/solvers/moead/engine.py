@@ -50,6 +50,7 @@ def run(task: Task, options: DecompositionOptions, variation: Variation) -> Outc
     """
     require_stopping_rule(task)
     engine = _Engine(task, options, variation)
+    task.reporter = engine.report
     try:
         engine.initialize()
         while task.meter.remaining_evaluations > 0 and not engine.stalled:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -65,11 +65,7 @@ class Ledma(DecompositionSolver):
             yield FieldProblem("n_parents", self.n_parents, f"at most n_neighbors = {self.n_neighbors}")
 
     def _solve(self, task: Task) -> Outcome:
-        outcome = run(task, self, self._variation(task))
-        report = dict(outcome.report)
-        operator = dict(report.get("operator", {}))
-        report["prompts"] = operator.pop("prompts", {})
-        return replace(outcome, report={**report, "operator": operator})
+        return run(task, self, self._variation(task))
 
     def _variation(self, task: Task) -> Variation:
         if task.llm is None:

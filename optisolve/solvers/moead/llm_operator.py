@@ -113,7 +113,7 @@ class LlmVariation:
             "tokens_in": self._session.tokens_in,
             "tokens_out": self._session.tokens_out,
             "usd": self._session.usd,
-            "prompts": {} if self._style is None else {self._style.prompt.name: self._style.prompt.describe()},
+            "prompts": {} if self._style is None else self._style.prompt.describe(),
             "warning": warning if share > self._warn_share else "",
         }
 
