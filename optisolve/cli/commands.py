@@ -220,7 +220,7 @@ def models_command(options: argparse.Namespace) -> int:
 
 def _problem_row(name: str) -> tuple[str, str]:
     if name in content.names("problems"):  # the file says it; importing every family would be slow
-        told = content.header("problems", name)
+        told = {**content.header("problems", name.split("/", maxsplit=1)[0]), **content.header("problems", name)}
         return told.get("summary", ""), told.get("reference", "none")
     problem = PROBLEMS.get(name)
     return problem.summary, problem.evidence

@@ -176,6 +176,20 @@ def test_the_wheel_s_content_is_where_the_locator_looks():
     assert all(f'"{kind}" = "optisolve/_content/{kind}"' in packaged for kind in ("problems", "solvers", "prompts"))
 
 
+@pytest.mark.parametrize("kind", ["problems", "solvers"])
+def test_every_content_file_begins_with_a_summary_and_names_a_plug_in(kind):
+    import optisolve.content as content
+    from optisolve.registry import PROBLEMS, SOLVERS
+
+    registry = {"problems": PROBLEMS, "solvers": SOLVERS}[kind]
+    for name in content.names(kind):
+        told = content.header(kind, name)
+        assert told["summary"].endswith("."), name
+        assert content.load_yaml(kind, name)["name"] in registry.targets(), name
+        if kind == "problems" and "/" not in name:
+            assert "reference" in told, name
+
+
 def test_errors_of_a_closed_pipe_are_quiet():
     ran = subprocess.run(
         f"{sys.executable} -m optisolve list | head -1", shell=True, capture_output=True, text=True, check=True, env=os.environ
