@@ -1,0 +1,71 @@
+"""Same seed, same ``result_hash``: twice in one process, and in fresh processes with 1 and 2 numba threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import optisolve
+from optisolve.core.errors import SolverError
+from optisolve.registry import SOLVERS
+
+# A problem that every solver can treat is rare, so each one gets the first of these that it does not skip.
+PROBLEMS = (
+    "uav_isac",
+    "power_control/gaussian_k5_0db",
+    "parallel_channels",
+    "power_game",
+    "user_association",
+    "offloading",
+    "nsp_utility",
+)
+
+PROBE = """
+import json, sys
+import optisolve
+name, scenario = sys.argv[1:]
+instance = optisolve.load_problem(scenario).instance(3)
+budget = optisolve.Budget(evaluations=1500, llm_calls=12)
+print(json.dumps(optisolve.solve(instance, name, budget=budget, seed=5, llm="surrogate").result_hash))
+"""
+
+
+def scenario_for(name: str) -> str:
+    solver = optisolve.load_solver(name)
+    for scenario in PROBLEMS:
+        if solver.skip(optisolve.load_problem(scenario).instance(3)) is None:
+            return scenario
+    raise AssertionError(f"no test problem suits {name}")
+
+
+@pytest.mark.parametrize("name", sorted(SOLVERS.targets()))
+def test_two_runs_in_one_process_agree(name):
+    scenario = scenario_for(name)
+    budget = optisolve.Budget(evaluations=1500, llm_calls=12)
+    try:
+        hashes = {
+            optisolve.solve(
+                optisolve.load_problem(scenario).instance(3), name, budget=budget, seed=5, llm="surrogate"
+            ).result_hash
+            for _ in range(2)
+        }
+    except SolverError as reason:  # e.g. an optional package is absent: visible, never silent
+        pytest.skip(str(reason))
+    assert len(hashes) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SOLVERS.targets()))
+def test_fresh_processes_with_one_and_two_threads_agree(name):
+    scenario = scenario_for(name)
+    hashes = set()
+    for threads in ("1", "2"):
+        environment = {**os.environ, "NUMBA_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        command = [sys.executable, "-c", PROBE, name, scenario]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        hashes.add(json.loads(ran.stdout))
+    assert len(hashes) == 1
