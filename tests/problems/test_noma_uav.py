@@ -1,0 +1,136 @@
+"""noma_uav: conformance, exact split against brute force, certified positions, anchors of DiffSG's NU set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optisolve import solve
+from optisolve.content import names
+from optisolve.core import Budget, Effort, Evidence
+from optisolve.core.errors import OptionError, ProblemError
+from optisolve.problems.noma_uav import kernels, model
+from optisolve.problems.noma_uav.reference import reference
+from optisolve.registry import make_problem
+from optisolve.testing import check_problem
+
+SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "noma_uav"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_conforms(scenario):
+    """All properties of the conformance kit, for every scenario file."""
+    failed = [result for result in check_problem(make_problem(scenario)) if result.outcome != "passed"]
+    assert not failed
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_split_beats_a_fine_grid_of_splits(seed, ordered):
+    """No split on a 100-step grid that meets all rules is better, and the split itself meets them."""
+    rate = 0.4 if ordered else 1.0
+    instance = make_problem("noma_uav", {"power_order": ordered, "min_rate_bps_hz": rate}).instance(seed)
+    c = instance.constants
+    L = instance.users_m.mean(axis=0)
+    noise = model.noise_over_gain_w(c, instance.users_m, L[None])[0]
+    power = model.best_split(c, noise, instance.min_rate)
+    steps = np.arange(101)
+    i, j = (grid.ravel() for grid in np.meshgrid(steps, steps))
+    share = np.column_stack([i, j, 100 - i - j])[i + j <= 100] / 100.0
+    X = np.column_stack([np.tile(L, (share.shape[0], 1)), share * c.p_total_w])
+    tried = instance.evaluate_twin(X)
+    mine = instance.evaluate_twin(np.concatenate([L, power]))
+    assert mine.max_violation[0] <= 1e-9
+    assert mine.F[0, 0] >= tried.F[tried.violation == 0.0, 0].max()
+    assert mine.F[0, 0] <= tried.F[tried.violation <= 0.2, 0].max() * 1.05  # and it is not from another problem
+
+
+def test_kernel_split_and_twin_split_agree():
+    """Two implementations of the recursion, 200 random channels, with and without the order rule."""
+    rng = np.random.default_rng(0)
+    for ordered in (False, True):
+        for _ in range(100):
+            noise, rates = 10.0 ** rng.uniform(-4, -2, 4), np.full(4, rng.uniform(0.0, 1.2))
+            constants = model.Constants(150.0, 1e-8, 0.02, ordered)
+            expected, power = model.best_split(constants, noise, rates), np.empty(4)
+            value = kernels.split(noise, rates, 0.02, ordered, power)
+            assert (value < 0.0) == (expected is None)
+            if expected is not None:
+                np.testing.assert_allclose(power, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("scenario", ["noma_uav", "noma_uav/crowd", "noma_uav/diffsg"])
+def test_no_position_on_a_grid_beats_the_bound(scenario):
+    """Independent of the branch and bound: exact splits on a 5 m grid never exceed the dual bound and nearly reach it."""
+    problem = make_problem(scenario)
+    instance = problem.instance(2)
+    found = problem.reference(instance, Effort.NORMAL)
+    assert found.evidence is Evidence.PROVEN_OPTIMAL
+    c, axis = instance.constants, np.arange(0.0, instance.area_m + 1.0, 5.0)
+    points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    noise, power = model.noise_over_gain_w(c, instance.users_m, points), np.empty(instance.users_m.shape[0])
+    best = max(kernels.split(row, instance.min_rate, c.p_total_w, c.power_order, power) for row in noise)
+    assert found.value * 0.999 <= best <= found.dual_bound
+
+
+def test_a_local_method_agrees():
+    """SLSQP over position and powers together reaches the certified value from below, within the gap."""
+    problem = make_problem("noma_uav")
+    instance = problem.instance(4)
+    found = problem.reference(instance, Effort.THOROUGH)
+    result = solve(instance, "scipy_local", budget=Budget(evaluations=3000), seed=0, gradient="finite_differences")
+    best = result.record["scores"]["objective"]
+    assert found.value * (1.0 - 1e-6) <= best <= found.dual_bound * (1.0 + 1e-8)
+
+
+def test_minimum_rates_make_the_split_matter():
+    """Equal power misses a minimum rate in the default scenario; in the published one equal power is the exact split."""
+    instance = make_problem("noma_uav").instance(1)
+    assert instance.evaluate(instance.null_policies()["centroid_equal_power"]).violation[0] > 0.0
+    published = make_problem("noma_uav/diffsg").instance(1)
+    policies = published.null_policies()
+    np.testing.assert_allclose(policies["centroid_exact_split"], policies["centroid_equal_power"], rtol=1e-12)
+
+
+def test_infeasible_and_limited_cases_say_so():
+    """Rates out of reach are proven so; too few cells give a bound, not a proof."""
+    impossible = make_problem("noma_uav", {"min_rate_bps_hz": 3.0})
+    found = impossible.reference(impossible.instance(1))
+    assert (found.evidence, found.X, found.dual_bound) == (Evidence.NONE, None, None)
+    assert found.detail.startswith("infeasible: ")
+    limited = reference(make_problem("noma_uav").instance(1), Effort.THOROUGH, max_cells=300)
+    assert limited.evidence is Evidence.DUAL_BOUND
+    assert limited.dual_bound > limited.value * 1.0001
+
+
+def test_published_anchors():
+    """Centroid with equal power and the random-point sampler against the notes' re-evaluation of DiffSG's NU labels.
+
+    The labels stood at 1/1.0072 of the optimum; the notes give 0.922 for the centroid and (0.918, 0.952, 0.977, 0.992, 0.999,
+    1.003) for the best of 1, 2, 4, ..., 32 random points in the triangle, all relative to the labels. Their test rows are
+    rotated copies of 2,500 layouts; 150 fresh layouts of the same law agree within 0.015 (standard error 0.006).
+    """
+    problem, rng = make_problem("noma_uav/diffsg"), np.random.default_rng(0)
+    centroid, sampler = [], []
+    for seed in range(150):
+        instance = problem.instance(seed)
+        optimum = problem.reference(instance, Effort.QUICK).value
+        centroid.append(instance.evaluate(instance.null_policies()["centroid_equal_power"]).F[0, 0] / optimum)
+        points = rng.dirichlet(np.ones(3), 32) @ instance.users_m
+        F = instance.evaluate(np.column_stack([points, np.full((32, 3), 6.0)])).F[:, 0]
+        sampler.append(np.maximum.accumulate(F)[[0, 1, 3, 7, 15, 31]] / optimum)
+    assert np.mean(centroid) * 1.0072 == pytest.approx(0.922, abs=0.015)
+    np.testing.assert_allclose(np.mean(sampler, axis=0) * 1.0072, (0.918, 0.952, 0.977, 0.992, 0.999, 1.003), atol=0.015)
+
+
+def test_user_files_are_checked():
+    """A user outside the area and unlike rates under the order rule are refused by name."""
+    data = {"users_m": [[10.0, 20.0], [500.0, 0.0]], "min_rate_bps_hz": [0.5, 1.0]}
+    with pytest.raises(ProblemError, match="users_m"):
+        make_problem("noma_uav", {"instance_data": data}).instance()
+    data["users_m"][1][0] = 300.0
+    with pytest.raises(ProblemError, match="power_order"):
+        make_problem("noma_uav", {"instance_data": data, "power_order": True}).instance()
+    data["users_m"][0] = [10.0]
+    with pytest.raises(OptionError, match="users_m"):
+        make_problem("noma_uav", {"instance_data": data}).instance()
