@@ -1,0 +1,73 @@
+"""cell_free: conformance, two searches that agree, a bound that holds everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optisolve.content import names
+from optisolve.core import Evidence
+from optisolve.problems.cell_free.convex import bisection, level_bound
+from optisolve.problems.cell_free.reference import reference
+from optisolve.registry import make_problem
+from optisolve.testing import ProblemConformance, check_problem
+
+SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "cell_free"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_conforms(scenario):
+    """All properties of the conformance kit, for every scenario file."""
+    failed = [result for result in check_problem(make_problem(scenario)) if result.outcome != "passed"]
+    assert not failed
+
+
+class TestProjectionIsExact(ProblemConformance):
+    """Balls of the access points: every projected point is feasible."""
+
+    projection_is_exact = True
+
+    def make_problem(self):
+        return make_problem("cell_free")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bisection_and_dinkelbach_agree(seed):
+    """The textbook bisection and the search with a dual bound find the same worst rate within 1e-5."""
+    problem = make_problem("cell_free")
+    instance = problem.instance(seed)
+    found = problem.reference(instance)
+    assert found.evidence is Evidence.PROVEN_OPTIMAL
+    low, high = np.log2(1.0 + np.square(bisection(instance.model("cvxpy"))))
+    assert low == pytest.approx(found.value, rel=1e-5)
+    assert high == pytest.approx(found.dual_bound, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_level_bound_holds_for_any_weights_and_point(seed):
+    """The closed-form dual bound is never below the optimum, whatever weights and unit vectors it is built from."""
+    problem = make_problem("cell_free")
+    instance, rng = problem.instance(seed), np.random.default_rng(seed)
+    best = problem.reference(instance).value
+    for _ in range(50):
+        weights = rng.exponential(1.0, instance.beta.shape[1]) * (rng.random(instance.beta.shape[1]) < 0.8)
+        weights[0] += 1e-3
+        a = instance.project(rng.random((1, instance.space.dim))).reshape(instance.beta.shape)
+        level = level_bound(instance.beta_snr, instance.gamma_snr, weights, a)
+        assert np.log2(1.0 + level**2) >= best * (1.0 - 1e-9)
+
+
+def test_one_user_gets_the_obvious_optimum():
+    """One user and one access point: full power if nothing interferes but itself, SINR = rho gamma / (rho beta + 1)."""
+    problem = make_problem("cell_free", {"instance_data": {"beta": [[1e-9]]}})
+    instance = problem.instance()
+    expected = np.log2(1.0 + instance.gamma_snr[0, 0] / (instance.beta_snr[0, 0] + 1.0))
+    assert problem.reference(instance).value == pytest.approx(expected, rel=1e-6)
+
+
+def test_without_time_there_is_a_point_and_no_proof():
+    """The start is feasible; at a limit of no time it is reported as best known, without a bound."""
+    limited = reference(make_problem("cell_free").instance(1), time_limit_s=1e-9)
+    assert limited.evidence is Evidence.BEST_KNOWN
+    assert limited.dual_bound is None
+    assert limited.value < make_problem("cell_free").reference(make_problem("cell_free").instance(1)).value
