@@ -219,11 +219,15 @@ def _shape_problem(spec: ArraySpec, array: FloatArray, sizes: dict[str, int]) ->
     if len(shape) == 2 and not spec.shape and array.size == 1:
         array.shape = ()
         shape = ()
-    expected = [axis if isinstance(axis, int) else sizes.get(axis, -1) for axis in spec.shape]
-    if len(shape) != len(expected) or any(e not in (-1, s) for s, e in zip(shape, expected, strict=True)):
-        known = ", ".join(f"{axis}={size}" for axis, size in sizes.items())
+    told = dict(sizes)
+    fits = len(shape) == len(spec.shape) and all(
+        size == (axis if isinstance(axis, int) else told.setdefault(axis, size))
+        for axis, size in zip(spec.shape, shape, strict=True)
+    )
+    if not fits:
+        known = ", ".join(f"{axis}={size}" for axis, size in told.items() if axis in spec.shape)
         return FieldProblem(spec.name, f"shape {shape}", f"shape {_shape_text(spec)}{f' with {known}' if known else ''}")
-    sizes.update({axis: size for axis, size in zip(spec.shape, shape, strict=True) if isinstance(axis, str)})
+    sizes.update(told)
     return None
 
 
