@@ -152,8 +152,11 @@ def cut(inner: Inner, z: FloatArray, multipliers: Mapping[str, float], share: fl
     for _ in range(NEWTON_STEPS):
         L = inner.lagrangian(z, multipliers)
         found = Cut(L.value - float(L.slope @ z), float(L.slope.max()))
-        if best is None or found.at(share) < best.at(share):
+        gain = np.inf if best is None else best.at(share) - found.at(share)
+        if gain > 0.0:
             best = found
+        if abs(gain) <= 1e-10 * max(1.0, abs(found.at(share))):
+            break
         z = _newton(L, z, share)
     assert best is not None
     return best
