@@ -38,21 +38,24 @@ def trace_rows(instance: Instance, history: History) -> list[list[float | None]]
 
 
 def credit(instance: Instance, history: History) -> dict[str, dict[str, float]]:
-    """Offspring and hypervolume gain by source, in order of first appearance.
+    """Offspring and what they gained by source, in order of first appearance.
 
     Returns:
         ``{source: {"evaluations": ..., "hypervolume_gain": ...}}``; the gains sum to the final hypervolume. For one
-        objective only the evaluations are counted.
+        objective ``objective_gain``: by how much the source improved the best feasible objective, >= 0.
     """
-    gains = np.zeros(len(history))
     if instance.hypervolume_box is not None:
+        name = "hypervolume_gain"
         gains = hypervolume_gains(history.F_min, history.violation, instance.signs, instance.hypervolume_box)
+    else:
+        name = "objective_gain"
+        best = np.minimum.accumulate(np.where(history.violation <= 0.0, history.F_min[:, 0], np.inf))
+        gains = np.zeros(len(history))
+        known = np.isfinite(best[:-1])  # the first feasible point improves on nothing
+        gains[1:][known] = best[:-1][known] - best[1:][known]
     return {
-        name: {
-            "evaluations": int((history.source == code).sum()),
-            "hypervolume_gain": float(gains[history.source == code].sum()),
-        }
-        for code, name in enumerate(history.sources)
+        source: {"evaluations": int((history.source == code).sum()), name: float(gains[history.source == code].sum())}
+        for code, source in enumerate(history.sources)
     }
 
 

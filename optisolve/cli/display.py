@@ -36,7 +36,7 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
         right = column.startswith(">")
-        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold", no_wrap=right)
+        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold", no_wrap=right, min_width=6)
     return table
 
 
@@ -137,8 +137,6 @@ def _score_row(result: Result, multi: bool) -> dict[str, str]:
         "points": str(len(result.X)),
         "status": "" if result.point_status is PointStatus.FEASIBLE else result.point_status.value.replace("_", " "),
         "evaluations": str(used["evaluations"]),
-        "LLM calls": str(used["llm_calls"]),
-        "tokens": f"{used['tokens_in'] + used['tokens_out']:,}",
         "seconds": f"{used['wall_s']:.2f}",
     }
 
@@ -155,11 +153,11 @@ def _print_reference(record: Mapping[str, Any]) -> None:
 def _source_table(result: Result) -> Table:
     by_source: Mapping[str, Mapping[str, Any]] = result.record["used"]["by_source"]
     total = sum(item["evaluations"] for item in by_source.values())
-    table = new_table("offspring by", ">evaluations", ">share", ">hypervolume gain")
+    gain = "hypervolume_gain" if len(result.instance.objectives) > 1 else "objective_gain"
+    table = new_table("offspring by", ">evaluations", ">share", f">{gain.replace('_', ' ')}")
     for name, item in by_source.items():
-        table.add_row(
-            name, str(item["evaluations"]), f"{item['evaluations'] / max(total, 1):.1%}", f"{item['hypervolume_gain']:.4f}"
-        )
+        share = f"{item['evaluations'] / max(total, 1):.1%}"
+        table.add_row(name, str(item["evaluations"]), share, format_number(item[gain]))
     return table
 
 
@@ -167,8 +165,12 @@ def _print_llm(record: Mapping[str, Any]) -> None:
     llm, report = record["solver"]["llm"], record["used"]["report"]
     fates = report.get("operator", {}).get("fates", {})
     told = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
+    used = record["used"]
+    cost = f", {used['usd']:.4f} USD" if used["usd"] else ""
     console.print(
-        f"language model: {llm.get('provider')} {llm.get('model', '')}; candidates: {escape(told) or 'none'}", soft_wrap=True
+        f"language model: {llm['provider']} {escape(llm['model'])}; {used['llm_calls']} calls, "
+        f"{used['tokens_in'] + used['tokens_out']:,} tokens{cost}; candidates: {escape(told) or 'none'}",
+        soft_wrap=True,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -130,17 +131,31 @@ def run_job(job: Job) -> int:
 
 def _solve(job: Job, solver: Solver, out: Path, reference: Reference | None) -> Result:
     scratch = Path(tempfile.mkdtemp(dir=out, prefix=".running-")) if solver.info.uses_llm else None
-    with ProgressBar(solver.info.name, job.budget, job.instance) as progress:
-        return solve(
-            job.instance,
-            solver,
-            budget=job.budget,
-            seed=job.settings.seed,
-            llm=job.llm,
-            reference=reference,
-            on_progress=progress.update,
-            scratch=scratch,
-        )
+    try:
+        with ProgressBar(solver.info.name, job.budget, job.instance) as progress:
+            return solve(
+                job.instance,
+                solver,
+                budget=job.budget,
+                seed=job.settings.seed,
+                llm=job.llm,
+                reference=reference,
+                on_progress=progress.update,
+                scratch=scratch,
+            )
+    except BaseException:
+        if scratch is not None:
+            _keep_what_was_paid_for(scratch)
+        raise
+
+
+def _keep_what_was_paid_for(scratch: Path) -> None:
+    """Remove the scratch folder of a run that failed, unless a language model answered in it."""
+    transcript = scratch / "transcript.jsonl"
+    if transcript.is_file() and '"type":"call"' in transcript.read_text(encoding="utf-8"):
+        print_error(f"the replies of the language model are kept in {transcript}")
+    else:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _exit_code(result: Result) -> int:

@@ -95,6 +95,14 @@ def test_a_run_without_any_limit_is_refused():
         optisolve.solve(ShiftedZdt1().instance(0), Sampler(), budget=Budget())
 
 
+def test_gains_by_source_add_up():
+    multi, single = run(), run(problem=SumCapSphere())
+    assert multi.record["used"]["by_source"]["random"]["hypervolume_gain"] == pytest.approx(multi.hypervolume)
+    values = single.trace["closeness"].dropna()
+    gain = single.record["used"]["by_source"]["random"]["objective_gain"]
+    assert gain == pytest.approx(values.iloc[-1] - values.iloc[0])
+
+
 def test_saved_records_come_back_as_a_table_and_parquet(tmp_path):
     import pandas as pd
 
