@@ -1,6 +1,6 @@
-"""Where the content lives that is not Python: scenarios, presets, prompts.
+"""Where the content lives that is not Python: scenarios, presets, prompts, cached reference fronts.
 
-A checkout keeps it in top-level folders, a wheel ships the same folders inside the package.
+A checkout keeps it in folders outside the package, a wheel ships the same folders inside the package.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from optisolve.core.errors import OptisolveError, UnknownNameError
 
 __all__ = ["content_dir", "header", "load_yaml", "names", "read_text"]
 
+_IN_CHECKOUT = {"references": "benchmarks/references"}
+"""Kinds whose folder in a checkout has another name."""
+
 
 @cache
 def content_dir(kind: str) -> Path:
     """The folder of one kind of content.
 
     Args:
-        kind: ``"problems"``, ``"solvers"`` or ``"prompts"``.
+        kind: ``"problems"``, ``"solvers"``, ``"prompts"`` or ``"references"``.
 
     Returns:
         The folder in the checkout when there is one, else the folder shipped in the wheel.
@@ -29,7 +32,7 @@ def content_dir(kind: str) -> Path:
     """
     package = Path(__file__).parent
     checkout = package.parent
-    candidates = [checkout / kind] if (checkout / "pyproject.toml").is_file() else []
+    candidates = [checkout / _IN_CHECKOUT.get(kind, kind)] if (checkout / "pyproject.toml").is_file() else []
     candidates.append(package / "_content" / kind)
     for folder in candidates:
         if folder.is_dir():

@@ -104,7 +104,7 @@ class Case:
         self.instance = instance
         self.X = instance.space.sample(np.random.default_rng(0), n)
         self.F, self.G = np.empty((n, 2)), np.empty((n, len(instance.constraint_names)))
-        self.args = (self.X, instance.users_m, instance._packed, self.F, self.G)
+        self.args = (self.X, instance.users_m, instance.packed, self.F, self.G)
 
     def twin(self) -> object:
         return self.instance._evaluate_twin(self.X)
@@ -126,7 +126,7 @@ class Case:
         function.restype = None
         F, G = np.empty_like(self.F), np.empty_like(self.G)
         n, n_uavs, n_users = len(self.X), self.X.shape[1] // 3, len(self.instance.users_m)
-        arrays = [a.ctypes.data_as(ctypes.c_void_p) for a in (self.X, self.instance.users_m, self.instance._packed)]
+        arrays = [a.ctypes.data_as(ctypes.c_void_p) for a in (self.X, self.instance.users_m, self.instance.packed)]
         sizes = [ctypes.c_long(v) for v in (n, n_uavs, n_users)]
         outputs = [a.ctypes.data_as(ctypes.c_void_p) for a in (F, G)]
 

@@ -33,6 +33,9 @@ class Reference:
         solver: Name of the method.
         solver_version: Version of the method or of its back end.
         detail: How it was made, one sentence.
+        ideal_bound: One dual bound per objective, each in its own sense and unit, for several objectives: no feasible
+            point is better than entry i in objective i. None when nothing is proven. It bounds the ideal point, not the
+            front between the extremes.
     """
 
     evidence: Evidence
@@ -44,3 +47,4 @@ class Reference:
     solver: str = ""
     solver_version: str = ""
     detail: str = ""
+    ideal_bound: tuple[float, ...] | None = None

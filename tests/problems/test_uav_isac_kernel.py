@@ -155,7 +155,7 @@ def test_same_bits_alone_in_a_batch_and_with_any_number_of_threads(changes):
         for count in range(1, before + 1):
             numba.set_num_threads(count)
             F, G = np.empty_like(whole.F), np.empty_like(whole.G)
-            kernels.evaluate_parallel(X, instance.users_m, instance._packed, F, G)
+            kernels.evaluate_parallel(X, instance.users_m, instance.packed, F, G)
             assert np.array_equal(F, whole.F)
             assert np.array_equal(G, whole.G)
     finally:
@@ -194,7 +194,7 @@ def test_a_forked_child_evaluates_like_its_parent():
         "X = instance.space.sample(np.random.default_rng(1), 20000)\n"
         "total = [instance.evaluate(X).F.sum() for _ in range(4)][-1]\n"
         "from optisolve.problems.uav_isac import kernels\n"
-        "kernels.evaluate_parallel(X, instance.users_m, instance._packed, np.empty((20000, 2)), np.empty((20000, 7)))\n"
+        "kernels.evaluate_parallel(X, instance.users_m, instance.packed, np.empty((20000, 2)), np.empty((20000, 7)))\n"
         "def work(_): return [instance.evaluate(X).F.sum() for _ in range(4)][-1]\n"
         "with multiprocessing.get_context('fork').Pool(1) as pool:\n"
         "    assert pool.map_async(work, [0]).get(timeout=60) == [total]\n"

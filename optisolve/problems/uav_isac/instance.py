@@ -58,7 +58,7 @@ class UavIsacInstance(Instance):
         self.constants = constants
         self.users_m = users_m
         self._scenario = scenario
-        self._packed = pack(constants, len(users_m))
+        self.packed = pack(constants, len(users_m))
 
     def links(self, x: npt.ArrayLike) -> model.Links:
         """Association, SINR, rate and error bound of every user at one point.
@@ -114,7 +114,7 @@ class UavIsacInstance(Instance):
 
         F = np.empty((X.shape[0], 2))
         G = np.empty((X.shape[0], len(self.constraint_names)))
-        evaluate(X, self.users_m, self._packed, F, G)
+        evaluate(X, self.users_m, self.packed, F, G)
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
 
     def _evaluate_twin(self, X: FloatArray) -> Evaluation:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval
 
-from optisolve.core import HypervolumeBox, Objective, Origin, Problem, Sense, generator
+from optisolve.core import Effort, HypervolumeBox, Instance, Objective, Origin, Problem, Reference, Sense, generator
 from optisolve.core.arrays import FloatArray, frozen
-from optisolve.core.errors import FieldProblem
+from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
 from optisolve.problems.uav_isac.packing import lattice
@@ -76,7 +76,7 @@ class UavIsac(Problem):
     name: ClassVar[str] = "uav_isac"
     version: ClassVar[str] = "1"
     summary: ClassVar[str] = "UAV placement and power control for integrated sensing and communication"
-    evidence: ClassVar[str] = "best-known front"
+    evidence: ClassVar[str] = "best-known front, bound per objective"
     objectives: ClassVar[tuple[Objective, ...]] = (
         Objective(
             "utility",
@@ -144,6 +144,26 @@ class UavIsac(Problem):
             users_m=users_m,
             scenario=self._numbers(),
         )
+
+    def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference:
+        """The published front of the instance or, where there is none, one computed by local search.
+
+        With one UAV: the two certified optima instead of a front. In every case `Reference.ideal_bound` holds a proven
+        bound on each objective.
+
+        Args:
+            instance: An instance of this family.
+            effort: Work of the local search when no front is published.
+
+        Raises:
+            ProblemError: The instance belongs to another family.
+            RecordError: A front is published for this instance but cannot be trusted.
+        """
+        from optisolve.problems.uav_isac.reference import reference
+
+        if not isinstance(instance, UavIsacInstance):
+            raise ProblemError(f"uav_isac: cannot give a reference for {instance!r}; pass an instance of this family.")
+        return reference(instance, effort)
 
     def origin(self, seed: int) -> Origin:
         """The origin, with lists instead of tuples, as JSON has them."""
