@@ -133,7 +133,8 @@ def inspect_command(options: argparse.Namespace) -> int:
         starts=options.starts,
         effort=Effort(options.effort),
     )
-    table = new_table("policy", ">feasible", f">{escape(report.measure)}", ">ratio", ">worst ratio", title=report.problem)
+    title = f"{report.problem}: {escape(report.measure)}"
+    table = new_table("policy", ">feasible", ">value", ">ratio", ">worst ratio", title=title)
     for row in report.rows:
         numbers = (format_number(value) for value in (row.value, row.ratio, row.worst_ratio))
         table.add_row(escape(row.policy), f"{row.feasible:.0%}", *numbers)

@@ -23,12 +23,16 @@ def degeneracy_figure(problem: str, measure: str, lines: Mapping[str, float], cu
         curve: Value by k, where a feasible point was found.
     """
     figure, axes = new_figure("What trivial answers reach", problem, width=8.0)
-    axes.plot(list(curve), list(curve.values()), marker="o", color=PALETTE[0], linewidth=2, label="random, best of k")
+    if curve:
+        axes.set_xscale("log", base=4)
+        axes.plot(list(curve), list(curve.values()), marker="o", color=PALETTE[0], linewidth=2, label="random, best of k")
+    else:
+        axes.plot([], [], color=PALETTE[0], label="random: nothing feasible")
+        axes.set_xticks([])
     for i, (policy, value) in enumerate(lines.items()):
         special = {"reference": (INK, "-"), "dual bound": (MUTED, "--")}.get(policy)
         color, style = special or (PALETTE[1 + i % (len(PALETTE) - 1)], ":")
         axes.axhline(value, color=color, linestyle=style, linewidth=1.6 if special else 2.0, label=f"{policy}: {value:.4g}")
-    axes.set_xscale("log", base=4)
     axes.set_xlabel("k, random points with the problem's own repair", color=INK)
     axes.set_ylabel(measure, color=INK)
     axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), labelcolor=INK)

@@ -39,7 +39,7 @@ class ScipyLocal(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="scipy_local",
-        version="1",
+        version="2",
         summary="Multi-start SLSQP or L-BFGS-B, gradients by torch or finite differences.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.INEQUALITY, Feature.EQUALITY, Feature.REAL}),
         citation="Kraft 1988 (SLSQP); Byrd et al. 1995 (L-BFGS-B), doi 10.1137/0916069; scipy.optimize",
@@ -74,15 +74,22 @@ class ScipyLocal(Solver):
         return task.outcome(Termination.CONVERGED, report=report)
 
     def _starts(self, task: Task) -> FloatArray:
-        """The best starting points, float64 [n, d]: least violation first, then best value."""
+        """Where the local runs begin, float64 [n, d]: the warm start as given, then the best of the other points."""
         instance = task.instance
-        parts = [] if task.warm_start is None else [task.warm_start]
-        parts += list(instance.null_policies().values())
-        parts.append(instance.space.sample(task.rng(purpose="starts"), self.n_samples))
+        warm = np.empty((0, instance.space.dim)) if task.warm_start is None else instance.project(task.warm_start)
+        warm = warm[: min(self.n_starts, task.meter.remaining_evaluations)]
+        if warm.shape[0]:
+            task.evaluate(warm, source="start")
+        wanted = self.n_starts - warm.shape[0]
+        if wanted == 0:
+            return warm
+        parts = [*instance.null_policies().values(), instance.space.sample(task.rng(purpose="starts"), self.n_samples)]
         X = instance.project(np.concatenate(parts))[: task.meter.remaining_evaluations]
+        if X.shape[0] == 0:
+            return warm
         evaluation = task.evaluate(X, source="start")
-        best = np.lexsort(((evaluation.F * instance.signs)[:, 0], evaluation.violation))
-        return X[best[: self.n_starts]]
+        best = np.lexsort(((evaluation.F * instance.signs)[:, 0], evaluation.violation))  # least violation first
+        return np.concatenate([warm, X[best[:wanted]]])
 
     def _descend(self, task: Task, smooth: _Smooth, x: FloatArray) -> bool:
         """One local run; its end point is repaired and evaluated. True when the method converged."""
