@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -146,6 +147,7 @@ def test_the_bound_on_a_box_lies_above_everything_inside(term):
     [
         {},
         URBAN,
+        {**URBAN, "eta_los_db": 20.0, "eta_nlos_db": 1.0},
         {"n_uavs": 2, "n_users": 3},
         {"n_uavs": 6, "n_users": 4},
         {"area_m": 300.0},
@@ -380,5 +382,7 @@ def test_no_object_inside_an_instance_leads_to_a_front():
             todo += item.values()
         elif isinstance(item, (list, tuple)):
             todo += item
+        elif dataclasses.is_dataclass(item):
+            todo += [getattr(item, field.name) for field in dataclasses.fields(item)]
         elif hasattr(item, "__dict__"):
             todo.append(vars(item))

@@ -146,7 +146,7 @@ def _bound_boxes(centers: Any, half: Any, users: Any, weights: Any, kind: Any, p
             far = (ax + half) ** 2 + (ay + half) ** 2
             intercept, steepness = _majorant(near, far, kind, packed, peak)
             constant += weights[k] * intercept
-            size += weights[k] * (abs(intercept) + abs(steepness) * far)
+            size += weights[k] * (abs(intercept) + abs(steepness) * far + (1.0 if kind == 0 else 0.0))  # ln near 1 cancels
             slope += weights[k] * steepness
             pull_x += weights[k] * steepness * users[k, 0]
             pull_y += weights[k] * steepness * users[k, 1]
