@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.bench.records import SCHEMA, record_id_of, result_hash_of, run_id_of
+from optisolve.bench.records import SCHEMA, describe_reference, record_id_of, result_hash_of, run_id_of
 from optisolve.core.errors import FieldProblem, OptisolveError
 from optisolve.core.problem import Instance, Problem
-from optisolve.core.reference import Reference
+from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.registry import Registry
 from optisolve.scoring.indicators import hypervolume, score
@@ -82,10 +82,10 @@ def audit_record(record: Mapping[str, Any], problems: Registry[Problem]) -> Audi
         return Audit(name, tuple(found))
     try:
         found += _check_hashes(record)
-        instance = _rebuild(record, problems)
+        problem, instance = _rebuild(record, problems)
         found += _check_instance(record, instance)
         if not found or all(p.field.startswith(("result_hash", "record_id")) for p in found):
-            found += _check_points(record, instance)
+            found += _check_points(record, problem, instance)
         found += _check_budget(record)
     except OptisolveError as error:
         found.append(FieldProblem("instance", record["instance"].get("scenario"), f"a case this version can rebuild ({error})"))
@@ -119,13 +119,13 @@ def _check_hashes(record: Mapping[str, Any]) -> list[FieldProblem]:
     ]
 
 
-def _rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> Instance:
+def _rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Problem, Instance]:
     told = record["instance"]
     cls = problems.get(told["problem"])
     if told["version"] != cls.version:
         raise OptisolveError(f"problem version {told['version']}, this installation has {cls.version}")
     problem = cls.from_mapping({**told["params"], "scenario": told["scenario"]}, title="instance.params")
-    return problem.instance(int(told["seed"]))
+    return problem, problem.instance(int(told["seed"]))
 
 
 def _check_instance(record: Mapping[str, Any], instance: Instance) -> list[FieldProblem]:
@@ -135,7 +135,7 @@ def _check_instance(record: Mapping[str, Any], instance: Instance) -> list[Field
     return []
 
 
-def _check_points(record: Mapping[str, Any], instance: Instance) -> list[FieldProblem]:
+def _check_points(record: Mapping[str, Any], problem: Problem, instance: Instance) -> list[FieldProblem]:
     told = record["verified"]
     actual = verify_points(instance, record["solutions"]["x"])
     found = []
@@ -147,10 +147,10 @@ def _check_points(record: Mapping[str, Any], instance: Instance) -> list[FieldPr
         found.append(FieldProblem("verified.feasible", told["feasible"], "the feasibility of solutions.x"))
     if not _close(told["max_violation"], actual.max_violation):
         found.append(FieldProblem("verified.max_violation", told["max_violation"], f"{actual.max_violation}"))
-    return found + _check_scores(record, instance, actual)
+    return found + _check_scores(record, problem, instance, actual)
 
 
-def _check_scores(record: Mapping[str, Any], instance: Instance, actual: Verification) -> list[FieldProblem]:
+def _check_scores(record: Mapping[str, Any], problem: Problem, instance: Instance, actual: Verification) -> list[FieldProblem]:
     told, box = record["scores"], instance.hypervolume_box
     found = []
     if box is not None:
@@ -160,7 +160,7 @@ def _check_scores(record: Mapping[str, Any], instance: Instance, actual: Verific
         value = hypervolume(np.ascontiguousarray(actual.F[actual.feasible]), box)
         if not _close(told.get("hypervolume"), value):
             found.append(FieldProblem("scores.hypervolume", told.get("hypervolume"), f"{value}"))
-        return found
+        return found + _check_distance(record, problem, instance, actual)
     reference = record["reference"] or {}
     stated = Reference(Evidence.NONE, value=reference.get("value"), dual_bound=reference.get("dual_bound"))
     wanted = score(instance, np.ascontiguousarray(actual.F[actual.feasible]), stated)
@@ -168,6 +168,23 @@ def _check_scores(record: Mapping[str, Any], instance: Instance, actual: Verific
         if told.get(name) != wanted[name] and not _close(told.get(name), wanted[name]):
             found.append(FieldProblem(f"scores.{name}", told.get(name), f"{wanted[name]}"))
     return found
+
+
+def _check_distance(
+    record: Mapping[str, Any], problem: Problem, instance: Instance, actual: Verification
+) -> list[FieldProblem]:
+    """IGD+ against the reference front, where this installation has the same front as the record."""
+    told = record["scores"].get("igd_plus")
+    if told is None:
+        return []
+    reference = problem.reference(instance, Effort.QUICK) if record["reference"] is not None else None
+    described = describe_reference(reference)
+    if reference is None or described is None:
+        return [FieldProblem("scores.igd_plus", told, "no value, since there is no reference front")]
+    if described["sha256"] != record["reference"].get("sha256"):
+        return []  # another front: its distance cannot be recomputed here
+    wanted = score(instance, np.ascontiguousarray(actual.F[actual.feasible]), reference)["igd_plus"]
+    return [] if _close(told, wanted) else [FieldProblem("scores.igd_plus", told, f"{wanted}")]
 
 
 def _check_budget(record: Mapping[str, Any]) -> list[FieldProblem]:

@@ -36,6 +36,7 @@ __all__ = [
     "SCHEMA",
     "build_record",
     "canonical",
+    "describe_reference",
     "iter_records",
     "load_records",
     "read_record",
@@ -48,6 +49,9 @@ __all__ = [
 SCHEMA = "optisolve.record/1"
 
 _VOLATILE_USED = ("wall_s", "cpu_s", "peak_mb")
+_RELATIVE_SCORES = ("igd_plus", "gap", "bound_gap")
+"""Scores against a reference; better references appear later and must not change what a run found."""
+
 _HASHED = ("schema", "suite", "instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores")
 
 
@@ -62,6 +66,7 @@ def result_hash_of(record: Mapping[str, Any]) -> str:
     part["solver"] = {key: value for key, value in record["solver"].items() if key != "code"}
     part["used"] = {key: value for key, value in record["used"].items() if key not in _VOLATILE_USED}
     part["verified"] = {key: value for key, value in record["verified"].items() if key != "by"}
+    part["scores"] = {key: value for key, value in record["scores"].items() if key not in _RELATIVE_SCORES}
     part["trace"] = [[row[0], *row[2:]] for row in record["trace"]]  # without the seconds
     return hashlib.sha256(canonical(part)).hexdigest()
 

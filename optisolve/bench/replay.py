@@ -11,6 +11,7 @@ from optisolve.bench.result import Result
 from optisolve.bench.solve import solve
 from optisolve.core.budget import Budget
 from optisolve.core.errors import RecordError
+from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
 
 __all__ = ["Replay", "replay"]
@@ -47,12 +48,14 @@ def replay(path: Path) -> Replay:
     told = record["instance"]
     problem = PROBLEMS.get(told["problem"]).from_mapping({**told["params"], "scenario": told["scenario"]})
     solver = SOLVERS.get(record["solver"]["name"]).from_mapping(record["solver"]["options"])
+    instance = problem.instance(told["seed"])
     result = solve(
-        problem.instance(told["seed"]),
+        instance,
         solver,
         budget=Budget.from_mapping(record["budget"]),
         seed=record["seed"],
         llm=_replay_config(record, folder),
+        reference=None if record["reference"] is None else problem.reference(instance, Effort.QUICK),
     )
     same = result.result_hash == record["result_hash"]
     if same:
@@ -77,6 +80,9 @@ def _replay_config(record: dict[str, Any], folder: Path) -> Any:
     from optisolve.llm.config import llm_config
 
     return llm_config("replay", transcript=str(transcript))
+
+
+_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "igd_plus", "gap", "bound_gap")
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
