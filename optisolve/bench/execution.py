@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from optisolve.core.arrays import FloatArray
@@ -112,7 +115,8 @@ def execute(
             llm=session,
         )
         wall, cpu = time.perf_counter(), time.process_time()
-        outcome, error = _guarded(solver, task, evaluator)
+        with _stop_on_signal(meter):
+            outcome, error = _guarded(solver, task, evaluator)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         described = None if session is None else session.describe()
         notice = "" if session is None else session.notice
@@ -136,6 +140,30 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome,
         return cut_short(Termination.ERROR, detail=str(error)), error
     except Exception as error:  # a plug-in's bug must not lose what was evaluated
         return cut_short(Termination.ERROR, detail=f"{type(error).__name__}: {error}"), error
+
+
+@contextmanager
+def _stop_on_signal(meter: BudgetMeter) -> Iterator[None]:
+    """Remember an interrupt in the meter, since foreign code (a compiler's callback) may swallow the exception."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        meter.interrupted = True
+        handler = previous[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    watched = [number for number, handler in previous.items() if callable(handler)]
+    try:
+        for number in watched:
+            signal.signal(number, remember)
+        yield
+    finally:
+        for number in watched:
+            signal.signal(number, previous[number])
 
 
 def _session(

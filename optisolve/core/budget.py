@@ -63,6 +63,7 @@ class BudgetMeter:
         tokens_in: Prompt tokens so far.
         tokens_out: Completion tokens so far.
         usd: Dollars so far.
+        interrupted: Set when the user asked to stop; the next evaluation raises KeyboardInterrupt.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -72,6 +73,7 @@ class BudgetMeter:
         self.tokens_in = 0
         self.tokens_out = 0
         self.usd = 0.0
+        self.interrupted = False
         self._held_tokens = 0
         self._held_usd = 0.0
         self._lock = Lock()
@@ -110,7 +112,10 @@ class BudgetMeter:
 
         Raises:
             BudgetExhausted: They do not fit; nothing was counted.
+            KeyboardInterrupt: The user asked to stop.
         """
+        if self.interrupted:
+            raise KeyboardInterrupt
         limit = self.budget.evaluations
         if limit is not None and self.evaluations + n > limit:
             raise BudgetExhausted(Limit.EVALUATIONS, f"{n} asked, {limit - self.evaluations} of {limit} left")

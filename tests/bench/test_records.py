@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import signal
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -76,6 +77,19 @@ def test_what_was_evaluated_is_kept_whatever_happens(then, termination, limit):
     assert result.point_status is PointStatus.FEASIBLE
     assert result.record["used"]["evaluations"] == 100
     assert audit_record(result.record, TOYS)
+
+
+def test_an_interrupt_that_foreign_code_swallows_still_stops_the_run():
+    @dataclass(frozen=True, slots=True)
+    class Swallower(Sampler):
+        def _misbehave(self, task: Task) -> None:
+            with contextlib.suppress(KeyboardInterrupt):  # as a callback of a compiler would
+                signal.raise_signal(signal.SIGINT)
+
+    result = optisolve.solve(ShiftedZdt1().instance(2), Swallower(then="x"), budget=Budget(evaluations=400))
+    assert result.termination is Termination.INTERRUPTED
+    assert result.record["used"]["evaluations"] == 100
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_solver_that_breaks_at_once_is_an_error_not_an_empty_record():

@@ -143,16 +143,23 @@ def test_flags_may_stand_anywhere():
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_a_run_writes_a_valid_record(tmp_path, stop):
-    command = [sys.executable, "-m", "optisolve", "run", "solver=moead", "budget.evaluations=2000000000", "pictures=false"]
-    process = subprocess.Popen([*command, f"out={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(6)
+    command = [sys.executable, "-m", "optisolve", "run", "solver=ledma", "llm=surrogate", "pictures=false", f"out={tmp_path}"]
+    budget = ["budget.evaluations=2000000000", "budget.llm_calls=1000000000"]
+    process = subprocess.Popen([*command, *budget], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not any('"call"' in path.read_text() for path in tmp_path.glob(".running-*/transcript.jsonl")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "the run did not begin"
+        time.sleep(0.2)
     process.send_signal(stop)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     (file,) = tmp_path.rglob("record.json")
     record = json.loads(file.read_text())
     assert record["termination"]["status"] == "interrupted"
     assert record["verified"]["point"] == "feasible"
+    assert record["used"]["report"]["operator"]["calls"] > 0
+    assert (file.parent / "transcript.jsonl").is_file()
     assert main(["verify", str(file)]) == 0
 
 
