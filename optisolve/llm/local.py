@@ -120,8 +120,9 @@ class LocalClient:
 def _spawn(settings: dict[str, Any]) -> subprocess.Popen[str]:
     hidden = {name for name in os.environ if "KEY" in name.upper() or "TOKEN" in name.upper() or "SECRET" in name.upper()}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    # Waiting threads must not spin: that gains little on an idle machine and costs a factor of five on a busy one.
-    environment.setdefault("OMP_WAIT_POLICY", "passive")
+    # Waiting threads spin briefly: not at all costs a factor of two on an idle machine, as long as the runtime's
+    # default a factor of ten on a busy one. Measured with SmolLM2-135M on two cores.
+    environment.setdefault("GOMP_SPINCOUNT", "1000")
     process = subprocess.Popen(
         [sys.executable, "-I", str(_SERVER)],
         stdin=subprocess.PIPE,
