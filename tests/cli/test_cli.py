@@ -145,7 +145,13 @@ def test_flags_may_stand_anywhere():
 def test_stopping_a_run_writes_a_valid_record(tmp_path, stop):
     command = [sys.executable, "-m", "optisolve", "run", "solver=ledma", "llm=surrogate", "pictures=false", f"out={tmp_path}"]
     budget = ["budget.evaluations=2000000000", "budget.llm_calls=1000000000"]
-    process = subprocess.Popen([*command, *budget], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, *budget],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
+    )
     deadline = time.monotonic() + 120
     while not any('"call"' in path.read_text() for path in tmp_path.glob(".running-*/transcript.jsonl")):
         assert process.poll() is None, process.communicate()
