@@ -215,6 +215,7 @@ def describe_reference(reference: Reference | None) -> dict[str, Any] | None:
         "evidence": reference.evidence.value,
         "value": reference.value,
         "dual_bound": reference.dual_bound,
+        "ideal_bound": None if reference.ideal_bound is None else list(reference.ideal_bound),
         "tolerance": reference.tolerance,
         "solver": reference.solver,
         "solver_version": reference.solver_version,

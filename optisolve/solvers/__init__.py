@@ -1,1 +1,70 @@
-""""""
+"""Solvers, one module or package each; a class is imported when it is first asked for.
+
+>>> from optisolve.solvers import Ledma
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optisolve.solvers.branch_and_bound import BranchAndBound
+    from optisolve.solvers.cpsat import CpSat
+    from optisolve.solvers.cvxpy_solver import Cvxpy
+    from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
+    from optisolve.solvers.highs import Highs
+    from optisolve.solvers.hungarian import Hungarian
+    from optisolve.solvers.moead import Ledma, Moead, MoeadDe, MoeadLo
+    from optisolve.solvers.null import Null
+    from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, PymooSolver, SmsEmoa
+    from optisolve.solvers.random_search import RandomSearch
+    from optisolve.solvers.scipy_local import ScipyLocal
+    from optisolve.solvers.water_filling import WaterFilling
+    from optisolve.solvers.wmmse import Wmmse
+
+_HOMES = {
+    "branch_and_bound": ("BranchAndBound",),
+    "cpsat": ("CpSat",),
+    "cvxpy_solver": ("Cvxpy",),
+    "foschini_miljanic": ("FoschiniMiljanic",),
+    "highs": ("Highs",),
+    "hungarian": ("Hungarian",),
+    "moead": ("Ledma", "Moead", "MoeadDe", "MoeadLo"),
+    "null": ("Null",),
+    "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
+    "random_search": ("RandomSearch",),
+    "scipy_local": ("ScipyLocal",),
+    "water_filling": ("WaterFilling",),
+    "wmmse": ("Wmmse",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BranchAndBound",
+    "CmaEs",
+    "CpSat",
+    "Cvxpy",
+    "FoschiniMiljanic",
+    "Highs",
+    "Hungarian",
+    "Ledma",
+    "Moead",
+    "MoeadDe",
+    "MoeadLo",
+    "Nsga2",
+    "Nsga3",
+    "Null",
+    "PymooSolver",
+    "RandomSearch",
+    "ScipyLocal",
+    "SmsEmoa",
+    "WaterFilling",
+    "Wmmse",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'optisolve.solvers' has no attribute '{name}'")
+    return getattr(import_module(f"optisolve.solvers.{_HOME_OF[name]}"), name)

@@ -1,0 +1,47 @@
+"""What README shows runs as it stands, and what it names exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import optisolve
+from optisolve import solvers
+from optisolve.registry import PROBLEMS, SOLVERS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=["example", "own problem"])
+def test_the_python_examples_run(block, tmp_path):
+    (tmp_path / "example.py").write_text(block)
+    ran = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "feasible" in ran.stdout
+
+
+def test_the_examples_are_as_short_as_promised():
+    assert len(BLOCKS[0].strip().splitlines()) <= 16
+    assert len(BLOCKS[1].strip().splitlines()) <= 32
+
+
+def test_every_family_and_solver_is_in_its_table():
+    for name in (*PROBLEMS.targets(), *SOLVERS.targets()):
+        assert f"`{name}`" in README, name
+
+
+def test_every_named_script_and_page_exists():
+    for path in set(re.findall(r"(?:benchmarks|docs|examples)/[\w/]+\.?\w*", README)):
+        assert (ROOT / path).exists(), path
+
+
+def test_solver_classes_are_exported_under_their_names():
+    exported = {getattr(solvers, name) for name in solvers.__all__}
+    assert {SOLVERS.get(name) for name in SOLVERS.targets()} <= exported
+    assert optisolve.load_solver("ledma") == solvers.Ledma()
