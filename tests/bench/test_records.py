@@ -79,15 +79,7 @@ def test_what_was_evaluated_is_kept_whatever_happens(then, termination, limit):
     assert audit_record(result.record, TOYS)
 
 
-@pytest.fixture
-def interruptible():
-    """Background jobs of a shell start with SIGINT ignored; tests of Ctrl-C need Python's own handler."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def test_an_interrupt_that_foreign_code_swallows_still_stops_the_run(interruptible):
+def test_an_interrupt_that_foreign_code_swallows_still_stops_the_run():
     @dataclass(frozen=True, slots=True)
     class Swallower(Sampler):
         def _misbehave(self, task: Task) -> None:

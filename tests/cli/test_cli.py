@@ -141,17 +141,9 @@ def test_flags_may_stand_anywhere():
     assert flags_first(["a=1", "--cfg", "job", "b=2"]) == ["--cfg", "job", "a=1", "b=2"]
 
 
-INTERRUPTIBLE = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
-from optisolve.cli.main import main
-raise SystemExit(main())
-"""
-
-
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_a_run_writes_a_valid_record(tmp_path, stop):
-    command = [sys.executable, "-c", INTERRUPTIBLE, "run", "solver=ledma", "llm=surrogate", "pictures=false", f"out={tmp_path}"]
+    command = [sys.executable, "-m", "optisolve", "run", "solver=ledma", "llm=surrogate", "pictures=false", f"out={tmp_path}"]
     budget = ["budget.evaluations=2000000000", "budget.llm_calls=1000000000"]
     process = subprocess.Popen([*command, *budget], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
