@@ -7,7 +7,7 @@ only the `Instance`, which knows nothing about references.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -100,6 +100,10 @@ class Evaluation:
     F: FloatArray
     G: FloatArray
     H: FloatArray
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        """So that ``F, G, H = instance.evaluate(X)`` works."""
+        return iter((self.F, self.G, self.H))
 
     @property
     def violation(self) -> FloatArray:

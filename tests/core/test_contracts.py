@@ -15,6 +15,7 @@ from optisolve.core import Budget, BudgetMeter, Kind, Space, Variable, derive, g
 from optisolve.core.errors import BudgetExhausted, OptionError, ProblemError, UnknownNameError
 from optisolve.core.options import Options
 from optisolve.core.status import Limit
+from optisolve.testing.toys import SumCapSphere
 
 
 @dataclass(frozen=True)
@@ -142,3 +143,9 @@ def test_calls_are_counted_when_reserved():
 
 def test_no_time_left_means_no_evaluations_left():
     assert BudgetMeter(Budget(seconds=0)).remaining_evaluations == 0
+
+
+def test_an_evaluation_unpacks_into_objectives_and_constraints():
+    instance = SumCapSphere().instance(1)
+    F, G, H = instance.evaluate(np.zeros((3, 4)))
+    assert (F.shape, G.shape, H.shape) == ((3, 1), (3, 1), (3, 0))
