@@ -18,7 +18,7 @@ from optisolve.registry import Registry
 from optisolve.scoring.indicators import hypervolume, score
 from optisolve.scoring.verify import Verification, verify_points
 
-__all__ = ["Audit", "audit_record"]
+__all__ = ["Audit", "audit_record", "rebuild"]
 
 RELATIVE_TOLERANCE = 1e-9
 """Agreement asked of recomputed objectives and scores; other processors round differently in the last digits."""
@@ -82,7 +82,7 @@ def audit_record(record: Mapping[str, Any], problems: Registry[Problem]) -> Audi
         return Audit(name, tuple(found))
     try:
         found += _check_hashes(record)
-        problem, instance = _rebuild(record, problems)
+        problem, instance = rebuild(record, problems)
         found += _check_instance(record, instance)
         if not found or all(p.field.startswith(("result_hash", "record_id")) for p in found):
             found += _check_points(record, problem, instance)
@@ -119,7 +119,12 @@ def _check_hashes(record: Mapping[str, Any]) -> list[FieldProblem]:
     ]
 
 
-def _rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Problem, Instance]:
+def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Problem, Instance]:
+    """The problem and instance that a record speaks of, made again from parameters and seed.
+
+    Raises:
+        OptisolveError: Unknown problem, other version of its equations, or bad parameters.
+    """
     told = record["instance"]
     cls = problems.get(told["problem"])
     if told["version"] != cls.version:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optisolve.bench.audit import rebuild
 from optisolve.bench.records import read_record, seal
 from optisolve.bench.result import Result
 from optisolve.bench.solve import solve
@@ -45,10 +46,8 @@ def replay(path: Path) -> Replay:
     record = read_record(path)
     _require_repeatable(record)
     folder = path if path.is_dir() else path.parent
-    told = record["instance"]
-    problem = PROBLEMS.get(told["problem"]).from_mapping({**told["params"], "scenario": told["scenario"]})
+    problem, instance = rebuild(record, PROBLEMS)
     solver = SOLVERS.get(record["solver"]["name"]).from_mapping(record["solver"]["options"])
-    instance = problem.instance(told["seed"])
     result = solve(
         instance,
         solver,

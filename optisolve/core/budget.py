@@ -101,12 +101,6 @@ class BudgetMeter:
         """True when the limit on seconds has passed."""
         return self.budget.seconds is not None and self.elapsed_s >= self.budget.seconds
 
-    @property
-    def remaining_llm_calls(self) -> int:
-        """Language-model calls left; a very large number when unlimited."""
-        limit = self.budget.llm_calls
-        return 2**62 if limit is None else max(0, limit - self.llm_calls)
-
     def charge_evaluations(self, n: int) -> None:
         """Count n evaluations about to happen.
 

@@ -142,7 +142,6 @@ class Task:
     warm_start: FloatArray | None = None
     llm: LlmSession | None = None
     reporter: Callable[[], Mapping[str, Any]] | None = None
-    on_progress: Callable[[], None] = lambda: None
 
     def rng(self, **axes: str | int) -> np.random.Generator:
         """An independent stream for a named purpose of this run, e.g. ``task.rng(wave=3)``."""

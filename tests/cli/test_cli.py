@@ -124,6 +124,16 @@ def test_replay_of_a_classical_run_gives_the_same_hash(tmp_path, capsys):
     assert json.loads(file.read_text())["result_hash"] in capsys.readouterr().out.replace("\n", "")
 
 
+def test_replay_refuses_a_record_of_other_equations(tmp_path, capsys):
+    assert cli("run", *SMALL, out=tmp_path) == 0
+    (file,) = tmp_path.rglob("record.json")
+    record = json.loads(file.read_text())
+    record["instance"]["version"] = "0"
+    file.write_text(json.dumps(record))
+    assert cli("replay", str(file)) == 1
+    assert "problem version 0" in capsys.readouterr().err
+
+
 def test_list_and_info_name_what_there_is(capsys):
     assert cli("list") == 0
     listed = capsys.readouterr().out
