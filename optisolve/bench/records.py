@@ -39,11 +39,13 @@ __all__ = [
     "describe_reference",
     "iter_records",
     "load_records",
+    "publish",
     "read_record",
+    "record_bytes",
     "record_id_of",
     "result_hash_of",
     "run_id_of",
-    "write_record",
+    "write_atomic",
 ]
 
 SCHEMA = "optisolve.record/1"
@@ -74,6 +76,8 @@ def result_hash_of(record: Mapping[str, Any]) -> str:
 def run_id_of(record: Mapping[str, Any]) -> str:
     """SHA-256 (16 digits) over what the run was asked to do; equal for every repetition of the same run."""
     solver = {key: record["solver"][key] for key in ("name", "version", "options")}
+    if record["solver"]["llm"] is not None:
+        solver["llm"] = {key: record["solver"]["llm"][key] for key in ("provider", "model", "params")}
     part = {"instance": record["instance"], "solver": solver, "seed": record["seed"], "budget": record["budget"]}
     return hashlib.sha256(canonical(part)).hexdigest()[:16]
 
@@ -97,6 +101,7 @@ def build_record(
     budget: Budget,
     seed: int,
     reference: Reference | None,
+    suite: Mapping[str, str] | None = None,
     tier: str = "verified",
 ) -> dict[str, Any]:
     """Assemble the record of one run; see the module for what is hashed.
@@ -112,6 +117,7 @@ def build_record(
         budget: The limits.
         seed: The run's seed.
         reference: What the scores refer to.
+        suite: ``name``, ``version`` and ``sha256`` of the suite that the run belongs to; None for a run of its own.
         tier: ``verified``, ``reproduced`` or ``self_reported``.
 
     Returns:
@@ -126,7 +132,7 @@ def build_record(
     box = instance.hypervolume_box
     record: dict[str, Any] = {
         "schema": SCHEMA,
-        "suite": {"name": "", "version": "", "sha256": ""},
+        "suite": {"name": "", "version": "", "sha256": "", **(suite or {})},
         "instance": {
             "problem": origin.problem,
             "version": origin.version,
@@ -154,6 +160,7 @@ def build_record(
             "llm_calls": meter.llm_calls,
             "tokens_in": meter.tokens_in,
             "tokens_out": meter.tokens_out,
+            "tokens_cached": meter.tokens_cached,
             "usd": meter.usd,
             "by_source": _plain(sources),
             "report": _plain(report),
@@ -223,20 +230,9 @@ def describe_reference(reference: Reference | None) -> dict[str, Any] | None:
     }
 
 
-def write_record(record: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``folder/<record id>/record.json``; readers never see half a file.
-
-    Args:
-        record: A sealed record.
-        folder: Parent folder, made when absent.
-
-    Returns:
-        The record's own folder.
-    """
-    target = folder / str(record["record_id"])
-    target.mkdir(parents=True, exist_ok=True)
-    write_atomic(target / "record.json", json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n")
-    return target
+def record_bytes(record: Mapping[str, Any]) -> bytes:
+    """A record as it stands in its file."""
+    return json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -254,11 +250,26 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise
 
 
-def adopt(source: Path, target: Path) -> None:
-    """Move the files of a scratch folder beside a record and remove the folder."""
-    for item in source.iterdir():
-        item.replace(target / item.name)
-    shutil.rmtree(source, ignore_errors=True)
+def publish(staging: Path, target: Path) -> Path:
+    """Let a complete folder appear under its final name, all at once.
+
+    A run that dies before leaves its staging folder, never half a record; two runs that publish into the same parent
+    cannot disturb each other.
+
+    Args:
+        staging: Folder with everything in it, on the file system of `target`.
+        target: Final name. When it is there already (the same record was saved before), its files are replaced.
+    """
+    staging.chmod(0o755)
+    try:
+        staging.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        for item in staging.iterdir():
+            item.replace(target / item.name)
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:

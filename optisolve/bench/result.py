@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optisolve.bench.execution import Run
-from optisolve.bench.records import adopt, write_atomic, write_record
+from optisolve.bench.records import publish, record_bytes, write_atomic
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
 from optisolve.core.status import Limit, PointStatus, Termination
@@ -110,7 +112,7 @@ class Result:
         return convergence_figure({self.record["solver"]["name"]: self.trace}, self.instance)
 
     def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
-        """Write record, front, trace and, when there is one, the transcript.
+        """Write record, front, trace and, when there is one, the transcript; the folder appears at once or not at all.
 
         Args:
             folder: Parent folder; the record's own folder is made inside it.
@@ -118,9 +120,21 @@ class Result:
         Returns:
             The record's folder.
         """
-        target = write_record(self.record, Path(folder))
+        parent = Path(folder)
+        parent.mkdir(parents=True, exist_ok=True)
+        staging = self._staging(parent)
         for name, table in (("front", self.front), ("trace", self.trace)):
-            write_atomic(target / f"{name}.parquet", table.to_parquet(index=False))
-        if self._scratch is not None and self._scratch.exists():
-            adopt(self._scratch, target)
-        return target
+            write_atomic(staging / f"{name}.parquet", table.to_parquet(index=False))
+        write_atomic(staging / "record.json", record_bytes(self.record))
+        return publish(staging, parent / str(self.record["record_id"]))
+
+    def _staging(self, parent: Path) -> Path:
+        """The scratch folder when it lies in `parent`, else a new one there with the scratch folder's files."""
+        scratch = self._scratch if self._scratch is not None and self._scratch.is_dir() else None
+        if scratch is not None and scratch.parent.resolve() == parent.resolve():
+            return scratch
+        staging = Path(tempfile.mkdtemp(dir=parent, prefix=".saving-"))
+        if scratch is not None:
+            shutil.copytree(scratch, staging, dirs_exist_ok=True)
+            shutil.rmtree(scratch, ignore_errors=True)
+        return staging

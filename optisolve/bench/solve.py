@@ -39,6 +39,7 @@ def solve(
     warm_start: FloatArray | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     scratch: Path | None = None,
+    suite: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Result:
     """Solve an instance and verify the answer independently.
@@ -54,6 +55,7 @@ def solve(
         warm_start: float64 [n, d], points to start from.
         on_progress: Called a few times a second with the run's state.
         scratch: Folder for the transcript while the run goes on; `Result.save` moves it beside the record.
+        suite: ``name``, ``version`` and ``sha256`` of the benchmark suite that the run belongs to, for its record.
         **options: Options that replace the preset's.
 
     Returns:
@@ -91,6 +93,7 @@ def solve(
         budget=limits,
         seed=seed,
         reference=reference,
+        suite=suite,
     )
     return Result(case, record, verification, run, scratch)
 

@@ -62,6 +62,7 @@ class BudgetMeter:
         llm_calls: Calls sent so far.
         tokens_in: Prompt tokens so far.
         tokens_out: Completion tokens so far.
+        tokens_cached: Prompt tokens so far that the provider served from its own cache, part of `tokens_in`.
         usd: Dollars so far.
         interrupted: Set when the user asked to stop; the next evaluation raises KeyboardInterrupt.
     """
@@ -72,6 +73,7 @@ class BudgetMeter:
         self.llm_calls = 0
         self.tokens_in = 0
         self.tokens_out = 0
+        self.tokens_cached = 0
         self.usd = 0.0
         self.interrupted = False
         self._held_tokens = 0
@@ -147,11 +149,19 @@ class BudgetMeter:
             self._held_usd += usd
             return Reservation(tokens, usd)
 
-    def settle(self, held: Reservation, *, tokens_in: int, tokens_out: int, usd: float) -> None:
+    def settle(self, held: Reservation, *, tokens_in: int, tokens_out: int, usd: float, tokens_cached: int = 0) -> None:
         """Replace a reservation by what the call really cost."""
         with self._lock:
             self._held_tokens -= held.tokens
             self._held_usd -= held.usd
             self.tokens_in += tokens_in
             self.tokens_out += tokens_out
+            self.tokens_cached += tokens_cached
             self.usd += usd
+
+    def release(self, held: Reservation) -> None:
+        """Give a reservation back: its call was never sent."""
+        with self._lock:
+            self._held_tokens -= held.tokens
+            self._held_usd -= held.usd
+            self.llm_calls -= 1
