@@ -36,6 +36,8 @@ class Ledma(DecompositionSolver):
         llm_share: Share of the targets that the model serves; ``"auto"`` spreads the language-model budget evenly over
             the run, and means all targets when that budget is unlimited.
         warn_share: Share of fallbacks above which the report holds a warning.
+        placebo: Shuffle the parents against their values in every question: a control that asks the same model as often
+            but tells it nothing, see `optisolve.bench.ablation`.
         de_scale: Factor on the difference of two mates in the other operator, DE, which also is the fallback.
         de_crossover: Its chance per variable to take the new value.
         mutation_eta: Distribution index of its mutation.
@@ -55,6 +57,7 @@ class Ledma(DecompositionSolver):
     max_reasks: Annotated[int, Ge(0), Le(10)] = 1
     llm_share: Literal["auto"] | Annotated[float, Ge(0), Le(1)] = "auto"
     warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
+    placebo: bool = False
     de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
     de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
     mutation_eta: Annotated[float, Ge(0)] = 20.0
@@ -81,6 +84,7 @@ class Ledma(DecompositionSolver):
             max_reasks=self.max_reasks,
             project=self.repair,
             warn_share=self.warn_share,
+            placebo=self.placebo,
         )
         chooser = (
             paced(task.meter, self.pop_size, self.n_offspring) if self.llm_share == "auto" else random_share(self.llm_share)

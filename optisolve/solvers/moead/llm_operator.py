@@ -58,6 +58,8 @@ class LlmVariation:
         max_reasks: Further questions after an answer without a usable candidate.
         project: The instance's projection is applied, as the engine will do; None when it only clips.
         warn_share: Share of fallbacks among the served targets above which the report holds a warning.
+        placebo: Show the parents in a random order while their values stay sorted, so that the table says nothing; one
+            permutation per question, the same for all of its samples and re-asks.
     """
 
     def __init__(
@@ -72,10 +74,12 @@ class LlmVariation:
         max_reasks: int = 1,
         project: bool = True,
         warn_share: float = 0.2,
+        placebo: bool = False,
     ) -> None:
         self._session, self._fallback, self._seed = session, fallback, seed
         self._wanted_style, self._n_parents, self._n_offspring = style, n_parents, n_offspring
         self._max_reasks, self._project, self._warn_share = max_reasks, project, warn_share
+        self._placebo = placebo
         self._style: Style | None = None
         self._grid: Grid | None = None
         self._fates: Counter[str] = Counter()
@@ -142,7 +146,10 @@ class LlmVariation:
         _, last = np.unique(numbers[::-1], axis=0, return_index=True)
         keep = np.sort(order.size - 1 - last)
         chosen = pool[order[keep]]
-        parents = Parents(numbers[keep], wave.F[chosen] * wave.instance.signs, wave.violation[chosen], values[order[keep]])
+        shown = numbers[keep]
+        if self._placebo:  # uniform, identity included: a permutation that is never the true one would say something
+            shown = shown[self._rng(wave, target, "placebo").permutation(keep.size)]
+        parents = Parents(shown, wave.F[chosen] * wave.instance.signs, wave.violation[chosen], values[order[keep]])
         return _Query(row, target, Question(parents, wave.weights[target], self._n_offspring))
 
     def _ask(self, wave: Wave, style: Style, grid: Grid, queries: list[_Query], attempt: int) -> list[_Query]:
