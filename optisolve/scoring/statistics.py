@@ -1,0 +1,416 @@
+"""Statistics of comparisons: intervals, paired tests with effect sizes, Friedman ranks, cliques.
+
+Every function takes plain numbers, works on ties and on infinite values (how a failure on a gap is coded), and refuses NaN,
+because a missing result must have been turned into the worst one before it gets here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.errors import FieldProblem, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Comparison",
+    "FriedmanResult",
+    "bootstrap_interval",
+    "cliques",
+    "friedman",
+    "holm",
+    "paired_comparison",
+    "pairwise_comparisons",
+    "rank_rows",
+]
+
+_EXACT_PAIRS = 50
+"""Largest number of pairs for the exact distribution of Wilcoxon's statistic; 2**50 sign patterns are counted exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two solvers on the same units, seen from the first one.
+
+    Attributes:
+        n: Pairs.
+        wins: Pairs in which the first is better.
+        ties: Pairs without a difference.
+        losses: Pairs in which the second is better.
+        median_difference: Median of a - b, in the values' own unit and sign; may be infinite.
+        statistic: Wilcoxon's smaller rank sum.
+        p_value: Two-sided; 1 when every pair is tied.
+        method: How the p-value was found: ``exact`` (all sign flips), ``normal`` (approximation) or ``all tied``.
+        a12: Vargha and Delaney's probability that the first beats the second in a random pairing, ties half; 0.5 is even.
+        rank_biserial: Matched-pairs rank-biserial correlation, in [-1, 1]; positive when the first is better.
+    """
+
+    n: int
+    wins: int
+    ties: int
+    losses: int
+    median_difference: float
+    statistic: float
+    p_value: float
+    method: str
+    a12: float
+    rank_biserial: float
+
+
+@dataclass(frozen=True, slots=True)
+class FriedmanResult:
+    """Friedman's test of the hypothesis that all solvers are equal.
+
+    Attributes:
+        blocks: Number of blocks (problem instances).
+        average_ranks: Average rank by solver, 1 is best, in the table's column order.
+        statistic: Friedman's chi-square, corrected for ties.
+        p_value: From the chi-square distribution with k - 1 degrees of freedom.
+        f_statistic: Iman and Davenport's less conservative F; infinite when all blocks rank alike.
+        f_p_value: From the F distribution with k - 1 and (k - 1)(n - 1) degrees of freedom; NaN for one block.
+    """
+
+    blocks: int
+    average_ranks: dict[str, float]
+    statistic: float
+    p_value: float
+    f_statistic: float
+    f_p_value: float
+
+
+def bootstrap_interval(
+    values: npt.ArrayLike,
+    /,
+    *,
+    statistic: Callable[..., Any] = np.mean,
+    confidence: float = 0.95,
+    resamples: int = 5000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Confidence interval of a statistic by the bias-corrected and accelerated (BCa) bootstrap.
+
+    Args:
+        values: float64 [n], finite, independent observations.
+        statistic: Function of a sample; numpy reductions with an ``axis`` argument are fastest.
+        confidence: Coverage in (0, 1).
+        resamples: Bootstrap samples.
+        seed: Same seed, same interval.
+
+    Returns:
+        (low, high). One observation says nothing about spread and gives (NaN, NaN). Identical observations give the
+        point itself. Where BCa is not defined (the statistic does not change when one observation is left out, or
+        all resamples lie on one side) the plain percentile interval stands in.
+
+    Raises:
+        OptionError: No value, a value that is not finite, or a confidence outside (0, 1).
+
+    Source:
+        Efron 1987, doi 10.1080/01621459.1987.10478410; computed by `scipy.stats.bootstrap`.
+    """
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    sample = _vector("values", values)
+    _require(
+        bool(np.isfinite(sample).all()), "values", "not finite", "finite numbers; replace failures by the worst value first"
+    )
+    _require(0.0 < confidence < 1.0, "confidence", confidence, "a number between 0 and 1, e.g. 0.95")
+    if sample.size == 1:
+        return float("nan"), float("nan")
+    if np.ptp(sample) == 0.0:
+        point = float(statistic(sample))
+        return point, point
+
+    def interval(method: Literal["BCa", "percentile"]) -> tuple[float, float]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DegenerateDataWarning)  # answered by the percentile interval below
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = bootstrap(
+                (sample,),
+                statistic,
+                n_resamples=resamples,
+                confidence_level=confidence,
+                method=method,
+                random_state=np.random.default_rng(seed),
+            ).confidence_interval
+        return float(found.low), float(found.high)
+
+    low, high = interval("BCa")
+    return (low, high) if np.isfinite([low, high]).all() else interval("percentile")
+
+
+def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, /, *, maximize: bool = True, tolerance: float = 0.0) -> Comparison:
+    """Compare two solvers on the same units: Wilcoxon's signed-rank test, counts and effect sizes.
+
+    Pairs without a difference are ranked with the others and then left out of both rank sums (Pratt), so that many ties
+    make a small difference less significant instead of vanishing. The p-value is exact up to 50 pairs, ties included;
+    beyond that it is the tie-corrected normal approximation.
+
+    Args:
+        a: float64 [n], the first solver's values; infinite values code failures, equal infinities are a tie.
+        b: float64 [n], the second solver's values on the same units.
+        maximize: True when larger is better.
+        tolerance: Differences up to this size count as ties.
+
+    Returns:
+        The comparison, seen from `a`.
+
+    Raises:
+        OptionError: Different lengths, no pair, NaN, or a negative tolerance.
+
+    Source:
+        Wilcoxon 1945, doi 10.2307/3001968; Pratt 1959, doi 10.1080/01621459.1959.10501526; Vargha and Delaney 2000,
+        doi 10.3102/10769986025002101; Kerby 2014, doi 10.2466/11.IT.3.1 (rank-biserial).
+    """
+    first, second = _vector("a", a), _vector("b", b)
+    _require(first.size == second.size, "b", f"{second.size} values", f"as many as in a ({first.size}), one per shared unit")
+    _require(tolerance >= 0.0, "tolerance", tolerance, "a number >= 0")
+    equal = (first == second) | (np.abs(_difference(first, second)) <= tolerance)
+    difference = np.where(equal, 0.0, _difference(first, second))
+    benefit = difference if maximize else -difference
+    ranks = _pratt_ranks(benefit)
+    positive, negative = float(ranks[benefit > 0].sum()), float(ranks[benefit < 0].sum())
+    p_value, method = _wilcoxon_p(benefit)
+    return Comparison(
+        n=first.size,
+        wins=int((benefit > 0).sum()),
+        ties=int((benefit == 0).sum()),
+        losses=int((benefit < 0).sum()),
+        median_difference=_median(difference),
+        statistic=min(positive, negative),
+        p_value=p_value,
+        method=method,
+        a12=_a12(first, second, maximize, tolerance),
+        rank_biserial=(positive - negative) / (positive + negative) if positive + negative else 0.0,
+    )
+
+
+def pairwise_comparisons(table: pd.DataFrame, /, *, maximize: bool = True, tolerance: float = 0.0) -> pd.DataFrame:
+    """Compare every pair of solvers and adjust the p-values for the number of pairs (Holm).
+
+    Args:
+        table: float64 [n blocks, k solvers], complete; columns are solvers.
+        maximize: True when larger is better.
+        tolerance: Differences up to this size count as ties.
+
+    Returns:
+        A row per pair: ``a``, ``b``, the fields of `Comparison`, and ``p_holm``; empty for one solver.
+
+    Raises:
+        OptionError: An empty table or NaN in it.
+
+    Source:
+        Wilcoxon with Holm's correction rather than Nemenyi's test, whose verdict on two solvers depends on which
+        others are in the table: Benavoli, Corani and Mangili 2016, JMLR 17(5).
+    """
+    import pandas as pd
+
+    values = _table(table)
+    names = [str(name) for name in table.columns]
+    rows: list[dict[str, Any]] = []
+    for i, first in enumerate(names):
+        for j in range(i + 1, len(names)):
+            compared = paired_comparison(values[:, i], values[:, j], maximize=maximize, tolerance=tolerance)
+            rows.append({"a": first, "b": names[j], **{field: getattr(compared, field) for field in Comparison.__slots__}})
+    frame = pd.DataFrame(rows, columns=["a", "b", *Comparison.__slots__])
+    frame["p_holm"] = holm(frame["p_value"].to_numpy(dtype=np.float64)) if rows else np.empty(0)
+    return frame
+
+
+def holm(p_values: npt.ArrayLike, /) -> FloatArray:
+    """Holm's step-down adjustment: compare the result with alpha to control the family-wise error.
+
+    Args:
+        p_values: float64 [m], in [0, 1]; m may be 0.
+
+    Returns:
+        float64 [m], adjusted, in the given order.
+
+    Raises:
+        OptionError: NaN or a value outside [0, 1].
+
+    Source:
+        Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
+    """
+    p = np.atleast_1d(np.asarray(p_values, dtype=np.float64))
+    _require(bool(((p >= 0.0) & (p <= 1.0)).all()), "p_values", "a value outside [0, 1] or NaN", "p-values in [0, 1]")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
+    return adjusted
+
+
+def rank_rows(table: pd.DataFrame, /, *, maximize: bool = True) -> pd.DataFrame:
+    """Rank the solvers of every block, 1 is best, ties share their average rank.
+
+    Args:
+        table: float64 [n blocks, k solvers]; columns are solvers.
+        maximize: True when larger is better.
+
+    Returns:
+        Ranks, same shape and labels.
+
+    Raises:
+        OptionError: An empty table or NaN in it.
+    """
+    _table(table)
+    return table.rank(axis=1, method="average", ascending=not maximize)
+
+
+def friedman(table: pd.DataFrame, /, *, maximize: bool = True) -> FriedmanResult:
+    """Average ranks over blocks, and whether the solvers differ at all.
+
+    Args:
+        table: float64 [n blocks, k solvers], k >= 2; columns are solvers.
+        maximize: True when larger is better.
+
+    Returns:
+        Ranks, Friedman's chi-square with its correction for ties, and Iman and Davenport's F. A table of ties only
+        gives statistic 0 and p-value 1.
+
+    Raises:
+        OptionError: Fewer than two solvers, an empty table, or NaN in it.
+
+    Source:
+        Friedman 1937, doi 10.1080/01621459.1937.10503522; Iman and Davenport 1980,
+        doi 10.1080/03610928008827904; as recommended by Demšar 2006, JMLR 7, 1-30.
+    """
+    from scipy.stats import chi2, f
+
+    ranks = rank_rows(table, maximize=maximize)
+    n, k = ranks.shape
+    _require(k >= 2, "table", f"{k} solver", "at least two solvers (columns)")
+    R = ranks.to_numpy(dtype=np.float64)  # [n, k]
+    spread = float(((R - (k + 1) / 2) ** 2).sum()) / (k - 1)  # n k (k + 1) / 12 without ties
+    between = float(((R.sum(axis=0) - n * (k + 1) / 2) ** 2).sum())
+    statistic = between / spread if spread else 0.0
+    rest = n * (k - 1) - statistic
+    f_statistic = (n - 1) * statistic / rest if rest > 1e-9 else float("inf")
+    degrees = (k - 1, (k - 1) * (n - 1))
+    return FriedmanResult(
+        blocks=n,
+        average_ranks={str(name): float(value) for name, value in zip(ranks.columns, R.mean(axis=0), strict=True)},
+        statistic=statistic,
+        p_value=float(chi2.sf(statistic, k - 1)),
+        f_statistic=f_statistic if n > 1 else float("nan"),
+        f_p_value=float(f.sf(f_statistic, *degrees)) if n > 1 else float("nan"),
+    )
+
+
+def cliques(average_ranks: Mapping[str, float], pairs: pd.DataFrame, /, *, alpha: float = 0.05) -> list[tuple[str, ...]]:
+    """Groups of neighbors in rank of which no two differ significantly: the bars of a critical-difference diagram.
+
+    Args:
+        average_ranks: Average rank by solver, 1 is best.
+        pairs: From `pairwise_comparisons`.
+        alpha: Family-wise error rate.
+
+    Returns:
+        Maximal groups of two or more solvers, each ordered by rank. A bar joins neighbors only, so a pair that is not
+        significant stays unjoined when a solver between them differs from one of them.
+
+    Source:
+        Demšar 2006, JMLR 7 (the diagram); Benavoli, Corani and Mangili 2016, JMLR 17(5) (Wilcoxon-Holm instead of
+        Nemenyi).
+    """
+    names = sorted(average_ranks, key=lambda name: (average_ranks[name], name))
+    different = {frozenset((a, b)) for a, b, p in zip(pairs["a"], pairs["b"], pairs["p_holm"], strict=True) if p < alpha}
+    found: list[tuple[str, ...]] = []
+    last = 0
+    for start in range(len(names)):
+        stop = start + 1
+        while stop < len(names) and not any(frozenset((names[stop], n)) in different for n in names[start:stop]):
+            stop += 1
+        if stop - start > 1 and stop > last:  # otherwise inside the group before
+            found.append(tuple(names[start:stop]))
+            last = stop
+    return found
+
+
+def _wilcoxon_p(benefit: FloatArray) -> tuple[float, str]:
+    """Two-sided p-value and how it was found."""
+    from scipy.stats import wilcoxon
+
+    if not benefit.any():
+        return 1.0, "all tied"
+    if benefit.size > _EXACT_PAIRS:
+        return float(wilcoxon(benefit, zero_method="pratt", method="approx").pvalue), "normal"
+    doubled = np.rint(2.0 * _pratt_ranks(benefit)).astype(np.int64)  # averaged ranks are multiples of a half
+    doubled = np.where(benefit == 0.0, 0, doubled)
+    return _signed_rank_tail(doubled, int(doubled[benefit > 0].sum())), "exact"
+
+
+def _signed_rank_tail(ranks: IntArray, positive: int) -> float:
+    """Two-sided tail of the sum of randomly signed ranks, ties or not; scipy's exact distribution excludes ties.
+
+    Args:
+        ranks: int64 [n], n <= 50, so that the 2**n sign patterns are counted without rounding.
+        positive: Observed sum of the positive ranks.
+
+    Source:
+        Streitberg and Röhmel 1986 (shift algorithm), Statistical Software Newsletter 12, 10-17.
+    """
+    ways = np.zeros(int(ranks.sum()) + 1)  # sign patterns by the sum of their positive ranks
+    ways[0] = 1.0
+    for rank in ranks:
+        shifted = ways.copy()
+        shifted[rank:] += ways[: ways.size - rank]
+        ways = shifted
+    tail = min(ways[: positive + 1].sum(), ways[positive:].sum())
+    return float(min(1.0, 2.0 * tail / ways.sum()))
+
+
+def _pratt_ranks(benefit: FloatArray) -> FloatArray:
+    """Ranks of the absolute differences, zeros included, ties averaged."""
+    from scipy.stats import rankdata
+
+    ranks: FloatArray = rankdata(np.abs(benefit))
+    return ranks
+
+
+def _a12(first: FloatArray, second: FloatArray, maximize: bool, tolerance: float) -> float:
+    gap = _difference(first[:, None], second[None, :])  # [n, n]
+    better = gap > tolerance if maximize else gap < -tolerance
+    return float(better.mean() + 0.5 * (np.abs(gap) <= tolerance).mean())
+
+
+def _difference(first: FloatArray, second: FloatArray) -> FloatArray:
+    """first - second, with 0 for two equal infinities."""
+    with np.errstate(invalid="ignore"):
+        gap: FloatArray = np.where(first == second, 0.0, first - second)
+    return gap
+
+
+def _median(values: FloatArray) -> float:
+    """Median that survives infinities of both signs in the middle (their mean is taken as 0)."""
+    ordered = np.sort(values)
+    low, high = ordered[(ordered.size - 1) // 2], ordered[ordered.size // 2]
+    return 0.0 if low == -np.inf and high == np.inf else float(0.5 * (low + high))
+
+
+def _vector(name: str, values: npt.ArrayLike) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    _require(
+        array.ndim == 1 and array.size > 0, name, f"shape {array.shape}", "a one-dimensional array with at least one value"
+    )
+    _require(not bool(np.isnan(array).any()), name, "NaN", "numbers; a failure is the worst value, never NaN")
+    return array
+
+
+def _table(table: pd.DataFrame) -> FloatArray:
+    values: FloatArray = table.to_numpy(dtype=np.float64)
+    _require(values.size > 0, "table", f"shape {values.shape}", "at least one block (row) and one solver (column)")
+    _require(not bool(np.isnan(values).any()), "table", "NaN", "a complete table; a failure is the worst value, never NaN")
+    return values
+
+
+def _require(holds: bool, field: str, given: object, expected: str) -> None:
+    if not holds:
+        raise OptionError("The statistics' input", [FieldProblem(field, given, expected)])

@@ -1,0 +1,247 @@
+"""Statistics agree with published examples, with scipy and with sums done by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optisolve.core.errors import OptionError
+from optisolve.scoring.statistics import (
+    bootstrap_interval,
+    cliques,
+    friedman,
+    holm,
+    paired_comparison,
+    pairwise_comparisons,
+    rank_rows,
+)
+
+DEMSAR = pd.DataFrame(
+    [
+        [0.763, 0.768, 0.771, 0.798],
+        [0.599, 0.591, 0.590, 0.569],
+        [0.954, 0.971, 0.968, 0.967],
+        [0.628, 0.661, 0.654, 0.657],
+        [0.882, 0.888, 0.886, 0.898],
+        [0.936, 0.931, 0.916, 0.931],
+        [0.661, 0.668, 0.609, 0.685],
+        [0.583, 0.583, 0.563, 0.625],
+        [0.775, 0.838, 0.866, 0.875],
+        [1.000, 1.000, 1.000, 1.000],
+        [0.940, 0.962, 0.965, 0.962],
+        [0.619, 0.666, 0.614, 0.669],
+        [0.972, 0.981, 0.97501, 0.975],
+        [0.957, 0.978, 0.946, 0.970],
+    ],
+    columns=["C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf"],
+)
+"""Demšar 2006, JMLR 7, table 6: AUC on 14 data sets (0.975 and 0.975 in the row "voting" have ranks 2 and 3 there)."""
+
+small_numbers = st.lists(st.integers(-4, 4), min_size=1, max_size=9)
+
+
+# --- bootstrap ---------------------------------------------------------------------------------------------------------
+
+
+def test_interval_covers_the_mean_of_normal_samples_about_as_often_as_it_says():
+    """Binomial(200, 0.9) is above 165 with probability 0.999; BCa undercovers a little at n = 25."""
+    rng = np.random.default_rng(1)
+    covered = 0
+    for i in range(200):
+        low, high = bootstrap_interval(rng.normal(3.0, 2.0, 25), confidence=0.9, resamples=400, seed=i)
+        covered += low <= 3.0 <= high
+    assert 160 <= covered <= 195
+
+
+def test_interval_is_that_of_scipy_and_the_same_for_the_same_seed():
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(0).lognormal(size=30)
+    expected = bootstrap((values,), np.median, n_resamples=999, random_state=np.random.default_rng(5)).confidence_interval
+    assert bootstrap_interval(values, statistic=np.median, resamples=999, seed=5) == (expected.low, expected.high)
+    assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
+
+
+def test_intervals_of_degenerate_samples_are_honest():
+    assert bootstrap_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+    assert all(math.isnan(v) for v in bootstrap_interval([2.0]))  # one run says nothing about spread
+    low, high = bootstrap_interval([0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], statistic=np.median)  # BCa's jackknife is constant
+    assert 0.0 <= low <= high == 1.0
+
+
+@pytest.mark.parametrize("bad", [[], [1.0, np.nan], [1.0, np.inf], [[1.0, 2.0]]])
+def test_interval_refuses_what_has_no_mean_and_names_the_field(bad):
+    with pytest.raises(OptionError, match="values: got"):
+        bootstrap_interval(bad)
+
+
+# --- paired comparison -------------------------------------------------------------------------------------------------
+
+
+def test_published_wilcoxon_example_is_reproduced():
+    """Demšar 2006, table 2: rank sums 93 and 12 with the two zeros split; Pratt leaves their ranks (1.5 each) out."""
+    compared = paired_comparison(DEMSAR["C4.5+m"], DEMSAR["C4.5"])
+    assert (compared.wins, compared.ties, compared.losses) == (10, 2, 2)
+    assert compared.statistic == 12 - 1.5
+    assert compared.rank_biserial == pytest.approx((91.5 - 10.5) / 102)
+    assert compared.p_value < 0.05  # the paper's verdict
+
+
+def test_exact_p_value_of_six_wins_in_six_is_two_in_sixty_four():
+    compared = paired_comparison([1, 2, 3, 4, 5, 6], [0, 0, 0, 0, 0, 0])
+    assert (compared.p_value, compared.method) == (2 / 64, "exact")
+    assert compared.a12 == (36 + 0) / 36
+    assert compared.rank_biserial == 1.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(small_numbers)
+def test_p_value_with_ties_is_the_share_of_sign_flips_that_are_as_extreme(differences):
+    """Every sign flip enumerated by hand, Pratt's ranks."""
+    from scipy.stats import rankdata
+
+    d = np.array(differences, dtype=float)
+    ranks = rankdata(np.abs(d))
+    observed = ranks[d > 0].sum() - ranks[d < 0].sum()
+    flips = itertools.product((-1, 1), repeat=d.size)
+    share = np.mean([abs((ranks * np.sign(np.abs(d)) * f).sum()) >= abs(observed) - 1e-9 for f in flips])
+    assert paired_comparison(d, np.zeros(d.size)).p_value == pytest.approx(share, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "method"), [(7, "exact"), (50, "exact"), (51, "normal")])
+def test_p_value_without_ties_is_that_of_scipy(n, method):
+    from scipy.stats import wilcoxon
+
+    d = np.random.default_rng(n).normal(0.3, 1.0, n)
+    compared = paired_comparison(d, np.zeros(n))
+    assert compared.method == method
+    assert compared.p_value == pytest.approx(wilcoxon(d, method="exact" if n <= 50 else "approx").pvalue, rel=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(small_numbers, st.integers(0, 99))
+def test_swapping_the_solvers_or_the_sense_mirrors_the_comparison(first, seed):
+    a = np.array(first, dtype=float)
+    b = np.random.default_rng(seed).integers(-4, 5, a.size).astype(float)
+    forth, back, flipped = paired_comparison(a, b), paired_comparison(b, a), paired_comparison(-a, -b, maximize=False)
+    assert forth.p_value == pytest.approx(back.p_value) == pytest.approx(flipped.p_value)
+    assert (forth.wins, forth.ties, forth.losses) == (back.losses, back.ties, back.wins)
+    assert (forth.wins, forth.losses) == (flipped.wins, flipped.losses)
+    assert forth.a12 == pytest.approx(1 - back.a12)
+    assert forth.rank_biserial == pytest.approx(-back.rank_biserial)
+    assert forth.a12 == pytest.approx(flipped.a12)
+    assert forth.median_difference == -back.median_difference
+
+
+def test_effect_size_of_vargha_and_delaney_counts_pairs_by_hand():
+    """(2,1): wins against 1, ties 2 with 2 -> pairs (3>1, 3>2, 2>1, 2=2): 3.5 of 4."""
+    assert paired_comparison([3, 2], [1, 2]).a12 == 3.5 / 4
+
+
+def test_failures_coded_as_infinite_gaps_count_as_losses_and_common_failures_as_ties():
+    compared = paired_comparison([0.1, 0.2, np.inf, np.inf], [0.2, np.inf, np.inf, 0.1], maximize=False)
+    assert (compared.wins, compared.ties, compared.losses) == (2, 1, 1)
+    assert compared.p_value == 1.0 or compared.p_value > 0.5
+    assert np.isfinite(compared.median_difference)
+
+
+def test_all_ties_and_differences_within_the_tolerance_are_no_evidence():
+    same = paired_comparison([1.0, 2.0], [1.0, 2.0])
+    assert (same.p_value, same.method, same.a12, same.rank_biserial) == (1.0, "all tied", 0.5, 0.0)
+    near = paired_comparison([1.0, 1.0], [1.0 + 1e-12, 1.0 - 1e-12], tolerance=1e-9)
+    assert (near.ties, near.a12, near.p_value) == (2, 0.5, 1.0)
+
+
+def test_missing_and_unpaired_values_are_refused():
+    with pytest.raises(OptionError, match=r"a: got 'NaN'.*worst value"):
+        paired_comparison([np.nan], [1.0])
+    with pytest.raises(OptionError, match=r"b: got '2 values', expected as many as in a \(1\)"):
+        paired_comparison([1.0], [1.0, 2.0])
+
+
+# --- several solvers ---------------------------------------------------------------------------------------------------
+
+
+def test_holm_by_hand():
+    """0.01*4, 0.02*3, 0.03*2 = 0.06 (not below the one before), 0.5."""
+    assert holm([0.03, 0.01, 0.5, 0.02]).tolist() == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert holm([]).size == 0
+    with pytest.raises(OptionError, match="p_values"):
+        holm([0.5, np.nan])
+
+
+def test_published_friedman_example_is_reproduced():
+    """Demšar 2006, section 3.2.2: average ranks, chi-square 9.28, F 3.69; the chi-square there ignores ties."""
+    result = friedman(DEMSAR)
+    ranks = list(result.average_ranks.values())
+    assert ranks == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-4)
+    untied = 12 * 14 / (4 * 5) * (np.square(ranks).sum() - 4 * 5**2 / 4)
+    assert untied == pytest.approx(9.28, abs=0.005)
+    assert 13 * untied / (14 * 3 - untied) == pytest.approx(3.69, abs=0.005)
+    assert result.statistic > untied  # ties hold less variance, so the corrected statistic is larger
+
+
+def test_friedman_agrees_with_scipy_with_ties():
+    from scipy.stats import friedmanchisquare
+
+    expected = friedmanchisquare(*DEMSAR.to_numpy().T)
+    result = friedman(DEMSAR)
+    assert (result.statistic, result.p_value) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
+
+
+def test_friedman_of_ties_unanimity_and_too_little():
+    tied = friedman(pd.DataFrame({"a": [1.0, 1.0], "b": [1.0, 1.0]}))
+    assert (tied.statistic, tied.p_value) == (0.0, 1.0)
+    clear = friedman(pd.DataFrame({"a": [1.0, 5.0], "b": [2.0, 6.0]}), maximize=False)
+    assert clear.average_ranks == {"a": 1.0, "b": 2.0}
+    assert clear.f_statistic == np.inf
+    assert clear.f_p_value == 0.0
+    assert math.isnan(friedman(pd.DataFrame({"a": [1.0], "b": [2.0]})).f_p_value)
+    with pytest.raises(OptionError, match="at least two solvers"):
+        friedman(pd.DataFrame({"a": [1.0, 2.0]}))
+
+
+def test_common_failures_share_the_last_rank():
+    table = pd.DataFrame({"a": [0.1], "b": [np.inf], "c": [np.inf]})
+    assert rank_rows(table, maximize=False).iloc[0].tolist() == [1.0, 2.5, 2.5]
+    with pytest.raises(OptionError, match="table: got 'NaN'"):
+        rank_rows(pd.DataFrame({"a": [np.nan]}))
+
+
+def test_pairs_are_complete_and_adjusted_together():
+    pairs = pairwise_comparisons(DEMSAR)
+    assert len(pairs) == 6
+    assert pairs["p_holm"].to_numpy() == pytest.approx(holm(pairs["p_value"]))
+    assert (pairs["p_holm"] >= pairs["p_value"]).all()
+    assert pairwise_comparisons(DEMSAR[["C4.5"]]).empty
+
+
+def test_cliques_join_neighbors_that_do_not_differ_and_no_others():
+    ranks = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}
+    pairs = pd.DataFrame(
+        [("a", "b", 0.9), ("a", "c", 0.01), ("a", "d", 0.01), ("b", "c", 0.5), ("b", "d", 0.2), ("c", "d", 0.6)]
+    )
+    pairs.columns = ["a", "b", "p_holm"]
+    assert cliques(ranks, pairs) == [("a", "b"), ("b", "c", "d")]
+    assert cliques(ranks, pairs.assign(p_holm=1.0)) == [("a", "b", "c", "d")]
+    assert cliques(ranks, pairs.assign(p_holm=0.0)) == []
+    assert cliques({"a": 1.0}, pairs.iloc[:0]) == []
+
+
+@given(st.lists(st.booleans(), min_size=10, max_size=10))
+def test_no_clique_holds_a_significant_pair_and_every_insignificant_neighbors_share_one(significant):
+    names = list("abcde")
+    pairs = pd.DataFrame(list(itertools.combinations(names, 2)), columns=["a", "b"])
+    pairs["p_holm"] = np.where(significant, 0.01, 0.5)
+    found = cliques({name: i + 1.0 for i, name in enumerate(names)}, pairs)
+    differ = {frozenset(p) for p in pairs.loc[significant, ["a", "b"]].to_numpy().tolist()}
+    assert all(frozenset(p) not in differ for group in found for p in itertools.combinations(group, 2))
+    for pair in itertools.pairwise(names):
+        assert frozenset(pair) in differ or any(set(pair) <= set(group) for group in found)
+    assert not any(set(one) < set(other) for one in found for other in found)
