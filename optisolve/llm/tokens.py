@@ -19,7 +19,7 @@ def estimate_tokens(text: str) -> int:
     """Number of tokens of a text, estimated from its words, digits and punctuation.
 
     Fitted to the tokenizer of SmolLM2 (49,152 entries, a token per digit) on the prompts and answers of all scenarios:
-    within 6 % on whole prompts, within 10 % on compact JSON answers, within 5 % on pages of English prose, 12 % on single sentences.
+    within 6 % on whole prompts and pages of English, 10 % on compact JSON answers, 12 % on single sentences.
     Vocabularies that join three digits need up to half as many for tables of numbers, so for those it is a cautious
     figure. Other scripts than Latin are only roughly right. An estimate, never a bound: what a budget reserves is the
     worst case.
