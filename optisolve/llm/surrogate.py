@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.schema import candidate_keys
 from optisolve.llm.transport import Profile, TransportError
 from optisolve.llm.types import LlmReply, LlmRequest
 
-__all__ = ["SurrogateClient"]
+__all__ = ["SurrogateClient", "draw_offspring"]
 
 _RANK_CUBIC = (-0.111, 1.037, -1.291, 0.445)
 """Weight of a parent as a polynomial of its rank, 1 for the worst down to 1/l for the best."""
@@ -77,24 +77,39 @@ class SurrogateClient:
         return json.dumps(dict(zip(candidate_keys(len(points)), points, strict=True)))
 
     def _draw(self, context: Mapping[str, Any], rng: np.random.Generator) -> list[list[int]]:
-        """`count` points as integers, which may lie past their bounds as those of the hosted model did."""
-        config = self._config
-        parents = np.asarray(context["parents"], dtype=np.float64)  # [l, d], worst to best
-        levels = np.maximum(np.asarray(context["levels"], dtype=np.float64), 1.0)  # [d]
-        U = parents / levels
-        size = (int(context["count"]), U.shape[1])
-        center = _rank_weights(U.shape[0]) @ U  # [d]
-        low, high = U.min(axis=0), U.max(axis=0)
-        drawn = _folded(center + config.noise * rng.standard_normal(size), low, high)
-        step = config.noise * np.abs(rng.standard_normal(size))
-        beyond = np.clip(np.where(rng.random(size) < 0.5, low - step, high + step), 0.0, 1.0)
-        outside_rate = min(1.0, config.outside_rate / max(1e-9, 1.0 - config.copy_rate))
-        drawn = np.where(rng.random(size) < outside_rate, beyond, drawn)
-        best = rng.random(size) < _BEST_AMONG_COPIES
-        rows = np.where(best, U.shape[0] - 1, rng.integers(0, U.shape[0], size))
-        drawn = np.where(rng.random(size) < config.copy_rate, np.take_along_axis(U, rows, axis=0), drawn)
-        drawn = np.where(rng.random(size) < _PAST_BOUND, 1.0 + step, drawn)
-        return [[int(v) for v in row] for row in np.rint(drawn * np.asarray(context["levels"])).tolist()]
+        parents, levels = np.asarray(context["parents"]), np.asarray(context["levels"])
+        return draw_offspring(parents, levels, int(context["count"]), rng, self._config)
+
+
+def draw_offspring(
+    parents: IntArray, levels: IntArray, count: int, rng: np.random.Generator, config: SurrogateLlm
+) -> list[list[int]]:
+    """Offspring as the hosted model behind the published statistics would have given them.
+
+    Args:
+        parents: int64 [l, d], on the grid, worst to best.
+        levels: int64 [d], largest integer of each variable.
+        count: Number of offspring.
+        rng: Where the draws come from.
+        config: The statistics.
+
+    Returns:
+        `count` rows of d integers, which may lie past their bounds as those of the hosted model did.
+    """
+    U = parents.astype(np.float64) / np.maximum(levels.astype(np.float64), 1.0)
+    size = (count, U.shape[1])
+    center = _rank_weights(U.shape[0]) @ U  # [d]
+    low, high = U.min(axis=0), U.max(axis=0)
+    drawn = _folded(center + config.noise * rng.standard_normal(size), low, high)
+    step = config.noise * np.abs(rng.standard_normal(size))
+    beyond = np.clip(np.where(rng.random(size) < 0.5, low - step, high + step), 0.0, 1.0)
+    outside_rate = min(1.0, config.outside_rate / max(1e-9, 1.0 - config.copy_rate))
+    drawn = np.where(rng.random(size) < outside_rate, beyond, drawn)
+    best = rng.random(size) < _BEST_AMONG_COPIES
+    rows = np.where(best, U.shape[0] - 1, rng.integers(0, U.shape[0], size))
+    drawn = np.where(rng.random(size) < config.copy_rate, np.take_along_axis(U, rows, axis=0), drawn)
+    drawn = np.where(rng.random(size) < _PAST_BOUND, 1.0 + step, drawn)
+    return [[int(v) for v in row] for row in np.rint(drawn * levels).tolist()]
 
 
 def _folded(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
