@@ -22,7 +22,7 @@ def content_dir(kind: str) -> Path:
     """The folder of one kind of content.
 
     Args:
-        kind: ``"problems"``, ``"solvers"``, ``"prompts"`` or ``"references"``.
+        kind: ``"problems"``, ``"solvers"``, ``"prompts"``, ``"prices"`` or ``"references"``.
 
     Returns:
         The folder in the checkout when there is one, else the folder shipped in the wheel.

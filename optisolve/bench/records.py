@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +44,6 @@ __all__ = [
     "record_id_of",
     "result_hash_of",
     "run_id_of",
-    "write_atomic",
 ]
 
 SCHEMA = "optisolve.record/1"
@@ -233,21 +231,6 @@ def describe_reference(reference: Reference | None) -> dict[str, Any] | None:
 def record_bytes(record: Mapping[str, Any]) -> bytes:
     """A record as it stands in its file."""
     return json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file through a temporary one in the same folder and an atomic rename."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def publish(staging: Path, target: Path) -> Path:

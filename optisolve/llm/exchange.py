@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from optisolve.core.budget import BudgetMeter, Reservation
 from optisolve.core.errors import BudgetExhausted
+from optisolve.llm.cache import ResponseCache
+from optisolve.llm.flow import Breaker, Limiter
 from optisolve.llm.redact import Redactor
 from optisolve.llm.transcript import Transcript
 from optisolve.llm.transport import Client, RetryPolicy, TransportError
@@ -40,6 +43,7 @@ class Batch:
     Attributes:
         done: Replies by index, filled as they arrive.
         extra: Reservations of repeated attempts whose predecessors may have been billed, by index.
+        taken: Indices whose reply was taken as it was recorded: its cost is in it, nothing was sent.
         over: Set when nothing of the batch is in flight any more.
     """
 
@@ -47,48 +51,101 @@ class Batch:
         self.requests, self.keys = requests, keys
         self.done: dict[int, LlmReply] = {}
         self.extra: dict[int, list[Reservation]] = {}
+        self.taken: set[int] = set()
         self.over = threading.Event()
 
 
 class Exchange:
     """Sends batches through one client; all methods run on the session's event loop.
 
+    A reply comes, in this order, from what an interrupted run has recorded, from the response cache, from the model.
+
     Args:
         client: A started client.
-        policy: When to try again.
+        policy: When to try again, and when to stop trying.
         meter: Charged for attempts that may have been billed; its clock bounds every wait.
         transcript: Where replies and failed attempts go.
         redactor: Applied to all texts that come back.
+        recorded: Replies by key of a run that is resumed.
+        cache: Replies shared between runs, or None.
     """
 
     def __init__(
-        self, client: Client, policy: RetryPolicy, meter: BudgetMeter, transcript: Transcript, redactor: Redactor
+        self,
+        client: Client,
+        policy: RetryPolicy,
+        meter: BudgetMeter,
+        transcript: Transcript,
+        redactor: Redactor,
+        *,
+        recorded: Mapping[str, LlmReply] | None = None,
+        cache: ResponseCache | None = None,
     ) -> None:
         self._client, self._policy, self._meter = client, policy, meter
         self._transcript, self._redactor = transcript, redactor
+        self._recorded, self._cache = recorded or {}, cache
+        self._limiter = Limiter(client.concurrency)
+        self._breaker = Breaker(0 if client.final else policy.breaker_calls)
         self._resume_at = 0.0
 
     async def send(self, batch: Batch, indices: Sequence[int]) -> None:
         """Send some requests of a batch, at most the client's concurrency at a time."""
-        slots = asyncio.Semaphore(self._client.concurrency)
-
-        async def one(i: int) -> None:
-            async with slots:
-                reply = await self._reply(batch, i)
-            batch.done[i] = reply
-            self._transcript.call(batch.keys[i], batch.requests[i], reply)
-
         try:
+            live = [i for i in indices if not self._take_recorded(batch, i)]
+            if self._breaker.is_open and live:  # one call tries whether the endpoint is back
+                await self._serve(batch, live.pop(0), RetryPolicy(), probe=True)
             async with asyncio.TaskGroup() as group:
-                for i in indices:
-                    group.create_task(one(i))
+                for i in live:
+                    group.create_task(self._serve(batch, i, self._policy))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
             batch.over.set()
 
-    async def _reply(self, batch: Batch, i: int) -> LlmReply:
-        """One request with its retries; whatever a server does ends in a reply."""
+    def _take_recorded(self, batch: Batch, i: int) -> bool:
+        """Take the reply that an interrupted run has recorded; False when there is none."""
+        reply = self._recorded.get(batch.keys[i])
+        if reply is None:
+            return False
+        batch.taken.add(i)
+        self._breaker.saw(ok=reply.ok)
+        self._done(batch, i, reply, write=False)
+        return True
+
+    async def _serve(self, batch: Batch, i: int, policy: RetryPolicy, *, probe: bool = False) -> None:
+        """One request from the cache or from the model; whatever a server does ends in a reply."""
+        cached = self._from_cache(batch, i)
+        if cached is not None:
+            batch.taken.add(i)
+            self._done(batch, i, cached)
+            return
+        async with self._limiter if not probe else contextlib.nullcontext():
+            if self._breaker.is_open and not probe:
+                reply = LlmReply(
+                    failure="refused_by_breaker", detail=self._breaker.reason, transport_attempts=0, charged_calls=0
+                )
+            else:
+                reply = await self._reply(batch, i, policy)
+                self._breaker.saw(ok=reply.ok)
+        if self._cache is not None and reply.ok:
+            self._cache.put(self._content_key(batch, i), batch.requests[i], reply)
+        self._done(batch, i, reply)
+
+    def _done(self, batch: Batch, i: int, reply: LlmReply, *, write: bool = True) -> None:
+        batch.done[i] = reply
+        self._transcript.call(batch.keys[i], batch.requests[i], reply, write=write)
+
+    def _from_cache(self, batch: Batch, i: int) -> LlmReply | None:
+        found = None if self._cache is None else self._cache.get(self._content_key(batch, i))
+        return None if found is None else replace(found, cached=True, latency_s=0.0)
+
+    def _content_key(self, batch: Batch, i: int) -> str:
+        profile = self._client.profile
+        scope = self._client.endpoint if profile.provider == "openai" else profile.provider
+        return batch.requests[i].content_key(profile.model, profile.params, scope)
+
+    async def _reply(self, batch: Batch, i: int, policy: RetryPolicy) -> LlmReply:
+        """One request with its retries."""
         request, key = batch.requests[i], batch.keys[i]
         worst_in, worst_out = worst_case_tokens(request)
         number = lost = 0
@@ -98,11 +155,14 @@ class Exchange:
             start = time.perf_counter()
             try:
                 reply = await self._attempt(request, key)
+                self._limiter.went_well()
                 break
             except TransportError as error:
                 detail = self._redactor.text(error.detail)
                 lost += error.may_be_billed
-                wait = None if self._meter.out_of_time else self._policy.wait_s(number, error)
+                if error.failure == "rate_limit":
+                    self._limiter.overloaded()
+                wait = None if self._meter.out_of_time else policy.wait_s(number, error)
                 if wait is None or (error.may_be_billed and not self._charge(batch, i, worst_in + worst_out)):
                     reply = LlmReply(failure=error.failure, detail=detail)
                     break
@@ -153,7 +213,7 @@ class Exchange:
             detail=self._redactor.text(reply.detail),
             tokens_in=tokens_in,
             tokens_out=tokens_out,
-            usd=self._client.profile.usd(tokens_in, tokens_out),
+            usd=self._client.profile.usd(tokens_in, tokens_out, reply.tokens_cached),
             latency_s=time.perf_counter() - start,
             transport_attempts=attempts,
             charged_calls=1 + extra,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from optisolve.core.errors import LlmError, nearest
 from optisolve.llm.config import OpenAiLlm
+from optisolve.llm.prices import Prices, listed_prices
 from optisolve.llm.redact import Redactor
 from optisolve.llm.transport import Profile, TransportError
 from optisolve.llm.types import LlmReply, LlmRequest
@@ -18,7 +19,7 @@ from optisolve.llm.types import LlmReply, LlmRequest
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["Endpoint", "OpenAiClient"]
+__all__ = ["Endpoint", "OpenAiClient", "openai_profile"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 _LADDER = ("json_schema", "json_object", "none")
@@ -198,17 +199,7 @@ class OpenAiClient:
         )
 
     def _profile(self) -> Profile:
-        c = self._config
-        return Profile(
-            provider="openai",
-            model=self._model,
-            params={"temperature": c.temperature, "structured": c.structured, "send_seed": c.send_seed},
-            preferred_style="schema",
-            max_tokens=c.max_tokens,
-            usd_per_million_in=c.usd_per_million_in or 0.0,
-            usd_per_million_out=c.usd_per_million_out or 0.0,
-            priced=c.usd_per_million_in is not None,
-        )
+        return openai_profile(self._config, self._model, self.endpoint)
 
     def _chosen(self, known: list[str]) -> str:
         if self._model:
@@ -228,6 +219,31 @@ class OpenAiClient:
             name = self._config.api_key_env or "(llm.api_key_env is empty)"
             return f"{self.endpoint} refuses the key in the environment variable {name}: {detail}"
         return f"No language model at {self.endpoint} ({error.failure}: {detail}). Is it running? Check llm.base_url."
+
+
+def openai_profile(config: OpenAiLlm, model: str, endpoint: str) -> Profile:
+    """What identifies a model at an endpoint, and its prices."""
+    prices = _prices(config, model, endpoint)
+    return Profile(
+        provider="openai",
+        model=model,
+        params={"temperature": config.temperature, "structured": config.structured, "send_seed": config.send_seed},
+        preferred_style="schema",
+        max_tokens=config.max_tokens,
+        usd_per_million_in=prices.tokens_in if prices else 0.0,
+        usd_per_million_out=prices.tokens_out if prices else 0.0,
+        usd_per_million_cached=prices.cached if prices else 0.0,
+        priced=prices is not None,
+        price_source=prices.source if prices else "",
+    )
+
+
+def _prices(config: OpenAiLlm, model: str, endpoint: str) -> Prices | None:
+    """The configured prices, else the listed ones."""
+    if config.usd_per_million_in is None or config.usd_per_million_out is None:
+        return listed_prices(endpoint, model)
+    cached = config.usd_per_million_in if config.usd_per_million_cached is None else config.usd_per_million_cached
+    return Prices(config.usd_per_million_in, config.usd_per_million_out, cached, "set by the user")
 
 
 def explain(error: Exception) -> TransportError:
@@ -284,11 +300,13 @@ def _reply(answer: Any, texts: list[str | None]) -> LlmReply:
     if not texts:
         raise TransportError("bad_reply", "the reply holds no completion", retryable=True, may_be_billed=True)
     usage = getattr(answer, "usage", None)
+    details = getattr(usage, "prompt_tokens_details", None)
     return LlmReply(
         texts=tuple(text if isinstance(text, str) else "" for text in texts),
         model=str(answer.model or ""),
         tokens_in=_count(getattr(usage, "prompt_tokens", 0)),
         tokens_out=_count(getattr(usage, "completion_tokens", 0)),
+        tokens_cached=min(_count(getattr(details, "cached_tokens", 0)), _count(getattr(usage, "prompt_tokens", 0))),
         finish=tuple(str(choice.finish_reason or "") for choice in answer.choices),
     )
 

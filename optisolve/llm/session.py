@@ -13,10 +13,11 @@ from typing import Any, Self, TypeVar
 from optisolve.core.budget import BudgetMeter, Reservation
 from optisolve.core.errors import BudgetExhausted, LlmError
 from optisolve.core.status import Limit
+from optisolve.llm.cache import ResponseCache
 from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
 from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
 from optisolve.llm.redact import Redactor
-from optisolve.llm.transcript import Transcript
+from optisolve.llm.transcript import Transcript, read_transcript
 from optisolve.llm.transport import Client, Profile, RetryPolicy
 from optisolve.llm.types import LlmReply, LlmRequest
 
@@ -28,14 +29,23 @@ _RECOVERABLE = (Limit.LLM_TOKENS.value, Limit.USD.value)
 """Limits of which settled calls give some back, since they are reserved at their worst case."""
 
 
-def open_session(config: LlmConfig | None, meter: BudgetMeter, *, transcript: Path | None = None, seed: int = 0) -> LlmSession:
+def open_session(
+    config: LlmConfig | None,
+    meter: BudgetMeter,
+    *,
+    transcript: Path | None = None,
+    seed: int = 0,
+    dry_run: bool = False,
+) -> LlmSession:
     """Make a session; use it as a context manager, which starts and stops the model.
 
     Args:
         config: Which model and how; None means `AutoLlm`.
         meter: Enforces the budget.
-        transcript: JSONL file that every request and reply is appended to, or None.
+        transcript: JSONL file that every request and reply is appended to, or None. Replies that stand in it already,
+            left by a run that was cut off, are taken from there and not asked for again.
         seed: The run's seed, noted in the transcript; requests carry seeds of their own.
+        dry_run: Send nothing; estimate what every call would cost.
 
     Raises:
         LlmError: The model cannot be had; the text names the variable, the URL or the package. Most causes are found
@@ -45,12 +55,17 @@ def open_session(config: LlmConfig | None, meter: BudgetMeter, *, transcript: Pa
     notice = ""
     if isinstance(config, AutoLlm):
         config, notice = config.resolve()
+    if dry_run:
+        from optisolve.llm.estimate import DryRunClient, dry_profile
+
+        return LlmSession(DryRunClient(dry_profile(config)), meter, RetryPolicy())
     client = make_client(config)
     client.notice = notice or client.notice
     policy = RetryPolicy()
     if isinstance(config, OpenAiLlm):
-        policy = RetryPolicy(config.retries, config.backoff_s, config.max_wait_s)
-    return LlmSession(client, meter, policy, transcript, seed)
+        policy = RetryPolicy(config.retries, config.backoff_s, config.max_wait_s, config.breaker_calls)
+    cache = Path(config.cache) if isinstance(config, OpenAiLlm | LocalLlm) and config.cache else None
+    return LlmSession(client, meter, policy, transcript, seed, cache)
 
 
 def make_client(config: LlmConfig) -> Client:
@@ -83,6 +98,7 @@ class LlmSession:
         policy: When a failed attempt is repeated.
         transcript: JSONL file, or None.
         seed: Noted in the transcript.
+        cache: Folder of replies shared between runs, or None.
 
     Attributes:
         notice: One line that the user must see, or "".
@@ -91,20 +107,29 @@ class LlmSession:
         tokens_out: Completion tokens so far.
         usd: Cost so far, US dollars.
         failures: Failed requests by kind.
+        cached_calls: Requests answered by the response cache; they count in the budget as if they had been sent.
+        cached_usd: What they would have cost again, US dollars.
     """
 
     def __init__(
-        self, client: Client, meter: BudgetMeter, policy: RetryPolicy, transcript: Path | None = None, seed: int = 0
+        self,
+        client: Client,
+        meter: BudgetMeter,
+        policy: RetryPolicy,
+        transcript: Path | None = None,
+        seed: int = 0,
+        cache: Path | None = None,
     ) -> None:
         self._client, self._meter, self._policy, self._path, self._seed = client, meter, policy, transcript, seed
+        self._cache_folder = cache
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="optisolve-llm", daemon=True)
         self._transcript: Transcript | None = None
         self._exchange: Exchange | None = None
         self._models: set[str] = set()
         self.notice = client.notice
-        self.calls = self.tokens_in = self.tokens_out = 0
-        self.usd = 0.0
+        self.calls = self.tokens_in = self.tokens_out = self.cached_calls = 0
+        self.usd = self.cached_usd = 0.0
         self.failures: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -112,14 +137,39 @@ class LlmSession:
         try:
             self._run(self._client.start())
             self._require_prices()
-            redactor = Redactor(self._client.secrets)
-            self._transcript = Transcript(self._path, redactor)
-            self._transcript.header(self.profile, self.notice, self._client.endpoint, self._seed)
-            self._exchange = Exchange(self._client, self._policy, self._meter, self._transcript, redactor)
+            self._exchange = self._opened()
         except BaseException:
             self.close()
             raise
         return self
+
+    def _opened(self) -> Exchange:
+        """Start or continue the transcript, open the cache, and get ready to send."""
+        redactor = Redactor(self._client.secrets)
+        recorded = self._recorded()
+        self._transcript = Transcript(self._path, redactor)
+        if recorded is None:
+            self._transcript.header(self.profile, self.notice, self._client.endpoint, self._seed)
+        else:
+            self._transcript.resumed(len(recorded))
+        cache = None if self._cache_folder is None else ResponseCache(self._cache_folder, redactor)
+        return Exchange(
+            self._client, self._policy, self._meter, self._transcript, redactor, recorded=recorded, cache=cache
+        )
+
+    def _recorded(self) -> dict[str, LlmReply] | None:
+        """What the transcript of an interrupted run holds; None when there is none."""
+        if self._path is None or not self._path.is_file() or b"\n" not in self._path.read_bytes():
+            return None
+        profile, replies, _ = read_transcript(self._path)
+        ours = (self.profile.provider, self.profile.model, self.params)
+        theirs = (profile.provider, profile.model, dict(profile.params))
+        if ours != theirs:
+            raise LlmError(
+                f"{self._path} was made with {profile.provider} {profile.model} ({theirs[2]}), this run asks {ours[0]} "
+                f"{ours[1]} ({ours[2]}). Resume with the same language model, or start a run of its own."
+            )
+        return replies
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -224,7 +274,8 @@ class LlmSession:
     def _require_prices(self) -> None:
         if self._meter.budget.usd is not None and not self.profile.priced:
             raise LlmError(
-                f"budget.usd is set but the prices of '{self.model}' are unknown. Set llm.usd_per_million_in and "
+                f"budget.usd is set but the prices of '{self.model}' are unknown (they are not in prices/llm.yaml for "
+                f"this endpoint). Set llm.usd_per_million_in and "
                 "llm.usd_per_million_out, or drop budget.usd."
             )
 
@@ -266,9 +317,18 @@ class LlmSession:
             tokens_in, tokens_out = worst_case_tokens(batch.requests[i])
             reply = LlmReply(tokens_in=tokens_in, tokens_out=tokens_out, failure="interrupted")
             reply = replace(reply, usd=self.profile.usd(tokens_in, tokens_out))
-        self._meter.settle(held, tokens_in=reply.tokens_in, tokens_out=reply.tokens_out, usd=reply.usd)
+        if reply.charged_calls:
+            self._meter.settle(
+                held,
+                tokens_in=reply.tokens_in,
+                tokens_out=reply.tokens_out,
+                tokens_cached=reply.tokens_cached,
+                usd=reply.usd,
+            )
+        else:  # refused without being sent
+            self._meter.release(held)
         repeated = batch.extra.get(i, [])
-        if self._client.final:
+        if self._client.final or i in batch.taken:
             repeated = [self._meter.reserve(tokens=0, usd=0.0) for _ in range(reply.charged_calls - 1)]
         for extra in repeated:
             self._meter.settle(extra, tokens_in=0, tokens_out=0, usd=0.0)
@@ -276,5 +336,7 @@ class LlmSession:
         self.tokens_out += reply.tokens_out
         self.usd += reply.usd
         self.calls += reply.ok
+        self.cached_calls += reply.cached
+        self.cached_usd += reply.usd * reply.cached
         if reply.model:
             self._models.add(reply.model)

@@ -1,7 +1,8 @@
 """The transcript: every request and raw reply, one JSON line each, written the moment it arrives.
 
 The first line describes the model; a ``call`` line holds a request, its reply and its key; an ``attempt`` line a
-failed HTTP attempt. Latencies and times stand under ``volatile`` and are no part of the hash.
+failed HTTP attempt; a ``resumed`` line says that a new process goes on. What stands under ``volatile`` (latencies, times,
+whether a reply came from the response cache) is no part of the hash.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from typing import IO, Any
 from optisolve.core.errors import LlmError
 from optisolve.llm.redact import Redactor
 from optisolve.llm.transport import Profile
-from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
 
 __all__ = ["Transcript", "read_transcript"]
 
-FORMAT = 1
-_VOLATILE = ("latency_s",)
+FORMAT = 2
+_VOLATILE = ("latency_s", "cached")
 
 
 class Transcript:
     """Append-only log of one session; without a path it only keeps the hash.
 
     Args:
-        path: JSONL file to append to, or None.
+        path: JSONL file to append to, or None. A last line cut short by a crash is removed.
         redactor: Applied to everything that is written.
     """
 
@@ -40,6 +41,8 @@ class Transcript:
         self._file: IO[str] | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_file():
+                _drop_broken_end(path)
             self._file = path.open("a", encoding="utf-8")
 
     @property
@@ -56,17 +59,27 @@ class Transcript:
         line = {"type": "header", "format": FORMAT, "profile": asdict(profile), "notice": notice, "seed": seed}
         self._write({**line, "volatile": {"endpoint": endpoint}})
 
-    def call(self, key: str, request: LlmRequest, reply: LlmReply) -> None:
-        """One request and what came back, or why nothing did."""
-        told = asdict(reply)
-        volatile = {name: told.pop(name) for name in _VOLATILE}
-        asked = asdict(request)
-        asked.pop("context")
-        body = self._redactor.value({"key": key, "request": asked, "reply": told})
+    def resumed(self, calls: int) -> None:
+        """Say that a run goes on here, with so many calls recorded before."""
+        self._write({"type": "resumed", "volatile": {"calls": calls}})
+
+    def call(self, key: str, request: LlmRequest, reply: LlmReply, *, write: bool = True) -> None:
+        """One request and what came back, or why nothing did.
+
+        Args:
+            key: The request's key.
+            request: What was asked.
+            reply: What came back.
+            write: False when the line stands in the file already and only the hash must know it.
+        """
+        answer = told(reply)
+        volatile = {name: answer.pop(name) for name in _VOLATILE}
+        body = self._redactor.value({"key": key, "request": told(request), "reply": answer})
         digest = hashlib.sha256(_canonical(body)).hexdigest()
         with self._lock:
             self._digests[key] = digest
-        self._write({"type": "call", **body, "volatile": volatile})
+        if write:
+            self._write({"type": "call", **body, "volatile": volatile})
 
     def attempt(self, key: str, number: int, failure: str, detail: str) -> None:
         """A failed HTTP attempt of a call that is still being tried."""
@@ -106,7 +119,7 @@ def read_transcript(path: Path) -> tuple[Profile, dict[str, LlmReply], str]:
         raise LlmError(f"{path} is no transcript of format {FORMAT}; its first line must be a header.")
     try:
         profile = Profile(**rows[0]["profile"])
-        replies = {row["key"]: _reply(row["reply"]) for row in rows if row["type"] == "call"}
+        replies = {row["key"]: reply_from(row["reply"]) for row in rows if row["type"] == "call"}
     except (KeyError, TypeError) as error:
         raise LlmError(f"{path} is damaged: {error!r} is missing or unknown in one of its lines.") from None
     return profile, replies, str(rows[0].get("notice", ""))
@@ -130,9 +143,13 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _reply(told: Mapping[str, Any]) -> LlmReply:
-    values = dict(told)
-    return LlmReply(**{**values, "texts": tuple(values["texts"]), "finish": tuple(values["finish"])})
+def _drop_broken_end(path: Path) -> None:
+    """Cut off what a writer that died left of its last line."""
+    with path.open("rb+") as file:
+        data = file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            file.truncate(whole)
 
 
 def _canonical(value: Any) -> bytes:

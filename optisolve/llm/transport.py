@@ -24,7 +24,9 @@ class Profile:
         max_tokens: Completion tokens per call that replace the prompt's own limit, or None.
         usd_per_million_in: Price of prompt tokens.
         usd_per_million_out: Price of completion tokens.
+        usd_per_million_cached: Price of prompt tokens that the provider serves from its own cache.
         priced: False when the prices are unknown.
+        price_source: Where the prices come from, in words.
     """
 
     provider: str
@@ -34,11 +36,14 @@ class Profile:
     max_tokens: int | None = None
     usd_per_million_in: float = 0.0
     usd_per_million_out: float = 0.0
+    usd_per_million_cached: float = 0.0
     priced: bool = True
+    price_source: str = ""
 
-    def usd(self, tokens_in: int, tokens_out: int) -> float:
-        """Cost of a call at the configured prices, US dollars."""
-        return (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
+    def usd(self, tokens_in: int, tokens_out: int, tokens_cached: int = 0) -> float:
+        """Cost of a call at the configured prices, US dollars; `tokens_cached` are part of `tokens_in`."""
+        full = (tokens_in - tokens_cached) * self.usd_per_million_in + tokens_cached * self.usd_per_million_cached
+        return (full + tokens_out * self.usd_per_million_out) / 1e6
 
 
 class TransportError(Exception):
@@ -107,11 +112,13 @@ class RetryPolicy:
         retries: Attempts after the first.
         backoff_s: First waiting time, s.
         max_wait_s: Longest single waiting time, s.
+        breaker_calls: Failed calls in a row after which only one call per batch is tried; 0 means never.
     """
 
     retries: int = 0
     backoff_s: float = 0.5
     max_wait_s: float = 60.0
+    breaker_calls: int = 5
 
     def wait_s(self, attempt: int, error: TransportError) -> float | None:
         """Seconds to wait after failed attempt number `attempt` (from 1); None means give up."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["LlmReply", "LlmRequest", "Message"]
+__all__ = ["LlmReply", "LlmRequest", "Message", "reply_from", "told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,15 @@ class LlmRequest:
     context: Mapping[str, Any] = field(default_factory=dict)
 
     def key(self, model: str, params: Mapping[str, Any]) -> str:
-        """SHA-256 over model, parameters, text, tag, sample and attempt index."""
-        body = {
+        """SHA-256 over model, parameters, text, tag, sample and attempt index: the call's place in its run."""
+        return _digest({**self._question(model, params), "tag": self.tag})
+
+    def content_key(self, model: str, params: Mapping[str, Any], scope: str) -> str:
+        """SHA-256 over what is asked of whom, wherever in a run: as `key`, with the endpoint instead of the tag."""
+        return _digest({**self._question(model, params), "scope": scope})
+
+    def _question(self, model: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             "model": model,
             "params": dict(params),
             "messages": [[m.role, m.content] for m in self.messages],
@@ -65,11 +72,9 @@ class LlmRequest:
             "seed": self.seed,
             "schema": self.schema,
             "grammar": self.grammar,
-            "tag": self.tag,
             "sample": self.sample,
             "attempt": self.attempt,
         }
-        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class LlmReply:
         model: Model name that the server reports to have used.
         tokens_in: Prompt tokens.
         tokens_out: Completion tokens, all completions together.
+        tokens_cached: Prompt tokens that the provider served from its own cache, part of `tokens_in`.
         finish: Finish reason per completion (``"stop"``, ``"length"``, ...).
         usd: Cost at the configured prices, US dollars.
         latency_s: Seconds from sending to the last byte; 0 in a replay.
@@ -88,6 +94,7 @@ class LlmReply:
             ``bad_request``, ``auth``, ``bad_reply``, ``refused_by_breaker``.
         detail: Human text of the failure, keys redacted.
         transport_attempts: HTTP attempts this reply cost, 1 when the first succeeded.
+        cached: The reply came from the response cache (``llm.cache``); its cost is what it cost when it was asked for.
         charged_calls: Calls the budget was charged for; more than 1 when an attempt without an answer may have been
             processed (a time-out, a broken connection), 0 when nothing was sent.
     """
@@ -96,6 +103,7 @@ class LlmReply:
     model: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
     finish: tuple[str, ...] = ()
     usd: float = 0.0
     latency_s: float = 0.0
@@ -103,8 +111,30 @@ class LlmReply:
     detail: str = ""
     transport_attempts: int = 1
     charged_calls: int = 1
+    cached: bool = False
 
     @property
     def ok(self) -> bool:
         """True when the call returned at least one completion."""
         return not self.failure
+
+
+def told(item: LlmRequest | LlmReply) -> dict[str, Any]:
+    """A request or a reply as JSON; a request without the numbers behind its prompt."""
+    row = asdict(item)
+    row.pop("context", None)
+    return row
+
+
+def reply_from(row: Mapping[str, Any]) -> LlmReply:
+    """The reply of `told`.
+
+    Raises:
+        KeyError: A field is missing.
+        TypeError: A field is unknown.
+    """
+    return LlmReply(**{**row, "texts": tuple(row["texts"]), "finish": tuple(row["finish"])})
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -92,8 +92,8 @@ def test_a_transcript_cut_off_by_a_crash_still_serves_its_whole_lines(recorded):
         ("", "must be a header"),
         ("not json\n", "line 1: not JSON"),
         ('{"type":"call"}\n', "must be a header"),
-        ('{"type":"header","format":1,"profile":{"nonsense":1}}\n', "damaged"),
-        ('{"type":"header","format":99}\n', "format 1"),
+        ('{"type":"header","format":2,"profile":{"nonsense":1}}\n', "damaged"),
+        ('{"type":"header","format":99}\n', "format 2"),
     ],
 )
 def test_a_damaged_transcript_is_a_clear_error(tmp_path, text, message):
@@ -113,4 +113,4 @@ def test_every_line_is_on_disk_before_the_run_ends(tmp_path):
             session.ask(chat(3))
             rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["type"] for row in rows] == ["header", "call", "call", "call"]
-    assert all(set(row["volatile"]) == {"latency_s"} for row in rows[1:])
+    assert all(set(row["volatile"]) == {"latency_s", "cached"} for row in rows[1:])

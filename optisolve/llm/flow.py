@@ -1,0 +1,80 @@
+"""How many calls may be in flight, and when to stop asking an endpoint that is down."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+__all__ = ["Breaker", "Limiter"]
+
+
+class Limiter:
+    """At most so many calls in flight; fewer when the endpoint says that it is overloaded, more again when it copes.
+
+    Additive increase, multiplicative decrease (Chiu & Jain 1989, doi 10.1016/0169-7552(89)90019-6): a 429 halves the
+    limit, a whole round of good replies raises it by one. Use it as an asynchronous context manager round one attempt.
+
+    Args:
+        largest: Most calls in flight.
+
+    Attributes:
+        limit: Calls that may be in flight now, a fraction counts as less than one.
+    """
+
+    def __init__(self, largest: int) -> None:
+        self._largest = float(largest)
+        self.limit = float(largest)
+        self._busy = self._spared = 0
+        self._free = asyncio.Condition()
+
+    async def __aenter__(self) -> Limiter:
+        async with self._free:
+            await self._free.wait_for(lambda: self._busy + 1 <= self.limit)
+            self._busy += 1
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._busy -= 1  # before the first await: a cancelled call must give its place back
+        async with self._free:
+            self._free.notify_all()
+
+    def overloaded(self) -> None:
+        """The endpoint refused a call because there are too many; calls in flight at that moment count once together."""
+        if self._spared:
+            self._spared -= 1
+            return
+        self._spared = max(0, self._busy - 1)
+        self.limit = max(1.0, self.limit / 2.0)
+
+    def went_well(self) -> None:
+        """A call was answered."""
+        self._spared = max(0, self._spared - 1)
+        self.limit = min(self._largest, self.limit + 1.0 / self.limit)
+
+
+class Breaker:
+    """Opens after so many failed calls in a row; while it is open one call per batch tries whether it can close.
+
+    It counts calls, not seconds, so that a run does not depend on when it asks.
+
+    Args:
+        calls: Failed calls in a row that open it; 0 means never.
+    """
+
+    def __init__(self, calls: int) -> None:
+        self._calls = calls
+        self._failed = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True while calls are to be refused."""
+        return 0 < self._calls <= self._failed
+
+    @property
+    def reason(self) -> str:
+        """Why calls are refused, in words."""
+        return f"the last {self._failed} calls failed"
+
+    def saw(self, *, ok: bool) -> None:
+        """Count one call that was sent and is over."""
+        self._failed = 0 if ok else self._failed + 1
