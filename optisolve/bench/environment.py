@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import optisolve
 
-__all__ = ["code_revision", "environment", "peak_memory_mb"]
+__all__ = ["code_revision", "environment", "forget_peak_memory", "peak_memory_mb"]
 
 _PACKAGES = ("numpy", "scipy", "numba", "moocore", "pymoo", "cvxpy", "ortools", "highspy", "openai", "xllamacpp", "torch")
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -44,13 +45,25 @@ def code_revision() -> str:
 
 
 def peak_memory_mb() -> float | None:
-    """Largest resident memory of this process so far, MB; None where the system does not tell."""
+    """Largest resident memory of this process since `forget_peak_memory`, MB; None where the system does not tell."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1.024e-3
+    except OSError:  # not Linux
+        pass
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def forget_peak_memory() -> None:
+    """Let `peak_memory_mb` count from now, where the system can do that (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 @cache
