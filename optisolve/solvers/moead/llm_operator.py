@@ -16,6 +16,7 @@ from optisolve.llm.candidates import Candidate, Fate, judge
 from optisolve.llm.scale import Grid
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmReply
+from optisolve.solvers.moead.account import Watch
 from optisolve.solvers.moead.llm_prompts import Parents, Question, Style, prompt_style
 from optisolve.solvers.moead.variation import Proposals, Variation, Wave
 
@@ -60,6 +61,7 @@ class LlmVariation:
         warn_share: Share of fallbacks among the served targets above which the report holds a warning.
         placebo: Show the parents in a random order while their values stay sorted, so that the table says nothing; one
             permutation per question, the same for all of its samples and re-asks.
+        watch: Told about every call and every usable answer, or None.
     """
 
     def __init__(
@@ -75,11 +77,12 @@ class LlmVariation:
         project: bool = True,
         warn_share: float = 0.2,
         placebo: bool = False,
+        watch: Watch | None = None,
     ) -> None:
         self._session, self._fallback, self._seed = session, fallback, seed
         self._wanted_style, self._n_parents, self._n_offspring = style, n_parents, n_offspring
         self._max_reasks, self._project, self._warn_share = max_reasks, project, warn_share
-        self._placebo = placebo
+        self._placebo, self._watch = placebo, watch
         self._style: Style | None = None
         self._grid: Grid | None = None
         self._fates: Counter[str] = Counter()
@@ -171,6 +174,8 @@ class LlmVariation:
                 continue
             self._calls += 1
             self._reasks += attempt > 0
+            if self._watch is not None:
+                self._watch.asked([query.target], reply)
             self._read(query, reply, style, grid)
             if query.failure == "invalid":
                 again.append(query)
@@ -209,6 +214,9 @@ class LlmVariation:
     def _offspring(self, wave: Wave, query: _Query, grid: Grid) -> tuple[FloatArray, list[str]]:
         usable = query.usable
         if usable:
+            if self._watch is not None:
+                given = [candidate.numbers for candidate in usable if candidate.numbers is not None]
+                self._watch.answered(query.question.parents.numbers, np.stack(given))
             return self._usable(wave.instance, usable, grid)
         made = self._fallback.propose(self._alone(wave, query))
         if query.failure == "budget":

@@ -1,0 +1,89 @@
+"""What the calls to a language model cost, and which offspring came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.llm.types import LlmReply
+
+__all__ = ["Account", "Watch"]
+
+_MADE_BY_CALLS = ("llm", "repaired", "fallback")
+"""Labels of offspring that a call was paid for."""
+
+
+class Watch(Protocol):
+    """Told by the language-model operator what it asks and what it gets."""
+
+    def asked(self, targets: Sequence[int], reply: LlmReply) -> None:
+        """One call was made for these sub-problems; its cost stands in the reply, also when it failed."""
+        ...
+
+    def answered(self, parents: IntArray, numbers: FloatArray) -> None:
+        """One sub-problem's usable candidates [k, d] as the model gave them (clipped and rounded to the grid, not yet
+        projected), and the parents [l, d] that it was shown, worst to best."""
+        ...
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What offspring with one label cost."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+
+
+class Account:
+    """Splits every call's tokens and dollars over the offspring that came of it.
+
+    A call's cost goes in equal parts to the offspring of the sub-problems that it was made for, whatever became of
+    them: used as given, repaired, or made by the fallback operator because the answer was of no use. Tokens are whole
+    numbers, so the first offspring get what does not divide; sums over the labels equal the totals.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[Sequence[int], LlmReply]] = []
+        self._spent: dict[str, _Spent] = {}
+
+    def asked(self, targets: Sequence[int], reply: LlmReply) -> None:
+        """Note a call; `settle` splits its cost."""
+        self._calls.append((targets, reply))
+
+    def settle(self, owner: IntArray, source: Sequence[str]) -> None:
+        """Split the cost of the calls made since the last settlement.
+
+        Args:
+            owner: int64 [k], the sub-problem of each offspring of this wave.
+            source: Their labels.
+        """
+        rows: dict[int, list[str]] = {}
+        for target, label in zip(owner.tolist(), source, strict=True):
+            if label in _MADE_BY_CALLS:
+                rows.setdefault(target, []).append(label)
+        for targets, reply in self._calls:
+            labels = [label for target in targets for label in rows.get(target, ())] or ["fallback"]
+            for label, tokens_in, tokens_out in zip(
+                labels, _parts(reply.tokens_in, len(labels)), _parts(reply.tokens_out, len(labels)), strict=True
+            ):
+                spent = self._spent.setdefault(label, _Spent())
+                spent.tokens_in += tokens_in
+                spent.tokens_out += tokens_out
+                spent.usd += reply.usd / len(labels)
+        self._calls.clear()
+
+    def report(self) -> Mapping[str, Any]:
+        """``{source: {"tokens_in": ..., "tokens_out": ..., "usd": ...}}``."""
+        return {
+            label: {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "usd": spent.usd}
+            for label, spent in sorted(self._spent.items())
+        }
+
+
+def _parts(total: int, n: int) -> list[int]:
+    """A whole number in n parts that differ by at most one."""
+    each, rest = divmod(total, n)
+    return [each + (i < rest) for i in range(n)]
