@@ -10,7 +10,7 @@ from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.problem import HypervolumeBox, Instance, Sense
 from optisolve.core.reference import Reference
 
-__all__ = ["hypervolume", "hypervolume_gains", "hypervolume_trace", "igd_plus", "normalize", "score"]
+__all__ = ["GainMeter", "hypervolume", "hypervolume_gains", "hypervolume_trace", "igd_plus", "normalize", "score"]
 
 _BLOCK = 256
 """Points screened at once against the front; bounds the memory of the comparison."""
@@ -144,48 +144,96 @@ def hypervolume_gains(F_min: FloatArray, violation: FloatArray, signs: FloatArra
 
     Args: as `hypervolume_trace`.
     """
-    unit = normalize(F_min * signs, box)
-    gains = np.zeros(unit.shape[0])
-    candidates = np.flatnonzero((violation <= 0.0) & (unit < 1.0).all(axis=1))
-    gain_of = _staircase_gains if unit.shape[1] == 2 else _general_gains
-    gains[candidates] = gain_of(unit[candidates])
-    return gains
+    return GainMeter(signs, box).add(F_min, violation)
 
 
-def _staircase_gains(unit: FloatArray) -> list[float]:
-    """Gains of points [n, 2] inside the unit box; a sorted staircase makes each one a binary search."""
-    left, low = [-np.inf, 1.0], [1.0, -np.inf]  # first objective ascending, second descending, with sentinels
-    gains = []
-    for x, y in unit.tolist():
-        start = bisect_right(left, x)  # stairs before `start` begin at or left of x
-        if low[start - 1] <= y:
-            gains.append(0.0)
-            continue
-        stop, area, floor = start, 0.0, low[start - 1]
-        while low[stop] >= y:  # stairs that the point dominates
-            area += (left[stop] - max(x, left[stop - 1])) * (floor - y)
-            floor = low[stop]
-            stop += 1
-        area += (left[stop] - max(x, left[stop - 1])) * (floor - y)
-        first = start - 1 if left[start - 1] == x else start
-        left[first:stop], low[first:stop] = [x], [y]
-        gains.append(area)
-    return gains
+class GainMeter:
+    """What each new point adds to all points before it, batch by batch.
+
+    For several objectives this is the hypervolume in the scenario's box, as in `hypervolume_gains`; for one objective
+    without a box it is the improvement of the best feasible value, 0 for the first feasible point.
+
+    Args:
+        signs: float64 [m], see `Instance.signs`.
+        box: The scenario's box; None for one objective.
+    """
+
+    def __init__(self, signs: FloatArray, box: HypervolumeBox | None) -> None:
+        self._signs, self._box = signs, box
+        self._best = np.inf
+        self._front: _Staircase | _Front = _Staircase() if signs.size == 2 else _Front(signs.size)
+
+    def add(self, F_min: FloatArray, violation: FloatArray) -> FloatArray:
+        """Gains of a batch in its order, float64 [n], >= 0.
+
+        Args:
+            F_min: float64 [n, m], minimization form.
+            violation: float64 [n].
+        """
+        if self._box is None:
+            return self._improvements(np.where(violation <= 0.0, F_min[:, 0], np.inf))
+        unit = normalize(F_min * self._signs, self._box)
+        gains = np.zeros(unit.shape[0])
+        candidates = np.flatnonzero((violation <= 0.0) & (unit < 1.0).all(axis=1))
+        gains[candidates] = self._front.add(unit[candidates])
+        return gains
+
+    def _improvements(self, values: FloatArray) -> FloatArray:
+        before = np.minimum.accumulate(np.concatenate([[self._best], values]))
+        self._best = float(before[-1])
+        known = np.isfinite(before[:-1])  # the first feasible point improves on nothing
+        gains = np.zeros(values.size)
+        gains[known] = before[:-1][known] - before[1:][known]
+        return gains
 
 
-def _general_gains(unit: FloatArray) -> FloatArray:
-    """Gains of points [n, m] inside the unit box as differences of hypervolumes."""
-    gains = np.zeros(unit.shape[0])
-    front, total = np.empty((0, unit.shape[1])), 0.0
-    for block in np.array_split(np.arange(unit.shape[0]), max(1, unit.shape[0] // _BLOCK)):
-        for i in block[~_dominated(unit[block], front)]:
-            point = unit[i]
-            if _dominated(point[None, :], front)[0]:
+class _Staircase:
+    """Non-dominated points of two objectives; sorted, so that a gain is a binary search."""
+
+    def __init__(self) -> None:
+        # first objective ascending, second descending, with sentinels
+        self._left, self._low = [-np.inf, 1.0], [1.0, -np.inf]
+
+    def add(self, unit: FloatArray) -> list[float]:
+        """Gains of points [n, 2] inside the unit box."""
+        left, low = self._left, self._low
+        gains = []
+        for x, y in unit.tolist():
+            start = bisect_right(left, x)  # stairs before `start` begin at or left of x
+            if low[start - 1] <= y:
+                gains.append(0.0)
                 continue
-            front = np.concatenate([front[~(front >= point).all(axis=1)], point[None, :]])
-            volume = _volume(front)
-            gains[i], total = volume - total, volume
-    return gains
+            stop, area, floor = start, 0.0, low[start - 1]
+            while low[stop] >= y:  # stairs that the point dominates
+                area += (left[stop] - max(x, left[stop - 1])) * (floor - y)
+                floor = low[stop]
+                stop += 1
+            area += (left[stop] - max(x, left[stop - 1])) * (floor - y)
+            first = start - 1 if left[start - 1] == x else start
+            left[first:stop], low[first:stop] = [x], [y]
+            gains.append(area)
+        return gains
+
+
+class _Front:
+    """Non-dominated points of any number of objectives; gains are differences of hypervolumes."""
+
+    def __init__(self, n_objectives: int) -> None:
+        self._points, self._total = np.empty((0, n_objectives)), 0.0
+
+    def add(self, unit: FloatArray) -> FloatArray:
+        """Gains of points [n, m] inside the unit box."""
+        gains = np.zeros(unit.shape[0])
+        for block in np.array_split(np.arange(unit.shape[0]), max(1, unit.shape[0] // _BLOCK)):
+            for i in block[~_dominated(unit[block], self._points)]:
+                point = unit[i]
+                if _dominated(point[None, :], self._points)[0]:
+                    continue
+                rest = self._points[~(self._points >= point).all(axis=1)]
+                self._points = np.concatenate([rest, point[None, :]])
+                volume = _volume(self._points)
+                gains[i], self._total = volume - self._total, volume
+        return gains
 
 
 def _dominated(points: FloatArray, front: FloatArray) -> BoolArray:

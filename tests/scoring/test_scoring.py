@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from optisolve.core import Evidence, HypervolumeBox, PointStatus, Reference
 from optisolve.scoring import hypervolume, hypervolume_gains, hypervolume_trace, igd_plus, score, verify_points
-from optisolve.scoring.indicators import _general_gains, _staircase_gains
+from optisolve.scoring.indicators import GainMeter, _Front, _Staircase
 from optisolve.scoring.knee import knee_index
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere
 
@@ -64,7 +64,24 @@ def test_gains_by_evaluation_sum_to_the_final_hypervolume(seed, n):
 def test_the_staircase_agrees_with_differences_of_hypervolumes(points):
     """Integer grids make ties and duplicates common; moocore computes the other side."""
     unit = np.array(points) / 7.0
-    assert np.allclose(_staircase_gains(unit), _general_gains(unit), rtol=0, atol=1e-12)
+    assert np.allclose(_Staircase().add(unit), _Front(2).add(unit), rtol=0, atol=1e-12)
+
+
+@given(st.integers(0, 200), st.integers(1, 60), st.integers(1, 60))
+def test_gains_do_not_depend_on_how_the_evaluations_come_in_batches(seed, n, cut):
+    rng = np.random.default_rng(seed)
+    F_min = np.column_stack([rng.uniform(0, 11, n), rng.uniform(0, 5, n)])
+    violation = (rng.random(n) < 0.3).astype(float)
+    for signs, box in ((np.array([-1.0, 1.0]), BOX), (np.array([-1.0]), None)):
+        F, batched = F_min[:, : signs.size], GainMeter(signs, box)
+        gains = np.concatenate([batched.add(F[:cut], violation[:cut]), batched.add(F[cut:], violation[cut:])])
+        assert np.array_equal(gains, GainMeter(signs, box).add(F, violation))
+
+
+def test_gains_of_one_objective_are_improvements_of_the_best_feasible_value():
+    """By hand: nothing for the first feasible point, then 9 - 7 and 7 - 4."""
+    values, violation = np.array([[5.0], [9.0], [7.0], [8.0], [4.0], [1.0]]), np.array([1.0, 0, 0, 0, 0, 1.0])
+    assert GainMeter(np.array([1.0]), None).add(values, violation).tolist() == [0, 0, 2, 0, 3, 0]
 
 
 @pytest.mark.parametrize(
