@@ -13,7 +13,7 @@ from optisolve.core.errors import OptisolveError, UnknownNameError
 
 __all__ = ["content_dir", "header", "load_yaml", "names", "read_text"]
 
-_IN_CHECKOUT = {"references": "benchmarks/references"}
+_IN_CHECKOUT = {"references": "benchmarks/references", "suites": "benchmarks/suites"}
 """Kinds whose folder in a checkout has another name."""
 
 
@@ -22,7 +22,7 @@ def content_dir(kind: str) -> Path:
     """The folder of one kind of content.
 
     Args:
-        kind: ``"problems"``, ``"solvers"``, ``"prompts"``, ``"prices"`` or ``"references"``.
+        kind: ``"problems"``, ``"solvers"``, ``"prompts"``, ``"suites"``, ``"prices"`` or ``"references"``.
 
     Returns:
         The folder in the checkout when there is one, else the folder shipped in the wheel.
