@@ -52,6 +52,7 @@ class Run:
         error: The exception that ended the run, None in all other cases.
         llm: Provider, model, parameters and transcript of the language model; None without one.
         notice: One line the user must see (which stand-in was used and why), or "".
+        llm_cache: Calls answered by the response cache and what they would have cost, US dollars; None without hits.
     """
 
     outcome: Outcome
@@ -62,6 +63,7 @@ class Run:
     error: Exception | None
     llm: dict[str, Any] | None
     notice: str
+    llm_cache: dict[str, Any] | None = None
 
 
 def execute(
@@ -74,6 +76,7 @@ def execute(
     transcript: Path | None = None,
     warm_start: FloatArray | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    dry_run: bool = False,
 ) -> Run:
     """Run a solver; Ctrl-C, an exhausted budget or a crash still yields the points found so far.
 
@@ -83,9 +86,11 @@ def execute(
         budget: Limits; at least one must be set.
         seed: The run's seed.
         llm: Configuration of the language model, for solvers that use one.
-        transcript: Where requests and replies are written as they happen; None keeps them in memory.
+        transcript: Where requests and replies are written as they happen, and taken from when the run was cut off
+            before; None keeps them in memory.
         warm_start: float64 [n, d], points to start from.
         on_progress: Called a few times a second.
+        dry_run: Ask no language model; answers are made up, their cost is estimated.
 
     Returns:
         The run; its `error` is set when the solver raised.
@@ -100,7 +105,7 @@ def execute(
     if budget.unlimited:
         raise SolverError("The budget has no limit at all. Set one, e.g. budget.evaluations=5000.")
     meter = BudgetMeter(budget)
-    with _session(solver, llm, meter, transcript, seed) as session:
+    with _session(solver, llm, meter, transcript, seed, dry_run) as session:
         meter.restart_clock()  # starting a model server is not solving
         report = None if on_progress is None else (lambda evaluator: on_progress(Progress(evaluator, meter)))
         evaluator = Evaluator(instance, meter, on_progress=report)
@@ -120,7 +125,10 @@ def execute(
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         described = None if session is None else session.describe()
         notice = "" if session is None else session.notice
-    return Run(outcome, evaluator, meter, wall, cpu, error, described, notice)
+        cache = None
+        if session is not None and session.cached_calls:
+            cache = {"calls": session.cached_calls, "usd": session.cached_usd}
+    return Run(outcome, evaluator, meter, wall, cpu, error, described, notice, cache)
 
 
 def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome, Exception | None]:
@@ -167,10 +175,10 @@ def _stop_on_signal(meter: BudgetMeter) -> Iterator[None]:
 
 
 def _session(
-    solver: Solver, llm: Any, meter: BudgetMeter, transcript: Path | None, seed: int
+    solver: Solver, llm: Any, meter: BudgetMeter, transcript: Path | None, seed: int, dry_run: bool
 ) -> LlmSession | nullcontext[None]:
     if not solver.info.uses_llm:
         return nullcontext()
     from optisolve.llm.session import open_session
 
-    return open_session(llm, meter, transcript=transcript, seed=seed)
+    return open_session(llm, meter, transcript=transcript, seed=seed, dry_run=dry_run)

@@ -196,6 +196,7 @@ def build_record(
             "run_id": "",
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "notice": run.notice,
+            "llm_cache": run.llm_cache,
         },
     }
     return seal(record)
@@ -278,12 +279,14 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def iter_records(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """All ``record.json`` files at or below a path, sorted."""
+    """All ``record.json`` files at or below a path, sorted; those of runs that are not finished are left out."""
     root = Path(path)
     if root.is_file():
         yield root
-    else:
-        yield from sorted(root.rglob("record.json"))
+        return
+    for file in sorted(root.rglob("record.json")):
+        if not any(name.endswith(".running") or name.startswith(".") for name in file.relative_to(root).parts):
+            yield file
 
 
 def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:

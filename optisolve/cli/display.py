@@ -103,6 +103,8 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
         _print_llm(subject.record)
     if subject.run.notice:
         console.print(f"[yellow]note:[/] {escape(subject.run.notice)}", soft_wrap=True)
+    if cache := subject.record["provenance"]["llm_cache"]:
+        console.print(f"response cache: {cache['calls']} calls answered from it, {cache['usd']:.4f} USD not spent")
     if warning := subject.record["used"]["report"].get("operator", {}).get("warning"):
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     termination = subject.record["termination"]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.markup import escape
+
 from optisolve.api import DEFAULT_BUDGET, load_problem, load_solver, solve
+from optisolve.bench.estimate import estimate
+from optisolve.bench.jobs import find_finished, identity, open_job
+from optisolve.bench.records import read_record
 from optisolve.bench.result import Result
-from optisolve.cli.display import ProgressBar, print_error, print_summary
+from optisolve.cli.display import ProgressBar, console, new_table, print_error, print_summary
 from optisolve.cli.pictures import write_pictures
+from optisolve.cli.resume import asked
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
@@ -39,6 +44,8 @@ DEFAULTS: dict[str, Any] = {
     "pictures": True,
     "print": "table",
     "out": "runs",
+    "resume": None,
+    "dry_run": False,
 }
 
 
@@ -51,6 +58,8 @@ class _Settings(Options):
     pictures: bool
     print: Literal["table", "json"]
     out: str
+    resume: str | None
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class Job:
         llm: Configuration of the language model, None for solvers without one.
         budget: Limits.
         settings: Seed, output folder and the like.
+        asked: What stands in the run's ``job.json``.
     """
 
     problem: Problem
@@ -72,6 +82,7 @@ class Job:
     llm: Any
     budget: Budget
     settings: _Settings
+    asked: dict[str, Any]
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, problem: str, solver: str, given: Sequence[str]) -> Job:
@@ -87,7 +98,9 @@ class Job:
             OptionError: Bad fields.
         """
         found: list[FieldProblem] = []
-        settings = _collect(found, "", lambda: _Settings.from_mapping({k: values[k] for k in _SETTINGS}))
+        settings = _collect(
+            found, "", lambda: _Settings.from_mapping({k: values[k] or None if k == "resume" else values[k] for k in _SETTINGS})
+        )
         budget = _collect(found, "budget", lambda: Budget.from_mapping(values["budget"]))
         family = _collect(found, "problem", lambda: load_problem(problem, **_without(values["problem"], "name")))
         method = _collect(found, "solver", lambda: load_solver(solver, **_without(values["solver"], "name")))
@@ -100,7 +113,8 @@ class Job:
                 found.append(FieldProblem("llm", values["llm"].get("kind"), expected))
         if found or settings is None or budget is None or family is None or method is None:
             raise OptionError("The run's configuration", found)
-        return cls(family, family.instance(settings.instance), method, llm, budget, settings)
+        told = asked(values, problem, solver, method.info.uses_llm)
+        return cls(family, family.instance(settings.instance), method, llm, budget, settings, told)
 
 
 _SETTINGS = tuple(f for f in DEFAULTS if f != "budget")
@@ -108,19 +122,25 @@ _SETTINGS = tuple(f for f in DEFAULTS if f != "budget")
 
 def run_job(job: Job) -> int:
     """Run, print, write; returns the exit code."""
+    if job.settings.dry_run:
+        return _dry_run(job)
     out = Path(job.settings.out)
     out.mkdir(parents=True, exist_ok=True)
+    if job.settings.resume is not None and (finished := find_finished(out, identity(job.asked))) is not None:
+        return _report_finished(job, finished)
     wanted = job.settings.reference
     reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
-    results = {job.solver.info.name: _solve(job, job.solver, out, reference)}
-    subject = next(iter(results.values()))
-    if job.settings.controls and subject.termination is not Termination.INTERRUPTED:
-        for name in CONTROLS:
-            control = load_solver(name)
-            if name not in results and control.skip(job.instance) is None:
-                results[name] = _solve(job, control, out, reference)
-    folders = {name: result.save(out) for name, result in results.items()}
-    folder = folders[job.solver.info.name]
+    held = open_job(out, _name(job), job.asked, resume=job.settings.resume is not None)
+    try:
+        subject = _solve(job, job.solver, reference, held.path)
+    except BaseException:
+        held.discard_when_empty()
+        if held.path.exists():
+            print_error(f"the replies of the language model are kept in {held.path}; go on with: resume={held.path}")
+        raise
+    folder = subject.save(out)
+    held.release(at=folder)
+    results = {job.solver.info.name: subject, **_controls(job, subject, reference)}
     pictures = write_pictures(results, folder) if job.settings.pictures else []
     if job.settings.print == "json":
         sys.stdout.write(json.dumps(subject.record, allow_nan=False) + "\n")
@@ -129,33 +149,69 @@ def run_job(job: Job) -> int:
     return _exit_code(subject)
 
 
-def _solve(job: Job, solver: Solver, out: Path, reference: Reference | None) -> Result:
-    scratch = Path(tempfile.mkdtemp(dir=out, prefix=".running-")) if solver.info.uses_llm else None
-    try:
-        with ProgressBar(solver.info.name, job.budget, job.instance) as progress:
-            return solve(
-                job.instance,
-                solver,
-                budget=job.budget,
-                seed=job.settings.seed,
-                llm=job.llm,
-                reference=reference,
-                on_progress=progress.update,
-                scratch=scratch,
-            )
-    except BaseException:
-        if scratch is not None:
-            _keep_what_was_paid_for(scratch)
-        raise
+def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[str, Result]:
+    """The controls that can treat the instance, solved and saved."""
+    if not job.settings.controls or subject.termination is Termination.INTERRUPTED:
+        return {}
+    wanted = {name: load_solver(name) for name in CONTROLS if name != job.solver.info.name}
+    results = {n: _solve(job, solver, reference) for n, solver in wanted.items() if solver.skip(job.instance) is None}
+    for result in results.values():
+        result.save(job.settings.out)
+    return results
 
 
-def _keep_what_was_paid_for(scratch: Path) -> None:
-    """Remove the scratch folder of a run that failed, unless a language model answered in it."""
-    transcript = scratch / "transcript.jsonl"
-    if transcript.is_file() and '"type":"call"' in transcript.read_text(encoding="utf-8"):
-        print_error(f"the replies of the language model are kept in {transcript}")
+def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path | None = None) -> Result:
+    with ProgressBar(solver.info.name, job.budget, job.instance) as progress:
+        return solve(
+            job.instance,
+            solver,
+            budget=job.budget,
+            seed=job.settings.seed,
+            llm=job.llm,
+            reference=reference,
+            on_progress=progress.update,
+            scratch=scratch,
+        )
+
+
+def _name(job: Job) -> str:
+    return f"{job.instance.origin.scenario.replace('/', '-')}.{job.solver.info.name}.s{job.settings.seed}"
+
+
+def _report_finished(job: Job, folder: Path) -> int:
+    """Say that a run of these settings is done; the exit code is the one it ended with."""
+    record = read_record(folder)
+    if job.settings.print == "json":
+        sys.stdout.write(json.dumps(record, allow_nan=False) + "\n")
     else:
-        shutil.rmtree(scratch, ignore_errors=True)
+        console.print(f"already finished: {escape(str(folder))}; result hash {record['result_hash'][:16]}", soft_wrap=True)
+    return EXIT_OK if record["verified"]["point"] in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
+
+
+def _dry_run(job: Job) -> int:
+    """Print what the run would ask a language model; nothing is sent and nothing is written."""
+    if not job.solver.info.uses_llm:
+        console.print(f"dry run: {job.solver.info.name} asks no language model; 0 calls, 0 tokens, 0 USD")
+        return EXIT_OK
+    told = estimate(job.instance, job.solver, budget=job.budget, seed=job.settings.seed, llm=job.llm)
+    if job.settings.print == "json":
+        sys.stdout.write(json.dumps(dataclasses.asdict(told)) + "\n")
+        return EXIT_OK
+    table = new_table("", ">calls", ">tokens in", ">tokens out", ">tokens", ">USD", title="Dry run: nothing was sent")
+    tokens = told.tokens_in + told.tokens_out
+    table.add_row("expected", str(told.calls), f"{told.tokens_in:,}", f"{told.tokens_out:,}", f"{tokens:,}", _usd(told.usd))
+    table.add_row("worst case", str(told.calls), "", "", f"{told.worst_tokens:,}", _usd(told.worst_usd))
+    console.print(table)
+    console.print(f"model: {escape(told.model) or '(the only one offered)'}; {escape(told.prices)}", soft_wrap=True)
+    limit = job.budget.llm_calls
+    console.print(
+        f"re-asks and retries come on top, up to the budget ({'no limit on calls' if limit is None else f'{limit} calls'})"
+    )
+    return EXIT_OK
+
+
+def _usd(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
 
 
 def _exit_code(result: Result) -> int:

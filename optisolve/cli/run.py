@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optisolve.cli.config_source import SCHEME, choices, register
 from optisolve.cli.display import print_error
 from optisolve.cli.job import DEFAULTS, EXIT_ERROR, Job, run_job
+from optisolve.cli.resume import resolve
 from optisolve.core.errors import OptisolveError, UnknownNameError, nearest
 
 if TYPE_CHECKING:
@@ -107,8 +108,11 @@ def _job(config: DictConfig) -> None:
     values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     chosen = HydraConfig.get().runtime.choices
     given = [item.split("=", maxsplit=1)[0].lstrip("+") for item in HydraConfig.get().overrides.task]
+    problem, solver = str(chosen["problem"]), str(chosen["solver"])
     try:
-        _codes.append(run_job(Job.of(values, problem=chosen["problem"], solver=chosen["solver"], given=given)))
+        if values["resume"] not in (None, False):
+            values, problem, solver = resolve(values, problem, solver, given)
+        _codes.append(run_job(Job.of(values, problem=problem, solver=solver, given=given)))
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))
         _codes.append(EXIT_ERROR)

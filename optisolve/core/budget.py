@@ -64,6 +64,8 @@ class BudgetMeter:
         tokens_out: Completion tokens so far.
         tokens_cached: Prompt tokens so far that the provider served from its own cache, part of `tokens_in`.
         usd: Dollars so far.
+        worst_tokens: Sum of the worst cases of all calls so far, tokens.
+        worst_usd: The same in US dollars.
         interrupted: Set when the user asked to stop; the next evaluation raises KeyboardInterrupt.
     """
 
@@ -75,6 +77,8 @@ class BudgetMeter:
         self.tokens_out = 0
         self.tokens_cached = 0
         self.usd = 0.0
+        self.worst_tokens = 0
+        self.worst_usd = 0.0
         self.interrupted = False
         self._held_tokens = 0
         self._held_usd = 0.0
@@ -147,6 +151,8 @@ class BudgetMeter:
             self.llm_calls += 1
             self._held_tokens += tokens
             self._held_usd += usd
+            self.worst_tokens += tokens
+            self.worst_usd += usd
             return Reservation(tokens, usd)
 
     def settle(self, held: Reservation, *, tokens_in: int, tokens_out: int, usd: float, tokens_cached: int = 0) -> None:
@@ -164,4 +170,6 @@ class BudgetMeter:
         with self._lock:
             self._held_tokens -= held.tokens
             self._held_usd -= held.usd
+            self.worst_tokens -= held.tokens
+            self.worst_usd -= held.usd
             self.llm_calls -= 1

@@ -35,7 +35,9 @@ class ResponseCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise LlmError(f"llm.cache={folder}: cannot be made ({error.strerror}); give a folder that can be written.") from error
+            raise LlmError(
+                f"llm.cache={folder}: cannot be made ({error.strerror}); give a folder that can be written."
+            ) from error
 
     def get(self, key: str) -> LlmReply | None:
         """The reply to a question, or None; an unreadable file counts as absent and is written anew."""

@@ -33,7 +33,9 @@ class Limiter:
             self._busy += 1
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._busy -= 1  # before the first await: a cancelled call must give its place back
         async with self._free:
             self._free.notify_all()
