@@ -1,0 +1,316 @@
+"""From units to the tables of a comparison: blocks, rankings, success at targets, costs, failures, controls.
+
+Instances are the independent observations ("blocks"); repetitions on one instance are averaged before anything is ranked or
+tested, since they say how a solver varies, not how problems vary. Every function is pure: a table in, a table out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optisolve.scoring.statistics import (
+    FriedmanResult,
+    bootstrap_interval,
+    cliques,
+    friedman,
+    paired_comparison,
+    pairwise_comparisons,
+    rank_rows,
+)
+from optisolve.scoring.units import GAP_NOISE, Measure, Outcome, Units
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "GAP_TARGETS",
+    "SHARE_TARGETS",
+    "Blocks",
+    "Ranking",
+    "blocks_of",
+    "control_table",
+    "cost_table",
+    "failure_table",
+    "ranking",
+    "scenario_table",
+    "success_table",
+    "targets_of",
+]
+
+GAP_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+"""Gaps at which success is counted; fixed, so that no set of records can move them."""
+
+SHARE_TARGETS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+"""Missing shares of the hypervolume at which success is counted."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Blocks:
+    """What rankings and tests look at.
+
+    Attributes:
+        table: float64 [n blocks, k solvers], smaller is better, complete; rows are (scenario, instance).
+        left_out: Solvers that are not in it, and why.
+        scenarios: Scenarios in it.
+    """
+
+    table: pd.DataFrame
+    left_out: Mapping[str, str]
+    scenarios: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ranking:
+    """Solvers by average rank, with what can be said about the order.
+
+    Attributes:
+        table: A row per solver, best first: ``solver``, ``average_rank``, ``mean``, ``low``, ``high`` (mean loss with its
+            confidence interval; NaN without losses), ``runs``, ``failures``, ``p_holm`` (against the first solver; NaN for
+            itself) and ``worse`` (significantly worse than the first).
+        blocks: What was ranked.
+        friedman: Test that all are equal; None for fewer than two solvers.
+        pairs: From `pairwise_comparisons`.
+        cliques: Groups without a significant difference.
+        alpha: Family-wise error rate.
+    """
+
+    table: pd.DataFrame
+    blocks: Blocks
+    friedman: FriedmanResult | None
+    pairs: pd.DataFrame
+    cliques: tuple[tuple[str, ...], ...]
+    alpha: float
+
+
+def blocks_of(units: Units, scenarios: Sequence[str] | None = None) -> Blocks:
+    """Average the repetitions of every solver on every instance.
+
+    Args:
+        units: All units.
+        scenarios: Which ones; None for all. A scenario without losses can only stand alone: its values are compared within
+            an instance, never averaged with others.
+
+    Returns:
+        Mean losses, or values in minimization form for a single scenario without losses, to nine decimals, so that
+        rounding decides no rank. A solver that skips a block, or has no unit in one of the scenarios, is left out.
+    """
+
+    wanted = units.scenarios() if scenarios is None else tuple(scenarios)
+    kept = tuple(name for name in wanted if units.measures[name].has_loss) or wanted[:1]
+    frame = units.frame[units.frame["scenario"].isin(kept)]
+    score = frame["loss"]
+    if not all(units.measures[name].has_loss for name in kept):
+        score = -frame["value"] if units.measures[kept[0]].maximize else frame["value"]
+    means = frame.assign(score=score).groupby(["scenario", "instance", "solver"])["score"]
+    table = means.agg(lambda values: values.to_numpy().mean()).unstack("solver")  # NaN where a repetition was skipped
+    complete = table.notna().all(axis=0)
+    left_out = {str(name): _why_left_out(frame, str(name)) for name in table.columns[~complete]}
+    return Blocks(table.loc[:, complete].round(9), left_out, kept)
+
+
+def _why_left_out(frame: pd.DataFrame, solver: str) -> str:
+    own = frame[frame["solver"] == solver]
+    skips = own[own["outcome"] == Outcome.SKIPPED]
+    if len(skips):
+        return f"skips {skips['scenario'].iloc[0]}: {skips['reason'].iloc[0]}"
+    absent = sorted(set(frame["scenario"]) - set(own["scenario"]))
+    return f"no run on {', '.join(absent)}"
+
+
+def ranking(units: Units, scenarios: Sequence[str] | None = None, *, alpha: float = 0.05) -> Ranking:
+    """Rank the solvers over all instances of some scenarios and test what the order is worth.
+
+    Args:
+        units: All units.
+        scenarios: Which ones; None for all.
+        alpha: Family-wise error rate of the pairwise tests.
+
+    Returns:
+        The ranking; solvers that skip a block or lack a scenario are not in it, and `Blocks.left_out` says why.
+
+    Source:
+        Average ranks, Friedman test and diagram: Demšar 2006, JMLR 7; pairwise Wilcoxon tests with Holm's correction:
+        Benavoli, Corani and Mangili 2016, JMLR 17(5).
+    """
+    import pandas as pd
+
+    blocks = blocks_of(units, scenarios)
+    if blocks.table.shape[1] == 0:
+        empty = pd.DataFrame(columns=["solver", "average_rank", "mean", "low", "high", "runs", "failures", "p_holm", "worse"])
+        return Ranking(empty, blocks, None, pd.DataFrame(), (), alpha)
+    pairs = pairwise_comparisons(blocks.table, maximize=False)
+    test = friedman(blocks.table, maximize=False) if blocks.table.shape[1] > 1 else None
+    averages = rank_rows(blocks.table, maximize=False).mean(axis=0)
+    frame = units.frame[units.frame["scenario"].isin(blocks.scenarios)]
+    has_loss = all(units.measures[name].has_loss for name in blocks.scenarios)
+    rows = []
+    for name in sorted(blocks.table.columns, key=lambda solver: (averages[solver], solver)):
+        own = frame[frame["solver"] == name]
+        mean, low, high = _mean_and_interval(own, "loss") if has_loss else (float("nan"),) * 3
+        failures = int((own["outcome"] != Outcome.OK).sum())
+        row = {"solver": name, "average_rank": float(averages[name]), "mean": mean, "low": low, "high": high}
+        rows.append({**row, "runs": len(own), "failures": failures})
+    table = _against_first(pd.DataFrame(rows), pairs, alpha)
+    groups = cliques({str(name): float(averages[name]) for name in averages.index}, pairs, alpha=alpha)
+    return Ranking(table, blocks, test, pairs, tuple(groups), alpha)
+
+
+def _against_first(table: pd.DataFrame, pairs: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Add the adjusted p-value of every solver against the first one."""
+    p = {frozenset((a, b)): float(value) for a, b, value in zip(pairs["a"], pairs["b"], pairs["p_holm"], strict=True)}
+    first = table["solver"].iloc[0]
+    values = [p.get(frozenset((first, name)), float("nan")) for name in table["solver"]]
+    return table.assign(p_holm=values, worse=[value < alpha for value in values])
+
+
+def _mean_and_interval(own: pd.DataFrame, column: str) -> tuple[float, float, float]:
+    """Mean over instances and its 95 % interval; over the repetitions where there is one instance only."""
+    blocks = own.groupby(["scenario", "instance"])[column].mean().to_numpy(dtype=np.float64)
+    sample = blocks if blocks.size > 1 else own[column].to_numpy(dtype=np.float64)
+    if not np.isfinite(sample).all():
+        return float("nan"), float("nan"), float("nan")
+    return (float(blocks.mean()), *bootstrap_interval(sample))
+
+
+def scenario_table(units: Units, *, alpha: float = 0.05) -> pd.DataFrame:
+    """What every solver reaches on every scenario, in the scenario's own measure.
+
+    Args:
+        units: All units.
+        alpha: Family-wise error rate of the tests against the best solver.
+
+    Returns:
+        A row per scenario and solver: ``family``, ``scenario``, ``solver``, ``measure``, ``instances``, ``runs``, ``failures``,
+        ``skipped`` (reason, "" when it ran), ``mean``, ``low``, ``high`` (gaps are capped at 1, failures count 1; shares of
+        hypervolume count 0; an objective value has no mean once a run failed), ``best`` (smallest average loss or best
+        mean), ``average_rank``, ``p_holm`` (against the solver ranked first) and ``worse``.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for scenario in units.scenarios():
+        measure, frame = units.measures[scenario], units.frame[units.frame["scenario"] == scenario]
+        ranked = ranking(units, [scenario], alpha=alpha)
+        known = ranked.table.set_index("solver")
+        for solver, own in frame.groupby("solver", sort=True):
+            mean, low, high = _in_measure(own, measure)
+            skips = own.loc[own["outcome"] == Outcome.SKIPPED, "reason"]
+            rows.append(
+                {
+                    "family": own["family"].iloc[0],
+                    "scenario": scenario,
+                    "solver": solver,
+                    "measure": measure.name,
+                    "instances": int(own["instance"].nunique()),
+                    "runs": int((own["outcome"] != Outcome.SKIPPED).sum()),
+                    "failures": int((~own["outcome"].isin([Outcome.OK, Outcome.SKIPPED])).sum()),
+                    "skipped": skips.iloc[0] if len(skips) else "",
+                    "mean": mean,
+                    "low": low,
+                    "high": high,
+                    "average_rank": known["average_rank"].get(solver, float("nan")),
+                    "p_holm": known["p_holm"].get(solver, float("nan")),
+                    "worse": bool(known["worse"].get(solver, False)),
+                }
+            )
+    table = pd.DataFrame(rows)
+    toward = table["mean"] * [-1.0 if units.measures[name].maximize else 1.0 for name in table["scenario"]]
+    return table.assign(best=toward.round(9) == toward.round(9).groupby(table["scenario"]).transform("min"))
+
+
+def _in_measure(own: pd.DataFrame, measure: Measure) -> tuple[float, float, float]:
+    """Mean and interval the way the measure is read: shares of hypervolume instead of what is missing from them."""
+    ran = own[own["outcome"] != Outcome.SKIPPED]
+    if ran.empty:
+        return float("nan"), float("nan"), float("nan")
+    if not measure.has_loss:
+        return _mean_and_interval(ran, "value")
+    mean, low, high = _mean_and_interval(ran, "loss")
+    return (1.0 - mean, 1.0 - high, 1.0 - low) if measure.maximize else (mean, low, high)
+
+
+def targets_of(measure: Measure) -> tuple[float, ...]:
+    """The fixed losses at which success is counted under a measure."""
+    return SHARE_TARGETS if measure.maximize else GAP_TARGETS
+
+
+def success_table(units: Units, targets: Sequence[float] | None = None) -> pd.DataFrame:
+    """How often each solver's verified answer is within each target.
+
+    Args:
+        units: All units.
+        targets: Losses; None for the measure's own (`GAP_TARGETS`, `SHARE_TARGETS`).
+
+    Returns:
+        A row per scenario with losses, solver and target: ``scenario``, ``solver``, ``target``, ``runs``, ``reached``,
+        ``share``. Failures count among the runs; skipped units do not.
+    """
+    import pandas as pd
+
+    rows = []
+    ran = units.frame[units.frame["loss"].notna()]
+    for (scenario, solver), own in ran.groupby(["scenario", "solver"], sort=True):
+        for target in targets_of(units.measures[str(scenario)]) if targets is None else targets:
+            reached = int((own["loss"] <= target + GAP_NOISE).sum())
+            row = {"scenario": scenario, "solver": solver, "target": float(target), "runs": len(own), "reached": reached}
+            rows.append({**row, "share": reached / len(own)})
+    return pd.DataFrame(rows, columns=["scenario", "solver", "target", "runs", "reached", "share"])
+
+
+def cost_table(units: Units) -> pd.DataFrame:
+    """What the runs of every solver in every family cost.
+
+    Returns:
+        A row per family and solver: ``runs`` with a record, means of ``evaluations``, ``llm_calls``, ``tokens`` and
+        ``seconds`` per run, and ``usd``, the sum of all runs. Rankings never look at seconds.
+    """
+    ran = units.frame[(units.frame["outcome"] != Outcome.SKIPPED) & (units.frame["record_id"] != "")]
+    return ran.groupby(["family", "solver"], sort=True, as_index=False).agg(
+        runs=("record_id", "size"),
+        evaluations=("evaluations", "mean"),
+        llm_calls=("llm_calls", "mean"),
+        tokens=("tokens", "mean"),
+        usd=("usd", "sum"),
+        seconds=("seconds", "mean"),
+    )
+
+
+def failure_table(units: Units) -> pd.DataFrame:
+    """Every unit that did not end well, or was not run, grouped by reason.
+
+    Returns:
+        A row per scenario, solver, outcome and reason: ``units`` (how many) and ``example`` (a record, "" without one).
+    """
+    bad = units.frame[units.frame["outcome"] != Outcome.OK].assign(outcome=lambda f: f["outcome"].map(str))
+    keys = ["scenario", "solver", "outcome", "reason"]
+    return bad.groupby(keys, sort=True, as_index=False).agg(units=("record_id", "size"), example=("record_id", "max"))
+
+
+def control_table(units: Units, control: str = "null") -> pd.DataFrame:
+    """Every solver against a control, instance by instance: what does it add to a trivial answer?
+
+    Args:
+        units: All units.
+        control: Label of the control, e.g. ``null`` (the best of the problem's trivial policies) or ``random_search``.
+
+    Returns:
+        A row per scenario and other solver: ``instances``, ``wins``, ``ties``, ``losses``, ``a12``, ``p_value`` (not adjusted);
+        empty where the control has no record.
+    """
+    import pandas as pd
+
+    rows = []
+    for scenario in units.scenarios():
+        table = blocks_of(units, [scenario]).table
+        if control not in table:
+            continue
+        for solver in table.columns.drop(control):
+            compared = paired_comparison(table[solver], table[control], maximize=False)
+            row = {"scenario": scenario, "solver": solver, "instances": compared.n, "wins": compared.wins}
+            row |= {"ties": compared.ties, "losses": compared.losses, "a12": compared.a12, "p_value": compared.p_value}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["scenario", "solver", "instances", "wins", "ties", "losses", "a12", "p_value"])
