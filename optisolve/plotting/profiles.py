@@ -1,0 +1,152 @@
+"""Curves of a comparison: ECDF over targets, data profiles, performance profiles, progress with quartiles.
+
+Each function draws a table of `optisolve.scoring.profiles`; none computes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.plotting.style import INK, MUTED, PALETTE, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Stroke", "anytime_figure", "data_profile_figure", "ecdf_figure", "performance_profile_figure", "strokes"]
+
+_DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+_LEGEND_CHARACTERS = 84
+"""Characters that fit beside each other below a figure of the usual width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """How one solver is drawn, in every picture of a report.
+
+    Attributes:
+        color: Hexadecimal.
+        dashes: A matplotlib line style, so that color is never the only difference beyond seven solvers.
+    """
+
+    color: str
+    dashes: str | tuple[int, tuple[float, ...]]
+
+
+def strokes(solvers: Sequence[str]) -> dict[str, Stroke]:
+    """One stroke per solver: seven colors, then the same colors with other dashes.
+
+    Args:
+        solvers: All solvers of a report, so that each looks the same in every picture.
+    """
+    return {
+        name: Stroke(PALETTE[i % len(PALETTE)], _DASHES[i // len(PALETTE) % len(_DASHES)]) for i, name in enumerate(solvers)
+    }
+
+
+def ecdf_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], *, last: float, subtitle: str = "") -> Figure:
+    """Share of (run, target) pairs over evaluations.
+
+    Args:
+        data: From `optisolve.scoring.profiles.ecdf_data`.
+        looks: From `strokes`.
+        last: Evaluations of the budget, where the axis ends.
+        subtitle: Which runs.
+    """
+    return _profile(data, looks, column="evaluations", last=last, xlabel="evaluations", subtitle=subtitle)
+
+
+def data_profile_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], *, last: float, subtitle: str = "") -> Figure:
+    """Share of runs within a target over simplex gradients; arguments as in `ecdf_figure`."""
+    label = "simplex gradients: evaluations / (dimension + 1)"
+    return _profile(data, looks, column="gradients", last=last, xlabel=label, subtitle=subtitle)
+
+
+def performance_profile_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], *, subtitle: str = "") -> Figure:
+    """Share of problems within a factor of the best solver's expected evaluations; arguments as in `ecdf_figure`."""
+    last = max(2.0, float(data["ratio"].max()) * 1.1) if len(data) else 2.0
+    return _profile(
+        data, looks, column="ratio", last=last, xlabel="factor to the fewest expected evaluations", subtitle=subtitle
+    )
+
+
+def anytime_figure(
+    data: pd.DataFrame, looks: Mapping[str, Stroke], *, measure: str, maximize: bool, subtitle: str = ""
+) -> Figure:
+    """Median over evaluations with the quartiles as a band.
+
+    Args:
+        data: From `optisolve.scoring.profiles.anytime_data`.
+        looks: From `strokes`.
+        measure: Label of the value axis.
+        maximize: True for shares of hypervolume, which are 1 - loss and drawn on a linear axis; gaps are losses and drawn on a
+            logarithmic one.
+        subtitle: Which runs.
+    """
+    figure, axes = new_figure("", subtitle, height=4.4)
+    floor = _floor(data)
+    for name, own in data.groupby("solver", sort=True):
+        look = looks[str(name)]
+        at = own["evaluations"].to_numpy(dtype=np.float64)
+        low, middle, high = (
+            _shown(own[column].to_numpy(dtype=np.float64), maximize, floor) for column in ("low", "median", "high")
+        )
+        axes.step(at, middle, where="post", color=look.color, linestyle=look.dashes, linewidth=1.8, label=str(name))
+        axes.fill_between(at, low, high, step="post", color=look.color, alpha=0.12, linewidth=0)
+    axes.set_xscale("log")
+    if maximize:
+        axes.set_ylim(bottom=0.0)
+    else:
+        axes.set_yscale("log")
+    axes.set_xlabel("evaluations", color=INK)
+    axes.set_ylabel(measure, color=INK)
+    _legend(figure, axes)
+    return figure
+
+
+def _floor(data: pd.DataFrame) -> float:
+    """What a loss of zero is drawn as on a logarithmic axis."""
+    losses = data[["low", "median", "high"]].to_numpy(dtype=np.float64)
+    positive = losses[losses > 0]
+    return max(1e-9, float(positive.min())) if positive.size else 1e-9
+
+
+def _shown(losses: pd.Series[float], maximize: bool, floor: float) -> FloatArray:
+    values = losses.to_numpy(dtype=np.float64)
+    return 1.0 - values if maximize else np.maximum(values, floor)
+
+
+def _profile(
+    data: pd.DataFrame, looks: Mapping[str, Stroke], *, column: str, last: float, xlabel: str, subtitle: str
+) -> Figure:
+    figure, axes = new_figure("", subtitle, height=4.4)
+    smallest = data.loc[data[column] > 0, column].min() if len(data) else 1.0
+    left = float(smallest) if np.isfinite(smallest) else 1.0
+    for name, own in data.groupby("solver", sort=True):
+        look = looks[str(name)]
+        at, share = own[column].to_numpy(dtype=np.float64), own["share"].to_numpy(dtype=np.float64)
+        at, share = np.append(np.maximum(at, left), max(last, at[-1])), np.append(share, share[-1])
+        axes.step(at, share, where="post", color=look.color, linestyle=look.dashes, linewidth=1.8, label=str(name))
+        axes.plot(at[-1:], share[-1:], color=look.color, marker="o", markersize=4, clip_on=False)
+    axes.set_xscale("log")
+    axes.set_xlim(left, max(last, left * 2))
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel(xlabel, color=INK)
+    axes.set_ylabel("share", color=INK)
+    _legend(figure, axes)
+    return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+        return
+    columns = max(1, min(len(labels), _LEGEND_CHARACTERS // (max(len(label) for label in labels) + 8)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, labelcolor=INK)
