@@ -117,9 +117,9 @@ def _floor(data: pd.DataFrame) -> float:
     return max(1e-9, float(positive.min())) if positive.size else 1e-9
 
 
-def _shown(losses: pd.Series[float], maximize: bool, floor: float) -> FloatArray:
-    values = losses.to_numpy(dtype=np.float64)
-    return 1.0 - values if maximize else np.maximum(values, floor)
+def _shown(losses: FloatArray, maximize: bool, floor: float) -> FloatArray:
+    shown: FloatArray = 1.0 - losses if maximize else np.maximum(losses, floor)
+    return shown
 
 
 def _profile(
