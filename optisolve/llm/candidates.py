@@ -14,12 +14,14 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["Candidate", "Fate", "judge", "parse_points", "parse_rows"]
+__all__ = ["Candidate", "Fate", "judge", "parse_points", "parse_rows", "parse_tasks"]
 
 _MAX_TEXT = 200_000
 """Characters of an answer that are looked at."""
 _MAX_STARTS = 400
 """Places in an answer where an object or array may begin."""
+_MENTIONS = 8
+"""Times that a task's name is looked for behind, on average; a hostile answer repeats it without end."""
 _NUMBER = re.compile(r"[+-]?(?:nan|inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE)
 
 Row = tuple[list[float], str]
@@ -80,6 +82,32 @@ def parse_points(text: str, names: Sequence[str], count: int) -> list[Row]:
     return rows[:count]
 
 
+def parse_tasks(text: str, names: Sequence[str], keys: Sequence[str], count: int) -> list[list[Row]]:
+    """Points of several tasks in one answer: what stands behind a task's name belongs to it.
+
+    The form round the names does not matter, and of a truncated answer the complete points of every task are kept.
+    Points in front of the first name belong to nobody.
+
+    Args:
+        text: Raw answer.
+        names: Variable names, as for `parse_points`.
+        keys: Names of the tasks.
+        count: Points per task that were asked for; further ones are dropped.
+
+    Returns:
+        Points per task in the order of `keys`; empty for a task that the answer leaves out.
+    """
+    text = text[:_MAX_TEXT]
+    found: dict[str, list[Row]] = {}
+    marks = list(re.finditer(rf"(?<!\w)(?:{'|'.join(map(re.escape, keys))})(?!\w)", text))[: _MENTIONS * len(keys)]
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
+        end = following.start() if following else len(text)
+        rows = parse_points(text[mark.end() : end], names, count)
+        if rows:
+            found.setdefault(mark.group(), rows)
+    return [found.get(key, []) for key in keys]
+
+
 def parse_rows(text: str, dim: int, count: int) -> list[Row]:
     """Points in the continuation of a table, one per line; a value and a colon before the numbers are skipped.
 
@@ -99,16 +127,22 @@ def parse_rows(text: str, dim: int, count: int) -> list[Row]:
     return rows
 
 
-def judge(rows: Sequence[Row], count: int, levels: IntArray, known: IntArray) -> list[Candidate]:
+def judge(
+    rows: Sequence[Row], count: int, levels: IntArray, known: IntArray, siblings: Iterable[Candidate] = ()
+) -> list[Candidate]:
     """Validate parsed points and give each its fate.
 
     Args:
-        rows: From `parse_points` or `parse_rows`.
+        rows: From `parse_points`, `parse_tasks` or `parse_rows`.
         count: Points that were asked for; each missing one is a rejected candidate.
         levels: int64 [d], largest integer of each variable.
-        known: int64 [p, d], points that a candidate must differ from.
+        known: int64 [p, d], points that a candidate must differ from: the parents.
+        siblings: Candidates of the same answer that were judged before, from which it must differ, too.
     """
     seen = {tuple(row): "duplicate of a parent" for row in known.tolist()}
+    for other in siblings:
+        if other.numbers is not None:
+            seen.setdefault(tuple(int(v) for v in other.numbers), "duplicate of a sibling")
     told = [_judge_one(row, levels, seen) for row in rows]
     missing = Candidate(None, Fate.REJECTED, "count", f"{len(rows)} usable point(s) found, {count} expected")
     return told + [missing] * (count - len(told))

@@ -11,9 +11,10 @@ from typing import Any
 from optisolve.content import content_dir, read_text
 from optisolve.core.errors import LlmError, UnknownNameError
 
-__all__ = ["Prompt", "load_prompt", "prompt_names"]
+__all__ = ["Prompt", "load_prompt", "make_prompt", "named_prompt", "prompt_environment", "prompt_names"]
 
-_FILE = re.compile(r"(?P<name>.+)\.v(?P<version>\d+)\.jinja")
+_REFERENCE = re.compile(r"(?P<name>.+)\.v(?P<version>\d+)")
+_FILE = re.compile(_REFERENCE.pattern + r"\.jinja")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,13 @@ class Prompt:
         name: Name without version.
         version: Version of the wording.
         sha256: Hash of the template's text.
+        variables: Variables that the template uses.
     """
 
     name: str
     version: int
     sha256: str
+    variables: frozenset[str]
     _template: Any = field(repr=False, compare=False)
 
     def render(self, **variables: Any) -> str:
@@ -77,14 +80,44 @@ def load_prompt(name: str, version: int | None = None) -> Prompt:
     version = known[name][-1] if version is None else version
     if version not in known[name]:
         raise LlmError(f"Prompt '{name}' has no version {version}; it has {', '.join(map(str, known[name]))}.")
-    import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    return make_prompt(name, version, read_text("prompts", f"{name}.v{version}.jinja"))
 
-    text = read_text("prompts", f"{name}.v{version}.jinja")
-    # Prompts are plain text for a model, never HTML.
-    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+
+def named_prompt(reference: str) -> Prompt:
+    """Load a prompt by one word.
+
+    Args:
+        reference: ``"NAME.vVERSION"``, or ``"NAME"`` for the newest version.
+
+    Raises:
+        UnknownNameError: No such prompt.
+        LlmError: No such version, or the template is not valid Jinja2.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    return load_prompt(match["name"], int(match["version"])) if match else load_prompt(reference)
+
+
+def make_prompt(name: str, version: int, text: str) -> Prompt:
+    """A prompt from its template's text.
+
+    Raises:
+        LlmError: The template is not valid Jinja2.
+    """
+    import jinja2
+    from jinja2 import meta
+
+    environment = prompt_environment()
     try:
+        variables = meta.find_undeclared_variables(environment.parse(text))
         template = environment.from_string(text)
     except jinja2.TemplateSyntaxError as error:
         raise LlmError(f"Prompt '{name}' version {version}, line {error.lineno}: {error.message}") from None
-    return Prompt(name, version, hashlib.sha256(text.encode()).hexdigest(), template)
+    return Prompt(name, version, hashlib.sha256(text.encode()).hexdigest(), frozenset(variables), template)
+
+
+def prompt_environment() -> Any:
+    """The sandbox that prompts are rendered in; they are plain text for a model, never HTML."""
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)

@@ -10,35 +10,47 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["candidate_keys", "continuation_grammar", "point_schema", "schema_grammar"]
+__all__ = ["continuation_grammar", "design_keys", "point_schema", "schema_grammar", "task_keys"]
 
 
-def candidate_keys(count: int) -> list[str]:
-    """Names of the candidates in an answer; named because several back ends do not enforce array lengths."""
-    return [f"candidate_{i + 1}" for i in range(count)]
+def design_keys(count: int) -> list[str]:
+    """Names of the points in an answer; named because several back ends do not enforce array lengths."""
+    return [f"design_{i + 1}" for i in range(count)]
 
 
-def point_schema(names: Sequence[str], levels: Sequence[int], count: int) -> dict[str, Any]:
+def task_keys(count: int) -> list[str]:
+    """Names of the tasks in an answer to several of them."""
+    return [f"task_{i + 1}" for i in range(count)]
+
+
+def point_schema(names: Sequence[str], levels: Sequence[int], count: int, n_tasks: int | None = None) -> dict[str, Any]:
     """JSON schema of `count` points, every variable required, nothing else allowed.
 
     Args:
         names: Variable names.
         levels: Largest integer of each variable.
         count: Number of points.
+        n_tasks: The answer holds so many tasks by name, each with `count` points; None means one task without a name.
     """
     numbers = {
         name: {"type": "integer", "minimum": 0, "maximum": int(level)} for name, level in zip(names, levels, strict=True)
     }
-    return _object({key: _object(numbers) for key in candidate_keys(count)})
+    points = _object({key: _object(numbers) for key in design_keys(count)})
+    return points if n_tasks is None else _object(dict.fromkeys(task_keys(n_tasks), points))
 
 
-def schema_grammar(names: Sequence[str], levels: Sequence[int], count: int) -> str:
+def schema_grammar(names: Sequence[str], levels: Sequence[int], count: int, n_tasks: int | None = None) -> str:
     """GBNF of the same answer as `point_schema`, without blanks."""
     numbers = ' "," '.join(
         f"{_literal(json.dumps(name) + ':')} {_rule(level)}" for name, level in zip(names, levels, strict=True)
     )
-    points = ' "," '.join(f"{_literal(json.dumps(key) + ':')} point" for key in candidate_keys(count))
-    lines = [f'root ::= "{{" {points} "}}"', f'point ::= "{{" {numbers} "}}"', *_number_rules(levels)]
+    root = "points" if n_tasks is None else f'"{{" {_members(task_keys(n_tasks), "points")} "}}"'
+    lines = [
+        f"root ::= {root}",
+        f'points ::= "{{" {_members(design_keys(count), "point")} "}}"',
+        f'point ::= "{{" {numbers} "}}"',
+        *_number_rules(levels),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -62,6 +74,11 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 def _literal(text: str) -> str:
     """A GBNF string literal; its escapes are those of JSON for what occurs here."""
     return json.dumps(text, ensure_ascii=True)
+
+
+def _members(keys: Sequence[str], rule: str) -> str:
+    """Members of an object in GBNF, all by the same rule."""
+    return ' "," '.join(f"{_literal(json.dumps(key) + ':')} {rule}" for key in keys)
 
 
 def _rule(level: int) -> str:

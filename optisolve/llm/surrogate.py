@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.llm.config import SurrogateLlm
-from optisolve.llm.schema import candidate_keys
+from optisolve.llm.schema import design_keys, task_keys
 from optisolve.llm.transport import Profile, TransportError
 from optisolve.llm.types import LlmReply, LlmRequest
 
@@ -55,7 +55,7 @@ class SurrogateClient:
         Raises:
             TransportError: The request is not one of a variation operator.
         """
-        if "parents" not in request.context:
+        if "tasks" not in request.context:
             text = "the surrogate stands in for variation operators only; use llm=local or llm=openai here"
             raise TransportError("bad_request", text, retryable=False)
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
@@ -68,17 +68,24 @@ class SurrogateClient:
     def _answer(self, context: Mapping[str, Any], rng: np.random.Generator) -> str:
         if rng.random() < self._config.malformed_rate:
             return "I am sorry, but I cannot give further points."
-        rows = self._draw(context, rng)
+        drawn = [self._draw(context, task, rng) for task in context["tasks"]]
         if context["style"] == "continuation":
-            lines = [",".join(str(v) for v in row) for row in rows]
-            heads = ["", *(f"{target}: " for target in context["targets"][1:])]
+            lines = [",".join(str(v) for v in row) for row in drawn[0]]
+            heads = ["", *(f"{target}: " for target in context["tasks"][0]["targets"][1:])]
             return "\n".join(head + line for head, line in zip(heads, lines, strict=True)) + "\n"
-        points = [dict(zip(context["names"], row, strict=True)) for row in rows]
-        return json.dumps(dict(zip(candidate_keys(len(points)), points, strict=True)))
+        answers = [_named_points(context["names"], rows) for rows in drawn]
+        if not context["batched"]:
+            return json.dumps(answers[0])
+        return json.dumps(dict(zip(task_keys(len(answers)), answers, strict=True)))
 
-    def _draw(self, context: Mapping[str, Any], rng: np.random.Generator) -> list[list[int]]:
-        parents, levels = np.asarray(context["parents"]), np.asarray(context["levels"])
+    def _draw(self, context: Mapping[str, Any], task: Mapping[str, Any], rng: np.random.Generator) -> list[list[int]]:
+        parents, levels = np.asarray(task["parents"]), np.asarray(context["levels"])
         return draw_offspring(parents, levels, int(context["count"]), rng, self._config)
+
+
+def _named_points(names: Sequence[str], rows: Sequence[Sequence[int]]) -> dict[str, dict[str, int]]:
+    points = [dict(zip(names, row, strict=True)) for row in rows]
+    return dict(zip(design_keys(len(points)), points, strict=True))
 
 
 def draw_offspring(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optisolve.core.space import Kind, Space, Variable
-from optisolve.llm.candidates import Fate, judge, parse_points, parse_rows
+from optisolve.llm.candidates import Fate, judge, parse_points, parse_rows, parse_tasks
 from optisolve.llm.scale import Grid
 from optisolve.llm.schema import continuation_grammar, point_schema, schema_grammar
 
@@ -26,7 +26,7 @@ def point(a, b, c):
     return {"a": a, "b.x_m": b, "c": c}
 
 
-GOOD = json.dumps({"candidate_1": point(10, 20, 3), "candidate_2": point(11, 21, 4)})
+GOOD = json.dumps({"design_1": point(10, 20, 3), "design_2": point(11, 21, 4)})
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,54 @@ def test_a_truncated_answer_keeps_its_complete_points():
         (point([1], 2, 3), Fate.REJECTED, "not finite"),
     ],
 )
-def test_every_bad_candidate_gets_its_fate_and_spoils_no_other(first, fate, reason):
-    told = fates(json.dumps({"candidate_1": first, "candidate_2": point(9, 9, 1)}))
+def test_every_bad_design_gets_its_fate_and_spoils_no_other(first, fate, reason):
+    told = fates(json.dumps({"design_1": first, "design_2": point(9, 9, 1)}))
     assert [c.fate for c in told] == [fate, Fate.OK]
     assert told[0].reason == reason
     assert told[0].detail
+
+
+TASKS = ("task_1", "task_2", "task_11")
+BATCH = json.dumps(
+    {
+        "task_1": {"design_1": point(10, 20, 3), "design_2": point(11, 21, 4)},
+        "task_2": {"design_1": point(12, 22, 5), "design_2": point(13, 23, 6)},
+        "task_11": {"design_1": point(14, 24, 0), "design_2": point(15, 25, 1)},
+    }
+)
+
+
+def firsts(text):
+    """First number of every point, by task."""
+    return [[numbers[0] for numbers, _ in rows] for rows in parse_tasks(text, NAMES, TASKS, 2)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BATCH,
+        f"Here {{you}} are: task_1 first.\n```json\n{BATCH}\n```\nTask_2 was hard.",
+        BATCH[1:-1],
+        json.dumps([{"task": key, "designs": list(value.values())} for key, value in json.loads(BATCH).items()]),
+        json.dumps({key: json.loads(BATCH)[key] for key in reversed(TASKS)}),
+    ],
+)
+def test_every_task_gets_its_own_points_however_they_are_wrapped(text):
+    assert firsts(text) == [[10, 11], [12, 13], [14, 15]]
+
+
+def test_a_partial_answer_keeps_the_tasks_that_are_there():
+    assert firsts(BATCH[: BATCH.index('"design_2": {"a": 13')]) == [[10, 11], [12], []]
+    told = json.loads(BATCH)
+    del told["task_2"]
+    assert firsts(json.dumps(told)) == [[10, 11], [], [14, 15]]
+    assert firsts(GOOD) == [[], [], []]  # points that no task is named for belong to nobody
+
+
+def test_a_point_of_another_task_is_a_sibling():
+    first = judge(parse_points(GOOD, NAMES, 2), 2, LEVELS, KNOWN)
+    told = judge(parse_points(GOOD, NAMES, 2), 2, LEVELS, KNOWN, first)
+    assert [c.reason for c in told] == ["duplicate of a sibling"] * 2
 
 
 def test_equal_candidates_count_once():
@@ -88,9 +131,10 @@ def test_rows_of_a_table_are_read_with_or_without_their_values():
     assert judge(parse_rows("nan,2,3", 3, 1), 1, LEVELS, KNOWN)[0].reason == "not finite"
 
 
-@given(st.text(max_size=300), st.sampled_from(["", "[", "{", '{"a":', "[[", '{"candidate_1":']))
+@given(st.text(max_size=300), st.sampled_from(["", "[", "{", '{"a":', "[[", '{"design_1":']))
 def test_no_text_breaks_the_parsers(text, start):
-    for rows in (parse_points(start + text, NAMES, 2), parse_rows(start + text, 3, 2)):
+    batched = parse_tasks(f"{start}{text}task_2{start}{text}", NAMES, TASKS, 2)
+    for rows in (parse_points(start + text, NAMES, 2), parse_rows(start + text, 3, 2), *batched):
         told = judge(rows, 2, LEVELS, KNOWN)
         assert len(told) == 2
         for candidate in told:
@@ -101,15 +145,22 @@ def test_no_text_breaks_the_parsers(text, start):
 @pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000, '{"a":' * 50_000, "1" * 100_000, "[" + "9" * 10_000 + ",1,2]"])
 def test_hostile_texts_end_quickly(text):
     assert not any(c.fate is Fate.OK for c in fates(text))
+    assert firsts(f"task_1{text}task_2{text}") == [[], [], []]
+    assert firsts(" ".join(["task_1", text[:400]] * 400)) == [[], [], []]
+    assert firsts("task_1 " * 20_000 + BATCH)[1:] == [[], []]
 
 
 def test_the_schema_requires_every_named_variable_within_its_bounds():
     schema = point_schema(NAMES, LEVELS.tolist(), 2)
-    assert schema["required"] == ["candidate_1", "candidate_2"]
-    inner = schema["properties"]["candidate_1"]
+    assert schema["required"] == ["design_1", "design_2"]
+    inner = schema["properties"]["design_1"]
     assert inner["required"] == list(NAMES)
     assert inner["additionalProperties"] is False
     assert inner["properties"]["c"] == {"type": "integer", "minimum": 0, "maximum": 7}
+    batched = point_schema(NAMES, LEVELS.tolist(), 2, n_tasks=3)
+    assert batched["required"] == ["task_1", "task_2", "task_3"]
+    assert all(batched["properties"][key] == schema for key in batched["required"])
+    assert point_schema(NAMES, LEVELS.tolist(), 2, n_tasks=1)["required"] == ["task_1"]
 
 
 @pytest.mark.parametrize("level", [0, 1, 7, 9, 10, 42, 99, 100, 205, 999, 1000, 1234])
@@ -123,7 +174,12 @@ def test_the_grammar_of_a_number_matches_exactly_its_range(level):
 
 
 def test_grammars_leave_no_room_for_blanks():
-    for grammar in (schema_grammar(NAMES, LEVELS.tolist(), 2), continuation_grammar(LEVELS.tolist(), [90, 80])):
+    levels = LEVELS.tolist()
+    for grammar in (
+        schema_grammar(NAMES, levels, 2),
+        schema_grammar(NAMES, levels, 2, n_tasks=2),
+        continuation_grammar(levels, [90, 80]),
+    ):
         assert "ws" not in grammar
         assert "\\t" not in grammar
         assert "*" not in grammar

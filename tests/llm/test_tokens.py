@@ -20,7 +20,7 @@ WORDS = (
     "Locating a user works best from UAVs at a horizontal distance near 141 m (altitude / sqrt 2) on different sides, at "
     "right angles as seen from the user; from straight overhead or along one line it fails."
 )
-ANSWER = json.dumps({"candidate_1": {"uav0.x_m": 100, "uav0.p_w": 7}}, separators=(",", ":"))
+ANSWER = json.dumps({"design_1": {"uav0.x_m": 100, "uav0.p_w": 7}}, separators=(",", ":"))
 
 
 @pytest.mark.parametrize(("text", "counted"), [(TABLE, 52), (WORDS, 49), (ANSWER, 28)])

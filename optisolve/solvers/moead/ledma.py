@@ -11,10 +11,11 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import IntArray
 from optisolve.core.budget import BudgetMeter
-from optisolve.core.errors import FieldProblem, SolverError
+from optisolve.core.errors import FieldProblem, OptionError, SolverError
 from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.llm_operator import LlmVariation
+from optisolve.solvers.moead.llm_prompts import StyleName, prompt_problems
 from optisolve.solvers.moead.mixture import Chooser, Mixture, random_share
 from optisolve.solvers.moead.operators import De, Mutation
 from optisolve.solvers.moead.solvers import DecompositionSolver
@@ -29,9 +30,14 @@ class Ledma(DecompositionSolver):
 
     Args:
         style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
+        prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"`` for its newest version; the name ends with its style. None
+            means the style's own.
         n_parents: Parents l shown per question, the best of the pool, worst to best; None means 10, and 5 in
             continuation style.
+        parent_tokens: Most tokens, estimated, of the parents shown per question; the worst are left out, two stay.
         n_offspring: Offspring s asked for per question, all of which are evaluated.
+        batch_subproblems: Sub-problems per call, each with its own preference, parents and offspring. Takes the schema
+            style: a table that is continued has one order only.
         max_reasks: Further questions after an answer without a usable candidate; then the recorded fallback.
         llm_share: Share of the targets that the model serves; ``"auto"`` spreads the language-model budget evenly over
             the run, and means all targets when that budget is unlimited.
@@ -51,9 +57,12 @@ class Ledma(DecompositionSolver):
         uses_llm=True,
         citation="LEDMA-style after Li et al. 2024, arXiv 2410.05062; the letter's constants and prompts were not available",
     )
-    style: Literal["auto", "schema", "continuation"] = "auto"
+    style: StyleName = "auto"
+    prompt: str | None = None
     n_parents: Annotated[int, Ge(2)] | None = None
+    parent_tokens: Annotated[int, Ge(100)] = 3000
     n_offspring: Annotated[int, Ge(1), Le(16)] = 2
+    batch_subproblems: Annotated[int, Ge(1), Le(64)] = 1
     max_reasks: Annotated[int, Ge(0), Le(10)] = 1
     llm_share: Literal["auto"] | Annotated[float, Ge(0), Le(1)] = "auto"
     warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
@@ -66,6 +75,10 @@ class Ledma(DecompositionSolver):
     def _check(self) -> Iterable[FieldProblem]:
         if self.n_parents is not None and self.n_parents > self.n_neighbors:
             yield FieldProblem("n_parents", self.n_parents, f"at most n_neighbors = {self.n_neighbors}")
+        yield from self._prompt_problems()
+
+    def _prompt_problems(self, preferred: str = "auto") -> Iterable[FieldProblem]:
+        return prompt_problems(self.style, self.prompt, batch=self.batch_subproblems, reflects=False, preferred=preferred)
 
     def _solve(self, task: Task) -> Outcome:
         return run(task, self, self._variation(task))
@@ -73,21 +86,29 @@ class Ledma(DecompositionSolver):
     def _variation(self, task: Task) -> Variation:
         if task.llm is None:
             raise SolverError("ledma asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
+        problems = list(self._prompt_problems(task.llm.preferred_style))
+        if problems:  # what the options alone could not tell: the model decides the style
+            raise OptionError(f"ledma with the model '{task.llm.model}'", problems)
         de = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
         llm = LlmVariation(
             task.llm,
             de,
             seed=task.seed,
             style=self.style,
+            prompt=self.prompt,
             n_parents=self.n_parents,
+            parent_tokens=self.parent_tokens,
             n_offspring=self.n_offspring,
+            batch=self.batch_subproblems,
             max_reasks=self.max_reasks,
             project=self.repair,
             warn_share=self.warn_share,
             placebo=self.placebo,
         )
         chooser = (
-            paced(task.meter, self.pop_size, self.n_offspring) if self.llm_share == "auto" else random_share(self.llm_share)
+            paced(task.meter, self.pop_size, self.n_offspring, self.batch_subproblems)
+            if self.llm_share == "auto"
+            else random_share(self.llm_share)
         )
         return _LlmMixture(llm, de, chooser, task.meter)
 
@@ -114,7 +135,7 @@ class _LlmMixture(Mixture):
         return {**self.primary.report(), "secondary": dict(self.secondary.report())}
 
 
-def paced(meter: BudgetMeter, n_first: int, n_offspring: int = 1) -> Chooser:
+def paced(meter: BudgetMeter, n_first: int, n_offspring: int = 1, batch: int = 1) -> Chooser:
     """A chooser that spends a language-model budget in step with the evaluations.
 
     After a share t of the run, about a share t of each limited resource (calls, tokens, dollars) is spent. Without any
@@ -123,12 +144,13 @@ def paced(meter: BudgetMeter, n_first: int, n_offspring: int = 1) -> Chooser:
     Args:
         meter: The run's meter.
         n_first: Evaluations of the first population, before the first wave.
-        n_offspring: Offspring per call; no more calls are made than their offspring can still be evaluated.
+        n_offspring: Offspring per target; no more targets are served than their offspring can still be evaluated.
+        batch: Targets per call.
     """
 
     def choose(wave: Wave) -> IntArray:
         room = max(1, meter.remaining_evaluations // n_offspring)
-        count = min(wave.targets.size, room, _affordable(meter, n_first, wave.targets.size))
+        count = min(wave.targets.size, room, batch * _affordable(meter, n_first, wave.targets.size))
         return np.sort(wave.rng.permutation(wave.targets)[:count])
 
     return choose

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from optisolve.core.seeds import generator
 from optisolve.llm.candidates import Candidate, Fate, judge
 from optisolve.llm.scale import Grid
 from optisolve.llm.session import LlmSession
-from optisolve.llm.types import LlmReply
+from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.solvers.moead import llm_words as words
 from optisolve.solvers.moead.account import Watch
-from optisolve.solvers.moead.llm_prompts import Parents, Question, Style, prompt_style
+from optisolve.solvers.moead.llm_prompts import Question, Style, StyleName, prompt_style, style_name
 from optisolve.solvers.moead.variation import Proposals, Variation, Wave
 
 __all__ = ["LlmVariation"]
@@ -41,9 +42,10 @@ class _Query:
 class LlmVariation:
     """Asks a language model for the offspring of every target; all of a wave's questions are in flight together.
 
-    An answer without a usable candidate is asked again, with its errors, at most `max_reasks` times; then the recorded
-    fallback operator serves the target. Whatever is drawn at random depends on the run's seed, the wave and the
-    sub-problem alone, never on the order in which replies arrive.
+    A request holds the questions of up to `batch` targets. What an answer leaves without a usable candidate is asked
+    again, with its errors, at most `max_reasks` times; then the recorded fallback operator serves the target. Whatever is
+    drawn at random depends on the run's seed, the wave and the sub-problems alone, never on the order in which replies
+    arrive.
 
     Sources of the proposals: ``"llm"`` used as given; ``"repaired"`` clipped, rounded or projected to be usable;
     ``"fallback"`` made by the fallback operator because the model failed; the fallback operator's own label where the
@@ -54,8 +56,11 @@ class LlmVariation:
         fallback: Operator for targets that the model does not serve.
         seed: The run's seed.
         style: Prompt style; ``"auto"`` takes the one that the model prefers.
+        prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"``; None means the style's own.
         n_parents: Parents shown per question, the best of the pool; None means 10, and 5 in continuation style.
+        parent_tokens: Most tokens, estimated, of the parents shown per question; the worst are left out, two stay.
         n_offspring: Offspring asked for per question, all of them are used.
+        batch: Questions per request.
         max_reasks: Further questions after an answer without a usable candidate.
         project: The instance's projection is applied, as the engine will do; None when it only clips.
         warn_share: Share of fallbacks among the served targets above which the report holds a warning.
@@ -70,9 +75,12 @@ class LlmVariation:
         fallback: Variation,
         *,
         seed: int,
-        style: Literal["auto", "schema", "continuation"] = "auto",
+        style: StyleName = "auto",
+        prompt: str | None = None,
         n_parents: int | None = None,
+        parent_tokens: int = 3000,
         n_offspring: int = 2,
+        batch: int = 1,
         max_reasks: int = 1,
         project: bool = True,
         warn_share: float = 0.2,
@@ -80,7 +88,9 @@ class LlmVariation:
         watch: Watch | None = None,
     ) -> None:
         self._session, self._fallback, self._seed = session, fallback, seed
-        self._wanted_style, self._n_parents, self._n_offspring = style, n_parents, n_offspring
+        self._style_name, self._prompt = style_name(style, prompt, session.preferred_style), prompt
+        self._n_parents, self._parent_tokens = n_parents, parent_tokens
+        self._n_offspring, self._batch = n_offspring, batch
         self._max_reasks, self._project, self._warn_share = max_reasks, project, warn_share
         self._placebo, self._watch = placebo, watch
         self._style: Style | None = None
@@ -129,9 +139,9 @@ class LlmVariation:
     def _prepared(self, instance: Instance) -> tuple[Style, Grid]:
         if self._style is None or self._grid is None:
             self._grid = Grid(instance.space)
-            self._style = prompt_style(self._wanted_style, self._session.preferred_style, instance, self._grid)
-            if self._n_parents is None:
-                self._n_parents = 5 if self._style.name == "continuation" else 10
+            self._style = prompt_style(self._style_name, self._prompt, instance, self._grid, batched=self._batch > 1)
+            wanted = self._n_parents or (5 if self._style_name == "continuation" else 10)
+            self._n_parents = max(2, min(wanted, self._parent_tokens // words.tokens_per_parent(self._grid.levels)))
         return self._style, self._grid
 
     def _rng(self, wave: Wave, target: int, purpose: str, attempt: int = 0) -> np.random.Generator:
@@ -152,45 +162,55 @@ class LlmVariation:
         shown = numbers[keep]
         if self._placebo:  # uniform, identity included: a permutation that is never the true one would say something
             shown = shown[self._rng(wave, target, "placebo").permutation(keep.size)]
-        parents = Parents(shown, wave.F[chosen] * wave.instance.signs, wave.violation[chosen], values[order[keep]])
-        return _Query(row, target, Question(parents, wave.weights[target], self._n_offspring))
+        F, violation = wave.F[chosen] * wave.instance.signs, wave.violation[chosen]
+        parents = words.Parents(shown, F, violation, values[order[keep]])
+        gaps = words.gaps(wave.instance, parents, wave.ideal, wave.nadir)
+        return _Query(row, target, Question(parents, wave.weights[target], self._n_offspring, gaps))
 
     def _ask(self, wave: Wave, style: Style, grid: Grid, queries: list[_Query], attempt: int) -> list[_Query]:
         """One round of questions; returns those that deserve another one."""
-        requests = [
-            style.request(
-                query.question,
-                tag=f"wave={wave.index}/sub={query.target}",
-                attempt=attempt,
-                seed=int(self._rng(wave, query.target, "sampling", attempt).integers(2**31)),
-                errors=_errors(query.candidates),
-            )
-            for query in queries
-        ]
-        again = []
-        for query, reply in zip(queries, self._session.ask(requests), strict=True):
+        batches = [queries[i : i + self._batch] for i in range(0, len(queries), self._batch)]
+        replies = self._session.ask([self._request(wave, style, batch, attempt) for batch in batches])
+        again: list[_Query] = []
+        for batch, reply in zip(batches, replies, strict=True):
             if reply.failure == "budget":
-                query.failure = query.failure or "budget"
+                for query in batch:
+                    query.failure = query.failure or "budget"
                 continue
             self._calls += 1
             self._reasks += attempt > 0
             if self._watch is not None:
-                self._watch.asked([query.target], reply)
-            self._read(query, reply, style, grid)
-            if query.failure == "invalid":
-                again.append(query)
+                self._watch.asked([query.target for query in batch], reply)
+            self._read(batch, reply, style, grid)
+            again += [query for query in batch if query.failure == "invalid"]
         return again
 
-    def _read(self, query: _Query, reply: LlmReply, style: Style, grid: Grid) -> None:
+    def _request(self, wave: Wave, style: Style, batch: Sequence[_Query], attempt: int) -> LlmRequest:
+        return style.request(
+            [replace(query.question, errors=_errors(query.candidates)) for query in batch],
+            tag=f"wave={wave.index}/sub={'+'.join(str(query.target) for query in batch)}",
+            attempt=attempt,
+            seed=int(self._rng(wave, batch[0].target, "sampling", attempt).integers(2**31)),
+        )
+
+    def _read(self, batch: Sequence[_Query], reply: LlmReply, style: Style, grid: Grid) -> None:
+        """Give every candidate of an answer its fate; it must differ from all parents that the prompt showed."""
         if not reply.ok:
-            query.failure = reply.failure
+            for query in batch:
+                query.failure = reply.failure
             return
-        rows = [row for text in reply.texts for row in style.parse(text, query.question.count)]
-        query.candidates = judge(rows, query.question.count, grid.levels, query.question.parents.numbers)
-        for candidate in query.candidates:
-            if not candidate.fate.usable:
-                self._note(candidate)
-        query.failure = "" if query.usable else "invalid"
+        questions = [query.question for query in batch]
+        answers = [style.parse(text, questions) for text in reply.texts]
+        known = np.concatenate([question.parents.numbers for question in questions])
+        siblings: list[Candidate] = []
+        for i, query in enumerate(batch):
+            rows = [row for answer in answers for row in answer[i]]
+            query.candidates = judge(rows, query.question.count, grid.levels, known, siblings)
+            siblings += query.candidates
+            for candidate in query.candidates:
+                if not candidate.fate.usable:
+                    self._note(candidate)
+            query.failure = "" if query.usable else "invalid"
 
     def _note(self, candidate: Candidate) -> None:
         self._fates[candidate.fate.value] += 1
@@ -256,9 +276,9 @@ class LlmVariation:
         )
 
 
-def _errors(candidates: list[Candidate]) -> list[str]:
+def _errors(candidates: list[Candidate]) -> tuple[str, ...]:
     """What was wrong with the previous answer, each error once."""
-    return list(dict.fromkeys(candidate.detail for candidate in candidates if candidate.detail))
+    return tuple(dict.fromkeys(candidate.detail for candidate in candidates if candidate.detail))
 
 
 def _as_fallback(_: str) -> str:

@@ -1,44 +1,28 @@
-"""What a language model is asked for one sub-problem: two prompt styles over the same numbers."""
+"""What a language model is asked for one or several sub-problems: two prompt styles over the same numbers."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import numpy as np
-
-from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import FieldProblem, OptisolveError
 from optisolve.core.problem import Instance
-from optisolve.core.space import Kind
-from optisolve.llm.candidates import Row, parse_points, parse_rows
-from optisolve.llm.prompts import Prompt, load_prompt
+from optisolve.llm.candidates import Row, parse_points, parse_rows, parse_tasks
+from optisolve.llm.prompts import Prompt, named_prompt
 from optisolve.llm.scale import Grid
-from optisolve.llm.schema import candidate_keys, continuation_grammar, point_schema, schema_grammar
+from optisolve.llm.schema import continuation_grammar, design_keys, point_schema, schema_grammar, task_keys
 from optisolve.llm.types import LlmRequest, Message
+from optisolve.solvers.moead import llm_words as words
+from optisolve.solvers.moead.llm_words import Parents
 
-__all__ = ["Continuation", "Parents", "Question", "Schema", "Style", "prompt_style"]
+__all__ = ["Continuation", "Question", "Schema", "Style", "StyleName", "prompt_problems", "prompt_style", "style_name"]
 
-TARGET_FACTOR = 0.9
-"""A continued row is promised this share of the value of the row above it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Parents:
-    """Parents of one sub-problem, worst to best, without duplicates after rounding.
-
-    Attributes:
-        numbers: int64 [l, d], on the grid.
-        F: float64 [l, m], objectives in their own senses.
-        violation: float64 [l], total constraint violation.
-        values: float64 [l], scalarized value, lower is better.
-    """
-
-    numbers: IntArray
-    F: FloatArray
-    violation: FloatArray
-    values: FloatArray
+StyleName = Literal["auto", "schema", "continuation"]
+DEFAULT_PROMPTS = {"schema": "ledma_schema", "continuation": "ledma_continuation"}
+"""Prompt of each style when none is named."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,43 +33,49 @@ class Question:
         parents: The examples.
         weight: float64 [m], the sub-problem's weight vector.
         count: Offspring to ask for.
+        gaps: How far the best parent is behind the best values seen, in words.
+        errors: What was wrong with the previous answer.
     """
 
     parents: Parents
     weight: FloatArray
     count: int
+    gaps: str = ""
+    errors: tuple[str, ...] = ()
 
 
 class Style(ABC):
-    """One way to word a question and to read the answer.
+    """One way to word questions and to read the answer.
 
     Args:
         instance: What is optimized.
         grid: Its variables as integers.
+        prompt: The template.
+        batched: One request holds several questions.
     """
 
-    name: str
+    name: ClassVar[str]
 
-    def __init__(self, instance: Instance, grid: Grid) -> None:
-        self._instance, self._grid = instance, grid
-        self.prompt: Prompt = load_prompt(f"ledma_{self.name}")
-
-    @abstractmethod
-    def request(self, question: Question, *, tag: str, attempt: int, seed: int, errors: Sequence[str]) -> LlmRequest:
-        """The request for a question; `errors` say what was wrong with the previous answer."""
+    def __init__(self, instance: Instance, grid: Grid, prompt: Prompt, *, batched: bool) -> None:
+        self._instance, self._grid, self.prompt, self._batched = instance, grid, prompt, batched
 
     @abstractmethod
-    def parse(self, text: str, count: int) -> list[Row]:
-        """Points in an answer."""
+    def request(self, questions: Sequence[Question], *, tag: str, attempt: int, seed: int, note: str = "") -> LlmRequest:
+        """The request for some questions, one unless batched; the note is shown where the style has room for it."""
 
-    def _context(self, question: Question, **more: Any) -> dict[str, Any]:
+    @abstractmethod
+    def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
+        """Points in an answer, one list per question."""
+
+    def _context(self, questions: Sequence[Question], **more: Any) -> dict[str, Any]:
+        """The numbers behind the prompt, for the surrogate."""
         return {
             "style": self.name,
+            "batched": self._batched,
             "names": self._instance.space.names,
             "levels": self._grid.levels.tolist(),
-            "parents": question.parents.numbers.tolist(),
-            "count": question.count,
-            **more,
+            "count": questions[0].count,
+            "tasks": [{"parents": question.parents.numbers.tolist(), **more} for question in questions],
         }
 
 
@@ -94,57 +84,59 @@ class Schema(Style):
 
     name = "schema"
 
-    def __init__(self, instance: Instance, grid: Grid) -> None:
-        super().__init__(instance, grid)
-        self._levels = grid.levels.tolist()
-        self._words = instance.describe()
-        self._variables = _variables(instance, self._levels)
-        self._objectives = [
-            {"sense": str(o.sense), "name": o.name, "unit": f" [{o.unit}]" if o.unit else "", "meaning": o.meaning}
-            for o in instance.objectives
-        ]
+    def __init__(self, instance: Instance, grid: Grid, prompt: Prompt, *, batched: bool) -> None:
+        super().__init__(instance, grid, prompt, batched=batched)
+        names, self._levels = instance.space.names, grid.levels.tolist()
+        self._constant = {
+            "problem": instance.describe(),
+            "objectives": words.objectives(instance),
+            "variables": words.variables(instance, self._levels),
+            "groups": words.variable_groups(instance, self._levels),
+            "order": words.listed(names),
+            "batched": batched,
+        }
 
-    def request(self, question: Question, *, tag: str, attempt: int, seed: int, errors: Sequence[str]) -> LlmRequest:
+    def request(self, questions: Sequence[Question], *, tag: str, attempt: int, seed: int, note: str = "") -> LlmRequest:
         """One user message with everything in it, and the schema of the answer."""
-        names = self._instance.space.names
-        text = self.prompt.render(
-            problem=self._words,
-            variables=self._variables,
-            objectives=self._objectives,
-            preference=_preference(self._instance, question.weight),
-            parents=self._examples(question.parents),
-            count=question.count,
-            keys=candidate_keys(question.count),
-            errors=list(errors),
-        )
+        names, count = self._instance.space.names, questions[0].count
+        n_tasks = len(questions) if self._batched else None
         per_point = sum(len(name.encode()) + 12 for name in names) + 32
         return LlmRequest(
             tag=tag,
             attempt=attempt,
             seed=seed,
-            messages=(Message("user", text),),
-            max_tokens=64 + question.count * per_point,
-            schema=point_schema(names, self._levels, question.count),
-            grammar=schema_grammar(names, self._levels, question.count),
-            context=self._context(question),
+            messages=(Message("user", self._text(questions, note)),),
+            max_tokens=64 + len(questions) * (count * per_point + 16 * self._batched),
+            schema=point_schema(names, self._levels, count, n_tasks),
+            grammar=schema_grammar(names, self._levels, count, n_tasks),
+            context=self._context(questions),
         )
 
-    def parse(self, text: str, count: int) -> list[Row]:
+    def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
         """Points by name; arrays in the variables' order are understood, too."""
-        return parse_points(text, self._instance.space.names, count)
+        names, count = self._instance.space.names, questions[0].count
+        if not self._batched:
+            return [parse_points(text, names, count)]
+        return parse_tasks(text, names, task_keys(len(questions)), count)
 
-    def _examples(self, parents: Parents) -> list[dict[str, str]]:
-        objectives = self._instance.objectives
-        return [
+    def _text(self, questions: Sequence[Question], note: str) -> str:
+        """The prompt: version 1 takes one question by itself, later ones take a list of tasks."""
+        count, designs = questions[0].count, design_keys(questions[0].count)
+        tasks = [
             {
-                "point": ", ".join(map(str, numbers)),
-                "objectives": ", ".join(f"{o.name} {value:.4g}" for o, value in zip(objectives, row, strict=True)),
-                "violation": f"{violation:.3g}" if violation > 0 else "",
+                "key": key,
+                "preference": words.preference(self._instance, question.weight),
+                "parents": words.examples(self._instance, question.parents),
+                "gaps": question.gaps,
+                "errors": list(question.errors),
             }
-            for numbers, row, violation in zip(
-                parents.numbers.tolist(), parents.F.tolist(), parents.violation.tolist(), strict=True
-            )
+            for key, question in zip(task_keys(len(questions)), questions, strict=True)
         ]
+        if "tasks" in self.prompt.variables:
+            form = words.answer_form(self._instance.space.names, designs, task_keys(2) if self._batched else None)
+            return self.prompt.render(**self._constant, count=count, form=form, note=note, tasks=tasks)
+        alone = {**tasks[0], "preference": words.preference_sentence(self._instance, questions[0].weight)}
+        return self.prompt.render(**self._constant, count=count, keys=designs, **alone)
 
 
 class Continuation(Style):
@@ -152,17 +144,22 @@ class Continuation(Style):
 
     name = "continuation"
 
-    def request(self, question: Question, *, tag: str, attempt: int, seed: int, errors: Sequence[str]) -> LlmRequest:
+    def request(self, questions: Sequence[Question], *, tag: str, attempt: int, seed: int, note: str = "") -> LlmRequest:
         """The table up to the first new row's value; errors cannot be told in this style, another seed is drawn."""
-        values = _table_values(question.parents)
-        targets = _targets(int(values[-1]), question.count)
+        (question,) = questions
+        values = words.table_values(question.parents)
+        targets = words.table_targets(int(values[-1]), question.count)
         dim = self._instance.space.dim
         rows = [
             {"value": int(value), "point": ",".join(map(str, numbers))}
             for value, numbers in zip(values, question.parents.numbers.tolist(), strict=True)
         ]
         text = self.prompt.render(
-            title=self._instance.origin.problem.replace("_", " "), dim=dim, parents=rows, target=targets[0]
+            title=self._instance.origin.problem.replace("_", " "),
+            objectives=words.objectives(self._instance),
+            dim=dim,
+            parents=rows,
+            target=targets[0],
         )
         return LlmRequest(
             tag=tag,
@@ -171,69 +168,77 @@ class Continuation(Style):
             prompt=text,
             max_tokens=8 + question.count * (5 * dim + 10),
             grammar=continuation_grammar(self._grid.levels.tolist(), targets),
-            context=self._context(question, targets=targets),
+            context=self._context(questions, targets=targets),
         )
 
-    def parse(self, text: str, count: int) -> list[Row]:
+    def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
         """Points by line."""
-        return parse_rows(text, self._instance.space.dim, count)
+        return [parse_rows(text, self._instance.space.dim, questions[0].count)]
 
 
-def prompt_style(wanted: Literal["auto", "schema", "continuation"], preferred: str, instance: Instance, grid: Grid) -> Style:
-    """The style to use: the wanted one, or with ``"auto"`` the one that the model prefers."""
-    name = preferred if wanted == "auto" else wanted
-    return Continuation(instance, grid) if name == "continuation" else Schema(instance, grid)
+_STYLES: dict[str, type[Style]] = {"schema": Schema, "continuation": Continuation}
 
 
-def _variables(instance: Instance, levels: Sequence[int]) -> list[dict[str, str]]:
-    space = instance.space
-    notes = {Kind.REAL: "", Kind.INTEGER: " (integer)", Kind.BINARY: " (off or on)"}
-    return [
-        {
-            "name": space.names[i],
-            "lower": f"{space.lower[i]:.6g}",
-            "upper": f"{space.upper[i]:.6g}",
-            "unit": f" {space.units[i]}" if space.units[i] else "",
-            "levels": str(levels[i]),
-            "note": notes[space.kinds[i]],
-        }
-        for i in range(space.dim)
-    ]
+def style_name(wanted: StyleName, prompt: str | None, preferred: str = "auto") -> str:
+    """Name of the style: the wanted one, else that of the prompt, else the one that the model prefers.
+
+    Args:
+        wanted: Option of the solver.
+        prompt: Prompt named by the user, or None; its name ends with its style.
+        preferred: What the model prefers; ``"auto"`` while that is unknown.
+    """
+    if wanted != "auto":
+        return wanted
+    return preferred if prompt is None else _style_of(prompt) or preferred
 
 
-def _preference(instance: Instance, weight: FloatArray) -> str:
-    """The weight vector in words and numbers."""
-    objectives = instance.objectives
-    if len(objectives) == 1:
-        return f"{objectives[0].sense} {objectives[0].name}."
-    shares = weight / weight.sum()
-    order = np.argsort(-shares, kind="stable")
-    words = [f"{objectives[i].name} {_strength(float(shares[i]))} (weight {shares[i]:.2f})" for i in order]
-    return "; ".join(words) + ". Weights apply to objectives scaled to the range of the designs found so far."
+def prompt_problems(
+    wanted: StyleName, prompt: str | None, *, batch: int, reflects: bool, preferred: str = "auto"
+) -> Iterator[FieldProblem]:
+    """What does not fit together among style, prompt, batches and notes.
+
+    Args:
+        wanted: Option of the solver.
+        prompt: Prompt named by the user, or None.
+        batch: Questions per request.
+        reflects: Notes are asked for.
+        preferred: What the model prefers; ``"auto"`` while that is unknown, and then less can be said.
+    """
+    name = style_name(wanted, prompt, preferred)
+    if prompt is not None and _style_of(prompt) != name:
+        yield FieldProblem(
+            "prompt", prompt, f"a prompt whose name ends in _{'schema or _continuation' if name == 'auto' else name}"
+        )
+        return
+    if name == "auto":
+        return
+    try:
+        uses = named_prompt(prompt or DEFAULT_PROMPTS[name]).variables
+    except OptisolveError as error:
+        yield FieldProblem("prompt", prompt, f"a known prompt ({error})")
+        return
+    why = f"the {name} style" if name == "continuation" else f"the prompt {prompt}"
+    cure = "style=schema with its newest prompt"
+    if batch > 1 and "tasks" not in uses:
+        yield FieldProblem("batch_subproblems", batch, f"1, because {why} asks about one sub-problem per call; or {cure}")
+    if reflects and "note" not in uses:
+        yield FieldProblem("reflect_every", "set", f"null, because {why} has no room for a note; or {cure}")
 
 
-def _strength(share: float) -> str:
-    for limit, words in ((0.75, "matters most"), (0.4, "matters much"), (0.15, "matters some"), (0.02, "matters little")):
-        if share >= limit:
-            return words
-    return "hardly matters"
+def prompt_style(name: str, prompt: str | None, instance: Instance, grid: Grid, *, batched: bool = False) -> Style:
+    """The style of that name with its prompt.
+
+    Args:
+        name: ``"schema"`` or ``"continuation"``.
+        prompt: ``"NAME.vVERSION"``, ``"NAME"``, or None for the style's own.
+        instance: What is optimized.
+        grid: Its variables as integers.
+        batched: One request holds several questions.
+    """
+    return _STYLES[name](instance, grid, named_prompt(prompt or DEFAULT_PROMPTS[name]), batched=batched)
 
 
-def _table_values(parents: Parents) -> IntArray:
-    """Values of a table, worst to best: up to 1000 when feasible, 1001 to 2000 by violation otherwise, int64 [l]."""
-    feasible = parents.violation <= 0.0
-    values = parents.values - min(0.0, float(parents.values.min()))
-    top = float(values[feasible].max()) if feasible.any() else 0.0
-    worst = float(parents.violation.max())
-    by_value = 1000.0 * values / top if top > 0.0 else np.full_like(values, 1000.0)
-    by_violation = 1001.0 + 999.0 * parents.violation / worst if worst > 0.0 else by_value
-    return np.rint(np.where(feasible, by_value, by_violation)).astype(np.int64)
-
-
-def _targets(best: int, count: int) -> list[int]:
-    """Values promised to the new rows, each below the one above it as long as integers allow."""
-    targets = []
-    for _ in range(count):
-        best = max(0, min(best - 1, int(TARGET_FACTOR * best)))
-        targets.append(best)
-    return targets
+def _style_of(prompt: str) -> str:
+    """The style that a prompt's name ends with, or ""."""
+    stem = prompt.partition(".v")[0]
+    return next((name for name in _STYLES if stem.endswith(f"_{name}")), "")
