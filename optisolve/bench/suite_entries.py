@@ -25,18 +25,6 @@ __all__ = [
     "read",
     "unknown",
 ]
-    "Header",
-    "Limits",
-    "Override",
-    "ProblemEntry",
-    "SolverEntry",
-    "collect",
-    "entries",
-    "merged",
-    "overrides",
-    "read",
-    "unknown",
-]
 
 Instances = Annotated[int, Ge(1)] | Annotated[list[Annotated[int, Ge(0)]], MinLen(1)]
 """A number of instances that the suite's seed draws, or the list of their seeds."""
