@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,7 +145,7 @@ def entries(found: list[FieldProblem], group: str, key: str, given: Iterable[Any
         if not isinstance(values, Mapping):
             found.append(FieldProblem(f"{group}[{i}]", item, f"a name, or a mapping with '{key}'"))
             continue
-        entry = collect(found, f"{group}[{i}]", lambda values=values: kind.from_mapping(values))
+        entry = collect(found, f"{group}[{i}]", partial(kind.from_mapping, values))
         if entry is None:
             continue
         entry = entry if entry.label else replace(entry, label=getattr(entry, key))
@@ -169,7 +170,7 @@ def overrides(found: list[FieldProblem], given: Iterable[Any], problems: set[str
         if not isinstance(item, Mapping):
             found.append(FieldProblem(where, item, "a mapping with problem, solver and what changes"))
             continue
-        entry = collect(found, where, lambda item=item: Override.from_mapping(item))
+        entry = collect(found, where, partial(Override.from_mapping, item))
         if entry is not None:
             found += unknown(f"{where}.problem", [entry.problem] if entry.problem else [], problems)
             found += unknown(f"{where}.solver", [entry.solver] if entry.solver else [], solvers)

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from optisolve.core.budget import Budget
     from optisolve.core.problem import Instance
 
-__all__ = ["ProgressBar", "console", "format_number", "new_table", "print_error", "print_summary"]
+__all__ = ["ProgressBar", "console", "errors", "format_number", "new_table", "print_error", "print_summary"]
 
 console = Console(highlight=False)
-_errors = Console(stderr=True, highlight=False)
+errors = Console(stderr=True, highlight=False)
 
 
 def print_error(text: str) -> None:
     """One red line (or list) on stderr."""
-    _errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+    errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
 
 
 def new_table(*columns: str, title: str | None = None) -> Table:
@@ -57,9 +57,9 @@ class ProgressBar:
             TextColumn("{task.completed:>6.0f} evaluations"),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            console=_errors,
+            console=errors,
             transient=True,
-            disable=not _errors.is_terminal,
+            disable=not errors.is_terminal,
         )
         self._task = self._progress.add_task(name, total=budget.evaluations, note="")
 

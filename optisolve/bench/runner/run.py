@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -14,7 +14,7 @@ from optisolve.bench.runner.failure import failure_files
 from optisolve.bench.runner.store import Store, open_store
 from optisolve.bench.runner.units import Plan, Skip, Unit, make_plan
 from optisolve.bench.runner.worker import Delivery
-from optisolve.bench.suite import Suite, load_suite
+from optisolve.bench.suite import Suite, load_suite, with_solvers
 from optisolve.bench.tracking import Tracked, Tracker
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.core.status import Termination
@@ -87,18 +87,20 @@ class SuiteRun:
         return [(u, r["termination"]["detail"]) for u, r in self.records() if r["termination"]["status"] == Termination.ERROR]
 
 
-def plan_suite(suite: str | os.PathLike[str] | Suite, only: str = "") -> Plan:
+def plan_suite(suite: str | os.PathLike[str] | Suite, only: str = "", solvers: Iterable[str | Mapping[str, Any]] = ()) -> Plan:
     """Everything that running a suite would do, without doing it.
 
     Args:
         suite: Name, path of a YAML file, or a loaded suite.
         only: See `run_suite`.
+        solvers: See `run_suite`.
 
     Raises:
         OptisolveError: The suite is unknown, wrong, or not what its lock file says.
     """
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
-    return make_plan(loaded, require_lock(loaded), only)
+    lock = require_lock(loaded)
+    return make_plan(with_solvers(loaded, solvers) if solvers else loaded, lock, only)
 
 
 def run_suite(
@@ -110,6 +112,7 @@ def run_suite(
     threads: int = 1,
     address: str = "local",
     only: str = "",
+    solvers: Iterable[str | Mapping[str, Any]] = (),
     resume: bool = True,
     retry: bool = False,
     tracker: Tracker | None = None,
@@ -130,6 +133,8 @@ def run_suite(
         address: Of the Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
         only: Part of the suite, e.g. ``"solver:moead,problem:uav_isac"``. Terms of one kind add up, different kinds
             restrict each other; kinds are problem, solver, instance and repetition.
+        solvers: Run these on the suite's problems in place of the suite's own, at its budget: presets by name, or mappings
+            with ``solver``, ``label``, ``options`` and ``llm``. This is how a new solver enters a comparison.
         resume: Keep finished units and run the others. False refuses a folder that holds records.
         retry: Run units again whose record says ERROR.
         tracker: Told of every record after it was written; see `optisolve.bench.tracking`.
@@ -143,7 +148,7 @@ def run_suite(
             started or has other versions.
     """
     _check(executor, workers, threads)
-    plan = plan_suite(suite, only)
+    plan = plan_suite(suite, only, solvers)
     store = open_store(os.fspath(out), plan.suite.name)
     with store.exclusive():
         finished = store.adopt(plan, resume=resume)
