@@ -84,4 +84,3 @@ def test_a_dead_endpoint_is_asked_once_per_batch_and_refusals_cost_nothing():
     assert told[3] == ["", "", ""]  # the probe succeeded, so the others were sent, too
     assert server.calls == meter.llm_calls == 2 + 1 + 1 + 3
     assert session.failures == {"server_error": 4, "refused_by_breaker": 5}
-

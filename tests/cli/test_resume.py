@@ -1,0 +1,154 @@
+"""A run that was killed goes on, a finished one is not repeated, and a dry run sends nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from optisolve.bench.jobs import find_finished, identity, open_job, read_job, unfinished
+from optisolve.bench.records import iter_records
+from optisolve.cli.main import main
+from optisolve.core.errors import OptisolveError
+from optisolve.testing.llm_server import LlmServer
+
+SMALL = ["pictures=false", "print=json", "solver.pop_size=12", "solver.n_neighbors=6"]
+BUDGET = ["budget.evaluations=60", "budget.llm_calls=12"]
+
+
+def run(*arguments):
+    return main(["run", *arguments])
+
+
+def record_of(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def asking(server):
+    return [f"llm.base_url={server.base_url}", f"llm.model={server.model}", "llm.api_key_env=''"]
+
+
+def test_a_finished_run_is_reported_and_not_repeated(tmp_path, capsys):
+    words = [*SMALL, *BUDGET, "llm=surrogate", f"resume={tmp_path}"]
+    assert run(*words) == 0
+    first = record_of(capsys)
+    assert run(*words) == 0
+    assert record_of(capsys) == first
+    assert len(list(iter_records(tmp_path))) == 1
+    assert run(*words, "seed=1") == 0  # another run
+    assert record_of(capsys)["seed"] == 1
+    assert len(list(iter_records(tmp_path))) == 2
+
+
+def test_a_killed_run_goes_on_to_the_same_hash_without_asking_again(tmp_path, capsys):
+    with LlmServer(latency_s=0.05) as server:
+        words = [*SMALL, *BUDGET, "llm=openai", *asking(server), "llm.max_concurrency=1"]
+        assert run(*words, f"out={tmp_path / 'whole'}") == 0
+        whole = record_of(capsys)
+        asked = server.calls
+        out = tmp_path / "killed"
+        command = [sys.executable, "-m", "optisolve", "run", *words, f"resume={out}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 150.0
+        while server.calls < asked + 4 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        (folder,) = unfinished(out)
+        assert not list(iter_records(out))
+        before = server.calls
+        assert run("pictures=false", "print=json", f"resume={folder}") == 0  # its own settings
+        assert record_of(capsys)["result_hash"] == whole["result_hash"]
+        assert server.calls - before <= asked - 3  # at most the one in flight was asked twice
+    assert not unfinished(out)
+    (file,) = iter_records(out)
+    assert main(["verify", str(file)]) == 0
+    assert main(["replay", str(file)]) == 0
+
+
+def test_a_stopped_run_goes_on_from_its_replies(tmp_path, capsys):
+    with LlmServer(latency_s=0.1) as server:
+        words = [*SMALL, *BUDGET, "llm=openai", *asking(server), "llm.max_concurrency=1", f"resume={tmp_path}"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "optisolve", "run", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 150.0
+        while server.calls < 3 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=30) == 130
+        assert run(*words) == 0
+        record = record_of(capsys)
+        assert server.calls <= record["used"]["llm_calls"] + 1
+    assert record["termination"]["status"] == "limit"
+    assert len(list(iter_records(tmp_path))) == 2  # the stopped one stays
+
+
+def test_a_run_that_another_process_is_at_is_not_taken_over(tmp_path):
+    settings = {"seed": 1}
+    first = open_job(tmp_path, "a", settings, resume=True)
+    second = open_job(tmp_path, "a", settings, resume=True)
+    assert first.path != second.path
+    first.release()
+    third = open_job(tmp_path, "a", settings, resume=True)
+    assert (third.path, third.resumed) == (first.path, True)
+    assert find_finished(tmp_path, identity(settings)) is None
+
+
+def test_several_unfinished_runs_must_be_told_apart(tmp_path):
+    for seed in (1, 2):
+        open_job(tmp_path, f"s{seed}", {"seed": seed}).release()
+    with pytest.raises(OptisolveError, match="unfinished runs"):
+        _resolve(tmp_path)
+
+
+def test_settings_that_differ_from_the_unfinished_run_are_named(tmp_path, capsys):
+    words = [*SMALL, "budget.evaluations=60", "solver=moead_de"]
+    assert run(*words, f"out={tmp_path}") == 0
+    (folder,) = tmp_path.iterdir()
+    held = open_job(tmp_path, "x", read_job(folder))
+    held.release()
+    capsys.readouterr()
+    assert run(*words, "seed=5", f"resume={held.path}") == 1
+    assert "another seed" in capsys.readouterr().err
+    assert run(*words, f"resume={held.path}", "out=elsewhere") == 1
+    assert "leave out away" in capsys.readouterr().err
+    assert run(f"resume={tmp_path / 'none.running'}") == 1
+    assert "job.json" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_calls_tokens_and_dollars_and_sends_nothing(tmp_path, capsys):
+    with LlmServer() as server:
+        words = [*SMALL, *BUDGET, "llm=openai", *asking(server), f"out={tmp_path / 'out'}"]
+        prices = ["llm.usd_per_million_in=1", "llm.usd_per_million_out=2"]
+        assert run(*words, *prices, "dry_run=true") == 0
+        told = record_of(capsys)
+        assert server.calls == 0
+        assert not (tmp_path / "out").exists()
+        assert run(*words, *prices) == 0
+        used = record_of(capsys)["used"]
+    assert told["calls"] == used["llm_calls"]
+    assert told["usd"] == pytest.approx((told["tokens_in"] + 2 * told["tokens_out"]) / 1e6)
+    assert told["tokens_in"] + told["tokens_out"] < told["worst_tokens"]
+    assert told["usd"] < told["worst_usd"]
+    assert run(*SMALL[:2], "solver=moead_de", "dry_run=true") == 0
+    assert "0 calls" in capsys.readouterr().out
+
+
+def _resolve(folder):
+    from optisolve.cli.resume import resolve
+
+    values = {
+        "resume": str(folder),
+        "out": "runs",
+        "problem": {},
+        "solver": {},
+        "llm": {},
+        "budget": {},
+        "seed": 0,
+        "instance": 0,
+    }
+    return resolve(values, "uav_isac", "ledma", ["resume"])
