@@ -77,7 +77,7 @@ def test_a_cache_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with LlmServer() as server:
         session, _ = session_for(server, cache=str(tmp_path / "file" / "cache"))
-        with pytest.raises(LlmError, match="llm.cache"), session:
+        with pytest.raises(LlmError, match=r"llm\.cache"), session:
             pass
 
 
