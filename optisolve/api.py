@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from optisolve.bench.audit import Audit, audit_record
-from optisolve.bench.records import load_records, read_record
+from optisolve.bench.audit import Audit, Auditor, ReferenceMaker
+from optisolve.bench.records import load_records
 from optisolve.bench.replay import replay
 from optisolve.bench.solve import DEFAULT_BUDGET, solve
+from optisolve.core.errors import RecordError
 from optisolve.core.problem import Problem
+from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, make_problem, make_solver
 
@@ -56,16 +59,28 @@ def load_solver(name: str, **options: Any) -> Solver:
     return make_solver(name, options)
 
 
-def verify(record: Mapping[str, Any] | str | os.PathLike[str]) -> Audit:
-    """Check a record against independent code: hashes, instance, points, objectives, scores, budget.
+def verify(
+    record: Mapping[str, Any] | str | os.PathLike[str], *, reproduce: bool | None = None, effort: str | None = "quick"
+) -> Audit:
+    """Check a record against independent code: layout, hashes, instance, points, scores, reference, usage, suite.
 
     Args:
-        record: A record, its file, or its folder.
+        record: A record, its file, or its folder. Only a file is checked with what stands beside it (transcript, tables).
+        reproduce: Run it again and compare ``result_hash``; None does so when the record claims to be reproduced.
+        effort: Most work spent on making its reference again: ``"quick"``, ``"normal"``, ``"thorough"``, or None for none.
 
     Returns:
-        The audit; it is true when nothing was found.
+        The audit; it is true when nothing was found, and tells the tier that was shown.
 
     Raises:
-        RecordError: The file is missing or is not a record at all.
+        RecordError: There is no such file.
     """
-    return audit_record(record if isinstance(record, Mapping) else read_record(record), PROBLEMS)
+    references = ReferenceMaker(None if effort is None else Effort(effort))
+    auditor = Auditor(PROBLEMS, SOLVERS, references, reproduce=reproduce)
+    if isinstance(record, Mapping):
+        return auditor.record(record)
+    path = Path(record)
+    file = path / "record.json" if path.is_dir() else path
+    if not file.exists():
+        raise RecordError(f"{file}: does not exist. Give a record.json or the folder that holds it.")
+    return auditor.file(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from optisolve.bench.result import Result
 from optisolve.bench.solve import solve
 from optisolve.core.budget import Budget
 from optisolve.core.errors import RecordError
+from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
-from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.core.solver import Solver
+from optisolve.registry import PROBLEMS, SOLVERS, Registry
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Replay", "replay", "replay_record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,40 @@ def replay(path: Path) -> Replay:
         RecordError: The record or its transcript is missing, or the run was cut short by the user or the clock, which
             cannot be repeated exactly.
     """
-    record = read_record(path)
+    return replay_record(read_record(path), path if path.is_dir() else path.parent, effort=Effort.QUICK)
+
+
+def replay_record(
+    record: Mapping[str, Any],
+    folder: Path | None,
+    *,
+    effort: Effort | None = None,
+    problems: Registry[Problem] = PROBLEMS,
+    solvers: Registry[Solver] = SOLVERS,
+) -> Replay:
+    """The same for a record in memory.
+
+    Args:
+        record: The record.
+        folder: Where its ``transcript.jsonl`` stands; None when there is none.
+        effort: Work on the reference of the new record; None makes none, which changes no ``result_hash``.
+        problems: Where to find problems.
+        solvers: Where to find solvers.
+
+    Raises:
+        RecordError: As `replay`.
+    """
     _require_repeatable(record)
-    folder = path if path.is_dir() else path.parent
-    problem, instance = rebuild(record, PROBLEMS)
-    solver = SOLVERS.get(record["solver"]["name"]).from_mapping(record["solver"]["options"])
+    problem, instance = rebuild(record, problems)
+    solver = solvers.get(record["solver"]["name"]).from_mapping(record["solver"]["options"])
     result = solve(
         instance,
         solver,
         budget=Budget.from_mapping(record["budget"]),
         seed=record["seed"],
         llm=_replay_config(record, folder),
-        reference=None if record["reference"] is None else problem.reference(instance, Effort.QUICK),
+        reference=None if record["reference"] is None or effort is None else problem.reference(instance, effort),
+        suite=record["suite"],
     )
     same = result.result_hash == record["result_hash"]
     if same:
@@ -63,34 +88,32 @@ def replay(path: Path) -> Replay:
     return Replay(result, same, "" if same else _difference(record, result.record))
 
 
-def _require_repeatable(record: dict[str, Any]) -> None:
+def _require_repeatable(record: Mapping[str, Any]) -> None:
     termination = record["termination"]
     if termination["status"] == "interrupted" or termination["limit"] == "time":
         cut = "the user" if termination["status"] == "interrupted" else "the clock"
         raise RecordError(f"{record['record_id']}: the run was stopped by {cut}, so it cannot be repeated exactly.")
 
 
-def _replay_config(record: dict[str, Any], folder: Path) -> Any:
+def _replay_config(record: Mapping[str, Any], folder: Path | None) -> Any:
     if record["solver"]["llm"] is None:
         return None
-    transcript = folder / "transcript.jsonl"
-    if not transcript.is_file():
+    transcript = (folder or Path()) / "transcript.jsonl"
+    if folder is None or not transcript.is_file():
         raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
     from optisolve.llm.config import llm_config
 
     return llm_config("replay", transcript=str(transcript))
 
 
-_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "igd_plus", "gap", "bound_gap")
+_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap")
 
 
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     for key in ("instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores"):
         left, right = old[key], new[key]
         if isinstance(left, dict):
-            differing = [
-                name for name in left if left[name] != right.get(name) and name not in ("wall_s", "cpu_s", "peak_mb", "code")
-            ]
+            differing = [name for name in left if left[name] != right.get(name) and name not in _MAY_DIFFER]
             if differing:
                 return f"'{key}.{differing[0]}' differs"
         elif left != right:

@@ -18,7 +18,7 @@ from optisolve.core.errors import SolverError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
-from optisolve.registry import make_solver
+from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.scoring.indicators import score
 from optisolve.scoring.verify import verify_points
 
@@ -94,8 +94,15 @@ def solve(
         seed=seed,
         reference=reference,
         suite=suite,
+        tier=_claim(case, method, kept=scratch is not None),
     )
     return Result(case, record, verification, run, scratch)
+
+
+def _claim(instance: Instance, solver: Solver, *, kept: bool) -> str:
+    """What a record may claim at most: others cannot check a plug-in that is not registered, nor replies that are not kept."""
+    known = PROBLEMS.targets().get(instance.origin.problem) and SOLVERS.targets().get(solver.info.name)
+    return "verified" if known and (kept or not solver.info.uses_llm) else "self_reported"
 
 
 def _solver(solver: str | Solver, options: Mapping[str, Any]) -> Solver:

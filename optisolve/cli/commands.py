@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from optisolve import content
 from optisolve.cli.display import console, format_number, new_table, print_error
-from optisolve.core.errors import OptisolveError, RecordError, UnknownNameError
+from optisolve.core.errors import OptisolveError, UnknownNameError
 from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, load_target, problem_options, solver_options
@@ -25,7 +25,6 @@ __all__ = [
     "list_command",
     "models_command",
     "replay_command",
-    "verify_command",
 ]
 
 
@@ -69,23 +68,6 @@ def info_command(options: argparse.Namespace) -> int:
         _print_card("solvers", options.name)
         return 0
     raise UnknownNameError("problem or solver", options.name, {*PROBLEMS.choices(), *SOLVERS.choices()})
-
-
-def verify_command(options: argparse.Namespace) -> int:
-    """``optisolve verify PATH...``: 0 when every record holds, 2 when one does not, 1 when one cannot be read."""
-    from optisolve.api import verify
-
-    code = 0
-    for file in _record_files(options.path):
-        try:
-            audit = verify(file)
-        except RecordError as error:
-            print_error(str(error))
-            code = max(code, 1) if code != 2 else 2
-            continue
-        console.print(escape(str(audit)), style="green" if audit else "red", soft_wrap=True)
-        code = code if audit else 2
-    return code
 
 
 def replay_command(options: argparse.Namespace) -> int:
@@ -259,18 +241,6 @@ def _print_card(kind: str, name: str) -> None:
     for card in (folder / family / "README.md", folder / f"{name}.md"):
         if card.is_file():
             console.print(f"card: {escape(str(card))}", soft_wrap=True)
-
-
-def _record_files(paths: Iterable[str]) -> list[Path]:
-    from optisolve.bench.records import iter_records
-
-    files = []
-    for path in paths:
-        found = list(iter_records(path))
-        if not found:
-            raise RecordError(f"{path}: no record.json at or below this path.")
-        files += found
-    return files
 
 
 def _check_target(target: str) -> Problem | type[Solver]:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import FrameType
 
 import optisolve
@@ -18,10 +19,31 @@ _EPILOG = """examples:
   optisolve run problem=uav_isac/dense solver=moead_de budget.evaluations=20000 controls=true
   optisolve run -m seed=0,1,2 solver=moead,moead_de
   optisolve run --help            all settings of a run
+  optisolve bench suite=smoke     a small benchmark; bench --help for its settings
   optisolve list solvers
   optisolve verify runs/
 
 exit codes: 0 ok, 1 error, 2 verification failed, 130 interrupted (the record is written)
+"""
+
+_BENCH_HELP = """settings (key=value):
+  suite=NAME             a suite that comes with optisolve, or the path of a YAML file; without it, the suites are listed
+  out=runs               folder or URL; the records go to OUT/SUITE/UNIT/
+  executor=joblib        joblib (workers on this machine), serial (one worker), ray (a cluster)
+  workers=N              units at a time; default: one per core
+  threads=1              threads of the numerical libraries in each worker
+  address=local          Ray cluster: local, auto or HOST:PORT
+  only=solver:moead,problem:uav_isac    part of the suite; also instance:0, repetition:0
+  solvers=NAME,NAME@LABEL               other solvers on the suite's problems, at the suite's budget
+  llm=KIND llm.model=...                language model of those solvers
+  resume=true            keep finished units; false refuses a folder with records
+  retry=false            run failed units again
+  dry_run=false          show the plan, run nothing
+  lock=false             write NAME.lock.json beside the suite, run nothing
+  tracker=none           mlflow: send every record to an MLflow server
+  tracker.uri=...        its address; default: MLFLOW_TRACKING_URI
+
+exit codes: 0 ok, 1 error or failed units, 130 interrupted (the same command goes on)
 """
 
 
@@ -71,6 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     verbs.add_parser("run", help="solve a problem, verify the answer, write a record", add_help=False)
 
+    bench = verbs.add_parser(
+        "bench",
+        help="run a benchmark suite, resume it, or lock it",
+        epilog=_BENCH_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
+    bench.set_defaults(command=_lazy("bench_command", "bench"))
+
     listing = verbs.add_parser("list", help="what there is: problems, solvers, prompts")
     listing.add_argument("what", nargs="?", choices=("problems", "solvers", "prompts", "all"), default="all")
     listing.set_defaults(command=_lazy("list_command"))
@@ -81,7 +112,12 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = verbs.add_parser("verify", help="re-evaluate records with independent code")
     verify.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
-    verify.set_defaults(command=_lazy("verify_command"))
+    verify.add_argument("--reproduce", action="store_true", help="run every record again and compare result_hash")
+    effort_help = "most work spent on making a record's reference again (default quick)"
+    verify.add_argument("--effort", choices=("none", "quick", "normal", "thorough"), default="quick", help=effort_help)
+    verify.add_argument("--suite", action="append", default=[], metavar="FILE", help="a suite of yours that records may name")
+    verify.add_argument("--json", action="store_true", help="one JSON object per record instead of text")
+    verify.set_defaults(command=_lazy("verify_command", "verify"))
 
     replay = verbs.add_parser("replay", help="re-derive a record, language-model replies from its transcript")
     replay.add_argument("path", help="record.json or its folder")
@@ -114,13 +150,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
-    """Import a command only when its verb is used."""
+def _lazy(name: str, module: str = "commands") -> Callable[[argparse.Namespace], int]:
+    """Import a command from its module only when its verb is used."""
 
     def call(options: argparse.Namespace) -> int:
-        from optisolve.cli import commands
-
-        command: Callable[[argparse.Namespace], int] = getattr(commands, name)
+        command: Callable[[argparse.Namespace], int] = getattr(import_module(f"optisolve.cli.{module}"), name)
         return command(options)
 
     return call

@@ -1,0 +1,21 @@
+"""Audit of records by independent code: nothing that a record says about itself is believed.
+
+| part | what it derives again |
+|---|---|
+| `layout` | keys and types, strictly; every number finite |
+| `points` | instance from parameters and seed, points by the numpy twin, scores |
+| `references` | the reference behind the gaps |
+| `solver`, `transcript` | version, options, prompts, every request and reply |
+| `usage` | budget, trace, sources, termination |
+| `suites` | membership in a locked suite |
+| `beside` | tables beside the record |
+| `auditor` | the whole, and the tier that was shown |
+"""
+
+from optisolve.bench.audit.auditor import Auditor, audit_record
+from optisolve.bench.audit.findings import Audit, Tier
+from optisolve.bench.audit.points import rebuild
+from optisolve.bench.audit.references import ReferenceMaker
+from optisolve.bench.audit.suites import SuiteBook
+
+__all__ = ["Audit", "Auditor", "ReferenceMaker", "SuiteBook", "Tier", "audit_record", "rebuild"]

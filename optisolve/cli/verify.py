@@ -1,0 +1,104 @@
+"""``optisolve verify``: audit records and say which tier was shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, Tier
+from optisolve.bench.records import iter_records
+from optisolve.bench.untrusted import printable
+from optisolve.cli.display import console
+from optisolve.core.errors import FieldProblem, RecordError
+from optisolve.core.reference import Effort
+from optisolve.registry import PROBLEMS, SOLVERS
+
+if TYPE_CHECKING:
+    from optisolve.bench.suite import Suite
+
+__all__ = ["once", "record_files", "verify_command"]
+
+_EXIT_REFUSED = 2
+
+
+def verify_command(options: argparse.Namespace) -> int:
+    """``optisolve verify PATH...``: 0 when every record holds, 2 when one is refused, 1 when there is none."""
+    suites = _suites(options.suite)
+    auditor = Auditor(
+        PROBLEMS,
+        SOLVERS,
+        ReferenceMaker(None if options.effort == "none" else Effort(options.effort)),
+        SuiteBook(suites),
+        reproduce=True if options.reproduce else None,
+    )
+    audits = []
+    for file in record_files(options.path):
+        audit = once(auditor.file(file), audits)
+        audits.append(audit)
+        _show(audit, as_json=options.json)
+    if not options.json:
+        console.print(_summary(audits), soft_wrap=True)
+    return 0 if all(audits) else _EXIT_REFUSED
+
+
+def _suites(files: list[str]) -> dict[str, Suite]:
+    if not files:
+        return {}
+    from optisolve.bench.suite import load_suite
+
+    return {suite.name: suite for suite in map(load_suite, files)}
+
+
+def record_files(paths: Iterable[str]) -> list[Path]:
+    """All record files at or below the paths, each once.
+
+    Raises:
+        RecordError: A path without any record.
+    """
+    files: dict[Path, Path] = {}
+    for path in paths:
+        found = list(iter_records(path))
+        if not found:
+            raise RecordError(f"{printable(path)}: no record.json at or below this path.")
+        files |= {file.resolve(): file for file in found if file.resolve() not in files}
+    return list(files.values())
+
+
+def once(audit: Audit, before: Iterable[Audit]) -> Audit:
+    """The audit, or a refused one when the same record was audited before under another file name."""
+    twin = next((other for other in before if other.record_id == audit.record_id), None)
+    if twin is None:
+        return audit
+    problem = FieldProblem("record_id", audit.record_id, f"a record that counts once; {twin.where} is the same")
+    return Audit(audit.record_id, (*audit.problems, problem), audit.tier, audit.notes, audit.uncounted, audit.where)
+
+
+def _show(audit: Audit, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(_plain(audit)) + "\n")
+    else:
+        console.print(escape(str(audit)), style="green" if audit else "red", soft_wrap=True)
+
+
+def _plain(audit: Audit) -> dict[str, Any]:
+    return {
+        "record_id": audit.record_id,
+        "file": audit.where,
+        "holds": bool(audit),
+        "tier": audit.tier.value if audit else None,
+        "problems": [{"field": p.field, "given": repr(p.given), "expected": p.expected} for p in audit.problems],
+        "notes": list(audit.notes),
+        "uncounted": list(audit.uncounted),
+    }
+
+
+def _summary(audits: list[Audit]) -> str:
+    tiers = [f"{sum(bool(a) and a.tier is tier for a in audits)} {tier.value}" for tier in reversed(Tier)]
+    refused = sum(not audit for audit in audits)
+    return f"{len(audits)} record(s): {', '.join(tiers)}, {refused} refused"
