@@ -143,7 +143,7 @@ def test_results_do_not_depend_on_latency_or_concurrency():
     }
     signatures = set()
     for latency, concurrency in ((0.0, 1), (0.0, 8), (lambda number: 0.02 * ((7 * number) % 4), 8)):
-        with LlmServer(probability=faults, seed=4, latency_s=latency) as server:
+        with LlmServer(faults=faults, seed=4, latency_s=latency) as server:
             ran = Ran(
                 config_for(server, max_concurrency=concurrency, retries=0),
                 llm_share=1.0,
@@ -156,7 +156,7 @@ def test_results_do_not_depend_on_latency_or_concurrency():
 
 def test_a_replay_gives_the_same_run_with_the_model_gone(tmp_path):
     path = tmp_path / "transcript.jsonl"
-    with LlmServer(probability={Fault.PROSE: 0.3, Fault.RESET: 0.2}, seed=2) as server:
+    with LlmServer(faults={Fault.PROSE: 0.3, Fault.RESET: 0.2}, seed=2) as server:
         ran = Ran(config_for(server, retries=1), transcript=path)
     assert Ran(llm_config("replay", transcript=str(path))).signature == ran.signature
     with pytest.raises(LlmError, match="holds no reply for 'wave="):

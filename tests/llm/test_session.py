@@ -168,18 +168,7 @@ def test_the_model_that_really_answered_is_recorded():
 
 
 def test_an_endpoint_without_json_schema_gets_a_lower_rung():
-    def no_schema(_number, body):
-        return Fault.NONE
-
-    with LlmServer(script=no_schema, answer=answer) as server:
-        original = server._complete
-
-        async def refusing(writer, body, key, *, chat):
-            if body.get("response_format", {}).get("type") == "json_schema":
-                return await server._send(writer, 400, {"error": {"message": "json_schema is not supported"}})
-            return await original(writer, body, key, chat=chat)
-
-        server._complete = refusing
+    with LlmServer(structured=("json_object",), answer=answer) as server:
         session, _ = session_for(server)
         with session:
             (reply,) = session.ask([LlmRequest(tag="a", messages=(Message("user", "x"),), schema={"type": "object"})])
