@@ -12,9 +12,10 @@ import pytest
 from optisolve.core import Budget, Limit, SolverInfo, Task, Termination
 from optisolve.core.errors import SolverError
 from optisolve.evaluation import nondominated
+from optisolve.scoring.indicators import GainMeter
 from optisolve.solvers.moead import De, DecompositionSolver, Mixture, Moead, MoeadDe, Proposals, Sbx, Wave, random_share
 
-from .toys import Constr, Sphere, Zdt1, solve
+from .toys import Constr, Dtlz2, Sphere, Zdt1, solve
 
 
 class Several:
@@ -136,6 +137,49 @@ def test_a_warm_start_is_evaluated_first_and_its_points_reach_fitting_sub_proble
     np.testing.assert_array_equal(result.points[:9], front)
     f1 = operator.waves[0].F[:, 0]  # weights run from (0, 1), best f2, to (1, 0), best f1
     assert (np.diff(f1) < 0).all()
+
+
+class Told(Several):
+    """Remembers what it is told."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.told: list[Any] = []
+
+    def learn(self, feedback: Any) -> None:
+        self.told.append(feedback)
+
+
+@pytest.mark.parametrize("problem", [Zdt1(dim=2, maximize=True), Constr(), Dtlz2(), Sphere(constrained=True)])
+def test_a_learner_is_told_what_each_of_its_offspring_gained(problem: Any) -> None:
+    instance, operator = problem.instance(), Told(lambda t: t % 3)
+    result = solve_with(operator, instance, 317, pop_size=12, wave_size=5, n_neighbors=4)
+    history, box = result.evaluator.history, instance.hypervolume_box
+    gains = GainMeter(instance.signs, box).add(history.F_min, history.violation)
+    np.testing.assert_array_equal(np.concatenate([told.gain for told in operator.told]), gains[12:])
+    assert gains[12:].sum() > 0
+    labels = [label for told in operator.told for label in told.source]
+    assert labels == [history.sources[code] for code in history.source[12:]]
+    survivors = sum(int((told.replaced > 0).sum()) for told in operator.told)
+    assert survivors == sum(result.outcome.report["survivors"].values())
+
+
+def test_an_offspring_reaches_the_sub_problem_that_it_suits_best() -> None:
+    """Each target proposes the best point of the opposite end of the front; only global replacement can use it."""
+
+    class Opposite(Several):
+        def propose(self, wave: Wave) -> Proposals:
+            X = np.full((wave.targets.size, 4), 0.3)
+            X[:, 0] = 1.0 - wave.weights[wave.targets, 1]
+            return Proposals(X, wave.targets, "opposite")
+
+    kept = {}
+    for replacement in ("global", "mates"):
+        operator = Opposite(lambda t: 1)
+        options = {"pop_size": 40, "n_neighbors": 4, "delta": 1.0, "wave_size": None, "replacement": replacement}
+        report = solve_with(operator, Zdt1(dim=4).instance(), 80, **options).outcome.report
+        kept[replacement] = report["survivors"]["opposite"]
+    assert kept["global"] > 36 > 28 > kept["mates"]
 
 
 def test_a_budget_without_a_stopping_rule_is_refused() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from optisolve.solvers.moead import kernels, twins
 from optisolve.solvers.moead.operators import published_rank_weights
-from optisolve.solvers.moead.scalarize import MIN_WEIGHT
+from optisolve.solvers.moead.scalarize import MIN_WEIGHT, scalarize
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
 
 RTOL = 1e-12
@@ -124,6 +124,16 @@ def test_linear(s: State, noise: float, mask: float, parents: int) -> None:
 @given(states, st.floats(0, 1), st.sampled_from([0.0, 5.0, 20.0, 20.5]))
 def test_polynomial_mutation(s: State, probability: float, eta: float) -> None:
     same("polynomial_mutation", s.X, s.lower, s.upper, probability, eta, s.uniform(s.n, s.d))
+
+
+@both
+@given(states, st.sampled_from([0, 1]))
+def test_best_suited(s: State, kind: int) -> None:
+    """Compared by value: equal sub-problems may be told apart by rounding."""
+    values = scalarize(s.F[:, None, :], s.weights[None], s.ideal, s.width, kind, 5.0)
+    for side in (kernels, twins):
+        suited = side.best_suited(s.F, s.weights, s.ideal, s.width, kind, 5.0)
+        np.testing.assert_allclose(values[np.arange(s.n), suited], values.min(axis=1), rtol=RTOL, atol=RTOL)
 
 
 @both

@@ -5,7 +5,8 @@ in index order. Nothing depends on how long an operator takes or on how many thr
 language model with many requests in flight drive the same engine, bit for bit reproducible.
 
 Sources: Zhang & Li 2007, doi 10.1109/TEVC.2007.892759 (decomposition, neighborhoods); Li & Zhang 2009,
-doi 10.1109/TEVC.2008.925798 (delta, bounded replacement).
+doi 10.1109/TEVC.2008.925798 (delta, bounded replacement); Wang et al. 2014, doi 10.1109/CEC.2014.6900319 (global
+replacement).
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from optisolve.core.errors import BudgetExhausted, SolverError
 from optisolve.core.problem import Evaluation
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.scoring.indicators import GainMeter
 from optisolve.solvers.moead.initialize import assign, initial_points
 from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Scalarization
-from optisolve.solvers.moead.variation import Proposals, Variation, Wave
+from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
 from optisolve.solvers.stopping import require_stopping_rule, spent_limit
 
@@ -39,7 +41,8 @@ def run(task: Task, options: DecompositionOptions, variation: Variation) -> Outc
     Args:
         task: The task; its budget must limit evaluations or seconds.
         options: Settings of the engine.
-        variation: Proposes offspring; several per target are all evaluated, none is fine too.
+        variation: Proposes offspring; several per target are all evaluated, none is fine too. A `Learner` is told after
+            every wave what became of them.
 
     Returns:
         The outcome of the evaluator's archive. Its report holds ``waves``, ``offspring`` and ``survivors`` by source
@@ -86,6 +89,9 @@ class _Engine:
         self._queue = np.empty(0, dtype=np.int64)  # sub-problems not yet served in this sweep
         self._rng = task.rng(operator="engine")  # mating pools and replacement orders, orders of service, drawn in wave order
         self._waves = self._empty_sweeps = 0
+        self._learner = variation if isinstance(variation, Learner) else None
+        self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box)
+        self._global = options.replacement == "global" and n_objectives > 1  # one objective suits all weights alike
         self._offspring: dict[str, int] = {}
         self._survivors: dict[str, int] = {}
 
@@ -105,6 +111,8 @@ class _Engine:
             order = assign(F, violation, self._safe_weights, self._ideal, self._kind, self._options.pbi_theta)
             X, F, violation = X[order], F[order], violation[order]
         self._X, self._F, self._violation = X.copy(), F, violation
+        if self._learner is not None:
+            self._gains.add(F, violation)
 
     def step(self) -> None:
         """One wave: propose, evaluate, commit."""
@@ -134,8 +142,7 @@ class _Engine:
             X,
             F,
             violation,
-            rows,
-            wave.mates,
+            *self._replaceable(F, rows, wave.mates, width),
             self._safe_weights,
             self._ideal,
             width,
@@ -145,6 +152,10 @@ class _Engine:
             rng.random((rows.size, self._size)),
         )
         self._credit(source, replaced)
+        if self._learner is not None:
+            labels = [source] * rows.size if isinstance(source, str) else source
+            owner = proposals.owner[: rows.size]
+            self._learner.learn(Feedback(owner, labels, replaced, self._gains.add(F, violation)))
 
     def report(self) -> dict[str, Any]:
         """Deterministic figures of the run so far, JSON-compatible."""
@@ -210,6 +221,14 @@ class _Engine:
                 f"{labels} sources; expected equal numbers, owners ascending and among the wave's targets."
             )
         return rows
+
+    def _replaceable(self, F: FloatArray, rows: IntArray, mates: IntArray, width: FloatArray) -> tuple[IntArray, IntArray]:
+        """Pools of incumbents, int64 [p, T], and the row of it that each offspring may replace, int64 [k]."""
+        if not self._global:
+            return rows, mates
+        options = self._options
+        suited = self._kernels.best_suited(F, self._safe_weights, self._ideal, width, self._kind, options.pbi_theta)
+        return suited, self._neighbors
 
     def _evaluate(self, X: FloatArray, source: str | list[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Repair or clip, evaluate, and update the ideal point: points, objectives (minimized), violations."""

@@ -14,6 +14,7 @@ from numba import njit
 from optisolve.solvers.moead.scalarize import Scalarization
 
 __all__ = [
+    "best_suited",
     "commit",
     "differential",
     "front",
@@ -289,6 +290,21 @@ def polynomial_mutation(X, lower, upper, probability, eta, U):  # type: ignore[n
         step = (tail + (1.0 - tail) * _power(room, power)) ** root - 1.0
         children[i, j] = min(max(x + (step if down else -step) * span, lower[j]), upper[j])
     return children
+
+
+@_kernel
+def best_suited(F, weights, ideal, width, kind, theta):  # type: ignore[no-untyped-def]
+    """See `twins.best_suited`."""
+    F_hat = _normalized(F, ideal, width)
+    suited = np.zeros(F.shape[0], dtype=np.int64)
+    for k in range(F.shape[0]):
+        least = _value(F_hat, k, weights, 0, kind, theta)
+        for i in range(1, weights.shape[0]):
+            value = _value(F_hat, k, weights, i, kind, theta)
+            if value < least:
+                least = value
+                suited[k] = i
+    return suited
 
 
 @_kernel

@@ -19,7 +19,9 @@ class DecompositionOptions(Options):
     Args:
         pop_size: Number N of sub-problems, any number.
         n_neighbors: Neighborhood size T, at most N is used.
-        delta: Probability that parents and replacements come from the neighborhood, not from a sample of everyone.
+        delta: Probability that parents come from the neighborhood, not from a sample of everyone.
+        replacement: Where an offspring may replace incumbents: ``"global"`` around the sub-problem that it suits best,
+            ``"mates"`` in the pool that its parents came from.
         max_replaced: Most incumbents that one offspring replaces; None means its whole pool.
         scalarization: ``"tchebycheff"`` or ``"pbi"``.
         pbi_theta: Penalty of PBI on the distance from the weight's direction, dimensionless.
@@ -33,6 +35,7 @@ class DecompositionOptions(Options):
     pop_size: Annotated[int, Ge(2)] = 100
     n_neighbors: Annotated[int, Ge(2)] = 20
     delta: Annotated[float, Ge(0), Le(1)] = 0.9
+    replacement: Literal["global", "mates"] = "global"
     max_replaced: Annotated[int, Ge(1)] | None = 4
     scalarization: Literal["tchebycheff", "pbi"] = "tchebycheff"
     pbi_theta: Annotated[float, Ge(0)] = 5.0

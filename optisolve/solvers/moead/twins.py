@@ -15,6 +15,7 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.solvers.moead import scalarize as sc
 
 __all__ = [
+    "best_suited",
     "commit",
     "differential",
     "front",
@@ -252,6 +253,23 @@ def polynomial_mutation(
     step = (tail + (1.0 - tail) * room ** (eta + 1.0)) ** (1.0 / (eta + 1.0)) - 1.0
     moved = X + np.where(down, step, -step) * span
     return np.where(mutated, np.minimum(np.maximum(moved, lower), upper), X)
+
+
+def best_suited(F: FloatArray, weights: FloatArray, ideal: FloatArray, width: FloatArray, kind: int, theta: float) -> IntArray:
+    """The sub-problem for which each point has the smallest scalarized value, the first of equals, int64 [k].
+
+    Args:
+        F: float64 [k, m], minimization form.
+        weights: float64 [N, m], >= `MIN_WEIGHT`.
+        ideal: float64 [m].
+        width: float64 [m].
+        kind: A `Scalarization`.
+        theta: Penalty of PBI.
+
+    Source: Wang et al. 2014, doi 10.1109/CEC.2014.6900319 (global replacement).
+    """
+    values = sc.scalarize(F[:, None, :], weights[None, :, :], ideal, width, kind, theta)  # [k, N]
+    return np.argmin(values, axis=1)
 
 
 def commit(

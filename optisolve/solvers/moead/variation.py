@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import Instance
 
-__all__ = ["Proposals", "Variation", "Wave"]
+__all__ = ["Feedback", "Learner", "Proposals", "Variation", "Wave"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +64,24 @@ class Proposals:
     source: str | list[str]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Feedback:
+    """What became of one wave's proposals, in commit order; fewer than were proposed where the budget ended.
+
+    Attributes:
+        owner: int64 [k], the sub-problem each one was made for.
+        source: Who made each one.
+        replaced: int64 [k], how many incumbents each one replaced; 0 means that it did not survive.
+        gain: float64 [k], >= 0, hypervolume that each one added in the scenario's box to everything evaluated before it;
+            for one objective the improvement of the best feasible value.
+    """
+
+    owner: IntArray
+    source: list[str]
+    replaced: IntArray
+    gain: FloatArray
+
+
 class Variation(Protocol):
     """A variation operator: parents in, offspring out; all randomness comes from ``wave.rng``."""
 
@@ -73,4 +91,13 @@ class Variation(Protocol):
 
     def report(self) -> Mapping[str, Any]:
         """Deterministic, JSON-compatible figures of the whole run so far."""
+        ...
+
+
+@runtime_checkable
+class Learner(Variation, Protocol):
+    """A variation operator that is told what became of its offspring; for all others nothing is measured."""
+
+    def learn(self, feedback: Feedback) -> None:
+        """Called once after every wave with proposals, before the next one."""
         ...
