@@ -76,8 +76,8 @@ class Expected:
         suite: SHA-256 of the suite, as in its records.
         problem: The problem's label within the suite.
         solver: The solver's label within the suite.
-        instance: Instance seed.
-        repetition: Number of the run on this instance.
+        instance: Number of the instance within the suite.
+        repetition: Number of the run on this instance; 0 for a skip.
         skip: Why it is not run, "" when it is.
     """
 
@@ -165,7 +165,7 @@ def _row(record: Mapping[str, Any], scenario: str, solver: str, known: Mapping[s
     return {
         "scenario": scenario,
         "solver": solver,
-        "instance": int(record["instance"]["seed"]),
+        "instance": int(suite.get("instance", record["instance"]["seed"])),
         "repetition": int(suite.get("repetition", record["seed"])),
         "family": record["instance"]["problem"],
         "outcome": outcome,
