@@ -119,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--json", action="store_true", help="one JSON object per record instead of text")
     verify.set_defaults(command=_lazy("verify_command", "verify"))
 
+    report = verbs.add_parser("report", help="one page, tables and figures from records")
+    report.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
+    report.add_argument("--out", default="report", help="folder of the report (default report)")
+    report.add_argument("--title", default="Benchmark report", help="heading of the page")
+    report.add_argument("--alpha", type=float, default=0.05, help="family-wise error rate of the tests (default 0.05)")
+    report.set_defaults(command=_lazy("report_command", "report"))
+
     replay = verbs.add_parser("replay", help="re-derive a record, language-model replies from its transcript")
     replay.add_argument("path", help="record.json or its folder")
     replay.add_argument("--out", default=None, help="also write the reproduced record into this folder")
