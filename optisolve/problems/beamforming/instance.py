@@ -14,6 +14,7 @@ from optisolve.core.problem import Description, Evaluation, Instance, Objective,
 from optisolve.core.space import Space, Variable
 from optisolve.problems.beamforming import model
 from optisolve.problems.beamforming.model import ComplexArray, Constants
+from optisolve.problems.beamforming.words import describe
 
 if TYPE_CHECKING:
     import torch
@@ -63,31 +64,7 @@ class BeamformingInstance(Instance):
 
     def describe(self) -> Description:
         """The instance in words."""
-        c = self.constants
-        K, M = c.h.shape
-        aims = {
-            "min_power": "Reach every user's SINR target with as little power as possible.",
-            "max_min": "Make the worst ratio of SINR to target as large as possible.",
-            "weighted_sum_rate": "Make the weighted sum of rates as large as possible.",
-        }
-        constraints = [f"The squared magnitudes of all precoder entries add up to at most {c.p_total_w:g} W."]
-        if c.goal == "min_power":
-            constraints.append("Every user's SINR reaches its target.")
-        gain = (np.abs(c.h) ** 2).sum(axis=1)
-        facts = [
-            f"user{k}: channel gain {g:.3g}, SINR target {10 * math.log10(t):.1f} dB, weight {a:.3g}"
-            for k, (g, t, a) in enumerate(zip(gain, c.sinr_target, c.weight, strict=True))
-        ]
-        return Description(
-            f"Choose complex precoders of {M} antennas for {K} users on one downlink channel, noise {c.noise_w:g} W. "
-            + aims[c.goal],
-            constraints=tuple(constraints),
-            facts=tuple(facts),
-            hints=(
-                "A precoder along the user's channel gives signal; one orthogonal to the others' channels avoids interference.",
-                "Regularized zero forcing is between the two and often good.",
-            ),
-        )
+        return describe(self.constants)
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """MRT, RZF and, with enough antennas, ZF at equal power; for least power also with minimal powers."""

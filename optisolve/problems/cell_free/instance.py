@@ -13,6 +13,7 @@ from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
 from optisolve.problems.cell_free import model
+from optisolve.problems.cell_free.words import describe
 
 if TYPE_CHECKING:
     import torch
@@ -63,21 +64,7 @@ class CellFreeInstance(Instance):
 
     def describe(self) -> Description:
         """The instance in words."""
-        M, K = self.beta.shape
-        nearest = self.beta.argmax(axis=0)
-        return Description(
-            f"{M} access points serve {K} users together. Choose the amplitude with which every access point serves every "
-            "user, so that the worst user's rate is as large as possible.",
-            constraints=("The squared amplitudes of an access point add up to at most 1 (its full power).",),
-            facts=tuple(
-                f"user{k}: strongest access point ap{nearest[k]}, SNR {10 * math.log10(self.beta_snr[nearest[k], k]):.1f} dB"
-                for k in range(K)
-            ),
-            hints=(
-                "Signals of several access points add in amplitude; every access point disturbs all users it can reach.",
-                "Users with good channels need little; power should go to the worst user until all are equal.",
-            ),
-        )
+        return describe(self.beta_snr)
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """Equal shares, shares by channel quality (no power control), and the strongest user only."""

@@ -85,7 +85,10 @@ class NomaUavInstance(Instance):
             hints=(
                 "Users are decoded from weak to strong: a user hears only the signals meant for users nearer to the UAV.",
                 "Power beyond the minimum rates of the weak users is worth most at the user nearest to the UAV.",
-                "The best position lies inside the convex hull of the users.",
+                "The best position lies inside the convex hull of the users. Moving the UAV towards a user raises that user's "
+                "gain and lowers the gain of those behind it, and may change the order in which users are decoded.",
+                "A user's power disturbs only users with weaker channels: power for the weakest one disturbs nobody, power for "
+                "the strongest one disturbs all. Give weak users just what their minimum rates need.",
             ),
         )
 

@@ -14,6 +14,7 @@ from optisolve.core.problem import Description, Evaluation, Instance, Objective,
 from optisolve.core.space import Space, Variable
 from optisolve.problems.nsp_utility import model
 from optisolve.problems.nsp_utility.model import Constants
+from optisolve.problems.nsp_utility.words import QUALITY, describe
 
 if TYPE_CHECKING:
     import torch
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from optisolve.modelling.cvxpy import CvxpyModel
 
 __all__ = ["NspUtilityInstance"]
-
-_QUALITY = {
-    "rate": "the data rate in Mbit/s",
-    "availability": "the probability that no branch is in outage",
-    "bep": "the probability that a bit arrives correctly",
-    "throughput": "the effective throughput, data rate times availability, in Mbit/s",
-}
 
 
 class NspUtilityInstance(Instance):
@@ -48,7 +42,7 @@ class NspUtilityInstance(Instance):
                 "power", Sense.MINIMIZE, "W", "Transmit power of all branches plus circuit power.", scale=1e-3 * c.p_total_w
             )
         else:
-            meaning = f"What the provider earns: payment for {_QUALITY[c.goal]}, less the price of the transmit power."
+            meaning = f"What the provider earns: payment for {QUALITY[c.goal]}, less the price of the transmit power."
             objective = Objective("utility", Sense.MAXIMIZE, "", meaning, scale=0.1 * c.payment)
         super().__init__(
             origin=origin,
@@ -68,29 +62,7 @@ class NspUtilityInstance(Instance):
 
     def describe(self) -> Description:
         """The instance in words."""
-        c = self.constants
-        constraints = [f"The powers of all branches add up to at most {c.p_total_w:g} W."]
-        if c.outage_max is not None:
-            constraints.append(f"The outage probability is at most {c.outage_max:g}.")
-        if c.bep_max is not None:
-            constraints.append(f"The mean bit error probability is at most {c.bep_max:g}.")
-        if c.rate_min_mbps is not None:
-            constraints.append(f"The data rate is at least {c.rate_min_mbps:g} Mbit/s.")
-        aim = (
-            "Spend as little power as possible."
-            if c.goal == "energy"
-            else f"Earn as much as possible: {c.payment:g} per unit of {_QUALITY[c.goal]}, minus {c.price_per_w:g} per W."
-        )
-        snr = self.gain / c.noise_w
-        return Description(
-            f"Spread transmit power over {self.gain.size} parallel branches of one link. {aim}",
-            constraints=tuple(constraints),
-            facts=tuple(f"branch{m}: SNR {value:.4g} per W" for m, value in enumerate(snr)),
-            hints=(
-                "For rate alone, strong branches get more power and very weak ones none (water-filling).",
-                "For availability every branch needs power, weak branches the most (power like 1/sqrt(gain)).",
-            ),
-        )
+        return describe(self.constants, self.gain)
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """Uniform power (all of it, and half), everything on the best branch, and power like 1/sqrt(gain)."""

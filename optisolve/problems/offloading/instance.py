@@ -13,6 +13,7 @@ from optisolve.core.arrays import FloatArray, IntArray, array_hash
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.problems.offloading import model
+from optisolve.problems.offloading.words import describe
 
 if TYPE_CHECKING:
     import torch
@@ -104,28 +105,7 @@ class OffloadingInstance(Instance):
 
     def describe(self) -> Description:
         """The instance in words."""
-        c = self.costs
-        facts = [
-            f"user{i}: local cost {c.local[i]:.4g}; "
-            + "; ".join(
-                f"server{s + 1}: upload {c.transmit[i, s]:.4g}, execution {c.root[i, s] ** 2:.4g} / share"
-                for s in range(self.n_servers)
-            )
-            for i in range(self.n_users)
-        ]
-        constraints = ["The shares of the tasks on one server add up to at most 1."]
-        if self.hard_deadlines:
-            constraints.append("Every task ends before its deadline, wherever it runs.")
-        return Description(
-            "Each user's task runs on its own device (server 0) or on an edge server, where it gets a share of the "
-            "processor. Every offloaded task slows the others on that server, so the choice is combinatorial.",
-            tuple(constraints),
-            tuple(facts),
-            (
-                "For given choices the best share of a task is proportional to the square root of its execution cost.",
-                "Offload first where local cost less upload cost is large against that root.",
-            ),
-        )
+        return describe(self.costs, hard_deadlines=self.hard_deadlines)
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """``all_local``, ``all_offload_equal``, ``best_single`` and, under deadlines, ``only_who_must``."""

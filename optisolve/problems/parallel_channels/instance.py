@@ -77,7 +77,12 @@ class ParallelChannelsInstance(Instance):
             "log2(1 + signal to noise ratio) is as large as possible.",
             constraints=(f"No power is negative and together they are at most {self.p_total_w:g} W.",),
             facts=tuple(facts),
-            hints=("Using the whole budget is always best.", "Better channels get more power; the worst ones may get none."),
+            hints=(
+                "Using the whole budget is always best.",
+                "Better channels get more power; the worst ones may get none.",
+                "With equal weights power plus 1 / (signal to noise ratio per watt), the water level, is the same on all "
+                "channels that get power; a larger weight raises a channel's level in proportion.",
+            ),
         )
 
     def null_policies(self) -> Mapping[str, FloatArray]:

@@ -25,6 +25,10 @@ _HINTS = {
         "Good points are nearly always on/off: few links with strong direct and weak cross gains at full power, the rest off.",
         "Switching a link off helps when the interference it causes costs the others more than its own rate.",
     ),
+    Goal.WEIGHTED_SUM_RATE: (
+        "Good points are mostly on/off: links of large weight, strong direct and weak cross gains at full power, the rest off.",
+        "A link's worth is its weighted rate less what its interference costs the others, in their weights.",
+    ),
     Goal.MIN_POWER: ("At the optimum every link meets its minimum rate exactly; one unit too much anywhere costs everybody.",),
     Goal.MAX_MIN: ("At the optimum all rates are equal and at least one link is at its cap.",),
     Goal.ENERGY_EFFICIENCY: (

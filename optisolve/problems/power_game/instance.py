@@ -96,6 +96,8 @@ class PowerGameInstance(Instance):
             hints=(
                 "An agent above its threshold can lower its power; that helps all others, who can then lower theirs.",
                 "At the optimum every rate equals its threshold.",
+                "Lowering all powers by one factor leaves the ratios among agents as they are; only the noise sets the end.",
+                "Agents with high thresholds need a large received power (gain times power); their gain decides what it costs.",
             ),
         )
 

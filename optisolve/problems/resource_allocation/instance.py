@@ -14,6 +14,7 @@ from optisolve.core.problem import Description, Evaluation, Instance, Objective,
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.problems.resource_allocation import model
 from optisolve.problems.resource_allocation.model import Cell, Goal
+from optisolve.problems.resource_allocation.words import describe
 
 if TYPE_CHECKING:
     import torch
@@ -112,28 +113,7 @@ class ResourceAllocationInstance(Instance):
 
     def describe(self) -> Description:
         """The instance in words."""
-        c = self.cell
-        facts = [
-            f"user{k}: weight {c.weight[k]:.3g}; SNR per tone at equal power [dB] "
-            + ", ".join(f"{v:.1f}" for v in self.features()["snr_db"][k])
-            for k in range(c.weight.size)
-        ]
-        if c.goal is Goal.EQUAL_POWER:
-            constraints = [f"user{k} gets at most {q:g} tones." for k, q in enumerate(c.quota)]
-        else:
-            unit = f" (one level is {c.level_w:.4g} W)" if self.power_levels else ""
-            constraints = [f"The powers of all tones add up to at most {c.power_total_w:g} W{unit}."]
-            constraints += [f"user{k} needs at least {r:g} Mbit/s." for k, r in enumerate(c.rate_min_mbps) if r > 0.0]
-        return Description(
-            f"Each of {self.n_tones} tones goes to one of {c.weight.size} users. The rate of a tone grows with the logarithm "
-            "of power times the owner's gain on it; owners are combinatorial, powers trade between tones.",
-            tuple(constraints),
-            tuple(facts),
-            (
-                "Without other constraints the user with the highest gain should own a tone.",
-                "Good powers fill water: strong tones get more, tones below the water level none.",
-            ),
-        )
+        return describe(self.cell, self.features()["snr_db"], power_levels=self.power_levels)
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """``round_robin``, ``best_user`` and ``in_turns`` (users pick their best free tone in turns), equal powers."""

@@ -20,33 +20,57 @@ def describe(c: Constants, users_m: FloatArray) -> Description:
         c: Constants of the scenario.
         users_m: float64 [K, 2], m.
     """
-    ring_m = c.altitude_m / math.sqrt(2.0)
     return Description(
-        summary=(
-            f"{c.n_uavs} UAVs fly at {c.altitude_m:g} m over a square of {c.area_m:g} m. They serve {len(users_m)} ground "
-            "users with data and locate them by radar at the same time. For each UAV choose its position x_m, y_m (m) and its "
-            "transmit power p_w (W). All UAVs share one band, so the power of one is interference to the users of the "
-            "others; the users of one UAV share its bandwidth."
-        ),
-        constraints=_constraints(c),
-        facts=_facts(c, users_m),
-        hints=(
-            "A user is served by the UAV it hears loudest. Its rate grows when that UAV comes closer, serves fewer users, or "
-            "the others move away or lower their power.",
-            "Utility is a sum of logarithms: lifting the slowest user counts more than speeding up a fast one.",
-            f"Locating a user works best from UAVs at a horizontal distance near {ring_m:.0f} m (altitude / sqrt 2) on "
-            "different sides, at right angles as seen from the user; from straight overhead or along one line it fails.",
-            "So the objectives conflict: for data a UAV wants to be above its users, for sensing it wants to stand off, and "
-            "several UAVs should surround the same users.",
-            "More power always helps sensing, but it raises interference and uses up the common power cap.",
-        ),
+        summary=_summary(c, len(users_m)), constraints=_constraints(c), facts=_facts(c, users_m), hints=_hints(c)
+    )
+
+
+def _summary(c: Constants, n_users: int) -> str:
+    fleet = "A UAV flies" if c.n_uavs == 1 else f"{c.n_uavs} UAVs fly"
+    they, its = ("It serves", "its") if c.n_uavs == 1 else ("They serve", "each UAV's")
+    told = (
+        f"{fleet} at {c.altitude_m:g} m over a square of {c.area_m:g} m. {they} {n_users} ground users with data and "
+        f"{'locates' if c.n_uavs == 1 else 'locate'} them by radar at the same time. Choose {its} position x_m, y_m (m) and "
+        "transmit power p_w (W)."
+    )
+    if c.n_uavs == 1:
+        return f"{told} The users share its bandwidth."
+    return (
+        f"{told} All UAVs share one band, so the power of one is interference to the users of the others; the users of one "
+        "UAV share its bandwidth."
+    )
+
+
+def _hints(c: Constants) -> tuple[str, ...]:
+    ring_m = c.altitude_m / math.sqrt(2.0)
+    utility = "Utility is a sum of logarithms: lifting the slowest user counts more than speeding up a fast one."
+    if c.n_uavs == 1:
+        return (
+            "A user's rate grows when the UAV comes closer; moving towards one user moves away from those behind it.",
+            utility,
+            f"Locating a user works best from a horizontal distance near {ring_m:.0f} m (altitude / sqrt 2); from straight "
+            "overhead or from far away it fails.",
+            "So the objectives conflict: for data the UAV wants to be above its users, for sensing it wants to stand off.",
+            "More power helps both objectives; nothing else uses it.",
+        )
+    return (
+        "A user is served by the UAV it hears loudest. Its rate grows when that UAV comes closer, serves fewer users, or "
+        "the others move away or lower their power.",
+        utility,
+        f"Locating a user works best from UAVs at a horizontal distance near {ring_m:.0f} m (altitude / sqrt 2) on "
+        "different sides, at right angles as seen from the user; from straight overhead or along one line it fails.",
+        "So the objectives conflict: for data a UAV wants to be above its users, for sensing it wants to stand off, and "
+        "several UAVs should surround the same users.",
+        "More power always helps sensing, but it raises interference and uses up the common power cap. For data, power "
+        "belongs to UAVs whose users are far from all others; a UAV amid the users of others should lower its power.",
+        "UAVs close together serve the same users with interference and see them from the same side: spread them.",
     )
 
 
 def _constraints(c: Constants) -> tuple[str, ...]:
-    total = f"The powers of all UAVs together must not exceed {c.p_total_w:g} W."
     if c.n_uavs == 1:
-        return (total,)
+        return (f"The power must not exceed {c.p_total_w:g} W.",)
+    total = f"The powers of all UAVs together must not exceed {c.p_total_w:g} W."
     return (f"Any two UAVs must be at least {c.d_min_m:g} m apart.", total)
 
 

@@ -14,6 +14,7 @@ from optisolve.core.problem import Description, Evaluation, Instance, Objective,
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.problems.user_association import model
 from optisolve.problems.user_association.model import BITS_PER_MBIT, RATE_FLOOR_MBPS, Goal
+from optisolve.problems.user_association.words import describe
 
 __all__ = ["UserAssociationInstance"]
 
@@ -70,18 +71,7 @@ class UserAssociationInstance(Instance):
 
     def describe(self) -> Description:
         """The instance in words."""
-        n_users, n_stations = self.rate_mbps.shape
-        facts = [f"user{i}: peak rates [Mbit/s] {', '.join(f'{r:.3g}' for r in self.rate_mbps[i])}" for i in range(n_users)]
-        return Description(
-            f"Each of {n_users} users is served by one of {n_stations} base stations (0 to {n_stations - 1}). A user's rate "
-            "is its peak rate at that station divided by the number of users there, so everybody's choice matters to all.",
-            ("A user can only be served by a station that it reaches (peak rate above 0).",),
-            tuple(facts),
-            (
-                "Serving everybody from the strongest station overloads it; a weaker, emptier one often gives more.",
-                "Moving a user lowers the load of all others at the old station and raises it at the new one.",
-            ),
-        )
+        return describe(self.rate_mbps, self.goal)
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """``max_sinr`` (highest peak rate), ``max_power`` (strongest signal), ``biased`` (with range expansion)."""
