@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from optisolve.bench.audit.findings import Findings
 from optisolve.bench.audit.points import same_setting
-from optisolve.core.budget import Budget
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
 
@@ -41,14 +40,6 @@ class LockedSuite:
     def cells(self, case: Case) -> list[Cell]:
         """The suite's own cells on a problem."""
         return [cell for cell in self.suite.cells if cell.case is case]
-
-    def open_terms(self, case: Case) -> tuple[Budget, int]:
-        """Budget and repetitions of a solver that the suite does not list: what most of those that it lists have.
-
-        Ties go to what the file names first.
-        """
-        terms = Counter((cell.budget, cell.repetitions) for cell in self.cells(case))
-        return terms.most_common(1)[0][0]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -155,7 +146,8 @@ def _check_cell(record: Mapping[str, Any], locked: LockedSuite, case: Case, foun
     """Options, model, budget and seed: those of the suite for a solver it lists, its open budget for another one."""
     told, suite = record["suite"], locked.suite
     cell = next((cell for cell in locked.cells(case) if cell.label == told["solver"]), None)
-    budget, repetitions = locked.open_terms(case) if cell is None else (cell.budget, cell.repetitions)
+    budget = suite.budget_of(case) if cell is None else cell.budget
+    repetitions = suite.repetitions if cell is None else cell.repetitions
     for name, limit in budget.options().items():
         if record["budget"][name] != limit:
             found.wrong(f"budget.{name}", record["budget"][name], f"{limit}, as in suite {suite.name}")
@@ -163,6 +155,9 @@ def _check_cell(record: Mapping[str, Any], locked: LockedSuite, case: Case, foun
     if repetition is None:
         found.wrong("suite.repetition", told["repetition"], f"a number from 0 to {repetitions - 1}")
         return
+    unit = re.sub(r"[^\w.+-]", "-", f"{case.label}.{told['solver']}.i{told['instance']}.r{repetition}")
+    if re.fullmatch(re.escape(unit) + "-[0-9a-f]{12}", told["unit"]) is None:
+        found.wrong("suite.unit", told["unit"], f"{unit}- and 12 hexadecimal digits")
     seed = suite.run_seed(case, record["instance"]["seed"], repetition)
     if record["seed"] != seed:
         found.wrong("seed", record["seed"], f"{seed}, repetition {repetition} on this instance")
