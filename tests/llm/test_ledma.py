@@ -178,14 +178,13 @@ def test_any_kind_of_problem_can_be_asked_about(instance, style):
 def test_the_surrogate_copies_and_strays_as_often_as_published():
     """27.4 % copied coordinates and 25.4 % outside the parents' range, from 13,828 published answers."""
     from optisolve.llm.config import SurrogateLlm
-    from optisolve.llm.surrogate import SurrogateClient
+    from optisolve.llm.surrogate import draw_offspring
 
     rng = np.random.default_rng(1)
-    client, copied, outside = SurrogateClient(SurrogateLlm()), [], []
+    copied, outside = [], []
     for _ in range(200):
         parents = rng.integers(300, 700, (10, 20))
-        context = {"parents": parents.tolist(), "levels": [1000] * 20, "count": 2}
-        rows = np.array(client._draw(context, rng))
+        rows = np.array(draw_offspring(parents, np.full(20, 1000), 2, rng, SurrogateLlm()))
         copied.append((rows[:, None, :] == parents[None]).any(axis=1).mean())
         outside.append(((rows < parents.min(axis=0)) | (rows > parents.max(axis=0))).mean())
     assert np.mean(copied) == pytest.approx(0.274, abs=0.03)  # chance adds one or two points
@@ -203,12 +202,12 @@ def test_the_schema_prompt_states_the_problem_in_words():
     words = instance.describe()
     for part in (
         words.summary,
-        "x0: 0 means 0, 1000 means 1",
+        "x0, x1, x2, x3, x4: 0 means 0, 1000 means 1, one step is 0.001",
         "minimize f1",
         "(weight ",
         "from worst to best",
-        "candidate_2",
-        "feasible",
+        "design_2",
+        "score ",
     ):
         assert part in text
     assert "{{" not in text

@@ -86,13 +86,14 @@ class Schema(Style):
 
     def __init__(self, instance: Instance, grid: Grid, prompt: Prompt, *, batched: bool) -> None:
         super().__init__(instance, grid, prompt, batched=batched)
-        names, self._levels = instance.space.names, grid.levels.tolist()
+        self._levels = grid.levels.tolist()
+        groups, order = words.variable_groups(instance, self._levels)
         self._constant = {
             "problem": instance.describe(),
             "objectives": words.objectives(instance),
             "variables": words.variables(instance, self._levels),
-            "groups": words.variable_groups(instance, self._levels),
-            "order": words.listed(names),
+            "groups": groups,
+            "order": order,
             "batched": batched,
         }
 

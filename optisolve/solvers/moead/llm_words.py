@@ -75,14 +75,21 @@ def variables(instance: Instance, levels: Sequence[int]) -> list[dict[str, str]]
     ]
 
 
-def variable_groups(instance: Instance, levels: Sequence[int]) -> list[dict[str, str]]:
-    """Variables of equal range together: their names, and what their integers mean."""
+def variable_groups(instance: Instance, levels: Sequence[int]) -> tuple[list[dict[str, str]], str]:
+    """Variables of equal range together.
+
+    Returns:
+        The groups with their names and what their integers mean; and the order of all variables, "" when it is that of
+        the groups.
+    """
     space = instance.space
     groups: dict[str, list[str]] = {}
     for i, name in enumerate(space.names):
         meaning = _meaning(space.kinds[i], float(space.lower[i]), float(space.upper[i]), space.units[i], levels[i])
         groups.setdefault(meaning, []).append(name)
-    return [{"names": listed(names), "meaning": meaning} for meaning, names in groups.items()]
+    in_order = [name for names in groups.values() for name in names] == list(space.names)
+    told = [{"names": listed(names), "meaning": meaning} for meaning, names in groups.items()]
+    return told, "" if in_order else listed(space.names)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -141,14 +141,14 @@ def _of_object(value: Mapping[str, Any], path: tuple[str, ...], levels: Iterator
 def _of_words(text: str) -> list[Slot]:
     """Slots of a prompt that only words describe: the named variables, under the keys of its designs and tasks."""
     order, section = _ORDER.search(text), _VARIABLES.search(text)
-    if not order or not section:
+    if not section:
         return []
     levels: dict[str, int] = {}
     for line in section.group(1).splitlines():
         names, _, meaning = line.removeprefix("- ").partition(": ")
         largest = re.findall(r"(\d+) means", meaning)
         levels.update(dict.fromkeys(names.split(", "), int(largest[-1]) if largest else 0))
-    names = tuple(order.group(1).split(", "))
+    names = tuple(order.group(1).split(", ") if order else levels)
     designs = list(dict.fromkeys(re.findall(r"\b(?:design|candidate)_\d+\b", text)))
     tasks = list(dict.fromkeys(re.findall(r"^(task_\d+):", text, re.MULTILINE)))
     sizes = tuple(levels.get(name, _RESOLUTION) for name in names)
