@@ -94,21 +94,23 @@ class ScipyLocal(Solver):
     def _descend(self, task: Task, smooth: _Smooth, x: FloatArray) -> bool:
         """One local run; its end point is repaired and evaluated. True when the method converged."""
         from scipy import optimize
+        from threadpoolctl import threadpool_limits
 
         minimize: Any = optimize.minimize  # its stubs know only some combinations of arguments
         space = task.instance.space
         smooth.begin(x)
         constraints = smooth.constraints()
         options: dict[str, Any] = {"maxiter": self.max_iterations, "ftol": self.tolerance}
-        found = minimize(
-            smooth.value,
-            space.normalize(x[None])[0],
-            jac=smooth.slope,
-            method="SLSQP" if constraints else "L-BFGS-B",
-            bounds=[(0.0, 1.0)] * space.dim,
-            constraints=constraints,
-            options=options,
-        )
+        with threadpool_limits(limits=1, user_api="blas"):  # another number of threads rounds differently
+            found = minimize(
+                smooth.value,
+                space.normalize(x[None])[0],
+                jac=smooth.slope,
+                method="SLSQP" if constraints else "L-BFGS-B",
+                bounds=[(0.0, 1.0)] * space.dim,
+                constraints=constraints,
+                options=options,
+            )
         end = np.clip(found.x, 0.0, 1.0)
         if np.isfinite(end).all():
             task.evaluate(task.instance.project(space.denormalize(end[None])), source="end")
