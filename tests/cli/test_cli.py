@@ -27,6 +27,7 @@ def test_a_run_writes_one_verified_record_and_its_pictures(tmp_path, capsys):
     (folder,) = tmp_path.iterdir()
     assert {path.name for path in folder.iterdir()} == {
         "record.json",
+        "job.json",
         "front.parquet",
         "trace.parquet",
         "front.png",
@@ -155,14 +156,17 @@ def test_flags_may_stand_anywhere():
 def test_stopping_a_run_writes_a_valid_record(tmp_path, stop):
     command = [sys.executable, "-m", "optisolve", "run", "solver=ledma", "llm=surrogate", "pictures=false", f"out={tmp_path}"]
     budget = ["budget.evaluations=2000000000", "budget.llm_calls=1000000000"]
-    process = subprocess.Popen([*command, *budget], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not any('"call"' in path.read_text() for path in tmp_path.glob(".running-*/transcript.jsonl")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the run did not begin"
-        time.sleep(0.2)
-    process.send_signal(stop)
-    _, errors = process.communicate(timeout=120)
+    with subprocess.Popen([*command, *budget], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not any('"call"' in path.read_text() for path in tmp_path.glob("*.running/transcript.jsonl")):
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline, "the run did not begin"
+                time.sleep(0.2)
+            process.send_signal(stop)
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130, errors
     (file,) = tmp_path.rglob("record.json")
     record = json.loads(file.read_text())
