@@ -155,7 +155,7 @@ class _Engine:
         if self._learner is not None:
             labels = [source] * rows.size if isinstance(source, str) else source
             owner = proposals.owner[: rows.size]
-            self._learner.learn(Feedback(owner, labels, replaced, self._gains.add(F, violation)))
+            self._learner.learn(Feedback(owner, labels, replaced, self._gains.add(F, violation), X, F, violation))
 
     def report(self) -> dict[str, Any]:
         """Deterministic figures of the run so far, JSON-compatible."""

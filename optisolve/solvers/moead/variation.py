@@ -74,12 +74,18 @@ class Feedback:
         replaced: int64 [k], how many incumbents each one replaced; 0 means that it did not survive.
         gain: float64 [k], >= 0, hypervolume that each one added in the scenario's box to everything evaluated before it;
             for one objective the improvement of the best feasible value.
+        X: float64 [k, d], the points as they were evaluated: clipped or projected.
+        F: float64 [k, m], their objectives in minimization form.
+        violation: float64 [k], their total constraint violations.
     """
 
     owner: IntArray
     source: list[str]
     replaced: IntArray
     gain: FloatArray
+    X: FloatArray
+    F: FloatArray
+    violation: FloatArray
 
 
 class Variation(Protocol):
