@@ -39,7 +39,7 @@ class ScipyLocal(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="scipy_local",
-        version="2",
+        version="3",
         summary="Multi-start SLSQP or L-BFGS-B, gradients by torch or finite differences.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.INEQUALITY, Feature.EQUALITY, Feature.REAL}),
         citation="Kraft 1988 (SLSQP); Byrd et al. 1995 (L-BFGS-B), doi 10.1137/0916069; scipy.optimize",
