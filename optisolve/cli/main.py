@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import FrameType
+from typing import Any
 
 import optisolve
 
@@ -20,6 +21,7 @@ _EPILOG = """examples:
   optisolve run -m seed=0,1,2 solver=moead,moead_de
   optisolve run --help            all settings of a run
   optisolve bench suite=smoke     a small benchmark; bench --help for its settings
+  optisolve ablate problem=uav_isac solver=ledma    was the language model needed?
   optisolve list solvers
   optisolve verify runs/
 
@@ -44,6 +46,22 @@ _BENCH_HELP = """settings (key=value):
   tracker.uri=...        its address; default: MLFLOW_TRACKING_URI
 
 exit codes: 0 ok, 1 error or failed units, 130 interrupted (the same command goes on)
+"""
+
+_ABLATE_HELP = """settings (key=value):
+  problem=NAME             what is solved; problem.KEY=VALUE changes it
+  solver=ledma             a preset whose operator is a language model; solver.KEY=VALUE changes it for all arms
+                           (here small unless said otherwise: pop_size=20, n_neighbors=10, wave_size=10)
+  llm=KIND llm.KEY=VALUE   the language model: auto, local, openai, surrogate
+  arms=NAME,NAME           llm, placebo, sbx, de, linear, convex, gaussian, zeros, uniform (default: all)
+  instances=3 seeds=3      pairs are instances x seeds; with all arms fewer than 9 pairs cannot be significant
+  mix=1.0                  share of the targets that the arms serve, DE serves the others
+  budget.evaluations=100   per run, for every arm
+  budget.llm_calls=N       per run of an arm that asks the model, also llm_tokens and usd; N lowers the share when it must
+  out=FOLDER               default runs/ablation-PROBLEM-LLM; finished runs in it are found again and not repeated
+  dry_run=false            print the planned calls, run nothing
+
+exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)
 """
 
 
@@ -93,15 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     verbs.add_parser("run", help="solve a problem, verify the answer, write a record", add_help=False)
 
-    bench = verbs.add_parser(
-        "bench",
-        help="run a benchmark suite, resume it, or lock it",
-        epilog=_BENCH_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    bench.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
-    bench.set_defaults(command=_lazy("bench_command", "bench"))
-
+    _add_experiments(verbs)
     listing = verbs.add_parser("list", help="what there is: problems, solvers, prompts")
     listing.add_argument("what", nargs="?", choices=("problems", "solvers", "prompts", "all"), default="all")
     listing.set_defaults(command=_lazy("list_command"))
@@ -155,6 +165,27 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("name", nargs="?", help="name of the model to fetch")
     models.set_defaults(command=_lazy("models_command"))
     return parser
+
+
+def _add_experiments(verbs: Any) -> None:
+    """The verbs that perform many runs."""
+    bench = verbs.add_parser(
+        "bench",
+        help="run a benchmark suite, resume it, or lock it",
+        epilog=_BENCH_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
+    bench.set_defaults(command=_lazy("bench_command", "bench"))
+
+    ablate = verbs.add_parser(
+        "ablate",
+        help="was the language model needed? the same run with plain operators in its place",
+        epilog=_ABLATE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    ablate.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
+    ablate.set_defaults(command=_lazy("ablate_command", "ablate"))
 
 
 def _lazy(name: str, module: str = "commands") -> Callable[[argparse.Namespace], int]:
