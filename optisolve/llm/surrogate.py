@@ -29,6 +29,7 @@ _BEST_AMONG_COPIES = 0.119 / 0.274
 """Share of the copied coordinates that come from the best parent."""
 _PAST_BOUND = 33 / 13828
 """Share of coordinates outside the variable's bounds."""
+_NOTE = "No language model wrote this note. {kept} of {made} designs were kept."
 MODEL = "surrogate-of-published-statistics"
 
 
@@ -55,6 +56,8 @@ class SurrogateClient:
         Raises:
             TransportError: The request is not one of a variation operator.
         """
+        if "reflection" in request.context:
+            return LlmReply(texts=(_NOTE.format(**request.context["reflection"]),), model=MODEL, finish=("stop",))
         if "tasks" not in request.context:
             text = "the surrogate stands in for variation operators only; use llm=local or llm=openai here"
             raise TransportError("bad_request", text, retryable=False)

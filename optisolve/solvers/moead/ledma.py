@@ -13,13 +13,15 @@ from optisolve.core.arrays import IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import FieldProblem, OptionError, SolverError
 from optisolve.core.solver import Outcome, SolverInfo, Task
+from optisolve.llm.session import LlmSession
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.llm_operator import LlmVariation
 from optisolve.solvers.moead.llm_prompts import StyleName, prompt_problems
+from optisolve.solvers.moead.llm_reflect import Reflection
 from optisolve.solvers.moead.mixture import Chooser, Mixture, random_share
 from optisolve.solvers.moead.operators import De, Mutation
 from optisolve.solvers.moead.solvers import DecompositionSolver
-from optisolve.solvers.moead.variation import Proposals, Variation, Wave
+from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave
 
 __all__ = ["Ledma", "paced"]
 
@@ -41,6 +43,9 @@ class Ledma(DecompositionSolver):
         max_reasks: Further questions after an answer without a usable candidate; then the recorded fallback.
         llm_share: Share of the targets that the model serves; ``"auto"`` spreads the language-model budget evenly over
             the run, and means all targets when that budget is unlimited.
+        reflect_every: Waves after which one more call asks the model for a note on what became of its offspring; the note is
+            quoted in later questions. None asks for no notes. Takes the schema style.
+        note_tokens: Most tokens of a note, estimated.
         warn_share: Share of fallbacks above which the report holds a warning.
         placebo: Shuffle the parents against their values in every question: a control that asks the same model as often
             but tells it nothing, see `optisolve.bench.ablation`.
@@ -65,6 +70,8 @@ class Ledma(DecompositionSolver):
     batch_subproblems: Annotated[int, Ge(1), Le(64)] = 1
     max_reasks: Annotated[int, Ge(0), Le(10)] = 1
     llm_share: Literal["auto"] | Annotated[float, Ge(0), Le(1)] = "auto"
+    reflect_every: Annotated[int, Ge(1)] | None = None
+    note_tokens: Annotated[int, Ge(20), Le(2000)] = 120
     warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
     placebo: bool = False
     de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
@@ -78,7 +85,11 @@ class Ledma(DecompositionSolver):
         yield from self._prompt_problems()
 
     def _prompt_problems(self, preferred: str = "auto") -> Iterable[FieldProblem]:
-        return prompt_problems(self.style, self.prompt, batch=self.batch_subproblems, reflects=False, preferred=preferred)
+        if self.placebo and self.reflect_every is not None:
+            yield FieldProblem("reflect_every", self.reflect_every, "null with placebo=true, whose questions must tell nothing")
+        yield from prompt_problems(
+            self.style, self.prompt, batch=self.batch_subproblems, reflect_every=self.reflect_every, preferred=preferred
+        )
 
     def _solve(self, task: Task) -> Outcome:
         return run(task, self, self._variation(task))
@@ -104,6 +115,7 @@ class Ledma(DecompositionSolver):
             project=self.repair,
             warn_share=self.warn_share,
             placebo=self.placebo,
+            reflection=self._reflection(task.llm, task.seed),
         )
         chooser = (
             paced(task.meter, self.pop_size, self.n_offspring, self.batch_subproblems)
@@ -112,13 +124,22 @@ class Ledma(DecompositionSolver):
         )
         return _LlmMixture(llm, de, chooser, task.meter)
 
+    def _reflection(self, session: LlmSession, seed: int) -> Reflection | None:
+        if self.reflect_every is None:
+            return None
+        return Reflection(session, seed=seed, every=self.reflect_every, note_tokens=self.note_tokens)
+
 
 class _LlmMixture(Mixture):
     """The mixture, careful with what was paid for: at the end of a run DE's offspring make room for the model's."""
 
     def __init__(self, llm: LlmVariation, de: De, chooser: Chooser, meter: BudgetMeter) -> None:
         super().__init__(llm, de, chooser)
-        self._meter = meter
+        self._llm, self._meter = llm, meter
+
+    def learn(self, feedback: Feedback) -> None:
+        """Tell the model's operator what became of its offspring."""
+        self._llm.learn(feedback)
 
     def propose(self, wave: Wave) -> Proposals:
         """Offspring of both operators, as many as may still be evaluated."""

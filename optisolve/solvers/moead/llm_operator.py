@@ -19,7 +19,8 @@ from optisolve.llm.types import LlmReply, LlmRequest
 from optisolve.solvers.moead import llm_words as words
 from optisolve.solvers.moead.account import Watch
 from optisolve.solvers.moead.llm_prompts import Question, Style, StyleName, prompt_style, style_name
-from optisolve.solvers.moead.variation import Proposals, Variation, Wave
+from optisolve.solvers.moead.llm_reflect import Reflection, Shown
+from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave
 
 __all__ = ["LlmVariation"]
 
@@ -67,6 +68,7 @@ class LlmVariation:
         placebo: Show the parents in a random order while their values stay sorted, so that the table says nothing; one
             permutation per question, the same for all of its samples and re-asks.
         watch: Told about every call and every usable answer, or None.
+        reflection: Writes notes that later questions quote, or None.
     """
 
     def __init__(
@@ -86,13 +88,16 @@ class LlmVariation:
         warn_share: float = 0.2,
         placebo: bool = False,
         watch: Watch | None = None,
+        reflection: Reflection | None = None,
     ) -> None:
         self._session, self._fallback, self._seed = session, fallback, seed
         self._style_name, self._prompt = style_name(style, prompt, session.preferred_style), prompt
         self._n_parents, self._parent_tokens = n_parents, parent_tokens
         self._n_offspring, self._batch = n_offspring, batch
         self._max_reasks, self._project, self._warn_share = max_reasks, project, warn_share
-        self._placebo, self._watch = placebo, watch
+        self._placebo, self._watch, self._reflection = placebo, watch, reflection
+        self._shown: dict[int, Shown] = {}
+        self._instance: Instance | None = None
         self._style: Style | None = None
         self._grid: Grid | None = None
         self._fates: Counter[str] = Counter()
@@ -103,13 +108,21 @@ class LlmVariation:
     def propose(self, wave: Wave) -> Proposals:
         """Offspring of all targets; at least one per target."""
         style, grid = self._prepared(wave.instance)
+        self._reflect(wave, grid)
         queries = [self._query(wave, row, grid) for row in range(wave.targets.size)]
+        self._shown = {query.target: _shown(query.question) for query in queries}
         pending = queries
         for attempt in range(self._max_reasks + 1):
             if not pending:
                 break
             pending = self._ask(wave, style, grid, pending, attempt)
         return self._proposals(wave, queries, grid)
+
+    def learn(self, feedback: Feedback) -> None:
+        """Keep what became of the model's offspring for the next note."""
+        if self._reflection is not None and self._instance is not None and self._grid is not None:
+            self._reflection.learn(self._instance, self._grid, self._shown, feedback)
+            self._shown = {}
 
     def report(self) -> Mapping[str, Any]:
         """Deterministic figures of the run so far: calls, fates, reasons, fallbacks, tokens, prompts, a warning or ""."""
@@ -130,15 +143,20 @@ class LlmVariation:
             "tokens_in": self._session.tokens_in,
             "tokens_out": self._session.tokens_out,
             "usd": self._session.usd,
-            "prompts": {} if self._style is None else self._style.prompt.describe(),
+            "prompts": self._prompts(),
             "warning": warning if share > self._warn_share else "",
+            **({} if self._reflection is None else {"reflection": dict(self._reflection.report())}),
         }
+
+    def _prompts(self) -> dict[str, str]:
+        told = {} if self._style is None else self._style.prompt.describe()
+        return told if self._reflection is None else {**told, **self._reflection.prompts()}
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def _prepared(self, instance: Instance) -> tuple[Style, Grid]:
         if self._style is None or self._grid is None:
-            self._grid = Grid(instance.space)
+            self._grid, self._instance = Grid(instance.space), instance
             self._style = prompt_style(self._style_name, self._prompt, instance, self._grid, batched=self._batch > 1)
             wanted = self._n_parents or (5 if self._style_name == "continuation" else 10)
             self._n_parents = max(2, min(wanted, self._parent_tokens // words.tokens_per_parent(self._grid.levels)))
@@ -146,6 +164,14 @@ class LlmVariation:
 
     def _rng(self, wave: Wave, target: int, purpose: str, attempt: int = 0) -> np.random.Generator:
         return generator(self._seed, operator="llm", purpose=purpose, wave=wave.index, sub=target, attempt=attempt)
+
+    def _reflect(self, wave: Wave, grid: Grid) -> None:
+        """Ask for a note when one is due; its cost counts for this wave's questions, which quote it."""
+        if self._reflection is None:
+            return
+        reply = self._reflection.ask(wave.instance, grid, wave.index)
+        if reply is not None and self._watch is not None:
+            self._watch.asked(wave.targets.tolist(), reply)
 
     def _query(self, wave: Wave, row: int, grid: Grid) -> _Query:
         """Take the best of the target's pool as parents, from worst to best, feasible ones last."""
@@ -191,6 +217,7 @@ class LlmVariation:
             tag=f"wave={wave.index}/sub={'+'.join(str(query.target) for query in batch)}",
             attempt=attempt,
             seed=int(self._rng(wave, batch[0].target, "sampling", attempt).integers(2**31)),
+            note="" if self._reflection is None else self._reflection.note,
         )
 
     def _read(self, batch: Sequence[_Query], reply: LlmReply, style: Style, grid: Grid) -> None:
@@ -279,6 +306,11 @@ class LlmVariation:
 def _errors(candidates: list[Candidate]) -> tuple[str, ...]:
     """What was wrong with the previous answer, each error once."""
     return tuple(dict.fromkeys(candidate.detail for candidate in candidates if candidate.detail))
+
+
+def _shown(question: Question) -> Shown:
+    parents = question.parents
+    return Shown(parents.numbers[-1], parents.F[-1], float(parents.violation[-1]), question.weight)
 
 
 def _as_fallback(_: str) -> str:

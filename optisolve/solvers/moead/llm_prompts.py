@@ -194,7 +194,7 @@ def style_name(wanted: StyleName, prompt: str | None, preferred: str = "auto") -
 
 
 def prompt_problems(
-    wanted: StyleName, prompt: str | None, *, batch: int, reflects: bool, preferred: str = "auto"
+    wanted: StyleName, prompt: str | None, *, batch: int, reflect_every: int | None, preferred: str = "auto"
 ) -> Iterator[FieldProblem]:
     """What does not fit together among style, prompt, batches and notes.
 
@@ -202,7 +202,7 @@ def prompt_problems(
         wanted: Option of the solver.
         prompt: Prompt named by the user, or None.
         batch: Questions per request.
-        reflects: Notes are asked for.
+        reflect_every: Waves between notes, or None.
         preferred: What the model prefers; ``"auto"`` while that is unknown, and then less can be said.
     """
     name = style_name(wanted, prompt, preferred)
@@ -222,8 +222,8 @@ def prompt_problems(
     cure = "style=schema with its newest prompt"
     if batch > 1 and "tasks" not in uses:
         yield FieldProblem("batch_subproblems", batch, f"1, because {why} asks about one sub-problem per call; or {cure}")
-    if reflects and "note" not in uses:
-        yield FieldProblem("reflect_every", "set", f"null, because {why} has no room for a note; or {cure}")
+    if reflect_every is not None and "note" not in uses:
+        yield FieldProblem("reflect_every", reflect_every, f"null, because {why} has no room for a note; or {cure}")
 
 
 def prompt_style(name: str, prompt: str | None, instance: Instance, grid: Grid, *, batched: bool = False) -> Style:

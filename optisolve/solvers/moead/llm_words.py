@@ -25,6 +25,7 @@ __all__ = [
     "tokens_per_parent",
     "variable_groups",
     "variables",
+    "weights",
 ]
 
 TARGET_FACTOR = 0.9
@@ -122,6 +123,14 @@ def preference(instance: Instance, weight: FloatArray) -> str:
     order = np.argsort(-shares, kind="stable")
     words = [f"{instance.objectives[i].name} {_strength(float(shares[i]))} (weight {shares[i]:.2f})" for i in order]
     return "; ".join(words)
+
+
+def weights(instance: Instance, weight: FloatArray) -> str:
+    """The weight vector in numbers; "" for a single objective."""
+    if len(instance.objectives) == 1:
+        return ""
+    shares = (weight / weight.sum()).tolist()
+    return ", ".join(f"{o.name} {share:.2f}" for o, share in zip(instance.objectives, shares, strict=True))
 
 
 def preference_sentence(instance: Instance, weight: FloatArray) -> str:
