@@ -19,11 +19,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Stroke", "anytime_figure", "data_profile_figure", "ecdf_figure", "performance_profile_figure", "strokes"]
+__all__ = [
+    "SMALLEST_DRAWN",
+    "Stroke",
+    "anytime_figure",
+    "data_profile_figure",
+    "ecdf_figure",
+    "performance_profile_figure",
+    "strokes",
+]
 
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
-_LEGEND_CHARACTERS = 84
-"""Characters that fit beside each other below a figure of the usual width."""
+SMALLEST_DRAWN = 1e-6
+"""Gaps below this, the tightest of the targets, are drawn at it: the axis is logarithmic and a proven optimum has gap 0."""
+
+_LEGEND_CHARACTERS = 58
+"""Characters that fit beside each other below a figure."""
+
+_SIZE = {"width": 5.0, "height": 3.9}
+"""Inches; narrow, so that text stays readable on a phone and in one column of a paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +103,11 @@ def anytime_figure(
             logarithmic one.
         subtitle: Which runs.
     """
-    figure, axes = new_figure("", subtitle, height=4.4)
-    floor = _floor(data)
+    figure, axes = new_figure("", subtitle, **_SIZE)
     for name, own in data.groupby("solver", sort=True):
         look = looks[str(name)]
         at = own["evaluations"].to_numpy(dtype=np.float64)
-        low, middle, high = (
-            _shown(own[column].to_numpy(dtype=np.float64), maximize, floor) for column in ("low", "median", "high")
-        )
+        low, middle, high = (_shown(own[column].to_numpy(dtype=np.float64), maximize) for column in ("low", "median", "high"))
         axes.step(at, middle, where="post", color=look.color, linestyle=look.dashes, linewidth=1.8, label=str(name))
         axes.fill_between(at, low, high, step="post", color=look.color, alpha=0.12, linewidth=0)
     axes.set_xscale("log")
@@ -110,22 +121,15 @@ def anytime_figure(
     return figure
 
 
-def _floor(data: pd.DataFrame) -> float:
-    """What a loss of zero is drawn as on a logarithmic axis."""
-    losses = data[["low", "median", "high"]].to_numpy(dtype=np.float64)
-    positive = losses[losses > 0]
-    return max(1e-9, float(positive.min())) if positive.size else 1e-9
-
-
-def _shown(losses: FloatArray, maximize: bool, floor: float) -> FloatArray:
-    shown: FloatArray = 1.0 - losses if maximize else np.maximum(losses, floor)
+def _shown(losses: FloatArray, maximize: bool) -> FloatArray:
+    shown: FloatArray = 1.0 - losses if maximize else np.maximum(losses, SMALLEST_DRAWN)
     return shown
 
 
 def _profile(
     data: pd.DataFrame, looks: Mapping[str, Stroke], *, column: str, last: float, xlabel: str, subtitle: str
 ) -> Figure:
-    figure, axes = new_figure("", subtitle, height=4.4)
+    figure, axes = new_figure("", subtitle, **_SIZE)
     smallest = data.loc[data[column] > 0, column].min() if len(data) else 1.0
     left = float(smallest) if np.isfinite(smallest) else 1.0
     for name, own in data.groupby("solver", sort=True):
@@ -144,6 +148,7 @@ def _profile(
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
+    axes.tick_params(which="both", colors=MUTED, labelsize=9)  # new_figure cannot know of a logarithmic axis's minor ticks
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", va="center", color=MUTED)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["critical_difference_figure", "interval_figure"]
 
-_LONGEST = 30
+_WIDTH = 5.0
+"""Inches, as in the other figures of a report."""
+
+_LONGEST = 20
 """Characters of a name in the margin of a diagram."""
 
 
@@ -36,13 +39,13 @@ def critical_difference_figure(average_ranks: Mapping[str, float], groups: Seque
     half = (k + 1) // 2
     first_name = 0.55 + 0.28 * len(groups)  # depth below the axis, inches, where the names begin
     height = 0.55 + first_name + 0.27 * half
-    figure = Figure(figsize=(7.0, height), facecolor="white")
+    figure = Figure(figsize=(_WIDTH, height), facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
-    axes.set_xlim(0.0, 7.0)
+    axes.set_xlim(0.0, _WIDTH)
     axes.set_ylim(first_name + 0.27 * half, -0.55)
-    left, right = 2.3, 4.7
+    left, right = 1.65, _WIDTH - 1.65
 
     def at(rank: float) -> float:
         return left + (right - left) * (rank - 1.0) / max(1, k - 1)
@@ -52,7 +55,7 @@ def critical_difference_figure(average_ranks: Mapping[str, float], groups: Seque
     for rank in range(1, max(k, 2) + 1, step):
         axes.plot([at(rank)] * 2, [-0.08, 0], color=INK, linewidth=1.2)
         axes.text(at(rank), -0.14, str(rank), ha="center", va="bottom", fontsize=9, color=INK)
-    axes.text(left - 0.25, -0.14, "average rank", ha="right", va="bottom", fontsize=9, color=MUTED)
+    axes.text(left - 0.2, -0.14, "average rank", ha="right", va="bottom", fontsize=9, color=MUTED)
     for i, name in enumerate(names):
         on_left = i < half
         row = i if on_left else k - 1 - i
@@ -79,7 +82,7 @@ def interval_figure(table: pd.DataFrame, looks: Mapping[str, Stroke], *, measure
         subtitle: Which runs.
     """
     known = table[table["mean"].notna()]
-    figure, axes = new_figure("", subtitle, height=1.1 + 0.3 * max(1, len(known)))
+    figure, axes = new_figure("", subtitle, width=_WIDTH, height=1.1 + 0.3 * max(1, len(known)))
     columns = (known[name].to_numpy(dtype=np.float64) for name in ("mean", "low", "high"))
     for y, (name, mean, low, high) in enumerate(zip(known["solver"], *columns, strict=True)):
         color = looks[str(name)].color

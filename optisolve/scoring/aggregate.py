@@ -21,7 +21,7 @@ from optisolve.scoring.statistics import (
     pairwise_comparisons,
     rank_rows,
 )
-from optisolve.scoring.units import GAP_NOISE, Measure, Outcome, Units
+from optisolve.scoring.units import GAP_NOISE, LOSS_CAP, Measure, Outcome, Units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,7 @@ __all__ = [
     "control_table",
     "cost_table",
     "failure_table",
+    "indicator_table",
     "ranking",
     "scenario_table",
     "success_table",
@@ -231,6 +232,45 @@ def _in_measure(own: pd.DataFrame, measure: Measure) -> tuple[float, float, floa
         return _mean_and_interval(ran, "value")
     mean, low, high = _mean_and_interval(ran, "loss")
     return (1.0 - mean, 1.0 - high, 1.0 - low) if measure.maximize else (mean, low, high)
+
+
+def indicator_table(units: Units) -> pd.DataFrame:
+    """Every indicator side by side, failures as the worst value of each.
+
+    Args:
+        units: All units.
+
+    Returns:
+        A row per scenario and solver that ran: ``feasible`` (share of runs), means over instances of ``gap`` and ``bound_gap``
+        (capped at 1, failures 1), ``hypervolume`` (share of the box, failures 0), ``igd_plus`` (in units of the box, infinite
+        once a run failed) and ``objective`` (NaN once a run failed). NaN where the scenario has no such indicator, or where
+        the records of an instance refer to different references.
+    """
+    import pandas as pd
+
+    worst = {"gap": LOSS_CAP, "bound_gap": LOSS_CAP, "hypervolume": 0.0, "igd_plus": float("inf"), "objective": float("nan")}
+    ran = units.frame[units.frame["outcome"] != Outcome.SKIPPED]
+    good = ran["outcome"] == Outcome.OK
+    rows = []
+    for scenario, frame in ran.groupby("scenario", sort=True):
+        answers = frame[good.loc[frame.index]]
+        known = {name: bool(answers[name].notna().all()) and len(answers) > 0 for name in worst}
+        if not _same_references(answers):
+            known |= dict.fromkeys(("gap", "bound_gap", "igd_plus"), False)
+        for solver, own in frame.groupby("solver", sort=True):
+            ok = good.loc[own.index]
+            row: dict[str, Any] = {"scenario": scenario, "solver": solver, "feasible": float(ok.mean())}
+            for name, bad in worst.items():
+                capped = own[name].clip(upper=LOSS_CAP) if name in ("gap", "bound_gap") else own[name]
+                means = capped.where(ok, bad).groupby(own["instance"]).agg(lambda values: values.to_numpy().mean())
+                row[name] = float(means.to_numpy().mean()) if known[name] else float("nan")
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["scenario", "solver", "feasible", *worst])
+
+
+def _same_references(answers: pd.DataFrame) -> bool:
+    hashes = answers["record"].map(lambda record: (record["reference"] or {}).get("sha256"))
+    return bool((hashes.groupby(answers["instance"]).nunique() <= 1).all())
 
 
 def targets_of(measure: Measure) -> tuple[float, ...]:

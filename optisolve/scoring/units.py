@@ -152,9 +152,7 @@ def units_of(
     measures = {str(name): _measure(str(name), group, notices) for name, group in groups}
     scored = [_scored(row, measures[row["scenario"]]) for row in rows]
     frame = _one_per_unit(pd.DataFrame(scored), notices)
-    return Units(
-        frame.drop(columns=["reference_value", "reference_hypervolume", "result_hash", "suite"]), measures, tuple(notices)
-    )
+    return Units(frame.drop(columns=list(_INTERNAL)), measures, tuple(notices))
 
 
 def _row(record: Mapping[str, Any], scenario: str, solver: str, known: Mapping[str, float]) -> dict[str, Any]:
@@ -282,8 +280,8 @@ def _measure(scenario: str, group: pd.DataFrame, notices: list[str]) -> Measure:
     if bool(group["several"].iloc[0]):
         share = answers["reference_hypervolume"]
         if len(answers) and share.notna().all() and (share > 0).all() and _agree(answers, "reference_hypervolume"):
-            return Measure("hypervolume_share", "hypervolume, share of the reference front's", maximize=True)
-        return Measure("hypervolume", "hypervolume, share of the scoring box", maximize=True)
+            return Measure("hypervolume_share", "share of the reference hypervolume", maximize=True)
+        return Measure("hypervolume", "hypervolume, share of the box", maximize=True)
     measured = {name: bool(len(answers)) and bool(answers[name].notna().all()) for name in ("gap", "bound_gap")}
     if measured["gap"] and _agree(answers, "reference_value"):
         return Measure("gap", "gap to the reference", maximize=False)
@@ -333,7 +331,7 @@ def _one_per_unit(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
     repeated = frame[frame.duplicated(keys, keep=False)].groupby(keys)
     if repeated.ngroups:
         differing = int((repeated["result_hash"].nunique() > 1).sum())
-        told = f"{repeated.ngroups} units have more than one record"
+        told = f"Units with more than one record: {repeated.ngroups}"
         notices.append(f"{told}; in {differing} of them the records differ, and the worst one counts.")
     return ordered.drop_duplicates(keys, keep="first").drop(columns=["_severity", "_badness"]).reset_index(drop=True)
 

@@ -42,7 +42,7 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> Path:
 
 
 def _tables(report: Report) -> Iterable[Table]:
-    sections: Sequence[Sequence[Table]] = [(f.ranking, *f.tables, *f.details) for f in report.families]
+    sections: Sequence[Sequence[Table]] = [(f.ranking, *f.tables, *(table for _, table in f.details)) for f in report.families]
     yield from report.setup
     for section in sections:
         yield from section

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from optisolve.bench.report.commands import Command, commands_of
 from optisolve.bench.report.inputs import Inputs, read_inputs
 from optisolve.bench.report.pictures import Picture, family_pictures
 from optisolve.bench.report.tables import Table, plain_table
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.plotting.profiles import Stroke, strokes
 from optisolve.scoring.aggregate import Ranking, ranking
 from optisolve.scoring.portfolio import portfolio
@@ -37,7 +39,7 @@ class FamilySection:
         summary: Its outcome in sentences.
         ranking: Table of ranks.
         tables: Scores, targets, portfolio.
-        details: Tables that few people open.
+        details: Tables that few people open, with their headings.
         pictures: In reading order.
     """
 
@@ -45,7 +47,7 @@ class FamilySection:
     summary: tuple[str, ...]
     ranking: Table
     tables: tuple[Table, ...]
-    details: tuple[Table, ...]
+    details: tuple[tuple[str, Table], ...]
     pictures: tuple[Picture, ...]
 
 
@@ -90,7 +92,10 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
 
     Raises:
         RecordError: No record, a file that is not one, or one that was altered.
+        OptionError: An error rate outside (0, 1).
     """
+    if not 0.0 < alpha < 1.0:
+        raise OptionError("The report", [FieldProblem("alpha", alpha, "an error rate between 0 and 1, e.g. 0.05")])
     inputs = read_inputs(paths)
     units = units_of(inputs.records, expected=inputs.expected, reference_hypervolumes=inputs.reference_hypervolumes)
     solvers = tuple(sorted(units.frame["solver"].unique()))
@@ -117,12 +122,15 @@ def _family(name: str, units: Units, times: pd.DataFrame, looks: dict[str, Strok
     losses = ranked.blocks.table
     if losses.shape[1] > 1 and all(units.measures[scenario].has_loss for scenario in ranked.blocks.scenarios):
         shown.append(tables.shares_of_portfolio(name, portfolio(losses), len(losses)))
+    details = {"All indicators": tables.indicators(name, units)}
+    if len(ranked.pairs):
+        details["All pairs of solvers"] = tables.pairs(name, ranked)
     return FamilySection(
         name=name,
         summary=tuple(_findings(ranked)),
         ranking=tables.ranks(name, ranked, _loss_word(units, ranked.blocks.scenarios)),
         tables=tuple(shown),
-        details=(tables.pairs(name, ranked),) if len(ranked.pairs) else (),
+        details=tuple(details.items()),
         pictures=tuple(family_pictures(name, units, ranked, own, looks)),
     )
 
@@ -135,23 +143,29 @@ def _loss_word(units: Units, scenarios: Sequence[str]) -> str:
 
 def _findings(ranked: Ranking) -> Iterable[str]:
     """The outcome of a family in sentences, with what the numbers cannot carry."""
-    for solver, reason in sorted(ranked.blocks.left_out.items()):
-        yield f"Not ranked: {solver} ({reason})."
     n, k = ranked.blocks.table.shape
     if k == 0:
         yield "No solver was run on every instance, so nothing can be ranked."
-        return
-    if k == 1:
+    elif k == 1:
         yield f"{ranked.table['solver'].iloc[0]} is the only solver on every instance; a ranking needs two."
-        return
-    yield _verdict(ranked, n)
-    controls = [name for name in _CONTROLS if name in set(ranked.table["solver"])]
-    behind = {
-        control: ranked.table["solver"].tolist()[ranked.table["solver"].tolist().index(control) + 1 :] for control in controls
-    }
-    for control, names in behind.items():
-        if names:
-            yield f"Behind the control {control} in average rank: {', '.join(names)}."
+    else:
+        yield _verdict(ranked, n)
+        yield from _behind_controls(ranked)
+        yield from _strength(ranked, n, k)
+    for solver, reason in sorted(ranked.blocks.left_out.items()):
+        yield f"Not ranked: {solver} ({reason})."
+
+
+def _behind_controls(ranked: Ranking) -> Iterable[str]:
+    averages = dict(zip(ranked.table["solver"], ranked.table["average_rank"], strict=True))
+    for control in _CONTROLS:
+        behind = [name for name, rank in averages.items() if rank > averages.get(control, float("inf")) + 1e-9]
+        if behind:
+            yield f"Behind the control {control} in average rank: {', '.join(behind)}."
+
+
+def _strength(ranked: Ranking, n: int, k: int) -> Iterable[str]:
+    """What the tests say together, and when they cannot say anything."""
     test = ranked.friedman
     assert test is not None  # there are two solvers
     yield (
@@ -159,11 +173,12 @@ def _findings(ranked: Ranking) -> Iterable[str]:
         f"(Iman and Davenport: p = {tables.number(test.f_p_value)})."
     )
     comparisons = k * (k - 1) // 2
-    if comparisons * 2.0 ** (1 - n) >= ranked.alpha:
-        needed = next(m for m in range(n, 64) if comparisons * 2.0 ** (1 - m) < ranked.alpha)
+    needed = math.floor(1 + math.log2(comparisons / ranked.alpha)) + 1  # smallest p-value of n pairs: 2 / 2^n
+    if n < needed:
+        counts = f"{n} {tables.plural('instance', n)} and {comparisons} {tables.plural('pair', comparisons)}"
         yield (
-            f"With {n} instances and {comparisons} pairs no pairwise difference can be significant at {ranked.alpha:g}, "
-            f"however clear; that takes at least {needed} instances."
+            f"With {counts} no pairwise difference can be significant at {ranked.alpha:g}, however clear; that takes at least "
+            f"{needed} instances."
         )
 
 
@@ -172,7 +187,7 @@ def _verdict(ranked: Ranking, n: int) -> str:
     best = float(ranked.table["average_rank"].min())
     first = ranked.table[np.isclose(ranked.table["average_rank"], best)]["solver"].tolist()
     same = [name for name in ranked.table[~ranked.table["worse"].astype(bool)]["solver"] if name not in first]
-    over = f"with an average rank of {best:.2f} over {n} instances"
+    over = f"with an average rank of {best:.2f} over {n} {tables.plural('instance', n)}"
     if len(first) > 1:
         return f"{', '.join(first)} share the first place {over}."
     verdict = f"the data do not tell it from {', '.join(same)}" if same else "significantly ahead of every other solver"
@@ -262,8 +277,14 @@ def _environments(documents: Sequence[dict[str, Any]]) -> Table:
         packages = ", ".join(f"{name} {version}" for name, version in sorted(env.get("packages", {}).items()))
         threads = ", ".join(f"{name}={value}" for name, value in sorted(env.get("threads", {}).items()))
         place = f"{env.get('platform', '')}; {env.get('cpu', '')}, {env.get('cores', '')} cores"
-        key = (str(record["solver"]["code"]), str(env.get("python", "")), place, threads, packages)
+        key = (_revision(str(record["solver"]["code"])), str(env.get("python", "")), place, threads, packages)
         groups[key] = groups.get(key, 0) + 1
     rows = [(*key, count) for key, count in sorted(groups.items())]
     headings = ("code", "python", "machine", "threads", "packages", "records")
     return plain_table("environments", "Where the records come from.", headings, rows, ("records",))
+
+
+def _revision(code: str) -> str:
+    """A revision short enough to read; what stands behind the hash stays."""
+    name, sign, dirty = code.partition("+")
+    return f"{name[:16] if name.startswith('git:') else name}{sign}{dirty}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optisolve.bench.solve import DEFAULT_BUDGET
+from optisolve.bench.suite import list_suites
 from optisolve.core.errors import OptisolveError
 from optisolve.registry import make_problem, make_solver
 
@@ -46,14 +47,7 @@ def commands_of(units: Units, suites: Sequence[SuiteRun]) -> tuple[Command, ...]
         units: All units.
         suites: The suites among them.
     """
-    found = [
-        Command(
-            f"suite {suite.name} {suite.version}",
-            f"optisolve bench suite={shlex.quote(suite.name)}",
-            f"with the suite whose lock has the hash {suite.sha256[:16]}",
-        )
-        for suite in suites
-    ]
+    found = [_suite(suite) for suite in suites]
     alone = units.frame[units.frame["record"].map(lambda record: record is not None and not record["suite"].get("name"))]
     for (scenario, solver), own in alone.groupby(["scenario", "solver"], sort=True):
         records = own["record"].tolist()
@@ -62,6 +56,14 @@ def commands_of(units: Units, suites: Sequence[SuiteRun]) -> tuple[Command, ...]
         text, note = _run(records[0], instances, seeds)
         found.append(Command(f"{solver} on {scenario}", text, note))
     return tuple(found)
+
+
+def _suite(suite: SuiteRun) -> Command:
+    shipped = suite.name in list_suites()
+    file = shlex.quote(suite.name if shipped else f"{suite.name}.yaml")
+    where = "" if shipped else "give the path of the suite's file; "
+    note = f"{where}its lock must have the hash {suite.sha256[:16]}"
+    return Command(f"Suite {suite.name} {suite.version}", f"optisolve bench suite={file}", note)
 
 
 def _run(record: Mapping[str, Any], instances: Sequence[int], seeds: Sequence[int]) -> tuple[str, str]:

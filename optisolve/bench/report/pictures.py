@@ -10,6 +10,7 @@ import numpy as np
 
 from optisolve.bench.report.tables import number
 from optisolve.plotting.profiles import (
+    SMALLEST_DRAWN,
     Stroke,
     anytime_figure,
     data_profile_figure,
@@ -76,8 +77,13 @@ def family_pictures(
     found = [_critical(family, ranked)] if ranked.friedman is not None else []
     for scenario in units.scenarios(family):
         found += _anytime(scenario, units, looks)
-    if len(times):
-        found += _profiles(family, units, times, looks)
+    compared = times[times["solver"].isin(ranked.blocks.table.columns)]  # who skips hard instances would look good
+    if len(compared):
+        found += _profiles(family, units, compared, looks)
+    for name in units.scenarios(family):
+        own = times[times["scenario"] == name]
+        if set(own["solver"]) - set(ranked.blocks.table.columns):  # solvers that the family's picture leaves out
+            found.append(_ecdf(f"on-{_slug(name)}", f"Targets reached on {name}", own, looks))
     return found
 
 
@@ -89,7 +95,7 @@ def _critical(family: str, ranked: Ranking) -> Picture:
     return Picture(
         f"cd-{family}",
         "Critical-difference diagram",
-        "Average ranks, best on the left. A bar joins solvers of which no two differ significantly (Wilcoxon signed-rank "
+        "Average ranks, best on the left. A bar joins neighbors of which no two differ significantly (Wilcoxon signed-rank "
         f"tests with Holm's correction, family-wise error {ranked.alpha:g}; diagram after Demšar 2006, bars after Benavoli et "
         "al. 2016).",
         f"Average ranks: {', '.join(f'{name} {averages[name]:.2f}' for name in order)}. Not significantly different: {groups}.",
@@ -111,7 +117,8 @@ def _anytime(scenario: str, units: Units, looks: Mapping[str, Stroke]) -> list[P
             f"anytime-{_slug(scenario)}",
             f"Progress on {scenario}",
             f"{measure.label.capitalize()} over evaluations: median of all runs, band between the quartiles. A run keeps its "
-            "last value after it stopped; a failed run has the worst value throughout.",
+            "last value after it stopped; a failed run has the worst value throughout."
+            + ("" if measure.maximize else f" Gaps below {number(SMALLEST_DRAWN)} are drawn at the lower edge."),
             f"Median {measure.label} at the end: {told}.",
             anytime_figure(data, looks, measure=measure.label, maximize=measure.maximize),
             data,
@@ -121,18 +128,7 @@ def _anytime(scenario: str, units: Units, looks: Mapping[str, Stroke]) -> list[P
 
 def _profiles(family: str, units: Units, times: pd.DataFrame, looks: Mapping[str, Stroke]) -> list[Picture]:
     last = float(times["spent"].max())
-    curves = ecdf_data(times)
-    found = [
-        Picture(
-            f"ecdf-{family}",
-            "Targets reached over evaluations",
-            "Share of (run, target) pairs reached within so many evaluations, over all targets of the table (ECDF, after "
-            "Hansen et al. 2016). Higher and further left is better; the height at the right edge is the share reached at all.",
-            f"Share reached at the end: {_ends(curves)}.",
-            ecdf_figure(curves, looks, last=last),
-            curves,
-        )
-    ]
+    found = [_ecdf(family, f"Targets reached, all of {family}", times, looks)]
     maximize = any(units.measures[name].maximize for name in units.scenarios(family))
     target = profile_target(maximize)
     if np.isclose(times["target"], target).any():
@@ -167,6 +163,19 @@ def _profiles(family: str, units: Units, times: pd.DataFrame, looks: Mapping[str
         )
     )
     return found
+
+
+def _ecdf(name: str, title: str, times: pd.DataFrame, looks: Mapping[str, Stroke]) -> Picture:
+    curves = ecdf_data(times)
+    return Picture(
+        f"ecdf-{name}",
+        title,
+        "Share of (run, target) pairs reached within so many evaluations, over all targets of the table (ECDF, after Hansen "
+        "et al. 2016). Higher and further left is better; the height at the right edge is the share reached at all.",
+        f"Share reached at the end: {_ends(curves)}.",
+        ecdf_figure(curves, looks, last=float(times["spent"].max())),
+        curves,
+    )
 
 
 def _ends(curves: pd.DataFrame) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from optisolve.scoring.aggregate import (
     control_table,
     cost_table,
     failure_table,
+    indicator_table,
     scenario_table,
     success_table,
 )
@@ -31,9 +32,11 @@ __all__ = [
     "controls",
     "costs",
     "failures",
+    "indicators",
     "number",
     "pairs",
     "plain_table",
+    "plural",
     "ranks",
     "scores",
     "shares_of_portfolio",
@@ -98,7 +101,7 @@ def number(value: float, digits: int = 3) -> str:
     size = abs(value)
     if size < 10 ** -(digits + 1) or size >= 1e6:
         mantissa, exponent = f"{value:.{digits - 2}e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
     if size >= 10**digits:
         return f"{value:,.0f}"
     return f"{value:#.{digits}g}".rstrip(".")
@@ -106,7 +109,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def interval(mean: float, low: float, high: float) -> str:
     """A mean with its confidence interval; the mean alone where there is none."""
-    return number(mean) if pd.isna(low) or pd.isna(high) else f"{number(mean)} [{number(low)}, {number(high)}]"
+    return number(mean) if np.isnan(low) or np.isnan(high) else f"{number(mean)} [{number(low)}, {number(high)}]"
 
 
 def ranks(family: str, ranked: Ranking, measure: str) -> Table:
@@ -121,11 +124,11 @@ def ranks(family: str, ranked: Ranking, measure: str) -> Table:
                 Cell(f"{row['average_rank']:.2f}", best=first, worse=bool(row["worse"])),
                 Cell(interval(row["mean"], row["low"], row["high"])),
                 Cell(f"{row['failures']} / {row['runs']}"),
-                Cell("–" if pd.isna(row["p_holm"]) else number(row["p_holm"])),
+                Cell(number(row["p_holm"])),
             )
         )
     caption = (
-        f"{family}: {k} solvers on {n} {_plural('instance', n)} of {', '.join(ranked.blocks.scenarios)}, best first. "
+        f"{family}: {k} solvers on {n} {plural('instance', n)} of {', '.join(ranked.blocks.scenarios)}, best first. "
         f"Rank 1 is best; ties share ranks. Mean {measure} with 95 % bootstrap interval over instances; failures count as the "
         f"worst. p: Wilcoxon signed-rank test against the first row, Holm-adjusted over all pairs; † significant at "
         f"{ranked.alpha:g}."
@@ -177,7 +180,7 @@ def successes(family: str, units: Units, times: pd.DataFrame) -> list[Table]:
             cells = [_success_cell(found[target], part, scenario) for target in targets]
             rows.append((Cell(scenario), Cell(solver), *cells))
         kind = "hypervolume" if maximize else "gap"
-        headings = [Column(f"≥ {1 - t:.0%}" if maximize else f"≤ {t:g}") for t in targets]
+        headings = [Column(f"≥ {1 - t:.0%}" if maximize else f"≤ {t:g}".replace("e-0", "e-")) for t in targets]
         caption = (
             f"{family}: share of runs whose verified answer meets each target ({kind}), and expected evaluations to it in "
             "brackets, failed runs included (ERT). Bold: most runs, then fewest evaluations. Methods that work on a model or a "
@@ -202,7 +205,7 @@ def shares_of_portfolio(family: str, found: Portfolio, instances: int) -> Table:
         for row in _rows(found.table)
     )
     caption = (
-        f"{family}: what each solver is worth to the set, {instances} {_plural('instance', instances)}. Single best solver: "
+        f"{family}: what each solver is worth to the set, {instances} {plural('instance', instances)}. Single best solver: "
         f"{found.single_best} (mean loss {number(found.single_best_loss)}); choosing the best solver on every instance, free "
         f"of charge, would reach {number(found.virtual_best_loss)}. Closed gap: 0 is the former, 1 the latter. Marginal: loss "
         "added when the solver leaves the set. Shapley: its fair share of the loss that the set saves."
@@ -235,6 +238,35 @@ def pairs(family: str, ranked: Ranking) -> Table:
     headings = ("wins / ties / losses", "median difference", "A12", "r", "p", "p (Holm)")
     columns = (Column("first", False), Column("second", False), *(Column(heading) for heading in headings))
     return Table(f"pairs-{family}", caption, columns, rows, ranked.pairs)
+
+
+def indicators(family: str, units: Units) -> Table:
+    """Every indicator side by side."""
+    data = indicator_table(units)
+    data = data[data["scenario"].isin(units.scenarios(family))]
+    names = {
+        "gap": "gap",
+        "bound_gap": "gap to bound",
+        "hypervolume": "hypervolume",
+        "igd_plus": "IGD+",
+        "objective": "objective",
+    }
+    shown = [name for name in names if data[name].notna().any()]
+    rows = tuple(
+        (Cell(row["scenario"]), Cell(row["solver"]), Cell(f"{row['feasible']:.0%}"), *(Cell(number(row[n])) for n in shown))
+        for row in _rows(data)
+    )
+    caption = (
+        f"{family}: all indicators, means over instances. Feasible: share of runs with a verified feasible answer. A failed "
+        "run counts as gap 1, hypervolume 0 and infinite IGD+; hypervolume and IGD+ are measured in the scenario's fixed box."
+    )
+    columns = (
+        Column("scenario", False),
+        Column("solver", False),
+        Column("feasible"),
+        *(Column(headings.get(n, n)) for n in shown),
+    )
+    return Table(f"indicators-{family}", caption, columns, rows, data)
 
 
 def controls(units: Units, control: str) -> Table | None:
@@ -318,20 +350,21 @@ def _success_cell(row: Mapping[str, Any], part: pd.DataFrame, scenario: str) -> 
     rivals = part[(part["scenario"] == scenario) & (part["target"] == row["target"])]
     most = rivals[rivals["share"] == rivals["share"].max()]
     best = row["share"] == rivals["share"].max() and row["ert"] == most["ert"].min()
-    return Cell(f"{row['share']:.0%} ({number(row['ert'])})", best=bool(best))
+    return Cell(f"{row['share']:.0%} ({row['ert']:,.0f})", best=bool(best))
 
 
 def _runs(part: pd.DataFrame, scenario: str) -> str:
     own = part[part["scenario"] == scenario]
     instances, runs = int(own["instances"].max()), int(own["runs"].max())
-    return f"{instances} {_plural('instance', instances)}, up to {runs} {_plural('run', runs)} per solver"
+    return f"{instances} {plural('instance', instances)}, up to {runs} {plural('run', runs)} per solver"
 
 
 def _arrow(units: Units, scenario: str) -> str:
     return "↑" if units.measures[scenario].maximize else "↓"
 
 
-def _plural(word: str, count: int) -> str:
+def plural(word: str, count: int) -> str:
+    """A noun in the number that fits."""
     return word if count == 1 else f"{word}s"
 
 
