@@ -62,7 +62,8 @@ def runtimes(units: Units, targets: Sequence[float] | None = None) -> pd.DataFra
                 hit = np.flatnonzero(losses <= target + GAP_NOISE)
                 needed = float(at[hit[0]]) if hit.size else max(1.0, float(unit["evaluations"]))
             rows.append({**kept, "target": float(target), "evaluations": needed, "spent": max(1.0, float(spent))})
-    return pd.DataFrame(rows, columns=[*KEYS, "family", "dimension", "target", "evaluations", "spent"])
+    table = pd.DataFrame(rows, columns=[*KEYS, "family", "dimension", "target", "evaluations", "spent"])
+    return table.astype(dict.fromkeys(("dimension", "target", "evaluations", "spent"), "float64"))  # also when it is empty
 
 
 def loss_trace(

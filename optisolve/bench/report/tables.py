@@ -244,13 +244,8 @@ def indicators(family: str, units: Units) -> Table:
     """Every indicator side by side."""
     data = indicator_table(units)
     data = data[data["scenario"].isin(units.scenarios(family))]
-    names = {
-        "gap": "gap",
-        "bound_gap": "gap to bound",
-        "hypervolume": "hypervolume",
-        "igd_plus": "IGD+",
-        "objective": "objective",
-    }
+    names = ("gap", "bound_gap", "hypervolume", "igd_plus", "objective")
+    headings = {"bound_gap": "gap to bound", "igd_plus": "IGD+"}
     shown = [name for name in names if data[name].notna().any()]
     rows = tuple(
         (Cell(row["scenario"]), Cell(row["solver"]), Cell(f"{row['feasible']:.0%}"), *(Cell(number(row[n])) for n in shown))
