@@ -221,7 +221,8 @@ def make_plan(
     subject = solver.with_option(**_subject_options(solver, config, share))
     names = [LLM, *(name for name in ARMS if name in arms and name != LLM)]
     labels = {**ARMS, **_SURROGATE_LABELS} if config.kind == "surrogate" else ARMS
-    made = tuple(_arm(name, labels[name], subject, share) for name in names)
+    served = None if budget.llm_calls is None else budget.llm_calls * solver.batch_subproblems
+    made = tuple(_arm(name, labels[name], subject, share, served) for name in names)
     return Plan(problem, made, instances, seeds, budget, share, config, notice)
 
 
@@ -317,14 +318,15 @@ def _budget_of(arm: Arm, budget: Budget) -> Budget:
     return budget if arm.asks_llm else Budget(evaluations=budget.evaluations)
 
 
-def _arm(name: str, label: str, subject: Ledma, share: float) -> Arm:
+def _arm(name: str, label: str, subject: Ledma, share: float, served: int | None) -> Arm:
     if name == LLM:
         return Arm(name, label, subject, asks_llm=True)
     if name == PLACEBO:
         return Arm(name, label, subject.with_option(placebo=True), asks_llm=True)
-    shared = {f.name for f in fields(LedmaControl)} - {"operator", "mix"}
+    own = {"operator": name, "mix": share, "max_targets": served}
+    shared = {f.name for f in fields(LedmaControl)} - set(own)
     engine = {key: value for key, value in subject.options().items() if key in shared}
-    return Arm(name, label, LedmaControl.from_mapping({**engine, "operator": name, "mix": share}))
+    return Arm(name, label, LedmaControl.from_mapping({**engine, **own}))
 
 
 def _subject_options(solver: Ledma, config: LlmConfig, share: float) -> dict[str, Any]:

@@ -98,9 +98,8 @@ def final_figure(rows: Sequence[ArmRow], measure: str, where: str, *, maximize: 
     axes.set_ylim(-0.7, len(order) - 0.4)
     told = "dot: mean, line: its 95 % interval, ticks: single runs; p (Holm) and A12: llm against the arm"
     axes.set_xlabel(f"{measure}, {'larger' if maximize else 'smaller'} is better", color=INK)
-    figure.text(0.99, 0.005, told, ha="right", va="bottom", fontsize=8, color=MUTED)
+    figure.supxlabel(told, x=0.99, ha="right", fontsize=8, color=MUTED)
     axes.grid(visible=False, axis="y")
-    figure.get_layout_engine().set(rect=(0.0, 0.035, 1.0, 0.965))  # room for the line below
     return figure
 
 

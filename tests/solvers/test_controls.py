@@ -11,8 +11,8 @@ import pytest
 from optisolve.core import Budget, BudgetMeter, Task
 from optisolve.evaluation import Evaluator
 from optisolve.llm.config import llm_config
-from optisolve.llm.session import open_session
-from optisolve.solvers.moead import Ledma, Wave, ledma, llm_operator
+from optisolve.llm.session import LlmSession, open_session
+from optisolve.solvers.moead import Ledma, Wave, ledma
 from optisolve.solvers.moead import controls as controls_module
 from optisolve.solvers.moead.controls import CONTROL, LedmaControl, best_parents
 from optisolve.testing import SolverConformance
@@ -109,6 +109,14 @@ def test_targets_that_a_control_does_not_serve_are_made_by_de():
     assert counts == {"initial": 12, CONTROL: 36, "de": 36}
 
 
+def test_a_control_stops_where_a_budget_of_calls_would():
+    run = solve(ShiftedZdt1().instance(0), LedmaControl(operator="uniform", max_targets=20, **ENGINE), 12 + 100)
+    history = run.evaluator.history
+    sources = [history.sources[i] for i in history.source]
+    assert sources.count(CONTROL) == 20 * 3
+    assert CONTROL not in sources[12 + 12 * 3 + 8 * 3 + 4 :]
+
+
 def test_at_the_end_of_the_budget_des_offspring_make_room():
     run = solve(ShiftedZdt1().instance(0), LedmaControl(operator="uniform", mix=0.5, wave_size=None, **ENGINE), 12 + 20)
     history = run.evaluator.history
@@ -173,48 +181,42 @@ def _wave() -> Wave:
 # -- the placebo ---------------------------------------------------------------------------------------------------------
 
 
-def _tables(placebo: bool, monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, int], Any]]:
-    """Parents of every question that is put, by wave and target, also those of further questions about the same one."""
-    seen: list[tuple[tuple[int, int], Any]] = []
-    original = llm_operator.prompt_style
+def _tables(placebo: bool, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], list[str]]]:
+    """Tag, values and points of every table that is put before the model, also of further questions about a target."""
+    prompts: list[tuple[str, str]] = []
+    original = LlmSession.ask
 
-    def spied(*arguments: Any) -> Any:
-        style = original(*arguments)
-        request = style.request
-
-        def told(question: Any, **more: Any) -> Any:
-            wave, sub = (int(part.split("=")[1]) for part in more["tag"].split("/")[:2])
-            seen.append(((wave, sub), question.parents))
-            return request(question, **more)
-
-        monkeypatch.setattr(style, "request", told)
-        return style
+    def told(self: LlmSession, requests: Any) -> Any:
+        prompts.extend((request.tag, str(request.prompt)) for request in requests)
+        return original(self, requests)
 
     with monkeypatch.context() as patch:
-        patch.setattr(llm_operator, "prompt_style", spied)
-        run_ledma(llm_config("surrogate", malformed_rate=0.5), placebo=placebo, max_reasks=2, evaluations=60)
-    return seen
+        patch.setattr(LlmSession, "ask", told)
+        config = llm_config("surrogate", malformed_rate=0.5)
+        run_ledma(config, placebo=placebo, max_reasks=2, evaluations=60, style="continuation")
+    rows = [(tag, [line.split(": ") for line in text.splitlines()[1:] if ": " in line]) for tag, text in prompts]
+    return [(tag, [value for value, _ in table], [point for _, point in table]) for tag, table in rows]
 
 
 def test_a_placebo_keeps_values_sorted_and_shuffles_the_points(monkeypatch):
-    shown, true = _tables(True, monkeypatch), dict(_tables(False, monkeypatch))
-    moved = 0
-    for where, parents in shown:
-        if where[0] == 0:  # later waves have other parents
-            assert np.array_equal(parents.values, true[where].values)
-            assert np.array_equal(parents.F, true[where].F)
-            assert np.array_equal(np.unique(parents.numbers, axis=0), np.unique(true[where].numbers, axis=0))
-            moved += not np.array_equal(parents.numbers, true[where].numbers)
+    true = {tag: (values, points) for tag, values, points in _tables(False, monkeypatch)}
+    shown = [(tag, *table) for tag, *table in _tables(True, monkeypatch) if tag.startswith("wave=0/")]
+    moved = 0  # later waves have other parents
+    for tag, values, points in shown:
+        assert values == true[tag][0] == sorted(values, key=int, reverse=True)
+        assert sorted(points) == sorted(true[tag][1])
+        moved += points != true[tag][1]
+    assert len(points) == 5
     assert moved > 6
 
 
 def test_a_placebo_draws_one_permutation_per_question_and_keeps_it_for_further_samples(monkeypatch):
-    groups: dict[tuple[int, int], list[Any]] = {}
-    for where, parents in _tables(True, monkeypatch):
-        groups.setdefault(where, []).append(parents.numbers)
+    groups: dict[str, list[tuple[list[str], list[str]]]] = {}
+    for tag, values, points in _tables(True, monkeypatch):
+        groups.setdefault(tag, []).append((values, points))
     assert max(len(tables) for tables in groups.values()) > 1  # something was asked again
     for tables in groups.values():
-        assert all(np.array_equal(table, tables[0]) for table in tables)
+        assert all(table == tables[0] for table in tables)
 
 
 def test_the_placebo_depends_on_the_seed_alone():

@@ -40,6 +40,7 @@ class LedmaControl(DecompositionSolver):
             noise; ``gaussian``, normal noise round the best parent; ``zeros``, every variable at its lower bound;
             ``uniform``, random points.
         mix: Share of the targets that the operator serves; DE serves the others, one offspring each.
+        max_targets: Targets that the operator serves in the whole run, as a budget of calls would allow; None means all.
         n_offspring: Offspring per served target.
         n_parents: Parents of ``convex``, the best of the pool, as many as the model would be shown.
         noise: Standard deviation of ``convex`` and ``gaussian``, in units of the variable's range.
@@ -57,6 +58,7 @@ class LedmaControl(DecompositionSolver):
     )
     operator: Operator = "de"
     mix: Annotated[float, Ge(0), Le(1)] = 1.0
+    max_targets: Annotated[int, Ge(0)] | None = None
     n_offspring: Annotated[int, Ge(1), Le(16)] = 2
     n_parents: Annotated[int, Ge(2)] = 10
     noise: Annotated[float, Ge(0)] = 0.05
@@ -71,7 +73,8 @@ class LedmaControl(DecompositionSolver):
 
     def _variation(self, task: Task) -> Variation:
         secondary = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
-        return _ControlMixture(self._primary(secondary), secondary, random_share(self.mix), task.meter)
+        chooser = _limited(random_share(self.mix), self.max_targets)
+        return _ControlMixture(self._primary(secondary), secondary, chooser, task.meter)
 
     def _primary(self, de: De) -> Variation:
         repeated: dict[str, Variation] = {"sbx": Sbx(mutation=de.mutation), "de": de, "linear": Linear(mutation=de.mutation)}
@@ -173,6 +176,21 @@ class _ControlMixture(Mixture):
         free = [i for i, label in enumerate(made.source) if label != CONTROL][-surplus:]
         keep = np.setdiff1d(np.arange(made.owner.size), free)
         return Proposals(made.X[keep], made.owner[keep], [made.source[i] for i in keep])
+
+
+def _limited(chooser: Chooser, limit: int | None) -> Chooser:
+    """The same choice until `limit` targets were chosen in all; of the last wave the first ones, as calls are granted."""
+    if limit is None:
+        return chooser
+    left = limit
+
+    def choose(wave: Wave) -> IntArray:
+        nonlocal left
+        chosen = np.sort(chooser(wave))[:left]
+        left -= chosen.size
+        return chosen
+
+    return choose
 
 
 def _zeros(wave: Wave, rows: IntArray) -> FloatArray:
