@@ -19,7 +19,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
 from optisolve.core.problem import Instance
 
-__all__ = ["SCHEMA", "Lock", "lock_path", "lock_suite", "plain", "read_lock", "require_lock", "write_lock"]
+__all__ = ["SCHEMA", "Lock", "differences", "lock_path", "lock_suite", "plain", "read_lock", "require_lock", "write_lock"]
 
 SCHEMA = "optisolve.suite-lock/1"
 

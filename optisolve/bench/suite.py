@@ -26,7 +26,7 @@ from optisolve.bench.suite_entries import (
     unknown,
 )
 from optisolve.core.budget import Budget
-from optisolve.core.errors import FieldProblem, OptionError, UnknownNameError
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import derive
@@ -136,13 +136,16 @@ def suite_file(name: str | os.PathLike[str]) -> Path:
         name: Name of a suite that comes with optisolve, or the path of a YAML file.
 
     Raises:
-        UnknownNameError: Neither; the nearest name is suggested.
+        UnknownNameError: No such suite; the nearest name is suggested.
+        OptisolveError: No such file.
     """
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise OptisolveError(f"suite {path}: there is no such file.")
         return path
     if str(name) not in list_suites():
-        raise UnknownNameError("suite", str(name), [*list_suites(), "or the path of a .yaml file"])
+        raise UnknownNameError("suite", str(name), list_suites())
     return content.content_dir("suites") / f"{name}.yaml"
 
 

@@ -173,7 +173,8 @@ def _print_plan(plan: Plan) -> None:
 def _print_skips(skips: Iterable[Skip], *, full: bool) -> None:
     reasons: dict[tuple[str, str], dict[str, None]] = {}
     for skip in skips:
-        reasons.setdefault((skip.label, skip.reason), {})[skip.case] = None
+        reason = skip.reason.replace(skip.case, "it")  # else every problem would have a reason of its own
+        reasons.setdefault((skip.label, reason), {})[skip.case] = None
     if not reasons:
         return
     if not full:

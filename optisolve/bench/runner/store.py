@@ -1,6 +1,6 @@
 """Where the records of a suite go: ``OUT/SUITE/UNIT/``, in a folder or behind any URL that fsspec knows.
 
-``suite.json`` beside the units says which suite they belong to and what was skipped. A unit is finished when its
+``suite.json`` beside the units says which suite they belong to and what was skipped, ``SUITE.yaml`` is the suite. A unit is finished when its
 ``record.json`` is there; it appears after everything else of the unit, or together with it.
 """
 
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from optisolve.bench.lock import differences
 from optisolve.bench.records import SCHEMA as RECORD_SCHEMA
 from optisolve.bench.records import publish
 from optisolve.bench.runner.units import Plan
@@ -64,7 +65,8 @@ class Store(ABC):
     def _read_manifest(self) -> dict[str, Any] | None: ...
 
     @abstractmethod
-    def _write_manifest(self, data: bytes) -> None: ...
+    def _write_beside(self, name: str, data: bytes) -> None:
+        """Write a file beside the units."""
 
     def record(self, unit_id: str) -> dict[str, Any]:
         """The record of a finished unit.
@@ -102,11 +104,14 @@ class Store(ABC):
             )
         if found and told != identity:
             has = f"suite {told['name']} {told['version']} ({told['sha256'][:12]})" if told else "records of no suite"
+            moved = differences(manifest["lock"], plan.lock.document) if manifest and "lock" in manifest else []
             raise OptisolveError(
                 f"{self.name} holds {has}, but this is suite {identity['name']} {identity['version']} "
                 f"({identity['sha256'][:12]}). Give another out=…, so that the two do not mix."
+                + "".join(f"\n  - {line}" for line in moved[:8])
             )
-        self._write_manifest(_manifest(plan, manifest if found else None))
+        self._write_beside(MANIFEST, _manifest(plan, manifest if found else None))
+        self._write_beside(f"{plan.suite.name}.yaml", plan.suite.path.read_bytes())
         return found
 
 
@@ -169,8 +174,8 @@ class _FolderStore(Store):
         path = self.root / MANIFEST
         return _parsed(path.read_bytes(), str(path)) if path.is_file() else None
 
-    def _write_manifest(self, data: bytes) -> None:
-        write_atomic(self.root / MANIFEST, data)
+    def _write_beside(self, name: str, data: bytes) -> None:
+        write_atomic(self.root / name, data)
 
 
 class _UrlStore(Store):
@@ -223,9 +228,9 @@ class _UrlStore(Store):
         path = f"{self._root}/{MANIFEST}"
         return _parsed(self._fs.cat_file(path), f"{self.name}/{MANIFEST}") if self._fs.exists(path) else None
 
-    def _write_manifest(self, data: bytes) -> None:
+    def _write_beside(self, name: str, data: bytes) -> None:
         self._fs.makedirs(self._root, exist_ok=True)
-        self._fs.pipe_file(f"{self._root}/{MANIFEST}", data)
+        self._fs.pipe_file(f"{self._root}/{name}", data)
 
 
 def _manifest(plan: Plan, old: Mapping[str, Any] | None) -> bytes:
@@ -242,6 +247,7 @@ def _manifest(plan: Plan, old: Mapping[str, Any] | None) -> bytes:
     document = {
         "schema": "optisolve.suite-run/1",
         "suite": plan.lock.identity,
+        "lock": dict(plan.lock.document),
         "units_of_the_suite": plan.total,
         "units": list(units),
         "skipped": [*kept, *listed],
