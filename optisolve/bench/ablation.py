@@ -209,7 +209,7 @@ def make_plan(
     Raises:
         OptionError: Bad arms, or a budget that does not fit; all of them listed.
     """
-    found = [*_check_arms(arms), *_check_budget(budget, solver)]
+    found = [*_check_arms(arms, solver), *_check_budget(budget, solver)]
     if not 0.0 < mix <= 1.0:
         found.append(FieldProblem("mix", mix, "a share of the targets, above 0 and at most 1"))
     if found:
@@ -338,7 +338,12 @@ def _subject_options(solver: Ledma, config: LlmConfig, share: float) -> dict[str
     return {"llm_share": share, "n_parents": parents, "placebo": False}
 
 
-def _check_arms(arms: Sequence[str]) -> Iterator[FieldProblem]:
+def _check_arms(arms: Sequence[str], solver: Ledma) -> Iterator[FieldProblem]:
+    if PLACEBO in arms and solver.reflect_every is not None:
+        expected = (
+            "other arms: with solver.reflect_every the model's notes would tell a placebo what its shuffled examples hide"
+        )
+        yield FieldProblem("arms", PLACEBO, expected)
     for name in arms:
         if name not in ARMS:
             guess = nearest(name, list(ARMS))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
-    from optisolve.solvers.moead import Ledma, Moead, MoeadDe, MoeadLo
+    from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
     from optisolve.solvers.null import Null
     from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, PymooSolver, SmsEmoa
     from optisolve.solvers.random_search import RandomSearch
@@ -30,7 +30,7 @@ _HOMES = {
     "foschini_miljanic": ("FoschiniMiljanic",),
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
-    "moead": ("Ledma", "Moead", "MoeadDe", "MoeadLo"),
+    "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
     "null": ("Null",),
     "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
     "random_search": ("RandomSearch",),
@@ -49,6 +49,7 @@ __all__ = [
     "Highs",
     "Hungarian",
     "Ledma",
+    "LedmaControl",
     "Moead",
     "MoeadDe",
     "MoeadLo",

@@ -140,6 +140,8 @@ def test_bad_settings_are_listed_together():
     text = str(caught.value)
     for needle in ("did you mean 'gaussian'", "budget.evaluations", "budget.seconds", "budget.llm_calls", "mix"):
         assert needle in text
+    with pytest.raises(OptionError, match="reflect_every"):
+        plan_of(solver=Ledma(**ENGINE, reflect_every=2, style="schema"))
     with pytest.raises(OptionError, match="at least one arm beside llm"):
         plan_of(arms=("llm",))
 

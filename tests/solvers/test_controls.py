@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import optisolve
+from optisolve import content
 from optisolve.core import Budget, BudgetMeter, Task
 from optisolve.evaluation import Evaluator
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import LlmSession, open_session
+from optisolve.registry import SOLVERS
 from optisolve.solvers.moead import Ledma, Wave, ledma
 from optisolve.solvers.moead import controls as controls_module
 from optisolve.solvers.moead.controls import CONTROL, LedmaControl, best_parents
@@ -223,3 +226,16 @@ def test_the_placebo_depends_on_the_seed_alone():
     runs = [run_ledma(llm_config("surrogate"), placebo=True, seed=seed, evaluations=60).points for seed in (1, 1, 2)]
     assert np.array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
+
+
+def test_the_preset_names_every_option_with_its_default():
+    values = content.load_yaml("solvers", "ledma_control")
+    assert SOLVERS.get(values.pop("name")) is LedmaControl
+    assert values == LedmaControl().options()
+
+
+def test_a_record_of_a_control_can_be_replayed(tmp_path):
+    problem = optisolve.load_problem("uav_isac")
+    solver = LedmaControl(operator="gaussian", **ENGINE)
+    result = optisolve.solve(problem.instance(0), solver, budget=Budget(evaluations=30), seed=2)
+    assert optisolve.replay(result.save(tmp_path)).same

@@ -1,5 +1,6 @@
 """Decomposition MOEAs: one engine, variation operators as plug-ins."""
 
+from optisolve.solvers.moead.controls import LedmaControl
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.ledma import Ledma
 from optisolve.solvers.moead.llm_operator import LlmVariation
@@ -14,6 +15,7 @@ __all__ = [
     "DecompositionOptions",
     "DecompositionSolver",
     "Ledma",
+    "LedmaControl",
     "Linear",
     "LlmVariation",
     "Mixture",
