@@ -160,11 +160,37 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--instance", type=int, default=0, metavar="SEED", help="instance seed (default 0)")
     export.set_defaults(command=_lazy("export_command"))
 
+    _add_language(verbs)
+    return parser
+
+
+def _add_language(verbs: Any) -> None:
+    """The verbs about language models."""
     models = verbs.add_parser("models", help="known local language models; fetch one")
     models.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
     models.add_argument("name", nargs="?", help="name of the model to fetch")
     models.set_defaults(command=_lazy("models_command"))
-    return parser
+
+    lint = verbs.add_parser("lint", help="check prompt templates: variables, header, safety, size, stable prefix")
+    lint.add_argument("prompt", nargs="*", help="a file, NAME.vVERSION, or NAME for its newest version (default all shipped)")
+    lint.add_argument("--problem", default="uav_isac", help="problem of the sample renderings (default uav_isac)")
+    lint.add_argument("--max-tokens", type=int, default=8000, help="largest sample rendering, tokens (default 8000)")
+    lint.set_defaults(command=_lazy("lint_command", "lint"))
+
+
+def _add_trust(verbs: Any) -> None:
+    """The verbs that judge records."""
+    verify = verbs.add_parser("verify", help="re-evaluate records with independent code")
+    verify.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
+    verify.add_argument("--reproduce", action="store_true", help="run every record again and compare result_hash")
+    effort_help = "most work spent on making a record's reference again (default quick)"
+    verify.add_argument("--effort", choices=("none", "quick", "normal", "thorough"), default="quick", help=effort_help)
+    verify.add_argument("--suite", action="append", default=[], metavar="FILE", help="a suite of yours that records may name")
+    verify.add_argument("--json", action="store_true", help="one JSON object per record instead of text")
+    verify.set_defaults(command=_lazy("verify_command", "verify"))
+
+    for verb, told in _OWN_PARSER.items():
+        verbs.add_parser(verb, help=told, add_help=False)
 
 
 def _add_experiments(verbs: Any) -> None:

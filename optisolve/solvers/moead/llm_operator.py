@@ -121,7 +121,7 @@ class LlmVariation:
     def learn(self, feedback: Feedback) -> None:
         """Keep what became of the model's offspring for the next note."""
         if self._reflection is not None and self._instance is not None and self._grid is not None:
-            self._reflection.learn(self._instance, self._grid, self._shown, feedback)
+            self._reflection.ledger.learn(self._instance, self._grid, self._shown, feedback)
             self._shown = {}
 
     def report(self) -> Mapping[str, Any]:

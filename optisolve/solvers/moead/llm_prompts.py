@@ -18,7 +18,17 @@ from optisolve.llm.types import LlmRequest, Message
 from optisolve.solvers.moead import llm_words as words
 from optisolve.solvers.moead.llm_words import Parents
 
-__all__ = ["Continuation", "Question", "Schema", "Style", "StyleName", "prompt_problems", "prompt_style", "style_name"]
+__all__ = [
+    "STYLES",
+    "Continuation",
+    "Question",
+    "Schema",
+    "Style",
+    "StyleName",
+    "prompt_problems",
+    "prompt_style",
+    "style_name",
+]
 
 StyleName = Literal["auto", "schema", "continuation"]
 DEFAULT_PROMPTS = {"schema": "ledma_schema", "continuation": "ledma_continuation"}
@@ -64,6 +74,10 @@ class Style(ABC):
         """The request for some questions, one unless batched; the note is shown where the style has room for it."""
 
     @abstractmethod
+    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, Any]:
+        """Variables of the prompt for some questions."""
+
+    @abstractmethod
     def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
         """Points in an answer, one list per question."""
 
@@ -106,7 +120,7 @@ class Schema(Style):
             tag=tag,
             attempt=attempt,
             seed=seed,
-            messages=(Message("user", self._text(questions, note)),),
+            messages=(Message("user", self.prompt.render(**self.variables(questions, note))),),
             max_tokens=64 + len(questions) * (count * per_point + 16 * self._batched),
             schema=point_schema(names, self._levels, count, n_tasks),
             grammar=schema_grammar(names, self._levels, count, n_tasks),
@@ -120,8 +134,8 @@ class Schema(Style):
             return [parse_points(text, names, count)]
         return parse_tasks(text, names, task_keys(len(questions)), count)
 
-    def _text(self, questions: Sequence[Question], note: str) -> str:
-        """The prompt: version 1 takes one question by itself, later ones take a list of tasks."""
+    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, Any]:
+        """Variables of the prompt: version 1 takes one question by itself, later ones take a list of tasks."""
         count, designs = questions[0].count, design_keys(questions[0].count)
         tasks = [
             {
@@ -135,9 +149,9 @@ class Schema(Style):
         ]
         if "tasks" in self.prompt.variables:
             form = words.answer_form(self._instance.space.names, designs, task_keys(2) if self._batched else None)
-            return self.prompt.render(**self._constant, count=count, form=form, note=note, tasks=tasks)
-        alone = {**tasks[0], "preference": words.preference_sentence(self._instance, questions[0].weight)}
-        return self.prompt.render(**self._constant, count=count, keys=designs, **alone)
+            return {**self._constant, "count": count, "form": form, "note": note, "tasks": tasks}
+        preference = words.preference_sentence(self._instance, questions[0].weight)
+        return {**self._constant, "count": count, "keys": designs, **tasks[0], "preference": preference}
 
 
 class Continuation(Style):
@@ -148,36 +162,39 @@ class Continuation(Style):
     def request(self, questions: Sequence[Question], *, tag: str, attempt: int, seed: int, note: str = "") -> LlmRequest:
         """The table up to the first new row's value; errors cannot be told in this style, another seed is drawn."""
         (question,) = questions
-        values = words.table_values(question.parents)
-        targets = words.table_targets(int(values[-1]), question.count)
-        dim = self._instance.space.dim
-        rows = [
-            {"value": int(value), "point": ",".join(map(str, numbers))}
-            for value, numbers in zip(values, question.parents.numbers.tolist(), strict=True)
-        ]
-        text = self.prompt.render(
-            title=self._instance.origin.problem.replace("_", " "),
-            objectives=words.objectives(self._instance),
-            dim=dim,
-            parents=rows,
-            target=targets[0],
-        )
+        dim, targets = self._instance.space.dim, self._targets(question)
         return LlmRequest(
             tag=tag,
             attempt=attempt,
             seed=seed,
-            prompt=text,
+            prompt=self.prompt.render(**self.variables(questions)),
             max_tokens=8 + question.count * (5 * dim + 10),
             grammar=continuation_grammar(self._grid.levels.tolist(), targets),
             context=self._context(questions, targets=targets),
         )
+
+    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, Any]:
+        """Variables of the prompt."""
+        (question,) = questions
+        rows = zip(words.table_values(question.parents).tolist(), question.parents.numbers.tolist(), strict=True)
+        return {
+            "title": self._instance.origin.problem.replace("_", " "),
+            "objectives": words.objectives(self._instance),
+            "dim": self._instance.space.dim,
+            "parents": [{"value": value, "point": ",".join(map(str, numbers))} for value, numbers in rows],
+            "target": self._targets(question)[0],
+        }
+
+    def _targets(self, question: Question) -> list[int]:
+        return words.table_targets(int(words.table_values(question.parents)[-1]), question.count)
 
     def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
         """Points by line."""
         return [parse_rows(text, self._instance.space.dim, questions[0].count)]
 
 
-_STYLES: dict[str, type[Style]] = {"schema": Schema, "continuation": Continuation}
+STYLES: dict[str, type[Style]] = {"schema": Schema, "continuation": Continuation}
+"""Every style by its name."""
 
 
 def style_name(wanted: StyleName, prompt: str | None, preferred: str = "auto") -> str:
@@ -236,10 +253,10 @@ def prompt_style(name: str, prompt: str | None, instance: Instance, grid: Grid, 
         grid: Its variables as integers.
         batched: One request holds several questions.
     """
-    return _STYLES[name](instance, grid, named_prompt(prompt or DEFAULT_PROMPTS[name]), batched=batched)
+    return STYLES[name](instance, grid, named_prompt(prompt or DEFAULT_PROMPTS[name]), batched=batched)
 
 
 def _style_of(prompt: str) -> str:
     """The style that a prompt's name ends with, or ""."""
     stem = prompt.partition(".v")[0]
-    return next((name for name in _STYLES if stem.endswith(f"_{name}")), "")
+    return next((name for name in STYLES if stem.endswith(f"_{name}")), "")

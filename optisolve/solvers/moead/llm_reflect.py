@@ -20,7 +20,7 @@ from optisolve.llm.types import LlmReply, LlmRequest, Message
 from optisolve.solvers.moead import llm_words as words
 from optisolve.solvers.moead.variation import Feedback
 
-__all__ = ["Reflection", "Shown"]
+__all__ = ["Ledger", "Reflection", "Shown"]
 
 _ROWS = 24
 """Offspring listed per question; of more, the kept ones with the largest gain and the latest of the others."""
@@ -56,25 +56,14 @@ class _Row:
     gain: float
 
 
-class Reflection:
-    """Asks for a note every so many waves; the note is quoted in the questions that follow.
+class Ledger:
+    """The model's offspring since the last note, beside what their questions showed."""
 
-    A note that cannot be had leaves the last one in place; the report counts it.
-
-    Args:
-        session: The conversation with the model.
-        seed: The run's seed.
-        every: Waves from one note to the next.
-        note_tokens: Most tokens of a note, estimated.
-    """
-
-    def __init__(self, session: LlmSession, *, seed: int, every: int, note_tokens: int) -> None:
-        self._session, self._seed, self._every, self._tokens = session, seed, every, note_tokens
-        self._prompt = load_prompt("ledma_reflect")
+    def __init__(self) -> None:
         self._rows: list[_Row] = []
-        self._last = self.calls = self._notes = 0
-        self._failures: Counter[str] = Counter()
-        self.note = ""
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def learn(self, instance: Instance, grid: Grid, shown: Mapping[int, Shown], feedback: Feedback) -> None:
         """Put the model's offspring of a wave on record.
@@ -88,15 +77,64 @@ class Reflection:
         numbers = grid.encode(feedback.X)  # [k, d]
         for i, (owner, source) in enumerate(zip(feedback.owner.tolist(), feedback.source, strict=True)):
             if source in _BY_MODEL and owner in shown:
-                base, F, violation = shown[owner], feedback.F[i] * instance.signs, float(feedback.violation[i])
+                base, violation = shown[owner], float(feedback.violation[i])
                 kept = bool(feedback.replaced[i] > 0)
                 text = {
                     "preference": words.weights(instance, base.weight),
                     "changes": _changes(instance.space.names, numbers[i] - base.numbers),
-                    "outcome": _outcome(instance, base.F, F),
+                    "outcome": _outcome(instance, base.F, feedback.F[i] * instance.signs),
                     "fate": _fate(kept, violation, base.violation),
                 }
                 self._rows.append(_Row(text, kept, float(feedback.gain[i])))
+
+    def variables(self, instance: Instance, grid: Grid, *, note: str, note_tokens: int) -> dict[str, Any]:
+        """Variables of the prompt.
+
+        Args:
+            instance: What is optimized.
+            grid: Its variables as integers.
+            note: The last note, or "".
+            note_tokens: Most tokens of the note that is asked for.
+        """
+        groups, _ = words.variable_groups(instance, grid.levels.tolist())
+        return {
+            "problem": instance.describe(),
+            "objectives": words.objectives(instance),
+            "groups": groups,
+            "n_words": max(10, int(_WORDS_PER_TOKEN * note_tokens)),
+            "note": note,
+            "made": len(self._rows),
+            "kept": sum(row.kept for row in self._rows),
+            "rows": [row.text for row in _listed(self._rows)],
+        }
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._rows.clear()
+
+
+class Reflection:
+    """Asks for a note every so many waves; the note is quoted in the questions that follow.
+
+    A note that cannot be had leaves the last one in place; the report counts it.
+
+    Args:
+        session: The conversation with the model.
+        seed: The run's seed.
+        every: Waves from one note to the next.
+        note_tokens: Most tokens of a note, estimated.
+
+    Attributes:
+        note: The note in use; "" before the first one.
+        ledger: What the next note will be about.
+    """
+
+    def __init__(self, session: LlmSession, *, seed: int, every: int, note_tokens: int) -> None:
+        self._session, self._seed, self._every, self._tokens = session, seed, every, note_tokens
+        self._prompt = load_prompt("ledma_reflect")
+        self._last = self._calls = self._notes = 0
+        self._failures: Counter[str] = Counter()
+        self.ledger, self.note = Ledger(), ""
 
     def ask(self, instance: Instance, grid: Grid, wave: int) -> LlmReply | None:
         """Ask for a note when one is due and there is something to say.
@@ -109,19 +147,19 @@ class Reflection:
         Returns:
             The reply; None when no call was made.
         """
-        if wave - self._last < self._every or not self._rows:
+        if wave - self._last < self._every or not len(self.ledger):
             return None
         (reply,) = self._session.ask([self._request(instance, grid, wave)])
         if reply.failure == "budget":
             self._failures["budget"] += 1
             return None
-        self.calls += 1
+        self._calls += 1
         self._last = wave
         note = clean_note(" ".join(reply.texts), self._tokens) if reply.ok else ""
         if note:
             self.note = note
             self._notes += 1
-            self._rows.clear()
+            self.ledger.clear()
         else:
             self._failures[reply.failure or "empty"] += 1
         return reply
@@ -129,7 +167,7 @@ class Reflection:
     def report(self) -> Mapping[str, Any]:
         """Deterministic figures: calls, notes, failures, the note in use."""
         return {
-            "calls": self.calls,
+            "calls": self._calls,
             "notes": self._notes,
             "failures": dict(sorted(self._failures.items())),
             "note": self.note,
@@ -140,25 +178,14 @@ class Reflection:
         return self._prompt.describe()
 
     def _request(self, instance: Instance, grid: Grid, wave: int) -> LlmRequest:
-        rows, kept = _listed(self._rows), sum(row.kept for row in self._rows)
-        groups, _ = words.variable_groups(instance, grid.levels.tolist())
-        text = self._prompt.render(
-            problem=instance.describe(),
-            objectives=words.objectives(instance),
-            groups=groups,
-            n_words=max(10, int(_WORDS_PER_TOKEN * self._tokens)),
-            note=self.note,
-            made=len(self._rows),
-            kept=kept,
-            rows=[row.text for row in rows],
-        )
+        told = self.ledger.variables(instance, grid, note=self.note, note_tokens=self._tokens)
         rng = generator(self._seed, operator="llm", purpose="reflection", wave=wave)
         return LlmRequest(
             tag=f"wave={wave}/reflect",
             seed=int(rng.integers(2**31)),
-            messages=(Message("user", text),),
+            messages=(Message("user", self._prompt.render(**told)),),
             max_tokens=2 * self._tokens,
-            context={"reflection": {"made": len(self._rows), "kept": kept}},
+            context={"reflection": {"made": told["made"], "kept": told["kept"]}},
         )
 
 

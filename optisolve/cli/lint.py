@@ -1,0 +1,81 @@
+"""``optisolve lint``: prompts checked before any model sees them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.markup import escape
+
+from optisolve.cli.display import console, new_table
+from optisolve.content import content_dir
+from optisolve.core.errors import LlmError
+from optisolve.core.problem import Instance
+from optisolve.llm.prompt_lint import Level, Lint, lint_prompt
+from optisolve.llm.prompts import make_prompt, named_prompt, prompt_names
+
+__all__ = ["lint_command", "lint_file"]
+
+
+def lint_command(options: argparse.Namespace) -> int:
+    """``optisolve lint [PROMPT...]``: 0 when no prompt has an error, else 1."""
+    from optisolve.api import load_problem
+
+    files = [_file(word) for word in options.prompt] or sorted(content_dir("prompts").glob("*.jinja"))
+    instance = load_problem(options.problem).instance(0)
+    lints = [lint_file(file, instance, max_tokens=options.max_tokens) for file in files]
+    table = new_table(
+        "prompt", ">characters", ">tokens", ">same prefix", ">errors", ">warnings", title=f"Sample: {instance.origin.scenario}"
+    )
+    for lint in lints:
+        table.add_row(lint.file, *_sizes(lint), str(_count(lint, Level.ERROR)), str(_count(lint, Level.WARNING)))
+    console.print(table)
+    for lint in lints:
+        for finding in lint.findings:
+            style = "red" if finding.level is Level.ERROR else "yellow"
+            console.print(f"[{style}]{escape(lint.file)}[/], {escape(str(finding))}", soft_wrap=True)
+    console.print(
+        "tokens are estimated; 'same prefix' is what two different questions share at their start, which endpoints cache"
+    )
+    return 0 if all(lint.ok for lint in lints) else 1
+
+
+def lint_file(file: Path, instance: Instance, *, max_tokens: int = 8000) -> Lint:
+    """Check one file; prompts of the language-model operator are rendered for a real problem, all others with stand-ins.
+
+    Args:
+        file: The template.
+        instance: Sample problem.
+        max_tokens: Largest size of a sample rendering, tokens, estimated.
+    """
+    from optisolve.solvers.moead.llm_samples import sample_variables
+
+    text = file.read_text(encoding="utf-8")
+    name = file.name.partition(".")[0]
+    try:
+        samples = sample_variables(make_prompt(name, 0, text), instance)
+    except LlmError:  # no valid template: the linter says so
+        samples = []
+    known = prompt_names().get(name, ()) if file.parent == content_dir("prompts") else ()
+    return lint_prompt(file.name, text, samples, max_tokens=max_tokens, known=known)
+
+
+def _file(word: str) -> Path:
+    """A prompt by path, by ``NAME.vVERSION``, or by name for its newest version."""
+    if word.endswith(".jinja"):
+        if not Path(word).is_file():
+            raise LlmError(f"No prompt at {word}; give a file, or a name such as ledma_schema or ledma_schema.v1.")
+        return Path(word)
+    prompt = named_prompt(word)
+    return content_dir("prompts") / f"{prompt.name}.v{prompt.version}.jinja"
+
+
+def _sizes(lint: Lint) -> tuple[str, str, str]:
+    """Characters, tokens, shared prefix; stand-ins say nothing about sizes."""
+    if not lint.real or not lint.characters:
+        return "", "", ""
+    return f"{lint.characters:,}", f"{lint.tokens:,}", f"{lint.prefix_tokens / lint.tokens:.0%}"
+
+
+def _count(lint: Lint, level: Level) -> int:
+    return sum(finding.level is level for finding in lint.findings)
