@@ -178,21 +178,6 @@ def _add_language(verbs: Any) -> None:
     lint.set_defaults(command=_lazy("lint_command", "lint"))
 
 
-def _add_trust(verbs: Any) -> None:
-    """The verbs that judge records."""
-    verify = verbs.add_parser("verify", help="re-evaluate records with independent code")
-    verify.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
-    verify.add_argument("--reproduce", action="store_true", help="run every record again and compare result_hash")
-    effort_help = "most work spent on making a record's reference again (default quick)"
-    verify.add_argument("--effort", choices=("none", "quick", "normal", "thorough"), default="quick", help=effort_help)
-    verify.add_argument("--suite", action="append", default=[], metavar="FILE", help="a suite of yours that records may name")
-    verify.add_argument("--json", action="store_true", help="one JSON object per record instead of text")
-    verify.set_defaults(command=_lazy("verify_command", "verify"))
-
-    for verb, told in _OWN_PARSER.items():
-        verbs.add_parser(verb, help=told, add_help=False)
-
-
 def _add_experiments(verbs: Any) -> None:
     """The verbs that perform many runs."""
     bench = verbs.add_parser(
