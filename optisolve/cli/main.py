@@ -65,6 +65,14 @@ exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the sam
 """
 
 
+_OWN_PARSER = {
+    "compare": "gate on quality: what got worse between two folders of records",
+    "submit": "prepare and check submissions to the leaderboard",
+    "heldout": "commit to held-out seeds before a season, reveal them after it",
+}
+"""Verbs whose module reads the words behind them, with their line in the help."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -81,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from optisolve.cli.run import run_command
 
             return run_command(words[1:])
+        if words and words[0] in _OWN_PARSER:
+            own: Callable[[Sequence[str]], int] = getattr(import_module(f"optisolve.cli.{words[0]}"), f"{words[0]}_command")
+            return own(words[1:])
         options = _parser().parse_args(words)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
@@ -120,15 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("name")
     info.set_defaults(command=_lazy("info_command"))
 
-    verify = verbs.add_parser("verify", help="re-evaluate records with independent code")
-    verify.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
-    verify.add_argument("--reproduce", action="store_true", help="run every record again and compare result_hash")
-    effort_help = "most work spent on making a record's reference again (default quick)"
-    verify.add_argument("--effort", choices=("none", "quick", "normal", "thorough"), default="quick", help=effort_help)
-    verify.add_argument("--suite", action="append", default=[], metavar="FILE", help="a suite of yours that records may name")
-    verify.add_argument("--json", action="store_true", help="one JSON object per record instead of text")
-    verify.set_defaults(command=_lazy("verify_command", "verify"))
-
+    _add_trust(verbs)
     report = verbs.add_parser("report", help="one page, tables and figures from records")
     report.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
     report.add_argument("--out", default="report", help="folder of the report (default report)")
@@ -176,6 +179,21 @@ def _add_language(verbs: Any) -> None:
     lint.add_argument("--problem", default="uav_isac", help="problem of the sample renderings (default uav_isac)")
     lint.add_argument("--max-tokens", type=int, default=8000, help="largest sample rendering, tokens (default 8000)")
     lint.set_defaults(command=_lazy("lint_command", "lint"))
+
+
+def _add_trust(verbs: Any) -> None:
+    """The verbs that judge records."""
+    verify = verbs.add_parser("verify", help="re-evaluate records with independent code")
+    verify.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
+    verify.add_argument("--reproduce", action="store_true", help="run every record again and compare result_hash")
+    effort_help = "most work spent on making a record's reference again (default quick)"
+    verify.add_argument("--effort", choices=("none", "quick", "normal", "thorough"), default="quick", help=effort_help)
+    verify.add_argument("--suite", action="append", default=[], metavar="FILE", help="a suite of yours that records may name")
+    verify.add_argument("--json", action="store_true", help="one JSON object per record instead of text")
+    verify.set_defaults(command=_lazy("verify_command", "verify"))
+
+    for verb, told in _OWN_PARSER.items():
+        verbs.add_parser(verb, help=told, add_help=False)
 
 
 def _add_experiments(verbs: Any) -> None:
