@@ -1,0 +1,131 @@
+"""One test function, with its shift if it has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import Description, Evaluation, HypervolumeBox, Instance, Origin
+from optisolve.problems.pymoo.functions import Function
+from optisolve.problems.pymoo.model import dtlz_twin, zdt_twin
+from optisolve.problems.pymoo.model_mw import mw_twin
+from optisolve.problems.pymoo.model_re import re_twin
+from optisolve.problems.pymoo.shift import moved
+
+__all__ = ["PymooInstance"]
+
+_SWEPT = 21
+"""Positions of a null policy for two objectives."""
+_SWEPT_EACH = 6
+"""Positions per axis of a null policy for more."""
+
+
+class PymooInstance(Instance):
+    """A test function on its box.
+
+    Attributes:
+        function: What is fixed about it.
+        shift: float64 [k], where the last k variables are folded or bent; empty when the function is not shifted.
+    """
+
+    def __init__(
+        self, origin: Origin, function: Function, n_variables: int, n_objectives: int, shift: FloatArray, box: HypervolumeBox
+    ) -> None:
+        self.function = function
+        self.shift = shift
+        self._kernel: Callable[..., None] | None = None
+        super().__init__(
+            origin=origin,
+            space=function.space(n_variables, n_objectives),
+            objectives=function.named_objectives(n_objectives),
+            constraint_names=tuple(f"g{i + 1}" for i in range(function.n_constraints)),
+            hypervolume_box=box,
+        )
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The function's name in ASCII codes, its number of objectives, and the shift."""
+        return {
+            "function_ascii": np.frombuffer(self.function.name.encode(), dtype=np.uint8),
+            "n_objectives": np.frombuffer(bytes([len(self.objectives)]), dtype=np.uint8),
+            "shift": self.shift,
+        }
+
+    def features(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Nothing that tells where the optimum is: name, number of objectives and of variables."""
+        known = {name: values for name, values in self.arrays().items() if name != "shift"}
+        return {**known, "n_variables": np.array([self.space.dim])}
+
+    def describe(self) -> Description:
+        """The function in words that neither name it nor tell where its optimum lies."""
+        return self.function.describe(self.space.dim, len(self.objectives))
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """What a program earns that prints one number: all variables but the position at a bound or in the middle.
+
+        The position is swept evenly, so that on an unshifted function whose optimum sits at such a place the whole front
+        is hit. Functions with constraints have none, since such points violate them.
+        """
+        if self.constraint_names:
+            return {}
+        lower, upper = self.space.lower, self.space.upper
+        places = {"lower_bounds": lower, "middle": 0.5 * (lower + upper), "upper_bounds": upper}
+        return {name: self.space.clip(self._swept(place)) for name, place in places.items()}
+
+    def inner(self, X: FloatArray) -> FloatArray:
+        """What the unshifted function sees of points float64 [n, d]; the readable way."""
+        if not self.shift.size:
+            return X
+        return moved(X, self.space.lower, self.space.upper, self.shift, self.function.fold)
+
+    def _swept(self, place: FloatArray) -> FloatArray:
+        """Copies of a point with the position swept, float64 [n, d]; an RE problem has no position."""
+        if self.function.family == "re":
+            return place[None, :]
+        first = self.function.n_position(len(self.objectives))
+        if self.function.binary:
+            position = np.tri(first + 1, first, -1)  # 0, 1, 2, ... leading ones
+        elif first == 1:
+            position = np.linspace(0.0, self.space.upper[0], _SWEPT)[:, None]
+        else:
+            axes = np.meshgrid(*[np.linspace(0.0, high, _SWEPT_EACH) for high in self.space.upper[:first]], indexing="ij")
+            position = np.column_stack([axis.ravel() for axis in axes])
+        return np.hstack([position, np.tile(place[first:], (len(position), 1))])
+
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        from optisolve.problems.pymoo.kernels import bend_and_fold
+
+        if self._kernel is None:
+            self._kernel = _kernel_of(self.function)
+        if self.shift.size:
+            Y = np.empty_like(X)
+            bend_and_fold(X, self.space.lower, self.space.upper, self.shift, self.function.fold, Y)
+            X = Y
+        F, G = np.empty((X.shape[0], len(self.objectives))), np.empty((X.shape[0], len(self.constraint_names)))
+        self._kernel(*((X, F, G) if self.constraint_names else (X, F)))
+        return Evaluation(F, G, np.empty((X.shape[0], 0)))
+
+    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
+        name, m, Y = self.function.name, len(self.objectives), self.inner(X)
+        n, family = X.shape[0], self.function.family
+        G = np.empty((n, 0))
+        if family == "mw":
+            F, G = mw_twin(name, Y, m)
+        elif family == "dtlz":
+            F = dtlz_twin(name, Y, m)
+        else:
+            F = zdt_twin(name, Y) if family == "zdt" else re_twin(name, Y)
+        return Evaluation(F, G, np.empty((n, 0)))
+
+
+def _kernel_of(function: Function) -> Callable[..., None]:
+    """The compiled function; importing it imports numba."""
+    from optisolve.problems.pymoo.kernels import DTLZ_KERNELS, ZDT_KERNELS
+    from optisolve.problems.pymoo.kernels_mw import MW_KERNELS
+    from optisolve.problems.pymoo.kernels_re import RE_KERNELS
+
+    kernel: Callable[..., None] = {**ZDT_KERNELS, **DTLZ_KERNELS, **MW_KERNELS, **RE_KERNELS}[function.name]
+    return kernel
