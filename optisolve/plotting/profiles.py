@@ -17,6 +17,7 @@ from optisolve.plotting.style import INK, MUTED, PALETTE, new_figure
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -147,8 +148,20 @@ def _profile(
     return figure
 
 
+def _plain_ticks(axis: Axis) -> None:
+    """Numbers instead of powers with exponents: quick to lay out, and text for who selects or hears them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high >= 100.0 * low else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e-0", "e-").replace("e+0", "e")))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _legend(figure: Figure, axes: Axes) -> None:
-    axes.tick_params(which="both", colors=MUTED, labelsize=9)  # new_figure cannot know of a logarithmic axis's minor ticks
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            _plain_ticks(axis)
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", va="center", color=MUTED)

@@ -1,21 +1,15 @@
-"""Pictures of statistics: the critical-difference diagram and intervals of means."""
+"""Pictures of statistics: the critical-difference diagram."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from optisolve.plotting.profiles import Stroke
-from optisolve.plotting.style import INK, MUTED, new_figure
+from optisolve.plotting.style import INK, MUTED
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["critical_difference_figure", "interval_figure"]
+__all__ = ["critical_difference_figure"]
 
 _WIDTH = 5.0
 """Inches, as in the other figures of a report."""
@@ -69,29 +63,6 @@ def critical_difference_figure(average_ranks: Mapping[str, float], groups: Seque
         ranks = [average_ranks[name] for name in group]
         y = 0.26 + 0.28 * i
         axes.plot([at(min(ranks)) - 0.05, at(max(ranks)) + 0.05], [y, y], color=INK, linewidth=4.0, solid_capstyle="round")
-    return figure
-
-
-def interval_figure(table: pd.DataFrame, looks: Mapping[str, Stroke], *, measure: str, subtitle: str = "") -> Figure:
-    """Mean and confidence interval per solver, best on top.
-
-    Args:
-        table: ``solver``, ``mean``, ``low``, ``high``, in the order in which they are drawn; NaN means are left out.
-        looks: From `optisolve.plotting.profiles.strokes`.
-        measure: Label of the value axis.
-        subtitle: Which runs.
-    """
-    known = table[table["mean"].notna()]
-    figure, axes = new_figure("", subtitle, width=_WIDTH, height=1.1 + 0.3 * max(1, len(known)))
-    columns = (known[name].to_numpy(dtype=np.float64) for name in ("mean", "low", "high"))
-    for y, (name, mean, low, high) in enumerate(zip(known["solver"], *columns, strict=True)):
-        color = looks[str(name)].color
-        ends = [mean if np.isnan(end) else end for end in (low, high)]
-        axes.plot(ends, [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
-        axes.plot([mean], [y], color=color, marker="o", markersize=6)
-    axes.set_yticks(range(len(known)), [_fitting(str(name)) for name in known["solver"]])
-    axes.set_ylim(len(known) - 0.4, -0.6)
-    axes.set_xlabel(measure, color=INK)
     return figure
 
 

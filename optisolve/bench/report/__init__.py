@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,15 +32,27 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> Path:
     root = Path(folder)
     for sub in ("tables", "figures"):
         (root / sub).mkdir(parents=True, exist_ok=True)
-    for table in _tables(report):
-        write_atomic(root / "tables" / f"{table.name}.csv", table.data.to_csv(index=False, lineterminator="\n").encode())
-        write_atomic(root / "tables" / f"{table.name}.tex", render_latex(table).encode())
+    tables = list(_tables(report))
+    for name, table in zip(_file_names(table.name for table in tables), tables, strict=True):
+        write_atomic(root / "tables" / f"{name}.csv", table.data.to_csv(index=False, lineterminator="\n").encode())
+        write_atomic(root / "tables" / f"{name}.tex", render_latex(table).encode())
     write_atomic(root / "tables" / "units.csv", report.units.to_csv(index=False, lineterminator="\n").encode())
-    for picture in (picture for family in report.families for picture in family.pictures):
-        write_atomic(root / "figures" / f"{picture.name}.pdf", pdf_bytes(picture.figure))
+    pictures = [picture for family in report.families for picture in family.pictures]
+    for name, picture in zip(_file_names(picture.name for picture in pictures), pictures, strict=True):
+        write_atomic(root / "figures" / f"{name}.pdf", pdf_bytes(picture.figure))
     page = root / "index.html"
     write_atomic(page, render_html(report).encode())
     return page
+
+
+def _file_names(names: Iterable[str]) -> Iterable[str]:
+    """Names of files for names that come from records, and so may hold anything; every one is different."""
+    taken: set[str] = set()
+    for name in names:
+        safe = re.sub(r"[^\w-]+", "-", name).strip("-")
+        number = next(i for i in itertools.count(1) if (safe if i == 1 else f"{safe}-{i}") not in taken)
+        taken.add(unique := safe if number == 1 else f"{safe}-{number}")
+        yield unique
 
 
 def _tables(report: Report) -> Iterable[Table]:

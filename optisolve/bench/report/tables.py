@@ -162,6 +162,8 @@ def scores(family: str, units: Units, *, alpha: float) -> list[Table]:
 
 def successes(family: str, units: Units, times: pd.DataFrame) -> list[Table]:
     """Share of successful runs and expected evaluations per target; one table per set of targets."""
+    if times.empty:
+        return []  # no scenario of the family has losses
     shares, ert = success_table(units), expected_runtime(times)
     data = shares.merge(ert[["scenario", "solver", "target", "ert"]], on=["scenario", "solver", "target"])
     data = data[data["scenario"].isin(units.scenarios(family))]
