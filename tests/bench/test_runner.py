@@ -221,8 +221,7 @@ class Started:
 
     def start(self):
         command = [sys.executable, "-m", "optisolve", "bench", f"suite={self.path}", f"out={self.out}", "workers=2"]
-        reset = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=reset)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def wait_for_signs(self, count):
         deadline = time.monotonic() + 60

@@ -216,6 +216,10 @@ def test_only_picks_a_part_and_names_what_is_not_there(suite_of):
     assert "instance:5" in text
 
 
+def _runs(plan):
+    return {(unit.case, unit.index, unit.instance, unit.seed) for unit in plan.units}
+
+
 @pytest.mark.parametrize("name", list_suites())
 def test_the_lock_of_a_shipped_suite_is_the_current_one(name):
     suite = load_suite(name)
@@ -228,9 +232,5 @@ def test_the_core_suite_holds_every_family_and_every_solver_that_runs_offline():
     from optisolve.registry import PROBLEMS, SOLVERS
 
     plan = plan_suite("core")
-    families = {unit.problem for unit in plan.units}
-    assert families == {
-        name for name, target in PROBLEMS.targets().items() if "/" not in name and target.startswith("optisolve.")
-    }
-    planned = {unit.solver for unit in plan.units}
-    assert planned == {name for name in SOLVERS.targets() if SOLVERS.targets()[name].startswith("optisolve.")}
+    assert {unit.problem for unit in plan.units} == set(PROBLEMS.targets()) - {"pymoo"}  # these stand in suite functions
+    assert {unit.solver for unit in plan.units} == set(SOLVERS.targets())

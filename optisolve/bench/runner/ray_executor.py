@@ -7,7 +7,10 @@ is lost and nothing is doubled. Every machine needs the same version of optisolv
 from __future__ import annotations
 
 import atexit
+import signal
+import socket
 import tempfile
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +23,7 @@ from optisolve.core.errors import MissingDependency, OptisolveError
 __all__ = ["ray_executor"]
 
 _ATTEMPTS = 4
+_CONNECT_S = 10.0
 _AHEAD = 2
 """Units per core that wait in Ray's queue, so that no core waits for the driver."""
 
@@ -70,7 +74,9 @@ def _connect(ray: Any, address: str, workers: int | None, threads: int) -> bool:
     """Join a cluster; True when we have to leave it again."""
     if ray.is_initialized():
         return False
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        _require_listener(address)  # Ray itself would wait for minutes
         if address == "local":
             count = None if workers is None else workers * threads
             ray.init(address="local", num_cpus=count, include_dashboard=False, log_to_driver=False, configure_logging=False)
@@ -81,7 +87,15 @@ def _connect(ray: Any, address: str, workers: int | None, threads: int) -> bool:
             f"address={address}: no Ray cluster there ({str(error).splitlines()[0]}). Start one with 'ray start --head', "
             "or use address=local for one on this machine."
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray's own handler would end us without a word
     return True
+
+
+def _require_listener(address: str) -> None:
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
 def _window(ray: Any, workers: int | None, threads: int) -> int:

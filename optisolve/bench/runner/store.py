@@ -1,7 +1,7 @@
 """Where the records of a suite go: ``OUT/SUITE/UNIT/``, in a folder or behind any URL that fsspec knows.
 
-``suite.json`` beside the units says which suite they belong to and what was skipped, ``SUITE.yaml`` is the suite. A unit is finished when its
-``record.json`` is there; it appears after everything else of the unit, or together with it.
+``suite.json`` beside the units says which suite they belong to and what was skipped, ``SUITE.yaml`` is the suite. A unit
+is finished when its ``record.json`` is there; it appears after everything else of the unit, or together with it.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class Misbehaving(Solver):
             hoard = [np.ones(2_000_000) for _ in range(500)]  # 16 MB each
             time.sleep(600 * len(hoard))
         if self.then == "print":
-            print("words on standard output", flush=True)
-            print("words on standard error", file=sys.stderr, flush=True)
+            print("words on standard output", flush=True)  # noqa: T201
+            print("words on standard error", file=sys.stderr, flush=True)  # noqa: T201
         report = {"pid": os.getpid(), "threads": {name: os.environ.get(name) for name in THREADS}}
         return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, report=report if self.then == "tell" else {})
 
