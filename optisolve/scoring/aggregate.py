@@ -177,11 +177,12 @@ def _mean_and_interval(own: pd.DataFrame, column: str) -> tuple[float, float, fl
     return (float(blocks.mean()), *bootstrap_interval(sample))
 
 
-def scenario_table(units: Units, *, alpha: float = 0.05) -> pd.DataFrame:
+def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alpha: float = 0.05) -> pd.DataFrame:
     """What every solver reaches on every scenario, in the scenario's own measure.
 
     Args:
         units: All units.
+        scenarios: Which ones; None for all.
         alpha: Family-wise error rate of the tests against the best solver.
 
     Returns:
@@ -193,7 +194,7 @@ def scenario_table(units: Units, *, alpha: float = 0.05) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    for scenario in units.scenarios():
+    for scenario in units.scenarios() if scenarios is None else scenarios:
         measure, frame = units.measures[scenario], units.frame[units.frame["scenario"] == scenario]
         ranked = ranking(units, [scenario], alpha=alpha)
         known = ranked.table.set_index("solver")
@@ -234,11 +235,12 @@ def _in_measure(own: pd.DataFrame, measure: Measure) -> tuple[float, float, floa
     return (1.0 - mean, 1.0 - high, 1.0 - low) if measure.maximize else (mean, low, high)
 
 
-def indicator_table(units: Units) -> pd.DataFrame:
+def indicator_table(units: Units, scenarios: Sequence[str] | None = None) -> pd.DataFrame:
     """Every indicator side by side, failures as the worst value of each.
 
     Args:
         units: All units.
+        scenarios: Which ones; None for all.
 
     Returns:
         A row per scenario and solver that ran: ``feasible`` (share of runs), means over instances of ``gap`` and ``bound_gap``
@@ -249,7 +251,7 @@ def indicator_table(units: Units) -> pd.DataFrame:
     import pandas as pd
 
     worst = {"gap": LOSS_CAP, "bound_gap": LOSS_CAP, "hypervolume": 0.0, "igd_plus": float("inf"), "objective": float("nan")}
-    ran = units.frame[units.frame["outcome"] != Outcome.SKIPPED]
+    ran = _of(units.frame[units.frame["outcome"] != Outcome.SKIPPED], scenarios)
     good = ran["outcome"] == Outcome.OK
     rows = []
     for scenario, frame in ran.groupby("scenario", sort=True):
@@ -268,6 +270,10 @@ def indicator_table(units: Units) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["scenario", "solver", "feasible", *worst])
 
 
+def _of(frame: pd.DataFrame, scenarios: Sequence[str] | None) -> pd.DataFrame:
+    return frame if scenarios is None else frame[frame["scenario"].isin(scenarios)]
+
+
 def _same_references(answers: pd.DataFrame) -> bool:
     hashes = answers["record"].map(lambda record: (record["reference"] or {}).get("sha256"))
     return bool((hashes.groupby(answers["instance"]).nunique() <= 1).all())
@@ -278,12 +284,15 @@ def targets_of(measure: Measure) -> tuple[float, ...]:
     return SHARE_TARGETS if measure.maximize else GAP_TARGETS
 
 
-def success_table(units: Units, targets: Sequence[float] | None = None) -> pd.DataFrame:
+def success_table(
+    units: Units, targets: Sequence[float] | None = None, *, scenarios: Sequence[str] | None = None
+) -> pd.DataFrame:
     """How often each solver's verified answer is within each target.
 
     Args:
         units: All units.
         targets: Losses; None for the measure's own (`GAP_TARGETS`, `SHARE_TARGETS`).
+        scenarios: Which ones; None for all.
 
     Returns:
         A row per scenario with losses, solver and target: ``scenario``, ``solver``, ``target``, ``runs``, ``reached``,
@@ -292,7 +301,7 @@ def success_table(units: Units, targets: Sequence[float] | None = None) -> pd.Da
     import pandas as pd
 
     rows = []
-    ran = units.frame[units.frame["loss"].notna()]
+    ran = _of(units.frame[units.frame["loss"].notna()], scenarios)
     for (scenario, solver), own in ran.groupby(["scenario", "solver"], sort=True):
         for target in targets_of(units.measures[str(scenario)]) if targets is None else targets:
             reached = int((own["loss"] <= target + GAP_NOISE).sum())

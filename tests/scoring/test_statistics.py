@@ -176,6 +176,13 @@ def test_holm_by_hand():
         holm([0.5, np.nan])
 
 
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_agrees_with_statsmodels(p_values):
+    multitest = pytest.importorskip("statsmodels.stats.multitest", reason="statsmodels comes with the extra report")
+    assert holm(p_values) == pytest.approx(multitest.multipletests(p_values, method="holm")[1])
+
+
 def test_published_friedman_example_is_reproduced():
     """Demšar 2006, section 3.2.2: average ranks, chi-square 9.28, F 3.69; the chi-square there ignores ties."""
     result = friedman(DEMSAR)

@@ -139,8 +139,7 @@ def ranks(family: str, ranked: Ranking, measure: str) -> Table:
 
 def scores(family: str, units: Units, *, alpha: float) -> list[Table]:
     """What every solver of a family reaches on every scenario, at most four scenarios per table."""
-    data = scenario_table(units, alpha=alpha)
-    data = data[data["family"] == family]
+    data = scenario_table(units, units.scenarios(family), alpha=alpha)
     names = sorted(data["scenario"].unique())
     tables = []
     for start in range(0, len(names), _WIDE):
@@ -164,9 +163,8 @@ def successes(family: str, units: Units, times: pd.DataFrame) -> list[Table]:
     """Share of successful runs and expected evaluations per target; one table per set of targets."""
     if times.empty:
         return []  # no scenario of the family has losses
-    shares, ert = success_table(units), expected_runtime(times)
+    shares, ert = success_table(units, scenarios=units.scenarios(family)), expected_runtime(times)
     data = shares.merge(ert[["scenario", "solver", "target", "ert"]], on=["scenario", "solver", "target"])
-    data = data[data["scenario"].isin(units.scenarios(family))]
     tables = []
     for maximize in (False, True):
         names = [name for name in units.scenarios(family) if units.measures[name].maximize is maximize]
@@ -244,8 +242,7 @@ def pairs(family: str, ranked: Ranking) -> Table:
 
 def indicators(family: str, units: Units) -> Table:
     """Every indicator side by side."""
-    data = indicator_table(units)
-    data = data[data["scenario"].isin(units.scenarios(family))]
+    data = indicator_table(units, units.scenarios(family))
     names = ("gap", "bound_gap", "hypervolume", "igd_plus", "objective")
     headings = {"bound_gap": "gap to bound", "igd_plus": "IGD+"}
     shown = [name for name in names if data[name].notna().any()]
