@@ -176,6 +176,7 @@ def test_holm_by_hand():
         holm([0.5, np.nan])
 
 
+@pytest.mark.slow  # statsmodels takes long to import
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_agrees_with_statsmodels(p_values):
