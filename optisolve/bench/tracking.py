@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -83,7 +84,7 @@ class Tracked:
 
     def _give_up(self, error: Exception) -> None:
         self._tracker = None
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        told = re.sub(r"//[^/@\s]+@", "//…@", (str(error).strip().splitlines() or [type(error).__name__])[0])
         self.notices.append(
             f"tracking stopped: {told} The records are complete; the same command sends what the tracker has missed."
         )
