@@ -100,8 +100,10 @@ def share_of_answers(runs: pd.DataFrame, arm: str) -> dict[str, float] | None:
     Returns:
         Shares with the number of ``candidates``; None for an arm that asks no model or whose answers were all refused.
     """
+    if runs.empty or "targets" not in runs:
+        return None
     rows = runs[runs["arm"] == arm]
-    if rows.empty or "targets" not in rows or rows["targets"].isna().all():
+    if rows.empty or rows["targets"].isna().all():
         return None
     counts = {fate: float(rows[f"answers_{fate}"].sum()) for fate in FATES}
     total, targets = sum(counts.values()), float(rows["targets"].sum())

@@ -207,7 +207,7 @@ def _judge(who: str, measure: Measure, arms: Mapping[str, ArmSummary], versus: S
     """Which rule applies, and the sentence; `who` is the subject's name."""
     pairs = versus[0].comparison.n if versus else 0
     if pairs < MIN_PAIRS:
-        return Answer.UNDECIDED, f"Undecided: {pairs} complete pairs are there, at least {MIN_PAIRS} are needed."
+        return Answer.UNDECIDED, f"Undecided: complete pairs: {pairs}, at least {MIN_PAIRS} are needed."
     if _best_p(pairs, len(versus)) >= ALPHA:
         needed = next(n for n in range(pairs, 64) if _best_p(n, len(versus)) < ALPHA)
         told = f"with {pairs} pairs and {len(versus)} comparisons nothing could be significant; {needed} pairs are needed"

@@ -136,7 +136,7 @@ def _collect(found: list[FieldProblem], prefix: str, make: Callable[[], Any]) ->
 def _print_forecast(plan: Plan, ahead: Forecast, out: Path) -> None:
     found = f", {ahead.finished} of them are there already" if ahead.finished else ""
     console.print(
-        f"[bold]plan:[/] {len(plan.arms)} arms x {plan.instances} instances x {plan.seeds} seeds = {ahead.runs} runs of "
+        f"[bold]plan:[/] {len(plan.arms)} arms x {plan.instances} instance(s) x {plan.seeds} seed(s) = {ahead.runs} runs of "
         f"{plan.budget.evaluations} evaluations{found}; folder {escape(str(out))}",
         soft_wrap=True,
     )
@@ -234,7 +234,7 @@ def _results(report: Report) -> Any:
     labels = [f">{measure.label}" for measure in report.measures]
     title = f"{report.setting}; means over {report.arms[0].n} pairs"
     spent = any(summary.cost["tokens"] for summary in report.arms)
-    head = ["arm", labels[0], ">95 %", *labels[1:], ">llm better", ">Holm p", ">A12", *([">tokens"] if spent else [])]
+    head = ["arm", labels[0], ">95 %", *labels[1:], ">llm wins", ">Holm p", ">A12", *([">tokens"] if spent else [])]
     table = new_table(*head, title=escape(title))
     ranked = sorted(report.arms, key=lambda s: s.means[primary.column], reverse=primary.maximize)
     for summary in ranked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,14 @@ def test_an_interrupted_experiment_is_labelled_as_partial_and_goes_on(tmp_path):
     assert "PARTIAL" not in make_report(whole).verdict.sentence
 
 
+def test_an_experiment_stopped_before_its_first_run_still_leaves_a_report(tmp_path):
+    report = make_report(run_plan(plan_of(), tmp_path, on_cell=Started([], stop_before=0)))
+    text = write_report(report, tmp_path).markdown.read_text()
+    assert "PARTIAL: 0 of 2 pairs" in text
+    assert "nothing to compare yet" in text
+    assert report.verdict.answer is Answer.UNDECIDED
+
+
 def test_replies_of_an_interrupted_run_are_not_paid_for_twice(tmp_path):
     def stop(state: Any) -> None:
         if state.meter.llm_calls >= 4:
@@ -363,6 +372,25 @@ def test_identical_operators_with_other_random_numbers_are_undecided(tmp_path):
     assert rows[0].comparison.ties < 4
     verdict = conclude(ablation, HYPERVOLUME, summarize(ablation, runs, [HYPERVOLUME]), rows)
     assert verdict.answer is Answer.UNDECIDED
+
+
+def uniform_answer(body: Any) -> str:
+    """Random integers in the form asked for, which depend on the request alone."""
+    rng = random.Random(json.dumps(body, sort_keys=True))
+    points = body["response_format"]["json_schema"]["schema"]["properties"]
+    drawn = {key: {name: rng.randint(0, 1000) for name in point["properties"]} for key, point in points.items()}
+    return json.dumps(drawn)
+
+
+def test_a_model_that_answers_at_random_cannot_be_told_apart_from_random_points(tmp_path):
+    """The same distribution, once through prompts, JSON and the grid, once as a control: no arm has a built-in advantage."""
+    with LlmServer(answer=uniform_answer) as server:
+        plan = plan_of(llm=config_for(server), arms=("llm", "uniform"), seeds=4, budget=Budget(evaluations=40))
+        report = make_report(run_plan(plan, tmp_path))
+    (row,) = report.versus["hypervolume"]
+    assert share_of_answers(report.runs, "llm")["ok"] > 0.99
+    assert row.comparison.p_value > 0.1
+    assert report.verdict.answer is Answer.UNDECIDED
 
 
 def test_p_values_are_told_as_papers_tell_them():
@@ -538,7 +566,7 @@ def test_the_command_leaves_a_report_and_records_that_verify(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "No language model will be called" in shown
     assert "NO LANGUAGE MODEL WAS CALLED" in shown
-    assert "plan: 3 arms x 1 instances x 2 seeds = 6 runs of 24 evaluations" in shown
+    assert "plan: 3 arms x 1 instance(s) x 2 seed(s) = 6 runs of 24 evaluations" in shown
     assert "verdict: No language model was called" in shown.replace("\n", " ")
     text = (tmp_path / "ablation.md").read_text()
     assert "    optisolve " + " ".join(words) in text
