@@ -297,7 +297,7 @@ def _rendered(prompt: Prompt, samples: Sequence[Mapping[str, Any]], max_tokens: 
     given = samples or [{name: _StandIn() for name in prompt.variables}]
     try:
         texts = [prompt.render(**values) for values in given]
-    except (LlmError, TypeError, ValueError) as error:
+    except Exception as error:  # a template can raise anything; that is the finding
         level = Level.ERROR if samples else Level.WARNING
         return [], [Finding(level, "render", 0, f"a sample cannot be rendered: {error}")]
     findings = []

@@ -224,7 +224,7 @@ def test_parents_stand_from_worst_to_best():
 
 def test_a_prompt_with_an_undefined_variable_is_a_clear_error():
     with pytest.raises(LlmError, match="'parents' is undefined"):
-        load_prompt("ledma_continuation").render(title="x", dim=3, target=1)
+        load_prompt("ledma_continuation", 1).render(title="x", dim=3, target=1)
     with pytest.raises(UnknownNameError, match="Did you mean 'ledma_schema'"):
         load_prompt("ledma_shema")
     with pytest.raises(LlmError, match="no version 77"):

@@ -103,7 +103,7 @@ class LlmVariation:
         self._fates: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._fallbacks: Counter[str] = Counter()
-        self._targets = self._refused = self._calls = self._reasks = 0
+        self._targets = self._refused = self._calls = self._reasks = self._candidates = 0
 
     def propose(self, wave: Wave) -> Proposals:
         """Offspring of all targets; at least one per target."""
@@ -137,6 +137,7 @@ class LlmVariation:
             "calls": self._calls,
             "reasks": self._reasks,
             "refused_by_budget": self._refused,
+            "candidates": self._candidates,
             "fates": {fate.value: self._fates[fate.value] for fate in Fate},
             "reasons": dict(sorted(self._reasons.items())),
             "fallbacks": dict(sorted(self._fallbacks.items())),
@@ -234,6 +235,7 @@ class LlmVariation:
             rows = [row for answer in answers for row in answer[i]]
             query.candidates = judge(rows, query.question.count, grid.levels, known, siblings)
             siblings += query.candidates
+            self._candidates += len(query.candidates)
             for candidate in query.candidates:
                 if not candidate.fate.usable:
                     self._note(candidate)
