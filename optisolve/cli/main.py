@@ -148,6 +148,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("target", help="module:Class, or a registered name")
     check.set_defaults(command=_lazy("check_command"))
 
+    board = verbs.add_parser("leaderboard", help="a static site from records: sortable tables, plots, a page per record")
+    board.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
+    board.add_argument("--out", default="site", help="folder of the site, replaced as a whole (default site)")
+    board.add_argument("--title", default="optisolve leaderboard", help="heading of the site")
+    board.add_argument("--degeneracy", metavar="FILE", help="degeneracy reports to show, from benchmarks/degeneracy.py")
+    board.set_defaults(command=_lazy("leaderboard_command", "leaderboard"))
+
     inspect = verbs.add_parser("inspect", help="degeneracy report: what trivial answers reach beside the reference")
     inspect.add_argument("overrides", nargs="+", metavar="key=value", help="problem=NAME, then parameters of the problem")
     inspect.add_argument("--instances", type=int, default=3, help="instances that are averaged (default 3)")

@@ -1,0 +1,6 @@
+"""The leaderboard's site: one folder of static pages, made from records; the same records give the same bytes."""
+
+from optisolve.bench.site.build import Site, build_site
+from optisolve.bench.site.write import write_site
+
+__all__ = ["Site", "build_site", "write_site"]

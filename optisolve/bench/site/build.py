@@ -1,0 +1,414 @@
+"""From records to the content of the site: tracks, problems, solvers, records; how it looks is decided elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optisolve import content
+from optisolve.bench.report.build import Report, build_report
+from optisolve.bench.report.commands import override_text
+from optisolve.bench.report.inputs import read_inputs
+from optisolve.bench.report.tables import Table, number, plain_table
+from optisolve.bench.site.charts import Chart, progress_chart, record_charts, score_chart
+from optisolve.core.errors import OptisolveError
+from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.scoring.aggregate import success_table
+from optisolve.scoring.units import Outcome, Units, units_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ProblemPage", "RecordPage", "Row", "Site", "SolverPage", "Track", "build_site", "slug"]
+
+_BAD = (Outcome.FAILED, Outcome.INFEASIBLE, Outcome.MISSING)
+_TARGET = {False: 1e-3, True: 0.05}
+"""Target whose success share the table shows: gap, or missing share of hypervolume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One solver on one scenario, a line of the leaderboard.
+
+    Attributes:
+        family: Problem family.
+        scenario: Label of the scenario.
+        solver: Label of the solver.
+        measure: What `score` is.
+        score: In words.
+        loss: Sorting key, smaller is better; failures count as the worst.
+        success: Share of runs that reach the target, None without one.
+        runs: Units that count.
+        failures: Of those, how many failed.
+        evaluations: Mean per run.
+        calls: Mean language-model calls per run.
+        tokens: Mean tokens per run.
+        usd: US dollars of all runs.
+        tier: Lowest tier among the records.
+        rank: Within the scenario, ties share the better place.
+    """
+
+    family: str
+    scenario: str
+    solver: str
+    measure: str
+    score: str
+    loss: float
+    success: float | None
+    runs: int
+    failures: int
+    evaluations: float
+    calls: float
+    tokens: float
+    usd: float
+    tier: str
+    rank: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Track:
+    """One suite's leaderboard.
+
+    Attributes:
+        name: Of the suite, "runs" for records of no suite.
+        version: Of the suite.
+        sha256: Of its lock.
+        report: Rankings and statistics.
+        rows: Lines of the table, best first within each scenario.
+        records: How many there are.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    report: Report
+    rows: tuple[Row, ...]
+    records: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ProblemPage:
+    """One scenario.
+
+    Attributes:
+        name: Label.
+        family: Family.
+        summary: What is decided.
+        card: The family's model card, Markdown.
+        evidence: What is proven about the references.
+        tables: Scores, null policies, instances and references, degeneracy.
+        charts: Interactive.
+        records: Record ids with solver, instance, repetition, score.
+    """
+
+    name: str
+    family: str
+    summary: str
+    card: str
+    evidence: str
+    tables: tuple[Table, ...]
+    charts: tuple[Chart, ...]
+    records: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SolverPage:
+    """One solver.
+
+    Attributes:
+        name: Label.
+        summary: What it is.
+        citation: Source.
+        card: Markdown, "" when it has none.
+        options: Its options in the records, as a table.
+        rows: Its lines of all tracks.
+    """
+
+    name: str
+    summary: str
+    citation: str
+    card: str
+    options: Table
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RecordPage:
+    """One record.
+
+    Attributes:
+        record: The document.
+        scenario: Label of its scenario.
+        solver: Label of its solver.
+        command: What makes it again.
+        charts: Front and trace.
+    """
+
+    record: Mapping[str, Any]
+    scenario: str
+    solver: str
+    command: str
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Site:
+    """Everything on the site."""
+
+    title: str
+    tracks: tuple[Track, ...]
+    problems: tuple[ProblemPage, ...]
+    solvers: tuple[SolverPage, ...]
+    records: tuple[RecordPage, ...]
+    notices: tuple[str, ...]
+
+
+def build_site(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    title: str = "optisolve leaderboard",
+    degeneracy: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> Site:
+    """Read records and work out every page.
+
+    Args:
+        paths: Records, their folders, or folders of folders.
+        title: Heading of the site.
+        degeneracy: Rows of the degeneracy report by scenario, see ``benchmarks/leaderboard/degeneracy.json``.
+
+    Raises:
+        RecordError: No record, a file that is not one, or one that was altered.
+    """
+    inputs = read_inputs(paths)
+    groups = _by_suite(inputs.records)
+    units = units_of(inputs.records, expected=inputs.expected, reference_hypervolumes=inputs.reference_hypervolumes)
+    rows = _rows(units)
+    solvers = sorted(units.frame["solver"].unique())
+    colors = {solver: index for index, solver in enumerate(solvers)}
+    tracks = tuple(_track(key, group, rows, units) for key, group in groups.items())
+    problems = tuple(_problem(name, units, colors, degeneracy or {}) for name in units.scenarios())
+    return Site(
+        title=title,
+        tracks=tracks,
+        problems=problems,
+        solvers=tuple(_solver(name, units, rows) for name in solvers),
+        records=tuple(_records(units)),
+        notices=tuple(dict.fromkeys(notice for track in tracks for notice in track.report.notices)),
+    )
+
+
+def slug(text: str) -> str:
+    """Text as a file name."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "x"
+
+
+def _by_suite(records: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for path, record in zip(records["path"], records["record"], strict=True):
+        suite = record["suite"]
+        groups.setdefault((str(suite["name"]), str(suite["version"]), str(suite["sha256"])), []).append(str(path))
+    return dict(sorted(groups.items()))
+
+
+def _track(key: tuple[str, str, str], paths: list[str], rows: Sequence[Row], units: Units) -> Track:
+    name, version, sha256 = key
+    ids = {json_id(record) for record in units.frame["record"] if record is not None and record["suite"]["sha256"] == sha256}
+    own = units.frame[units.frame["record"].map(lambda r: r is not None and json_id(r) in ids)]
+    cells = set(zip(own["scenario"], own["solver"], strict=True))
+    shown = tuple(row for row in rows if (row.scenario, row.solver) in cells)
+    return Track(name or "runs", version, sha256, build_report(paths, title=name or "runs"), shown, len(paths))
+
+
+def json_id(record: Mapping[str, Any]) -> str:
+    """A record's id."""
+    return str(record["record_id"])
+
+
+def _rows(units: Units) -> list[Row]:
+    """All lines, best first within each scenario."""
+    success = success_table(units)
+    shares = {(row.scenario, row.solver, row.target): row.share for row in success.itertuples()}
+    found = []
+    for scenario in units.scenarios():
+        measure = units.measures[scenario]
+        frame = units.frame[(units.frame["scenario"] == scenario) & (units.frame["outcome"] != Outcome.SKIPPED)]
+        lines = []
+        for solver, own in frame.groupby("solver", sort=True):
+            loss = own["loss"] if measure.has_loss else own["value"] * (-1.0 if measure.maximize else 1.0)
+            good = own[own["outcome"] == Outcome.OK]
+            share = shares.get((scenario, solver, _TARGET[measure.maximize]))
+            lines.append((float(loss.mean()), str(solver), own, good, None if share is None else float(share)))
+        lines.sort(key=lambda line: (np.inf if np.isnan(line[0]) else line[0], line[1]))
+        ranks = {line[1]: 1 + sum(other[0] < line[0] - 1e-12 for other in lines) for line in lines}
+        for loss, solver, own, good, share in lines:
+            tiers = [str(record["provenance"]["tier"]) for record in own["record"] if record is not None]
+            found.append(
+                Row(
+                    family=str(own["family"].iloc[0]),
+                    scenario=scenario,
+                    solver=solver,
+                    measure=measure.label,
+                    score=number(float(good["value"].mean())) if len(good) else "none feasible",
+                    loss=loss,
+                    success=share,
+                    runs=len(own),
+                    failures=int(own["outcome"].isin(_BAD).sum()),
+                    evaluations=_mean(own["evaluations"]),
+                    calls=_mean(own["llm_calls"]),
+                    tokens=_mean(own["tokens"]),
+                    usd=float(own["usd"].fillna(0.0).sum()),
+                    tier=_lowest(tiers),
+                    rank=ranks[solver],
+                )
+            )
+    return found
+
+
+def _mean(values: pd.Series[float]) -> float:
+    known = values.dropna()
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _lowest(tiers: Iterable[str]) -> str:
+    order = ("self_reported", "verified", "reproduced")
+    known = sorted(set(tiers), key=lambda tier: order.index(tier) if tier in order else -1)
+    return known[0].replace("_", "-") if known else "none"
+
+
+def _problem(
+    name: str,
+    units: Units,
+    colors: Mapping[str, int],
+    degeneracy: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> ProblemPage:
+    own = units.frame[units.frame["scenario"] == name]
+    documents = [record for record in own["record"] if record is not None]
+    scenario, family = str(documents[0]["instance"]["scenario"]), str(own["family"].iloc[0])
+    measure = units.measures[name]
+    charts = [score_chart(name, units.frame, measure.label, colors), progress_chart(name, units.frame, colors)]
+    tables = [_references(documents)]
+    if scenario in degeneracy:
+        tables.append(_degeneracy(scenario, degeneracy[scenario]))
+    return ProblemPage(
+        name=name,
+        family=family,
+        summary=_told("problems", scenario, "summary") or _told("problems", family, "summary"),
+        card=_card("problems", family),
+        evidence=_told("problems", scenario, "reference") or _told("problems", family, "reference"),
+        tables=tuple(tables),
+        charts=tuple(chart for chart in charts if chart is not None),
+        records=tuple(_record_lines(own)),
+    )
+
+
+def _references(documents: Sequence[Mapping[str, Any]]) -> Table:
+    """The reference of every instance with its evidence."""
+    seen: dict[tuple[Any, ...], None] = {}
+    for record in documents:
+        told, instance = record["reference"], record["instance"]
+        if told is None:
+            seen[(instance["seed"], instance["sha256"][:16], "none", "", "", "")] = None
+            continue
+        value, bound = (("" if told[key] is None else f"{told[key]:.8g}") for key in ("value", "dual_bound"))
+        seen[(instance["seed"], instance["sha256"][:16], told["evidence"].replace("_", " "), value, bound, told["solver"])] = (
+            None
+        )
+    headings = ("instance", "SHA-256", "evidence", "value", "dual bound", "by")
+    caption = "Reference of every instance: what is proven, the value, the bound, and who found it. Solvers never see it."
+    return plain_table("references", caption, headings, sorted(seen, key=str), ("instance", "value", "dual bound"))
+
+
+def _degeneracy(scenario: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    headings = ("policy", "feasible", "value", "ratio to the reference", "worst ratio")
+    shown = [
+        (
+            row["policy"],
+            f"{row['feasible']:.0%}",
+            *("" if row[key] is None else number(row[key]) for key in ("value", "ratio", "worst_ratio")),
+        )
+        for row in rows
+    ]
+    caption = (
+        f"What trivial policies and random points reach on {scenario} before anybody trains or compares anything "
+        f"(optisolve inspect problem={scenario})."
+    )
+    return plain_table("degeneracy", caption, headings, shown, headings[1:])
+
+
+def _solver(name: str, units: Units, rows: Sequence[Row]) -> SolverPage:
+    own = units.frame[units.frame["solver"] == name]
+    documents = [record for record in own["record"] if record is not None]
+    registered = str(documents[0]["solver"]["name"]) if documents else name
+    options = {json.dumps(record["solver"]["options"], sort_keys=True) for record in documents}
+    chosen = json.loads(sorted(options)[0]) if options else {}
+    caption = "Options of its records." if len(options) < 2 else "Options of its first records; others differ, see each record."
+    table = plain_table("options", caption, ("option", "value"), [(key, override_text(value)) for key, value in chosen.items()])
+    summary = citation = ""
+    if registered in SOLVERS.choices():
+        info = SOLVERS.get(registered).info
+        summary, citation = info.summary, info.citation
+    return SolverPage(
+        name, summary, citation, _card_file("solvers", registered), table, tuple(r for r in rows if r.solver == name)
+    )
+
+
+def _record_lines(own: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    for row in own.to_dict("records"):
+        if row["record"] is not None:
+            yield {
+                "id": row["record_id"],
+                "solver": row["solver"],
+                "instance": int(row["instance"]),
+                "repetition": int(row["repetition"]),
+                "outcome": str(row["outcome"]),
+                "value": number(float(row["value"])),
+                "tier": str(row["record"]["provenance"]["tier"]).replace("_", "-"),
+            }
+
+
+def _records(units: Units) -> Iterable[RecordPage]:
+    for row in units.frame.to_dict("records"):
+        record = row["record"]
+        if record is not None:
+            yield RecordPage(record, row["scenario"], row["solver"], _command(record), tuple(record_charts(record)))
+
+
+def _command(record: Mapping[str, Any]) -> str:
+    suite = record["suite"]
+    if suite.get("name"):
+        only = f"problem:{suite.get('problem')},solver:{suite.get('solver')}"
+        return f"optisolve bench suite={suite['name']} only={only}"
+    settings = [f"problem={record['instance']['scenario']}", f"solver={record['solver']['name']}"]
+    settings += [f"instance={record['instance']['seed']}", f"seed={record['seed']}"]
+    settings += [f"budget.{key}={override_text(value)}" for key, value in record["budget"].items()]
+    return f"optisolve run {' '.join(settings)}"
+
+
+def _told(kind: str, name: str, key: str) -> str:
+    try:
+        return content.header(kind, name).get(key, "")
+    except OSError:
+        return ""
+
+
+def _card(kind: str, family: str) -> str:
+    if family not in {name.split("/")[0] for name in PROBLEMS.choices()}:
+        return ""
+    return _text(kind, f"{family}/README.md")
+
+
+def _card_file(kind: str, name: str) -> str:
+    return _text(kind, f"{name}.md")
+
+
+def _text(kind: str, name: str) -> str:
+    try:
+        return content.read_text(kind, name)
+    except (OSError, OptisolveError):
+        return ""
