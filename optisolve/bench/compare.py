@@ -140,7 +140,8 @@ def parse_rules(text: str) -> list[Rule]:
     Raises:
         OptionError: Unknown metrics, a clock, a wrong sign, or a number that is none; all in one message.
     """
-    rules, found = [], []
+    rules: list[Rule] = []
+    found: list[FieldProblem] = []
     for term in (part.strip() for part in text.split(",")):
         name, _, change = term.partition(":")
         problem = _rule_problem(name, change)

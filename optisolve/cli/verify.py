@@ -37,7 +37,7 @@ def verify_command(options: argparse.Namespace) -> int:
         SuiteBook(suites),
         reproduce=True if options.reproduce else None,
     )
-    audits = []
+    audits: list[Audit] = []
     for file in record_files(options.path):
         audit = once(auditor.file(file), audits)
         audits.append(audit)

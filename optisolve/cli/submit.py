@@ -1,0 +1,125 @@
+"""``optisolve submit``: pack records for the leaderboard, check a submission, rebuild the table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.markup import escape
+
+from optisolve.bench.audit import SuiteBook, Tier
+from optisolve.bench.submission import RECORDS, TABLE, Tree, check_submission, comment_text, pack
+from optisolve.bench.submission.pack import write_table
+from optisolve.cli.display import console
+from optisolve.core.errors import OptisolveError
+from optisolve.core.files import write_atomic
+
+__all__ = ["submit_command"]
+
+_EXIT_REFUSED = 2
+
+
+def submit_command(words: Sequence[str]) -> int:
+    """Run one of ``pack``, ``check``, ``table``."""
+    options = _parser().parse_args(list(words))
+    action: Callable[[argparse.Namespace], int] = options.action
+    return action(options)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    root, book = _root(options.repository), _book(options.suite_file)
+    packed = pack(
+        [Path(path) for path in options.path],
+        root / RECORDS,
+        suite=options.suite,
+        submitter=options.submitter,
+        title=options.title,
+        solver=options.solver,
+        tier=Tier(options.tier.replace("-", "_")),
+        book=book,
+    )
+    told = (
+        f"{packed.written} record(s) packed, {packed.known} there already, {packed.other} of other suites or solvers left out"
+    )
+    console.print(told, soft_wrap=True)
+    write_table(root / RECORDS, root / TABLE, book)
+    console.print(f"folder: {escape(str(packed.folder))}\ntable:  {escape(str(root / TABLE))}", soft_wrap=True)
+    console.print(f"next:   git add {escape(str(packed.folder))} {TABLE}, commit, and open a pull request", soft_wrap=True)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    root = _root(options.repository)
+    head = Tree.at(root, options.head)
+    base = None if options.base is None else Tree.at(root, options.base)
+    verdict = check_submission(head, base, book=_book(options.suite_file), author=options.author)
+    text = comment_text(verdict)
+    if options.comment is not None:
+        write_atomic(Path(options.comment), text.encode())
+    console.print(escape(text), soft_wrap=True, end="")
+    return 0 if verdict.accepted else _EXIT_REFUSED
+
+
+def _table(options: argparse.Namespace) -> int:
+    root = _root(options.repository)
+    changed = write_table(root / RECORDS, root / TABLE, _book(options.suite_file))
+    console.print(f"{'rebuilt' if changed else 'unchanged'}: {escape(str(root / TABLE))}", soft_wrap=True)
+    return 0
+
+
+def _root(given: str) -> Path:
+    root = Path(given).resolve()
+    if not (root / ".git").exists():
+        raise OptisolveError(f"{root}: no checkout. Run this in a checkout of the leaderboard, or give --repository FOLDER.")
+    return root
+
+
+def _book(files: Sequence[str]) -> SuiteBook:
+    if not files:
+        return SuiteBook()
+    from optisolve.bench.suite import load_suite
+
+    return SuiteBook({suite.name: suite for suite in map(load_suite, files)})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="optisolve submit", description="Submissions to the leaderboard, step by step in docs/submission.md."
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    packed = actions.add_parser("pack", help="audit the records of a suite and copy them to where a submission has them")
+    packed.add_argument("path", nargs="+", help="folder that optisolve bench wrote")
+    packed.add_argument("--suite", required=True, help="name of the suite")
+    packed.add_argument("--submitter", required=True, help="your user name, lower case")
+    packed.add_argument("--title", required=True, help="what you submit, one line")
+    packed.add_argument("--solver", default="", metavar="LABEL", help="only this solver's records")
+    packed.add_argument(
+        "--tier",
+        choices=[tier.value.replace("_", "-") for tier in reversed(Tier)],
+        default=Tier.REPRODUCED.value,
+        help="what the records are to claim; only reproduced ones are ranked (default reproduced: every run is repeated)",
+    )
+    _common(packed)
+    packed.set_defaults(action=_pack)
+
+    check = actions.add_parser("check", help="what the gate says about a commit; without BASE about all of its records")
+    check.add_argument("base", nargs="?", help="commit that the submission builds on, e.g. origin/main")
+    check.add_argument("head", nargs="?", default="HEAD", help="commit with the submission (default HEAD)")
+    check.add_argument("--author", default="", metavar="USER", help="only this user may submit")
+    check.add_argument("--comment", metavar="FILE", help="also write the verdict into this file")
+    _common(check)
+    check.set_defaults(action=_check)
+
+    table = actions.add_parser("table", help="rebuild the ranking from the records of the working tree")
+    _common(table)
+    table.set_defaults(action=_table)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repository", default=".", metavar="FOLDER", help="checkout of the leaderboard (default .)")
+    parser.add_argument(
+        "--suite-file", action="append", default=[], metavar="FILE", help="a suite that optisolve does not ship"
+    )
