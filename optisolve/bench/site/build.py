@@ -246,7 +246,7 @@ def _rows(units: Units) -> list[Row]:
             lines.append((float(loss.mean()), str(solver), own, good, None if share is None else float(share)))
         lines.sort(key=lambda line: (np.inf if np.isnan(line[0]) else line[0], line[1]))
         ranks = {line[1]: 1 + sum(other[0] < line[0] - 1e-12 for other in lines) for line in lines}
-        for loss, solver, own, good, share in lines:
+        for mean_loss, solver, own, good, share in lines:
             tiers = [str(record["provenance"]["tier"]) for record in own["record"] if record is not None]
             found.append(
                 Row(
@@ -255,7 +255,7 @@ def _rows(units: Units) -> list[Row]:
                     solver=solver,
                     measure=measure.label,
                     score=number(float(good["value"].mean())) if len(good) else "none feasible",
-                    loss=loss,
+                    loss=mean_loss,
                     success=share,
                     runs=len(own),
                     failures=int(own["outcome"].isin(_BAD).sum()),
