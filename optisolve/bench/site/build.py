@@ -233,7 +233,7 @@ def json_id(record: Mapping[str, Any]) -> str:
 def _rows(units: Units) -> list[Row]:
     """All lines, best first within each scenario."""
     success = success_table(units)
-    shares = {(row.scenario, row.solver, row.target): row.share for row in success.itertuples()}
+    shares = {(row["scenario"], row["solver"], row["target"]): float(row["share"]) for row in success.to_dict("records")}
     found = []
     for scenario in units.scenarios():
         measure = units.measures[scenario]
@@ -243,7 +243,7 @@ def _rows(units: Units) -> list[Row]:
             loss = own["loss"] if measure.has_loss else own["value"] * (-1.0 if measure.maximize else 1.0)
             good = own[own["outcome"] == Outcome.OK]
             share = shares.get((scenario, solver, _TARGET[measure.maximize]))
-            lines.append((float(loss.mean()), str(solver), own, good, None if share is None else float(share)))
+            lines.append((float(loss.mean()), str(solver), own, good, share))
         lines.sort(key=lambda line: (np.inf if np.isnan(line[0]) else line[0], line[1]))
         ranks = {line[1]: 1 + sum(other[0] < line[0] - 1e-12 for other in lines) for line in lines}
         for mean_loss, solver, own, good, share in lines:

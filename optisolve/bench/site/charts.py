@@ -30,7 +30,7 @@ def score_chart(scenario: str, units: pd.DataFrame, label: str, colors: Mapping[
     """
     own = units[(units["scenario"] == scenario) & (units["outcome"] == Outcome.OK)]
     traces = [
-        {"name": solver, "color": colors[solver], "y": _numbers(rows["value"]), "kind": "box"}
+        {"name": solver, "color": colors[str(solver)], "y": _numbers(rows["value"]), "kind": "box"}
         for solver, rows in own.groupby("solver", sort=True)
     ]
     failed = int(
@@ -62,7 +62,13 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
         at = np.unique(np.rint(np.geomspace(first, last, 40)).astype(int))
         values = [_at(curve, at) for curve in curves]
         traces.append(
-            {"name": solver, "color": colors[solver], "x": at.tolist(), "y": _numbers(np.mean(values, axis=0)), "kind": "line"}
+            {
+                "name": solver,
+                "color": colors[str(solver)],
+                "x": at.tolist(),
+                "y": _numbers(np.mean(values, axis=0)),
+                "kind": "line",
+            }
         )
     if not traces:
         return None
