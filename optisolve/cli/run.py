@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -19,7 +22,7 @@ from optisolve.cli.config_source import SCHEME, choices, register
 from optisolve.cli.display import print_error
 from optisolve.cli.job import DEFAULTS, EXIT_ERROR, Job, run_job
 from optisolve.cli.resume import resolve
-from optisolve.core.errors import OptisolveError, UnknownNameError, nearest
+from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +51,7 @@ _PRIMARY: dict[str, Any] = {
         "searchpath": [f"{SCHEME}://"],
         "output_subdir": None,
         "run": {"dir": "."},
-        "sweep": {"dir": "${out}", "subdir": "."},
+        "sweep": {"dir": "${out}/.hydra", "subdir": "."},  # hydra always writes its multirun.yaml there
         "job": {"chdir": False},
         "help": {
             "app_name": "optisolve run",
@@ -59,7 +62,8 @@ _PRIMARY: dict[str, Any] = {
 
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
 
-_codes: list[int] = []
+_CODES = "OPTISOLVE_EXIT_CODES"
+"""Environment variable with the folder where jobs leave their exit codes; a sweep's jobs may run in other processes."""
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -74,16 +78,15 @@ def run_command(arguments: Sequence[str]) -> int:
     register()
     _PRIMARY["hydra"]["help"]["template"] = _HELP.format(**{group: ", ".join(names) for group, names in choices().items()})
     ConfigStore.instance().store(name="run", node=_PRIMARY)
-    _codes.clear()
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")(_job)
-    with _arguments(flags_first(arguments)):
+    with tempfile.TemporaryDirectory(prefix="optisolve-") as codes, _arguments(flags_first(arguments), codes):
         try:
             application()
         except MissingConfigException as error:
             raise _unknown_choice(error) from error
         except (HydraException, OmegaConfBaseException) as error:
             raise OptisolveError(_explain(error)) from error
-    return max(_codes, default=0)
+        return max((int(path.read_text(encoding="ascii")) for path in Path(codes).iterdir()), default=0)
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
@@ -112,30 +115,37 @@ def _job(config: DictConfig) -> None:
     try:
         if values["resume"] not in (None, False):
             values, problem, solver = resolve(values, problem, solver, given)
-        _codes.append(run_job(Job.of(values, problem=problem, solver=solver, given=given)))
+        code = run_job(Job.of(values, problem=problem, solver=solver, given=given))
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))
-        _codes.append(EXIT_ERROR)
+        code = EXIT_ERROR
+    if _CODES in os.environ:
+        (Path(os.environ[_CODES]) / uuid4().hex).write_text(str(code), encoding="ascii")
 
 
 @contextmanager
-def _arguments(arguments: list[str]) -> Iterator[None]:
-    """Let hydra see its own arguments only, and let its errors reach us instead of its printer."""
-    saved_argv, saved_flag = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+def _arguments(arguments: list[str], codes: str) -> Iterator[None]:
+    """Let hydra see its own arguments only, and let its errors and the jobs' exit codes reach us."""
+    changes = {"HYDRA_FULL_ERROR": "1", _CODES: codes}
+    saved_argv, saved = sys.argv, {name: os.environ.get(name) for name in changes}
     sys.argv = ["optisolve run", *arguments]
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.update(changes)
     try:
         yield
     finally:
         sys.argv = saved_argv
-        if saved_flag is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = saved_flag
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _unknown_choice(error: MissingConfigException) -> OptisolveError:
-    group, _, name = (error.missing_cfg_file or "").partition("/")
+    missing = error.missing_cfg_file or ""
+    if missing == "hydra/launcher/joblib":
+        return MissingDependency("Hydra's launcher joblib", extra="sweep")
+    group, _, name = missing.partition("/")
     from optisolve.registry import PROBLEMS, SOLVERS
 
     known = {"problem": PROBLEMS.choices, "solver": SOLVERS.choices}.get(group)
