@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import optisolve
 from optisolve.bench.ablation_report import FATES, Report, share_of_answers
-from optisolve.bench.ablation_scores import Measure
+from optisolve.bench.ablation_scores import Measure, base_measure
 from optisolve.bench.ablation_verdict import RULES, ArmSummary, Versus, told_p, told_share
 from optisolve.bench.environment import code_revision
 
@@ -95,14 +95,14 @@ def _yardsticks(report: Report) -> list[str]:
 def _results(report: Report) -> list[str]:
     if not report.arms:
         return ["No pair is complete, so there is nothing to compare yet."]
-    primary = report.measures[0]
+    primary, gain = report.measures[0], base_measure(report.ablation).gain_words
     ranked = sorted(report.arms, key=lambda s: s.means[primary.column], reverse=primary.maximize)
     head = ["arm", "offspring made by", *(f"{m.label} [95 % interval]" for m in report.measures), "gain", "rank"]
     body = [
         [s.arm.name, s.arm.label, *(_mean(s, m) for m in report.measures), f"{s.gain:.4f}", f"{s.rank:.1f}"] for s in ranked
     ]
     blocks = [
-        f"## Results\n\nMeans over {report.arms[0].n} pairs with 95 % bootstrap intervals (BCa); gain: {primary.gain_words}; "
+        f"## Results\n\nMeans over {report.arms[0].n} pairs with 95 % bootstrap intervals (BCa); gain: {gain}; "
         f"rank: average rank by {primary.label} within the pairs, 1 is best of {len(ranked)}.",
         _table(head, body, right=range(2, len(head))),
     ]
@@ -138,7 +138,7 @@ def _comparison(rows: Sequence[Versus], measure: Measure) -> list[str]:
 def _costs(report: Report) -> list[str]:
     if not report.arms:
         return []
-    step = report.measures[0].step_words
+    step = base_measure(report.ablation).step_words
     columns = ("evaluations", "calls", "tokens", "usd")
     head = ["arm", *(f"{c} per run" for c in columns), *(f"{c} per {step}" for c in columns)]
     body = [

@@ -13,7 +13,17 @@ import numpy as np
 
 from optisolve.bench.ablation import Ablation
 from optisolve.bench.ablation_bounds import Corners, find_corners
-from optisolve.bench.ablation_scores import Measure, Yardstick, curves, measures, score_runs, spending_curves, yardsticks
+from optisolve.bench.ablation_scores import (
+    IGD_PLUS,
+    Measure,
+    Yardstick,
+    base_measure,
+    curves,
+    measures,
+    score_runs,
+    spending_curves,
+    yardsticks,
+)
 from optisolve.bench.ablation_verdict import ArmSummary, Verdict, Versus, compare, conclude, summarize, told_p, told_share
 from optisolve.core.files import write_atomic
 
@@ -75,8 +85,9 @@ class Written:
 
 def make_report(ablation: Ablation) -> Report:
     """Compute everything that the report says."""
-    sticks, wanted = yardsticks(ablation), measures(ablation)
+    sticks = yardsticks(ablation)
     runs = score_runs(ablation, sticks)
+    wanted = measures(ablation, runs)
     arms = summarize(ablation, runs, wanted)
     versus = {measure.column: compare(ablation, runs, measure) for measure in wanted}
     corners = find_corners(ablation, arms)
@@ -90,7 +101,7 @@ def make_report(ablation: Ablation) -> Report:
         versus=versus,
         verdict=conclude(ablation, wanted[0], arms, versus[wanted[0].column], warning),
         corners=corners,
-        banners=_banners(ablation, arms, runs, corners),
+        banners=_banners(ablation, arms, runs, corners, wanted[0]),
     )
 
 
@@ -141,7 +152,9 @@ def _csv(report: Report) -> str:
     return str(table.to_csv(index=False))
 
 
-def _banners(ablation: Ablation, arms: Sequence[ArmSummary], runs: pd.DataFrame, corners: Corners | None) -> list[str]:
+def _banners(
+    ablation: Ablation, arms: Sequence[ArmSummary], runs: pd.DataFrame, corners: Corners | None, primary: Measure
+) -> list[str]:
     plan, told = ablation.plan, []
     if ablation.partial:
         reason = f" ({ablation.stopped})" if ablation.stopped else ""
@@ -154,6 +167,12 @@ def _banners(ablation: Ablation, arms: Sequence[ArmSummary], runs: pd.DataFrame,
         told.append(
             "NO LANGUAGE MODEL WAS CALLED: a surrogate drawn from published operator statistics answered in its place. "
             f"Nothing here is evidence about a language model.{why}"
+        )
+    if primary is IGD_PLUS:
+        share = float((runs["hypervolume"] == 0.0).mean())
+        told.append(
+            f"OUTSIDE THE SCORING BOX: {share:.0%} of the runs do not reach it, so their hypervolume is 0 and the verdict is "
+            "by IGD+. The budget is too small for this problem: give more evaluations or fewer variables."
         )
     if corners is not None and corners.warning:
         told.append(f"WHERE THE OPTIMUM IS: {corners.warning}")
@@ -180,10 +199,10 @@ def _pictures(report: Report, out: Path) -> tuple[Path, ...]:
     from optisolve.plotting.ablation import ArmLine, ArmRow, curves_figure, final_figure, spending_figure
     from optisolve.plotting.figures import save_figure
 
-    ablation, primary = report.ablation, report.measures[0]
+    ablation, primary, base = report.ablation, report.measures[0], base_measure(report.ablation)
     where = report.setting + (" – PARTIAL" if ablation.partial else "")
     where += " – no language model was called" if ablation.plan.surrogate else ""
-    label = "hypervolume (share of the scoring box)" if primary.maximize else "gap to the reference"
+    label = "hypervolume (share of the scoring box)" if base.maximize else "gap to the reference"
     notes = {row.arm.name: _note(row) for row in report.versus[primary.column]}
     labels = {arm.name: arm.label for arm in ablation.plan.arms}
     asks = {arm.name: arm.asks_llm for arm in ablation.plan.arms}
@@ -212,7 +231,7 @@ def _pictures(report: Report, out: Path) -> tuple[Path, ...]:
     }
     spent, made = spending_curves(ablation, report.yardsticks)
     if made and not ablation.plan.surrogate:  # a stand-in costs nothing
-        finals = {s.arm.label: s.means[primary.column] for s in report.arms if not s.arm.asks_llm}
+        finals = {s.arm.label: s.means[base.column] for s in report.arms if not s.arm.asks_llm}
         figures[f"ablation_{spent}.png"] = spending_figure(lines(made), finals, label, where, spent)
     return tuple(save_figure(figure, out / name) for name, figure in figures.items())
 

@@ -20,7 +20,7 @@ from optisolve.scoring.indicators import igd_plus, score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Curve", "Measure", "Yardstick", "curves", "measures", "score_runs", "spending_curves", "yardsticks"]
+__all__ = ["Curve", "Measure", "Yardstick", "base_measure", "curves", "measures", "score_runs", "spending_curves", "yardsticks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,9 @@ HYPERVOLUME = Measure(
 )
 IGD_PLUS = Measure("igd_plus", "IGD+", False)
 GAP = Measure("gap", "gap", False, 0.01, "1 % of gap", "by how much the gap of the first population was reduced")
+
+_MANY_OUTSIDE = 0.5
+"""Share of the runs with hypervolume 0 from which IGD+ is the primary measure."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,9 +88,25 @@ class Curve:
     high: FloatArray
 
 
-def measures(ablation: Ablation) -> tuple[Measure, ...]:
-    """The primary measure first: hypervolume and IGD+ for several objectives, the gap for one."""
-    return (GAP,) if ablation.plan.single_objective else (HYPERVOLUME, IGD_PLUS)
+def measures(ablation: Ablation, runs: pd.DataFrame) -> tuple[Measure, ...]:
+    """The primary measure first: the gap for one objective; hypervolume, then IGD+ for several.
+
+    Where half of the runs or more do not even reach the scoring box, their hypervolume of 0 tells nothing and IGD+ comes
+    first.
+
+    Args:
+        ablation: The experiment.
+        runs: From `score_runs`.
+    """
+    if ablation.plan.single_objective:
+        return (GAP,)
+    outside = not runs.empty and bool((runs["hypervolume"] == 0.0).mean() >= _MANY_OUTSIDE)
+    return (IGD_PLUS, HYPERVOLUME) if outside else (HYPERVOLUME, IGD_PLUS)
+
+
+def base_measure(ablation: Ablation) -> Measure:
+    """The measure of gains and curves, which does not depend on the runs: hypervolume, or the gap for one objective."""
+    return GAP if ablation.plan.single_objective else HYPERVOLUME
 
 
 def yardsticks(ablation: Ablation) -> dict[int, Yardstick]:
@@ -179,9 +198,7 @@ def _answers(operator: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_holes(table: pd.DataFrame, ablation: Ablation, sticks: Mapping[int, Yardstick]) -> pd.DataFrame:
-    for measure in measures(ablation):
-        if measure.maximize:
-            continue
+    for measure in (GAP,) if ablation.plan.single_objective else (IGD_PLUS,):
         for seed, instance in ablation.instances.items():
             here = table["instance"] == seed
             worst = float(np.nanmax([_corner(instance, sticks[seed]), *table.loc[here, measure.column]]))

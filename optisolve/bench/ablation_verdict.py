@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.bench.ablation import PLACEBO, Ablation, Arm
-from optisolve.bench.ablation_scores import Measure
+from optisolve.bench.ablation_scores import Measure, base_measure
 from optisolve.scoring.statistics import Comparison, bootstrap_interval, holm, paired_comparison
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ _TIE = 1e-12
 RULES = f"""\
 The language model is compared with every other arm on the same pairs (instance, seed): Wilcoxon's signed-rank test,
 two-sided, p-values adjusted for the number of arms (Holm), alpha = {ALPHA:g}. A control is an arm that asks no language model.
+The measure is the hypervolume, for one objective the gap; where half of the runs or more do not reach the scoring box, so that
+their hypervolume is 0, it is IGD+.
 
 1. *Undecided*: fewer than {MIN_PAIRS} complete pairs, or so few that no result could be significant after the adjustment.
 2. *Not needed*: at least one control is significantly better than the language model; the one with the best mean is named.
@@ -78,7 +80,7 @@ class ArmSummary:
         means: Mean by measure.
         intervals: 95 % bootstrap interval of the mean by measure.
         rank: Average rank by the primary measure within the pairs, 1 is best.
-        gain: Mean improvement over the first population, primary measure.
+        gain: Mean improvement over the first population, hypervolume or gap.
         failed: Runs without a feasible point.
         broke: Runs that ended in an error.
         cost: Mean use per run: ``evaluations`` after the first population, ``calls``, ``tokens``, ``usd``.
@@ -148,10 +150,13 @@ def summarize(ablation: Ablation, runs: pd.DataFrame, wanted: Sequence[Measure])
     table = _complete(ablation, runs)
     if table.empty:
         return []
-    primary = wanted[0]
+    primary, step = wanted[0], base_measure(ablation).step
     wide = _by_arm(ablation, table, primary.column)
     ranks = wide.rank(axis=1, ascending=not primary.maximize)
-    return [_summary(arm, table[table["arm"] == arm.name], wanted, float(ranks[arm.name].mean())) for arm in ablation.plan.arms]
+    return [
+        _summary(arm, table[table["arm"] == arm.name], wanted, float(ranks[arm.name].mean()), step)
+        for arm in ablation.plan.arms
+    ]
 
 
 def compare(ablation: Ablation, runs: pd.DataFrame, measure: Measure) -> list[Versus]:
@@ -268,7 +273,7 @@ def told_share(share: float) -> str:
     return f"{share:.2f}".removeprefix("0")
 
 
-def _summary(arm: Arm, rows: pd.DataFrame, wanted: Sequence[Measure], rank: float) -> ArmSummary:
+def _summary(arm: Arm, rows: pd.DataFrame, wanted: Sequence[Measure], rank: float, step: float) -> ArmSummary:
     first = int(getattr(arm.solver, "pop_size", 0))
     cost = {
         "evaluations": float(rows["evaluations"].mean()) - first,
@@ -276,7 +281,7 @@ def _summary(arm: Arm, rows: pd.DataFrame, wanted: Sequence[Measure], rank: floa
         "tokens": float((rows["tokens_in"] + rows["tokens_out"]).mean()),
         "usd": float(rows["usd"].mean()),
     }
-    gain, step = float(rows["gain"].mean()), wanted[0].step
+    gain = float(rows["gain"].mean())
     return ArmSummary(
         arm=arm,
         n=len(rows),

@@ -479,6 +479,17 @@ def test_a_run_without_a_feasible_point_counts_as_worst(tmp_path):
     assert any("found no feasible point" in banner for banner in report.banners)
 
 
+def test_runs_that_do_not_reach_the_scoring_box_are_compared_by_igd_plus(tmp_path):
+    """Thirty variables in 40 evaluations: hypervolume 0 everywhere, which would make all arms equal."""
+    report = make_report(run_plan(plan_of(problem=Zdt1(), budget=Budget(evaluations=40)), tmp_path))
+    assert (report.runs["hypervolume"] == 0).all()
+    assert [measure.column for measure in report.measures] == ["igd_plus", "hypervolume"]
+    assert any(banner.startswith("OUTSIDE THE SCORING BOX: 100% of the runs") for banner in report.banners)
+    best = min(report.arms, key=lambda summary: summary.means["igd_plus"])
+    assert best.rank == min(summary.rank for summary in report.arms)
+    assert "by IGD+" in write_report(report, tmp_path).markdown.read_text()
+
+
 def test_one_objective_is_compared_by_its_gap(tmp_path):
     report = make_report(run_plan(plan_of(problem=SumCapSphere()), tmp_path))
     assert [measure.column for measure in report.measures] == ["gap"]
