@@ -148,7 +148,10 @@ def _warning(found: Sequence[Corner], dim: int, zeros: float | None, n_arms: int
         reasons.append(f"the constant answer 0 has average rank {zeros:.1f} of {n_arms} arms")
     if not reasons:
         return ""
-    return f"{' and '.join(reasons)}; a model that prints bounds or zeros looks clever here. Judge on a problem whose optimum is elsewhere, e.g. a shifted one."
+    return (
+        f"{' and '.join(reasons)}; a model that prints bounds or zeros looks clever here. Judge on a problem whose optimum is "
+        "elsewhere, e.g. a shifted one."
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
