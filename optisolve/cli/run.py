@@ -77,9 +77,10 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     register()
     _PRIMARY["hydra"]["help"]["template"] = _HELP.format(**{group: ", ".join(names) for group, names in choices().items()})
-    ConfigStore.instance().store(name="run", node=_PRIMARY)
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")(_job)
-    with tempfile.TemporaryDirectory(prefix="optisolve-") as codes, _arguments(flags_first(arguments), codes):
+    with tempfile.TemporaryDirectory(prefix="optisolve-") as codes, _arguments(flags_first(arguments)):
+        _PRIMARY["hydra"]["job"]["env_set"] = {_CODES: codes}
+        ConfigStore.instance().store(name="run", node=_PRIMARY)
         try:
             application()
         except MissingConfigException as error:
@@ -119,26 +120,24 @@ def _job(config: DictConfig) -> None:
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))
         code = EXIT_ERROR
-    if _CODES in os.environ:
-        (Path(os.environ[_CODES]) / uuid4().hex).write_text(str(code), encoding="ascii")
+    if (folder := os.environ.get(_CODES)) is not None:
+        (Path(folder) / uuid4().hex).write_text(str(code), encoding="ascii")
 
 
 @contextmanager
-def _arguments(arguments: list[str], codes: str) -> Iterator[None]:
-    """Let hydra see its own arguments only, and let its errors and the jobs' exit codes reach us."""
-    changes = {"HYDRA_FULL_ERROR": "1", _CODES: codes}
-    saved_argv, saved = sys.argv, {name: os.environ.get(name) for name in changes}
+def _arguments(arguments: list[str]) -> Iterator[None]:
+    """Let hydra see its own arguments only, and let its errors reach us instead of its printer."""
+    saved_argv, saved_flag = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["optisolve run", *arguments]
-    os.environ.update(changes)
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
     finally:
         sys.argv = saved_argv
-        for name, value in saved.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if saved_flag is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = saved_flag
 
 
 def _unknown_choice(error: MissingConfigException) -> OptisolveError:
