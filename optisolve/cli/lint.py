@@ -28,7 +28,9 @@ def lint_command(options: argparse.Namespace) -> int:
         "prompt", ">characters", ">tokens", ">same prefix", ">errors", ">warnings", title=f"Sample: {instance.origin.scenario}"
     )
     for lint in lints:
-        table.add_row(lint.file, *_sizes(lint), str(_count(lint, Level.ERROR)), str(_count(lint, Level.WARNING)))
+        table.add_row(
+            lint.file.removesuffix(".jinja"), *_sizes(lint), str(_count(lint, Level.ERROR)), str(_count(lint, Level.WARNING))
+        )
     console.print(table)
     for lint in lints:
         for finding in lint.findings:

@@ -34,14 +34,18 @@ def sample_questions(instance: Instance, grid: Grid, *, count: int, seed: int = 
 
 
 def sample_variables(prompt: Prompt, instance: Instance, *, n_parents: int = 10) -> list[dict[str, Any]]:
-    """Variables of two different sample questions; empty for a prompt that is not of this operator.
+    """Variables of two different sample questions; empty for a prompt that asks for others, so is not of this operator.
 
     Args:
-        prompt: The prompt; the end of its name tells what it is for.
+        prompt: The prompt; the end of its name tells which question it words.
         instance: What is optimized.
         n_parents: Designs per question.
     """
-    grid = Grid(instance.space)
+    samples = _samples(prompt, instance, Grid(instance.space), n_parents)
+    return samples if samples and prompt.variables <= samples[0].keys() else []
+
+
+def _samples(prompt: Prompt, instance: Instance, grid: Grid, n_parents: int) -> list[dict[str, Any]]:
     if prompt.name.endswith("_reflect"):
         return [_reflection(instance, grid, seed, note) for seed, note in ((1, ""), (2, _NOTE))]
     name = style_name("auto", prompt.name, "")
