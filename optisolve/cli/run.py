@@ -100,12 +100,21 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            overrides.append(word)
+            overrides.append(_quoted(word))
             continue
         flags.append(word)
         if word in _FLAGS_WITH_VALUE and rest and "=" not in rest[0]:
             flags.append(rest.pop(0))
     return [*flags, *overrides]
+
+
+def _quoted(word: str) -> str:
+    """An override with names in quotes that hydra would take for something else: the solver ``null`` for no value."""
+    key, equals, value = word.partition("=")
+    if key != "solver" or not equals:
+        return word
+    names = ['"null"' if item.strip() == "null" else item for item in value.split(",")]
+    return f"{key}={','.join(names)}"
 
 
 def _job(config: DictConfig) -> None:

@@ -152,6 +152,11 @@ def test_flags_may_stand_anywhere():
     assert flags_first(["a=1", "--cfg", "job", "b=2"]) == ["--cfg", "job", "a=1", "b=2"]
 
 
+def test_the_solver_null_is_a_name_and_not_no_value(tmp_path, capsys):
+    assert cli("run", "solver=null", "problem=parallel_channels", "pictures=false", "print=json", out=tmp_path) == 0
+    assert json.loads(capsys.readouterr().out)["solver"]["name"] == "null"
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_a_run_writes_a_valid_record(tmp_path, stop):
     command = [sys.executable, "-m", "optisolve", "run", "solver=ledma", "llm=surrogate", "pictures=false", f"out={tmp_path}"]
