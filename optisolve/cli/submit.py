@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -53,12 +54,26 @@ def _check(options: argparse.Namespace) -> int:
     root = _root(options.repository)
     head = Tree.at(root, options.head)
     base = None if options.base is None else Tree.at(root, options.base)
-    verdict = check_submission(head, base, book=_book(options.suite_file), author=options.author)
+    with tempfile.TemporaryDirectory(prefix="optisolve-site-") as scratch:
+        export = None if options.site is None else Path(scratch)
+        verdict = check_submission(head, base, book=_book(options.suite_file), author=options.author, export=export)
+        if export is not None and verdict.accepted:
+            _site(export, options.site)
     text = comment_text(verdict)
     if options.comment is not None:
         write_atomic(Path(options.comment), text.encode())
     console.print(escape(text), soft_wrap=True, end="")
     return 0 if verdict.accepted else _EXIT_REFUSED
+
+
+def _site(records: Path, folder: str) -> None:
+    """Build the leaderboard's pages from accepted records."""
+    from optisolve.bench.site import build_site, write_site
+
+    if not any(records.glob("*/*/*/record.json")):
+        console.print("site: not built, since there is no record yet")
+        return
+    console.print(f"site: {escape(str(write_site(build_site([records]), folder)))}", soft_wrap=True)
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -109,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("head", nargs="?", default="HEAD", help="commit with the submission (default HEAD)")
     check.add_argument("--author", default="", metavar="USER", help="only this user may submit")
     check.add_argument("--comment", metavar="FILE", help="also write the verdict into this file")
+    check.add_argument("--site", metavar="FOLDER", help="also build the leaderboard's site when nothing is refused")
     _common(check)
     check.set_defaults(action=_check)
 

@@ -446,6 +446,24 @@ def test_somebody_else_s_name_is_refused(board):
     assert [problem.expected for problem in verdict.problems] == ["your own name, mallory"]
 
 
+def test_a_label_belongs_to_whoever_had_it_first(board):
+    git(board.root, "checkout", "-q", "main")
+    good(board)
+    board.commit()
+    git(board.root, "checkout", "-q", "-B", "submission")
+    board.pack("bob", "scipy_local")
+    for file in board.files("bob"):
+        record = json.loads(file.read_text())
+        record["suite"].update(solver="mine", unit=record["suite"]["unit"].replace("scipy_local", "mine"))
+        record = seal(record)
+        target = file.parent.with_name(record["record_id"])
+        file.parent.rename(target)
+        (target / "record.json").write_bytes(record_bytes(record))
+    board.table()
+    board.commit()
+    assert "ada has an entry of this name" in comment_text(board.check())
+
+
 def test_large_files_are_refused_before_they_are_read(board):
     (good(board).parent / "transcript.jsonl").write_bytes(b" " * (26 * 2**20))
     board.commit()
@@ -472,6 +490,28 @@ def test_every_record_of_a_commit_can_be_checked_at_once(board):
     verdict = check_submission(head, book=board.book)
     assert verdict.accepted
     assert verdict.checked == 16
+
+
+def test_records_of_an_older_lock_stay_and_are_not_ranked(board, tmp_path):
+    text = board.suite.read_text().replace('version: "1"', 'version: "2"').replace("seed: 5", "seed: 6")
+    newer = tmp_path / "tiny.yaml"
+    newer.write_text(text)
+    write_lock(load_suite(newer))
+    board.suite = newer
+    board.table()
+    head = board.commit()
+    verdict = check_submission(head, book=board.book)
+    assert verdict.problems == []
+    assert any("8 record(s) belong to an older lock" in note for note in verdict.notes)
+    (suite,) = verdict.after["suites"]
+    assert (suite["version"], suite["stale_records"], suite["entries"]) == ("2", 8, [])
+
+
+def test_accepted_records_can_be_taken_out_to_build_a_site(board, tmp_path):
+    good(board)
+    board.commit()
+    assert check_submission(Tree.at(board.root, "HEAD"), book=board.book, export=tmp_path / "out").accepted
+    assert len(list((tmp_path / "out").rglob("record.json"))) == 16
 
 
 @pytest.mark.parametrize("revision", ["--upload-pack=x", "a..b", "", "-x", "nowhere"])

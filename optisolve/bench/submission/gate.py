@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +76,7 @@ def check_submission(
     book: SuiteBook | None = None,
     author: str = "",
     limits: Limits = LIMITS,
+    export: Path | None = None,
 ) -> Verdict:
     """Check what a commit adds to the leaderboard.
 
@@ -84,6 +86,7 @@ def check_submission(
         book: Suites; None means those that come with optisolve.
         author: User name of whoever sends it; "" lets anybody submit for anybody.
         limits: Sizes.
+        export: Empty folder that gets the head's records when they are accepted, e.g. to build a site from them.
 
     Returns:
         The verdict; its `after` is the table that the head must hold.
@@ -109,14 +112,17 @@ def check_submission(
     with tempfile.TemporaryDirectory(prefix="optisolve-submission-") as scratch:
         root = Path(scratch)
         _extract(head, files, added, root, limits)
-        located = _checked(added, files, root, suites, verdict)
+        stale = set() if base is not None else _stale(added, root, suites, verdict)
+        located = _checked([path for path in added if path not in stale], files, root, suites, verdict)
         _check_duplicates(located, set(added), verdict)
         _check_entries(located, added, files, suites, verdict)
-    if verdict.problems:
-        return verdict
-    verdict.after = build_board(located, suites)
-    verdict.before = {} if base is None else _table_of(base)
-    _check_table(head, files, board_bytes(verdict.after), verdict)
+        if verdict.problems:
+            return verdict
+        verdict.after = build_board(located, suites)
+        verdict.before = {} if base is None else _table_of(base)
+        _check_table(head, files, board_bytes(verdict.after), verdict)
+        if export is not None and verdict.accepted:
+            shutil.copytree(root, export, dirs_exist_ok=True)
     return verdict
 
 
@@ -154,6 +160,26 @@ def _checked(added: Sequence[str], files: Mapping[str, File], root: Path, suites
             record = strict_json(file.read_bytes())
             located.append(Located(path.removeprefix(f"{RECORDS}/"), place.suite, place.submitter, record))
     return located
+
+
+def _stale(added: Iterable[str], root: Path, suites: SuiteBook, verdict: Verdict) -> set[str]:
+    """Published records of an older lock; they were checked when they came, and newer code cannot check them again."""
+    found = set()
+    for path in added:
+        place = place_of(path)
+        locked = None if place is None or place.name != "record.json" else suites.get(place.suite)
+        if place is None or locked is None:
+            continue
+        try:
+            told = strict_json((root / place.suite / place.submitter / place.folder / place.name).read_bytes())
+            sha256 = told["suite"]["sha256"]
+        except (ValueError, KeyError, TypeError):
+            continue  # the audit says what is wrong with it
+        if sha256 != locked.sha256:
+            found.add(path)
+    if found:
+        verdict.notes.append(f"{len(found)} record(s) belong to an older lock of their suite; they are not ranked")
+    return found
 
 
 def _check_file(path: str, place: Place, file: Path, auditor: Auditor, verdict: Verdict) -> list[FieldProblem]:
@@ -250,6 +276,10 @@ def _check_entries(
         if len(kinds) > 1 and not listed:  # the suite itself may set options per problem
             expected = "one version, one set of options and one language model; give other settings a label of their own"
             verdict.problems.append(FieldProblem(f"{suite}/{submitter}: {label}", f"{len(kinds)} different solvers", expected))
+        owners = {item.submitter for item in located if (item.suite, item.label) == (suite, label)} - {submitter}
+        if owners:
+            expected = f"a label of your own; {', '.join(sorted(owners))} has an entry of this name"
+            verdict.problems.append(FieldProblem(f"{suite}/{submitter}: suite.solver", label, expected))
         units = [unit for wanted in units_of(locked, label).values() for unit in wanted]
         missing = len(set(units) - {item.unit for item in current})
         if missing:
