@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.hungarian import Hungarian
     from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
     from optisolve.solvers.null import Null
+    from optisolve.solvers.opro import Opro
     from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, PymooSolver, SmsEmoa
     from optisolve.solvers.random_search import RandomSearch
     from optisolve.solvers.scipy_local import ScipyLocal
@@ -32,6 +33,7 @@ _HOMES = {
     "hungarian": ("Hungarian",),
     "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
     "null": ("Null",),
+    "opro": ("Opro",),
     "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
     "random_search": ("RandomSearch",),
     "scipy_local": ("ScipyLocal",),
@@ -56,6 +58,7 @@ __all__ = [
     "Nsga2",
     "Nsga3",
     "Null",
+    "Opro",
     "PymooSolver",
     "RandomSearch",
     "ScipyLocal",
