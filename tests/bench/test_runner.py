@@ -284,6 +284,7 @@ def test_a_run_that_is_killed_leaves_no_process_and_goes_on_where_it_was(suite_o
     assert run.process.returncode == 0
     assert f"{8 - len(finished)} run now, {len(finished)} kept" in stdout
     assert len(unit_folders(run.out)) == len(hashes(run.out)) == 8
+    assert not list((run.out / "tiny").glob(".running-*"))
 
 
 def test_two_runs_into_one_folder_at_a_time_are_refused(suite_of, tmp_path):

@@ -19,6 +19,7 @@ from optisolve.bench.lock import differences
 from optisolve.bench.records import SCHEMA as RECORD_SCHEMA
 from optisolve.bench.records import publish
 from optisolve.bench.runner.units import Plan
+from optisolve.bench.runner.worker import keep_transcript_only
 from optisolve.core.errors import MissingDependency, OptisolveError, RecordError
 from optisolve.core.files import write_atomic
 
@@ -166,6 +167,8 @@ class _FolderStore(Store):
             with FileLock(self.root / ".lock", timeout=0):
                 for left in self.root.glob(".saving-*"):  # of a run that was killed while it wrote
                     shutil.rmtree(left, ignore_errors=True)
+                for left in self.root.glob(".running-*"):  # of a run that was killed
+                    keep_transcript_only(left)
                 yield
         except Timeout:
             raise OptisolveError(f"Another run writes to {self.root} right now. Wait for it, or give another out=….") from None

@@ -27,7 +27,7 @@ from typing import IO, Any, Literal
 from optisolve.bench.runner.units import StaleWorker, Unit
 from optisolve.core.errors import OptisolveError
 
-__all__ = ["Delivery", "Failure", "Stopped", "Worker", "thread_settings"]
+__all__ = ["Delivery", "Failure", "Stopped", "Worker", "keep_transcript_only", "thread_settings"]
 
 _POLL_S = 0.05
 _STARTUP_S = 120.0
@@ -126,7 +126,7 @@ class Worker:
             told = self._wait(process, unit.limits["seconds"], unit.limits["memory_mb"])
         except BaseException:
             self.close()
-            _keep_transcript_only(scratch)
+            keep_transcript_only(scratch)
             raise
         seconds = time.perf_counter() - begin
         failure, folder = None, scratch / "work"
@@ -267,7 +267,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()} if folder.is_dir() else {}
 
 
-def _keep_transcript_only(scratch: Path) -> None:
+def keep_transcript_only(scratch: Path) -> None:
     """Replies that were paid for are kept, and continued from; a scratch folder without any goes."""
     transcript = scratch / "work" / "transcript.jsonl"
     if not (transcript.is_file() and b'"type":"call"' in transcript.read_bytes()):
