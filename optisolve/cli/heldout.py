@@ -38,7 +38,8 @@ def _commit(options: argparse.Namespace) -> int:
 
 def _seeds(options: argparse.Namespace) -> int:
     season = _opened(options)
-    sys.stdout.write("".join(f"{seed}\n" for seed in season.seeds()))
+    seeds = [str(seed) for seed in season.seeds()]
+    sys.stdout.write(f"instances: [{', '.join(seeds)}]\n" if options.yaml else "".join(f"{seed}\n" for seed in seeds))
     return 0
 
 
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
     seeds = actions.add_parser("seeds", help="print the seeds, one per line; needs the secret, or a revealed season")
     seeds.add_argument("--commitment", required=True, metavar="FILE")
+    seeds.add_argument("--yaml", action="store_true", help="as the line that a suite's file needs")
     _secret_arguments(seeds)
     seeds.set_defaults(action=_seeds)
 

@@ -7,6 +7,7 @@ import hmac
 import json
 
 import pytest
+import yaml
 
 from optisolve.bench.heldout import Secret, check_season, commit, heldout_seed, read_season, reveal
 from optisolve.cli.main import main
@@ -119,6 +120,8 @@ def test_the_command_never_shows_the_secret_before_it_is_revealed(tmp_path, monk
     capsys.readouterr()
     assert main(["heldout", "seeds", "--commitment", out]) == 0  # now everybody can
     assert capsys.readouterr().out.split() == seeds
+    assert main(["heldout", "seeds", "--commitment", out, "--yaml"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == {"instances": [int(seed) for seed in seeds]}
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "optisolve.heldout/1"}', "NaN"])
