@@ -446,6 +446,28 @@ def test_somebody_else_s_name_is_refused(board):
     assert [problem.expected for problem in verdict.problems] == ["your own name, mallory"]
 
 
+def test_a_solver_that_the_gate_does_not_have_is_listed_without_a_rank_and_says_so(board):
+    """The same file is refused as soon as it claims to be verified."""
+    for tier, accepted in (("self_reported", True), ("verified", False)):
+        shutil.rmtree(board.records / "tiny" / "ada", ignore_errors=True)
+
+        def change(record, tier=tier):
+            record["solver"]["name"] = "my_plug_in"
+            record["provenance"]["tier"] = tier
+
+        edit(board, change)
+        for file in board.files("ada"):
+            if json.loads(file.read_text())["solver"]["name"] != "my_plug_in":
+                shutil.rmtree(file.parent)
+        board.table()
+        board.commit()
+        verdict = board.check()
+        assert verdict.accepted is accepted
+        if accepted:
+            (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
+            assert (row["tier"], row["rank"], row["missing"]) == ("self_reported", None, 7)
+
+
 def test_a_label_belongs_to_whoever_had_it_first(board):
     git(board.root, "checkout", "-q", "main")
     good(board)
