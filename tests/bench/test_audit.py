@@ -282,6 +282,9 @@ def test_a_record_that_names_a_file_without_carrying_it_reads_nothing(record, tm
     audit = optisolve.verify(seal(record))
     assert not audit
     assert "does not carry" in str(audit)
+    told = solve(optisolve.load_problem("uav_isac").instance(0), "random_search", budget=Budget(evaluations=5)).record
+    told["instance"]["params"].update(users_file=str(secret), users_m=None)
+    assert "does not carry" in str(optisolve.verify(seal(told)))
 
 
 def test_a_missing_file_is_an_error_a_damaged_one_is_refused(tmp_path):

@@ -32,6 +32,10 @@ RELATIVE_TOLERANCE = 1e-9
 """Agreement asked of recomputed objectives and scores; other processors round differently in the last digits."""
 
 
+_CARRIED = {"instance_file": "instance_data", "users_file": "users_m"}
+"""Parameters that name a file, and those that carry its content, so that the file is not needed any more."""
+
+
 def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Problem, Instance]:
     """The problem and instance that a record speaks of, made again from parameters and seed.
 
@@ -45,8 +49,9 @@ def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Pro
     if told["version"] != cls.version:
         raise OptisolveError(f"problem version {told['version']}, this installation has {cls.version}")
     params = told["params"]
-    if params.get("instance_file") is not None and params.get("instance_data") is None:
-        raise OptisolveError("instance.params.instance_file is set, but the record does not carry the file's arrays")
+    for name, value in params.items():
+        if name.endswith("_file") and value is not None and params.get(_CARRIED.get(name, "")) is None:
+            raise OptisolveError(f"instance.params.{name} names a file, but the record does not carry what is in it")
     problem = cls.from_mapping({**params, "scenario": told["scenario"]}, title="instance.params")
     return problem, problem.instance(int(told["seed"]))
 

@@ -116,9 +116,10 @@ def path_in_name(case):
 
 @forgery("file of the verifier's machine", "instance")
 def reads_a_file(case):
-    if "instance_file" not in case.record["instance"]["params"]:
+    name = next((name for name in case.record["instance"]["params"] if name.endswith("_file")), None)
+    if name is None:
         raise DoesNotApply
-    case.record["instance"]["params"]["instance_file"] = "/etc/hostname.json"
+    case.record["instance"]["params"][name] = "/etc/hostname.json"
 
 
 @forgery("case that fills the memory", "instance")
