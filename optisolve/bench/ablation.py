@@ -335,7 +335,7 @@ def _subject_options(solver: Ledma, config: LlmConfig, share: float) -> dict[str
         style = "continuation" if config.kind == "local" else "schema"
     usual = _CONTINUATION_PARENTS if style == "continuation" else _SCHEMA_PARENTS
     parents = solver.n_parents or min(usual, solver.n_neighbors)
-    return {"llm_share": share, "n_parents": parents, "placebo": False}
+    return {"mix": share, "n_parents": parents, "placebo": False}
 
 
 def _check_arms(arms: Sequence[str], solver: Ledma) -> Iterator[FieldProblem]:

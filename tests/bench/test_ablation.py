@@ -78,7 +78,7 @@ def test_every_arm_differs_from_the_model_in_nothing_but_its_operator():
         differing = {key for key, value in options.items() if key in subject and subject[key] != value}
         assert differing == ({"placebo"} if arm.name == "placebo" else set())
         if not arm.asks_llm:
-            assert (options["operator"], options["mix"]) == (arm.name, subject["llm_share"])
+            assert (options["operator"], options["mix"]) == (arm.name, subject["mix"])
             assert {"n_offspring", "n_parents", "de_scale", "delta", "pop_size"} <= set(options) & set(subject)
 
 

@@ -125,7 +125,7 @@ def test_a_reask_tells_the_errors_and_can_succeed():
 
 def test_targets_that_the_budget_refuses_are_made_by_de_under_its_own_name():
     with LlmServer() as server:
-        ran = Ran(config_for(server), llm_share=1.0, budget=Budget(evaluations=60, llm_calls=5))
+        ran = Ran(config_for(server), mix=1.0, budget=Budget(evaluations=60, llm_calls=5))
         assert server.calls == 5
     assert ran.operator["refused_by_budget"] > 0
     assert ran.sources.count("llm") == 10
@@ -146,7 +146,7 @@ def test_results_do_not_depend_on_latency_or_concurrency():
         with LlmServer(faults=faults, seed=4, latency_s=latency) as server:
             ran = Ran(
                 config_for(server, max_concurrency=concurrency, retries=0),
-                llm_share=1.0,
+                mix=1.0,
                 budget=Budget(evaluations=60, llm_calls=40),
             )
         assert {"llm", "fallback"} <= set(ran.sources)
@@ -167,7 +167,7 @@ def test_a_replay_gives_the_same_run_with_the_model_gone(tmp_path):
 @pytest.mark.parametrize("instance", toy_instances(), ids=lambda instance: instance.origin.scenario)
 def test_any_kind_of_problem_can_be_asked_about(instance, style):
     config = llm_config("surrogate", malformed_rate=0.2)
-    first, second = (Ran(config, instance=instance, style=style, llm_share=1.0) for _ in range(2))
+    first, second = (Ran(config, instance=instance, style=style, mix=1.0) for _ in range(2))
     assert first.meter.evaluations == 60
     assert {"llm", "repaired"} & set(first.sources)
     assert first.signature == second.signature
@@ -234,5 +234,5 @@ def test_a_prompt_with_an_undefined_variable_is_a_clear_error():
 def test_options_that_do_not_fit_together_are_refused():
     with pytest.raises(OptionError, match="n_neighbors"):
         Ledma(n_neighbors=5, n_parents=9)
-    with pytest.raises(OptionError, match="llm_share"):
-        Ledma(llm_share=1.5)
+    with pytest.raises(OptionError, match="mix"):
+        Ledma(mix=1.5)

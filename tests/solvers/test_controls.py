@@ -35,7 +35,7 @@ class TestLedmaControl(SolverConformance):
 
 def run_ledma(config: Any, *, seed: int = 1, evaluations: int = 120, instance: Any = None, **options: Any) -> Run:
     instance = ShiftedZdt1().instance(0) if instance is None else instance
-    solver = Ledma(**{**ENGINE, "n_parents": 5, "llm_share": 1.0, **options})
+    solver = Ledma(**{**ENGINE, "n_parents": 5, "mix": 1.0, **options})
     meter = BudgetMeter(Budget(evaluations=evaluations))
     with open_session(config, meter, seed=seed) as session:
         evaluator = Evaluator(instance, meter)
@@ -93,7 +93,7 @@ def test_choosers_of_model_and_controls_pick_the_same_targets(monkeypatch):
     model = Watched([])
     model.watch(monkeypatch, ledma)
     # Malformed answers make the model's run propose fewer points, which must not shift the choice.
-    run_ledma(llm_config("surrogate", malformed_rate=0.5), llm_share=0.4, wave_size=None)
+    run_ledma(llm_config("surrogate", malformed_rate=0.5), mix=0.4, wave_size=None)
     for operator in OPERATORS:
         control = Watched([])
         with monkeypatch.context() as patch:

@@ -6,20 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.llm.types import LlmReply
 
-__all__ = ["Account", "Watch"]
+__all__ = ["PAID_LABELS", "Account", "Watch"]
 
-_MADE_BY_CALLS = ("llm", "repaired", "fallback")
+PAID_LABELS = ("llm", "repaired", "fallback")
 """Labels of offspring that a call was paid for."""
+_UNUSED = "unused"
+"""Where the cost of a call stands that came to no offspring, since the run was cut off."""
 
 
 class Watch(Protocol):
     """Told by the language-model operator what it asks and what it gets."""
 
     def asked(self, targets: Sequence[int], reply: LlmReply) -> None:
-        """One call was made for these sub-problems; its cost stands in the reply, also when it failed."""
+        """One call was made for these sub-problems (none: for all of the wave's); its cost stands in the reply, also when
+        it failed."""
         ...
 
     def answered(self, parents: IntArray, numbers: FloatArray) -> None:
@@ -42,7 +47,8 @@ class Account:
 
     A call's cost goes in equal parts to the offspring of the sub-problems that it was made for, whatever became of
     them: used as given, repaired, or made by the fallback operator because the answer was of no use. Tokens are whole
-    numbers, so the first offspring get what does not divide; sums over the labels equal the totals.
+    numbers, so the first offspring get what does not divide; sums over the labels equal the totals. What a run that was
+    cut off had paid for without an offspring to show stands under ``"unused"``.
     """
 
     def __init__(self) -> None:
@@ -62,10 +68,11 @@ class Account:
         """
         rows: dict[int, list[str]] = {}
         for target, label in zip(owner.tolist(), source, strict=True):
-            if label in _MADE_BY_CALLS:
+            if label in PAID_LABELS:
                 rows.setdefault(target, []).append(label)
         for targets, reply in self._calls:
-            labels = [label for target in targets for label in rows.get(target, ())] or ["fallback"]
+            served = targets or rows  # a call for no sub-problem in particular helps all
+            labels = [label for target in served for label in rows.get(target, ())] or [_UNUSED]
             for label, tokens_in, tokens_out in zip(
                 labels, _parts(reply.tokens_in, len(labels)), _parts(reply.tokens_out, len(labels)), strict=True
             ):
@@ -77,6 +84,8 @@ class Account:
 
     def report(self) -> Mapping[str, Any]:
         """``{source: {"tokens_in": ..., "tokens_out": ..., "usd": ...}}``."""
+        if self._calls:
+            self.settle(np.empty(0, dtype=np.int64), [])
         return {
             label: {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "usd": spent.usd}
             for label, spent in sorted(self._spent.items())

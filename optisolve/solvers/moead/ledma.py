@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar
 
-import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from optisolve.core.arrays import IntArray
-from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import FieldProblem, OptionError, SolverError
 from optisolve.core.solver import Outcome, SolverInfo, Task
+from optisolve.llm.scale import Grid
 from optisolve.llm.session import LlmSession
+from optisolve.solvers.moead.bandit import Bandit
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.llm_operator import LlmVariation
 from optisolve.solvers.moead.llm_prompts import StyleName, prompt_problems
 from optisolve.solvers.moead.llm_reflect import Reflection
-from optisolve.solvers.moead.mixture import Chooser, Mixture, random_share
-from optisolve.solvers.moead.operators import De, Mutation
+from optisolve.solvers.moead.mixture import Chooser, random_share
+from optisolve.solvers.moead.operators import De, Gaussian, Linear, Mutation, Sbx
+from optisolve.solvers.moead.pacing import LLM, MIXES, paced, read_mix
+from optisolve.solvers.moead.portfolio import Notes, Portfolio
 from optisolve.solvers.moead.solvers import DecompositionSolver
-from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave
+from optisolve.solvers.moead.variation import Variation
 
-__all__ = ["Ledma", "paced"]
+__all__ = ["LLM_START", "Ledma"]
+
+LLM_START = 0.1
+"""Share of the targets that the language model starts with in the adaptive mix, as far as its budget pays for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledma(DecompositionSolver):
-    """Decomposition MOEA whose offspring come from a language model, and from DE where the budget allows no call.
+    """Decomposition MOEA whose offspring come from a language model and from classical operators.
 
     Args:
         style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
@@ -41,8 +45,14 @@ class Ledma(DecompositionSolver):
         batch_subproblems: Sub-problems per call, each with its own preference, parents and offspring. Takes the schema
             style: a table that is continued has one order only.
         max_reasks: Further questions after an answer without a usable candidate; then the recorded fallback.
-        llm_share: Share of the targets that the model serves; ``"auto"`` spreads the language-model budget evenly over
-            the run, and means all targets when that budget is unlimited.
+        mix: Who serves the targets. ``"adaptive"``: the model, DE, SBX, the linear operator and normal noise, each by the
+            hypervolume that its offspring gained per cost; the model starts at 10 %. ``"auto"``: the model as often as its
+            budget lasts when spread evenly over the run (always when that budget is unlimited), DE the rest.
+            ``"llm_only"``: the model, and DE where the budget allows no call. A number, or ``"fixed(0.3)"``: the model's
+            share, DE the rest.
+        llm_call_cost: What a call costs when credit is computed, in evaluations, beside those of its offspring.
+        distill: Fit the white-box operator to the model's answers while the run goes on, and let it take the model's place
+            once its credit matches the model's; see `optisolve.solvers.moead.portfolio.Portfolio`.
         reflect_every: Waves after which one more call asks the model for a note on what became of its offspring; the note is
             quoted in later questions. None asks for no notes. Takes the schema style.
         note_tokens: Most tokens of a note, estimated.
@@ -57,8 +67,8 @@ class Ledma(DecompositionSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma",
-        version="1",
-        summary="Decomposition MOEA with a language model as variation operator; DE makes the rest, everything labelled.",
+        version="2",
+        summary="Decomposition MOEA with a language model among its variation operators, each used by its credit.",
         uses_llm=True,
         citation="LEDMA-style after Li et al. 2024, arXiv 2410.05062; the letter's constants and prompts were not available",
     )
@@ -69,7 +79,9 @@ class Ledma(DecompositionSolver):
     n_offspring: Annotated[int, Ge(1), Le(16)] = 2
     batch_subproblems: Annotated[int, Ge(1), Le(64)] = 1
     max_reasks: Annotated[int, Ge(0), Le(10)] = 1
-    llm_share: Literal["auto"] | Annotated[float, Ge(0), Le(1)] = "auto"
+    mix: str | float = "auto"
+    llm_call_cost: Annotated[float, Ge(0)] = 1.0
+    distill: bool = False
     reflect_every: Annotated[int, Ge(1)] | None = None
     note_tokens: Annotated[int, Ge(20), Le(2000)] = 120
     warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
@@ -79,7 +91,13 @@ class Ledma(DecompositionSolver):
     mutation_eta: Annotated[float, Ge(0)] = 20.0
     mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
 
+    def __post_init__(self) -> None:
+        DecompositionSolver.__post_init__(self)
+        object.__setattr__(self, "mix", read_mix(self.mix))  # one spelling per mix, so that equal runs have equal options
+
     def _check(self) -> Iterable[FieldProblem]:
+        if read_mix(self.mix) is None:
+            yield FieldProblem("mix", self.mix, f"{', '.join(MIXES)}, a share from 0 to 1, or fixed(SHARE)")
         if self.n_parents is not None and self.n_parents > self.n_neighbors:
             yield FieldProblem("n_parents", self.n_parents, f"at most n_neighbors = {self.n_neighbors}")
         yield from self._prompt_problems()
@@ -101,6 +119,7 @@ class Ledma(DecompositionSolver):
         if problems:  # what the options alone could not tell: the model decides the style
             raise OptionError(f"ledma with the model '{task.llm.model}'", problems)
         de = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
+        notes = Notes(Grid(task.instance.space))
         llm = LlmVariation(
             task.llm,
             de,
@@ -116,90 +135,37 @@ class Ledma(DecompositionSolver):
             warn_share=self.warn_share,
             placebo=self.placebo,
             reflection=self._reflection(task.llm, task.seed),
+            watch=notes,
         )
-        chooser = (
-            paced(task.meter, self.pop_size, self.n_offspring, self.batch_subproblems)
-            if self.llm_share == "auto"
-            else random_share(self.llm_share)
+        return self._portfolio(task, llm, de, notes)
+
+    def _portfolio(self, task: Task, llm: LlmVariation, de: De, notes: Notes) -> Variation:
+        others: dict[str, Variation] = {"de": de}
+        if self.mix == "adaptive":
+            others |= {"sbx": Sbx(mutation=de.mutation), "linear": Linear(mutation=de.mutation), "gaussian": Gaussian()}
+        bandit = Bandit({LLM: LLM_START, **dict.fromkeys(others, (1.0 - LLM_START) / len(others))})
+        return Portfolio(
+            llm,
+            others,
+            fallback="de",
+            chooser=self._chooser(task, bandit),
+            bandit=bandit,
+            meter=task.meter,
+            notes=notes,
+            call_cost=self.llm_call_cost,
+            distill=self.distill,
+            mix=str(self.mix),
         )
-        return _LlmMixture(llm, de, chooser, task.meter)
 
     def _reflection(self, session: LlmSession, seed: int) -> Reflection | None:
         if self.reflect_every is None:
             return None
         return Reflection(session, seed=seed, every=self.reflect_every, note_tokens=self.note_tokens)
 
-
-class _LlmMixture(Mixture):
-    """The mixture, careful with what was paid for: at the end of a run DE's offspring make room for the model's."""
-
-    def __init__(self, llm: LlmVariation, de: De, chooser: Chooser, meter: BudgetMeter) -> None:
-        super().__init__(llm, de, chooser)
-        self._llm, self._meter = llm, meter
-
-    def learn(self, feedback: Feedback) -> None:
-        """Tell the model's operator what became of its offspring."""
-        self._llm.learn(feedback)
-
-    def propose(self, wave: Wave) -> Proposals:
-        """Offspring of both operators, as many as may still be evaluated."""
-        made = super().propose(wave)
-        surplus = made.owner.size - self._meter.remaining_evaluations
-        if surplus <= 0 or isinstance(made.source, str):
-            return made
-        free = [i for i, label in enumerate(made.source) if label == "de"][-surplus:]
-        keep = np.setdiff1d(np.arange(made.owner.size), free)
-        return Proposals(made.X[keep], made.owner[keep], [made.source[i] for i in keep])
-
-    def report(self) -> Mapping[str, Any]:
-        """The language model's figures, and the other operator's under ``secondary``."""
-        return {**self.primary.report(), "secondary": dict(self.secondary.report())}
-
-
-def paced(meter: BudgetMeter, n_first: int, n_offspring: int = 1, batch: int = 1) -> Chooser:
-    """A chooser that spends a language-model budget in step with the evaluations.
-
-    After a share t of the run, about a share t of each limited resource (calls, tokens, dollars) is spent. Without any
-    limit on them the model serves every target.
-
-    Args:
-        meter: The run's meter.
-        n_first: Evaluations of the first population, before the first wave.
-        n_offspring: Offspring per target; no more targets are served than their offspring can still be evaluated.
-        batch: Targets per call.
-    """
-
-    def choose(wave: Wave) -> IntArray:
-        room = max(1, meter.remaining_evaluations // n_offspring)
-        count = min(wave.targets.size, room, batch * _affordable(meter, n_first, wave.targets.size))
-        return np.sort(wave.rng.permutation(wave.targets)[:count])
-
-    return choose
-
-
-def _affordable(meter: BudgetMeter, n_first: int, wave_size: int) -> int:
-    """Calls that keep the spending in step when this wave is over."""
-    budget = meter.budget
-    progress = _progress(meter, n_first, wave_size)
-    tokens = meter.tokens_in + meter.tokens_out
-    calls = max(meter.llm_calls, 1)
-    counts = [2**31]
-    for limit, used, cost in (
-        (budget.llm_calls, meter.llm_calls, 1.0),
-        (budget.llm_tokens, tokens, tokens / calls),
-        (budget.usd, meter.usd, meter.usd / calls),
-    ):
-        if limit is not None:
-            left = limit * progress - used
-            # Before the first call its cost is unknown: one call will tell.
-            counts.append(int(left / cost + 1e-9) if cost > 0 else int(meter.llm_calls == 0) or wave_size)
-    return max(0, min(counts))
-
-
-def _progress(meter: BudgetMeter, n_first: int, wave_size: int) -> float:
-    """Share of the run that will be over after this wave, 0 to 1."""
-    limit = meter.budget.evaluations
-    if limit is not None:
-        return min(1.0, max(0.0, meter.evaluations - n_first + wave_size) / max(1, limit - n_first))
-    seconds = meter.budget.seconds
-    return min(1.0, meter.elapsed_s / seconds) if seconds else 1.0
+    def _chooser(self, task: Task, bandit: Bandit) -> Chooser:
+        if isinstance(self.mix, float):
+            return random_share(self.mix)
+        if self.mix == "llm_only":
+            return random_share(1.0)
+        pace = (task.meter, self.pop_size, self.n_offspring, self.batch_subproblems)
+        return paced(*pace, bandit=bandit if self.mix == "adaptive" else None)

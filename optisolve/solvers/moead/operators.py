@@ -1,4 +1,4 @@
-"""Variation operators without a language model: SBX, differential evolution, and the published linear operator.
+"""Variation operators without a language model: SBX, differential evolution, normal noise, the published linear operator.
 
 Each is an options object that is also the operator; every draw comes from ``wave.rng``, in a fixed order, so a wave's
 offspring depend on nothing but its state and its stream.
@@ -18,7 +18,7 @@ from optisolve.core.options import Options
 from optisolve.core.space import Space
 from optisolve.solvers.moead.variation import Proposals, Wave
 
-__all__ = ["De", "Linear", "Mutation", "Sbx", "published_rank_weights"]
+__all__ = ["De", "Gaussian", "Linear", "Mutation", "Sbx", "published_rank_weights"]
 
 _PUBLISHED_CUBIC = (-0.111, 1.037, -1.291, 0.445)
 
@@ -99,6 +99,30 @@ class De(Options):
             wave.X, wave.targets, wave.mates, space.lower, space.upper, self.scale, self.crossover, u_pair, U_cross
         )
         return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "de")
+
+    def report(self) -> Mapping[str, Any]:
+        """Nothing beyond the engine's own figures."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian(Options):
+    """Normal noise round the incumbent, as wide in each variable as the pool of mates; one child per target.
+
+    Steps shrink as the neighborhood converges. Ours; in spirit the isotropic mutation of an evolution strategy with the
+    neighborhood's spread in the place of a step size.
+
+    Args:
+        width: Standard deviation of a step, in units of the mates' standard deviation in that variable.
+    """
+
+    width: Annotated[float, Gt(0)] = 0.5
+
+    def propose(self, wave: Wave) -> Proposals:
+        """One child for every target."""
+        spread = wave.X[wave.mates].std(axis=1)  # [n, d]
+        children = wave.X[wave.targets] + self.width * spread * wave.rng.standard_normal(spread.shape)
+        return Proposals(wave.instance.space.clip(children), wave.targets, "gaussian")
 
     def report(self) -> Mapping[str, Any]:
         """Nothing beyond the engine's own figures."""

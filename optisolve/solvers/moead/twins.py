@@ -269,7 +269,8 @@ def best_suited(F: FloatArray, weights: FloatArray, ideal: FloatArray, width: Fl
     Source: Wang et al. 2014, doi 10.1109/CEC.2014.6900319 (global replacement).
     """
     values = sc.scalarize(F[:, None, :], weights[None, :, :], ideal, width, kind, theta)  # [k, N]
-    return np.argmin(values, axis=1)
+    suited: IntArray = np.argmin(values, axis=1)
+    return suited
 
 
 def commit(
