@@ -25,7 +25,7 @@ from optisolve.testing.toys import ShiftedZdt1
 def solve(server: LlmServer, calls: int, concurrency: int) -> tuple[float, int]:
     """Seconds of the waves of one run in which the model serves every target, and the calls made."""
     instance = ShiftedZdt1(n_variables=12).instance(0)
-    solver = Ledma(pop_size=concurrency * 2, n_neighbors=8, n_parents=8, n_offspring=2, llm_share=1.0)
+    solver = Ledma(pop_size=concurrency * 2, n_neighbors=8, n_parents=8, n_offspring=2, mix=1.0)
     meter = BudgetMeter(Budget(evaluations=solver.pop_size + 2 * calls, llm_calls=calls))
     config = llm_config("openai", base_url=server.base_url, model=server.model, api_key_env="", max_concurrency=concurrency)
     with open_session(config, meter) as session:
