@@ -16,7 +16,7 @@ from optisolve.testing.toys import toy_instances
 from tests.llm.helpers import config_for
 from tests.llm.test_ledma import Ran
 
-BATCHED = {"batch_subproblems": 4, "llm_share": 1.0, "budget": Budget(evaluations=108, llm_calls=30)}
+BATCHED = {"batch_subproblems": 4, "mix": 1.0, "budget": Budget(evaluations=108, llm_calls=30)}
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_a_batch_costs_fewer_tokens_than_single_questions():
     sizes = []
     for batch in (1, 6):
         with LlmServer() as server:
-            Ran(config_for(server), batch_subproblems=batch, llm_share=1.0, budget=Budget(evaluations=36, llm_calls=40))
+            Ran(config_for(server), batch_subproblems=batch, mix=1.0, budget=Budget(evaluations=36, llm_calls=40))
             sizes.append(sum(map(estimate_tokens, texts(server))))
     assert sizes[1] < 0.6 * sizes[0]  # this problem's description is short
 
@@ -147,10 +147,10 @@ def test_a_replay_of_batches_and_notes_gives_the_same_run(tmp_path, options):
     faults = {Fault.PROSE: 0.15, Fault.TRUNCATED: 0.2, Fault.SERVER_ERROR: 0.1, Fault.NAN: 0.1}
     budget = Budget(evaluations=120, llm_calls=40)
     with LlmServer(faults=faults, seed=5) as server:
-        ran = Ran(config_for(server, retries=1), transcript=path, llm_share=1.0, budget=budget, **options)
+        ran = Ran(config_for(server, retries=1), transcript=path, mix=1.0, budget=budget, **options)
     assert ran.operator["reasks"] > 0
     assert Counter(ran.sources)["llm"] > 0
-    again = Ran(llm_config("replay", transcript=str(path)), llm_share=1.0, budget=budget, **options)
+    again = Ran(llm_config("replay", transcript=str(path)), mix=1.0, budget=budget, **options)
     assert again.signature == ran.signature
 
 
@@ -184,7 +184,7 @@ def test_a_table_cannot_be_batched_even_when_only_the_model_decides_on_it():
 
 # -- notes -------------------------------------------------------------------------------------------------------------
 
-REFLECTING = {"reflect_every": 2, "llm_share": 1.0, "budget": Budget(evaluations=132, llm_calls=80)}
+REFLECTING = {"reflect_every": 2, "mix": 1.0, "budget": Budget(evaluations=132, llm_calls=80)}
 
 
 def is_reflection(body):
