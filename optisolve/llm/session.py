@@ -153,9 +153,7 @@ class LlmSession:
         else:
             self._transcript.resumed(len(recorded))
         cache = None if self._cache_folder is None else ResponseCache(self._cache_folder, redactor)
-        return Exchange(
-            self._client, self._policy, self._meter, self._transcript, redactor, recorded=recorded, cache=cache
-        )
+        return Exchange(self._client, self._policy, self._meter, self._transcript, redactor, recorded=recorded, cache=cache)
 
     def _recorded(self) -> dict[str, LlmReply] | None:
         """What the transcript of an interrupted run holds; None when there is none."""
