@@ -5,6 +5,7 @@ A unit's result does not depend on the executor, on the number of workers or on 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -79,5 +80,6 @@ def joblib_executor(
     finally:
         stop.set()
         deliveries.close()
-        for _ in range(workers):  # a worker that still runs comes back as soon as it sees `stop`
-            idle.get(timeout=_GOODBYE_S).close()
+        with contextlib.suppress(queue.Empty):  # its process ends with ours at the latest
+            for _ in range(workers):  # a worker that still runs comes back as soon as it sees `stop`
+                idle.get(timeout=_GOODBYE_S).close()

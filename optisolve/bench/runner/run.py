@@ -162,8 +162,9 @@ def run_suite(
             tracked.catch_up(store, (unit for unit in plan.units if unit.id in finished))
             _tell(on_progress, progress)
             for delivery in deliveries:
-                unit = todo.pop(delivery.unit_id)
+                unit = todo[delivery.unit_id]
                 record = _publish(plan, store, unit, delivery)
+                del todo[unit.id]
                 tracked.log(store, unit, record)
                 progress.after(unit, record, delivery.seconds)
                 _tell(on_progress, progress)
