@@ -152,6 +152,7 @@ def test_a_question_about_something_else_gets_a_sentence_not_numbers():
 OK, CLIPPED, REPAIRED, DUPLICATE, REJECTED = (fate.value for fate in Fate)
 CONTENT = {
     Fault.NO_USAGE: {(OK, "")},
+    Fault.WRONG_USAGE: {(OK, "")},
     Fault.WRONG_MODEL: {(OK, "")},
     Fault.PROSE_AROUND: {(OK, "")},
     Fault.EXTRA_POINTS: {(OK, "")},

@@ -47,6 +47,7 @@ class Fault(StrEnum):
     NO_CHOICES = "no_choices", "200 without any completion."
     NULL_CONTENT = "null_content", "A completion whose text is null, as after a refusal."
     NO_USAGE = "no_usage", "A good answer without token counts."
+    WRONG_USAGE = "wrong_usage", "A good answer that claims a thousand million completion tokens."
     WRONG_MODEL = "wrong_model", "A good answer that names another model."
     # Texts that hold no usable answer.
     ECHO_KEY = "echo_key", "A text that repeats the key it was sent."

@@ -278,7 +278,10 @@ class LlmServer:
             said = {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
             finish = "length" if fault in (Fault.TRUNCATED, Fault.BLANKS) else "stop"
             choices.append({"index": i, "finish_reason": finish, **said})
-        asked, told = _tokens([prompt_of(body)]), _tokens(texts)
+        limit = len(texts) * int(body.get("max_tokens") or body.get("max_completion_tokens") or 2**31)
+        asked, told = _tokens([prompt_of(body)]), min(_tokens(texts), limit)
+        if fault is Fault.WRONG_USAGE:
+            told = 10**9
         usage = {
             "prompt_tokens": asked,
             "completion_tokens": told,

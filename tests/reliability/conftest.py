@@ -1,0 +1,63 @@
+"""The reliability suite: long tests whose counts are printed at the end (``make slow``)."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_LINES: list[str] = []
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    for item in items:
+        if _HERE in Path(item.path).parents:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _LINES:
+        terminalreporter.section("reliability")
+        for line in _LINES:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def tell():
+    """Takes lines for the report at the end."""
+    return _LINES.append
+
+
+class HangError(BaseException):
+    """A run took longer than its hard limit; no handler of the product can swallow it."""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    assert threading.current_thread() is threading.main_thread()
+
+    def give_up(_number: int, _frame: Any) -> None:
+        raise HangError(f"still at work after {seconds:g} s")
+
+    previous = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture
+def limited():
+    """A context manager that fails what hangs: ``with limited(30.0): ...``."""
+    return _limited
+
+
+@pytest.fixture(autouse=True)
+def _no_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
