@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.core.budget import Budget, BudgetMeter
@@ -38,6 +38,7 @@ def test_the_estimate_agrees_with_what_the_local_model_reports():
     assert [estimate_tokens(text) for text in texts] == [pytest.approx(count, rel=0.12) for count in counted]
 
 
+@settings(deadline=None)  # busy machines are no defect
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_no_text_is_free_and_more_text_is_never_much_cheaper(first, second):
     assert (estimate_tokens(first) == 0) == (first == "")
