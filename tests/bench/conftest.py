@@ -38,7 +38,7 @@ def suite_of(tmp_path, plugins):
             "repetitions": 2,
             "reference": "none",
             "budget": {"evaluations": 60},
-            "limits": {"seconds": 60, "memory_mb": 2000},
+            "limits": {"seconds": 600, "memory_mb": 2000},
             "llm": "surrogate",
             "problems": ["toy_zdt1", "toy_sphere"],
             "solvers": ["random_search", "moead_de"],

@@ -143,7 +143,7 @@ def test_the_hash_depends_on_all_that_a_result_depends_on_and_not_on_the_spellin
         {"version": "2"},
         {"repetitions": 3},
         {"budget": {"evaluations": 61}},
-        {"limits": {"seconds": 61, "memory_mb": 2000}},
+        {"limits": {"seconds": 601, "memory_mb": 2000}},
         {"reference": "quick"},
         {"solvers": ["random_search", {"solver": "moead_de", "options": {"pop_size": 50}}]},
         {"problems": ["toy_zdt1", {"problem": "toy_sphere", "params": {"cap": 1.3}}]},

@@ -30,7 +30,7 @@ from optisolve.core.errors import OptisolveError
 __all__ = ["Delivery", "Failure", "Stopped", "Worker", "keep_transcript_only", "thread_settings"]
 
 _POLL_S = 0.05
-_STARTUP_S = 120.0
+_STARTUP_S = 600.0
 _LOG_BYTES = 20_000
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

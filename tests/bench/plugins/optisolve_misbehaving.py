@@ -63,7 +63,7 @@ class Patient(Solver):
 
 @dataclass(frozen=True, slots=True)
 class Asking(Solver):
-    """Asks its language model twice, and hangs in between as long as a file exists."""
+    """Asks its language model twice, and dies in between as long as a file exists."""
 
     info: ClassVar[SolverInfo] = SolverInfo("asking", "1", "asks a language model", ANY_PROBLEM, uses_llm=True)
     gate: str = ""
@@ -72,8 +72,8 @@ class Asking(Solver):
         task.evaluate(task.instance.project(task.instance.space.sample(task.rng(), 20)), source="random")
         for attempt in range(2):
             _ask(task, attempt)
-            while Path(self.gate).exists():
-                time.sleep(0.02)
+            if Path(self.gate).exists():
+                os.kill(os.getpid(), signal.SIGKILL)
         return task.outcome(Termination.LIMIT, Limit.EVALUATIONS)
 
 
