@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -201,6 +202,25 @@ def test_the_wheel_s_content_is_where_the_locator_looks():
     root = Path(content.__file__).parents[1]
     packaged = (root / "pyproject.toml").read_text()
     assert all(f'"{kind}" = "optisolve/_content/{kind}"' in packaged for kind in ("problems", "solvers", "prompts"))
+
+
+def test_no_ignore_rule_hides_a_part_of_the_package():
+    """The build leaves out what git ignores, so a rule such as ``site/`` would drop the package of that name."""
+    root = Path(__file__).parents[2]
+    if shutil.which("git") is None or not (root / ".git").exists():
+        pytest.skip("not a git checkout")
+    shown = subprocess.run(
+        ["git", "check-ignore", "--no-index", "-v", "--stdin"],
+        cwd=root,
+        text=True,
+        capture_output=True,
+        input="\n".join(
+            str(p.relative_to(root))
+            for p in (root / "optisolve").rglob("*")
+            if p.is_file() and "__pycache__" not in p.parts and p.suffix not in (".nbi", ".nbc")
+        ),
+    )
+    assert shown.stdout == ""
 
 
 @pytest.mark.parametrize("kind", ["problems", "solvers"])
