@@ -89,7 +89,7 @@ def solve(
         verification=verification,
         scores=score(case, feasible, reference),
         trace=trace_rows(case, run.evaluator.history),
-        sources=credit(case, run.evaluator.history),
+        sources=credit(case, run.evaluator.history, run.outcome.report),
         budget=limits,
         seed=seed,
         reference=reference,

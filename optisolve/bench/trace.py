@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import Instance
 from optisolve.evaluation.history import History
-from optisolve.scoring.indicators import hypervolume_gains, hypervolume_trace
+from optisolve.scoring.indicators import GainMeter, hypervolume_trace
 
 __all__ = ["checkpoints", "credit", "trace_rows"]
+
+_NOTHING = {"tokens_in": 0, "tokens_out": 0, "usd": 0.0}
 
 
 def checkpoints(n: int, count: int = 48) -> IntArray:
@@ -37,26 +42,35 @@ def trace_rows(instance: Instance, history: History) -> list[list[float | None]]
     ]
 
 
-def credit(instance: Instance, history: History) -> dict[str, dict[str, float]]:
-    """Offspring and what they gained by source, in order of first appearance.
+def credit(instance: Instance, history: History, report: Mapping[str, Any] | None = None) -> dict[str, dict[str, float]]:
+    """What every source made, gained and cost, in order of first appearance.
+
+    Args:
+        instance: What was solved.
+        history: Everything that was evaluated.
+        report: The solver's report. A decomposition solver's ``survivors`` and, where a language model was asked, the
+            ``spent`` of its operator are taken over.
 
     Returns:
         ``{source: {"evaluations": ..., "hypervolume_gain": ...}}``; the gains sum to the final hypervolume. For one
-        objective ``objective_gain``: by how much the source improved the best feasible objective, >= 0.
+        objective ``objective_gain``: by how much the source improved the best feasible objective, >= 0. ``survivors``:
+        offspring that replaced an incumbent, for sources of offspring. ``tokens_in``, ``tokens_out`` and ``usd`` of the
+        calls that the source came from; they sum to the run's totals, if need be with the source ``"unused"``.
     """
-    if instance.hypervolume_box is not None:
-        name = "hypervolume_gain"
-        gains = hypervolume_gains(history.F_min, history.violation, instance.signs, instance.hypervolume_box)
-    else:
-        name = "objective_gain"
-        best = np.minimum.accumulate(np.where(history.violation <= 0.0, history.F_min[:, 0], np.inf))
-        gains = np.zeros(len(history))
-        known = np.isfinite(best[:-1])  # the first feasible point improves on nothing
-        gains[1:][known] = best[:-1][known] - best[1:][known]
-    return {
+    name = "objective_gain" if instance.hypervolume_box is None else "hypervolume_gain"
+    gains = GainMeter(instance.signs, instance.hypervolume_box).add(history.F_min, history.violation)
+    told: dict[str, dict[str, float]] = {
         source: {"evaluations": int((history.source == code).sum()), name: float(gains[history.source == code].sum())}
         for code, source in enumerate(history.sources)
     }
+    report = report or {}
+    for source, survivors in report.get("survivors", {}).items():
+        if source in told:
+            told[source]["survivors"] = survivors
+    spent: Mapping[str, Mapping[str, float]] = report.get("operator", {}).get("spent", {})
+    for source in [*told, *(source for source in spent if source not in told)] if spent else ():
+        told.setdefault(source, {"evaluations": 0, name: 0.0}).update(spent.get(source, _NOTHING))
+    return told
 
 
 def _values(instance: Instance, history: History, at: IntArray) -> FloatArray:

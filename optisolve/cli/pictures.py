@@ -7,13 +7,14 @@ from pathlib import Path
 
 from optisolve.bench.result import Result
 from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
+from optisolve.plotting.credit import credit_figure, offspring_sources
 from optisolve.scoring.knee import knee_index
 
 __all__ = ["write_pictures"]
 
 
 def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
-    """Draw front, map and convergence of a run beside its controls.
+    """Draw front, map and convergence of a run beside its controls, and who made what when several sources did.
 
     Args:
         results: By solver name; the first one is the subject.
@@ -34,6 +35,9 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
         drawn = map_figure(instance, subject.X[index], label=label)
         if drawn is not None:
             written.append(save_figure(drawn, folder / "map.png"))
+    sources = subject.record["used"]["by_source"]
+    if len(offspring_sources(sources)) > 1:
+        written.append(save_figure(credit_figure(sources, instance), folder / "credit.png"))
     traces = {name: result.trace for name, result in results.items() if len(result.trace)}
     if traces:
         written.append(save_figure(convergence_figure(traces, instance), folder / "convergence.png"))

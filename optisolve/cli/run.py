@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -60,6 +61,7 @@ _PRIMARY: dict[str, Any] = {
     },
 }
 
+_CALL = re.compile(r"(?<![\w'\"])(fixed\([^()'\"]*\))")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
 
 _CODES = "OPTISOLVE_EXIT_CODES"
@@ -109,8 +111,13 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 
 def _quoted(word: str) -> str:
-    """An override with names in quotes that hydra would take for something else: the solver ``null`` for no value."""
+    """An override with names in quotes that hydra would take for something else.
+
+    These are the solver ``null`` (no value) and a mix like ``fixed(0.3)`` (the call of a function).
+    """
     key, equals, value = word.partition("=")
+    if key == "solver.mix":
+        return f"{key}=" + _CALL.sub(r"'\1'", value)
     if key != "solver" or not equals:
         return word
     names = ['"null"' if item.strip() == "null" else item for item in value.split(",")]

@@ -41,6 +41,14 @@ def test_a_run_writes_one_verified_record_and_its_pictures(tmp_path, capsys):
     assert cli("verify", str(tmp_path)) == 0
 
 
+def test_a_run_of_several_sources_gets_a_picture_of_their_credit(tmp_path, capsys):
+    settings = ("solver=ledma", "llm=surrogate", "budget.evaluations=200", "budget.llm_calls=8", "reference=none")
+    assert cli("run", *settings, out=tmp_path) == 0
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "credit.png").stat().st_size > 10_000
+    assert cli("verify", str(tmp_path)) == 0
+
+
 def test_json_output_is_the_record_and_nothing_else(tmp_path, capsys):
     assert cli("run", *SMALL, "print=json", "seed=4", out=tmp_path) == 0
     record = json.loads(capsys.readouterr().out)
@@ -151,6 +159,18 @@ def test_list_and_info_name_what_there_is(capsys):
 def test_flags_may_stand_anywhere():
     assert flags_first(["a=1", "-m", "b=1,2"]) == ["-m", "a=1", "b=1,2"]
     assert flags_first(["a=1", "--cfg", "job", "b=2"]) == ["--cfg", "job", "a=1", "b=2"]
+
+
+def test_a_fixed_mix_is_no_function_call_to_hydra(tmp_path, capsys):
+    small = ("solver=ledma", "llm=surrogate", "budget.evaluations=130", "budget.llm_calls=8", "pictures=false")
+    assert cli("run", *small, "solver.mix=fixed(0.3)", "print=json", out=tmp_path) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["solver"]["options"]["mix"] == 0.3
+    assert cli("run", *small, "-m", "solver.mix=auto,fixed(0.5),adaptive", out=tmp_path / "sweep") == 0
+    mixes = {json.loads(p.read_text())["solver"]["options"]["mix"] for p in (tmp_path / "sweep").rglob("record.json")}
+    assert mixes == {"auto", 0.5, "adaptive"}
+    assert cli("run", *small, "solver.mix=fixed(7)", out=tmp_path) == 1
+    assert "solver.mix: got 'fixed(7)', expected auto, adaptive, llm_only" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_the_solver_null_is_a_name_and_not_no_value(tmp_path, capsys):

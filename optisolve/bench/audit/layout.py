@@ -181,10 +181,12 @@ def _sources(value: Any) -> str:
     if not isinstance(value, Mapping):
         return "an object"
     for label, item in value.items():
-        gains = {"hypervolume_gain", "objective_gain"}
-        if not isinstance(item, Mapping) or "evaluations" not in item or len(item) != 2 or not gains & set(item):
+        gains, counts = {"hypervolume_gain", "objective_gain"}, {"evaluations", "survivors", "tokens_in", "tokens_out"}
+        if not isinstance(item, Mapping) or "evaluations" not in item or len(gains & set(item)) != 1:
             return f"evaluations and one gain per source; '{label}' has something else"
-        if any((_count if key == "evaluations" else _amount)(number) for key, number in item.items()):
+        if set(item) - gains - counts - {"usd"}:
+            return f"beside those survivors, tokens_in, tokens_out and usd; '{label}' has something else"
+        if any((_count if key in counts else _amount)(number) for key, number in item.items()):
             return f"numbers >= 0; '{label}' has something else"
     return ""
 

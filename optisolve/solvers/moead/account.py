@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.budget import BudgetMeter
 from optisolve.llm.types import LlmReply
 
 __all__ = ["PAID_LABELS", "Account", "Watch"]
@@ -16,7 +15,7 @@ __all__ = ["PAID_LABELS", "Account", "Watch"]
 PAID_LABELS = ("llm", "repaired", "fallback")
 """Labels of offspring that a call was paid for."""
 _UNUSED = "unused"
-"""Where the cost of a call stands that came to no offspring, since the run was cut off."""
+"""Where the cost of calls stands that came to no offspring, since the run was cut off."""
 
 
 class Watch(Protocol):
@@ -72,7 +71,7 @@ class Account:
                 rows.setdefault(target, []).append(label)
         for targets, reply in self._calls:
             served = targets or rows  # a call for no sub-problem in particular helps all
-            labels = [label for target in served for label in rows.get(target, ())] or [_UNUSED]
+            labels = [label for target in served for label in rows.get(target, ())]
             for label, tokens_in, tokens_out in zip(
                 labels, _parts(reply.tokens_in, len(labels)), _parts(reply.tokens_out, len(labels)), strict=True
             ):
@@ -82,17 +81,25 @@ class Account:
                 spent.usd += reply.usd / len(labels)
         self._calls.clear()
 
-    def report(self) -> Mapping[str, Any]:
-        """``{source: {"tokens_in": ..., "tokens_out": ..., "usd": ...}}``."""
-        if self._calls:
-            self.settle(np.empty(0, dtype=np.int64), [])
-        return {
-            label: {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "usd": spent.usd}
-            for label, spent in sorted(self._spent.items())
-        }
+    def report(self, meter: BudgetMeter) -> Mapping[str, Any]:
+        """``{source: {"tokens_in": ..., "tokens_out": ..., "usd": ...}}``.
+
+        Args:
+            meter: Knows what was paid in all; what no offspring accounts for stands under ``"unused"``.
+        """
+        spent = self._spent.values()
+        unused = _Spent(
+            meter.tokens_in - sum(item.tokens_in for item in spent),
+            meter.tokens_out - sum(item.tokens_out for item in spent),
+            meter.usd - sum(item.usd for item in spent),
+        )
+        told = dict(sorted(self._spent.items()))
+        if unused.tokens_in or unused.tokens_out or unused.usd > 1e-9 * meter.usd:
+            told[_UNUSED] = unused
+        return {label: asdict(item) for label, item in told.items()}
 
 
 def _parts(total: int, n: int) -> list[int]:
     """A whole number in n parts that differ by at most one."""
-    each, rest = divmod(total, n)
+    each, rest = divmod(total, max(1, n))
     return [each + (i < rest) for i in range(n)]

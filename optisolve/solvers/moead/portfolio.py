@@ -141,7 +141,7 @@ class Portfolio:
             "mix": self._mix,
             "model_share": share,
             "credit": self._bandit.report(),
-            "spent": dict(self._notes.account.report()),
+            "spent": dict(self._notes.account.report(self._meter)),
             "distilled": {
                 **self._notes.samples.report(),
                 "joined_in_wave": self._joined,
