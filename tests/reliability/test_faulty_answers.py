@@ -141,7 +141,7 @@ def test_thousands_of_faulty_replies_do_no_harm(form, tmp_path, limited, tell):
         runs += 1
     calls_met = sum(served.values())
     assert set(served) == set(Fault) - {Fault.WRONG_USAGE}, "not every fault was met"
-    assert slow <= 0.01 * calls_met, f"{slow} of {calls_met} replies were late without a fault: the machine is too busy"
+    assert slow <= 0.2 * calls_met, f"{slow} of {calls_met} replies were late without a fault: the machine is too busy"
     told = ", ".join(f"{count} {name}" for name, count in sorted(reasons.items()))
     tell(
         f"{form}: {runs} runs, {calls_met} replies, {calls_met - served[Fault.NONE]} of them faulty ({len(served) - 1} kinds); "

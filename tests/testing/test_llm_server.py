@@ -64,8 +64,8 @@ class Asked:
         parents = Parents(self.grid.encode(X), evaluation.F, evaluation.violation, values)
         return Question(parents, np.full(len(self.instance.objectives), 1.0 / len(self.instance.objectives)), self.count, "")
 
-    def of(self, server: LlmServer) -> Any:
-        session, _ = session_for(server, structured=self.structured, retries=0, timeout_s=1.0)
+    def of(self, server: LlmServer, timeout_s: float = 60.0) -> Any:
+        session, _ = session_for(server, structured=self.structured, retries=0, timeout_s=timeout_s)
         with session:
             (reply,) = session.ask([self.request])
         return reply
@@ -100,7 +100,7 @@ def test_good_answers_copy_and_stray_as_often_as_the_published_ones(form):
     """27.4 % copied coordinates and 25.4 % outside the parents' range, from 13,828 published answers (arXiv 2310.12541)."""
     copied, outside = [], []
     with LlmServer() as server:
-        session, _ = session_for(server, structured=FORMS[form]["structured"])
+        session, _ = session_for(server, structured=FORMS[form]["structured"], timeout_s=60.0)
         cases = [Asked(form, ShiftedZdt1(n_variables=20), n_parents=10, seed=k) for k in range(40)]
         with session:
             for k, asked in enumerate(cases):
@@ -220,7 +220,7 @@ def test_an_answer_is_spoiled_as_its_fault_says(fault, form):
 def test_a_call_is_lost_as_its_fault_says(fault, form):
     asked = Asked(form)
     with LlmServer(script=[fault]) as server:
-        reply = asked.of(server)
+        reply = asked.of(server, timeout_s=2.0 if TRANSPORT[fault] == "timeout" else 60.0)
     assert (reply.failure, reply.texts) == (TRANSPORT[fault], ())
 
 
@@ -299,8 +299,8 @@ def test_an_outage_has_a_beginning_and_an_end():
 def test_a_server_at_its_capacity_refuses_with_429():
     asked = [Asked("schema", seed=k).request for k in range(6)]
     asked = [type(r)(**{**{f: getattr(r, f) for f in r.__slots__}, "tag": f"q{k}"}) for k, r in enumerate(asked)]
-    with LlmServer(capacity=2, latency_s=0.3) as server:
-        session, _ = session_for(server, max_concurrency=6, retries=0)
+    with LlmServer(capacity=2, latency_s=2.0) as server:
+        session, _ = session_for(server, max_concurrency=6, retries=0, timeout_s=60.0)
         with session:
             failures = sorted(reply.failure for reply in session.ask(asked))
     assert failures == ["", "", *["rate_limit"] * 4]
