@@ -209,7 +209,7 @@ def make_plan(
     Raises:
         OptionError: Bad arms, or a budget that does not fit; all of them listed.
     """
-    found = [*_check_arms(arms, solver), *_check_budget(budget, solver)]
+    found = [*_check_arms(arms, solver), *_check_mix(solver), *_check_budget(budget, solver)]
     if not 0.0 < mix <= 1.0:
         found.append(FieldProblem("mix", mix, "a share of the targets, above 0 and at most 1"))
     if found:
@@ -351,6 +351,14 @@ def _check_arms(arms: Sequence[str], solver: Ledma) -> Iterator[FieldProblem]:
             yield FieldProblem("arms", name, f"one of {', '.join(ARMS)}{hint}")
     if not set(arms) - {LLM}:
         yield FieldProblem("arms", ", ".join(arms), "at least one arm beside llm to compare with")
+
+
+def _check_mix(solver: Ledma) -> Iterator[FieldProblem]:
+    if solver.mix not in ("auto", "llm_only"):
+        expected = "nothing here, and mix=SHARE beside it: all arms serve the same targets, whatever their operators gain"
+        yield FieldProblem("solver.mix", solver.mix, expected)
+    if solver.distill:
+        yield FieldProblem("solver.distill", True, "false: the fitted operator would replace the model in its own arm")
 
 
 def _check_budget(budget: Budget, solver: Ledma) -> Iterator[FieldProblem]:

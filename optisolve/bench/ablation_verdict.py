@@ -26,6 +26,7 @@ __all__ = [
     "Versus",
     "compare",
     "conclude",
+    "pairs_needed",
     "summarize",
     "told_p",
     "told_share",
@@ -213,10 +214,6 @@ def _judge(who: str, measure: Measure, arms: Mapping[str, ArmSummary], versus: S
     pairs = versus[0].comparison.n if versus else 0
     if pairs < MIN_PAIRS:
         return Answer.UNDECIDED, f"Undecided: complete pairs: {pairs}, at least {MIN_PAIRS} are needed."
-    if _best_p(pairs, len(versus)) >= ALPHA:
-        needed = next(n for n in range(pairs, 64) if _best_p(n, len(versus)) < ALPHA)
-        told = f"with {pairs} pairs and {len(versus)} comparisons nothing could be significant; {needed} pairs are needed"
-        return Answer.UNDECIDED, f"Undecided: {told}."
 
     def merit(row: Versus) -> float:
         mean = arms[row.arm.name].means[measure.column]
@@ -225,6 +222,13 @@ def _judge(who: str, measure: Measure, arms: Mapping[str, ArmSummary], versus: S
     controls = sorted((row for row in versus if not row.arm.asks_llm), key=merit, reverse=True)
     if not controls:
         return Answer.UNDECIDED, "Undecided: no arm without a language model took part."
+    needed = pairs_needed(len(versus))
+    if pairs < needed:
+        best, times = controls[0].arm.label, controls[0].comparison.wins
+        return Answer.UNDECIDED, (
+            f"Undecided: with {pairs} pairs and {len(versus)} comparisons nothing could be significant, {needed} pairs are "
+            f"needed. The control with the best mean is {best}; {who} was ahead of it in {times} of {pairs} pairs."
+        )
     higher = f"a {'higher' if measure.maximize else 'lower'} {measure.label}"
     for row in controls:
         if row.significant and not row.model_better:
@@ -250,9 +254,9 @@ def _judge(who: str, measure: Measure, arms: Mapping[str, ArmSummary], versus: S
     )
 
 
-def _best_p(pairs: int, comparisons: int) -> float:
-    """Smallest adjusted p-value that Wilcoxon's exact test can give."""
-    return float(comparisons * 2.0 ** (1 - pairs))
+def pairs_needed(comparisons: int) -> int:
+    """Fewest pairs with which one of so many comparisons can be significant: Wilcoxon's smallest p-value is 2^(1 - n)."""
+    return next(n for n in range(MIN_PAIRS, 64) if comparisons * 2.0 ** (1 - n) < ALPHA)
 
 
 def _counts(row: Versus, times: int) -> str:

@@ -17,7 +17,7 @@ from optisolve.api import load_problem, load_solver
 from optisolve.bench.ablation import ARMS, Cell, Plan, make_plan, run_plan
 from optisolve.bench.ablation_forecast import Forecast, forecast
 from optisolve.bench.ablation_report import FATES, Report, Written, make_report, share_of_answers, write_report
-from optisolve.bench.ablation_verdict import told_p, told_share
+from optisolve.bench.ablation_verdict import pairs_needed, told_p, told_share
 from optisolve.cli.commands import parse_overrides
 from optisolve.cli.display import console, errors, format_number, new_table, print_error
 from optisolve.core.budget import Budget
@@ -140,6 +140,13 @@ def _print_forecast(plan: Plan, ahead: Forecast, out: Path) -> None:
         f"{plan.budget.evaluations} evaluations{found}; folder {escape(str(out))}",
         soft_wrap=True,
     )
+    pairs, needed = len(plan.pairs), pairs_needed(len(plan.arms) - 1)
+    if pairs < needed:
+        console.print(
+            f"[yellow]note:[/] with {pairs} pairs and {len(plan.arms) - 1} comparisons nothing can be significant; "
+            f"{needed} pairs are needed (raise seeds or instances, or name fewer arms)",
+            soft_wrap=True,
+        )
     told = ahead.per_run
     if told is None:
         return

@@ -143,6 +143,8 @@ def test_bad_settings_are_listed_together():
         assert needle in text
     with pytest.raises(OptionError, match="reflect_every"):
         plan_of(solver=Ledma(**ENGINE, reflect_every=2, style="schema"))
+    with pytest.raises(OptionError, match=r"(?s)solver\.mix.*solver\.distill"):
+        plan_of(solver=Ledma(**ENGINE, mix="adaptive", distill=True))
     with pytest.raises(OptionError, match="at least one arm beside llm"):
         plan_of(arms=("llm",))
 
@@ -336,7 +338,13 @@ def test_beating_only_some_controls_is_undecided_and_names_the_best_other():
     assert told.sentence.endswith("significantly worse were: zeros.")
 
 
-@pytest.mark.parametrize(("pairs", "needle"), [(5, "at least 6 are needed"), (6, "nothing could be significant; 7 pairs")])
+@pytest.mark.parametrize(
+    ("pairs", "needle"),
+    [
+        (5, "at least 6 are needed"),
+        (6, "nothing could be significant, 7 pairs are needed. The control with the best mean is DE and mutation"),
+    ],
+)
 def test_too_few_pairs_are_undecided_whatever_they_say(pairs, needle):
     told = verdict_of({"llm": spread(0.5, pairs), "de": spread(0.9, pairs), "sbx": spread(0.8, pairs)})
     assert told.answer is Answer.UNDECIDED
@@ -375,8 +383,8 @@ def test_identical_operators_with_other_random_numbers_are_undecided(tmp_path):
 
 
 def uniform_answer(body: Any) -> str:
-    """Random integers in the form asked for, which depend on the request alone."""
-    rng = random.Random(json.dumps(body, sort_keys=True))
+    """Random integers in the form asked for; they depend on the request's sampling seed, not on the prompt's words."""
+    rng = random.Random(body["seed"])
     points = body["response_format"]["json_schema"]["schema"]["properties"]
     drawn = {key: {name: rng.randint(0, 1000) for name in point["properties"]} for key, point in points.items()}
     return json.dumps(drawn)
@@ -385,7 +393,7 @@ def uniform_answer(body: Any) -> str:
 def test_a_model_that_answers_at_random_cannot_be_told_apart_from_random_points(tmp_path):
     """The same distribution, once through prompts, JSON and the grid, once as a control: no arm has a built-in advantage."""
     with LlmServer(answer=uniform_answer) as server:
-        plan = plan_of(llm=config_for(server), arms=("llm", "uniform"), seeds=14, budget=Budget(evaluations=40))
+        plan = plan_of(llm=config_for(server), arms=("llm", "uniform"), seeds=8, budget=Budget(evaluations=40))
         report = make_report(run_plan(plan, tmp_path))
     (row,) = report.versus["hypervolume"]
     assert share_of_answers(report.runs, "llm")["ok"] > 0.99
@@ -577,6 +585,7 @@ def test_the_command_leaves_a_report_and_records_that_verify(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "No language model will be called" in shown
     assert "NO LANGUAGE MODEL WAS CALLED" in shown
+    assert "with 2 pairs and 2 comparisons nothing can be significant; 7 pairs are needed" in shown
     assert "plan: 3 arms x 1 instance(s) x 2 seed(s) = 6 runs of 24 evaluations" in shown
     assert "verdict: No language model was called" in shown.replace("\n", " ")
     text = (tmp_path / "ablation.md").read_text()
