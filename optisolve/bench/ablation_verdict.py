@@ -224,10 +224,10 @@ def _judge(who: str, measure: Measure, arms: Mapping[str, ArmSummary], versus: S
         return Answer.UNDECIDED, "Undecided: no arm without a language model took part."
     needed = pairs_needed(len(versus))
     if pairs < needed:
-        best, times = controls[0].arm.label, controls[0].comparison.wins
+        leader, times = controls[0].arm.label, controls[0].comparison.wins
         return Answer.UNDECIDED, (
             f"Undecided: with {pairs} pairs and {len(versus)} comparisons nothing could be significant, {needed} pairs are "
-            f"needed. The control with the best mean is {best}; {who} was ahead of it in {times} of {pairs} pairs."
+            f"needed. The control with the best mean is {leader}; {who} was ahead of it in {times} of {pairs} pairs."
         )
     higher = f"a {'higher' if measure.maximize else 'lower'} {measure.label}"
     for row in controls:
