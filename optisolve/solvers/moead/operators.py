@@ -78,10 +78,15 @@ class Sbx(Options):
 class De(Options):
     """Differential evolution around the incumbent, then polynomial mutation; one child per target.
 
+    With one objective the difference is added to the best of the mates instead (local best, as in DE/best/1 with
+    neighborhoods), and half of the children take each variable with half the chance; all others keep the incumbent's.
+
     Args:
         scale: Factor F on the difference of two mates.
         crossover: Chance CR per variable to take the new value.
         mutation: What follows.
+
+    Source: Li & Zhang 2009, doi 10.1109/TEVC.2008.925798; local best: Das et al. 2009, doi 10.1109/TEVC.2008.2009457.
     """
 
     scale: Annotated[float, Gt(0), Le(2)] = 0.5
@@ -95,10 +100,26 @@ class De(Options):
         space, n = wave.instance.space, wave.targets.size
         u_pair = wave.rng.random((n, 2))
         U_cross = wave.rng.random((n, space.dim))
-        children = kernels.differential(
-            wave.X, wave.targets, wave.mates, space.lower, space.upper, self.scale, self.crossover, u_pair, U_cross
-        )
+        if len(wave.instance.objectives) == 1:
+            children = self._round_the_best(wave, u_pair, U_cross)
+        else:
+            children = kernels.differential(
+                wave.X, wave.targets, wave.mates, space.lower, space.upper, self.scale, self.crossover, u_pair, U_cross
+            )
         return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "de")
+
+    def _round_the_best(self, wave: Wave, u_pair: FloatArray, U_cross: FloatArray) -> FloatArray:
+        """Children for one objective, where all sub-problems are the same and the best of the pool is a better base."""
+        from optisolve.solvers.moead import kernels
+
+        space, n = wave.instance.space, wave.targets.size
+        best = np.lexsort((wave.values, wave.violation[wave.mates]), axis=1)[:, 0]
+        base = np.ascontiguousarray(wave.mates[np.arange(n), best])  # [n]
+        moved = kernels.differential(wave.X, base, wave.mates, space.lower, space.upper, self.scale, 1.0, u_pair, U_cross)
+        share = self.crossover * np.where(wave.rng.random(n) < 0.5, 1.0, 0.5)  # [n]
+        taken = U_cross <= np.maximum(share, U_cross.min(axis=1))[:, None]  # at least one variable
+        children: FloatArray = np.where(taken, moved, wave.X[wave.targets])
+        return children
 
     def report(self) -> Mapping[str, Any]:
         """Nothing beyond the engine's own figures."""

@@ -72,7 +72,7 @@ class MoeadDe(DecompositionSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead_de",
-        version="2",
+        version="3",
         summary="Decomposition MOEA with differential evolution, in waves.",
         citation="Li & Zhang 2009, MOEA/D-DE, doi 10.1109/TEVC.2008.925798",
     )
