@@ -16,9 +16,10 @@ from optisolve.core.errors import OptionError, ProblemError
 from optisolve.core.problem import Evaluation
 from optisolve.core.reference import Effort
 from optisolve.core.status import Evidence
+from optisolve.evaluation.archive import nondominated
 from optisolve.problems.pymoo.catalogue import FUNCTIONS
 from optisolve.problems.pymoo.shift import moved, restored
-from optisolve.scoring import hypervolume
+from optisolve.scoring import hypervolume, normalize
 from optisolve.testing import check_problem
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "pymoo"]
@@ -213,7 +214,7 @@ def test_fronts_are_those_of_pymoo(name):
     assert igd_plus(theirs / scale, ref=ours / scale) < (0.006 if len(scale) == 2 else 0.03)
 
 
-@pytest.mark.parametrize("scenario", [*SYNTHETIC, "re21"])
+@pytest.mark.parametrize("scenario", [*SYNTHETIC, "re21", "re36"])
 def test_nothing_near_the_front_is_better(scenario):
     """Points beside optimal ones that keep every constraint dominate none of them; no reference point dominates another."""
     instance = case(scenario)
@@ -281,15 +282,19 @@ def test_pymoos_nsga2_does_as_well_on_our_instance_as_on_its_own_problem(name):
     assert values[0] == pytest.approx(values[1], abs=0.03)
 
 
-@pytest.mark.parametrize("name", [name for name in DESIGNS if name != "re21"])
-def test_published_fronts_are_not_beaten_by_a_short_run(name):
-    """In the fixed box, 4,000 evaluations of MOEA/D-DE reach no more than the published front, whose points are feasible."""
+@pytest.mark.parametrize("name", [name for name in DESIGNS if name not in ("re21", "re36")])
+def test_no_published_point_is_beaten_by_a_short_run(name):
+    """4,000 evaluations of MOEA/D-DE find no point that is better than a published one by 0.1 % of the box everywhere."""
     problem = optisolve.load_problem(f"pymoo/{name}")
     instance = problem.instance(0)
     reference = problem.reference(instance, Effort.QUICK)
     assert reference.evidence is Evidence.BEST_KNOWN
     result = optisolve.solve(instance, "moead_de", budget=optisolve.Budget(evaluations=4000), seed=3)
-    assert result.hypervolume <= hypervolume(reference.F, instance.hypervolume_box) + 1e-3
+    box = instance.hypervolume_box
+    ours, published = normalize(result.F, box), normalize(reference.F, box)
+    for point in published:
+        assert not (ours < point - 1e-3).all(axis=1).any()
+    assert len(nondominated(published)) == len(published)
 
 
 # -- shifts ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 * MW: constraints depend on objectives only and no objective falls when the distance grows, so the optimum at a position
   has the smallest distance that the constraints allow; what is dominated by other positions is dropped.
 * RE21: both objectives are convex and separate once the third area is at its bound, so weighted sums give every optimum.
+* RE36: all pairs of wheels are tried; the violation only grows with the error.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def optimal_points(name: str, n_variables: int, n_objectives: int, upper: float)
         n_objectives: m.
         upper: Upper bound of the position variables.
     """
-    if name == "re21":
-        return _four_bar_truss()
+    if name in _DESIGNS:
+        return _DESIGNS[name]()
     if name.startswith("re") or (n_objectives > 3 and name in ("dtlz5", "dtlz6", "dtlz7", "mw14")):
         return None
     if name.startswith("mw"):
@@ -312,3 +313,22 @@ def _four_bar_truss() -> FloatArray:
     return np.column_stack(
         [np.clip(t, 1.0, 3.0), np.clip(root2 * t, root2, 3.0), np.full(_CURVE, root2), np.clip(root2 * t, 1.0, 3.0)]
     )
+
+
+def _gear_train() -> FloatArray:
+    """For every largest wheel the numbers of teeth with the smallest error, as long as a larger wheel makes it smaller."""
+    pairs = np.array([(a, b) for a in range(12, 61) for b in range(a, 61)], dtype=np.float64)  # [p, 2]
+    product, largest = pairs.prod(axis=1), pairs[:, 1]
+    error = np.abs(6.931 - product[None, :] / product[:, None])  # [driving, driven]
+    found, least = [], np.inf
+    for wheel in range(12, 61):
+        allowed = np.flatnonzero(largest <= wheel)
+        block = error[np.ix_(allowed, allowed)]
+        i, j = np.unravel_index(int(block.argmin()), block.shape)
+        if block[i, j] < least:
+            least = block[i, j]
+            found.append(np.concatenate([pairs[allowed[i]], pairs[allowed[j]]]))
+    return np.array(found)
+
+
+_DESIGNS: dict[str, Callable[[], FloatArray]] = {"re21": _four_bar_truss, "re36": _gear_train}
