@@ -267,7 +267,7 @@ def test_hypervolume_is_what_pymoos_indicator_says(name, evaluations):
         assert result.hypervolume > 0.0
 
 
-@pytest.mark.parametrize("name", ["zdt1", "dtlz2", "mw1"])
+@pytest.mark.parametrize("name", ["zdt1", "dtlz2", "mw7"])
 def test_pymoos_nsga2_does_as_well_on_our_instance_as_on_its_own_problem(name):
     """Same seed, 4,000 evaluations: the same algorithm reaches the same hypervolume, to the chaos of rounding."""
     from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -279,6 +279,7 @@ def test_pymoos_nsga2_does_as_well_on_our_instance_as_on_its_own_problem(name):
         np.mean([hypervolume(minimize(p, NSGA2(100), ("n_eval", 4000), seed=s).F, box) for s in (1, 2)])
         for p in (instance.to_pymoo(), from_pymoo(instance))
     ]
+    assert min(values) > 0.01
     assert values[0] == pytest.approx(values[1], abs=0.03)
 
 
