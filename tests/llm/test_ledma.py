@@ -31,7 +31,7 @@ class Ran:
         self, config: Any, *, instance: Any = None, transcript: Any = None, seed: int = 3, budget: Any = None, **options: Any
     ) -> None:
         instance = ShiftedZdt1().instance(1) if instance is None else instance
-        solver = Ledma(**{"pop_size": 12, "n_neighbors": 6, "n_parents": 5, **options})
+        solver = Ledma(**{"pop_size": 12, "n_neighbors": 6, "n_parents": 5, "mix": "auto", **options})
         meter = BudgetMeter(budget or Budget(evaluations=60, llm_calls=12))
         with open_session(config, meter, transcript=transcript, seed=seed) as session:
             evaluator = Evaluator(instance, meter)

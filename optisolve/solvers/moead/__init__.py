@@ -5,15 +5,18 @@ from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.ledma import Ledma
 from optisolve.solvers.moead.llm_operator import LlmVariation
 from optisolve.solvers.moead.mixture import Mixture, random_share
-from optisolve.solvers.moead.operators import De, Linear, Mutation, Sbx
+from optisolve.solvers.moead.operators import De, Gaussian, Linear, Mutation, Sbx
 from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.solvers import DecompositionSolver, Moead, MoeadDe, MoeadLo
-from optisolve.solvers.moead.variation import Proposals, Variation, Wave
+from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 
 __all__ = [
     "De",
     "DecompositionOptions",
     "DecompositionSolver",
+    "Feedback",
+    "Gaussian",
+    "Learner",
     "Ledma",
     "LedmaControl",
     "Linear",

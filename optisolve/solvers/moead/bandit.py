@@ -20,7 +20,7 @@ __all__ = ["Bandit"]
 
 DECAY = 0.95
 """Weight of everything so far when a wave is added."""
-PRIOR_COST = 50.0
+PRIOR_COST = 20.0
 """Evaluations at the average credit that every operator is believed to have made before its own are counted."""
 FLOOR = 0.02
 """Smallest share of the targets, so that an operator can recover; for one with a smaller start, a fifth of its start."""

@@ -1,9 +1,10 @@
 """Distillation: the white-box operator behind a language model's answers, fitted while the run goes on.
 
-The model is that of MOEA/D-LO (Liu et al. 2023, arXiv 2310.12541), with all three parts fitted instead of chosen: a
-coordinate keeps the best parent's value with probability 1 - mask; otherwise it is a weighted sum of the parents by rank,
-plus normal noise. Weights come from least squares without intercept, and the operator uses a cubic of the rank, both as in
-the paper: single weights of parents that hardly differ are poorly determined, their trend is not.
+The operator is that of MOEA/D-LO (Liu et al. 2023, arXiv 2310.12541) with its parts fitted instead of chosen, and one
+part more: a coordinate keeps the best parent's value with probability 1 - mask; of the others some repeat another parent's
+value, and the rest are a weighted sum of the parents by rank plus normal noise. Weights come from least squares without
+intercept, and the operator uses a cubic of the rank, both as in the paper: single weights of parents that hardly differ are
+poorly determined, their trend is not.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class LinearFit:
         smooth: float64 [l], the weights on a cubic of the rank, fitted to the same answers; what the operator uses.
         noise: Standard deviation round the weighted sum, in units of the parents' range in that coordinate.
         mask: Share of the coordinates that do not keep the best parent's value.
-        r2: Coefficient of determination of the weighted sum, over the coordinates that do not.
+        copies: Share of those that repeat another parent's value.
+        r2: Coefficient of determination of the weighted sum, over the coordinates that repeat no parent's value.
         residual_sd: Standard deviation of what is left, in units of the variable's range.
         copy_rate: Share of the coordinates that repeat some parent's value.
         outside_rate: Share of the coordinates outside the range of the parents.
@@ -49,6 +51,7 @@ class LinearFit:
     smooth: FloatArray
     noise: float
     mask: float
+    copies: float
     r2: float
     residual_sd: float
     copy_rate: float
@@ -60,7 +63,7 @@ class LinearFit:
         """JSON-compatible, rounded to six digits."""
         figures = {
             name: round(float(getattr(self, name)), 6)
-            for name in ("noise", "mask", "r2", "residual_sd", "copy_rate", "outside_rate")
+            for name in ("noise", "mask", "copies", "r2", "residual_sd", "copy_rate", "outside_rate")
         }
         weights = {name: getattr(self, name).round(6).tolist() for name in ("weights", "smooth")}
         return {"offspring": self.offspring, "coordinates": self.coordinates, **weights, **figures}
@@ -91,7 +94,7 @@ class Samples:
         rows = [self._rows(parents, numbers, size) for parents, numbers in self._pairs]
         P = np.concatenate([part[0] for part in rows])  # [n, l], unit coordinates of the parents
         y, copied, best, outside = (np.concatenate([part[i] for part in rows]) for i in range(1, 5))
-        moved = ~best
+        moved = ~copied
         if np.count_nonzero(moved) < 2 * size:
             return None
         A, b = P[moved], y[moved]
@@ -105,7 +108,8 @@ class Samples:
             weights=np.linalg.lstsq(A, b, rcond=1e-8)[0],
             smooth=smooth,
             noise=float(np.sqrt(squares / (spread @ spread))),
-            mask=float(moved.mean()),
+            mask=float(1.0 - best.mean()),
+            copies=float((copied & ~best).sum() / (~best).sum()),
             r2=1.0 - squares / total if total > 0.0 else 0.0,
             residual_sd=float(np.sqrt(squares / max(1, b.size - size))),
             copy_rate=float(copied.mean()),
@@ -147,13 +151,16 @@ class Distilled:
         """One child for every target, from the parents that the model would be shown."""
         levels = np.maximum(self._grid.levels, 1)
         size = (wave.targets.size, levels.size)
-        Z, U = wave.rng.standard_normal(size), wave.rng.random(size)
+        Z, U, V = wave.rng.standard_normal(size), wave.rng.random(size), wave.rng.random((2, *size))
         children = np.empty(size)
         for row in range(size[0]):
             parents = ranked_parents(wave, row, self.fit.weights.size, self._grid)
             spread = np.ptp(parents, axis=0)
             center = self.fit.smooth @ spread_over_ranks(parents, self.fit.smooth.size)
-            children[row] = np.where(U[row] < self.fit.mask, center + self.fit.noise * spread * Z[row], parents[-1])
+            other = (V[0, row] * max(1, parents.shape[0] - 1)).astype(np.int64)  # of the parents below the best
+            copy = np.take_along_axis(parents, other[None, :], axis=0)[0]
+            made = np.where(V[1, row] < self.fit.copies, copy, center + self.fit.noise * spread * Z[row])
+            children[row] = np.where(U[row] < self.fit.mask, made, parents[-1])
         X = self._grid.decode(np.clip(children, 0.0, levels))
         return Proposals(wave.instance.space.clip(X), wave.targets, "distilled")
 

@@ -79,7 +79,7 @@ class Ledma(DecompositionSolver):
     n_offspring: Annotated[int, Ge(1), Le(16)] = 2
     batch_subproblems: Annotated[int, Ge(1), Le(64)] = 1
     max_reasks: Annotated[int, Ge(0), Le(10)] = 1
-    mix: str | float = "auto"
+    mix: str | float = "adaptive"
     llm_call_cost: Annotated[float, Ge(0)] = 1.0
     distill: bool = False
     reflect_every: Annotated[int, Ge(1)] | None = None
