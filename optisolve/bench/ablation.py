@@ -354,7 +354,7 @@ def _check_arms(arms: Sequence[str], solver: Ledma) -> Iterator[FieldProblem]:
 
 
 def _check_mix(solver: Ledma) -> Iterator[FieldProblem]:
-    if solver.mix not in ("auto", "llm_only"):
+    if isinstance(solver.mix, float):  # a mix with a name, the default among them, gives way to the ablation's share
         expected = "nothing here, and mix=SHARE beside it: all arms serve the same targets, whatever their operators gain"
         yield FieldProblem("solver.mix", solver.mix, expected)
     if solver.distill:

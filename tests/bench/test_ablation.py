@@ -144,7 +144,7 @@ def test_bad_settings_are_listed_together():
     with pytest.raises(OptionError, match="reflect_every"):
         plan_of(solver=Ledma(**ENGINE, reflect_every=2, style="schema"))
     with pytest.raises(OptionError, match=r"(?s)solver\.mix.*solver\.distill"):
-        plan_of(solver=Ledma(**ENGINE, mix="adaptive", distill=True))
+        plan_of(solver=Ledma(**ENGINE, mix=0.4, distill=True))
     with pytest.raises(OptionError, match="at least one arm beside llm"):
         plan_of(arms=("llm",))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optisolve.core import Budget, BudgetMeter, Space, Variable
+from optisolve.core import Budget, BudgetMeter, HypervolumeBox, Objective, Sense, Space, Variable
 from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.scale import Grid
 from optisolve.llm.surrogate import draw_offspring
@@ -26,7 +26,7 @@ from optisolve.solvers.moead.portfolio import TRIAL, Notes, Portfolio
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Wave
 
 from .test_engine import Around, Several
-from .toys import Knights, Zdt1, solve
+from .toys import Knights, Toy, Zdt1, solve
 
 GRID = Grid(Space.of([Variable(f"x{i}", 0.0, 1.0) for i in range(12)]))
 
@@ -245,8 +245,10 @@ class Model(Several):
 class Run:
     """A portfolio on ZDT1 and what came of it."""
 
-    def __init__(self, evaluations: int = 620, *, labels: tuple[str, ...] = ("llm", "repaired"), **options: Any) -> None:
-        instance = Zdt1(dim=12, shift=0.3).instance()
+    def __init__(
+        self, evaluations: int = 620, *, labels: tuple[str, ...] = ("llm", "repaired"), instance: Any = None, **options: Any
+    ) -> None:
+        instance = Zdt1(dim=12, shift=0.3).instance() if instance is None else instance
         self.meter = BudgetMeter(Budget(evaluations=evaluations))
         self.notes = Notes(Grid(instance.space))
         self.model = Model(self.meter, self.notes, labels)
@@ -301,6 +303,21 @@ def test_a_fallback_is_credited_to_its_operator_and_its_call_to_the_model():
     assert ran.operator["spent"] == {
         "fallback": {"tokens_in": ran.meter.tokens_in, "tokens_out": ran.meter.tokens_out, "usd": 0}
     }
+
+
+def test_while_nothing_is_feasible_credit_goes_to_what_lowers_the_violation():
+    def formula(X: Any) -> Any:
+        return X[:, :2] ** 2, 1.0 + np.abs(X - 0.3).sum(axis=1, keepdims=True)
+
+    space = GRID.space
+    box = HypervolumeBox(reference=(2.0, 2.0), ideal=(0.0, 0.0))
+    objectives = (Objective("f1", Sense.MINIMIZE), Objective("f2", Sense.MINIMIZE))
+    instance = Toy(
+        formula, origin=Zdt1().origin(0), space=space, objectives=objectives, constraint_names=("g",), hypervolume_box=box
+    )
+    ran = Run(instance=instance)
+    assert any(row != [None] * 3 for row in ran.operator["credit"]["credit"])
+    assert np.abs(ran.bandit.shares - [0.1, 0.45, 0.45]).max() > 0.05
 
 
 def test_at_the_end_of_the_budget_free_offspring_make_room_for_paid_ones():

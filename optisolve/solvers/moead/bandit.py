@@ -67,6 +67,10 @@ class Bandit:
         self._cost = DECAY * self._cost + spent
         self._history.append((spent, gained))
 
+    def forget(self) -> None:
+        """Start over, since gains are measured differently from now on; the history stays."""
+        self._gain[:], self._cost[:] = 0.0, 0.0
+
     def start(self, name: str) -> float:
         """Start share of one operator."""
         return float(self._start[self.names.index(name)])

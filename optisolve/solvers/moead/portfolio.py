@@ -51,8 +51,8 @@ class Portfolio:
     """Gives some targets of every wave to the language model and shares the others among classical operators.
 
     Every operator's credit is the gain of its offspring per cost; a call costs `call_cost` evaluations beside those of its
-    offspring. Offspring that the fallback operator made in the model's place are credited to that operator, the cost of
-    the call to the model.
+    offspring. While no incumbent is feasible, an offspring gains what it takes off the smallest violation. What the
+    fallback operator made in the model's place is credited to that operator, the cost of the call to the model.
 
     With distillation, the white-box operator fitted to the model's answers joins, with the model's start share, once there
     are enough of them. When it has made `TRIAL` evaluations and its credit is at least the model's, it takes over the
@@ -94,6 +94,7 @@ class Portfolio:
         self._chooser, self._bandit, self._meter, self._notes = chooser, bandit, meter, notes
         self._call_cost, self._distill, self._mix = call_cost, distill, mix
         self._calls = 0  # made in this wave
+        self._least = 0.0  # smallest violation among the incumbents
         self._makers = np.empty(0, dtype=np.int64)  # operator that is credited for each row of the last proposals
         self._joined: int | None = None
         self._handed_over: int | None = None
@@ -102,6 +103,10 @@ class Portfolio:
     def propose(self, wave: Wave) -> Proposals:
         """Offspring of all operators, ascending by owner, as many as may still be evaluated."""
         self._refit(wave)
+        least = float(wave.violation.min())
+        if least <= 0.0 < self._least:
+            self._bandit.forget()
+        self._least = least
         choice, *streams = wave.rng.spawn(1 + len(self._operators))
         makers = self._assign(wave, choice)
         calls = self._meter.llm_calls
@@ -122,7 +127,11 @@ class Portfolio:
         n = len(self._operators)
         cost = np.bincount(makers, minlength=n).astype(np.float64)
         cost[0] += self._call_cost * self._calls
-        self._bandit.add(np.bincount(makers, feedback.gain, minlength=n).astype(np.float64), cost)
+        gain = feedback.gain
+        if self._least > 0.0:
+            least = np.minimum.accumulate(np.concatenate([[self._least], feedback.violation]))
+            gain = least[:-1] - least[1:]
+        self._bandit.add(np.bincount(makers, gain, minlength=n).astype(np.float64), cost)
 
     def report(self) -> Mapping[str, Any]:
         """The language model's figures; share of the offspring that is the model's, credit, cost, and the fitted operator.
