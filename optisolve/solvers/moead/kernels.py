@@ -297,10 +297,18 @@ def best_suited(F, weights, ideal, width, kind, theta):  # type: ignore[no-untyp
     """See `twins.best_suited`."""
     F_hat = _normalized(F, ideal, width)
     suited = np.zeros(F.shape[0], dtype=np.int64)
+    n, m = weights.shape
     for k in range(F.shape[0]):
         least = _value(F_hat, k, weights, 0, kind, theta)
-        for i in range(1, weights.shape[0]):
-            value = _value(F_hat, k, weights, i, kind, theta)
+        for i in range(1, n):
+            if kind == _TCHEBYCHEFF:
+                value = 0.0
+                for j in range(m):
+                    value = max(value, weights[i, j] * abs(F_hat[k, j]))
+                    if value >= least:  # the others cannot make it smaller
+                        break
+            else:
+                value = _value(F_hat, k, weights, i, kind, theta)
             if value < least:
                 least = value
                 suited[k] = i
