@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,10 @@ from optisolve.bench.suite import load_suite, with_solvers
 from optisolve.cli.main import main
 from optisolve.core import Budget
 from optisolve.core.errors import OptionError, OptisolveError, RecordError
+from optisolve.llm.config import llm_config
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.testing.llm_server import LlmServer
+from tests.llm.helpers import config_for
 
 SUITE = """# Two problems, two instances, two runs each.
 version: "1"
@@ -88,25 +91,13 @@ def template(tmp_path_factory):
     suite = load_suite(suite_file)
     write_lock(suite)
     lock = lock_suite(suite)
+    ledma = {"solver": "ledma", "options": {"pop_size": 20}}
     visiting = with_solvers(
-        suite, ["scipy_local", {"solver": "ledma", "options": {"pop_size": 20}}, {"solver": "cma_es", "label": "mine"}]
+        suite, ["scipy_local", ledma, {**ledma, "label": "stand_in"}, {"solver": "cma_es", "label": "mine"}]
     )
-    for plan in (make_plan(suite, lock), make_plan(visiting, lock)):
-        for unit in plan.units:
-            if unit.solver == "scipy_local" and unit.case != "parallel_channels":
-                continue
-            problem = PROBLEMS.get(unit.problem).from_mapping({**unit.params, "scenario": unit.scenario})
-            instance = problem.instance(unit.instance)
-            optisolve.solve(
-                instance,
-                SOLVERS.get(unit.solver).from_mapping(unit.options),
-                budget=Budget(**unit.budget),
-                seed=unit.seed,
-                reference=problem.reference(instance),
-                suite=unit.membership(),
-                llm="surrogate",
-                scratch=Path(tempfile.mkdtemp(dir=home)) if unit.solver == "ledma" else None,
-            ).save(home / "runs")
+    with LlmServer() as server:
+        for plan in (make_plan(suite, lock), make_plan(visiting, lock)):
+            _run(plan, home, {"ledma": config_for(server), "stand_in": llm_config("surrogate")})
     board = Board(home / "repository", home / "runs", suite_file)
     board.root.mkdir()
     git(board.root, "init", "-q", "-b", "main")
@@ -115,6 +106,24 @@ def template(tmp_path_factory):
     board.table()
     board.commit()
     return board
+
+
+def _run(plan: Any, home: Path, models: Mapping[str, Any]) -> None:
+    for unit in plan.units:
+        if unit.solver == "scipy_local" and unit.case != "parallel_channels":
+            continue
+        problem = PROBLEMS.get(unit.problem).from_mapping({**unit.params, "scenario": unit.scenario})
+        instance = problem.instance(unit.instance)
+        optisolve.solve(
+            instance,
+            SOLVERS.get(unit.solver).from_mapping(unit.options),
+            budget=Budget(**unit.budget),
+            seed=unit.seed,
+            reference=problem.reference(instance),
+            suite=unit.membership(),
+            llm=models.get(unit.label),
+            scratch=Path(tempfile.mkdtemp(dir=home)) if unit.label in models else None,
+        ).save(home / "runs")
 
 
 @pytest.fixture
@@ -575,6 +584,18 @@ def test_a_model_s_replies_travel_with_the_record_and_the_run_follows_from_them(
     assert verdict.problems == []
     assert {audit.tier for audit in verdict.audits.values()} == {Tier.REPRODUCED}
     assert all((file.parent / "transcript.jsonl").is_file() for file in board.files("ada"))
+    (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
+    assert row["llm"].startswith("openai")
+
+
+def test_a_surrogate_s_replies_stay_at_home_because_a_second_run_makes_them(board):
+    board.pack("ada", "stand_in", tier=Tier.REPRODUCED)
+    board.table()
+    board.commit()
+    verdict = board.check()
+    assert verdict.problems == []
+    assert {audit.tier for audit in verdict.audits.values()} == {Tier.REPRODUCED}
+    assert not any((file.parent / "transcript.jsonl").exists() for file in board.files("ada"))
     (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
     assert row["llm"].startswith("surrogate")
 

@@ -17,6 +17,7 @@ from optisolve.bench.untrusted import printable, read_json
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RecordError
 from optisolve.core.files import write_atomic
 from optisolve.core.reference import Effort
+from optisolve.llm.config import SurrogateLlm
 from optisolve.registry import PROBLEMS, SOLVERS
 
 __all__ = ["Packed", "pack", "write_table"]
@@ -50,7 +51,7 @@ def pack(
     tier: Tier = Tier.REPRODUCED,
     book: SuiteBook | None = None,
 ) -> Packed:
-    """Audit records and copy them, with their transcripts, to where a submission has them.
+    """Audit records and copy them, with the transcripts of language models, to where a submission has them.
 
     Args:
         runs: Records, or folders with records.
@@ -142,7 +143,8 @@ def _write(file: Path, folder: Path, tier: Tier) -> bool:
         return False
     target.mkdir(parents=True, exist_ok=True)
     transcript = file.parent / "transcript.jsonl"
-    if record["solver"]["llm"] is not None and transcript.is_file():
+    model = record["solver"]["llm"]
+    if model is not None and model["provider"] != SurrogateLlm.kind and transcript.is_file():
         write_atomic(target / transcript.name, transcript.read_bytes())
     write_atomic(target / "record.json", record_bytes(record))
     return True
