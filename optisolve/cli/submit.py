@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 
@@ -19,6 +20,7 @@ from optisolve.core.files import write_atomic
 __all__ = ["submit_command"]
 
 _EXIT_REFUSED = 2
+_DEGENERACY = f"{TABLE.rpartition('/')[0]}/degeneracy.json"
 
 
 def submit_command(words: Sequence[str]) -> int:
@@ -58,7 +60,7 @@ def _check(options: argparse.Namespace) -> int:
         export = None if options.site is None else Path(scratch)
         verdict = check_submission(head, base, book=_book(options.suite_file), author=options.author, export=export)
         if export is not None and verdict.accepted:
-            _site(export, options.site)
+            _site(export, options.site, root / _DEGENERACY, verdict.after)
     text = comment_text(verdict)
     if options.comment is not None:
         write_atomic(Path(options.comment), text.encode())
@@ -66,14 +68,17 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if verdict.accepted else _EXIT_REFUSED
 
 
-def _site(records: Path, folder: str) -> None:
-    """Build the leaderboard's pages from accepted records."""
+def _site(records: Path, folder: str, degeneracy: Path, board: Mapping[str, Any]) -> None:
+    """Build the leaderboard's pages from accepted records and what this checkout says of the problems."""
     from optisolve.bench.site import build_site, write_site
+    from optisolve.cli.leaderboard import read_degeneracy
 
     if not any(records.glob("*/*/*/record.json")):
         console.print("site: not built, since there is no record yet")
         return
-    console.print(f"site: {escape(str(write_site(build_site([records]), folder)))}", soft_wrap=True)
+    known = read_degeneracy(degeneracy) if degeneracy.is_file() else None
+    site = build_site([records], degeneracy=known, board=board)
+    console.print(f"site: {escape(str(write_site(site, folder)))}", soft_wrap=True)
 
 
 def _table(options: argparse.Namespace) -> int:

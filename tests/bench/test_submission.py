@@ -600,6 +600,26 @@ def test_a_surrogate_s_replies_stay_at_home_because_a_second_run_makes_them(boar
     assert row["llm"].startswith("surrogate")
 
 
+def test_the_site_of_accepted_records_has_the_standings_and_what_trivial_answers_reach(board, capsys, monkeypatch, tmp_path):
+    pytest.importorskip("plotly")
+    monkeypatch.chdir(board.root)
+    row = {"policy": "equal shares", "feasible": 1.0, "value": 1.0, "ratio": 0.5, "worst_ratio": 0.4}
+    (board.root / TABLE).with_name("degeneracy.json").write_text(json.dumps({"parallel_channels": {"rows": [row]}}))
+    board.commit()
+    site = tmp_path / "site"
+    assert main(["submit", "check", "--site", str(site), "--suite-file", str(board.suite)]) == 0
+    page = (site / "index.html").read_text()
+    (entry,) = json.loads((board.root / TABLE).read_text())["suites"][0]["entries"]
+    assert "Standings." in page
+    assert f">{float(entry['loss']):.3f}</td>" in page
+    assert "equal shares" in (site / "problems" / "parallel_channels.html").read_text()
+    other = ["leaderboard", str(board.records), "--out", str(tmp_path / "other")]
+    assert main([*other, "--table", str(board.root / TABLE)]) == 0
+    assert (tmp_path / "other" / "index.html").read_text() == page
+    assert main([*other, "--table", str(board.suite)]) == 1
+    assert "optisolve submit table" in capsys.readouterr().err
+
+
 def test_the_command_does_all_of_it(board, capsys, monkeypatch):
     monkeypatch.chdir(board.root)
     own = ["--suite-file", str(board.suite)]
