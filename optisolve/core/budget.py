@@ -123,12 +123,13 @@ class BudgetMeter:
             raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {self.budget.seconds:g} s used")
         self.evaluations += n
 
-    def reserve(self, *, tokens: int, usd: float) -> Reservation:
+    def reserve(self, *, tokens: int, usd: float, paid: bool = False) -> Reservation:
         """Hold the worst case of one call before it is sent.
 
         Args:
             tokens: Largest possible prompt plus completion tokens.
             usd: Largest possible cost, US dollars.
+            paid: The call was made already, by a run that was cut off or is repeated; it counts whatever is left.
 
         Returns:
             The reservation, to be given to `settle` exactly once.
@@ -137,23 +138,27 @@ class BudgetMeter:
             BudgetExhausted: The call could exceed a limit; nothing was held.
         """
         with self._lock:
-            b = self.budget
-            if b.llm_calls is not None and self.llm_calls + 1 > b.llm_calls:
-                raise BudgetExhausted(Limit.LLM_CALLS, f"all {b.llm_calls} calls used")
-            total = self.tokens_in + self.tokens_out + self._held_tokens + tokens
-            if b.llm_tokens is not None and total > b.llm_tokens:
-                raise BudgetExhausted(Limit.LLM_TOKENS, f"{tokens} more tokens would reach {total} of {b.llm_tokens}")
-            cost = self.usd + self._held_usd + usd
-            if b.usd is not None and cost > b.usd:
-                raise BudgetExhausted(Limit.USD, f"{usd:.6f} more USD would reach {cost:.6f} of {b.usd:g}")
-            if self.out_of_time:
-                raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {b.seconds:g} s used")
+            if not paid:
+                self._require_room(tokens, usd)
             self.llm_calls += 1
             self._held_tokens += tokens
             self._held_usd += usd
             self.worst_tokens += tokens
             self.worst_usd += usd
             return Reservation(tokens, usd)
+
+    def _require_room(self, tokens: int, usd: float) -> None:
+        b = self.budget
+        if b.llm_calls is not None and self.llm_calls + 1 > b.llm_calls:
+            raise BudgetExhausted(Limit.LLM_CALLS, f"all {b.llm_calls} calls used")
+        total = self.tokens_in + self.tokens_out + self._held_tokens + tokens
+        if b.llm_tokens is not None and total > b.llm_tokens:
+            raise BudgetExhausted(Limit.LLM_TOKENS, f"{tokens} more tokens would reach {total} of {b.llm_tokens}")
+        cost = self.usd + self._held_usd + usd
+        if b.usd is not None and cost > b.usd:
+            raise BudgetExhausted(Limit.USD, f"{usd:.6f} more USD would reach {cost:.6f} of {b.usd:g}")
+        if self.out_of_time:
+            raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {b.seconds:g} s used")
 
     def settle(self, held: Reservation, *, tokens_in: int, tokens_out: int, usd: float, tokens_cached: int = 0) -> None:
         """Replace a reservation by what the call really cost."""

@@ -108,9 +108,17 @@ class Exchange:
         if reply is None:
             return False
         batch.taken.add(i)
+        batch.extra[i] = self.repeated(batch.requests[i], reply)  # before the others may use up what is left
         self._breaker.saw(ok=reply.ok)
         self._done(batch, i, reply, write=False)
         return True
+
+    def repeated(self, request: LlmRequest, reply: LlmReply) -> list[Reservation]:
+        """Reservations of the further calls that a recorded reply was charged for; they were paid, so they always fit."""
+        tokens_in, tokens_out = worst_case_tokens(request)
+        usd = self._client.profile.usd(tokens_in, tokens_out)
+        further = range(reply.charged_calls - 1)
+        return [self._meter.reserve(tokens=tokens_in + tokens_out, usd=usd, paid=True) for _ in further]
 
     async def _serve(self, batch: Batch, i: int, policy: RetryPolicy, *, probe: bool = False) -> None:
         """One request from the cache or from the model; whatever a server does ends in a reply."""
@@ -127,8 +135,6 @@ class Exchange:
             else:
                 reply = await self._reply(batch, i, policy)
                 self._breaker.saw(ok=reply.ok)
-        if self._cache is not None and reply.ok:
-            self._cache.put(self._content_key(batch, i), batch.requests[i], reply)
         self._done(batch, i, reply)
 
     def _done(self, batch: Batch, i: int, reply: LlmReply, *, write: bool = True) -> None:
@@ -170,6 +176,8 @@ class Exchange:
                 await self._wait(wait, shared=error.failure == "rate_limit")
         if self._client.final:
             return reply
+        if self._cache is not None and reply.ok:  # without what earlier attempts cost this run
+            self._cache.put(self._content_key(batch, i), request, self._finished(request, reply, start, 1, 0, 0))
         return self._finished(request, reply, start, number, len(batch.extra.get(i, ())), lost)
 
     async def _attempt(self, request: LlmRequest, key: str) -> LlmReply:

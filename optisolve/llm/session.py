@@ -17,7 +17,7 @@ from optisolve.llm.cache import ResponseCache
 from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
 from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
 from optisolve.llm.redact import Redactor
-from optisolve.llm.transcript import Transcript, read_transcript
+from optisolve.llm.transcript import Transcript, mend_end, read_transcript
 from optisolve.llm.transport import Client, Profile, RetryPolicy
 from optisolve.llm.types import LlmReply, LlmRequest
 
@@ -157,7 +157,10 @@ class LlmSession:
 
     def _recorded(self) -> dict[str, LlmReply] | None:
         """What the transcript of an interrupted run holds; None when there is none."""
-        if self._path is None or not self._path.is_file() or b"\n" not in self._path.read_bytes():
+        if self._path is None or not self._path.is_file():
+            return None
+        mend_end(self._path)
+        if not self._path.stat().st_size:
             return None
         profile, replies, _ = read_transcript(self._path)
         ours = (self.profile.provider, self.profile.model, self.params)
@@ -326,8 +329,8 @@ class LlmSession:
         else:  # refused without being sent
             self._meter.release(held)
         repeated = batch.extra.get(i, [])
-        if self._client.final or i in batch.taken:
-            repeated = [self._meter.reserve(tokens=0, usd=0.0) for _ in range(reply.charged_calls - 1)]
+        if self._client.final and self._exchange is not None:
+            repeated = self._exchange.repeated(batch.requests[i], reply)
         for extra in repeated:
             self._meter.settle(extra, tokens_in=0, tokens_out=0, usd=0.0)
         self.tokens_in += reply.tokens_in
