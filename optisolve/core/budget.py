@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from threading import Lock
 from typing import Annotated
@@ -80,6 +82,7 @@ class BudgetMeter:
         self.worst_tokens = 0
         self.worst_usd = 0.0
         self.interrupted = False
+        self._shields: list[Callable[[], object]] = []
         self._held_tokens = 0
         self._held_usd = 0.0
         self._lock = Lock()
@@ -88,6 +91,36 @@ class BudgetMeter:
     def restart_clock(self) -> None:
         """Let the time limit count from now."""
         self._start = time.perf_counter()
+
+    def interrupt(self) -> bool:
+        """Note that the user asked to stop; called from a signal handler.
+
+        Returns:
+            True when the handler may raise at once, False when a shield is up, which raises at its end.
+        """
+        self.interrupted = True
+        if not self._shields:
+            return True
+        self._shields[-1]()
+        return False
+
+    @contextmanager
+    def shield(self, hurry: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Let no interrupt fall into the middle of work and its accounts; it is raised when both are done.
+
+        Args:
+            hurry: Called by an interrupt, to cut a long wait short.
+
+        Raises:
+            KeyboardInterrupt: The user asked to stop meanwhile.
+        """
+        self._shields.append(hurry)
+        try:
+            yield
+        finally:
+            self._shields.pop()
+        if self.interrupted and not self._shields:
+            raise KeyboardInterrupt
 
     @property
     def elapsed_s(self) -> float:

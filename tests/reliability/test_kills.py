@@ -3,7 +3,6 @@
 import json
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -17,42 +16,13 @@ from optisolve.bench.jobs import unfinished
 from optisolve.bench.records import iter_records, read_record
 from optisolve.testing.llm_server import LlmServer
 from tests.reliability.child import start
+from tests.reliability.family import words
+from tests.reliability.gate import Gate
 
 LIMIT_S = 120.0
 """For one process; a machine under load needs a few seconds."""
-IN_FLIGHT = 4
-COMMON = ["problem=uav_isac", "problem.n_uavs=2", "problem.n_users=4", "pictures=false", "print=json", "reference=none"]
-SMALL = ["solver.pop_size=12", "solver.n_neighbors=6", "budget.evaluations=96", "budget.llm_calls=40"]
-RUNS = {
-    "ledma": ["solver=ledma", *SMALL, "solver.mix=llm_only", "solver.wave_size=6"],
-    "ledma, all options": [
-        *("solver=ledma", *SMALL, "solver.mix=adaptive", "solver.wave_size=12", "solver.batch_subproblems=3"),
-        *("solver.distill=true", "solver.reflect_every=1", "solver.llm_call_cost=0"),
-    ],
-    "opro": ["solver=opro", "solver.n_initial=10", "solver.calls_per_step=4", "budget.evaluations=40", "budget.llm_calls=40"],
-    "moead_de": ["solver=moead_de", "solver.pop_size=12", "solver.n_neighbors=6", "budget.evaluations=2000"],
-}
-
-
-class Gate:
-    """Lets so many calls through and holds the rest, so that a test can act while they are in flight."""
-
-    def __init__(self) -> None:
-        self.answers, self.answered, self.held = 10**9, 0, threading.Event()
-
-    def __call__(self, _number: int) -> float:
-        if self.answered >= self.answers:
-            self.held.set()
-            return 3600.0
-        self.answered += 1
-        return 0.0
-
-    def close_after(self, answers: int) -> None:
-        self.answers, self.answered = answers, 0
-        self.held.clear()
-
-    def open(self) -> None:
-        self.close_after(10**9)
+ASKING = ("ledma llm_only batch 1", "ledma all options", "opro")
+PLAIN = ("ledma_control de", "moead", "moead_de", "moead_lo", "nsga2", "nsga3", "sms_emoa", "cma_es")
 
 
 class Bed:
@@ -60,9 +30,7 @@ class Bed:
 
     def __init__(self, name: str, folder: Path, server: LlmServer, gate: Gate) -> None:
         self.server, self.gate, self.folder = server, gate, folder
-        model = [f"llm.base_url={server.base_url}", f"llm.model={server.model}", "llm.api_key_env=''"]
-        asks = ["llm=openai", *model, f"llm.max_concurrency={IN_FLIGHT}"] if name != "moead_de" else []
-        self.words = ["run", *COMMON, *RUNS[name], *asks]
+        self.words = words(name, server)
         self.killed: Counter[str] = Counter()
         self.asked_again = self.recalled = self.number = 0
         start(["--version"], self._output()).join()  # loads what all children share
@@ -143,7 +111,7 @@ def kills(name: str, count: int, folder: Path, tell: Any) -> None:
     gate = Gate()
     with LlmServer(latency_s=gate) as server:
         bed = Bed(name, folder, server, gate)
-        kinds = KINDS if bed.calls else KINDS[1:]
+        kinds = KINDS if bed.calls else KINDS[1:]  # nothing is asked: no wave in flight
         runs = 0
         while bed.killed.total() < count:
             out = folder / f"killed{runs}"
@@ -174,10 +142,16 @@ def check_end(record: dict[str, Any], whole: dict[str, Any], out: Path) -> None:
 
 
 def test_killed_runs_go_on_to_the_same_hash_and_ask_nothing_twice(tmp_path, tell):
-    kills("ledma", 3, tmp_path, tell)
+    kills(ASKING[0], 3, tmp_path, tell)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RUNS)
-def test_fifty_kills_change_nothing(name, tmp_path, tell):
+@pytest.mark.parametrize("name", ASKING)
+def test_fifty_kills_change_nothing_and_cost_nothing(name, tmp_path, tell):
     kills(name, 50, tmp_path, tell)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLAIN)
+def test_ten_kills_of_a_solver_without_a_language_model_change_nothing(name, tmp_path, tell):
+    kills(name, 10, tmp_path, tell)

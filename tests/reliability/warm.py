@@ -9,7 +9,13 @@ from numba.core.registry import cpu_target
 from optisolve.cli.main import main
 
 for _name in (
-    *("optisolve.cli.job", "optisolve.api", "optisolve.solvers.moead", "optisolve.solvers.opro", "optisolve.solvers.pymoo_adapter"),
+    *(
+        "optisolve.cli.job",
+        "optisolve.api",
+        "optisolve.solvers.moead",
+        "optisolve.solvers.opro",
+        "optisolve.solvers.pymoo_adapter",
+    ),
     *("optisolve.problems.uav_isac", "optisolve.llm.session", "optisolve.llm.openai_client", "openai.resources.chat"),
     *("jinja2", "moocore", "pandas", "pyarrow.parquet", "pymoo", "scipy.optimize", "scipy.stats", "tests.reliability.child"),
 ):
