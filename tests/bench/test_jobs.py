@@ -1,11 +1,15 @@
 """Folders of runs that are not finished: who may go on in them, and what a killed writer leaves there."""
 
 import os
+import shutil
 import time
+
+import pytest
 
 from optisolve.api import load_problem, load_solver, solve, verify
 from optisolve.bench.jobs import join_job, open_job, unfinished
 from optisolve.core.budget import Budget
+from optisolve.core.errors import RecordError
 
 SETTINGS = {"solver": "moead_de", "seed": 3}
 
@@ -65,3 +69,23 @@ def test_a_failed_run_removes_its_folder_before_it_lets_go(tmp_path):
     job.discard_when_empty()
     assert not job.path.exists()
     assert not isinstance(join_job(tmp_path, "run", SETTINGS), type(tmp_path))
+
+
+def test_a_result_may_be_saved_twice_and_keeps_its_transcript(tmp_path):
+    solver = load_solver("ledma", pop_size=8, n_neighbors=4, mix="llm_only")
+    problem, budget = load_problem("uav_isac", n_uavs=1, n_users=3), Budget(evaluations=32)
+    result = solve(problem, solver, budget=budget, llm="surrogate", scratch=tmp_path / "first" / "it.running")
+    folders = [result.save(tmp_path / name) for name in ("first", "second", "second")]
+    assert folders[1] == folders[2]
+    for folder in folders:
+        assert verify(folder).tier == "verified"
+
+
+def test_a_transcript_that_vanished_is_an_error_and_not_a_record_without_it(tmp_path):
+    solver = load_solver("ledma", pop_size=8, n_neighbors=4, mix="llm_only")
+    problem, budget = load_problem("uav_isac", n_uavs=1, n_users=3), Budget(evaluations=32)
+    result = solve(problem, solver, budget=budget, llm="surrogate", scratch=tmp_path / "it.running")
+    shutil.rmtree(tmp_path / "it.running")
+    with pytest.raises(RecordError, match="transcript"):
+        result.save(tmp_path)
+    assert not list(tmp_path.iterdir())
