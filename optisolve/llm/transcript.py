@@ -79,7 +79,7 @@ class Transcript:
         with self._lock:
             self._digests[key] = digest
         if write:
-            self._write({"type": "call", **body, "volatile": volatile})
+            self._write({"type": "call", **body, "volatile": volatile}, redacted=True)
 
     def attempt(self, key: str, number: int, failure: str, detail: str) -> None:
         """A failed HTTP attempt of a call that is still being tried."""
@@ -92,8 +92,10 @@ class Transcript:
                 self._file.close()
                 self._file = None
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        text = json.dumps(self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))
+    def _write(self, line: Mapping[str, Any], *, redacted: bool = False) -> None:
+        if self._file is None:
+            return
+        text = json.dumps(line if redacted else self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))
         with self._lock:
             if self._file is not None:
                 self._file.write(text.encode() + b"\n")

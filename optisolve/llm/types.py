@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 __all__ = ["LlmReply", "LlmRequest", "Message", "reply_from", "told"]
@@ -119,10 +119,14 @@ class LlmReply:
         return not self.failure
 
 
+_TOLD = {cls: tuple(f.name for f in fields(cls) if f.name != "context") for cls in (LlmRequest, LlmReply)}
+
+
 def told(item: LlmRequest | LlmReply) -> dict[str, Any]:
     """A request or a reply as JSON; a request without the numbers behind its prompt."""
-    row = asdict(item)
-    row.pop("context", None)
+    row = {name: getattr(item, name) for name in _TOLD[type(item)]}
+    if isinstance(item, LlmRequest):
+        row["messages"] = [{"role": m.role, "content": m.content} for m in item.messages]
     return row
 
 
