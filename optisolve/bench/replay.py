@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from optisolve.bench.audit import rebuild
 from optisolve.bench.records import read_record, seal
 from optisolve.bench.result import Result
@@ -80,6 +82,7 @@ def replay_record(
         budget=Budget.from_mapping(record["budget"]),
         seed=record["seed"],
         llm=_replay_config(record, folder),
+        warm_start=np.array(record["warm_start"]) if "warm_start" in record else None,
         reference=None if record["reference"] is None or effort is None else problem.reference(instance, effort),
         suite=record["suite"],
     )

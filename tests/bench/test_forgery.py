@@ -59,6 +59,11 @@ def genuine(tmp_path_factory):
             scratch=Path(tempfile.mkdtemp(dir=out, prefix=".")) if solver == "ledma" else None,
         )
         folders.append(result.save(out))
+    problem = optisolve.load_problem("uav_isac")
+    budget = Budget(evaluations=200)
+    first = optisolve.solve(problem.instance(1), "moead_de", budget=budget)
+    warm = optisolve.solve(problem.instance(1), "moead_de", budget=budget, seed=4, warm_start=first.X[:12])
+    folders.append(warm.save(out))
     (out / "tiny.yaml").write_text(SUITE)
     suite = load_suite(out / "tiny.yaml")
     for unit in make_plan(suite, lock_suite(suite)).units[:4]:

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from optisolve.bench.jobs import find_finished, identity, open_job, read_job, unfinished
+from optisolve.bench.jobs import find_finished, identity, join_job, open_job, read_job, unfinished
 from optisolve.bench.records import iter_records
 from optisolve.cli.main import main
 from optisolve.core.errors import OptisolveError
@@ -101,14 +102,19 @@ def test_a_stopped_run_goes_on_from_its_replies(tmp_path, capsys):
     assert len(list(iter_records(tmp_path))) == 2  # the stopped one stays
 
 
-def test_a_run_that_another_process_is_at_is_not_taken_over(tmp_path):
+def test_a_run_that_another_process_is_at_is_waited_for(tmp_path):
     settings = {"seed": 1}
-    first = open_job(tmp_path, "a", settings, resume=True)
-    second = open_job(tmp_path, "a", settings, resume=True)
-    assert first.path != second.path
-    first.release()
-    third = open_job(tmp_path, "a", settings, resume=True)
-    assert (third.path, third.resumed) == (first.path, True)
+    first = join_job(tmp_path, "a", settings)
+    assert not isinstance(join_job(tmp_path, "a", {"seed": 2}), Path)  # another run has nothing to wait for
+    told = []
+
+    def give_up(folder):
+        told.append(folder)
+        first.release()
+
+    second = join_job(tmp_path, "a", settings, on_wait=give_up)
+    assert (second.path, second.resumed) == (first.path, True)
+    assert told == [first.path]
     assert find_finished(tmp_path, identity(settings)) is None
 
 
