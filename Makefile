@@ -35,7 +35,7 @@ bench: $(VENV)/.dev
 
 # What continuous integration does with the leaderboard. BASE=origin/main checks only what the current commit adds.
 leaderboard: $(VENV)/.report
-	$(BIN)/optisolve submit check $(BASE) --site site
+	$(BIN)/optisolve submit check $(BASE) --site site --workers $$(nproc)
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

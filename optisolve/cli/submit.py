@@ -41,6 +41,7 @@ def _pack(options: argparse.Namespace) -> int:
         solver=options.solver,
         tier=Tier(options.tier.replace("-", "_")),
         book=book,
+        workers=options.workers,
     )
     told = (
         f"{packed.written} record(s) packed, {packed.known} there already, {packed.other} of other suites or solvers left out"
@@ -58,7 +59,8 @@ def _check(options: argparse.Namespace) -> int:
     base = None if options.base is None else Tree.at(root, options.base)
     with tempfile.TemporaryDirectory(prefix="optisolve-site-") as scratch:
         export = None if options.site is None else Path(scratch)
-        verdict = check_submission(head, base, book=_book(options.suite_file), author=options.author, export=export)
+        book = _book(options.suite_file)
+        verdict = check_submission(head, base, book=book, author=options.author, export=export, workers=options.workers)
         if export is not None and verdict.accepted:
             _site(export, options.site, root / _DEGENERACY, verdict.after)
     text = comment_text(verdict)
@@ -122,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what the records are to claim; only reproduced ones are ranked (default reproduced: every run is repeated)",
     )
     _common(packed)
+    _parallel(packed)
     packed.set_defaults(action=_pack)
 
     check = actions.add_parser("check", help="what the gate says about a commit; without BASE about all of its records")
@@ -131,12 +134,17 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--comment", metavar="FILE", help="also write the verdict into this file")
     check.add_argument("--site", metavar="FOLDER", help="also build the leaderboard's site when nothing is refused")
     _common(check)
+    _parallel(check)
     check.set_defaults(action=_check)
 
     table = actions.add_parser("table", help="rebuild the ranking from the records of the working tree")
     _common(table)
     table.set_defaults(action=_table)
     return parser
+
+
+def _parallel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that audit records (default 1)")
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

@@ -571,6 +571,19 @@ def test_packing_refuses_what_the_gate_would_refuse_and_writes_nothing(board, tm
         board.pack("../ada", "mine")
 
 
+def test_audits_do_not_depend_on_the_number_of_processes(board):
+    board.pack("ada", "mine", workers=2, tier=Tier.REPRODUCED)
+    broken = board.files("ada")[0]
+    broken.write_text(broken.read_text().replace('"seed": ', '"seed": 1', 1))
+    board.table()
+    board.commit()
+    one, two = board.check(), board.check(workers=2)
+    assert one.problems
+    assert [str(problem) for problem in one.problems] == [str(problem) for problem in two.problems]
+    told = [{path: (audit.problems, audit.tier) for path, audit in verdict.audits.items()} for verdict in (one, two)]
+    assert told[0] == told[1]
+
+
 def test_packing_twice_adds_nothing(board):
     assert board.pack("ada", "mine").written == 8
     assert (board.pack("ada", "mine").written, board.pack("ada", "mine").known) == (0, 8)
