@@ -132,7 +132,9 @@ class World:
     def path(self, rng: random.Random) -> str:
         """Some path, good or bad."""
         names = ("moead_de", "ledma", "records", "empty", "binary", "record.json", "left.running", "tiny.yaml", "prompt.jinja")
-        return rng.choice([*names, "nowhere", "", ".", "..", "/dev/null", "moead_de/record.json", "ledma/transcript.jsonl"])
+        return rng.choice(
+            [*names, "nowhere", "", ".", "empty/..", "/dev/null", "moead_de/record.json", "ledma/transcript.jsonl"]
+        )
 
     def damaged(self, rng: random.Random, number: int) -> str:
         """A copy of a good file with a few things changed; its path."""
