@@ -51,8 +51,8 @@ def replay(path: Path) -> Replay:
     The surrogate, which is no language model, needs no transcript: it answers the same again.
 
     Raises:
-        RecordError: The record or its transcript is missing or damaged, or the run was cut short by the user or the clock, which
-            cannot be repeated exactly.
+        RecordError: The record or its transcript is missing or damaged, or the run was cut short by the user or the clock,
+            which cannot be repeated exactly.
     """
     record, found = read_record(path), Findings()
     if not check_layout(record, found):
