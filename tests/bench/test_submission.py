@@ -15,11 +15,12 @@ import pytest
 
 import optisolve
 from optisolve.bench.audit import SuiteBook, Tier
-from optisolve.bench.board import board_bytes, build_board, loss_of, read_located
+from optisolve.bench.board import Located, board_bytes, build_board, loss_of, read_located
 from optisolve.bench.lock import lock_suite, write_lock
 from optisolve.bench.records import record_bytes, seal
 from optisolve.bench.runner.units import make_plan
 from optisolve.bench.submission import RECORDS, TABLE, Tree, check_submission, comment_text, pack
+from optisolve.bench.submission.gate import _identities
 from optisolve.bench.submission.pack import write_table
 from optisolve.bench.suite import load_suite, with_solvers
 from optisolve.cli.main import main
@@ -582,6 +583,15 @@ def test_audits_do_not_depend_on_the_number_of_processes(board):
     assert [str(problem) for problem in one.problems] == [str(problem) for problem in two.problems]
     told = [{path: (audit.problems, audit.tier) for path, audit in verdict.audits.items()} for verdict in (one, two)]
     assert told[0] == told[1]
+
+
+def test_equal_curves_of_two_solvers_that_met_the_optimum_at_once_are_no_copies():
+    """Where the repair leads to the optimum, different solvers have the same two-step curve and the same point."""
+    steps = [[1, 0.0, 16.15, 0.0], *([n, 0.0, 13.56, 0.0] for n in range(2, 40))]
+    climb = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 9)]
+    record = {"record_id": "a", "result_hash": "b", "instance": {"sha256": "c"}, "solutions": {"x": [[1.0]]}, "suite": {}}
+    kinds = [[kind for kind, _ in _identities(Located("p", "s", "u", {**record, "trace": trace}))] for trace in (steps, climb)]
+    assert ["content" in kind for kind in kinds] == [False, True]
 
 
 def test_packing_twice_adds_nothing(board):

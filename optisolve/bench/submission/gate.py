@@ -37,8 +37,9 @@ from optisolve.registry import PROBLEMS, SOLVERS
 
 __all__ = ["Verdict", "check_submission"]
 
-_LONG_TRACE = 10
-"""Rows from which on two equal anytime curves are no coincidence."""
+_LONG_CURVE = 5
+"""Improvements from which on two equal anytime curves are no coincidence. Rows do not count: where the repair leads to the
+optimum, the curves of different solvers are the same two steps."""
 
 
 @dataclass(slots=True)
@@ -262,7 +263,7 @@ def _identities(item: Located) -> Iterable[tuple[str, tuple[str, ...]]]:
     yield "id", (record["record_id"],)
     yield "result", (record["result_hash"],)
     curve = [[row[0], *row[2:]] for row in record["trace"]]
-    if len(curve) >= _LONG_TRACE:
+    if len({tuple(row[1:]) for row in curve}) >= _LONG_CURVE:
         content = canonical([record["instance"]["sha256"], record["solutions"]["x"], curve])
         yield "content", (hashlib.sha256(content).hexdigest(),)
 
