@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["continuation_grammar", "design_keys", "point_schema", "schema_grammar", "task_keys"]
+__all__ = ["continuation_grammar", "design_keys", "integer_rule", "point_schema", "schema_grammar", "task_keys"]
 
 
 def design_keys(count: int) -> list[str]:
@@ -65,6 +65,11 @@ def continuation_grammar(levels: Sequence[int], targets: Sequence[int]) -> str:
     row = ' "," '.join(_rule(level) for level in levels)
     lines = [f'root ::= " " row {rows} "\\n"', f"row ::= {row}", *_number_rules(levels)]
     return "\n".join(lines) + "\n"
+
+
+def integer_rule(level: int) -> str:
+    """GBNF alternatives that match exactly the integers from 0 to `level`, without leading zeros."""
+    return " | ".join(_up_to(level))
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

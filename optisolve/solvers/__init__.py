@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
+    from optisolve.solvers.game import Game, GameControl
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
     from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
@@ -29,6 +30,7 @@ _HOMES = {
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
     "foschini_miljanic": ("FoschiniMiljanic",),
+    "game": ("Game", "GameControl"),
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
     "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
@@ -48,6 +50,8 @@ __all__ = [
     "CpSat",
     "Cvxpy",
     "FoschiniMiljanic",
+    "Game",
+    "GameControl",
     "Highs",
     "Hungarian",
     "Ledma",
