@@ -67,9 +67,22 @@ def continuation_grammar(levels: Sequence[int], targets: Sequence[int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def integer_rule(level: int) -> str:
-    """GBNF alternatives that match exactly the integers from 0 to `level`, without leading zeros."""
-    return " | ".join(_up_to(level))
+def integer_rule(level: int, *, padded: bool = False) -> str:
+    """GBNF alternatives that match exactly the integers from 0 to `level`.
+
+    Args:
+        level: Largest integer.
+        padded: With leading zeros, all as long as `level`; without them otherwise.
+    """
+    if not padded:
+        return " | ".join(_up_to(level))
+    digits = str(level)
+    below = [
+        (f'"{digits[:i]}" ' if i else "") + _digits(0, int(digit) - 1) + _free(len(digits) - i - 1)
+        for i, digit in enumerate(digits)
+        if int(digit) > 0
+    ]
+    return " | ".join([*below, f'"{digits}"'])
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -240,7 +240,7 @@ class RateGame(_LinkGame):
         if self.price_per_w <= 0.0:
             return self.upper.copy()
         level = self.weight / (self.price_per_w * _LN2) - self.heard(x[None, :])[0] / self.own_gain
-        return np.clip(level, 0.0, self.upper)
+        return np.asarray(np.clip(level, 0.0, self.upper))
 
     def facts(self, agent: int) -> list[str]:
         """Gain, cap and price."""

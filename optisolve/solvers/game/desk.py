@@ -14,7 +14,6 @@ from optisolve.core.seeds import generator
 from optisolve.llm.candidates import Candidate, Fate, Row, judge, parse_points, parse_rows
 from optisolve.llm.notes import clean_note
 from optisolve.llm.prompts import Prompt, load_prompt, named_prompt
-from optisolve.llm.schema import continuation_grammar
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmReply, LlmRequest, Message
 from optisolve.numerics.games import AgentGame
@@ -66,6 +65,7 @@ class LlmDesk:
         max_reasks: Further questions after an answer without a level.
         talks: Agents may add words to their messages; schema style only.
         intent: What the operator of the network asks of everybody, "" for nothing.
+        reach: Levels that an agent may move in one round, None for any number.
         placebo: Shuffle the levels against what was measured: a control that tells the model nothing.
         warn_share: Share of fallbacks above which the report holds a warning.
     """
@@ -86,13 +86,15 @@ class LlmDesk:
         max_reasks: int,
         talks: bool,
         intent: str,
+        reach: int | None,
         placebo: bool,
         warn_share: float,
     ) -> None:
         self._session, self._game, self._seed, self._style = session, game, seed, style
         self._prompt: Prompt = named_prompt(prompt or f"game_{style}")
         self._levels, self._memory, self._reflect_every, self._n_lessons = levels, memory, reflect_every, n_lessons
-        self._max_reasks, self._talks, self._intent = max_reasks, talks and style == "schema", intent
+        self._max_reasks, self._talks = max_reasks, talks and style == "schema"
+        self._intent, self._reach = intent, reach
         self._placebo, self._warn_share = placebo, warn_share
         self._books = [Notebook(memory, window, levels) for _ in range(game.n_agents)]
         self._played: set[int] = set()
@@ -193,12 +195,12 @@ class LlmDesk:
             return LlmRequest(
                 prompt=self._prompt.render(**told),
                 max_tokens=16,
-                grammar=continuation_grammar([self._levels], [told["target"]]),
+                grammar=words.table_grammar(self._levels),
                 context=self._context(known),
                 **common,
             )
         told = words.chat_variables(
-            self._game, question, self._levels, talks=self._talks, intent=self._intent, order=query.order
+            self._game, question, self._levels, talks=self._talks, intent=self._intent, reach=self._reach, order=query.order
         )
         return LlmRequest(
             messages=(Message("user", self._prompt.render(**told)),),

@@ -48,9 +48,7 @@ class Ledger:
             name: [] for name in ("objective", "violation", "epsilon", "shortfall", "jain", "messages", "bytes", "tokens")
         }
 
-    def add(
-        self, x: FloatArray, *, objective: float, violation: float, messages: int, message_bytes: int, tokens: int
-    ) -> None:
+    def add(self, x: FloatArray, *, objective: float, violation: float, messages: int, message_bytes: int, tokens: int) -> None:
         """Note the joint action after a round.
 
         Args:

@@ -62,6 +62,7 @@ class Rules:
         wake_probability: Chance of an agent to move in a round of asynchronous play.
         information: What agents know beside what they measure.
         n_neighbors: Others that an agent listens to, None for all.
+        max_step: Largest move of an agent in one turn as a share of its range, None for no limit.
         rtol: Moves below this share of an agent's action count as standing still.
         patience: Moves in a row without any change, of every agent, after which the game has settled.
     """
@@ -71,6 +72,7 @@ class Rules:
     wake_probability: float
     information: Information
     n_neighbors: int | None
+    max_step: float | None
     rtol: float
     patience: int
 
@@ -188,7 +190,9 @@ class Play:
         self._sources[move.source] += 1
         if move.source == REFUSED:
             return False
-        before, after = self.x[view.agent], min(max(move.action, view.lower), view.upper)
+        before = float(self.x[view.agent])
+        step = np.inf if self._rules.max_step is None else self._rules.max_step * (view.upper - view.lower)
+        after = min(max(move.action, view.lower, before - step), view.upper, before + step)
         moved = abs(after - before) > max(self._rules.rtol * abs(after), _SAME * (view.upper - view.lower))
         self.x = self.x.copy()
         self.x[view.agent] = after

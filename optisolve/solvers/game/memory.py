@@ -90,7 +90,7 @@ class Notebook:
             return self.seen[-1:]
         if self._memory == "window" or len(self.seen) <= self._window:
             return self.seen[-self._window :]
-        recent = self.seen[-(self._window + 1) // 2 :]
+        recent = self.seen[-((self._window + 1) // 2) :]
         older = self.seen[: len(self.seen) - len(recent)]
         now = self.situation()
         like = sorted(range(1, len(older)), key=lambda i: (float(np.linalg.norm(self._situation(i) - now)), -i))

@@ -40,6 +40,7 @@ class _AgentSolver(Solver):
     levels: Annotated[int, Ge(1), Le(100_000)] = 1000
     regret_levels: Annotated[int, Ge(1), Le(1000)] = 200
     cut_share: Annotated[float, Ge(0), Le(1)] | None = None
+    max_step: Annotated[float, Gt(0), Le(1)] | None = None
     rtol: Annotated[float, Ge(0)] = 1e-10
     patience: Annotated[int, Ge(1)] = 2
     answer: Literal["last", "best"] = "last"
@@ -84,7 +85,14 @@ class _AgentSolver(Solver):
         }
         desk = self._desk(task, game, intent) if len(agents) < game.n_agents else None
         rules = Rules(
-            self.rounds, self.protocol, self.wake_probability, self.information, self.n_neighbors, self.rtol, self.patience
+            rounds=self.rounds,
+            protocol=self.protocol,
+            wake_probability=self.wake_probability,
+            information=self.information,
+            n_neighbors=self.n_neighbors,
+            max_step=self.max_step,
+            rtol=self.rtol,
+            patience=self.patience,
         )
         play = Play(task, game, rules, start, agents, desk, kinds)
 
@@ -107,9 +115,9 @@ class GameControl(_AgentSolver):
 
     Args:
         agents: Kind of every agent, one for all or one each. ``best_response``: exact; ``grid_best_response``: among the
-            levels that a language model may name; ``foschini_miljanic``: the rule of 1993, from the own SINR; ``regret_matching``:
-            mixed actions in proportion to regret; ``proportional_cut``, ``equal_cut``: one cut of the intended amount, then
-            nothing; ``random``.
+            levels that a language model may name; ``foschini_miljanic``: the rule of 1993, from the own SINR;
+            ``regret_matching``: mixed actions in proportion to regret; ``proportional_cut``, ``equal_cut``: one cut of the
+            intended amount, then nothing; ``random``.
         information: See `Game`; no agent here needs more than ``"local"``, so messages only cost.
         n_neighbors: See `Game`, as all further options.
         protocol: See `Game`.
@@ -118,6 +126,7 @@ class GameControl(_AgentSolver):
         levels: See `Game`.
         regret_levels: Steps of the grid on which regret is kept.
         cut_share: What the cuts save of the total at the start; None takes it from the instance's intent, else 0.05.
+        max_step: See `Game`.
         rtol: See `Game`.
         patience: See `Game`.
         answer: See `Game`.
@@ -131,6 +140,7 @@ class GameControl(_AgentSolver):
         keeps_best=False,
         citation="Foschini and Miljanic 1993; Hart and Mas-Colell 2000 (regret matching)",
     )
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 1000
     agents: tuple[ControlKind, ...] = ("best_response",)
 
     def _check(self) -> Iterable[FieldProblem]:
@@ -157,13 +167,14 @@ class Game(_AgentSolver):
         levels: Actions are whole numbers from 0 to this one, over the agent's range.
         regret_levels: See `GameControl`.
         cut_share: See `GameControl`; it is also the intent that chat models are told.
+        max_step: Largest move of any agent in one turn, as a share of its range; what goes beyond is cut. None for no limit.
         rtol: Moves below this share of the action count as standing still.
         patience: Moves in a row of every agent, all without a change, after which the game has settled.
         answer: ``"last"``: the joint action that the agents ended with. ``"best"``: the best that they passed through.
         style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
         prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"``; the name ends with its style. None means the style's own.
         memory: ``"none"``: the last round. ``"window"``: the last `window` rounds. ``"strategies"``: the rounds most like the
-            present one beside the latest, and lessons that the model wrote about earlier rounds, found by likeness of situation.
+            present one beside the latest, and lessons that the model wrote about earlier rounds, found by likeness.
         window: Rounds shown at most.
         reflect_every: Rounds between lessons; one more call per agent.
         n_lessons: Lessons shown.
@@ -196,7 +207,9 @@ class Game(_AgentSolver):
 
     def _check(self) -> Iterable[FieldProblem]:
         if "llm" not in self.agents:
-            yield FieldProblem("agents", self.agents, "at least one 'llm'; the solver game_control plays without a language model")
+            yield FieldProblem(
+                "agents", self.agents, "at least one 'llm'; the solver game_control plays without a language model"
+            )
         yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
 
     def _named(self) -> Sequence[str]:
@@ -223,6 +236,7 @@ class Game(_AgentSolver):
             max_reasks=self.max_reasks,
             talks=self.talks and self.information == "neighbors",
             intent=intent,
+            reach=None if self.max_step is None else round(self.max_step * self.levels),
             placebo=self.placebo,
             warn_share=self.warn_share,
         )
@@ -236,7 +250,7 @@ def _start(task: Task, game: AgentGame) -> FloatArray:
         start = np.asarray(task.instance.initial_power_w, dtype=np.float64)
     else:
         start = game.lower + game.default_start * (game.upper - game.lower)
-    return np.clip(start, game.lower, game.upper)
+    return np.asarray(np.clip(start, game.lower, game.upper))
 
 
 def _intent(instance: Instance, start: FloatArray, cut_share: float | None) -> tuple[float, str]:

@@ -13,9 +13,18 @@ from optisolve.core.arrays import IntArray
 from optisolve.llm.schema import integer_rule
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.memory import Experience
-from optisolve.solvers.game.views import View
+from optisolve.solvers.game.views import Report, View
 
-__all__ = ["Question", "answer_grammar", "answer_schema", "chat_variables", "log_rows", "table_variables"]
+__all__ = [
+    "Question",
+    "answer_grammar",
+    "answer_schema",
+    "chat_variables",
+    "log_rows",
+    "message_in",
+    "table_grammar",
+    "table_variables",
+]
 
 PERCENT = 100
 """A signal that has a target is shown as a whole number of these parts of the target."""
@@ -60,7 +69,9 @@ def log_rows(game: AgentGame, rows: Sequence[Experience]) -> tuple[list[tuple[in
     utility = np.array([row.utility for row in newest])
     spread = float(utility.max() - utility.min())
     cost = _BEST + (_WORST - _BEST) * (utility.max() - utility) / (spread if spread > 0.0 else 1.0)
-    told = sorted(((round(float(c)), row.level) for c, row in zip(cost, newest, strict=True)), key=lambda row: (-row[0], row[1]))
+    told = sorted(
+        ((round(float(c)), row.level) for c, row in zip(cost, newest, strict=True)), key=lambda row: (-row[0], row[1])
+    )
     return told, round(_WANTED * _BEST)
 
 
@@ -82,15 +93,22 @@ def table_variables(game: AgentGame, question: Question, levels: int, order: Int
         "unit": "percent of the rate that is needed" if game.target is not None else "cost, lower is better",
         "levels": levels,
         "lessons": list(question.lessons),
-        "reports": [_told(game, question.view, report) for report in question.view.reports],
+        "reports": [_told(game, report) for report in question.view.reports],
         "world": list(question.view.world),
-        "log": [{"value": value, "level": level} for (value, _), level in zip(rows, shown, strict=True)],
+        "log": [{"value": value, "level": padded(level, levels)} for (value, _), level in zip(rows, shown, strict=True)],
         "target": target,
     }
 
 
 def chat_variables(
-    game: AgentGame, question: Question, levels: int, *, talks: bool, intent: str, order: IntArray | None = None
+    game: AgentGame,
+    question: Question,
+    levels: int,
+    *,
+    talks: bool,
+    intent: str,
+    reach: int | None = None,
+    order: IntArray | None = None,
 ) -> dict[str, Any]:
     """Variables of the chat prompt; the arguments are those of `table_variables`.
 
@@ -100,6 +118,7 @@ def chat_variables(
         levels: Largest level.
         talks: The agent may add a message to its neighbors.
         intent: What the operator of the network asks of everybody, "" for nothing.
+        reach: Levels that the agent may move in one round, None for any number.
         order: Shuffles the levels against what was measured, or None.
     """
     view, rows = question.view, question.rows
@@ -118,17 +137,28 @@ def chat_variables(
         "levels": levels,
         "signal": game.signal_name,
         "intent": intent,
+        "reach": reach,
         "form": '{"level": n, "message": "..."}' if talks else '{"level": n}',
         "talks": talks,
         "world": list(view.world),
         "lessons": list(question.lessons),
-        "reports": [_told(game, view, report) for report in view.reports],
+        "reports": [_told(game, report) for report in view.reports],
         "log": [
             {"round": row.round, "level": level, "signal": f"{row.signal:.4g}", "utility": f"{row.utility:.4g}"}
             for row, level in zip(rows, shown, strict=True)
         ],
         "errors": list(question.errors),
     }
+
+
+def padded(level: int, levels: int) -> str:
+    """A level with leading zeros: with a fixed number of digits a small model cannot stop too early."""
+    return f"{level:0{len(str(levels))}d}"
+
+
+def table_grammar(levels: int) -> str:
+    """GBNF of one padded level on the line that the prompt leaves open."""
+    return f'root ::= " " n "\\n"\nn ::= {integer_rule(levels, padded=True)}\n'
 
 
 def answer_schema(levels: int, *, talks: bool) -> dict[str, Any]:
@@ -159,7 +189,7 @@ def message_in(text: str) -> str:
     return told[:_MOST_WORDS] if isinstance(told, str) else ""
 
 
-def _told(game: AgentGame, view: View, report: Any) -> str:
+def _told(game: AgentGame, report: Report) -> str:
     signal = f"{100 * report.signal / game.target:.0f} %" if game.target else f"{report.signal:g}"
     words = f', says "{report.words}"' if report.words else ""
     return f"agent {report.agent}: {report.level} % of its range, {game.signal_name} {signal}{words}"
