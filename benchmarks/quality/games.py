@@ -1,6 +1,6 @@
 """Language-model agents beside their controls in one power game: equilibrium, optimality, service, signalling.
 
-    python benchmarks/quality/games.py [--scenario power_game/zou_hard] [--rounds 20] [--seeds 30] [--llm local] [--llm-seeds 3]
+    python benchmarks/quality/games.py [--scenario power_game/zou_hard] [--rounds 12] [--seeds 30] [--llm local] [--llm-seeds 2]
         [--only NAME ...] [--plot docs/games.png]
 
 Every row is a kind of agent in the same loop from the same start. Figures are means over the seeds, in brackets the 95 %
@@ -38,15 +38,15 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "random, steps <= 5 %": {"agents": ["random"], "max_step": 0.05},
 }
 MODELS: dict[str, dict[str, Any]] = {
-    "llm, memory none": {"memory": "none"},
     "llm, memory window": {},
-    "llm, memory strategies": {"memory": "strategies"},
-    "llm, messages": {"information": "neighbors"},
-    "llm, global": {"information": "global"},
-    "llm, sequential": {"protocol": "sequential"},
     "llm, steps <= 5 %": {"max_step": 0.05},
     "llm, steps <= 5 %, placebo": {"max_step": 0.05, "placebo": True},
     "llm, 1 of 4; the rest foschini_miljanic": {"agents": ["llm", *["foschini_miljanic"] * 3], "max_step": 0.05},
+    "llm, memory none": {"memory": "none"},
+    "llm, messages": {"information": "neighbors"},
+    "llm, global": {"information": "global"},
+    "llm, memory strategies": {"memory": "strategies"},
+    "llm, sequential": {"protocol": "sequential"},
 }
 COLUMNS = ("gap", "feasible", "epsilon", "deficit", "oscillation", "jain", "messages", "bytes", "tokens")
 DRAWN = (
@@ -64,10 +64,10 @@ STOCHASTIC = ("random", "regret", "asynchronous", "llm")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="power_game/zou_hard")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=30, help="seeds of stochastic rows without a language model")
     parser.add_argument("--llm", default="local", help="local, surrogate, openai, or none to leave the model's rows out")
-    parser.add_argument("--llm-seeds", type=int, default=3)
+    parser.add_argument("--llm-seeds", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=None, help="rows to run, by the start of their names")
     parser.add_argument("--plot", default="", help="file for a picture of the rounds of seed 0")
     options = parser.parse_args()

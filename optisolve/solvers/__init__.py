@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.null import Null
     from optisolve.solvers.opro import Opro
     from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, PymooSolver, SmsEmoa
+    from optisolve.solvers.q_fusion import QFusion, QFusionControl
     from optisolve.solvers.random_search import RandomSearch
     from optisolve.solvers.scipy_local import ScipyLocal
     from optisolve.solvers.water_filling import WaterFilling
@@ -37,6 +38,7 @@ _HOMES = {
     "null": ("Null",),
     "opro": ("Opro",),
     "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
+    "q_fusion": ("QFusion", "QFusionControl"),
     "random_search": ("RandomSearch",),
     "scipy_local": ("ScipyLocal",),
     "water_filling": ("WaterFilling",),
@@ -64,6 +66,8 @@ __all__ = [
     "Null",
     "Opro",
     "PymooSolver",
+    "QFusion",
+    "QFusionControl",
     "RandomSearch",
     "ScipyLocal",
     "SmsEmoa",

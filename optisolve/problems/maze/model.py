@@ -4,12 +4,12 @@ A walker starts at s_0 and makes moves a_1, a_2, ... of (stay, up, down, left, r
 
 .. math:: s_t = T(s_{t-1}, a_t), \qquad m_t = m_{t-1} \cup \{ i : s_t = \text{prize}_i \}
 
-(with ordered prizes, i counts only when all lower numbers are collected). A trap ends the walk; so does the goal once all prizes
-are collected. The objective is the number of moves until that success, the horizon where there is none.
+(with ordered prizes, i counts only when all lower numbers are collected). A trap ends the walk; so does the goal once all
+prizes are collected. The objective is the number of moves until that success, the horizon where there is none.
 
-Constraints, dimensionless: ``trap`` is 1 when the walk ends in a trap; ``prizes`` is the share of prizes not collected; ``goal`` is
-the Manhattan distance from the last cell to the goal over width + height, and at least one step of it when the goal was reached
-too early.
+Constraints, dimensionless: ``trap`` is 1 when the walk ends in a trap; ``prizes`` is the share of prizes not collected;
+``goal`` is the Manhattan distance from the last cell to the goal over width + height, and at least one step of it when the goal
+was reached too early.
 
 Source: our formal model of the maze study of arXiv 2402.09756 (figure 2 gives the grid and the task in words).
 """

@@ -32,8 +32,8 @@ class Maze(ArrayProblem):
     """Collect prizes, avoid traps, reach the goal.
 
     Args:
-        grid: Rows of a map, top row first, of ``.`` free, ``#`` wall, ``t`` trap, ``s`` start, ``g`` goal, ``1`` to ``9`` prizes;
-            empty draws one by the seed.
+        grid: Rows of a map, top row first, of ``.`` free, ``#`` wall, ``t`` trap, ``s`` start, ``g`` goal, ``1`` to ``9``
+            prizes; empty draws one by the seed.
         width: Columns of a drawn grid.
         height: Rows of a drawn grid.
         n_prizes: Prizes of a drawn grid.
