@@ -1,6 +1,6 @@
 """Language-model agents beside their controls in one power game: equilibrium, optimality, service, signalling.
 
-    python benchmarks/quality/games.py [--scenario power_game/zou_hard] [--rounds 12] [--seeds 30] [--llm local] [--llm-seeds 2]
+    python benchmarks/quality/games.py [--scenario power_game/zou_hard] [--rounds 8] [--seeds 30] [--llm local] [--llm-seeds 2]
         [--only NAME ...] [--plot docs/games.png]
 
 Every row is a kind of agent in the same loop from the same start. Figures are means over the seeds, in brackets the 95 %
@@ -64,7 +64,7 @@ STOCHASTIC = ("random", "regret", "asynchronous", "llm")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="power_game/zou_hard")
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=30, help="seeds of stochastic rows without a language model")
     parser.add_argument("--llm", default="local", help="local, surrogate, openai, or none to leave the model's rows out")
     parser.add_argument("--llm-seeds", type=int, default=2)

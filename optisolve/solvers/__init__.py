@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.branch_and_bound import BranchAndBound
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
+    from optisolve.solvers.drl_fusion import DrlFusion
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
     from optisolve.solvers.game import Game, GameControl
     from optisolve.solvers.highs import Highs
@@ -30,6 +31,7 @@ _HOMES = {
     "branch_and_bound": ("BranchAndBound",),
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
+    "drl_fusion": ("DrlFusion",),
     "foschini_miljanic": ("FoschiniMiljanic",),
     "game": ("Game", "GameControl"),
     "highs": ("Highs",),
@@ -51,6 +53,7 @@ __all__ = [
     "CmaEs",
     "CpSat",
     "Cvxpy",
+    "DrlFusion",
     "FoschiniMiljanic",
     "Game",
     "GameControl",
