@@ -22,10 +22,13 @@ TABLE: tuple[str, ...] = (
     "average",
     "best_of",
     "safe",
+    "best weights",
     "uniform",
     "uniform_half",
     "inverse_root",
 )
+GRID = np.array([(i, j, 20 - i - j) for i in range(21) for j in range(21 - i)]) / 20.0
+"""All weights of three experts in steps of 0.05."""
 
 
 def main() -> None:
@@ -55,6 +58,8 @@ def shares(scenario: str, n: int) -> dict[str, list[float]]:
             value[name] = evaluation.F[0, 0] / reference.value if evaluation.violation[0] <= 0.0 else np.nan
         value["best_of"] = np.nanmax([value[f"expert {name}"] for name in weights])
         value["safe"] = np.nanmax([value["best_of"], value["average"]])
+        blends = instance.evaluate(GRID @ np.stack([powers[name] for name in EXPERTS]))  # what no gate can beat by averaging
+        value["best weights"] = float(np.where(blends.violation <= 0.0, blends.F[:, 0], -np.inf).max()) / reference.value
         for name in TABLE:
             table[name].append(float(value[name]))
     return table

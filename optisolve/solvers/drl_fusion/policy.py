@@ -49,11 +49,12 @@ class Policy:
         Returns:
             float64 [M], W, within the cap.
         """
-        h = observe(gain, noise_w)
+        h: FloatArray = observe(gain, noise_w)
         for weight, bias in self.layers[:-1]:
             h = np.tanh(weight @ h + bias)
         weight, bias = self.layers[-1]
-        return powers_of((weight @ h + bias)[None, :], p_total_w)[0]
+        powers: FloatArray = powers_of((weight @ h + bias)[None, :], p_total_w)[0]
+        return powers
 
 
 def observe(gain: FloatArray, noise_w: float) -> FloatArray:

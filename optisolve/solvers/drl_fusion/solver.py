@@ -90,12 +90,16 @@ class DrlFusion(Solver):
         if reason is not None:
             return reason
         gain, constants = getattr(instance, "gain", None), getattr(instance, "constants", None)
-        if np.shape(gain) != (instance.space.dim,) or not hasattr(constants, "p_total_w") or not hasattr(constants, "goal"):
+        if (
+            gain is None
+            or np.shape(gain) != (instance.space.dim,)
+            or not hasattr(constants, "p_total_w")
+            or not hasattr(constants, "goal")
+        ):
             return "needs the attributes 'gain' [M] and 'constants' of nsp_utility"
         wanted = load_policy(EXPERTS[0]).n_branches
-        return (
-            None if instance.space.dim == wanted else f"its policies are for {wanted} branches, this has {instance.space.dim}"
-        )
+        has = instance.space.dim
+        return None if has == wanted else f"its policies are for {wanted} branches, this instance has {has}"
 
     def _check(self) -> Iterable[FieldProblem]:
         given = self.weights
