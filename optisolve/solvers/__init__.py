@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from optisolve.solvers.branch_and_bound import BranchAndBound
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
+    from optisolve.solvers.drl_fusion import DrlFusion
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
+    from optisolve.solvers.game import Game, GameControl
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
     from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
     from optisolve.solvers.null import Null
     from optisolve.solvers.opro import Opro
     from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, PymooSolver, SmsEmoa
+    from optisolve.solvers.q_fusion import QFusion, QFusionControl
     from optisolve.solvers.random_search import RandomSearch
     from optisolve.solvers.scipy_local import ScipyLocal
     from optisolve.solvers.water_filling import WaterFilling
@@ -28,13 +31,16 @@ _HOMES = {
     "branch_and_bound": ("BranchAndBound",),
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
+    "drl_fusion": ("DrlFusion",),
     "foschini_miljanic": ("FoschiniMiljanic",),
+    "game": ("Game", "GameControl"),
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
     "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
     "null": ("Null",),
     "opro": ("Opro",),
     "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
+    "q_fusion": ("QFusion", "QFusionControl"),
     "random_search": ("RandomSearch",),
     "scipy_local": ("ScipyLocal",),
     "water_filling": ("WaterFilling",),
@@ -47,7 +53,10 @@ __all__ = [
     "CmaEs",
     "CpSat",
     "Cvxpy",
+    "DrlFusion",
     "FoschiniMiljanic",
+    "Game",
+    "GameControl",
     "Highs",
     "Hungarian",
     "Ledma",
@@ -60,6 +69,8 @@ __all__ = [
     "Null",
     "Opro",
     "PymooSolver",
+    "QFusion",
+    "QFusionControl",
     "RandomSearch",
     "ScipyLocal",
     "SmsEmoa",
