@@ -12,6 +12,9 @@ from optisolve.solvers.ddpm.bridges.base import Bridge
 __all__ = ["FAMILIES", "bridge_gap", "bridge_of", "make_bridge"]
 
 FAMILIES = {
+    "noma_uav": "noma_uav:NomaUavBridge",
+    "offloading": "offloading:OffloadingBridge",
+    "parallel_channels": "parallel_channels:ParallelChannelsBridge",
     "power_control": "power_control:PowerControlBridge",
 }
 """Module and class by the problem's registry name."""
