@@ -18,7 +18,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["NETWORKS", "Condition", "Denoiser", "FilmDenoiser", "InterferenceDenoiser", "SetDenoiser"]
+__all__ = ["NETWORKS", "Condition", "Denoiser", "FilmDenoiser", "InterferenceDenoiser", "SetDenoiser", "parameter_count"]
 
 Condition = dict[str, Tensor]
 """What a network is told about its instances, by name; every tensor is [B, ...]."""
@@ -101,7 +101,8 @@ class InterferenceDenoiser(Denoiser):
         super().__init__()
         self.embed = nn.Linear(_LINK_FEATURES, width)
         self.null_token = nn.Parameter(torch.zeros(width))
-        self.enter = nn.Linear(1 + TIME_WIDTH, width)
+        self.time = nn.Linear(TIME_WIDTH, width)
+        self.enter = nn.Linear(1, width, bias=False)
         self.blocks = nn.ModuleList(_LinkLayer(width, hidden, messages) for _ in range(layers))
         self.first = nn.Linear(width, 1)
         self.velocity = nn.Linear(width, 1) if prediction == "velocity" else None
@@ -120,6 +121,7 @@ class InterferenceDenoiser(Denoiser):
             "state": self.embed(features),
             "own": own[:, None],
             "cross": cross,
+            "cross_t": cross.transpose(1, 2),
             "weight": weight[:, None],
             "both": torch.cat([hurt, hurt.transpose(1, 2)], dim=1),  # [B, 2K, K]
         }
@@ -127,12 +129,12 @@ class InterferenceDenoiser(Denoiser):
     def denoise(self, noisy: Tensor, time: Tensor, encoded: Condition, null: Tensor | None = None) -> Tensor:
         """See `Denoiser.denoise`; C = 1."""
         time = time.expand(noisy.shape[0])
-        level = time_features(time).expand(noisy.shape[0], noisy.shape[1], noisy.shape[2], -1)
-        state = blend(encoded["state"], self.null_token, null)[:, None] + self.enter(torch.cat([noisy, level], dim=3))
+        level = self.time(time_features(time))  # [B, 1, 1, width]
+        state = (blend(encoded["state"], self.null_token, null)[:, None] + level) + self.enter(noisy)
         channel = encoded
         if null is not None:  # without the condition there is no channel either
             keep = (~null).to(noisy.dtype)[:, None, None]
-            channel = {**encoded, **{name: encoded[name] * keep for name in ("own", "cross", "both")}}
+            channel = {**encoded, **{name: encoded[name] * keep for name in ("own", "cross", "cross_t", "both")}}
         power = torch.sigmoid(self.first(state))[..., 0]  # [B, S, K]
         for layer in self.blocks:
             state, power = layer(state, power, channel)
@@ -142,37 +144,41 @@ class InterferenceDenoiser(Denoiser):
 
 
 _LINK_FEATURES = 5
-_PHYSICS = 5
+_PHYSICS = 4
 
 
 class _LinkLayer(nn.Module):
-    """One round: powers to physics, messages, new state, new powers."""
+    """One round: powers to physics, messages, new state, new powers.
+
+    The hidden layer's inputs keep a linear map each, since joining them would cost more than the maps themselves.
+    """
 
     def __init__(self, width: int, hidden: int, messages: int) -> None:
         super().__init__()
         self.say = nn.Linear(width, messages)
-        self.mix = nn.Linear(width + 2 * messages + _PHYSICS, hidden)
+        self.from_state = nn.Linear(width, hidden)
+        self.from_told = nn.Linear(2 * messages, hidden, bias=False)
+        self.from_physics = nn.Linear(_PHYSICS, hidden, bias=False)
         self.out = nn.Linear(hidden, width)
         self.head = nn.Linear(width, 1)
 
     def forward(self, state: Tensor, power: Tensor, channel: Condition) -> tuple[Tensor, Tensor]:
         b, s, k = power.shape
         own, cross, weight = channel["own"], channel["cross"], channel["weight"]
-        heard = 1.0 + torch.matmul(power, cross.transpose(1, 2))  # [B, S, K]
+        heard = 1.0 + torch.matmul(power, channel["cross_t"])  # [B, S, K]
         signal = own * power
-        price = weight * signal / (heard * (heard + signal))
+        total = heard + signal
+        price = weight * signal / (heard * total)
         harm = torch.matmul(price, cross)  # rate lost by others per unit of this link's power, nat
-        gain = weight * own / (heard + signal)  # own rate won per unit of power, nat
-        physics = torch.stack(
-            [power, torch.log1p(signal / heard), weight * torch.log1p(own / heard), torch.log1p(harm), torch.log1p(gain)], dim=3
-        )
+        gain = weight * own / total  # own rate won per unit of power, nat
+        positive = torch.stack([signal / heard, own / heard, harm, gain], dim=3).log1p()
         said = self.say(state) * power[..., None]  # [B, S, K, m]
         m = said.shape[3]
         flat = said.permute(0, 2, 1, 3).reshape(b, k, s * m)
         told = torch.matmul(channel["both"], flat).view(b, 2, k, s, m).permute(0, 3, 2, 1, 4).reshape(b, s, k, 2 * m)
-        state = state + self.out(functional.silu(self.mix(torch.cat([state, told, physics], dim=3))))
+        mixed = self.from_state(state) + self.from_told(told) + self.from_physics(positive)
+        state = state + self.out(functional.relu(mixed))
         return state, torch.sigmoid(self.head(state))[..., 0]
-
 
 
 class SetDenoiser(Denoiser):
@@ -335,3 +341,8 @@ class _FilmLayer(nn.Module):
 
 NETWORKS = ("InterferenceDenoiser", "SetDenoiser", "FilmDenoiser")
 """Classes that saved weights may name."""
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of weights."""
+    return sum(int(values.numel()) for values in network.parameters())

@@ -15,6 +15,7 @@ FAMILIES = {
     "noma_uav": "noma_uav:NomaUavBridge",
     "offloading": "offloading:OffloadingBridge",
     "parallel_channels": "parallel_channels:ParallelChannelsBridge",
+    "uav_isac": "uav_isac:UavIsacBridge",
     "power_control": "power_control:PowerControlBridge",
 }
 """Module and class by the problem's registry name."""

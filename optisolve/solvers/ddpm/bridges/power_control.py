@@ -63,11 +63,13 @@ class PowerControlBridge(Bridge):
         return rates(cases["gain"], cases["weight"], points)
 
     def polish(self, cases: Cases, points: FloatArray, *, method: str, steps: int) -> Polished:
-        """``switch``: best single switches; ``wmmse``: steps of WMMSE from the point lifted off zero."""
+        """``switch``: best single switches, then as many steps of WMMSE among the links that are on; ``wmmse``: steps of WMMSE
+        from the point lifted off zero.
+        """
         gain, weight = cases["gain"], cases["weight"]
         if method == "switch":
             on, _, looked = switch_links(gain, weight, points, max_switches=steps)
-            return Polished(on, looked)
+            return Polished(_settle(gain, weight, on, steps), looked)
         if method == "wmmse":
             ascended, _ = wmmse(gain, weight, np.maximum(points, _LIFT), max_iterations=steps, tolerance=0.0)
             return Polished(ascended, np.zeros(points.shape[:2], dtype=np.int64))
@@ -102,11 +104,20 @@ class PowerControlBridge(Bridge):
         return 0.5 * (y[..., 0] + 1.0) * cap
 
     def label(self, cases: Cases, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
-        """Full-power and random WMMSE points and random on/off points, all improved by switches."""
+        """WMMSE from full power and random starts; the same and random on/off points improved by switches.
+
+        With equal weights the switches find the best points, with unequal ones an optimum may hold partial powers.
+        """
         gain, weight = cases["gain"], cases["weight"]
         n_cases, n_links = weight.shape
-        starts = np.concatenate([np.ones((n_cases, 1, n_links)), rng.random((n_cases, 3, n_links))], axis=1)
-        ascended, _ = wmmse(gain, weight, starts, max_iterations=100, tolerance=1e-3)
+        starts = np.concatenate([np.ones((n_cases, 1, n_links)), rng.random((n_cases, 7, n_links))], axis=1)
+        ascended, _ = wmmse(gain, weight, starts, max_iterations=300, tolerance=1e-5)
         random = 0.5 * (self.null(cases, rng.random((n_cases, 12, n_links))) + 1.0)
-        points, score, _ = switch_links(gain, weight, np.concatenate([ascended, random], axis=1), max_switches=50)
-        return distinct(2.0 * points[..., None] - 1.0, score, count, digits=3)
+        on, _, _ = switch_links(gain, weight, np.concatenate([ascended, random], axis=1), max_switches=50)
+        points = np.concatenate([ascended, _settle(gain, weight, on, 100)], axis=1)
+        return distinct(2.0 * points[..., None] - 1.0, self.score(cases, points), count, digits=2)
+
+
+def _settle(gain: FloatArray, weight: FloatArray, on: FloatArray, steps: int) -> FloatArray:
+    """WMMSE among the links that are on; it never lowers the rate and leaves on/off optima at once."""
+    return wmmse(gain, weight, on, max_iterations=steps, tolerance=1e-4)[0]
