@@ -17,6 +17,8 @@ from torch import Tensor
 __all__ = ["TRAIN_STEPS", "Chain", "Schedule", "angle_of", "make_scheduler"]
 
 TRAIN_STEPS = 1000
+_LARGEST_ETA = 1.0 - 1e-6
+"""At eta = 1 the scheduler takes the root of a difference that rounding may turn negative, and the sample is lost."""
 
 
 class Schedule(StrEnum):
@@ -76,7 +78,7 @@ class Chain:
             self._scheduler.set_timesteps(sigmas=sigmas, device=self.device)
         else:
             self._scheduler.set_timesteps(self.steps, device=self.device)
-        self._eta = 1.0 if self.schedule is Schedule.DDPM else self.eta
+        self._eta = min(1.0 if self.schedule is Schedule.DDPM else self.eta, _LARGEST_ETA)
 
     @property
     def needs_noise(self) -> bool:
@@ -89,6 +91,8 @@ class Chain:
             sigma = float(self._scheduler.sigmas[index])
             norm = math.hypot(1.0 - sigma, sigma)
             return angle_of(((1.0 - sigma) / norm) ** 2), 1.0 / norm
+        if self.schedule is Schedule.DPM_SOLVER:  # it interpolates between the training levels
+            return angle_of(1.0 / (1.0 + float(self._scheduler.sigmas[index]) ** 2)), 1.0
         return angle_of(float(self._scheduler.alphas_cumprod[int(self._scheduler.timesteps[index])])), 1.0
 
     def step(self, clean: Tensor, index: int, noisy: Tensor, noise: Tensor | None = None) -> Tensor:
