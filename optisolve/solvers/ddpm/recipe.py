@@ -85,7 +85,7 @@ class Network(Options):
         config: Its arguments.
     """
 
-    kind: Literal["InterferenceDenoiser", "SetDenoiser", "FilmDenoiser"]
+    kind: Literal["InterferenceDenoiser", "SetDenoiser", "FilmDenoiser", "PlacementDenoiser"]
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
