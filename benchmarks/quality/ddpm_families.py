@@ -131,7 +131,8 @@ def isac(count: int, steps: int) -> None:
         found = [optisolve.solve(problem.instance(s), made, budget=budget, seed=s, reference=None) for s in range(count)]
         values[label] = np.array([result.hypervolume or 0.0 for result in found])
     front = values["moead_de, 5000 evaluations"]
-    print(f"\nuav_isac, {count} instances, {steps} step(s)\n\n| run | hypervolume | over moead_de | smallest ratio |\n|---|---|---|---|")
+    print(f"\nuav_isac, {count} instances, {steps} step(s)\n")
+    print("| run | hypervolume | over moead_de | smallest ratio |\n|---|---|---|---|")
     for label, found in values.items():
         print(f"| {label} | {found.mean():.4f} | {found.mean() / front.mean():.4f} | {(found / front).min():.4f} |")
 

@@ -45,7 +45,9 @@ def table(name: str, options: argparse.Namespace) -> None:
     problem = optisolve.load_problem("power_control" if name == "k10_0db" else f"power_control/gaussian_{name}")
     cases = stack([bridge.read(problem.instance(seed)) for seed in range(options.instances)])
     full, restarts = references(cases)
-    print(f"\n{name}, {options.instances} instances, {options.steps} step(s) of {options.schedule}: % of WMMSE from full power\n")
+    print(
+        f"\n{name}, {options.instances} instances, {options.steps} step(s) of {options.schedule}: % of WMMSE from full power\n"
+    )
     line = [f"WMMSE {n} starts {ratio(values, full)}" for n, values in restarts.items()]
     best = on_off_optimum(cases)
     if best is not None:

@@ -239,7 +239,6 @@ def _add_experiments(verbs: Any) -> None:
     ablate.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
     ablate.set_defaults(command=_lazy("ablate_command", "ablate"))
 
-
     train = verbs.add_parser(
         "train",
         help="train a learned solver's weights from a recipe",

@@ -103,7 +103,7 @@ class InterferenceDenoiser(Denoiser):
         prediction: ``"sample"`` (x0) or ``"velocity"``.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self, width: int = 16, hidden: int = 32, messages: int = 4, layers: int = 4, prediction: str = "sample"
     ) -> None:
@@ -149,7 +149,8 @@ class InterferenceDenoiser(Denoiser):
             state, power = layer(state, power, channel)
         if self.config["prediction"] == "sample":
             return (2.0 * power - 1.0)[..., None]
-        return self.velocity(state)
+        assert self.velocity is not None
+        return cast(Tensor, self.velocity(state))
 
 
 _LINK_FEATURES = 5
@@ -208,7 +209,7 @@ class SetDenoiser(Denoiser):
         prediction: ``"sample"`` (x0) or ``"velocity"``.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         token_features: int = 4,
@@ -307,7 +308,7 @@ class PlacementDenoiser(Denoiser):
         prediction: ``"sample"``; the network names places, nothing else.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         token_features: int = 5,
@@ -380,7 +381,7 @@ class FilmDenoiser(Denoiser):
         prediction: ``"sample"`` (x0) or ``"velocity"``.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         features: int = 4,

@@ -125,13 +125,13 @@ def _predict(network: Denoiser, noisy: Tensor, level: float, encoded: Condition,
     null = torch.arange(2 * n_cases, device=noisy.device) >= n_cases
     both = network.clean(torch.cat([noisy, noisy]), time, twice, null)
     conditioned, unconditioned = both[:n_cases], both[n_cases:]
-    return unconditioned + (1.0 + guidance) * (conditioned - unconditioned)
+    guided: Tensor = unconditioned + (1.0 + guidance) * (conditioned - unconditioned)
+    return guided
 
 
 def _unit(gradient: Tensor) -> Tensor:
     """Every sample's gradient at the same length, so that the push has one unit for all problems."""
     n = float(gradient.shape[2] * gradient.shape[3])
     size = gradient.square().sum(dim=(2, 3), keepdim=True).sqrt()
-    return gradient / size.clamp(min=1e-12) * n**0.5
-
-
+    unit: Tensor = gradient / size.clamp(min=1e-12) * n**0.5
+    return unit

@@ -138,15 +138,15 @@ def train(
 def _label_seconds(folder: Path, seconds: float) -> float:
     """Seconds spent on these labels in all runs; a resumed factory adds to what it spent before."""
     note = folder / "seconds.json"
-    before = float(json.loads(note.read_text(encoding="utf-8"))["seconds"]) if note.is_file() else 0.0
+    before: float = float(json.loads(note.read_text(encoding="utf-8"))["seconds"]) if note.is_file() else 0.0
     write_atomic(note, json.dumps({"seconds": before + seconds}).encode())
-    return before + seconds
+    return float(before + seconds)
 
 
 def _modes(shards: list[Path]) -> float:
     """Mean number of distinct near-optima per instance, at most what the recipe keeps."""
     found = [json.loads((path / "shard.json").read_text(encoding="utf-8"))["modes_per_instance"] for path in shards]
-    return round(sum(found) / len(found), 3)
+    return float(round(sum(found) / len(found), 3))
 
 
 def _tensorboard(folder: Path) -> Callable[[str, float, int], None]:
@@ -155,4 +155,5 @@ def _tensorboard(folder: Path) -> Callable[[str, float, int], None]:
     except ImportError as error:
         raise SolverError("tensorboard=true needs the package tensorboard: pip install tensorboard") from error
     writer = SummaryWriter(str(folder))
-    return lambda name, value, step: writer.add_scalar(name, value, step)
+    told: Callable[[str, float, int], None] = writer.add_scalar
+    return told

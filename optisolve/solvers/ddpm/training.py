@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ class Trainer:
         self._losses: list[float] = []
         self._best_weights: dict[str, Tensor] | None = None
         if self.compiled if self.compiled is not None else self.device == "cuda":
-            self.network.denoise = torch.compile(self.network.denoise, dynamic=True)
+            self.network.denoise = torch.compile(self.network.denoise, dynamic=True)  # type: ignore[method-assign]
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class Trainer:
         assert self.network is not None
         copy = make_network(self.recipe)
         copy.load_state_dict(self._best_weights if self._best_weights is not None else self._averaged())
-        return copy.eval()
+        return cast(Denoiser, copy.eval())
 
     def _one_step(self) -> float:
         assert self.network is not None
@@ -201,7 +201,7 @@ class Trainer:
         target = clean
         if self.network.config["prediction"] == "velocity":
             target = torch.cos(angle) * added - torch.sin(angle) * clean
-        return (predicted - target).square().mean()
+        return cast(Tensor, (predicted - target).square().mean())
 
     def _label_free(self, condition: Condition, shape: tuple[int, int], chain_steps: int, noise: torch.Generator) -> Tensor:
         """Minus a soft maximum over the samples of the decoded objective, through the whole reverse chain."""

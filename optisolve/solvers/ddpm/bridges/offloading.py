@@ -100,7 +100,7 @@ class OffloadingBridge(Bridge):
         bias = 0.5 * (y[..., 0] + 1.0)
         load = (bias * root).sum(dim=2)
         cost = (local + bias * (remote - local)).sum(dim=2) + load**2 + (bias * (1.0 - bias) * root**2).sum(dim=2)
-        return cast("Tensor", -cost / local.sum(dim=2))
+        return -cost / local.sum(dim=2)
 
     def label(self, cases: Cases, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
         """The best prefix in order of saving per b, and random decisions, all improved by switches."""

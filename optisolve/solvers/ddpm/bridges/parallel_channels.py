@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -53,7 +53,8 @@ class ParallelChannelsBridge(Bridge):
 
     def raw(self, cases: Cases, y: FloatArray) -> FloatArray:
         """Powers as sampled; they rarely add up to the budget."""
-        return 0.5 * _CAP * (np.clip(y[..., 0], -1.0, 1.0) + 1.0)
+        u: FloatArray = 0.5 * _CAP * (np.clip(y[..., 0], -1.0, 1.0) + 1.0)
+        return u
 
     def decode(self, cases: Cases, y: FloatArray) -> FloatArray:
         """Euclidean projection onto the budget, in units of the uniform split."""
@@ -68,7 +69,8 @@ class ParallelChannelsBridge(Bridge):
         """A random point of the simplex: exponential shares."""
         shares = -np.log(uniform)
         u = shares / shares.mean(axis=2, keepdims=True)
-        return np.clip(2.0 * u / _CAP - 1.0, -1.0, 1.0)
+        y: FloatArray = np.clip(2.0 * u / _CAP - 1.0, -1.0, 1.0)
+        return y
 
     def points(self, instance: Instance, points: FloatArray) -> FloatArray:
         """Powers, W."""
@@ -86,7 +88,7 @@ class ParallelChannelsBridge(Bridge):
         cut = (ordered.cumsum(dim=2) - n) / rank
         kept = (ordered > cut).sum(dim=2, keepdim=True).clamp(min=1)
         projected = (u - cut.gather(2, kept - 1)).clamp(min=0.0)
-        return cast("Tensor", (2.0 * projected / _CAP - 1.0)[..., None].clamp(-1.0, 1.0))
+        return (2.0 * projected / _CAP - 1.0)[..., None].clamp(-1.0, 1.0)
 
     def value(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
         """Weighted sum rate over that of the uniform split."""
@@ -95,12 +97,12 @@ class ParallelChannelsBridge(Bridge):
         snr, weight = condition["snr"][:, None], condition["weight"][:, None]
         u = 0.5 * _CAP * (y[..., 0] + 1.0)
         uniform = (weight * torch.log1p(snr)).sum(dim=2)
-        return cast("Tensor", (weight * torch.log1p(snr * u)).sum(dim=2) / uniform.clamp(min=1e-9))
+        return (weight * torch.log1p(snr * u)).sum(dim=2) / uniform.clamp(min=1e-9)
 
     def decision(self, instance: Instance, y: Tensor) -> Tensor:
         """Powers [S, M], W."""
         budget = float(instance.p_total_w)  # type: ignore[attr-defined]
-        return cast("Tensor", 0.5 * _CAP * (y[..., 0] + 1.0) * (budget / y.shape[1]))
+        return 0.5 * _CAP * (y[..., 0] + 1.0) * (budget / y.shape[1])
 
     def label(self, cases: Cases, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
         """The one optimum, by water-filling."""
@@ -119,4 +121,5 @@ def project_to_simplex(u: FloatArray) -> FloatArray:
     ordered = -np.sort(-u, axis=-1)
     cut = (np.cumsum(ordered, axis=-1) - n) / np.arange(1, n + 1)
     kept = np.maximum((ordered > cut).sum(axis=-1, keepdims=True), 1)
-    return np.maximum(u - np.take_along_axis(cut, kept - 1, axis=-1), 0.0)
+    projected: FloatArray = np.maximum(u - np.take_along_axis(cut, kept - 1, axis=-1), 0.0)
+    return projected

@@ -7,7 +7,7 @@ A batch of samples with evenly spread preferences is a whole front. Preference w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -208,7 +208,7 @@ def _scalar(condition: Mapping[str, Tensor], uavs: Tensor) -> Tensor:
     a = (box[:, 1, None] - utility) / (box[:, 1] - box[:, 0])[:, None]
     b = (error - box[:, 3, None]) / (box[:, 2] - box[:, 3])[:, None]
     first, second = weight * a, (1.0 - weight) * b
-    return cast("Tensor", 1.0 - torch.maximum(first, second) - _SUM * (first + second) - lacking)
+    return 1.0 - torch.maximum(first, second) - _SUM * (first + second) - lacking
 
 
 def _objectives(condition: Mapping[str, Tensor], uavs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
