@@ -63,7 +63,7 @@ def single(scenario: str, count: int, steps: int) -> None:
     network, keys = load_weights("auto", problem.name).network, case_keys(0, np.arange(count))
     for label, model in (("ddpm", network), ("null", None)):
         y = draw(bridge, cases, keys, max(COUNTS), network=model, how=Sampling(steps=steps))
-        stages = {"raw": bridge.decode(cases, y)}
+        stages = {"no polish": bridge.decode(cases, y)}
         for method in bridge.polishes:
             points = finish(bridge, cases, y, polish=method, steps=5).polished
             if points is not None:

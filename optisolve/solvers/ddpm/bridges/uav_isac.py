@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UavIsacBridge"]
 
-_LOWEST, _HIGHEST = 0.03, 0.97
-"""Range of the preference for the utility."""
+_LOWEST, _HIGHEST = 0.2, 0.8
+"""Range of the preference for the utility; beyond it the compromise leaves the scoring box of the scenarios."""
 _SUM = 0.05
 """Share of the plain sum in the scalar value, so that ties are broken towards the front."""
 _CONSTANTS = (
