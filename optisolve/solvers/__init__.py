@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.branch_and_bound import BranchAndBound
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
+    from optisolve.solvers.ddpm import Ddpm
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
@@ -28,6 +29,7 @@ _HOMES = {
     "branch_and_bound": ("BranchAndBound",),
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
+    "ddpm": ("Ddpm",),
     "foschini_miljanic": ("FoschiniMiljanic",),
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
@@ -47,6 +49,7 @@ __all__ = [
     "CmaEs",
     "CpSat",
     "Cvxpy",
+    "Ddpm",
     "FoschiniMiljanic",
     "Highs",
     "Hungarian",
