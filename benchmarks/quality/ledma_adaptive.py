@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import optisolve
-from optisolve.bench.jobs import find_finished, identity, open_job
+from optisolve.bench.jobs import join_job
 from optisolve.bench.records import read_record
 from optisolve.llm.config import llm_config
 from optisolve.scoring.statistics import bootstrap_interval, paired_comparison
@@ -49,11 +49,10 @@ def run(options: argparse.Namespace, name: str, number: int, seed: int) -> float
     told = {"solver": name, "version": solver.info.version, "instance": number, "seed": seed, "budget": budget.options()}
     if asks:
         told["llm"] = {"kind": options.llm, **options.llm_options}
-    finished = find_finished(options.out, identity(told))
-    if finished is not None:
-        return float(read_record(finished)["scores"]["hypervolume"])
+    held = join_job(options.out, f"{name}.i{number}.s{seed}", told)
+    if isinstance(held, Path):
+        return float(read_record(held)["scores"]["hypervolume"])
     instance = optisolve.load_problem("uav_isac").instance(number)
-    held = open_job(options.out, f"{name}.i{number}.s{seed}", told, resume=True)
     model = llm_config(options.llm, **options.llm_options) if asks else "auto"
     result = optisolve.solve(instance, solver, budget=budget, seed=seed, llm=model, scratch=held.path)
     held.release(at=result.save(options.out))

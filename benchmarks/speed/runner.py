@@ -2,10 +2,10 @@
 
 python benchmarks/speed/runner.py [--units 24] [--rounds 3] [--ray]
 
-Each way runs in a fresh process on the same CPU-bound units, interleaved; the fastest round counts. Starting (imports, compiled
-kernels, workers) is paid once per run and told apart from the seconds per unit, which the comparisons use. The processor time of
-all processes together is printed as well: on a busy machine it says more about the overhead than the clock does. Needs two
-free cores.
+Each way runs in a fresh process on the same CPU-bound units, interleaved; the fastest round counts. Starting (imports,
+compiled kernels, workers) is paid once per run and told apart from the seconds per unit, which the comparisons use. The
+processor time of all processes together is printed as well: on a busy machine it says more about the overhead than the
+clock does. Needs two free cores.
 """
 
 from __future__ import annotations

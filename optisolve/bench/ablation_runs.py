@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optisolve.bench.execution import Progress
-from optisolve.bench.jobs import find_finished, identity, open_job
+from optisolve.bench.jobs import find_finished, identity, join_job
 from optisolve.bench.records import read_record
 from optisolve.bench.solve import solve
 from optisolve.core.arrays import FloatArray, IntArray
@@ -109,13 +109,16 @@ def finished_run(asked: Asked) -> Found | None:
 def perform(asked: Asked, *, reference: Reference | None, on_progress: Callable[[Progress], None] | None = None) -> Found:
     """Run and save one cell.
 
-    A run that was cut off left its transcript; the replies in it are used again, none is paid for twice.
+    A run that was cut off left its transcript; the replies in it are used again, none is paid for twice. A run that
+    another process is at is waited for.
 
     Raises:
         KeyboardInterrupt: The user stopped the run.
         OptisolveError: As `optisolve.solve`.
     """
-    held = open_job(asked.folder, asked.name, asked.settings, resume=True)
+    held = join_job(asked.folder, asked.name, asked.settings)
+    if isinstance(held, Path):
+        return read_record(held), held
     watcher = _Watcher(on_progress)
     try:
         result = solve(

@@ -152,16 +152,15 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome,
 
 @contextmanager
 def _stop_on_signal(meter: BudgetMeter) -> Iterator[None]:
-    """Remember an interrupt in the meter, since foreign code (a compiler's callback) may swallow the exception."""
+    """Tell the meter of an interrupt: foreign code (a compiler's callback) may swallow the exception, accounts must close."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def remember(number: int, frame: FrameType | None) -> None:
-        meter.interrupted = True
         handler = previous[signal.Signals(number)]
-        if callable(handler):
+        if meter.interrupt() and callable(handler):
             handler(number, frame)
 
     watched = [number for number, handler in previous.items() if callable(handler)]

@@ -2,7 +2,8 @@
 
 A run works in ``OUT/NAME.XXXX.running/`` with its settings in ``job.json`` and, with a language model, every reply in
 ``transcript.jsonl`` the moment it arrives. All else follows from these two, so a run that was killed goes on by being
-run again: recorded replies are taken from the transcript, the rest is asked for.
+run again: recorded replies are taken from the transcript, the rest is asked for. Two processes that are asked for the
+same run with ``resume`` do it once: the second one waits, and reports what the first one found or goes on where it died.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +25,18 @@ from optisolve.bench.records import canonical, read_record
 from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.files import write_atomic
 
-__all__ = ["SUFFIX", "JobFolder", "find_finished", "identity", "open_job", "read_job", "unfinished"]
+__all__ = ["SUFFIX", "JobFolder", "find_finished", "identity", "join_job", "open_job", "read_job", "unfinished"]
 
 SCHEMA = "optisolve.job/1"
 SUFFIX = ".running"
 _LOCK = ".lock"
+_START_LOCK = ".resume.lock"
+"""In the output folder; held for the moment in which it is decided who does a run."""
+_KEPT = ("job.json", "transcript.jsonl", _LOCK)
+"""What a killed run leaves of use; the rest was being written."""
+_DEAD_AFTER_S = 3600.0
+"""Age at which a folder that takes milliseconds to complete is litter."""
+_POLL_S = 0.2
 _FINISHED_LATER = ("interrupted", "error")
 """Terminations after which a run may still go on."""
 
@@ -53,9 +63,9 @@ class JobFolder:
         """Remove the folder of a run that failed, unless a language model answered in it."""
         transcript = self.path / "transcript.jsonl"
         paid = transcript.is_file() and b'"type":"call"' in transcript.read_bytes()
-        self.release()
-        if not paid:
+        if not paid:  # while it is held, so that nobody goes on in a folder that vanishes
             shutil.rmtree(self.path, ignore_errors=True)
+        self.release()
 
 
 def identity(settings: Mapping[str, Any]) -> str:
@@ -63,36 +73,66 @@ def identity(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(settings)).hexdigest()
 
 
-def open_job(out: Path, name: str, settings: Mapping[str, Any], *, resume: bool = False) -> JobFolder:
-    """The folder to run in: with `resume` the one that an unfinished run of the same settings left, else a new one.
+def join_job(
+    out: Path, name: str, settings: Mapping[str, Any], *, on_wait: Callable[[Path], None] | None = None
+) -> JobFolder | Path:
+    """Take part in a run that may be started any number of times, also by several processes at once.
 
     Args:
         out: Parent folder, made when absent.
-        name: Beginning of the new folder's name.
+        name: Beginning of a new folder's name.
         settings: What is asked, JSON-compatible; equal settings are the same run.
-        resume: Look for an unfinished run. One that was stopped by the user or broke has a record already; its replies
-            are copied, its record stays.
+        on_wait: Told once of the folder in which another process is at this run, before waiting for it.
+
+    Returns:
+        The record's folder when the run is finished; else the folder to run in, held by this process.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = identity(settings)
+    waited = False
+    while True:
+        with FileLock(out / _START_LOCK):
+            _sweep(out)
+            finished = find_finished(out, wanted)
+            if finished is not None:
+                return finished
+            same = [folder for folder in unfinished(out) if _identity_in(folder) == wanted]
+            for folder in same:
+                if (held := _claim(folder)) is not None:
+                    return held
+            busy = next((folder for folder in same if folder.is_dir()), None)
+            if busy is None:
+                return open_job(out, name, settings, transcript_of=_stopped(out, wanted))
+        if not waited and on_wait is not None:
+            on_wait(busy)
+        waited = True
+        time.sleep(_POLL_S)
+
+
+def open_job(out: Path, name: str, settings: Mapping[str, Any], *, transcript_of: Path | None = None) -> JobFolder:
+    """A new folder to run in.
+
+    Args:
+        out: Parent folder, made when absent.
+        name: Beginning of the folder's name.
+        settings: What is asked, JSON-compatible.
+        transcript_of: Folder of a run of these settings that was stopped by the user or broke; its replies are copied,
+            its record stays.
 
     Returns:
         The folder, held by this process.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if resume:
-        wanted = identity(settings)
-        for folder in unfinished(out):
-            if _identity_in(folder) == wanted and (held := _claim(folder)) is not None:
-                return held
     made = Path(tempfile.mkdtemp(dir=out, prefix=".starting-"))  # nobody takes it for a run before it is complete
     lock = FileLock(made / _LOCK)
     lock.acquire()
-    stopped = _stopped(out, identity(settings)) if resume else None
-    if stopped is not None:
-        shutil.copyfile(stopped / "transcript.jsonl", made / "transcript.jsonl")
+    if transcript_of is not None:
+        shutil.copyfile(transcript_of / "transcript.jsonl", made / "transcript.jsonl")
     body = {"schema": SCHEMA, "identity": identity(settings), "settings": settings}
     write_atomic(made / "job.json", json.dumps(body, indent=1, ensure_ascii=False).encode() + b"\n")
     path = out / f"{name}{made.name.removeprefix('.starting')}{SUFFIX}"
     made.rename(path)
-    return JobFolder(path, resumed=stopped is not None, _lock=lock)
+    return JobFolder(path, resumed=transcript_of is not None, _lock=lock)
 
 
 def read_job(folder: Path) -> dict[str, Any]:
@@ -150,12 +190,29 @@ def _identity_in(folder: Path) -> str:
 
 def _claim(folder: Path) -> JobFolder | None:
     """Hold an unfinished run's folder; None when another process does, or has just finished it."""
+    if not (folder / "job.json").is_file():
+        return None
     lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
         return None
-    if not (folder / "job.json").is_file():  # published between the look and the lock
+    if not (folder / "job.json").is_file():  # published between the look and the lock, which has made the folder anew
         lock.release()
+        with suppress(OSError):
+            (folder / _LOCK).unlink()
+            folder.rmdir()
         return None
+    for left in folder.iterdir():  # a record or a table that its writer did not complete must not be published
+        if left.name not in _KEPT:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     return JobFolder(folder, resumed=True, _lock=lock)
+
+
+def _sweep(out: Path) -> None:
+    """Remove what processes left that were killed while a folder came into being."""
+    for pattern in (".starting-*", ".saving-*"):
+        for folder in out.glob(pattern):
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _DEAD_AFTER_S:
+                    shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ import numpy as np
 import optisolve
 from optisolve.bench.environment import code_revision, environment, peak_memory_mb
 from optisolve.bench.execution import Run
+from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import RecordError
 from optisolve.core.problem import Instance
@@ -52,6 +53,9 @@ _VOLATILE_USED = ("wall_s", "cpu_s", "peak_mb")
 _RELATIVE_SCORES = ("igd_plus", "gap", "bound_gap")
 """Scores against a reference; better references appear later and must not change what a run found."""
 
+_WHEN_GIVEN = ("warm_start",)
+"""Fields of a run that was given something more than others; absent in all others, and hashed like what was asked."""
+
 _HASHED = ("schema", "suite", "instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores")
 
 
@@ -62,7 +66,7 @@ def canonical(value: Any) -> bytes:
 
 def result_hash_of(record: Mapping[str, Any]) -> str:
     """SHA-256 over the deterministic part of a record."""
-    part = {key: record[key] for key in _HASHED}
+    part = {key: record[key] for key in (*_HASHED, *_given(record))}
     part["solver"] = {key: value for key, value in record["solver"].items() if key != "code"}
     part["used"] = {key: value for key, value in record["used"].items() if key not in _VOLATILE_USED}
     part["verified"] = {key: value for key, value in record["verified"].items() if key != "by"}
@@ -77,7 +81,12 @@ def run_id_of(record: Mapping[str, Any]) -> str:
     if record["solver"]["llm"] is not None:
         solver["llm"] = {key: record["solver"]["llm"][key] for key in ("provider", "model", "params")}
     part = {"instance": record["instance"], "solver": solver, "seed": record["seed"], "budget": record["budget"]}
+    part |= {key: record[key] for key in _given(record)}
     return hashlib.sha256(canonical(part)).hexdigest()[:16]
+
+
+def _given(record: Mapping[str, Any]) -> list[str]:
+    return [key for key in _WHEN_GIVEN if key in record]
 
 
 def record_id_of(record: Mapping[str, Any]) -> str:
@@ -99,6 +108,7 @@ def build_record(
     budget: Budget,
     seed: int,
     reference: Reference | None,
+    warm_start: FloatArray | None = None,
     suite: Mapping[str, str] | None = None,
     tier: str = "verified",
 ) -> dict[str, Any]:
@@ -115,6 +125,7 @@ def build_record(
         budget: The limits.
         seed: The run's seed.
         reference: What the scores refer to.
+        warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
         suite: ``name``, ``version`` and ``sha256`` of the suite that the run belongs to; None for a run of its own.
         tier: ``verified``, ``reproduced`` or ``self_reported``.
 
@@ -149,6 +160,7 @@ def build_record(
             "llm": run.llm,
         },
         "seed": seed,
+        **({} if warm_start is None else {"warm_start": warm_start.tolist()}),
         "budget": _plain(budget.options()),
         "used": {
             "evaluations": meter.evaluations,

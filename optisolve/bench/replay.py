@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from optisolve.bench.audit import rebuild
 from optisolve.bench.records import read_record, seal
 from optisolve.bench.result import Result
@@ -41,6 +43,8 @@ def replay(path: Path) -> Replay:
 
     Args:
         path: A record.json or its folder; ``transcript.jsonl`` stands beside it when a model was used.
+
+    The surrogate, which is no language model, needs no transcript: it answers the same again.
 
     Raises:
         RecordError: The record or its transcript is missing, or the run was cut short by the user or the clock, which
@@ -78,6 +82,7 @@ def replay_record(
         budget=Budget.from_mapping(record["budget"]),
         seed=record["seed"],
         llm=_replay_config(record, folder),
+        warm_start=np.array(record["warm_start"]) if "warm_start" in record else None,
         reference=None if record["reference"] is None or effort is None else problem.reference(instance, effort),
         suite=record["suite"],
     )
@@ -96,14 +101,17 @@ def _require_repeatable(record: Mapping[str, Any]) -> None:
 
 
 def _replay_config(record: Mapping[str, Any], folder: Path | None) -> Any:
-    if record["solver"]["llm"] is None:
+    model = record["solver"]["llm"]
+    if model is None:
         return None
-    transcript = (folder or Path()) / "transcript.jsonl"
-    if folder is None or not transcript.is_file():
-        raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
-    from optisolve.llm.config import llm_config
+    from optisolve.llm.config import SurrogateLlm, llm_config
 
-    return llm_config("replay", transcript=str(transcript))
+    transcript = (folder or Path()) / "transcript.jsonl"
+    if folder is not None and transcript.is_file():
+        return llm_config("replay", transcript=str(transcript))
+    if model["provider"] == SurrogateLlm.kind:
+        return llm_config(SurrogateLlm.kind, **model["params"])
+    raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
 
 
 _MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap")

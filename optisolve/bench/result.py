@@ -14,6 +14,7 @@ import numpy as np
 from optisolve.bench.execution import Run
 from optisolve.bench.records import publish, record_bytes
 from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import RecordError
 from optisolve.core.files import write_atomic
 from optisolve.core.problem import Instance
 from optisolve.core.status import Limit, PointStatus, Termination
@@ -42,6 +43,7 @@ class Result:
     verification: Verification
     run: Run
     _scratch: Path | None = None
+    _saved: Path | None = None
 
     def __repr__(self) -> str:
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
@@ -120,6 +122,9 @@ class Result:
 
         Returns:
             The record's folder.
+
+        Raises:
+            RecordError: The folder in which the run kept the replies of its language model is gone.
         """
         parent = Path(folder)
         parent.mkdir(parents=True, exist_ok=True)
@@ -127,15 +132,21 @@ class Result:
         for name, table in (("front", self.front), ("trace", self.trace)):
             write_atomic(staging / f"{name}.parquet", table.to_parquet(index=False))
         write_atomic(staging / "record.json", record_bytes(self.record))
-        return publish(staging, parent / str(self.record["record_id"]))
+        saved = publish(staging, parent / str(self.record["record_id"]))
+        object.__setattr__(self, "_saved", saved)
+        return saved
 
     def _staging(self, parent: Path) -> Path:
-        """The scratch folder when it lies in `parent`, else a new one there with the scratch folder's files."""
-        scratch = self._scratch if self._scratch is not None and self._scratch.is_dir() else None
-        if scratch is not None and scratch.parent.resolve() == parent.resolve():
+        """The scratch folder when it lies in `parent`, else a new one there with the files of the run so far."""
+        scratch, kept = self._scratch, self._saved or self._scratch
+        if kept is not None and not kept.is_dir() and self.record["solver"]["llm"] is not None:
+            raise RecordError(f"{kept}: gone, and the transcript with it; the record would claim what nobody can check.")
+        if kept is None or not kept.is_dir():
+            return Path(tempfile.mkdtemp(dir=parent, prefix=".saving-"))
+        if kept == scratch and scratch.parent.resolve() == parent.resolve():
             return scratch
         staging = Path(tempfile.mkdtemp(dir=parent, prefix=".saving-"))
-        if scratch is not None:
-            shutil.copytree(scratch, staging, dirs_exist_ok=True)
+        shutil.copytree(kept, staging, dirs_exist_ok=True)
+        if kept == scratch:
             shutil.rmtree(scratch, ignore_errors=True)
         return staging

@@ -52,7 +52,7 @@ def solve(
         llm: Language model for solvers that use one: ``"auto"``, ``"local"``, ``"openai"``, ``"surrogate"``, or a
             configuration from `optisolve.llm`.
         reference: What gaps and IGD+ are measured against; None leaves them empty.
-        warm_start: float64 [n, d], points to start from.
+        warm_start: float64 [n, d], points to start from; they stand in the record, since the result depends on them.
         on_progress: Called a few times a second with the run's state.
         scratch: Folder for the transcript while the run goes on; `Result.save` moves it beside the record.
         suite: ``name``, ``version`` and ``sha256`` of the benchmark suite that the run belongs to, for its record.
@@ -68,6 +68,7 @@ def solve(
     case = instance.instance(0) if isinstance(instance, Problem) else instance
     method = _solver(solver, options)
     limits = DEFAULT_BUDGET if budget is None else budget
+    start = None if warm_start is None else _warm_start(case, warm_start)
     run = execute(
         case,
         method,
@@ -75,7 +76,7 @@ def solve(
         seed=seed,
         llm=_llm(llm) if method.info.uses_llm else None,
         transcript=None if scratch is None else scratch / "transcript.jsonl",
-        warm_start=warm_start,
+        warm_start=start,
         on_progress=on_progress,
     )
     if run.error is not None and len(run.evaluator.history) == 0:
@@ -93,10 +94,24 @@ def solve(
         budget=limits,
         seed=seed,
         reference=reference,
+        warm_start=start,
         suite=suite,
         tier=_claim(case, method, kept=scratch is not None),
     )
     return Result(case, record, verification, run, scratch)
+
+
+def _warm_start(instance: Instance, points: FloatArray) -> FloatArray | None:
+    """The points as float64 [n, d]; None when there are none."""
+    try:
+        X = np.atleast_2d(np.array(points, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise SolverError(f"warm_start is no array of numbers ({error}); expected [n, {instance.space.dim}].") from None
+    if X.size == 0:
+        return None
+    if X.ndim != 2 or X.shape[1] != instance.space.dim or not np.isfinite(X).all():
+        raise SolverError(f"warm_start has shape {X.shape}; expected finite values [n, {instance.space.dim}].")
+    return X
 
 
 def _claim(instance: Instance, solver: Solver, *, kept: bool) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optisolve.core.budget import Budget
     from optisolve.core.problem import Instance
 
-__all__ = ["ProgressBar", "console", "errors", "format_number", "new_table", "print_error", "print_summary"]
+__all__ = ["ProgressBar", "console", "errors", "format_number", "new_table", "print_error", "print_note", "print_summary"]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -29,6 +29,11 @@ errors = Console(stderr=True, highlight=False)
 def print_error(text: str) -> None:
     """One red line (or list) on stderr."""
     errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def print_note(text: str) -> None:
+    """One line on stderr that is no error."""
+    errors.print(f"note: {escape(text)}", soft_wrap=True)
 
 
 def new_table(*columns: str, title: str | None = None) -> Table:

@@ -14,10 +14,10 @@ from rich.markup import escape
 
 from optisolve.api import DEFAULT_BUDGET, load_problem, load_solver, solve
 from optisolve.bench.estimate import estimate
-from optisolve.bench.jobs import find_finished, identity, open_job
+from optisolve.bench.jobs import JobFolder, join_job, open_job
 from optisolve.bench.records import read_record
 from optisolve.bench.result import Result
-from optisolve.cli.display import ProgressBar, console, new_table, print_error, print_summary
+from optisolve.cli.display import ProgressBar, console, new_table, print_error, print_note, print_summary
 from optisolve.cli.pictures import write_pictures
 from optisolve.cli.resume import asked
 from optisolve.core.budget import Budget
@@ -125,13 +125,12 @@ def run_job(job: Job) -> int:
     if job.settings.dry_run:
         return _dry_run(job)
     out = Path(job.settings.out)
-    out.mkdir(parents=True, exist_ok=True)
-    if job.settings.resume is not None and (finished := find_finished(out, identity(job.asked))) is not None:
-        return _report_finished(job, finished)
-    wanted = job.settings.reference
-    reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
-    held = open_job(out, _name(job), job.asked, resume=job.settings.resume is not None)
+    joined = _join(job, out)
+    if isinstance(joined, Path):
+        return _report_finished(job, joined)
+    held, wanted = joined, job.settings.reference
     try:
+        reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
     except BaseException:
         held.discard_when_empty()
@@ -147,6 +146,15 @@ def run_job(job: Job) -> int:
     else:
         print_summary(results, folder, pictures)
     return _exit_code(subject)
+
+
+def _join(job: Job, out: Path) -> JobFolder | Path:
+    """The folder to run in, held; with `resume` that of the finished run when there is one."""
+    if job.settings.resume is None:
+        return open_job(out, _name(job), job.asked)
+    return join_job(
+        out, _name(job), job.asked, on_wait=lambda folder: print_note(f"another process is at this run ({folder}); waiting")
+    )
 
 
 def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[str, Result]:

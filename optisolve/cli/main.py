@@ -168,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     board.add_argument("path", nargs="+", help="record.json, its folder, or a folder of folders")
     board.add_argument("--out", default="site", help="folder of the site, replaced as a whole (default site)")
     board.add_argument("--title", default="optisolve leaderboard", help="heading of the site")
+    board.add_argument("--table", metavar="FILE", help="the leaderboard's table, for the standings of each suite")
     board.add_argument("--degeneracy", metavar="FILE", help="degeneracy reports to show, from benchmarks/degeneracy.py")
     board.set_defaults(command=_lazy("leaderboard_command", "leaderboard"))
 

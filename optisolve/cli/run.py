@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
@@ -65,7 +65,7 @@ _CALL = re.compile(r"(?<![\w'\"])(fixed\([^()'\"]*\))")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
 
 _CODES = "OPTISOLVE_EXIT_CODES"
-"""Environment variable with the folder where jobs leave their exit codes; a sweep's jobs may run in other processes."""
+"""Environment variable with the folder where the jobs of a sweep leave their exit codes; they may run in other processes."""
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -79,17 +79,26 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     register()
     _PRIMARY["hydra"]["help"]["template"] = _HELP.format(**{group: ", ".join(names) for group, names in choices().items()})
-    application = hydra.main(version_base="1.3", config_path=None, config_name="run")(_job)
-    with tempfile.TemporaryDirectory(prefix="optisolve-") as codes, _arguments(flags_first(arguments)):
-        _PRIMARY["hydra"]["job"]["env_set"] = {_CODES: codes}
+    words = flags_first(arguments)
+    sweep = not {"-m", "--multirun"}.isdisjoint(words)
+    application = hydra.main(version_base="1.3", config_path=None, config_name="run")
+    codes: list[int] = []
+
+    def job(config: DictConfig) -> None:
+        codes.append(_job(config))
+
+    with _code_folder() if sweep else nullcontext() as folder, _arguments(words):
+        _PRIMARY["hydra"]["job"]["env_set"] = {} if folder is None else {_CODES: folder}
         ConfigStore.instance().store(name="run", node=_PRIMARY)
         try:
-            application()
+            application(_swept_job if sweep else job)()
         except MissingConfigException as error:
             raise _unknown_choice(error) from error
         except (HydraException, OmegaConfBaseException) as error:
             raise OptisolveError(_explain(error)) from error
-        return max((int(path.read_text(encoding="ascii")) for path in Path(codes).iterdir()), default=0)
+        if folder is not None:
+            codes = [int(path.read_text(encoding="ascii")) for path in Path(folder).iterdir()]
+        return max(codes, default=0)
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
@@ -124,7 +133,18 @@ def _quoted(word: str) -> str:
     return f"{key}={','.join(names)}"
 
 
-def _job(config: DictConfig) -> None:
+def _code_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="optisolve-")
+
+
+def _swept_job(config: DictConfig) -> None:
+    """One job of a sweep, perhaps in a process of its own."""
+    code = _job(config)
+    if (folder := os.environ.get(_CODES)) is not None:
+        (Path(folder) / uuid4().hex).write_text(str(code), encoding="ascii")
+
+
+def _job(config: DictConfig) -> int:
     values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     chosen = HydraConfig.get().runtime.choices
     given = [item.split("=", maxsplit=1)[0].lstrip("+") for item in HydraConfig.get().overrides.task]
@@ -132,12 +152,10 @@ def _job(config: DictConfig) -> None:
     try:
         if values["resume"] not in (None, False):
             values, problem, solver = resolve(values, problem, solver, given)
-        code = run_job(Job.of(values, problem=problem, solver=solver, given=given))
+        return run_job(Job.of(values, problem=problem, solver=solver, given=given))
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))
-        code = EXIT_ERROR
-    if (folder := os.environ.get(_CODES)) is not None:
-        (Path(folder) / uuid4().hex).write_text(str(code), encoding="ascii")
+        return EXIT_ERROR
 
 
 @contextmanager

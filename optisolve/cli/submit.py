@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 
@@ -19,6 +20,7 @@ from optisolve.core.files import write_atomic
 __all__ = ["submit_command"]
 
 _EXIT_REFUSED = 2
+_DEGENERACY = f"{TABLE.rpartition('/')[0]}/degeneracy.json"
 
 
 def submit_command(words: Sequence[str]) -> int:
@@ -39,6 +41,7 @@ def _pack(options: argparse.Namespace) -> int:
         solver=options.solver,
         tier=Tier(options.tier.replace("-", "_")),
         book=book,
+        workers=options.workers,
     )
     told = (
         f"{packed.written} record(s) packed, {packed.known} there already, {packed.other} of other suites or solvers left out"
@@ -56,9 +59,10 @@ def _check(options: argparse.Namespace) -> int:
     base = None if options.base is None else Tree.at(root, options.base)
     with tempfile.TemporaryDirectory(prefix="optisolve-site-") as scratch:
         export = None if options.site is None else Path(scratch)
-        verdict = check_submission(head, base, book=_book(options.suite_file), author=options.author, export=export)
+        book = _book(options.suite_file)
+        verdict = check_submission(head, base, book=book, author=options.author, export=export, workers=options.workers)
         if export is not None and verdict.accepted:
-            _site(export, options.site)
+            _site(export, options.site, root / _DEGENERACY, verdict.after)
     text = comment_text(verdict)
     if options.comment is not None:
         write_atomic(Path(options.comment), text.encode())
@@ -66,14 +70,17 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if verdict.accepted else _EXIT_REFUSED
 
 
-def _site(records: Path, folder: str) -> None:
-    """Build the leaderboard's pages from accepted records."""
+def _site(records: Path, folder: str, degeneracy: Path, board: Mapping[str, Any]) -> None:
+    """Build the leaderboard's pages from accepted records and what this checkout says of the problems."""
     from optisolve.bench.site import build_site, write_site
+    from optisolve.cli.leaderboard import read_degeneracy
 
     if not any(records.glob("*/*/*/record.json")):
         console.print("site: not built, since there is no record yet")
         return
-    console.print(f"site: {escape(str(write_site(build_site([records]), folder)))}", soft_wrap=True)
+    known = read_degeneracy(degeneracy) if degeneracy.is_file() else None
+    site = build_site([records], degeneracy=known, board=board)
+    console.print(f"site: {escape(str(write_site(site, folder)))}", soft_wrap=True)
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -117,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what the records are to claim; only reproduced ones are ranked (default reproduced: every run is repeated)",
     )
     _common(packed)
+    _parallel(packed)
     packed.set_defaults(action=_pack)
 
     check = actions.add_parser("check", help="what the gate says about a commit; without BASE about all of its records")
@@ -126,12 +134,17 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--comment", metavar="FILE", help="also write the verdict into this file")
     check.add_argument("--site", metavar="FOLDER", help="also build the leaderboard's site when nothing is refused")
     _common(check)
+    _parallel(check)
     check.set_defaults(action=_check)
 
     table = actions.add_parser("table", help="rebuild the ranking from the records of the working tree")
     _common(table)
     table.set_defaults(action=_table)
     return parser
+
+
+def _parallel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that audit records (default 1)")
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from threading import Lock
 from typing import Annotated
@@ -80,6 +82,7 @@ class BudgetMeter:
         self.worst_tokens = 0
         self.worst_usd = 0.0
         self.interrupted = False
+        self._shields: list[Callable[[], object]] = []
         self._held_tokens = 0
         self._held_usd = 0.0
         self._lock = Lock()
@@ -88,6 +91,36 @@ class BudgetMeter:
     def restart_clock(self) -> None:
         """Let the time limit count from now."""
         self._start = time.perf_counter()
+
+    def interrupt(self) -> bool:
+        """Note that the user asked to stop; called from a signal handler.
+
+        Returns:
+            True when the handler may raise at once, False when a shield is up, which raises at its end.
+        """
+        self.interrupted = True
+        if not self._shields:
+            return True
+        self._shields[-1]()
+        return False
+
+    @contextmanager
+    def shield(self, hurry: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Let no interrupt fall into the middle of work and its accounts; it is raised when both are done.
+
+        Args:
+            hurry: Called by an interrupt, to cut a long wait short.
+
+        Raises:
+            KeyboardInterrupt: The user asked to stop meanwhile.
+        """
+        self._shields.append(hurry)
+        try:
+            yield
+        finally:
+            self._shields.pop()
+        if self.interrupted and not self._shields:
+            raise KeyboardInterrupt
 
     @property
     def elapsed_s(self) -> float:
@@ -123,12 +156,13 @@ class BudgetMeter:
             raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {self.budget.seconds:g} s used")
         self.evaluations += n
 
-    def reserve(self, *, tokens: int, usd: float) -> Reservation:
+    def reserve(self, *, tokens: int, usd: float, paid: bool = False) -> Reservation:
         """Hold the worst case of one call before it is sent.
 
         Args:
             tokens: Largest possible prompt plus completion tokens.
             usd: Largest possible cost, US dollars.
+            paid: The call was made already, by a run that was cut off or is repeated; it counts whatever is left.
 
         Returns:
             The reservation, to be given to `settle` exactly once.
@@ -137,23 +171,27 @@ class BudgetMeter:
             BudgetExhausted: The call could exceed a limit; nothing was held.
         """
         with self._lock:
-            b = self.budget
-            if b.llm_calls is not None and self.llm_calls + 1 > b.llm_calls:
-                raise BudgetExhausted(Limit.LLM_CALLS, f"all {b.llm_calls} calls used")
-            total = self.tokens_in + self.tokens_out + self._held_tokens + tokens
-            if b.llm_tokens is not None and total > b.llm_tokens:
-                raise BudgetExhausted(Limit.LLM_TOKENS, f"{tokens} more tokens would reach {total} of {b.llm_tokens}")
-            cost = self.usd + self._held_usd + usd
-            if b.usd is not None and cost > b.usd:
-                raise BudgetExhausted(Limit.USD, f"{usd:.6f} more USD would reach {cost:.6f} of {b.usd:g}")
-            if self.out_of_time:
-                raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {b.seconds:g} s used")
+            if not paid:
+                self._require_room(tokens, usd)
             self.llm_calls += 1
             self._held_tokens += tokens
             self._held_usd += usd
             self.worst_tokens += tokens
             self.worst_usd += usd
             return Reservation(tokens, usd)
+
+    def _require_room(self, tokens: int, usd: float) -> None:
+        b = self.budget
+        if b.llm_calls is not None and self.llm_calls + 1 > b.llm_calls:
+            raise BudgetExhausted(Limit.LLM_CALLS, f"all {b.llm_calls} calls used")
+        total = self.tokens_in + self.tokens_out + self._held_tokens + tokens
+        if b.llm_tokens is not None and total > b.llm_tokens:
+            raise BudgetExhausted(Limit.LLM_TOKENS, f"{tokens} more tokens would reach {total} of {b.llm_tokens}")
+        cost = self.usd + self._held_usd + usd
+        if b.usd is not None and cost > b.usd:
+            raise BudgetExhausted(Limit.USD, f"{usd:.6f} more USD would reach {cost:.6f} of {b.usd:g}")
+        if self.out_of_time:
+            raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {b.seconds:g} s used")
 
     def settle(self, held: Reservation, *, tokens_in: int, tokens_out: int, usd: float, tokens_cached: int = 0) -> None:
         """Replace a reservation by what the call really cost."""

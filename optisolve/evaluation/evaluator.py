@@ -64,12 +64,13 @@ class Evaluator:
             ProblemError: A point is not usable; nothing was counted.
         """
         X = self.instance.space.require(X)
-        self.meter.charge_evaluations(X.shape[0])
-        evaluation = self.instance.evaluate_checked(X)
-        violation = evaluation.violation
-        F_min = evaluation.F * self.instance.signs
-        self.archive.add(X, F_min, violation)
-        self.history.append(F_min, violation, source, self.meter.elapsed_s)
+        with self.meter.shield():
+            self.meter.charge_evaluations(X.shape[0])
+            evaluation = self.instance.evaluate_checked(X)
+            violation = evaluation.violation
+            F_min = evaluation.F * self.instance.signs
+            self.archive.add(X, F_min, violation)
+            self.history.append(F_min, violation, source, self.meter.elapsed_s)
         if self._on_progress is not None:
             now = time.perf_counter()
             if now >= self._next_progress:

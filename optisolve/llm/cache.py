@@ -20,7 +20,7 @@ class ResponseCache:
     """A folder of replies; several processes may share it.
 
     A question is model, parameters, text, seed, sample and attempt index, whatever the run it is asked in: a re-ask is
-    never served the failure that caused it. Only replies with an answer are kept.
+    never served the failure that caused it. Only replies with an answer are kept, at the cost of the call that brought it.
 
     Args:
         folder: Made when absent.
@@ -43,7 +43,8 @@ class ResponseCache:
         """The reply to a question, or None; an unreadable file counts as absent and is written anew."""
         try:
             row = json.loads(self._path(key).read_text(encoding="utf-8"))
-            return reply_from(row["reply"]) if row["format"] == FORMAT else None
+            reply = reply_from(row["reply"])
+            return reply if row["format"] == FORMAT and reply.charged_calls == 1 else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -44,7 +43,6 @@ class Batch:
         done: Replies by index, filled as they arrive.
         extra: Reservations of repeated attempts whose predecessors may have been billed, by index.
         taken: Indices whose reply was taken as it was recorded: its cost is in it, nothing was sent.
-        over: Set when nothing of the batch is in flight any more.
     """
 
     def __init__(self, requests: Sequence[LlmRequest], keys: Sequence[str]) -> None:
@@ -52,7 +50,6 @@ class Batch:
         self.done: dict[int, LlmReply] = {}
         self.extra: dict[int, list[Reservation]] = {}
         self.taken: set[int] = set()
-        self.over = threading.Event()
 
 
 class Exchange:
@@ -87,20 +84,36 @@ class Exchange:
         self._limiter = Limiter(client.concurrency)
         self._breaker = Breaker(0 if client.final else policy.breaker_calls)
         self._resume_at = 0.0
+        self._sending: asyncio.Task[None] | None = None
+        self._stopped = False
 
     async def send(self, batch: Batch, indices: Sequence[int]) -> None:
         """Send some requests of a batch, at most the client's concurrency at a time."""
+        self._sending = asyncio.current_task()
         try:
-            live = [i for i in indices if not self._take_recorded(batch, i)]
-            if self._breaker.is_open and live:  # one call tries whether the endpoint is back
-                await self._serve(batch, live.pop(0), RetryPolicy(), probe=True)
-            async with asyncio.TaskGroup() as group:
-                for i in live:
-                    group.create_task(self._serve(batch, i, self._policy))
+            if not self._stopped:
+                await self._send(batch, indices)
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
-            batch.over.set()
+            self._sending, self._stopped = None, False
+
+    def stop(self) -> None:
+        """Give up what is in flight, or what is sent next; `send` returns without it."""
+        self._stopped = True
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def _send(self, batch: Batch, indices: Sequence[int]) -> None:
+        live = [i for i in indices if not self._take_recorded(batch, i)]
+        if self._breaker.is_open and live:  # one call tries whether the endpoint is back
+            await self._serve(batch, live.pop(0), RetryPolicy(), probe=True)
+        async with asyncio.TaskGroup() as group:
+            for i in live:
+                group.create_task(self._serve(batch, i, self._policy))
 
     def _take_recorded(self, batch: Batch, i: int) -> bool:
         """Take the reply that an interrupted run has recorded; False when there is none."""
@@ -108,9 +121,17 @@ class Exchange:
         if reply is None:
             return False
         batch.taken.add(i)
+        batch.extra[i] = self.repeated(batch.requests[i], reply)  # before the others may use up what is left
         self._breaker.saw(ok=reply.ok)
         self._done(batch, i, reply, write=False)
         return True
+
+    def repeated(self, request: LlmRequest, reply: LlmReply) -> list[Reservation]:
+        """Reservations of the further calls that a recorded reply was charged for; they were paid, so they always fit."""
+        tokens_in, tokens_out = worst_case_tokens(request)
+        usd = self._client.profile.usd(tokens_in, tokens_out)
+        further = range(reply.charged_calls - 1)
+        return [self._meter.reserve(tokens=tokens_in + tokens_out, usd=usd, paid=True) for _ in further]
 
     async def _serve(self, batch: Batch, i: int, policy: RetryPolicy, *, probe: bool = False) -> None:
         """One request from the cache or from the model; whatever a server does ends in a reply."""
@@ -127,8 +148,6 @@ class Exchange:
             else:
                 reply = await self._reply(batch, i, policy)
                 self._breaker.saw(ok=reply.ok)
-        if self._cache is not None and reply.ok:
-            self._cache.put(self._content_key(batch, i), batch.requests[i], reply)
         self._done(batch, i, reply)
 
     def _done(self, batch: Batch, i: int, reply: LlmReply, *, write: bool = True) -> None:
@@ -170,6 +189,8 @@ class Exchange:
                 await self._wait(wait, shared=error.failure == "rate_limit")
         if self._client.final:
             return reply
+        if self._cache is not None and reply.ok:  # without what earlier attempts cost this run
+            self._cache.put(self._content_key(batch, i), request, self._finished(request, reply, start, 1, 0, 0))
         return self._finished(request, reply, start, number, len(batch.extra.get(i, ())), lost)
 
     async def _attempt(self, request: LlmRequest, key: str) -> LlmReply:

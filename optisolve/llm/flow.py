@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from types import TracebackType
 
 __all__ = ["Breaker", "Limiter"]
@@ -12,7 +13,8 @@ class Limiter:
     """At most so many calls in flight; fewer when the endpoint says that it is overloaded, more again when it copes.
 
     Additive increase, multiplicative decrease (Chiu & Jain 1989, doi 10.1016/0169-7552(89)90019-6): a 429 halves the
-    limit, a whole round of good replies raises it by one. Use it as an asynchronous context manager round one attempt.
+    limit, a whole round of good replies raises it by one. Use it as an asynchronous context manager round one attempt; who
+    came first is served first.
 
     Args:
         largest: Most calls in flight.
@@ -25,20 +27,34 @@ class Limiter:
         self._largest = float(largest)
         self.limit = float(largest)
         self._busy = self._spared = 0
-        self._free = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> Limiter:
-        async with self._free:
-            await self._free.wait_for(lambda: self._busy + 1 <= self.limit)
+        if not self._waiting and self._busy + 1 <= self.limit:
             self._busy += 1
+            return self
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn  # whoever wakes us has taken the place for us
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._busy -= 1  # before the first await: a cancelled call must give its place back
-        async with self._free:
-            self._free.notify_all()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._busy -= 1
+        while self._waiting and self._busy + 1 <= self.limit:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._busy += 1
+                turn.set_result(None)
 
     def overloaded(self) -> None:
         """The endpoint refused a call because there are too many; calls in flight at that moment count once together."""

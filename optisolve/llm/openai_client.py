@@ -38,6 +38,9 @@ class Endpoint:
         send_seed: Send the seed.
         timeout_s: Time limit for connecting and between two reads, s.
         extra: Further fields of every request.
+
+    Attributes:
+        model: Model name; may change once the endpoint's list is known.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Endpoint:
         send_seed: bool = True,
         extra: dict[str, Any] | None = None,
     ) -> None:
-        self._base_url, self._api_key, self._model = base_url, api_key, model
+        self._base_url, self._api_key, self.model = base_url, api_key, model
         self._temperature, self._max_tokens_field, self._send_seed = temperature, max_tokens_field, send_seed
         self._structured = "json_schema" if structured == "auto" else structured
         self._may_step_down = structured == "auto"
@@ -71,14 +74,17 @@ class Endpoint:
             )
         return self._sdk
 
-    async def models(self) -> list[str]:
+    async def models(self, timeout_s: float) -> list[str]:
         """Names of the models that the endpoint lists; empty when it lists none.
+
+        Args:
+            timeout_s: As for the endpoint, s.
 
         Raises:
             TransportError: The endpoint cannot be reached or refuses the key.
         """
         try:
-            page = await self.sdk.models.list()
+            page = await self.sdk.models.list(timeout=timeout_s)
         except Exception as error:
             told = explain(error)
             if told.failure in ("bad_request", "bad_reply"):  # reachable, but without a list of models
@@ -110,7 +116,7 @@ class Endpoint:
             self._sdk = None
 
     async def _send(self, request: LlmRequest, level: str) -> LlmReply:
-        fields: dict[str, Any] = {"model": self._model, self._max_tokens_field: request.max_tokens}
+        fields: dict[str, Any] = {"model": self.model, self._max_tokens_field: request.max_tokens}
         if request.n != 1:
             fields["n"] = request.n
         if self._temperature is not None:
@@ -163,16 +169,13 @@ class OpenAiClient:
         Raises:
             LlmError: Unreachable, key refused, or no model named.
         """
-        probe = self._endpoint(min(10.0, self.timeout_s))
+        self._transport = self._endpoint()
         try:
-            known = await probe.models()
+            known = await self._transport.models(min(10.0, self.timeout_s))
         except TransportError as error:
             raise LlmError(self._start_error(error)) from None
-        finally:
-            await probe.close()
-        self._model = self._chosen(known)
+        self._model = self._transport.model = self._chosen(known)
         self.profile = self._profile()
-        self._transport = self._endpoint(self.timeout_s)
 
     async def complete(self, request: LlmRequest, key: str) -> LlmReply:
         """One attempt; raises `TransportError`."""
@@ -185,7 +188,7 @@ class OpenAiClient:
             await self._transport.close()
             self._transport = None
 
-    def _endpoint(self, timeout_s: float) -> Endpoint:
+    def _endpoint(self) -> Endpoint:
         c = self._config
         return Endpoint(
             self.endpoint,
@@ -195,7 +198,7 @@ class OpenAiClient:
             structured=c.structured,
             max_tokens_field=c.max_tokens_field,
             send_seed=c.send_seed,
-            timeout_s=timeout_s,
+            timeout_s=self.timeout_s,
         )
 
     def _profile(self) -> Profile:

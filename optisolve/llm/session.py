@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
+import math
 import threading
 from collections import Counter
 from collections.abc import Coroutine, Sequence
@@ -17,7 +20,7 @@ from optisolve.llm.cache import ResponseCache
 from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
 from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
 from optisolve.llm.redact import Redactor
-from optisolve.llm.transcript import Transcript, read_transcript
+from optisolve.llm.transcript import Transcript, mend_end, read_transcript
 from optisolve.llm.transport import Client, Profile, RetryPolicy
 from optisolve.llm.types import LlmReply, LlmRequest
 
@@ -25,6 +28,9 @@ __all__ = ["LlmSession", "open_session"]
 
 T = TypeVar("T")
 
+_FAREWELL_S = 5.0
+"""Longest wait for calls that were given up, s."""
+_CUT_OFF = LlmReply(failure="interrupted", transport_attempts=0, charged_calls=0)
 _RECOVERABLE = (Limit.LLM_TOKENS.value, Limit.USD.value)
 """Limits of which settled calls give some back, since they are reserved at their worst case."""
 
@@ -157,7 +163,10 @@ class LlmSession:
 
     def _recorded(self) -> dict[str, LlmReply] | None:
         """What the transcript of an interrupted run holds; None when there is none."""
-        if self._path is None or not self._path.is_file() or b"\n" not in self._path.read_bytes():
+        if self._path is None or not self._path.is_file():
+            return None
+        mend_end(self._path)
+        if not self._path.stat().st_size:
             return None
         profile, replies, _ = read_transcript(self._path)
         ours = (self.profile.provider, self.profile.model, self.params)
@@ -207,13 +216,16 @@ class LlmSession:
         asked = list(requests) if limit is None else [replace(request, max_tokens=limit) for request in requests]
         keys = [request.key(self.model, self.params) for request in asked]
         self._require_usable(asked, keys)
-        batch = Batch(asked, keys)
+        with self._meter.shield(self._hurry):
+            return self._asked(Batch(asked, keys))
+
+    def _asked(self, batch: Batch) -> list[LlmReply]:
         refused: dict[int, LlmReply] = {}
-        waiting = list(range(len(asked)))
-        while waiting:
+        waiting = list(range(len(batch.requests)))
+        while waiting and not self._meter.interrupted:
             held: dict[int, Reservation] = {}
             for i in waiting:
-                told = self._reserve(asked[i])
+                told = self._reserve(batch.requests[i])
                 if isinstance(told, LlmReply):
                     refused[i] = told
                 else:
@@ -222,9 +234,14 @@ class LlmSession:
                 break
             self._send(batch, held)
             waiting = [i for i in waiting if i not in held and refused[i].detail in _RECOVERABLE]
-        replies = [batch.done[i] if i in batch.done else refused[i] for i in range(len(asked))]
+        replies = [batch.done.get(i) or refused.get(i, _CUT_OFF) for i in range(len(batch.requests))]
         self.failures.update(reply.failure for reply in replies if reply.failure)
         return replies
+
+    def _hurry(self) -> None:
+        """Give up the calls in flight; called by an interrupt."""
+        if self._exchange is not None:
+            self._loop.call_soon_threadsafe(self._exchange.stop)
 
     @property
     def profile(self) -> Profile:
@@ -299,15 +316,30 @@ class LlmSession:
         assert self._exchange is not None
         future = asyncio.run_coroutine_threadsafe(self._exchange.send(batch, list(held)), self._loop)
         try:
-            future.result()
+            self._wait_for(future)
         except BaseException:
-            future.cancel()
-            batch.over.wait(timeout=5.0)
+            if not future.done():
+                self._hurry()
+                with contextlib.suppress(Exception):
+                    self._wait_for(future, limit_s=_FAREWELL_S)
             raise
         finally:
             # Sums of dollars depend on their order, so calls are settled in index order, never on arrival.
             for i in sorted(held):
                 self._settle(batch, i, held[i])
+
+    def _wait_for(self, sending: concurrent.futures.Future[None], limit_s: float = math.inf) -> None:
+        """Wait until nothing is in flight; after an interrupt not longer than calls take to be given up."""
+        while limit_s > 0.0:
+            try:
+                sending.result(timeout=1.0)
+            except TimeoutError:
+                if sending.done():
+                    raise
+                limit_s = min(limit_s, _FAREWELL_S) if self._meter.interrupted else limit_s
+                limit_s -= 1.0
+            else:
+                return
 
     def _settle(self, batch: Batch, i: int, held: Reservation) -> None:
         reply = batch.done.get(i)
@@ -326,8 +358,8 @@ class LlmSession:
         else:  # refused without being sent
             self._meter.release(held)
         repeated = batch.extra.get(i, [])
-        if self._client.final or i in batch.taken:
-            repeated = [self._meter.reserve(tokens=0, usd=0.0) for _ in range(reply.charged_calls - 1)]
+        if self._client.final and self._exchange is not None:
+            repeated = self._exchange.repeated(batch.requests[i], reply)
         for extra in repeated:
             self._meter.settle(extra, tokens_in=0, tokens_out=0, usd=0.0)
         self.tokens_in += reply.tokens_in

@@ -20,7 +20,7 @@ from optisolve.llm.redact import Redactor
 from optisolve.llm.transport import Profile
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
 
-__all__ = ["Transcript", "read_transcript"]
+__all__ = ["Transcript", "mend_end", "read_transcript"]
 
 FORMAT = 2
 _VOLATILE = ("latency_s", "cached")
@@ -38,12 +38,12 @@ class Transcript:
         self._redactor = redactor
         self._digests: dict[str, str] = {}
         self._lock = Lock()
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_file():
-                _drop_broken_end(path)
-            self._file = path.open("a", encoding="utf-8")
+                mend_end(path)
+            self._file = path.open("ab")
 
     @property
     def sha256(self) -> str:
@@ -79,7 +79,7 @@ class Transcript:
         with self._lock:
             self._digests[key] = digest
         if write:
-            self._write({"type": "call", **body, "volatile": volatile})
+            self._write({"type": "call", **body, "volatile": volatile}, redacted=True)
 
     def attempt(self, key: str, number: int, failure: str, detail: str) -> None:
         """A failed HTTP attempt of a call that is still being tried."""
@@ -92,11 +92,13 @@ class Transcript:
                 self._file.close()
                 self._file = None
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        text = json.dumps(self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))
+    def _write(self, line: Mapping[str, Any], *, redacted: bool = False) -> None:
+        if self._file is None:
+            return
+        text = json.dumps(line if redacted else self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))
         with self._lock:
             if self._file is not None:
-                self._file.write(text + "\n")
+                self._file.write(text.encode() + b"\n")
                 self._file.flush()
 
 
@@ -143,13 +145,28 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _drop_broken_end(path: Path) -> None:
-    """Cut off what a writer that died left of its last line."""
+def mend_end(path: Path) -> None:
+    """Make a transcript end with a whole line: what a writer that died left of its last one is cut off.
+
+    Args:
+        path: The JSONL file. A last line that lacks nothing but its line break gets that, for its reply was paid for.
+    """
     with path.open("rb+") as file:
         data = file.read()
         whole = data.rfind(b"\n") + 1
-        if whole < len(data):
+        if whole == len(data):
+            return
+        if _is_object(data[whole:]):
+            file.write(b"\n")
+        else:
             file.truncate(whole)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def _canonical(value: Any) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 __all__ = ["LlmReply", "LlmRequest", "Message", "reply_from", "told"]
@@ -91,7 +91,7 @@ class LlmReply:
         usd: Cost at the configured prices, US dollars.
         latency_s: Seconds from sending to the last byte; 0 in a replay.
         failure: "" on success, else one of ``budget``, ``timeout``, ``rate_limit``, ``server_error``, ``connection``,
-            ``bad_request``, ``auth``, ``bad_reply``, ``refused_by_breaker``.
+            ``bad_request``, ``auth``, ``bad_reply``, ``refused_by_breaker``, ``interrupted``.
         detail: Human text of the failure, keys redacted.
         transport_attempts: HTTP attempts this reply cost, 1 when the first succeeded.
         cached: The reply came from the response cache (``llm.cache``); its cost is what it cost when it was asked for.
@@ -119,10 +119,14 @@ class LlmReply:
         return not self.failure
 
 
+_TOLD = {cls: tuple(f.name for f in fields(cls) if f.name != "context") for cls in (LlmRequest, LlmReply)}
+
+
 def told(item: LlmRequest | LlmReply) -> dict[str, Any]:
     """A request or a reply as JSON; a request without the numbers behind its prompt."""
-    row = asdict(item)
-    row.pop("context", None)
+    row = {name: getattr(item, name) for name in _TOLD[type(item)]}
+    if isinstance(item, LlmRequest):
+        row["messages"] = [{"role": m.role, "content": m.content} for m in item.messages]
     return row
 
 

@@ -90,6 +90,8 @@ def _solver_facets(record: Mapping[str, Any]) -> dict[str, str]:
         facets |= {"llm": str(solver["llm"].get("provider")), "model": str(solver["llm"].get("model"))}
         facets |= {f"llm.{key}": _short(value) for key, value in (solver["llm"].get("params") or {}).items()}
         facets |= {key: _short(budget.get(key)) for key in ("llm_calls", "llm_tokens", "usd")}
+    if "warm_start" in record:
+        facets["warm_start"] = f"{len(record['warm_start'])} points"
     if solver.get("checkpoint"):
         facets["checkpoint"] = _short(solver["checkpoint"])
     return facets

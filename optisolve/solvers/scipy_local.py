@@ -25,22 +25,23 @@ class ScipyLocal(Solver):
 
     Starts are warm starts, the instance's null policies and repaired uniform samples. Every function value counts as an
     evaluation, those of finite differences included; gradients by torch (the instance's ``objective_torch`` and
-    ``constraints_torch``) cost none.
+    ``constraints_torch``) cost none. Which of the two is used is said and not found out, since a record must not depend
+    on what else happens to be installed.
 
     Args:
         n_starts: Local runs, best starting points first.
         n_samples: Uniform samples from which starting points are taken.
         max_iterations: Iterations of one local run.
         tolerance: Stopping tolerance of the local method, relative to the objective at its start.
-        gradient: ``auto`` uses torch where instance and installation have it; ``finite_differences`` never does.
+        gradient: ``finite_differences``, or ``torch`` where the instance offers it; the report says which it was.
         step: Step of finite differences, share of each variable's range.
         max_variables: Larger instances are skipped; SLSQP's work grows with the cube.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="scipy_local",
-        version="3",
-        summary="Multi-start SLSQP or L-BFGS-B, gradients by torch or finite differences.",
+        version="4",
+        summary="Multi-start SLSQP or L-BFGS-B, gradients by finite differences or torch.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.INEQUALITY, Feature.EQUALITY, Feature.REAL}),
         citation="Kraft 1988 (SLSQP); Byrd et al. 1995 (L-BFGS-B), doi 10.1137/0916069; scipy.optimize",
     )
@@ -48,20 +49,21 @@ class ScipyLocal(Solver):
     n_samples: Annotated[int, Ge(1)] = 32
     max_iterations: Annotated[int, Ge(1)] = 200
     tolerance: Annotated[float, Gt(0)] = 1e-10
-    gradient: Literal["auto", "finite_differences"] = "auto"
+    gradient: Literal["finite_differences", "torch"] = "finite_differences"
     step: Annotated[float, Gt(0)] = 1e-7
     max_variables: Annotated[int, Ge(1)] = 200
 
     def skip(self, instance: Instance) -> str | None:
-        """Integers, several objectives and very many variables are skipped."""
+        """Integers, several objectives and very many variables are skipped, gradients by torch without torch as well."""
         reason = super(ScipyLocal, self).skip(instance)
         if reason is None and instance.space.dim > self.max_variables:
             return f"{instance.space.dim} variables, more than max_variables={self.max_variables}"
+        if reason is None and self.gradient == "torch" and importlib.util.find_spec("torch") is None:
+            return "gradient=torch needs torch: pip install 'optisolve[diffusion]', or gradient=finite_differences"
         return reason
 
     def _solve(self, task: Task) -> Outcome:
-        use_torch = self.gradient == "auto" and importlib.util.find_spec("torch") is not None
-        smooth = _Smooth(task, self.step, use_torch=use_torch)
+        smooth = _Smooth(task, self.step, use_torch=self.gradient == "torch")
         report: dict[str, Any] = {"starts": 0, "converged": 0, "gradient": smooth.gradient_source}
         try:
             for x in self._starts(task):

@@ -225,7 +225,7 @@ def test_replies_of_an_interrupted_run_are_not_paid_for_twice(tmp_path):
         if state.meter.llm_calls >= 4:
             raise KeyboardInterrupt
 
-    with LlmServer() as server:
+    with LlmServer(latency_s=0.15) as server:  # every wave takes longer than the time between two progress calls
         plan = plan_of(llm=config_for(server), arms=("llm", "de"), instances=1)
         assert run_plan(plan, tmp_path, on_progress=stop).stopped == "stopped by the user"
         paid = server.calls

@@ -16,7 +16,7 @@ import pytest
 
 import optisolve
 from optisolve.bench.audit import Auditor, ReferenceMaker, Tier, audit_record
-from optisolve.bench.records import seal
+from optisolve.bench.records import record_bytes, seal
 from optisolve.bench.solve import solve
 from optisolve.bench.untrusted import MAX_DEPTH, bounded_memory, is_safe_name, printable, read_json, strict_json
 from optisolve.cli.main import main
@@ -25,7 +25,9 @@ from optisolve.core.errors import RecordError
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
+from optisolve.testing.llm_server import LlmServer
 from optisolve.testing.toys import SumCapSphere
+from tests.llm.helpers import config_for
 
 
 @pytest.fixture(scope="module")
@@ -210,8 +212,10 @@ def test_a_solver_from_a_notebook_is_self_reported_and_says_so():
 def test_replies_that_were_not_kept_make_a_record_self_reported(tmp_path):
     problem = optisolve.load_problem("uav_isac")
     budget = Budget(evaluations=120, llm_calls=3)
-    lost = solve(problem.instance(0), "ledma", budget=budget, llm="surrogate")
-    kept = solve(problem.instance(0), "ledma", budget=budget, llm="surrogate", scratch=Path(tempfile.mkdtemp(dir=tmp_path)))
+    with LlmServer() as server:
+        llm = config_for(server)
+        lost = solve(problem.instance(0), "ledma", budget=budget, llm=llm)
+        kept = solve(problem.instance(0), "ledma", budget=budget, llm=llm, scratch=Path(tempfile.mkdtemp(dir=tmp_path)))
     assert (lost.record["provenance"]["tier"], kept.record["provenance"]["tier"]) == ("self_reported", "verified")
     assert lost.result_hash == kept.result_hash
     assert optisolve.verify(lost.save(tmp_path)).tier is Tier.SELF_REPORTED
@@ -219,6 +223,18 @@ def test_replies_that_were_not_kept_make_a_record_self_reported(tmp_path):
     assert optisolve.verify(folder, reproduce=True).tier is Tier.REPRODUCED
     (folder / "transcript.jsonl").unlink()
     assert [p.field for p in optisolve.verify(folder).problems] == ["provenance.tier"]
+
+
+def test_the_surrogate_s_replies_need_not_be_kept_but_cannot_have_cost_anything(tmp_path):
+    problem = optisolve.load_problem("uav_isac")
+    run = solve(problem.instance(0), "ledma", budget=Budget(evaluations=120, llm_calls=3), llm="surrogate")
+    folder = run.save(tmp_path)
+    assert not (folder / "transcript.jsonl").exists()
+    assert optisolve.verify(folder, reproduce=True).tier is Tier.REPRODUCED
+    paid = json.loads((folder / "record.json").read_text())
+    paid["used"]["tokens_in"] = 10
+    (folder / "record.json").write_bytes(record_bytes(seal(paid)))
+    assert "used.tokens_in" in [p.field for p in optisolve.verify(folder).problems]
 
 
 # -- references --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from optisolve.bench.suite import load_suite
 from optisolve.core import Budget
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.testing.llm_server import LlmServer
+from tests.llm.helpers import config_for
 
 SUITE = """# Three small cells.
 version: "1"
@@ -46,19 +48,25 @@ def genuine(tmp_path_factory):
     """Folders of genuine records, and the suite that some of them belong to."""
     out = tmp_path_factory.mktemp("genuine")
     folders = []
-    for scenario, solver, evaluations in RUNS:
-        problem = optisolve.load_problem(scenario)
-        instance = problem.instance(1)
-        result = optisolve.solve(
-            instance,
-            solver,
-            budget=Budget(evaluations=evaluations, llm_calls=6),
-            seed=3,
-            llm="surrogate",
-            reference=problem.reference(instance, Effort.QUICK),
-            scratch=Path(tempfile.mkdtemp(dir=out, prefix=".")) if solver == "ledma" else None,
-        )
-        folders.append(result.save(out))
+    with LlmServer() as server:
+        for scenario, solver, evaluations in RUNS:
+            problem = optisolve.load_problem(scenario)
+            instance = problem.instance(1)
+            result = optisolve.solve(
+                instance,
+                solver,
+                budget=Budget(evaluations=evaluations, llm_calls=6),
+                seed=3,
+                llm=config_for(server),
+                reference=problem.reference(instance, Effort.QUICK),
+                scratch=Path(tempfile.mkdtemp(dir=out, prefix=".")) if solver == "ledma" else None,
+            )
+            folders.append(result.save(out))
+    problem = optisolve.load_problem("uav_isac")
+    budget = Budget(evaluations=200)
+    first = optisolve.solve(problem.instance(1), "moead_de", budget=budget)
+    warm = optisolve.solve(problem.instance(1), "moead_de", budget=budget, seed=4, warm_start=first.X[:12])
+    folders.append(warm.save(out))
     (out / "tiny.yaml").write_text(SUITE)
     suite = load_suite(out / "tiny.yaml")
     for unit in make_plan(suite, lock_suite(suite)).units[:4]:

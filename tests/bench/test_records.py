@@ -191,3 +191,29 @@ def test_an_edited_record_no_longer_fits_its_hashes():
 def test_a_genuine_record_passes_after_a_round_trip_through_json():
     for problem in (ShiftedZdt1(), SumCapSphere(), SumCapSphere(integers=True)):
         assert audit_record(json.loads(json.dumps(run(problem=problem).record)), TOYS)
+
+
+def test_points_to_start_from_stand_in_the_record_and_are_part_of_what_was_asked(tmp_path):
+    instance, budget = optisolve.load_problem("uav_isac", n_uavs=1, n_users=3).instance(0), Budget(evaluations=120)
+    cold = optisolve.solve(instance, "moead_de", budget=budget, pop_size=12, n_neighbors=6)
+    warm = optisolve.solve(instance, "moead_de", budget=budget, pop_size=12, n_neighbors=6, warm_start=cold.X[:5])
+    assert "warm_start" not in cold.record
+    np.testing.assert_array_equal(warm.record["warm_start"], cold.X[:5])
+    assert warm.result_hash != cold.result_hash
+    assert warm.record["provenance"]["run_id"] != cold.record["provenance"]["run_id"]
+    folder = warm.save(tmp_path)
+    again = optisolve.replay(folder)
+    assert again.same, again.reason
+    assert optisolve.verify(folder, reproduce=True).tier == "reproduced"
+
+
+def test_a_start_from_no_points_is_no_warm_start():
+    instance, budget = optisolve.load_problem("uav_isac", n_uavs=1, n_users=3).instance(0), Budget(evaluations=60)
+    empty = optisolve.solve(instance, "moead_de", budget=budget, warm_start=np.empty((0, instance.space.dim)))
+    assert empty.result_hash == optisolve.solve(instance, "moead_de", budget=budget).result_hash
+
+
+@pytest.mark.parametrize("bad", [[[0.0]], "points", [[float("nan")] * 3], np.zeros((2, 2, 2))])
+def test_points_to_start_from_that_do_not_fit_are_refused_before_the_run(bad):
+    with pytest.raises(SolverError, match="warm_start"):
+        optisolve.solve(optisolve.load_problem("uav_isac"), "random_search", warm_start=bad)

@@ -230,6 +230,12 @@ class Started:
             assert self.process.poll() is None, self.process.communicate()
             time.sleep(0.02)
 
+    def wait_for_kept(self, count):
+        deadline = time.monotonic() + 300
+        while len(unit_folders(self.out)) < count:
+            assert time.monotonic() < deadline, "no record was kept"
+            time.sleep(0.01)
+
     def begun(self):
         return [path.name.split("-") for path in self.signs.iterdir()]
 
@@ -255,6 +261,7 @@ def _zombie(pid):
 def test_ctrl_c_keeps_finished_units_and_leaves_nothing_behind(suite_of, tmp_path, number):
     run = Started(suite_of, tmp_path)
     run.wait_for_signs(4)  # two finished, two running
+    run.wait_for_kept(2)
     run.process.send_signal(number)
     stdout, stderr = run.process.communicate(timeout=300)
     assert run.process.returncode == 130, stderr

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,21 @@ import pytest
 
 import optisolve
 from optisolve.bench.audit import SuiteBook, Tier
-from optisolve.bench.board import board_bytes, build_board, loss_of, read_located
+from optisolve.bench.board import Located, board_bytes, build_board, loss_of, read_located
 from optisolve.bench.lock import lock_suite, write_lock
 from optisolve.bench.records import record_bytes, seal
 from optisolve.bench.runner.units import make_plan
 from optisolve.bench.submission import RECORDS, TABLE, Tree, check_submission, comment_text, pack
+from optisolve.bench.submission.gate import _identities
 from optisolve.bench.submission.pack import write_table
 from optisolve.bench.suite import load_suite, with_solvers
 from optisolve.cli.main import main
 from optisolve.core import Budget
 from optisolve.core.errors import OptionError, OptisolveError, RecordError
+from optisolve.llm.config import llm_config
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.testing.llm_server import LlmServer
+from tests.llm.helpers import config_for
 
 SUITE = """# Two problems, two instances, two runs each.
 version: "1"
@@ -88,25 +92,13 @@ def template(tmp_path_factory):
     suite = load_suite(suite_file)
     write_lock(suite)
     lock = lock_suite(suite)
+    ledma = {"solver": "ledma", "options": {"pop_size": 20}}
     visiting = with_solvers(
-        suite, ["scipy_local", {"solver": "ledma", "options": {"pop_size": 20}}, {"solver": "cma_es", "label": "mine"}]
+        suite, ["scipy_local", ledma, {**ledma, "label": "stand_in"}, {"solver": "cma_es", "label": "mine"}]
     )
-    for plan in (make_plan(suite, lock), make_plan(visiting, lock)):
-        for unit in plan.units:
-            if unit.solver == "scipy_local" and unit.case != "parallel_channels":
-                continue
-            problem = PROBLEMS.get(unit.problem).from_mapping({**unit.params, "scenario": unit.scenario})
-            instance = problem.instance(unit.instance)
-            optisolve.solve(
-                instance,
-                SOLVERS.get(unit.solver).from_mapping(unit.options),
-                budget=Budget(**unit.budget),
-                seed=unit.seed,
-                reference=problem.reference(instance),
-                suite=unit.membership(),
-                llm="surrogate",
-                scratch=Path(tempfile.mkdtemp(dir=home)) if unit.solver == "ledma" else None,
-            ).save(home / "runs")
+    with LlmServer() as server:
+        for plan in (make_plan(suite, lock), make_plan(visiting, lock)):
+            _run(plan, home, {"ledma": config_for(server), "stand_in": llm_config("surrogate")})
     board = Board(home / "repository", home / "runs", suite_file)
     board.root.mkdir()
     git(board.root, "init", "-q", "-b", "main")
@@ -115,6 +107,24 @@ def template(tmp_path_factory):
     board.table()
     board.commit()
     return board
+
+
+def _run(plan: Any, home: Path, models: Mapping[str, Any]) -> None:
+    for unit in plan.units:
+        if unit.solver == "scipy_local" and unit.case != "parallel_channels":
+            continue
+        problem = PROBLEMS.get(unit.problem).from_mapping({**unit.params, "scenario": unit.scenario})
+        instance = problem.instance(unit.instance)
+        optisolve.solve(
+            instance,
+            SOLVERS.get(unit.solver).from_mapping(unit.options),
+            budget=Budget(**unit.budget),
+            seed=unit.seed,
+            reference=problem.reference(instance),
+            suite=unit.membership(),
+            llm=models.get(unit.label),
+            scratch=Path(tempfile.mkdtemp(dir=home)) if unit.label in models else None,
+        ).save(home / "runs")
 
 
 @pytest.fixture
@@ -562,6 +572,29 @@ def test_packing_refuses_what_the_gate_would_refuse_and_writes_nothing(board, tm
         board.pack("../ada", "mine")
 
 
+def test_audits_do_not_depend_on_the_number_of_processes(board):
+    board.pack("ada", "mine", workers=2, tier=Tier.REPRODUCED)
+    broken = board.files("ada")[0]
+    broken.write_text(broken.read_text().replace('"seed": ', '"seed": 1', 1))
+    board.table()
+    board.commit()
+    one, two = board.check(), board.check(workers=2)
+    assert one.problems
+    assert [str(problem) for problem in one.problems] == [str(problem) for problem in two.problems]
+    told = [{path: (audit.problems, audit.tier) for path, audit in verdict.audits.items()} for verdict in (one, two)]
+    assert told[0] == told[1]
+
+
+def test_equal_curves_of_two_solvers_that_met_the_optimum_at_once_are_no_copies():
+    """Where the repair leads to the optimum, different solvers have the same two-step curve and the same point."""
+    steps = [[1, 0.0, 16.15, 0.0], *([n, 0.0, 13.56, 0.0] for n in range(2, 40))]
+    climb = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 12)]
+    record = {"record_id": "a", "result_hash": "b", "instance": {"sha256": "c"}, "solutions": {"x": [[1.0]]}}
+    for trace, gap, compared in ((steps, 0.0, False), (steps, 0.1, True), (climb, 0.0, True), (steps, None, True)):
+        told = {**record, "suite": {"sha256": "d"}, "scores": {"gap": gap}, "trace": trace}
+        assert ("content" in [kind for kind, _ in _identities(Located("p", "s", "u", told))]) is compared
+
+
 def test_packing_twice_adds_nothing(board):
     assert board.pack("ada", "mine").written == 8
     assert (board.pack("ada", "mine").written, board.pack("ada", "mine").known) == (0, 8)
@@ -576,7 +609,39 @@ def test_a_model_s_replies_travel_with_the_record_and_the_run_follows_from_them(
     assert {audit.tier for audit in verdict.audits.values()} == {Tier.REPRODUCED}
     assert all((file.parent / "transcript.jsonl").is_file() for file in board.files("ada"))
     (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
+    assert row["llm"].startswith("openai")
+
+
+def test_a_surrogate_s_replies_stay_at_home_because_a_second_run_makes_them(board):
+    board.pack("ada", "stand_in", tier=Tier.REPRODUCED)
+    board.table()
+    board.commit()
+    verdict = board.check()
+    assert verdict.problems == []
+    assert {audit.tier for audit in verdict.audits.values()} == {Tier.REPRODUCED}
+    assert not any((file.parent / "transcript.jsonl").exists() for file in board.files("ada"))
+    (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
     assert row["llm"].startswith("surrogate")
+
+
+def test_the_site_of_accepted_records_has_the_standings_and_what_trivial_answers_reach(board, capsys, monkeypatch, tmp_path):
+    pytest.importorskip("plotly")
+    monkeypatch.chdir(board.root)
+    row = {"policy": "equal shares", "feasible": 1.0, "value": 1.0, "ratio": 0.5, "worst_ratio": 0.4}
+    (board.root / TABLE).with_name("degeneracy.json").write_text(json.dumps({"parallel_channels": {"rows": [row]}}))
+    board.commit()
+    site = tmp_path / "site"
+    assert main(["submit", "check", "--site", str(site), "--suite-file", str(board.suite)]) == 0
+    page = (site / "index.html").read_text()
+    (entry,) = json.loads((board.root / TABLE).read_text())["suites"][0]["entries"]
+    assert "Standings." in page
+    assert f">{float(entry['loss']):.3f}</td>" in page
+    assert "equal shares" in (site / "problems" / "parallel_channels.html").read_text()
+    other = ["leaderboard", str(board.records), "--out", str(tmp_path / "other")]
+    assert main([*other, "--table", str(board.root / TABLE)]) == 0
+    assert (tmp_path / "other" / "index.html").read_text() == page
+    assert main([*other, "--table", str(board.suite)]) == 1
+    assert "optisolve submit table" in capsys.readouterr().err
 
 
 def test_the_command_does_all_of_it(board, capsys, monkeypatch):

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from optisolve.bench.jobs import find_finished, identity, open_job, read_job, unfinished
+from optisolve.bench.jobs import find_finished, identity, join_job, open_job, read_job, unfinished
 from optisolve.bench.records import iter_records
 from optisolve.cli.main import main
 from optisolve.core.errors import OptisolveError
@@ -31,6 +32,14 @@ def asking(server):
     return [f"llm.base_url={server.base_url}", f"llm.model={server.model}", "llm.api_key_env=''"]
 
 
+def wait_for_calls(server, count, process):
+    deadline = time.monotonic() + 300.0
+    while server.calls < count:
+        assert process.poll() is None, "the run ended before it asked that often"
+        assert time.monotonic() < deadline, "the run did not get that far"
+        time.sleep(0.005)
+
+
 def test_a_finished_run_is_reported_and_not_repeated(tmp_path, capsys):
     words = [*SMALL, *BUDGET, "llm=surrogate", f"resume={tmp_path}"]
     assert run(*words) == 0
@@ -44,17 +53,17 @@ def test_a_finished_run_is_reported_and_not_repeated(tmp_path, capsys):
 
 
 def test_a_killed_run_goes_on_to_the_same_hash_without_asking_again(tmp_path, capsys):
-    with LlmServer(latency_s=0.05) as server:
-        words = [*SMALL, *BUDGET, "llm=openai", *asking(server), "llm.max_concurrency=1"]
+    held: set[int] = set()  # numbers of calls that are never answered, so that the run is killed while it waits
+    with LlmServer(latency_s=lambda number: 3600.0 if number in held else 0.0) as server:
+        words = [*SMALL, *BUDGET, "solver.mix=auto", "llm=openai", *asking(server), "llm.max_concurrency=1"]
         assert run(*words, f"out={tmp_path / 'whole'}") == 0
         whole = record_of(capsys)
         asked = server.calls
+        held.add(asked + 3)
         out = tmp_path / "killed"
         command = [sys.executable, "-m", "optisolve", "run", *words, f"resume={out}"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 150.0
-        while server.calls < asked + 4 and time.monotonic() < deadline:
-            time.sleep(0.005)
+        wait_for_calls(server, asked + 4, process)
         process.kill()
         process.wait()
         (folder,) = unfinished(out)
@@ -70,16 +79,22 @@ def test_a_killed_run_goes_on_to_the_same_hash_without_asking_again(tmp_path, ca
 
 
 def test_a_stopped_run_goes_on_from_its_replies(tmp_path, capsys):
-    with LlmServer(latency_s=0.1) as server:
-        words = [*SMALL, *BUDGET, "llm=openai", *asking(server), "llm.max_concurrency=1", f"resume={tmp_path}"]
+    with LlmServer(latency_s=lambda number: 3600.0 if number == 2 else 0.0) as server:  # the third call is never answered
+        words = [
+            *SMALL,
+            *BUDGET,
+            "solver.mix=auto",
+            "llm=openai",
+            *asking(server),
+            "llm.max_concurrency=1",
+            f"resume={tmp_path}",
+        ]
         process = subprocess.Popen(
             [sys.executable, "-m", "optisolve", "run", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 150.0
-        while server.calls < 3 and time.monotonic() < deadline:
-            time.sleep(0.005)
+        wait_for_calls(server, 3, process)
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=150) == 130
         assert run(*words) == 0
         record = record_of(capsys)
         assert server.calls <= record["used"]["llm_calls"] + 1
@@ -87,14 +102,19 @@ def test_a_stopped_run_goes_on_from_its_replies(tmp_path, capsys):
     assert len(list(iter_records(tmp_path))) == 2  # the stopped one stays
 
 
-def test_a_run_that_another_process_is_at_is_not_taken_over(tmp_path):
+def test_a_run_that_another_process_is_at_is_waited_for(tmp_path):
     settings = {"seed": 1}
-    first = open_job(tmp_path, "a", settings, resume=True)
-    second = open_job(tmp_path, "a", settings, resume=True)
-    assert first.path != second.path
-    first.release()
-    third = open_job(tmp_path, "a", settings, resume=True)
-    assert (third.path, third.resumed) == (first.path, True)
+    first = join_job(tmp_path, "a", settings)
+    assert not isinstance(join_job(tmp_path, "a", {"seed": 2}), Path)  # another run has nothing to wait for
+    told = []
+
+    def give_up(folder):
+        told.append(folder)
+        first.release()
+
+    second = join_job(tmp_path, "a", settings, on_wait=give_up)
+    assert (second.path, second.resumed) == (first.path, True)
+    assert told == [first.path]
     assert find_finished(tmp_path, identity(settings)) is None
 
 

@@ -97,7 +97,8 @@ def test_a_run_goes_on_from_a_transcript_at_any_line(tmp_path):
         whole = tmp_path / "whole.jsonl"
         expected = run(whole, server)
         data = whole.read_bytes()
-        for cut in (0, 40, data.index(b"\n") + 1, len(data) // 2, len(data) - 7, len(data)):
+        head = data.index(b"\n")
+        for cut in (0, 40, head, head + 1, len(data) // 2, len(data) - 7, len(data) - 1, len(data)):
             path = tmp_path / f"{cut}.jsonl"
             path.write_bytes(data[:cut])
             before = server.calls
@@ -106,6 +107,38 @@ def test_a_run_goes_on_from_a_transcript_at_any_line(tmp_path):
             assert kinds.count("header") == 1
             assert kinds.count("call") == whole.read_text().count('"type":"call"')
         assert server.calls == before  # nothing of a complete transcript is asked again
+
+
+def test_recorded_calls_keep_their_place_in_the_budget_when_a_run_goes_on(tmp_path):
+    """What was paid for is counted before anything new is sent, so retries cannot use it up a second time."""
+    path = tmp_path / "transcript.jsonl"
+
+    def script(number, body):
+        lost = body["messages"][0]["content"] == "question 1" or number < 2
+        return Fault.RESET if lost else Fault.NONE
+
+    with LlmServer(script=script, answer=lambda body: "x") as server:
+        session, meter = session_for(server, transcript=path, retries=2)
+        with session:
+            assert session.ask(chat(1))[0].charged_calls == 3
+        session, meter = session_for(server, Budget(llm_calls=4), transcript=path, retries=9)
+        with session:
+            first, second = session.ask(chat(2))
+    assert (first.ok, second.failure, server.calls) == (True, "connection", 4)
+    assert meter.llm_calls == first.charged_calls + second.charged_calls == 4
+
+
+def test_a_cached_reply_costs_what_its_own_call_cost(tmp_path):
+    """Not what the run that asked for it lost on the way: its budget need not hold here."""
+    with LlmServer(script=[Fault.RESET, Fault.RESET], answer=lambda body: "x") as server:
+        session, _ = session_for(server, cache=str(tmp_path), retries=2)
+        with session:
+            assert session.ask(chat(1))[0].charged_calls == 3
+        session, meter = session_for(server, Budget(llm_calls=1, llm_tokens=2000), cache=str(tmp_path))
+        with session:
+            (reply,) = session.ask(chat(1))
+    assert (reply.ok, reply.cached, reply.charged_calls, meter.llm_calls) == (True, True, 1, 1)
+    assert meter.tokens_in + meter.tokens_out < 100
 
 
 def test_a_transcript_of_another_model_is_not_continued(tmp_path):

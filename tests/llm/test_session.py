@@ -90,7 +90,7 @@ def test_at_most_the_configured_number_of_calls_is_in_flight():
 )
 def test_a_transport_fault_ends_in_a_recorded_failure_after_bounded_retries(fault, failure, calls, charged):
     with LlmServer(script=[fault] * 9, answer=answer) as server:
-        session, meter = session_for(server, retries=2, timeout_s=0.3)
+        session, meter = session_for(server, retries=2, timeout_s=1.0 if failure == "timeout" else 60.0)
         with session:
             (reply,) = session.ask(chat(1))
         assert server.calls == calls
@@ -126,7 +126,7 @@ def test_retry_after_is_obeyed_and_an_endless_one_is_not():
 
 def test_a_retry_that_may_be_billed_twice_needs_room_in_the_budget():
     with LlmServer(script=[Fault.TIMEOUT] * 9, answer=answer) as server:
-        session, meter = session_for(server, Budget(llm_calls=2), retries=5, timeout_s=0.1)
+        session, meter = session_for(server, Budget(llm_calls=2), retries=5, timeout_s=1.0)
         with session:
             (reply,) = session.ask(chat(1))
         assert server.calls == meter.llm_calls == 2

@@ -1,22 +1,14 @@
-"""The reliability suite: long tests whose counts are printed at the end (``make slow``)."""
+"""The reliability suite: its counts are printed at the end; the long versions run with ``pytest -m slow``."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 _LINES: list[str] = []
-_HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    for item in items:
-        if _HERE in Path(item.path).parents:
-            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

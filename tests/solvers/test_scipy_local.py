@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import subprocess
 import sys
@@ -63,13 +64,25 @@ def test_torch_gradients_save_evaluations():
     instance = load_problem("beamforming/sum_rate", n_antennas=3, n_users=2).instance(1)
     runs = [
         solve(instance, "scipy_local", budget=Budget(evaluations=6000), gradient=gradient)
-        for gradient in ("auto", "finite_differences")
+        for gradient in ("torch", "finite_differences")
     ]
     values = [run.record["scores"]["objective"] for run in runs]
     used = [run.record["used"]["evaluations"] for run in runs]
     assert values[0] == pytest.approx(values[1], rel=1e-7)
     assert used[0] < 0.25 * used[1]
     assert runs[0].run.outcome.report["gradient"] == "torch"
+
+
+def test_a_record_does_not_depend_on_whether_torch_is_installed(monkeypatch):
+    """Finite differences unless torch is asked for; asked for and absent, the solver says what to install."""
+    instance = load_problem("nsp_utility").instance(1)
+    runs = []
+    for found in (None, importlib.machinery.ModuleSpec("torch", None)):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, found=found: found)
+        runs.append(solve(instance, "scipy_local", budget=Budget(evaluations=600)))
+    assert runs[0].result_hash == runs[1].result_hash
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "optisolve[diffusion]" in ScipyLocal(gradient="torch").skip(instance)
 
 
 def test_importing_these_modules_loads_nothing_heavy():

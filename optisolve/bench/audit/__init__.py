@@ -14,8 +14,9 @@
 
 from optisolve.bench.audit.auditor import Auditor, audit_record
 from optisolve.bench.audit.findings import Audit, Tier
+from optisolve.bench.audit.many import audit_files
 from optisolve.bench.audit.points import rebuild
 from optisolve.bench.audit.references import ReferenceMaker
 from optisolve.bench.audit.suites import SuiteBook
 
-__all__ = ["Audit", "Auditor", "ReferenceMaker", "SuiteBook", "Tier", "audit_record", "rebuild"]
+__all__ = ["Audit", "Auditor", "ReferenceMaker", "SuiteBook", "Tier", "audit_files", "audit_record", "rebuild"]

@@ -16,7 +16,7 @@ from optisolve.bench.audit.references import ReferenceMaker, check_reference
 from optisolve.bench.audit.solver import check_model, check_prompts, check_solver, is_failure
 from optisolve.bench.audit.suites import SuiteBook, check_suite
 from optisolve.bench.audit.transcript import check_transcript
-from optisolve.bench.audit.usage import check_budget, check_termination, check_trace
+from optisolve.bench.audit.usage import check_budget, check_start, check_termination, check_trace
 from optisolve.bench.records import record_id_of, result_hash_of, run_id_of
 from optisolve.bench.untrusted import MAX_RECORD_BYTES, bounded_memory, is_safe_name, printable, read_json
 from optisolve.core.errors import OptisolveError, RecordError, RegistryError, UnknownNameError
@@ -92,6 +92,7 @@ class Auditor:
         problem, instance = rebuilt
         check_instance(record, instance, found)
         check_budget(record, found)
+        check_start(record, instance, found)
         solver = None if self.solvers is None else check_solver(record, instance, self.solvers, found)
         check_prompts(record, found)
         check_model(record, found)

@@ -258,6 +258,7 @@ _RECORD: Layout = {
         "llm": lambda value: "" if value is None else _inner(_MODEL, value),
     },
     "seed": _integer,
+    "warm_start?": _matrix,
     "budget": {
         "evaluations": _none_or(_count),
         "seconds": _none_or(_amount),

@@ -148,6 +148,9 @@ def _check_cell(record: Mapping[str, Any], locked: LockedSuite, case: Case, foun
     cell = next((cell for cell in locked.cells(case) if cell.label == told["solver"]), None)
     budget = suite.budget_of(case) if cell is None else cell.budget
     repetitions = suite.repetitions if cell is None else cell.repetitions
+    if "warm_start" in record:
+        given = f"{len(record['warm_start'])} points"
+        found.wrong("warm_start", given, f"none: the runs of suite {suite.name} start from nothing")
     for name, limit in budget.options().items():
         if record["budget"][name] != limit:
             found.wrong(f"budget.{name}", record["budget"][name], f"{limit}, as in suite {suite.name}")

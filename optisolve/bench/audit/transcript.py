@@ -14,6 +14,7 @@ from optisolve.bench.audit.findings import Findings
 from optisolve.bench.records import canonical
 from optisolve.bench.untrusted import read_bytes, strict_json
 from optisolve.core.errors import RecordError
+from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.types import LlmRequest, Message
 
 __all__ = ["FILE_NAME", "MAX_BYTES", "check_transcript"]
@@ -32,6 +33,9 @@ def check_transcript(record: Mapping[str, Any], folder: Path, found: Findings) -
         found: Gets the problems.
     """
     path = folder / FILE_NAME
+    if not path.is_file() and record["solver"]["llm"]["provider"] == SurrogateLlm.kind:
+        _compare_free(record, found)
+        return
     if not path.is_file():
         found.unchecked(f"{FILE_NAME} is missing: what the language model replied cannot be checked")
         return
@@ -43,6 +47,14 @@ def check_transcript(record: Mapping[str, Any], folder: Path, found: Findings) -
         found.wrong(FILE_NAME, str(error), "a transcript")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         found.wrong(FILE_NAME, f"{type(error).__name__}: {error}", "lines as optisolve writes them")
+
+
+def _compare_free(record: Mapping[str, Any], found: Findings) -> None:
+    """The surrogate costs nothing and answers the same again, so its replies need not be kept; a second run makes them."""
+    found.notes.append(f"{FILE_NAME} was left out: no language model was called, the surrogate answers the same again")
+    for name in ("tokens_in", "tokens_out", "tokens_cached", "usd"):
+        if record["used"][name]:
+            found.wrong(f"used.{name}", record["used"][name], "0 for the surrogate, which is no language model")
 
 
 def _rows(lines: list[bytes]) -> list[dict[str, Any]]:

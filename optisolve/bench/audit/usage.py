@@ -15,7 +15,7 @@ from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Sense
 
-__all__ = ["check_budget", "check_termination", "check_trace"]
+__all__ = ["check_budget", "check_start", "check_termination", "check_trace"]
 
 _TRACE_TOLERANCE = 1e-7
 """Traces come from the fast kernel, scores from its twin; sums over a run's hypervolume gains round as well."""
@@ -49,6 +49,19 @@ def check_budget(record: Mapping[str, Any], found: Findings) -> None:
     n_points = len(record["solutions"]["x"])
     if n_points > used["evaluations"] + late:
         found.wrong("solutions.x", f"{n_points} points", f"no more points than evaluations ({used['evaluations']})")
+
+
+def check_start(record: Mapping[str, Any], instance: Instance, found: Findings) -> None:
+    """What the run started from are points of this instance, and no more than those were evaluated as such."""
+    rows = record.get("warm_start")
+    if rows is not None and (not rows or len(rows[0]) != instance.space.dim):
+        width = len(rows[0]) if rows else 0
+        found.wrong(
+            "warm_start", f"{len(rows)} rows of {width} numbers", f"rows of {instance.space.dim} numbers, or no such field"
+        )
+    made, given = record["used"]["by_source"].get("warm_start", {"evaluations": 0})["evaluations"], len(rows or ())
+    if made > given:
+        found.wrong("used.by_source.warm_start", f"{made} evaluations", f"at most the {given} points of warm_start")
 
 
 def check_termination(record: Mapping[str, Any], instance: Instance, best: float | None, found: Findings) -> None:

@@ -261,7 +261,7 @@ def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
         scenario,
         own["family"].iloc[0],
         ", ".join(sorted({str(d["instance"]["version"]) for d in documents})),
-        ", ".join(f"{o['sense']} {o['name']} ({o['unit']})" for o in objectives),
+        ", ".join(f"{o['sense']} {o['name']}" + (f" ({o['unit']})" if o["unit"] else "") for o in objectives),
         units.measures[scenario].label,
         ", ".join(f"{limit:,}" for limit in limits) or "unlimited",
         own["instance"].nunique(),

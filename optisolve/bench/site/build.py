@@ -6,17 +6,17 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optisolve import content
-from optisolve.bench.report.build import Report, build_report
+from optisolve.bench.report.build import build_report
 from optisolve.bench.report.commands import override_text
 from optisolve.bench.report.inputs import read_inputs
 from optisolve.bench.report.tables import Table, number, plain_table
-from optisolve.bench.site.charts import Chart, progress_chart, record_charts, score_chart
+from optisolve.bench.site.charts import progress_chart, record_charts, score_chart
+from optisolve.bench.site.pages import ProblemPage, RecordPage, Row, Site, SolverPage, Track
 from optisolve.core.errors import OptisolveError
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.scoring.aggregate import success_table
@@ -25,148 +25,11 @@ from optisolve.scoring.units import Outcome, Units, units_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ProblemPage", "RecordPage", "Row", "Site", "SolverPage", "Track", "build_site", "slug"]
+__all__ = ["build_site", "slug"]
 
 _BAD = (Outcome.FAILED, Outcome.INFEASIBLE, Outcome.MISSING)
 _TARGET = {False: 1e-3, True: 0.05}
 """Target whose success share the table shows: gap, or missing share of hypervolume."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One solver on one scenario, a line of the leaderboard.
-
-    Attributes:
-        family: Problem family.
-        scenario: Label of the scenario.
-        solver: Label of the solver.
-        measure: What `score` is.
-        score: In words.
-        loss: Sorting key, smaller is better; failures count as the worst.
-        success: Share of runs that reach the target, None without one.
-        runs: Units that count.
-        failures: Of those, how many failed.
-        evaluations: Mean per run.
-        calls: Mean language-model calls per run.
-        tokens: Mean tokens per run.
-        usd: US dollars of all runs.
-        tier: Lowest tier among the records.
-        rank: Within the scenario, ties share the better place.
-    """
-
-    family: str
-    scenario: str
-    solver: str
-    measure: str
-    score: str
-    loss: float
-    success: float | None
-    runs: int
-    failures: int
-    evaluations: float
-    calls: float
-    tokens: float
-    usd: float
-    tier: str
-    rank: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Track:
-    """One suite's leaderboard.
-
-    Attributes:
-        name: Of the suite, "runs" for records of no suite.
-        version: Of the suite.
-        sha256: Of its lock.
-        report: Rankings and statistics.
-        rows: Lines of the table, best first within each scenario.
-        records: How many there are.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    report: Report
-    rows: tuple[Row, ...]
-    records: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class ProblemPage:
-    """One scenario.
-
-    Attributes:
-        name: Label.
-        family: Family.
-        summary: What is decided.
-        card: The family's model card, Markdown.
-        evidence: What is proven about the references.
-        tables: Scores, null policies, instances and references, degeneracy.
-        charts: Interactive.
-        records: Record ids with solver, instance, repetition, score.
-    """
-
-    name: str
-    family: str
-    summary: str
-    card: str
-    evidence: str
-    tables: tuple[Table, ...]
-    charts: tuple[Chart, ...]
-    records: tuple[dict[str, Any], ...]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class SolverPage:
-    """One solver.
-
-    Attributes:
-        name: Label.
-        summary: What it is.
-        citation: Source.
-        card: Markdown, "" when it has none.
-        options: Its options in the records, as a table.
-        rows: Its lines of all tracks.
-    """
-
-    name: str
-    summary: str
-    citation: str
-    card: str
-    options: Table
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class RecordPage:
-    """One record.
-
-    Attributes:
-        record: The document.
-        scenario: Label of its scenario.
-        solver: Label of its solver.
-        command: What makes it again.
-        charts: Front and trace.
-    """
-
-    record: Mapping[str, Any]
-    scenario: str
-    solver: str
-    command: str
-    charts: tuple[Chart, ...]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Site:
-    """Everything on the site."""
-
-    title: str
-    tracks: tuple[Track, ...]
-    problems: tuple[ProblemPage, ...]
-    solvers: tuple[SolverPage, ...]
-    records: tuple[RecordPage, ...]
-    notices: tuple[str, ...]
 
 
 def build_site(
@@ -174,6 +37,7 @@ def build_site(
     *,
     title: str = "optisolve leaderboard",
     degeneracy: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    board: Mapping[str, Any] | None = None,
 ) -> Site:
     """Read records and work out every page.
 
@@ -181,6 +45,7 @@ def build_site(
         paths: Records, their folders, or folders of folders.
         title: Heading of the site.
         degeneracy: Rows of the degeneracy report by scenario, see ``benchmarks/leaderboard/degeneracy.json``.
+        board: The leaderboard's table, see ``benchmarks/leaderboard/table.json``; suites that it ranks get their standings.
 
     Raises:
         RecordError: No record, a file that is not one, or one that was altered.
@@ -191,7 +56,8 @@ def build_site(
     rows = _rows(units)
     solvers = sorted(units.frame["solver"].unique())
     colors = {solver: index for index, solver in enumerate(solvers)}
-    tracks = tuple(_track(key, group, rows, units) for key, group in groups.items())
+    ranked = {suite["sha256"]: suite for suite in (board or {}).get("suites", ())}
+    tracks = tuple(_track(key, group, rows, units, ranked.get(key[2], {})) for key, group in groups.items())
     problems = tuple(_problem(name, units, colors, degeneracy or {}) for name in units.scenarios())
     return Site(
         title=title,
@@ -216,13 +82,22 @@ def _by_suite(records: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
     return dict(sorted(groups.items()))
 
 
-def _track(key: tuple[str, str, str], paths: list[str], rows: Sequence[Row], units: Units) -> Track:
+def _track(key: tuple[str, str, str], paths: list[str], rows: Sequence[Row], units: Units, ranked: Mapping[str, Any]) -> Track:
     name, version, sha256 = key
     ids = {json_id(record) for record in units.frame["record"] if record is not None and record["suite"]["sha256"] == sha256}
     own = units.frame[units.frame["record"].map(lambda r: r is not None and json_id(r) in ids)]
     cells = set(zip(own["scenario"], own["solver"], strict=True))
     shown = tuple(row for row in rows if (row.scenario, row.solver) in cells)
-    return Track(name or "runs", version, sha256, build_report(paths, title=name or "runs"), shown, len(paths))
+    return Track(
+        name=name or "runs",
+        version=version,
+        sha256=sha256,
+        report=build_report(paths, title=name or "runs"),
+        rows=shown,
+        records=len(paths),
+        standings=tuple(ranked.get("entries", ())),
+        problems=len(ranked.get("problems", ())),
+    )
 
 
 def json_id(record: Mapping[str, Any]) -> str:

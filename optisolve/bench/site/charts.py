@@ -105,8 +105,8 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
                 "id": "front",
                 "title": "Verified front",
                 "alt": alt,
-                "x": f"{first['name']} ({first['unit']}, {first['sense']})",
-                "y": f"{second['name']} ({second['unit']}, {second['sense']})",
+                "x": _axis(first),
+                "y": _axis(second),
                 "traces": [{**trace, "kind": "points"}],
             }
         )
@@ -126,6 +126,11 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
             }
         )
     return found
+
+
+def _axis(objective: Mapping[str, Any]) -> str:
+    unit = f"{objective['unit']}, " if objective["unit"] else ""
+    return f"{objective['name']} ({unit}{objective['sense']})"
 
 
 def _at(curve: Sequence[Sequence[Any]], at: Sequence[int] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

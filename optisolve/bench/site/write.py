@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from optisolve.bench.report import render_html
 from optisolve.bench.report.commands import override_text
 from optisolve.bench.report.tables import number
-from optisolve.bench.site.build import Site, slug
+from optisolve.bench.site.build import slug
+from optisolve.bench.site.pages import Site
 from optisolve.core.errors import MissingDependency, OptisolveError
 
 if TYPE_CHECKING:

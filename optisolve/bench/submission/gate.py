@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook
+from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, audit_files
 from optisolve.bench.board import Located, board_bytes, build_board, units_of
 from optisolve.bench.records import canonical
 from optisolve.bench.submission.rules import (
@@ -34,11 +34,14 @@ from optisolve.bench.untrusted import printable, strict_json
 from optisolve.core.errors import FieldProblem, OptisolveError
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.scoring.units import GAP_NOISE
 
 __all__ = ["Verdict", "check_submission"]
 
 _LONG_TRACE = 10
-"""Rows from which on two equal anytime curves are no coincidence."""
+"""Rows from which on two equal anytime curves with the same points are no coincidence ..."""
+_CLIMB = 5
+"""... unless they end in the optimum after fewer improvements than this: where the repair leads there, all solvers do so."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,7 @@ def check_submission(
     author: str = "",
     limits: Limits = LIMITS,
     export: Path | None = None,
+    workers: int = 1,
 ) -> Verdict:
     """Check what a commit adds to the leaderboard.
 
@@ -87,6 +91,7 @@ def check_submission(
         author: User name of whoever sends it; "" lets anybody submit for anybody.
         limits: Sizes.
         export: Empty folder that gets the head's records when they are accepted, e.g. to build a site from them.
+        workers: Processes that audit.
 
     Returns:
         The verdict; its `after` is the table that the head must hold.
@@ -113,7 +118,9 @@ def check_submission(
         root = Path(scratch)
         _extract(head, files, added, root, limits)
         stale = set() if base is not None else _stale(added, root, suites, verdict)
-        located = _checked([path for path in added if path not in stale], files, root, suites, verdict)
+        fresh = [path for path in added if path not in stale]
+        verdict.audits = _audited(fresh, root, suites, workers)
+        located = _checked(fresh, files, root, suites, verdict)
         _check_duplicates(located, set(added), verdict)
         _check_entries(located, added, files, suites, verdict)
         if verdict.problems:
@@ -141,10 +148,17 @@ def _extract(head: Tree, files: Mapping[str, File], added: Iterable[str], root: 
         target.write_bytes(data)
 
 
-def _checked(added: Sequence[str], files: Mapping[str, File], root: Path, suites: SuiteBook, verdict: Verdict) -> list[Located]:
-    """Audit what is new and read the rest; problems are named by path."""
+def _audited(added: Sequence[str], root: Path, suites: SuiteBook, workers: int) -> dict[str, Audit]:
+    """Audits of all new records, by path."""
     effort = _effort({place.suite for path in added if (place := place_of(path))}, suites)
     auditor = Auditor(PROBLEMS, SOLVERS, ReferenceMaker(effort), suites, max_bytes=LIMITS.record)
+    places = {path: place for path in added if (place := place_of(path)) is not None and place.name == "record.json"}
+    files = [root / place.suite / place.submitter / place.folder / place.name for place in places.values()]
+    return dict(zip(places, audit_files(auditor, files, workers=workers), strict=True))
+
+
+def _checked(added: Sequence[str], files: Mapping[str, File], root: Path, suites: SuiteBook, verdict: Verdict) -> list[Located]:
+    """Read all records, the new ones if their audit found nothing; problems are named by path."""
     located = []
     for path in sorted(files):
         place = place_of(path)
@@ -152,7 +166,7 @@ def _checked(added: Sequence[str], files: Mapping[str, File], root: Path, suites
             continue
         file = root / place.suite / place.submitter / place.folder / place.name
         if path in added:
-            problems = _check_file(path, place, file, auditor, verdict)
+            problems = _check_file(path, place, file, suites, verdict)
             verdict.problems += [FieldProblem(f"{path}: {p.field}", p.given, p.expected) for p in problems]
             if problems:
                 continue
@@ -182,7 +196,7 @@ def _stale(added: Iterable[str], root: Path, suites: SuiteBook, verdict: Verdict
     return found
 
 
-def _check_file(path: str, place: Place, file: Path, auditor: Auditor, verdict: Verdict) -> list[FieldProblem]:
+def _check_file(path: str, place: Place, file: Path, suites: SuiteBook, verdict: Verdict) -> list[FieldProblem]:
     if place.name == DESCRIPTION:
         try:
             return check_description(strict_json(file.read_bytes()), place.submitter)
@@ -191,7 +205,7 @@ def _check_file(path: str, place: Place, file: Path, auditor: Auditor, verdict: 
     if place.name != "record.json":
         alone = not (file.parent / "record.json").is_file()
         return [FieldProblem("(file)", "a transcript alone", "a record.json beside it")] if alone else []
-    audit = verdict.audits[path] = auditor.file(file)
+    audit = verdict.audits[path]
     verdict.checked += 1
     problems = list(audit.problems)
     if problems:
@@ -201,7 +215,7 @@ def _check_file(path: str, place: Place, file: Path, auditor: Auditor, verdict: 
         problems.append(FieldProblem("record_id", record["record_id"], f"the folder's name, {place.folder}"))
     if record["suite"]["name"] != place.suite:
         problems.append(FieldProblem("suite.name", record["suite"]["name"], f"{place.suite}, where the record stands"))
-    case = _case(record, auditor.suites)
+    case = _case(record, suites)
     if audit.uncounted and case is not None and case.effort is not None:
         expected = f"a reference of effort {case.effort.value}, as the suite has it ({'; '.join(audit.notes)})"
         problems.append(FieldProblem("reference", (record["reference"] or {}).get("solver"), expected))
@@ -251,7 +265,9 @@ def _identities(item: Located) -> Iterable[tuple[str, tuple[str, ...]]]:
     yield "id", (record["record_id"],)
     yield "result", (record["result_hash"],)
     curve = [[row[0], *row[2:]] for row in record["trace"]]
-    if len(curve) >= _LONG_TRACE:
+    gap = record["scores"]["gap"]
+    at_once = gap is not None and abs(gap) <= GAP_NOISE and len({tuple(row[1:]) for row in curve}) < _CLIMB
+    if len(curve) >= _LONG_TRACE and not at_once:
         content = canonical([record["instance"]["sha256"], record["solutions"]["x"], curve])
         yield "content", (hashlib.sha256(content).hexdigest(),)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, Tier
+from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.bench.board import board_bytes, build_board, read_located
 from optisolve.bench.records import iter_records, record_bytes, seal
 from optisolve.bench.submission.rules import DESCRIPTION, SCHEMA, SUBMITTER, check_description
@@ -17,6 +17,7 @@ from optisolve.bench.untrusted import printable, read_json
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RecordError
 from optisolve.core.files import write_atomic
 from optisolve.core.reference import Effort
+from optisolve.llm.config import SurrogateLlm
 from optisolve.registry import PROBLEMS, SOLVERS
 
 __all__ = ["Packed", "pack", "write_table"]
@@ -49,8 +50,9 @@ def pack(
     solver: str = "",
     tier: Tier = Tier.REPRODUCED,
     book: SuiteBook | None = None,
+    workers: int = 1,
 ) -> Packed:
-    """Audit records and copy them, with their transcripts, to where a submission has them.
+    """Audit records and copy them, with the transcripts of language models, to where a submission has them.
 
     Args:
         runs: Records, or folders with records.
@@ -61,6 +63,7 @@ def pack(
         solver: Label within the suite; "" takes all.
         tier: What the records are to claim. REPRODUCED runs every one of them again, here and in the gate.
         book: Suites; None means those that come with optisolve.
+        workers: Processes that audit.
 
     Raises:
         OptionError: A name that does not fit.
@@ -75,20 +78,21 @@ def pack(
     references = ReferenceMaker(max([Effort.QUICK, *efforts], key=list(Effort).index))
     auditor = Auditor(PROBLEMS, SOLVERS, references, suites, reproduce=tier is Tier.REPRODUCED)
     folder, other = target / suite / submitter, 0
-    chosen: list[tuple[Path, Audit]] = []
-    refused: list[tuple[Path, Audit]] = []
+    wanted: list[Path] = []
     for file in (file for path in runs for file in iter_records(path)):
         record = _readable(file)
         if record is not None and (record["suite"].get("name") != suite or solver not in ("", record["suite"].get("solver"))):
             other += 1
-            continue
-        audit = _enough(auditor.file(file), tier)
-        (chosen if audit else refused).append((file, audit))
+        else:
+            wanted.append(file)
+    audits = [_enough(audit, tier) for audit in audit_files(auditor, wanted, workers=workers)]
+    chosen = [file for file, audit in zip(wanted, audits, strict=True) if audit]
+    refused = [audit for audit in audits if not audit]
     if refused:
-        raise RecordError("\n".join([f"{len(refused)} record(s) cannot be submitted:", *(str(audit) for _, audit in refused)]))
+        raise RecordError("\n".join([f"{len(refused)} record(s) cannot be submitted:", *map(str, refused)]))
     if not chosen:
         raise RecordError(f"No record of suite {suite}{f' and solver {solver}' if solver else ''} at or below these paths.")
-    known = sum(not _write(file, folder, tier) for file, _ in chosen)
+    known = sum(not _write(file, folder, tier) for file in chosen)
     _describe(folder / DESCRIPTION, submitter, title)
     return Packed(folder, len(chosen) - known, known, other)
 
@@ -142,7 +146,8 @@ def _write(file: Path, folder: Path, tier: Tier) -> bool:
         return False
     target.mkdir(parents=True, exist_ok=True)
     transcript = file.parent / "transcript.jsonl"
-    if record["solver"]["llm"] is not None and transcript.is_file():
+    model = record["solver"]["llm"]
+    if model is not None and model["provider"] != SurrogateLlm.kind and transcript.is_file():
         write_atomic(target / transcript.name, transcript.read_bytes())
     write_atomic(target / "record.json", record_bytes(record))
     return True

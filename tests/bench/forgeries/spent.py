@@ -15,7 +15,7 @@ def understated(case):
     case.record["used"]["evaluations"] //= 2
 
 
-@forgery("evaluations understated everywhere", "result_hash", again=True)
+@forgery("evaluations understated everywhere", "result_hash", "used.by_source.warm_start", again=True)
 def understated_everywhere(case):
     """Budget, usage, sources and a fresh set of checkpoints all say half as much."""
     record = case.record

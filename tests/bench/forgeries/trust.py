@@ -157,3 +157,31 @@ def own_budget(case):
     if not case.record["suite"]["name"]:
         raise DoesNotApply
     case.record["budget"]["evaluations"] *= 2
+
+
+@forgery("suite's run started from another one's points", "warm_start")
+def warm_suite(case):
+    if not case.record["suite"]["name"] or not case.record["solutions"]["x"]:
+        raise DoesNotApply
+    case.record["warm_start"] = case.record["solutions"]["x"]
+
+
+@forgery("warm start kept quiet", "used.by_source.warm_start")
+def warm_start_hidden(case):
+    if case.record.pop("warm_start", None) is None:
+        raise DoesNotApply
+
+
+@forgery("warm start of another case", "warm_start")
+def warm_start_cut(case):
+    if "warm_start" not in case.record:
+        raise DoesNotApply
+    case.record["warm_start"] = [row[:-1] for row in case.record["warm_start"]]
+
+
+@forgery("warm start from other points", "result_hash", again=True)
+def warm_start_moved(case):
+    if "warm_start" not in case.record:
+        raise DoesNotApply
+    rows = case.record["warm_start"]
+    rows[0] = [0.5 * (a + b) for a, b in zip(rows[0], rows[1], strict=True)]
