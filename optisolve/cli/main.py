@@ -64,6 +64,22 @@ _ABLATE_HELP = """settings (key=value):
 exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)
 """
 
+_TRAIN_HELP = """settings (key=value):
+  problem=NAME             scenario whose instances are learned
+  solver=ddpm              the learned solver
+  recipe=NAME              default: the family's own; or the path of a TOML file; see solvers/ddpm/recipes
+  steps.KEY=VALUE          changes the recipe, as do labels.KEY=, network.config.KEY=, vary.NAME.KEY=, start_from=
+  out=FOLDER               checkpoint, learning curve and weights (default runs/train-RECIPE)
+  labels=FOLDER            label shards (default OUT/labels); made once, used again
+  seed=0                   decides initial weights and every step
+  device=auto              auto, cpu, cuda
+  workers=1 threads=N      processes of the label factory; threads of torch
+  resume=true              go on from the checkpoint in out, to the last bit
+  seconds=N                stop after about N seconds of training; the same command goes on
+  tensorboard=false        write logs to OUT/tensorboard
+  dry_run=false            read the recipe, train nothing
+"""
+
 
 _OWN_PARSER = {
     "compare": "gate on quality: what got worse between two folders of records",
@@ -228,6 +244,15 @@ def _add_experiments(verbs: Any) -> None:
     )
     ablate.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
     ablate.set_defaults(command=_lazy("ablate_command", "ablate"))
+
+    train = verbs.add_parser(
+        "train",
+        help="train a learned solver's weights from a recipe",
+        epilog=_TRAIN_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
+    train.set_defaults(command=_lazy("train_command", "train"))
 
 
 def _lazy(name: str, module: str = "commands") -> Callable[[argparse.Namespace], int]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.branch_and_bound import BranchAndBound
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
+    from optisolve.solvers.ddpm import Ddpm
     from optisolve.solvers.drl_fusion import DrlFusion
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
     from optisolve.solvers.game import Game, GameControl
@@ -32,6 +33,7 @@ _HOMES = {
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
     "drl_fusion": ("DrlFusion",),
+    "ddpm": ("Ddpm",),
     "foschini_miljanic": ("FoschiniMiljanic",),
     "game": ("Game", "GameControl"),
     "highs": ("Highs",),
@@ -53,6 +55,7 @@ __all__ = [
     "CmaEs",
     "CpSat",
     "Cvxpy",
+    "Ddpm",
     "DrlFusion",
     "FoschiniMiljanic",
     "Game",
