@@ -150,6 +150,8 @@ def _objective(objective: GoalObjective, metrics: Mapping[str, Metric]) -> Objec
     first = metrics[names[0]]
     unit = first.unit if len({metrics[name].unit for name in names}) == 1 else ""
     name = f"worst_{names[0]}" if objective.sense == "maxmin" else "+".join(dict.fromkeys(names))
-    meaning = f"the worst user's {first.meaning}" if objective.sense == "maxmin" else " plus ".join(metrics[n].meaning for n in names)
+    meaning = (
+        f"the worst user's {first.meaning}" if objective.sense == "maxmin" else " plus ".join(metrics[n].meaning for n in names)
+    )
     sense = Sense.MINIMIZE if objective.sense == "min" else Sense.MAXIMIZE
     return Objective(name, sense, unit, meaning, 1e-6 * max(1.0, abs(first.now or 0.0)))

@@ -272,7 +272,7 @@ class Instance(ABC):
     # -- typed goals: families opt in by documenting metrics ----------------------------------------------------------
 
     convex: bool = False
-    """Declared by a family whose feasible set is convex and whose objective is concave (to maximize) or convex (to minimize)."""
+    """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
 
     def metrics(self) -> tuple[Metric, ...]:
         """Quantities that a goal may speak about; none unless the family documents them."""

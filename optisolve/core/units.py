@@ -50,7 +50,7 @@ SI_UNIT = {
 """The unit in which values of a dimension are kept."""
 
 
-def _scaled(name: str, dimension: str, spellings: dict[str, float]) -> tuple[Unit, ...]:
+def _scaled(dimension: str, spellings: dict[str, float]) -> tuple[Unit, ...]:
     return tuple(Unit(text, dimension, factor, (text,)) for text, factor in spellings.items())
 
 
@@ -69,16 +69,17 @@ UNITS: tuple[Unit, ...] = (
     Unit("mW", "power", 1e-3, ("mW", "milliwatt", "milliwatts")),
     Unit("uW", "power", 1e-6, ("uW", "µW", "μW", "microwatt", "microwatts")),
     Unit("kW", "power", 1e3, ("kW", "kilowatt", "kilowatts")),
+    Unit("MW", "power", 1e6, ("MW", "megawatt", "megawatts")),  # so that "mw" is a question and never a milliwatt by luck
     Unit("dBm", "power", 1e-3, ("dBm",), decibel=True),
     Unit("dBW", "power", 1.0, ("dBW",), decibel=True),
     *_rates(),
     Unit("bit/s/Hz", "efficiency", 1.0, ("bit/s/Hz", "bps/Hz", "b/s/Hz", "bits/s/Hz")),
     Unit("%", "ratio", 1e-2, ("%", "percent", "per cent")),
     Unit("dB", "ratio", 1.0, ("dB", "decibel", "decibels"), decibel=True),
-    *_scaled("time", "time", {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}),
-    *_scaled("frequency", "frequency", {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9}),
-    *_scaled("length", "length", {"m": 1.0, "km": 1e3}),
-    *_scaled("energy", "energy", {"J": 1.0, "mJ": 1e-3, "kJ": 1e3}),
+    *_scaled("time", {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}),
+    *_scaled("frequency", {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9}),
+    *_scaled("length", {"m": 1.0, "km": 1e3}),
+    *_scaled("energy", {"J": 1.0, "mJ": 1e-3, "kJ": 1e3}),
 )
 
 _EXACT = {spelling: unit for unit in UNITS for spelling in unit.spellings}
@@ -130,7 +131,8 @@ def to_si(value: float, unit: str, wanted: str) -> float:
         return _finite(value, unit)
     found = find_unit(unit)
     if found.dimension != dimension:
-        raise UnitError(f"{value:g} {unit} is a {_called(found)}, but a {dimension} in {wanted or 'parts of 1'} is needed{_hint(found, dimension)}.")
+        asked = f"a {dimension} in {wanted or 'parts of 1'} is needed{_hint(found, dimension)}"
+        raise UnitError(f"{value:g} {unit} is a {_called(found)}, but {asked}")
     if found.decibel:
         if abs(value) > 400.0:
             raise UnitError(f"{value:g} {unit} is out of any physical range (400 {unit} at most).")

@@ -103,7 +103,7 @@ def constants_for(
     )
     if goal is not None:
         paid = {"payment_base": 0.0, "payment": 1.0, "price_per_w": 0.0}
-        changed = dataclasses.replace(changed, goal=goal, **paid)  # type: ignore[arg-type]
+        changed = dataclasses.replace(changed, goal=goal, **paid)
         if goal == "energy":
             changed = dataclasses.replace(changed, p_circuit_w=c.p_circuit_w)
     return changed, tuple(rest)

@@ -103,7 +103,8 @@ class LeastBudgetModel:
         Args:
             time_limit_s: Wall-clock limit, s.
         """
-        parameters = {"snr": self.snr_per_w * self.p_total_w, "asked": max(0.0, self.sum_rate) * log(2.0)}
+        asked = np.array(max(0.0, self.sum_rate) * log(2.0))
+        parameters = {"snr": self.snr_per_w * self.p_total_w, "asked": asked}
         solved = compiled_least_budget(self.snr_per_w.size).solve(parameters, time_limit_s=time_limit_s)
         powers = None
         if solved.values:

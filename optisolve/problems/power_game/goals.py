@@ -90,7 +90,9 @@ def feasibility(cell: Cell, bounds: Sequence[Bound]) -> Feasibility:
         floor = np.expm1(rates / cell.bandwidth_hz * np.log(2.0))
     exponent = float(rates.max() / cell.bandwidth_hz) if n else 0.0
     if not np.isfinite(floor).all() or exponent > 900.0:
-        return Feasibility(False, f"a rate of {rates.max():.6g} bit/s needs a signal beyond any power in {cell.bandwidth_hz:g} Hz")
+        return Feasibility(
+            False, f"a rate of {rates.max():.6g} bit/s needs a signal beyond any power in {cell.bandwidth_hz:g} Hz"
+        )
     load = float(model.loads(rates, cell.bandwidth_hz).sum())
     if load >= 1.0:
         return Feasibility(False, f"the rates load the receiver by {load:.6g}, which must stay below 1, whatever the powers")
@@ -104,9 +106,7 @@ def feasibility(cell: Cell, bounds: Sequence[Bound]) -> Feasibility:
     return Feasibility(True, f"the least powers that meet the rates add up to {needed:.6g} W")
 
 
-def rate_prices(
-    x: FloatArray, cell: Cell, gain: FloatArray, noise_w: FloatArray, floor: FloatArray
-) -> Mapping[str, float]:
+def rate_prices(x: FloatArray, cell: Cell, gain: FloatArray, noise_w: FloatArray, floor: FloatArray) -> Mapping[str, float]:
     """Total power saved when one threshold falls by 1 %, W, from the multipliers of ``p = I(p)``.
 
     With ``(I - M)' m = 1`` the optimum is ``m'v``, and a change of the SINR floor of agent k moves it by
