@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -30,7 +30,10 @@ from optisolve.intents.words import back_translation, kept_bounds
 from optisolve.llm.config import AutoLlm, LlmConfig, SurrogateLlm, llm_config
 from optisolve.registry import make_problem
 
-__all__ = ["ASK_BUDGET", "Answer", "AskStatus", "ClauseCheck", "Parsed", "ask", "parse"]
+if TYPE_CHECKING:
+    from optisolve.llm.session import LlmSession
+
+__all__ = ["ASK_BUDGET", "Answer", "AskStatus", "ClauseCheck", "Parsed", "answer", "ask", "check_clauses", "parse", "parse_in"]
 
 ASK_BUDGET = Budget(evaluations=2000, llm_calls=4)
 """What an answer may cost when nothing is said."""
@@ -187,13 +190,30 @@ def parse(
 
     meter = BudgetMeter(ASK_BUDGET if budget is None else budget)
     with open_session(_real(llm), meter, transcript=transcript, seed=seed) as session:
-        model = read_by_model(request, metrics, session, seed=seed)
-        described = session.describe()
-    common: dict[str, Any] = {"reading": reading, "model": model, "llm": described}
+        return parse_in(session, request, instance, reading=reading, seed=seed)
+
+
+def parse_in(
+    session: LlmSession, text: str, instance: Instance, *, reading: Reading | None = None, seed: int = 0, tag: str = "ask"
+) -> Parsed:
+    """Understand a request by a language model in an open session, which may serve many requests.
+
+    Args:
+        session: The session.
+        text: The request.
+        instance: What it is about.
+        reading: From `read_by_rules`, if it is known already.
+        seed: Seed of the model's sampling.
+        tag: Place of the question in the session's transcript.
+    """
+    metrics = _metrics(instance)
+    reading = read_by_rules(text, metrics) if reading is None else reading
+    model = read_by_model(text, metrics, session, seed=seed, tag=tag)
+    common: dict[str, Any] = {"reading": reading, "model": model, "llm": session.describe()}
     if model.goal is None:
         told = f"The language model gave no usable reading: {model.problem}."
         return Parsed(None, "model", False, (told, *reading.questions), reading.unknown, **common)
-    found = ground(model.goal, request, reading, instance)
+    found = ground(model.goal, text, reading, instance)
     return Parsed(model.goal, "model", found.agreed, found.questions, found.unknown, **common)
 
 
@@ -234,9 +254,36 @@ def ask(
     Raises:
         OptisolveError: The text is no request, a typed goal does not fit, or a language model or solver cannot be had.
     """
-    base_problem = make_problem(problem) if isinstance(problem, str) else problem
-    base = base_problem.instance(instance)
+    base = (make_problem(problem) if isinstance(problem, str) else problem).instance(instance)
     parsed = parse(request, base, parser=parser, llm=llm, seed=seed, transcript=transcript)
+    return answer(
+        parsed, base, solver=solver, budget=budget, seed=seed, confirm=confirm, solver_llm=solver_llm, scratch=scratch
+    )
+
+
+def answer(
+    parsed: Parsed,
+    base: Instance,
+    *,
+    solver: str | Solver = "moe",
+    budget: Budget | None = None,
+    seed: int = 0,
+    confirm: bool = False,
+    solver_llm: Any = "auto",
+    scratch: Path | None = None,
+) -> Answer:
+    """Check, solve and verify what was understood; the arguments are those of `ask`.
+
+    Args:
+        parsed: From `parse`.
+        base: The instance without the goal.
+        solver: Who solves the goal's instance.
+        budget: Limits of solving.
+        seed: Seed of the solver.
+        confirm: Take a reading that words do not account for.
+        solver_llm: Language model of the solver, if it uses one.
+        scratch: Folder of the solver's transcript.
+    """
     if parsed.goal is None:
         return Answer(AskStatus.ASKED, parsed)
     goal = parsed.goal.model_copy(update={"ambiguities": ()})

@@ -61,7 +61,9 @@ class _Form:
     aims: tuple[str, ...]
 
 
-def read_by_model(text: str, metrics: Sequence[Metric], session: LlmSession, *, seed: int = 0, reasks: int = 1) -> ModelReading:
+def read_by_model(
+    text: str, metrics: Sequence[Metric], session: LlmSession, *, seed: int = 0, reasks: int = 1, tag: str = "ask"
+) -> ModelReading:
     """Ask a language model what a request means.
 
     Args:
@@ -70,6 +72,7 @@ def read_by_model(text: str, metrics: Sequence[Metric], session: LlmSession, *, 
         session: An open session.
         seed: Sampling seed of the first question.
         reasks: Further questions after an answer that does not fit the form.
+        tag: Place of the question in the session's transcript.
 
     Raises:
         IntentError: The text cannot be a request.
@@ -86,7 +89,7 @@ def read_by_model(text: str, metrics: Sequence[Metric], session: LlmSession, *, 
         return ModelReading(None, f"no quantity of this problem fits '{lost}'", 0, False, "", prompt.describe())
     raw, problem, valid = "", "", False
     for attempt in range(reasks + 1):
-        reply = session.ask([_request(text, metrics, form, prompt, style, seed, attempt)])[0]
+        reply = session.ask([_request(text, metrics, form, prompt, style, seed, attempt, tag)])[0]
         raw = reply.texts[0] if reply.texts else ""
         if reply.failure:
             problem = f"the model did not answer ({reply.failure}: {reply.detail})"
@@ -124,10 +127,10 @@ def _fits(quantity: Quantity, metric: Metric) -> bool:
 
 
 def _request(
-    text: str, metrics: Sequence[Metric], form: _Form, prompt: Prompt, style: str, seed: int, attempt: int
+    text: str, metrics: Sequence[Metric], form: _Form, prompt: Prompt, style: str, seed: int, attempt: int, tag: str
 ) -> LlmRequest:
     shared: dict[str, Any] = {
-        "tag": "ask",
+        "tag": tag,
         "attempt": attempt,
         "max_tokens": 40 + 48 * max(1, len(form.numbers)),
         "seed": int(derive(seed, purpose="ask", attempt=attempt).generate_state(1)[0]) % 2**31,

@@ -115,8 +115,9 @@ def find_users(text: str, nouns: tuple[str, ...]) -> list[Users]:
     joint = r"\s*(?:,\s*and|,|and|&)\s*"
     units = "|".join(re.escape(unit) for unit in unit_spellings())
     number = rf"#?\d{{1,6}}(?!\d)(?!\.\d)(?!\s*(?:{units})(?![\w/]))"
-    more = rf"(?:{joint}(?:(?:{noun})\s*)?{number})*"
-    pattern = re.compile(rf"\b(?:{noun})\s*(?:no\.?\s*)?(?P<list>{number}(?:\s*-\s*{number}|{more}))", re.IGNORECASE)
+    pattern = re.compile(
+        rf"\b(?:{noun})\s*(?:no\.?\s*)?(?P<list>{number}(?:\s*-\s*{number}|(?:{joint}{number})*))", re.IGNORECASE
+    )
     found = []
     for match in pattern.finditer(text):
         listed = match["list"]

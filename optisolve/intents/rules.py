@@ -141,8 +141,15 @@ def read_by_rules(text: str, metrics: Sequence[Metric]) -> Reading:
 
 def _segments(text: str, quantities: list[Quantity], users: list[Users], mentions: list[Mention]) -> list[_Segment]:
     taken = [*(u.span for u in users), *(q.span for q in quantities), *(m.span for m in mentions if m.kind != "split")]
-    cuts = [m.span for m in mentions if m.kind == "split"]
+    cuts = [m.span for m in mentions if m.kind == "split" and m.phrase != "with"]
     cuts += [m.span() for m in _CUT.finditer(text) if not any(a <= m.start() < b for a, b in taken)]
+    for joint in (m.span for m in mentions if m.kind == "split" and m.phrase == "with"):
+        start = max((b for _, b in cuts if b <= joint[0]), default=0)
+        aims = [m.span for m in mentions if m.kind in ("minimize", "maximize", "worst")]
+        if any(
+            start <= a < joint[0] for a, _ in [*aims, *(q.span for q in quantities)]
+        ):  # else "user 2 with 5 W" is one phrase
+            cuts.append(joint)
     cuts.sort()
     edges = [0, *(b for _, b in cuts)], [*(a for a, _ in cuts), len(text)]
     segments = [_Segment(span) for span in zip(*edges, strict=True)]
@@ -251,6 +258,8 @@ def _metric(
     fitting = [m for m in named if _fits(quantity, m, change)]
     if not named:
         fitting = [m for m in metrics if quantity.unit not in ("", "%", "dB") and _fits(quantity, m, change)]
+        if fitting and not _usual(segment, fitting[0], change):
+            fitting = []  # "at least 1 W" without a word for what it is about
     preferred = [m for m in fitting if bool(m.users) == about_users] or fitting
     names = list(dict.fromkeys(m.name for m in preferred))
     if len(names) == 1:
@@ -266,6 +275,12 @@ def _metric(
     else:
         questions.append(f"What is '{quantity.text}' about? This problem knows {', '.join(m.name for m in metrics)}.")
     return None
+
+
+def _usual(segment: _Segment, metric: Metric, change: str) -> bool:
+    """A requirement in the direction in which people require something of a metric."""
+    against = "at_most" if metric.larger_is_better else "at_least"
+    return change != "none" or not segment.kinds(against)
 
 
 def _fits(quantity: Quantity, metric: Metric, change: str) -> bool:
