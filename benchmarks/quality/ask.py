@@ -3,9 +3,9 @@
     python benchmarks/quality/ask.py 200 --parser model --llm local --out runs/ask
     python benchmarks/quality/ask.py 1000 --parser rules
 
-What is printed: share of usable readings, of readings with the label's certified optimum, of contradictions and open requests that were
-caught, and the number of wrong answers that were presented as verified, which must be 0. ``--out`` keeps the transcript and a line per
-request; the same command goes on where it stopped.
+What is printed: share of usable readings, of readings with the label's certified optimum, of contradictions and open requests
+that were caught, and the number of wrong answers that were presented as verified, which must be 0. ``--out`` keeps the
+transcript and a line per request; the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def main() -> None:
         judged = [_judged(i, parse(i.text, _instance(i), parser="rules"), options) for i in intents]
         told = "rules: no language model was called"
     else:
-        config = llm_config(options.llm, **dict(pair.split("=", 1) for pair in options.set))
+        cold = {"temperature": "0"} if options.llm in ("local", "openai") else {}
+        config = llm_config(options.llm, **{**cold, **dict(pair.split("=", 1) for pair in options.set)})
         meter = BudgetMeter(Budget(llm_calls=3 * options.count))
         transcript = None if options.out is None else options.out / "transcript.jsonl"
         with open_session(config, meter, transcript=transcript, seed=options.seed) as session:

@@ -55,7 +55,8 @@ def ask_command(options: argparse.Namespace) -> int:
     problem = make_problem(settings.problem, parts.get("problem"))
     solver = make_solver(settings.solver, parts.get("solver"))
     budget = Budget.from_mapping({**ASK_BUDGET.options(), **parts.get("budget", {})}, title="budget")
-    llm = llm_config(settings.llm, **parts.get("llm", {}))
+    cold = {"temperature": 0.0} if settings.llm in ("local", "openai") else {}  # reading is no matter of luck
+    llm = llm_config(settings.llm, **{**cold, **parts.get("llm", {})})
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".asking-") as folder:

@@ -27,7 +27,7 @@ from optisolve.intents.model_parser import ModelReading, read_by_model
 from optisolve.intents.rules import Reading, read_by_rules
 from optisolve.intents.satisfy import Satisfiability, check_satisfiable
 from optisolve.intents.words import back_translation, kept_bounds
-from optisolve.llm.config import AutoLlm, LlmConfig, SurrogateLlm, llm_config
+from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, SurrogateLlm, llm_config
 from optisolve.registry import make_problem
 
 if TYPE_CHECKING:
@@ -371,6 +371,8 @@ def _real(llm: LlmConfig | str) -> LlmConfig:
     config = llm_config(llm) if isinstance(llm, str) else llm
     if isinstance(config, AutoLlm):
         config = config.resolve()[0]
+        if isinstance(config, LocalLlm):  # reading is no matter of luck
+            config = config.with_option(temperature=0.0)
     if isinstance(config, SurrogateLlm):
         raise OptisolveError(
             "There is no language model here that could read a request (the surrogate only stands in for variation operators). "

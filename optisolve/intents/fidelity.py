@@ -91,7 +91,7 @@ def summary_rows(judged: Iterable[Judged]) -> list[dict[str, object]]:
     """One row per kind and one for all: shares in percent, counts where the name says so."""
     items = list(judged)
     kinds: list[Kind | None] = [*(k for k in Kind if any(j.intent.kind is k for j in items)), None]
-    rows = []
+    rows: list[dict[str, object]] = []
     for kind in kinds:
         own = [j for j in items if kind is None or j.intent.kind is kind]
         verified = [j for j in own if j.status is AskStatus.VERIFIED]

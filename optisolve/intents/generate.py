@@ -1,7 +1,7 @@
 """Labelled requests without limit, made from instances whose goals have certified optima.
 
-A goal is drawn first, its optimum is proven, and only then is it put into words; so the label is known before any text exists. Values
-are rounded before they become a label, so that text and label say the same.
+A goal is drawn first, its optimum is proven, and only then is it put into words; so the label is known before any text exists.
+Values are rounded before they become a label, so that text and label say the same.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _make(kind: Kind, problem: str, number: int, rng: np.random.Generator) -> In
     if draft is None:
         return None
     if kind in (Kind.AMBIGUOUS, Kind.ADVERSARIAL, Kind.UNIT_ERROR):
-        text = _open_text(kind, draft, rng)
+        text = _open_text(kind, rng)
         return Intent(text, problem, number, kind, None, None)
     n = 1 if kind is Kind.PLAIN else int(rng.integers(2, 4))
     clauses = draft.clauses(rng, n)
@@ -307,7 +307,7 @@ def _trapped(clause: Clause, instance: Instance, rng: np.random.Generator) -> Cl
     return clause.model_copy(update={"value": _rounded(si * (1.0 if unit == "" else 100.0)), "unit": unit})
 
 
-def _open_text(kind: Kind, draft: _Draft, rng: np.random.Generator) -> str:
+def _open_text(kind: Kind, rng: np.random.Generator) -> str:
     """Requests that must not be answered."""
     number = f"{rng.integers(2, 30)}"
     if kind is Kind.UNIT_ERROR:

@@ -25,7 +25,6 @@ from optisolve.llm.types import LlmRequest, Message
 
 __all__ = ["ModelReading", "read_by_model"]
 
-_BOUNDS = ("at_least", "at_most", "saving")
 _MAX_NUMBERS = 12
 _OPS = {"at_least": ">=", "at_most": "<=", "saving": ">="}
 
@@ -53,11 +52,16 @@ class ModelReading:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What may be answered: per number the fitting metrics, and for all of them bounds, users and aims."""
+    """What may be answered.
+
+    Attributes:
+        numbers: Numbers of the text.
+        choices: Per number the metrics that fit it, each with the bounds and users that fit the metric.
+        aims: What may be optimized.
+    """
 
     numbers: tuple[Quantity, ...]
-    metrics: tuple[tuple[str, ...], ...]
-    users: tuple[str, ...]
+    choices: tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], ...]
     aims: tuple[str, ...]
 
 
@@ -77,15 +81,16 @@ def read_by_model(
     Raises:
         IntentError: The text cannot be a request.
     """
-    quantities, users, _ = scan(text, metrics)
+    quantities, users, mentions = scan(text, metrics)
     style = session.preferred_style
     prompt = load_prompt(f"ask_{style}")
     if len(quantities) > _MAX_NUMBERS:
         told = f"{len(quantities)} numbers; at most {_MAX_NUMBERS} are read at once"
         return ModelReading(None, told, 0, False, "", prompt.describe())
-    form = _form(quantities, users, metrics)
-    if any(not names for names in form.metrics):
-        lost = next(q.text for q, names in zip(form.numbers, form.metrics, strict=True) if not names)
+    everybody = any(m.kind in ("everybody", "others") for m in mentions)
+    form = _form(quantities, users, metrics, everybody=everybody)
+    if not all(form.choices):
+        lost = next(q.text for q, names in zip(form.numbers, form.choices, strict=True) if not names)
         return ModelReading(None, f"no quantity of this problem fits '{lost}'", 0, False, "", prompt.describe())
     raw, problem, valid = "", "", False
     for attempt in range(reasks + 1):
@@ -102,28 +107,37 @@ def read_by_model(
     return ModelReading(None, problem, attempt + 1, valid, raw, prompt.describe())
 
 
-def _form(quantities: Sequence[Quantity], users: Sequence[Users], metrics: Sequence[Metric]) -> _Form:
-    per_number = tuple(tuple(m.name for m in metrics if _fits(q, m)) for q in quantities)
-    mentioned = list(dict.fromkeys("+".join(map(str, u.numbers)) for u in users))
+def _form(quantities: Sequence[Quantity], users: Sequence[Users], metrics: Sequence[Metric], *, everybody: bool) -> _Form:
+    mentioned = tuple(dict.fromkeys("+".join(map(str, u.numbers)) for u in users))
+    named = (*mentioned, "all") if everybody or not mentioned else mentioned
+    choices: list[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = []
+    for quantity in quantities:
+        fitting = {}
+        for metric in metrics:
+            bounds = _bounds(quantity, metric)
+            if bounds:
+                fitting[metric.name] = (bounds, named if metric.users else ("none",))
+        choices.append(fitting)
     aims = ["own"]
     for metric in metrics:
-        if metric.users:
-            aims += [f"maxmin {metric.name}"] if metric.larger_is_better else []
-        else:
+        if not metric.users:
             aims.append(f"{'max' if metric.larger_is_better else 'min'} {metric.name}")
-    return _Form(tuple(quantities), per_number, ("none", "all", *mentioned), tuple(aims))
+        elif metric.larger_is_better:
+            aims.append(f"maxmin {metric.name}")
+    return _Form(tuple(quantities), tuple(choices), tuple(aims))
 
 
-def _fits(quantity: Quantity, metric: Metric) -> bool:
+def _bounds(quantity: Quantity, metric: Metric) -> tuple[str, ...]:
+    """What a number may bound of a metric by its unit; nothing when the dimensions differ."""
     if quantity.problem:
-        return False
-    if quantity.unit in ("%", "percent", "dB") and metric.now is not None:
-        return True
+        return ()
+    share = quantity.unit in ("%", "percent", "dB")
+    saving = ("saving",) if metric.now is not None and quantity.unit not in ("dBm", "dBW", "") else ()
     try:
         to_si(quantity.value, quantity.unit, metric.unit)
     except UnitError:
-        return False
-    return True
+        return saving if share else ()
+    return ("at_least", "at_most", *saving)
 
 
 def _request(
@@ -138,7 +152,7 @@ def _request(
     }
     flat = " ".join(text.split())
     if style == "continuation":
-        body = prompt.render(request=flat, examples=_EXAMPLES)
+        body = prompt.render(request=flat, examples=_examples(metrics))
         return LlmRequest(prompt=body, **shared)
     told = [{"name": m.name, "meaning": m.meaning, "users": m.users} for m in metrics]
     numbers = [{"key": f"number_{i + 1}", "text": q.text} for i, q in enumerate(form.numbers)]
@@ -146,44 +160,56 @@ def _request(
     return LlmRequest(messages=(Message("user", body),), schema=_schema(form), **shared)
 
 
-_EXAMPLES: tuple[dict[str, str], ...] = (
-    {
-        "request": "keep the total power below 12 W and give user 3 at least 4 kbps",
-        "answer": '{"12 W":{"about":"total_power","bound":"at_most","users":"none"},'
-        '"4 kbps":{"about":"rate","bound":"at_least","users":"3"},"aim":"own"}',
-    },
-    {
-        "request": "cut the energy by 7 % while every user has 2 Mbps or more",
-        "answer": '{"7 %":{"about":"total_power","bound":"saving","users":"none"},'
-        '"2 Mbps":{"about":"rate","bound":"at_least","users":"all"},"aim":"own"}',
-    },
-    {
-        "request": "minimize the power with 900 kbps for users 1 and 4",
-        "answer": '{"900 kbps":{"about":"rate","bound":"at_least","users":"1+4"},"aim":"min total_power"}',
-    },
-    {
-        "request": "maximize the rate of the worst user, spending no more than 20 dBm",
-        "answer": '{"20 dBm":{"about":"total_power","bound":"at_most","users":"none"},"aim":"maxmin rate"}',
-    },
-)
+def _examples(metrics: Sequence[Metric]) -> list[dict[str, str]]:
+    """Worked examples in the names of the instance's own metrics, one per kind of aim and bound."""
+    rate = next((m for m in metrics if m.unit in ("bit/s", "bit/s/Hz")), metrics[0])
+    unit = {"bit/s": "kbps", "bit/s/Hz": "bit/s/Hz"}.get(rate.unit, rate.unit)
+    who, everybody = ("user 3", "every user") if rate.users else ("it", "all of it")
+    one, every = ('"3"', '"all"') if rate.users else ('"none"', '"none"')
+
+    def entry(number: str, about: str, bound: str, users: str = '"none"') -> str:
+        return f'"{number}":{{"about":"{about}","bound":"{bound}","users":{users}}}'
+
+    def form(aim: str, *entries: str) -> str:
+        return "{" + ",".join([f'"aim":"{aim}"', *entries]) + "}"
+
+    told = [
+        (
+            f"minimize the power with 4 {unit} or more for {who}",
+            form("min total_power", entry(f"4 {unit}", rate.name, "at_least", one)),
+        ),
+        (
+            f"keep the total power below 12 W and give {everybody} at least 0.9 {unit}",
+            form("own", entry("12 W", "total_power", "at_most"), entry(f"0.9 {unit}", rate.name, "at_least", every)),
+        ),
+    ]
+    if any(m.now is not None for m in metrics):
+        told.append(("cut the power by at least 7 %", form("own", entry("7 %", "total_power", "saving"))))
+    whole = next((m for m in metrics if not m.users and m.larger_is_better), None)
+    if whole is not None:
+        aim = f"maximize the {whole.meaning} with no more than 20 dBm"
+        told.append((aim, form(f"max {whole.name}", entry("20 dBm", "total_power", "at_most"))))
+    told.append((f"{who} needs at least 2.5 {unit}", form("own", entry(f"2.5 {unit}", rate.name, "at_least", one))))
+    return [{"request": request, "answer": answer} for request, answer in told]
 
 
 def _example_form(form: _Form) -> str:
-    entry = {"about": "...", "bound": "|".join(_BOUNDS), "users": "|".join(form.users)}
-    body: dict[str, Any] = {f"number_{i + 1}": entry for i in range(len(form.numbers))}
+    body: dict[str, Any] = {}
+    for i, choices in enumerate(form.choices):
+        bounds = dict.fromkeys(b for options, _ in choices.values() for b in options)
+        users = dict.fromkeys(u for _, options in choices.values() for u in options)
+        body[f"number_{i + 1}"] = {"about": "|".join(choices), "bound": "|".join(bounds), "users": "|".join(users)}
     return json.dumps({**body, "aim": "|".join(form.aims)})
 
 
 def _schema(form: _Form) -> dict[str, Any]:
     properties: dict[str, Any] = {}
-    for i, names in enumerate(form.metrics):
-        fields = {"about": {"enum": list(names)}, "bound": {"enum": list(_BOUNDS)}, "users": {"enum": list(form.users)}}
-        properties[f"number_{i + 1}"] = {
-            "type": "object",
-            "properties": fields,
-            "required": list(fields),
-            "additionalProperties": False,
-        }
+    for i, choices in enumerate(form.choices):
+        kinds = []
+        for name, (bounds, users) in choices.items():
+            fields = {"about": {"enum": [name]}, "bound": {"enum": list(bounds)}, "users": {"enum": list(users)}}
+            kinds.append({"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False})
+        properties[f"number_{i + 1}"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     properties["aim"] = {"enum": list(form.aims)}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
@@ -197,13 +223,13 @@ def _grammar(form: _Form) -> str:
     def choice(values: Sequence[str]) -> str:
         return "( " + " | ".join(literal(json.dumps(v)) for v in values) + " )"
 
+    about, bound, user, aim, end = (literal(t) for t in ('"about":', ',"bound":', ',"users":', '"aim":', "}"))
     parts = []
-    for quantity, names in zip(form.numbers, form.metrics, strict=True):
-        key = literal(f'{json.dumps(quantity.text)}:{{"about":')
-        bound, user = literal(',"bound":'), literal(',"users":')
-        parts.append(f"{key} {choice(names)} {bound} {choice(_BOUNDS)} {user} {choice(form.users)} {literal('},')}")
-    aim = literal('"aim":')
-    return f'root ::= " "? "{{" {" ".join(parts)} {aim} {choice(form.aims)} "}}"\n'
+    for quantity, choices in zip(form.numbers, form.choices, strict=True):
+        kinds = [f"{choice([n])} {bound} {choice(b)} {user} {choice(u)}" for n, (b, u) in choices.items()]
+        parts.append(f"{literal(',' + json.dumps(quantity.text) + ':{')} {about} ( {' | '.join(kinds)} ) {end}")
+    entries = " ".join([f"{aim} {choice(form.aims)}", *parts])
+    return f'root ::= " "? "{{" {entries} "}}"\n'
 
 
 def _parsed(raw: str, form: _Form, metrics: Sequence[Metric]) -> tuple[Goal | None, str]:
@@ -215,25 +241,20 @@ def _parsed(raw: str, form: _Form, metrics: Sequence[Metric]) -> tuple[Goal | No
         answer = None
     if not isinstance(answer, dict):
         return None, "the answer is no JSON object"
-    by_name = {m.name: m for m in metrics}
     clauses = []
-    for i, (quantity, names) in enumerate(zip(form.numbers, form.metrics, strict=True)):
+    for i, (quantity, choices) in enumerate(zip(form.numbers, form.choices, strict=True)):
         entry = answer.get(f"number_{i + 1}", answer.get(quantity.text))
         if not isinstance(entry, dict):
             return None, f"the answer leaves out '{quantity.text}'"
-        about, bound, users = entry.get("about"), entry.get("bound"), entry.get("users")
-        if about not in names or bound not in _BOUNDS or users not in form.users:
+        about, bound, users = (str(entry.get(key)) for key in ("about", "bound", "users"))
+        bounds, known = choices.get(about, ((), ()))
+        if bound not in bounds or users not in known:
             return None, f"the answer for '{quantity.text}' is not one of the choices"
-        metric = by_name[str(about)]
-        if not metric.users and users != "none":
-            users = "none"  # a quantity without users has none, whatever was chosen
-        if metric.users and users == "none":
-            return None, f"'{quantity.text}': {metric.name} needs users"
-        numbers = () if users in ("none", "all") else tuple(int(n) for n in str(users).split("+"))
+        numbers = () if users in ("none", "all") else tuple(int(n) for n in users.split("+"))
         clauses.append(
             Clause(
-                metric=metric.name,
-                op=_OPS[str(bound)],  # type: ignore[arg-type]
+                metric=about,
+                op=_OPS[bound],  # type: ignore[arg-type]
                 value=quantity.value,
                 unit=quantity.unit,
                 users=numbers,

@@ -134,4 +134,4 @@ def fuse_gpi(q: FloatArray) -> FloatArray:
 
 def weighted_policy(q: FloatArray, weights: Sequence[float]) -> IntArray:
     """Greedy actions of `fuse_q`, int64 [...]; ties go to the first action."""
-    return np.argmax(fuse_q(q, weights), axis=-1)
+    return np.asarray(np.argmax(fuse_q(q, weights), axis=-1), dtype=np.int64)

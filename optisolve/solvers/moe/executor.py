@@ -144,7 +144,7 @@ def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_
     recorder = _ExpertEvaluator(task, meter, name)
     inner = Task(
         instance=task.instance,
-        evaluate=recorder,  # type: ignore[arg-type]
+        evaluate=recorder,
         recorder=recorder,
         meter=meter,
         seed=task.seed,
