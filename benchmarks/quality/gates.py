@@ -153,9 +153,8 @@ def _alone(table: RunTable, columns: Sequence[int]) -> list[dict[str, float]]:
 
 
 def _print(table: RunTable, single_best: str, known: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
-    print(
-        f"{len(table.cases)} held-out instances of {len({c.scenario for c in table.cases})} scenarios, {EVALUATIONS} evaluations"
-    )
+    scenarios = len({c.scenario for c in table.cases})
+    print(f"{len(table.cases)} held-out instances of {scenarios} scenarios, {EVALUATIONS} evaluations")
     print("| gate | closed gap (95 %) | mean loss | feasible | median certified gap | evaluations | tokens | fallbacks | s |")
     print("|---|---|---|---|---|---|---|---|---|")
     for r in gate_rows(table, single_best, known):

@@ -137,15 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("run", help="solve a problem, verify the answer, write a record", add_help=False)
 
     _add_experiments(verbs)
-    asking = verbs.add_parser(
-        "ask",
-        help="a request in words: a verified answer, or a question",
-        epilog=_ASK_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    asking.add_argument("words", nargs="+", metavar="WORD", help="the request, then key=value settings")
-    asking.set_defaults(command=_lazy("ask_command", "ask"))
-
+    _add_requests(verbs)
     listing = verbs.add_parser("list", help="what there is: problems, solvers, prompts")
     listing.add_argument("what", nargs="?", choices=("problems", "solvers", "prompts", "all"), default="all")
     listing.set_defaults(command=_lazy("list_command"))
@@ -195,6 +187,24 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_language(verbs)
     return parser
+
+
+def _add_requests(verbs: Any) -> None:
+    """The verbs about requests in words and about reasons."""
+    asking = verbs.add_parser(
+        "ask",
+        help="a request in words: a verified answer, or a question",
+        epilog=_ASK_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    asking.add_argument("words", nargs="+", metavar="WORD", help="the request, then key=value settings")
+    asking.set_defaults(command=_lazy("ask_command", "ask"))
+
+    explain = verbs.add_parser("explain", help="why a mixture of experts answered as it did, from a record's log")
+    explain.add_argument("path", help="record.json or its folder")
+    explain.add_argument("--out", default="", help="write the page as Markdown")
+    explain.add_argument("--jsonl", default="", help="write the entries of the log, one per line")
+    explain.set_defaults(command=_lazy("explain_command", "explain"))
 
 
 def _add_language(verbs: Any) -> None:

@@ -27,7 +27,7 @@ class Quality:
     Attributes:
         point: float64 [d], the best feasible one; for several objectives the first of the front. None without one.
         value: Objective of it, own sense; normalized hypervolume for several objectives. None without a feasible point.
-        status: Worst status among the points.
+        status: FEASIBLE when one is, else the worst status among the points.
     """
 
     point: FloatArray | None
@@ -209,9 +209,9 @@ def verified_quality(instance: Instance, X: FloatArray) -> Quality:
         from optisolve.scoring.indicators import score
 
         value = score(instance, np.ascontiguousarray(F), None)["hypervolume"]
-        return Quality(feasible[0], None if value is None else float(value), checked.point)
+        return Quality(feasible[0], None if value is None else float(value), PointStatus.FEASIBLE)
     best = int(np.argmin(F[:, 0] * instance.signs[0]))
-    return Quality(feasible[best], float(F[best, 0]), checked.point)
+    return Quality(feasible[best], float(F[best, 0]), PointStatus.FEASIBLE)
 
 
 def better(instance: Instance, first: float | None, second: float | None) -> bool:

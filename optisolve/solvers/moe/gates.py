@@ -76,12 +76,12 @@ class Gate(Protocol):
 
 
 def shares(experts: Sequence[Expert], weights: Sequence[float]) -> list[float]:
-    """Shares of the evaluations, float in (0, 1], sum 1: experts that need few get a tenth, the others by weight.
+    """Shares of the evaluations, float in (0, 1], sum 1: by weight, half as much for experts that need few.
 
     What an expert leaves over goes to the next ones, and the last one gets all that is left.
     """
     few = [e.card.spends == "few" for e in experts]
-    raw = np.array([0.1 if f else 1.0 for f in few]) * np.maximum(np.asarray(weights, dtype=np.float64), 1e-3)
+    raw = np.array([0.5 if f else 1.0 for f in few]) * np.maximum(np.asarray(weights, dtype=np.float64), 1e-3)
     values: list[float] = (raw / raw.sum()).tolist()
     return values
 
