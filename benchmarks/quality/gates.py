@@ -76,7 +76,7 @@ def trust(table: RunTable, options: argparse.Namespace) -> None:
 def _opinions(table: RunTable, kind: str) -> list[dict[str, float]]:
     told: list[dict[str, float]] = []
     meter = BudgetMeter(optisolve.Budget(llm_calls=3 * len(table.cases)))
-    with open_session(llm_config(kind), meter) as session:
+    with open_session(_model(kind), meter) as session:
         for n, case in enumerate(table.cases):
             instance = case.instance()
             experts, _ = find_experts(instance, table.experts, with_llm=False)
@@ -116,7 +116,7 @@ def _run(
 ) -> dict[str, float]:
     budget = optisolve.Budget(evaluations=EVALUATIONS, llm_calls=4 if options.llm else None)
     settings: dict[str, Any] = {"gate": gate, "experts": list(table.experts)}
-    llm = llm_config(options.llm) if options.llm else "auto"
+    llm = _model(options.llm) if options.llm else "auto"
     result = optisolve.solve(case.instance(), solver, budget=budget, seed=0, llm=llm, reference=reference, **settings)
     used, scores = result.record["used"], result.scores
     feasible = len(result.X) > 0
@@ -137,6 +137,11 @@ def _run(
         "fallback": float(bool(used["report"]["fallbacks"])),
         "seconds": used["wall_s"],
     }
+
+
+def _model(kind: str) -> Any:
+    """A cold model; equal questions of different gates are asked once."""
+    return llm_config(kind, temperature=0.0, cache="runs/gates-replies") if kind == "local" else llm_config(kind)
 
 
 def _reference(case: Any) -> Reference | None:

@@ -67,6 +67,7 @@ def _rates() -> tuple[Unit, ...]:
 UNITS: tuple[Unit, ...] = (
     Unit("W", "power", 1.0, ("W", "watt", "watts", "Watt", "Watts")),
     Unit("mW", "power", 1e-3, ("mW", "milliwatt", "milliwatts")),
+    Unit("nW", "power", 1e-9, ("nW",)),
     Unit("uW", "power", 1e-6, ("uW", "µW", "μW", "microwatt", "microwatts")),
     Unit("kW", "power", 1e3, ("kW", "kilowatt", "kilowatts")),
     Unit("MW", "power", 1e6, ("MW", "megawatt", "megawatts")),  # so that "mw" is a question and never a milliwatt by luck
@@ -76,7 +77,7 @@ UNITS: tuple[Unit, ...] = (
     Unit("bit/s/Hz", "efficiency", 1.0, ("bit/s/Hz", "bps/Hz", "b/s/Hz", "bits/s/Hz")),
     Unit("%", "ratio", 1e-2, ("%", "percent", "per cent")),
     Unit("dB", "ratio", 1.0, ("dB", "decibel", "decibels"), decibel=True),
-    *_scaled("time", {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}),
+    *_scaled("time", {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}),
     *_scaled("frequency", {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9}),
     *_scaled("length", {"m": 1.0, "km": 1e3}),
     *_scaled("energy", {"J": 1.0, "mJ": 1e-3, "kJ": 1e3}),

@@ -69,57 +69,6 @@ def _gate(facts: Mapping[str, Any]) -> Iterable[str]:
         yield f"- the language model's prior: {prior}; {weight}"
 
 
-def _experts(facts: Mapping[str, Any]) -> Iterable[str]:
-    yield f"**Experts** that can treat it: {', '.join(facts['able']) or 'none'}."
-    yield from (f"- {name} cannot: {reason}" for name, reason in facts["left_out"].items())
-
-
-def _baseline(facts: Mapping[str, Any]) -> Iterable[str]:
-    yield f"**Safe baseline** first: {_value(facts['value'])} after {facts['evaluations']} evaluations ({facts['status']})."
-
-
-def _fallback(facts: Mapping[str, Any]) -> Iterable[str]:
-    yield f"**Fallback**: the gate `{facts['gate']}` could not decide: {facts['reason']}."
-
-
-def _gate(facts: Mapping[str, Any]) -> Iterable[str]:
-    asked = "" if facts["asked_for"] == facts["gate"] else f" (asked for: `{facts['asked_for']}`)"
-    yield f"**Gate** `{facts['gate']}`{asked}:"
-    for choice in facts["choices"]:
-        loss = choice["predicted_loss"]
-        told = "" if loss is None else f", predicted loss {loss:.4g}"
-        yield f"- {choice['expert']}: {choice['reason']}, share {choice['share']:.3g} of the evaluations{told}"
-    if "trust" in facts["note"]:
-        prior = _pairs({k: f"{v:.3g}" for k, v in facts["note"]["prior"].items()}) or "none"
-        weight = f"trust {facts['note']['trust']:g}, similar runs {facts['note']['similar_runs']:.3g}"
-        yield f"- the language model's prior: {prior}; {weight}"
-
-
-def _experts(facts: Mapping[str, Any]) -> Iterable[str]:
-    yield f"**Experts** that can treat it: {', '.join(facts['able']) or 'none'}."
-    yield from (f"- {name} cannot: {reason}" for name, reason in facts["left_out"].items())
-
-
-def _baseline(facts: Mapping[str, Any]) -> Iterable[str]:
-    yield f"**Safe baseline** first: {_value(facts['value'])} after {facts['evaluations']} evaluations ({facts['status']})."
-
-
-def _fallback(facts: Mapping[str, Any]) -> Iterable[str]:
-    yield f"**Fallback**: the gate `{facts['gate']}` could not decide: {facts['reason']}."
-
-
-def _gate(facts: Mapping[str, Any]) -> Iterable[str]:
-    asked = "" if facts["asked_for"] == facts["gate"] else f" (asked for: `{facts['asked_for']}`)"
-    yield f"**Gate** `{facts['gate']}`{asked}:"
-    for choice in facts["choices"]:
-        loss = choice["predicted_loss"]
-        told = "" if loss is None else f", predicted loss {loss:.4g}"
-        yield f"- {choice['expert']}: {choice['reason']}, share {choice['share']:.3g} of the evaluations{told}"
-    if "trust" in facts["note"]:
-        prior = _pairs({k: f"{v:.3g}" for k, v in facts["note"]["prior"].items()}) or "none"
-        yield f"- the language model's prior: {prior}; trust {facts['note']['trust']:g}, similar runs {facts['note']['similar_runs']:.3g}"
-
-
 def _expert(facts: Mapping[str, Any]) -> Iterable[str]:
     actual, predicted = facts["actual"], facts["predicted"]
     used = f"{actual['evaluations']} of {facts['allotted']} evaluations"
