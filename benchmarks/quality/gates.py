@@ -141,7 +141,8 @@ def _run(
 
 def _model(kind: str) -> Any:
     """A cold model; equal questions of different gates are asked once."""
-    return llm_config(kind, temperature=0.0, cache="runs/gates-replies") if kind == "local" else llm_config(kind)
+    cold = {"temperature": 0.0, "threads": 1, "cache": "runs/gates-replies"}
+    return llm_config(kind, **cold) if kind == "local" else llm_config(kind)
 
 
 def _reference(case: Any) -> Reference | None:
