@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.game import Game, GameControl
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
+    from optisolve.solvers.moe import Moe, MoeLlm
     from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
     from optisolve.solvers.null import Null
     from optisolve.solvers.opro import Opro
@@ -39,6 +40,7 @@ _HOMES = {
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
     "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
+    "moe": ("Moe", "MoeLlm"),
     "null": ("Null",),
     "opro": ("Opro",),
     "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
@@ -64,6 +66,8 @@ __all__ = [
     "Hungarian",
     "Ledma",
     "LedmaControl",
+    "Moe",
+    "MoeLlm",
     "Moead",
     "MoeadDe",
     "MoeadLo",
