@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.budget import BudgetMeter
+from optisolve.core.budget import BudgetMeter, Reservation
 from optisolve.core.errors import BudgetExhausted, OptisolveError
 from optisolve.core.problem import Evaluation, Instance, Sense
 from optisolve.core.solver import Outcome, Solver, Task
@@ -81,9 +81,9 @@ class _ShareMeter(BudgetMeter):
         self.interrupted = self._outer.interrupted
         super().charge_evaluations(n)
 
-    def reserve(self, *, tokens: int, usd: float) -> Any:
+    def reserve(self, *, tokens: int, usd: float, paid: bool = False) -> Reservation:
         """Reserve at the run's meter."""
-        return self._outer.reserve(tokens=tokens, usd=usd)
+        return self._outer.reserve(tokens=tokens, usd=usd, paid=paid)
 
     def sync(self) -> None:
         """Copy what the language model has cost in the whole run, so that an expert sees what is left of it."""
