@@ -4,8 +4,8 @@
     python benchmarks/training/nsp_experts.py [rate availability bep] [--steps 100000] [--seed 0] [--out solvers/drl_fusion]
 
 Every episode is one step: gains are drawn as in the scenario, the policy names powers, the reward is the scenario's own
-utility, scaled. What is written is a JSON file per expert with the weights of the policy's mean, rounded to six digits, and the mean
-share of the certified optimum that the exported policy reaches on instances that training never saw.
+utility, scaled. What is written is a JSON file per expert with the weights of the policy's mean, rounded to six digits, and the
+mean share of the certified optimum that the exported policy reaches on instances that training never saw.
 """
 
 from __future__ import annotations
