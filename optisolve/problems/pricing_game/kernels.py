@@ -20,7 +20,7 @@ def _excess(g: float, frame_bits: int, cost: float) -> float:
 def _response(
     heard: float, own: float, price: float, processing: float, cap: float, rate: float, bits: int, top: float
 ) -> float:
-    per_watt = gain * own / heard
+    per_watt = processing * own / heard
     cost = price / rate / per_watt**2
     low, high = math.log(bits), top
     if _excess(low, bits, cost) <= 0.0:

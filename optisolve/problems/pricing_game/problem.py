@@ -51,7 +51,7 @@ class PricingGameInstance(Instance):
         """The game in words."""
         up = self.uplink
         return Description(
-            f"{up.gain.size} selfish links share one receiver; each maximizes its own bits per joule less a price on its power. "
+            f"{up.gain.size} selfish links share one receiver; each maximizes its bits per joule less a price on its power. "
             "Choose the decimal logarithm of that price so that, once nobody wants to move, all links together deliver as many "
             "bits per joule as possible.",
             facts=(f"Without a price every link ends at SINR {up.balanced_sinr:.4g}, with more power than is good for all.",),
