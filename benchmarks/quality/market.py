@@ -2,8 +2,8 @@
 
     python benchmarks/quality/market.py [--rounds 10] [--llm local] [--llm-seeds 1]
 
-"payoff" is the sum of the agents' own utilities over that of the equilibrium, averaged over the second half of the rounds: above
-1 they cooperate (or are lucky), below 1 they do worse than selfish play. "efficiency" is the objective over its certified
+"payoff" is the sum of the agents' own utilities over that of the equilibrium, averaged over the second half of the rounds:
+above 1 they cooperate (or are lucky), below 1 they do worse than selfish play. "efficiency" is the objective over its certified
 optimum, averaged alike; epsilon is that of the last round.
 """
 

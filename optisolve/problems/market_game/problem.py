@@ -171,4 +171,4 @@ class MarketGame(Problem):
 def _equal_quantities(game: CournotGame) -> FloatArray:
     """Every seller the same share of what the cheapest one alone would sell."""
     total = (game.intercept - float(game.cost.min())) / (2.0 * game.slope)
-    return np.minimum(np.full(game.n_agents, total / game.n_agents), game.upper)
+    return np.asarray(np.minimum(np.full(game.n_agents, total / game.n_agents), game.upper))

@@ -65,7 +65,8 @@ class PricingGameInstance(Instance):
 
     def powers(self, x: FloatArray) -> FloatArray:
         """Powers of the links at the equilibrium of one decision, float64 [K], W."""
-        return model.equilibrium(10.0 ** x[:1], self.uplink)[0]
+        settled: FloatArray = model.equilibrium(10.0 ** x[:1], self.uplink)[0]
+        return settled
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
         from optisolve.problems.pricing_game.kernels import evaluate
