@@ -94,8 +94,8 @@ def test_a_call_that_is_given_up_leaves_its_place_to_the_next_one():
             async with limiter:
                 served.append(name)
                 await leave.wait()
-        if name == "first":
-            calls["chosen"].cancel()  # its turn has come, and it has not begun
+            if name == "first":
+                calls["chosen"].cancel()  # its turn has come, and it has not begun
 
         calls = {name: asyncio.create_task(call(name)) for name in ("first", "waiting", "chosen", "last")}
         await asyncio.sleep(0)
