@@ -22,10 +22,24 @@ _EPILOG = """examples:
   optisolve run --help            all settings of a run
   optisolve bench suite=smoke     a small benchmark; bench --help for its settings
   optisolve ablate problem=uav_isac solver=ledma    was the language model needed?
+  optisolve ask "save at least 5 % power while user 2 keeps 15.8 kbps" problem=power_game
   optisolve list solvers
   optisolve verify runs/
 
-exit codes: 0 ok, 1 error, 2 verification failed, 130 interrupted (the record is written)
+exit codes: 0 ok, 1 error, 2 verification failed, 3 a question is open (ask), 130 interrupted (the record is written)
+"""
+
+_ASK_HELP = """settings (key=value):
+  problem=NAME             what the request is about; problem.KEY=VALUE changes it
+  instance=0               instance seed
+  parser=model             model: a language model reads, the words must agree; rules: no language model
+  llm=KIND llm.KEY=VALUE   the language model: auto, local, openai, replay
+  solver=moe               who solves it; solver.KEY=VALUE, budget.KEY=VALUE as for run
+  goal=FILE                a typed goal (YAML or JSON) in place of the words
+  confirm=true             take the reading that was shown although some words are not known
+  seed=0 out=runs
+
+exit codes: 0 verified, 1 error, 2 no point meets everything, 3 a question is open
 """
 
 _BENCH_HELP = """settings (key=value):
@@ -62,6 +76,22 @@ _ABLATE_HELP = """settings (key=value):
   dry_run=false            print the planned calls, run nothing
 
 exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)
+"""
+
+_TRAIN_HELP = """settings (key=value):
+  problem=NAME             scenario whose instances are learned
+  solver=ddpm              the learned solver
+  recipe=NAME              default: the family's own; or the path of a TOML file; see solvers/ddpm/recipes
+  steps.KEY=VALUE          changes the recipe, as do labels.KEY=, network.config.KEY=, vary.NAME.KEY=, start_from=
+  out=FOLDER               checkpoint, learning curve and weights (default runs/train-RECIPE)
+  labels=FOLDER            label shards (default OUT/labels); made once, used again
+  seed=0                   decides initial weights and every step
+  device=auto              auto, cpu, cuda
+  workers=1 threads=N      processes of the label factory; threads of torch
+  resume=true              go on from the checkpoint in out, to the last bit
+  seconds=N                stop after about N seconds of training; the same command goes on
+  tensorboard=false        write logs to OUT/tensorboard
+  dry_run=false            read the recipe, train nothing
 """
 
 
@@ -128,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("run", help="solve a problem, verify the answer, write a record", add_help=False)
 
     _add_experiments(verbs)
+    _add_requests(verbs)
     listing = verbs.add_parser("list", help="what there is: problems, solvers, prompts")
     listing.add_argument("what", nargs="?", choices=("problems", "solvers", "prompts", "all"), default="all")
     listing.set_defaults(command=_lazy("list_command"))
@@ -180,6 +211,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_requests(verbs: Any) -> None:
+    """The verbs about requests in words and about reasons."""
+    asking = verbs.add_parser(
+        "ask",
+        help="a request in words: a verified answer, or a question",
+        epilog=_ASK_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    asking.add_argument("words", nargs="+", metavar="WORD", help="the request, then key=value settings")
+    asking.set_defaults(command=_lazy("ask_command", "ask"))
+
+    explain = verbs.add_parser("explain", help="why a mixture of experts answered as it did, from a record's log")
+    explain.add_argument("path", help="record.json or its folder")
+    explain.add_argument("--out", default="", help="write the page as Markdown")
+    explain.add_argument("--jsonl", default="", help="write the entries of the log, one per line")
+    explain.set_defaults(command=_lazy("explain_command", "explain"))
+
+
 def _add_language(verbs: Any) -> None:
     """The verbs about language models."""
     models = verbs.add_parser("models", help="known local language models; fetch one")
@@ -228,6 +277,15 @@ def _add_experiments(verbs: Any) -> None:
     )
     ablate.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
     ablate.set_defaults(command=_lazy("ablate_command", "ablate"))
+
+    train = verbs.add_parser(
+        "train",
+        help="train a learned solver's weights from a recipe",
+        epilog=_TRAIN_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
+    train.set_defaults(command=_lazy("train_command", "train"))
 
 
 def _lazy(name: str, module: str = "commands") -> Callable[[argparse.Namespace], int]:

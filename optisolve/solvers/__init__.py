@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     from optisolve.solvers.branch_and_bound import BranchAndBound
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
+    from optisolve.solvers.ddpm import Ddpm
+    from optisolve.solvers.drl_fusion import DrlFusion
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
+    from optisolve.solvers.game import Game, GameControl
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
+    from optisolve.solvers.moe import Moe, MoeLlm
     from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
     from optisolve.solvers.null import Null
     from optisolve.solvers.opro import Opro
     from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, PymooSolver, SmsEmoa
+    from optisolve.solvers.q_fusion import QFusion, QFusionControl
     from optisolve.solvers.random_search import RandomSearch
     from optisolve.solvers.scipy_local import ScipyLocal
     from optisolve.solvers.water_filling import WaterFilling
@@ -28,13 +33,18 @@ _HOMES = {
     "branch_and_bound": ("BranchAndBound",),
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
+    "drl_fusion": ("DrlFusion",),
+    "ddpm": ("Ddpm",),
     "foschini_miljanic": ("FoschiniMiljanic",),
+    "game": ("Game", "GameControl"),
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
     "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
+    "moe": ("Moe", "MoeLlm"),
     "null": ("Null",),
     "opro": ("Opro",),
     "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
+    "q_fusion": ("QFusion", "QFusionControl"),
     "random_search": ("RandomSearch",),
     "scipy_local": ("ScipyLocal",),
     "water_filling": ("WaterFilling",),
@@ -47,11 +57,17 @@ __all__ = [
     "CmaEs",
     "CpSat",
     "Cvxpy",
+    "Ddpm",
+    "DrlFusion",
     "FoschiniMiljanic",
+    "Game",
+    "GameControl",
     "Highs",
     "Hungarian",
     "Ledma",
     "LedmaControl",
+    "Moe",
+    "MoeLlm",
     "Moead",
     "MoeadDe",
     "MoeadLo",
@@ -60,6 +76,8 @@ __all__ = [
     "Null",
     "Opro",
     "PymooSolver",
+    "QFusion",
+    "QFusionControl",
     "RandomSearch",
     "ScipyLocal",
     "SmsEmoa",

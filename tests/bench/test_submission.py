@@ -588,10 +588,11 @@ def test_audits_do_not_depend_on_the_number_of_processes(board):
 def test_equal_curves_of_two_solvers_that_met_the_optimum_at_once_are_no_copies():
     """Where the repair leads to the optimum, different solvers have the same two-step curve and the same point."""
     steps = [[1, 0.0, 16.15, 0.0], *([n, 0.0, 13.56, 0.0] for n in range(2, 40))]
-    climb = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 9)]
-    record = {"record_id": "a", "result_hash": "b", "instance": {"sha256": "c"}, "solutions": {"x": [[1.0]]}, "suite": {}}
-    kinds = [[kind for kind, _ in _identities(Located("p", "s", "u", {**record, "trace": trace}))] for trace in (steps, climb)]
-    assert ["content" in kind for kind in kinds] == [False, True]
+    climb = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 12)]
+    record = {"record_id": "a", "result_hash": "b", "instance": {"sha256": "c"}, "solutions": {"x": [[1.0]]}}
+    for trace, gap, compared in ((steps, 0.0, False), (steps, 0.1, True), (climb, 0.0, True), (steps, None, True)):
+        told = {**record, "suite": {"sha256": "d"}, "scores": {"gap": gap}, "trace": trace}
+        assert ("content" in [kind for kind, _ in _identities(Located("p", "s", "u", told))]) is compared
 
 
 def test_packing_twice_adds_nothing(board):

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from optisolve.cli import display
 from optisolve.cli.main import main
 from tests.reliability.fuzz import World, command_line
 
@@ -22,11 +21,9 @@ INTERNAL = re.compile(
 )
 
 
-def run(words: list[str], limited: Any, monkeypatch: Any) -> tuple[int, str]:
+def run(words: list[str], limited: Any) -> tuple[int, str]:
     """Exit code, and all that was said."""
     said, complained = io.StringIO(), io.StringIO()
-    monkeypatch.setattr(display.console, "file", said)
-    monkeypatch.setattr(display.errors, "file", complained)
     with limited(LIMIT_S), redirect_stdout(said), redirect_stderr(complained):
         try:
             code = main(words)
@@ -53,7 +50,7 @@ def campaign(count: int, folder: Any, limited: Any, monkeypatch: Any) -> tuple[C
     for number in range(count):
         words = command_line(random.Random(number), world, number)
         try:
-            code, told = run(words, limited, monkeypatch)
+            code, told = run(words, limited)
         except Exception as error:
             bad.append(f"{number} {words}: {type(error).__name__}: {error}")
             continue

@@ -34,12 +34,14 @@ from optisolve.bench.untrusted import printable, strict_json
 from optisolve.core.errors import FieldProblem, OptisolveError
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.scoring.units import GAP_NOISE
 
 __all__ = ["Verdict", "check_submission"]
 
-_LONG_CURVE = 5
-"""Improvements from which on two equal anytime curves are no coincidence. Rows do not count: where the repair leads to the
-optimum, the curves of different solvers are the same two steps."""
+_LONG_TRACE = 10
+"""Rows from which on two equal anytime curves with the same points are no coincidence ..."""
+_CLIMB = 5
+"""... unless they end in the optimum after fewer improvements than this: where the repair leads there, all solvers do so."""
 
 
 @dataclass(slots=True)
@@ -263,7 +265,9 @@ def _identities(item: Located) -> Iterable[tuple[str, tuple[str, ...]]]:
     yield "id", (record["record_id"],)
     yield "result", (record["result_hash"],)
     curve = [[row[0], *row[2:]] for row in record["trace"]]
-    if len({tuple(row[1:]) for row in curve}) >= _LONG_CURVE:
+    gap = record["scores"]["gap"]
+    at_once = gap is not None and abs(gap) <= GAP_NOISE and len({tuple(row[1:]) for row in curve}) < _CLIMB
+    if len(curve) >= _LONG_TRACE and not at_once:
         content = canonical([record["instance"]["sha256"], record["solutions"]["x"], curve])
         yield "content", (hashlib.sha256(content).hexdigest(),)
 

@@ -1,0 +1,128 @@
+"""Hot loops of the on/off switches; `switches` holds the numpy twin and the documentation."""
+
+from __future__ import annotations
+
+from math import log2
+
+import numpy as np
+from numba import njit
+
+__all__ = ["evaluate", "switch"]
+
+_kernel = njit(cache=True, nogil=True, error_model="numpy")
+_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+_SAFE_BITS = 900.0
+"""Rate without any interference up to which a product of 1 + SINR stays inside the range of a double."""
+
+
+@_kernel
+def _rate(own, weight, power, heard):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(power.size):
+        if power[i] > 0.0:
+            total += weight[i] * log2(1.0 + own[i] * power[i] / heard[i])
+    return total
+
+
+@_kernel
+def _prepare(gain, own, cross_t):  # type: ignore[no-untyped-def]
+    for i in range(own.size):
+        own[i] = gain[i, i]
+        for j in range(own.size):
+            cross_t[j, i] = 0.0 if i == j else gain[i, j]
+
+
+@_kernel
+def _hear(power, cross_t, heard):  # type: ignore[no-untyped-def]
+    heard[:] = 1.0
+    for j in range(power.size):
+        if power[j] > 0.0:
+            for i in range(power.size):
+                heard[i] += cross_t[j, i] * power[j]
+
+
+@_kernel
+def evaluate(gain, weight, powers):  # type: ignore[no-untyped-def]
+    """See `switches.rates`."""
+    n_cases, n_points, n_links = powers.shape
+    values = np.empty((n_cases, n_points))
+    own, heard, cross_t = np.empty(n_links), np.empty(n_links), np.empty((n_links, n_links))
+    for b in range(n_cases):
+        _prepare(gain[b], own, cross_t)
+        for s in range(n_points):
+            _hear(powers[b, s], cross_t, heard)
+            values[b, s] = _rate(own, weight[b], powers[b, s], heard)
+    return values
+
+
+@_fast
+def _weighted(k, change, own, weight, power, heard, cross_t):  # type: ignore[no-untyped-def]
+    """The same with weights."""
+    total = 0.0
+    for i in range(power.size):
+        if power[i] > 0.0:
+            total += weight[i] * log2(1.0 + own[i] * power[i] / (heard[i] + change * cross_t[k, i]))
+    return total
+
+
+@_fast
+def _best_product(own, power, heard, cross_t):  # type: ignore[no-untyped-def]
+    """The best switch for equal weights, or -1: products of 1 + SINR, so that no logarithm and no branch is needed."""
+    value = 1.0
+    for i in range(power.size):
+        value *= (heard[i] + own[i] * power[i]) / heard[i]
+    best, chosen = value * (1.0 + 1e-9), -1
+    for k in range(power.size):
+        before = power[k]
+        change = 1.0 - 2.0 * before
+        power[k] = 1.0 - before
+        candidate = 1.0
+        for i in range(power.size):
+            noise = heard[i] + change * cross_t[k, i]
+            candidate *= (noise + own[i] * power[i]) / noise
+        power[k] = before
+        if candidate > best:
+            best, chosen = candidate, k
+    return chosen
+
+
+@_fast
+def _best_weighted(own, weight, power, heard, cross_t, value):  # type: ignore[no-untyped-def]
+    """The best switch, or -1, by logarithms."""
+    best, chosen = value * (1.0 + 1e-9), -1
+    for k in range(power.size):
+        before = power[k]
+        power[k] = 1.0 - before
+        candidate = _weighted(k, 1.0 - 2.0 * before, own, weight, power, heard, cross_t)
+        power[k] = before
+        if candidate > best:
+            best, chosen = candidate, k
+    return chosen
+
+
+@_kernel
+def switch(gain, weight, powers, equal, max_switches):  # type: ignore[no-untyped-def]
+    """See `switches.switch_links`; `powers` float64 [B, S, K] in {0, 1} is improved in place."""
+    n_cases, n_points, n_links = powers.shape
+    values, looked = np.empty((n_cases, n_points)), np.zeros((n_cases, n_points), np.int64)
+    own, heard, cross_t = np.empty(n_links), np.empty(n_links), np.empty((n_links, n_links))
+    for b in range(n_cases):
+        _prepare(gain[b], own, cross_t)
+        products = equal and _rate(own, np.ones(n_links), np.ones(n_links), np.ones(n_links)) < _SAFE_BITS
+        for s in range(n_points):
+            power = powers[b, s]
+            _hear(power, cross_t, heard)
+            value = _rate(own, weight[b], power, heard)
+            for _ in range(max_switches):
+                if products:
+                    chosen = _best_product(own, power, heard, cross_t)
+                else:
+                    chosen = _best_weighted(own, weight[b], power, heard, cross_t, value)
+                looked[b, s] += n_links
+                if chosen < 0:
+                    break
+                power[chosen] = 1.0 - power[chosen]
+                _hear(power, cross_t, heard)  # summed anew: differences would gather rounding errors
+                value = _rate(own, weight[b], power, heard)
+            values[b, s] = value
+    return values, looked

@@ -1,0 +1,82 @@
+"""Sample K, project, polish, select: for many cases at once, every stage kept apart.
+
+The trained sampler and its null control run through the same code; only where y comes from differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.solvers.ddpm.bridges.base import NO_POLISH, Bridge, Cases
+from optisolve.solvers.ddpm.noise import Keys, uniform
+
+if TYPE_CHECKING:
+    from optisolve.solvers.ddpm.networks import Denoiser
+    from optisolve.solvers.ddpm.sampler import Guide, Sampling
+
+__all__ = ["Stages", "draw", "finish", "take_best"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stages:
+    """What became of the samples of B cases.
+
+    Attributes:
+        raw: float64 [B, S, D], decoded without repair.
+        projected: float64 [B, S, D], projected and completed.
+        polished: float64 [B, S, D] or None, after the short polish.
+        probes: int64 [B, S], objective values looked at inside the polish.
+    """
+
+    raw: FloatArray
+    projected: FloatArray
+    polished: FloatArray | None
+    probes: IntArray
+
+
+def draw(
+    bridge: Bridge,
+    cases: Cases,
+    keys: Keys,
+    count: int,
+    *,
+    network: Denoiser | None,
+    how: Sampling | None = None,
+    device: str = "cpu",
+    guide: Guide | None = None,
+) -> FloatArray:
+    """Samples y, float64 [B, S, N, C]: from the network, or from the null sampler when there is none."""
+    if network is None or how is None:
+        return bridge.null(cases, uniform(keys, (count, *bridge.shape(cases))))
+    from optisolve.solvers.ddpm.sampler import sample
+
+    return sample(network, bridge, cases, keys, count, how, device=device, guide=guide)
+
+
+def finish(bridge: Bridge, cases: Cases, y: FloatArray, *, polish: str, steps: int) -> Stages:
+    """Decode, project and polish samples.
+
+    Args:
+        bridge: The family.
+        cases: B cases.
+        y: float64 [B, S, N, C].
+        polish: One of the bridge's polishes.
+        steps: Steps of the polish, 0 for none.
+    """
+    projected = bridge.decode(cases, y)
+    if polish == NO_POLISH or steps == 0:
+        return Stages(bridge.raw(cases, y), projected, None, np.zeros(y.shape[:2], dtype=np.int64))
+    done = bridge.polish(cases, projected, method=polish, steps=steps)
+    return Stages(bridge.raw(cases, y), projected, done.points, done.probes)
+
+
+def take_best(bridge: Bridge, cases: Cases, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The best point of every case by the true objective, float64 [B, D], and its score, float64 [B]."""
+    score = bridge.score(cases, points)
+    chosen = score.argmax(axis=1)
+    rows = np.arange(score.shape[0])
+    return points[rows, chosen], score[rows, chosen]

@@ -1,0 +1,348 @@
+"""Training: imitate near-optima, then raise the decoded objective itself; stop, resume and repeat to the last bit.
+
+Nothing random outlives a step: step k draws its shard, rows, noise and dropped conditions from a generator made of (seed, k).
+A checkpoint is therefore the weights, their average, the optimizer's moments and a few numbers, all in safetensors and JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from optisolve.core.errors import SolverError
+from optisolve.core.files import write_atomic
+from optisolve.core.seeds import generator
+from optisolve.solvers.ddpm import networks
+from optisolve.solvers.ddpm.bridges import make_bridge
+from optisolve.solvers.ddpm.bridges.base import Bridge
+from optisolve.solvers.ddpm.factory import Shard, read_shard
+from optisolve.solvers.ddpm.networks import Condition, Denoiser
+from optisolve.solvers.ddpm.noise import case_keys
+from optisolve.solvers.ddpm.recipe import Recipe
+from optisolve.solvers.ddpm.sampler import Sampling, sample, to_tensors
+from optisolve.solvers.ddpm.schedules import Chain, Schedule
+
+__all__ = ["Check", "Trainer", "best_of", "make_network"]
+
+_LABELS = ("label_y", "label_score")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One validation.
+
+    Attributes:
+        step: Steps done.
+        loss: Mean loss since the last validation.
+        decoded: Mean over the validation cases of best sample / best label, in the sense that larger is better.
+        seconds: Training time so far, s.
+    """
+
+    step: int
+    loss: float
+    decoded: float
+    seconds: float
+
+
+def make_network(recipe: Recipe) -> Denoiser:
+    """The recipe's denoiser with fresh weights."""
+    network: Denoiser = getattr(networks, recipe.network.kind)(**recipe.network.config)
+    return network
+
+
+@dataclass
+class Trainer:
+    """One training.
+
+    Args:
+        recipe: What is learned and how.
+        training: Folders of the training shards.
+        validation: Folders of the validation shards.
+        seed: Decides initial weights and every step.
+        device: ``cpu`` or ``cuda``.
+        network: Denoiser to go on from; None for fresh weights.
+        threads_compile: Compile the network with `torch.compile`; None does so on CUDA.
+    """
+
+    recipe: Recipe
+    training: list[Path]
+    validation: list[Path]
+    seed: int = 0
+    device: str = "cpu"
+    network: Denoiser | None = None
+    compiled: bool | None = None
+    step: int = 0
+    history: list[Check] = field(default_factory=list)
+    best: float = -math.inf
+    stale: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+
+    def __post_init__(self) -> None:
+        from diffusers.training_utils import EMAModel
+
+        torch.manual_seed(int(generator(self.seed, purpose="ddpm-weights").integers(2**31)))
+        self.network = (self.network or make_network(self.recipe)).to(self.device)
+        self.average = EMAModel(self.network.parameters(), decay=self.recipe.steps.ema, use_ema_warmup=True, foreach=False)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.steps.learning_rate, weight_decay=1e-4)
+        self.bridge: Bridge = make_bridge(_family(self.recipe.problem))
+        self._shard = lru_cache(maxsize=64)(read_shard)
+        self._losses: list[float] = []
+        self._best_weights: dict[str, Tensor] | None = None
+        if self.compiled if self.compiled is not None else self.device == "cuda":
+            self.network.denoise = torch.compile(self.network.denoise, dynamic=True)  # type: ignore[method-assign]
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        *,
+        until: int | None = None,
+        on_step: Callable[[int, float], None] | None = None,
+        on_check: Callable[[Check], None] | None = None,
+        checkpoint: Path | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Train.
+
+        Args:
+            until: Stop after this many steps in all; None for the recipe's.
+            on_step: Called with the step and its loss.
+            on_check: Called after every validation.
+            checkpoint: Folder for checkpoints, written after every validation.
+            seconds: Stop after about this many seconds of training in all; the point where it stops depends on the machine.
+        """
+        total = self.recipe.steps.total if until is None else min(until, self.recipe.steps.total)
+        while self.step < total and not self.stopped_early and (seconds is None or self.seconds < seconds):
+            start = time.perf_counter()
+            loss = self._one_step()
+            self._losses.append(loss)
+            self.seconds += time.perf_counter() - start
+            if on_step is not None:
+                on_step(self.step, loss)
+            if self.step % self.recipe.steps.check_every == 0 or self.step == self.recipe.steps.total:
+                self._validate(on_check)
+                if checkpoint is not None:
+                    self.save(checkpoint)
+
+    @property
+    def stopped_early(self) -> bool:
+        """The decoded objective stopped getting better."""
+        return self.stale >= self.recipe.steps.patience
+
+    def weights(self) -> Denoiser:
+        """A copy of the network with the averaged weights of the best validation (of now, before the first one)."""
+        assert self.network is not None
+        copy = make_network(self.recipe)
+        copy.load_state_dict(self._best_weights if self._best_weights is not None else self._averaged())
+        return cast(Denoiser, copy.eval())
+
+    def _one_step(self) -> float:
+        assert self.network is not None
+        steps, rng = self.recipe.steps, generator(self.seed, purpose="ddpm-step", step=self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = steps.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * self.step / steps.total)))
+        shard = self._shard(self.training[int(rng.integers(len(self.training)))])
+        rows = np.sort(rng.choice(len(shard["label_y"]), min(steps.batch, len(shard["label_y"])), replace=False))
+        batch = {name: np.asarray(values[rows]) for name, values in shard.items()}
+        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
+            loss = self._loss(batch, rng, noise)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+            self.average.step(self.network.parameters())
+        else:  # one bad batch must not end hours of training; the count is reported
+            self.skipped += 1
+        self.step += 1
+        return float(loss.detach())
+
+    def _loss(self, batch: Shard, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
+        assert self.network is not None
+        steps = self.recipe.steps
+        cases = {name: values for name, values in batch.items() if name not in _LABELS}
+        condition = to_tensors(self.bridge.condition(cases), self.device)
+        if self.step < steps.imitation:
+            return self._imitation(batch, condition, rng, noise)
+        chain_steps = steps.chain_steps[self.step % len(steps.chain_steps)]
+        loss = self._label_free(condition, self.bridge.shape(cases), chain_steps, noise)
+        if steps.keep_imitating > 0.0:
+            loss = loss + steps.keep_imitating * self._imitation(batch, condition, rng, noise)
+        return loss
+
+    def _imitation(self, batch: Shard, condition: Condition, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
+        """Denoise a label that was picked with weight exp(-relative gap / temperature)."""
+        assert self.network is not None
+        score, n = batch["label_score"], len(batch["label_score"])
+        gap = (score.max(axis=1, keepdims=True) - score) / np.maximum(np.abs(score.max(axis=1, keepdims=True)), 1e-9)
+        weight = np.exp(-gap / self.recipe.labels.temperature)
+        picked = (rng.random((n, 1)) > np.cumsum(weight, axis=1) / weight.sum(axis=1, keepdims=True)).sum(axis=1)
+        label = batch["label_y"][np.arange(n), np.minimum(picked, score.shape[1] - 1)]
+        clean = torch.as_tensor(label.astype(np.float32), device=self.device)[:, None]  # [B, 1, N, C]
+        level = torch.rand(n, generator=noise).to(self.device)
+        added = torch.randn(clean.shape, generator=noise).to(self.device)
+        angle = (0.5 * math.pi * level)[:, None, None, None]
+        noisy = torch.cos(angle) * clean + torch.sin(angle) * added
+        null = torch.rand(n, generator=noise).to(self.device) < self.recipe.steps.drop_condition
+        predicted = self.network(noisy, level, condition, null)
+        target = clean
+        if self.network.config["prediction"] == "velocity":
+            target = torch.cos(angle) * added - torch.sin(angle) * clean
+        return cast(Tensor, (predicted - target).square().mean())
+
+    def _label_free(self, condition: Condition, shape: tuple[int, int], chain_steps: int, noise: torch.Generator) -> Tensor:
+        """Minus a soft maximum over the samples of the decoded objective, through the whole reverse chain."""
+        assert self.network is not None
+        steps = self.recipe.steps
+        encoded = self.network.encode(condition)
+        n_cases = next(iter(condition.values())).shape[0]
+        chain = Chain(Schedule.DDIM, chain_steps, self.device)
+        noisy = torch.randn((n_cases, steps.samples, *shape), generator=noise).to(self.device)
+        for index in range(chain_steps):
+            level, _ = chain.level(index)
+            clean = self.network.clean(noisy, torch.full((1,), level, device=self.device), encoded)
+            if index + 1 < chain_steps:
+                noisy = chain.step(clean, index, noisy)
+        value = self.bridge.value(condition, self.bridge.project(condition, clean).float())  # [B, S]
+        soft = torch.logsumexp(steps.sharpness * value, dim=1) - math.log(steps.samples)
+        return -(soft / steps.sharpness).mean()
+
+    # -- validation ----------------------------------------------------------------------------------------------
+
+    def _validate(self, on_check: Callable[[Check], None] | None) -> None:
+        now = self._averaged()
+        network = make_network(self.recipe)
+        network.load_state_dict(now)
+        network = network.to(self.device).eval()
+        ratios = [
+            best_of(network, self.bridge, read_shard(path), self.recipe, self.device, seed=i)
+            for i, path in enumerate(self.validation)
+        ]
+        check = Check(self.step, float(np.mean(self._losses)), float(np.mean(ratios)), self.seconds)
+        self._losses.clear()
+        self.history.append(check)
+        if check.decoded > self.best:
+            self.best, self.stale, self._best_weights = check.decoded, 0, now
+        elif self.step > self.recipe.steps.imitation:  # imitation may wander; what counts comes after it
+            self.stale += 1
+        if on_check is not None:
+            on_check(check)
+
+    def _averaged(self) -> dict[str, Tensor]:
+        assert self.network is not None
+        self.average.store(self.network.parameters())
+        self.average.copy_to(self.network.parameters())
+        copy = {name: values.detach().cpu().clone() for name, values in self.network.state_dict().items()}
+        self.average.restore(self.network.parameters())
+        return copy
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint from which training goes on to the last bit."""
+        assert self.network is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"network.{name}": values for name, values in self.network.state_dict().items()}
+        tensors |= {f"average.{i}": values for i, values in enumerate(self.average.shadow_params)}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        if self._best_weights is not None:
+            tensors |= {f"best.{name}": values for name, values in self._best_weights.items()}
+        told = {
+            "step": self.step,
+            "seed": self.seed,
+            "recipe": _plain(self.recipe),
+            "best": self.best if math.isfinite(self.best) else None,
+            "stale": self.stale,
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+            "losses": self._losses,
+            "average_step": self.average.optimization_step,
+            "history": [[c.step, c.loss, c.decoded, c.seconds] for c in self.history],
+        }
+        data = {name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}
+        draft = folder / ".checkpoint.safetensors"
+        save_file(data, draft, metadata={"state": json.dumps(told)})
+        draft.replace(folder / "checkpoint.safetensors")
+
+    def resume(self, folder: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            SolverError: There is none, or it belongs to another recipe or seed.
+        """
+        assert self.network is not None
+        file = folder / "checkpoint.safetensors"
+        if not file.is_file():
+            raise SolverError(f"{folder}: there is no checkpoint.safetensors to resume from.")
+        told = read_state(file)
+        if told["recipe"] != _plain(self.recipe) or told["seed"] != self.seed:
+            raise SolverError(f"{folder}: the checkpoint was written with another recipe or seed; give another out=FOLDER.")
+        tensors = load_file(file, device=self.device)
+
+        def part(name: str) -> dict[str, Tensor]:
+            return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+
+        self.network.load_state_dict(part("network"))
+        self.average.shadow_params = [value for _, value in sorted(part("average").items(), key=lambda item: int(item[0]))]
+        self.average.optimization_step = told["average_step"]
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in part("optimizer").items():
+            index, _, name = key.partition(".")
+            state.setdefault(int(index), {})[name] = value.cpu() if name == "step" else value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self._best_weights = {name: value.cpu() for name, value in part("best").items()} or None
+        self.step, self.stale, self.seconds, self.skipped = told["step"], told["stale"], told["seconds"], told["skipped"]
+        self.best = -math.inf if told["best"] is None else told["best"]
+        self._losses = list(told["losses"])
+        self.history = [Check(int(s), loss, decoded, seconds) for s, loss, decoded, seconds in told["history"]]
+
+
+def best_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, device: str, *, seed: int) -> float:
+    """Mean over a shard's cases of the best decoded sample's score over the best label's, larger is better."""
+    cases = {name: np.asarray(values) for name, values in shard.items() if name not in _LABELS}
+    keys = case_keys(seed, np.arange(len(shard["label_score"])))
+    how = Sampling(steps=max(recipe.steps.chain_steps))
+    y = sample(network, bridge, cases, keys, recipe.steps.check_samples, how, device=device)
+    score = bridge.score(cases, bridge.decode(cases, y)).max(axis=1)  # [B]
+    best = np.asarray(shard["label_score"]).max(axis=1)
+    ratio = score / best if (best > 0.0).all() else 1.0 - (best - score) / np.maximum(np.abs(best), 1e-9)
+    return float(ratio.mean())
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """The numbers of a checkpoint."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as opened:
+        state: dict[str, Any] = json.loads(opened.metadata()["state"])
+    return state
+
+
+def write_history(history: list[Check], file: Path) -> None:
+    """The learning curve as CSV: step, loss, decoded objective, seconds."""
+    lines = ["step,loss,decoded,seconds", *(f"{c.step},{c.loss:.6g},{c.decoded:.6g},{c.seconds:.1f}" for c in history)]
+    write_atomic(file, ("\n".join(lines) + "\n").encode())
+
+
+def _family(problem: str) -> str:
+    from optisolve.registry import problem_options
+
+    return problem_options(problem)[0].name
+
+
+def _plain(recipe: Recipe) -> Any:
+    return json.loads(json.dumps(recipe.options(), default=lambda value: value.options()))

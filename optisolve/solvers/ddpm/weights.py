@@ -1,0 +1,108 @@
+"""Trained weights: where they are, what they are, how they are read and written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optisolve.content import content_dir
+from optisolve.core.errors import SolverError
+from optisolve.core.files import write_atomic
+
+if TYPE_CHECKING:
+    from optisolve.solvers.ddpm.networks import Denoiser
+
+__all__ = ["WEIGHTS_FILE", "Weights", "find_weights", "load_weights", "save_weights", "shipped"]
+
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Weights:
+    """A denoiser with its papers.
+
+    Attributes:
+        network: The denoiser, in evaluation mode.
+        name: Name or folder it was loaded by.
+        sha256: Hash of the weights file.
+        card: The card that lies beside it; empty when there is none.
+    """
+
+    network: Denoiser
+    name: str
+    sha256: str
+    card: Mapping[str, Any]
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the weights that come with optisolve."""
+    return tuple(sorted(path.parent.name for path in _folder().glob(f"*/{WEIGHTS_FILE}")))
+
+
+def find_weights(name: str, family: str) -> Path | None:
+    """Folder of some weights, None when nothing of that name is here.
+
+    Args:
+        name: ``auto`` for the shipped weights of the family, the name of shipped weights, or a folder.
+        family: The problem's registry name.
+    """
+    wanted = family if name == "auto" else name
+    if wanted in shipped():
+        return _folder() / wanted
+    return Path(name) if name != "auto" and (Path(name) / WEIGHTS_FILE).is_file() else None
+
+
+def load_weights(name: str, family: str, device: str = "cpu") -> Weights:
+    """Load a denoiser.
+
+    Args:
+        name: As `find_weights`, or the id of a repository on the Hugging Face hub (``owner/name``).
+        family: The problem's registry name.
+        device: Where it shall run.
+
+    Raises:
+        SolverError: There are no such weights, or they are of another family.
+    """
+    from optisolve.solvers.ddpm import networks
+
+    folder = find_weights(name, family)
+    if folder is None and (name == "auto" or name.count("/") != 1 or Path(name).exists()):
+        raise SolverError(
+            f"ddpm: no weights '{name}' for {family}. Shipped: {', '.join(shipped()) or 'none'}. Train some with: "
+            f"optisolve train solver=ddpm problem={family}, and give their folder as solver.weights=FOLDER."
+        )
+    source = name if folder is None else str(folder)
+    kind = networks.Denoiser.load_config(source).get("_class_name")
+    if kind not in networks.NETWORKS:
+        raise SolverError(f"ddpm: {source} holds a '{kind}'; expected one of {', '.join(networks.NETWORKS)}.")
+    card = _card(folder)
+    if card.get("family", family) != family:
+        raise SolverError(f"ddpm: the weights '{name}' are for {card['family']}, this problem is {family}.")
+    cls = getattr(networks, kind)
+    network = cls.from_pretrained(source, low_cpu_mem_usage=False).to(device).eval()
+    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest() if folder is not None else ""
+    return Weights(network, name if name != "auto" else family, digest, card)
+
+
+def save_weights(network: Denoiser, folder: Path, card: Mapping[str, Any]) -> Path:
+    """Write a denoiser and its card; ``card.json`` gets the hash of the weights."""
+    network.save_pretrained(folder, safe_serialization=True)
+    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    write_atomic(folder / "card.json", json.dumps({**card, "sha256": digest}, indent=1).encode() + b"\n")
+    return folder
+
+
+def _folder() -> Path:
+    return content_dir("solvers") / "ddpm" / "weights"
+
+
+def _card(folder: Path | None) -> dict[str, Any]:
+    file = None if folder is None else folder / "card.json"
+    if file is None or not file.is_file():
+        return {}
+    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return card

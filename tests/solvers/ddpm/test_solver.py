@@ -1,0 +1,163 @@
+"""The solver `ddpm`: budgets, stages in the record, controls, and what it says when something is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optisolve
+from optisolve.cli.main import main
+from optisolve.core.budget import Budget
+from optisolve.core.errors import OptionError
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Solver
+from optisolve.core.status import PointStatus, Termination
+from optisolve.solvers.ddpm import Ddpm
+from optisolve.solvers.ddpm.weights import shipped
+from optisolve.testing import SolverConformance
+
+has_torch = all(importlib.util.find_spec(name) for name in ("torch", "diffusers", "safetensors"))
+needs_torch = pytest.mark.skipif(not has_torch, reason="needs the extra [diffusion]")
+
+
+def small_instances() -> list[Instance]:
+    return [optisolve.load_problem(name).instance(1) for name in ("power_control", "parallel_channels", "offloading/n10")]
+
+
+class TestNullControl(SolverConformance):
+    evaluations = 40
+
+    def make_solver(self) -> Solver:
+        return Ddpm(sampler="null")
+
+    def make_instances(self) -> list[Instance]:
+        return [*small_instances(), optisolve.load_problem("noma_uav").instance(1)]
+
+
+@needs_torch
+class TestNetwork(SolverConformance):
+    evaluations = 40
+
+    def make_solver(self) -> Solver:
+        return Ddpm()
+
+    def make_instances(self) -> list[Instance]:
+        return small_instances()
+
+
+def report(result: Any) -> dict[str, Any]:
+    told: dict[str, Any] = result.run.outcome.report
+    return told
+
+
+@needs_torch
+@pytest.mark.parametrize("family", shipped())
+def test_shipped_weights_beat_their_null_control(family: str) -> None:
+    """Without polish, at equal samples; every family that ships weights, with its card beside it."""
+    problem = optisolve.load_problem(family)
+    network, null = (Ddpm(n_samples=8, polish="none", sampler=kind) for kind in ("network", "null"))
+    budget, ours, theirs = Budget(evaluations=8), [], []
+    for seed in range(4):
+        for solver, values in ((network, ours), (null, theirs)):
+            result = optisolve.solve(problem.instance(seed), solver, budget=budget, seed=seed)
+            assert result.point_status is PointStatus.FEASIBLE
+            assert result.record["used"]["evaluations"] == 8
+            F = result.verification.F
+            sign = problem.instance(0).signs
+            values.append(result.hypervolume if len(sign) > 1 else -float(F[0, 0]) * sign[0])
+    assert np.sum(ours) > np.sum(theirs)
+
+
+@needs_torch
+def test_power_control_works_without_training_and_reports_its_stages() -> None:
+    result = optisolve.solve(optisolve.load_problem("power_control").instance(0), "ddpm", budget=Budget(evaluations=5000))
+    told = report(result)
+    assert result.termination is Termination.CONVERGED
+    assert result.record["used"]["evaluations"] == 2 * told["samples"] == 32
+    assert told["raw"]["best"] <= told["projected"]["best"] + 1e-12
+    assert told["polished"]["best"] >= told["raw"]["mean"]
+    assert told["polish"]["method"] == "switch"
+    assert told["polish"]["probes"] > 0
+    assert told["network_calls"] == 2
+    assert len(told["weights_sha256"]) == 64
+
+
+@needs_torch
+@pytest.mark.parametrize("schedule", ["ddim", "ddpm", "dpm_solver", "flow_matching"])
+def test_every_schedule_solves_the_default_case(schedule: str) -> None:
+    solver = Ddpm(schedule=schedule, steps=4, guidance=0.5, push=0.05, n_samples=4)
+    instance = optisolve.load_problem("power_control").instance(0)
+    first, second = (optisolve.solve(instance, solver, seed=2) for _ in range(2))
+    assert first.point_status is PointStatus.FEASIBLE
+    assert first.result_hash == second.result_hash
+    assert report(first)["network_calls"] == 8
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 7, 64])
+def test_evaluations_are_counted_and_small_budgets_draw_fewer_samples(evaluations: int) -> None:
+    instance = optisolve.load_problem("power_control").instance(0)
+    result = optisolve.solve(instance, Ddpm(sampler="null"), budget=Budget(evaluations=evaluations))
+    used = result.record["used"]
+    assert used["evaluations"] <= evaluations
+    assert used["evaluations"] == min(32, evaluations if evaluations == 1 else 2 * (evaluations // 2))
+    assert (result.termination is Termination.LIMIT) == (evaluations < 32)
+
+
+def test_switch_and_wmmse_are_polishes_of_power_control_only() -> None:
+    power, channels = (optisolve.load_problem(name).instance(0) for name in ("power_control", "parallel_channels"))
+    assert Ddpm(sampler="null", polish="wmmse").skip(power) is None
+    reason = Ddpm(sampler="null", polish="wmmse").skip(channels)
+    assert reason is not None
+    assert "no polish 'wmmse' for parallel_channels" in reason
+    with pytest.raises(OptionError, match="eta"):
+        Ddpm(schedule="flow_matching", eta=0.5)
+
+
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., Any] = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "torch" else real(name, *a))
+
+
+def test_without_torch_the_extra_is_named_and_the_control_still_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_torch(monkeypatch)
+    instance = optisolve.load_problem("power_control").instance(0)
+    reason = Ddpm().skip(instance)
+    assert reason is not None
+    assert "needs torch" in reason
+    assert "pip install 'optisolve[diffusion]'" in reason
+    assert Ddpm(sampler="null").skip(instance) is None
+
+
+def test_training_without_torch_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import optisolve.cli.train as command
+
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    assert main(["train", "problem=power_control", f"out={tmp_path}"]) == 1
+    assert "optisolve[diffusion]" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_unknown_families_and_missing_weights_are_said() -> None:
+    reason = Ddpm(sampler="null").skip(optisolve.load_problem("beamforming").instance(0))
+    assert reason is not None
+    assert "beamforming" in reason
+
+
+@needs_torch
+def test_training_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "problem=offloading", f"out={tmp_path}", "threads=1", "labels.shards=2", "labels.shard_size=16"]
+    words += ["labels.validation_shards=1", "steps.imitation=4", "steps.label_free=2", "steps.check_every=3", "steps.batch=8"]
+    assert main(words) == 0
+    assert (tmp_path / "weights" / "card.json").is_file()
+    assert "solver.weights=" in capsys.readouterr().out
+    assert main(words) == 0  # nothing left to do, says so, and writes the same weights
+    assert "6 steps" in capsys.readouterr().out
+    assert main([*words, "resume=false"]) == 1
+    assert main(["train", "problem=offloading", "steps.batch=0"]) == 1
+    assert "steps" in capsys.readouterr().err

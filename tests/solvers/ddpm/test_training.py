@@ -1,0 +1,139 @@
+"""Training: labels that do not leak, resume to the last bit, a model that beats its null sampler."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from optisolve.core.errors import OptionError, SolverError, UnknownNameError  # noqa: E402
+from optisolve.solvers.ddpm.factory import TRAINING_SEEDS, VALIDATION_SEEDS, check_split, make_shards, read_shard  # noqa: E402
+from optisolve.solvers.ddpm.noise import case_keys  # noqa: E402
+from optisolve.solvers.ddpm.pipeline import draw, take_best  # noqa: E402
+from optisolve.solvers.ddpm.recipe import load_recipe, recipe_names  # noqa: E402
+from optisolve.solvers.ddpm.sampler import Sampling  # noqa: E402
+from optisolve.solvers.ddpm.session import train  # noqa: E402
+from optisolve.solvers.ddpm.training import Trainer  # noqa: E402
+from optisolve.solvers.ddpm.weights import load_weights  # noqa: E402
+from tests.solvers.ddpm.helpers import cases_of, shards_of, tiny_recipe  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def one_thread():  # type: ignore[no-untyped-def]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):  # type: ignore[no-untyped-def]
+    folder = tmp_path_factory.mktemp("labels")
+    shards_of(tiny_recipe(), folder)
+    return folder
+
+
+def test_a_short_training_beats_its_null_sampler(tmp_path: Path) -> None:
+    """End to end: labels, imitation, label-free steps, weights, samples; equal number of samples, no polish on either side."""
+    recipe = tiny_recipe(**{"steps.imitation": 150, "steps.label_free": 100, "labels.shards": 4})
+    trained = train(recipe, tmp_path, device="cpu")
+    assert trained.finished
+    assert trained.card["seconds"]["training"] > 0.0
+    network = load_weights(str(trained.folder), "offloading").network
+    bridge, cases = cases_of("offloading/n10", 64)
+    keys, cost = case_keys(0, np.arange(64)), {}
+    for name, model in (("ddpm", network), ("null", None)):
+        y = draw(bridge, cases, keys, 4, network=model, how=Sampling())
+        cost[name] = -take_best(bridge, cases, bridge.decode(cases, y))[1].mean()
+    assert cost["ddpm"] < 0.97 * cost["null"]
+    curve = (tmp_path / "learning_curve.csv").read_text().splitlines()
+    assert curve[0] == "step,loss,decoded,seconds"
+    assert len(curve) > 2
+
+
+def test_resume_is_exact_to_the_last_bit(labels: Path, tmp_path: Path) -> None:
+    """The break lies before, the end behind the border between imitation and label-free steps and one validation."""
+    recipe = tiny_recipe(**{"steps.imitation": 8, "steps.label_free": 8, "steps.check_every": 5})
+    training, validation = shards_of_existing(recipe, labels)
+    straight = Trainer(recipe, training, validation, seed=3)
+    straight.run()
+    broken = Trainer(recipe, training, validation, seed=3)
+    broken.run(until=6)
+    broken.save(tmp_path)
+    fresh = Trainer(recipe, training, validation, seed=3)
+    fresh.resume(tmp_path)
+    assert fresh.step == 6
+    fresh.run()
+    for name, values in straight.network.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(values, fresh.network.state_dict()[name]), name  # type: ignore[union-attr]
+    for mine, theirs in zip(straight.average.shadow_params, fresh.average.shadow_params, strict=True):
+        assert torch.equal(mine, theirs)
+    assert [(c.step, c.loss, c.decoded) for c in straight.history] == [(c.step, c.loss, c.decoded) for c in fresh.history]
+    other = Trainer(recipe, training, validation, seed=4)
+    with pytest.raises(SolverError, match="another recipe or seed"):
+        other.resume(tmp_path)
+
+
+def shards_of_existing(recipe, folder: Path):  # type: ignore[no-untyped-def]
+    return make_shards(recipe, folder)
+
+
+def test_shards_are_remade_alike_by_any_number_of_workers(labels: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    shutil.copytree(labels, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "train-00001")
+    (tmp_path / "copy" / "train-00002" / "shard.json").unlink()  # as if the process had died while writing
+    told: list[tuple[int, int]] = []
+    training, validation = make_shards(recipe, tmp_path / "copy", workers=2, on_shard=lambda *done: told.append(done))
+    assert told == [(3, 4), (4, 4)]
+    for path in [*training, *validation]:
+        ours, theirs = read_shard(path), read_shard(labels / path.name)
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_training_and_validation_share_no_instance(labels: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    training, validation = make_shards(recipe, labels)
+    assert VALIDATION_SEEDS + 10_000 * recipe.labels.shard_size < TRAINING_SEEDS
+    leaked = tmp_path / "leaked"
+    leaked.mkdir()
+    told = json.loads((training[0] / "shard.json").read_text())
+    (leaked / "shard.json").write_text(json.dumps({**told, "instances": told["instances"][-1:]}))
+    with pytest.raises(SolverError, match="1 validation instance"):
+        check_split(training, [*validation, leaked])
+
+
+def test_labels_of_another_recipe_are_refused(labels: Path) -> None:
+    with pytest.raises(SolverError, match="another recipe"):
+        make_shards(tiny_recipe(**{"labels.shard_size": 16}), labels)
+
+
+def test_recipes_are_checked_as_a_whole() -> None:
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        assert recipe.steps.total > 0
+    with pytest.raises(UnknownNameError, match="power_control"):
+        load_recipe("power_contrl")
+    with pytest.raises(OptionError) as told:
+        load_recipe("power_control", {"steps.batch": 0, "steps.sampels": 3})
+    assert "batch" in str(told.value)
+    assert "sampels" in str(told.value)
+
+
+def test_a_bad_batch_is_skipped_and_counted(labels: Path) -> None:
+    recipe = tiny_recipe()
+    training, validation = make_shards(recipe, labels)
+    trainer = Trainer(recipe, training, validation)
+    trainer._imitation = lambda *_: trainer.network.null_token.sum() * float("nan")  # type: ignore[method-assign,union-attr]
+    before = [p.clone() for p in trainer.network.parameters()]  # type: ignore[union-attr]
+    trainer.run(until=2)
+    assert trainer.skipped == 2
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))  # type: ignore[union-attr]
