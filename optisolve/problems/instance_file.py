@@ -153,7 +153,7 @@ def read_arrays(path: str) -> dict[str, Any]:
     try:
         arrays = _read(file)
     except Exception as error:  # readers of three formats raise very different things on damaged files
-        raise ProblemError(f"instance_file: '{path}' cannot be read ({type(error).__name__}: {error}).") from error
+        raise ProblemError(f"instance_file: '{path}' cannot be read, it is damaged ({error}).") from error
     return _split_complex(arrays)
 
 

@@ -8,20 +8,22 @@ from typing import Any
 
 import pytest
 
-_LINES: list[str] = []
+_NAME = "reliability"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if _LINES:
-        terminalreporter.section("reliability")
-        for line in _LINES:
+    reports = [report for kind in terminalreporter.stats.values() for report in kind if getattr(report, "when", "") == "call"]
+    lines = [line for report in reports for name, line in report.user_properties if name == _NAME]
+    if lines:
+        terminalreporter.section(_NAME)
+        for line in lines:
             terminalreporter.write_line(line)
 
 
 @pytest.fixture
-def tell():
-    """Takes lines for the report at the end."""
-    return _LINES.append
+def tell(request):
+    """Takes lines for the report at the end; they travel with the test's report, also from another process."""
+    return lambda line: request.node.user_properties.append((_NAME, line))
 
 
 class HangError(BaseException):

@@ -1,11 +1,14 @@
 """Command lines and files that nobody should write, drawn from a seed."""
 
+import io
 import json
 import random
 import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from optisolve.api import list_problems, list_solvers, load_problem, load_solver, solve
+from optisolve.cli.main import main
 from optisolve.core.budget import Budget
 
 PROBLEMS = ("uav_isac", "power_control", "parallel_channels", "resource_allocation", "offloading", "pymoo/zdt1", "power_game")
@@ -100,6 +103,17 @@ FLAGS = (
 CALM = ["pictures=false", "reference=none", "budget.evaluations=60", "budget.seconds=2", "budget.llm_calls=4", "llm=surrogate"]
 
 
+SUITE = """# A small case.
+version: "1"
+seed: 0
+instances: 1
+repetitions: 1
+budget: {evaluations: 60, llm_calls: 10}
+problems: [uav_isac, {problem: power_control, instances: [1, 2]}]
+solvers: [moead_de, {solver: random_search, repetitions: 2}]
+"""
+
+
 class World:
     """A folder with good and bad files for command lines to name.
 
@@ -118,16 +132,22 @@ class World:
         (folder / "binary").write_bytes(bytes(range(256)) * 8)
         (folder / "record.json").write_text("{}")
         job = {"schema": "optisolve.job/1", "settings": {"problem": {"name": "uav_isac"}, "seed": 0}}
+        with redirect_stdout(io.StringIO()):
+            self._run_and_export()
         (folder / "left.running").mkdir()
         (folder / "left.running" / "job.json").write_text(json.dumps(job))
-        self.suite = "\n".join(
-            [
-                *("name: tiny", 'version: "1"', "title: A tiny suite", "instances: 2", "repetitions: 1"),
-                *("budget: {evaluations: 40}", "problems:", "  - problem: uav_isac", "solvers:", "  - solver: moead_de"),
-            ]
-        )
-        (folder / "tiny.yaml").write_text(self.suite)
+        (folder / "tiny.yaml").write_text(SUITE)
         (folder / "prompt.jinja").write_text("{# a prompt #}\n{{ nothing }} {% for x in y %}")
+
+    def _run_and_export(self) -> None:
+        """An unfinished run, and instance files of all kinds."""
+        done = self.folder / "done"
+        main(["run", "problem=uav_isac", "solver=ledma", *CALM, "solver.mix=llm_only", "solver.pop_size=8", f"out={done}"])
+        shutil.copytree(next(done.iterdir()), self.folder / "unfinished.running")
+        for name in ("record.json", "front.parquet", "trace.parquet"):
+            (self.folder / "unfinished.running" / name).unlink()
+        for suffix in ("json", "npz", "mat"):
+            main(["export", "problem=power_control", "--to", str(self.folder / f"arrays.{suffix}")])
 
     def path(self, rng: random.Random) -> str:
         """Some path, good or bad."""
@@ -135,6 +155,25 @@ class World:
         return rng.choice(
             [*names, "nowhere", "", ".", "empty/..", "/dev/null", "moead_de/record.json", "ledma/transcript.jsonl"]
         )
+
+    def damaged_arrays(self, rng: random.Random, number: int) -> str:
+        """A damaged instance file; its path."""
+        source = self.folder / rng.choice(["arrays.json", "arrays.npz", "arrays.mat"])
+        data = source.read_bytes()
+        wrong = _restructured(data, rng) if source.suffix == ".json" and rng.random() < 0.6 else _damaged(data, rng)
+        (self.folder / f"damaged{number}{source.suffix}").write_bytes(wrong)
+        return f"damaged{number}{source.suffix}"
+
+    def damaged_job(self, rng: random.Random, number: int) -> str:
+        """The folder of an unfinished run whose settings or replies are damaged; its path."""
+        source, target = self.folder / "unfinished.running", self.folder / f"damaged{number}.running"
+        shutil.copytree(source, target)
+        name = rng.choice(["job.json", "transcript.jsonl"])
+        data = (source / name).read_bytes()
+        (target / name).write_bytes(
+            _restructured(data, rng) if name == "job.json" and rng.random() < 0.6 else _damaged(data, rng)
+        )
+        return target.name
 
     def damaged(self, rng: random.Random, number: int) -> str:
         """A copy of a good file with a few things changed; its path."""
@@ -181,7 +220,7 @@ def command_line(rng: random.Random, world: World, number: int) -> list[str]:
     """A command line; whatever it asks for is over in seconds."""
     verb = rng.choice(["run"] * 8 + ["bench", "ablate"] * 2 + ["verify", "replay"] * 3 + ["report"] + list(_OTHERS))
     if verb == "run":
-        return _run(rng, world)
+        return _run(rng, world, number)
     if verb == "bench":
         suite = world.damaged(rng, number) if rng.random() < 0.5 else rng.choice(["smoke", "tiny.yaml", *VALUES])
         return [
@@ -234,7 +273,7 @@ def _word(rng: random.Random, world: World, number: int) -> str:
     return world.path(rng) if kind == 4 else rng.choice(FLAGS)
 
 
-def _run(rng: random.Random, world: World) -> list[str]:
+def _run(rng: random.Random, world: World, number: int) -> list[str]:
     problem, solver = rng.choice(PROBLEMS), rng.choice(SOLVERS)
     own = [f"problem.{key}" for key in load_problem(problem).options()] + [
         f"solver.{key}" for key in load_solver(solver).options()
@@ -242,6 +281,11 @@ def _run(rng: random.Random, world: World) -> list[str]:
     asked = [f"problem={problem}", f"solver={solver}", *CALM]
     if solver not in ("ledma", "opro"):
         asked.remove("llm=surrogate")
+    if rng.random() < 0.1:
+        return ["run", "pictures=false", "reference=none", f"resume={world.damaged_job(rng, number)}"]
+    if rng.random() < 0.1:
+        file = world.damaged_arrays(rng, number)
+        return ["run", "problem=power_control", "solver=random_search", *CALM[:4], f"problem.instance_file={file}"]
     asked += _settings(rng, (*NAMES, *own, *own))
     if rng.random() < 0.15:
         asked.append(f"resume={world.path(rng)}")
