@@ -113,11 +113,11 @@ def _reference(problem: optisolve.Problem, instance: optisolve.Instance) -> floa
 def isac(count: int, steps: int) -> None:
     """Hypervolume of one batch beside the null control, random search and moead_de at 5,000 evaluations."""
     problem = optisolve.load_problem("uav_isac")
-    plain = {"n_samples": 100, "steps": steps, "polish": "none"}
+    plain = {"n_preferences": 100, "steps": steps, "polish": "none"}
     climb = {**plain, "polish": "gradient", "polish_steps": 20}
     runs = {
         "moead_de, 5000 evaluations": ("moead_de", {}, 5000),
-        "ddpm, 50 samples": ("ddpm", {**plain, "n_samples": 50}, 50),
+        "ddpm, 50 samples": ("ddpm", {**plain, "n_preferences": 50}, 50),
         "ddpm, 100 samples": ("ddpm", plain, 100),
         "null, 100 samples": ("ddpm", {**plain, "sampler": "null"}, 100),
         "random_search, 100 evaluations": ("random_search", {}, 100),

@@ -39,7 +39,8 @@ class Ddpm(Solver):
     are counted in the report (``probes``); steps of WMMSE need none.
 
     Args:
-        n_samples: Candidates K.
+        n_samples: Candidates K for one objective.
+        n_preferences: Candidates for several objectives, one evenly spread preference each.
         sampler: ``network``, or ``null`` for an uninformed sampler with the same projection, completion and polish: the
             control.
         weights: ``auto`` for the shipped weights of the family, the name of shipped weights, a folder, or a hub id.
@@ -64,6 +65,7 @@ class Ddpm(Solver):
         citation="Ho, Jain and Abbeel 2020, arXiv 2006.11239; Song, Meng and Ermon 2021, arXiv 2010.02502",
     )
     n_samples: Annotated[int, Ge(1)] = 16
+    n_preferences: Annotated[int, Ge(1)] = 100
     sampler: Literal["network", "null"] = "network"
     weights: str = "auto"
     schedule: Literal["ddim", "ddpm", "dpm_solver", "flow_matching"] = "ddim"
@@ -100,14 +102,15 @@ class Ddpm(Solver):
         if task.meter.remaining_evaluations == 0:
             return task.outcome(Termination.LIMIT, spent_limit(task))
         affordable = max(1, task.meter.remaining_evaluations // (2 if polished else 1))
-        count = min(self.n_samples, affordable)
+        wanted = self.n_preferences if bridge.preferences > 0 else self.n_samples
+        count = min(wanted, affordable)
         weights, device = self._load(bridge)
         stages, how_many = self._stages(task, bridge, weights, device, count, polish)
         report: dict[str, Any] = {"sampler": self.sampler, "samples": how_many}
         if weights is not None:
             report |= {"weights": weights.name, "weights_sha256": weights.sha256, "network_calls": self._calls()}
         report |= self._evaluate(task, bridge, stages, polish)
-        if count < self.n_samples:
+        if count < wanted:
             return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, detail="fewer samples than asked for", report=report)
         return task.outcome(Termination.CONVERGED, detail="all samples drawn", report=report)
 
