@@ -113,16 +113,16 @@ def _reference(problem: optisolve.Problem, instance: optisolve.Instance) -> floa
 def isac(count: int, steps: int) -> None:
     """Hypervolume of one batch beside the null control, random search and moead_de at 5,000 evaluations."""
     problem = optisolve.load_problem("uav_isac")
-    plain = {"n_preferences": 100, "steps": steps, "polish": "none"}
-    climb = {**plain, "polish": "gradient", "polish_steps": 20}
+    null, polish = {"n_preferences": 100, "polish": "none"}, {"polish": "gradient", "polish_steps": 20}
+    plain = {**null, "steps": steps}
     runs = {
         "moead_de, 5000 evaluations": ("moead_de", {}, 5000),
         "ddpm, 50 samples": ("ddpm", {**plain, "n_preferences": 50}, 50),
         "ddpm, 100 samples": ("ddpm", plain, 100),
-        "null, 100 samples": ("ddpm", {**plain, "sampler": "null"}, 100),
+        "ddpm_null, 100 samples": ("ddpm_null", null, 100),
         "random_search, 100 evaluations": ("random_search", {}, 100),
-        "ddpm, 100 samples, 20 gradient steps": ("ddpm", climb, 200),
-        "null, 100 samples, 20 gradient steps": ("ddpm", {**climb, "sampler": "null"}, 200),
+        "ddpm, 100 samples, 20 gradient steps": ("ddpm", {**plain, **polish}, 200),
+        "ddpm_null, 100 samples, 20 gradient steps": ("ddpm_null", {**null, **polish}, 200),
     }
     values = {}
     for label, (solver, changes, evaluations) in runs.items():

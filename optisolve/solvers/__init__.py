@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.branch_and_bound import BranchAndBound
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
-    from optisolve.solvers.ddpm import Ddpm
+    from optisolve.solvers.ddpm import Ddpm, DdpmNull
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
@@ -29,7 +29,7 @@ _HOMES = {
     "branch_and_bound": ("BranchAndBound",),
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
-    "ddpm": ("Ddpm",),
+    "ddpm": ("Ddpm", "DdpmNull"),
     "foschini_miljanic": ("FoschiniMiljanic",),
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
@@ -50,6 +50,7 @@ __all__ = [
     "CpSat",
     "Cvxpy",
     "Ddpm",
+    "DdpmNull",
     "FoschiniMiljanic",
     "Highs",
     "Hungarian",
