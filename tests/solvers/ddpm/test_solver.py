@@ -56,11 +56,12 @@ def report(result: Any) -> dict[str, Any]:
 
 
 @needs_torch
-@pytest.mark.parametrize("family", shipped())
-def test_shipped_weights_beat_their_null_control(family: str) -> None:
+@pytest.mark.parametrize("weights", shipped())
+def test_shipped_weights_beat_their_null_control(weights: str) -> None:
     """Without polish, at equal samples; every family that ships weights, with its card beside it."""
-    problem = optisolve.load_problem(family)
-    network, null = (cls(n_samples=8, n_preferences=8, polish="none") for cls in (Ddpm, DdpmNull))
+    problem = optisolve.load_problem(weights.removesuffix("_diverse"))
+    size: dict[str, Any] = {"n_samples": 8, "n_preferences": 8, "polish": "none"}
+    network, null = Ddpm(weights=weights, **size), DdpmNull(**size)
     budget, ours, theirs = Budget(evaluations=8), [], []
     for seed in range(4):
         for solver, values in ((network, ours), (null, theirs)):
