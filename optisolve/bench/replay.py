@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from optisolve.bench.audit import rebuild
+from optisolve.bench.audit.findings import Findings
+from optisolve.bench.audit.layout import check_layout
 from optisolve.bench.records import read_record, seal
 from optisolve.bench.result import Result
 from optisolve.bench.solve import solve
@@ -21,6 +23,8 @@ from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 
 __all__ = ["Replay", "replay", "replay_record"]
+
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,14 @@ def replay(path: Path) -> Replay:
     The surrogate, which is no language model, needs no transcript: it answers the same again.
 
     Raises:
-        RecordError: The record or its transcript is missing, or the run was cut short by the user or the clock, which
-            cannot be repeated exactly.
+        RecordError: The record or its transcript is missing or damaged, or the run was cut short by the user or the clock,
+            which cannot be repeated exactly.
     """
-    return replay_record(read_record(path), path if path.is_dir() else path.parent, effort=Effort.QUICK)
+    record, found = read_record(path), Findings()
+    if not check_layout(record, found):
+        told = "\n".join(f"  - {problem}" for problem in found.problems[:_MOST_SHOWN])
+        raise RecordError(f"{path}: not a whole record:\n{told}")
+    return replay_record(record, path if path.is_dir() else path.parent, effort=Effort.QUICK)
 
 
 def replay_record(

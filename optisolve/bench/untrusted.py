@@ -22,6 +22,7 @@ __all__ = [
     "printable",
     "read_bytes",
     "read_json",
+    "reason",
     "shortened",
     "strict_json",
 ]
@@ -57,6 +58,11 @@ def shortened(value: object) -> object:
     told = printable(value if isinstance(value, str) else repr(value))
     cut = told if len(told) <= _SHOWN else told[:_SHOWN] + "..."
     return cut if isinstance(value, str) else _Told(cut)
+
+
+def reason(error: Exception) -> str:
+    """What is wrong with a stranger's document, from the exception that reading it raised."""
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error) or "something of another kind"
 
 
 class _Told(str):

@@ -148,7 +148,7 @@ def export_command(options: argparse.Namespace) -> int:
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
-    """Values of ``key=value`` words, typed as YAML would type them.
+    """Values of ``key=value`` words, typed as YAML would type them; what is no YAML is text.
 
     Raises:
         OptisolveError: A word has no '='.
@@ -160,7 +160,10 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
         key, separator, value = word.partition("=")
         if not separator or not key:
             raise OptisolveError(f"'{word}' must have the form key=value, e.g. problem=uav_isac.")
-        values[key] = yaml.safe_load(value)
+        try:
+            values[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):  # the latter for dates that do not exist
+            values[key] = value
     return values
 
 

@@ -27,6 +27,7 @@ def lint_command(options: argparse.Namespace) -> int:
     table = new_table(
         "prompt", ">characters", ">tokens", ">same prefix", ">errors", ">warnings", title=f"Sample: {instance.origin.scenario}"
     )
+    table.columns[0].min_width = max((len(lint.file.removesuffix(".jinja")) for lint in lints), default=0)
     for lint in lints:
         table.add_row(
             lint.file.removesuffix(".jinja"), *_sizes(lint), str(_count(lint, Level.ERROR)), str(_count(lint, Level.WARNING))

@@ -22,10 +22,24 @@ _EPILOG = """examples:
   optisolve run --help            all settings of a run
   optisolve bench suite=smoke     a small benchmark; bench --help for its settings
   optisolve ablate problem=uav_isac solver=ledma    was the language model needed?
+  optisolve ask "save at least 5 % power while user 2 keeps 15.8 kbps" problem=power_game
   optisolve list solvers
   optisolve verify runs/
 
-exit codes: 0 ok, 1 error, 2 verification failed, 130 interrupted (the record is written)
+exit codes: 0 ok, 1 error, 2 verification failed, 3 a question is open (ask), 130 interrupted (the record is written)
+"""
+
+_ASK_HELP = """settings (key=value):
+  problem=NAME             what the request is about; problem.KEY=VALUE changes it
+  instance=0               instance seed
+  parser=model             model: a language model reads, the words must agree; rules: no language model
+  llm=KIND llm.KEY=VALUE   the language model: auto, local, openai, replay
+  solver=moe               who solves it; solver.KEY=VALUE, budget.KEY=VALUE as for run
+  goal=FILE                a typed goal (YAML or JSON) in place of the words
+  confirm=true             take the reading that was shown although some words are not known
+  seed=0 out=runs
+
+exit codes: 0 verified, 1 error, 2 no point meets everything, 3 a question is open
 """
 
 _BENCH_HELP = """settings (key=value):
@@ -121,6 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # e.g. `optisolve list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a folder without permission, a name that is too long
+        from optisolve.cli.display import print_error
+
+        print_error(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        return 1
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -139,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("run", help="solve a problem, verify the answer, write a record", add_help=False)
 
     _add_experiments(verbs)
+    _add_requests(verbs)
     listing = verbs.add_parser("list", help="what there is: problems, solvers, prompts")
     listing.add_argument("what", nargs="?", choices=("problems", "solvers", "prompts", "all"), default="all")
     listing.set_defaults(command=_lazy("list_command"))
@@ -189,6 +209,24 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_language(verbs)
     return parser
+
+
+def _add_requests(verbs: Any) -> None:
+    """The verbs about requests in words and about reasons."""
+    asking = verbs.add_parser(
+        "ask",
+        help="a request in words: a verified answer, or a question",
+        epilog=_ASK_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    asking.add_argument("words", nargs="+", metavar="WORD", help="the request, then key=value settings")
+    asking.set_defaults(command=_lazy("ask_command", "ask"))
+
+    explain = verbs.add_parser("explain", help="why a mixture of experts answered as it did, from a record's log")
+    explain.add_argument("path", help="record.json or its folder")
+    explain.add_argument("--out", default="", help="write the page as Markdown")
+    explain.add_argument("--jsonl", default="", help="write the entries of the log, one per line")
+    explain.set_defaults(command=_lazy("explain_command", "explain"))
 
 
 def _add_language(verbs: Any) -> None:

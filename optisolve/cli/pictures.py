@@ -8,13 +8,15 @@ from pathlib import Path
 from optisolve.bench.result import Result
 from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
 from optisolve.plotting.credit import credit_figure, offspring_sources
+from optisolve.plotting.game import rounds_figure
 from optisolve.scoring.knee import knee_index
 
 __all__ = ["write_pictures"]
 
 
 def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
-    """Draw front, map and convergence of a run beside its controls, and who made what when several sources did.
+    """Draw front, map and convergence of a run beside its controls, who made what when several sources did, and the rounds of
+    a game.
 
     Args:
         results: By solver name; the first one is the subject.
@@ -38,6 +40,11 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     sources = subject.record["used"]["by_source"]
     if len(offspring_sources(sources)) > 1:
         written.append(save_figure(credit_figure(sources, instance), folder / "credit.png"))
+    played = {name: result.record["used"]["report"] for name, result in results.items()}
+    played = {name: report for name, report in played.items() if "rounds" in report and "epsilon" in report}
+    if played:
+        optimum = (subject.record["reference"] or {}).get("value")
+        written.append(save_figure(rounds_figure(played, instance, optimum), folder / "rounds.png"))
     traces = {name: result.trace for name, result in results.items() if len(result.trace)}
     if traces:
         written.append(save_figure(convergence_figure(traces, instance), folder / "convergence.png"))

@@ -69,11 +69,26 @@ def resolve(values: dict[str, Any], problem: str, solver: str, given: Sequence[s
     return _adopted(values, waiting[0], problem, solver, chosen)
 
 
+def _run_settings(folder: Path) -> dict[str, Any]:
+    """What stands in the folder of a run that this command line started."""
+    job = read_job(folder)
+    groups = {"problem": "name", "solver": "name", **({} if job.get("llm") is None else {"llm": "kind"})}
+    lacking = [key for key in ("problem", "instance", "solver", "llm", "budget", "seed") if key not in job]
+    lacking += [f"{g}.{key}" for g, key in groups.items() if g in job and not isinstance(_get(job[g], key), str)]
+    if lacking:
+        raise OptisolveError(f"{folder / 'job.json'}: lacks {', '.join(lacking)}; optisolve run did not write it.")
+    return job
+
+
+def _get(group: Any, key: str) -> Any:
+    return group.get(key) if isinstance(group, dict) else None
+
+
 def _adopted(
     values: dict[str, Any], folder: Path, problem: str, solver: str, chosen: Sequence[str]
 ) -> tuple[dict[str, Any], str, str]:
     """The settings that stand in an unfinished run's folder; the user's own must not differ."""
-    job = read_job(folder)
+    job = _run_settings(folder)
     own = asked(values, problem, solver, job["llm"] is not None)
     differing = [key for key in own if any(c.split(".")[0] == key for c in chosen) and own[key] != job[key]]
     if differing:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -64,6 +65,9 @@ _PRIMARY: dict[str, Any] = {
 _CALL = re.compile(r"(?<![\w'\"])(fixed\([^()'\"]*\))")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
 
+_begun = Event()
+"""Set when a job of this process has begun; what is raised before that is about the composition of its settings."""
+
 _CODES = "OPTISOLVE_EXIT_CODES"
 """Environment variable with the folder where the jobs of a sweep leave their exit codes; they may run in other processes."""
 
@@ -83,6 +87,7 @@ def run_command(arguments: Sequence[str]) -> int:
     sweep = not {"-m", "--multirun"}.isdisjoint(words)
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")
     codes: list[int] = []
+    _begun.clear()
 
     def job(config: DictConfig) -> None:
         codes.append(_job(config))
@@ -96,6 +101,10 @@ def run_command(arguments: Sequence[str]) -> int:
             raise _unknown_choice(error) from error
         except (HydraException, OmegaConfBaseException) as error:
             raise OptisolveError(_explain(error)) from error
+        except (ValueError, TypeError, AssertionError) as error:
+            if _begun.is_set():  # not hydra's
+                raise
+            raise OptisolveError(f"The settings cannot be composed: {_explain(error)}") from error
         if folder is not None:
             codes = [int(path.read_text(encoding="ascii")) for path in Path(folder).iterdir()]
         return max(codes, default=0)
@@ -145,6 +154,7 @@ def _swept_job(config: DictConfig) -> None:
 
 
 def _job(config: DictConfig) -> int:
+    _begun.set()
     values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     chosen = HydraConfig.get().runtime.choices
     given = [item.split("=", maxsplit=1)[0].lstrip("+") for item in HydraConfig.get().overrides.task]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from functools import cache
 from typing import Any, Self
@@ -10,6 +11,9 @@ from typing import Any, Self
 from optisolve.core.errors import FieldProblem, OptionError, nearest
 
 __all__ = ["Options"]
+
+_SECRET = re.compile(r"(key|secret|password|token)$", re.IGNORECASE)
+"""Names of settings that do not exist, but that a secret may be put under by mistake."""
 
 
 class Options:
@@ -59,12 +63,15 @@ class Options:
             OptionError: Unknown names (with the nearest known one) or values that do not fit.
         """
         known = [f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.init]
+        if not isinstance(values, typing.Mapping):
+            raise OptionError(title or cls.__name__, [FieldProblem("(all)", values, f"settings by name: {', '.join(known)}")])
         unknown = []
         for name in values:
             if name not in known:
                 guess = nearest(name, known)
                 hint = f"; did you mean '{guess}'?" if guess else ""
-                unknown.append(FieldProblem(name, values[name], f"one of {', '.join(known)}{hint}"))
+                given = "(not shown)" if _SECRET.search(name) else values[name]
+                unknown.append(FieldProblem(name, given, f"one of {', '.join(known)}{hint}"))
         try:
             made = cls(**{key: value for key, value in values.items() if key in known})
         except OptionError as error:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, array_hash
 from optisolve.core.errors import ProblemError
+from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.space import Space
@@ -25,6 +26,8 @@ from optisolve.core.space import Space
 if TYPE_CHECKING:
     import pymoo.core.problem
     from matplotlib.axes import Axes
+
+    from optisolve.core.goal import Goal
 
 __all__ = [
     "FEASIBILITY_TOLERANCE",
@@ -264,6 +267,62 @@ class Instance(ABC):
         Args:
             dialect: ``"cvxpy"``, ``"cpsat"`` or ``"highs"``.
         """
+        return None
+
+    # -- typed goals: families opt in by documenting metrics ----------------------------------------------------------
+
+    convex: bool = False
+    """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Quantities that a goal may speak about; none unless the family documents them."""
+        return ()
+
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """All metrics at checked points float64 [n, d], by numpy equations: float64 [n], or [n, users]; SI units."""
+        return {}
+
+    def with_goal(self, goal: Goal) -> Instance:
+        """This instance with a goal on top: a native instance of the family where it has one, else a general one.
+
+        Args:
+            goal: Refers to `metrics`.
+
+        Raises:
+            OptionError: The goal does not fit this instance; every problem is listed.
+        """
+        from optisolve.core.goal import require_goal
+        from optisolve.core.goal_instance import GoalInstance
+
+        bounds = require_goal(self, goal)
+        native = self._native_goal(goal, bounds)
+        return GoalInstance(self, goal, bounds) if native is None else native
+
+    def own_bounds(self) -> tuple[Bound, ...]:
+        """The scenario's own requirements as bounds on metrics, for those that a goal may replace."""
+        return ()
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """Whether bounds can be met together on this instance's space; undecided unless the family has a procedure."""
+        return Feasibility(None)
+
+    def goal_model(self, dialect: str, goal: Goal, bounds: tuple[Bound, ...]) -> Any:
+        """A modelling-layer object for a goal without a native instance, or None."""
+        return None
+
+    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
+        """What the optimum gains, in the objective's unit, when a constraint is relaxed by 1 %; by constraint name.
+
+        Args:
+            x: float64 [d], an optimum.
+
+        Returns:
+            From multipliers, for families that know them in closed form; empty otherwise.
+        """
+        return {}
+
+    def _native_goal(self, goal: Goal, bounds: tuple[Bound, ...]) -> Instance | None:
+        """The family's own instance for a goal, or None."""
         return None
 
     def to_pymoo(self) -> pymoo.core.problem.Problem:

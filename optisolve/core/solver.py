@@ -65,6 +65,7 @@ class SolverInfo:
         extra: The optisolve extra that installs them.
         deterministic: Same seed gives the same answer (given the same language-model replies).
         uses_llm: It asks a language model.
+        keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
         citation: Paper or equation, with arXiv id or DOI where there is one.
     """
 
@@ -76,6 +77,7 @@ class SolverInfo:
     extra: str = ""
     deterministic: bool = True
     uses_llm: bool = False
+    keeps_best: bool = True
     citation: str = ""
 
 

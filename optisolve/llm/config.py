@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -85,6 +86,8 @@ class OpenAiLlm(LlmConfig):
     def _check(self) -> Iterable[FieldProblem]:
         if self.base_url:
             yield from _check_url(self.base_url)
+        if self.api_key_env and not _may_be_a_variable(self.api_key_env):
+            yield FieldProblem("api_key_env", "(not shown)", "the name of an environment variable that holds the key")
         if (self.usd_per_million_in is None) != (self.usd_per_million_out is None):
             given = (self.usd_per_million_in, self.usd_per_million_out)
             yield FieldProblem("usd_per_million_in, usd_per_million_out", given, "both prices or none")
@@ -208,6 +211,12 @@ def llm_config(kind: str = "auto", **options: Any) -> LlmConfig:
     if kind not in LLM_KINDS:
         raise UnknownNameError("llm", kind, LLM_KINDS)
     return LLM_KINDS[kind].from_mapping(options, title=f"llm '{kind}'")
+
+
+def _may_be_a_variable(name: str) -> bool:
+    """False for what cannot be a variable's name, and for what looks like the key itself."""
+    mixed = any(c.islower() for c in name) and any(c.isdigit() for c in name)
+    return re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is not None and not (mixed and len(name) > 20)
 
 
 def _check_url(url: str) -> Iterable[FieldProblem]:

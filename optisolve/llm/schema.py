@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["continuation_grammar", "design_keys", "point_schema", "schema_grammar", "task_keys"]
+__all__ = ["continuation_grammar", "design_keys", "integer_rule", "point_schema", "schema_grammar", "task_keys"]
 
 
 def design_keys(count: int) -> list[str]:
@@ -65,6 +65,24 @@ def continuation_grammar(levels: Sequence[int], targets: Sequence[int]) -> str:
     row = ' "," '.join(_rule(level) for level in levels)
     lines = [f'root ::= " " row {rows} "\\n"', f"row ::= {row}", *_number_rules(levels)]
     return "\n".join(lines) + "\n"
+
+
+def integer_rule(level: int, *, padded: bool = False) -> str:
+    """GBNF alternatives that match exactly the integers from 0 to `level`.
+
+    Args:
+        level: Largest integer.
+        padded: With leading zeros, all as long as `level`; without them otherwise.
+    """
+    if not padded:
+        return " | ".join(_up_to(level))
+    digits = str(level)
+    below = [
+        (f'"{digits[:i]}" ' if i else "") + _digits(0, int(digit) - 1) + _free(len(digits) - i - 1)
+        for i, digit in enumerate(digits)
+        if int(digit) > 0
+    ]
+    return " | ".join([*below, f'"{digits}"'])
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
     from optisolve.solvers.ddpm import Ddpm, DdpmNull
+    from optisolve.solvers.drl_fusion import DrlFusion
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
+    from optisolve.solvers.game import Game, GameControl
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
+    from optisolve.solvers.moe import Moe, MoeLlm
     from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
     from optisolve.solvers.null import Null
     from optisolve.solvers.opro import Opro
     from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, PymooSolver, SmsEmoa
+    from optisolve.solvers.q_fusion import QFusion, QFusionControl
     from optisolve.solvers.random_search import RandomSearch
     from optisolve.solvers.scipy_local import ScipyLocal
     from optisolve.solvers.water_filling import WaterFilling
@@ -30,13 +34,17 @@ _HOMES = {
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
     "ddpm": ("Ddpm", "DdpmNull"),
+    "drl_fusion": ("DrlFusion",),
     "foschini_miljanic": ("FoschiniMiljanic",),
+    "game": ("Game", "GameControl"),
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
     "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
+    "moe": ("Moe", "MoeLlm"),
     "null": ("Null",),
     "opro": ("Opro",),
     "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
+    "q_fusion": ("QFusion", "QFusionControl"),
     "random_search": ("RandomSearch",),
     "scipy_local": ("ScipyLocal",),
     "water_filling": ("WaterFilling",),
@@ -51,11 +59,16 @@ __all__ = [
     "Cvxpy",
     "Ddpm",
     "DdpmNull",
+    "DrlFusion",
     "FoschiniMiljanic",
+    "Game",
+    "GameControl",
     "Highs",
     "Hungarian",
     "Ledma",
     "LedmaControl",
+    "Moe",
+    "MoeLlm",
     "Moead",
     "MoeadDe",
     "MoeadLo",
@@ -64,6 +77,8 @@ __all__ = [
     "Null",
     "Opro",
     "PymooSolver",
+    "QFusion",
+    "QFusionControl",
     "RandomSearch",
     "ScipyLocal",
     "SmsEmoa",

@@ -149,3 +149,40 @@ def test_an_evaluation_unpacks_into_objectives_and_constraints():
     instance = SumCapSphere().instance(1)
     F, G, H = instance.evaluate(np.zeros((3, 4)))
     assert (F.shape, G.shape, H.shape) == ((3, 1), (3, 1), (3, 0))
+
+
+def test_an_interrupt_under_a_shield_waits_for_its_end_and_hurries_it():
+    meter, hurried = BudgetMeter(Budget(evaluations=10)), []
+    assert meter.interrupt()  # nothing to protect: the handler may raise
+    meter.interrupted = False
+    done = []
+
+    def work():
+        with meter.shield(lambda: hurried.append(True)):
+            with meter.shield():
+                assert not meter.interrupt()
+            done.append("inner")
+            assert not meter.interrupt()
+            done.append("outer")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["inner", "outer"]
+    assert hurried == [True]  # by the interrupt that met the outer one alone
+
+
+def test_a_shield_lets_other_exceptions_through():
+    meter = BudgetMeter(Budget(evaluations=1))
+    with pytest.raises(BudgetExhausted), meter.shield():
+        meter.charge_evaluations(2)
+    with meter.shield():
+        meter.charge_evaluations(1)
+
+
+def test_a_call_that_was_paid_before_fits_any_budget_and_counts():
+    meter = BudgetMeter(Budget(llm_calls=1, llm_tokens=10))
+    held = meter.reserve(tokens=100, usd=0.0, paid=True)
+    meter.settle(held, tokens_in=60, tokens_out=40, usd=0.0)
+    assert (meter.llm_calls, meter.tokens_in + meter.tokens_out) == (1, 100)
+    with pytest.raises(BudgetExhausted):
+        meter.reserve(tokens=1, usd=0.0)

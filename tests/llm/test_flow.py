@@ -84,3 +84,40 @@ def test_a_dead_endpoint_is_asked_once_per_batch_and_refusals_cost_nothing():
     assert told[3] == ["", "", ""]  # the probe succeeded, so the others were sent, too
     assert server.calls == meter.llm_calls == 2 + 1 + 1 + 3
     assert session.failures == {"server_error": 4, "refused_by_breaker": 5}
+
+
+def test_a_call_that_is_given_up_leaves_its_place_to_the_next_one():
+    async def story():
+        limiter, served, leave = Limiter(1), [], asyncio.Event()
+
+        async def call(name):
+            async with limiter:
+                served.append(name)
+                await leave.wait()
+            if name == "first":
+                calls["chosen"].cancel()  # its turn has come, and it has not begun
+
+        calls = {name: asyncio.create_task(call(name)) for name in ("first", "waiting", "chosen", "last")}
+        await asyncio.sleep(0)
+        calls["waiting"].cancel()  # while it waits
+        await asyncio.sleep(0)
+        leave.set()
+        await asyncio.gather(*calls.values(), return_exceptions=True)
+        return served
+
+    assert asyncio.run(story()) == ["first", "last"]
+
+
+def test_calls_are_served_in_the_order_in_which_they_came():
+    async def story():
+        limiter, served = Limiter(2), []
+
+        async def call(number):
+            async with limiter:
+                served.append(number)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(call(number) for number in range(20)))
+        return served
+
+    assert asyncio.run(story()) == list(range(20))

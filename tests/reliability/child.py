@@ -29,12 +29,16 @@ def start(words: list[str], output: Path, *, die_in: Path | None = None, die_at:
         die_in: A folder whose changes are counted.
         die_at: Kill itself (SIGKILL) just before this change of the folder, from 0; -1 means never.
     """
-    process = _CONTEXT.Process(target=_main, args=(words, str(output), None if die_in is None else str(die_in), die_at))
+    place = (dict(os.environ), str(Path.cwd()))  # the common ancestor may have another one
+    process = _CONTEXT.Process(target=_main, args=(words, str(output), place, None if die_in is None else str(die_in), die_at))
     process.start()
     return process
 
 
-def _main(words: list[str], output: str, die_in: str | None, die_at: int) -> None:
+def _main(words: list[str], output: str, place: tuple[dict[str, str], str], die_in: str | None, die_at: int) -> None:
+    os.environ.clear()
+    os.environ.update(place[0])
+    os.chdir(place[1])
     target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(target, 1)
     os.dup2(target, 2)

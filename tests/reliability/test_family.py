@@ -16,7 +16,7 @@ from optisolve.testing.llm_server import LlmServer
 from tests.reliability.family import ASKING, PLAIN, words
 
 CUTS = 3
-FEW = ("ledma adaptive distill batch 3", "opro", "ledma_control sbx", "nsga2")
+FEW = ("ledma adaptive distill batch 3", "opro", "nsga2")
 
 
 def check(name: str, folder: Path, capsys: Any) -> tuple[int, int]:

@@ -22,6 +22,7 @@ PROBLEMS = (
     "user_association",
     "offloading",
     "nsp_utility",
+    "maze",
 )
 
 PROBE = """

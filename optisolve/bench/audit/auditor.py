@@ -18,7 +18,7 @@ from optisolve.bench.audit.suites import SuiteBook, check_suite
 from optisolve.bench.audit.transcript import check_transcript
 from optisolve.bench.audit.usage import check_budget, check_start, check_termination, check_trace
 from optisolve.bench.records import record_id_of, result_hash_of, run_id_of
-from optisolve.bench.untrusted import MAX_RECORD_BYTES, bounded_memory, is_safe_name, printable, read_json
+from optisolve.bench.untrusted import MAX_RECORD_BYTES, bounded_memory, is_safe_name, printable, read_json, reason
 from optisolve.core.errors import OptisolveError, RecordError, RegistryError, UnknownNameError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
@@ -77,7 +77,7 @@ class Auditor:
             found.wrong("instance.params", "parameters", "a case that fits into this machine's memory")
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
             # Content of a plug-in's own (params, options, reports) reaches code that we do not know.
-            found.wrong("(content)", f"{type(error).__name__}: {error}", "values that the problem and the solver can read")
+            found.wrong("(content)", reason(error), "values that the problem and the solver can read")
         known = str(name) if is_safe_name(name) else where or "(no usable record_id)"
         return Audit(known, tuple(found.problems), found.tier, tuple(found.notes), tuple(found.uncounted), where)
 
@@ -129,7 +129,7 @@ class Auditor:
         scores = check_scores(record, instance, actual, found)
         ours = solver is not None and type(solver).__module__.partition(".")[0] == "optisolve"
         check_termination(record, instance, scores["objective"], found)
-        check_trace(record, instance, scores, archived=ours, found=found)
+        check_trace(record, instance, scores, archived=ours and solver is not None and solver.info.keeps_best, found=found)
         check_reference(record, problem, instance, actual, self.references, found)
 
     def _reproduce(self, record: Mapping[str, Any], folder: Path | None, found: Findings) -> None:

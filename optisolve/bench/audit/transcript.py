@@ -12,7 +12,7 @@ from typing import Any
 
 from optisolve.bench.audit.findings import Findings
 from optisolve.bench.records import canonical
-from optisolve.bench.untrusted import read_bytes, strict_json
+from optisolve.bench.untrusted import read_bytes, reason, strict_json
 from optisolve.core.errors import RecordError
 from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.types import LlmRequest, Message
@@ -46,7 +46,7 @@ def check_transcript(record: Mapping[str, Any], folder: Path, found: Findings) -
     except RecordError as error:
         found.wrong(FILE_NAME, str(error), "a transcript")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        found.wrong(FILE_NAME, f"{type(error).__name__}: {error}", "lines as optisolve writes them")
+        found.wrong(FILE_NAME, reason(error), "lines as optisolve writes them")
 
 
 def _compare_free(record: Mapping[str, Any], found: Findings) -> None:

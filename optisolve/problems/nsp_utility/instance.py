@@ -10,15 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.goal_instance import GoalInstance, goal_origin
+from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.problems.nsp_utility import model
+from optisolve.problems.nsp_utility import goals, model
 from optisolve.problems.nsp_utility.model import Constants
 from optisolve.problems.nsp_utility.words import QUALITY, describe
 
 if TYPE_CHECKING:
     import torch
 
+    from optisolve.core.goal import Goal
     from optisolve.modelling.cvxpy import CvxpyModel
 
 __all__ = ["NspUtilityInstance"]
@@ -36,6 +39,7 @@ class NspUtilityInstance(Instance):
     def __init__(self, origin: Origin, constants: Constants, gain: FloatArray) -> None:
         self.constants, self.gain = constants, gain
         c = constants
+        self.convex = c.goal in ("rate", "bep", "energy")  # availability and throughput are only log-concave
         floors = {"outage": c.outage_max, "bit_error": c.bep_max, "min_rate": c.rate_min_mbps}
         if c.goal == "energy":
             objective = Objective(
@@ -52,7 +56,7 @@ class NspUtilityInstance(Instance):
         )
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
-        """The branches' gains."""
+        """The branches' gains; everything else is a parameter."""
         return {"gain": self.gain}
 
     def features(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -82,6 +86,29 @@ class NspUtilityInstance(Instance):
         from optisolve.problems.nsp_utility.convex import NspModel
 
         return NspModel(self.constants, self.gain)
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """``rate``, ``outage``, ``availability``, ``bit_error``, ``throughput``, ``total_power``."""
+        return goals.METRICS
+
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """The metrics at powers float64 [n, M], W."""
+        return goals.metric_values(X, self.constants, self.gain)
+
+    def own_bounds(self) -> tuple[Bound, ...]:
+        """The scenario's floors."""
+        return goals.own_bounds(self.constants)
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """By the least power that meets all floors."""
+        return goals.feasibility(self.constants, self.gain, bounds)
+
+    def _native_goal(self, goal: Goal, bounds: tuple[Bound, ...]) -> Instance:
+        own = goals.native_goal(goal.objective)
+        constants, rest = goals.constants_for(self.constants, own, bounds, keep=goal.keep)
+        if not rest and (own is not None or goal.objective is None):
+            return NspUtilityInstance(goal_origin(self, goal), constants, self.gain)
+        return GoalInstance(NspUtilityInstance(self.origin, constants, self.gain), goal, rest)
 
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective, differentiable for positive powers.

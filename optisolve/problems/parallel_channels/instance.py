@@ -9,15 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.goal_instance import GoalInstance, goal_origin
+from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.problems.parallel_channels import model
+from optisolve.problems.parallel_channels import goals, model
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
 
-    from optisolve.problems.parallel_channels.convex import WaterFillingModel
+    from optisolve.core.goal import Goal
+    from optisolve.problems.parallel_channels.convex import LeastBudgetModel, WaterFillingModel
 
 __all__ = ["ParallelChannelsInstance"]
 
@@ -37,6 +40,8 @@ class ParallelChannelsInstance(Instance):
         weight: float64 [M].
         p_total_w: Budget, W.
     """
+
+    convex = True
 
     def __init__(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> None:
         self.gain, self.noise_w, self.weight = arrays["gain"], arrays["noise_w"], arrays["weight"]
@@ -104,6 +109,37 @@ class ParallelChannelsInstance(Instance):
         from optisolve.problems.parallel_channels.convex import WaterFillingModel
 
         return WaterFillingModel(self._snr_per_w, self.weight, self.p_total_w)
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """``sum_rate``, ``total_power``, ``power`` of every channel."""
+        return goals.metrics(self.gain.size)
+
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """The metrics at powers float64 [n, M], W."""
+        return goals.metric_values(X, self.gain, self.noise_w)
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """By water-filling: the largest sum rate within the power that is allowed."""
+        return goals.feasibility(self._snr_per_w, self.p_total_w, bounds)
+
+    def goal_model(self, dialect: str, goal: Goal, bounds: tuple[Bound, ...]) -> LeastBudgetModel | None:
+        """The convex program of the least power for a sum rate, for ``"cvxpy"``."""
+        if dialect != "cvxpy" or not goals.is_least_budget(goal.objective, bounds):
+            return None
+        from optisolve.problems.parallel_channels.convex import LeastBudgetModel
+
+        return LeastBudgetModel(self._snr_per_w, self.p_total_w, max(b.value for b in bounds))
+
+    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
+        """Rate gained by 1 % more budget, bit/s/Hz, from the water level."""
+        return goals.budget_price(self._snr_per_w, self.weight, self.p_total_w)
+
+    def _native_goal(self, goal: Goal, bounds: tuple[Bound, ...]) -> Instance:
+        arrays, rest = goals.native_arrays(self._given, goal.objective, bounds)
+        if arrays is not None and not rest:
+            return ParallelChannelsInstance(goal_origin(self, goal), arrays)
+        base = ParallelChannelsInstance(self.origin, goals.native_arrays(self._given, None, bounds)[0] or self._given)
+        return GoalInstance(base, goal, rest)
 
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.

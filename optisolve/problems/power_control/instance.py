@@ -9,16 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.goal_instance import GoalInstance, goal_origin
+from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
 from optisolve.numerics.interference import least_powers, lift_to_floors, sinr
-from optisolve.problems.power_control import model, words
+from optisolve.problems.power_control import goals, model, words
 from optisolve.problems.power_control.model import Goal, Links
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
 
+    from optisolve.core.goal import Goal as TypedGoal
     from optisolve.modelling.highs import HighsModel
 
 __all__ = ["PowerControlInstance"]
@@ -100,6 +103,34 @@ class PowerControlInstance(Instance):
         from optisolve.problems.power_control.convex import least_power_model
 
         return least_power_model(self.gain, self.noise_w, self.sinr_floor, self.p_max_w)
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """``rate`` and ``power`` of every link, ``sum_rate``, ``total_power``, ``energy_efficiency``."""
+        return goals.metrics(self.links)
+
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """The metrics at powers float64 [n, K], W."""
+        return goals.metric_values(X, self.links)
+
+    def own_bounds(self) -> tuple[Bound, ...]:
+        """The scenario's minimum rates."""
+        return goals.own_bounds(self.links)
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """Exact for least rates and largest powers."""
+        return goals.feasibility(self.links, bounds)
+
+    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
+        """Watts saved by lowering a minimum rate by 1 %; least power only."""
+        return goals.floor_prices(x, self.links, self.sinr_floor) if self.goal is Goal.MIN_POWER else {}
+
+    def _native_goal(self, goal: TypedGoal, bounds: tuple[Bound, ...]) -> Instance:
+        links, rest = goals.native_links(self.links, bounds, keep=goal.keep)
+        own = goals.native_goal(goal.objective, self.goal)
+        fits = own is not None and not (own is Goal.MAX_MIN and links.min_rate_bit_s_hz.any())
+        if own is not None and fits and not rest:
+            return PowerControlInstance(goal_origin(self, goal), links, own)
+        return GoalInstance(PowerControlInstance(self.origin, links, self.goal), goal, rest)
 
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.

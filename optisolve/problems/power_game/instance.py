@@ -9,15 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.goal_instance import GoalInstance, goal_origin
+from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
 from optisolve.numerics.interference import least_powers, lift_to_floors
-from optisolve.problems.power_game import model
+from optisolve.problems.power_game import goals, model
 from optisolve.problems.power_game.model import Cell
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
+
+    from optisolve.core.goal import Goal
 
 __all__ = ["PowerGameInstance"]
 
@@ -119,6 +123,32 @@ class PowerGameInstance(Instance):
         if self._least.powers_w is not None and not self._least.reason:
             policies["repaired_cut"] = self.project(policies["cut_in_proportion"])
         return policies
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """``rate`` and ``power`` of every user, ``total_power``."""
+        return goals.metrics(self.cell)
+
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """The metrics at powers float64 [n, K], W."""
+        return goals.metric_values(X, self.cell)
+
+    def own_bounds(self) -> tuple[Bound, ...]:
+        """The scenario's thresholds and intent."""
+        return goals.own_bounds(self.cell)
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """Exact for least rates and largest powers."""
+        return goals.feasibility(self.cell, bounds)
+
+    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
+        """Watts saved by lowering a threshold by 1 %."""
+        return goals.rate_prices(x, self.cell, self.gain, self.noise_w, self.sinr_floor)
+
+    def _native_goal(self, goal: Goal, bounds: tuple[Bound, ...]) -> Instance:
+        cell, rest = goals.native_cell(self.cell, bounds, keep=goal.keep)
+        if goals.is_least_power(goal.objective) and not rest:
+            return PowerGameInstance(goal_origin(self, goal), cell)
+        return GoalInstance(PowerGameInstance(self.origin, cell), goal, rest)
 
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """Total power of a batch as a differentiable function: tensor [n, K], W, to tensor [n, 1], W."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import random
 import socket
 import struct
@@ -51,7 +52,7 @@ class LlmServer:
             (from 0) and the request's body, such as `outage`.
         faults: Chance of each fault, see `FaultPlan`.
         seed: Changes all draws.
-        latency_s: Time before every answer, s, or a function of the call's number.
+        latency_s: Time before every answer, s, or a function of the call's number; infinite means until `release`.
         tokens_per_s: Completion tokens per second, on top of the latency; None means all at once.
         retry_after_s: What `Fault.RETRY_AFTER` asks for, s.
         capacity: Requests served at the same time; those above are refused with 429. None means any number.
@@ -108,6 +109,7 @@ class LlmServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm-test-server", daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._released = asyncio.Event()
         self._server: asyncio.Server | None = None
         self.base_url = ""
 
@@ -115,6 +117,14 @@ class LlmServer:
     def bodies(self) -> list[dict[str, Any]]:
         """Bodies of all completion requests, in the order of arrival."""
         return [call.body for call in self.log]
+
+    def release(self) -> None:
+        """Answer the calls that are held back now."""
+        self._loop.call_soon_threadsafe(self._let_go)
+
+    def _let_go(self) -> None:
+        held, self._released = self._released, asyncio.Event()
+        held.set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -214,7 +224,8 @@ class LlmServer:
         if fault.status != 200:
             return await self._refuse(writer, fault, key)
         reply = self._reply(fault, rng, body, key, chat=chat)
-        await asyncio.sleep(self._delay_s(number, reply))
+        delay_s = self._delay_s(number, reply)
+        await (self._released.wait() if math.isinf(delay_s) else asyncio.sleep(delay_s))
         return await self._deliver(writer, fault, reply, stream=bool(body.get("stream")))
 
     def _delay_s(self, number: int, reply: Mapping[str, Any]) -> float:

@@ -1,0 +1,131 @@
+"""Language-model agents beside their controls in one power game: equilibrium, optimality, service, signalling.
+
+    python benchmarks/quality/games.py [--scenario power_game/zou_hard] [--rounds 8] [--seeds 30] [--llm local] [--llm-seeds 2]
+        [--only NAME ...] [--plot docs/games.png]
+
+Every row is a kind of agent in the same loop from the same start. Figures are means over the seeds, in brackets the 95 %
+interval of the mean (bootstrap over seeds); deterministic rows have one seed. "gap" is (total - optimum) / optimum of the joint
+action that the agents ended with, whether or not it is feasible; "feasible" is the share of seeds in which it was. The optimum
+comes from the closed form and is known to nobody in the loop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import bootstrap
+
+import optisolve
+from optisolve.bench.result import Result
+from optisolve.llm.config import llm_config
+from optisolve.plotting import save_figure
+from optisolve.plotting.game import rounds_figure
+
+CONTROLS: dict[str, dict[str, Any]] = {
+    "foschini_miljanic": {"agents": ["foschini_miljanic"]},
+    "foschini_miljanic, sequential": {"agents": ["foschini_miljanic"], "protocol": "sequential"},
+    "foschini_miljanic, asynchronous": {"agents": ["foschini_miljanic"], "protocol": "asynchronous"},
+    "best_response on the grid": {"agents": ["grid_best_response"]},
+    "regret_matching": {"agents": ["regret_matching"]},
+    "proportional_cut, 5 %": {"agents": ["proportional_cut"]},
+    "equal_cut, 5 %": {"agents": ["equal_cut"]},
+    "random": {"agents": ["random"]},
+    "random, steps <= 5 %": {"agents": ["random"], "max_step": 0.05},
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "llm, memory window": {},
+    "llm, steps <= 5 %": {"max_step": 0.05},
+    "llm, steps <= 5 %, placebo": {"max_step": 0.05, "placebo": True},
+    "llm, 1 of 4; the rest foschini_miljanic": {"agents": ["llm", *["foschini_miljanic"] * 3], "max_step": 0.05},
+    "llm, memory none": {"memory": "none"},
+    "llm, messages": {"information": "neighbors"},
+    "llm, global": {"information": "global"},
+    "llm, memory strategies": {"memory": "strategies"},
+    "llm, sequential": {"protocol": "sequential"},
+}
+COLUMNS = ("gap", "feasible", "epsilon", "deficit", "oscillation", "jain", "messages", "bytes", "tokens")
+DRAWN = (
+    "foschini_miljanic",
+    "best_response on the grid",
+    "regret_matching",
+    "proportional_cut, 5 %",
+    "random, steps <= 5 %",
+    "llm, memory window",
+    "llm, steps <= 5 %",
+)
+STOCHASTIC = ("random", "regret", "asynchronous", "llm")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", default="power_game/zou_hard")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=30, help="seeds of stochastic rows without a language model")
+    parser.add_argument("--llm", default="local", help="local, surrogate, openai, or none to leave the model's rows out")
+    parser.add_argument("--llm-seeds", type=int, default=2)
+    parser.add_argument("--only", nargs="*", default=None, help="rows to run, by the start of their names")
+    parser.add_argument("--plot", default="", help="file for a picture of the rounds of seed 0")
+    options = parser.parse_args()
+    rows = [(name, "game_control", change) for name, change in CONTROLS.items()]
+    rows += [] if options.llm == "none" else [(name, "game", change) for name, change in MODELS.items()]
+    wanted = [row for row in rows if options.only is None or any(row[0].startswith(start) for start in options.only)]
+    problem = optisolve.load_problem(options.scenario)
+    reference = problem.reference(problem.instance(0))
+    assert reference is not None
+    assert reference.value is not None
+    print(f"{options.scenario}, {options.rounds} rounds, optimum {reference.value:.4f}\n")
+    print("| agents |" + "".join(f" {name} |" for name in COLUMNS) + "\n|---" + "|---" * len(COLUMNS) + "|", flush=True)
+    drawn = {}
+    for name, solver, change in wanted:
+        seeds = options.llm_seeds if solver == "game" else options.seeds if name.startswith(STOCHASTIC) or "asyn" in name else 1
+        results = [play(problem, solver, {**change, "rounds": options.rounds}, seed, options.llm) for seed in range(seeds)]
+        if name in DRAWN:
+            drawn[name] = results[0].record["used"]["report"]
+        print(f"| {name} |" + "".join(f" {cell} |" for cell in cells(results, reference.value)), flush=True)
+    if options.plot:
+        save_figure(rounds_figure(drawn, problem.instance(0), reference.value), Path(options.plot))
+
+
+def play(problem: optisolve.Problem, solver: str, change: Mapping[str, Any], seed: int, llm: str) -> Result:
+    config: Any = "surrogate"  # the controls ask nobody
+    if solver == "game":
+        config = llm_config(llm, threads=1) if llm == "local" else llm_config(llm)
+    change = {**change, "patience": 10**6}  # nobody stops early, so that sums over rounds can be compared
+    budget = optisolve.Budget(evaluations=10_000, llm_calls=10_000)
+    return optisolve.solve(problem.instance(0), solver, budget=budget, seed=seed, llm=config, **change)
+
+
+def cells(results: Sequence[Result], optimum: float) -> list[str]:
+    """One text per column."""
+    table = {name: [] for name in COLUMNS}
+    for result in results:
+        report, used = result.record["used"]["report"], result.record["used"]
+        final = report["rounds"]["objective"][-1]
+        table["gap"].append((final - optimum) / abs(optimum))
+        table["feasible"].append(float(len(result.X) > 0))
+        for name in ("epsilon", "deficit", "oscillation", "jain", "messages", "bytes"):
+            table[name].append(report[name])
+        table["tokens"].append(used["tokens_in"] + used["tokens_out"])
+    return [told(name, np.array(values, dtype=np.float64)) for name, values in table.items()]
+
+
+def told(name: str, values: np.ndarray) -> str:
+    if name in ("messages", "bytes", "tokens"):
+        return f"{values.mean():,.0f}"
+    if name == "feasible":
+        return f"{values.sum():.0f}/{values.size}"
+    if values.size < 2 or np.ptp(values) < 1e-12:
+        return f"{values.mean():.4f}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        interval = bootstrap((values,), np.mean, method="percentile", rng=0).confidence_interval
+    return f"{values.mean():.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Gates as algorithm selectors: what they learn from, how they are judged, and the exchange format of the field."""
+
+from optisolve.bench.gates.aslib import write_aslib
+from optisolve.bench.gates.evaluate import GateRow, evaluate_choices, gate_rows
+from optisolve.bench.gates.runs import RunTable, run_table
+from optisolve.bench.gates.train import TrainOptions, fit_trust, train_gate
+
+__all__ = [
+    "GateRow",
+    "RunTable",
+    "TrainOptions",
+    "evaluate_choices",
+    "fit_trust",
+    "gate_rows",
+    "run_table",
+    "train_gate",
+    "write_aslib",
+]

@@ -1,0 +1,109 @@
+"""Small trained policies, evaluated in numpy: no deep-learning library at run time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from optisolve.content import content_dir
+from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import SolverError
+
+__all__ = ["EXPERTS", "OBSERVATION", "Policy", "load_policy", "observe", "powers_of"]
+
+EXPERTS = ("rate", "availability", "bep")
+"""Primitive intents with a shipped policy."""
+OBSERVATION = "2 (log10(gain / noise_w) - 2) per branch"
+_MOST_BYTES = 2**20
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Policy:
+    """A multilayer perceptron with tanh between its layers: gains in, powers out.
+
+    Attributes:
+        name: Its intent.
+        layers: Weight float64 [out, in] and bias float64 [out] of every layer.
+    """
+
+    name: str
+    layers: tuple[tuple[FloatArray, FloatArray], ...]
+
+    @property
+    def n_branches(self) -> int:
+        """Branches that it was trained for."""
+        return int(self.layers[0][0].shape[1])
+
+    def act(self, gain: FloatArray, noise_w: float, p_total_w: float) -> FloatArray:
+        """Powers of the branches.
+
+        Args:
+            gain: float64 [M], linear.
+            noise_w: W.
+            p_total_w: Cap on the total, W.
+
+        Returns:
+            float64 [M], W, within the cap.
+        """
+        h: FloatArray = observe(gain, noise_w)
+        for weight, bias in self.layers[:-1]:
+            h = np.tanh(weight @ h + bias)
+        weight, bias = self.layers[-1]
+        powers: FloatArray = powers_of((weight @ h + bias)[None, :], p_total_w)[0]
+        return powers
+
+
+def observe(gain: FloatArray, noise_w: float) -> FloatArray:
+    """What a policy sees of the gains: `OBSERVATION`, same shape."""
+    return np.asarray(2.0 * (np.log10(gain / noise_w) - 2.0))
+
+
+def powers_of(actions: FloatArray, p_total_w: float) -> FloatArray:
+    """Powers of raw actions: all but the last are logits of the branches' shares, the last one is the logit of the total's.
+
+    Args:
+        actions: float64 [n, M + 1].
+        p_total_w: Cap on the total, W.
+
+    Returns:
+        float64 [n, M], W; their sum is below the cap.
+    """
+    logits, total = actions[:, :-1], 1.0 / (1.0 + np.exp(-actions[:, -1:]))
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(p_total_w * total * shares / shares.sum(axis=1, keepdims=True))
+
+
+@cache
+def load_policy(name: str) -> Policy:
+    """A shipped policy.
+
+    Raises:
+        SolverError: Missing or damaged; the text names the file and the script that makes it.
+    """
+    path = content_dir("solvers") / "drl_fusion" / f"{name}.json"
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError("larger than any policy")
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        layers = tuple(
+            (np.array(item["weight"], dtype=np.float64), np.array(item["bias"], dtype=np.float64)) for item in told["layers"]
+        )
+        _require_fitting(layers)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SolverError(
+            f"The policy '{name}' cannot be read from {path.name} ({error}); make it with benchmarks/training/nsp_experts.py."
+        ) from None
+    return Policy(name, layers)
+
+
+def _require_fitting(layers: tuple[tuple[FloatArray, FloatArray], ...]) -> None:
+    for i, (weight, bias) in enumerate(layers):
+        fits = weight.ndim == 2 and bias.shape == weight.shape[:1] and np.isfinite(weight).all() and np.isfinite(bias).all()
+        if not fits or (i > 0 and weight.shape[1] != layers[i - 1][0].shape[0]):
+            raise ValueError(f"layer {i} does not fit")
+    if not layers or layers[-1][0].shape[0] != layers[0][0].shape[1] + 1:
+        raise ValueError("the last layer must have one output more than there are branches")

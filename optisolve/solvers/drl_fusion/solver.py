@@ -1,0 +1,134 @@
+"""`drl_fusion`: trained experts for primitive intents, fused for compound ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, cast
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import FieldProblem
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Limit, Termination
+from optisolve.solvers.drl_fusion.policy import EXPERTS, load_policy
+
+__all__ = ["DrlFusion", "expert_powers", "intent_weights"]
+
+
+class _Constants(Protocol):
+    goal: str
+    noise_w: float
+    p_total_w: float
+    outage_max: float | None
+    bep_max: float | None
+    rate_min_mbps: float | None
+
+
+class BranchInstance(Protocol):
+    """Documented attributes of an instance whose variables are the powers of parallel branches.
+
+    Attributes:
+        gain: float64 [M], linear.
+        constants: Goal, noise and cap on the total power, floors.
+    """
+
+    gain: FloatArray
+    constants: _Constants
+
+
+def expert_powers(instance: Instance) -> dict[str, FloatArray]:
+    """What every shipped expert would do: its powers by name, float64 [M], W. A gate may call it.
+
+    Args:
+        instance: One that `DrlFusion.skip` accepts.
+    """
+    case = cast(BranchInstance, instance)
+    c = case.constants
+    return {
+        name: np.minimum(load_policy(name).act(case.gain, c.noise_w, c.p_total_w), instance.space.upper) for name in EXPERTS
+    }
+
+
+def intent_weights(instance: Instance) -> dict[str, float]:
+    """Which primitive intents a compound one is made of, by a table: equal weights, no language.
+
+    Throughput is rate and availability together; a floor on a quality names its expert beside the goal's.
+    """
+    c = cast(BranchInstance, instance).constants
+    named = {"throughput": ["rate", "availability"], "energy": []}.get(c.goal, [c.goal])
+    floors = (("availability", c.outage_max), ("bep", c.bep_max), ("rate", c.rate_min_mbps))
+    named = list(dict.fromkeys([*named, *(name for name, value in floors if value is not None)])) or list(EXPERTS)
+    return {name: 1.0 / len(named) for name in named}
+
+
+@dataclass(frozen=True, slots=True)
+class DrlFusion(Solver):
+    """One small trained policy per primitive intent; the answers of several are fused for a compound intent.
+
+    Args:
+        fusion: ``"average"``: the weighted mean of the experts' powers, whatever it is worth (the paper's rule). ``"best_of"``:
+            the best of the experts, by evaluation. ``"safe"``: the better of both.
+        weights: Weight of each expert by name; None takes a table from the goal and floors (equal weights). A gate sets it.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="drl_fusion",
+        version="1",
+        summary="Small trained policies for primitive intents, averaged or picked for compound ones.",
+        supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
+        citation="Setting after Du et al. 2024, arXiv 2402.09756; policies trained here with PPO (stable-baselines3)",
+    )
+    fusion: Literal["average", "best_of", "safe"] = "safe"
+    weights: dict[str, float] | None = field(default=None)
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs parallel branches, as many as the policies were trained for."""
+        reason = Solver.skip(self, instance)
+        if reason is not None:
+            return reason
+        gain, constants = getattr(instance, "gain", None), getattr(instance, "constants", None)
+        if (
+            gain is None
+            or np.shape(gain) != (instance.space.dim,)
+            or not hasattr(constants, "p_total_w")
+            or not hasattr(constants, "goal")
+        ):
+            return "needs the attributes 'gain' [M] and 'constants' of nsp_utility"
+        wanted = load_policy(EXPERTS[0]).n_branches
+        has = instance.space.dim
+        return None if has == wanted else f"its policies are for {wanted} branches, this instance has {has}"
+
+    def _check(self) -> Iterable[FieldProblem]:
+        given = self.weights
+        if given is not None and (set(given) - set(EXPERTS) or not sum(given.values()) > 0.0 or min(given.values()) < 0.0):
+            yield FieldProblem("weights", given, f"non-negative weights of {', '.join(EXPERTS)}, at least one above 0")
+
+    def _solve(self, task: Task) -> Outcome:
+        given = intent_weights(task.instance) if self.weights is None else self.weights
+        shares = {name: value / sum(given.values()) for name, value in given.items() if value > 0.0}
+        powers = expert_powers(task.instance)
+        actions = np.stack([powers[name] for name in shares])  # [n, M]
+        mean = np.array(list(shares.values())) @ actions
+        rows = [(f"expert:{name}", row) for name, row in zip(shares, actions, strict=True)] if self.fusion != "average" else []
+        if (self.fusion != "best_of" and len(shares) > 1) or not rows:
+            rows = [("average", mean), *rows]  # first, so that the smallest budget has an answer
+        kept = rows[: max(1, task.meter.remaining_evaluations)]
+        evaluation = task.evaluate(np.stack([row for _, row in kept]), source=[name for name, _ in kept])
+        report: dict[str, Any] = {"weights": shares, **_synergy(task.instance, [name for name, _ in kept], evaluation.F[:, 0])}
+        if len(kept) < len(rows):
+            return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, report=report)
+        return task.outcome(Termination.CONVERGED, report=report)
+
+
+def _synergy(instance: Instance, names: list[str], values: FloatArray) -> dict[str, Any]:
+    """Objective by source, and what averaging gained over the best expert, higher is better: at most 0 means that selection
+    would have done as well."""
+    told: Mapping[str, float] = dict(zip(names, values.tolist(), strict=True))
+    experts = [value for name, value in told.items() if name != "average"]
+    if "average" not in told or not experts:
+        return {"objectives": dict(told)}
+    sign = -float(instance.signs[0])
+    return {"objectives": dict(told), "synergy": sign * told["average"] - max(sign * value for value in experts)}

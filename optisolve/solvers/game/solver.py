@@ -1,0 +1,280 @@
+"""`game` and `game_control`: agents choose their own actions, round after round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Limit, Termination
+from optisolve.numerics.games import AgentGame
+from optisolve.solvers.game.agents import ControlKind, agent_gap, make_agent
+from optisolve.solvers.game.desk import LlmDesk
+from optisolve.solvers.game.forms import game_gap, game_of
+from optisolve.solvers.game.loop import Play, Protocols, Rules
+from optisolve.solvers.game.memory import Memory
+from optisolve.solvers.game.views import Information
+from optisolve.solvers.moead.llm_prompts import StyleName, prompt_problems, style_name
+
+__all__ = ["Game", "GameControl"]
+
+_SUPPORTS = frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY})
+
+
+@dataclass(frozen=True, slots=True)
+class _AgentSolver(Solver):
+    """What both solvers share; see `Game`."""
+
+    information: Information = "local"
+    n_neighbors: Annotated[int, Ge(1)] | None = None
+    protocol: Protocols = "simultaneous"
+    wake_probability: Annotated[float, Gt(0), Le(1)] = 0.5
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 20
+    levels: Annotated[int, Ge(1), Le(100_000)] = 1000
+    regret_levels: Annotated[int, Ge(1), Le(1000)] = 200
+    cut_share: Annotated[float, Ge(0), Le(1)] | None = None
+    max_step: Annotated[float, Gt(0), Le(1)] | None = None
+    rtol: Annotated[float, Ge(0)] = 1e-10
+    patience: Annotated[int, Ge(1)] = 2
+    answer: Literal["last", "best"] = "last"
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs a game: an interference channel with a known goal, or an instance that brings one."""
+        reason = Solver.skip(self, instance) or game_gap(instance)
+        if reason is None:
+            game = game_of(instance)
+            kinds = self._kinds(game)
+            reason = next((told for kind in kinds if (told := agent_gap(kind, game))), None)
+            if reason is None and len(self._named()) not in (1, game.n_agents):
+                reason = f"option 'agents' names {len(self._named())} agents, the game has {game.n_agents}; name one or all"
+        return reason
+
+    def _named(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def _kinds(self, game: AgentGame) -> list[str]:
+        named = list(self._named())
+        return named * game.n_agents if len(named) == 1 else named
+
+    def _desk(self, task: Task, game: AgentGame, intent: str) -> LlmDesk | None:
+        return None
+
+    def _solve(self, task: Task) -> Outcome:
+        game, kinds = game_of(task.instance), self._kinds(game_of(task.instance))
+        start = _start(task, game)
+        share, intent = _intent(task.instance, start, self.cut_share)
+        agents = {
+            k: make_agent(
+                kind,
+                game,
+                k,
+                levels=self.regret_levels if kind == "regret_matching" else self.levels,
+                cut_share=share,
+                total_start=float(start.sum()),
+                rng=task.rng(purpose="agent", agent=k),
+            )
+            for k, kind in enumerate(kinds)
+            if kind != "llm"
+        }
+        desk = self._desk(task, game, intent) if len(agents) < game.n_agents else None
+        rules = Rules(
+            rounds=self.rounds,
+            protocol=self.protocol,
+            wake_probability=self.wake_probability,
+            information=self.information,
+            n_neighbors=self.n_neighbors,
+            max_step=self.max_step,
+            rtol=self.rtol,
+            patience=self.patience,
+        )
+        play = Play(task, game, rules, start, agents, desk, kinds)
+
+        def report() -> dict[str, Any]:
+            return {**play.report(), **({} if desk is None else {"operator": desk.report()})}
+
+        task.reporter = report
+        termination, limit = play.run()
+        if termination is Termination.LIMIT and limit is None:
+            limit = _model_limit(task)
+        outcome = task.outcome(termination, limit, report=report())
+        if self.answer == "best":
+            return outcome
+        return Outcome(play.x[None, :].copy(), termination, limit, report=outcome.report)
+
+
+@dataclass(frozen=True, slots=True)
+class GameControl(_AgentSolver):
+    """Agents without a language model in the loop of `game`: its controls.
+
+    Args:
+        agents: Kind of every agent, one for all or one each. ``best_response``: exact; ``grid_best_response``: among the
+            levels that a language model may name; ``foschini_miljanic``: the rule of 1993, from the own SINR;
+            ``regret_matching``: mixed actions in proportion to regret; ``proportional_cut``, ``equal_cut``: one cut of the
+            intended amount, then nothing; ``random``.
+        information: See `Game`; no agent here needs more than ``"local"``, so messages only cost.
+        n_neighbors: See `Game`, as all further options.
+        protocol: See `Game`.
+        wake_probability: See `Game`.
+        rounds: See `Game`.
+        levels: See `Game`.
+        regret_levels: Steps of the grid on which regret is kept.
+        cut_share: What the cuts save of the total at the start; None takes it from the instance's intent, else 0.05.
+        max_step: See `Game`.
+        rtol: See `Game`.
+        patience: See `Game`.
+        answer: See `Game`.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="game_control",
+        version="1",
+        summary="Agents without a language model, round after round: best response, Foschini-Miljanic, regret matching, cuts.",
+        supports=_SUPPORTS,
+        keeps_best=False,
+        citation="Foschini and Miljanic 1993; Hart and Mas-Colell 2000 (regret matching)",
+    )
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 1000
+    agents: tuple[ControlKind, ...] = ("best_response",)
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if not self.agents:
+            yield FieldProblem("agents", self.agents, "one kind for all agents, or one for each")
+
+    def _named(self) -> Sequence[str]:
+        return self.agents
+
+
+@dataclass(frozen=True, slots=True)
+class Game(_AgentSolver):
+    """Agents of which a language model plays some or all: each sees its own information set and names its next action.
+
+    Args:
+        agents: Kind of every agent, one for all or one each: ``"llm"`` or a kind of `GameControl`; at least one ``"llm"``.
+        information: What an agent knows beside its own action, gain and measurements: nothing (``"local"``), the latest message
+            of its neighbors (``"neighbors"``), or everybody's gains and needs (``"global"``).
+        n_neighbors: Others that an agent listens to, those that disturb it most; None means all.
+        protocol: ``"simultaneous"``: everybody moves at once. ``"sequential"``: one after the other, in an order drawn every
+            round. ``"asynchronous"``: in a round each agent wakes up with a probability, and at least one does.
+        wake_probability: That probability.
+        rounds: Rounds at most; one round is one evaluation.
+        levels: Actions are whole numbers from 0 to this one, over the agent's range.
+        regret_levels: See `GameControl`.
+        cut_share: See `GameControl`; it is also the intent that chat models are told.
+        max_step: Largest move of any agent in one turn, as a share of its range; what goes beyond is cut. None for no limit.
+        rtol: Moves below this share of the action count as standing still.
+        patience: Moves in a row of every agent, all without a change, after which the game has settled.
+        answer: ``"last"``: the joint action that the agents ended with. ``"best"``: the best that they passed through.
+        style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
+        prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"``; the name ends with its style. None means the style's own.
+        memory: ``"none"``: the last round. ``"window"``: the last `window` rounds. ``"strategies"``: the rounds most like the
+            present one beside the latest, and lessons that the model wrote about earlier rounds, found by likeness.
+        window: Rounds shown at most.
+        reflect_every: Rounds between lessons; one more call per agent.
+        n_lessons: Lessons shown.
+        talks: Chat agents may add words to the messages for their neighbors.
+        max_reasks: Further questions after an answer without a level; then the agent stays where it is, recorded as fallback.
+        warn_share: Share of fallbacks above which the report holds a warning.
+        placebo: Shuffle the levels against what was measured in every question: the model is asked as often and told nothing.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="game",
+        version="1",
+        summary="Language-model agents in a game: each names its own action, with memory and messages.",
+        supports=_SUPPORTS,
+        uses_llm=True,
+        keeps_best=False,
+        citation="Setting after Zou et al. 2023, arXiv 2307.02757; prompts, memory and scoring are ours",
+    )
+    agents: tuple[ControlKind | Literal["llm"], ...] = ("llm",)
+    style: StyleName = "auto"
+    prompt: str | None = None
+    memory: Memory = "window"
+    window: Annotated[int, Ge(1), Le(100)] = 6
+    reflect_every: Annotated[int, Ge(1)] = 5
+    n_lessons: Annotated[int, Ge(1), Le(20)] = 2
+    talks: bool = True
+    max_reasks: Annotated[int, Ge(0), Le(10)] = 1
+    warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
+    placebo: bool = False
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if "llm" not in self.agents:
+            yield FieldProblem(
+                "agents", self.agents, "at least one 'llm'; the solver game_control plays without a language model"
+            )
+        yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
+
+    def _named(self) -> Sequence[str]:
+        return self.agents
+
+    def _desk(self, task: Task, game: AgentGame, intent: str) -> LlmDesk:
+        if task.llm is None:
+            raise SolverError("game asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
+        name = style_name(self.style, self.prompt, task.llm.preferred_style)
+        problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
+        if problems:
+            raise OptionError(f"game with the model '{task.llm.model}'", problems)
+        return LlmDesk(
+            task.llm,
+            game,
+            seed=task.seed,
+            style=name,
+            prompt=self.prompt,
+            levels=self.levels,
+            memory=self.memory,
+            window=self.window,
+            reflect_every=self.reflect_every,
+            n_lessons=self.n_lessons,
+            max_reasks=self.max_reasks,
+            talks=self.talks and self.information == "neighbors",
+            intent=intent,
+            reach=None if self.max_step is None else round(self.max_step * self.levels),
+            placebo=self.placebo,
+            warn_share=self.warn_share,
+        )
+
+
+def _start(task: Task, game: AgentGame) -> FloatArray:
+    """The warm start, the instance's own start, or the game's default."""
+    if task.warm_start is not None:
+        start = np.asarray(task.instance.space.require(np.atleast_2d(task.warm_start)[:1], what="warm_start")[0])
+    elif hasattr(task.instance, "initial_power_w"):
+        start = np.asarray(task.instance.initial_power_w, dtype=np.float64)
+    else:
+        start = game.lower + game.default_start * (game.upper - game.lower)
+    return np.asarray(np.clip(start, game.lower, game.upper))
+
+
+def _intent(instance: Instance, start: FloatArray, cut_share: float | None) -> tuple[float, str]:
+    """Share of the total that is to be saved, and the wish in words; from the instance where it has one."""
+    saving = getattr(getattr(instance, "cell", None), "power_saving_w", 0.0)
+    total = float(start.sum())
+    if cut_share is None and saving > 0.0 and total > 0.0:
+        return min(1.0, saving / total), f"Together you should save at least {saving:g} W of the {total:g} W used at the start."
+    share = 0.05 if cut_share is None else cut_share
+    return share, ""
+
+
+def _model_limit(task: Task) -> Limit:
+    """Which limit of the language model is nearest."""
+    meter, budget = task.meter, task.meter.budget
+    used = {
+        limit: spent / allowed if allowed else 1.0
+        for limit, allowed, spent in (
+            (Limit.LLM_CALLS, budget.llm_calls, meter.llm_calls),
+            (Limit.LLM_TOKENS, budget.llm_tokens, meter.tokens_in + meter.tokens_out),
+            (Limit.USD, budget.usd, meter.usd),
+        )
+        if allowed is not None
+    }
+    if meter.out_of_time or not used:
+        return Limit.TIME
+    return max(used, key=lambda limit: used[limit])

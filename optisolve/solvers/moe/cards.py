@@ -1,0 +1,113 @@
+"""Experts: solvers of the registry with their machine-readable cards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from optisolve.content import content_dir
+from optisolve.core.errors import OptisolveError, UnknownNameError
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Solver
+from optisolve.registry import SOLVERS, make_solver
+
+__all__ = ["Card", "Expert", "card_of", "expert_names", "find_experts"]
+
+_OWN = ("moe", "moe_llm", "game")
+"""Solvers that are no experts: a mixture within itself, and games, which are played and not called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is known about an expert before it runs; the fields are explained in ``solvers/cards/experts.yml``."""
+
+    role: str
+    guarantee: str
+    spends: str
+    single: int | None
+    multi: int | None
+    max_dim: int | None
+    words: str
+
+    def order(self, instance: Instance) -> int | None:
+        """Place in the rule gate's order for an instance, None when it passes the expert over."""
+        place = self.single if len(instance.objectives) == 1 else self.multi
+        return None if place is None or (self.max_dim is not None and instance.space.dim > self.max_dim) else place
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """A solver that can treat the instance.
+
+    Attributes:
+        name: Preset name.
+        solver: The solver with its preset's options.
+        card: Its card.
+    """
+
+    name: str
+    solver: Solver
+    card: Card
+
+
+@cache
+def _cards() -> Mapping[str, Card]:
+    file = content_dir("solvers") / "cards" / "experts.yml"
+    told: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return {name: Card(**fields) for name, fields in told.items()}
+
+
+def card_of(name: str) -> Card:
+    """The card of a solver; one without an entry gets a cautious card made from its own summary."""
+    if name in _cards():
+        return _cards()[name]
+    return Card("search", "none", "all", 80, 80, None, SOLVERS.get(name).info.summary)
+
+
+def expert_names() -> tuple[str, ...]:
+    """Registry names of all possible experts."""
+    return tuple(sorted(name for name in SOLVERS.targets() if name not in _OWN))
+
+
+def find_experts(
+    instance: Instance, names: Sequence[str] = (), *, with_llm: bool, without: Collection[str] = ()
+) -> tuple[tuple[Expert, ...], dict[str, str]]:
+    """Experts that can treat an instance, and why the others cannot.
+
+    Args:
+        instance: The instance.
+        names: Preset names to choose from; empty means every solver of the registry.
+        with_llm: Experts that ask a language model are allowed.
+        without: Names to leave out.
+
+    Returns:
+        Experts in the order of their names, and a reason per name that is left out.
+
+    Raises:
+        UnknownNameError: A name does not exist.
+    """
+    known = SOLVERS.choices()
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("expert", name, known)
+    found, left = [], {}
+    for name in sorted(names or expert_names()):
+        if name in without or name.partition("/")[0] in _OWN:
+            left[name] = "excluded by an option" if name in without else "a mixture is no expert of itself"
+            continue
+        try:
+            solver = make_solver(name)
+            reason = solver.skip(instance)
+        except OptisolveError as error:  # a broken plug-in must not hide the others
+            reason, solver = f"cannot be loaded: {error}", None
+        if reason is None and solver is not None and solver.info.uses_llm and not with_llm:
+            reason = "asks a language model, and this run has none to give"
+        if reason is None and solver is not None:
+            found.append(Expert(name, solver, card_of(name)))
+        else:
+            left[name] = str(reason)
+    return tuple(found), left

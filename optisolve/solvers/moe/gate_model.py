@@ -1,0 +1,186 @@
+"""A trained gate as plain numbers: a regression forest and the training points, evaluated in numpy.
+
+Training needs scikit-learn; using the result needs none of it. The file is JSON: no pickle, nothing executable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optisolve.content import content_dir
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.errors import OptisolveError
+from optisolve.solvers.moe.features import FEATURE_VERSION, feature_names
+
+__all__ = ["FORMAT", "GateModel", "Tree", "load_gate", "read_gate", "write_gate"]
+
+FORMAT = "optisolve.gate/1"
+SHIPPED = "moe_gate.json"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tree:
+    """One regression tree; node 0 is the root, a leaf has feature -1.
+
+    Attributes:
+        feature: int64 [nodes].
+        threshold: float64 [nodes]; values <= threshold go left.
+        left: int64 [nodes].
+        right: int64 [nodes].
+        value: float64 [nodes, experts], mean loss.
+    """
+
+    feature: IntArray
+    threshold: FloatArray
+    left: IntArray
+    right: IntArray
+    value: FloatArray
+
+    def predict(self, z: FloatArray) -> FloatArray:
+        """Mean loss per expert in the leaf of z float64 [features]; float64 [experts]."""
+        node = 0
+        while self.feature[node] >= 0:
+            node = int(self.left[node] if z[self.feature[node]] <= self.threshold[node] else self.right[node])
+        leaf: FloatArray = self.value[node]
+        return leaf
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class GateModel:
+    """A trained gate.
+
+    Attributes:
+        experts: Names in the order of all columns.
+        trees: The forest.
+        mean: float64 [features], subtracted before distances.
+        scale: float64 [features], divided by.
+        points: float64 [n, features], training points, scaled.
+        losses: float64 [n, experts], in [0, 1].
+        width: Kernel width of the neighbors, in scaled units.
+        trust: n0 of the hybrid gate, fitted on validation; 0 when the language model was uninformative.
+        single_best: The expert with the smallest mean loss on the training instances.
+        trained_on: How it was made, for cards and logs.
+    """
+
+    experts: tuple[str, ...]
+    trees: tuple[Tree, ...]
+    mean: FloatArray
+    scale: FloatArray
+    points: FloatArray
+    losses: FloatArray
+    width: float
+    trust: float
+    single_best: str
+    trained_on: Mapping[str, Any]
+
+    def predict(self, z: FloatArray) -> FloatArray:
+        """Predicted loss per expert, float64 [experts], for features z float64 [features]."""
+        return np.asarray(np.mean([tree.predict(z) for tree in self.trees], axis=0))
+
+    def neighbors(self, z: FloatArray) -> FloatArray:
+        """Kernel weights of the training points, float64 [n], at most 1 each."""
+        distance = (((z - self.mean) / self.scale - self.points) ** 2).sum(axis=1)
+        weights: FloatArray = np.exp(-0.5 * distance / self.width**2)
+        return weights
+
+
+def write_gate(model: GateModel, path: Path) -> None:
+    """Write a gate; numbers are rounded to 6 significant digits, which is what is then used."""
+
+    def rounded(values: FloatArray) -> Any:
+        return np.vectorize(lambda v: float(f"{v:.6g}"), otypes=[float])(values).tolist() if values.size else values.tolist()
+
+    body = {
+        "format": FORMAT,
+        "features": {"version": FEATURE_VERSION, "names": list(feature_names(model.experts))},
+        "experts": list(model.experts),
+        "single_best": model.single_best,
+        "trust": model.trust,
+        "width": model.width,
+        "mean": rounded(model.mean),
+        "scale": rounded(model.scale),
+        "points": rounded(model.points),
+        "losses": rounded(model.losses),
+        "trees": [
+            {
+                "feature": t.feature.tolist(),
+                "threshold": [float(f"{v:.9g}") for v in t.threshold],
+                "left": t.left.tolist(),
+                "right": t.right.tolist(),
+                "value": rounded(t.value),
+            }
+            for t in model.trees
+        ],
+        "trained_on": dict(model.trained_on),
+    }
+    path.write_text(json.dumps(body, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def read_gate(path: Path) -> GateModel:
+    """Read and check a gate.
+
+    Raises:
+        OptisolveError: The file is missing, of another format, or damaged; the text says what.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        if body.get("format") != FORMAT:
+            raise ValueError(f"format is {body.get('format')!r}, expected {FORMAT!r}")
+        experts = tuple(map(str, body["experts"]))
+        told = body["features"]
+        if told["version"] != FEATURE_VERSION or tuple(told["names"]) != feature_names(experts):
+            raise ValueError(f"it was trained on features of version {told['version']}, this is version {FEATURE_VERSION}")
+        model = GateModel(
+            experts=experts,
+            trees=tuple(_tree(item, len(experts), len(told["names"])) for item in body["trees"]),
+            mean=_array(body["mean"], (len(told["names"]),)),
+            scale=_array(body["scale"], (len(told["names"]),)),
+            points=_array(body["points"], (-1, len(told["names"]))),
+            losses=_array(body["losses"], (-1, len(experts))),
+            width=float(body["width"]),
+            trust=float(body["trust"]),
+            single_best=str(body["single_best"]),
+            trained_on=body.get("trained_on", {}),
+        )
+        if not model.trees or model.width <= 0.0 or model.trust < 0.0 or not (model.scale > 0.0).all():
+            raise ValueError("no trees, or a width, trust or scale out of range")
+        if model.single_best not in experts or model.points.shape[0] != model.losses.shape[0]:
+            raise ValueError("single_best is no expert, or points and losses differ in number")
+    except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise OptisolveError(f"{path.name}: no usable gate ({error}). Train one with benchmarks/quality/gates.py.") from None
+    return model
+
+
+@cache
+def load_gate(path: str = "") -> GateModel:
+    """The gate that comes with optisolve, or one by path; see `read_gate` for errors."""
+    return read_gate(Path(path) if path else content_dir("solvers") / SHIPPED)
+
+
+def _tree(item: Mapping[str, Any], n_experts: int, n_features: int) -> Tree:
+    feature = np.asarray(item["feature"], dtype=np.int64)
+    n = feature.size
+    left, right = np.asarray(item["left"], dtype=np.int64), np.asarray(item["right"], dtype=np.int64)
+    inner = feature >= 0
+    index = np.arange(n)
+    if n == 0 or (feature >= n_features).any() or left.shape != (n,) or right.shape != (n,):
+        raise ValueError("a tree has wrong shapes")
+    # Children lie behind their parent, so that walking down always ends.
+    if not ((left > index)[inner].all() and (right > index)[inner].all() and (left < n).all() and (right < n).all()):
+        raise ValueError("a tree is not in order")
+    return Tree(feature, _array(item["threshold"], (n,)), left, right, _array(item["value"], (n, n_experts)))
+
+
+def _array(values: Sequence[Any], shape: tuple[int, ...]) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64).reshape(shape)
+    if not np.isfinite(array).all():
+        raise ValueError("a number is not finite")
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,416 @@
+"""One run of the mixture: baseline, gate with its fallbacks, experts on shares, combination, and the log of all of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from optisolve.core.errors import OptisolveError
+from optisolve.core.problem import Sense
+from optisolve.core.solver import Outcome, Task
+from optisolve.core.status import Limit, Termination
+from optisolve.registry import make_solver
+from optisolve.solvers.moe.cards import Expert, find_experts
+from optisolve.solvers.moe.combine import blend_refusal, convex_blend
+from optisolve.solvers.moe.executor import Attempt, Quality, better, run_expert, safe_baseline, verified_quality
+from optisolve.solvers.moe.gate_model import GateModel, load_gate
+from optisolve.solvers.moe.gates import Choice, Decision, Gate, LearnedGate, RandomGate, RuleGate, SafeGate, SbsGate
+from optisolve.solvers.moe.llm_gate import HybridGate, LlmGate
+from optisolve.solvers.moe.log import ExplanationLog
+
+__all__ = ["Mixture", "MixtureOptions"]
+
+_UNLIMITED = 20_000
+"""Evaluations that shares are made of when only time is limited."""
+_EXTRA = 3
+"""Further experts that may use up what the chosen ones leave over."""
+_EXACT = 1e-6
+"""Relative gap to a proven bound at which an answer is called exact."""
+_WORTHWHILE = 0.05
+"""Share of the evaluations below which what is left over is not given to anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureOptions:
+    """Options of `Moe` and `MoeLlm`, where they are explained."""
+
+    gate: str
+    gate_file: str
+    experts: tuple[str, ...]
+    without: tuple[str, ...]
+    n_experts: int
+    reserve: float
+    combine: str
+    stop_gap: float
+    trust: float | None
+    reasks: int
+
+
+@dataclass(slots=True)
+class _Best:
+    """The best verified answer so far and who found it."""
+
+    quality: Quality
+    source: str
+    attempts: list[Attempt] = field(default_factory=list)
+    bound: float | None = None
+    bound_by: str = ""
+
+
+class Mixture:
+    """One run.
+
+    Args:
+        task: The run.
+        options: See `Moe`.
+        with_llm: Experts that ask a language model may be chosen.
+    """
+
+    def __init__(self, task: Task, options: MixtureOptions, *, with_llm: bool) -> None:
+        self.task, self.options = task, options
+        self.instance, self.log = task.instance, ExplanationLog()
+        self.experts, self.left_out = find_experts(task.instance, options.experts, with_llm=with_llm, without=options.without)
+        self.by_name = {e.name: e for e in self.experts}
+        total = task.meter.budget.evaluations
+        self.total = _UNLIMITED if total is None else total
+        self.best = _Best(
+            Quality(None, None, verified_quality(task.instance, np.empty((0, task.instance.space.dim))).status), ""
+        )
+        self.fallbacks: list[str] = []
+        self.decision: Decision | None = None
+        self.prompts: dict[str, str] = {}
+        self.synergy: float | None = None
+        self.infeasible_by = ""
+        self.task.reporter = self.report
+
+    def run(self) -> Outcome:
+        """Solve; the outcome's report holds the log."""
+        self._log_start()
+        self._note_baseline(safe_baseline(self.task, self.options.reserve or 0.1))
+        self.decision = self._decide()
+        self._run_chosen(self.decision)
+        self._combine()
+        return self._finish()
+
+    def report(self) -> dict[str, Any]:
+        """Deterministic figures, JSON-compatible; ``explanation`` is the chained log."""
+        decision = self.decision
+        return {
+            "gate": None if decision is None else decision.gate,
+            "chosen": [] if decision is None else [c.expert for c in decision.choices],
+            "ran": [a.expert for a in self.best.attempts],
+            "answer_by": self.best.source,
+            "fallbacks": list(self.fallbacks),
+            "synergy": self.synergy,
+            "prompts": dict(self.prompts),
+            "explanation": self.log.entries,
+        }
+
+    # -- start and gate -------------------------------------------------------------------------------------------------
+
+    def _log_start(self) -> None:
+        instance, origin = self.instance, self.instance.origin
+        goal = origin.params.get("goal") if origin.problem == "goal" else None
+        objectives = [{"name": o.name, "sense": o.sense.value, "unit": o.unit} for o in instance.objectives]
+        budget = {k: v for k, v in self.task.meter.budget.options().items() if v is not None and k != "seconds"}
+        self.log.add(
+            "instance",
+            scenario=origin.scenario,
+            seed=origin.seed,
+            sha256=instance.sha256,
+            variables=instance.space.dim,
+            constraints=len(instance.constraint_names),
+            objectives=objectives,
+            goal=goal,
+            budget=budget,
+            run_seed=self.task.seed,
+        )
+        self.log.add("experts", able=[e.name for e in self.experts], left_out=dict(sorted(self.left_out.items())))
+
+    def _note_baseline(self, quality: Quality) -> None:
+        self.best.quality, self.best.source = quality, "safe_baseline"
+        self.log.add("baseline", evaluations=self.task.meter.evaluations, value=quality.value, status=quality.status.value)
+
+    def _decide(self) -> Decision:
+        """Ask the gates of the chain until one decides; every hop is logged."""
+        decided: Decision | None = None
+        for gate in self._chain():
+            if isinstance(gate, OptisolveError):
+                self._hop("learned" if self.options.gate != "sbs" else "sbs", str(gate))
+                continue
+            try:
+                decided = gate.decide(self.instance, self.experts, self.options.n_experts)
+                break
+            except OptisolveError as error:
+                self._hop(gate.kind, str(error))
+        assert decided is not None  # the safe default never fails
+        self.prompts.update(decided.note.get("prompt", {}))
+        note = {k: v for k, v in decided.note.items() if k != "prompt"}
+        self.log.add(
+            "gate",
+            gate=decided.gate,
+            asked_for=self.options.gate,
+            choices=[dataclasses.asdict(c) for c in decided.choices],
+            ranking=list(decided.ranking),
+            scores=dict(decided.scores),
+            note=note,
+            prompts=dict(self.prompts),
+        )
+        return decided
+
+    def _hop(self, gate: str, reason: str) -> None:
+        self.fallbacks.append(gate)
+        self.log.add("fallback", gate=gate, reason=reason)
+
+    def _chain(self) -> list[Gate | OptisolveError]:
+        """The gate that was asked for, then learned, rule, safe default; an error in place of a gate that cannot be made."""
+        options, task = self.options, self.task
+        trained = self._trained()
+        learned: Gate | OptisolveError = LearnedGate(trained) if isinstance(trained, GateModel) else trained
+        tail: list[Gate | OptisolveError] = [learned, RuleGate(), SafeGate()]
+        if options.gate == "rule":
+            return tail[1:]
+        if options.gate == "random":
+            return [RandomGate(task.rng(purpose="gate")), *tail[1:]]
+        if options.gate == "learned":
+            return tail
+        if isinstance(trained, OptisolveError) and options.gate in ("sbs", "hybrid"):
+            return [trained, *tail[1:]]
+        if options.gate == "sbs":
+            assert isinstance(trained, GateModel)
+            return [SbsGate(trained.single_best), *tail]
+        assert task.llm is not None
+        if options.gate == "llm":
+            return [LlmGate(task.llm, task.seed, self.total, reasks=options.reasks), *tail]
+        assert isinstance(trained, GateModel)
+        return [HybridGate(task.llm, trained, task.seed, self.total, options.trust, reasks=options.reasks), *tail]
+
+    def _trained(self) -> GateModel | OptisolveError:
+        try:
+            return load_gate(self.options.gate_file)
+        except OptisolveError as error:
+            return error
+
+    # -- experts --------------------------------------------------------------------------------------------------------
+
+    @property
+    def left(self) -> int:
+        """Evaluations that are left."""
+        limit = self.task.meter.budget.evaluations
+        return max(0, self.total - self.task.meter.evaluations) if limit is None else self.task.meter.remaining_evaluations
+
+    def _run_chosen(self, decision: Decision) -> None:
+        kept = int(self.options.reserve * self.total) if self._polisher() is not None else 0
+        pool = max(0, self.left - kept)
+        for i, choice in enumerate(decision.choices):
+            last = i == len(decision.choices) - 1
+            share = self.left - kept if last else int(choice.share * pool)
+            if not self._attempt(share, choice):
+                return
+        for name in self._unused(decision)[:_EXTRA]:
+            if self.left - kept <= _WORTHWHILE * self.total:
+                return
+            loss = decision.scores.get(name) if decision.gate in ("learned",) else None
+            if not self._attempt(self.left - kept, Choice(name, 0.0, 0.0, "LEFT_OVER", loss)):
+                return
+
+    def _unused(self, decision: Decision) -> list[str]:
+        """Experts that were not chosen and could use up a budget, in the gate's order; of a single choice there are none."""
+        if decision.gate in ("sbs", "safe_default"):
+            return []
+        ran = {a.expert for a in self.best.attempts}
+        return [n for n in decision.ranking if n not in ran and self.by_name[n].card.role not in ("baseline",)]
+
+    def _attempt(self, share: int, choice: Choice) -> bool:
+        """Run one expert; False when nobody else needs to run."""
+        share = min(share, self.left)
+        if share < 1:
+            return self.left > 0
+        expert = self.by_name[choice.expert]
+        attempt = run_expert(self.task, expert.name, expert.solver, share)
+        self._note_attempt(attempt, choice)
+        if self.infeasible_by:
+            return False
+        return not self._closed()
+
+    def _note_attempt(self, attempt: Attempt, choice: Choice, **more: Any) -> None:
+        best = self.best
+        best.attempts.append(attempt)
+        improved = better(self.instance, attempt.quality.value, best.quality.value)
+        if improved:
+            best.quality, best.source = attempt.quality, attempt.expert
+        refused = self._take_bound(attempt)
+        if attempt.termination is Termination.INFEASIBLE and best.quality.value is None:
+            self.infeasible_by = attempt.expert
+        self.log.add(
+            "expert",
+            expert=attempt.expert,
+            reason=choice.reason,
+            predicted={"loss": choice.predicted_loss, "evaluations": choice.predicted_evaluations},
+            allotted=attempt.allotted,
+            actual={"evaluations": attempt.used, "value": attempt.quality.value, "loss": self._gap(attempt.quality.value)},
+            termination=attempt.termination.value,
+            limit=None if attempt.limit is None else attempt.limit.value,
+            verified=attempt.quality.status.value,
+            dual_bound=attempt.dual_bound,
+            bound_refused=refused,
+            detail=attempt.detail,
+            best_so_far=improved,
+            **more,
+        )
+
+    def _take_bound(self, attempt: Attempt) -> str:
+        """Keep the tightest bound; one that a verified point beats is refused, with the reason."""
+        claimed = attempt.dual_bound
+        if claimed is None or len(self.instance.objectives) != 1:
+            return ""
+        if self._beaten(claimed):
+            return f"a verified point of value {self.best.quality.value!r} is better than this bound"
+        maximize = self.instance.objectives[0].sense is Sense.MAXIMIZE
+        if self.best.bound is None or (claimed < self.best.bound if maximize else claimed > self.best.bound):
+            self.best.bound, self.best.bound_by = claimed, attempt.expert
+        return ""
+
+    def _beaten(self, bound: float) -> bool:
+        value = self.best.quality.value
+        if value is None:
+            return False
+        objective = self.instance.objectives[0]
+        beyond = value - bound if objective.sense is Sense.MAXIMIZE else bound - value
+        return beyond > 1e-6 * max(objective.scale, abs(value))
+
+    def _gap(self, value: float | None) -> float | None:
+        """Relative gap of a value to the proven bound; None without one of them."""
+        if value is None or self.best.bound is None:
+            return None
+        objective = self.instance.objectives[0]
+        short = self.best.bound - value if objective.sense is Sense.MAXIMIZE else value - self.best.bound
+        return max(0.0, float(short)) / max(objective.scale, abs(self.best.bound))
+
+    def _closed(self) -> bool:
+        gap = self._gap(self.best.quality.value)
+        return gap is not None and gap <= self.options.stop_gap
+
+    # -- combination and end --------------------------------------------------------------------------------------------
+
+    def _polisher(self) -> Expert | None:
+        """The local method that polishes, where one can treat the instance."""
+        if self.options.combine != "polish_chain" or "scipy_local" in self.options.without or len(self.instance.objectives) > 1:
+            return None
+        solver = make_solver("scipy_local", {"n_starts": 1})
+        found = self.by_name.get("scipy_local")
+        if found is None and self.options.experts:
+            return None
+        return None if solver.skip(self.instance) or found is None else dataclasses.replace(found, solver=solver)
+
+    def _combine(self) -> None:
+        members = [a.quality for a in self.best.attempts if a.quality.point is not None]
+        before = self.best.quality.value
+        how, note = self.options.combine, ""
+        if len(self.instance.objectives) > 1:
+            how, note = "pareto_merge", "non-dominated points of all members"
+            merged = verified_quality(self.instance, self.task.outcome(Termination.CONVERGED).X)
+            self.best.quality = merged if merged.value is not None else self.best.quality
+        elif how == "polish_chain":
+            note = self._polish()
+        elif how == "convex_blend":
+            note = self._blend(members)
+        after = self.best.quality.value
+        maximize = len(self.instance.objectives) > 1 or self.instance.objectives[0].sense is Sense.MAXIMIZE
+        if after is not None and before is not None:
+            self.synergy = after - before if maximize else before - after
+        self.log.add("combine", how=how, note=note, best_member=before, combined=after, synergy=self.synergy)
+
+    def _polish(self) -> str:
+        polisher, point = self._polisher(), self.best.quality.point
+        if polisher is None or point is None:
+            return "nothing to polish, or no local method for it"
+        if self._closed() or self.infeasible_by:
+            return "the answer meets a proven bound already"
+        if self.left < 2:
+            return "no evaluations are left"
+        attempt = run_expert(self.task, "polish", polisher.solver, self.left, warm_start=point[None, :])
+        self._note_attempt(attempt, Choice("polish", 0.0, 0.0, "POLISH"), method="scipy_local", start=self.best.source)
+        return "polished" if self.best.source == "polish" else "not better than the best member"
+
+    def _blend(self, members: Sequence[Quality]) -> str:
+        refusal = blend_refusal(self.instance)
+        if refusal:
+            return f"refused: {refusal}"
+        points = np.array([m.point for m in members if m.point is not None])
+        if len(points) < 2 or self.left < 1 + len(points):
+            return "fewer than two feasible answers, or no evaluations left"
+        blend = convex_blend(
+            self.instance, points, np.ones(len(points)).tolist(), lambda X: self.task.evaluate(X, source="blend")
+        )
+        if blend.point is None:
+            return blend.reason
+        quality = verified_quality(self.instance, blend.point[None, :])
+        if better(self.instance, quality.value, self.best.quality.value):
+            self.best.quality, self.best.source = quality, "blend"
+        return "kept" if self.best.source == "blend" else "not better after verification"
+
+    def _finish(self) -> Outcome:
+        self._log_end()
+        best = self.best
+        report = self.report()
+        if self.infeasible_by and best.quality.value is None:
+            detail = f"{self.infeasible_by} claims that no feasible point exists"
+            return self.task.outcome(Termination.INFEASIBLE, detail=detail, report=report)
+        if self._closed():
+            detail = f"value meets the bound of {best.bound_by}"
+            outcome = self.task.outcome(Termination.OPTIMAL, detail=detail, report=report)
+        elif self.left <= 0:
+            outcome = self.task.outcome(Termination.LIMIT, Limit.EVALUATIONS, report=report)
+        else:
+            outcome = self.task.outcome(Termination.CONVERGED, detail="every chosen expert has ended", report=report)
+        usable = best.bound is not None and not self._beaten(best.bound)
+        return dataclasses.replace(outcome, dual_bound=best.bound if usable else None)
+
+    def _log_end(self) -> None:
+        best, instance = self.best, self.instance
+        gap = self._gap(best.quality.value)
+        certificate = "NONE" if gap is None else "EXACT" if gap <= _EXACT else f"GAP({100.0 * gap:.4g}%)"
+        prices: dict[str, float] = {}
+        if best.quality.point is not None and self._closed():
+            prices = dict(instance.shadow_prices(best.quality.point))
+        self.log.add("counterfactuals", gates=self._counterfactuals())
+        self.log.add(
+            "answer",
+            by=best.source,
+            value=best.quality.value,
+            unit=instance.objectives[0].unit if len(instance.objectives) == 1 else "hypervolume",
+            verified=best.quality.status.value,
+            bound=best.bound,
+            bound_by=best.bound_by,
+            certificate=certificate,
+            gap=gap,
+            shadow_prices=prices,
+            evaluations=self.task.meter.evaluations,
+            llm_calls=self.task.meter.llm_calls,
+            tokens=self.task.meter.tokens_in + self.task.meter.tokens_out,
+            fallbacks=len(self.fallbacks),
+        )
+
+    def _counterfactuals(self) -> list[dict[str, Any]]:
+        """What the gates without a language model would have asked first, and what that expert reached here if it ran."""
+        reached = {a.expert: a.quality.value for a in self.best.attempts}
+        trained = self._trained()
+        gates: list[Gate] = [RuleGate()]
+        if isinstance(trained, GateModel):
+            gates += [LearnedGate(trained), SbsGate(trained.single_best)]
+        told: list[dict[str, Any]] = []
+        for gate in gates:
+            if self.decision is not None and gate.kind == self.decision.gate:
+                continue
+            try:
+                first = gate.decide(self.instance, self.experts, 1).choices[0].expert
+            except OptisolveError as error:
+                told.append({"gate": gate.kind, "first": None, "ran": False, "value": None, "reason": str(error)})
+                continue
+            told.append({"gate": gate.kind, "first": first, "ran": first in reached, "value": reached.get(first), "reason": ""})
+        return told

@@ -1,0 +1,134 @@
+"""The mixture of experts as solvers: `moe` without a language model, `moe_llm` with one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from optisolve.core.errors import FieldProblem, SolverError
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.solvers.moe.cards import find_experts
+from optisolve.solvers.moe.mixture import Mixture, MixtureOptions
+
+__all__ = ["Moe", "MoeLlm"]
+
+_CITATION = (
+    "Du et al., arXiv 2402.09756 (experts and a language model as gate); Rice 1976 and Lindauer et al. 2019, arXiv 1805.01214 "
+    "(algorithm selection)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moe(Solver):
+    """Experts chosen by a gate without a language model, run on shares of one budget, verified one by one.
+
+    Args:
+        gate: ``learned`` (forest trained on runs), ``rule`` (order of the cards), ``random``, ``sbs`` (the single best solver).
+        gate_file: Path of a trained gate; "" means the one that comes with optisolve.
+        experts: Preset names to choose from; empty means every solver of the registry.
+        without: Names to leave out.
+        n_experts: Experts that are chosen at most.
+        reserve: Share of the evaluations that is kept for the safe baseline and the polish.
+        combine: ``best_of``, ``polish_chain`` (the best answer, polished by a local method on the reserve), ``convex_blend``
+            (an average where that is safe), ``pareto_merge`` (several objectives; there it is always what happens).
+        stop_gap: Relative gap to a proven bound at which nobody else is asked.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="moe",
+        version="1",
+        summary="Mixture of experts: a gate chooses solvers, a budget is shared, answers are verified.",
+        citation=_CITATION,
+    )
+    gate: Literal["learned", "rule", "random", "sbs"] = "learned"
+    gate_file: str = ""
+    experts: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    n_experts: Annotated[int, Ge(1), Le(10)] = 2
+    reserve: Annotated[float, Ge(0), Le(0.5)] = 0.1
+    combine: Literal["best_of", "polish_chain", "convex_blend", "pareto_merge"] = "polish_chain"
+    stop_gap: Annotated[float, Ge(0)] = 1e-4
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs at least one expert that does not skip the instance."""
+        return Solver.skip(self, instance) or _nobody(instance, self.experts, self.without, with_llm=False)
+
+    def _solve(self, task: Task) -> Outcome:
+        return Mixture(task, _options(self), with_llm=False).run()
+
+
+@dataclass(frozen=True, slots=True)
+class MoeLlm(Solver):
+    """Experts chosen with the help of a language model; without a usable answer other gates decide, and the log says so.
+
+    Args:
+        gate: ``hybrid`` (the model's opinion as prior, runs as evidence), ``llm`` (the model alone).
+        gate_file: As for `Moe`.
+        experts: As for `Moe`.
+        without: As for `Moe`.
+        n_experts: As for `Moe`.
+        reserve: As for `Moe`.
+        combine: As for `Moe`.
+        stop_gap: As for `Moe`.
+        trust: Trust n0 in the model's opinion, in similar runs; None takes the value fitted on validation.
+        llm_experts: Experts that ask a language model themselves may be chosen, on the same budget.
+        reasks: Further questions after an answer that cannot be used.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="moe_llm",
+        version="1",
+        summary="Mixture of experts whose gate asks a language model; fallbacks are learned, rule and a safe default.",
+        uses_llm=True,
+        citation=_CITATION,
+    )
+    gate: Literal["hybrid", "llm"] = "hybrid"
+    gate_file: str = ""
+    experts: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    n_experts: Annotated[int, Ge(1), Le(10)] = 2
+    reserve: Annotated[float, Ge(0), Le(0.5)] = 0.1
+    combine: Literal["best_of", "polish_chain", "convex_blend", "pareto_merge"] = "polish_chain"
+    stop_gap: Annotated[float, Ge(0)] = 1e-4
+    trust: Annotated[float, Ge(0)] | None = None
+    llm_experts: bool = False
+    reasks: Annotated[int, Ge(0), Le(5)] = 1
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if self.trust is not None and self.gate != "hybrid":
+            yield FieldProblem("trust", self.trust, "none unless gate is 'hybrid'")
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs at least one expert that does not skip the instance."""
+        return Solver.skip(self, instance) or _nobody(instance, self.experts, self.without, with_llm=self.llm_experts)
+
+    def _solve(self, task: Task) -> Outcome:
+        if task.llm is None:
+            raise SolverError("moe_llm asks a language model; run it with llm=local, openai or replay, or use solver=moe.")
+        return Mixture(task, _options(self), with_llm=self.llm_experts).run()
+
+
+def _options(solver: Moe | MoeLlm) -> MixtureOptions:
+    return MixtureOptions(
+        gate=solver.gate,
+        gate_file=solver.gate_file,
+        experts=solver.experts,
+        without=solver.without,
+        n_experts=solver.n_experts,
+        reserve=solver.reserve,
+        combine=solver.combine,
+        stop_gap=solver.stop_gap,
+        trust=solver.trust if isinstance(solver, MoeLlm) else None,
+        reasks=solver.reasks if isinstance(solver, MoeLlm) else 0,
+    )
+
+
+def _nobody(instance: Instance, names: tuple[str, ...], without: tuple[str, ...], *, with_llm: bool) -> str | None:
+    found, left = find_experts(instance, names, with_llm=with_llm, without=without)
+    if found:
+        return None
+    return "no expert can treat this instance: " + "; ".join(f"{name}: {reason}" for name, reason in list(left.items())[:3])

@@ -1,0 +1,230 @@
+"""`q_fusion` and `q_fusion_control`: experts for primitive intents, fused stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.problem import Instance
+from optisolve.core.seeds import generator
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Termination
+from optisolve.llm.prompts import named_prompt
+from optisolve.llm.types import LlmRequest, Message
+from optisolve.numerics.grid_world import GridWorld
+from optisolve.solvers.moead.llm_prompts import StyleName, prompt_problems, style_name
+from optisolve.solvers.q_fusion.experts import Expert, expert_names, joint_values, make_experts, successor_values
+from optisolve.solvers.q_fusion.fusion import Rule, fuse_q
+from optisolve.solvers.q_fusion.plan import Plan, blind_plan, plan_grammar, plan_schema, read_plan, rule_plan, stage_keys
+
+__all__ = ["QFusion", "QFusionControl"]
+
+_SUPPORTS = frozenset({Feature.SINGLE_OBJECTIVE, Feature.INTEGER, Feature.INEQUALITY})
+
+
+@dataclass(frozen=True, slots=True)
+class _Fused(Solver):
+    """What both solvers share; see `QFusion`."""
+
+    fusion: Rule | Literal["joint"] = "normalized"
+    training: Literal["q_learning", "value_iteration"] = "q_learning"
+    episodes: Annotated[int, Ge(1), Le(1_000_000)] = 2000
+    learning_rate: Annotated[float, Gt(0), Le(1)] = 1.0
+    exploration: Annotated[float, Ge(0), Le(1)] = 0.2
+    temperature: Annotated[float, Gt(0)] = 0.1
+    revisit_penalty: Annotated[float, Ge(0)] = 0.0
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs a grid world."""
+        reason = Solver.skip(self, instance)
+        if reason is None and not isinstance(getattr(instance, "world", None), GridWorld):
+            return "needs an instance with the attribute 'world' (a grid world), such as those of maze"
+        return reason
+
+    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Any]]:
+        raise NotImplementedError
+
+    def _solve(self, task: Task) -> Outcome:
+        world = cast(GridWorld, getattr(task.instance, "world"))  # noqa: B009
+        experts = make_experts(
+            world,
+            training=self.training,
+            episodes=self.episodes,
+            learning_rate=self.learning_rate,
+            exploration=self.exploration,
+            rng=task.rng(purpose="experts"),
+        )
+        plan, told = self._plan(task, world)
+        moves, reached = self._walk(world, experts, plan, task.instance.space.dim)
+        task.evaluate(moves[None, :], source=plan.source)
+        report = {
+            "plan": plan.told(),
+            "plan_source": plan.source,
+            "stages_reached": reached,
+            "transitions": sum(expert.transitions for expert in experts),
+            **told,
+        }
+        return task.outcome(Termination.CONVERGED, report=report)
+
+    def _walk(self, world: GridWorld, experts: list[Expert], plan: Plan, horizon: int) -> tuple[FloatArray, int]:
+        """Follow the fused values stage by stage; returns the moves and how many stages were completed."""
+        table, scores = world.next_cells(), [self._scores(world, experts, stage.weights) for stage in plan.stages]
+        prizes = world.prizes.tolist()
+        moves, cell, mask, stage = np.zeros(horizon), world.start, 0, 0
+        visits = np.zeros(world.size)
+        for t in range(horizon):
+            if stage == len(plan.stages):
+                break
+            here = scores[stage][cell]
+            visits[cell] += 1.0
+            move = int(np.argmax(here - self.revisit_penalty * float(np.ptp(here)) * visits[table[cell]]))
+            moves[t] = move
+            cell = int(table[cell, move])
+            mask = world.collected(mask, cell)
+            if world.traps[cell]:
+                break
+            while stage < len(plan.stages) and _over(plan.stages[stage].until, cell, mask, world.goal, len(prizes)):
+                stage += 1
+                visits[:] = 0.0
+        return moves, stage
+
+    def _scores(self, world: GridWorld, experts: list[Expert], weights: Any) -> FloatArray:
+        """Fused scores of every move in every cell, float64 [cells, 5]."""
+        if self.fusion == "joint":
+            return joint_values(world, [name for name, weight in weights.items() if weight > 0.0])
+        chosen = [expert for expert in experts if weights.get(expert.name, 0.0) > 0.0]
+        weight = np.array([weights[expert.name] for expert in chosen])
+        if self.fusion == "successor":
+            Q = successor_values(experts, world, [expert.name for expert in chosen])
+        else:
+            Q = np.stack([expert.Q for expert in chosen])
+        return fuse_q(self.fusion, Q, weight, temperature=self.temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class QFusionControl(_Fused):
+    """The same experts and fusion with a plan written by rule: no language model is called.
+
+    Args:
+        fusion: See `QFusion`, as all further options.
+        training: See `QFusion`.
+        episodes: See `QFusion`.
+        learning_rate: See `QFusion`.
+        exploration: See `QFusion`.
+        temperature: See `QFusion`.
+        revisit_penalty: See `QFusion`.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="q_fusion_control",
+        version="1",
+        summary="Tabular experts fused along a plan by rule: prizes in order, then the goal, always avoiding traps.",
+        supports=_SUPPORTS,
+        citation="Setting after Du et al. 2024, arXiv 2402.09756; the plan by rule is ours",
+    )
+
+    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Any]]:
+        return rule_plan(world), {}
+
+
+@dataclass(frozen=True, slots=True)
+class QFusion(_Fused):
+    """A language model plans stages of a task; in each stage tabular experts of primitive intents are fused.
+
+    Args:
+        fusion: ``"normalized"``: weighted mean of scale-free action values. ``"average"``: of the values as they are.
+            ``"gpi"``: per action the largest value of any expert of the stage. ``"successor"``: generalized policy improvement
+            over successor features. ``"product"``: product of soft policies. ``"joint"``: no fusion but a new expert, computed
+            exactly for each stage: what fusing is meant to save.
+        training: ``"q_learning"``, or ``"value_iteration"`` for exact experts.
+        episodes: Q-learning episodes per expert.
+        learning_rate: Of Q-learning.
+        exploration: Chance of a random move in training.
+        temperature: Of the soft policies of ``"product"``.
+        revisit_penalty: Taken off a move's score for every earlier visit of the stage to the cell that it leads to, in units of
+            the spread of the scores in that cell; 0 follows the fused values alone, which may walk in circles.
+        style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
+        prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"``; the name ends with its style. None means the style's own.
+        max_reasks: Further questions after an answer without a plan; then all experts alike until the goal (``"fallback"``).
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="q_fusion",
+        version="1",
+        summary="A language model plans stages; tabular experts of primitive intents are fused in each.",
+        supports=_SUPPORTS,
+        uses_llm=True,
+        citation="Setting after Du et al. 2024, arXiv 2402.09756; prompts, experts and fusion rules are ours",
+    )
+    style: StyleName = "auto"
+    prompt: str | None = None
+    max_reasks: Annotated[int, Ge(0), Le(10)] = 1
+
+    def _check(self) -> Iterable[FieldProblem]:
+        yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
+
+    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Any]]:
+        if task.llm is None:
+            raise SolverError("q_fusion asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
+        session = task.llm
+        name = style_name(self.style, self.prompt, session.preferred_style)
+        problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
+        if problems:
+            raise OptionError(f"q_fusion with the model '{session.model}'", problems)
+        prompt = named_prompt(self.prompt or f"maze_plan_{name}")
+        plan, wrong, calls = None, "", 0
+        for attempt in range(self.max_reasks + 1):
+            (reply,) = session.ask([self._request(task, world, prompt, name, attempt, wrong)])
+            if reply.failure == "budget":
+                wrong = "the budget allows no call"
+                break
+            calls += 1
+            if not reply.ok:
+                wrong = reply.failure
+                break
+            plan, wrong = read_plan(reply.texts[0] if reply.texts else "", world)
+            if plan is not None:
+                break
+        warning = "" if plan is not None else f"the language model gave no plan ({wrong}); all experts alike until the goal"
+        operator = {"style": name, "calls": calls, "rejected": wrong, "prompts": prompt.describe(), "warning": warning}
+        return plan or blind_plan(world), {"operator": operator}
+
+    def _request(self, task: Task, world: GridWorld, prompt: Any, style: str, attempt: int, wrong: str) -> LlmRequest:
+        given = {
+            "request": str(getattr(task.instance, "request", "")) or task.instance.describe().summary,
+            "experts": [{"name": name, "meaning": _MEANING[name.rstrip("_0123456789")]} for name in expert_names(world)],
+            "ends": [*(f"prize_{i + 1}" for i in range(int(world.prizes.size))), "goal"],
+            "stages": stage_keys(world),
+            "error": wrong,
+        }
+        common: dict[str, Any] = {
+            "tag": "plan",
+            "attempt": attempt,
+            "seed": int(generator(task.seed, operator="q_fusion", purpose="plan", attempt=attempt).integers(2**31)),
+            "max_tokens": 400,
+        }
+        text = prompt.render(**{key: value for key, value in given.items() if key in prompt.variables})
+        if style == "continuation":
+            return LlmRequest(prompt=text, grammar=plan_grammar(world, table=True), **common)
+        messages = (Message("user", text),)
+        return LlmRequest(messages=messages, schema=plan_schema(world), grammar=plan_grammar(world, table=False), **common)
+
+
+_MEANING = {
+    "avoid_trap": "knows how to stay clear of traps, and nothing else",
+    "get_prize": "knows the shortest way to that prize, and nothing of traps",
+    "go_goal": "knows the shortest way to the goal, and nothing of traps",
+}
+
+
+def _over(until: str, cell: int, mask: int, goal: int, n_prizes: int) -> bool:
+    if until == "goal":
+        return cell == goal
+    number = int(until.rpartition("_")[2])
+    return number <= n_prizes and bool(mask >> (number - 1) & 1)

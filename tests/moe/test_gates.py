@@ -1,0 +1,158 @@
+"""Gates: plain numbers in JSON, opinions checked, and the hybrid between what is said and what was seen."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import optisolve
+from optisolve.content import content_dir
+from optisolve.core.budget import Budget
+from optisolve.core.errors import OptisolveError
+from optisolve.registry import SOLVERS
+from optisolve.solvers.moe.cards import card_of, expert_names, find_experts
+from optisolve.solvers.moe.features import feature_names, instance_features
+from optisolve.solvers.moe.gate_model import load_gate, read_gate, write_gate
+from optisolve.solvers.moe.gates import LearnedGate, RandomGate, SbsGate
+from optisolve.solvers.moe.llm_gate import HybridGate, LlmGate, posterior_of
+from tests.moe.toys import Scripted
+
+ANSWER = '{"first":"cma_es","second":"scipy_local","third":"random_search"}'
+
+
+@pytest.fixture(scope="module")
+def game():
+    instance = optisolve.load_problem("power_game").instance(0)
+    return instance, find_experts(instance, with_llm=False)[0]
+
+
+def test_every_card_is_of_a_solver_and_every_solver_is_an_expert_with_a_card():
+    import yaml
+
+    cards = yaml.safe_load((content_dir("solvers") / "cards" / "experts.yml").read_text())
+    assert set(cards) <= set(SOLVERS.targets())
+    for name in expert_names():
+        card = card_of(name)
+        assert card.words
+        assert card.role in ("exact", "bound", "local", "search", "baseline")
+        assert card.guarantee in ("exact", "bound", "local", "none")
+    assert not {"moe", "moe_llm"} & set(expert_names())
+
+
+def test_features_mean_the_same_everywhere_and_are_finite():
+    for name in ("power_game", "uav_isac", "offloading/n10", "beamforming", "user_association"):
+        instance = optisolve.load_problem(name).instance(0)
+        z = instance_features(instance, ("cma_es", "cvxpy"), {"cma_es"})
+        assert z.shape == (len(feature_names(("cma_es", "cvxpy"))),)
+        assert np.isfinite(z).all()
+        assert z[-2:].tolist() == [1.0, 0.0]
+
+
+def test_the_shipped_gate_is_read_and_survives_writing(tmp_path):
+    model = load_gate()
+    assert model.single_best in model.experts
+    assert set(model.experts) <= set(expert_names())
+    write_gate(model, tmp_path / "gate.json")
+    again = read_gate(tmp_path / "gate.json")
+    z = np.zeros(len(feature_names(model.experts)))
+    assert np.allclose(again.predict(z), model.predict(z), atol=1e-6)
+    assert (again.predict(z) >= 0.0).all()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b.update(format="optisolve.gate/99"),
+        lambda b: b["features"].update(version=99),
+        lambda b: b["trees"][0].update(left=[0] * len(b["trees"][0]["left"])),  # a loop: walking down would never end
+        lambda b: b["trees"][0].update(value=[[float("nan")]]),
+        lambda b: b.update(trees=[]),
+        lambda b: b.update(single_best="nobody"),
+        lambda b: b.pop("losses"),
+    ],
+)
+def test_a_damaged_gate_is_refused(damage, tmp_path):
+    body = json.loads((content_dir("solvers") / "moe_gate.json").read_text())
+    damage(body)
+    (tmp_path / "gate.json").write_text(json.dumps(body))
+    with pytest.raises(OptisolveError, match="no usable gate"):
+        read_gate(tmp_path / "gate.json")
+
+
+def test_the_learned_gate_ranks_by_predicted_loss(game):
+    instance, experts = game
+    decision = LearnedGate(load_gate()).decide(instance, experts, 3)
+    losses = [decision.scores[name] for name in decision.ranking if name in decision.scores]
+    assert losses == sorted(losses, key=lambda v: round(v, 4))
+    assert all(choice.predicted_loss is not None for choice in decision.choices)
+
+
+def test_the_controls_do_what_their_names_say(game):
+    instance, experts = game
+    orders = {RandomGate(np.random.default_rng(s)).decide(instance, experts, 2).ranking for s in range(8)}
+    assert len(orders) > 1
+    assert [c.expert for c in SbsGate("cma_es").decide(instance, experts, 3).choices] == ["cma_es"]
+    with pytest.raises(OptisolveError, match="cannot treat"):
+        SbsGate("water_filling").decide(instance, experts, 3)
+
+
+def test_the_language_model_s_order_is_taken_and_nothing_else_of_it(game):
+    instance, experts = game
+    session = Scripted(f"Sure! {ANSWER} Shall I also run it?")
+    decision = LlmGate(session, 0, 500).decide(instance, experts, 2)
+    assert [c.expert for c in decision.choices] == ["cma_es", "scipy_local"]
+    assert set(decision.ranking) == {e.name for e in experts}
+    schema = session.requests[0].schema["properties"]["first"]
+    assert schema["enum"] == [e.name for e in experts]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [("",), ("no idea", ""), ('{"first":"gurobi"}', '{"first": 3}'), ("[1, 2]", "{"), ('{"first": {"first": "cma_es"}}', "")],
+)
+def test_unusable_answers_are_asked_again_once_and_then_refused(texts, game):
+    instance, experts = game
+    session = Scripted(*texts)
+    with pytest.raises(OptisolveError, match=r"2 time\(s\)"):
+        LlmGate(session, 0, 500).decide(instance, experts, 2)
+    assert [r.attempt for r in session.requests] == [0, 1]
+
+
+def test_without_trust_the_hybrid_is_the_learned_gate_and_asks_nobody(game):
+    instance, experts = game
+    session = Scripted()
+    learned = LearnedGate(load_gate()).decide(instance, experts, 2)
+    hybrid = HybridGate(session, load_gate(), 0, 500, trust=0.0).decide(instance, experts, 2)
+    assert session.requests == []
+    assert [c.expert for c in hybrid.choices] == [c.expert for c in learned.choices]
+
+
+def test_with_unlimited_trust_the_hybrid_follows_the_language_model(game):
+    instance, experts = game
+    hybrid = HybridGate(Scripted(ANSWER), load_gate(), 0, 500, trust=1e6).decide(instance, experts, 3)
+    assert [c.expert for c in hybrid.choices] == ["cma_es", "scipy_local", "random_search"]
+    assert hybrid.note["prior"]["cma_es"] == pytest.approx(0.6)
+
+
+def test_the_posterior_is_a_distribution_between_opinion_and_evidence():
+    losses, prior = {"a": 0.0, "b": 0.5}, {"b": 1.0}
+    for trust in (0.0, 1.0, 10.0):
+        posterior = posterior_of(losses, prior, trust, seen=4.0)
+        assert sum(posterior.values()) == pytest.approx(1.0)
+    shares = [posterior_of(losses, prior, trust, 4.0)["b"] for trust in (0.0, 1.0, 10.0)]
+    assert shares == sorted(shares)
+    # where nothing similar was seen the opinion weighs more
+    assert posterior_of(losses, prior, 1.0, seen=0.1)["b"] > posterior_of(losses, prior, 1.0, seen=10.0)["b"]
+
+
+def test_a_model_that_cannot_answer_leaves_the_choice_to_the_learned_gate_on_the_log():
+    instance = optisolve.load_problem("parallel_channels").instance(0)
+    result = optisolve.solve(instance, "moe_llm", budget=Budget(evaluations=100, llm_calls=5), llm="surrogate", gate="llm")
+    report = result.record["used"]["report"]
+    assert report["fallbacks"] == ["llm"]
+    assert report["gate"] == "learned"
+    hop = next(e["facts"] for e in report["explanation"] if e["step"] == "fallback")
+    assert "surrogate" in hop["reason"]
+    assert optisolve.verify(result.record)
