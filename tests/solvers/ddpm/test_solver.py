@@ -89,6 +89,7 @@ def test_power_control_works_without_training_and_reports_its_stages() -> None:
 
 
 @needs_torch
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
 @pytest.mark.parametrize("schedule", ["ddim", "ddpm", "dpm_solver", "flow_matching"])
 def test_every_schedule_solves_the_default_case(schedule: str) -> None:
     solver = Ddpm(schedule=schedule, steps=4, guidance=0.5, push=0.05, n_samples=4)
