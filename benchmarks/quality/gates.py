@@ -1,6 +1,6 @@
 """Gates judged like algorithm selectors: closed gap between single best and virtual best, the gate's own cost inside.
 
-    optisolve bench suite=benchmarks/quality/gates.yaml out=runs     the experts alone: what gates learn from
+    optisolve bench suite=gates out=runs     the experts alone: what gates learn from
     python benchmarks/quality/gates.py train runs/gates              writes solvers/moe_gate.json (instances 0 to 2)
     python benchmarks/quality/gates.py trust runs/gates --llm local  the hybrid's trust (instance 2, trained on 0 and 1)
     python benchmarks/quality/gates.py table runs/gates              `moe` with every gate on instances 3 and 4

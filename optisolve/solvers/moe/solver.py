@@ -29,7 +29,7 @@ class Moe(Solver):
     Args:
         gate: ``learned`` (forest trained on runs), ``rule`` (order of the cards), ``random``, ``sbs`` (the single best solver).
         gate_file: Path of a trained gate; "" means the one that comes with optisolve.
-        experts: Preset names to choose from; empty means every solver of the registry.
+        experts: Preset names to choose from; empty means those with a card of this installation, which need no extra.
         without: Names to leave out.
         n_experts: Experts that are chosen at most.
         reserve: Share of the evaluations that is kept for the safe baseline and the polish.
