@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optisolve.bench.audit.findings import Findings
 from optisolve.bench.audit.points import same_setting
 from optisolve.core.errors import OptisolveError
-from optisolve.core.problem import Instance
+from optisolve.core.problem import Instance, Origin
 
 if TYPE_CHECKING:
     from optisolve.bench.suite import Case, Cell, Suite
@@ -31,11 +31,19 @@ class LockedSuite:
     suite: Suite
     sha256: str
     instances: Mapping[tuple[str, int], str]
+    _origins: dict[tuple[str, int], Origin] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, str]:
         """Name, version and hash, as records carry them."""
         return {"name": self.suite.name, "version": self.suite.version, "sha256": self.sha256}
+
+    def origin(self, case: Case, seed: int) -> Origin:
+        """Where an instance comes from, as the instance itself says: a problem may hand out another family's."""
+        key = (case.label, seed)
+        if key not in self._origins:
+            self._origins[key] = case.problem.instance(seed).origin
+        return self._origins[key]
 
     def cells(self, case: Case) -> list[Cell]:
         """The suite's own cells on a problem."""
@@ -130,7 +138,7 @@ def _check_case(record: Mapping[str, Any], instance: Instance, locked: LockedSui
         found.wrong("suite.instance", told["instance"], f"a number from 0 to {len(case.instances) - 1}")
         return None
     seed = case.instances[index]
-    origin = case.problem.origin(seed)
+    origin = locked.origin(case, seed)
     if record["instance"]["scenario"] != origin.scenario or record["instance"]["problem"] != origin.problem:
         found.wrong("instance.scenario", record["instance"]["scenario"], f"{origin.scenario}, as in suite {suite.name}")
     if not same_setting(record["instance"]["params"], dict(origin.params)):
