@@ -28,13 +28,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0, help="master seed of the requests")
+    parser.add_argument("--first", type=int, default=0, help="leave out so many requests, to share the work")
     parser.add_argument("--parser", choices=("model", "rules"), default="model")
     parser.add_argument("--llm", default="local", help="kind of language model")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the language model")
     parser.add_argument("--solver", default="scipy_local")
     parser.add_argument("--out", type=Path, help="folder of the transcript and of requests.jsonl")
     options = parser.parse_args()
-    intents = list(generate_intents(options.count, seed=options.seed))
+    intents = list(generate_intents(options.count, seed=options.seed))[options.first :]
     start = time.perf_counter()
     if options.parser == "rules":
         judged = [_judged(i, parse(i.text, _instance(i), parser="rules"), options) for i in intents]
@@ -45,7 +46,7 @@ def main() -> None:
         meter = BudgetMeter(Budget(llm_calls=3 * options.count))
         transcript = None if options.out is None else options.out / "transcript.jsonl"
         with open_session(config, meter, transcript=transcript, seed=options.seed) as session:
-            judged = [_by_model(session, n, i, options) for n, i in enumerate(intents)]
+            judged = [_by_model(session, n, i, options) for n, i in enumerate(intents, start=options.first)]
             told = f"{session.provider} {session.model}: {session.calls} calls, {session.tokens_in + session.tokens_out} tokens"
     print(f"{len(judged)} requests, {told}; {time.perf_counter() - start:.0f} s")
     rows = summary_rows(judged)

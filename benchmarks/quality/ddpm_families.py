@@ -33,22 +33,23 @@ SCENARIOS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="first instance seed")
     parser.add_argument("--isac-instances", type=int, default=20)
     parser.add_argument("--tasks", nargs="+", default=(*SCENARIOS, "isac"))
     parser.add_argument("--steps", type=int, default=2, help="network calls of the reverse chain")
     options = parser.parse_args()
     for task in options.tasks:
         if task == "isac":
-            isac(options.isac_instances, options.steps)
+            isac(options.first, options.isac_instances, options.steps)
             continue
         for scenario in SCENARIOS[task]:
-            single(scenario, options.instances, options.steps)
+            single(scenario, options.first, options.instances, options.steps)
 
 
-def single(scenario: str, count: int, steps: int) -> None:
+def single(scenario: str, first: int, count: int, steps: int) -> None:
     """Best of k over the reference, mean of sums and quantiles of single instances."""
     problem = optisolve.load_problem(scenario)
-    instances = [problem.instance(seed) for seed in range(count)]
+    instances = [problem.instance(seed) for seed in range(first, first + count)]
     reference = np.array([_reference(problem, instance) for instance in instances])
     bridge = make_bridge(problem.name)
     cases = stack([bridge.read(instance) for instance in instances])
@@ -110,25 +111,25 @@ def _reference(problem: optisolve.Problem, instance: optisolve.Instance) -> floa
     return float(reference.value)
 
 
-def isac(count: int, steps: int) -> None:
+def isac(first: int, count: int, steps: int) -> None:
     """Hypervolume of one batch beside the null control, random search and moead_de at 5,000 evaluations."""
-    problem = optisolve.load_problem("uav_isac")
-    plain = {"n_samples": 100, "steps": steps, "polish": "none"}
-    climb = {**plain, "polish": "gradient", "polish_steps": 20}
+    problem, seeds = optisolve.load_problem("uav_isac"), range(first, first + count)
+    null, polish = {"n_preferences": 100, "polish": "none"}, {"polish": "gradient", "polish_steps": 20}
+    plain = {**null, "steps": steps}
     runs = {
         "moead_de, 5000 evaluations": ("moead_de", {}, 5000),
-        "ddpm, 50 samples": ("ddpm", {**plain, "n_samples": 50}, 50),
+        "ddpm, 50 samples": ("ddpm", {**plain, "n_preferences": 50}, 50),
         "ddpm, 100 samples": ("ddpm", plain, 100),
-        "null, 100 samples": ("ddpm", {**plain, "sampler": "null"}, 100),
+        "ddpm_null, 100 samples": ("ddpm_null", null, 100),
         "random_search, 100 evaluations": ("random_search", {}, 100),
-        "ddpm, 100 samples, 20 gradient steps": ("ddpm", climb, 200),
-        "null, 100 samples, 20 gradient steps": ("ddpm", {**climb, "sampler": "null"}, 200),
+        "ddpm, 100 samples, 20 gradient steps": ("ddpm", {**plain, **polish}, 200),
+        "ddpm_null, 100 samples, 20 gradient steps": ("ddpm_null", {**null, **polish}, 200),
     }
     values = {}
     for label, (solver, changes, evaluations) in runs.items():
         budget = optisolve.Budget(evaluations=evaluations)
         made = optisolve.load_solver(solver, **changes)
-        found = [optisolve.solve(problem.instance(s), made, budget=budget, seed=s, reference=None) for s in range(count)]
+        found = [optisolve.solve(problem.instance(s), made, budget=budget, seed=s, reference=None) for s in seeds]
         values[label] = np.array([result.hypervolume or 0.0 for result in found])
     front = values["moead_de, 5000 evaluations"]
     print(f"\nuav_isac, {count} instances, {steps} step(s)\n")

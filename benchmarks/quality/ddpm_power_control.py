@@ -31,6 +31,7 @@ COUNTS = (1, 2, 4, 8, 16, 32)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="first instance seed")
     parser.add_argument("--weights", default="auto")
     parser.add_argument("--steps", type=int, default=1, help="network calls of the reverse chain")
     parser.add_argument("--schedule", default="ddim")
@@ -43,7 +44,7 @@ def main() -> None:
 def table(name: str, options: argparse.Namespace) -> None:
     bridge = make_bridge("power_control")
     problem = optisolve.load_problem("power_control" if name == "k10_0db" else f"power_control/gaussian_{name}")
-    cases = stack([bridge.read(problem.instance(seed)) for seed in range(options.instances)])
+    cases = stack([bridge.read(problem.instance(seed)) for seed in range(options.first, options.first + options.instances)])
     full, restarts = references(cases)
     print(
         f"\n{name}, {options.instances} instances, {options.steps} step(s) of {options.schedule}: % of WMMSE from full power\n"

@@ -1,10 +1,11 @@
 """Gates judged like algorithm selectors: closed gap between single best and virtual best, the gate's own cost inside.
 
-    optisolve bench suite=benchmarks/quality/gates.yaml out=runs     the experts alone: what gates learn from
+    optisolve bench suite=gates out=runs     the experts alone: what gates learn from
     python benchmarks/quality/gates.py train runs/gates              writes solvers/moe_gate.json (instances 0 to 2)
     python benchmarks/quality/gates.py trust runs/gates --llm local  the hybrid's trust (instance 2, trained on 0 and 1)
     python benchmarks/quality/gates.py table runs/gates              `moe` with every gate on instances 3 and 4
     python benchmarks/quality/gates.py table runs/gates --llm local  the gates that ask a language model
+    python benchmarks/quality/gates.py opinions runs/gates --llm local  choices only, first held-out instance of each scenario
     python benchmarks/quality/gates.py splits runs/gates             choices only: unseen instances, sizes, families
     python benchmarks/quality/gates.py aslib runs/gates --out FOLDER export for other selectors
 
@@ -44,14 +45,15 @@ TRAINING, HELD_OUT = (0, 1, 2), (3, 4)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("train", "trust", "table", "splits", "aslib"))
+    parser.add_argument("verb", choices=("train", "trust", "table", "opinions", "splits", "aslib"))
     parser.add_argument("records", type=Path)
     parser.add_argument("--gate", type=Path, default=content_dir("solvers") / "moe_gate.json")
     parser.add_argument("--llm", default="", help="kind of language model; without it only gates that need none")
     parser.add_argument("--out", type=Path, help="aslib: folder; table: JSON file that rows are added to")
     options = parser.parse_args()
     table = run_table(optisolve.load_records(options.records))
-    {"train": train, "trust": trust, "table": gates_table, "splits": splits, "aslib": aslib}[options.verb](table, options)
+    verbs = {"train": train, "trust": trust, "table": gates_table, "opinions": opinions, "splits": splits, "aslib": aslib}
+    verbs[options.verb](table, options)
 
 
 def train(table: RunTable, options: argparse.Namespace) -> None:
@@ -109,6 +111,36 @@ def gates_table(table: RunTable, options: argparse.Namespace) -> None:
     known[f"{model.single_best} alone (SBS)"] = _alone(held_out, [column] * len(held_out.cases))
     known["virtual best (VBS, no cost)"] = _alone(held_out, np.argmin(held_out.losses, axis=1).tolist())
     _print(held_out, model.single_best, known)
+
+
+def opinions(table: RunTable, options: argparse.Namespace) -> None:
+    """What a language model chooses, beside the learned gate and their hybrid; no runs, the chosen expert's own loss."""
+    own, model = _of(table, HELD_OUT[:1]), read_gate(options.gate)
+    weights = _opinions(own, options.llm or "local")
+    chosen = {"learned": _chosen(model, own), "llm": _by_weights(own, weights)}
+    for trust in dict.fromkeys((model.trust, 0.5, 4.0)):
+        chosen[f"hybrid, trust {trust:g}"] = _hybrid(model, own, weights, trust)
+    chosen["random"] = np.array([own.losses[i, own.able[i]].mean() for i in range(len(own.cases))])
+    print(f"{len(own.cases)} held-out instances, one per scenario; {sum(map(bool, weights))} usable opinions")
+    print("| choice | closed gap (95 %) | mean loss |")
+    print("|---|---|---|")
+    for name, (closed, low, high) in evaluate_choices(own, model.single_best, chosen).items():
+        print(f"| {name} | {closed:.3f} [{low:.3f}, {high:.3f}] | {chosen[name].mean():.4f} |")
+
+
+def _by_weights(table: RunTable, weights: Sequence[Mapping[str, float]]) -> np.ndarray:
+    """Loss of the language model's first choice; without an opinion the mean of those that can treat the instance."""
+    losses = []
+    for i, opinion in enumerate(weights):
+        names = sorted(opinion, key=lambda name: -opinion[name])
+        losses.append(table.losses[i, table.experts.index(names[0])] if names else table.losses[i, table.able[i]].mean())
+    return np.array(losses)
+
+
+def _hybrid(model: GateModel, table: RunTable, weights: Sequence[Mapping[str, float]], trust: float) -> np.ndarray:
+    return np.array(
+        [fit_trust(model, table.rows([i]), [opinion], trusts=(trust,))[1][trust] for i, opinion in enumerate(weights)]
+    )
 
 
 def _run(

@@ -35,6 +35,9 @@ EXIT_OK, EXIT_ERROR, EXIT_UNVERIFIED, EXIT_INTERRUPTED = 0, 1, 2, 130
 CONTROLS = ("null", "random_search", "moead", "moead_de", "moead_lo")
 """What every learned or model-driven answer is printed beside."""
 
+OWN_CONTROLS = {"ddpm": ("ddpm_null",)}
+"""Further controls by solver: the same pipeline without what was learned."""
+
 DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "instance": 0,
@@ -161,7 +164,9 @@ def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[st
     """The controls that can treat the instance, solved and saved."""
     if not job.settings.controls or subject.termination is Termination.INTERRUPTED:
         return {}
-    wanted = {name: load_solver(name) for name in CONTROLS if name != job.solver.info.name}
+    subject_name = job.solver.info.name
+    names = (*OWN_CONTROLS.get(subject_name, ()), *CONTROLS)
+    wanted = {name: load_solver(name) for name in names if name != subject_name}
     results = {n: _solve(job, solver, reference) for n, solver in wanted.items() if solver.skip(job.instance) is None}
     for result in results.values():
         result.save(job.settings.out)

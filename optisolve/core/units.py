@@ -145,7 +145,7 @@ def format_si(value: float, unit: str) -> str:
     """A value as people write it, e.g. ``15.8 kbit/s`` or ``250 mW``; always linear units."""
     if unit in ("W", "bit/s", "Hz", "s") and value != 0.0 and math.isfinite(value):
         prefixes = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9))
-        allowed = [p for p in prefixes if unit in ("W", "s") or p[1] >= 1.0]
+        allowed = [p for p in prefixes if f"{p[0]}{unit}" in _EXACT]  # what is printed can be read again
         prefix, factor = next((p for p in allowed if abs(value) >= p[1] * (1.0 - 1e-12)), allowed[-1])
         return f"{value / factor:.6g} {prefix}{unit}"
     return f"{value:.6g} {unit}".strip()

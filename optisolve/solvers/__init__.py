@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.branch_and_bound import BranchAndBound
     from optisolve.solvers.cpsat import CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy
-    from optisolve.solvers.ddpm import Ddpm
+    from optisolve.solvers.ddpm import Ddpm, DdpmNull
     from optisolve.solvers.drl_fusion import DrlFusion
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
     from optisolve.solvers.game import Game, GameControl
@@ -33,8 +33,8 @@ _HOMES = {
     "branch_and_bound": ("BranchAndBound",),
     "cpsat": ("CpSat",),
     "cvxpy_solver": ("Cvxpy",),
+    "ddpm": ("Ddpm", "DdpmNull"),
     "drl_fusion": ("DrlFusion",),
-    "ddpm": ("Ddpm",),
     "foschini_miljanic": ("FoschiniMiljanic",),
     "game": ("Game", "GameControl"),
     "highs": ("Highs",),
@@ -58,6 +58,7 @@ __all__ = [
     "CpSat",
     "Cvxpy",
     "Ddpm",
+    "DdpmNull",
     "DrlFusion",
     "FoschiniMiljanic",
     "Game",

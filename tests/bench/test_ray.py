@@ -63,13 +63,13 @@ def test_a_unit_that_kills_its_process_is_a_failure_on_a_cluster_too(suite_of, c
 def test_two_nodes_make_the_same_records_and_the_death_of_one_loses_and_doubles_nothing(suite_of, cluster, tmp_path):
     signs = tmp_path / "signs"
     signs.mkdir()
-    patient = {"solver": "patient", "options": {"seconds": 1.0, "sign": str(signs)}}
+    patient = {"solver": "patient", "options": {"seconds": 2.0, "sign": str(signs)}}
     path = suite_of(problems=["toy_zdt1"], instances=4, solvers=["moead_de", patient])
     doomed = cluster.add_node(**NODE)
     cluster.wait_for_nodes()
 
-    def at_work():  # workers that began a unit of a second less than half a second ago
-        return {sign.name.split("-")[1] for sign in signs.iterdir() if time.time() - sign.stat().st_mtime < 0.5}
+    def at_work():  # workers that began a unit of two seconds less than 1.6 seconds ago
+        return {sign.name.split("-")[1] for sign in signs.iterdir() if time.time() - sign.stat().st_mtime < 1.6}
 
     def kill():
         while len(at_work()) < 2:

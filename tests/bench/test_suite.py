@@ -233,4 +233,10 @@ def test_the_core_suite_holds_every_family_and_every_solver_that_runs_offline():
 
     plan = plan_suite("core")
     assert {unit.problem for unit in plan.units} == set(PROBLEMS.targets()) - {"pymoo"}  # these stand in suite functions
-    assert {unit.solver for unit in plan.units} == set(SOLVERS.targets())
+    asking = {
+        "game",
+        "moe_llm",
+        "moe_planner",
+        "q_fusion",
+    }  # they need a real language model; the surrogate knows operators only
+    assert {unit.solver for unit in plan.units} == set(SOLVERS.targets()) - asking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -26,72 +27,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from optisolve.solvers.ddpm.sampler import Guide
-    from optisolve.solvers.ddpm.weights import Weights
 
-__all__ = ["Ddpm"]
+__all__ = ["Ddpm", "DdpmNull"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ddpm(Solver):
-    """Sample K candidates, project them in every reverse step, polish them for a few steps, select by the true objective.
-
-    Every projected and every polished candidate is one evaluation. The looks that a polish takes at the objective on the way
-    are counted in the report (``probes``); steps of WMMSE need none.
+class Candidates(Solver):
+    """What the sampler and its control share: completion, polish, selection.
 
     Args:
-        n_samples: Candidates K.
-        sampler: ``network``, or ``null`` for an uninformed sampler with the same projection, completion and polish: the
-            control.
-        weights: ``auto`` for the shipped weights of the family, the name of shipped weights, a folder, or a hub id.
-        schedule: Scheduler of the reverse chain.
-        steps: Network calls.
-        eta: Noise on the way back, ``ddim`` only: 0 deterministic, 1 as much as DDPM.
-        guidance: Weight w of classifier-free guidance, null + (1 + w) (conditioned - null); 0 asks the network once.
-        push: Objective guidance: length of the gradient's push per step, in units of the sampled variables; 0 for none.
-        project: Project the clean estimate in every reverse step, not only at the end.
+        n_samples: Candidates K for one objective.
+        n_preferences: Candidates for several objectives, one evenly spread preference each.
         polish: ``auto`` (the family's own), ``none``, or a polish of the family by name.
         polish_steps: Steps of the polish.
-        device: Where the network runs.
     """
 
-    info: ClassVar = SolverInfo(
-        name="ddpm",
-        version="1",
-        summary="Conditional diffusion sampler: sample K, project, polish, keep the best by the true objective.",
-        supports=frozenset(Feature) - {Feature.EQUALITY},
-        needs=("torch", "diffusers", "safetensors"),
-        extra="diffusion",
-        citation="Ho, Jain and Abbeel 2020, arXiv 2006.11239; Song, Meng and Ermon 2021, arXiv 2010.02502",
-    )
     n_samples: Annotated[int, Ge(1)] = 16
-    sampler: Literal["network", "null"] = "network"
-    weights: str = "auto"
-    schedule: Literal["ddim", "ddpm", "dpm_solver", "flow_matching"] = "ddim"
-    steps: Annotated[int, Ge(1), Le(1000)] = 2
-    eta: Annotated[float, Ge(0), Le(1)] = 0.0
-    guidance: Annotated[float, Ge(0)] = 0.0
-    push: Annotated[float, Ge(0)] = 0.0
-    project: bool = True
+    n_preferences: Annotated[int, Ge(1)] = 100
     polish: str = "auto"
     polish_steps: Annotated[int, Ge(0)] = 5
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
-    def skip(self, instance: Instance) -> str | None:
-        """Needs a family that it knows and, unless it is the null sampler, the extra and weights."""
-        family = instance.origin.problem
-        reason = bridge_gap(instance)
+    def _gap(self, instance: Instance) -> str | None:
+        """Why the family or the polish does not fit; None when both do."""
+        family, reason = instance.origin.problem, bridge_gap(instance)
         if reason is None and self.polish not in ("auto", NO_POLISH, *make_bridge(family).polishes):
             return f"has no polish '{self.polish}' for {family}; there are auto, {', '.join(make_bridge(family).polishes)}"
-        if self.sampler == "null":
-            return reason
-        reason = reason or Solver.skip(self, instance)
-        if reason is None and self.weights == "auto" and find_weights("auto", family) is None:
-            return f"has no shipped weights for {family}; train some with: optisolve train solver=ddpm problem={family}"
         return reason
 
-    def _check(self) -> Iterable[FieldProblem]:
-        if self.eta > 0.0 and self.schedule != "ddim":
-            yield FieldProblem("eta", self.eta, f"0, since schedule is '{self.schedule}'")
+    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Any]]:
+        """Samples y of all cases, float64 [B, S, N, C], and what the report tells of them."""
+        raise NotImplementedError
 
     def _solve(self, task: Task) -> Outcome:
         bridge = make_bridge(task.instance.origin.problem)
@@ -99,47 +64,17 @@ class Ddpm(Solver):
         polished = polish != NO_POLISH and self.polish_steps > 0
         if task.meter.remaining_evaluations == 0:
             return task.outcome(Termination.LIMIT, spent_limit(task))
-        affordable = max(1, task.meter.remaining_evaluations // (2 if polished else 1))
-        count = min(self.n_samples, affordable)
-        weights, device = self._load(bridge)
-        stages, how_many = self._stages(task, bridge, weights, device, count, polish)
-        report: dict[str, Any] = {"sampler": self.sampler, "samples": how_many}
-        if weights is not None:
-            report |= {"weights": weights.name, "weights_sha256": weights.sha256, "network_calls": self._calls()}
-        report |= self._evaluate(task, bridge, stages, polish)
-        if count < self.n_samples:
+        several = bridge.preferences > 0
+        wanted = self.n_preferences if several else self.n_samples
+        count = min(wanted, max(1, task.meter.remaining_evaluations // (2 if polished else 1)))
+        case = bridge.read(task.instance)
+        cases: Cases = bridge.spread(case, count) if several else stack([case])
+        y, told = self._samples(task, bridge, cases, 1 if several else count)
+        stages = finish(bridge, cases, y, polish=polish, steps=self.polish_steps)
+        report = {"samples": count, **told, **self._evaluate(task, bridge, stages, polish)}
+        if count < wanted:
             return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, detail="fewer samples than asked for", report=report)
         return task.outcome(Termination.CONVERGED, detail="all samples drawn", report=report)
-
-    def _load(self, bridge: Bridge) -> tuple[Weights | None, str]:
-        if self.sampler == "null":
-            return None, "cpu"
-        from optisolve.solvers.ddpm.sampler import pick_device
-
-        device = pick_device(self.device)
-        return load_weights(self.weights, bridge.family, device), device
-
-    def _calls(self) -> int:
-        return self.steps * (2 if self.guidance > 0.0 else 1)
-
-    def _stages(
-        self, task: Task, bridge: Bridge, weights: Weights | None, device: str, count: int, polish: str
-    ) -> tuple[Stages, int]:
-        """All stages with one leading case, and the number of samples."""
-        case = bridge.read(task.instance)
-        several = bridge.preferences > 0
-        cases: Cases = bridge.spread(case, count) if several else stack([case])
-        keys = case_keys(task.seed, np.arange(count if several else 1))
-        how, guide = None, None
-        if weights is not None:
-            from optisolve.solvers.ddpm.sampler import Sampling
-            from optisolve.solvers.ddpm.schedules import Schedule
-
-            how = Sampling(Schedule(self.schedule), self.steps, self.eta, self.guidance, self.push, self.project)
-            guide = _guide(bridge, task.instance, cases, device) if self.push > 0.0 else None
-        network = None if weights is None else weights.network
-        y = draw(bridge, cases, keys, 1 if several else count, network=network, how=how, device=device, guide=guide)
-        return finish(bridge, cases, y, polish=polish, steps=self.polish_steps), count
 
     def _evaluate(self, task: Task, bridge: Bridge, stages: Stages, polish: str) -> dict[str, Any]:
         """Evaluate what is affordable, best stage first when there is one evaluation only; the stages for the report."""
@@ -164,6 +99,95 @@ class Ddpm(Solver):
             if single:
                 told["polished"] = _best(instance, afterwards)
         return told
+
+
+@dataclass(frozen=True, slots=True)
+class Ddpm(Candidates):
+    """Sample K candidates, project them in every reverse step, polish them for a few steps, select by the true objective.
+
+    Every projected and every polished candidate is one evaluation. The looks that a polish takes at the objective on the way
+    are counted in the report (``probes``); steps of WMMSE need none.
+
+    Args:
+        weights: ``auto`` for the shipped weights of the family, the name of shipped weights, a folder, or a hub id.
+        schedule: Scheduler of the reverse chain.
+        steps: Network calls.
+        eta: Noise on the way back, ``ddim`` only: 0 deterministic, 1 as much as DDPM.
+        guidance: Weight w of classifier-free guidance, null + (1 + w) (conditioned - null); 0 asks the network once.
+        push: Objective guidance: length of the gradient's push per step, in units of the sampled variables; 0 for none.
+        project: Project the clean estimate in every reverse step, not only at the end.
+        device: Where the network runs.
+    """
+
+    info: ClassVar = SolverInfo(
+        name="ddpm",
+        version="1",
+        summary="Conditional diffusion sampler: sample K, project, polish, keep the best by the true objective.",
+        supports=frozenset(Feature) - {Feature.EQUALITY},
+        needs=("torch", "diffusers", "safetensors"),
+        extra="diffusion",
+        citation="Ho, Jain and Abbeel 2020, arXiv 2006.11239; Song, Meng and Ermon 2021, arXiv 2010.02502",
+    )
+    weights: str = "auto"
+    schedule: Literal["ddim", "ddpm", "dpm_solver", "flow_matching"] = "ddim"
+    steps: Annotated[int, Ge(1), Le(1000)] = 2
+    eta: Annotated[float, Ge(0), Le(1)] = 0.0
+    guidance: Annotated[float, Ge(0)] = 0.0
+    push: Annotated[float, Ge(0)] = 0.0
+    project: bool = True
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs a family that it knows, the extra, and weights."""
+        family = instance.origin.problem
+        # Without zero-argument super(): a dataclass with slots is a second class.
+        reason = self._gap(instance) or Solver.skip(self, instance)
+        if reason is None and self.weights == "auto" and find_weights("auto", family) is None:
+            return f"has no shipped weights for {family}; train some with: optisolve train solver=ddpm problem={family}"
+        return reason
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if self.eta > 0.0 and self.schedule != "ddim":
+            yield FieldProblem("eta", self.eta, f"0, since schedule is '{self.schedule}'")
+
+    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Any]]:
+        from optisolve.solvers.ddpm.sampler import Sampling, pick_device
+        from optisolve.solvers.ddpm.schedules import Schedule
+
+        device = pick_device(self.device)
+        weights = load_weights(self.weights, bridge.family, device)
+        how = Sampling(Schedule(self.schedule), self.steps, self.eta, self.guidance, self.push, self.project)
+        guide = _guide(bridge, task.instance, cases, device) if self.push > 0.0 else None
+        keys = case_keys(task.seed, np.arange(_size(cases)))
+        y = draw(bridge, cases, keys, count, network=weights.network, how=how, device=device, guide=guide)
+        calls = self.steps * (2 if self.guidance > 0.0 else 1)
+        return y, {"weights": weights.name, "weights_sha256": weights.sha256, "network_calls": calls}
+
+
+@dataclass(frozen=True, slots=True)
+class DdpmNull(Candidates):
+    """The control of `Ddpm`: uninformed candidates with the same completion, polish and selection; no network."""
+
+    info: ClassVar = SolverInfo(
+        name="ddpm_null",
+        version="1",
+        summary="The control of ddpm: uninformed samples, the same repair, polish and selection.",
+        supports=frozenset(Feature) - {Feature.EQUALITY},
+    )
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs a family that it knows; a polish by gradients needs torch."""
+        reason = self._gap(instance)
+        if reason is None and self.polish == "gradient" and find_spec("torch") is None:
+            return "needs torch for polish=gradient; install it with: pip install 'optisolve[diffusion]'"
+        return reason
+
+    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Any]]:
+        return draw(bridge, cases, case_keys(task.seed, np.arange(_size(cases))), count, network=None), {}
+
+
+def _size(cases: Cases) -> int:
+    return len(next(iter(cases.values())))
 
 
 def _best(instance: Instance, X: FloatArray) -> dict[str, Any]:

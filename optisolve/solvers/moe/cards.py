@@ -69,8 +69,11 @@ def card_of(name: str) -> Card:
 
 
 def expert_names() -> tuple[str, ...]:
-    """Registry names of all possible experts."""
-    return tuple(sorted(name for name in SOLVERS.targets() if name not in _OWN))
+    """Solvers that a mixture chooses from unless it is told others: those with a card in this installation's own table.
+
+    Plug-ins and solvers that need an extra are named on purpose, since a record must not depend on what else is installed.
+    """
+    return tuple(sorted(name for name in _cards() if name not in _OWN))
 
 
 def find_experts(
@@ -80,7 +83,7 @@ def find_experts(
 
     Args:
         instance: The instance.
-        names: Preset names to choose from; empty means every solver of the registry.
+        names: Preset names to choose from; empty means those of `expert_names`.
         with_llm: Experts that ask a language model are allowed.
         without: Names to leave out.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from optisolve.solvers.moe.gate_model import GateModel, load_gate
 from optisolve.solvers.moe.gates import Choice, Decision, Gate, LearnedGate, RandomGate, RuleGate, SafeGate, SbsGate
 from optisolve.solvers.moe.llm_gate import HybridGate, LlmGate
 from optisolve.solvers.moe.log import ExplanationLog
+from optisolve.solvers.moe.planner import PlannerGate
+
+if TYPE_CHECKING:
+    from optisolve.llm.session import LlmSession
 
 __all__ = ["Mixture", "MixtureOptions"]
 
@@ -48,6 +52,9 @@ class MixtureOptions:
     stop_gap: float
     trust: float | None
     reasks: int
+    retrieve: bool
+    criticize: bool
+    reflect: bool
 
 
 @dataclass(slots=True)
@@ -178,6 +185,10 @@ class Mixture:
             return [RandomGate(task.rng(purpose="gate")), *tail[1:]]
         if options.gate == "learned":
             return tail
+        if options.gate == "planner":
+            assert task.llm is not None
+            model = trained if isinstance(trained, GateModel) else None
+            return [self._planner(task.llm, model), *tail]
         if isinstance(trained, OptisolveError) and options.gate in ("sbs", "hybrid"):
             return [trained, *tail[1:]]
         if options.gate == "sbs":
@@ -188,6 +199,13 @@ class Mixture:
             return [LlmGate(task.llm, task.seed, self.total, reasks=options.reasks), *tail]
         assert isinstance(trained, GateModel)
         return [HybridGate(task.llm, trained, task.seed, self.total, options.trust, reasks=options.reasks), *tail]
+
+    def _planner(self, session: LlmSession, model: GateModel | None) -> PlannerGate:
+        def note(role: str, told: str) -> None:
+            self.log.add("planner", role=role, told=told)
+
+        o = self.options
+        return PlannerGate(session, model, self.task.seed, self.total, o.retrieve, o.criticize, reasks=o.reasks, note=note)
 
     def _trained(self) -> GateModel | OptisolveError:
         try:
@@ -206,8 +224,11 @@ class Mixture:
     def _run_chosen(self, decision: Decision) -> None:
         kept = int(self.options.reserve * self.total) if self._polisher() is not None else 0
         pool = max(0, self.left - kept)
-        for i, choice in enumerate(decision.choices):
-            last = i == len(decision.choices) - 1
+        choices = list(decision.choices)
+        for i, choice in enumerate(choices):
+            last = i == len(choices) - 1
+            if self.options.reflect and i > 0:
+                choice = choices[i] = self._reflected(choice, decision)  # noqa: PLW2901
             share = self.left - kept if last else int(choice.share * pool)
             if not self._attempt(share, choice):
                 return
@@ -217,6 +238,21 @@ class Mixture:
             loss = decision.scores.get(name) if decision.gate in ("learned",) else None
             if not self._attempt(self.left - kept, Choice(name, 0.0, 0.0, "LEFT_OVER", loss)):
                 return
+
+    def _reflected(self, choice: Choice, decision: Decision) -> Choice:
+        """After an expert that brought nothing, an expert of another role takes the next one's place, where there is one."""
+        last = self.best.attempts[-1] if self.best.attempts else None
+        if last is None or last.expert == self.best.source or last.expert not in self.by_name:
+            self.log.add("planner", role="reflect", told=f"keep the plan: {choice.expert} is next")
+            return choice
+        role, ran = self.by_name[last.expert].card.role, {a.expert for a in self.best.attempts}
+        others = [n for n in decision.ranking if n not in ran and self.by_name[n].card.role not in (role, "baseline")]
+        if self.by_name[choice.expert].card.role != role or not others:
+            self.log.add("planner", role="reflect", told=f"{last.expert} brought nothing; {choice.expert} is next")
+            return choice
+        told = f"{last.expert} brought nothing; {others[0]} of another role takes the place of {choice.expert}"
+        self.log.add("planner", role="reflect", told=told)
+        return dataclasses.replace(choice, expert=others[0], reason="REFLECTION")
 
     def _unused(self, decision: Decision) -> list[str]:
         """Experts that were not chosen and could use up a budget, in the gate's order; of a single choice there are none."""

@@ -29,7 +29,7 @@ class Moe(Solver):
     Args:
         gate: ``learned`` (forest trained on runs), ``rule`` (order of the cards), ``random``, ``sbs`` (the single best solver).
         gate_file: Path of a trained gate; "" means the one that comes with optisolve.
-        experts: Preset names to choose from; empty means every solver of the registry.
+        experts: Preset names to choose from; empty means those with a card of this installation, which need no extra.
         without: Names to leave out.
         n_experts: Experts that are chosen at most.
         reserve: Share of the evaluations that is kept for the safe baseline and the polish.
@@ -66,7 +66,8 @@ class MoeLlm(Solver):
     """Experts chosen with the help of a language model; without a usable answer other gates decide, and the log says so.
 
     Args:
-        gate: ``hybrid`` (the model's opinion as prior, runs as evidence), ``llm`` (the model alone).
+        gate: ``hybrid`` (the model's opinion as prior, runs as evidence), ``llm`` (the model alone), ``planner`` (retrieve,
+            plan, criticize, reflect).
         gate_file: As for `Moe`.
         experts: As for `Moe`.
         without: As for `Moe`.
@@ -77,6 +78,9 @@ class MoeLlm(Solver):
         trust: Trust n0 in the model's opinion, in similar runs; None takes the value fitted on validation.
         llm_experts: Experts that ask a language model themselves may be chosen, on the same budget.
         reasks: Further questions after an answer that cannot be used.
+        retrieve: Planner: show the best matching cards and similar runs, not all cards.
+        criticize: Planner: let rules that know the cards correct the plan.
+        reflect: Planner: after an expert that brought nothing the next one gets another role.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -86,7 +90,7 @@ class MoeLlm(Solver):
         uses_llm=True,
         citation=_CITATION,
     )
-    gate: Literal["hybrid", "llm"] = "hybrid"
+    gate: Literal["hybrid", "llm", "planner"] = "hybrid"
     gate_file: str = ""
     experts: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -97,6 +101,9 @@ class MoeLlm(Solver):
     trust: Annotated[float, Ge(0)] | None = None
     llm_experts: bool = False
     reasks: Annotated[int, Ge(0), Le(5)] = 1
+    retrieve: bool = True
+    criticize: bool = True
+    reflect: bool = True
 
     def _check(self) -> Iterable[FieldProblem]:
         if self.trust is not None and self.gate != "hybrid":
@@ -124,6 +131,9 @@ def _options(solver: Moe | MoeLlm) -> MixtureOptions:
         stop_gap=solver.stop_gap,
         trust=solver.trust if isinstance(solver, MoeLlm) else None,
         reasks=solver.reasks if isinstance(solver, MoeLlm) else 0,
+        retrieve=isinstance(solver, MoeLlm) and solver.retrieve,
+        criticize=isinstance(solver, MoeLlm) and solver.criticize,
+        reflect=isinstance(solver, MoeLlm) and solver.reflect and solver.gate == "planner",
     )
 
 

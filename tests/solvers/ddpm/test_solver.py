@@ -17,7 +17,7 @@ from optisolve.core.errors import OptionError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
-from optisolve.solvers.ddpm import Ddpm
+from optisolve.solvers.ddpm import Ddpm, DdpmNull
 from optisolve.solvers.ddpm.weights import shipped
 from optisolve.testing import SolverConformance
 
@@ -33,7 +33,7 @@ class TestNullControl(SolverConformance):
     evaluations = 40
 
     def make_solver(self) -> Solver:
-        return Ddpm(sampler="null")
+        return DdpmNull()
 
     def make_instances(self) -> list[Instance]:
         return [*small_instances(), optisolve.load_problem("noma_uav").instance(1)]
@@ -56,11 +56,12 @@ def report(result: Any) -> dict[str, Any]:
 
 
 @needs_torch
-@pytest.mark.parametrize("family", shipped())
-def test_shipped_weights_beat_their_null_control(family: str) -> None:
+@pytest.mark.parametrize("weights", shipped())
+def test_shipped_weights_beat_their_null_control(weights: str) -> None:
     """Without polish, at equal samples; every family that ships weights, with its card beside it."""
-    problem = optisolve.load_problem(family)
-    network, null = (Ddpm(n_samples=8, polish="none", sampler=kind) for kind in ("network", "null"))
+    problem = optisolve.load_problem(weights.removesuffix("_diverse"))
+    size: dict[str, Any] = {"n_samples": 8, "n_preferences": 8, "polish": "none"}
+    network, null = Ddpm(weights=weights, **size), DdpmNull(**size)
     budget, ours, theirs = Budget(evaluations=8), [], []
     for seed in range(4):
         for solver, values in ((network, ours), (null, theirs)):
@@ -88,6 +89,7 @@ def test_power_control_works_without_training_and_reports_its_stages() -> None:
 
 
 @needs_torch
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
 @pytest.mark.parametrize("schedule", ["ddim", "ddpm", "dpm_solver", "flow_matching"])
 def test_every_schedule_solves_the_default_case(schedule: str) -> None:
     solver = Ddpm(schedule=schedule, steps=4, guidance=0.5, push=0.05, n_samples=4)
@@ -101,7 +103,7 @@ def test_every_schedule_solves_the_default_case(schedule: str) -> None:
 @pytest.mark.parametrize("evaluations", [1, 2, 7, 64])
 def test_evaluations_are_counted_and_small_budgets_draw_fewer_samples(evaluations: int) -> None:
     instance = optisolve.load_problem("power_control").instance(0)
-    result = optisolve.solve(instance, Ddpm(sampler="null"), budget=Budget(evaluations=evaluations))
+    result = optisolve.solve(instance, DdpmNull(), budget=Budget(evaluations=evaluations))
     used = result.record["used"]
     assert used["evaluations"] <= evaluations
     assert used["evaluations"] == min(32, evaluations if evaluations == 1 else 2 * (evaluations // 2))
@@ -110,8 +112,8 @@ def test_evaluations_are_counted_and_small_budgets_draw_fewer_samples(evaluation
 
 def test_switch_and_wmmse_are_polishes_of_power_control_only() -> None:
     power, channels = (optisolve.load_problem(name).instance(0) for name in ("power_control", "parallel_channels"))
-    assert Ddpm(sampler="null", polish="wmmse").skip(power) is None
-    reason = Ddpm(sampler="null", polish="wmmse").skip(channels)
+    assert DdpmNull(polish="wmmse").skip(power) is None
+    reason = DdpmNull(polish="wmmse").skip(channels)
     assert reason is not None
     assert "no polish 'wmmse' for parallel_channels" in reason
     with pytest.raises(OptionError, match="eta"):
@@ -130,7 +132,7 @@ def test_without_torch_the_extra_is_named_and_the_control_still_runs(monkeypatch
     assert reason is not None
     assert "needs torch" in reason
     assert "pip install 'optisolve[diffusion]'" in reason
-    assert Ddpm(sampler="null").skip(instance) is None
+    assert DdpmNull().skip(instance) is None
 
 
 def test_training_without_torch_names_the_extra(
@@ -144,7 +146,7 @@ def test_training_without_torch_names_the_extra(
 
 
 def test_unknown_families_and_missing_weights_are_said() -> None:
-    reason = Ddpm(sampler="null").skip(optisolve.load_problem("beamforming").instance(0))
+    reason = DdpmNull().skip(optisolve.load_problem("beamforming").instance(0))
     assert reason is not None
     assert "beamforming" in reason
 

@@ -1,0 +1,84 @@
+"""Fusing maze experts: success, trap hits and path length over the shortest walk, by fusion rule and by who made the plan.
+
+    python benchmarks/quality/mazes.py [--instances 20] [--llm local] [--llm-instances 5]
+
+Cells: walks that succeeded / instances, of the others how many ended in a trap (t), and the mean ratio of the successful walks'
+length to the certified shortest one. Experts are exact (value iteration), so that what fails is the fusion.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+import optisolve
+from optisolve.llm.config import llm_config
+
+SCENARIOS = ("maze", "maze/random", "maze/ordered", "maze/unordered")
+RULES = ("normalized", "average", "gpi", "successor", "product", "joint")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--instances", type=int, default=20)
+    parser.add_argument("--llm", default="local", help="local, surrogate, openai, or none")
+    parser.add_argument("--llm-instances", type=int, default=5)
+    options = parser.parse_args()
+    rows: list[tuple[str, str, dict[str, Any], int]] = [
+        *((f"plan by rule, {rule}", "q_fusion_control", {"fusion": rule}, options.instances) for rule in RULES),
+        (
+            "plan by rule, average, revisits cost",
+            "q_fusion_control",
+            {"fusion": "average", "revisit_penalty": 0.5},
+            options.instances,
+        ),
+    ]
+    if options.llm != "none":
+        for rule in ("normalized", "joint"):
+            rows.append((f"plan by llm, {rule}", "q_fusion", {"fusion": rule}, options.llm_instances))
+    print("| decision |" + "".join(f" `{name}` |" for name in SCENARIOS) + "\n|---" + "|---" * len(SCENARIOS) + "|", flush=True)
+    for policy in ("legs_in_order", "greedy", "blind_rows"):
+        print(f"| null: {policy} |" + "".join(f" {null(name, policy, options.instances)} |" for name in SCENARIOS), flush=True)
+    for label, solver, change, count in rows:
+        print(
+            f"| {label} |" + "".join(f" {fused(name, solver, change, count, options.llm)} |" for name in SCENARIOS), flush=True
+        )
+
+
+def fused(scenario: str, solver: str, change: dict[str, Any], count: int, llm: str) -> str:
+    problem, outcomes = optisolve.load_problem(scenario), []
+    config: Any = "surrogate"
+    if solver == "q_fusion":
+        config = llm_config(llm, threads=1) if llm == "local" else llm_config(llm)
+    for seed in range(count):
+        instance = problem.instance(seed)
+        budget = optisolve.Budget(evaluations=5, llm_calls=4)
+        result = optisolve.solve(instance, solver, budget=budget, seed=seed, llm=config, training="value_iteration", **change)
+        outcomes.append(judged(problem, instance, result.run.outcome.X))
+    return told(outcomes)
+
+
+def null(scenario: str, policy: str, count: int) -> str:
+    problem = optisolve.load_problem(scenario)
+    cases = [problem.instance(seed) for seed in range(count)]
+    return told([judged(problem, case, case.null_policies()[policy]) for case in cases])
+
+
+def judged(problem: optisolve.Problem, instance: Any, X: np.ndarray) -> tuple[float, bool]:
+    """Length ratio (NaN without success) and whether the walk ended in a trap."""
+    evaluation, reference = instance.evaluate(X), problem.reference(instance)
+    ratio = evaluation.F[0, 0] / reference.value if evaluation.violation[0] <= 0.0 else np.nan
+    return float(ratio), bool(evaluation.G[0, 0] > 0.0)
+
+
+def told(outcomes: list[tuple[float, bool]]) -> str:
+    ratios = np.array([ratio for ratio, _ in outcomes])
+    good, traps = int((~np.isnan(ratios)).sum()), sum(trap for _, trap in outcomes)
+    text = f"{good}/{len(outcomes)}" + (f", {traps} t" if traps else "")
+    return text + (f", {np.nanmean(ratios):.3f}" if good else "")
+
+
+if __name__ == "__main__":
+    main()

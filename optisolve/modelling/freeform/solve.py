@@ -1,0 +1,271 @@
+"""Compile a checked model, solve it, and accept the answer only after independent checks.
+
+An answer is accepted when (1) the model is convex by cvxpy's rules or linear with integers, (2) the solver says optimal,
+(3) plain arithmetic on the model's own tree finds every constraint met and the same objective, and (4) where the model is
+linear a second formulation of our own, solved by HiGHS or, with whole numbers only, by CP-SAT, has the same optimum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.modelling.cvxpy import cvxpy_module
+from optisolve.modelling.freeform.evaluate import _datum, _position, affine, number, translate
+from optisolve.modelling.freeform.expressions import Ref
+from optisolve.modelling.freeform.schema import Checked, FreeModel, free_model
+
+__all__ = ["FreeAnswer", "solve_free"]
+
+TOLERANCE = 1e-6
+"""Largest violation and largest relative difference of objectives that is accepted."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FreeAnswer:
+    """The answer to a declarative model.
+
+    Attributes:
+        accepted: All checks passed.
+        status: ``optimal``, ``infeasible``, ``unbounded``, or why it is not accepted.
+        objective: By plain arithmetic; None without an accepted point.
+        values: Value per variable, nested lists in the shape of its sets.
+        checks: What was checked and how it came out, one line each.
+        x: float64 [size], the flat point; None without one.
+    """
+
+    accepted: bool
+    status: str
+    objective: float | None
+    values: Mapping[str, Any]
+    checks: tuple[str, ...]
+    x: FloatArray | None = None
+
+
+def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
+    """Solve a declarative model.
+
+    Raises:
+        OptionError: The model is not in order.
+    """
+    checked = model if isinstance(model, Checked) else free_model(model)
+    linear = _linear(checked)
+    problem, variable = _compiled(checked)
+    if not problem.is_dcp():
+        return _refused("not convex by cvxpy's rules (DCP)", "the model would need a global solver; nothing was solved")
+    integer = any(v.kind != "real" for v in checked.model.variables.values())
+    if integer and linear is None:
+        return _refused("integers in a model that is not linear", "nothing was solved")
+    cp = cvxpy_module()
+    try:
+        problem.solve(solver=cp.HIGHS if integer else cp.CLARABEL)
+    except cp.error.SolverError as error:
+        return _refused("solver error", str(error).splitlines()[0])
+    if problem.status in ("infeasible", "unbounded"):
+        second = "" if linear is None else _second(checked, linear)[0]
+        agrees = not second or second in (problem.status, "infeasible_or_unbounded")
+        checks = (f"cvxpy: {problem.status}", f"second formulation: {second or 'none, the model is not linear'}")
+        return FreeAnswer(agrees, problem.status if agrees else "solvers disagree", None, {}, checks)
+    if problem.status != "optimal" or variable.value is None:
+        return _refused(f"solver status {problem.status}", "nothing is accepted without an optimal status")
+    x = np.asarray(variable.value, dtype=np.float64).ravel()
+    x = _cleaned(x, checked)
+    return _accepted(checked, x, float(problem.value), linear)
+
+
+def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear | None) -> FreeAnswer:
+    """The answer after the independent checks."""
+    worst, where = _violation(checked, x)
+    objective = number(checked.objective, checked, x, {})
+    checks = [f"cvxpy: optimal, objective {claimed:.9g}", f"largest violation by plain arithmetic: {worst:.2e}{where}"]
+    checks.append(f"objective by plain arithmetic: {objective:.9g}")
+    reasons = []
+    if not worst <= TOLERANCE:
+        reasons.append("a constraint is violated")
+    if not math.isfinite(objective) or abs(objective - claimed) > TOLERANCE * max(1.0, abs(claimed)):
+        reasons.append("the objective differs from the solver's")
+    if linear is not None:
+        status, second = _second(checked, linear)
+        checks.append(f"second formulation: {status}{'' if second is None else f', objective {second:.9g}'}")
+        if status != "optimal" or second is None or abs(second - objective) > 10 * TOLERANCE * max(1.0, abs(objective)):
+            reasons.append("the second formulation disagrees")
+    values = {
+        name: x[checked.offsets[name] : checked.offsets[name] + int(np.prod(shape, dtype=np.int64))].reshape(shape).tolist()
+        for name, shape in checked.shapes.items()
+    }
+    return FreeAnswer(not reasons, "; ".join(reasons) or "optimal", objective, values, tuple(checks), x)
+
+
+def _refused(status: str, check: str) -> FreeAnswer:
+    return FreeAnswer(False, status, None, {}, (check,))
+
+
+def _compiled(checked: Checked) -> tuple[Any, Any]:
+    """The cvxpy problem over one flat variable."""
+    cp = cvxpy_module()
+    integers = tuple(i for name, i in _scalars(checked) if checked.model.variables[name].kind != "real")
+    variable = cp.Variable(checked.size, integer=[integers] if integers else False)
+    functions: Mapping[str, Callable[[Any], Any]] = {
+        "log": cp.log,
+        "log2": lambda e: cp.log(e) / math.log(2.0),
+        "sqrt": cp.sqrt,
+        "exp": cp.exp,
+        "abs": cp.abs,
+        "square": cp.square,
+        "inv": cp.inv_pos,
+    }
+
+    def leaf(ref: Ref, at: Mapping[str, int]) -> Any:
+        position = _position(ref, checked, at)
+        return _datum(ref, checked, at) if position is None else variable[position]
+
+    def constant_or(node_value: Any) -> Any:
+        return node_value if hasattr(node_value, "curvature") else cp.Constant(node_value)
+
+    constraints = []
+    for row in checked.rows:
+        left = constant_or(translate(row.relation.left, checked, row.at, leaf, functions))
+        right = constant_or(translate(row.relation.right, checked, row.at, leaf, functions))
+        constraints.append(
+            left <= right if row.relation.op == "<=" else left >= right if row.relation.op == ">=" else left == right
+        )
+    lower, upper = _bounds(checked)
+    constraints += [variable[i] >= lower[i] for i in np.flatnonzero(np.isfinite(lower))]
+    constraints += [variable[i] <= upper[i] for i in np.flatnonzero(np.isfinite(upper))]
+    aim = constant_or(translate(checked.objective, checked, {}, leaf, functions))
+    sense = cp.Maximize if checked.model.objective.sense == "max" else cp.Minimize
+    return cp.Problem(sense(aim), constraints), variable
+
+
+def _scalars(checked: Checked) -> list[tuple[str, int]]:
+    """Variable name of every flat position."""
+    told = []
+    for name, shape in checked.shapes.items():
+        told += [(name, checked.offsets[name] + k) for k in range(int(np.prod(shape, dtype=np.int64)))]
+    return told
+
+
+def _bounds(checked: Checked) -> tuple[FloatArray, FloatArray]:
+    lower, upper = np.full(checked.size, -np.inf), np.full(checked.size, np.inf)
+    for name, i in _scalars(checked):
+        v = checked.model.variables[name]
+        lower[i] = v.lower if v.lower is not None else -np.inf
+        upper[i] = v.upper if v.upper is not None else np.inf
+        if v.kind == "binary":
+            lower[i], upper[i] = max(0.0, lower[i]), min(1.0, upper[i])
+    return lower, upper
+
+
+def _cleaned(x: FloatArray, checked: Checked) -> FloatArray:
+    """Whole numbers rounded, the rest clipped to its bounds; rounding errors of a solver are not the model's."""
+    lower, upper = _bounds(checked)
+    x = np.clip(x, lower, upper)
+    for name, i in _scalars(checked):
+        if checked.model.variables[name].kind != "real":
+            x[i] = round(float(x[i]))
+    return x
+
+
+def _violation(checked: Checked, x: FloatArray) -> tuple[float, str]:
+    """Largest violation, relative to the larger side where that exceeds 1."""
+    worst, where = 0.0, ""
+    for row in checked.rows:
+        left, right = number(row.relation.left, checked, x, row.at), number(row.relation.right, checked, x, row.at)
+        gap = {"<=": left - right, ">=": right - left, "==": abs(left - right)}[row.relation.op]
+        gap = math.inf if math.isnan(gap) else gap / max(1.0, abs(left), abs(right))
+        if gap > worst:
+            worst, where = gap, f" in {row.name}"
+    return worst, where
+
+
+# -- the second formulation ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Linear:
+    """``row_lower <= A x <= row_upper`` with objective ``c x + constant``, from the tree and not from cvxpy."""
+
+    cost: FloatArray
+    constant: float
+    matrix: FloatArray
+    row_lower: FloatArray
+    row_upper: FloatArray
+
+
+def _linear(checked: Checked) -> _Linear | None:
+    aim = affine(checked.objective, checked, {})
+    if aim is None:
+        return None
+    rows, low, high = [], [], []
+    for row in checked.rows:
+        left, right = affine(row.relation.left, checked, row.at), affine(row.relation.right, checked, row.at)
+        if left is None or right is None:
+            return None
+        limit = right[1] - left[1]
+        rows.append(left[0] - right[0])
+        low.append(limit if row.relation.op in (">=", "==") else -np.inf)
+        high.append(limit if row.relation.op in ("<=", "==") else np.inf)
+    matrix = np.array(rows).reshape(len(rows), checked.size)
+    return _Linear(aim[0], aim[1], matrix, np.array(low), np.array(high))
+
+
+def _second(checked: Checked, form: _Linear) -> tuple[str, float | None]:
+    """Status and optimum of the linear form, by CP-SAT for whole numbers with bounds, else by HiGHS."""
+    lower, upper = _bounds(checked)
+    kinds = {v.kind for v in checked.model.variables.values()}
+    finite_rows = np.concatenate([form.row_lower[np.isfinite(form.row_lower)], form.row_upper[np.isfinite(form.row_upper)]])
+    numbers = np.concatenate([form.cost, form.matrix.ravel(), finite_rows])
+    whole = "real" not in kinds and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max(initial=0.0) < 2**31
+    if whole and np.isfinite(lower).all() and np.isfinite(upper).all():
+        return _by_cpsat(checked, form, lower, upper)
+    return _by_highs(checked, form, lower, upper)
+
+
+def _by_highs(checked: Checked, form: _Linear, lower: FloatArray, upper: FloatArray) -> tuple[str, float | None]:
+    import highspy
+
+    solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    sign = -1.0 if checked.model.objective.sense == "max" else 1.0
+    integer = {i for name, i in _scalars(checked) if checked.model.variables[name].kind != "real"}
+    for i in range(checked.size):
+        solver.addCol(float(sign * form.cost[i]), float(lower[i]), float(upper[i]), 0, [], [])
+        if i in integer:
+            solver.changeColIntegrality(i, highspy.HighsVarType.kInteger)
+    columns = np.arange(checked.size, dtype=np.int32)
+    for k in range(form.matrix.shape[0]):
+        solver.addRow(float(form.row_lower[k]), float(form.row_upper[k]), checked.size, columns, form.matrix[k])
+    solver.run()
+    status = solver.modelStatusToString(solver.getModelStatus())
+    if status == "Optimal":
+        return "optimal", sign * float(solver.getInfo().objective_function_value) + form.constant
+    told = {"Infeasible": "infeasible", "Unbounded": "unbounded", "Primal infeasible or unbounded": "infeasible_or_unbounded"}
+    return told.get(status, status.lower()), None
+
+
+def _by_cpsat(checked: Checked, form: _Linear, lower: FloatArray, upper: FloatArray) -> tuple[str, float | None]:
+    from ortools.sat.python import cp_model
+
+    model = cp_model.CpModel()
+    xs = [model.new_int_var(math.ceil(a), math.floor(b), f"x{i}") for i, (a, b) in enumerate(zip(lower, upper, strict=True))]
+    for row, low, high in zip(form.matrix, form.row_lower, form.row_upper, strict=True):
+        total = sum(int(a) * x for a, x in zip(row, xs, strict=True) if a)
+        if np.isfinite(low):
+            model.add(total >= int(low))
+        if np.isfinite(high):
+            model.add(total <= int(high))
+    aim = sum(int(c) * x for c, x in zip(form.cost, xs, strict=True) if c)
+    (model.maximize if checked.model.objective.sense == "max" else model.minimize)(aim)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.max_deterministic_time = 60.0
+    status = solver.solve(model)
+    if status == cp_model.OPTIMAL:
+        return "optimal", float(solver.objective_value) + form.constant
+    return {cp_model.INFEASIBLE: "infeasible"}.get(status, "unknown"), None

@@ -1,0 +1,95 @@
+r"""The equations of `pricing_game` in plain numpy: the twin that verification runs on.
+
+K links transmit to one receiver with processing gain G. Every link maximizes bits per joule less a price on its power:
+
+.. math::
+
+    \gamma_i = \frac{G g_i p_i}{\sigma^2 + \sum_{j \ne i} g_j p_j}, \qquad
+    u_i = \frac{R f(\gamma_i)}{p_i} - c p_i, \qquad f(\gamma) = (1 - e^{-\gamma})^M
+
+With ``h_i`` the SINR of one watt the best response solves ``R (g f'(g) - f(g)) = c g^2 / h_i^2`` between ln M, the inflection
+of f, and the SINR where the left side vanishes, the equilibrium without a price. The links respond all at once, again and
+again, from zero powers; a link for which it does not pay to transmit leaves for good. While nobody leaves, powers rise to the
+smallest Nash equilibrium (the game is supermodular). The decision is the decimal logarithm of c; the objective is what the
+links deliver per joule in total where they settle, the price itself being paid to the network.
+
+Sources: Goodman and Mandayam 2000, doi 10.1109/98.839331; pricing: Saraydar, Mandayam and Goodman 2002, doi 10.1109/26.983324.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+
+__all__ = ["Uplink", "equilibrium", "total_utility"]
+
+ROUNDS, BISECTIONS, SETTLED = 300, 45, 1e-12
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Uplink:
+    """The data of one game.
+
+    Args:
+        gain: float64 [K], linear.
+        noise_w: W.
+        processing_gain: G, linear.
+        p_max_w: Cap of every link, W.
+        rate_bit_s: R, bit/s.
+        frame_bits: M.
+        balanced_sinr: SINR of the equilibrium without a price.
+    """
+
+    gain: FloatArray
+    noise_w: float
+    processing_gain: float
+    p_max_w: float
+    rate_bit_s: float
+    frame_bits: int
+    balanced_sinr: float
+
+
+def equilibrium(price: FloatArray, up: Uplink) -> FloatArray:
+    """Powers of the smallest equilibrium, float64 [n, K], W, at prices float64 [n]."""
+    P = np.zeros((price.size, up.gain.size))
+    out = np.zeros(P.shape, dtype=bool)
+    for _ in range(ROUNDS):
+        following = np.where(out, 0.0, _best_response(P, price[:, None], up))
+        out |= following <= 0.0
+        moved = np.abs(following - P) > SETTLED * np.maximum(following, P)
+        P = following
+        if not moved.any():
+            break
+    return P
+
+
+def total_utility(P: FloatArray, up: Uplink) -> FloatArray:
+    """Delivered bits per joule of all links, float64 [n], kbit/J."""
+    heard = up.noise_w + P @ up.gain[:, None] - P * up.gain
+    sinr = up.processing_gain * up.gain * P / heard
+    sent = P > 0.0
+    each = np.where(sent, up.rate_bit_s * (-np.expm1(-sinr)) ** up.frame_bits / np.where(sent, P, 1.0), 0.0)
+    return np.asarray(1e-3 * each.sum(axis=1))
+
+
+def _best_response(P: FloatArray, price: FloatArray, up: Uplink) -> FloatArray:
+    heard = up.noise_w + P @ up.gain[:, None] - P * up.gain  # [n, K]
+    per_watt = up.processing_gain * up.gain / heard
+    M, cost = up.frame_bits, price / up.rate_bit_s / per_watt**2
+    low, high = np.full(P.shape, np.log(M)), np.full(P.shape, up.balanced_sinr)
+
+    def gain(g: FloatArray) -> FloatArray:  # g f'(g) - f(g)
+        base = -np.expm1(-g)
+        return np.asarray(base ** (M - 1) * (M * g * np.exp(-g) - base))
+
+    pays = gain(low) > cost * low**2
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        rising = gain(middle) > cost * middle**2
+        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
+    power = np.minimum(0.5 * (low + high) / per_watt, up.p_max_w)
+    net = up.rate_bit_s * (-np.expm1(-power * per_watt)) ** M / power - price * power
+    return np.asarray(np.where(pays & (net > 0.0), power, 0.0))

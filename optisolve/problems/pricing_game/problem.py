@@ -1,0 +1,155 @@
+"""The family `pricing_game`: one number, the price of a watt, decides how selfish links behave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Ge, Gt
+
+from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
+from optisolve.core.reference import Effort, Reference
+from optisolve.core.seeds import generator
+from optisolve.core.space import Space, Variable
+from optisolve.modelling.answer import certify
+from optisolve.numerics.energy_game import equilibrium_sinr
+from optisolve.problems.pricing_game import model
+from optisolve.problems.pricing_game.model import Uplink
+
+__all__ = ["PricingGame", "PricingGameInstance"]
+
+_GRID = {Effort.QUICK: 301, Effort.NORMAL: 1001, Effort.THOROUGH: 10001}
+
+
+class PricingGameInstance(Instance):
+    """The price that a network puts on the power of selfish links.
+
+    Attributes:
+        uplink: Gains, noise, rate and frame of the links.
+    """
+
+    def __init__(self, origin: Origin, uplink: Uplink, log_low: float, log_high: float) -> None:
+        self.uplink = uplink
+        super().__init__(
+            origin=origin,
+            space=Space.of([Variable("log10_price", log_low, log_high, "log10(bit/J/W)")]),
+            objectives=(Objective("total_utility", Sense.MAXIMIZE, "kbit/J", "bits per joule of all links together"),),
+        )
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Gains, noise and the numbers of the links."""
+        up = self.uplink
+        names = ("gain", "noise_w", "processing_gain", "p_max_w", "rate_bit_s", "frame_bits")
+        return {name: frozen(getattr(up, name)) for name in names}
+
+    def describe(self) -> Description:
+        """The game in words."""
+        up = self.uplink
+        return Description(
+            f"{up.gain.size} selfish links share one receiver; each maximizes its bits per joule less a price on its power. "
+            "Choose the decimal logarithm of that price so that, once nobody wants to move, all links together deliver as many "
+            "bits per joule as possible.",
+            facts=(f"Without a price every link ends at SINR {up.balanced_sinr:.4g}, with more power than is good for all.",),
+            hints=("A small price changes nothing, a large one silences links; in between all of them gain.",),
+        )
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """Hardly any price (the plain Nash equilibrium), the middle of the range, the largest price."""
+        low, high = self.space.lower, self.space.upper
+        return {"no_price": low[None, :].copy(), "middle": 0.5 * (low + high)[None, :], "largest": high[None, :].copy()}
+
+    def powers(self, x: FloatArray) -> FloatArray:
+        """Powers of the links at the equilibrium of one decision, float64 [K], W."""
+        settled: FloatArray = model.equilibrium(10.0 ** x[:1], self.uplink)[0]
+        return settled
+
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        from optisolve.problems.pricing_game.kernels import evaluate
+
+        up, n = self.uplink, X.shape[0]
+        F, P = np.empty((n, 1)), np.empty((n, up.gain.size))
+        numbers = (up.noise_w, up.processing_gain, up.p_max_w, up.rate_bit_s, up.frame_bits, up.balanced_sinr)
+        evaluate(10.0 ** X[:, 0], up.gain, *numbers, P, F)
+        return Evaluation(F, np.empty((n, 0)), np.empty((n, 0)))
+
+    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
+        F = model.total_utility(model.equilibrium(10.0 ** X[:, 0], self.uplink), self.uplink)[:, None]
+        return Evaluation(F, np.empty((X.shape[0], 0)), np.empty((X.shape[0], 0)))
+
+
+@dataclass(frozen=True)
+class PricingGame(Problem):
+    """Selfish links and a price on power.
+
+    Args:
+        n_links: Links; with M = 80 and G = 100 at most 16 can share the receiver.
+        distance_low_m: Smallest distance to the receiver, m.
+        distance_high_m: Largest.
+        gain_at_1m: Power gain at 1 m, linear.
+        path_exponent: Gain falls with this power of the distance.
+        noise_w: Noise power, W.
+        processing_gain: G, linear.
+        p_max_w: Cap of every link, W.
+        rate_bit_s: R, bit/s.
+        frame_bits: M.
+        log10_price_low: Smallest decision, log10 of bit/J per W.
+        log10_price_high: Largest.
+    """
+
+    name: ClassVar[str] = "pricing_game"
+    version: ClassVar[str] = "1"
+    summary: ClassVar[str] = "A price on power makes selfish links deliver more bits per joule."
+    evidence: ClassVar[str] = "best known (dense search over one variable)"
+
+    n_links: Annotated[int, Ge(2)]
+    distance_low_m: Annotated[float, Gt(0)]
+    distance_high_m: Annotated[float, Gt(0)]
+    gain_at_1m: Annotated[float, Gt(0)]
+    path_exponent: Annotated[float, Gt(0)]
+    noise_w: Annotated[float, Gt(0)]
+    processing_gain: Annotated[float, Gt(0)]
+    p_max_w: Annotated[float, Gt(0)]
+    rate_bit_s: Annotated[float, Gt(0)]
+    frame_bits: Annotated[int, Ge(2)]
+    log10_price_low: float
+    log10_price_high: float
+
+    def instance(self, seed: int = 0) -> Instance:
+        """Draw distances, uniform in area."""
+        rng = generator(seed, problem=self.name, purpose="instance")
+        squares = rng.uniform(self.distance_low_m**2, self.distance_high_m**2, self.n_links)
+        up = Uplink(
+            gain=frozen(self.gain_at_1m * squares ** (-0.5 * self.path_exponent)),
+            noise_w=self.noise_w,
+            processing_gain=self.processing_gain,
+            p_max_w=self.p_max_w,
+            rate_bit_s=self.rate_bit_s,
+            frame_bits=self.frame_bits,
+            balanced_sinr=equilibrium_sinr(self.frame_bits),
+        )
+        return PricingGameInstance(self.origin(seed), up, self.log10_price_low, self.log10_price_high)
+
+    def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
+        """Dense grid over the price, then grids round the best point, a thousandth as wide each: the best known."""
+        if not isinstance(instance, PricingGameInstance):
+            raise ProblemError(f"pricing_game: got an instance of {type(instance).__name__}; draw it with instance(seed).")
+        low, high, n = float(instance.space.lower[0]), float(instance.space.upper[0]), _GRID[effort]
+        best = low
+        for _ in range(3):
+            grid = np.linspace(low, high, n)[:, None]
+            best = float(grid[int(np.argmax(instance.evaluate(grid).F[:, 0])), 0])
+            step = (high - low) / (n - 1)
+            low, high = max(best - 2.0 * step, self.log10_price_low), min(best + 2.0 * step, self.log10_price_high)
+        told = f"grid of {n} prices, refined twice; nothing is proven between grid points"
+        return certify(instance, np.array([best]), dual_bound=None, tolerance=0.0, solver="grid", detail=told)
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if self.log10_price_low >= self.log10_price_high:
+            yield FieldProblem("log10_price_high", self.log10_price_high, "more than log10_price_low")
+        if self.distance_low_m >= self.distance_high_m:
+            yield FieldProblem("distance_high_m", self.distance_high_m, "more than distance_low_m")

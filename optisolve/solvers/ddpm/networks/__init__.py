@@ -1,0 +1,28 @@
+"""Denoisers: small networks that guess the clean solution from a noisy one, as `diffusers` models.
+
+All of them take a noisy batch ``[B, S, N, C]``: B instances, S samples each, N variables of C channels, and predict what the
+scheduler asks for (the clean solution or the velocity) in the same shape. What depends on the instance alone is encoded once
+for its S samples. No normalization runs across the batch, so an answer never depends on its batch mates.
+
+The class names are part of the file format of saved weights.
+"""
+
+from optisolve.solvers.ddpm.networks.base import Condition, Denoiser, parameter_count
+from optisolve.solvers.ddpm.networks.film import FilmDenoiser
+from optisolve.solvers.ddpm.networks.interference import InterferenceDenoiser
+from optisolve.solvers.ddpm.networks.placement import PlacementDenoiser
+from optisolve.solvers.ddpm.networks.sets import SetDenoiser
+
+__all__ = [
+    "NETWORKS",
+    "Condition",
+    "Denoiser",
+    "FilmDenoiser",
+    "InterferenceDenoiser",
+    "PlacementDenoiser",
+    "SetDenoiser",
+    "parameter_count",
+]
+
+NETWORKS = ("InterferenceDenoiser", "SetDenoiser", "FilmDenoiser", "PlacementDenoiser")
+"""Classes that saved weights may name."""
