@@ -30,6 +30,13 @@ KINDS = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _loaded(tmp_path_factory):
+    """Everything is imported: a process that is interrupted in an import ends, this one must go on with whole modules."""
+    for name in ("ledma, all options", "nsga2"):
+        assert main(["run", *KINDS[name], "budget.evaluations=60", f"out={tmp_path_factory.mktemp('loaded')}"]) == 0
+
+
 @pytest.fixture(autouse=True)
 def _handlers():
     """The command line sets a handler of its own."""
