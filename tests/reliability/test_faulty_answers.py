@@ -61,7 +61,7 @@ USABLE = {
     *(Fault.SIBLINGS, Fault.WRONG_COUNT),
 }
 """Answers with a usable point for every task."""
-SOURCES = {"initial", "llm", "repaired", "fallback", "de", "sbx", "linear", "gaussian", "distilled"}
+SOURCES = {"initial", "llm", "repaired", "fallback", "de", "sbx", "linear", "gaussian", "distilled", "unused"}
 
 
 class Served:
