@@ -124,9 +124,11 @@ class Result:
             The record's folder.
 
         Raises:
-            RecordError: The folder in which the run kept the replies of its language model is gone.
+            RecordError: The folder in which the run kept the replies of its language model is gone, or `folder` lies in it.
         """
         parent = Path(folder)
+        if self._scratch is not None and self._scratch.resolve() in (parent.resolve(), *parent.resolve().parents):
+            raise RecordError(f"{folder}: lies in the run's own folder {self._scratch}; save to a folder beside it.")
         parent.mkdir(parents=True, exist_ok=True)
         staging = self._staging(parent)
         for name, table in (("front", self.front), ("trace", self.trace)):

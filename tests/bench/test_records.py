@@ -217,3 +217,15 @@ def test_a_start_from_no_points_is_no_warm_start():
 def test_points_to_start_from_that_do_not_fit_are_refused_before_the_run(bad):
     with pytest.raises(SolverError, match="warm_start"):
         optisolve.solve(optisolve.load_problem("uav_isac"), "random_search", warm_start=bad)
+
+
+def test_a_folder_inside_of_the_run_s_own_is_refused(tmp_path):
+    scratch = tmp_path / "run"
+    scratch.mkdir()
+    result = optisolve.solve(
+        optisolve.load_problem("parallel_channels").instance(0), "random_search", budget=Budget(evaluations=20), scratch=scratch
+    )
+    for inside in (scratch, scratch / "records"):
+        with pytest.raises(RecordError, match="beside it"):
+            result.save(inside)
+    assert result.save(tmp_path / "records").is_dir()
