@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import optisolve
-from optisolve.bench.audit import SuiteBook, Tier
+from optisolve.bench.audit import Audit, SuiteBook, Tier
 from optisolve.bench.board import Located, board_bytes, build_board, loss_of, read_located
 from optisolve.bench.lock import lock_suite, write_lock
 from optisolve.bench.records import record_bytes, seal
 from optisolve.bench.runner.units import make_plan
 from optisolve.bench.submission import RECORDS, TABLE, Tree, check_submission, comment_text, pack
-from optisolve.bench.submission.gate import _identities
+from optisolve.bench.submission.gate import Verdict, _check_duplicates, _identities
 from optisolve.bench.submission.pack import write_table
 from optisolve.bench.suite import load_suite, with_solvers
 from optisolve.cli.main import main
@@ -593,6 +593,21 @@ def test_equal_curves_of_two_solvers_that_met_the_optimum_at_once_are_no_copies(
     for trace, gap, compared in ((steps, 0.0, False), (steps, 0.1, True), (climb, 0.0, True), (steps, None, True)):
         told = {**record, "suite": {"sha256": "d"}, "scores": {"gap": gap}, "trace": trace}
         assert ("content" in [kind for kind, _ in _identities(Located("p", "s", "u", told))]) is compared
+
+
+@pytest.mark.parametrize(("tier", "refused"), [(Tier.REPRODUCED, 0), (Tier.VERIFIED, 1)])
+def test_a_run_that_its_own_solver_gave_again_is_no_copy_of_another_solver_s(tier, refused):
+    shared = {"instance": {"sha256": "c"}, "solutions": {"x": [[1.0]]}, "scores": {"gap": 0.1}}
+    trace = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 12)]
+    items = []
+    for name in ("a", "b"):
+        suite = {"sha256": "d", "solver": name, "problem": "p", "instance": "0", "repetition": "0"}
+        record = {**shared, "record_id": name, "result_hash": name, "suite": suite, "trace": trace}
+        items.append(Located(f"s/u/{name}/record.json", "s", "u", record))
+    paths = {f"{RECORDS}/{item.path}" for item in items}
+    verdict = Verdict(audits={path: Audit(path, (), tier) for path in paths})
+    _check_duplicates(items, paths, verdict)
+    assert len(verdict.problems) == refused
 
 
 def test_packing_twice_adds_nothing(board):

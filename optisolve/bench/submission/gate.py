@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, audit_files
+from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.bench.board import Located, board_bytes, build_board, units_of
 from optisolve.bench.records import canonical
 from optisolve.bench.submission.rules import (
@@ -243,13 +243,22 @@ def _case(record: Mapping[str, Any], suites: SuiteBook) -> Any:
 
 
 def _check_duplicates(located: Sequence[Located], added: set[str], verdict: Verdict) -> None:
-    """A unit counts once, and nobody's run appears under a second name."""
+    """A unit counts once, and nobody's run appears under a second name.
+
+    A run that its own solver gave a second time is no copy, though another solver of the same engine may have the same curve.
+    """
     first: dict[tuple[str, ...], Located] = {}
-    ordered = sorted(located, key=lambda item: (f"{RECORDS}/{item.path}" in added, item.path))  # what was there first owns it
-    for item in ordered:
+    shown = {path for path, audit in verdict.audits.items() if audit.tier is Tier.REPRODUCED}
+
+    def seniority(item: Located) -> tuple[bool, bool, str]:  # what was there first owns it, then what was shown
+        path = f"{RECORDS}/{item.path}"
+        return path in added, path not in shown, item.path
+
+    for item in sorted(located, key=seniority):
         for what, key in _identities(item):
             owner = first.setdefault((what, *key), item)
-            if owner is item or (what == "content" and (owner.submitter, owner.label) == (item.submitter, item.label)):
+            own = (owner.submitter, owner.label) == (item.submitter, item.label) or f"{RECORDS}/{item.path}" in shown
+            if owner is item or (what == "content" and own):
                 continue
             fields = {"unit": "suite.unit", "id": "record_id", "result": "result_hash", "content": "trace"}
             expected = f"something new; {owner.path} is the same {'run' if what != 'unit' else 'unit'}"
