@@ -131,6 +131,7 @@ def _score_table(results: Mapping[str, Result]) -> Table:
         c for c in next(iter(rows.values())) if c == "points" or any(row[c] not in ("–", "0", "") for row in rows.values())
     ]
     table = new_table("solver", *(f">{column}" for column in columns))
+    table.columns[0].min_width = max(map(len, rows))  # a name is not broken
     for name, row in rows.items():
         table.add_row(name, *(row[column] for column in columns))
     return table
