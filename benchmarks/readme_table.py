@@ -20,6 +20,7 @@ END = "<!-- end of core results -->"
 BESIDE = ("ledma_surrogate", "moead_de", "random_search", "null")
 """Solvers that every line shows beside the best one."""
 TOP = 8
+TIERS = ("self_reported", "verified", "reproduced")
 
 
 def tables(board: Mapping[str, Any], suite: str = "core") -> str:
@@ -31,7 +32,13 @@ def tables(board: Mapping[str, Any], suite: str = "core") -> str:
     """
     (found,) = (item for item in board["suites"] if item["name"] == suite)
     entries = found["entries"]
-    return "\n\n".join([_overall(found, entries), _problems(found, entries)])
+    return "\n\n".join([_counts(found, entries), _overall(found, entries), _problems(found, entries)])
+
+
+def _counts(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
+    runs, again = (sum(e["records"] for e in entries if e["tier"] in tiers) for tiers in (TIERS, TIERS[-1:]))
+    what = f"{len(found['problems'])} problems, {len(entries)} solvers, {runs:,} records"
+    return f"{what}; {again:,} of them gave the same hash again."
 
 
 def _overall(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
