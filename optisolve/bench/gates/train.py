@@ -58,7 +58,7 @@ def train_gate(
     try:
         from sklearn.ensemble import ExtraTreesRegressor
     except ImportError:
-        raise MissingDependency("scikit-learn, which trains gates,", extra="moe") from None
+        raise MissingDependency("scikit-learn, which trains gates", extra="moe") from None
     options = TrainOptions() if options is None else options
     n = len(table.cases)
     if n < 8:
