@@ -36,7 +36,7 @@ def test_every_card_is_of_a_solver_and_every_solver_is_an_expert_with_a_card():
     for name in expert_names():
         card = card_of(name)
         assert card.words
-        assert card.role in ("exact", "bound", "local", "search", "baseline")
+        assert card.role in ("exact", "bound", "local", "sampler", "search", "baseline")
         assert card.guarantee in ("exact", "bound", "local", "none")
     assert not {"moe", "moe_llm"} & set(expert_names())
 
@@ -53,10 +53,10 @@ def test_features_mean_the_same_everywhere_and_are_finite():
 def test_the_shipped_gate_is_read_and_survives_writing(tmp_path):
     model = load_gate()
     assert model.single_best in model.experts
-    assert set(model.experts) <= set(expert_names())
+    assert set(model.flags) <= set(expert_names())
     write_gate(model, tmp_path / "gate.json")
     again = read_gate(tmp_path / "gate.json")
-    z = np.zeros(len(feature_names(model.experts)))
+    z = np.zeros(len(feature_names(model.flags)))
     assert np.allclose(again.predict(z), model.predict(z), atol=1e-6)
     assert (again.predict(z) >= 0.0).all()
 
@@ -66,9 +66,12 @@ def test_the_shipped_gate_is_read_and_survives_writing(tmp_path):
     [
         lambda b: b.update(format="optisolve.gate/99"),
         lambda b: b["features"].update(version=99),
-        lambda b: b["trees"][0].update(left=[0] * len(b["trees"][0]["left"])),  # a loop: walking down would never end
-        lambda b: b["trees"][0].update(value=[[float("nan")]]),
-        lambda b: b.update(trees=[]),
+        lambda b: b["forests"][0][0].update(left=[0] * len(b["forests"][0][0]["left"])),  # a loop: walking never ends
+        lambda b: b["forests"][0][0].update(value=[float("nan")]),
+        lambda b: b.update(forests=[]),
+        lambda b: b["forests"].pop(),
+        lambda b: b.update(reach=-1.0),
+        lambda b: b.update(points=[]),
         lambda b: b.update(single_best="nobody"),
         lambda b: b.pop("losses"),
     ],
