@@ -126,7 +126,7 @@ def recorded(table: RunTable, options: argparse.Namespace) -> None:
     print_rows(held_out, model.single_best, known)
 
 
-_NOTHING = {"gap": math.nan, "evaluations": 0.0, "tokens": 0.0, "fallback": 0.0, "seconds": math.nan}
+_NOTHING = {"gap": math.nan, "evaluations": 0.0, "calls": 0.0, "tokens": 0.0, "fallback": 0.0, "seconds": math.nan}
 _MISSING = {"loss": 1.0, "feasible": 0.0, **_NOTHING}
 
 
@@ -142,6 +142,7 @@ def _recorded_row(unit: Mapping[str, Any]) -> dict[str, Any] | None:
         "feasible": float(unit["outcome"] == Outcome.OK),
         "gap": math.nan if bound is None else max(0.0, bound),
         "evaluations": unit["evaluations"],
+        "calls": unit["llm_calls"],
         "tokens": unit["tokens"],
         "fallback": float(bool(record["used"]["report"]["fallbacks"])),
         "seconds": unit["seconds"],
@@ -172,6 +173,7 @@ def run_once(
         "feasible": float(feasible),
         "gap": math.nan if bound is None else max(0.0, bound),
         "evaluations": used["evaluations"],
+        "calls": used["llm_calls"],
         "tokens": used["tokens_in"] + used["tokens_out"],
         "fallback": float(bool(used["report"]["fallbacks"])),
         "seconds": used["wall_s"],
@@ -207,14 +209,16 @@ def print_rows(table: RunTable, single_best: str, known: Mapping[str, Sequence[M
     }
     scenarios = len({c.scenario for c in table.cases})
     print(f"{len(table.cases)} held-out instances of {scenarios} scenarios, {EVALUATIONS} evaluations")
-    print("| gate | closed gap (95 %) | mean loss | feasible | median certified gap | evaluations | tokens | fallbacks | s |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    heads = ("gate", "closed gap (95 %)", "mean loss", "feasible", "median certified gap", "evaluations", "calls", "tokens")
+    print("| " + " | ".join([*heads, "fallbacks", "s"]) + " |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for r in gate_rows(table, single_best, rows):
         gap = "" if r.median_gap is None else f"{r.median_gap:.1e}"
         interval = f"{r.closed_gap:.3f} [{r.low:.3f}, {r.high:.3f}]"
         seconds = "" if math.isnan(r.seconds) else f"{r.seconds:.2f}"
-        cells = (r.gate, interval, f"{r.loss:.4f}", f"{r.feasible:.0%}", gap, f"{r.evaluations:.0f}", f"{r.tokens:.0f}")
-        print("| " + " | ".join([*cells, f"{r.fallbacks:.0%}", seconds]) + " |")
+        cells = (r.gate, interval, f"{r.loss:.4f}", f"{r.feasible:.0%}", gap, f"{r.evaluations:.0f}")
+        cost = (f"{r.calls:.2g}", f"{r.tokens:.0f}", f"{r.fallbacks:.0%}", seconds)
+        print("| " + " | ".join([*cells, *cost]) + " |")
 
 
 def splits(table: RunTable, _: argparse.Namespace) -> None:
