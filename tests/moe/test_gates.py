@@ -232,6 +232,9 @@ def test_far_from_training_the_first_choice_of_the_rules_runs_beside_it_and_the_
     beside = LearnedGate(moved).decide(instance, experts, 2)
     assert beside.ranking[0] == first.ranking[0]
     assert rule in beside.ranking[:2]
+    assert rule != first.ranking[0]  # else this test would show nothing
+    assert {c.expert: c.reason for c in beside.choices}[rule] == "RULES_BESIDE"
+    assert len({c.weight for c in beside.choices}) == 1
     assert "nothing similar" in beside.note["outside"]
     assert "outside" not in first.note
     assert sum(c.share for c in beside.choices) == pytest.approx(1.0)
@@ -240,7 +243,7 @@ def test_far_from_training_the_first_choice_of_the_rules_runs_beside_it_and_the_
     write_gate(moved, tmp_path / "far.json")
     result = optisolve.solve(instance, "moe", budget=Budget(evaluations=60), gate_file=str(tmp_path / "far.json"))
     page = explanation_page(result.record["used"]["report"]["explanation"])
-    assert "the first choice of the rules runs beside it" in page
+    assert "the rules' choice, beside it" in page
 
 
 def test_the_controls_look_at_neighbors_or_at_nothing(game):

@@ -165,8 +165,11 @@ class LearnedGate:
         note: dict[str, Any] = {"trained_on": dict(self.model.trained_on)}
         fall = 0.5
         if outside := self.model.outside(z):
-            order, note["outside"], fall = hedged(order, instance), outside, 1.0
-            reasons |= {e.name: "RULES_BESIDE" for e in order[1:2]}
+            first = RuleGate().decide(instance, experts, 1).ranking[0]
+            note |= {"outside": outside, "rules_first": first}
+            if order[0].name != first:
+                order = [order[0], *(e for e in order if e.name == first), *(e for e in order[1:] if e.name != first)]
+                reasons[first], fall = "RULES_BESIDE", 1.0
         return ranked(self.kind, order, count, reasons=reasons, scores=losses, losses=losses, note=note, fall=fall)
 
 
@@ -238,15 +241,6 @@ class SafeGate:
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
         """No expert."""
         return Decision(self.kind, (), ())
-
-
-def hedged(order: Sequence[Expert], instance: Instance) -> list[Expert]:
-    """An order with the rules' first choice in the second place, or in the first where it stands there already."""
-    first = RuleGate().decide(instance, order, 1).ranking[0]
-    if order[0].name == first:
-        return list(order)
-    rules = next(e for e in order if e.name == first)
-    return [order[0], rules, *(e for e in order[1:] if e is not rules)]
 
 
 def by_column(model: GateModel, values: FloatArray, experts: Sequence[Expert]) -> dict[str, float]:
