@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 
 import optisolve
-from optisolve.bench.gates import RunTable, fit_reach, gate_rows, run_table, train_gate
+from optisolve.bench.gates import RunTable, fit_reach, gate_rows, run_table, train_gate, write_aslib
 from optisolve.bench.gates.runs import Case
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptisolveError, RecordError
@@ -94,19 +95,38 @@ def test_closed_gap_is_one_for_the_best_choice_and_zero_for_the_single_best():
     assert single.closed_gap == pytest.approx(0.0)
 
 
-def test_records_of_mixtures_and_of_language_models_are_left_out_with_a_notice(tmp_path):
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Three solvers, one of them a mixture, on two instances."""
+    folder = tmp_path_factory.mktemp("gates") / "runs"
     problem = optisolve.load_problem("parallel_channels")
     for seed in (0, 1):
         instance = problem.instance(seed)
         reference = problem.reference(instance, Effort.QUICK)
         for solver in ("water_filling", "random_search", "moe"):
-            result = optisolve.solve(instance, solver, budget=Budget(evaluations=40), reference=reference)
-            result.save(tmp_path / "runs")
-    told = run_table(optisolve.load_records(tmp_path / "runs"))
+            optisolve.solve(instance, solver, budget=Budget(evaluations=40), reference=reference).save(folder)
+    return optisolve.load_records(folder)
+
+
+def test_records_of_mixtures_are_left_out_with_a_notice(records):
+    told = run_table(records)
     assert told.experts == ("random_search", "water_filling")
     assert told.flags == told.experts
     assert [told.experts[j] for j in told.rule] == ["water_filling"] * 2
     assert any("moe" in notice for notice in told.notices)
     assert (told.losses[:, 1] < told.losses[:, 0]).all()
     with pytest.raises(RecordError):
-        run_table(optisolve.load_records(tmp_path / "runs"), only=("moe",))
+        run_table(records, only=("moe",))
+
+
+def test_the_exported_scenario_has_a_value_for_every_attribute(records, tmp_path):
+    told = run_table(records)
+    folder = write_aslib(told, tmp_path / "aslib", name="toy")
+    for file in ("algorithm_runs.arff", "feature_values.arff", "feature_runstatus.arff", "cv.arff"):
+        head, _, data = (folder / file).read_text().partition("@DATA\n")
+        rows = data.splitlines()
+        assert len(rows) == (4 if file.startswith("algorithm") else 2)
+        assert {len(row.split(",")) for row in rows} == {head.count("@ATTRIBUTE")}
+    description = yaml.safe_load((folder / "description.txt").read_text())
+    assert set(description["metainfo_algorithms"]) == set(told.experts)
+    assert len(description["features_deterministic"]) == told.features.shape[1]
