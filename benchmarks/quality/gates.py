@@ -33,7 +33,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.llm.config import llm_config
 from optisolve.registry import make_problem
 from optisolve.scoring.units import Outcome, units_of
-from optisolve.solvers.moe.gate_model import read_gate, write_gate
+from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
 from optisolve.solvers.moe.gates import knn_losses
 
 EVALUATIONS = 500
@@ -225,18 +225,39 @@ def splits(table: RunTable, _: argparse.Namespace) -> None:
     """Choices only, no runs: the first chosen expert's own loss on instances of another kind than those trained on."""
     print("| split | training | held out | learned (95 %) | mean loss | single best | virtual best | nearest 5 | rule |")
     print("|---|---|---|---|---|---|---|---|---|")
+    families: dict[str, list[np.ndarray]] = {}
     for name, train_rows, test_rows in _splits(table):
         own, held_out = table.rows(train_rows), table.rows(test_rows)
-        model, n = train_gate(own), np.arange(len(test_rows))
-        near = [np.argmin(np.where(held_out.able[i], knn_losses(model, held_out.features[i]), np.inf)) for i in n]
-        picks = {"learned": learned_choice(model, held_out), "knn": np.array(near), "rule": held_out.rule}
-        losses = {gate: held_out.losses[n, pick] for gate, pick in picks.items()}
-        single = held_out.losses[:, held_out.experts.index(model.single_best)].mean()
-        told = evaluate_choices(held_out, model.single_best, losses)
+        model = train_gate(own)
+        losses = _choice_losses(model, held_out)
+        told = evaluate_choices(held_out, model.single_best, {k: losses[k] for k in ("learned", "nearest 5", "rule")})
         closed, low, high = told["learned"]
-        means = (losses["learned"].mean(), single, held_out.losses.min(axis=1).mean())
-        cells = [name, str(len(own.cases)), str(n.size), f"{closed:.3f} [{low:.3f}, {high:.3f}]", *(f"{m:.2g}" for m in means)]
-        print("| " + " | ".join([*cells, f"{told['knn'][0]:.3f}", f"{told['rule'][0]:.3f}"]) + " |", flush=True)
+        means = [f"{losses[k].mean():.2g}" for k in ("learned", "single best", "virtual best")]
+        cells = [name, str(len(own.cases)), str(len(held_out.cases)), f"{closed:.3f} [{low:.3f}, {high:.3f}]", *means]
+        print("| " + " | ".join([*cells, f"{told['nearest 5'][0]:.3f}", f"{told['rule'][0]:.3f}"]) + " |", flush=True)
+        if name.startswith("unseen family"):
+            for gate, values in losses.items():
+                families.setdefault(gate, []).append(values)
+    print("\nunseen families together, mean loss:")
+    print(", ".join(f"{gate} {np.concatenate(values).mean():.4f}" for gate, values in families.items()))
+
+
+def _choice_losses(model: GateModel, held_out: RunTable) -> dict[str, np.ndarray]:
+    """Losses of the experts that gates choose, float64 [n] each; of two experts the better one's."""
+    n, losses = np.arange(len(held_out.cases)), held_out.losses
+    near = [np.argmin(np.where(held_out.able[i], knn_losses(model, held_out.features[i]), np.inf)) for i in n]
+    predicted = [np.where(held_out.able[i], model.predict(held_out.features[i]), np.inf) for i in n]
+    second = np.argsort(np.array(predicted), axis=1, kind="stable")[:, 1]
+    learned, rule = losses[n, learned_choice(model, held_out)], losses[n, held_out.rule]
+    return {
+        "learned": learned,
+        "nearest 5": losses[n, near],
+        "rule": rule,
+        "single best": losses[:, held_out.experts.index(model.single_best)],
+        "virtual best": losses.min(axis=1),
+        "learned's first two": np.minimum(learned, losses[n, second]),
+        "learned's first and the rules'": np.minimum(learned, rule),
+    }
 
 
 def unseen(table: RunTable, options: argparse.Namespace) -> None:
