@@ -52,6 +52,12 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 TELLING = ("llm, memory window", "llm, steps <= 5 %", "llm, steps <= 5 %, placebo", "llm, 1 of 4; the rest foschini_miljanic")
 """Rows of the model that get --llm-seeds seeds; the others get --few."""
+COMPARED = (
+    ("llm, steps <= 5 %", "llm, steps <= 5 %, placebo"),
+    ("llm, steps <= 5 %", "random, steps <= 5 %"),
+    ("llm, steps <= 5 %, placebo", "random, steps <= 5 %"),
+    ("llm, memory window", "random"),
+)
 COLUMNS = ("gap", "feasible", "epsilon", "deficit", "oscillation", "jain", "messages", "bytes", "tokens")
 DRAWN = (
     "foschini_miljanic",
@@ -90,6 +96,7 @@ def main() -> None:
     print("| agents |" + "".join(f" {name} |" for name in COLUMNS) + "\n|---" + "|---" * len(COLUMNS) + "|")
     for name, records in results.items():
         print(f"| {name} |" + "".join(f" {cell} |" for cell in cells(records, reference.value)))
+    print_differences(results, reference.value)
     if options.plot:
         drawn = {name: results[name][0]["used"]["report"] for name in DRAWN if name in results}
         save_figure(rounds_figure(drawn, problem.instance(0), reference.value), Path(options.plot))
@@ -126,8 +133,34 @@ def play(
     return kept_record(out, problem.instance(0), solver, change, budget=budget, seed=seed, llm=llm)
 
 
+def print_differences(results: Mapping[str, Sequence[Mapping[str, Any]]], optimum: float) -> None:
+    """Mean of one row less that of another, with the 95 % interval (bootstrap over the seeds of both)."""
+    columns = ("gap", "epsilon", "deficit", "oscillation")
+    pairs = [(a, b) for a, b in COMPARED if a in results and b in results]
+    if not pairs:
+        return
+    print("\n| difference |" + "".join(f" {name} |" for name in columns) + "\n|---" + "|---" * len(columns) + "|")
+    for a, b in pairs:
+        one, two = figures(results[a], optimum), figures(results[b], optimum)
+        parts = [difference(one[name], two[name]) for name in columns]
+        print(f"| {a}, less {b} |" + "".join(f" {part} |" for part in parts))
+
+
+def difference(one: np.ndarray, two: np.ndarray) -> str:
+    if min(one.size, two.size) < 2:
+        return f"{one.mean() - two.mean():.3f}"
+    found = bootstrap((one, two), lambda a, b, axis: a.mean(axis) - b.mean(axis), method="percentile", rng=0)
+    low, high = found.confidence_interval
+    return f"{one.mean() - two.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
 def cells(records: Sequence[Mapping[str, Any]], optimum: float) -> list[str]:
     """One text per column."""
+    return [told(name, values) for name, values in figures(records, optimum).items()]
+
+
+def figures(records: Sequence[Mapping[str, Any]], optimum: float) -> dict[str, np.ndarray]:
+    """Values of the seeds by column."""
     table = {name: [] for name in COLUMNS}
     for record in records:
         used = record["used"]
@@ -137,7 +170,7 @@ def cells(records: Sequence[Mapping[str, Any]], optimum: float) -> list[str]:
         for name in ("epsilon", "deficit", "oscillation", "jain", "messages", "bytes"):
             table[name].append(report[name])
         table["tokens"].append(used["tokens_in"] + used["tokens_out"])
-    return [told(name, np.array(values, dtype=np.float64)) for name, values in table.items()]
+    return {name: np.array(values, dtype=np.float64) for name, values in table.items()}
 
 
 def told(name: str, values: np.ndarray) -> str:
