@@ -61,7 +61,6 @@ COMPARED = (
 COLUMNS = ("gap", "feasible", "epsilon", "deficit", "oscillation", "jain", "messages", "bytes", "tokens")
 DRAWN = (
     "foschini_miljanic",
-    "best_response on the grid",
     "regret_matching",
     "proportional_cut, 5 %",
     "random, steps <= 5 %",

@@ -35,8 +35,6 @@ TABLE: tuple[str, ...] = (
     "uniform, least total",
     "inverse_root, least total",
 )
-STEPS = 20
-"""Weights of experts are tried in steps of one over this."""
 
 
 def main() -> None:
@@ -89,9 +87,10 @@ def best(values: list[float]) -> float:
 
 
 def grid(names: list[str]) -> list[dict[str, float]]:
-    """All weights in steps of 1 / STEPS."""
-    parts = [row for row in product(range(STEPS + 1), repeat=len(names) - 1) if sum(row) <= STEPS]
-    return [dict(zip(names, np.array([*row, STEPS - sum(row)]) / STEPS, strict=True)) for row in parts]
+    """All weights of three experts in steps of 0.05, of four in steps of 0.1."""
+    n = 20 if len(names) < 4 else 10
+    parts = [row for row in product(range(n + 1), repeat=len(names) - 1) if sum(row) <= n]
+    return [dict(zip(names, np.array([*row, n - sum(row)]) / n, strict=True)) for row in parts]
 
 
 def told(values: list[float]) -> str:

@@ -121,13 +121,14 @@ def _enclosed(
                 next_least[k] = next_most[k] = 0.0
                 continue
             low_heard, high_heard = low_total - gain[k] * least[k], high_total - gain[k] * most[k]
-            if response(low_heard, gain[k], price_low, *numbers) <= 0.0:
+            lowest = response(low_heard, gain[k], price_high, *numbers)
+            if lowest <= 0.0 and response(low_heard, gain[k], price_low, *numbers) <= 0.0:
                 state[k] = 2.0  # it leaves even at its best
                 next_least[k] = next_most[k] = 0.0
             else:
                 if state[k] == 0.0 and response(high_heard, gain[k], price_high, *numbers) <= 0.0:
                     state[k] = 1.0
-                next_least[k] = 0.0 if state[k] == 1.0 else response(low_heard, gain[k], price_high, *numbers)
+                next_least[k] = 0.0 if state[k] == 1.0 else lowest
                 reply = response(high_heard, gain[k], price_low, *numbers)
                 next_most[k] = reply if reply > 0.0 else utmost
             moved |= abs(next_least[k] - least[k]) > 1e-12 * max(next_least[k], least[k])
