@@ -24,6 +24,8 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "best_response, simultaneous": ("game_control", {"agents": ["best_response"]}),
     "regret_matching": ("game_control", {"agents": ["regret_matching"]}),
     "random": ("game_control", {"agents": ["random"]}),
+    "random, steps <= 5 %": ("game_control", {"agents": ["random"], "max_step": 0.05}),
+    "nobody moves": ("game_control", {"agents": ["proportional_cut"], "cut_share": 0.0}),
     "llm, memory window": ("game", {}),
     "llm, steps <= 5 %": ("game", {"max_step": 0.05}),
 }
