@@ -27,7 +27,7 @@ from optisolve.intents.model_parser import ModelReading, read_by_model
 from optisolve.intents.rules import Reading, read_by_rules
 from optisolve.intents.satisfy import Satisfiability, check_satisfiable
 from optisolve.intents.words import back_translation, kept_bounds
-from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, SurrogateLlm, llm_config
+from optisolve.llm.config import LlmConfig, real_llm
 from optisolve.registry import make_problem
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ __all__ = ["ASK_BUDGET", "Answer", "AskStatus", "ClauseCheck", "Parsed", "answer
 
 ASK_BUDGET = Budget(evaluations=2000, llm_calls=4)
 """What an answer may cost when nothing is said."""
+
+
+_WITHOUT = "Use parser=rules, which needs none"
 
 
 class AskStatus(StrEnum):
@@ -189,7 +192,7 @@ def parse(
     from optisolve.llm.session import open_session
 
     meter = BudgetMeter(ASK_BUDGET if budget is None else budget)
-    with open_session(_real(llm), meter, transcript=transcript, seed=seed) as session:
+    with open_session(real_llm(llm, _WITHOUT), meter, transcript=transcript, seed=seed) as session:
         return parse_in(session, request, instance, reading=reading, seed=seed)
 
 
@@ -364,19 +367,3 @@ def _metrics(instance: Instance) -> tuple[Metric, ...]:
             "power_control, nsp_utility, parallel_channels."
         )
     return metrics
-
-
-def _real(llm: LlmConfig | str) -> LlmConfig:
-    """The configuration of a real model; the stand-in cannot read."""
-    config = llm_config(llm) if isinstance(llm, str) else llm
-    if isinstance(config, AutoLlm):
-        config = config.resolve()[0]
-        if isinstance(config, LocalLlm):  # reading is no matter of luck
-            config = config.with_option(temperature=0.0)
-    if isinstance(config, SurrogateLlm):
-        raise OptisolveError(
-            "There is no language model here that could read a request (the surrogate only stands in for variation operators). "
-            "Use parser=rules, which needs none, or install one: pip install 'optisolve[local-llm]' && "
-            "optisolve models fetch smollm2-135m."
-        )
-    return config

@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from optisolve.core.errors import OptionError
 from optisolve.core.seeds import derive
-from optisolve.intents.quantities import require_text
-from optisolve.llm.prompts import load_prompt
+from optisolve.intents.freeform_grammar import MAX_ANSWER_TOKENS, freeform_grammar
+from optisolve.intents.quantities import IntentError, require_text
+from optisolve.llm.prompts import Prompt, load_prompt
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmRequest, Message
 from optisolve.modelling.freeform import FreeAnswer, FreeModel, free_model, solve_free
 from optisolve.modelling.freeform.expressions import numbers_in, parse_expression, parse_relation
 from optisolve.modelling.freeform.schema import Checked
 
-__all__ = ["Modelled", "ask_for_model", "model_in_words", "ungrounded_numbers"]
+__all__ = ["Modelled", "ask_for_model", "model_in_words", "numbers_of_text", "ungrounded_numbers", "unused_numbers"]
 
-_STRUCTURAL = (0.0, 1.0, 2.0)
-"""Constants that a model may hold without the text naming them: bounds at zero, unit coefficients, squares."""
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
+_STRUCTURAL = (0.0, 1.0, 2.0, 24.0, 60.0, 100.0, 1000.0)
+"""Constants that a model may hold without the text naming them: bounds at zero, unit coefficients, squares, conversions."""
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_SPELLED = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_WORDS = {**{word: float(i) for i, word in enumerate(_SPELLED)}, "half": 0.5, "twice": 2.0, "double": 2.0, "dozen": 12.0}
+_MAX_NUMBERS = 60
+_SCHEMA_TOKENS = 1500
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,6 +47,10 @@ class Modelled:
         assumed: Numbers of the model that do not stand in the text.
         problem: Why there is no answer; "" when there is one.
         attempts: Questions sent.
+        unused: Numbers of the text that stand nowhere in the model.
+        model: The model; None when none was usable.
+        raw: The last reply.
+        prompt: Name, version and hash of the prompt.
     """
 
     answer: FreeAnswer | None
@@ -49,62 +58,102 @@ class Modelled:
     assumed: tuple[float, ...]
     problem: str
     attempts: int
+    unused: tuple[float, ...] = ()
+    model: Checked | None = None
+    raw: str = ""
+    prompt: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def to_confirm(self) -> bool:
-        """Accepted by all checks, with every number grounded: worth showing for confirmation; never more than that."""
-        return self.answer is not None and self.answer.accepted and not self.assumed
+        """Accepted by all checks, numbers of text and model the same: worth showing for confirmation; never more than that."""
+        return self.answer is not None and self.answer.accepted and not self.assumed and not self.unused
 
 
-def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int = 2) -> Modelled:
+def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int = 2, tag: str = "freeform") -> Modelled:
     """Let a language model fill the schema; errors of the check go back to it, a bounded number of times.
+
+    A model that continues texts is held to a grammar whose only numbers are those of the text; a chat model gets the JSON
+    schema. What comes back is checked in the same way.
 
     Args:
         text: The problem in words.
         session: An open session.
         seed: Sampling seed.
         reasks: Further questions.
+        tag: Place of the question in the session's transcript.
 
     Raises:
         IntentError: The text cannot be a request.
     """
     require_text(text)
-    prompt, errors = load_prompt("freeform_schema"), list[str]()
-    for attempt in range(reasks + 1):
-        body = prompt.render(request=" ".join(text.split()), errors=errors)
-        request = LlmRequest(
-            tag="freeform",
-            attempt=attempt,
-            messages=(Message("user", body),),
-            max_tokens=1500,
-            seed=int(derive(seed, purpose="freeform", attempt=attempt).generate_state(1)[0]) % 2**31,
-            schema=FreeModel.model_json_schema(),
+    said = numbers_of_text(text)
+    if len(said) > _MAX_NUMBERS:
+        raise IntentError(
+            f"The problem holds {len(said)} numbers; at most {_MAX_NUMBERS} are read. Write a model file instead."
         )
-        reply = session.ask([request])[0]
+    style = session.preferred_style
+    prompt, errors, raw = load_prompt(f"freeform_{style}"), list[str](), ""
+    for attempt in range(reasks + 1):
+        reply = session.ask([_request(text, said, prompt, style, errors, seed, attempt, tag)])[0]
         if reply.failure:
             errors = [f"no answer ({reply.failure})"]
+            if reply.failure == "budget":
+                break
             continue
-        values = _object(reply.texts[0])
+        raw = reply.texts[0]
+        values = _object(raw)
         if values is None:
             errors = ["the answer is no JSON object"]
             continue
         try:
             checked = free_model(values)
+            answer = solve_free(checked)
         except OptionError as error:
-            errors = [str(p) for p in error.problems][:8]
+            errors = [f"{p.field}: {p.expected}" for p in error.problems][:8]
             continue
-        answer = solve_free(checked)
         if not answer.accepted and attempt < reasks:
             errors = [answer.status, *answer.checks]
             continue
-        return Modelled(answer, model_in_words(checked), ungrounded_numbers(checked, text), "", attempt + 1)
-    return Modelled(None, (), (), "; ".join(errors), reasks + 1)
+        assumed, unused = ungrounded_numbers(checked, text), unused_numbers(checked, text)
+        words, told = model_in_words(checked), prompt.describe()
+        return Modelled(answer, words, assumed, "", attempt + 1, unused, checked, raw, told)
+    return Modelled(None, (), (), "; ".join(errors), attempt + 1, raw=raw, prompt=prompt.describe())
+
+
+def _request(
+    text: str, said: Sequence[float], prompt: Prompt, style: str, errors: list[str], seed: int, attempt: int, tag: str
+) -> LlmRequest:
+    body = prompt.render(request=" ".join(text.split()), errors=errors)
+    number = int(derive(seed, purpose="freeform", attempt=attempt).generate_state(1)[0]) % 2**31
+    if style == "continuation":
+        grammar = freeform_grammar(said)
+        return LlmRequest(tag, attempt=attempt, prompt=body, max_tokens=MAX_ANSWER_TOKENS, seed=number, grammar=grammar)
+    schema = FreeModel.model_json_schema()
+    messages = (Message("user", body),)
+    return LlmRequest(tag, attempt=attempt, messages=messages, max_tokens=_SCHEMA_TOKENS, seed=number, schema=schema)
+
+
+def numbers_of_text(text: str) -> tuple[float, ...]:
+    """The numbers that a text holds in digits, each once, in order."""
+    return tuple(dict.fromkeys(float(m.group().replace(",", "")) for m in _NUMBER.finditer(text)))
 
 
 def ungrounded_numbers(checked: Checked, text: str) -> tuple[float, ...]:
     """Numbers of a model that the text does not hold; percentages count as written and as shares."""
-    said = {float(m.group().replace(",", "")) for m in _NUMBER.finditer(text)}
+    said = {*numbers_of_text(text), *(_WORDS[w] for w in re.findall(r"[a-z]+", text.lower()) if w in _WORDS)}
     said |= {value / 100.0 for value in said} | set(_STRUCTURAL)
+    used = _numbers_of_model(checked)
+    return tuple(dict.fromkeys(v for v in used if not any(_same(v, s) for s in said)))
+
+
+def unused_numbers(checked: Checked, text: str) -> tuple[float, ...]:
+    """Numbers of a text, but 0 and 1, that a model neither uses nor uses as a share: a sign of a forgotten requirement."""
+    used = [*_numbers_of_model(checked), *map(float, checked.model.sets.values())]
+    said = [v for v in numbers_of_text(text) if v not in (0.0, 1.0)]
+    return tuple(v for v in said if not any(_same(u, v) or _same(u, v / 100.0) for u in used))
+
+
+def _numbers_of_model(checked: Checked) -> list[float]:
     used: list[float] = [float(v) for array in checked.data.values() for v in np.ravel(array)]
     used += numbers_in(parse_expression(checked.model.objective.expression))
     for constraint in checked.model.constraints:
@@ -113,7 +162,11 @@ def ungrounded_numbers(checked: Checked, text: str) -> tuple[float, ...]:
     for variable in checked.model.variables.values():
         used += [v for v in (variable.lower, variable.upper) if v is not None]
     used += [float(size) for size in checked.model.sets.values() if not _spelled_by_data(size, checked)]
-    return tuple(dict.fromkeys(v for v in used if not any(abs(abs(v) - s) <= 1e-9 * max(1.0, s) for s in said)))
+    return used
+
+
+def _same(used: float, said: float) -> bool:
+    return abs(abs(used) - said) <= 1e-9 * max(1.0, said)
 
 
 def model_in_words(checked: Checked) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ linear a second formulation of our own, solved by HiGHS or, with whole numbers o
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,14 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.modelling.cvxpy import cvxpy_module
-from optisolve.modelling.freeform.evaluate import _datum, _position, affine, number, translate
+from optisolve.modelling.freeform.evaluate import _datum, _position, affine, number, require_defined, translate
 from optisolve.modelling.freeform.expressions import Ref
 from optisolve.modelling.freeform.schema import Checked, FreeModel, free_model
 
 __all__ = ["FreeAnswer", "solve_free"]
 
+TIME_LIMIT_S = 60.0
+"""Wall-clock limit of each of the two solvers, s; a model that needs more is not accepted."""
 TOLERANCE = 1e-6
 """Largest violation and largest relative difference of objectives that is accepted."""
 
@@ -54,6 +57,7 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
         OptionError: The model is not in order.
     """
     checked = model if isinstance(model, Checked) else free_model(model)
+    require_defined(checked)
     linear = _linear(checked)
     problem, variable = _compiled(checked)
     if not problem.is_dcp():
@@ -61,21 +65,41 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
     integer = any(v.kind != "real" for v in checked.model.variables.values())
     if integer and linear is None:
         return _refused("integers in a model that is not linear", "nothing was solved")
-    cp = cvxpy_module()
-    try:
-        problem.solve(solver=cp.HIGHS if integer else cp.CLARABEL)
-    except cp.error.SolverError as error:
-        return _refused("solver error", str(error).splitlines()[0])
-    if problem.status in ("infeasible", "unbounded"):
-        second = "" if linear is None else _second(checked, linear)[0]
-        agrees = not second or second in (problem.status, "infeasible_or_unbounded")
-        checks = (f"cvxpy: {problem.status}", f"second formulation: {second or 'none, the model is not linear'}")
-        return FreeAnswer(agrees, problem.status if agrees else "solvers disagree", None, {}, checks)
+    failed = _run(problem, integer=integer)
+    if failed:
+        return _refused("solver error", failed)
+    if problem.status in ("infeasible", "unbounded", "infeasible_or_unbounded"):
+        return _without_optimum(checked, problem, linear, integer=integer)
     if problem.status != "optimal" or variable.value is None:
         return _refused(f"solver status {problem.status}", "nothing is accepted without an optimal status")
     x = np.asarray(variable.value, dtype=np.float64).ravel()
     x = _cleaned(x, checked)
     return _accepted(checked, x, float(problem.value), linear)
+
+
+def _run(problem: Any, *, integer: bool) -> str:
+    """Solve within the time; what went wrong, or ""."""
+    cp = cvxpy_module()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # inaccurate answers have a status that says so
+            problem.solve(solver=cp.HIGHS if integer else cp.CLARABEL, time_limit=TIME_LIMIT_S)
+    except (cp.error.SolverError, ValueError, ArithmeticError) as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return ""
+
+
+def _without_optimum(checked: Checked, problem: Any, linear: _Linear | None, *, integer: bool) -> FreeAnswer:
+    """Infeasible or unbounded; a model that is both its own and its dual's contradiction is called infeasible."""
+    status = str(problem.status)
+    if status != "infeasible":
+        feasible = cvxpy_module().Problem(cvxpy_module().Minimize(0.0), problem.constraints)
+        if not _run(feasible, integer=integer) and feasible.status in ("infeasible", "optimal"):
+            status = "infeasible" if feasible.status == "infeasible" else "unbounded"
+    second = "" if linear is None else _second(checked, linear)[0]
+    agrees = not second or second in (status, "infeasible_or_unbounded")
+    checks = (f"cvxpy: {status}", f"second formulation: {second or 'none, the model is not linear'}")
+    return FreeAnswer(False, status if agrees else "solvers disagree", None, {}, checks)
 
 
 def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear | None) -> FreeAnswer:
@@ -92,7 +116,9 @@ def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear |
     if linear is not None:
         status, second = _second(checked, linear)
         checks.append(f"second formulation: {status}{'' if second is None else f', objective {second:.9g}'}")
-        if status != "optimal" or second is None or abs(second - objective) > 10 * TOLERANCE * max(1.0, abs(objective)):
+        if status not in ("optimal", "infeasible", "unbounded", "infeasible_or_unbounded"):
+            reasons.append("the second formulation was not solved to its optimum")
+        elif second is None or abs(second - objective) > 10 * TOLERANCE * max(1.0, abs(objective)):
             reasons.append("the second formulation disagrees")
     values = {
         name: x[checked.offsets[name] : checked.offsets[name] + int(np.prod(shape, dtype=np.int64))].reshape(shape).tolist()
@@ -110,7 +136,12 @@ def _compiled(checked: Checked) -> tuple[Any, Any]:
     cp = cvxpy_module()
     integers = tuple(i for name, i in _scalars(checked) if checked.model.variables[name].kind != "real")
     variable = cp.Variable(checked.size, integer=[integers] if integers else False)
+
+    def added(terms: list[Any]) -> Any:
+        return cp.sum(cp.hstack(terms)) if any(hasattr(t, "curvature") for t in terms) else sum(terms)
+
     functions: Mapping[str, Callable[[Any], Any]] = {
+        "sum": added,
         "log": cp.log,
         "log2": lambda e: cp.log(e) / math.log(2.0),
         "sqrt": cp.sqrt,
@@ -135,8 +166,9 @@ def _compiled(checked: Checked) -> tuple[Any, Any]:
             left <= right if row.relation.op == "<=" else left >= right if row.relation.op == ">=" else left == right
         )
     lower, upper = _bounds(checked)
-    constraints += [variable[i] >= lower[i] for i in np.flatnonzero(np.isfinite(lower))]
-    constraints += [variable[i] <= upper[i] for i in np.flatnonzero(np.isfinite(upper))]
+    low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
+    constraints += [variable[low] >= lower[low]] if low.size else []
+    constraints += [variable[high] <= upper[high]] if high.size else []
     aim = constant_or(translate(checked.objective, checked, {}, leaf, functions))
     sense = cp.Maximize if checked.model.objective.sense == "max" else cp.Minimize
     return cp.Problem(sense(aim), constraints), variable
@@ -215,14 +247,16 @@ def _linear(checked: Checked) -> _Linear | None:
 
 
 def _second(checked: Checked, form: _Linear) -> tuple[str, float | None]:
-    """Status and optimum of the linear form, by CP-SAT for whole numbers with bounds, else by HiGHS."""
+    """Status and optimum of the linear form, by CP-SAT for whole numbers with bounds, else or after its limit by HiGHS."""
     lower, upper = _bounds(checked)
     kinds = {v.kind for v in checked.model.variables.values()}
     finite_rows = np.concatenate([form.row_lower[np.isfinite(form.row_lower)], form.row_upper[np.isfinite(form.row_upper)]])
     numbers = np.concatenate([form.cost, form.matrix.ravel(), finite_rows])
     whole = "real" not in kinds and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max(initial=0.0) < 2**31
     if whole and np.isfinite(lower).all() and np.isfinite(upper).all():
-        return _by_cpsat(checked, form, lower, upper)
+        status, optimum = _by_cpsat(checked, form, lower, upper)
+        if status != "unknown":
+            return status, optimum
     return _by_highs(checked, form, lower, upper)
 
 
@@ -232,6 +266,7 @@ def _by_highs(checked: Checked, form: _Linear, lower: FloatArray, upper: FloatAr
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
+    solver.setOptionValue("time_limit", TIME_LIMIT_S)
     sign = -1.0 if checked.model.objective.sense == "max" else 1.0
     integer = {i for name, i in _scalars(checked) if checked.model.variables[name].kind != "real"}
     for i in range(checked.size):
@@ -264,7 +299,7 @@ def _by_cpsat(checked: Checked, form: _Linear, lower: FloatArray, upper: FloatAr
     (model.maximize if checked.model.objective.sense == "max" else model.minimize)(aim)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
-    solver.parameters.max_deterministic_time = 60.0
+    solver.parameters.max_deterministic_time = 5.0
     status = solver.solve(model)
     if status == cp_model.OPTIMAL:
         return "optimal", float(solver.objective_value) + form.constant
