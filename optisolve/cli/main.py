@@ -43,9 +43,9 @@ _ASK_HELP = """settings (key=value):
 exit codes: 0 verified, 1 error, 2 no point meets everything, 3 a question is open
 """
 
-_FORMULATE_HELP = """A language model writes a declarative model of the problem (sets, parameters, variables, objective, constraints); it is
-data, nothing of it is executed. It is solved, checked again and shown in words, and waits for your confirmation:
-read model.yml, change it if need be, and run it with file=.
+_FORMULATE_HELP = """A language model writes a declarative model of the problem (sets, parameters, variables, objective,
+constraints); it is data, nothing of it is executed. It is solved, checked again and shown in words, and waits for your
+confirmation: read model.yml, change it if need be, and run it with file=.
 
 settings (key=value):
   llm=KIND llm.KEY=VALUE   the language model: auto, local, openai, replay

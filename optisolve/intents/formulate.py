@@ -20,7 +20,7 @@ from optisolve.llm.session import LlmSession, open_session
 from optisolve.modelling.freeform import FreeAnswer, FreeModel, free_model, solve_free
 from optisolve.modelling.freeform.schema import Checked
 
-__all__ = ["FORMULATE_BUDGET", "Formulated", "FormulateStatus", "formulate", "formulate_in", "formulate_model"]
+__all__ = ["FORMULATE_BUDGET", "FormulateStatus", "Formulated", "formulate", "formulate_in", "formulate_model"]
 
 FORMULATE_BUDGET = Budget(llm_calls=3)
 """What writing a model may cost when nothing is said."""

@@ -31,7 +31,7 @@ __all__ = ["Modelled", "ask_for_model", "model_in_words", "numbers_of_text", "un
 _STRUCTURAL = (0.0, 1.0, 2.0, 24.0, 60.0, 100.0, 1000.0)
 """Constants that a model may hold without the text naming them: bounds at zero, unit coefficients, squares, conversions."""
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
-_SPELLED = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_SPELLED = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _WORDS = {**{word: float(i) for i, word in enumerate(_SPELLED)}, "half": 0.5, "twice": 2.0, "double": 2.0, "dozen": 12.0}
 _MAX_NUMBERS = 60
 _SCHEMA_TOKENS = 1500

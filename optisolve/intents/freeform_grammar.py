@@ -8,7 +8,7 @@ __all__ = ["MAX_ANSWER_TOKENS", "freeform_grammar"]
 
 MAX_ANSWER_TOKENS = 700
 _MAX_NAMES, _MAX_ROWS, _MAX_TERMS = 12, 8, 8
-"""Variables, constraints and further terms of a sum; without limits a small model repeats itself until its tokens are used up."""
+"""Variables, constraints and further terms of a sum; without limits a small model repeats itself to its last token."""
 
 _GRAMMAR = r"""root ::= " "? "{\"variables\":{" variables "},\"objective\":" aim ",\"constraints\":[" rows "]}"
 variables ::= variable ("," variable){0,NAMES}

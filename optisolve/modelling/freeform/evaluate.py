@@ -100,7 +100,7 @@ def translate(
     leaf: Callable[[Ref, Mapping[str, int]], Any],
     functions: Mapping[str, Callable[[Any], Any]],
 ) -> Any:
-    """Fold a tree: leaves by `leaf`, functions and ``sum`` (of a list) by `functions`, arithmetic by the operators of the rest."""
+    """Fold a tree: leaves by `leaf`, functions and ``sum`` (of a list) by `functions`, arithmetic by Python's operators."""
     if isinstance(node, Number):
         return node.value
     if isinstance(node, Ref):

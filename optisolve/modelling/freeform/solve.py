@@ -2,7 +2,8 @@
 
 An answer is accepted when (1) the model is convex by cvxpy's rules or linear with integers, (2) the solver says optimal,
 (3) plain arithmetic on the model's own tree finds every constraint met and the same objective, and (4) where the model is
-linear a second formulation of our own, solved by HiGHS or, with whole numbers only, by CP-SAT, has the same optimum.
+linear a second formulation of our own, solved by HiGHS or, with whole numbers only, by CP-SAT, has the same optimum; where it
+is not, a local search on the tree, which finds the optimum of a convex model, finds nothing better from there.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from optisolve.modelling.cvxpy import cvxpy_module
 from optisolve.modelling.freeform.evaluate import _datum, _position, affine, number, require_defined, translate
 from optisolve.modelling.freeform.expressions import Ref
 from optisolve.modelling.freeform.schema import Checked, FreeModel, free_model
+from optisolve.modelling.freeform.search import MAX_VARIABLES, searched
 
 __all__ = ["FreeAnswer", "solve_free"]
 
 TIME_LIMIT_S = 60.0
 """Wall-clock limit of each of the two solvers, s; a model that needs more is not accepted."""
+_SCALES = (1.0, 1e3, 1e6)
+"""Divisors of an objective that is not linear, in the order in which they are tried."""
 TOLERANCE = 1e-6
 """Largest violation and largest relative difference of objectives that is accepted."""
 
@@ -65,6 +69,19 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
     integer = any(v.kind != "real" for v in checked.model.variables.values())
     if integer and linear is None:
         return _refused("integers in a model that is not linear", "nothing was solved")
+    answer = _refused("solver error", "no attempt was made")
+    for scale in _SCALES if linear is None else _SCALES[:1]:  # an interior point method may fail on badly scaled curves
+        scaled = problem if scale == 1.0 else cvxpy_module().Problem(problem.objective / scale, problem.constraints)
+        answer = _attempt(checked, scaled, variable, linear, scale, integer=integer)
+        if answer.accepted or answer.status in ("infeasible", "unbounded"):
+            break
+    return answer
+
+
+def _attempt(
+    checked: Checked, problem: Any, variable: Any, linear: _Linear | None, scale: float, *, integer: bool
+) -> FreeAnswer:
+    """One run of the solver, with the checks of its answer."""
     failed = _run(problem, integer=integer)
     if failed:
         return _refused("solver error", failed)
@@ -72,9 +89,8 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
         return _without_optimum(checked, problem, linear, integer=integer)
     if problem.status != "optimal" or variable.value is None:
         return _refused(f"solver status {problem.status}", "nothing is accepted without an optimal status")
-    x = np.asarray(variable.value, dtype=np.float64).ravel()
-    x = _cleaned(x, checked)
-    return _accepted(checked, x, float(problem.value), linear)
+    x = _cleaned(np.asarray(variable.value, dtype=np.float64).ravel(), checked)
+    return _accepted(checked, x, scale * float(problem.value), linear)
 
 
 def _run(problem: Any, *, integer: bool) -> str:
@@ -120,11 +136,26 @@ def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear |
             reasons.append("the second formulation was not solved to its optimum")
         elif second is None or abs(second - objective) > 10 * TOLERANCE * max(1.0, abs(objective)):
             reasons.append("the second formulation disagrees")
+    else:
+        checks.append(_by_search(checked, x, objective, reasons))
     values = {
         name: x[checked.offsets[name] : checked.offsets[name] + int(np.prod(shape, dtype=np.int64))].reshape(shape).tolist()
         for name, shape in checked.shapes.items()
     }
     return FreeAnswer(not reasons, "; ".join(reasons) or "optimal", objective, values, tuple(checks), x)
+
+
+def _by_search(checked: Checked, x: FloatArray, objective: float, reasons: list[str]) -> str:
+    """Whether a local search on the tree improves a point of a convex model; if it does, a reason is added."""
+    better = searched(checked, x, *_bounds(checked))
+    if better is None:
+        reasons.append(f"there is no second search for more than {MAX_VARIABLES} variables without a linear form")
+        return "second search: none"
+    reached, worst = number(checked.objective, checked, better, {}), _violation(checked, better)[0]
+    gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
+    if worst <= TOLERANCE and gain > 10 * TOLERANCE * max(1.0, abs(objective)):
+        reasons.append("the second search found a better point")
+    return f"second search (SLSQP by plain arithmetic): objective {reached:.9g}, violation {worst:.1e}"
 
 
 def _refused(status: str, check: str) -> FreeAnswer:
