@@ -34,7 +34,7 @@ EXIT_OPEN = 3
 class _Settings(Options):
     problem: str
     instance: Annotated[int, Ge(0)] = 0
-    parser: Literal["model", "rules"] = "model"
+    parser: Literal["model", "rules", "auto"] = "model"
     llm: str = "auto"
     solver: str = "moe"
     seed: Annotated[int, Ge(0)] = 0

@@ -33,7 +33,8 @@ exit codes: 0 ok, 1 error, 2 verification failed, 3 a question is open (ask, for
 _ASK_HELP = """settings (key=value):
   problem=NAME             what the request is about; problem.KEY=VALUE changes it
   instance=0               instance seed
-  parser=model             model: a language model reads, the words must agree; rules: no language model
+  parser=model             model: a language model reads, the words must agree; rules: no language model;
+                           auto: rules where they account for every word, else the model
   llm=KIND llm.KEY=VALUE   the language model: auto, local, openai, replay
   solver=moe               who solves it; solver.KEY=VALUE, budget.KEY=VALUE as for run
   goal=FILE                a typed goal (YAML or JSON) in place of the words

@@ -107,16 +107,17 @@ def formulate(
         return formulate_in(session, text, seed=seed)
 
 
-def formulate_in(session: LlmSession, text: str, *, seed: int = 0, tag: str = "freeform") -> Formulated:
+def formulate_in(session: LlmSession, text: str, *, seed: int = 0, reasks: int = 2, tag: str = "freeform") -> Formulated:
     """`formulate` in an open session, which may serve many problems.
 
     Args:
         session: The session.
         text: The problem in words.
         seed: Seed of the model's sampling.
+        reasks: Further questions after a model that cannot be used.
         tag: Place of the question in the session's transcript.
     """
-    told = ask_for_model(text, session, seed=seed, tag=tag)
+    told = ask_for_model(text, session, seed=seed, reasks=reasks, tag=tag)
     common: dict[str, Any] = {"model": told.model, "modelled": told, "llm": session.describe()}
     if told.answer is None:
         question = f"The language model gave no model that can be used ({told.problem}). Say it in other words?"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.core.errors import OptionError
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.seeds import derive
 from optisolve.intents.freeform_grammar import MAX_ANSWER_TOKENS, freeform_grammar
 from optisolve.intents.quantities import IntentError, require_text
@@ -49,6 +49,7 @@ class Modelled:
         attempts: Questions sent.
         unused: Numbers of the text that stand nowhere in the model.
         model: The model; None when none was usable.
+        first_valid: The first reply was a model that is in order, whatever its answer.
         raw: The last reply.
         prompt: Name, version and hash of the prompt.
     """
@@ -60,6 +61,7 @@ class Modelled:
     attempts: int
     unused: tuple[float, ...] = ()
     model: Checked | None = None
+    first_valid: bool = False
     raw: str = ""
     prompt: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,7 +94,7 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
             f"The problem holds {len(said)} numbers; at most {_MAX_NUMBERS} are read. Write a model file instead."
         )
     style = session.preferred_style
-    prompt, errors, raw = load_prompt(f"freeform_{style}"), list[str](), ""
+    prompt, errors, raw, first = load_prompt(f"freeform_{style}"), list[str](), "", False
     for attempt in range(reasks + 1):
         reply = session.ask([_request(text, said, prompt, style, errors, seed, attempt, tag)])[0]
         if reply.failure:
@@ -101,12 +103,10 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
                 break
             continue
         raw = reply.texts[0]
-        values = _object(raw)
-        if values is None:
-            errors = ["the answer is no JSON object"]
-            continue
         try:
+            values = _object(raw)
             checked = free_model(values)
+            first = first or attempt == 0
             answer = solve_free(checked)
         except OptionError as error:
             errors = [f"{p.field}: {p.expected}" for p in error.problems][:8]
@@ -116,8 +116,8 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
             continue
         assumed, unused = ungrounded_numbers(checked, text), unused_numbers(checked, text)
         words, told = model_in_words(checked), prompt.describe()
-        return Modelled(answer, words, assumed, "", attempt + 1, unused, checked, raw, told)
-    return Modelled(None, (), (), "; ".join(errors), attempt + 1, raw=raw, prompt=prompt.describe())
+        return Modelled(answer, words, assumed, "", attempt + 1, unused, checked, first, raw, told)
+    return Modelled(None, (), (), "; ".join(errors), attempt + 1, first_valid=first, raw=raw, prompt=prompt.describe())
 
 
 def _request(
@@ -196,10 +196,25 @@ def _spelled_by_data(size: int, checked: Checked) -> bool:
     return any(size in array.shape for array in checked.data.values())
 
 
-def _object(raw: str) -> Mapping[str, Any] | None:
+def _object(raw: str) -> Mapping[str, Any]:
+    """The first JSON object of a reply.
+
+    Raises:
+        OptionError: There is none, or a name stands in it twice, so that one of two meanings would be lost.
+    """
     start = raw.find("{")
     try:
-        value, _ = json.JSONDecoder().raw_decode(raw[:50_000], start) if start >= 0 else (None, 0)
+        value, _ = json.JSONDecoder(object_pairs_hook=_unique).raw_decode(raw[:50_000], start) if start >= 0 else (None, 0)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        value = None
+    if not isinstance(value, dict):
+        raise OptionError("model", [FieldProblem("answer", "a text", "one complete JSON object")])
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1] if len(names) <= 5000 else names[:1]
+    if twice:
+        raise OptionError("model", [FieldProblem(twice[0][:40], "a name that stands twice", "every name once")])
+    return dict(pairs)

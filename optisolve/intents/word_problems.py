@@ -103,6 +103,7 @@ def _linear(cost: Any, upper_rows: Any, upper: Any, *, integer: bool = False) ->
         integrality=np.full(len(cost), int(integer)),
         options={"mip_rel_gap": 0.0},
     )
+    assert found.fun is not None, "the problems are made so that an optimum exists"
     return float(found.fun)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def searched(checked: Checked, x: FloatArray, lower: FloatArray, upper: FloatArr
         value = sign * number(checked.objective, checked, z * scale, {}) / size
         return value if math.isfinite(value) else 1e12
 
-    rows = [
+    rows: list[Any] = [
         {"type": "eq" if r.relation.op == "==" else "ineq", "fun": _slack(checked, k, scale, x)}
         for k, r in enumerate(checked.rows)
     ]
@@ -51,9 +52,8 @@ def searched(checked: Checked, x: FloatArray, lower: FloatArray, upper: FloatArr
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = minimize(
-            aim, x / scale, method="SLSQP", bounds=bounds, constraints=rows, options={"maxiter": _ROUNDS, "ftol": 1e-13}
-        )
+        options: Any = {"maxiter": _ROUNDS, "ftol": 1e-13}
+        found = minimize(aim, x / scale, method="SLSQP", bounds=bounds, constraints=rows, options=options)
     return np.clip(np.asarray(found.x, dtype=np.float64) * scale, lower, upper)
 
 
