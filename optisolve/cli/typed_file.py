@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,37 @@ from optisolve.core.errors import OptisolveError
 
 __all__ = ["MAX_BYTES", "read_typed"]
 
-MAX_BYTES = 1_000_000
+MAX_BYTES, MAX_YAML_BYTES, MAX_DEPTH = 1_000_000, 200_000, 50
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"'{next(name for name in values if names.count(name) > 1)}' stands twice")
+    return values
+
+
+def _yaml(text: str) -> Any:
+    """The value of a YAML text.
+
+    Raises:
+        YAMLError: It is no YAML, or a name stands twice.
+        ValueError: It is too large or holds references.
+        RecursionError: It is nested too deeply.
+    """
+    import yaml
+
+    if len(text) > MAX_YAML_BYTES:
+        raise ValueError(f"YAML with more than {MAX_YAML_BYTES} characters is slow to read; write JSON")
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("references (*name) are not read; write the part again")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise RecursionError
+    return yaml.load(text, Loader=_unique_loader())
 
 
 def _unique_loader() -> type:
@@ -38,7 +69,7 @@ def read_typed(path: str, what: str, holds: str) -> dict[str, Any]:
     Raises:
         OptisolveError: It cannot be read, is too large, repeats parts by reference, or is no mapping.
     """
-    import yaml
+    from yaml import YAMLError
 
     try:
         with Path(path).open("rb") as stream:
@@ -46,11 +77,11 @@ def read_typed(path: str, what: str, holds: str) -> dict[str, Any]:
         if len(data) > MAX_BYTES:
             raise OptisolveError(f"{what}={path}: the file is larger than {MAX_BYTES} bytes.")
         text = data.decode("utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise OptisolveError(f"{what}={path}: references (*name) are not read; write the part again.")
-        values = yaml.load(text, Loader=_unique_loader())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        told = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:300]
+        values = json.loads(text, object_pairs_hook=_unique) if text.lstrip().startswith("{") else _yaml(text)
+    except (OSError, YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        told = (
+            f"it is nested deeper than {MAX_DEPTH}" if isinstance(error, RecursionError) else " ".join(str(error).split())[:300]
+        )
         raise OptisolveError(f"{what}={path}: cannot be read ({told}).") from None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise OptisolveError(f"{what}={path}: the file must hold a mapping with {holds}.")

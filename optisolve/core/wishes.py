@@ -16,7 +16,7 @@ from optisolve.core.metric import Bound, Metric, effective
 if TYPE_CHECKING:
     from optisolve.core.problem import Instance
 
-__all__ = ["MAX_EXACT", "settle_wishes"]
+__all__ = ["MAX_EXACT", "one_by_one", "settle_wishes"]
 
 MAX_EXACT = 10
 """Wishes up to which the largest set is found by looking at all of them; more are taken in their order while they fit."""
@@ -41,12 +41,18 @@ def settle_wishes(instance: Instance, goal: Goal) -> Goal:
     base = goal.model_copy(update={"constraints": required})
     held = effective(instance.own_bounds(), bounds_of(base, metrics), keep=goal.keep)
     bounds_of(goal, metrics)  # wishes must fit, too
-    wishes = [piece for c in goal.constraints if not c.hard for piece in _pieces(c, metrics)]
+    wishes = [clause for clause in one_by_one(goal, metrics) if not clause.hard]
     open_wishes = [i for i, wish in enumerate(wishes) if not _implied(_bounds(wish, metrics), held)]
     taken = set(_largest(instance, held, [_bounds(wishes[i], metrics) for i in open_wishes]))
     granted = {open_wishes[k] for k in taken}
-    settled = tuple(wish.model_copy(update={"hard": i in granted}) for i, wish in enumerate(wishes))
-    return goal.model_copy(update={"constraints": (*required, *settled)})
+    decided = iter(wish.model_copy(update={"hard": i in granted}) for i, wish in enumerate(wishes))
+    settled = tuple(clause if clause.hard else next(decided) for clause in one_by_one(goal, metrics))
+    return goal.model_copy(update={"constraints": settled})
+
+
+def one_by_one(goal: Goal, metrics: Sequence[Metric]) -> list[Clause]:
+    """The goal's clauses in order, each wish split into the wishes of its users."""
+    return [piece for clause in goal.constraints for piece in ([clause] if clause.hard else _pieces(clause, metrics))]
 
 
 def _largest(instance: Instance, held: tuple[Bound, ...], wishes: Sequence[tuple[Bound, ...]]) -> tuple[int, ...]:

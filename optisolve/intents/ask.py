@@ -23,7 +23,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.core.units import format_si
-from optisolve.core.wishes import settle_wishes
+from optisolve.core.wishes import one_by_one, settle_wishes
 from optisolve.intents.ground import ground
 from optisolve.intents.model_parser import ModelReading, read_by_model
 from optisolve.intents.rules import Reading, read_by_rules
@@ -231,12 +231,22 @@ def parse_in(
     metrics = _metrics(instance)
     reading = read_by_rules(text, metrics) if reading is None else reading
     model = read_by_model(text, metrics, session, seed=seed, tag=tag)
+    model = dataclasses.replace(model, goal=_completed(model.goal, reading.goal))
     common: dict[str, Any] = {"reading": reading, "model": model, "llm": session.describe()}
     if model.goal is None:
         told = f"The language model gave no usable reading: {model.problem}."
         return Parsed(None, "model", False, (told, *reading.questions), reading.unknown, **common)
     found = ground(model.goal, text, reading, instance)
     return Parsed(model.goal, "model", found.agreed, found.questions, found.unknown, **common)
+
+
+def _completed(goal: Goal | None, said: Goal) -> Goal | None:
+    """The model's goal with what its form has no place for, from the words: which clauses are wishes, and the deadline."""
+    if goal is None:
+        return None
+    wishes = {c.source_span for c in said.constraints if not c.hard}
+    clauses = tuple(c.model_copy(update={"hard": c.source_span not in wishes}) for c in goal.constraints)
+    return goal.model_copy(update={"constraints": clauses, "deadline_s": said.deadline_s})
 
 
 def ask(
@@ -390,8 +400,9 @@ def _wishes_told(settled: Goal, goal: Goal, base: Instance) -> tuple[str, ...]:
     """What became of the wishes, one line each."""
     if all(c.hard for c in goal.constraints):
         return ()
-    wished = settled.constraints[sum(c.hard for c in goal.constraints) :]
     metrics = base.metrics()
+    before = one_by_one(goal, metrics)
+    wished = [now for was, now in zip(before, settled.constraints, strict=True) if not was.hard]
     words = {True: "Wish enforced", False: "Wish not enforced (it holds anyway, or it is not proven that it can be met)"}
     return tuple(f"{words[c.hard]}: {clause_text(c, metrics)}." for c in wished)
 
