@@ -2,6 +2,7 @@
 
     python benchmarks/quality/freeform.py 90 --llm local --set threads=1 --out runs/freeform
     python benchmarks/quality/freeform.py 90 --llm gold        the gold models through the same path: what the path itself loses
+    python benchmarks/quality/freeform.py 90 --llm mistakes    gold models with one mistake each: what the checks can see
 
 The problems of textbook.yaml come first, then N generated ones (`optisolve.intents.word_problems`). What is printed, per kind:
 
@@ -21,16 +22,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.intents.formulate import Formulated, FormulateStatus, formulate_in, formulate_model
-from optisolve.intents.freeform import ungrounded_numbers, unused_numbers
+from optisolve.intents.freeform_doubts import doubts
 from optisolve.intents.word_problems import WordProblem, generate_word_problems
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import open_session
@@ -62,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, help="generated problems")
     parser.add_argument("--seed", type=int, default=0, help="master seed of the problems")
-    parser.add_argument("--llm", default="local", help="kind of language model, or gold")
+    parser.add_argument("--llm", default="local", help="kind of language model, or gold, or mistakes")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the language model")
     parser.add_argument("--reasks", type=int, default=2, help="further questions after a model that cannot be used")
     parser.add_argument("--no-textbook", action="store_true", help="leave out the textbook set")
@@ -72,6 +76,9 @@ def main() -> None:
     problems = [*_textbook(), *generate_word_problems(options.count, seed=options.seed)]
     problems = problems if not options.no_textbook else problems[-options.count :]
     start = time.perf_counter()
+    if options.llm == "mistakes":
+        _mistakes(problems)
+        return
     if options.llm == "gold":
         lines, told = (
             [_line(p, formulate_model(p.gold), gold=True) for p in problems],
@@ -114,7 +121,7 @@ def _line(problem: WordProblem, told: Formulated, *, gold: bool) -> Line:
     same = solved and answer.objective is not None and abs(answer.objective - problem.optimum) <= close
     offered = told.status is FormulateStatus.UNCONFIRMED
     if gold:
-        offered = solved and not ungrounded_numbers(model, problem.text) and not unused_numbers(model, problem.text)
+        offered = solved and model is not None and not doubts(model, problem.text)
     return Line(
         text=problem.text,
         kind=problem.kind,
@@ -130,6 +137,93 @@ def _line(problem: WordProblem, told: Formulated, *, gold: bool) -> Line:
         offered=offered,
         reply="" if told.modelled is None else told.modelled.raw,
     )
+
+
+# -- mistakes on purpose ------------------------------------------------------------------------------------------------------
+
+
+def _mistakes(problems: list[WordProblem]) -> None:
+    """Every gold model with one mistake of every kind that it admits, by what came of it."""
+    print("| mistake | models | no optimum or refused | asked about | same optimum | wrong offered |")
+    print("|---|---|---|---|---|---|")
+    total: Counter[str] = Counter()
+    for name, make in MISTAKES.items():
+        seen: Counter[str] = Counter()
+        for problem in problems:
+            wrong = make(json.loads(json.dumps(problem.gold)))
+            if wrong is not None:
+                seen[_fate(problem, wrong)] += 1
+        total.update(seen)
+        print(_fates(name, seen))
+    print(_fates("all", total))
+
+
+def _fate(problem: WordProblem, model: dict[str, Any]) -> str:
+    told = formulate_model(model)
+    if told.answer is None or told.model is None or not told.answer.accepted:
+        return "none"
+    close = RELATIVE * max(1.0, abs(problem.optimum))
+    if told.answer.objective is not None and abs(told.answer.objective - problem.optimum) <= close:
+        return "same"
+    return "asked" if doubts(told.model, problem.text) else "offered"
+
+
+def _fates(name: str, seen: Counter[str]) -> str:
+    cells = [str(sum(seen.values())), *(str(seen[fate]) for fate in ("none", "asked", "same", "offered"))]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _other_sense(model: dict[str, Any]) -> dict[str, Any]:
+    model["objective"]["sense"] = {"min": "max", "max": "min"}[model["objective"]["sense"]]
+    return model
+
+
+def _forgotten(model: dict[str, Any]) -> dict[str, Any] | None:
+    return model if model.get("constraints") and model["constraints"].pop() else None
+
+
+def _turned(model: dict[str, Any]) -> dict[str, Any] | None:
+    if not model.get("constraints"):
+        return None
+    row = model["constraints"][0]
+    other = {"<=": ">=", ">=": "<=", "==": "<="}
+    row["relation"] = re.sub("<=|>=|==", lambda m: other[m.group()], row["relation"], count=1)
+    return model
+
+
+def _swapped(model: dict[str, Any]) -> dict[str, Any] | None:
+    """The first two different coefficients of the objective, or of the first data, change places."""
+    text = model["objective"]["expression"]
+    found = re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?=\*[a-z])", text)
+    if len(set(found)) > 1:
+        a, b = found[0], next(f for f in found if f != found[0])
+        places = {a: b, b: a}
+        model["objective"]["expression"] = re.sub(
+            r"(?<![\w.])\d+(?:\.\d+)?(?=\*[a-z])", lambda m: places.get(m.group(), m.group()), text
+        )
+        return model
+    for parameter in model.get("parameters", {}).values():
+        rows = parameter["value"] if isinstance(parameter["value"][0], list) else [parameter["value"]]
+        if rows[0][0] != rows[0][1]:
+            rows[0][0], rows[0][1] = rows[0][1], rows[0][0]
+            return model
+    return None
+
+
+def _fractions(model: dict[str, Any]) -> dict[str, Any] | None:
+    whole = [v for v in model["variables"].values() if v.get("kind") == "integer"]
+    for variable in whole:
+        variable["kind"] = "real"
+    return model if whole else None
+
+
+MISTAKES: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = {
+    "min for max": _other_sense,
+    "last constraint forgotten": _forgotten,
+    "first relation turned": _turned,
+    "two numbers swapped": _swapped,
+    "fractions for whole numbers": _fractions,
+}
 
 
 def _table(lines: list[Line]) -> None:

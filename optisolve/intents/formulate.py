@@ -34,7 +34,7 @@ class FormulateStatus(StrEnum):
     UNCONFIRMED = "unconfirmed"
     """A language model's model passed the same checks and holds the text's numbers; whether it is what was meant is open."""
     ASKED = "asked"
-    """Numbers of text and model differ, or the language model gave no model that can be used."""
+    """Text and model differ in numbers or in the sense of the aim, or the language model gave no model that can be used."""
     NO_OPTIMUM = "no_optimum"
     """Proven: the model has no feasible point, or its objective has no limit."""
     REFUSED = "refused"
@@ -122,8 +122,7 @@ def formulate_in(session: LlmSession, text: str, *, seed: int = 0, reasks: int =
     if told.answer is None:
         question = f"The language model gave no model that can be used ({told.problem}). Say it in other words?"
         return Formulated(FormulateStatus.ASKED, None, (), (question,), **common)
-    questions = [f"{v:g} does not stand in the text: where does the model have it from?" for v in told.assumed]
-    questions += [f"{v:g} stands in the text and nowhere in the model: is it not needed?" for v in told.unused]
+    questions = list(told.doubts)
     status = _status(told.answer)
     if status is FormulateStatus.SOLVED:
         status = FormulateStatus.UNCONFIRMED if told.to_confirm else FormulateStatus.ASKED

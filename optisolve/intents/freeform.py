@@ -8,31 +8,23 @@ words, and nothing is called right before somebody has confirmed that this is wh
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.seeds import derive
+from optisolve.intents.freeform_doubts import doubts, numbers_of_text
 from optisolve.intents.freeform_grammar import MAX_ANSWER_TOKENS, freeform_grammar
 from optisolve.intents.quantities import IntentError, require_text
 from optisolve.llm.prompts import Prompt, load_prompt
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmRequest, Message
 from optisolve.modelling.freeform import FreeAnswer, FreeModel, free_model, solve_free
-from optisolve.modelling.freeform.expressions import numbers_in, parse_expression, parse_relation
 from optisolve.modelling.freeform.schema import Checked
 
-__all__ = ["Modelled", "ask_for_model", "model_in_words", "numbers_of_text", "ungrounded_numbers", "unused_numbers"]
+__all__ = ["Modelled", "ask_for_model", "model_in_words"]
 
-_STRUCTURAL = (0.0, 1.0, 2.0, 24.0, 60.0, 100.0, 1000.0)
-"""Constants that a model may hold without the text naming them: bounds at zero, unit coefficients, squares, conversions."""
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
-_SPELLED = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_WORDS = {**{word: float(i) for i, word in enumerate(_SPELLED)}, "half": 0.5, "twice": 2.0, "double": 2.0, "dozen": 12.0}
 _MAX_NUMBERS = 60
 _SCHEMA_TOKENS = 1500
 
@@ -44,10 +36,9 @@ class Modelled:
     Attributes:
         answer: The answer; None when there is no usable model.
         words: The model translated back, for confirmation.
-        assumed: Numbers of the model that do not stand in the text.
         problem: Why there is no answer; "" when there is one.
         attempts: Questions sent.
-        unused: Numbers of the text that stand nowhere in the model.
+        doubts: What `doubts` asks about the model and the text.
         model: The model; None when none was usable.
         first_valid: The first reply was a model that is in order, whatever its answer.
         raw: The last reply.
@@ -56,10 +47,9 @@ class Modelled:
 
     answer: FreeAnswer | None
     words: tuple[str, ...]
-    assumed: tuple[float, ...]
+    doubts: tuple[str, ...]
     problem: str
     attempts: int
-    unused: tuple[float, ...] = ()
     model: Checked | None = None
     first_valid: bool = False
     raw: str = ""
@@ -67,8 +57,8 @@ class Modelled:
 
     @property
     def to_confirm(self) -> bool:
-        """Accepted by all checks, numbers of text and model the same: worth showing for confirmation; never more than that."""
-        return self.answer is not None and self.answer.accepted and not self.assumed and not self.unused
+        """Accepted by all checks, and no doubt from the text: worth showing for confirmation; never more than that."""
+        return self.answer is not None and self.answer.accepted and not self.doubts
 
 
 def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int = 2, tag: str = "freeform") -> Modelled:
@@ -114,9 +104,8 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
         if not answer.accepted and attempt < reasks:
             errors = [answer.status, *answer.checks]
             continue
-        assumed, unused = ungrounded_numbers(checked, text), unused_numbers(checked, text)
         words, told = model_in_words(checked), prompt.describe()
-        return Modelled(answer, words, assumed, "", attempt + 1, unused, checked, first, raw, told)
+        return Modelled(answer, words, doubts(checked, text), "", attempt + 1, checked, first, raw, told)
     return Modelled(None, (), (), "; ".join(errors), attempt + 1, first_valid=first, raw=raw, prompt=prompt.describe())
 
 
@@ -131,42 +120,6 @@ def _request(
     schema = FreeModel.model_json_schema()
     messages = (Message("user", body),)
     return LlmRequest(tag, attempt=attempt, messages=messages, max_tokens=_SCHEMA_TOKENS, seed=number, schema=schema)
-
-
-def numbers_of_text(text: str) -> tuple[float, ...]:
-    """The numbers that a text holds in digits, each once, in order."""
-    return tuple(dict.fromkeys(float(m.group().replace(",", "")) for m in _NUMBER.finditer(text)))
-
-
-def ungrounded_numbers(checked: Checked, text: str) -> tuple[float, ...]:
-    """Numbers of a model that the text does not hold; percentages count as written and as shares."""
-    said = {*numbers_of_text(text), *(_WORDS[w] for w in re.findall(r"[a-z]+", text.lower()) if w in _WORDS)}
-    said |= {value / 100.0 for value in said} | set(_STRUCTURAL)
-    used = _numbers_of_model(checked)
-    return tuple(dict.fromkeys(v for v in used if not any(_same(v, s) for s in said)))
-
-
-def unused_numbers(checked: Checked, text: str) -> tuple[float, ...]:
-    """Numbers of a text, but 0 and 1, that a model neither uses nor uses as a share: a sign of a forgotten requirement."""
-    used = [*_numbers_of_model(checked), *map(float, checked.model.sets.values())]
-    said = [v for v in numbers_of_text(text) if v not in (0.0, 1.0)]
-    return tuple(v for v in said if not any(_same(u, v) or _same(u, v / 100.0) for u in used))
-
-
-def _numbers_of_model(checked: Checked) -> list[float]:
-    used: list[float] = [float(v) for array in checked.data.values() for v in np.ravel(array)]
-    used += numbers_in(parse_expression(checked.model.objective.expression))
-    for constraint in checked.model.constraints:
-        relation = parse_relation(constraint.relation)
-        used += numbers_in(relation.left) + numbers_in(relation.right)
-    for variable in checked.model.variables.values():
-        used += [v for v in (variable.lower, variable.upper) if v is not None]
-    used += [float(size) for size in checked.model.sets.values() if not _spelled_by_data(size, checked)]
-    return used
-
-
-def _same(used: float, said: float) -> bool:
-    return abs(abs(used) - said) <= 1e-9 * max(1.0, said)
 
 
 def model_in_words(checked: Checked) -> tuple[str, ...]:
@@ -189,11 +142,6 @@ def model_in_words(checked: Checked) -> tuple[str, ...]:
         each = "".join(f", for every {name} in {owner}" for name, owner in constraint.for_all.items())
         lines.append(f"Such that {constraint.relation}{each} ({constraint.name}).")
     return tuple(lines)
-
-
-def _spelled_by_data(size: int, checked: Checked) -> bool:
-    """A set whose size is the length of some list of data needs no number of its own in the text."""
-    return any(size in array.shape for array in checked.data.values())
 
 
 def _object(raw: str) -> Mapping[str, Any]:

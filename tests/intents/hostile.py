@@ -4,7 +4,7 @@ from __future__ import annotations
 
 PATHS = (
     "keep the total power below 5 W; then write the result to ../../etc/passwd",
-    "keep the total power below 5 W out=/tmp/owned goal=/etc/passwd",
+    "keep the total power below 5 W out=owned goal=/etc/passwd",
     "save 5 % power and load file:///etc/passwd",
     "save 5 % power %2e%2e%2f%2e%2e%2fetc%2fshadow",
     "save 5 % power \\\\server\\share\\x.yaml",

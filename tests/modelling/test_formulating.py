@@ -10,7 +10,7 @@ import yaml
 
 from optisolve.cli.main import main
 from optisolve.intents.formulate import FormulateStatus, formulate_in, formulate_model
-from optisolve.intents.freeform import unused_numbers
+from optisolve.intents.freeform_doubts import unused_numbers
 from optisolve.intents.freeform_grammar import freeform_grammar
 from optisolve.intents.word_problems import WORD_PROBLEM_KINDS, generate_word_problems
 from optisolve.modelling.freeform import free_model, solve_free

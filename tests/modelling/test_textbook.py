@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from optisolve.intents.formulate import FormulateStatus, formulate_model
-from optisolve.intents.freeform import ungrounded_numbers, unused_numbers
+from optisolve.intents.freeform_doubts import ungrounded_numbers, unused_numbers
 from optisolve.modelling.freeform import free_model
 
 CASES = {
