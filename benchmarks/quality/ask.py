@@ -29,13 +29,16 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0, help="master seed of the requests")
     parser.add_argument("--first", type=int, default=0, help="leave out so many requests, to share the work")
+    parser.add_argument(
+        "--problem", action="append", default=[], help="scenario of the requests, may be repeated; default all four"
+    )
     parser.add_argument("--parser", choices=("model", "rules"), default="model")
     parser.add_argument("--llm", default="local", help="kind of language model")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the language model")
     parser.add_argument("--solver", default="scipy_local")
     parser.add_argument("--out", type=Path, help="folder of the transcript and of requests.jsonl")
     options = parser.parse_args()
-    intents = list(generate_intents(options.count, seed=options.seed))[options.first :]
+    intents = list(generate_intents(options.count, seed=options.seed, problems=tuple(options.problem)))[options.first :]
     start = time.perf_counter()
     if options.parser == "rules":
         judged = [_judged(i, parse(i.text, _instance(i), parser="rules"), options) for i in intents]

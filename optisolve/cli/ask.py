@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,8 +15,9 @@ from rich.markup import escape
 
 from optisolve.cli.commands import parse_overrides
 from optisolve.cli.display import console, new_table
+from optisolve.cli.typed_file import read_typed
 from optisolve.core.budget import Budget
-from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.files import write_atomic
 from optisolve.core.options import Options
 
@@ -33,7 +34,7 @@ EXIT_OPEN = 3
 class _Settings(Options):
     problem: str
     instance: Annotated[int, Ge(0)] = 0
-    parser: Literal["model", "rules"] = "model"
+    parser: Literal["model", "rules", "auto"] = "model"
     llm: str = "auto"
     solver: str = "moe"
     seed: Annotated[int, Ge(0)] = 0
@@ -51,7 +52,7 @@ def ask_command(options: argparse.Namespace) -> int:
 
     text, settings = _settings(options.words)
     parts = settings.parts
-    request: Any = _typed(settings.goal) if settings.goal else text
+    request: Any = read_typed(settings.goal, "goal", "'objective' and 'constraints'") if settings.goal else text
     problem = make_problem(settings.problem, parts.get("problem"))
     solver = make_solver(settings.solver, parts.get("solver"))
     budget = Budget.from_mapping({**ASK_BUDGET.options(), **parts.get("budget", {})}, title="budget")
@@ -130,8 +131,9 @@ def _settings(words: Sequence[str]) -> tuple[str, _Settings]:
             parts.setdefault(head, {})[rest] = value
         else:
             plain[key] = value
-    if "problem" not in plain:
-        raise OptionError("ask", [FieldProblem("problem", None, "problem=NAME, e.g. problem=power_game")])
+    if plain.get("problem") in (None, "freeform"):
+        expected = "problem=NAME, e.g. problem=power_game; when no family fits: optisolve formulate"
+        raise OptionError("ask", [FieldProblem("problem", plain.get("problem"), expected)])
     settings = _Settings.from_mapping({**plain, "parts": parts}, title="ask")
     if bool(text) == bool(settings.goal):
         expected = "either a request in words or goal=FILE"
@@ -141,18 +143,6 @@ def _settings(words: Sequence[str]) -> tuple[str, _Settings]:
 
 def _percent(margin: float) -> str:
     return f"{100.0 * (0.0 if abs(margin) < 1e-8 else margin):.3g} %"
-
-
-def _typed(path: str) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptisolveError(f"goal={path}: cannot be read ({error}).") from None
-    if not isinstance(values, dict):
-        raise OptisolveError(f"goal={path}: the file must hold a mapping with 'objective' and 'constraints'.")
-    return values
 
 
 _COLORS = {"verified": "green", "confirmed": "green", "not_met": "red"}

@@ -23,16 +23,18 @@ _EPILOG = """examples:
   optisolve bench suite=smoke     a small benchmark; bench --help for its settings
   optisolve ablate problem=uav_isac solver=ledma    was the language model needed?
   optisolve ask "save at least 5 % power while user 2 keeps 15.8 kbps" problem=power_game
+  optisolve formulate file=model.yml    a problem that no family covers
   optisolve list solvers
   optisolve verify runs/
 
-exit codes: 0 ok, 1 error, 2 verification failed, 3 a question is open (ask), 130 interrupted (the record is written)
+exit codes: 0 ok, 1 error, 2 verification failed, 3 a question is open (ask, formulate), 130 interrupted (the record is written)
 """
 
 _ASK_HELP = """settings (key=value):
   problem=NAME             what the request is about; problem.KEY=VALUE changes it
   instance=0               instance seed
-  parser=model             model: a language model reads, the words must agree; rules: no language model
+  parser=model             model: a language model reads, the words must agree; rules: no language model;
+                           auto: rules where they account for every word, else the model
   llm=KIND llm.KEY=VALUE   the language model: auto, local, openai, replay
   solver=moe               who solves it; solver.KEY=VALUE, budget.KEY=VALUE as for run
   goal=FILE                a typed goal (YAML or JSON) in place of the words
@@ -40,6 +42,19 @@ _ASK_HELP = """settings (key=value):
   seed=0 out=runs
 
 exit codes: 0 verified, 1 error, 2 no point meets everything, 3 a question is open
+"""
+
+_FORMULATE_HELP = """A language model writes a declarative model of the problem (sets, parameters, variables, objective,
+constraints); it is data, nothing of it is executed. It is solved, checked again and shown in words, and waits for your
+confirmation: read model.yml, change it if need be, and run it with file=.
+
+settings (key=value):
+  llm=KIND llm.KEY=VALUE   the language model: auto, local, openai, replay
+  file=model.yml           a typed model (YAML or JSON) in place of the words: no language model is called
+  budget.llm_calls=3       also llm_tokens, usd
+  seed=0 out=runs
+
+exit codes: 0 solved and checked again, 1 error, 2 no optimum or a check failed, 3 to be confirmed, or a question is open
 """
 
 _BENCH_HELP = """settings (key=value):
@@ -221,6 +236,15 @@ def _add_requests(verbs: Any) -> None:
     )
     asking.add_argument("words", nargs="+", metavar="WORD", help="the request, then key=value settings")
     asking.set_defaults(command=_lazy("ask_command", "ask"))
+
+    formulating = verbs.add_parser(
+        "formulate",
+        help="a problem that no family covers: in words, or as a typed model file",
+        epilog=_FORMULATE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    formulating.add_argument("words", nargs="+", metavar="WORD", help="the problem, then key=value settings")
+    formulating.set_defaults(command=_lazy("formulate_command", "formulate"))
 
     explain = verbs.add_parser("explain", help="why a mixture of experts answered as it did, from a record's log")
     explain.add_argument("path", help="record.json or its folder")

@@ -63,7 +63,7 @@ class Clause(BaseModel):
         users: Users counted from 1; empty means all of them.
         change: ``none``: the value itself. ``saving``: the metric falls by at least this from its present value, in its unit or
             in percent. ``gain``: it rises by at least this.
-        hard: A requirement; False makes it a wish that is reported and not enforced.
+        hard: A requirement; False makes it a wish, see `optisolve.core.wishes`.
         source_span: Where the number stands in the text, first character and one past the last; None for typed goals.
     """
 
@@ -85,7 +85,7 @@ class Goal(BaseModel):
         objective: What is optimized; None keeps the instance's own objective.
         constraints: Requirements.
         keep: Keep the scenario's own requirements where the goal says nothing about the same metric and user.
-        deadline_s: Wall-clock time for solving, s; None for none.
+        deadline_s: Wall-clock time for solving, s; it lowers the budget of `optisolve ask`. None for none.
         ambiguities: What a parser could not decide; a goal with any of them is not solved.
     """
 

@@ -285,6 +285,8 @@ class Instance(ABC):
     def with_goal(self, goal: Goal) -> Instance:
         """This instance with a goal on top: a native instance of the family where it has one, else a general one.
 
+        Wishes (soft clauses) are settled first, see `optisolve.core.wishes`.
+
         Args:
             goal: Refers to `metrics`.
 
@@ -293,7 +295,10 @@ class Instance(ABC):
         """
         from optisolve.core.goal import require_goal
         from optisolve.core.goal_instance import GoalInstance
+        from optisolve.core.wishes import settle_wishes
 
+        require_goal(self, goal)
+        goal = settle_wishes(self, goal)
         bounds = require_goal(self, goal)
         native = self._native_goal(goal, bounds)
         return GoalInstance(self, goal, bounds) if native is None else native

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,21 +23,37 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.core.units import format_si
+from optisolve.core.wishes import one_by_one, settle_wishes
 from optisolve.intents.ground import ground
 from optisolve.intents.model_parser import ModelReading, read_by_model
 from optisolve.intents.rules import Reading, read_by_rules
 from optisolve.intents.satisfy import Satisfiability, check_satisfiable
-from optisolve.intents.words import back_translation, kept_bounds
-from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, SurrogateLlm, llm_config
+from optisolve.intents.words import back_translation, clause_text, kept_bounds
+from optisolve.llm.config import LlmConfig, real_llm
 from optisolve.registry import make_problem
 
 if TYPE_CHECKING:
     from optisolve.llm.session import LlmSession
 
-__all__ = ["ASK_BUDGET", "Answer", "AskStatus", "ClauseCheck", "Parsed", "answer", "ask", "check_clauses", "parse", "parse_in"]
+__all__ = [
+    "ASK_BUDGET",
+    "Answer",
+    "AskStatus",
+    "ClauseCheck",
+    "Parsed",
+    "answer",
+    "ask",
+    "check_clauses",
+    "check_wishes",
+    "parse",
+    "parse_in",
+]
 
 ASK_BUDGET = Budget(evaluations=2000, llm_calls=4)
 """What an answer may cost when nothing is said."""
+
+
+_WITHOUT = "Use parser=rules, which needs none"
 
 
 class AskStatus(StrEnum):
@@ -66,7 +83,7 @@ class ClauseCheck:
         limit: What is required, SI.
         unit: SI unit.
         margin: Relative distance on the good side; negative when it is violated.
-        source: ``request`` or ``scenario``.
+        source: ``request``, ``scenario``, or ``wish`` for one that was given up.
     """
 
     text: str
@@ -75,6 +92,11 @@ class ClauseCheck:
     unit: str
     margin: float
     source: str
+
+    @property
+    def soft(self) -> bool:
+        """A wish that is not enforced."""
+        return self.source == "wish"
 
     @property
     def holds(self) -> bool:
@@ -157,7 +179,7 @@ def parse(
     request: str | Goal | Mapping[str, Any],
     instance: Instance,
     *,
-    parser: Literal["model", "rules"] = "model",
+    parser: Literal["model", "rules", "auto"] = "model",
     llm: LlmConfig | str = "auto",
     budget: Budget | None = None,
     seed: int = 0,
@@ -169,7 +191,7 @@ def parse(
         request: Words, or a typed goal, which skips the parser.
         instance: What it is about.
         parser: ``model`` asks a language model under a fixed form and grounds its answer in the words; ``rules`` uses no
-            language model at all.
+            language model at all; ``auto`` takes the rules where they account for every word, else the model.
         llm: Language model of the parser ``model``.
         budget: Limits of the conversation.
         seed: Seed of the model's sampling.
@@ -184,12 +206,12 @@ def parse(
         return Parsed(goal, "typed", grounded=True)
     metrics = _metrics(instance)
     reading = read_by_rules(request, metrics)
-    if parser == "rules":
+    if parser == "rules" or (parser == "auto" and reading.complete):
         return Parsed(reading.goal, "rules", reading.complete, reading.questions, reading.unknown, reading)
     from optisolve.llm.session import open_session
 
     meter = BudgetMeter(ASK_BUDGET if budget is None else budget)
-    with open_session(_real(llm), meter, transcript=transcript, seed=seed) as session:
+    with open_session(real_llm(llm, _WITHOUT), meter, transcript=transcript, seed=seed) as session:
         return parse_in(session, request, instance, reading=reading, seed=seed)
 
 
@@ -209,6 +231,7 @@ def parse_in(
     metrics = _metrics(instance)
     reading = read_by_rules(text, metrics) if reading is None else reading
     model = read_by_model(text, metrics, session, seed=seed, tag=tag)
+    model = dataclasses.replace(model, goal=_completed(model.goal, reading.goal))
     common: dict[str, Any] = {"reading": reading, "model": model, "llm": session.describe()}
     if model.goal is None:
         told = f"The language model gave no usable reading: {model.problem}."
@@ -217,12 +240,21 @@ def parse_in(
     return Parsed(model.goal, "model", found.agreed, found.questions, found.unknown, **common)
 
 
+def _completed(goal: Goal | None, said: Goal) -> Goal | None:
+    """The model's goal with what its form has no place for, from the words: which clauses are wishes, and the deadline."""
+    if goal is None:
+        return None
+    wishes = {c.source_span for c in said.constraints if not c.hard}
+    clauses = tuple(c.model_copy(update={"hard": c.source_span not in wishes}) for c in goal.constraints)
+    return goal.model_copy(update={"constraints": clauses, "deadline_s": said.deadline_s})
+
+
 def ask(
     request: str | Goal | Mapping[str, Any],
     problem: Problem | str,
     *,
     instance: int = 0,
-    parser: Literal["model", "rules"] = "model",
+    parser: Literal["model", "rules", "auto"] = "model",
     llm: LlmConfig | str = "auto",
     solver: str | Solver = "moe",
     budget: Budget | None = None,
@@ -293,6 +325,9 @@ def answer(
         return Answer(AskStatus.ASKED, parsed)
     if parsed.questions and not (confirm and parsed.by == "model" and parsed.reading and not parsed.reading.questions):
         return Answer(AskStatus.ASKED, parsed, told)
+    settled = settle_wishes(base, goal)
+    told = (*told, *_wishes_told(settled, goal, base))
+    goal = settled
     checked = check_satisfiable(base, goal)
     if not parsed.grounded and not confirm:
         return Answer(AskStatus.UNCONFIRMED, parsed, told, checked)
@@ -317,11 +352,13 @@ def _solved(
     maker = make_problem("goal", dict(case.origin.params))
     reference = maker.reference(case, Effort.QUICK)
     limits = ASK_BUDGET if budget is None else budget
+    if goal.deadline_s is not None:
+        limits = limits.with_option(seconds=min(goal.deadline_s, goal.deadline_s if limits.seconds is None else limits.seconds))
     result = solve(case, solver, budget=limits, seed=seed, llm=solver_llm, reference=reference, scratch=scratch)
     clauses: tuple[ClauseCheck, ...] = ()
     if len(result.X):
-        clauses = check_clauses(base, goal, result.X[0])
-    met = result.point_status is PointStatus.FEASIBLE and bool(len(result.X)) and all(c.holds for c in clauses)
+        clauses = (*check_clauses(base, goal, result.X[0]), *check_wishes(base, goal, result.X[0]))
+    met = result.point_status is PointStatus.FEASIBLE and bool(len(result.X)) and all(c.holds for c in clauses if not c.soft)
     status = AskStatus.NOT_MET if not met else AskStatus.VERIFIED if parsed.grounded else AskStatus.CONFIRMED
     return Answer(status, parsed, told, checked, result, reference, clauses)
 
@@ -350,6 +387,26 @@ def check_clauses(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]
     return tuple(checks)
 
 
+def check_wishes(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]:
+    """The wishes of a settled goal that are not enforced, at a point; arguments as for `check_clauses`."""
+    soft = tuple(c.model_copy(update={"hard": True}) for c in goal.constraints if not c.hard)
+    if not soft:
+        return ()
+    checks = check_clauses(base, Goal(constraints=soft, keep=False), x)
+    return tuple(dataclasses.replace(check, source="wish") for check in checks)
+
+
+def _wishes_told(settled: Goal, goal: Goal, base: Instance) -> tuple[str, ...]:
+    """What became of the wishes, one line each."""
+    if all(c.hard for c in goal.constraints):
+        return ()
+    metrics = base.metrics()
+    before = one_by_one(goal, metrics)
+    wished = [now for was, now in zip(before, settled.constraints, strict=True) if not was.hard]
+    words = {True: "Wish enforced", False: "Wish not enforced (it holds anyway, or it is not proven that it can be met)"}
+    return tuple(f"{words[c.hard]}: {clause_text(c, metrics)}." for c in wished)
+
+
 def describe_check(check: ClauseCheck) -> str:
     """One requirement with what was reached, for people."""
     mark = "holds" if check.holds else "VIOLATED"
@@ -364,19 +421,3 @@ def _metrics(instance: Instance) -> tuple[Metric, ...]:
             "power_control, nsp_utility, parallel_channels."
         )
     return metrics
-
-
-def _real(llm: LlmConfig | str) -> LlmConfig:
-    """The configuration of a real model; the stand-in cannot read."""
-    config = llm_config(llm) if isinstance(llm, str) else llm
-    if isinstance(config, AutoLlm):
-        config = config.resolve()[0]
-        if isinstance(config, LocalLlm):  # reading is no matter of luck
-            config = config.with_option(temperature=0.0)
-    if isinstance(config, SurrogateLlm):
-        raise OptisolveError(
-            "There is no language model here that could read a request (the surrogate only stands in for variation operators). "
-            "Use parser=rules, which needs none, or install one: pip install 'optisolve[local-llm]' && "
-            "optisolve models fetch smollm2-135m."
-        )
-    return config

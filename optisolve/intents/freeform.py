@@ -8,28 +8,25 @@ words, and nothing is called right before somebody has confirmed that this is wh
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from optisolve.core.errors import OptionError
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.seeds import derive
-from optisolve.intents.quantities import require_text
-from optisolve.llm.prompts import load_prompt
+from optisolve.intents.freeform_doubts import doubts, numbers_of_text
+from optisolve.intents.freeform_grammar import MAX_ANSWER_TOKENS, freeform_grammar
+from optisolve.intents.quantities import IntentError, require_text
+from optisolve.llm.prompts import Prompt, load_prompt
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmRequest, Message
 from optisolve.modelling.freeform import FreeAnswer, FreeModel, free_model, solve_free
-from optisolve.modelling.freeform.expressions import numbers_in, parse_expression, parse_relation
 from optisolve.modelling.freeform.schema import Checked
 
-__all__ = ["Modelled", "ask_for_model", "model_in_words", "ungrounded_numbers"]
+__all__ = ["Modelled", "ask_for_model", "model_in_words"]
 
-_STRUCTURAL = (0.0, 1.0, 2.0)
-"""Constants that a model may hold without the text naming them: bounds at zero, unit coefficients, squares."""
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
+_MAX_NUMBERS = 60
+_SCHEMA_TOKENS = 1500
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,81 +36,90 @@ class Modelled:
     Attributes:
         answer: The answer; None when there is no usable model.
         words: The model translated back, for confirmation.
-        assumed: Numbers of the model that do not stand in the text.
         problem: Why there is no answer; "" when there is one.
         attempts: Questions sent.
+        doubts: What `doubts` asks about the model and the text.
+        model: The model; None when none was usable.
+        first_valid: The first reply was a model that is in order, whatever its answer.
+        raw: The last reply.
+        prompt: Name, version and hash of the prompt.
     """
 
     answer: FreeAnswer | None
     words: tuple[str, ...]
-    assumed: tuple[float, ...]
+    doubts: tuple[str, ...]
     problem: str
     attempts: int
+    model: Checked | None = None
+    first_valid: bool = False
+    raw: str = ""
+    prompt: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def to_confirm(self) -> bool:
-        """Accepted by all checks, with every number grounded: worth showing for confirmation; never more than that."""
-        return self.answer is not None and self.answer.accepted and not self.assumed
+        """Accepted by all checks, and no doubt from the text: worth showing for confirmation; never more than that."""
+        return self.answer is not None and self.answer.accepted and not self.doubts
 
 
-def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int = 2) -> Modelled:
+def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int = 2, tag: str = "freeform") -> Modelled:
     """Let a language model fill the schema; errors of the check go back to it, a bounded number of times.
+
+    A model that continues texts is held to a grammar whose only numbers are those of the text; a chat model gets the JSON
+    schema. What comes back is checked in the same way.
 
     Args:
         text: The problem in words.
         session: An open session.
         seed: Sampling seed.
         reasks: Further questions.
+        tag: Place of the question in the session's transcript.
 
     Raises:
         IntentError: The text cannot be a request.
     """
     require_text(text)
-    prompt, errors = load_prompt("freeform_schema"), list[str]()
-    for attempt in range(reasks + 1):
-        body = prompt.render(request=" ".join(text.split()), errors=errors)
-        request = LlmRequest(
-            tag="freeform",
-            attempt=attempt,
-            messages=(Message("user", body),),
-            max_tokens=1500,
-            seed=int(derive(seed, purpose="freeform", attempt=attempt).generate_state(1)[0]) % 2**31,
-            schema=FreeModel.model_json_schema(),
+    said = numbers_of_text(text)
+    if len(said) > _MAX_NUMBERS:
+        raise IntentError(
+            f"The problem holds {len(said)} numbers; at most {_MAX_NUMBERS} are read. Write a model file instead."
         )
-        reply = session.ask([request])[0]
+    style = session.preferred_style
+    prompt, errors, raw, first = load_prompt(f"freeform_{style}"), list[str](), "", False
+    for attempt in range(reasks + 1):
+        reply = session.ask([_request(text, said, prompt, style, errors, seed, attempt, tag)])[0]
         if reply.failure:
             errors = [f"no answer ({reply.failure})"]
+            if reply.failure == "budget":
+                break
             continue
-        values = _object(reply.texts[0])
-        if values is None:
-            errors = ["the answer is no JSON object"]
-            continue
+        raw = reply.texts[0]
         try:
+            values = _object(raw)
             checked = free_model(values)
+            first = first or attempt == 0
+            answer = solve_free(checked)
         except OptionError as error:
-            errors = [str(p) for p in error.problems][:8]
+            errors = [f"{p.field}: {p.expected}" for p in error.problems][:8]
             continue
-        answer = solve_free(checked)
         if not answer.accepted and attempt < reasks:
             errors = [answer.status, *answer.checks]
             continue
-        return Modelled(answer, model_in_words(checked), ungrounded_numbers(checked, text), "", attempt + 1)
-    return Modelled(None, (), (), "; ".join(errors), reasks + 1)
+        words, told = model_in_words(checked), prompt.describe()
+        return Modelled(answer, words, doubts(checked, text), "", attempt + 1, checked, first, raw, told)
+    return Modelled(None, (), (), "; ".join(errors), attempt + 1, first_valid=first, raw=raw, prompt=prompt.describe())
 
 
-def ungrounded_numbers(checked: Checked, text: str) -> tuple[float, ...]:
-    """Numbers of a model that the text does not hold; percentages count as written and as shares."""
-    said = {float(m.group().replace(",", "")) for m in _NUMBER.finditer(text)}
-    said |= {value / 100.0 for value in said} | set(_STRUCTURAL)
-    used: list[float] = [float(v) for array in checked.data.values() for v in np.ravel(array)]
-    used += numbers_in(parse_expression(checked.model.objective.expression))
-    for constraint in checked.model.constraints:
-        relation = parse_relation(constraint.relation)
-        used += numbers_in(relation.left) + numbers_in(relation.right)
-    for variable in checked.model.variables.values():
-        used += [v for v in (variable.lower, variable.upper) if v is not None]
-    used += [float(size) for size in checked.model.sets.values() if not _spelled_by_data(size, checked)]
-    return tuple(dict.fromkeys(v for v in used if not any(abs(abs(v) - s) <= 1e-9 * max(1.0, s) for s in said)))
+def _request(
+    text: str, said: Sequence[float], prompt: Prompt, style: str, errors: list[str], seed: int, attempt: int, tag: str
+) -> LlmRequest:
+    body = prompt.render(request=" ".join(text.split()), errors=errors)
+    number = int(derive(seed, purpose="freeform", attempt=attempt).generate_state(1)[0]) % 2**31
+    if style == "continuation":
+        grammar = freeform_grammar(said)
+        return LlmRequest(tag, attempt=attempt, prompt=body, max_tokens=MAX_ANSWER_TOKENS, seed=number, grammar=grammar)
+    schema = FreeModel.model_json_schema()
+    messages = (Message("user", body),)
+    return LlmRequest(tag, attempt=attempt, messages=messages, max_tokens=_SCHEMA_TOKENS, seed=number, schema=schema)
 
 
 def model_in_words(checked: Checked) -> tuple[str, ...]:
@@ -138,15 +144,25 @@ def model_in_words(checked: Checked) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _spelled_by_data(size: int, checked: Checked) -> bool:
-    """A set whose size is the length of some list of data needs no number of its own in the text."""
-    return any(size in array.shape for array in checked.data.values())
+def _object(raw: str) -> Mapping[str, Any]:
+    """The first JSON object of a reply.
 
-
-def _object(raw: str) -> Mapping[str, Any] | None:
+    Raises:
+        OptionError: There is none, or a name stands in it twice, so that one of two meanings would be lost.
+    """
     start = raw.find("{")
     try:
-        value, _ = json.JSONDecoder().raw_decode(raw[:50_000], start) if start >= 0 else (None, 0)
+        value, _ = json.JSONDecoder(object_pairs_hook=_unique).raw_decode(raw[:50_000], start) if start >= 0 else (None, 0)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        value = None
+    if not isinstance(value, dict):
+        raise OptionError("model", [FieldProblem("answer", "a text", "one complete JSON object")])
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1] if len(names) <= 5000 else names[:1]
+    if twice:
+        raise OptionError("model", [FieldProblem(twice[0][:40], "a name that stands twice", "every name once")])
+    return dict(pairs)

@@ -21,7 +21,7 @@ from optisolve.core.status import Evidence
 from optisolve.core.units import to_si
 from optisolve.registry import make_problem
 
-__all__ = ["FAMILIES", "Intent", "Kind", "generate_intents", "goal_reference"]
+__all__ = ["FAMILIES", "MORE_FAMILIES", "Intent", "Kind", "generate_intents", "goal_reference"]
 
 
 class Kind(StrEnum):
@@ -77,15 +77,18 @@ def goal_reference(instance: Instance, goal: Goal) -> Reference | None:
     return make_problem("goal", dict(case.origin.params)).reference(case, Effort.QUICK)
 
 
-def generate_intents(count: int, *, seed: int = 0, kinds: tuple[Kind, ...] = tuple(Kind)) -> Iterator[Intent]:
+def generate_intents(
+    count: int, *, seed: int = 0, kinds: tuple[Kind, ...] = tuple(Kind), problems: tuple[str, ...] = ()
+) -> Iterator[Intent]:
     """Labelled requests, kinds and families in turn; the same seed gives the same requests.
 
     Args:
         count: How many.
         seed: Master seed.
         kinds: What to make.
+        problems: Keys of `FAMILIES` or `MORE_FAMILIES`; empty for all of `FAMILIES`.
     """
-    families = tuple(FAMILIES)
+    families = problems or tuple(FAMILIES)
     for i in range(count):
         kind = kinds[i % len(kinds)]
         for attempt in range(50):
@@ -99,7 +102,7 @@ def generate_intents(count: int, *, seed: int = 0, kinds: tuple[Kind, ...] = tup
 
 def _make(kind: Kind, problem: str, number: int, rng: np.random.Generator) -> Intent | None:
     instance = make_problem(problem).instance(number)
-    draft = FAMILIES[problem](instance, rng)
+    draft = {**FAMILIES, **MORE_FAMILIES}[problem](instance, rng)
     if draft is None:
         return None
     if kind in (Kind.AMBIGUOUS, Kind.ADVERSARIAL, Kind.UNIT_ERROR):
@@ -217,13 +220,38 @@ def _channels(instance: Instance, rng: np.random.Generator) -> _Draft | None:
     return _Draft(_aim("min", "total_power"), (asked,))
 
 
+def _precoders(instance: Instance, rng: np.random.Generator) -> _Draft | None:
+    full = next(m.now for m in instance.metrics() if m.name == "total_power") or 1.0
+    targets = [b.value for b in instance.own_bounds() if b.metric == "sinr"]
+    if not targets:  # balanced users under a budget
+        budget = Clause(metric="total_power", op="<=", value=_rounded(full * rng.uniform(0.2, 0.95)), unit="W")
+        metric = "sinr" if rng.random() < 0.5 else "rate"
+        return _Draft(GoalObjective(sense="maxmin", terms=(Term(metric=metric),)), (budget,))
+    reference = goal_reference(instance, Goal())
+    if reference is None or reference.value is None:
+        return None
+    pool = []
+    for u in rng.permutation(len(targets))[:2]:
+        level = 10.0 * np.log10(targets[u]) + rng.uniform(-6.0, 1.0)
+        pool.append(Clause(metric="sinr", op=">=", value=float(np.round(level, 1)), unit="dB", users=(int(u) + 1,)))
+    cap = reference.value + (full - reference.value) * rng.uniform(0.3, 0.9)
+    pool.append(Clause(metric="total_power", op="<=", value=_rounded(cap), unit="W"))
+    return _Draft(_aim("min", "total_power"), tuple(pool))
+
+
 FAMILIES: dict[str, Callable[[Instance, np.random.Generator], _Draft | None]] = {
     "power_game/zou_spread": _game,
     "power_control/gaussian_k5_10db": _links,
     "nsp_utility": _nsp,
     "parallel_channels": _channels,
 }
-"""Scenarios that requests are made about."""
+"""Scenarios that requests are made about; the published measurement drew from these."""
+
+MORE_FAMILIES: dict[str, Callable[[Instance, np.random.Generator], _Draft | None]] = {
+    "beamforming": _precoders,
+    "beamforming/max_min": _precoders,
+}
+"""Further scenarios, asked for by name."""
 
 
 # -- words --------------------------------------------------------------------------------------------------------------
@@ -237,6 +265,7 @@ _CLAUSE = {
         "guarantee {q} for {who}",
     ),
     "power_user": ("{who} stays below {q}", "the power of {who} at most {q}", "{who} with no more than {q}"),
+    "sinr_user": ("an sinr of at least {q} for {who}", "{who} gets an sinr of {q} or more", "{who} with an sinr above {q}"),
     "rate": ("a data rate of at least {q}", "keep the data rate above {q}", "the data rate at least {q}"),
     "sum_rate": ("a sum rate of at least {q}", "keep the sum rate above {q}", "the sum rate no less than {q}"),
     "outage": ("an outage probability of at most {q}", "keep the outage below {q}", "outage no more than {q}"),
@@ -247,6 +276,7 @@ _CLAUSE = {
 _ODD_CLAUSE = {
     "rate_user": ("{who} must not fall short of {q}", "see to it that {who} enjoys {q}", "nobody touches the {q} of {who}"),
     "power_user": ("hold {who} down to {q}", "{who} is only granted {q}"),
+    "sinr_user": ("{who} should enjoy a clean {q} of sinr", "see to it that {who} is heard with an sinr of {q}"),
     "rate": ("the pipe should carry {q}", "we promised the client {q}"),
     "sum_rate": ("push {q} through in sum", "all channels jointly have to carry {q}"),
     "outage": ("drops are tolerable in {q} of cases", "calls break in no more than {q} of cases"),
@@ -257,11 +287,15 @@ _ODD_CLAUSE = {
 _OBJECTIVE = {
     ("min", "total_power"): ("minimize the total power", "use as little power as possible", "operate with the least power"),
     ("max", "sum_rate"): ("maximize the sum rate", "find the highest sum rate"),
+    ("maxmin", "sinr"): ("maximize the worst user's sinr", "make the weakest user's sinr as high as possible"),
+    ("maxmin", "rate"): ("maximize the worst user's rate", "maximize the weakest user's rate"),
     ("max", "rate"): ("maximize the data rate", "find the highest data rate"),
 }
 _ODD_OBJECTIVE = {
     ("min", "total_power"): ("go easy on the battery", "squeeze the power down"),
     ("max", "sum_rate"): ("squeeze out every bit in sum rate", "crank up the sum rate"),
+    ("maxmin", "sinr"): ("leave nobody behind in sinr", "lift the poorest sinr"),
+    ("maxmin", "rate"): ("leave nobody behind in rate", "lift the poorest rate"),
     ("max", "rate"): ("crank up the data rate", "get the data flowing as fast as it goes"),
 }
 _JOIN = (" while ", " and ", ", ", "; ")

@@ -18,7 +18,7 @@ from optisolve.core.metric import Metric
 from optisolve.core.seeds import derive
 from optisolve.core.units import UnitError, to_si
 from optisolve.intents.quantities import Quantity, Users
-from optisolve.intents.rules import scan
+from optisolve.intents.rules import deadline_of, scan
 from optisolve.llm.prompts import Prompt, load_prompt
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmRequest, Message
@@ -82,6 +82,7 @@ def read_by_model(
         IntentError: The text cannot be a request.
     """
     quantities, users, mentions = scan(text, metrics)
+    quantities = [q for q in quantities if deadline_of(q, mentions) is None]  # says nothing about the network
     style = session.preferred_style
     prompt = load_prompt(f"ask_{style}")
     if len(quantities) > _MAX_NUMBERS:
@@ -189,6 +190,11 @@ def _examples(metrics: Sequence[Metric]) -> list[dict[str, str]]:
     if whole is not None:
         aim = f"maximize the {whole.meaning} with no more than 20 dBm"
         told.append((aim, form(f"max {whole.name}", entry("20 dBm", "total_power", "at_most"))))
+    ratio = next((m for m in metrics if m.users and not m.unit and m.larger_is_better), None)
+    if ratio is not None:
+        told.append(
+            (f"an {ratio.words[0]} of at least 7 dB for user 2", form("own", entry("7 dB", ratio.name, "at_least", '"2"')))
+        )
     told.append((f"{who} needs at least 2.5 {unit}", form("own", entry(f"2.5 {unit}", rate.name, "at_least", one))))
     return [{"request": request, "answer": answer} for request, answer in told]
 

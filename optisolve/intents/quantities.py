@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
@@ -52,6 +53,8 @@ class Users:
 
 
 _NUMBER = r"(?P<number>[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?)"
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\ufe58\ufe63\uff0d"
+"""Hyphens and dashes that look like a minus; only '-' and U+2212 are one."""
 _COMMA = re.compile(r"\d+,\d{1,2}(?!\d)|\d+,\d{4,}")
 
 
@@ -93,6 +96,8 @@ def _quantity(text: str, match: re.Match[str], start: int) -> Quantity:
     if _COMMA.match(text, start):
         end = _COMMA.match(text, start).end()  # type: ignore[union-attr]
         problem = f"'{text[start:end]}': is the comma a decimal point? Write a point."
+    elif start and text[start - 1] in _DASHES:
+        problem = f"'{text[start - 1 : end]}': is the dash a minus? Write '-' or leave it out."
     elif abs(value) > 1e30:
         problem = f"'{written}' is beyond any physical quantity"
     elif unit:
@@ -138,5 +143,5 @@ def require_text(text: str) -> None:
         raise IntentError('The request is empty. Say what you want, e.g. "save at least 5 % power".')
     if len(text) > MAX_TEXT:
         raise IntentError(f"The request has {len(text)} characters; at most {MAX_TEXT} are read.")
-    if any(ord(char) < 32 and char not in "\n\t\r" for char in text):
-        raise IntentError("The request has control characters.")
+    if any(unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs") and char not in "\n\t\r" for char in text):
+        raise IntentError("The request has control or invisible characters.")

@@ -17,7 +17,7 @@ from optisolve.core.units import UnitError, find_unit, to_si
 from optisolve.intents.lexicon import Mention, find_phrases, phrases, vocabulary
 from optisolve.intents.quantities import Quantity, Users, find_quantities, find_users, require_text
 
-__all__ = ["Reading", "lowered", "read_by_rules", "scan"]
+__all__ = ["Reading", "deadline_of", "lowered", "read_by_rules", "scan"]
 
 _KINDS = (
     "at_least",
@@ -33,9 +33,13 @@ _KINDS = (
     "everybody",
     "others",
     "split",
+    "wish",
+    "deadline",
 )
 _MEANINGFUL = ("metric", "saving", "gain", "at_least", "at_most", "minimize", "maximize", "worst")
 """Kinds of phrases that ask for something; a segment of them without a number is incomplete."""
+_TURNING = re.compile(r"[<>=≠≈~¬±×÷^*+|&≮≯]")
+"""Signs that can turn a meaning; where no phrase or number accounts for them they are as unknown as a word."""
 _CUT = re.compile(r"[;!?\n]|[,.:](?!\d)")
 
 
@@ -91,6 +95,15 @@ def scan(text: str, metrics: Sequence[Metric]) -> tuple[list[Quantity], list[Use
     return quantities, users, find_phrases(lowered(text), table, taken)
 
 
+def deadline_of(quantity: Quantity, mentions: Sequence[Mention]) -> float | None:
+    """Seconds, where a time stands directly behind a phrase such as "answer within"; else None."""
+    if quantity.problem or not quantity.unit or find_unit(quantity.unit).dimension != "time":
+        return None
+    start = quantity.span[0]
+    near = any(m.kind == "deadline" and 0 <= start - m.span[1] <= 2 for m in mentions)
+    return to_si(quantity.value, quantity.unit, "s") if near else None
+
+
 def read_by_rules(text: str, metrics: Sequence[Metric]) -> Reading:
     """Read a request without a language model.
 
@@ -105,7 +118,16 @@ def read_by_rules(text: str, metrics: Sequence[Metric]) -> Reading:
     questions = [q.problem for q in quantities if q.problem]
     aims: list[GoalObjective] = []
     clauses: list[tuple[Clause, bool]] = []  # with "the others"
-    for segment in _segments(text, quantities, users, mentions):
+    timed = [q for q in quantities if deadline_of(q, mentions) is not None]
+    deadlines = [deadline_of(q, mentions) for q in timed]
+    if len(timed) > 1 or any(not 0.0 < float(d or 0.0) <= 1e7 for d in deadlines):
+        questions.append("How long may solving take? Give one time above 0.")
+    for segment in _segments(text, [q for q in quantities if q not in timed], users, mentions):
+        if segment.kinds("deadline") and not timed:
+            questions.append("How long may solving take? Give a time, e.g. 'answer within 5 s'.")
+        if segment.kinds("wish") and not segment.quantities:
+            phrase = segment.kinds("wish")[0].phrase
+            questions.append(f"What is '{phrase}' said of? Put it beside one requirement, without a comma between them.")
         aim = _objective(segment, metrics, questions)
         if aim is not None:
             aims.append(aim)
@@ -128,7 +150,8 @@ def read_by_rules(text: str, metrics: Sequence[Metric]) -> Reading:
     objective = aims[0] if aims else None
     if objective is None and not found and not questions:
         questions.append("There is neither an aim nor a requirement in the request.")
-    goal = Goal(objective=objective, constraints=tuple(found))
+    deadline = deadlines[0] if len(deadlines) == 1 and not questions else None
+    goal = Goal(objective=objective, constraints=tuple(found), deadline_s=deadline)
     if not questions:
         try:
             bounds_of(goal, metrics)
@@ -233,6 +256,7 @@ def _clause(segment: _Segment, quantity: Quantity, metrics: Sequence[Metric], qu
         unit=quantity.unit,
         users=users,
         change=change,  # type: ignore[arg-type]
+        hard=not segment.kinds("wish"),
         source_span=quantity.span,
     )
 
@@ -339,6 +363,7 @@ def _unknown(text: str, quantities: list[Quantity], users: list[Users], mentions
         word = re.sub(r"['’]s$", "", match.group())
         if word not in vocabulary():
             told.append(match.group())
+    told += [m.group() for m in _TURNING.finditer(text) if not any(a <= m.start() < b for a, b in taken)]
     return tuple(dict.fromkeys(told))
 
 

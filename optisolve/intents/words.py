@@ -25,8 +25,10 @@ def back_translation(goal: Goal, instance: Instance) -> tuple[str, ...]:
     bounds_of(goal, metrics)
     lines = [f"Aim: {_aim(goal, instance)}."]
     for clause in goal.constraints:
-        required = "Required" if clause.hard else "Wished for, not enforced"
+        required = "Required" if clause.hard else "Wished for, before the aim and after all requirements"
         lines.append(f"{required}: {clause_text(clause, metrics)}.")
+    if goal.deadline_s is not None:
+        lines.append(f"Solving may take {goal.deadline_s:g} s.")
     lines += [f"Kept from the scenario: {bound_text(b, metrics)}." for b in kept_bounds(goal, instance)]
     if any(m.users for m in metrics):
         names = instance.space.names

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
 
-from optisolve.core.errors import FieldProblem, UnknownNameError
+from optisolve.core.errors import FieldProblem, LlmError, UnknownNameError
 from optisolve.core.options import Options
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ReplayLlm",
     "SurrogateLlm",
     "llm_config",
+    "real_llm",
 ]
 
 
@@ -211,6 +212,29 @@ def llm_config(kind: str = "auto", **options: Any) -> LlmConfig:
     if kind not in LLM_KINDS:
         raise UnknownNameError("llm", kind, LLM_KINDS)
     return LLM_KINDS[kind].from_mapping(options, title=f"llm '{kind}'")
+
+
+def real_llm(llm: LlmConfig | str, instead: str) -> LlmConfig:
+    """The configuration of a real model for reading texts, which the surrogate cannot do.
+
+    Args:
+        llm: A configuration or its kind; ``auto`` takes a local model at temperature 0.
+        instead: What works without a language model, for the error.
+
+    Raises:
+        LlmError: There is none here.
+    """
+    config = llm_config(llm) if isinstance(llm, str) else llm
+    if isinstance(config, AutoLlm):
+        config = config.resolve()[0]
+        if isinstance(config, LocalLlm):  # reading is no matter of luck
+            config = config.with_option(temperature=0.0)
+    if isinstance(config, SurrogateLlm):
+        raise LlmError(
+            "There is no language model here that could read a text (the surrogate only stands in for variation operators). "
+            f"{instead}, or install one: pip install 'optisolve[local-llm]' && optisolve models fetch smollm2-135m."
+        )
+    return config
 
 
 def _may_be_a_variable(name: str) -> bool:

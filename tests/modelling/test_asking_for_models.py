@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from optisolve.intents.freeform import ask_for_model, ungrounded_numbers
+from optisolve.intents.freeform import ask_for_model
+from optisolve.intents.freeform_doubts import doubts, sense_of_text, ungrounded_numbers
 from optisolve.modelling.freeform import free_model
 from tests.modelling.test_freeform import KNAPSACK, LP, enumerate_knapsack
 from tests.moe.toys import Scripted
@@ -25,7 +26,7 @@ def test_a_number_that_the_text_does_not_hold_is_named():
     wrong = json.loads(json.dumps(KNAPSACK))
     wrong["parameters"]["limit"]["value"] = 80
     told = ask_for_model(BAG, Scripted(json.dumps(wrong)))
-    assert told.assumed == (80.0,)
+    assert any(q.startswith("80 does not stand") for q in told.doubts)
     assert not told.to_confirm
 
 
@@ -49,3 +50,35 @@ def test_percentages_count_as_shares():
     )
     assert ungrounded_numbers(model, "a yield of 5 % on at most 30 units") == ()
     assert ungrounded_numbers(model, "a yield on at most 30 units") == (0.05,)
+
+
+@pytest.mark.parametrize(
+    ("text", "sense"),
+    [
+        ("Maximize the profit, at least 3 chairs", "max"),
+        ("What is the cheapest plan? No more than 4 trips.", "min"),
+        ("What can be earned at most?", ""),
+        ("the most for the least money", ""),
+        ("as few as possible", "min"),
+    ],
+)
+def test_the_sense_of_an_aim_is_read_from_words_that_say_one_thing(text, sense):
+    assert sense_of_text(text) == sense
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Minimize 3 doors and 5 windows under 4, 2, 12, 3, 2, 18", "the model for as much as possible"),
+        ("at least 18 of 3, 5, 4, 2, 12", "The text says 'at least 18', the model 'at most'"),
+        ("at most 18 of 3, 5, 4, 2, 12", ""),
+        ("only whole doors: 3, 5, 4, 2, 12, 18", "fractions of everything"),
+        ("at least 4 and at most 4 of 3, 5, 2, 12, 18", ""),
+        ("3, 5, 4, 2, 12 and 18, and 77 more", "77 stands in the text"),
+        ("3, 5, 4, 2 and 12", "18 does not stand in the text"),
+    ],
+)
+def test_what_a_text_says_against_a_model_is_asked(text, told):
+    asked = " ".join(doubts(free_model(LP), text))
+    assert told in asked
+    assert bool(told) == bool(asked)

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.modelling.freeform.expressions import Binary, Call, ExpressionError, Negative, Node, Number, Power, Ref, Sum
 from optisolve.modelling.freeform.schema import Checked
 
-__all__ = ["affine", "number", "translate"]
+__all__ = ["affine", "number", "require_defined", "translate"]
 
-_NUMERIC: Mapping[str, Callable[[float], float]] = {
+_NUMERIC: Mapping[str, Callable[[Any], Any]] = {
+    "sum": sum,
     "log": math.log,
     "log2": math.log2,
     "sqrt": math.sqrt,
@@ -42,8 +44,53 @@ def number(node: Node, checked: Checked, x: FloatArray, at: Mapping[str, int]) -
 
     try:
         return float(translate(node, checked, at, leaf, _NUMERIC))
-    except (ValueError, ZeroDivisionError, OverflowError):
+    except (ValueError, ZeroDivisionError, OverflowError, TypeError):  # TypeError: a root of a negative number is complex
         return math.nan
+
+
+class _Unknown:
+    """A value that depends on the variables: arithmetic with it is unknown, unless the other side is not defined."""
+
+    def _with(self, other: object) -> _Unknown:
+        if not isinstance(other, _Unknown) and not (isinstance(other, float | int) and math.isfinite(other)):
+            raise ArithmeticError
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __rtruediv__ = __pow__ = _with
+
+    def __truediv__(self, other: object) -> _Unknown:
+        if other == 0.0:
+            raise ZeroDivisionError
+        return self._with(other)
+
+    def __neg__(self) -> _Unknown:
+        return self
+
+
+def require_defined(checked: Checked) -> None:
+    """Refuse a model with a constant part that is no finite number, such as ``1/0``, ``log(0)`` or ``(-1)^0.5``.
+
+    Raises:
+        OptionError: Names the objective or the constraint.
+    """
+    unknown = _Unknown()
+
+    def leaf(ref: Ref, at: Mapping[str, int]) -> Any:
+        return unknown if ref.name in checked.offsets else _datum(ref, checked, at)
+
+    def lifted(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda value: value if isinstance(value, _Unknown) else function(value)
+
+    functions = {**{name: lifted(function) for name, function in _NUMERIC.items()}, "sum": sum}
+    places: list[tuple[str, Node, Mapping[str, int]]] = [("objective", checked.objective, {})]
+    for row in checked.rows:
+        places += [(f"constraint {row.name}", side, row.at) for side in (row.relation.left, row.relation.right)]
+    for name, node, at in places:
+        try:
+            unknown._with(translate(node, checked, at, leaf, functions))
+        except (ArithmeticError, ValueError, TypeError):
+            expected = "finite numbers: no division by zero, no root or logarithm of what has none, nothing beyond 1e308"
+            raise OptionError("model", [FieldProblem(name, "a part that has no value", expected)]) from None
 
 
 def translate(
@@ -53,7 +100,7 @@ def translate(
     leaf: Callable[[Ref, Mapping[str, int]], Any],
     functions: Mapping[str, Callable[[Any], Any]],
 ) -> Any:
-    """Fold a tree: leaves by `leaf`, functions by `functions`, arithmetic by the operators of what they return."""
+    """Fold a tree: leaves by `leaf`, functions and ``sum`` (of a list) by `functions`, arithmetic by Python's operators."""
     if isinstance(node, Number):
         return node.value
     if isinstance(node, Ref):
@@ -67,10 +114,11 @@ def translate(
     if isinstance(node, Sum):
         names = [name for name, _ in node.indices]
         ranges = [range(checked.model.sets[owner]) for _, owner in node.indices]
-        total: Any = 0.0
-        for values in product(*ranges):
-            total = total + translate(node.body, checked, {**at, **dict(zip(names, values, strict=True))}, leaf, functions)
-        return total
+        terms = [
+            translate(node.body, checked, {**at, **dict(zip(names, values, strict=True))}, leaf, functions)
+            for values in product(*ranges)
+        ]
+        return functions["sum"](terms)
     left = translate(node.left, checked, at, leaf, functions)
     right = translate(node.right, checked, at, leaf, functions)
     return _arithmetic(node, left, right)

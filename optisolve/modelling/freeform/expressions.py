@@ -23,7 +23,9 @@ from optisolve.core.errors import OptisolveError
 
 __all__ = [
     "FUNCTIONS",
+    "MAX_EXPONENT",
     "MAX_LENGTH",
+    "MAX_NUMBER",
     "Binary",
     "Call",
     "ExpressionError",
@@ -41,6 +43,7 @@ __all__ = [
 
 FUNCTIONS = ("log", "log2", "sqrt", "exp", "abs", "square", "inv")
 MAX_LENGTH, MAX_DEPTH = 2000, 40
+MAX_NUMBER, MAX_EXPONENT = 1e12, 20.0
 
 
 class ExpressionError(OptisolveError):
@@ -115,7 +118,8 @@ class Relation:
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?)|(?P<name>[A-Za-z_]\w{0,63})|(?P<mark><=|>=|==|[-+*/^()\[\],]))"
+    r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?)|(?P<name>[A-Za-z_]\w{0,63})|(?P<mark><=|>=|==|[-+*/^()\[\],]))",
+    re.ASCII,  # digits and letters of other scripts look like something that they are not
 )
 
 
@@ -199,7 +203,10 @@ class _Parser:
             return base
         self.take("^")
         sign = -1.0 if self.peek("-") and self.take("-") else 1.0
-        return Power(base, sign * float(self.kind("number", "a constant exponent")))
+        exponent = self.number("a constant exponent")
+        if exponent > MAX_EXPONENT:
+            raise ExpressionError(f"'{self.text[:80]}': an exponent is at most {MAX_EXPONENT:g}, not {exponent:g}.")
+        return Power(base, sign * exponent)
 
     def atom(self, depth: int) -> Node:
         if self.peek("("):
@@ -209,7 +216,7 @@ class _Parser:
             return node
         kind = self.tokens[self.at][0] if self.at < len(self.tokens) else ""
         if kind == "number":
-            return Number(float(self.kind("number", "a number")))
+            return Number(self.number("a number"))
         name = self.kind("name", "a number, a name or a bracket")
         if name == "sum":
             return self.sum(depth)
@@ -246,7 +253,7 @@ class _Parser:
         while True:
             kind = self.tokens[self.at][0] if self.at < len(self.tokens) else ""
             if kind == "number":
-                value = float(self.kind("number", "an index"))
+                value = self.number("an index")
                 if value != int(value) or value < 1:
                     raise ExpressionError(f"'{self.text[:80]}': an index is a name or a whole number from 1, not {value:g}.")
                 found.append(int(value))
@@ -257,6 +264,13 @@ class _Parser:
             self.take(",")
         self.take("]")
         return tuple(found)
+
+    def number(self, expected: str) -> float:
+        written = self.kind("number", expected)
+        value = float(written)
+        if value > MAX_NUMBER:
+            raise ExpressionError(f"'{self.text[:80]}': numbers are at most {MAX_NUMBER:g}, not {written[:40]}.")
+        return value
 
     def peek(self, *marks: str) -> bool:
         return self.at < len(self.tokens) and self.tokens[self.at][0] == "mark" and self.tokens[self.at][1] in marks

@@ -32,7 +32,7 @@ __all__ = ["Checked", "FreeModel", "Row", "free_model", "rows_of"]
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _NAME = r"^[A-Za-z_]\w{0,63}$"
-_MAX_ROWS, _MAX_VARIABLES, _MAX_NODES = 5000, 5000, 200_000
+_MAX_ROWS, _MAX_VARIABLES, _MAX_NODES, _MAX_AXES = 5000, 5000, 50_000, 8
 _RESERVED = {*FUNCTIONS, "sum", "in"}
 
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -166,12 +166,13 @@ def free_model(values: Mapping[str, Any] | FreeModel) -> Checked:
     data: dict[str, FloatArray] = {}
     for name, parameter in model.parameters.items():
         try:
+            _require_numbers(parameter.value)
             array = np.asarray(parameter.value, dtype=np.float64)
             wanted = tuple(model.sets[s] for s in parameter.over)
             if array.shape != wanted or not np.isfinite(array).all() or np.abs(array).max(initial=0.0) > 1e12:
                 problems.append(FieldProblem(f"parameters.{name}", f"shape {array.shape}", f"finite numbers of shape {wanted}"))
             data[name] = array
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             problems.append(FieldProblem(f"parameters.{name}", _short(parameter.value), "numbers over known sets"))
     if problems:
         raise OptionError("model", problems)
@@ -188,6 +189,19 @@ def free_model(values: Mapping[str, Any] | FreeModel) -> Checked:
     except ExpressionError as error:
         raise OptionError("model", [FieldProblem("expression", "a text", str(error))]) from None
     return Checked(model, data, offsets, shapes, size, objective, rows)
+
+
+def _require_numbers(value: object, depth: int = 0) -> None:
+    """Nested lists of numbers; texts and truth values are no data.
+
+    Raises:
+        TypeError: Something else, or lists deeper than any model needs.
+    """
+    if isinstance(value, list) and depth < _MAX_AXES:
+        for item in value:
+            _require_numbers(item, depth + 1)
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("no number")
 
 
 def rows_of(checked: Checked) -> tuple[Row, ...]:

@@ -2,12 +2,14 @@
 
 An answer is accepted when (1) the model is convex by cvxpy's rules or linear with integers, (2) the solver says optimal,
 (3) plain arithmetic on the model's own tree finds every constraint met and the same objective, and (4) where the model is
-linear a second formulation of our own, solved by HiGHS or, with whole numbers only, by CP-SAT, has the same optimum.
+linear a second formulation of our own, solved by HiGHS or, with whole numbers only, by CP-SAT, has the same optimum; where it
+is not, a local search on the tree, which finds the optimum of a convex model, finds nothing better from there.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +18,17 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.modelling.cvxpy import cvxpy_module
-from optisolve.modelling.freeform.evaluate import _datum, _position, affine, number, translate
+from optisolve.modelling.freeform.evaluate import _datum, _position, affine, number, require_defined, translate
 from optisolve.modelling.freeform.expressions import Ref
 from optisolve.modelling.freeform.schema import Checked, FreeModel, free_model
+from optisolve.modelling.freeform.search import MAX_VARIABLES, searched
 
 __all__ = ["FreeAnswer", "solve_free"]
 
+TIME_LIMIT_S = 60.0
+"""Wall-clock limit of each of the two solvers, s; a model that needs more is not accepted."""
+_SCALES = (1.0, 1e3, 1e6)
+"""Divisors of an objective that is not linear, in the order in which they are tried."""
 TOLERANCE = 1e-6
 """Largest violation and largest relative difference of objectives that is accepted."""
 
@@ -54,6 +61,7 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
         OptionError: The model is not in order.
     """
     checked = model if isinstance(model, Checked) else free_model(model)
+    require_defined(checked)
     linear = _linear(checked)
     problem, variable = _compiled(checked)
     if not problem.is_dcp():
@@ -61,21 +69,53 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
     integer = any(v.kind != "real" for v in checked.model.variables.values())
     if integer and linear is None:
         return _refused("integers in a model that is not linear", "nothing was solved")
-    cp = cvxpy_module()
-    try:
-        problem.solve(solver=cp.HIGHS if integer else cp.CLARABEL)
-    except cp.error.SolverError as error:
-        return _refused("solver error", str(error).splitlines()[0])
-    if problem.status in ("infeasible", "unbounded"):
-        second = "" if linear is None else _second(checked, linear)[0]
-        agrees = not second or second in (problem.status, "infeasible_or_unbounded")
-        checks = (f"cvxpy: {problem.status}", f"second formulation: {second or 'none, the model is not linear'}")
-        return FreeAnswer(agrees, problem.status if agrees else "solvers disagree", None, {}, checks)
+    answer = _refused("solver error", "no attempt was made")
+    for scale in _SCALES if linear is None else _SCALES[:1]:  # an interior point method may fail on badly scaled curves
+        scaled = problem if scale == 1.0 else cvxpy_module().Problem(problem.objective / scale, problem.constraints)
+        answer = _attempt(checked, scaled, variable, linear, scale, integer=integer)
+        if answer.accepted or answer.status in ("infeasible", "unbounded"):
+            break
+    return answer
+
+
+def _attempt(
+    checked: Checked, problem: Any, variable: Any, linear: _Linear | None, scale: float, *, integer: bool
+) -> FreeAnswer:
+    """One run of the solver, with the checks of its answer."""
+    failed = _run(problem, integer=integer)
+    if failed:
+        return _refused("solver error", failed)
+    if problem.status in ("infeasible", "unbounded", "infeasible_or_unbounded"):
+        return _without_optimum(checked, problem, linear, integer=integer)
     if problem.status != "optimal" or variable.value is None:
         return _refused(f"solver status {problem.status}", "nothing is accepted without an optimal status")
-    x = np.asarray(variable.value, dtype=np.float64).ravel()
-    x = _cleaned(x, checked)
-    return _accepted(checked, x, float(problem.value), linear)
+    x = _cleaned(np.asarray(variable.value, dtype=np.float64).ravel(), checked)
+    return _accepted(checked, x, scale * float(problem.value), linear)
+
+
+def _run(problem: Any, *, integer: bool) -> str:
+    """Solve within the time; what went wrong, or ""."""
+    cp = cvxpy_module()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # inaccurate answers have a status that says so
+            problem.solve(solver=cp.HIGHS if integer else cp.CLARABEL, time_limit=TIME_LIMIT_S)
+    except (cp.error.SolverError, ValueError, ArithmeticError) as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return ""
+
+
+def _without_optimum(checked: Checked, problem: Any, linear: _Linear | None, *, integer: bool) -> FreeAnswer:
+    """Infeasible or unbounded; a model that is both its own and its dual's contradiction is called infeasible."""
+    status = str(problem.status)
+    if status != "infeasible":
+        feasible = cvxpy_module().Problem(cvxpy_module().Minimize(0.0), problem.constraints)
+        if not _run(feasible, integer=integer) and feasible.status in ("infeasible", "optimal"):
+            status = "infeasible" if feasible.status == "infeasible" else "unbounded"
+    second = "" if linear is None else _second(checked, linear)[0]
+    agrees = not second or second in (status, "infeasible_or_unbounded")
+    checks = (f"cvxpy: {status}", f"second formulation: {second or 'none, the model is not linear'}")
+    return FreeAnswer(False, status if agrees else "solvers disagree", None, {}, checks)
 
 
 def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear | None) -> FreeAnswer:
@@ -92,13 +132,30 @@ def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear |
     if linear is not None:
         status, second = _second(checked, linear)
         checks.append(f"second formulation: {status}{'' if second is None else f', objective {second:.9g}'}")
-        if status != "optimal" or second is None or abs(second - objective) > 10 * TOLERANCE * max(1.0, abs(objective)):
+        if status not in ("optimal", "infeasible", "unbounded", "infeasible_or_unbounded"):
+            reasons.append("the second formulation was not solved to its optimum")
+        elif second is None or abs(second - objective) > 10 * TOLERANCE * max(1.0, abs(objective)):
             reasons.append("the second formulation disagrees")
+    else:
+        checks.append(_by_search(checked, x, objective, reasons))
     values = {
         name: x[checked.offsets[name] : checked.offsets[name] + int(np.prod(shape, dtype=np.int64))].reshape(shape).tolist()
         for name, shape in checked.shapes.items()
     }
     return FreeAnswer(not reasons, "; ".join(reasons) or "optimal", objective, values, tuple(checks), x)
+
+
+def _by_search(checked: Checked, x: FloatArray, objective: float, reasons: list[str]) -> str:
+    """Whether a local search on the tree improves a point of a convex model; if it does, a reason is added."""
+    better = searched(checked, x, *_bounds(checked))
+    if better is None:
+        reasons.append(f"there is no second search for more than {MAX_VARIABLES} variables without a linear form")
+        return "second search: none"
+    reached, worst = number(checked.objective, checked, better, {}), _violation(checked, better)[0]
+    gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
+    if worst <= TOLERANCE and gain > 10 * TOLERANCE * max(1.0, abs(objective)):
+        reasons.append("the second search found a better point")
+    return f"second search (SLSQP by plain arithmetic): objective {reached:.9g}, violation {worst:.1e}"
 
 
 def _refused(status: str, check: str) -> FreeAnswer:
@@ -110,7 +167,12 @@ def _compiled(checked: Checked) -> tuple[Any, Any]:
     cp = cvxpy_module()
     integers = tuple(i for name, i in _scalars(checked) if checked.model.variables[name].kind != "real")
     variable = cp.Variable(checked.size, integer=[integers] if integers else False)
+
+    def added(terms: list[Any]) -> Any:
+        return cp.sum(cp.hstack(terms)) if any(hasattr(t, "curvature") for t in terms) else sum(terms)
+
     functions: Mapping[str, Callable[[Any], Any]] = {
+        "sum": added,
         "log": cp.log,
         "log2": lambda e: cp.log(e) / math.log(2.0),
         "sqrt": cp.sqrt,
@@ -135,8 +197,9 @@ def _compiled(checked: Checked) -> tuple[Any, Any]:
             left <= right if row.relation.op == "<=" else left >= right if row.relation.op == ">=" else left == right
         )
     lower, upper = _bounds(checked)
-    constraints += [variable[i] >= lower[i] for i in np.flatnonzero(np.isfinite(lower))]
-    constraints += [variable[i] <= upper[i] for i in np.flatnonzero(np.isfinite(upper))]
+    low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
+    constraints += [variable[low] >= lower[low]] if low.size else []
+    constraints += [variable[high] <= upper[high]] if high.size else []
     aim = constant_or(translate(checked.objective, checked, {}, leaf, functions))
     sense = cp.Maximize if checked.model.objective.sense == "max" else cp.Minimize
     return cp.Problem(sense(aim), constraints), variable
@@ -215,14 +278,16 @@ def _linear(checked: Checked) -> _Linear | None:
 
 
 def _second(checked: Checked, form: _Linear) -> tuple[str, float | None]:
-    """Status and optimum of the linear form, by CP-SAT for whole numbers with bounds, else by HiGHS."""
+    """Status and optimum of the linear form, by CP-SAT for whole numbers with bounds, else or after its limit by HiGHS."""
     lower, upper = _bounds(checked)
     kinds = {v.kind for v in checked.model.variables.values()}
     finite_rows = np.concatenate([form.row_lower[np.isfinite(form.row_lower)], form.row_upper[np.isfinite(form.row_upper)]])
     numbers = np.concatenate([form.cost, form.matrix.ravel(), finite_rows])
     whole = "real" not in kinds and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max(initial=0.0) < 2**31
     if whole and np.isfinite(lower).all() and np.isfinite(upper).all():
-        return _by_cpsat(checked, form, lower, upper)
+        status, optimum = _by_cpsat(checked, form, lower, upper)
+        if status != "unknown":
+            return status, optimum
     return _by_highs(checked, form, lower, upper)
 
 
@@ -232,6 +297,7 @@ def _by_highs(checked: Checked, form: _Linear, lower: FloatArray, upper: FloatAr
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
+    solver.setOptionValue("time_limit", TIME_LIMIT_S)
     sign = -1.0 if checked.model.objective.sense == "max" else 1.0
     integer = {i for name, i in _scalars(checked) if checked.model.variables[name].kind != "real"}
     for i in range(checked.size):
@@ -264,7 +330,7 @@ def _by_cpsat(checked: Checked, form: _Linear, lower: FloatArray, upper: FloatAr
     (model.maximize if checked.model.objective.sense == "max" else model.minimize)(aim)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
-    solver.parameters.max_deterministic_time = 60.0
+    solver.parameters.max_deterministic_time = 5.0
     status = solver.solve(model)
     if status == cp_model.OPTIMAL:
         return "optimal", float(solver.objective_value) + form.constant

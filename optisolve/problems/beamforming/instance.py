@@ -10,15 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.goal_instance import GoalInstance, goal_origin
+from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.problems.beamforming import model
+from optisolve.problems.beamforming import goals, model
 from optisolve.problems.beamforming.model import ComplexArray, Constants
 from optisolve.problems.beamforming.words import describe
 
 if TYPE_CHECKING:
     import torch
 
+    from optisolve.core.goal import Goal as TypedGoal
     from optisolve.modelling.cvxpy import CvxpyModel
 
 __all__ = ["BeamformingInstance"]
@@ -90,6 +93,31 @@ class BeamformingInstance(Instance):
         from optisolve.problems.beamforming.convex import BeamformingModel
 
         return BeamformingModel(self.constants)
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """``sinr`` and ``rate`` of every user, ``sum_rate``, ``total_power``."""
+        return goals.metrics(self.constants)
+
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """The metrics at points float64 [n, 2 K M], sqrt(W)."""
+        return goals.metric_values(self.constants, X)
+
+    def own_bounds(self) -> tuple[Bound, ...]:
+        """The SINR targets of the least power."""
+        return goals.own_bounds(self.constants)
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """Exact for least SINRs and rates under a largest total power."""
+        return goals.feasibility(self.constants, bounds)
+
+    def _native_goal(self, goal: TypedGoal, bounds: tuple[Bound, ...]) -> Instance | None:
+        constants = goals.native_constants(self.constants, goal.objective, bounds, keep=goal.keep)
+        if constants is not None:
+            changed = {"weight": constants.weight, "sinr_target": constants.sinr_target}
+            return BeamformingInstance(goal_origin(self, goal), constants, {**self._arrays, **changed})
+        base, explicit, rest = goals.general_form(self.constants, goal, bounds)
+        arrays = {**self._arrays, "sinr_target": base.sinr_target}
+        return GoalInstance(BeamformingInstance(self.origin, base, arrays), explicit, rest)
 
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective, differentiable (``max_min`` almost everywhere).

@@ -1,0 +1,74 @@
+"""A local search by plain arithmetic: for a convex model, a point that it can improve was not the optimum."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.modelling.freeform.evaluate import number
+from optisolve.modelling.freeform.expressions import Node
+from optisolve.modelling.freeform.schema import Checked
+
+__all__ = ["MAX_VARIABLES", "searched"]
+
+MAX_VARIABLES = 60
+"""Above this the differences take too long, and there is no second search."""
+_ROUNDS = 200
+
+
+def searched(checked: Checked, x: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray | None:
+    """The point that SLSQP reaches from a point, on the tree itself; None when the model is too large.
+
+    Args:
+        checked: A model without whole numbers.
+        x: float64 [size], the start.
+        lower: float64 [size], may be infinite.
+        upper: float64 [size], may be infinite.
+    """
+    from scipy.optimize import minimize
+
+    if checked.size > MAX_VARIABLES:
+        return None
+    scale = np.maximum(np.abs(x), 1e-3 * max(1.0, float(np.abs(x).max(initial=0.0))))  # all variables of the order of 1
+    sign = -1.0 if checked.model.objective.sense == "max" else 1.0
+    size = max(abs(number(checked.objective, checked, x, {})), 1e-9)
+
+    def aim(z: FloatArray) -> float:
+        value = sign * number(checked.objective, checked, z * scale, {}) / size
+        return value if math.isfinite(value) else 1e12
+
+    rows: list[Any] = [
+        {"type": "eq" if r.relation.op == "==" else "ineq", "fun": _slack(checked, k, scale, x)}
+        for k, r in enumerate(checked.rows)
+    ]
+    bounds = [
+        (a if math.isfinite(a) else None, b if math.isfinite(b) else None)
+        for a, b in zip(lower / scale, upper / scale, strict=True)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options: Any = {"maxiter": _ROUNDS, "ftol": 1e-13}
+        found = minimize(aim, x / scale, method="SLSQP", bounds=bounds, constraints=rows, options=options)
+    return np.clip(np.asarray(found.x, dtype=np.float64) * scale, lower, upper)
+
+
+def _slack(checked: Checked, k: int, scale: FloatArray, x: FloatArray) -> Callable[[FloatArray], float]:
+    """Room of a constraint, in units of its larger side at the start; negative where it is violated."""
+    row = checked.rows[k]
+
+    def side(node: Node, point: FloatArray) -> float:
+        return number(node, checked, point, row.at)
+
+    size = max(1.0, *(abs(v) for v in (side(row.relation.left, x), side(row.relation.right, x)) if math.isfinite(v)))
+
+    def room(z: FloatArray) -> float:
+        gap = (side(row.relation.right, z * scale) - side(row.relation.left, z * scale)) / size
+        gap = -gap if row.relation.op == ">=" else gap
+        return gap if math.isfinite(gap) else -1e12
+
+    return room

@@ -1,0 +1,288 @@
+"""Formulating: a typed file is solved and checked, a language model's draft waits for confirmation, nothing is executed."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import yaml
+
+from optisolve.cli.main import main
+from optisolve.intents.formulate import FormulateStatus, formulate_in, formulate_model
+from optisolve.intents.freeform_doubts import unused_numbers
+from optisolve.intents.freeform_grammar import freeform_grammar
+from optisolve.intents.word_problems import WORD_PROBLEM_KINDS, generate_word_problems
+from optisolve.modelling.freeform import free_model, solve_free
+from optisolve.modelling.freeform import solve as solving
+from tests.modelling.test_freeform import KNAPSACK, LP, WATER
+from tests.moe.toys import Scripted
+
+BAG = "A bag holds 8 kg. Five items weigh 3, 4, 2, 3 and 1 kg and are worth 10, 13, 7, 8 and 4. Which ones are taken?"
+
+
+def scripted(*texts):
+    session = Scripted(*texts)
+    session.describe = lambda: {
+        "provider": "scripted",
+        "model": "scripted",
+        "calls": len(session.requests),
+        "tokens_in": 0,
+        "tokens_out": 0,
+    }
+    return session
+
+
+def written(tmp_path, model, name="model.yml"):
+    path = tmp_path / name
+    path.write_text(model if isinstance(model, str) else yaml.safe_dump(model))
+    return path
+
+
+def formulated(tmp_path, model, *more):
+    return main(["formulate", f"file={written(tmp_path, model)}", f"out={tmp_path / 'runs'}", *more])
+
+
+# -- typed files ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_typed_model_is_solved_checked_and_shown(tmp_path, capsys):
+    assert formulated(tmp_path, LP) == 0
+    told = capsys.readouterr().out
+    for words in (
+        "no language model was called",
+        "Maximize 3*doors + 5*windows",
+        "objective: 36",
+        "second formulation: optimal",
+    ):
+        assert words in told
+    (folder,) = (tmp_path / "runs").iterdir()
+    saved = json.loads((folder / "formulate.json").read_text())
+    assert saved["status"] == "solved"
+    assert saved["objective"] == pytest.approx(36.0)
+    assert yaml.safe_load((folder / "model.yml").read_text())["objective"]["expression"] == "3*doors + 5*windows"
+    assert main(["formulate", f"file={folder / 'model.yml'}", f"out={tmp_path / 'again'}"]) == 0
+    assert {p.name for p in (tmp_path / "again").iterdir()} == {folder.name}  # the same model, the same folder
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        ({"constraints": []}, 2, "unbounded"),
+        ({"constraints": [{"name": "c", "relation": "doors <= -1"}]}, 2, "infeasible"),
+        ({"objective": {"sense": "max", "expression": "doors*windows"}}, 2, "not convex"),
+        ({"objective": {"sense": "max", "expression": "chairs"}}, 1, "neither a parameter"),
+    ],
+)
+def test_exit_codes_say_what_became_of_a_model(change, code, told, tmp_path, capsys):
+    assert formulated(tmp_path, {**LP, **change}) == code
+    printed = capsys.readouterr()
+    assert told in printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["x", "file=y.yml"], "either a problem in words or file="),
+        (["file=/nowhere/model.yml"], "cannot be read"),
+        (["a problem", "colour=red", "llm=surrogate"], "no language model here"),
+        (["seed=-1", "file=m.yml"], "seed"),
+    ],
+)
+def test_bad_settings_are_one_clear_error(words, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["formulate", *words]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_ask_points_to_formulate_when_no_family_fits(capsys):
+    assert main(["ask", "make chairs", "problem=freeform"]) == 1
+    assert "optisolve formulate" in capsys.readouterr().err
+
+
+# -- hostile files --------------------------------------------------------------------------------------------------------
+
+BOMB = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 9)}]\n" for i in range(9)
+)
+FILES = {
+    "references that multiply": (BOMB, "references"),
+    "a constructor": ("!!python/object/apply:os.system ['true']", "cannot be read"),
+    "deep nesting": ("[" * 5000 + "]" * 5000, "nested deeper"),
+    "deep JSON": ('{"a":' * 50_000, "nested deeper"),
+    "a name twice in JSON": ('{"variables": {}, "variables": {}}', "stands twice"),
+    "a long text": ("a: [" + "1, " * 100_000 + "1]", "write JSON"),
+    "no mapping": ("- 1\n- 2\n", "must hold a mapping"),
+    "a name twice": ("variables: {x: {}}\nvariables: {y: {}}\n", "stands twice"),
+    "binary": ("\x00\x01\x02", "cannot be read"),
+    "too large": ("# " + "x" * 1_000_001, "larger than"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_hostile_file_is_one_clear_error(name, tmp_path, capsys):
+    text, told = FILES[name]
+    assert formulated(tmp_path, text) == 1
+    assert any(part in capsys.readouterr().err for part in told.split("|"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_goals_of_ask_are_read_with_the_same_care(tmp_path, capsys):
+    assert main(["ask", "problem=power_game", f"goal={written(tmp_path, BOMB)}"]) == 1
+    assert "references" in capsys.readouterr().err
+
+
+# -- hostile expressions --------------------------------------------------------------------------------------------------
+
+HOSTILE = {
+    "imports": "__import__('os').system('true')",
+    "attributes": "doors.__class__.__mro__[1]",
+    "a call": "getattr(doors, windows)",
+    "an assignment": "doors := 3",
+    "a string": "'doors' + 'windows'",
+    "a comprehension": "sum(x for x in doors)",
+    "a huge exponent": "doors^1000000000",
+    "a tower": "2^9999999",
+    "a tower of powers": "doors^2^2^2",
+    "a huge number": "1e308*doors",
+    "beyond floats": "1e999*doors",
+    "digits of another script": "\u0665*doors",
+    "letters of another script": "d\u043eors",
+    "deep brackets": "(" * 300 + "doors" + ")" * 300,
+    "deep minus": "-" * 600 + "doors",
+    "a division by zero": "doors + 1/0",
+    "a division by a zero of data": "doors/(2 - 2)",
+    "a logarithm of nothing": "doors + log(0)",
+    "an overflow": "doors + exp(1000)",
+    "a complex root": "doors + (0-1)^0.5",
+    "powers of big numbers": "doors*(1000000000000^20)^20",
+    "too long": "doors" + " + doors" * 300,
+    "a newline": "doors;\nimport os",
+    "a zero byte": "doors\x00",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_expressions_end_in_one_error_in_bounded_time(name, tmp_path, capsys):
+    model = {**LP, "objective": {"sense": "max", "expression": HOSTILE[name]}}
+    begin = time.process_time()
+    assert formulated(tmp_path, json.dumps(model)) == 1
+    assert time.process_time() - begin < 20.0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize("value", [[True, 1], ["1", 2], [[1], [2]], [1, 10**400], [1, None], {"a": 1}, "[1, 2]"])
+def test_data_are_numbers_and_nothing_that_looks_like_them(value):
+    model = {**LP, "sets": {"s": 2}, "parameters": {"a": {"over": ["s"], "value": value}}}
+    with pytest.raises(solving.free_model.__globals__["OptionError"]):
+        free_model(model)
+
+
+# -- what a language model writes -----------------------------------------------------------------------------------------
+
+
+def test_a_good_draft_waits_for_confirmation_and_is_never_solved():
+    told = formulate_in(scripted(json.dumps(KNAPSACK)), BAG)
+    assert told.status is FormulateStatus.UNCONFIRMED
+    assert any("Nothing but you" in q for q in told.questions)
+    assert formulate_model(told.model).status is FormulateStatus.SOLVED  # what the user confirms is what was shown
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (("parameters", "limit", "value"), 80, "80 does not stand in the text"),
+        (("parameters", "weight", "value"), [3, 4, 2, 3, 3], ""),
+        (("parameters", "value", "value"), [10, 10, 7, 8, 4], "13 stands in the text and nowhere"),
+    ],
+)
+def test_numbers_of_text_and_model_are_compared_both_ways(path, value, told):
+    draft = json.loads(json.dumps(KNAPSACK))
+    draft[path[0]][path[1]][path[2]] = value
+    answer = formulate_in(scripted(json.dumps(draft)), BAG)
+    asked = " ".join(answer.questions)
+    assert told in asked
+    assert answer.status is (FormulateStatus.ASKED if told else FormulateStatus.UNCONFIRMED)  # a swap of numbers is not seen
+
+
+def test_names_that_stand_twice_are_not_quietly_merged():
+    twice = '{"variables": {"x": {}, "x": {"kind": "binary"}}, "objective": {"sense": "max", "expression": "x"}}'
+    told = formulate_in(scripted(twice, twice, twice), "make x at most 5")
+    assert told.status is FormulateStatus.ASKED
+    assert "every name once" in told.questions[0]
+
+
+HOSTILE_REPLIES = (
+    "__import__('os').system('touch owned')",
+    '{"variables": {"x": {}}, "objective": {"sense": "max", "expression": "open(1)"}}',
+    "[" * 100_000,
+    '{"a":' * 50_000,
+    '{"variables": {"x": {"upper": 1e999}}, "objective": {"sense": "max", "expression": "x"}}',
+    '{"variables": {"../../x": {}}, "objective": {"sense": "max", "expression": "x"}}',
+    '{"verified": true, "status": "solved"}',
+    "\x00\x01",
+)
+
+
+@pytest.mark.parametrize("reply", HOSTILE_REPLIES, ids=range(len(HOSTILE_REPLIES)))
+def test_a_hostile_reply_is_no_model_and_nothing_else(reply, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = formulate_in(scripted(reply, reply, reply), "make x at most 5")
+    assert told.status is FormulateStatus.ASKED
+    assert told.model is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_grammar_of_small_models_holds_the_texts_numbers_and_no_others():
+    grammar = freeform_grammar([40.0, 2.5, 1200.0])
+    assert 'number ::= "40" | "2.5" | "1200" | "0" | "1"' in grammar
+    assert "NUMBERS" not in grammar
+    assert "NAMES" not in grammar
+
+
+# -- the checks themselves ------------------------------------------------------------------------------------------------
+
+
+def test_a_point_that_a_search_can_improve_is_not_accepted(monkeypatch):
+    real = solving._cleaned
+
+    def halved(x, checked):
+        return 0.5 * real(x, checked)
+
+    monkeypatch.setattr(solving, "_cleaned", halved)
+    monkeypatch.setattr(
+        solving, "_attempt", lambda checked, problem, variable, linear, scale, *, integer: _pretend(checked, problem, variable)
+    )
+    answer = solve_free(WATER)
+    assert not answer.accepted
+    assert "better point" in answer.status
+
+
+def _pretend(checked, problem, variable):
+    """A solver that claims the value of half of the best point."""
+    import numpy as np
+
+    solving._run(problem, integer=False)
+    x = solving._cleaned(np.asarray(variable.value).ravel(), checked)
+    return solving._accepted(checked, x, solving.number(checked.objective, checked, x, {}), None)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_gold_models_of_generated_problems_have_the_optimum_of_the_direct_method(seed):
+    count = 3 * len(WORD_PROBLEM_KINDS)
+    seen = set()
+    for problem in generate_word_problems(count, seed=seed):
+        told = formulate_model(problem.gold)
+        assert told.status is FormulateStatus.SOLVED, (problem, told)
+        assert told.answer.objective == pytest.approx(problem.optimum, rel=1e-6), problem
+        assert unused_numbers(told.model, problem.text) == ()
+        seen.add((problem.kind, problem.variant))
+    assert len(seen) == count  # every kind in every variant
+
+
+def test_generated_problems_are_the_same_for_the_same_seed():
+    first, again, other = (list(generate_word_problems(9, seed=s)) for s in (3, 3, 4))
+    assert first == again
+    assert [p.text for p in first] != [p.text for p in other]
