@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import optisolve
-from optisolve.bench.gates import RunTable, fit_reach, gate_rows, learned_choice, run_table, train_gate, write_aslib
+from optisolve.bench.gates import RunTable, gate_rows, learned_choice, run_table, train_gate, write_aslib
 from optisolve.bench.gates.evaluate import evaluate_choices
 from optisolve.content import content_dir
 from optisolve.core.reference import Effort, Reference
@@ -86,13 +86,11 @@ def read_table(options: argparse.Namespace) -> RunTable:
 
 def train(table: RunTable, options: argparse.Namespace) -> None:
     own = of_seeds(table, TRAINING)
-    reach, seen = fit_reach(own)
     note = {"suite": "gates", "evaluations": EVALUATIONS, "instances_of_scenarios": list(TRAINING)}
-    model = train_gate(own, trained_on=note, reach=reach)
+    model = train_gate(own, trained_on=note)
     write_gate(model, options.gate)
     print(f"{options.gate}: {len(own.cases)} instances, {len(model.experts)} experts, single best {model.single_best}")
-    told = "everywhere" if reach is None else f"up to distance {reach:.3g}, {sum(s[0] > reach for s in seen)} beyond"
-    print(f"forests are trusted {told} ({len(seen)} instances left out with their family or their number)")
+    print(f"instances count as similar up to distance {model.reach:.3g}")
 
 
 def gates_table(table: RunTable, options: argparse.Namespace) -> None:
@@ -261,29 +259,29 @@ def _choice_losses(model: GateModel, held_out: RunTable) -> dict[str, np.ndarray
 
 
 def unseen(table: RunTable, options: argparse.Namespace) -> None:
-    """Real runs on instances of families that the gate has never seen, with and without the rules' choice beside its own."""
+    """Real runs on families that the gate has never seen; handed over: the rules decide where nothing similar was seen."""
     held_out = of_seeds(table, HELD_OUT)
-    known: dict[str, list[dict[str, float]]] = {"forests alone": [], "learned": [], "rule": []}
+    known: dict[str, list[dict[str, float]]] = {"learned": [], "rule": [], "handed over": []}
     order: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         for family in sorted({c.family for c in held_out.cases}):
             others = of_seeds(table, TRAINING)
-            others = others.rows(i for i, c in enumerate(others.cases) if c.family != family)
-            reach = fit_reach(others)[0]
-            files = {name: Path(folder) / f"{family}.{name.replace(' ', '_')}.json" for name in ("forests alone", "learned")}
-            write_gate(train_gate(others), files["forests alone"])
-            write_gate(train_gate(others, reach=reach), files["learned"])
+            model = train_gate(others.rows(i for i, c in enumerate(others.cases) if c.family != family))
+            gate = argparse.Namespace(**{**vars(options), "gate": Path(folder) / f"{family}.json"})
+            write_gate(model, gate.gate)
             own = [i for i, c in enumerate(held_out.cases) if c.family == family]
+            beyond = [bool(model.outside(held_out.features[i])) for i in own]
+            for i, far in zip(own, beyond, strict=True):
+                case, reference = held_out.cases[i], reference_of(held_out.cases[i])
+                learned, rule = (
+                    run_once(case, reference, "moe", held_out.experts, gate, gate=kind) for kind in ("learned", "rule")
+                )
+                for name, run in zip(known, (learned, rule, rule if far else learned), strict=True):
+                    known[name].append(run)
             order += own
-            for case in (held_out.cases[i] for i in own):
-                reference = reference_of(case)
-                for name, runs in known.items():
-                    gate = argparse.Namespace(**{**vars(options), "gate": files.get(name, options.gate)})
-                    kind = "rule" if name == "rule" else "learned"
-                    runs.append(run_once(case, reference, "moe", held_out.experts, gate, gate=kind))
             means = {name: np.mean([run["loss"] for run in runs[-len(own) :]]) for name, runs in known.items()}
-            told = "everywhere" if reach is None else f"up to {reach:.3g}"
-            print(f"{family}: trusted {told}; " + ", ".join(f"{name} {mean:.4g}" for name, mean in means.items()), flush=True)
+            told = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
+            print(f"{family}: {sum(beyond)} of {len(own)} unlike anything seen; {told}", flush=True)
     print_rows(held_out.rows(order), read_gate(options.gate).single_best, known)
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import optisolve
-from optisolve.bench.gates import RunTable, fit_reach, gate_rows, run_table, train_gate, write_aslib
+from optisolve.bench.gates import RunTable, gate_rows, run_table, train_gate, write_aslib
 from optisolve.bench.gates.runs import Case
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptisolveError, RecordError
@@ -49,7 +49,7 @@ def test_a_column_more_or_less_changes_nothing_that_is_learned_about_the_others(
         assert np.array_equal(first.predict(z)[:3], second.predict(z))
         assert np.array_equal(first.distances(z), second.distances(z))
     assert first.single_best == second.single_best
-    assert fit_reach(full) == fit_reach(fewer)
+    assert first.reach == second.reach
     dropped = first.without("extra")
     assert dropped.experts == second.experts
     with pytest.raises(OptisolveError, match="left out"):
@@ -65,17 +65,16 @@ def test_a_forest_learns_from_the_instances_that_its_expert_can_treat_and_no_oth
         assert np.array_equal(model.predict(z), again.predict(z))
 
 
-def test_forests_are_trusted_alone_only_as_far_as_that_paid_in_training():
+def test_what_lies_as_near_as_instances_of_one_scenario_is_similar_and_another_family_is_not():
     own = table()
-    best = own.losses.argmin(axis=1)
-    reach, seen = fit_reach(replace(own, rule=best))  # rules that always know better
-    assert reach is not None
-    assert sum(s[2] for s in seen) < sum(s[1] for s in seen)
-    near = [s for s in seen if s[0] <= reach]
-    assert all(s[1] <= s[2] + 1e-6 for s in near[-1:])  # the last one inside is no reason to reach less far
-    worst = np.where(own.able, own.losses, -1.0).argmax(axis=1)
-    rules_never_help, _ = fit_reach(replace(own, rule=worst))
-    assert rules_never_help is None
+    model = train_gate(own)
+    assert all(model.outside(z) == "" for z in own.features)
+    rest = train_gate(own.rows(i for i, c in enumerate(own.cases) if c.family != "family2"))
+    for z, case in zip(own.features, own.cases, strict=True):
+        assert ("nothing similar" in rest.outside(z)) == (case.family == "family2")
+    one_number = train_gate(own.rows(i for i, c in enumerate(own.cases) if c.seed == 0).rows([0, 1, 2, 3, 4, 5, 0, 1, 2]))
+    assert one_number.reach is None  # nothing tells how far instances of one scenario lie apart
+    assert one_number.outside(own.features[0] + 99.0) == ""
 
 
 def test_too_few_instances_make_no_gate():

@@ -3,14 +3,13 @@
 from optisolve.bench.gates.aslib import write_aslib
 from optisolve.bench.gates.evaluate import GateRow, evaluate_choices, gate_rows
 from optisolve.bench.gates.runs import RunTable, run_table
-from optisolve.bench.gates.train import TrainOptions, fit_reach, fit_trust, learned_choice, train_gate
+from optisolve.bench.gates.train import TrainOptions, fit_trust, learned_choice, train_gate
 
 __all__ = [
     "GateRow",
     "RunTable",
     "TrainOptions",
     "evaluate_choices",
-    "fit_reach",
     "fit_trust",
     "gate_rows",
     "learned_choice",

@@ -1,4 +1,4 @@
-"""Training a gate: a forest of losses per expert by scikit-learn, kept as plain numbers; its reach and the hybrid's trust."""
+"""Training a gate: a forest of losses per expert by scikit-learn, kept as plain numbers; the hybrid's trust."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from optisolve.bench.gates.runs import RunTable
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import MissingDependency, OptisolveError
 from optisolve.core.options import Options
-from optisolve.scoring.units import LOSS_CAP
 from optisolve.solvers.moe.gate_model import GateModel, Tree
 from optisolve.solvers.moe.llm_gate import posterior_of
 
-__all__ = ["TrainOptions", "fit_reach", "fit_trust", "learned_choice", "train_gate"]
+__all__ = ["TrainOptions", "fit_trust", "learned_choice", "train_gate"]
 
 _TRUSTS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Trusts in a language model that validation chooses among, in similar runs."""
@@ -49,7 +48,6 @@ def train_gate(
     options: TrainOptions | None = None,
     *,
     trained_on: Mapping[str, Any] | None = None,
-    reach: float | None = None,
 ) -> GateModel:
     """Fit a forest per expert that predicts its loss from an instance's features.
 
@@ -59,7 +57,6 @@ def train_gate(
         table: Training instances.
         options: Options of the forest.
         trained_on: Anything worth noting about the records.
-        reach: How far from the training instances it is trusted, from `fit_reach`; None for everywhere.
 
     Raises:
         MissingDependency: scikit-learn is not installed; only training needs it.
@@ -89,17 +86,17 @@ def train_gate(
         forests.append(tuple(_tree(estimator.tree_) for estimator in forest.estimators_))
     mean, scale = table.features.mean(axis=0), table.features.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
-    means = table.losses.mean(axis=0)
+    points, means = (table.features - mean) / scale, table.losses.mean(axis=0)
     return GateModel(
         experts=table.experts,
         flags=table.flags,
         forests=tuple(forests),
         mean=mean,
         scale=scale,
-        points=(table.features - mean) / scale,
+        points=points,
         losses=table.losses,
         width=options.width,
-        reach=reach,
+        reach=_reach(table, points),
         trust=0.0,
         single_best=table.experts[min(flagged, key=lambda j: (means[j], j))],
         trained_on={"instances": n, "scenarios": len({c.scenario for c in table.cases}), **(trained_on or {})},
@@ -113,49 +110,15 @@ def learned_choice(model: GateModel, table: RunTable) -> IntArray:
     return np.array([own[int(np.argmin(values))] for values in told], dtype=np.int64)
 
 
-def fit_reach(table: RunTable, options: TrainOptions | None = None) -> tuple[float | None, list[tuple[float, float, float]]]:
-    """How far from the training instances the forests' first two choices are better than their first and the rules' first.
-
-    Every family is left out once (it is then unseen), and every instance number is left out once (its scenarios are then seen).
-    Each instance so held out has a distance to the nearest training instance and the losses of both pairs, the better answer of
-    each; the reach minimizes the mean loss of the forests' pair up to it and the mixed pair beyond.
-
-    Args:
-        table: Training instances; nothing else is looked at. Only the experts in its `flags` take part, so that the reach does
-            not depend on what else was trained.
-        options: Options of the forests.
-
-    Returns:
-        The reach, None when the forests' pair is best everywhere; and ``(distance, forests' pair, mixed pair)`` per held-out
-        instance, by distance.
-    """
-    for name in set(table.experts) - set(table.flags):
-        table = table.without(name)
-    names = sorted({c.family for c in table.cases})
-    parts = [[i for i, c in enumerate(table.cases) if c.family == name] for name in names]
-    parts += [[i for i, c in enumerate(table.cases) if c.seed == seed] for seed in sorted({c.seed for c in table.cases})]
-    seen: list[tuple[float, float, float]] = []
-    for part in parts:
-        rest = [i for i in range(len(table.cases)) if i not in part]
-        if len(rest) >= _FEWEST:
-            seen += _pairs(train_gate(table.rows(rest), options), table.rows(part))
-    seen.sort()
-    # up to the k nearest the forests alone, the mixed pair beyond; of equal sums the largest reach
-    sums = [sum(s[1] for s in seen[:k]) + sum(s[2] for s in seen[k:]) for k in range(len(seen) + 1)]
-    best = max(range(len(sums)), key=lambda k: (-round(sums[k], 6), k))
-    if best == len(seen):
-        return None, seen
-    return 0.5 * ((seen[best - 1][0] if best else 0.0) + seen[best][0]), seen
-
-
-def _pairs(model: GateModel, held_out: RunTable) -> list[tuple[float, float, float]]:
-    """Distance, loss of the better of the forests' first two choices, and of their first and the rules' first."""
+def _reach(table: RunTable, points: FloatArray) -> float | None:
+    """How far instances of one scenario lie apart: the largest distance from one to the nearest of another number."""
+    seeds = np.array([c.seed for c in table.cases])
     told = []
-    for z, losses, able, rule in zip(held_out.features, held_out.losses, held_out.able, held_out.rule, strict=True):
-        order = np.argsort(np.where(able, np.round(model.predict(z), 4), np.inf), kind="stable")
-        mixed = float(min(losses[order[0]], losses[rule] if rule >= 0 else LOSS_CAP))
-        told.append((float(model.distances(z).min()), float(losses[order[:2]].min()), mixed))
-    return told
+    for i, point in enumerate(points):
+        others = points[seeds != seeds[i]]
+        if others.size:
+            told.append(float(np.sqrt(((others - point) ** 2).sum(axis=1)).min()))
+    return max(told, default=None)
 
 
 def fit_trust(

@@ -67,8 +67,7 @@ class GateModel:
         points: float64 [n, features], training points, scaled.
         losses: float64 [n, experts], in [0, 1].
         width: Kernel width of the neighbors, in scaled units.
-        reach: Largest distance to the nearest training point at which the forests are trusted alone, in scaled units; None for
-            any.
+        reach: Distance to the nearest training point up to which an instance counts as similar, in scaled units; None for any.
         trust: n0 of the hybrid gate, fitted on validation; 0 when the language model was uninformative.
         single_best: The expert of `flags` with the smallest mean loss on the training instances.
         trained_on: How it was made, for cards and logs.
@@ -96,14 +95,11 @@ class GateModel:
         return np.asarray(np.sqrt((((z - self.mean) / self.scale - self.points) ** 2).sum(axis=1)))
 
     def outside(self, z: FloatArray) -> str:
-        """Why the forests are not to be trusted alone at features z; "" when they are."""
+        """That features z are far from all training points, in words; "" when they are not."""
         nearest = float(self.distances(z).min())
         if self.reach is None or nearest <= self.reach:
             return ""
-        return (
-            f"nothing similar was seen in training (distance {nearest:.3g} to the nearest training instance, trusted up to "
-            f"{self.reach:.3g})"
-        )
+        return f"nothing similar was seen in training: distance {nearest:.3g}, similar up to {self.reach:.3g}"
 
     def without(self, expert: str) -> GateModel:
         """The same gate without an expert's column; one of `flags` cannot be left out."""

@@ -151,7 +151,7 @@ class RuleGate:
 
 @dataclass(frozen=True, slots=True)
 class LearnedGate:
-    """The forests' predicted losses, smallest first; outside of what they were trained on, the rules' choice beside theirs."""
+    """The forests' predicted losses, smallest first; far from what they were trained on, the note says so."""
 
     model: GateModel
     kind: str = "learned"
@@ -163,14 +163,9 @@ class LearnedGate:
         order = by_loss(losses, experts, instance)
         reasons = {e.name: "PREDICTED_LOSS" if e.name in losses else "NOT_TRAINED" for e in experts}
         note: dict[str, Any] = {"trained_on": dict(self.model.trained_on)}
-        fall = 0.5
         if outside := self.model.outside(z):
-            first = RuleGate().decide(instance, experts, 1).ranking[0]
-            note |= {"outside": outside, "rules_first": first}
-            if order[0].name != first:
-                order = [order[0], *(e for e in order if e.name == first), *(e for e in order[1:] if e.name != first)]
-                reasons[first], fall = "RULES_BESIDE", 1.0
-        return ranked(self.kind, order, count, reasons=reasons, scores=losses, losses=losses, note=note, fall=fall)
+            note["outside"] = outside
+        return ranked(self.kind, order, count, reasons=reasons, scores=losses, losses=losses, note=note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,13 +64,7 @@ def _gate(facts: Mapping[str, Any]) -> Iterable[str]:
         told = "" if loss is None else f", predicted loss {loss:.4g}"
         yield f"- {choice['expert']}: {choice['reason']}, share {choice['share']:.3g} of the evaluations{told}"
     if facts["note"].get("outside"):
-        same = facts["note"]["rules_first"] == facts["choices"][0]["expert"]
-        told = (
-            "which the rules would ask first, too"
-            if same
-            else f"with {facts['note']['rules_first']}, the rules' choice, beside it"
-        )
-        yield f"- {facts['note']['outside']}: {facts['choices'][0]['expert']}, {told}"
+        yield f"- {facts['note']['outside']}"
     if "trust" in facts["note"]:
         prior = _pairs({k: f"{v:.3g}" for k, v in facts["note"]["prior"].items()}) or "none"
         weight = f"trust {facts['note']['trust']:g}, similar runs {facts['note']['similar_runs']:.3g}"
