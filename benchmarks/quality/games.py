@@ -36,6 +36,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "regret_matching": {"agents": ["regret_matching"]},
     "proportional_cut, 5 %": {"agents": ["proportional_cut"]},
     "equal_cut, 5 %": {"agents": ["equal_cut"]},
+    "nobody moves": {"agents": ["proportional_cut"], "cut_share": 0.0},
     "random": {"agents": ["random"]},
     "random, steps <= 5 %": {"agents": ["random"], "max_step": 0.05},
 }

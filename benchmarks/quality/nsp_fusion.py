@@ -1,16 +1,18 @@
 """Trained experts and their fusion on nsp_utility, in percent of the certified optimum, beside null policies.
 
-    python benchmarks/quality/nsp_fusion.py [--instances 20] [--training ppo]
+    python benchmarks/quality/nsp_fusion.py [--instances 20] [--training ppo] [--own FILE]
 
 Instances are those of seeds 2000 and up, which training never saw. Every cell is the mean share of the optimal utility (of
 energy: optimum over power used) over the instances, in brackets the smallest; "infeasible" counts instances in which the answer
-broke a floor. "least total": the null policy's shares at the least total that meets the floors, as the experts play for energy.
+broke a floor. "least total": the null policy's shares at the least total that meets the floors, as the experts play for
+energy. --own: a policy that was trained for throughput itself, in the column of `nsp_utility`.
 """
 
 from __future__ import annotations
 
 import argparse
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ import numpy as np
 import optisolve
 from optisolve.core.reference import Effort
 from optisolve.solvers.drl_fusion import EXPERTS, average_powers, expert_powers, intent_weights
-from optisolve.solvers.drl_fusion.policy import least_total
+from optisolve.solvers.drl_fusion.policy import least_total, read_policy
 
 PRIMITIVE = ("nsp_utility/rate", "nsp_utility/availability", "nsp_utility/bep", "nsp_utility/energy")
 COMPOUND = ("nsp_utility", "nsp_utility/rate_outage", "nsp_utility/energy_outage")
@@ -29,6 +31,7 @@ TABLE: tuple[str, ...] = (
     "best_of",
     "safe",
     "best weights",
+    "policy of its own",
     "uniform",
     "uniform_half",
     "inverse_root",
@@ -41,14 +44,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=20)
     parser.add_argument("--training", choices=("ppo", "sac"), default="ppo")
+    parser.add_argument("--own", type=Path, default=None, help="throughput.json of benchmarks/training/nsp_experts.py")
     options = parser.parse_args()
     print("| decision |" + "".join(f" `{name}` |" for name in SCENARIOS) + "\n|---" + "|---" * len(SCENARIOS) + "|")
-    columns = [shares(scenario, options.instances, options.training) for scenario in SCENARIOS]
+    columns = [shares(scenario, options.instances, options.training, options.own) for scenario in SCENARIOS]
     for name in TABLE:
         print(f"| {name} |" + "".join(f" {told(column[name])} |" for column in columns))
 
 
-def shares(scenario: str, n: int, training: Any) -> dict[str, list[float]]:
+def shares(scenario: str, n: int, training: Any, own: Path | None) -> dict[str, list[float]]:
     problem, table = optisolve.load_problem(scenario), {name: [] for name in TABLE}
     for seed in range(2000, 2000 + n):
         instance = problem.instance(seed)
@@ -60,6 +64,9 @@ def shares(scenario: str, n: int, training: Any) -> dict[str, list[float]]:
         points = {f"expert {name}": x for name, x in powers.items()}
         points["average"] = average_powers(instance, weights, powers)
         points |= {name: X[0] for name, X in instance.null_policies().items() if name in TABLE}
+        if own is not None and scenario == "nsp_utility":
+            c = instance.constants
+            points["policy of its own"] = read_policy("throughput", own).act(instance.gain, c.noise_w, c.p_total_w)
         if saves:
             points |= {f"{name}, least total": least_total(instance, points[name]) for name in ("uniform", "inverse_root")}
         value = {name: share(instance, x, reference.value) for name, x in points.items()}

@@ -29,7 +29,8 @@ import optisolve
 from optisolve.core.reference import Effort
 from optisolve.solvers.drl_fusion.policy import EXPERTS, OBSERVATION, Policy, least_total, observe, policy_file, powers_of
 
-INTENTS = {name: f"nsp_utility/{name}" for name in EXPERTS}
+INTENTS = {**{name: f"nsp_utility/{name}" for name in EXPERTS}, "throughput": "nsp_utility"}
+"""Scenario by intent; throughput is a compound one, trained on wish only, to see what fusing experts costs."""
 HIDDEN = 32
 N_ENVS = {"ppo": 256, "sac": 64}
 STEPS = {"ppo": 100_000, "sac": 50_000}
@@ -72,7 +73,7 @@ class OneStep(VecEnv):
     @property
     def scale(self) -> float:
         """Rewards near 1: what uniform power earns or uses, about."""
-        return {"rate": 50.0, "availability": 50.0, "bep": 1000.0, "energy": 2.5}[self.constants.goal]
+        return {"rate": 50.0, "availability": 50.0, "bep": 1000.0, "energy": 2.5, "throughput": 25.0}[self.constants.goal]
 
     def close(self) -> None: ...
 
@@ -103,7 +104,7 @@ def settled(c: Any, gain: np.ndarray, P: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("intents", nargs="*", default=list(INTENTS))
+    parser.add_argument("intents", nargs="*", default=list(EXPERTS))
     parser.add_argument("--algorithm", choices=list(STEPS), default="ppo")
     parser.add_argument("--steps", type=int, default=None, help="default: 100,000 with ppo, 50,000 with sac")
     parser.add_argument("--seed", type=int, default=0)

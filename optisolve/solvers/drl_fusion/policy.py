@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "observe",
     "policy_file",
     "powers_of",
+    "read_policy",
 ]
 
 EXPERTS = ("rate", "availability", "bep", "energy")
@@ -127,7 +129,19 @@ def load_policy(name: str, training: Training = "ppo") -> Policy:
     Raises:
         SolverError: Missing or damaged; the text names the file and the script that makes it.
     """
-    path = content_dir("solvers") / "drl_fusion" / policy_file(name, training)
+    return read_policy(name, content_dir("solvers") / "drl_fusion" / policy_file(name, training))
+
+
+def read_policy(name: str, path: Path) -> Policy:
+    """A policy from its file.
+
+    Args:
+        name: Its intent.
+        path: JSON file of the training script.
+
+    Raises:
+        SolverError: Missing or damaged; the text names the file and the script that makes it.
+    """
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("larger than any policy")
