@@ -16,6 +16,7 @@ The problems of textbook.yaml come first, then N generated ones (`optisolve.inte
   another problem passes them, and only the person who confirms can see it. Nothing of it is ever called verified.
 
 ``--out`` keeps transcript and results; the same command goes on where it stopped, and ``--stop-after`` ends it in between.
+``--llm replay --set transcript=PATH`` judges a transcript again, as far as it goes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from typing import Any
 import yaml
 
 from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.errors import LlmError
 from optisolve.intents.formulate import Formulated, FormulateStatus, formulate_in, formulate_model
 from optisolve.intents.freeform_doubts import doubts
 from optisolve.intents.word_problems import WordProblem, generate_word_problems
@@ -108,7 +110,12 @@ def _by_model(problems: list[WordProblem], options: argparse.Namespace, start: f
         for n, problem in enumerate(problems):
             if time.perf_counter() - start > options.stop_after:
                 break
-            told = formulate_in(session, problem.text, seed=options.seed, reasks=options.reasks, tag=f"freeform/{n}")
+            try:
+                told = formulate_in(session, problem.text, seed=options.seed, reasks=options.reasks, tag=f"freeform/{n}")
+            except LlmError:
+                if options.llm != "replay":
+                    raise
+                break  # the transcript ends here
             lines.append(_line(problem, told, gold=False))
         tokens = session.tokens_in + session.tokens_out
         return lines, f"{session.provider} {session.model}: {session.calls} calls, {tokens} tokens"

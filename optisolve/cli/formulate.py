@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["formulate_command"]
 
+_SETTING = re.compile(r"[A-Za-z_]\w*(\.\w+)*=\S*")
 _LONGEST = 20
 """Values of one variable that are printed; all of them stand in the file."""
 
@@ -75,6 +77,10 @@ def _settings(words: Sequence[str]) -> tuple[str, _Settings]:
     for word in words:
         key = word.partition("=")[0]
         (pairs if "=" in word and (key in names or key.startswith(("llm.", "budget."))) else text).append(word)
+    wrong = [word for word in text if _SETTING.fullmatch(word)]
+    if wrong:  # it would become part of the problem, and nobody would notice
+        expected = "llm=, file=, seed=, out=, llm.KEY= or budget.KEY=; quote the problem as one word"
+        raise OptionError("formulate", [FieldProblem(word.partition("=")[0], word, expected) for word in wrong])
     parts: dict[str, dict[str, Any]] = {}
     plain: dict[str, Any] = {}
     for key, value in parse_overrides(pairs).items():

@@ -9,26 +9,23 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from optisolve.bench.result import Result
 from optisolve.bench.solve import solve
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.errors import OptionError, OptisolveError
-from optisolve.core.goal import Goal, bounds_of, goal_from, require_goal
-from optisolve.core.goal_instance import bound_text, shortfall
+from optisolve.core.goal import Goal, goal_from, require_goal
 from optisolve.core.metric import Metric
-from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Problem
+from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Evidence, PointStatus
-from optisolve.core.units import format_si
-from optisolve.core.wishes import one_by_one, settle_wishes
+from optisolve.core.wishes import settle_wishes
+from optisolve.intents.checks import ClauseCheck, check_clauses, check_wishes, wishes_told
 from optisolve.intents.ground import ground
 from optisolve.intents.model_parser import ModelReading, read_by_model
 from optisolve.intents.rules import Reading, read_by_rules
 from optisolve.intents.satisfy import Satisfiability, check_satisfiable
-from optisolve.intents.words import back_translation, clause_text, kept_bounds
+from optisolve.intents.words import back_translation
 from optisolve.llm.config import LlmConfig, real_llm
 from optisolve.registry import make_problem
 
@@ -71,37 +68,6 @@ class AskStatus(StrEnum):
     """It is proven that the requirements cannot be met together; nothing was solved, the smallest relaxations are given."""
     NOT_MET = "not_met"
     """Solved, but no point was found that meets every requirement; nothing is proven."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClauseCheck:
-    """One requirement, evaluated at the answer by the family's numpy equations.
-
-    Attributes:
-        text: The requirement in words.
-        value: What the answer reaches, SI.
-        limit: What is required, SI.
-        unit: SI unit.
-        margin: Relative distance on the good side; negative when it is violated.
-        source: ``request``, ``scenario``, or ``wish`` for one that was given up.
-    """
-
-    text: str
-    value: float
-    limit: float
-    unit: str
-    margin: float
-    source: str
-
-    @property
-    def soft(self) -> bool:
-        """A wish that is not enforced."""
-        return self.source == "wish"
-
-    @property
-    def holds(self) -> bool:
-        """Within the feasibility tolerance."""
-        return self.margin >= -FEASIBILITY_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +292,7 @@ def answer(
     if parsed.questions and not (confirm and parsed.by == "model" and parsed.reading and not parsed.reading.questions):
         return Answer(AskStatus.ASKED, parsed, told)
     settled = settle_wishes(base, goal)
-    told = (*told, *_wishes_told(settled, goal, base))
+    told = (*told, *wishes_told(settled, goal, base))
     goal = settled
     checked = check_satisfiable(base, goal)
     if not parsed.grounded and not confirm:
@@ -363,61 +329,11 @@ def _solved(
     return Answer(status, parsed, told, checked, result, reference, clauses)
 
 
-def check_clauses(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]:
-    """Every hard requirement of a goal, and those kept from the scenario, at a point, by the base's numpy equations.
-
-    Args:
-        base: The instance without the goal.
-        goal: The goal.
-        x: float64 [d].
-    """
-    metrics = base.metrics()
-    asked, kept = bounds_of(goal, metrics), kept_bounds(goal, base)
-    bounds = (*asked, *kept)
-    if not bounds:
-        return ()
-    values = base.metric_values(np.atleast_2d(np.asarray(x, dtype=np.float64)))
-    short = shortfall(values, bounds)[0]
-    checks = []
-    for i, bound in enumerate(bounds):
-        value = values[bound.metric][0] if bound.user is None else values[bound.metric][0, bound.user]
-        unit = next(m.unit for m in metrics if m.name == bound.metric)
-        source = "request" if i < len(asked) else "scenario"
-        checks.append(ClauseCheck(bound_text(bound, metrics), float(value), bound.value, unit, -float(short[i]), source))
-    return tuple(checks)
-
-
-def check_wishes(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]:
-    """The wishes of a settled goal that are not enforced, at a point; arguments as for `check_clauses`."""
-    soft = tuple(c.model_copy(update={"hard": True}) for c in goal.constraints if not c.hard)
-    if not soft:
-        return ()
-    checks = check_clauses(base, Goal(constraints=soft, keep=False), x)
-    return tuple(dataclasses.replace(check, source="wish") for check in checks)
-
-
-def _wishes_told(settled: Goal, goal: Goal, base: Instance) -> tuple[str, ...]:
-    """What became of the wishes, one line each."""
-    if all(c.hard for c in goal.constraints):
-        return ()
-    metrics = base.metrics()
-    before = one_by_one(goal, metrics)
-    wished = [now for was, now in zip(before, settled.constraints, strict=True) if not was.hard]
-    words = {True: "Wish enforced", False: "Wish not enforced (it holds anyway, or it is not proven that it can be met)"}
-    return tuple(f"{words[c.hard]}: {clause_text(c, metrics)}." for c in wished)
-
-
-def describe_check(check: ClauseCheck) -> str:
-    """One requirement with what was reached, for people."""
-    mark = "holds" if check.holds else "VIOLATED"
-    return f"{check.text}: {format_si(check.value, check.unit)}, {mark} (margin {100.0 * check.margin:.3g} %)"
-
-
 def _metrics(instance: Instance) -> tuple[Metric, ...]:
     metrics = instance.metrics()
     if not metrics:
         raise OptisolveError(
             f"{instance.origin.problem} documents no metrics, so no request can be understood. Families that do: power_game, "
-            "power_control, nsp_utility, parallel_channels."
+            "power_control, nsp_utility, parallel_channels, beamforming."
         )
     return metrics

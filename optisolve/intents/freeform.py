@@ -21,6 +21,7 @@ from optisolve.llm.prompts import Prompt, load_prompt
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmRequest, Message
 from optisolve.modelling.freeform import FreeAnswer, FreeModel, free_model, solve_free
+from optisolve.modelling.freeform.expressions import MAX_NUMBER
 from optisolve.modelling.freeform.schema import Checked
 
 __all__ = ["Modelled", "ask_for_model", "model_in_words"]
@@ -79,6 +80,8 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
     """
     require_text(text)
     said = numbers_of_text(text)
+    if any(value > MAX_NUMBER for value in said):
+        raise IntentError(f"The problem holds a number above {MAX_NUMBER:g}; choose larger units.")
     if len(said) > _MAX_NUMBERS:
         raise IntentError(
             f"The problem holds {len(said)} numbers; at most {_MAX_NUMBERS} are read. Write a model file instead."

@@ -114,7 +114,7 @@ def _numbers_of_model(checked: Checked) -> list[float]:
 
 
 def _same(used: float, said: float) -> bool:
-    return abs(abs(used) - said) <= 1e-9 * max(1.0, said)
+    return abs(abs(used) - said) <= 1e-9 * max(1.0, min(abs(used), said))  # a huge number must not match everything
 
 
 def _spelled_by_data(size: int, checked: Checked) -> bool:

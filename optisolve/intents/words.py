@@ -65,7 +65,9 @@ def clause_text(clause: Clause, metrics: tuple[Metric, ...]) -> str:
 def _aim(goal: Goal, instance: Instance) -> str:
     if goal.objective is None:
         objective = instance.objectives[0]
-        return f"{objective.sense} {objective.meaning or objective.name}, as in the scenario"
+        meaning = (objective.meaning or objective.name).rstrip(".")
+        meaning = meaning if meaning[1:2].isupper() else meaning[:1].lower() + meaning[1:]
+        return f"{objective.sense} {meaning}, as in the scenario"
     by_name = {m.name: m for m in instance.metrics()}
     parts = []
     for term in goal.objective.terms:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import optisolve
 from optisolve.cli.main import main
 from optisolve.intents.ask import AskStatus, answer, parse_in
+from optisolve.intents.formulate import FormulateStatus, formulate_in
 from optisolve.intents.ground import explicit, same_goal
 from optisolve.intents.quantities import IntentError
 from optisolve.intents.rules import read_by_rules
 from tests.intents.hostile import EVERYTHING, FRAGMENTS, INSTRUCTIONS, PATHS, UNICODE
+from tests.modelling.test_freeform import LP
 from tests.moe.toys import Scripted
 
 
@@ -50,6 +54,25 @@ def test_instructions_and_paths_are_never_verified_whatever_the_model_says(text,
     told = answer(parsed, game, solver="scipy_local")
     assert told.status in (AskStatus.ASKED, AskStatus.UNCONFIRMED)
     assert told.result is None
+
+
+@pytest.mark.parametrize("style", ["schema", "continuation"])
+def test_no_text_makes_either_verb_crash_or_claim_more_than_its_plain_words(style, game):
+    """The model always answers with a saving of 5 %, or with a model of another problem."""
+    number = '{"about": "total_power", "bound": "saving", "users": "none"}'
+    stubborn = f'{{"aim": "own", "number_1": {number}, "verified": true}}'
+    for text in EVERYTHING:
+        for reply, act in ((stubborn, parse_in), (json.dumps(LP), None)):
+            session = Scripted(reply, reply, reply)
+            session.preferred_style, session.describe = style, dict
+            try:
+                if act is None:
+                    assert formulate_in(session, text).status is FormulateStatus.ASKED, text
+                else:
+                    parsed = act(session, text, game)
+                    assert not parsed.grounded or same_goal(parsed.goal, honest(game)), text
+            except IntentError:
+                continue
 
 
 SIGNS = (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 
+import numpy as np
 import pytest
 import yaml
 
@@ -85,7 +85,8 @@ def test_exit_codes_say_what_became_of_a_model(change, code, told, tmp_path, cap
     [
         (["x", "file=y.yml"], "either a problem in words or file="),
         (["file=/nowhere/model.yml"], "cannot be read"),
-        (["a problem", "colour=red", "llm=surrogate"], "no language model here"),
+        (["a problem", "llm=surrogate"], "no language model here"),
+        (["a problem", "fiel=model.yml"], "fiel"),
         (["seed=-1", "file=m.yml"], "seed"),
     ],
 )
@@ -163,11 +164,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_expressions_end_in_one_error_in_bounded_time(name, tmp_path, capsys):
+def test_hostile_expressions_end_in_one_error_before_any_solver_starts(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(solving, "_run", lambda *a, **k: pytest.fail("a solver was started"))
     model = {**LP, "objective": {"sense": "max", "expression": HOSTILE[name]}}
-    begin = time.process_time()
     assert formulated(tmp_path, json.dumps(model)) == 1
-    assert time.process_time() - begin < 20.0
     printed = capsys.readouterr()
     assert printed.err.startswith("error: ")
     assert "Traceback" not in printed.err
@@ -286,3 +286,26 @@ def test_generated_problems_are_the_same_for_the_same_seed():
     first, again, other = (list(generate_word_problems(9, seed=s)) for s in (3, 3, 4))
     assert first == again
     assert [p.text for p in first] != [p.text for p in other]
+
+
+def test_whole_numbers_are_solved_to_the_last_unit():
+    """With its default gap of 1e-4 the solver calls 364971 optimal here; the dynamic program knows 364986."""
+    rng = np.random.default_rng(1)
+    weight = rng.integers(200, 400, 24)
+    value = 100 * weight + rng.integers(-30, 30, 24)
+    limit = int(weight.sum() * 0.5)
+    best = np.zeros(limit + 1, dtype=np.int64)
+    for w, v in zip(weight, value, strict=True):
+        for room in range(limit, int(w) - 1, -1):
+            best[room] = max(best[room], best[room - w] + v)
+    model = {
+        "sets": {"item": 24},
+        "parameters": {
+            "v": {"over": ["item"], "value": value.tolist()},
+            "w": {"over": ["item"], "value": weight.tolist()},
+        },
+        "variables": {"take": {"over": ["item"], "kind": "binary"}},
+        "objective": {"sense": "max", "expression": "sum(i in item, v[i]*take[i])"},
+        "constraints": [{"name": "limit", "relation": f"sum(i in item, w[i]*take[i]) <= {limit}"}],
+    }
+    assert formulate_model(model).answer.objective == best[-1] == 364_986
