@@ -16,6 +16,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from gates import (
@@ -36,10 +37,12 @@ from optisolve.bench.gates import RunTable, fit_trust, learned_choice, train_gat
 from optisolve.bench.gates.evaluate import evaluate_choices
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import OptisolveError
-from optisolve.llm.session import open_session
-from optisolve.solvers.moe.cards import find_experts
+from optisolve.core.problem import Instance
+from optisolve.core.seeds import generator
+from optisolve.llm.session import LlmSession, open_session
+from optisolve.solvers.moe.cards import Expert, find_experts
 from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
-from optisolve.solvers.moe.llm_gate import ask_opinion, problem_words
+from optisolve.solvers.moe.llm_gate import Opinion, ask_opinion, problem_words
 
 Words = Callable[[Mapping[str, Any]], dict[str, Any]]
 Weights = Sequence[Mapping[str, float]]
@@ -171,15 +174,23 @@ def planner(table: RunTable, options: argparse.Namespace) -> None:
         "planner": ("moe_planner", {}),
         **{f"planner without {part}": ("moe_planner", {part: False}) for part in parts},
         "planner, none of the three": ("moe_planner", dict.fromkeys(parts, False)),
+        "planner with a random plan": ("moe_planner", {}),
         "random": ("moe", {"gate": "random"}),
     }
     references = [reference_of(case) for case in own.cases]
     known = {}
     for name, (solver, settings) in arms.items():
         pairs = zip(own.cases, references, strict=True)
-        known[name] = [run_once(case, reference, solver, own.experts, options, **settings) for case, reference in pairs]
+        with patch("optisolve.solvers.moe.planner.ask_opinion", _random_plan if "random plan" in name else ask_opinion):
+            known[name] = [run_once(case, reference, solver, own.experts, options, **settings) for case, reference in pairs]
         print(f"{name}: mean loss {np.mean([run['loss'] for run in known[name]]):.4f}", flush=True)
     print_rows(own, model.single_best, known)
+
+
+def _random_plan(_: LlmSession, instance: Instance, experts: Sequence[Expert], *, seed: int, **__: Any) -> Opinion:
+    """Three experts by chance and no question: what is left of the planner is its critic and its reflection."""
+    order = generator(seed, purpose="random_plan", instance=instance.sha256).permutation(len(experts))[:3]
+    return Opinion(tuple(experts[i].name for i in order), 0, {"model": "none", "prompt": {}, "attempts": 0})
 
 
 def _opinions(table: RunTable, kind: str, words: Words = _original) -> list[dict[str, float]]:
