@@ -23,6 +23,7 @@ PROBLEMS = (
     "offloading",
     "nsp_utility",
     "maze",
+    "parallel_channels/msr80",
 )
 
 PROBE = """

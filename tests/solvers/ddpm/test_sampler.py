@@ -267,7 +267,8 @@ def test_a_fronts_value_is_its_hypervolume_and_its_gradient_widens_it() -> None:
         assert volume > 0.0
         assert float((value - uav_isac._OWN * own)[b].detach()) == pytest.approx(volume, abs=1e-5)
     (gradient,) = torch.autograd.grad(value.sum(), y)
-    assert float(bridge.front_value(condition, y + 1e-3 * gradient / gradient.norm()).sum()) > float(value.sum())
+    wider = bridge.front_value(condition, y + 1e-3 * gradient / gradient.norm())
+    assert float(wider.detach().sum()) > float(value.detach().sum())
 
 
 @pytest.mark.parametrize("name", ["interference", "velocity"])
