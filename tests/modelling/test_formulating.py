@@ -309,3 +309,39 @@ def test_whole_numbers_are_solved_to_the_last_unit():
         "constraints": [{"name": "limit", "relation": f"sum(i in item, w[i]*take[i]) <= {limit}"}],
     }
     assert formulate_model(model).answer.objective == best[-1] == 364_986
+
+
+def test_a_large_linear_model_is_solved_as_a_matrix_with_the_same_optimum():
+    from scipy.optimize import linear_sum_assignment
+
+    n = 18
+    cost = np.random.default_rng(0).integers(1, 99, (n, n))
+    model = {
+        "sets": {"worker": n, "job": n},
+        "parameters": {"c": {"over": ["worker", "job"], "value": cost.tolist()}},
+        "variables": {"x": {"over": ["worker", "job"]}},
+        "objective": {"sense": "min", "expression": "sum(i in worker, j in job, c[i,j]*x[i,j])"},
+        "constraints": [
+            {"name": "rows", "relation": "sum(j in job, x[i,j]) == 1", "for_all": {"i": "worker"}},
+            {"name": "columns", "relation": "1 == sum(i in worker, x[i,j])", "for_all": {"j": "job"}},
+            {"name": "tidy", "relation": "2*x[i,j] - 1 <= 1 + x[i,j] + 0*i", "for_all": {"i": "worker", "j": "job"}},
+        ],
+    }
+    answer = solve_free(model)
+    assert free_model(model).size + len(free_model(model).rows) > solving._BY_MATRIX
+    assert answer.accepted, answer
+    assert answer.objective == pytest.approx(cost[linear_sum_assignment(cost)].sum(), rel=1e-6)
+
+
+def test_a_linear_form_that_is_not_the_trees_is_noticed(monkeypatch):
+    real = solving.linear_form
+
+    def wrong(checked):
+        form = real(checked)
+        form.matrix[0, 0] += 1e-3
+        return form
+
+    monkeypatch.setattr(solving, "linear_form", wrong)
+    answer = solve_free(LP)
+    assert not answer.accepted
+    assert "not the tree's" in answer.status
