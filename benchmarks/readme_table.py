@@ -1,8 +1,9 @@
-"""README's tables of results, from the leaderboard's own table; nothing in them is written by hand.
+"""Tables of results in README and docs, from the leaderboard's own table; nothing in them is written by hand.
 
     python benchmarks/readme_table.py [--check]
 
-Rewrites what stands between the two marks in README.md; with ``--check`` it only says whether that is up to date.
+Rewrites what stands between the marks ``<!-- SUITE results: ... -->`` and ``<!-- end of SUITE results -->`` of the pages;
+with ``--check`` it only says whether they are up to date.
 """
 
 from __future__ import annotations
@@ -15,16 +16,21 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-BEGIN = "<!-- core results: written by benchmarks/readme_table.py -->"
-END = "<!-- end of core results -->"
-BESIDE = ("ledma_surrogate", "moead_de", "random_search", "null")
-"""Solvers that every line shows beside the best one."""
+PAGES = {"core": "README.md", "sampler": "docs/diffusion.md", "game": "docs/games.md", "gates": "docs/moe.md"}
+"""Where the results of a suite stand."""
+BESIDE = {
+    "core": ("ledma_surrogate", "moead_de", "random_search", "null"),
+    "sampler": ("ddpm", "ddpm_null", "ddpm_raw", "ddpm_null_raw", "wmmse", "random_search"),
+    "game": ("game_local", "best_response", "regret_matching", "random_agents", "null"),
+    "gates": ("moe", "moe_rule", "moe_local", "moead_de", "null"),
+}
+"""Solvers that every line of a suite shows beside the best one."""
 TOP = 8
 TIERS = ("self_reported", "verified", "reproduced")
 
 
-def tables(board: Mapping[str, Any], suite: str = "core") -> str:
-    """Markdown of both tables.
+def tables(board: Mapping[str, Any], suite: str) -> str:
+    """Markdown of a suite's tables: counts, ranks, problems.
 
     Args:
         board: Content of ``benchmarks/leaderboard/table.json``.
@@ -32,7 +38,7 @@ def tables(board: Mapping[str, Any], suite: str = "core") -> str:
     """
     (found,) = (item for item in board["suites"] if item["name"] == suite)
     entries = found["entries"]
-    return "\n\n".join([_counts(found, entries), _overall(found, entries), _problems(found, entries)])
+    return "\n\n".join([_counts(found, entries), _overall(found, entries), _problems(found, entries, BESIDE[suite])])
 
 
 def _counts(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
@@ -52,10 +58,10 @@ def _overall(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> 
     return "\n".join(lines)
 
 
-def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
+def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], others: Sequence[str]) -> str:
     lines = [
-        f"| problem | best | its loss | {' | '.join(f'`{name}`' for name in BESIDE)} |",
-        "|---|---|---|" + "---|" * len(BESIDE),
+        f"| problem | best | its loss | {' | '.join(f'`{name}`' for name in others)} |",
+        "|---|---|---|" + "---|" * len(others),
     ]
     for problem in found["problems"]:
         losses = {
@@ -66,31 +72,48 @@ def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) ->
         least = min(losses.values())
         best = sorted(name for name, loss in losses.items() if loss == least)
         told = ", ".join(f"`{name}`" for name in best[:2]) + (f" and {len(best) - 2} more" if len(best) > 2 else "")
-        beside = " | ".join(f"{losses[name]:.3f}" if name in losses else "–" for name in BESIDE)
+        beside = " | ".join(f"{losses[name]:.3f}" if name in losses else "–" for name in others)
         lines.append(f"| `{problem}` | {told} | {least:.3g} | {beside} |")
     return "\n".join(lines)
 
 
-def renewed(readme: str, board: Mapping[str, Any]) -> str:
-    """README with its tables made anew."""
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n\n{tables(board)}\n\n{END}{tail}"
+def renewed(page: str, board: Mapping[str, Any], suite: str) -> str:
+    """A page with the tables of a suite made anew.
+
+    Args:
+        page: Its text, with both marks.
+        board: Content of ``benchmarks/leaderboard/table.json``.
+        suite: Which suite.
+    """
+    begin = f"<!-- {suite} results: written by benchmarks/readme_table.py -->"
+    end = f"<!-- end of {suite} results -->"
+    if begin not in page or end not in page.partition(begin)[2]:
+        sys.exit(f"the page of suite {suite} ({PAGES[suite]}) lacks its two marks; put them back: {begin} and {end}")
+    head, _, rest = page.partition(begin)
+    _, _, tail = rest.partition(end)
+    return f"{head}{begin}\n\n{tables(board, suite)}\n\n{end}{tail}"
 
 
 def main() -> int:
-    """Write or check README."""
+    """Write or check the pages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when README is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when a page is out of date")
     options = parser.parse_args()
-    path = ROOT / "README.md"
-    old = path.read_text(encoding="utf-8")
-    new = renewed(old, json.loads((ROOT / "benchmarks" / "leaderboard" / "table.json").read_text(encoding="utf-8")))
+    board = json.loads((ROOT / "benchmarks" / "leaderboard" / "table.json").read_text(encoding="utf-8"))
+    stale = []
+    for suite, name in PAGES.items():
+        path = ROOT / name
+        old = path.read_text(encoding="utf-8")
+        new = renewed(old, board, suite)
+        if new != old:
+            stale.append(name)
+            if not options.check:
+                path.write_text(new, encoding="utf-8")
     if options.check:
-        print("README is up to date" if new == old else "README is out of date: python benchmarks/readme_table.py")
-        return int(new != old)
-    path.write_text(new, encoding="utf-8")
-    return 0
+        print(
+            f"out of date: {', '.join(stale)}; run python benchmarks/readme_table.py" if stale else "all tables are up to date"
+        )
+    return int(options.check and bool(stale))
 
 
 if __name__ == "__main__":

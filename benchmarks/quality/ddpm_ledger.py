@@ -66,18 +66,20 @@ def one_case(name: str, options: argparse.Namespace, network: Any, device: str, 
     row(name, "WMMSE, 9 starts, 1e-3 and 100 steps", coarse / full, coarse_s, nine_s, options.batch, None)
     keys = case_keys(0, np.arange(options.batch))
     how = Sampling(steps=1)
-    for label, model in (("ddpm", network), ("null", None)):
-        for count in options.samples:
+    mixed = [("ddpm", network, count, n_random) for count, n_random in ((2, 1), (3, 2), (4, 2), (4, 3))]
+    plain = [(label, model, count, 0) for label, model in (("ddpm", network), ("null", None)) for count in options.samples]
+    for label, model, count, n_random in sorted(plain + mixed, key=lambda run: (run[0], run[3] > 0, run[2])):
 
-            def pipeline(model: Any = model, count: int = count) -> float:
-                y = draw(bridge, cases, keys, count, network=model, how=how, device=device)
-                points = finish(bridge, cases, y, polish="switch", steps=5).polished
-                assert points is not None
-                return float(take_best(bridge, cases, points)[1].sum())
+        def pipeline(model: Any = model, count: int = count, n_random: int = n_random) -> float:
+            y = draw(bridge, cases, keys, count, network=model, how=how, device=device, n_random=n_random)
+            points = finish(bridge, cases, y, polish="switch", steps=5).polished
+            assert points is not None
+            return float(take_best(bridge, cases, points)[1].sum())
 
-            taken, value = clock(pipeline, options.repeats)
-            paid = spent if label == "ddpm" else 0.0
-            row(name, f"{label}, best of {count}, 5 switches", value / full, taken, nine_s, options.batch, paid)
+        taken, value = clock(pipeline, options.repeats)
+        paid = spent if label == "ddpm" else 0.0
+        told = f"best of {count}" + (f", {n_random} of them uninformed" if n_random else "")
+        row(name, f"{label}, {told}, 5 switches", value / full, taken, nine_s, options.batch, paid)
 
 
 def row(name: str, method: str, quality: float, taken: float, nine: float, batch: int, spent: float | None) -> None:

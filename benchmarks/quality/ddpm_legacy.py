@@ -1,196 +1,150 @@
 """The published configuration of DiffSG (arXiv 2408.06701) on its 80-channel set, rebuilt to show the difference.
 
-    python benchmarks/quality/ddpm_legacy.py [--train 7000] [--test 1000] [--epochs 200]
+    python benchmarks/quality/ddpm_legacy.py [--test 1000] [--instances 100]
+    python benchmarks/quality/ddpm_legacy.py --write solvers/legacy_diffsg/weights    # train anew: labels, 200 epochs, card
 
 Twenty diffusion steps with a cosine schedule (beta at most 0.84), noise prediction by an hour-glass MLP, null condition =
 zeros, guidance weight 500, a sampler that normalizes whole batches in its first steps and adds noise of the variance's size,
 and a softmax decoder between the smallest and largest value of the whole test set. Labels are exact water-filling here, scaled
 to [0, 1] by their largest value. Printed are the published sampler and decoder, the same weights with the DDPM posterior and
-with a decoder per instance, the decoder's ceiling (the optimum itself pushed through it), and our sampler beside them.
+with a projection, the decoder's ceiling (the optimum itself pushed through it), and our sampler beside them; then the solver
+`legacy_diffsg` on single instances, whose batch are its own samples.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import math
+import hashlib
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 import optisolve
 from optisolve.core.arrays import FloatArray
 from optisolve.solvers.ddpm.bridges import make_bridge
 from optisolve.solvers.ddpm.bridges.base import stack
 from optisolve.solvers.ddpm.bridges.parallel_channels import project_to_simplex
-from optisolve.solvers.ddpm.noise import case_keys
+from optisolve.solvers.ddpm.networks import parameter_count
+from optisolve.solvers.ddpm.noise import case_keys, normal
 from optisolve.solvers.ddpm.pipeline import draw, finish
 from optisolve.solvers.ddpm.sampler import Sampling
-from optisolve.solvers.ddpm.weights import load_weights
+from optisolve.solvers.ddpm.weights import load_weights, save_weights
+from optisolve.solvers.legacy_diffsg.chain import fit, softmax_of_range, walk_back
+from optisolve.solvers.legacy_diffsg.solver import conditions, load_legacy
 
-STEPS, GUIDANCE, DROP = 20, 500.0, 0.1
-FIRST_TRAINING_SEED = 3_000_000_000
-
-
-class Block(nn.Module):
-    """Residual MLP block; time and condition are added behind its two layers."""
-
-    def __init__(self, width: int, n_time: int, n_condition: int) -> None:
-        super().__init__()
-        self.first = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width))
-        self.second = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width))
-        self.time, self.condition = nn.Linear(n_time, width), nn.Linear(n_condition, width)
-
-    def forward(self, h: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        inner = self.first(h) + self.time(nn.functional.silu(time))
-        inner = self.second(inner) + self.condition(nn.functional.silu(condition))
-        return h + inner
-
-
-class HourGlass(nn.Module):
-    """128 - 64 - 32 - 16 - 8 and back with skips, two blocks per width."""
-
-    def __init__(self, n: int, widths: tuple[int, ...] = (128, 64, 32, 16, 8), n_time: int = 32) -> None:
-        super().__init__()
-        self.n_time, self.enter = n_time, nn.Linear(n, widths[0])
-        pairs = list(itertools.pairwise(widths))
-        self.down = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
-        self.up = nn.ModuleList(nn.Linear(b, a) for a, b in reversed(pairs))
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(Block(width, n_time, n) for _ in range(2)) for width in (*widths[1:], *reversed(widths[:-1]))
-        )
-        self.leave = nn.Linear(widths[0], n)
-        for values in self.parameters():
-            nn.init.normal_(values, 0.0, 0.01)
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                nn.init.ones_(module.weight)
-
-    def forward(self, y: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-        frequency = torch.exp(-math.log(1e4) * torch.arange(self.n_time // 2) / (self.n_time // 2))
-        angle = (t.float() / STEPS)[:, None] * frequency
-        time = torch.cat([angle.sin(), angle.cos()], dim=1)
-        h, skips, blocks = self.enter(y), [], iter(self.blocks)
-        for layer in self.down:
-            skips.append(h)
-            h = layer(h)
-            for block in next(blocks):
-                h = block(h, time, condition)
-        for layer in self.up:
-            h = layer(h) + skips.pop()
-            for block in next(blocks):
-                h = block(h, time, condition)
-        return self.leave(h)
-
-
-def schedule() -> tuple[Tensor, Tensor, Tensor]:
-    """Betas, alphas and their products, each [20]."""
-    grid = torch.arange(STEPS + 1) / STEPS
-    products = torch.cos((grid + 0.008) / 1.008 * math.pi / 2.0) ** 2
-    beta = (1.0 - products[1:] / products[:-1]).clamp(max=0.84)
-    return beta, 1.0 - beta, torch.cumprod(1.0 - beta, dim=0)
-
-
-def train(gain: Tensor, target: Tensor, epochs: int, generator: torch.Generator) -> HourGlass:
-    torch.manual_seed(0)
-    network, (_, _, product) = HourGlass(gain.shape[1]), schedule()
-    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
-    decay = torch.optim.lr_scheduler.MultiStepLR(optimizer, [epochs // 2, 3 * epochs // 4], gamma=0.1)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(gain), generator=generator).split(512):
-            t = torch.randint(STEPS, (len(rows),), generator=generator)
-            noise = torch.randn((len(rows), gain.shape[1]), generator=generator)
-            keep = (torch.rand(len(rows), 1, generator=generator) > DROP).float()
-            noisy = product[t].sqrt()[:, None] * target[rows] + (1.0 - product[t]).sqrt()[:, None] * noise
-            loss = (network(noisy, t, gain[rows] * keep) - noise).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        decay.step()
-    return network.eval()
-
-
-def published(network: HourGlass, gain: Tensor, guidance: float, generator: torch.Generator, *, posterior: bool) -> Tensor:
-    """The sampler as published, or with the posterior variance of DDPM and without the batch normalization."""
-    beta, alpha, product = schedule()
-    y = torch.randn(gain.shape, generator=generator)
-    with torch.inference_mode():
-        for t in range(STEPS - 1, -1, -1):
-            time = torch.full((len(gain),), t)
-            null, known = network(y, time, torch.zeros_like(gain)), network(y, time, gain)
-            noise = (1.0 + guidance) * known - guidance * null
-            y = (y - beta[t] / (1.0 - product[t]).sqrt() * noise) / alpha[t].sqrt()
-            before = product[t - 1] if t else torch.tensor(1.0)
-            ratio = (1.0 - before) / (1.0 - product[t])
-            if t > (0 if posterior else 1):
-                scale = (beta[t] * ratio).sqrt() if posterior else ratio
-                y = y + scale * torch.randn(y.shape, generator=generator)
-            if not posterior and t > STEPS - 5:
-                y = (y - y.mean()) / y.std()
-    return y
-
-
-def softmax_of_range(y: FloatArray, low: FloatArray | float, high: FloatArray | float) -> FloatArray:
-    """Powers over the uniform split, by the published decoder."""
-    z = np.exp((y - low) / (high - low))
-    return y.shape[1] * z / z.sum(axis=1, keepdims=True)
+SCENARIO, FIRST_TRAINING_SEED, SEED = "parallel_channels/msr80", 3_000_000_000, 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, help="train, and write weights and card to this folder")
     parser.add_argument("--train", type=int, default=7000)
-    parser.add_argument("--test", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--instances", type=int, default=100, help="instances solved one by one")
     options = parser.parse_args()
-    problem, bridge = optisolve.load_problem("parallel_channels/msr80"), make_bridge("parallel_channels")
-    made = [
-        stack([bridge.read(problem.instance(first + i)) for i in range(count)])
-        for first, count in ((FIRST_TRAINING_SEED, options.train), (0, options.test))
-    ]
-    labels = [bridge.decode(cases, bridge.label(cases, np.random.default_rng(0), 1)[0])[:, 0] for cases in made]  # [B, M]
-    gains = [
-        torch.as_tensor(cases["snr"] * 4.0, dtype=torch.float32) for cases in made
-    ]  # snr at the uniform split of 20 / 80 W
-    largest = labels[0].max()
-    network = train(
-        gains[0], torch.as_tensor(labels[0] / largest, dtype=torch.float32), options.epochs, torch.Generator().manual_seed(1)
-    )
-    cases, optimum = made[1], bridge.score(made[1], labels[1][:, None])[:, 0]
+    torch.set_num_threads(1)
+    if options.write is not None:
+        write(options.write, options.train, options.epochs)
+        return
+    batch(options.test)
+    single(options.instances)
 
-    def share(u: FloatArray) -> str:
-        return f"{bridge.score(cases, u[:, None]).sum() / optimum.sum():.4f}"
+
+def read(first: int, count: int) -> tuple[dict[str, FloatArray], FloatArray]:
+    """Cases and their optimal powers over the uniform split, float64 [B, N]."""
+    problem, bridge = optisolve.load_problem(SCENARIO), make_bridge("parallel_channels")
+    cases = stack([bridge.read(problem.instance(first + i)) for i in range(count)])
+    label, _ = bridge.label(cases, np.random.default_rng(0), 1)
+    return cases, bridge.decode(cases, label)[:, 0]
+
+
+def write(folder: Path, count: int, epochs: int) -> None:
+    start = time.perf_counter()
+    cases, optimum = read(FIRST_TRAINING_SEED, count)
+    labelled, scale, losses = time.perf_counter(), float(optimum.max()), []
+    network = fit(conditions(cases), optimum / scale, epochs=epochs, seed=SEED, on_epoch=lambda _, loss: losses.append(loss))
+    card = {
+        "family": "parallel_channels",
+        "problem": SCENARIO,
+        "method": "DiffSG as published (arXiv 2408.06701), rebuilt; labels are exact water-filling",
+        "labels": {
+            "instances": count,
+            "first_seed": FIRST_TRAINING_SEED,
+            "sha256": hashlib.sha256(np.ascontiguousarray(optimum)).hexdigest(),
+        },
+        "label_scale": scale,
+        "batch_statistics": "of the run's own samples of the one instance; the published code takes its whole test set",
+        "seed": SEED,
+        "epochs": epochs,
+        "steps": epochs * -(-count // 512),
+        "loss": {"first_epoch": round(losses[0], 5), "last_epoch": round(losses[-1], 5)},
+        "parameters": parameter_count(network),
+        "seconds": {
+            "labels": round(labelled - start, 1),
+            "training": round(time.perf_counter() - labelled, 1),
+            "device": "cpu",
+        },
+    }
+    save_weights(network, folder, card)
+    print(f"{folder}: {card['parameters']} weights, loss {losses[0]:.4f} to {losses[-1]:.4f}, {card['seconds']}")
+
+
+def batch(count: int) -> None:
+    """The test set as one batch, as published."""
+    bridge, (cases, best) = make_bridge("parallel_channels"), read(0, count)
+    network, scale, _ = load_legacy()
+    keys, optimum = case_keys(0, np.arange(count)), bridge.score(cases, best[:, None])[:, 0]
 
     def run(guidance: float, *, posterior: bool) -> FloatArray:
-        y = published(network, gains[1], guidance, torch.Generator().manual_seed(2), posterior=posterior)
-        return y.double().numpy()
+        def normals(stream: int) -> FloatArray:
+            return normal(keys, (best.shape[1],), stream=stream)
 
-    legacy = run(GUIDANCE, posterior=False)
+        return walk_back(network, conditions(cases), normals, guidance=guidance, posterior=posterior)
+
+    legacy = run(500.0, posterior=False)
     rows: list[tuple[str, Callable[[], FloatArray]]] = [
         ("uniform split", lambda: np.ones_like(legacy)),
-        ("published sampler and decoder, w = 500", lambda: softmax_of_range(legacy, legacy.min(), legacy.max())),
-        ("the optimum through the published decoder", lambda: softmax_of_range(labels[1], labels[1].min(), labels[1].max())),
-        ("DDPM posterior, w = 0, published decoder", lambda: _global(run(0.0, posterior=True))),
-        ("DDPM posterior, w = 0, simplex projection", lambda: project_to_simplex(run(0.0, posterior=True) * largest)),
-        ("ddpm, one sample", lambda: _ours(cases, options.test)),
+        ("published sampler and decoder, w = 500", lambda: softmax_of_range(legacy)),
+        ("the optimum itself through the published decoder", lambda: softmax_of_range(best)),
+        ("the same weights, DDPM posterior, w = 0, published decoder", lambda: softmax_of_range(run(0.0, posterior=True))),
+        (
+            "the same weights, DDPM posterior, w = 0, projection onto the simplex",
+            lambda: project_to_simplex(run(0.0, posterior=True) * scale),
+        ),
+        ("`ddpm`, one sample", lambda: ours(cases, count)),
     ]
-    print(f"80 channels, W = 20, {options.test} held-out instances: sum rate over water-filling\n\n| | share |\n|---|---|")
+    print(f"80 channels, W = 20, {count} held-out instances: sum rate over water-filling\n\n| | share |\n|---|---|")
     for label, answer in rows:
-        print(f"| {label} | {share(answer())} |")
-    mates = softmax_of_range(legacy[:10], legacy[:10].min(), legacy[:10].max())
-    shift = np.abs(mates - softmax_of_range(legacy, legacy.min(), legacy.max())[:10]).max()
-    print(f"\nlargest change of a power when 10 instances are decoded without the others: {shift:.3f} of the uniform split")
+        print(f"| {label} | {bridge.score(cases, answer()[:, None]).sum() / optimum.sum():.4f} |")
+    shift = np.abs(softmax_of_range(legacy[:10]) - softmax_of_range(legacy)[:10]).max()
+    print(f"\nlargest change of a power when 10 instances are decoded without the others: {shift:.3f} of the uniform split\n")
 
 
-def _global(y: FloatArray) -> FloatArray:
-    return softmax_of_range(y, y.min(), y.max())
-
-
-def _ours(cases: dict[str, FloatArray], count: int) -> FloatArray:
+def ours(cases: dict[str, FloatArray], count: int) -> FloatArray:
     bridge, network = make_bridge("parallel_channels"), load_weights("auto", "parallel_channels").network
     y = draw(bridge, cases, case_keys(0, np.arange(count)), 1, network=network, how=Sampling(steps=2))
     return finish(bridge, cases, y, polish="none", steps=0).projected[:, 0]
+
+
+def single(count: int) -> None:
+    """The solver, one instance at a time."""
+    problem = optisolve.load_problem(SCENARIO)
+    instances = [problem.instance(seed) for seed in range(count)]
+    optimum = [float(optisolve.solve(i, "water_filling", reference=None).verification.F[0, 0]) for i in instances]
+    print(f"solver legacy_diffsg, {count} instances one by one; the batch is the samples of the instance\n")
+    print("| samples | changes | mean sample | best sample |\n|---|---|---|---|")
+    honest = {"sampler": "posterior", "guidance": 0.0, "decoder": "projection"}
+    for samples in (1, 4, 16, 64):
+        for label, changes in (("as published", {}), ("posterior, w = 0, projection", honest)):
+            solver = optisolve.load_solver("legacy_diffsg", n_samples=samples, **changes)
+            found = [optisolve.solve(i, solver, seed=i.origin.seed, reference=None) for i in instances]
+            mean = sum(float(r.run.outcome.report["mean"]) for r in found) / sum(optimum)
+            best = sum(float(r.verification.F[0, 0]) for r in found) / sum(optimum)
+            print(f"| {samples} | {label} | {mean:.4f} | {best:.4f} |")
 
 
 if __name__ == "__main__":

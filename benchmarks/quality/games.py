@@ -1,28 +1,30 @@
 """Language-model agents beside their controls in one power game: equilibrium, optimality, service, signalling.
 
     python benchmarks/quality/games.py [--scenario power_game/zou_hard] [--rounds 8] [--seeds 30] [--llm local] [--llm-seeds 2]
-        [--only NAME ...] [--plot docs/games.png]
+        [--few 2] [--only NAME ...] [--minutes 60] [--out runs/games] [--plot docs/games.png]
 
 Every row is a kind of agent in the same loop from the same start. Figures are means over the seeds, in brackets the 95 %
 interval of the mean (bootstrap over seeds); deterministic rows have one seed. "gap" is (total - optimum) / optimum of the joint
 action that the agents ended with, whether or not it is feasible; "feasible" is the share of seeds in which it was. The optimum
-comes from the closed form and is known to nobody in the loop.
+comes from the closed form and is known to nobody in the loop. Runs stay in --out and are found again, so the script goes on
+where it was stopped; rows get their seeds in turn, and after --minutes the table holds what there is.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import kept_record
 from scipy.stats import bootstrap
 
 import optisolve
-from optisolve.bench.result import Result
-from optisolve.llm.config import llm_config
 from optisolve.plotting import save_figure
 from optisolve.plotting.game import rounds_figure
 
@@ -34,6 +36,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "regret_matching": {"agents": ["regret_matching"]},
     "proportional_cut, 5 %": {"agents": ["proportional_cut"]},
     "equal_cut, 5 %": {"agents": ["equal_cut"]},
+    "nobody moves": {"agents": ["proportional_cut"], "cut_share": 0.0},
     "random": {"agents": ["random"]},
     "random, steps <= 5 %": {"agents": ["random"], "max_step": 0.05},
 }
@@ -48,10 +51,17 @@ MODELS: dict[str, dict[str, Any]] = {
     "llm, memory strategies": {"memory": "strategies"},
     "llm, sequential": {"protocol": "sequential"},
 }
+TELLING = ("llm, memory window", "llm, steps <= 5 %", "llm, steps <= 5 %, placebo", "llm, 1 of 4; the rest foschini_miljanic")
+"""Rows of the model that get --llm-seeds seeds; the others get --few."""
+COMPARED = (
+    ("llm, steps <= 5 %", "llm, steps <= 5 %, placebo"),
+    ("llm, steps <= 5 %", "random, steps <= 5 %"),
+    ("llm, steps <= 5 %, placebo", "random, steps <= 5 %"),
+    ("llm, memory window", "random"),
+)
 COLUMNS = ("gap", "feasible", "epsilon", "deficit", "oscillation", "jain", "messages", "bytes", "tokens")
 DRAWN = (
     "foschini_miljanic",
-    "best_response on the grid",
     "regret_matching",
     "proportional_cut, 5 %",
     "random, steps <= 5 %",
@@ -67,8 +77,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=30, help="seeds of stochastic rows without a language model")
     parser.add_argument("--llm", default="local", help="local, surrogate, openai, or none to leave the model's rows out")
-    parser.add_argument("--llm-seeds", type=int, default=2)
+    parser.add_argument("--llm-seeds", type=int, default=2, help="seeds of the telling rows of the model")
+    parser.add_argument("--few", type=int, default=2, help="seeds of its other rows")
     parser.add_argument("--only", nargs="*", default=None, help="rows to run, by the start of their names")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many minutes")
+    parser.add_argument("--out", type=Path, default=None, help="folder of the runs")
     parser.add_argument("--plot", default="", help="file for a picture of the rounds of seed 0")
     options = parser.parse_args()
     rows = [(name, "game_control", change) for name, change in CONTROLS.items()]
@@ -78,40 +91,86 @@ def main() -> None:
     reference = problem.reference(problem.instance(0))
     assert reference is not None
     assert reference.value is not None
+    results = played(problem, wanted, options)
     print(f"{options.scenario}, {options.rounds} rounds, optimum {reference.value:.4f}\n")
-    print("| agents |" + "".join(f" {name} |" for name in COLUMNS) + "\n|---" + "|---" * len(COLUMNS) + "|", flush=True)
-    drawn = {}
-    for name, solver, change in wanted:
-        seeds = options.llm_seeds if solver == "game" else options.seeds if name.startswith(STOCHASTIC) or "asyn" in name else 1
-        results = [play(problem, solver, {**change, "rounds": options.rounds}, seed, options.llm) for seed in range(seeds)]
-        if name in DRAWN:
-            drawn[name] = results[0].record["used"]["report"]
-        print(f"| {name} |" + "".join(f" {cell} |" for cell in cells(results, reference.value)), flush=True)
+    print("| agents |" + "".join(f" {name} |" for name in COLUMNS) + "\n|---" + "|---" * len(COLUMNS) + "|")
+    for name, records in results.items():
+        print(f"| {name} |" + "".join(f" {cell} |" for cell in cells(records, reference.value)))
+    print_differences(results, reference.value)
     if options.plot:
+        drawn = {name: results[name][0]["used"]["report"] for name in DRAWN if name in results}
         save_figure(rounds_figure(drawn, problem.instance(0), reference.value), Path(options.plot))
 
 
-def play(problem: optisolve.Problem, solver: str, change: Mapping[str, Any], seed: int, llm: str) -> Result:
-    config: Any = "surrogate"  # the controls ask nobody
+def played(
+    problem: optisolve.Problem, rows: Sequence[tuple[str, str, Mapping[str, Any]]], options: argparse.Namespace
+) -> dict[str, list[dict[str, Any]]]:
+    """Records by row: first seed 0 of every row, then seed 1, and so on."""
+    end, results = time.monotonic() + 60.0 * options.minutes, {}
+    for seed in range(max(options.seeds, options.llm_seeds, options.few)):
+        for name, solver, change in rows:
+            if seed < n_seeds(name, solver, options) and time.monotonic() < end:
+                record = play(problem, solver, {**change, "rounds": options.rounds}, seed, options)
+                results.setdefault(name, []).append(record)
+                if solver == "game":
+                    print(f"{name}, seed {seed}: {record['used']['wall_s']:.0f} s", file=sys.stderr, flush=True)
+    return {name: results[name] for name, _, _ in rows if name in results}
+
+
+def n_seeds(name: str, solver: str, options: argparse.Namespace) -> int:
     if solver == "game":
-        config = llm_config(llm, threads=1) if llm == "local" else llm_config(llm)
+        return options.llm_seeds if name in TELLING else options.few
+    return options.seeds if name.startswith(STOCHASTIC) or "asyn" in name else 1
+
+
+def play(
+    problem: optisolve.Problem, solver: str, change: Mapping[str, Any], seed: int, options: argparse.Namespace
+) -> dict[str, Any]:
     change = {**change, "patience": 10**6}  # nobody stops early, so that sums over rounds can be compared
     budget = optisolve.Budget(evaluations=10_000, llm_calls=10_000)
-    return optisolve.solve(problem.instance(0), solver, budget=budget, seed=seed, llm=config, **change)
+    llm = {"kind": options.llm, **({"threads": 1} if options.llm == "local" else {})}
+    out = options.out if solver == "game" else None
+    return kept_record(out, problem.instance(0), solver, change, budget=budget, seed=seed, llm=llm)
 
 
-def cells(results: Sequence[Result], optimum: float) -> list[str]:
+def print_differences(results: Mapping[str, Sequence[Mapping[str, Any]]], optimum: float) -> None:
+    """Mean of one row less that of another, with the 95 % interval (bootstrap over the seeds of both)."""
+    columns = ("gap", "epsilon", "deficit", "oscillation")
+    pairs = [(a, b) for a, b in COMPARED if a in results and b in results]
+    if not pairs:
+        return
+    print("\n| difference |" + "".join(f" {name} |" for name in columns) + "\n|---" + "|---" * len(columns) + "|")
+    for a, b in pairs:
+        one, two = figures(results[a], optimum), figures(results[b], optimum)
+        parts = [difference(one[name], two[name]) for name in columns]
+        print(f"| {a}, less {b} |" + "".join(f" {part} |" for part in parts))
+
+
+def difference(one: np.ndarray, two: np.ndarray) -> str:
+    if min(one.size, two.size) < 2:
+        return f"{one.mean() - two.mean():.3f}"
+    found = bootstrap((one, two), lambda a, b, axis: a.mean(axis) - b.mean(axis), method="percentile", rng=0)
+    low, high = found.confidence_interval
+    return f"{one.mean() - two.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+def cells(records: Sequence[Mapping[str, Any]], optimum: float) -> list[str]:
     """One text per column."""
+    return [told(name, values) for name, values in figures(records, optimum).items()]
+
+
+def figures(records: Sequence[Mapping[str, Any]], optimum: float) -> dict[str, np.ndarray]:
+    """Values of the seeds by column."""
     table = {name: [] for name in COLUMNS}
-    for result in results:
-        report, used = result.record["used"]["report"], result.record["used"]
-        final = report["rounds"]["objective"][-1]
-        table["gap"].append((final - optimum) / abs(optimum))
-        table["feasible"].append(float(len(result.X) > 0))
+    for record in records:
+        used = record["used"]
+        report = used["report"]
+        table["gap"].append((report["rounds"]["objective"][-1] - optimum) / abs(optimum))
+        table["feasible"].append(float(any(record["verified"]["feasible"])))
         for name in ("epsilon", "deficit", "oscillation", "jain", "messages", "bytes"):
             table[name].append(report[name])
         table["tokens"].append(used["tokens_in"] + used["tokens_out"])
-    return [told(name, np.array(values, dtype=np.float64)) for name, values in table.items()]
+    return {name: np.array(values, dtype=np.float64) for name, values in table.items()}
 
 
 def told(name: str, values: np.ndarray) -> str:

@@ -1,20 +1,22 @@
 """Fusing maze experts: success, trap hits and path length over the shortest walk, by fusion rule and by who made the plan.
 
-    python benchmarks/quality/mazes.py [--instances 20] [--llm local] [--llm-instances 5]
+    python benchmarks/quality/mazes.py [--instances 20] [--llm local] [--llm-instances 5] [--only NAME] [--out runs/mazes]
 
 Cells: walks that succeeded / instances, of the others how many ended in a trap (t), and the mean ratio of the successful walks'
 length to the certified shortest one. Experts are exact (value iteration), so that what fails is the fusion.
+Runs of the model stay in --out and are found again.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import kept_record
 
 import optisolve
-from optisolve.llm.config import llm_config
 
 SCENARIOS = ("maze", "maze/random", "maze/ordered", "maze/unordered")
 RULES = ("normalized", "average", "gpi", "successor", "product", "joint")
@@ -25,6 +27,8 @@ def main() -> None:
     parser.add_argument("--instances", type=int, default=20)
     parser.add_argument("--llm", default="local", help="local, surrogate, openai, or none")
     parser.add_argument("--llm-instances", type=int, default=5)
+    parser.add_argument("--only", default="", help="rows whose names start so")
+    parser.add_argument("--out", type=Path, default=None, help="folder of the model's runs")
     options = parser.parse_args()
     rows: list[tuple[str, str, dict[str, Any], int]] = [
         *((f"plan by rule, {rule}", "q_fusion_control", {"fusion": rule}, options.instances) for rule in RULES),
@@ -40,23 +44,25 @@ def main() -> None:
             rows.append((f"plan by llm, {rule}", "q_fusion", {"fusion": rule}, options.llm_instances))
     print("| decision |" + "".join(f" `{name}` |" for name in SCENARIOS) + "\n|---" + "|---" * len(SCENARIOS) + "|", flush=True)
     for policy in ("legs_in_order", "greedy", "blind_rows"):
-        print(f"| null: {policy} |" + "".join(f" {null(name, policy, options.instances)} |" for name in SCENARIOS), flush=True)
+        if f"null: {policy}".startswith(options.only):
+            cells = [null(name, policy, options.instances) for name in SCENARIOS]
+            print(f"| null: {policy} |" + "".join(f" {cell} |" for cell in cells), flush=True)
     for label, solver, change, count in rows:
-        print(
-            f"| {label} |" + "".join(f" {fused(name, solver, change, count, options.llm)} |" for name in SCENARIOS), flush=True
-        )
+        if label.startswith(options.only):
+            cells = [fused(name, solver, change, count, options) for name in SCENARIOS]
+            print(f"| {label} |" + "".join(f" {cell} |" for cell in cells), flush=True)
 
 
-def fused(scenario: str, solver: str, change: dict[str, Any], count: int, llm: str) -> str:
+def fused(scenario: str, solver: str, change: dict[str, Any], count: int, options: argparse.Namespace) -> str:
     problem, outcomes = optisolve.load_problem(scenario), []
-    config: Any = "surrogate"
-    if solver == "q_fusion":
-        config = llm_config(llm, threads=1) if llm == "local" else llm_config(llm)
+    llm = {"kind": options.llm, **({"threads": 1} if options.llm == "local" else {})}
     for seed in range(count):
         instance = problem.instance(seed)
         budget = optisolve.Budget(evaluations=5, llm_calls=4)
-        result = optisolve.solve(instance, solver, budget=budget, seed=seed, llm=config, training="value_iteration", **change)
-        outcomes.append(judged(problem, instance, result.run.outcome.X))
+        out = options.out if solver == "q_fusion" else None
+        change = {**change, "training": "value_iteration"}
+        record = kept_record(out, instance, solver, change, budget=budget, seed=seed, llm=llm)
+        outcomes.append(judged(problem, instance, np.array(record["solutions"]["x"]).reshape(-1, instance.space.dim)))
     return told(outcomes)
 
 

@@ -108,7 +108,7 @@ class MlflowTracker:
         try:
             from mlflow.tracking import MlflowClient
         except ImportError:
-            raise MissingDependency("MLflow, the tracker,", extra="mlflow") from None
+            raise MissingDependency("MLflow, the tracker", extra="mlflow") from None
         self._client = MlflowClient(tracking_uri=uri or None)
         self._name = f"optisolve/{suite}"
         self._experiment = ""

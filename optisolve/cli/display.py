@@ -112,6 +112,9 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
         console.print(f"response cache: {cache['calls']} calls answered from it, {cache['usd']:.4f} USD not spent")
     if warning := subject.record["used"]["report"].get("operator", {}).get("warning"):
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+    if hops := subject.record["used"]["report"].get("fallbacks"):
+        took = subject.record["used"]["report"].get("gate")
+        console.print(f"[yellow]warning:[/] {', '.join(hops)} made no choice; the gate {took} took over", soft_wrap=True)
     termination = subject.record["termination"]
     limit = f" ({termination['limit']})" if termination["limit"] else ""
     console.print(
@@ -159,7 +162,7 @@ def _print_reference(record: Mapping[str, Any]) -> None:
 
 
 def _source_table(result: Result) -> Table:
-    by_source: Mapping[str, Mapping[str, Any]] = result.record["used"]["by_source"]
+    by_source = shown_sources(result.record)
     total = sum(item["evaluations"] for item in by_source.values())
     gain = "hypervolume_gain" if len(result.instance.objectives) > 1 else "objective_gain"
     table = new_table("offspring by", ">evaluations", ">share", f">{gain.replace('_', ' ')}")
@@ -169,14 +172,26 @@ def _source_table(result: Result) -> Table:
     return table
 
 
+def shown_sources(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Who made what, for people: what the offline stand-in made is not shown as a language model's.
+
+    Args:
+        record: A record; its ``used.by_source`` has the same label ``llm`` for whoever sits in the model's place.
+    """
+    llm, by_source = record["solver"]["llm"], record["used"]["by_source"]
+    stand_in = llm is not None and llm["provider"] == "surrogate"
+    return {"surrogate" if stand_in and name == "llm" else name: item for name, item in by_source.items()}
+
+
 def _print_llm(record: Mapping[str, Any]) -> None:
     llm, report = record["solver"]["llm"], record["used"]["report"]
     fates = report.get("operator", {}).get("fates", {})
     told = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
     used = record["used"]
     cost = f", {used['usd']:.4f} USD" if used["usd"] else ""
+    name = "stand-in" if llm["provider"] == "surrogate" else "language model"
     console.print(
-        f"language model: {llm['provider']} {escape(llm['model'])}; {used['llm_calls']} calls, "
+        f"{name}: {llm['provider']} {escape(llm['model'])}; {used['llm_calls']} calls, "
         f"{used['tokens_in'] + used['tokens_out']:,} tokens{cost}; candidates: {escape(told) or 'none'}",
         soft_wrap=True,
     )

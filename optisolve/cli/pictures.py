@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from optisolve.bench.result import Result
+from optisolve.cli.display import shown_sources
 from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
 from optisolve.plotting.credit import credit_figure, offspring_sources
 from optisolve.plotting.game import rounds_figure
@@ -37,7 +38,7 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
         drawn = map_figure(instance, subject.X[index], label=label)
         if drawn is not None:
             written.append(save_figure(drawn, folder / "map.png"))
-    sources = subject.record["used"]["by_source"]
+    sources = shown_sources(subject.record)
     if len(offspring_sources(sources)) > 1:
         written.append(save_figure(credit_figure(sources, instance), folder / "credit.png"))
     played = {name: result.record["used"]["report"] for name, result in results.items()}

@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 
+_LISTED_AT_MOST = 50
+
+
 class OptisolveError(Exception):
     """Base class of all deliberate errors; the command line prints its text without a traceback."""
 
@@ -52,10 +55,15 @@ class RegistryError(OptisolveError):
 
 
 class MissingDependency(OptisolveError):
-    """An optional package is not installed; the text names the extra that brings it."""
+    """An optional package is not installed; the text names the extra that brings it.
+
+    Args:
+        what: What is missing, one thing or several separated by commas.
+        extra: The extra of optisolve that brings it.
+    """
 
     def __init__(self, what: str, *, extra: str) -> None:
-        super().__init__(f"{what} is not installed. Install it with: pip install 'optisolve[{extra}]'")
+        super().__init__(f"Not installed: {what}. Install with: pip install 'optisolve[{extra}]'")
         self.extra = extra
 
 
@@ -72,7 +80,15 @@ class UnknownNameError(OptisolveError):
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
         guess = nearest(name, self.known)
         hint = f" Did you mean '{guess}'?" if guess else ""
-        super().__init__(f"Unknown {kind} '{name}'.{hint} Known: {', '.join(self.known) or '(none)'}.")
+        super().__init__(f"Unknown {kind} '{name}'.{hint} Known: {_listed(self.known)}.")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """All names while they fit on a screen; else those before a slash, which stand for their scenarios."""
+    if len(names) > _LISTED_AT_MOST:
+        families = dict.fromkeys(name.partition("/")[0] for name in names)
+        return f"{', '.join(families)}; 'optisolve list' shows the scenarios of each, FAMILY/SCENARIO"
+    return ", ".join(names) or "(none)"
 
 
 @dataclass(frozen=True, slots=True)

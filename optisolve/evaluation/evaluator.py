@@ -16,7 +16,7 @@ from optisolve.core.status import Limit, Termination
 from optisolve.evaluation.archive import Archive
 from optisolve.evaluation.history import History
 
-__all__ = ["Evaluator"]
+__all__ = ["Evaluator", "archived_outcome"]
 
 
 class Evaluator:
@@ -87,7 +87,19 @@ class Evaluator:
         report: Mapping[str, Any] | None = None,
     ) -> Outcome:
         """The outcome made of the archive; for one objective the best point, for several the front sorted by the first."""
-        X = self.archive.points
-        if X.shape[0] == self.archive.F_min.shape[0]:
-            X = X[np.argsort(self.archive.F_min[:, 0], kind="stable")]
-        return Outcome(np.ascontiguousarray(X), termination, limit, detail, report=dict(report or {}))
+        return archived_outcome(self.archive, termination, limit, detail=detail, report=report)
+
+
+def archived_outcome(
+    archive: Archive,
+    termination: Termination,
+    limit: Limit | None = None,
+    *,
+    detail: str = "",
+    report: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """The outcome made of an archive; for one objective the best point, for several the front sorted by the first."""
+    X = archive.points
+    if X.shape[0] == archive.F_min.shape[0]:
+        X = X[np.argsort(archive.F_min[:, 0], kind="stable")]
+    return Outcome(np.ascontiguousarray(X), termination, limit, detail, report=dict(report or {}))

@@ -41,7 +41,7 @@ class LocalClient:
 
     def __init__(self, config: LocalLlm) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise MissingDependency("xllamacpp, the runtime of llm=local,", extra="local-llm")
+            raise MissingDependency("xllamacpp, the runtime of llm=local", extra="local-llm")
         self._config = config
         self._weights = catalog.weights(config.model, config.gguf)
         self.profile = Profile(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.game import Game, GameControl
     from optisolve.solvers.highs import Highs
     from optisolve.solvers.hungarian import Hungarian
+    from optisolve.solvers.legacy_diffsg import LegacyDiffsg
     from optisolve.solvers.moe import Moe, MoeLlm
     from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
     from optisolve.solvers.null import Null
@@ -39,6 +40,7 @@ _HOMES = {
     "game": ("Game", "GameControl"),
     "highs": ("Highs",),
     "hungarian": ("Hungarian",),
+    "legacy_diffsg": ("LegacyDiffsg",),
     "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
     "moe": ("Moe", "MoeLlm"),
     "null": ("Null",),
@@ -67,6 +69,7 @@ __all__ = [
     "Hungarian",
     "Ledma",
     "LedmaControl",
+    "LegacyDiffsg",
     "Moe",
     "MoeLlm",
     "Moead",

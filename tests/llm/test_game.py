@@ -239,6 +239,17 @@ def test_every_protocol_asks_every_agent_at_most_once_per_round(protocol):
     assert told["operator"]["moves"] <= 4 * told["played"]
 
 
+def test_who_moves_later_in_a_round_measures_what_the_others_have_just_done():
+    """A chat agent that reads its last line gets further in one round of moves in turn than of moves at once."""
+    with LlmServer(answer=least_level) as server:
+        in_turn, together = (
+            report_of(run(config_for(server), protocol=name, rounds=1)) for name in ("sequential", "simultaneous")
+        )
+    assert in_turn["rounds"]["objective"][1] < together["rounds"]["objective"][1] - 0.01
+    first, second = (re.findall(r"rate as a share of the need ([\d.]+)", text)[-1] for text in prompts_of(server)[:2])
+    assert first != second
+
+
 # -- memory -----------------------------------------------------------------------------------------------------------
 
 

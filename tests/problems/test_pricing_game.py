@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from optisolve.core import Effort, Evidence
+from optisolve.problems.pricing_game.certificate import enclosed_value, upper_bound
 from optisolve.registry import make_problem
 from optisolve.testing import check_problem
 
@@ -30,12 +32,66 @@ def test_without_a_price_all_links_end_at_the_balanced_sinr():
 
 
 def test_a_price_lets_selfish_links_deliver_more_per_joule():
-    """The best known price beats no price by more than 5 % and the largest one, and every link that sends uses less power."""
+    """The best price beats no price by more than 5 % and the largest one, and every link that sends uses less power."""
     problem = make_problem("pricing_game")
     instance = problem.instance(0)
     reference = problem.reference(instance, Effort.QUICK)
-    assert reference.evidence is Evidence.BEST_KNOWN
+    assert reference.evidence is Evidence.PROVEN_OPTIMAL
     null = {name: float(instance.evaluate(X).F[0, 0]) for name, X in instance.null_policies().items()}
     assert reference.value > 1.05 * null["no_price"]
     assert reference.value >= max(null.values())
     assert (instance.powers(reference.X[0]) <= instance.powers(instance.space.lower) + 1e-12).all()
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_no_price_of_a_dense_grid_beats_the_certified_one(seed):
+    """Golden: 3,001 prices by the numpy equations, which share no code with the enclosures."""
+    problem = make_problem("pricing_game")
+    instance = problem.instance(seed)
+    reference = problem.reference(instance, Effort.QUICK)
+    grid = np.linspace(instance.space.lower[0], instance.space.upper[0], 3_001)[:, None]
+    best = float(instance.evaluate_twin(grid).F[:, 0].max())
+    assert best <= reference.dual_bound
+    assert best == pytest.approx(reference.value, rel=3e-3)
+    assert reference.value <= reference.dual_bound <= reference.value * (1.0 + 1.01e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "seed"), [({}, 0), ({}, 5), ({"p_max_w": 0.02}, 1), ({"n_links": 16}, 2), ({"frame_bits": 20}, 3)]
+)
+def test_enclosures_hold_for_every_price_between(changes, seed):
+    """Intervals of all widths, with and without links that leave inside; caps that bind, a full receiver, short frames."""
+    instance = make_problem("pricing_game", changes).instance(seed)
+    rng, left = np.random.default_rng(seed), 0
+    for _ in range(12):
+        low = rng.uniform(6.0, 11.0)
+        high = min(11.0, low + 10.0 ** rng.uniform(-6.0, 0.3))
+        inside = np.concatenate([[low, high], rng.uniform(low, high, 14)])[:, None]
+        values = instance.evaluate(inside).F[:, 0]
+        assert values.max() <= enclosed_value(instance.uplink, low, high) * (1.0 + 1e-9)
+        silent = [(instance.powers(np.array([x])) <= 0.0).sum() for x in (low, high)]
+        left += silent[0] != silent[1]
+    assert left > 0
+
+
+def test_narrow_intervals_are_enclosed_closely():
+    """The width of an enclosure vanishes with that of the interval, so that halving ends."""
+    instance = make_problem("pricing_game").instance(1)
+    excess = []
+    for width in (1e-2, 1e-3, 1e-4):
+        value = float(instance.evaluate(np.array([[9.0]])).F[0, 0])
+        excess.append(enclosed_value(instance.uplink, 9.0, 9.0 + width) / value - 1.0)
+    assert 0.0 < excess[2] < 0.2 * excess[1] < 0.04 * excess[0]
+
+
+def test_a_proof_that_is_cut_short_says_so():
+    instance = make_problem("pricing_game").instance(0)
+
+    def value_at(x: float) -> float:
+        return float(instance.evaluate(np.array([[x]])).F[0, 0])
+
+    short = upper_bound(instance.uplink, 6.0, 11.0, value_at, 6.0, rtol=1e-6, most_cells=0)
+    more = upper_bound(instance.uplink, 6.0, 11.0, value_at, 6.0, rtol=1e-6, most_cells=100)
+    assert short.bound == np.inf
+    assert more.value < more.bound < np.inf
+    assert more.bound > more.value * (1.0 + 1e-6)

@@ -3,7 +3,7 @@
 from optisolve.bench.gates.aslib import write_aslib
 from optisolve.bench.gates.evaluate import GateRow, evaluate_choices, gate_rows
 from optisolve.bench.gates.runs import RunTable, run_table
-from optisolve.bench.gates.train import TrainOptions, fit_trust, train_gate
+from optisolve.bench.gates.train import TrainOptions, fit_trust, learned_choice, train_gate
 
 __all__ = [
     "GateRow",
@@ -12,6 +12,7 @@ __all__ = [
     "evaluate_choices",
     "fit_trust",
     "gate_rows",
+    "learned_choice",
     "run_table",
     "train_gate",
     "write_aslib",

@@ -35,7 +35,7 @@ def write_aslib(
     """
     folder.mkdir(parents=True, exist_ok=True)
     ids = [f"{case.scenario.replace('/', '-')}.{case.seed}" for case in table.cases]
-    names = [n.replace(":", "_") for n in feature_names(table.experts)]
+    names = [n.replace(":", "_") for n in feature_names(table.flags)]
     files = {
         "description.txt": _description(table, name, names, evaluations),
         "algorithm_runs.arff": _runs(table, ids, name),
@@ -68,7 +68,7 @@ def _description(table: RunTable, name: str, features: list[str], evaluations: i
         "metainfo_algorithms:",
     ]
     for expert in table.experts:
-        lines += [f"  {expert}:", f"    configuration: preset {expert}", "    deterministic: true"]
+        lines += [f"  '{expert}':", f"    configuration: preset {expert}", "    deterministic: true"]
     return "\n".join(lines) + "\n"
 
 

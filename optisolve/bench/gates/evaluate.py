@@ -32,6 +32,7 @@ class GateRow:
         feasible: Share of answers that are feasible by verification.
         median_gap: Median certified gap of the answers that have a bound; None without any.
         evaluations: Mean evaluations.
+        calls: Mean calls of a language model.
         tokens: Mean tokens of a language model.
         fallbacks: Share of runs in which the asked-for gate could not decide.
         seconds: Median seconds, a side figure.
@@ -46,6 +47,7 @@ class GateRow:
     feasible: float
     median_gap: float | None
     evaluations: float
+    calls: float
     tokens: float
     fallbacks: float
     seconds: float
@@ -93,7 +95,7 @@ def gate_rows(table: RunTable, single_best: str, runs: Mapping[str, Sequence[Map
         table: Held-out instances.
         single_best: The best expert on the training instances.
         runs: Per gate one mapping per instance: ``loss``, ``feasible`` (0 or 1), ``gap`` (NaN without a bound),
-            ``evaluations``, ``tokens``, ``fallback`` (0 or 1), ``seconds``.
+            ``evaluations``, ``calls``, ``tokens``, ``fallback`` (0 or 1), ``seconds``.
     """
     losses = {gate: np.array([run["loss"] for run in rows]) for gate, rows in runs.items()}
     closed = evaluate_choices(table, single_best, losses)
@@ -109,6 +111,7 @@ def gate_rows(table: RunTable, single_best: str, runs: Mapping[str, Sequence[Map
                 feasible=float(np.mean([run["feasible"] for run in rows])),
                 median_gap=float(np.median(gaps)) if gaps else None,
                 evaluations=float(np.mean([run["evaluations"] for run in rows])),
+                calls=float(np.mean([run["calls"] for run in rows])),
                 tokens=float(np.mean([run["tokens"] for run in rows])),
                 fallbacks=float(np.mean([run["fallback"] for run in rows])),
                 seconds=float(np.median([run["seconds"] for run in rows])),

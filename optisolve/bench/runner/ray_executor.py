@@ -66,7 +66,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise MissingDependency("Ray, the engine of executor=ray,", extra="ray") from None
+        raise MissingDependency("Ray, the engine of executor=ray", extra="ray") from None
     return ray
 
 

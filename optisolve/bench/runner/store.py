@@ -188,7 +188,7 @@ class _UrlStore(Store):
         try:
             import fsspec
         except ImportError:
-            raise MissingDependency("fsspec, which writes to a URL,", extra="ray") from None
+            raise MissingDependency("fsspec, which writes to a URL", extra="ray") from None
         self.name = url
         self._fs, self._root = fsspec.core.url_to_fs(url)
         self._local = Path(tempfile.mkdtemp(prefix="optisolve-units-"))

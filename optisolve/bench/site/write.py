@@ -119,7 +119,7 @@ def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise MissingDependency("plotly, which draws the leaderboard's plots,", extra="report") from None
+        raise MissingDependency("plotly, which draws the leaderboard's plots", extra="report") from None
     return str(get_plotlyjs())
 
 

@@ -7,27 +7,29 @@ from typing import Any
 
 from numba import njit
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "excess", "response"]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _excess(g: float, frame_bits: int, cost: float) -> float:
+def excess(g: float, frame_bits: int, cost: float) -> float:
+    """g f'(g) - f(g) - cost g^2, whose root beyond ln M is the wanted SINR g."""
     base = -math.expm1(-g)
     return float(base ** (frame_bits - 1) * (frame_bits * g * math.exp(-g) - base) - cost * g * g)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _response(
+def response(
     heard: float, own: float, price: float, processing: float, cap: float, rate: float, bits: int, top: float
 ) -> float:
+    """Best power against what is heard, W; 0 when it does not pay to transmit."""
     per_watt = processing * own / heard
     cost = price / rate / per_watt**2
     low, high = math.log(bits), top
-    if _excess(low, bits, cost) <= 0.0:
+    if excess(low, bits, cost) <= 0.0:
         return 0.0
     for _ in range(45):
         middle = 0.5 * (low + high)
-        if _excess(middle, bits, cost) > 0.0:
+        if excess(middle, bits, cost) > 0.0:
             low = middle
         else:
             high = middle
@@ -69,7 +71,7 @@ def evaluate(
                     following[k] = 0.0
                     continue
                 heard = total - gain[k] * P[s, k]
-                following[k] = _response(heard, gain[k], price[s], processing, cap, rate, bits, top)
+                following[k] = response(heard, gain[k], price[s], processing, cap, rate, bits, top)
                 out[k] = following[k] <= 0.0
                 if abs(following[k] - P[s, k]) > 1e-12 * max(following[k], P[s, k]):
                     moved = True

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Stages", "draw", "finish", "take_best"]
 
+_RANDOM = 1 << 20
+"""Stream of the uninformed samples; the chain's own count its steps."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stages:
@@ -48,13 +51,21 @@ def draw(
     how: Sampling | None = None,
     device: str = "cpu",
     guide: Guide | None = None,
+    n_random: int = 0,
 ) -> FloatArray:
-    """Samples y, float64 [B, S, N, C]: from the network, or from the null sampler when there is none."""
+    """Samples y, float64 [B, S, N, C]: from the network, or from the null sampler when there is none.
+
+    The last `n_random` of the `count` samples come from the null sampler in any case.
+    """
     if network is None or how is None:
         return bridge.null(cases, uniform(keys, (count, *bridge.shape(cases))))
     from optisolve.solvers.ddpm.sampler import sample
 
-    return sample(network, bridge, cases, keys, count, how, device=device, guide=guide)
+    n_random = min(n_random, count - 1)
+    y = sample(network, bridge, cases, keys, count - n_random, how, device=device, guide=guide)
+    if n_random == 0:
+        return y
+    return np.concatenate([y, bridge.null(cases, uniform(keys, (n_random, *bridge.shape(cases)), stream=_RANDOM))], axis=1)
 
 
 def finish(bridge: Bridge, cases: Cases, y: FloatArray, *, polish: str, steps: int) -> Stages:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from torch import Tensor
@@ -72,13 +73,12 @@ class Chain:
     eta: float = 0.0
 
     def __post_init__(self) -> None:
-        self._scheduler = make_scheduler(self.schedule)
-        if self.schedule is Schedule.FLOW_MATCHING:  # its own grid would spend the last step almost at the goal
-            sigmas = [1.0 - i / self.steps for i in range(self.steps)]
-            self._scheduler.set_timesteps(sigmas=sigmas, device=self.device)
-        else:
-            self._scheduler.set_timesteps(self.steps, device=self.device)
         self._eta = min(1.0 if self.schedule is Schedule.DDPM else self.eta, _LARGEST_ETA)
+
+    @cached_property
+    def _scheduler(self) -> Any:
+        """Made when the first step is taken; a chain of one network call takes none."""
+        return _ready(self.schedule, self.steps, self.device)
 
     @property
     def needs_noise(self) -> bool:
@@ -87,13 +87,7 @@ class Chain:
 
     def level(self, index: int) -> tuple[float, float]:
         """Angle of a step, in quarter turns, and the factor that brings the scheduler's sample to unit power."""
-        if self.schedule is Schedule.FLOW_MATCHING:
-            sigma = float(self._scheduler.sigmas[index])
-            norm = math.hypot(1.0 - sigma, sigma)
-            return angle_of(((1.0 - sigma) / norm) ** 2), 1.0 / norm
-        if self.schedule is Schedule.DPM_SOLVER:  # it interpolates between the training levels
-            return angle_of(1.0 / (1.0 + float(self._scheduler.sigmas[index]) ** 2)), 1.0
-        return angle_of(float(self._scheduler.alphas_cumprod[int(self._scheduler.timesteps[index])])), 1.0
+        return _levels(self.schedule, self.steps)[index]
 
     def step(self, clean: Tensor, index: int, noisy: Tensor, noise: Tensor | None = None) -> Tensor:
         """The next, less noisy sample.
@@ -112,3 +106,26 @@ class Chain:
             eta, given = self._eta, noise if self.needs_noise else None
             return cast(Tensor, self._scheduler.step(clean, time, noisy, eta=eta, variance_noise=given).prev_sample)
         return cast(Tensor, self._scheduler.step(clean, time, noisy).prev_sample)
+
+
+def _ready(schedule: Schedule, steps: int, device: str) -> Any:
+    """A fresh scheduler with its steps set."""
+    scheduler = make_scheduler(schedule)
+    if schedule is Schedule.FLOW_MATCHING:  # its own grid would spend the last step almost at the goal
+        scheduler.set_timesteps(sigmas=[1.0 - i / steps for i in range(steps)], device=device)
+    else:
+        scheduler.set_timesteps(steps, device=device)
+    return scheduler
+
+
+@lru_cache(maxsize=64)
+def _levels(schedule: Schedule, steps: int) -> tuple[tuple[float, float], ...]:
+    """`Chain.level` of all steps."""
+    scheduler = _ready(schedule, steps, "cpu")
+    if schedule is Schedule.FLOW_MATCHING:
+        sigmas = [float(sigma) for sigma in scheduler.sigmas[:steps]]
+        norms = [math.hypot(1.0 - sigma, sigma) for sigma in sigmas]
+        return tuple((angle_of(((1.0 - sigma) / norm) ** 2), 1.0 / norm) for sigma, norm in zip(sigmas, norms, strict=True))
+    if schedule is Schedule.DPM_SOLVER:  # it interpolates between the training levels
+        return tuple((angle_of(1.0 / (1.0 + float(sigma) ** 2)), 1.0) for sigma in scheduler.sigmas[:steps])
+    return tuple((angle_of(float(scheduler.alphas_cumprod[int(time)])), 1.0) for time in scheduler.timesteps)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
 from optisolve.registry import problem_options
-from optisolve.solvers.ddpm.bridges import FAMILIES
+from optisolve.solvers.ddpm.bridges import FAMILIES, make_bridge
 from optisolve.solvers.ddpm.factory import make_shards
 from optisolve.solvers.ddpm.networks import parameter_count
 from optisolve.solvers.ddpm.recipe import Recipe
 from optisolve.solvers.ddpm.sampler import pick_device
 from optisolve.solvers.ddpm.training import Check, Trainer, write_history
 from optisolve.solvers.ddpm.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["Listener", "Trained", "train"]
 
@@ -87,6 +89,10 @@ def train(
     family = problem_options(recipe.problem)[0].name
     if family not in FAMILIES:
         raise SolverError(f"train: ddpm knows {', '.join(FAMILIES)}; {recipe.problem} is {family}.")
+    if recipe.steps.front and not make_bridge(family).preferences:
+        raise SolverError(
+            f"train: steps.front={recipe.steps.front} needs several objectives; {family} has one, use steps.front=0."
+        )
     out.mkdir(parents=True, exist_ok=True)
     folder, label_seconds = labels or out / "labels", time.perf_counter()
     told = None if listener is None else listener.shard
@@ -99,21 +105,23 @@ def train(
         if not resume:
             raise SolverError(f"{out}: holds a training already. Give another out=FOLDER, or resume=true to go on with it.")
         trainer.resume(out)
-    log = _tensorboard(out / "tensorboard") if tensorboard else None
+    writer = _tensorboard(out / "tensorboard") if tensorboard else None
 
     def on_step(step: int, loss: float) -> None:
         if listener is not None:
             listener.step(step, recipe.steps.total, loss)
-        if log is not None:
-            log("loss", loss, step)
+        if writer is not None:
+            writer.add_scalar("loss", loss, step)
 
     def on_check(check: Check) -> None:
         if listener is not None:
             listener.check(check)
-        if log is not None:
-            log("decoded", check.decoded, check.step)
+        if writer is not None:
+            writer.add_scalar("decoded", check.decoded, check.step)
 
     trainer.run(on_step=on_step, on_check=on_check, checkpoint=out, seconds=seconds)
+    if writer is not None:
+        writer.close()
     trainer.save(out)
     write_history(trainer.history, out / "learning_curve.csv")
     network = trainer.weights()
@@ -149,11 +157,9 @@ def _modes(shards: list[Path]) -> float:
     return float(round(sum(found) / len(found), 3))
 
 
-def _tensorboard(folder: Path) -> Callable[[str, float, int], None]:
+def _tensorboard(folder: Path) -> SummaryWriter:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise SolverError("tensorboard=true needs the package tensorboard: pip install tensorboard") from error
-    writer = SummaryWriter(str(folder))
-    told: Callable[[str, float, int], None] = writer.add_scalar
-    return told
+    return SummaryWriter(str(folder))

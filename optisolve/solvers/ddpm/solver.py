@@ -117,11 +117,13 @@ class Ddpm(Candidates):
         push: Objective guidance: length of the gradient's push per step, in units of the sampled variables; 0 for none.
         project: Project the clean estimate in every reverse step, not only at the end.
         device: Where the network runs.
+        n_random: How many of the `n_samples` are drawn by the control instead: uninformed, projected and polished alike. They
+            bring what the network lacks where a polish is strong, diversity; for one objective only.
     """
 
     info: ClassVar = SolverInfo(
         name="ddpm",
-        version="1",
+        version="2",
         summary="Conditional diffusion sampler: sample K, project, polish, keep the best by the true objective.",
         supports=frozenset(Feature) - {Feature.EQUALITY},
         needs=("torch", "diffusers", "safetensors"),
@@ -136,6 +138,7 @@ class Ddpm(Candidates):
     push: Annotated[float, Ge(0)] = 0.0
     project: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    n_random: Annotated[int, Ge(0)] = 0
 
     def skip(self, instance: Instance) -> str | None:
         """Needs a family that it knows, the extra, and weights."""
@@ -149,6 +152,8 @@ class Ddpm(Candidates):
     def _check(self) -> Iterable[FieldProblem]:
         if self.eta > 0.0 and self.schedule != "ddim":
             yield FieldProblem("eta", self.eta, f"0, since schedule is '{self.schedule}'")
+        if self.n_random >= self.n_samples:
+            yield FieldProblem("n_random", self.n_random, f"less than n_samples = {self.n_samples}")
 
     def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Any]]:
         from optisolve.solvers.ddpm.sampler import Sampling, pick_device
@@ -159,9 +164,12 @@ class Ddpm(Candidates):
         how = Sampling(Schedule(self.schedule), self.steps, self.eta, self.guidance, self.push, self.project)
         guide = _guide(bridge, task.instance, cases, device) if self.push > 0.0 else None
         keys = case_keys(task.seed, np.arange(_size(cases)))
-        y = draw(bridge, cases, keys, count, network=weights.network, how=how, device=device, guide=guide)
+        n_random = 0 if bridge.preferences else min(self.n_random, count - 1)
+        network = weights.network
+        y = draw(bridge, cases, keys, count, network=network, how=how, device=device, guide=guide, n_random=n_random)
         calls = self.steps * (2 if self.guidance > 0.0 else 1)
-        return y, {"weights": weights.name, "weights_sha256": weights.sha256, "network_calls": calls}
+        told = {"weights": weights.name, "weights_sha256": weights.sha256, "network_calls": calls}
+        return y, {**told, "random_samples": n_random} if n_random else told
 
 
 @dataclass(frozen=True, slots=True)

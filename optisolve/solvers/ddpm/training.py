@@ -27,15 +27,13 @@ from optisolve.solvers.ddpm import networks
 from optisolve.solvers.ddpm.bridges import make_bridge
 from optisolve.solvers.ddpm.bridges.base import Bridge
 from optisolve.solvers.ddpm.factory import Shard, read_shard
-from optisolve.solvers.ddpm.networks import Condition, Denoiser
+from optisolve.solvers.ddpm.losses import Losses, cases_in, spread
+from optisolve.solvers.ddpm.networks import Denoiser
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.recipe import Recipe
 from optisolve.solvers.ddpm.sampler import Sampling, sample, to_tensors
-from optisolve.solvers.ddpm.schedules import Chain, Schedule
 
-__all__ = ["Check", "Trainer", "best_of", "make_network"]
-
-_LABELS = ("label_y", "label_score")
+__all__ = ["Check", "Trainer", "best_of", "front_of", "make_network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,8 @@ class Check:
     Attributes:
         step: Steps done.
         loss: Mean loss since the last validation.
-        decoded: Mean over the validation cases of best sample / best label, in the sense that larger is better.
+        decoded: Mean over the validation cases of best sample / best label, in the sense that larger is better; with
+            ``front``, what the front is worth.
         seconds: Training time so far, s.
     """
 
@@ -72,7 +71,9 @@ class Trainer:
         seed: Decides initial weights and every step.
         device: ``cpu`` or ``cuda``.
         network: Denoiser to go on from; None for fresh weights.
-        threads_compile: Compile the network with `torch.compile`; None does so on CUDA.
+        compiled: Compile the network with `torch.compile`; None does so on CUDA.
+        mixed: Let the network compute in bfloat16 where that is safe (autocast); None does so on CUDA. Objectives are always
+            computed in float32.
     """
 
     recipe: Recipe
@@ -82,6 +83,7 @@ class Trainer:
     device: str = "cpu"
     network: Denoiser | None = None
     compiled: bool | None = None
+    mixed: bool | None = None
     step: int = 0
     history: list[Check] = field(default_factory=list)
     best: float = -math.inf
@@ -97,8 +99,9 @@ class Trainer:
         self.average = EMAModel(self.network.parameters(), decay=self.recipe.steps.ema, use_ema_warmup=True, foreach=False)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.steps.learning_rate, weight_decay=1e-4)
         self.bridge: Bridge = make_bridge(_family(self.recipe.problem))
+        self.losses = Losses(self.recipe, self.network, self.bridge, self.device)
         self._shard = lru_cache(maxsize=64)(read_shard)
-        self._losses: list[float] = []
+        self._recent: list[float] = []
         self._best_weights: dict[str, Tensor] | None = None
         if self.compiled if self.compiled is not None else self.device == "cuda":
             self.network.denoise = torch.compile(self.network.denoise, dynamic=True)  # type: ignore[method-assign]
@@ -127,7 +130,7 @@ class Trainer:
         while self.step < total and not self.stopped_early and (seconds is None or self.seconds < seconds):
             start = time.perf_counter()
             loss = self._one_step()
-            self._losses.append(loss)
+            self._recent.append(loss)
             self.seconds += time.perf_counter() - start
             if on_step is not None:
                 on_step(self.step, loss)
@@ -157,8 +160,9 @@ class Trainer:
         rows = np.sort(rng.choice(len(shard["label_y"]), min(steps.batch, len(shard["label_y"])), replace=False))
         batch = {name: np.asarray(values[rows]) for name, values in shard.items()}
         noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
-            loss = self._loss(batch, rng, noise)
+        mixed = self.mixed if self.mixed is not None else self.device == "cuda"
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=mixed):
+            loss = self.losses.at(self.step, batch, rng, noise)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -170,56 +174,6 @@ class Trainer:
         self.step += 1
         return float(loss.detach())
 
-    def _loss(self, batch: Shard, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
-        assert self.network is not None
-        steps = self.recipe.steps
-        cases = {name: values for name, values in batch.items() if name not in _LABELS}
-        condition = to_tensors(self.bridge.condition(cases), self.device)
-        if self.step < steps.imitation:
-            return self._imitation(batch, condition, rng, noise)
-        chain_steps = steps.chain_steps[self.step % len(steps.chain_steps)]
-        loss = self._label_free(condition, self.bridge.shape(cases), chain_steps, noise)
-        if steps.keep_imitating > 0.0:
-            loss = loss + steps.keep_imitating * self._imitation(batch, condition, rng, noise)
-        return loss
-
-    def _imitation(self, batch: Shard, condition: Condition, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
-        """Denoise a label that was picked with weight exp(-relative gap / temperature)."""
-        assert self.network is not None
-        score, n = batch["label_score"], len(batch["label_score"])
-        gap = (score.max(axis=1, keepdims=True) - score) / np.maximum(np.abs(score.max(axis=1, keepdims=True)), 1e-9)
-        weight = np.exp(-gap / self.recipe.labels.temperature)
-        picked = (rng.random((n, 1)) > np.cumsum(weight, axis=1) / weight.sum(axis=1, keepdims=True)).sum(axis=1)
-        label = batch["label_y"][np.arange(n), np.minimum(picked, score.shape[1] - 1)]
-        clean = torch.as_tensor(label.astype(np.float32), device=self.device)[:, None]  # [B, 1, N, C]
-        level = torch.rand(n, generator=noise).to(self.device)
-        added = torch.randn(clean.shape, generator=noise).to(self.device)
-        angle = (0.5 * math.pi * level)[:, None, None, None]
-        noisy = torch.cos(angle) * clean + torch.sin(angle) * added
-        null = torch.rand(n, generator=noise).to(self.device) < self.recipe.steps.drop_condition
-        predicted = self.network(noisy, level, condition, null)
-        target = clean
-        if self.network.config["prediction"] == "velocity":
-            target = torch.cos(angle) * added - torch.sin(angle) * clean
-        return cast(Tensor, (predicted - target).square().mean())
-
-    def _label_free(self, condition: Condition, shape: tuple[int, int], chain_steps: int, noise: torch.Generator) -> Tensor:
-        """Minus a soft maximum over the samples of the decoded objective, through the whole reverse chain."""
-        assert self.network is not None
-        steps = self.recipe.steps
-        encoded = self.network.encode(condition)
-        n_cases = next(iter(condition.values())).shape[0]
-        chain = Chain(Schedule.DDIM, chain_steps, self.device)
-        noisy = torch.randn((n_cases, steps.samples, *shape), generator=noise).to(self.device)
-        for index in range(chain_steps):
-            level, _ = chain.level(index)
-            clean = self.network.clean(noisy, torch.full((1,), level, device=self.device), encoded)
-            if index + 1 < chain_steps:
-                noisy = chain.step(clean, index, noisy)
-        value = self.bridge.value(condition, self.bridge.project(condition, clean).float())  # [B, S]
-        soft = torch.logsumexp(steps.sharpness * value, dim=1) - math.log(steps.samples)
-        return -(soft / steps.sharpness).mean()
-
     # -- validation ----------------------------------------------------------------------------------------------
 
     def _validate(self, on_check: Callable[[Check], None] | None) -> None:
@@ -227,12 +181,13 @@ class Trainer:
         network = make_network(self.recipe)
         network.load_state_dict(now)
         network = network.to(self.device).eval()
+        measure = front_of if self.recipe.steps.front else best_of
         ratios = [
-            best_of(network, self.bridge, read_shard(path), self.recipe, self.device, seed=i)
+            measure(network, self.bridge, read_shard(path), self.recipe, self.device, seed=i)
             for i, path in enumerate(self.validation)
         ]
-        check = Check(self.step, float(np.mean(self._losses)), float(np.mean(ratios)), self.seconds)
-        self._losses.clear()
+        check = Check(self.step, float(np.mean(self._recent)), float(np.mean(ratios)), self.seconds)
+        self._recent.clear()
         self.history.append(check)
         if check.decoded > self.best:
             self.best, self.stale, self._best_weights = check.decoded, 0, now
@@ -269,7 +224,7 @@ class Trainer:
             "stale": self.stale,
             "seconds": self.seconds,
             "skipped": self.skipped,
-            "losses": self._losses,
+            "losses": self._recent,
             "average_step": self.average.optimization_step,
             "history": [[c.step, c.loss, c.decoded, c.seconds] for c in self.history],
         }
@@ -307,13 +262,13 @@ class Trainer:
         self._best_weights = {name: value.cpu() for name, value in part("best").items()} or None
         self.step, self.stale, self.seconds, self.skipped = told["step"], told["stale"], told["seconds"], told["skipped"]
         self.best = -math.inf if told["best"] is None else told["best"]
-        self._losses = list(told["losses"])
+        self._recent = list(told["losses"])
         self.history = [Check(int(s), loss, decoded, seconds) for s, loss, decoded, seconds in told["history"]]
 
 
 def best_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, device: str, *, seed: int) -> float:
     """Mean over a shard's cases of the best decoded sample's score over the best label's, larger is better."""
-    cases = {name: np.asarray(values) for name, values in shard.items() if name not in _LABELS}
+    cases = cases_in(shard)
     keys = case_keys(seed, np.arange(len(shard["label_score"])))
     how = Sampling(steps=max(recipe.steps.chain_steps))
     y = sample(network, bridge, cases, keys, recipe.steps.check_samples, how, device=device)
@@ -321,6 +276,18 @@ def best_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, dev
     best = np.asarray(shard["label_score"]).max(axis=1)
     ratio = score / best if (best > 0.0).all() else 1.0 - (best - score) / np.maximum(np.abs(best), 1e-9)
     return float(ratio.mean())
+
+
+def front_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, device: str, *, seed: int) -> float:
+    """Mean over a shard's cases of what the front of one sample for each preference is worth, see `Bridge.front_value`."""
+    count, how = recipe.steps.front, Sampling(steps=max(recipe.steps.chain_steps))
+    cases = spread(bridge, cases_in(shard), count)
+    y = sample(network, bridge, cases, case_keys(seed, np.arange(len(shard["label_score"]) * count)), 1, how, device=device)
+    with torch.inference_mode():
+        condition = to_tensors(bridge.condition(cases), device)
+        samples = torch.as_tensor(y.astype(np.float32), device=device)
+        value = bridge.front_value(condition, samples.view(-1, count, *y.shape[2:]))
+    return float(value.mean())
 
 
 def read_state(file: Path) -> dict[str, Any]:

@@ -56,13 +56,14 @@ def find_weights(name: str, family: str) -> Path | None:
     return Path(name) if name != "auto" and (Path(name) / WEIGHTS_FILE).is_file() else None
 
 
-def load_weights(name: str, family: str, device: str = "cpu") -> Weights:
+def load_weights(name: str, family: str, device: str = "cpu", kinds: tuple[str, ...] = ()) -> Weights:
     """Load a denoiser.
 
     Args:
         name: As `find_weights`, or the id of a repository on the Hugging Face hub (``owner/name``).
         family: The problem's registry name.
         device: Where it shall run.
+        kinds: Classes of `networks` that the weights may be of; those of ``ddpm`` by default.
 
     Raises:
         SolverError: There are no such weights, or they are of another family.
@@ -77,8 +78,8 @@ def load_weights(name: str, family: str, device: str = "cpu") -> Weights:
         )
     source = name if folder is None else str(folder)
     kind = networks.Denoiser.load_config(source).get("_class_name")
-    if kind not in networks.NETWORKS:
-        raise SolverError(f"ddpm: {source} holds a '{kind}'; expected one of {', '.join(networks.NETWORKS)}.")
+    if kind not in (kinds or networks.NETWORKS):
+        raise SolverError(f"ddpm: {source} holds a '{kind}'; expected one of {', '.join(kinds or networks.NETWORKS)}.")
     card = _card(folder)
     if card.get("family", family) != family:
         raise SolverError(f"ddpm: the weights '{name}' are for {card['family']}, this problem is {family}.")

@@ -5,20 +5,37 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from optisolve.content import content_dir
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import SolverError
+from optisolve.core.problem import Instance
 
-__all__ = ["EXPERTS", "OBSERVATION", "Policy", "load_policy", "observe", "powers_of"]
+__all__ = [
+    "EXPERTS",
+    "OBSERVATION",
+    "Policy",
+    "Training",
+    "least_total",
+    "load_policy",
+    "observe",
+    "policy_file",
+    "powers_of",
+    "read_policy",
+]
 
-EXPERTS = ("rate", "availability", "bep")
+EXPERTS = ("rate", "availability", "bep", "energy")
 """Primitive intents with a shipped policy."""
+Training = Literal["ppo", "sac"]
+"""How the shipped policies were trained."""
 OBSERVATION = "2 (log10(gain / noise_w) - 2) per branch"
 _MOST_BYTES = 2**20
+_FAINT = 1e-6
+"""Share of the cap from which powers are scaled up to the floors."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,10 +45,12 @@ class Policy:
     Attributes:
         name: Its intent.
         layers: Weight float64 [out, in] and bias float64 [out] of every layer.
+        reach: Raw actions are this times the tanh of the last layer (SAC); None for the last layer itself (PPO).
     """
 
     name: str
     layers: tuple[tuple[FloatArray, FloatArray], ...]
+    reach: float | None = None
 
     @property
     def n_branches(self) -> int:
@@ -53,7 +72,10 @@ class Policy:
         for weight, bias in self.layers[:-1]:
             h = np.tanh(weight @ h + bias)
         weight, bias = self.layers[-1]
-        powers: FloatArray = powers_of((weight @ h + bias)[None, :], p_total_w)[0]
+        raw = weight @ h + bias
+        if self.reach is not None:
+            raw = self.reach * np.tanh(raw)
+        powers: FloatArray = powers_of(raw[None, :], p_total_w)[0]
         return powers
 
 
@@ -77,14 +99,49 @@ def powers_of(actions: FloatArray, p_total_w: float) -> FloatArray:
     return np.asarray(p_total_w * total * shares / shares.sum(axis=1, keepdims=True))
 
 
+def least_total(instance: Instance, powers: FloatArray) -> FloatArray:
+    """The same shares at the least total that meets the instance's floors, or at the cap when none does.
+
+    Args:
+        instance: One whose projection scales powers up until the floors hold.
+        powers: float64 [M], W, not all zero.
+
+    Returns:
+        float64 [M], W.
+    """
+    nearly_none: FloatArray = _FAINT * powers / powers.sum() * instance.space.upper.max()
+    return np.asarray(instance.project(nearly_none[None, :])[0])
+
+
+def policy_file(name: str, training: Training) -> str:
+    """File name of a policy: ``rate.json`` (PPO), ``rate.sac.json``."""
+    return f"{name}.json" if training == "ppo" else f"{name}.{training}.json"
+
+
 @cache
-def load_policy(name: str) -> Policy:
+def load_policy(name: str, training: Training = "ppo") -> Policy:
     """A shipped policy.
+
+    Args:
+        name: One of `EXPERTS`.
+        training: How it was trained.
 
     Raises:
         SolverError: Missing or damaged; the text names the file and the script that makes it.
     """
-    path = content_dir("solvers") / "drl_fusion" / f"{name}.json"
+    return read_policy(name, content_dir("solvers") / "drl_fusion" / policy_file(name, training))
+
+
+def read_policy(name: str, path: Path) -> Policy:
+    """A policy from its file.
+
+    Args:
+        name: Its intent.
+        path: JSON file of the training script.
+
+    Raises:
+        SolverError: Missing or damaged; the text names the file and the script that makes it.
+    """
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("larger than any policy")
@@ -93,11 +150,12 @@ def load_policy(name: str) -> Policy:
             (np.array(item["weight"], dtype=np.float64), np.array(item["bias"], dtype=np.float64)) for item in told["layers"]
         )
         _require_fitting(layers)
+        reach = None if told.get("reach") is None else float(told["reach"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SolverError(
             f"The policy '{name}' cannot be read from {path.name} ({error}); make it with benchmarks/training/nsp_experts.py."
         ) from None
-    return Policy(name, layers)
+    return Policy(name, layers, reach)
 
 
 def _require_fitting(layers: tuple[tuple[FloatArray, FloatArray], ...]) -> None:

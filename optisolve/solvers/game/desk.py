@@ -157,7 +157,10 @@ class LlmDesk:
 
     def _query(self, view: View) -> _Query:
         book = self._books[view.agent]
-        rows, lessons = tuple(book.shown()), tuple(book.lessons(self._n_lessons))
+        *earlier, latest = book.shown()
+        # Who does not move first measures what others have just done; in simultaneous play this is the row as it was.
+        rows = (*earlier, replace(latest, signal=view.signal, utility=view.utility))
+        lessons = tuple(book.lessons(self._n_lessons))
         question = Question(view, rows, lessons)
         order = None
         if self._placebo:

@@ -186,7 +186,7 @@ class Game(_AgentSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="game",
-        version="1",
+        version="2",
         summary="Language-model agents in a game: each names its own action, with memory and messages.",
         supports=_SUPPORTS,
         uses_llm=True,

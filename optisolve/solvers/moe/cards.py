@@ -15,7 +15,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.registry import SOLVERS, make_solver
 
-__all__ = ["Card", "Expert", "card_of", "expert_names", "find_experts"]
+__all__ = ["Card", "Expert", "card_of", "expert_names", "find_experts", "is_mixture"]
 
 _OWN = ("moe", "moe_llm", "game")
 """Solvers that are no experts: a mixture within itself, and games, which are played and not called."""
@@ -32,6 +32,7 @@ class Card:
     multi: int | None
     max_dim: int | None
     words: str
+    named: bool = False
 
     def order(self, instance: Instance) -> int | None:
         """Place in the rule gate's order for an instance, None when it passes the expert over."""
@@ -61,6 +62,16 @@ def _cards() -> Mapping[str, Card]:
     return {name: Card(**fields) for name, fields in told.items()}
 
 
+@cache
+def _shipped(name: str) -> Solver:
+    return make_solver(name)
+
+
+def _solver(name: str) -> Solver:
+    """A preset's solver; those with a card are read once."""
+    return _shipped(name) if name in _cards() else make_solver(name)
+
+
 def card_of(name: str) -> Card:
     """The card of a solver; one without an entry gets a cautious card made from its own summary."""
     if name in _cards():
@@ -71,9 +82,15 @@ def card_of(name: str) -> Card:
 def expert_names() -> tuple[str, ...]:
     """Solvers that a mixture chooses from unless it is told others: those with a card in this installation's own table.
 
-    Plug-ins and solvers that need an extra are named on purpose, since a record must not depend on what else is installed.
+    Plug-ins and solvers that need an extra (``named`` on their card) are named on purpose, since a record must not depend on
+    what else is installed.
     """
-    return tuple(sorted(name for name in _cards() if name not in _OWN))
+    return tuple(sorted(name for name, card in _cards().items() if not card.named and name not in _OWN))
+
+
+def is_mixture(name: str) -> bool:
+    """Whether a preset is a mixture itself, or a game, and so no expert of one."""
+    return name.partition("/")[0] in _OWN or _solver(name).info.name in _OWN
 
 
 def find_experts(
@@ -99,12 +116,12 @@ def find_experts(
             raise UnknownNameError("expert", name, known)
     found, left = [], {}
     for name in sorted(names or expert_names()):
-        if name in without or name.partition("/")[0] in _OWN:
-            left[name] = "excluded by an option" if name in without else "a mixture is no expert of itself"
+        if name in without:
+            left[name] = "excluded by an option"
             continue
         try:
-            solver = make_solver(name)
-            reason = solver.skip(instance)
+            solver = _solver(name)
+            reason = "a mixture is no expert of itself" if solver.info.name in _OWN else solver.skip(instance)
         except OptisolveError as error:  # a broken plug-in must not hide the others
             reason, solver = f"cannot be loaded: {error}", None
         if reason is None and solver is not None and solver.info.uses_llm and not with_llm:

@@ -15,6 +15,7 @@ from optisolve.core.problem import Evaluation, Instance, Sense
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.evaluation.archive import Archive
+from optisolve.evaluation.evaluator import archived_outcome
 from optisolve.scoring.verify import verify_points
 
 __all__ = ["Attempt", "Quality", "better", "run_expert", "safe_baseline", "verified_quality"]
@@ -116,10 +117,7 @@ class _ExpertEvaluator:
         report: Mapping[str, Any] | None = None,
     ) -> Outcome:
         """The outcome of everything that this expert evaluated."""
-        X = self.archive.points
-        if X.shape[0] == self.archive.F_min.shape[0]:
-            X = X[np.argsort(self.archive.F_min[:, 0], kind="stable")]
-        return Outcome(np.ascontiguousarray(X), termination, limit, detail, report=dict(report or {}))
+        return archived_outcome(self.archive, termination, limit, detail=detail, report=report)
 
 
 def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_start: FloatArray | None = None) -> Attempt:

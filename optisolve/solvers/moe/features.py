@@ -11,7 +11,7 @@ from optisolve.core.problem import Instance, Sense
 
 __all__ = ["FEATURE_VERSION", "feature_names", "instance_features"]
 
-FEATURE_VERSION = 1
+FEATURE_VERSION = 2
 """Changes with the meaning of any entry; a trained gate refuses another version."""
 
 _PLAIN = (
@@ -32,17 +32,17 @@ _PLAIN = (
 )
 
 
-def feature_names(experts: Collection[str]) -> tuple[str, ...]:
-    """Names of the entries for a portfolio: general ones, then one per expert, 1 when it can treat the instance."""
-    return (*_PLAIN, *(f"can:{name}" for name in sorted(experts)))
+def feature_names(flags: Collection[str]) -> tuple[str, ...]:
+    """Names of the entries: general ones, then one per expert of `flags`, 1 when it can treat the instance."""
+    return (*_PLAIN, *(f"can:{name}" for name in sorted(flags)))
 
 
-def instance_features(instance: Instance, portfolio: Collection[str], able: Collection[str]) -> FloatArray:
-    """The vector, float64 [14 + len(portfolio)], finite.
+def instance_features(instance: Instance, flags: Collection[str], able: Collection[str]) -> FloatArray:
+    """The vector, float64 [14 + len(flags)], finite.
 
     Args:
         instance: The instance; only its public description is used: space, constraints, `Instance.features`.
-        portfolio: Experts that the vector speaks about.
+        flags: Experts that the vector speaks about.
         able: Those of them that can treat the instance.
     """
     space = instance.space
@@ -69,4 +69,4 @@ def instance_features(instance: Instance, portfolio: Collection[str], able: Coll
         float(np.mean(values == 0.0)),
         np.log10(1.0 + values.size / space.dim),
     ]
-    return np.array([*plain, *(float(name in able) for name in sorted(portfolio))], dtype=np.float64)
+    return np.array([*plain, *(float(name in able) for name in sorted(flags))], dtype=np.float64)

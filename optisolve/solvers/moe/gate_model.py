@@ -1,4 +1,4 @@
-"""A trained gate as plain numbers: a regression forest and the training points, evaluated in numpy.
+"""A trained gate as plain numbers: a regression forest per expert and the training points, evaluated in numpy.
 
 Training needs scikit-learn; using the result needs none of it. The file is JSON: no pickle, nothing executable.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from optisolve.solvers.moe.features import FEATURE_VERSION, feature_names
 
 __all__ = ["FORMAT", "GateModel", "Tree", "load_gate", "read_gate", "write_gate"]
 
-FORMAT = "optisolve.gate/1"
+FORMAT = "optisolve.gate/2"
 SHIPPED = "moe_gate.json"
 
 
@@ -34,7 +34,7 @@ class Tree:
         threshold: float64 [nodes]; values <= threshold go left.
         left: int64 [nodes].
         right: int64 [nodes].
-        value: float64 [nodes, experts], mean loss.
+        value: float64 [nodes], mean loss.
     """
 
     feature: IntArray
@@ -43,51 +43,75 @@ class Tree:
     right: IntArray
     value: FloatArray
 
-    def predict(self, z: FloatArray) -> FloatArray:
-        """Mean loss per expert in the leaf of z float64 [features]; float64 [experts]."""
+    def predict(self, z: FloatArray) -> float:
+        """Mean loss in the leaf of z float64 [features]."""
         node = 0
         while self.feature[node] >= 0:
             node = int(self.left[node] if z[self.feature[node]] <= self.threshold[node] else self.right[node])
-        leaf: FloatArray = self.value[node]
-        return leaf
+        return float(self.value[node])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class GateModel:
     """A trained gate.
 
+    Every expert has a forest of its own, and features tell only of the experts in `flags`, so that what is predicted for one
+    expert does not depend on which others were trained beside it.
+
     Attributes:
         experts: Names in the order of all columns.
-        trees: The forest.
+        flags: Experts whose ability to treat an instance is a feature: those that need no extra.
+        forests: One per expert.
         mean: float64 [features], subtracted before distances.
         scale: float64 [features], divided by.
         points: float64 [n, features], training points, scaled.
         losses: float64 [n, experts], in [0, 1].
         width: Kernel width of the neighbors, in scaled units.
+        reach: Distance to the nearest training point up to which an instance counts as similar, in scaled units; None for any.
         trust: n0 of the hybrid gate, fitted on validation; 0 when the language model was uninformative.
-        single_best: The expert with the smallest mean loss on the training instances.
+        single_best: The expert of `flags` with the smallest mean loss on the training instances.
         trained_on: How it was made, for cards and logs.
     """
 
     experts: tuple[str, ...]
-    trees: tuple[Tree, ...]
+    flags: tuple[str, ...]
+    forests: tuple[tuple[Tree, ...], ...]
     mean: FloatArray
     scale: FloatArray
     points: FloatArray
     losses: FloatArray
     width: float
+    reach: float | None
     trust: float
     single_best: str
     trained_on: Mapping[str, Any]
 
     def predict(self, z: FloatArray) -> FloatArray:
         """Predicted loss per expert, float64 [experts], for features z float64 [features]."""
-        return np.asarray(np.mean([tree.predict(z) for tree in self.trees], axis=0))
+        return np.array([np.mean([tree.predict(z) for tree in forest]) for forest in self.forests])
+
+    def distances(self, z: FloatArray) -> FloatArray:
+        """Distances of features z to the training points in scaled units, float64 [n]."""
+        return np.asarray(np.sqrt((((z - self.mean) / self.scale - self.points) ** 2).sum(axis=1)))
+
+    def outside(self, z: FloatArray) -> str:
+        """That features z are far from all training points, in words; "" when they are not."""
+        nearest = float(self.distances(z).min())
+        if self.reach is None or nearest <= self.reach:
+            return ""
+        return f"nothing similar was seen in training: distance {nearest:.3g}, similar up to {self.reach:.3g}"
+
+    def without(self, expert: str) -> GateModel:
+        """The same gate without an expert's column; one of `flags` cannot be left out."""
+        keep = [j for j, name in enumerate(self.experts) if name != expert]
+        if expert in self.flags or len(keep) == len(self.experts):
+            raise OptisolveError(f"gate: {expert} is not an expert that can be left out; choose another one.")
+        experts, forests = tuple(self.experts[j] for j in keep), tuple(self.forests[j] for j in keep)
+        return replace(self, experts=experts, forests=forests, losses=self.losses[:, keep])
 
     def neighbors(self, z: FloatArray) -> FloatArray:
         """Kernel weights of the training points, float64 [n], at most 1 each."""
-        distance = (((z - self.mean) / self.scale - self.points) ** 2).sum(axis=1)
-        weights: FloatArray = np.exp(-0.5 * distance / self.width**2)
+        weights: FloatArray = np.exp(-0.5 * (self.distances(z) / self.width) ** 2)
         return weights
 
 
@@ -99,24 +123,29 @@ def write_gate(model: GateModel, path: Path) -> None:
 
     body = {
         "format": FORMAT,
-        "features": {"version": FEATURE_VERSION, "names": list(feature_names(model.experts))},
+        "features": {"version": FEATURE_VERSION, "names": list(feature_names(model.flags))},
         "experts": list(model.experts),
+        "flags": list(model.flags),
         "single_best": model.single_best,
         "trust": model.trust,
         "width": model.width,
+        "reach": None if model.reach is None else float(f"{model.reach:.6g}"),
         "mean": rounded(model.mean),
         "scale": rounded(model.scale),
         "points": rounded(model.points),
         "losses": rounded(model.losses),
-        "trees": [
-            {
-                "feature": t.feature.tolist(),
-                "threshold": [float(f"{v:.9g}") for v in t.threshold],
-                "left": t.left.tolist(),
-                "right": t.right.tolist(),
-                "value": rounded(t.value),
-            }
-            for t in model.trees
+        "forests": [
+            [
+                {
+                    "feature": t.feature.tolist(),
+                    "threshold": [float(f"{v:.9g}") for v in t.threshold],
+                    "left": t.left.tolist(),
+                    "right": t.right.tolist(),
+                    "value": rounded(t.value),
+                }
+                for t in forest
+            ]
+            for forest in model.forests
         ],
         "trained_on": dict(model.trained_on),
     }
@@ -133,25 +162,29 @@ def read_gate(path: Path) -> GateModel:
         body = json.loads(path.read_text(encoding="utf-8"))
         if body.get("format") != FORMAT:
             raise ValueError(f"format is {body.get('format')!r}, expected {FORMAT!r}")
-        experts = tuple(map(str, body["experts"]))
-        told = body["features"]
-        if told["version"] != FEATURE_VERSION or tuple(told["names"]) != feature_names(experts):
+        experts, flags = tuple(map(str, body["experts"])), tuple(map(str, body["flags"]))
+        told, reach = body["features"], body["reach"]
+        if told["version"] != FEATURE_VERSION or tuple(told["names"]) != feature_names(flags):
             raise ValueError(f"it was trained on features of version {told['version']}, this is version {FEATURE_VERSION}")
         model = GateModel(
             experts=experts,
-            trees=tuple(_tree(item, len(experts), len(told["names"])) for item in body["trees"]),
+            flags=flags,
+            forests=tuple(tuple(_tree(item, len(told["names"])) for item in forest) for forest in body["forests"]),
             mean=_array(body["mean"], (len(told["names"]),)),
             scale=_array(body["scale"], (len(told["names"]),)),
             points=_array(body["points"], (-1, len(told["names"]))),
             losses=_array(body["losses"], (-1, len(experts))),
             width=float(body["width"]),
+            reach=None if reach is None else float(reach),
             trust=float(body["trust"]),
             single_best=str(body["single_best"]),
             trained_on=body.get("trained_on", {}),
         )
-        if not model.trees or model.width <= 0.0 or model.trust < 0.0 or not (model.scale > 0.0).all():
-            raise ValueError("no trees, or a width, trust or scale out of range")
-        if model.single_best not in experts or model.points.shape[0] != model.losses.shape[0]:
+        if len(model.forests) != len(experts) or not all(model.forests):
+            raise ValueError("an expert has no trees")
+        if model.width <= 0.0 or model.trust < 0.0 or not (model.reach or 0.0) >= 0.0 or not (model.scale > 0.0).all():
+            raise ValueError("a width, reach, trust or scale is out of range")
+        if model.single_best not in experts or not model.points.size or model.points.shape[0] != model.losses.shape[0]:
             raise ValueError("single_best is no expert, or points and losses differ in number")
     except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
         raise OptisolveError(f"{path.name}: no usable gate ({error}). Train one with benchmarks/quality/gates.py.") from None
@@ -164,7 +197,7 @@ def load_gate(path: str = "") -> GateModel:
     return read_gate(Path(path) if path else content_dir("solvers") / SHIPPED)
 
 
-def _tree(item: Mapping[str, Any], n_experts: int, n_features: int) -> Tree:
+def _tree(item: Mapping[str, Any], n_features: int) -> Tree:
     feature = np.asarray(item["feature"], dtype=np.int64)
     n = feature.size
     left, right = np.asarray(item["left"], dtype=np.int64), np.asarray(item["right"], dtype=np.int64)
@@ -175,7 +208,7 @@ def _tree(item: Mapping[str, Any], n_experts: int, n_features: int) -> Tree:
     # Children lie behind their parent, so that walking down always ends.
     if not ((left > index)[inner].all() and (right > index)[inner].all() and (left < n).all() and (right < n).all()):
         raise ValueError("a tree is not in order")
-    return Tree(feature, _array(item["threshold"], (n,)), left, right, _array(item["value"], (n, n_experts)))
+    return Tree(feature, _array(item["threshold"], (n,)), left, right, _array(item["value"], (n,)))
 
 
 def _array(values: Sequence[Any], shape: tuple[int, ...]) -> FloatArray:

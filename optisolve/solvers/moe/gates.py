@@ -11,11 +11,27 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
-from optisolve.solvers.moe.cards import Expert
+from optisolve.solvers.moe.cards import Expert, find_experts
 from optisolve.solvers.moe.features import instance_features
 from optisolve.solvers.moe.gate_model import GateModel
 
-__all__ = ["Choice", "Decision", "Gate", "LearnedGate", "RandomGate", "RuleGate", "SafeGate", "SbsGate", "ranked", "shares"]
+__all__ = [
+    "Choice",
+    "Decision",
+    "Gate",
+    "KnnGate",
+    "LearnedGate",
+    "RandomGate",
+    "RuleGate",
+    "SafeGate",
+    "SbsGate",
+    "UniformGate",
+    "ranked",
+    "shares",
+]
+
+_NEIGHBORS = 5
+"""Training instances that `KnnGate` looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +111,11 @@ def ranked(
     scores: Mapping[str, float],
     losses: Mapping[str, float] | None = None,
     note: Mapping[str, Any] | None = None,
+    fall: float = 0.5,
 ) -> Decision:
-    """A decision from an order of experts, with weights that fall by half."""
+    """A decision from an order of experts, with weights that fall by half, or by another factor."""
     chosen = list(order[:count])
-    weights = [0.5**i for i in range(len(chosen))]
+    weights = [fall**i for i in range(len(chosen))]
     total = sum(weights) or 1.0
     parts = shares(chosen, weights)
     choices = tuple(
@@ -134,20 +151,50 @@ class RuleGate:
 
 @dataclass(frozen=True, slots=True)
 class LearnedGate:
-    """The forest's predicted losses, smallest first."""
+    """The forests' predicted losses, smallest first; far from what they were trained on, the note says so."""
 
     model: GateModel
     kind: str = "learned"
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
         """Rank by predicted loss; experts that the gate was not trained on come last, in the order of their cards."""
-        losses = predicted_losses(self.model, instance, experts)
-        if not losses:
-            raise OptisolveError("the trained gate knows none of the experts that can treat this instance")
+        z = features_for(self.model, instance, experts)
+        losses = by_column(self.model, self.model.predict(z), experts)
         order = by_loss(losses, experts, instance)
         reasons = {e.name: "PREDICTED_LOSS" if e.name in losses else "NOT_TRAINED" for e in experts}
-        note = {"trained_on": dict(self.model.trained_on)}
+        note: dict[str, Any] = {"trained_on": dict(self.model.trained_on)}
+        if outside := self.model.outside(z):
+            note["outside"] = outside
         return ranked(self.kind, order, count, reasons=reasons, scores=losses, losses=losses, note=note)
+
+
+@dataclass(frozen=True, slots=True)
+class KnnGate:
+    """Mean losses of the five nearest training instances, smallest first; a control of the forests."""
+
+    model: GateModel
+    kind: str = "knn"
+
+    def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
+        """Rank by the neighbors' mean loss; experts without a column come last."""
+        losses = by_column(self.model, knn_losses(self.model, features_for(self.model, instance, experts)), experts)
+        order = by_loss(losses, experts, instance)
+        reasons = dict.fromkeys(losses, "NEIGHBORS")
+        return ranked(self.kind, order, count, reasons=reasons, scores=losses, losses=losses)
+
+
+@dataclass(frozen=True, slots=True)
+class UniformGate:
+    """Equal shares for the experts that were best on average over all training instances; a control without features."""
+
+    model: GateModel
+    kind: str = "uniform"
+
+    def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
+        """Rank by mean training loss, whatever the instance is."""
+        losses = by_column(self.model, self.model.losses.mean(axis=0), experts)
+        order = by_loss(losses, experts, instance)
+        return ranked(self.kind, order, count, reasons=dict.fromkeys(losses, "BEST_ON_AVERAGE"), scores=losses, fall=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +238,32 @@ class SafeGate:
         return Decision(self.kind, (), ())
 
 
-def predicted_losses(model: GateModel, instance: Instance, experts: Sequence[Expert]) -> dict[str, float]:
-    """Predicted loss of every expert that the gate was trained on, in the order of their names."""
-    predicted: FloatArray = model.predict(features_for(model, instance, experts))
+def by_column(model: GateModel, values: FloatArray, experts: Sequence[Expert]) -> dict[str, float]:
+    """Values float64 [columns] of a trained gate by expert, for those that it was trained on.
+
+    Raises:
+        OptisolveError: It was trained on none of them.
+    """
     column = {name: i for i, name in enumerate(model.experts)}
-    return {e.name: float(predicted[column[e.name]]) for e in experts if e.name in column}
+    told = {e.name: float(values[column[e.name]]) for e in experts if e.name in column}
+    if not told:
+        raise OptisolveError("the trained gate knows none of the experts that can treat this instance")
+    return told
+
+
+def knn_losses(model: GateModel, z: FloatArray) -> FloatArray:
+    """Mean losses of the nearest training instances, float64 [columns]."""
+    nearest = np.argsort(model.distances(z), kind="stable")[:_NEIGHBORS]
+    return np.asarray(model.losses[nearest].mean(axis=0))
 
 
 def features_for(model: GateModel, instance: Instance, experts: Sequence[Expert]) -> FloatArray:
-    """The instance's features for a trained gate."""
-    return instance_features(instance, model.experts, {e.name for e in experts})
+    """The instance's features for a trained gate, the same whichever experts there are to choose from."""
+    able = {e.name for e in experts}
+    others = [name for name in model.flags if name not in able]
+    if others:
+        able |= {e.name for e in find_experts(instance, others, with_llm=False)[0]}
+    return instance_features(instance, model.flags, able)
 
 
 def by_loss(losses: Mapping[str, float], experts: Sequence[Expert], instance: Instance) -> list[Expert]:

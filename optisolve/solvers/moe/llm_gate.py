@@ -17,9 +17,9 @@ from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmRequest, Message
 from optisolve.solvers.moe.cards import Expert
 from optisolve.solvers.moe.gate_model import GateModel
-from optisolve.solvers.moe.gates import Decision, by_loss, features_for, predicted_losses, ranked
+from optisolve.solvers.moe.gates import Decision, LearnedGate, by_column, by_loss, features_for, ranked
 
-__all__ = ["HybridGate", "LlmGate", "Opinion", "ask_opinion"]
+__all__ = ["HybridGate", "LlmGate", "Opinion", "ask_opinion", "problem_words"]
 
 _PLACES = ("first", "second", "third")
 _WEIGHTS = (0.6, 0.25, 0.15)
@@ -59,8 +59,20 @@ def ask_opinion(
     records: Sequence[str] = (),
     tag: str = "gate",
     reasks: int = 1,
+    words: Mapping[str, Any] | None = None,
 ) -> Opinion:
     """Ask for the best experts in order; names outside the list are impossible by form and refused in any case.
+
+    Args:
+        session: Open session.
+        instance: What is to be solved.
+        experts: Who can be chosen.
+        seed: The run's seed.
+        evaluations: Budget that the model is told.
+        records: Lines about similar runs.
+        tag: Names the question in logs.
+        reasks: Further questions after an unusable answer.
+        words: How the problem is described; None for `problem_words`.
 
     Raises:
         OptisolveError: No usable answer after the re-asks; the text says why.
@@ -69,15 +81,7 @@ def ask_opinion(
     count = min(len(_PLACES), len(names))
     style = session.preferred_style
     prompt = load_prompt(f"moe_gate_{style}")
-    told = instance.describe()
-    kinds = "integers" if instance.space.integer.all() else "mixed" if instance.space.has_integers else "real"
-    aims = ", ".join(f"{o.sense} {o.name}" for o in instance.objectives)
-    problem = {
-        "summary": told.summary,
-        "constraints": list(told.constraints),
-        "variables": f"{instance.space.dim} {kinds}",
-        "objectives": aims,
-    }
+    problem = dict(words or problem_words(instance))
     cards = [{"name": e.name, "words": e.card.words, "guarantee": e.card.guarantee} for e in experts]
     problem_text = "no usable answer"
     for attempt in range(reasks + 1):
@@ -109,6 +113,18 @@ def ask_opinion(
     raise OptisolveError(f"{problem_text}, {reasks + 1} time(s)")
 
 
+def problem_words(instance: Instance) -> dict[str, Any]:
+    """What a language model is told of the problem: summary, constraints, variables, objectives."""
+    told = instance.describe()
+    kinds = "integers" if instance.space.integer.all() else "mixed" if instance.space.has_integers else "real"
+    return {
+        "summary": told.summary,
+        "constraints": list(told.constraints),
+        "variables": f"{instance.space.dim} {kinds}",
+        "objectives": ", ".join(f"{o.sense} {o.name}" for o in instance.objectives),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class LlmGate:
     """The language model's order, nothing else."""
@@ -136,7 +152,8 @@ class HybridGate:
     .. math:: \\alpha_e = n_0 w_e + N(z)\\, e^{-\\hat q_e(z) / \\tau} / \\sum_{e'} e^{-\\hat q_{e'}(z) / \\tau}
 
     with the forest's predicted losses and ``N(z)`` the kernel count of similar training instances, so that the language model
-    weighs more where nothing similar was seen. The trust ``n_0`` is fitted on validation; 0 gives the learned gate.
+    weighs more where nothing similar was seen. The trust ``n_0`` is fitted on validation; 0 gives the learned gate, and nobody
+    is asked.
     """
 
     session: LlmSession
@@ -151,20 +168,18 @@ class HybridGate:
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
         """Ask, then weigh."""
         trust = self.model.trust if self.trust is None else self.trust
-        losses = predicted_losses(self.model, instance, experts)
-        if not losses:
-            raise OptisolveError("the trained gate knows none of the experts that can treat this instance")
-        opinion = None
-        if trust > 0.0:
-            opinion = _opinion(self, instance, experts)
-        seen = float(self.model.neighbors(features_for(self.model, instance, experts)).sum())
-        posterior = posterior_of(losses, {} if opinion is None else opinion.weights, trust, seen)
+        if trust <= 0.0:
+            return LearnedGate(self.model, self.kind).decide(instance, experts, count)
+        z = features_for(self.model, instance, experts)
+        losses = by_column(self.model, self.model.predict(z), experts)
+        opinion = _opinion(self, instance, experts)
+        seen = float(self.model.neighbors(z).sum())
+        posterior = posterior_of(losses, opinion.weights, trust, seen)
         # equal posteriors (all the learned gate's ties) keep its order
         learned = {e.name: i for i, e in enumerate(by_loss(losses, experts, instance))}
         order = sorted(experts, key=lambda e: (-round(posterior.get(e.name, 0.0), 6), learned[e.name]))
         reasons = dict.fromkeys(losses, "POSTERIOR")
-        note: dict[str, Any] = {"trust": trust, "similar_runs": seen, "prior": {} if opinion is None else opinion.weights}
-        note |= {} if opinion is None else dict(opinion.note)
+        note: dict[str, Any] = {"trust": trust, "similar_runs": seen, "prior": opinion.weights, **opinion.note}
         return ranked(self.kind, order, count, reasons=reasons, scores=posterior, losses=losses, note=note)
 
 

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Sense
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.registry import make_solver
 from optisolve.solvers.moe.cards import Expert, find_experts
+from optisolve.solvers.moe.chain import GateChain, GateOptions
 from optisolve.solvers.moe.combine import blend_refusal, convex_blend
-from optisolve.solvers.moe.executor import Attempt, Quality, better, run_expert, safe_baseline, verified_quality
-from optisolve.solvers.moe.gate_model import GateModel, load_gate
-from optisolve.solvers.moe.gates import Choice, Decision, Gate, LearnedGate, RandomGate, RuleGate, SafeGate, SbsGate
-from optisolve.solvers.moe.llm_gate import HybridGate, LlmGate
+from optisolve.solvers.moe.executor import Attempt, Quality, run_expert, safe_baseline, verified_quality
+from optisolve.solvers.moe.gates import Choice, Decision
 from optisolve.solvers.moe.log import ExplanationLog
-from optisolve.solvers.moe.planner import PlannerGate
-
-if TYPE_CHECKING:
-    from optisolve.llm.session import LlmSession
+from optisolve.solvers.moe.standing import Standing
 
 __all__ = ["Mixture", "MixtureOptions"]
 
@@ -42,30 +37,13 @@ _WORTHWHILE = 0.05
 class MixtureOptions:
     """Options of `Moe` and `MoeLlm`, where they are explained."""
 
-    gate: str
-    gate_file: str
+    gates: GateOptions
     experts: tuple[str, ...]
     without: tuple[str, ...]
-    n_experts: int
     reserve: float
     combine: str
     stop_gap: float
-    trust: float | None
-    reasks: int
-    retrieve: bool
-    criticize: bool
     reflect: bool
-
-
-@dataclass(slots=True)
-class _Best:
-    """The best verified answer so far and who found it."""
-
-    quality: Quality
-    source: str
-    attempts: list[Attempt] = field(default_factory=list)
-    bound: float | None = None
-    bound_by: str = ""
 
 
 class Mixture:
@@ -84,12 +62,9 @@ class Mixture:
         self.by_name = {e.name: e for e in self.experts}
         total = task.meter.budget.evaluations
         self.total = _UNLIMITED if total is None else total
-        self.best = _Best(
-            Quality(None, None, verified_quality(task.instance, np.empty((0, task.instance.space.dim))).status), ""
-        )
-        self.fallbacks: list[str] = []
+        self.best = Standing(task.instance, verified_quality(task.instance, np.empty((0, task.instance.space.dim))))
+        self.chain = GateChain(task, options.gates, self.log, self.total)
         self.decision: Decision | None = None
-        self.prompts: dict[str, str] = {}
         self.synergy: float | None = None
         self.infeasible_by = ""
         self.task.reporter = self.report
@@ -98,7 +73,7 @@ class Mixture:
         """Solve; the outcome's report holds the log."""
         self._log_start()
         self._note_baseline(safe_baseline(self.task, self.options.reserve or 0.1))
-        self.decision = self._decide()
+        self.decision = self.chain.decide(self.experts)
         self._run_chosen(self.decision)
         self._combine()
         return self._finish()
@@ -111,13 +86,13 @@ class Mixture:
             "chosen": [] if decision is None else [c.expert for c in decision.choices],
             "ran": [a.expert for a in self.best.attempts],
             "answer_by": self.best.source,
-            "fallbacks": list(self.fallbacks),
+            "fallbacks": list(self.chain.fallbacks),
             "synergy": self.synergy,
-            "prompts": dict(self.prompts),
+            "prompts": dict(self.chain.prompts),
             "explanation": self.log.entries,
         }
 
-    # -- start and gate -------------------------------------------------------------------------------------------------
+    # -- start ---------------------------------------------------------------------------------------------------------
 
     def _log_start(self) -> None:
         instance, origin = self.instance, self.instance.origin
@@ -141,77 +116,6 @@ class Mixture:
     def _note_baseline(self, quality: Quality) -> None:
         self.best.quality, self.best.source = quality, "safe_baseline"
         self.log.add("baseline", evaluations=self.task.meter.evaluations, value=quality.value, status=quality.status.value)
-
-    def _decide(self) -> Decision:
-        """Ask the gates of the chain until one decides; every hop is logged."""
-        decided: Decision | None = None
-        for gate in self._chain():
-            if isinstance(gate, OptisolveError):
-                self._hop("learned" if self.options.gate != "sbs" else "sbs", str(gate))
-                continue
-            try:
-                decided = gate.decide(self.instance, self.experts, self.options.n_experts)
-                break
-            except OptisolveError as error:
-                self._hop(gate.kind, str(error))
-        assert decided is not None  # the safe default never fails
-        self.prompts.update(decided.note.get("prompt", {}))
-        note = {k: v for k, v in decided.note.items() if k != "prompt"}
-        self.log.add(
-            "gate",
-            gate=decided.gate,
-            asked_for=self.options.gate,
-            choices=[dataclasses.asdict(c) for c in decided.choices],
-            ranking=list(decided.ranking),
-            scores=dict(decided.scores),
-            note=note,
-            prompts=dict(self.prompts),
-        )
-        return decided
-
-    def _hop(self, gate: str, reason: str) -> None:
-        self.fallbacks.append(gate)
-        self.log.add("fallback", gate=gate, reason=reason)
-
-    def _chain(self) -> list[Gate | OptisolveError]:
-        """The gate that was asked for, then learned, rule, safe default; an error in place of a gate that cannot be made."""
-        options, task = self.options, self.task
-        trained = self._trained()
-        learned: Gate | OptisolveError = LearnedGate(trained) if isinstance(trained, GateModel) else trained
-        tail: list[Gate | OptisolveError] = [learned, RuleGate(), SafeGate()]
-        if options.gate == "rule":
-            return tail[1:]
-        if options.gate == "random":
-            return [RandomGate(task.rng(purpose="gate")), *tail[1:]]
-        if options.gate == "learned":
-            return tail
-        if options.gate == "planner":
-            assert task.llm is not None
-            model = trained if isinstance(trained, GateModel) else None
-            return [self._planner(task.llm, model), *tail]
-        if isinstance(trained, OptisolveError) and options.gate in ("sbs", "hybrid"):
-            return [trained, *tail[1:]]
-        if options.gate == "sbs":
-            assert isinstance(trained, GateModel)
-            return [SbsGate(trained.single_best), *tail]
-        assert task.llm is not None
-        if options.gate == "llm":
-            return [LlmGate(task.llm, task.seed, self.total, reasks=options.reasks), *tail]
-        assert isinstance(trained, GateModel)
-        return [HybridGate(task.llm, trained, task.seed, self.total, options.trust, reasks=options.reasks), *tail]
-
-    def _planner(self, session: LlmSession, model: GateModel | None) -> PlannerGate:
-        def note(role: str, told: str) -> None:
-            self.log.add("planner", role=role, told=told)
-
-        o = self.options
-        return PlannerGate(session, model, self.task.seed, self.total, o.retrieve, o.criticize, reasks=o.reasks, note=note)
-
-    def _trained(self) -> GateModel | OptisolveError:
-        try:
-            return load_gate(self.options.gate_file)
-        except OptisolveError as error:
-            return error
 
     # -- experts --------------------------------------------------------------------------------------------------------
 
@@ -276,10 +180,8 @@ class Mixture:
     def _note_attempt(self, attempt: Attempt, choice: Choice, **more: Any) -> None:
         best = self.best
         best.attempts.append(attempt)
-        improved = better(self.instance, attempt.quality.value, best.quality.value)
-        if improved:
-            best.quality, best.source = attempt.quality, attempt.expert
-        refused = self._take_bound(attempt)
+        improved = best.offer(attempt.quality, attempt.expert)
+        refused = best.take_bound(attempt)
         if attempt.termination is Termination.INFEASIBLE and best.quality.value is None:
             self.infeasible_by = attempt.expert
         self.log.add(
@@ -288,7 +190,7 @@ class Mixture:
             reason=choice.reason,
             predicted={"loss": choice.predicted_loss, "evaluations": choice.predicted_evaluations},
             allotted=attempt.allotted,
-            actual={"evaluations": attempt.used, "value": attempt.quality.value, "loss": self._gap(attempt.quality.value)},
+            actual={"evaluations": attempt.used, "value": attempt.quality.value, "loss": best.gap(attempt.quality.value)},
             termination=attempt.termination.value,
             limit=None if attempt.limit is None else attempt.limit.value,
             verified=attempt.quality.status.value,
@@ -299,37 +201,8 @@ class Mixture:
             **more,
         )
 
-    def _take_bound(self, attempt: Attempt) -> str:
-        """Keep the tightest bound; one that a verified point beats is refused, with the reason."""
-        claimed = attempt.dual_bound
-        if claimed is None or len(self.instance.objectives) != 1:
-            return ""
-        if self._beaten(claimed):
-            return f"a verified point of value {self.best.quality.value!r} is better than this bound"
-        maximize = self.instance.objectives[0].sense is Sense.MAXIMIZE
-        if self.best.bound is None or (claimed < self.best.bound if maximize else claimed > self.best.bound):
-            self.best.bound, self.best.bound_by = claimed, attempt.expert
-        return ""
-
-    def _beaten(self, bound: float) -> bool:
-        value = self.best.quality.value
-        if value is None:
-            return False
-        objective = self.instance.objectives[0]
-        beyond = value - bound if objective.sense is Sense.MAXIMIZE else bound - value
-        return beyond > 1e-6 * max(objective.scale, abs(value))
-
-    def _gap(self, value: float | None) -> float | None:
-        """Relative gap of a value to the proven bound; None without one of them."""
-        if value is None or self.best.bound is None:
-            return None
-        objective = self.instance.objectives[0]
-        short = self.best.bound - value if objective.sense is Sense.MAXIMIZE else value - self.best.bound
-        return max(0.0, float(short)) / max(objective.scale, abs(self.best.bound))
-
     def _closed(self) -> bool:
-        gap = self._gap(self.best.quality.value)
-        return gap is not None and gap <= self.options.stop_gap
+        return self.best.closed(self.options.stop_gap)
 
     # -- combination and end --------------------------------------------------------------------------------------------
 
@@ -385,10 +258,8 @@ class Mixture:
         )
         if blend.point is None:
             return blend.reason
-        quality = verified_quality(self.instance, blend.point[None, :])
-        if better(self.instance, quality.value, self.best.quality.value):
-            self.best.quality, self.best.source = quality, "blend"
-        return "kept" if self.best.source == "blend" else "not better after verification"
+        kept = self.best.offer(verified_quality(self.instance, blend.point[None, :]), "blend")
+        return "kept" if kept else "not better after verification"
 
     def _finish(self) -> Outcome:
         self._log_end()
@@ -404,17 +275,18 @@ class Mixture:
             outcome = self.task.outcome(Termination.LIMIT, Limit.EVALUATIONS, report=report)
         else:
             outcome = self.task.outcome(Termination.CONVERGED, detail="every chosen expert has ended", report=report)
-        usable = best.bound is not None and not self._beaten(best.bound)
+        usable = best.bound is not None and not best.refutes(best.bound)
         return dataclasses.replace(outcome, dual_bound=best.bound if usable else None)
 
     def _log_end(self) -> None:
         best, instance = self.best, self.instance
-        gap = self._gap(best.quality.value)
+        gap = best.gap(best.quality.value)
         certificate = "NONE" if gap is None else "EXACT" if gap <= _EXACT else f"GAP({100.0 * gap:.4g}%)"
         prices: dict[str, float] = {}
         if best.quality.point is not None and self._closed():
             prices = dict(instance.shadow_prices(best.quality.point))
-        self.log.add("counterfactuals", gates=self._counterfactuals())
+        reached = {a.expert: a.quality.value for a in best.attempts}
+        self.log.add("counterfactuals", gates=self.chain.counterfactuals(self.experts, self.decision, reached))
         self.log.add(
             "answer",
             by=best.source,
@@ -429,24 +301,5 @@ class Mixture:
             evaluations=self.task.meter.evaluations,
             llm_calls=self.task.meter.llm_calls,
             tokens=self.task.meter.tokens_in + self.task.meter.tokens_out,
-            fallbacks=len(self.fallbacks),
+            fallbacks=len(self.chain.fallbacks),
         )
-
-    def _counterfactuals(self) -> list[dict[str, Any]]:
-        """What the gates without a language model would have asked first, and what that expert reached here if it ran."""
-        reached = {a.expert: a.quality.value for a in self.best.attempts}
-        trained = self._trained()
-        gates: list[Gate] = [RuleGate()]
-        if isinstance(trained, GateModel):
-            gates += [LearnedGate(trained), SbsGate(trained.single_best)]
-        told: list[dict[str, Any]] = []
-        for gate in gates:
-            if self.decision is not None and gate.kind == self.decision.gate:
-                continue
-            try:
-                first = gate.decide(self.instance, self.experts, 1).choices[0].expert
-            except OptisolveError as error:
-                told.append({"gate": gate.kind, "first": None, "ran": False, "value": None, "reason": str(error)})
-                continue
-            told.append({"gate": gate.kind, "first": first, "ran": first in reached, "value": reached.get(first), "reason": ""})
-        return told

@@ -63,6 +63,8 @@ def _gate(facts: Mapping[str, Any]) -> Iterable[str]:
         loss = choice["predicted_loss"]
         told = "" if loss is None else f", predicted loss {loss:.4g}"
         yield f"- {choice['expert']}: {choice['reason']}, share {choice['share']:.3g} of the evaluations{told}"
+    if facts["note"].get("outside"):
+        yield f"- {facts['note']['outside']}"
     if "trust" in facts["note"]:
         prior = _pairs({k: f"{v:.3g}" for k, v in facts["note"]["prior"].items()}) or "none"
         weight = f"trust {facts['note']['trust']:g}, similar runs {facts['note']['similar_runs']:.3g}"

@@ -84,10 +84,9 @@ class Bm25:
 
 def similar_runs(model: GateModel, z: FloatArray, able: Sequence[str], count: int) -> list[str]:
     """What the nearest training instances say about the experts that can treat this one, one line each."""
-    distance = (((z - model.mean) / model.scale - model.points) ** 2).sum(axis=1)
     columns = [j for j, name in enumerate(model.experts) if name in able]
     lines = []
-    for i in np.argsort(distance, kind="stable")[:count]:
+    for i in np.argsort(model.distances(z), kind="stable")[:count]:
         order = sorted(columns, key=lambda j: (float(model.losses[i, j]), model.experts[j]))[:3]
         told = ", ".join(f"{model.experts[j]} (loss {model.losses[i, j]:.3g})" for j in order)
         if told:

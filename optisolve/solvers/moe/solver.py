@@ -12,6 +12,7 @@ from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.solvers.moe.cards import find_experts
+from optisolve.solvers.moe.chain import GateOptions
 from optisolve.solvers.moe.mixture import Mixture, MixtureOptions
 
 __all__ = ["Moe", "MoeLlm"]
@@ -27,7 +28,8 @@ class Moe(Solver):
     """Experts chosen by a gate without a language model, run on shares of one budget, verified one by one.
 
     Args:
-        gate: ``learned`` (forest trained on runs), ``rule`` (order of the cards), ``random``, ``sbs`` (the single best solver).
+        gate: ``learned`` (forests trained on runs), ``rule`` (order of the cards); controls are ``knn`` (nearest training
+            instances), ``uniform`` (equal shares for what was best on average), ``random``, ``sbs`` (the single best solver).
         gate_file: Path of a trained gate; "" means the one that comes with optisolve.
         experts: Preset names to choose from; empty means those with a card of this installation, which need no extra.
         without: Names to leave out.
@@ -40,11 +42,11 @@ class Moe(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe",
-        version="1",
+        version="2",
         summary="Mixture of experts: a gate chooses solvers, a budget is shared, answers are verified.",
         citation=_CITATION,
     )
-    gate: Literal["learned", "rule", "random", "sbs"] = "learned"
+    gate: Literal["learned", "rule", "knn", "uniform", "random", "sbs"] = "learned"
     gate_file: str = ""
     experts: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ class MoeLlm(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe_llm",
-        version="1",
+        version="2",
         summary="Mixture of experts whose gate asks a language model; fallbacks are learned, rule and a safe default.",
         uses_llm=True,
         citation=_CITATION,
@@ -120,19 +122,22 @@ class MoeLlm(Solver):
 
 
 def _options(solver: Moe | MoeLlm) -> MixtureOptions:
-    return MixtureOptions(
+    gates = GateOptions(
         gate=solver.gate,
         gate_file=solver.gate_file,
-        experts=solver.experts,
-        without=solver.without,
         n_experts=solver.n_experts,
-        reserve=solver.reserve,
-        combine=solver.combine,
-        stop_gap=solver.stop_gap,
         trust=solver.trust if isinstance(solver, MoeLlm) else None,
         reasks=solver.reasks if isinstance(solver, MoeLlm) else 0,
         retrieve=isinstance(solver, MoeLlm) and solver.retrieve,
         criticize=isinstance(solver, MoeLlm) and solver.criticize,
+    )
+    return MixtureOptions(
+        gates=gates,
+        experts=solver.experts,
+        without=solver.without,
+        reserve=solver.reserve,
+        combine=solver.combine,
+        stop_gap=solver.stop_gap,
         reflect=isinstance(solver, MoeLlm) and solver.reflect and solver.gate == "planner",
     )
 

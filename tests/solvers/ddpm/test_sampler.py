@@ -15,6 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 from optisolve.core.errors import SolverError  # noqa: E402
 from optisolve.solvers.ddpm.bridges.base import Bridge  # noqa: E402
+from optisolve.solvers.ddpm.losses import spread  # noqa: E402
 from optisolve.solvers.ddpm.networks import Condition, InterferenceDenoiser  # noqa: E402
 from optisolve.solvers.ddpm.noise import case_keys  # noqa: E402
 from optisolve.solvers.ddpm.sampler import Sampling, pick_device, sample  # noqa: E402
@@ -99,7 +100,7 @@ class Oracle(InterferenceDenoiser):
         self.seen = [*getattr(self, "seen", []), float(time.reshape(-1)[0])]
         if float(time.reshape(-1)[0]) > 0.999:  # pure noise has unit power, whatever the scheduler calls its level
             self.power = float(noisy.square().mean())
-        return encoded["own"][..., None].expand(noisy.shape).sign() * 0.5
+        return encoded["own"][:, None].expand(noisy.shape).sign() * 0.5
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7])
@@ -244,3 +245,39 @@ def test_uav_value_is_made_of_the_instances_objectives() -> None:
     F = instance.evaluate(X.reshape(30, 12)).F
     np.testing.assert_allclose(utility[:, 0].numpy(), F[:, 0], atol=1e-4)
     np.testing.assert_allclose(error[:, 0].numpy(), F[:, 1], rtol=1e-4)
+
+
+def test_a_fronts_value_is_its_hypervolume_and_its_gradient_widens_it() -> None:
+    """Against moocore, less the samples' own small share; a step along the gradient raises it."""
+    import moocore
+
+    from optisolve.solvers.ddpm.bridges import uav_isac
+
+    bridge, cases = cases_of("uav_isac", 2)
+    many = spread(bridge, cases, 12)
+    condition = condition_of(bridge, many)
+    y = bridge.project(condition, torch.rand(24, 1, 4, 3, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0)
+    y = y.view(2, 12, 4, 3).requires_grad_(True)
+    value = bridge.front_value(condition, y)
+    own = bridge.value(condition, y.flatten(0, 1)[:, None]).view(2, 12).mean(dim=1)
+    a, e, lacking = uav_isac._losses(condition, bridge._uavs(condition, y.flatten(0, 1)[:, None]))  # type: ignore[attr-defined]
+    points = torch.stack([a + lacking, e + lacking], dim=-1).view(2, 12, 2).detach().numpy().astype(float)
+    for b in range(2):
+        volume = moocore.hypervolume(points[b], ref=[1.0, 1.0])
+        assert volume > 0.0
+        assert float((value - uav_isac._OWN * own)[b].detach()) == pytest.approx(volume, abs=1e-5)
+    (gradient,) = torch.autograd.grad(value.sum(), y)
+    assert float(bridge.front_value(condition, y + 1e-3 * gradient / gradient.norm()).sum()) > float(value.sum())
+
+
+@pytest.mark.parametrize("name", ["interference", "velocity"])
+def test_training_and_use_compute_the_same_network(name: str) -> None:
+    """The sums that are taken in place outside of training are those that gradients go through."""
+    scenario, network = networks()[name]
+    bridge, cases = cases_of(scenario, 2)
+    noisy, time, condition = torch.randn(2, 3, 10, 1), torch.tensor([0.4]), condition_of(bridge, cases)
+    null = torch.tensor([False, True])
+    trained = network(noisy, time, condition, null)
+    with torch.inference_mode():
+        used = network(noisy, time, condition, null)
+    torch.testing.assert_close(trained.detach(), used, atol=1e-5, rtol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import optisolve
 from optisolve.cli.main import main
+from optisolve.content import content_dir
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
 from optisolve.core.problem import Instance
@@ -59,7 +61,7 @@ def report(result: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("weights", shipped())
 def test_shipped_weights_beat_their_null_control(weights: str) -> None:
     """Without polish, at equal samples; every family that ships weights, with its card beside it."""
-    problem = optisolve.load_problem(weights.removesuffix("_diverse"))
+    problem = optisolve.load_problem(weights.removesuffix("_diverse").removesuffix("_single"))
     size: dict[str, Any] = {"n_samples": 8, "n_preferences": 8, "polish": "none"}
     network, null = Ddpm(weights=weights, **size), DdpmNull(**size)
     budget, ours, theirs = Budget(evaluations=8), [], []
@@ -118,6 +120,36 @@ def test_switch_and_wmmse_are_polishes_of_power_control_only() -> None:
     assert "no polish 'wmmse' for parallel_channels" in reason
     with pytest.raises(OptionError, match="eta"):
         Ddpm(schedule="flow_matching", eta=0.5)
+
+
+@needs_torch
+def test_uninformed_samples_may_stand_beside_the_networks() -> None:
+    """The network's samples stay as they are, the rest are the control's; the report says how many."""
+    instance = optisolve.load_problem("power_control").instance(0)
+    mixed = optisolve.solve(instance, Ddpm(n_samples=6, n_random=2), seed=3)
+    assert report(mixed)["random_samples"] == 2
+    assert report(mixed)["samples"] == 6
+    assert mixed.point_status is PointStatus.FEASIBLE
+    plain = optisolve.solve(instance, Ddpm(n_samples=4), seed=3)
+    assert mixed.verification.F[0, 0] >= plain.verification.F[0, 0]
+    assert "random_samples" not in report(plain)
+    lone = optisolve.solve(instance, Ddpm(n_samples=6, n_random=5), budget=Budget(evaluations=2), seed=3)
+    assert report(lone)["samples"] == 1  # what is left is the network's
+    assert "random_samples" not in report(lone)
+    with pytest.raises(OptionError, match="n_random"):
+        Ddpm(n_samples=4, n_random=4)
+
+
+@needs_torch
+def test_weights_in_a_folder_give_the_answer_of_the_shipped_ones(tmp_path: Path) -> None:
+    """`from_pretrained` of a local folder, which need not hold a card."""
+    folder = tmp_path / "mine"
+    shutil.copytree(content_dir("solvers") / "ddpm" / "weights" / "power_control", folder)
+    (folder / "card.json").unlink()
+    instance = optisolve.load_problem("power_control").instance(0)
+    theirs, ours = (optisolve.solve(instance, Ddpm(weights=name), seed=1) for name in ("auto", str(folder)))
+    np.testing.assert_array_equal(theirs.run.outcome.X, ours.run.outcome.X)
+    assert report(theirs)["weights_sha256"] == report(ours)["weights_sha256"]
 
 
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("diffusers")
 
 from optisolve.core.errors import OptionError, SolverError, UnknownNameError  # noqa: E402
 from optisolve.solvers.ddpm.factory import TRAINING_SEEDS, VALIDATION_SEEDS, check_split, make_shards, read_shard  # noqa: E402
+from optisolve.solvers.ddpm.losses import Losses  # noqa: E402
 from optisolve.solvers.ddpm.noise import case_keys  # noqa: E402
 from optisolve.solvers.ddpm.pipeline import draw, take_best  # noqa: E402
 from optisolve.solvers.ddpm.recipe import load_recipe, recipe_names  # noqa: E402
@@ -128,12 +129,70 @@ def test_recipes_are_checked_as_a_whole() -> None:
     assert "sampels" in str(told.value)
 
 
-def test_a_bad_batch_is_skipped_and_counted(labels: Path) -> None:
+def test_a_bad_batch_is_skipped_and_counted(labels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_recipe()
     training, validation = make_shards(recipe, labels)
     trainer = Trainer(recipe, training, validation)
-    trainer._imitation = lambda *_: trainer.network.null_token.sum() * float("nan")  # type: ignore[method-assign,union-attr]
+    nothing = trainer.network.null_token  # type: ignore[union-attr]
+    monkeypatch.setattr(Losses, "imitation", lambda *_: nothing.sum() * float("nan"))
     before = [p.clone() for p in trainer.network.parameters()]  # type: ignore[union-attr]
     trainer.run(until=2)
     assert trainer.skipped == 2
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))  # type: ignore[union-attr]
+
+
+def test_self_imitation_raises_the_objective_without_its_gradient(labels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sampler gets better by imitating its own best answers; nothing asks for the differentiable value."""
+    recipe = tiny_recipe(
+        **{"steps.rule": "self_imitation", "steps.imitation": 20, "steps.label_free": 80, "steps.check_every": 20}
+    )
+    training, validation = make_shards(recipe, labels)
+    trainer = Trainer(recipe, training, validation, seed=2)
+    monkeypatch.setattr(type(trainer.bridge), "value", None)
+    trainer.run()
+    assert trainer.history[-1].decoded > trainer.history[0].decoded
+    with pytest.raises(OptionError, match="front"):
+        tiny_recipe(**{"steps.rule": "self_imitation", "steps.front": 4})
+
+
+def test_a_front_is_refused_where_there_is_one_objective(tmp_path: Path) -> None:
+    with pytest.raises(SolverError, match=r"steps\.front=4 needs several objectives; offloading has one"):
+        train(tiny_recipe(**{"steps.front": 4}), tmp_path)
+
+
+def test_mixed_precision_trains_as_well(labels: Path) -> None:
+    """Autocast to bfloat16, on the CPU: weights stay float32, no step is lost, and the objective grows as without."""
+    recipe = tiny_recipe(**{"steps.imitation": 40, "steps.label_free": 20, "steps.check_every": 30})
+    training, validation = make_shards(recipe, labels)
+    plain, mixed = (Trainer(recipe, training, validation, seed=1, mixed=mixed) for mixed in (False, True))
+    for trainer in (plain, mixed):
+        trainer.run()
+    assert mixed.skipped == 0
+    assert {values.dtype for values in mixed.network.parameters()} == {torch.float32}  # type: ignore[union-attr]
+    assert mixed.history[-1].decoded == pytest.approx(plain.history[-1].decoded, abs=0.02)
+    assert mixed.history[-1].loss != plain.history[-1].loss  # it was used
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_a_compiled_network_trains_alike(labels: Path) -> None:
+    recipe = tiny_recipe(**{"steps.imitation": 6, "steps.label_free": 6, "steps.check_every": 6})
+    training, validation = make_shards(recipe, labels)
+    plain, compiled = (Trainer(recipe, training, validation, seed=1, compiled=compiled) for compiled in (False, True))
+    for trainer in (plain, compiled):
+        trainer.run()
+    for ours, theirs in zip(plain.history, compiled.history, strict=True):
+        assert theirs.loss == pytest.approx(ours.loss, rel=1e-3)
+        assert theirs.decoded == pytest.approx(ours.decoded, rel=1e-3)
+
+
+def test_tensorboard_holds_the_loss_of_every_step_and_every_validation(labels: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = tiny_recipe(**{"steps.imitation": 6, "steps.label_free": 4, "steps.check_every": 5})
+    trained = train(recipe, tmp_path, labels=labels, device="cpu", tensorboard=True)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == list(range(1, 11))
+    decoded = {event.step: event.value for event in events.Scalars("decoded")}
+    assert list(decoded) == [5, 10]
+    assert max(decoded.values()) == pytest.approx(trained.card["decoded"], rel=1e-6)

@@ -146,6 +146,18 @@ class Bridge(ABC):
             [B, S].
         """
 
+    def front_value(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
+        """What a whole front is worth, differentiable, larger is better; only for several objectives.
+
+        Args:
+            condition: As `condition`, of cases that differ in their preference alone, S cases for each of B instances.
+            y: [B, S, N, C], one sample per case.
+
+        Returns:
+            [B].
+        """
+        raise NotImplementedError(f"{self.family} has one objective")
+
     def decision(self, instance: Instance, y: Tensor) -> Tensor | None:
         """Differentiable decision vectors [S, d] of samples [S, N, C], for guidance by `objective_torch`; None without."""
         return None

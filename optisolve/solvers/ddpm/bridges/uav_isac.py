@@ -24,6 +24,8 @@ _LOWEST, _HIGHEST = 0.2, 0.8
 """Range of the preference for the utility; beyond it the compromise leaves the scoring box of the scenarios."""
 _SUM = 0.05
 """Share of the plain sum in the scalar value, so that ties are broken towards the front."""
+_OWN = 0.05
+"""Weight of the samples' own values beside the hypervolume of the front that they make."""
 _CONSTANTS = (
     "area_m",
     "altitude_m",
@@ -158,12 +160,19 @@ class UavIsacBridge(Bridge):
 
     def value(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
         """One minus the weighted Chebyshev distance from the ideal corner, less what separations lack."""
+        return _scalar(condition, self._uavs(condition, y))
+
+    def front_value(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
+        """Hypervolume over that of the scoring box, and a little of every sample's own value, so that none is left behind."""
         import torch
 
-        c = {name: condition["constants"][:, i, None, None] for i, name in enumerate(_CONSTANTS)}
-        share = 0.5 * (y + 1.0)
-        power = c["p_min_w"] + share[..., 2] * (c["p_max_w"] - c["p_min_w"])
-        return _scalar(condition, torch.cat([share[..., :2], power[..., None]], dim=3))
+        b, s = y.shape[:2]
+        a, e, lacking = (v.view(b, s) for v in _losses(condition, self._uavs(condition, y.flatten(0, 1)[:, None])))
+        a, order = (a + lacking).clamp(max=1.0).sort(dim=1)
+        e = (e + lacking).clamp(max=1.0).gather(1, order)
+        edge = torch.cat([a[:, 1:], torch.ones_like(a[:, :1])], dim=1)
+        volume = ((edge - a) * (1.0 - e.cummin(dim=1).values)).sum(dim=1)
+        return volume + _OWN * self.value(condition, y.flatten(0, 1)[:, None]).view(b, s).mean(dim=1)
 
     def label(self, cases: Cases, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
         """The best of random designs, improved by gradient steps."""
@@ -174,6 +183,15 @@ class UavIsacBridge(Bridge):
         start = np.take_along_axis(random, best[..., None, None], axis=1)
         y = self._climb(cases, start, 80)
         return distinct(y, self.score(cases, self.decode(cases, y)), count, digits=1)
+
+    def _uavs(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
+        """Designs [B, S, M, 3], positions over the side and powers in W, from samples."""
+        import torch
+
+        c = {name: condition["constants"][:, i, None, None] for i, name in enumerate(_CONSTANTS)}
+        share = 0.5 * (y + 1.0)
+        power = c["p_min_w"] + share[..., 2] * (c["p_max_w"] - c["p_min_w"])
+        return torch.cat([share[..., :2], power[..., None]], dim=3)
 
     def _climb(self, cases: Cases, y: FloatArray, steps: int) -> FloatArray:
         """Adam on `value`, projected after every step; the best point on the way."""
@@ -203,12 +221,19 @@ def _scalar(condition: Mapping[str, Tensor], uavs: Tensor) -> Tensor:
     """One minus the Chebyshev distance of designs [B, S, M, 3], positions over the side and powers in W; [B, S]."""
     import torch
 
-    utility, error, lacking = _objectives(condition, uavs)
-    box, weight = condition["box"], condition["preference"][:, None]
-    a = (box[:, 1, None] - utility) / (box[:, 1] - box[:, 0])[:, None]
-    b = (error - box[:, 3, None]) / (box[:, 2] - box[:, 3])[:, None]
+    a, b, lacking = _losses(condition, uavs)
+    weight = condition["preference"][:, None]
     first, second = weight * a, (1.0 - weight) * b
     return 1.0 - torch.maximum(first, second) - _SUM * (first + second) - lacking
+
+
+def _losses(condition: Mapping[str, Tensor], uavs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Utility and error bound over the scoring box, 0 at its ideal corner and 1 at its worst, and what separations lack."""
+    utility, error, lacking = _objectives(condition, uavs)
+    box = condition["box"]
+    a = (box[:, 1, None] - utility) / (box[:, 1] - box[:, 0])[:, None]
+    b = (error - box[:, 3, None]) / (box[:, 2] - box[:, 3])[:, None]
+    return a, b, lacking
 
 
 def _objectives(condition: Mapping[str, Tensor], uavs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

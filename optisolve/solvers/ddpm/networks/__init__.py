@@ -9,6 +9,7 @@ The class names are part of the file format of saved weights.
 
 from optisolve.solvers.ddpm.networks.base import Condition, Denoiser, parameter_count
 from optisolve.solvers.ddpm.networks.film import FilmDenoiser
+from optisolve.solvers.ddpm.networks.hourglass import HourGlass
 from optisolve.solvers.ddpm.networks.interference import InterferenceDenoiser
 from optisolve.solvers.ddpm.networks.placement import PlacementDenoiser
 from optisolve.solvers.ddpm.networks.sets import SetDenoiser
@@ -18,6 +19,7 @@ __all__ = [
     "Condition",
     "Denoiser",
     "FilmDenoiser",
+    "HourGlass",
     "InterferenceDenoiser",
     "PlacementDenoiser",
     "SetDenoiser",
@@ -25,4 +27,4 @@ __all__ = [
 ]
 
 NETWORKS = ("InterferenceDenoiser", "SetDenoiser", "FilmDenoiser", "PlacementDenoiser")
-"""Classes that saved weights may name."""
+"""Classes that saved weights of `ddpm` may name; `HourGlass` belongs to ``legacy_diffsg``."""

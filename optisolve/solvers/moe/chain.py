@@ -1,0 +1,166 @@
+"""The chain of gates: the one that was asked for, then learned, rule and the safe default; every hop is on the log."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optisolve.core.errors import OptisolveError
+from optisolve.core.solver import Task
+from optisolve.solvers.moe.cards import Expert
+from optisolve.solvers.moe.gate_model import GateModel, load_gate
+from optisolve.solvers.moe.gates import (
+    Decision,
+    Gate,
+    KnnGate,
+    LearnedGate,
+    RandomGate,
+    RuleGate,
+    SafeGate,
+    SbsGate,
+    UniformGate,
+)
+from optisolve.solvers.moe.llm_gate import HybridGate, LlmGate
+from optisolve.solvers.moe.log import ExplanationLog
+from optisolve.solvers.moe.planner import PlannerGate
+
+if TYPE_CHECKING:
+    from optisolve.llm.session import LlmSession
+
+__all__ = ["GateChain", "GateOptions"]
+
+_TRAINED: Mapping[str, Callable[[GateModel], Gate]] = {
+    "learned": LearnedGate,
+    "sbs": lambda model: SbsGate(model.single_best),
+    "knn": KnnGate,
+    "uniform": UniformGate,
+}
+"""Gates that need a gate file and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """Options of a mixture that its gates read; explained at `Moe` and `MoeLlm`."""
+
+    gate: str
+    gate_file: str
+    n_experts: int
+    trust: float | None
+    reasks: int
+    retrieve: bool
+    criticize: bool
+
+
+class GateChain:
+    """Gates of one run.
+
+    Args:
+        task: The run.
+        options: Which gate, and its options.
+        log: Where hops and the decision go.
+        evaluations: Budget that a language model is told.
+
+    Attributes:
+        fallbacks: Gates that could not decide, in order.
+        prompts: Prompts that were used, by name.
+    """
+
+    def __init__(self, task: Task, options: GateOptions, log: ExplanationLog, evaluations: int) -> None:
+        self._task, self._options, self._log, self._evaluations = task, options, log, evaluations
+        self.fallbacks: list[str] = []
+        self.prompts: dict[str, str] = {}
+
+    def decide(self, experts: Sequence[Expert]) -> Decision:
+        """Ask the gates of the chain until one decides."""
+        decided: Decision | None = None
+        for kind, gate in self._gates():
+            if isinstance(gate, OptisolveError):
+                self._hop(kind, str(gate))
+                continue
+            try:
+                decided = gate.decide(self._task.instance, experts, self._options.n_experts)
+                break
+            except OptisolveError as error:
+                self._hop(kind, str(error))
+        assert decided is not None  # the safe default never fails
+        self.prompts.update(decided.note.get("prompt", {}))
+        self._log.add(
+            "gate",
+            gate=decided.gate,
+            asked_for=self._options.gate,
+            choices=[dataclasses.asdict(c) for c in decided.choices],
+            ranking=list(decided.ranking),
+            scores=dict(decided.scores),
+            note={k: v for k, v in decided.note.items() if k != "prompt"},
+            prompts=dict(self.prompts),
+        )
+        return decided
+
+    def counterfactuals(
+        self, experts: Sequence[Expert], decision: Decision | None, reached: Mapping[str, float | None]
+    ) -> list[dict[str, Any]]:
+        """What the gates without a language model would have asked first, and what that expert reached here if it ran."""
+        trained = self._trained()
+        gates: list[Gate] = [RuleGate()]
+        if isinstance(trained, GateModel):
+            gates += [LearnedGate(trained), SbsGate(trained.single_best)]
+        told: list[dict[str, Any]] = []
+        for gate in gates:
+            if decision is not None and gate.kind == decision.gate:
+                continue
+            try:
+                first = gate.decide(self._task.instance, experts, 1).choices[0].expert
+            except OptisolveError as error:
+                told.append({"gate": gate.kind, "first": None, "ran": False, "value": None, "reason": str(error)})
+                continue
+            told.append({"gate": gate.kind, "first": first, "ran": first in reached, "value": reached.get(first), "reason": ""})
+        return told
+
+    def _gates(self) -> list[tuple[str, Gate | OptisolveError]]:
+        """Kinds with their gates; an error in place of a gate that cannot be made."""
+        asked, trained = self._options.gate, self._trained()
+        end: list[tuple[str, Gate | OptisolveError]] = [("rule", RuleGate()), ("safe_default", SafeGate())]
+        learned = LearnedGate(trained) if isinstance(trained, GateModel) else trained
+        if asked == "rule":
+            return end
+        if asked == "random":
+            return [("random", RandomGate(self._task.rng(purpose="gate"))), *end]
+        if asked == "learned":
+            return [("learned", learned), *end]
+        if isinstance(trained, OptisolveError) and asked in (*_TRAINED, "hybrid"):
+            return [(asked, trained), *end]
+        return [(asked, self._asked(asked, trained)), ("learned", learned), *end]
+
+    def _asked(self, asked: str, trained: GateModel | OptisolveError) -> Gate:
+        """The gate that was asked for, where it needs a language model or is a control."""
+        options, task = self._options, self._task
+        model = trained if isinstance(trained, GateModel) else None
+        if asked in _TRAINED:
+            assert model is not None
+            return _TRAINED[asked](model)
+        assert task.llm is not None
+        if asked == "planner":
+            return self._planner(task.llm, model)
+        if asked == "llm":
+            return LlmGate(task.llm, task.seed, self._evaluations, reasks=options.reasks)
+        assert model is not None
+        return HybridGate(task.llm, model, task.seed, self._evaluations, options.trust, reasks=options.reasks)
+
+    def _planner(self, session: LlmSession, model: GateModel | None) -> PlannerGate:
+        def note(role: str, told: str) -> None:
+            self._log.add("planner", role=role, told=told)
+
+        o = self._options
+        return PlannerGate(session, model, self._task.seed, self._evaluations, o.retrieve, o.criticize, o.reasks, note)
+
+    def _trained(self) -> GateModel | OptisolveError:
+        try:
+            return load_gate(self._options.gate_file)
+        except OptisolveError as error:
+            return error
+
+    def _hop(self, gate: str, reason: str) -> None:
+        self.fallbacks.append(gate)
+        self._log.add("fallback", gate=gate, reason=reason)
