@@ -221,3 +221,19 @@ def test_more_families_do_not_change_the_published_requests():
     assert texts == [
         i.text for i in generate_intents(3, problems=("power_game/zou_spread", LINKS, "nsp_utility", "parallel_channels"))
     ]
+
+
+def test_least_power_with_floors_for_some_users_is_proven_and_the_limit_of_floors_for_all():
+    """The others get a floor that goes to nothing; then the goal is the family's own, solved by the duality."""
+    aim = {"sense": "min", "terms": [{"metric": "total_power"}]}
+    some = {"objective": aim, "constraints": [sinr(6, 1, 3)], "keep": False}
+    nothing = {"metric": "sinr", "op": ">=", "value": 1e-7, "unit": "", "users": [2, 4]}
+    values = []
+    for goal in (some, {**some, "constraints": [sinr(6, 1, 3), nothing]}):
+        made = optisolve.load_problem("goal", problem=BEAMS, goal=goal)
+        instance = made.instance(0)
+        reference = made.reference(instance, Effort.QUICK)
+        assert reference.evidence is Evidence.PROVEN_OPTIMAL
+        values.append(reference.value)
+        assert isinstance(instance, GoalInstance) == (goal is some)
+    assert values[0] == pytest.approx(values[1], rel=1e-5)

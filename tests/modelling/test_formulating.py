@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +101,32 @@ def test_bad_settings_are_one_clear_error(words, told, tmp_path, monkeypatch, ca
 def test_ask_points_to_formulate_when_no_family_fits(capsys):
     assert main(["ask", "make chairs", "problem=freeform"]) == 1
     assert "optisolve formulate" in capsys.readouterr().err
+
+
+def test_the_model_file_of_the_page_is_solved_to_the_water_filling_optimum(tmp_path):
+    from optisolve.numerics.water_filling import water_fill
+
+    page = (Path(__file__).parents[2] / "docs" / "formulate.md").read_text(encoding="utf-8")
+    block = page[page.index("    sets: {channel") :].split("\n\n")[0]
+    answer = formulate_model(yaml.safe_load(textwrap.dedent(block))).answer
+    gain = np.array([1.2, 2.0, 1.5])
+    powers, _ = water_fill(gain, np.ones(3), 10.0)
+    assert answer.accepted
+    assert answer.objective == pytest.approx(np.log2(1.0 + gain * powers).sum(), rel=1e-7)
+
+
+def test_limits_of_the_page_are_those_of_the_code():
+    from optisolve.cli import typed_file
+    from optisolve.modelling.freeform import expressions, schema
+
+    page = (Path(__file__).parents[2] / "docs" / "formulate.md").read_text(encoding="utf-8")
+    told = " ".join(page.split())
+    assert f"{expressions.MAX_LENGTH} characters and {expressions.MAX_DEPTH // 4} brackets" in told
+    assert f"numbers up to {expressions.MAX_NUMBER:.0e}".replace("e+", "e") in told
+    assert f"exponents up to {expressions.MAX_EXPONENT:g}" in told
+    assert f"{schema._MAX_VARIABLES} variables, {schema._MAX_ROWS} rows, {schema._MAX_NODES:,} terms" in told
+    assert f"YAML above {typed_file.MAX_YAML_BYTES // 1000} kB and JSON above {typed_file.MAX_BYTES // 1_000_000} MB" in told
+    assert f"not solved within {solving.TIME_LIMIT_S:g} s" in told
 
 
 # -- hostile files --------------------------------------------------------------------------------------------------------
@@ -309,3 +337,39 @@ def test_whole_numbers_are_solved_to_the_last_unit():
         "constraints": [{"name": "limit", "relation": f"sum(i in item, w[i]*take[i]) <= {limit}"}],
     }
     assert formulate_model(model).answer.objective == best[-1] == 364_986
+
+
+def test_a_large_linear_model_is_solved_as_a_matrix_with_the_same_optimum():
+    from scipy.optimize import linear_sum_assignment
+
+    n = 18
+    cost = np.random.default_rng(0).integers(1, 99, (n, n))
+    model = {
+        "sets": {"worker": n, "job": n},
+        "parameters": {"c": {"over": ["worker", "job"], "value": cost.tolist()}},
+        "variables": {"x": {"over": ["worker", "job"]}},
+        "objective": {"sense": "min", "expression": "sum(i in worker, j in job, c[i,j]*x[i,j])"},
+        "constraints": [
+            {"name": "rows", "relation": "sum(j in job, x[i,j]) == 1", "for_all": {"i": "worker"}},
+            {"name": "columns", "relation": "1 == sum(i in worker, x[i,j])", "for_all": {"j": "job"}},
+            {"name": "tidy", "relation": "2*x[i,j] - 1 <= 1 + x[i,j] + 0*i", "for_all": {"i": "worker", "j": "job"}},
+        ],
+    }
+    answer = solve_free(model)
+    assert free_model(model).size + len(free_model(model).rows) > solving._BY_MATRIX
+    assert answer.accepted, answer
+    assert answer.objective == pytest.approx(cost[linear_sum_assignment(cost)].sum(), rel=1e-6)
+
+
+def test_a_linear_form_that_is_not_the_trees_is_noticed(monkeypatch):
+    real = solving.linear_form
+
+    def wrong(checked):
+        form = real(checked)
+        form.matrix[0, 0] += 1e-3
+        return form
+
+    monkeypatch.setattr(solving, "linear_form", wrong)
+    answer = solve_free(LP)
+    assert not answer.accepted
+    assert "not the tree's" in answer.status

@@ -130,7 +130,7 @@ def test_what_has_no_certified_optimum_has_no_objective(change, status):
 
 
 def test_a_disagreeing_second_formulation_is_not_accepted(monkeypatch):
-    monkeypatch.setattr(solving, "_second", lambda *a: ("optimal", 35.0))
+    monkeypatch.setattr(solving, "second_optimum", lambda *a: ("optimal", 35.0))
     answer = solve_free(LP)
     assert not answer.accepted
     assert "second formulation disagrees" in answer.status

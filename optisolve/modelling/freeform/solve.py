@@ -18,15 +18,24 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.modelling.cvxpy import cvxpy_module
-from optisolve.modelling.freeform.evaluate import _datum, _position, affine, number, require_defined, translate
+from optisolve.modelling.freeform.evaluate import _datum, _position, number, require_defined, translate
 from optisolve.modelling.freeform.expressions import Ref
+from optisolve.modelling.freeform.linear import (
+    TIME_LIMIT_S,
+    LinearForm,
+    form_agrees,
+    limits,
+    linear_form,
+    scalars,
+    second_optimum,
+)
 from optisolve.modelling.freeform.schema import Checked, FreeModel, free_model
 from optisolve.modelling.freeform.search import MAX_VARIABLES, searched
 
 __all__ = ["FreeAnswer", "solve_free"]
 
-TIME_LIMIT_S = 60.0
-"""Wall-clock limit of each of the two solvers, s; a model that needs more is not accepted."""
+_BY_MATRIX = 400
+"""Variables and rows above which a linear model goes to cvxpy as one matrix; term by term takes cvxpy minutes for thousands."""
 _SCALES = (1.0, 1e3, 1e6)
 """Divisors of an objective that is not linear, in the order in which they are tried."""
 TOLERANCE = 1e-6
@@ -62,8 +71,11 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
     """
     checked = model if isinstance(model, Checked) else free_model(model)
     require_defined(checked)
-    linear = _linear(checked)
-    problem, variable = _compiled(checked)
+    linear = linear_form(checked)
+    if linear is not None and not form_agrees(checked, linear):
+        return _refused("the linear form is not the tree's", "a fault of this library; nothing was solved")
+    large = linear is not None and checked.size + len(checked.rows) > _BY_MATRIX
+    problem, variable = _by_matrix(checked, linear) if large and linear is not None else _compiled(checked)
     if not problem.is_dcp():
         return _refused("not convex by cvxpy's rules (DCP)", "the model would need a global solver; nothing was solved")
     integer = any(v.kind != "real" for v in checked.model.variables.values())
@@ -79,7 +91,7 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
 
 
 def _attempt(
-    checked: Checked, problem: Any, variable: Any, linear: _Linear | None, scale: float, *, integer: bool
+    checked: Checked, problem: Any, variable: Any, linear: LinearForm | None, scale: float, *, integer: bool
 ) -> FreeAnswer:
     """One run of the solver, with the checks of its answer."""
     failed = _run(problem, integer=integer)
@@ -106,20 +118,20 @@ def _run(problem: Any, *, integer: bool) -> str:
     return ""
 
 
-def _without_optimum(checked: Checked, problem: Any, linear: _Linear | None, *, integer: bool) -> FreeAnswer:
+def _without_optimum(checked: Checked, problem: Any, linear: LinearForm | None, *, integer: bool) -> FreeAnswer:
     """Infeasible or unbounded; a model that is both its own and its dual's contradiction is called infeasible."""
     status = str(problem.status)
     if status != "infeasible":
         feasible = cvxpy_module().Problem(cvxpy_module().Minimize(0.0), problem.constraints)
         if not _run(feasible, integer=integer) and feasible.status in ("infeasible", "optimal"):
             status = "infeasible" if feasible.status == "infeasible" else "unbounded"
-    second = "" if linear is None else _second(checked, linear)[0]
+    second = "" if linear is None else second_optimum(checked, linear)[0]
     agrees = not second or second in (status, "infeasible_or_unbounded")
     checks = (f"cvxpy: {status}", f"second formulation: {second or 'none, the model is not linear'}")
     return FreeAnswer(False, status if agrees else "solvers disagree", None, {}, checks)
 
 
-def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear | None) -> FreeAnswer:
+def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: LinearForm | None) -> FreeAnswer:
     """The answer after the independent checks."""
     worst, where = _violation(checked, x)
     objective = number(checked.objective, checked, x, {})
@@ -131,7 +143,7 @@ def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear |
     if not math.isfinite(objective) or abs(objective - claimed) > TOLERANCE * max(1.0, abs(claimed)):
         reasons.append("the objective differs from the solver's")
     if linear is not None:
-        status, second = _second(checked, linear)
+        status, second = second_optimum(checked, linear)
         checks.append(f"second formulation: {status}{'' if second is None else f', objective {second:.9g}'}")
         if status not in ("optimal", "infeasible", "unbounded", "infeasible_or_unbounded"):
             reasons.append("the second formulation was not solved to its optimum")
@@ -148,7 +160,7 @@ def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: _Linear |
 
 def _by_search(checked: Checked, x: FloatArray, objective: float, reasons: list[str]) -> str:
     """Whether a local search on the tree improves a point of a convex model; if it does, a reason is added."""
-    better = searched(checked, x, *_bounds(checked))
+    better = searched(checked, x, *limits(checked))
     if better is None:
         reasons.append(f"there is no second search for more than {MAX_VARIABLES} variables without a linear form")
         return "second search: none"
@@ -163,11 +175,35 @@ def _refused(status: str, check: str) -> FreeAnswer:
     return FreeAnswer(False, status, None, {}, (check,))
 
 
+def _by_matrix(checked: Checked, form: LinearForm) -> tuple[Any, Any]:
+    """The cvxpy problem of a linear model, from its form, which was compared with the tree."""
+    cp = cvxpy_module()
+    variable = _variable(checked)
+    constraints = []
+    low, high = np.isfinite(form.row_lower), np.isfinite(form.row_upper)
+    constraints += [form.matrix[low] @ variable >= form.row_lower[low]] if low.any() else []
+    constraints += [form.matrix[high] @ variable <= form.row_upper[high]] if high.any() else []
+    sense = cp.Maximize if checked.model.objective.sense == "max" else cp.Minimize
+    return cp.Problem(sense(form.cost @ variable + form.constant), [*constraints, *_sides(checked, variable)]), variable
+
+
+def _variable(checked: Checked) -> Any:
+    integers = tuple(i for name, i in scalars(checked) if checked.model.variables[name].kind != "real")
+    return cvxpy_module().Variable(checked.size, integer=[integers] if integers else False)
+
+
+def _sides(checked: Checked, variable: Any) -> list[Any]:
+    """Bounds of the variables."""
+    lower, upper = limits(checked)
+    low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
+    sides = [variable[low] >= lower[low]] if low.size else []
+    return sides + ([variable[high] <= upper[high]] if high.size else [])
+
+
 def _compiled(checked: Checked) -> tuple[Any, Any]:
     """The cvxpy problem over one flat variable."""
     cp = cvxpy_module()
-    integers = tuple(i for name, i in _scalars(checked) if checked.model.variables[name].kind != "real")
-    variable = cp.Variable(checked.size, integer=[integers] if integers else False)
+    variable = _variable(checked)
 
     def added(terms: list[Any]) -> Any:
         return cp.sum(cp.hstack(terms)) if any(hasattr(t, "curvature") for t in terms) else sum(terms)
@@ -197,39 +233,17 @@ def _compiled(checked: Checked) -> tuple[Any, Any]:
         constraints.append(
             left <= right if row.relation.op == "<=" else left >= right if row.relation.op == ">=" else left == right
         )
-    lower, upper = _bounds(checked)
-    low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
-    constraints += [variable[low] >= lower[low]] if low.size else []
-    constraints += [variable[high] <= upper[high]] if high.size else []
+    constraints += _sides(checked, variable)
     aim = constant_or(translate(checked.objective, checked, {}, leaf, functions))
     sense = cp.Maximize if checked.model.objective.sense == "max" else cp.Minimize
     return cp.Problem(sense(aim), constraints), variable
 
 
-def _scalars(checked: Checked) -> list[tuple[str, int]]:
-    """Variable name of every flat position."""
-    told = []
-    for name, shape in checked.shapes.items():
-        told += [(name, checked.offsets[name] + k) for k in range(int(np.prod(shape, dtype=np.int64)))]
-    return told
-
-
-def _bounds(checked: Checked) -> tuple[FloatArray, FloatArray]:
-    lower, upper = np.full(checked.size, -np.inf), np.full(checked.size, np.inf)
-    for name, i in _scalars(checked):
-        v = checked.model.variables[name]
-        lower[i] = v.lower if v.lower is not None else -np.inf
-        upper[i] = v.upper if v.upper is not None else np.inf
-        if v.kind == "binary":
-            lower[i], upper[i] = max(0.0, lower[i]), min(1.0, upper[i])
-    return lower, upper
-
-
 def _cleaned(x: FloatArray, checked: Checked) -> FloatArray:
     """Whole numbers rounded, the rest clipped to its bounds; rounding errors of a solver are not the model's."""
-    lower, upper = _bounds(checked)
+    lower, upper = limits(checked)
     x = np.clip(x, lower, upper)
-    for name, i in _scalars(checked):
+    for name, i in scalars(checked):
         if checked.model.variables[name].kind != "real":
             x[i] = round(float(x[i]))
     return x
@@ -245,95 +259,3 @@ def _violation(checked: Checked, x: FloatArray) -> tuple[float, str]:
         if gap > worst:
             worst, where = gap, f" in {row.name}"
     return worst, where
-
-
-# -- the second formulation ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Linear:
-    """``row_lower <= A x <= row_upper`` with objective ``c x + constant``, from the tree and not from cvxpy."""
-
-    cost: FloatArray
-    constant: float
-    matrix: FloatArray
-    row_lower: FloatArray
-    row_upper: FloatArray
-
-
-def _linear(checked: Checked) -> _Linear | None:
-    aim = affine(checked.objective, checked, {})
-    if aim is None:
-        return None
-    rows, low, high = [], [], []
-    for row in checked.rows:
-        left, right = affine(row.relation.left, checked, row.at), affine(row.relation.right, checked, row.at)
-        if left is None or right is None:
-            return None
-        limit = right[1] - left[1]
-        rows.append(left[0] - right[0])
-        low.append(limit if row.relation.op in (">=", "==") else -np.inf)
-        high.append(limit if row.relation.op in ("<=", "==") else np.inf)
-    matrix = np.array(rows).reshape(len(rows), checked.size)
-    return _Linear(aim[0], aim[1], matrix, np.array(low), np.array(high))
-
-
-def _second(checked: Checked, form: _Linear) -> tuple[str, float | None]:
-    """Status and optimum of the linear form, by CP-SAT for whole numbers with bounds, else or after its limit by HiGHS."""
-    lower, upper = _bounds(checked)
-    kinds = {v.kind for v in checked.model.variables.values()}
-    finite_rows = np.concatenate([form.row_lower[np.isfinite(form.row_lower)], form.row_upper[np.isfinite(form.row_upper)]])
-    numbers = np.concatenate([form.cost, form.matrix.ravel(), finite_rows])
-    whole = "real" not in kinds and np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max(initial=0.0) < 2**31
-    if whole and np.isfinite(lower).all() and np.isfinite(upper).all():
-        status, optimum = _by_cpsat(checked, form, lower, upper)
-        if status != "unknown":
-            return status, optimum
-    return _by_highs(checked, form, lower, upper)
-
-
-def _by_highs(checked: Checked, form: _Linear, lower: FloatArray, upper: FloatArray) -> tuple[str, float | None]:
-    import highspy
-
-    solver = highspy.Highs()
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("threads", 1)
-    solver.setOptionValue("time_limit", TIME_LIMIT_S)
-    solver.setOptionValue("mip_rel_gap", 0.0)
-    sign = -1.0 if checked.model.objective.sense == "max" else 1.0
-    integer = {i for name, i in _scalars(checked) if checked.model.variables[name].kind != "real"}
-    for i in range(checked.size):
-        solver.addCol(float(sign * form.cost[i]), float(lower[i]), float(upper[i]), 0, [], [])
-        if i in integer:
-            solver.changeColIntegrality(i, highspy.HighsVarType.kInteger)
-    columns = np.arange(checked.size, dtype=np.int32)
-    for k in range(form.matrix.shape[0]):
-        solver.addRow(float(form.row_lower[k]), float(form.row_upper[k]), checked.size, columns, form.matrix[k])
-    solver.run()
-    status = solver.modelStatusToString(solver.getModelStatus())
-    if status == "Optimal":
-        return "optimal", sign * float(solver.getInfo().objective_function_value) + form.constant
-    told = {"Infeasible": "infeasible", "Unbounded": "unbounded", "Primal infeasible or unbounded": "infeasible_or_unbounded"}
-    return told.get(status, status.lower()), None
-
-
-def _by_cpsat(checked: Checked, form: _Linear, lower: FloatArray, upper: FloatArray) -> tuple[str, float | None]:
-    from ortools.sat.python import cp_model
-
-    model = cp_model.CpModel()
-    xs = [model.new_int_var(math.ceil(a), math.floor(b), f"x{i}") for i, (a, b) in enumerate(zip(lower, upper, strict=True))]
-    for row, low, high in zip(form.matrix, form.row_lower, form.row_upper, strict=True):
-        total = sum(int(a) * x for a, x in zip(row, xs, strict=True) if a)
-        if np.isfinite(low):
-            model.add(total >= int(low))
-        if np.isfinite(high):
-            model.add(total <= int(high))
-    aim = sum(int(c) * x for c, x in zip(form.cost, xs, strict=True) if c)
-    (model.maximize if checked.model.objective.sense == "max" else model.minimize)(aim)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.max_deterministic_time = 5.0
-    status = solver.solve(model)
-    if status == cp_model.OPTIMAL:
-        return "optimal", float(solver.objective_value) + form.constant
-    return {cp_model.INFEASIBLE: "infeasible"}.get(status, "unknown"), None

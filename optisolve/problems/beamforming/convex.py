@@ -8,6 +8,7 @@ Source: Bengtsson and Ottersten 2001; Wiesel, Eldar and Shamai 2006 (SOCP form).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from optisolve.modelling.cvxpy import Parametrized, Solved, cvxpy_answer, cvxpy_
 from optisolve.problems.beamforming import duality, model
 from optisolve.problems.beamforming.model import ComplexArray, Constants
 
-__all__ = ["REL_TOLERANCE", "BeamformingModel", "compiled"]
+__all__ = ["REL_TOLERANCE", "BeamformingModel", "ServedModel", "compiled"]
 
 REL_TOLERANCE = 1e-6
 """Relative distance of value and bound up to which the search goes on."""
@@ -72,6 +73,30 @@ class BeamformingModel:
         """One SOCP, or a bracketing search over it."""
         search = _Search(self.constants, time_limit_s)
         return search.least_power() if self.constants.goal == "min_power" else search.balance()
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """Least power when only some users have a target: the others get nothing, which disturbs nobody.
+
+    Args:
+        part: Data of the users with a target, goal ``min_power``.
+        served: Which users those are.
+        n_users: All users.
+    """
+
+    part: Constants
+    served: tuple[int, ...]
+    n_users: int
+
+    def solve(self, *, time_limit_s: float | None = None) -> ModelAnswer:
+        """The SOCP of the served users, as a point of all."""
+        answer = BeamformingModel(self.part).solve(time_limit_s=time_limit_s)
+        if answer.x is None:
+            return answer
+        rows = np.zeros((self.n_users, 2 * self.part.h.shape[1]))
+        rows[list(self.served)] = answer.x.reshape(len(self.served), -1)
+        return dataclasses.replace(answer, x=rows.ravel())
 
 
 class _Search:

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.arrays import FloatArray, IntArray, frozen
 from optisolve.core.goal import Goal as TypedGoal
 from optisolve.core.goal import GoalObjective, Term
 from optisolve.core.metric import Bound, Feasibility, Metric, effective, tightest
 from optisolve.problems.beamforming import duality, model
 from optisolve.problems.beamforming.model import Constants, Goal
 
-__all__ = ["feasibility", "general_form", "metric_values", "metrics", "native_constants", "own_bounds"]
+__all__ = ["feasibility", "general_form", "metric_values", "metrics", "native_constants", "own_bounds", "served_part"]
 
 _NATIVE = {("sinr", False), ("rate", False), ("total_power", True)}
 _ROUNDS = 20_000
@@ -107,9 +107,7 @@ def feasibility(c: Constants, bounds: Sequence[Bound]) -> Feasibility:
         return Feasibility(False, "a power cannot be negative, and without power there is no signal")
     if not served.size:
         return Feasibility(True, "zero power does")
-    part = dataclasses.replace(
-        c, goal="min_power", h=c.h[served], weight=c.weight[served], sinr_target=frozen(floors[served]), p_total_w=budget
-    )
+    part = _part(c, served, floors, budget)
     powers, bound, _ = duality.least_power(part, max_rounds=_ROUNDS)
     if bound > budget * (1.0 + 1e-12):
         return Feasibility(False, f"the SINRs need more than {bound:.6g} W by uplink duality, {budget:.6g} W are allowed")
@@ -117,6 +115,29 @@ def feasibility(c: Constants, bounds: Sequence[Bound]) -> Feasibility:
     if least is not None and least.sum() <= budget * (1.0 + 1e-9):
         return Feasibility(True, f"precoders with {least.sum():.6g} W reach the SINRs")
     return Feasibility(None, f"the duality did not settle within {_ROUNDS} rounds")
+
+
+def served_part(c: Constants, objective: GoalObjective | None, bounds: Sequence[Bound]) -> tuple[Constants, IntArray] | None:
+    """Least power where only some users have a floor: the data of those users and who they are; None for any other goal.
+
+    Args:
+        c: The base's data, with the budget.
+        objective: The goal's.
+        bounds: All bounds of the goal.
+    """
+    floors = _floors(bounds, c.sinr_target.size)
+    served = np.flatnonzero(floors > 0.0)
+    least = _goal(objective, c) == "min_power" and all((b.metric, b.upper) in _NATIVE for b in bounds)
+    if not least or not served.size or not np.isfinite(floors).all():
+        return None
+    return _part(c, served, floors, _budget(c, bounds)), served
+
+
+def _part(c: Constants, served: IntArray, floors: FloatArray, budget: float) -> Constants:
+    target = frozen(floors[served])
+    return dataclasses.replace(
+        c, goal="min_power", h=c.h[served], weight=c.weight[served], sinr_target=target, p_total_w=budget
+    )
 
 
 def _goal(objective: GoalObjective | None, c: Constants) -> Goal | None:

@@ -110,6 +110,15 @@ class BeamformingInstance(Instance):
         """Exact for least SINRs and rates under a largest total power."""
         return goals.feasibility(self.constants, bounds)
 
+    def goal_model(self, dialect: str, goal: TypedGoal, bounds: tuple[Bound, ...]) -> CvxpyModel | None:
+        """The SOCP for ``"cvxpy"`` where the least power has floors for some users only."""
+        part = goals.served_part(self.constants, goal.objective, bounds) if dialect == "cvxpy" else None
+        if part is None:
+            return None
+        from optisolve.problems.beamforming.convex import ServedModel
+
+        return ServedModel(part[0], tuple(int(k) for k in part[1]), self.constants.sinr_target.size)
+
     def _native_goal(self, goal: TypedGoal, bounds: tuple[Bound, ...]) -> Instance | None:
         constants = goals.native_constants(self.constants, goal.objective, bounds, keep=goal.keep)
         if constants is not None:
