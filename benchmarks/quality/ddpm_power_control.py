@@ -59,8 +59,10 @@ def table(name: str, options: argparse.Namespace) -> None:
     how = Sampling(options.schedule, options.steps)
     print("| sampler | stage | " + " | ".join(f"best of {k}" for k in COUNTS) + " | per instance at 8: worst, 5 %, median |")
     print("|---|---|" + "---|" * (len(COUNTS) + 1))
-    for label, model in (("ddpm", network), ("null", None)):
-        y = draw(bridge, cases, keys, max(COUNTS), network=model, how=how)
+    drawn = {n: draw(bridge, cases, keys, max(COUNTS), network=m, how=how) for n, m in (("ddpm", network), ("null", None))}
+    half = np.stack(list(drawn.values()), axis=2)[:, : max(COUNTS) // 2]  # one of the network, one uninformed, and so on
+    drawn["half and half"] = half.reshape(drawn["ddpm"].shape)
+    for label, y in drawn.items():
         stages = {"raw": bridge.decode(cases, y)}
         for method in ("wmmse", "switch"):
             stages[f"{method}, 5 steps"] = polished(bridge, cases, y, method)

@@ -14,9 +14,8 @@ from optisolve.core.arrays import FloatArray
 from optisolve.solvers.ddpm.bridges.base import Bridge, Cases
 from optisolve.solvers.ddpm.factory import Shard
 from optisolve.solvers.ddpm.networks import Condition, Denoiser
-from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.recipe import Recipe
-from optisolve.solvers.ddpm.sampler import Sampling, sample, to_tensors
+from optisolve.solvers.ddpm.sampler import to_tensors
 from optisolve.solvers.ddpm.schedules import Chain, Schedule
 
 __all__ = ["Losses", "cases_in", "spread"]
@@ -54,10 +53,7 @@ class Losses:
         if step < steps.imitation:
             return self.imitation(batch, condition, rng, noise)
         length = steps.chain_steps[step % len(steps.chain_steps)]
-        if steps.rule == "self_imitation":
-            loss = self.self_imitation(cases, condition, length, rng, noise)
-        else:
-            loss = (self.front if steps.front else self.soft_maximum)(cases, condition, length, noise)
+        loss = (self.front if steps.front else self.soft_maximum)(cases, condition, length, noise)
         if steps.keep_imitating > 0.0:
             loss = loss + steps.keep_imitating * self.imitation(batch, condition, rng, noise)
         return loss
@@ -80,17 +76,6 @@ class Losses:
         if self.network.config["prediction"] == "velocity":
             target = torch.cos(angle) * added - torch.sin(angle) * clean
         return cast(Tensor, (predicted - target).square().mean())
-
-    def self_imitation(
-        self, cases: Cases, condition: Condition, length: int, rng: np.random.Generator, noise: torch.Generator
-    ) -> Tensor:
-        """`imitation` of the sampler's own answers, weighted by their true objective, which needs no gradient."""
-        keys = case_keys(int(rng.integers(2**31)), np.arange(len(next(iter(cases.values())))))
-        y = sample(
-            self.network, self.bridge, cases, keys, self.recipe.steps.samples, Sampling(steps=length), device=self.device
-        )
-        score = self.bridge.score(cases, self.bridge.decode(cases, y))
-        return self.imitation({"label_y": y, "label_score": score}, condition, rng, noise)
 
     def soft_maximum(self, cases: Cases, condition: Condition, length: int, noise: torch.Generator) -> Tensor:
         """Minus a soft maximum over the samples of the decoded objective, through the whole reverse chain."""

@@ -100,8 +100,6 @@ class Steps(Options):
         samples: Samples per instance in label-free steps.
         chain_steps: Lengths of the reverse chain in label-free steps, taken in turns.
         sharpness: Label-free steps raise a soft maximum over the samples; larger is nearer to the best sample.
-        rule: How label-free steps learn: ``gradient``, through the reverse chain; or ``self_imitation``, from the sampler's own
-            answers, weighted by their true objective as labels are, for objectives without a gradient.
         front: Preferences per instance in label-free steps, for families with several objectives: raised is then the
             hypervolume of one sample for each; 0 to raise the scalar value of `samples` samples for one preference.
         keep_imitating: Weight of the imitation loss in label-free steps.
@@ -126,7 +124,6 @@ class Steps(Options):
     check_every: _POSITIVE
     patience: _POSITIVE
     check_samples: _POSITIVE
-    rule: Literal["gradient", "self_imitation"] = "gradient"
     front: Annotated[int, Ge(0)] = 0
 
     @property
@@ -137,8 +134,6 @@ class Steps(Options):
     def _check(self) -> Iterable[FieldProblem]:
         if self.total == 0:
             yield FieldProblem("imitation", 0, "at least one step, here or in label_free")
-        if self.front and self.rule != "gradient":
-            yield FieldProblem("front", self.front, f"0, since rule is '{self.rule}'")
 
 
 @dataclass(frozen=True)

@@ -141,20 +141,6 @@ def test_a_bad_batch_is_skipped_and_counted(labels: Path, monkeypatch: pytest.Mo
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))  # type: ignore[union-attr]
 
 
-def test_self_imitation_raises_the_objective_without_its_gradient(labels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sampler gets better by imitating its own best answers; nothing asks for the differentiable value."""
-    recipe = tiny_recipe(
-        **{"steps.rule": "self_imitation", "steps.imitation": 20, "steps.label_free": 80, "steps.check_every": 20}
-    )
-    training, validation = make_shards(recipe, labels)
-    trainer = Trainer(recipe, training, validation, seed=2)
-    monkeypatch.setattr(type(trainer.bridge), "value", None)
-    trainer.run()
-    assert trainer.history[-1].decoded > trainer.history[0].decoded
-    with pytest.raises(OptionError, match="front"):
-        tiny_recipe(**{"steps.rule": "self_imitation", "steps.front": 4})
-
-
 def test_a_front_is_refused_where_there_is_one_objective(tmp_path: Path) -> None:
     with pytest.raises(SolverError, match=r"steps\.front=4 needs several objectives; offloading has one"):
         train(tiny_recipe(**{"steps.front": 4}), tmp_path)

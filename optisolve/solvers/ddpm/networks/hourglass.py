@@ -62,6 +62,10 @@ class HourGlass(Denoiser):
         """The condition as it is."""
         return {"vector": condition["vector"]}
 
+    def clean(self, noisy: Tensor, time: Tensor, encoded: Condition, null: Tensor | None = None) -> Tensor:
+        """Not to be had: its time is a step of the published chain, not an angle; see `optisolve.solvers.legacy_diffsg`."""
+        raise NotImplementedError("HourGlass predicts noise for the chain of legacy_diffsg only")
+
     def denoise(self, noisy: Tensor, time: Tensor, encoded: Condition, null: Tensor | None = None) -> Tensor:
         """The noise in a sample; see `Denoiser.denoise`, C = 1."""
         known = encoded["vector"]  # [B, N]
