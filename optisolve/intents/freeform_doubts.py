@@ -9,7 +9,16 @@ import re
 
 import numpy as np
 
-from optisolve.modelling.freeform.expressions import Number, numbers_in, parse_expression, parse_relation
+from optisolve.modelling.freeform.expressions import (
+    Binary,
+    Negative,
+    Node,
+    Number,
+    Ref,
+    numbers_in,
+    parse_expression,
+    parse_relation,
+)
 from optisolve.modelling.freeform.schema import Checked
 
 __all__ = ["doubts", "limits_of_text", "numbers_of_text", "sense_of_text", "ungrounded_numbers", "unused_numbers"]
@@ -53,7 +62,33 @@ def doubts(checked: Checked, text: str) -> tuple[str, ...]:
         if sides and side not in sides:
             words = {"least": "at least", "most": "at most"}
             asked.append(f"The text says '{words[side]} {value:g}', the model '{words[sides.pop()]}': which one is meant?")
+    asked += [f"{name} is added up several times in one sum: is that meant?" for name in _repeated(checked)]
     return tuple(asked)
+
+
+def _repeated(checked: Checked) -> tuple[str, ...]:
+    """Variables with several terms of their own in one sum, which people do not write and small models do."""
+    sides = [checked.objective, *(side for row in checked.rows for side in (row.relation.left, row.relation.right))]
+    found: dict[str, None] = {}
+    for side in sides:
+        refs = [ref for term in _terms(side) for ref in set(_refs(term))]
+        found.update(dict.fromkeys(r.name for r in refs if r.name in checked.offsets and refs.count(r) > 1))
+    return tuple(found)
+
+
+def _terms(node: Node) -> list[Node]:
+    if isinstance(node, Binary) and node.op in "+-":
+        return [*_terms(node.left), *_terms(node.right)]
+    return [node]
+
+
+def _refs(node: Node) -> list[Ref]:
+    """References outside of functions, powers and sums over sets."""
+    if isinstance(node, Ref):
+        return [node]
+    if isinstance(node, Binary):
+        return [*_refs(node.left), *_refs(node.right)]
+    return _refs(node.body) if isinstance(node, Negative) else []
 
 
 def limits_of_text(text: str) -> dict[float, str]:

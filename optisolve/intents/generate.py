@@ -337,7 +337,7 @@ def _trapped(clause: Clause, instance: Instance, rng: np.random.Generator) -> Cl
     if metric.unit == "bit/s":
         unit = _pick(("kB/s", "bit/s", "Mbps", "kbit/s"), rng)
         return clause.model_copy(update={"value": _rounded(si / to_si(1.0, unit, "bit/s")), "unit": unit})
-    unit = "" if clause.unit == "%" else "%"
+    unit = "%" if clause.unit == "" else ""  # an SINR in dB becomes a plain ratio
     return clause.model_copy(update={"value": _rounded(si * (1.0 if unit == "" else 100.0)), "unit": unit})
 
 

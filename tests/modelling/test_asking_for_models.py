@@ -53,6 +53,16 @@ def test_percentages_count_as_shares():
 
 
 @pytest.mark.parametrize(
+    ("expression", "asked"),
+    [("3*doors + 5*windows", False), ("3*doors + 5*windows + 3*doors", True), ("3*(doors + windows) - 5*doors", True)],
+)
+def test_a_variable_that_is_added_up_again_and_again_is_asked_about(expression, asked):
+    model = free_model({**LP, "objective": {"sense": "max", "expression": expression}})
+    told = doubts(model, "3, 5, 4, 2, 12, 18")
+    assert any("several times" in q for q in told) == asked
+
+
+@pytest.mark.parametrize(
     ("text", "sense"),
     [
         ("Maximize the profit, at least 3 chairs", "max"),
