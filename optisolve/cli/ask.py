@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 from rich.markup import escape
 
-from optisolve.cli.commands import parse_overrides
 from optisolve.cli.display import console, new_table
+from optisolve.cli.request import split_request
 from optisolve.cli.typed_file import read_typed
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
@@ -115,30 +115,15 @@ def told(request: Any, answer: Answer) -> dict[str, Any]:
 def _settings(words: Sequence[str]) -> tuple[str, _Settings]:
     """The request and its settings; bad ones in one message."""
     names = {name for name in _Settings.__dataclass_fields__ if name != "parts"}
-    heads = {"problem", "solver", "budget", "llm"}
-    text: list[str] = []
-    pairs: list[str] = []
-    for word in words:
-        key = word.partition("=")[0]
-        is_setting = "=" in word and (key in names or key.partition(".")[0] in heads)
-        (pairs if is_setting else text).append(word)
-    values = parse_overrides(pairs)
-    parts: dict[str, dict[str, Any]] = {}
-    plain: dict[str, Any] = {}
-    for key, value in values.items():
-        head, dot, rest = key.partition(".")
-        if dot and head in heads:
-            parts.setdefault(head, {})[rest] = value
-        else:
-            plain[key] = value
+    text, plain = split_request(words, names, ("problem", "solver", "budget", "llm"), command="ask")
     if plain.get("problem") in (None, "freeform"):
         expected = "problem=NAME, e.g. problem=power_game; when no family fits: optisolve formulate"
         raise OptionError("ask", [FieldProblem("problem", plain.get("problem"), expected)])
-    settings = _Settings.from_mapping({**plain, "parts": parts}, title="ask")
+    settings = _Settings.from_mapping(plain, title="ask")
     if bool(text) == bool(settings.goal):
         expected = "either a request in words or goal=FILE"
-        raise OptionError("ask", [FieldProblem("request", " ".join(text) or None, expected)])
-    return " ".join(text), settings
+        raise OptionError("ask", [FieldProblem("request", text or None, expected)])
+    return text, settings
 
 
 def _percent(margin: float) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from annotated_types import Ge
 from rich.markup import escape
 
 from optisolve.cli.ask import EXIT_OPEN
-from optisolve.cli.commands import parse_overrides
 from optisolve.cli.display import console, new_table
+from optisolve.cli.request import split_request
 from optisolve.cli.typed_file import read_typed
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["formulate_command"]
 
-_SETTING = re.compile(r"[A-Za-z_]\w*(\.\w+)*=\S*")
 _LONGEST = 20
 """Values of one variable that are printed; all of them stand in the file."""
 
@@ -72,28 +70,12 @@ def formulate_command(options: argparse.Namespace) -> int:
 def _settings(words: Sequence[str]) -> tuple[str, _Settings]:
     """The problem and its settings; bad ones in one message."""
     names = {name for name in _Settings.__dataclass_fields__ if name != "parts"}
-    text: list[str] = []
-    pairs: list[str] = []
-    for word in words:
-        key = word.partition("=")[0]
-        (pairs if "=" in word and (key in names or key.startswith(("llm.", "budget."))) else text).append(word)
-    wrong = [word for word in text if _SETTING.fullmatch(word)]
-    if wrong:  # it would become part of the problem, and nobody would notice
-        expected = "llm=, file=, seed=, out=, llm.KEY= or budget.KEY=; quote the problem as one word"
-        raise OptionError("formulate", [FieldProblem(word.partition("=")[0], word, expected) for word in wrong])
-    parts: dict[str, dict[str, Any]] = {}
-    plain: dict[str, Any] = {}
-    for key, value in parse_overrides(pairs).items():
-        head, dot, rest = key.partition(".")
-        if dot:
-            parts.setdefault(head, {})[rest] = value
-        else:
-            plain[key] = value
-    settings = _Settings.from_mapping({**plain, "parts": parts}, title="formulate")
+    text, plain = split_request(words, names, ("budget", "llm"), command="formulate")
+    settings = _Settings.from_mapping(plain, title="formulate")
     if bool(text) == bool(settings.file):
         expected = "either a problem in words or file=model.yml"
-        raise OptionError("formulate", [FieldProblem("problem", " ".join(text) or None, expected)])
-    return " ".join(text), settings
+        raise OptionError("formulate", [FieldProblem("problem", text or None, expected)])
+    return text, settings
 
 
 def _save(told: Formulated, text: str, out: Path, conversation: Path | None) -> None:

@@ -111,3 +111,12 @@ def test_on_the_command_line_a_request_writes_and_changes_nothing(text, tmp_path
     assert code == 3
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
     assert "unconfirmed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["ask", "formulate"])
+def test_a_mistyped_setting_does_not_become_part_of_the_request(verb, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([verb, "save at least 5 % power", "problem=power_game"][: 3 if verb == "ask" else 2] + ["sede=3"]) == 1
+    told = capsys.readouterr()
+    assert "sede" in told.err + told.out and "seed=" in told.err + told.out
+    assert not list(tmp_path.iterdir())
