@@ -27,7 +27,8 @@ _TINY = 1e-12
 def goal_origin(base: Instance, goal: Goal) -> Origin:
     """The origin of an instance with a goal: the family ``goal`` makes it again from the base's own parameters."""
     origin = base.origin
-    params: dict[str, Any] = {"problem": origin.problem, "params": dict(origin.params), "goal": goal.plain()}
+    label = {} if origin.scenario == origin.problem else {"scenario": origin.scenario}  # else it would be lost on the way
+    params: dict[str, Any] = {"problem": origin.problem, "params": {**origin.params, **label}, "goal": goal.plain()}
     return Origin("goal", "1", f"{origin.scenario}+goal", params, origin.seed)
 
 
