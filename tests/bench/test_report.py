@@ -269,7 +269,7 @@ def test_units_that_a_suite_planned_and_that_are_missing_are_failures(records, t
     assert [[cell.text for cell in row][:2] for row in made.failures[1].rows] == [["p", "unable"]]
     assert any(command.text == "optisolve bench suite=mine.yaml" for command in made.commands)
     (folder / "suite.json").unlink()
-    assert any("no suite.json" in notice for notice in build_report([tmp_path]).notices)
+    assert any("No suite.json" in notice for notice in build_report([tmp_path]).notices)
     (folder / "suite.json").write_text("{")
     with pytest.raises(RecordError, match=r"suite\.json: damaged"):
         build_report([tmp_path])

@@ -212,11 +212,12 @@ def _notices(inputs: Inputs, units: Units) -> list[str]:
     for suite in inputs.suites:
         if suite.asked is not None and suite.total and suite.asked < suite.total:
             found.append(f"Suite {suite.name} was run in part: {suite.asked} of its {suite.total} units were asked for.")
-        if suite.asked is None:
-            found.append(
-                f"Suite {suite.name}: no suite.json stands beside the records, so units that were never recorded cannot all be "
-                "known; every solver is expected on every instance that has a record."
-            )
+    if untold := [suite.name for suite in inputs.suites if suite.asked is None]:
+        which = f" of {', '.join(untold)}" if len(inputs.suites) > 1 else ""
+        found.append(
+            f"No suite.json stands beside the records{which}, so units that were never recorded cannot all be known; every "
+            "solver is expected on every instance that has a record."
+        )
     tiers = sorted({str(record["provenance"]["tier"]) for record in documents} - {"verified", "reproduced"})
     if tiers:
         found.append(f"Some records are {', '.join(tiers).replace('_', ' ')}: run optisolve verify before you trust them.")
