@@ -71,7 +71,7 @@ def arguments(words: str | None, verbs: Sequence[str]) -> argparse.ArgumentParse
     parser.add_argument("verb", choices=verbs)
     parser.add_argument("records", type=Path)
     parser.add_argument("--gate", type=Path, default=content_dir("solvers") / "moe_gate.json")
-    parser.add_argument("--llm", default="", help="kind of language model; without it only gates that need none")
+    parser.add_argument("--llm", default="", help="kind of language model, local:FILE for a GGUF file; without it only gates without one")
     parser.add_argument("--without", default="", help="an expert to leave out of the portfolio")
     return parser
 
@@ -180,8 +180,9 @@ def run_once(
 
 def model_of(kind: str) -> Any:
     """A cold model; equal questions of different gates are asked once."""
-    cold = {"temperature": 0.0, "threads": 1, "cache": "runs/gates-replies"}
-    return llm_config(kind, **cold) if kind == "local" else llm_config(kind)
+    name, _, file = kind.partition(":")
+    cold = {"temperature": 0.0, "threads": 1, "cache": "runs/gates-replies", "gguf": file}
+    return llm_config(name, **cold) if name == "local" else llm_config(kind)
 
 
 def reference_of(case: Any) -> Reference | None:
