@@ -71,7 +71,9 @@ def arguments(words: str | None, verbs: Sequence[str]) -> argparse.ArgumentParse
     parser.add_argument("verb", choices=verbs)
     parser.add_argument("records", type=Path)
     parser.add_argument("--gate", type=Path, default=content_dir("solvers") / "moe_gate.json")
-    parser.add_argument("--llm", default="", help="kind of language model, local:FILE for a GGUF file; without it only gates without one")
+    parser.add_argument(
+        "--llm", default="", help="kind of language model, local:FILE for a GGUF file; without it only gates without one"
+    )
     parser.add_argument("--without", default="", help="an expert to leave out of the portfolio")
     return parser
 
