@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.core.goal import Goal, bounds_of
+from optisolve.core.goal import Clause, Goal, bounds_of
 from optisolve.core.goal_instance import bound_text, shortfall
+from optisolve.core.metric import effective
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
 from optisolve.core.units import format_si
 from optisolve.core.wishes import one_by_one
@@ -89,8 +90,19 @@ def wishes_told(settled: Goal, goal: Goal, base: Instance) -> tuple[str, ...]:
     metrics = base.metrics()
     before = one_by_one(goal, metrics)
     wished = [now for was, now in zip(before, settled.constraints, strict=True) if not was.hard]
-    words = {True: "Wish enforced", False: "Wish not enforced (it holds anyway, or it is not proven that it can be met)"}
-    return tuple(f"{words[c.hard]}: {clause_text(c, metrics)}." for c in wished)
+    return tuple(f"{_fate(clause, settled, base)}: {clause_text(clause, metrics)}." for clause in wished)
+
+
+def _fate(wish: Clause, settled: Goal, base: Instance) -> str:
+    """What became of one wish, and why."""
+    if wish.hard:
+        return "Wish enforced"
+    demanded = (*(c for c in settled.constraints if c.hard), wish.model_copy(update={"hard": True}))
+    bounds = bounds_of(settled.model_copy(update={"constraints": demanded}), base.metrics())
+    verdict = base.satisfiable(effective(base.own_bounds(), bounds, keep=settled.keep))
+    if verdict.answer is False:
+        return f"Wish not enforced, since beside the rest it cannot be met ({verdict.proof})"
+    return "Wish that holds anyway" if verdict.answer else "Wish not enforced, since it is not proven that it can be met"
 
 
 def describe_check(check: ClauseCheck) -> str:
