@@ -32,16 +32,22 @@ def wait_for(file: Path, text: str) -> None:
         time.sleep(0.02)
 
 
+def first_and_waiting(server: LlmServer, gate: Gate, out: Path, folder: Path):
+    """A process with calls in flight and one that waits for it; the gate is open again."""
+    asked = [*words(NAME, server), f"resume={out}"]
+    gate.close_after(5)
+    first = start(asked, folder / "first")
+    assert gate.held.wait(LIMIT_S)
+    second = start(asked, folder / "second")
+    wait_for(folder / "second", "another process is at this run")
+    gate.open()
+    return first, second
+
+
 def test_a_run_that_two_processes_are_asked_for_is_done_once(tmp_path):
     gate, out = Gate(), tmp_path / "out"
     with LlmServer(latency_s=gate) as server:
-        asked = [*words(NAME, server), f"resume={out}"]
-        gate.close_after(5)
-        first = start(asked, tmp_path / "first")
-        assert gate.held.wait(LIMIT_S)
-        second = start(asked, tmp_path / "second")
-        wait_for(tmp_path / "second", "another process is at this run")
-        gate.open()
+        first, second = first_and_waiting(server, gate, out, tmp_path)
         server.release()
         finish(first, second)
         (file,) = iter_records(out)
@@ -55,13 +61,7 @@ def test_a_run_that_two_processes_are_asked_for_is_done_once(tmp_path):
 def test_a_process_that_waits_goes_on_when_the_other_one_is_killed(tmp_path):
     gate, out = Gate(), tmp_path / "out"
     with LlmServer(latency_s=gate) as server:
-        asked = [*words(NAME, server), f"resume={out}"]
-        gate.close_after(5)
-        first = start(asked, tmp_path / "first")
-        assert gate.held.wait(LIMIT_S)
-        second = start(asked, tmp_path / "second")
-        wait_for(tmp_path / "second", "another process is at this run")
-        gate.open()
+        first, second = first_and_waiting(server, gate, out, tmp_path)
         first.kill()
         finish(second)
         (file,) = iter_records(out)
