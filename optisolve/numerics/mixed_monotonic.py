@@ -6,7 +6,9 @@ Utschick, arXiv 1910.07853), with two additions of ours that matter more than th
 - powers in which the objective is monotone on a box are fixed at once, by interval bounds of its derivative, and
 - a second bound, concave over the box, whose gap shrinks with the square of the box's size.
 
-The arithmetic is ordinary floating point, not interval arithmetic; bounds are widened by 1e-12 relative.
+The arithmetic is ordinary floating point, not interval arithmetic: bounds are widened by 1e-12 relative, the concave one by the
+rounding of its terms, and floors are those that a verified point keeps, with room for rounding. So the bound holds for every
+point that passes verification.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.numerics.interference import relaxed_floor
 from optisolve.numerics.mixed_monotonic_twin import Data
 
 __all__ = ["CertifiedSearch", "RateProgram", "maximize_rate"]
@@ -56,11 +59,11 @@ class RateProgram:
     slope: float = 0.0
 
     def scaled(self) -> Data:
-        """The same program with noise 1 and powers in [0, 1]."""
+        """The same program with noise 1, powers in [0, 1], and floors as low as verification lets them be."""
         return Data(
             gain=np.ascontiguousarray(self.gain * self.p_max_w / self.noise_w[:, None]),
             weight=np.ascontiguousarray(self.weight, dtype=np.float64),
-            floor=np.ascontiguousarray(self.sinr_floor, dtype=np.float64),
+            floor=relaxed_floor(np.asarray(self.sinr_floor, dtype=np.float64)),
             circuit=float(self.circuit_power_w),
             slope=np.ascontiguousarray(self.slope * self.p_max_w),
         )

@@ -6,7 +6,7 @@ tuple (gain [K, K], weight [K], floor [K], circuit, slope [K]); `mixed_monotonic
 
 from __future__ import annotations
 
-from math import inf, log
+from math import inf, log, log1p
 
 import numpy as np
 from numba import njit
@@ -14,6 +14,8 @@ from numba import njit
 from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["expand", "objective", "screen"]
+
+ULP = 2.0**-52
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -29,7 +31,7 @@ def objective(p, data):  # type: ignore[no-untyped-def]
             if j != i:
                 interference += gain[i, j] * p[j]
         signal = gain[i, i] * p[i]
-        if signal < floor[i] * interference * (1.0 - 1e-10):
+        if signal < floor[i] * interference * (1.0 + 1e-11):  # above what the bounds use, so that it passes verification
             return -inf
         total += weight[i] * log_one_plus(signal / interference)
         consumed += slope[i] * p[i]
@@ -71,13 +73,13 @@ def _lift(low, high, gain, floor):  # type: ignore[no-untyped-def]
             for j in range(n):
                 if j != i:
                     least += gain[i, j] * low[j]
-            needed = floor[i] * least / gain[i, i]
+            needed = floor[i] * (1.0 - 1e-11) * least / gain[i, i]  # the margin covers the rounding of every round
             if needed > high[i] * (1.0 + 1e-12):
                 return False
             if needed > low[i]:
                 moved = moved or needed > low[i] * (1.0 + 1e-9)
                 low[i] = min(needed, high[i])
-            slack = gain[i, i] * high[i] / floor[i] - least
+            slack = gain[i, i] * high[i] / floor[i] * (1.0 + 1e-11) - least
             for j in range(n):
                 if j != i and gain[i, j] > 0.0:
                     high[j] = min(high[j], low[j] + max(0.0, slack / gain[i, j]))
@@ -121,27 +123,33 @@ def _concave_bound(low, high, least, most, data, value, rounds, target, corner):
     gain, weight, _, circuit, slope = data
     n = low.size
     chord, at, received = np.empty(n), np.empty(n), np.empty(n)
-    constant = -value * circuit
+    constant, size = -value * circuit, value * circuit  # size: what the terms add up to without their signs
     for i in range(n):
         wide = most[i] > least[i] * (1.0 + 1e-9)
-        chord[i] = log(most[i] / least[i]) / (most[i] - least[i]) if wide else 1.0 / least[i]
+        chord[i] = log1p((most[i] - least[i]) / least[i]) / (most[i] - least[i]) if wide else 1.0 / most[i]
         constant += weight[i] * (chord[i] * (least[i] - 1.0) - log(least[i]))
+        size += weight[i] * (chord[i] * least[i] + log(least[i]))
         at[i] = 0.5 * (low[i] + high[i])
     bound = inf
     for k in range(rounds):
-        total = constant
+        total, sum_of_sizes = constant, size
         for i in range(n):
             received[i] = 1.0
             for j in range(n):
                 received[i] += gain[i, j] * at[j]
             total += weight[i] * (log(received[i]) + 1.0 / received[i] - 1.0)
+            sum_of_sizes += weight[i] * (log(received[i]) + 1.0)
         for j in range(n):
-            c = weight[j] * chord[j] * gain[j, j] - value * slope[j]
+            own = weight[j] * gain[j, j] / received[j]
+            c, terms = own - value * slope[j], own + value * slope[j]
             for i in range(n):
-                c += weight[i] * gain[i, j] * (1.0 / received[i] - chord[i])
+                if i != j:
+                    c += weight[i] * gain[i, j] * (1.0 / received[i] - chord[i])
+                    terms += weight[i] * gain[i, j] * (1.0 / received[i] + chord[i])
             corner[j] = high[j] if c > 0.0 else low[j]
             total += c * corner[j]
-        bound = min(bound, total)
+            sum_of_sizes += terms * high[j]
+        bound = min(bound, total + (n + 8) * ULP * sum_of_sizes)
         if bound <= target:
             break
         for j in range(n):

@@ -45,10 +45,10 @@ def interference(p: FloatArray, gain: FloatArray) -> FloatArray:
 
 
 def objective(p: FloatArray, data: Data) -> float:
-    """Weighted sum rate over consumed power at p [K]; -inf when an SINR floor is missed by more than rounding."""
+    """Weighted sum rate over consumed power at p [K]; -inf when an SINR floor is missed."""
     received = interference(p, data.gain)
     signal = np.diag(data.gain) * p
-    if (signal < data.floor * received * (1.0 - 1e-10)).any():
+    if (signal < data.floor * received * (1.0 + 1e-11)).any():  # above what the bounds use, so that it passes verification
         return -np.inf
     return float(data.weight @ np.log1p(signal / received)) / (data.circuit + float(data.slope @ p))
 
@@ -71,13 +71,13 @@ def lift(low: FloatArray, high: FloatArray, data: Data) -> bool:
         for i in np.flatnonzero(data.floor > 0.0):
             others = np.arange(n) != i
             least = 1.0 + float(data.gain[i, others] @ low[others])
-            needed = data.floor[i] * least / data.gain[i, i]
+            needed = data.floor[i] * (1.0 - 1e-11) * least / data.gain[i, i]  # the margin covers the rounding of every round
             if needed > high[i] * (1.0 + 1e-12):
                 return False
             if needed > low[i]:
                 moved = moved or bool(needed > low[i] * (1.0 + 1e-9))
                 low[i] = min(needed, high[i])
-            slack = data.gain[i, i] * high[i] / data.floor[i] - least
+            slack = data.gain[i, i] * high[i] / data.floor[i] * (1.0 + 1e-11) - least
             heard = others & (data.gain[i] > 0.0)
             high[heard] = np.minimum(high[heard], low[heard] + np.maximum(0.0, slack / data.gain[i, heard]))
         if not moved:
@@ -119,18 +119,22 @@ def concave_bound(
     Returns:
         The bound and the corner that maximizes the last plane, a good candidate point.
     """
+    own, cross = np.diag(data.gain), data.gain - np.diag(np.diag(data.gain))
     least, most = interference(low, data.gain), interference(high, data.gain)
     wide = most > least * (1.0 + 1e-9)
-    chord = np.where(wide, np.log(most / least) / np.where(wide, most - least, 1.0), 1.0 / least)
+    chord = np.where(wide, np.log1p((most - least) / least) / np.where(wide, most - least, 1.0), 1.0 / most)
     constant = float(data.weight @ (chord * (least - 1.0) - np.log(least))) - value * data.circuit
+    size = float(data.weight @ (chord * least + np.log(least))) + value * data.circuit  # the terms without their signs
     at, bound, corner = 0.5 * (low + high), np.inf, high.copy()
     for k in range(rounds):
         received = 1.0 + data.gain @ at
-        c = data.weight * chord * np.diag(data.gain) - value * data.slope
-        c = c + data.gain.T @ (data.weight * (1.0 / received - chord))
+        # The chord of a link's own interference does not see its own power, which would cancel out of the sum below.
+        c = data.weight * own / received + cross.T @ (data.weight * (1.0 / received - chord)) - value * data.slope
         corner = np.where(c > 0.0, high, low)
         total = constant + float(data.weight @ (np.log(received) + 1.0 / received - 1.0)) + float(c @ corner)
-        bound = min(bound, total)
+        terms = data.weight * own / received + cross.T @ (data.weight * (1.0 / received + chord)) + value * data.slope
+        sizes = size + float(data.weight @ (np.log(received) + 1.0)) + float(terms @ high)
+        bound = min(bound, total + (low.size + 8) * 2.0**-52 * sizes)
         if bound <= target:
             break
         at = at + 2.0 / (k + 3.0) * (corner - at)

@@ -32,9 +32,9 @@ def least_power_model(gain: FloatArray, noise_w: FloatArray, floor: FloatArray, 
     from scipy.sparse import csr_matrix
 
     rows, needed = _scaled_rows(gain, noise_w, floor, p_max_w)
-    n_links = floor.size
+    n_links, largest_w = floor.size, float(p_max_w.max())
     return HighsModel(
-        cost=p_max_w,
+        cost=p_max_w / largest_w,  # the back end's tolerances are absolute
         matrix=csr_matrix(rows),
         row_lower=needed,
         row_upper=np.full(n_links, np.inf),
@@ -43,7 +43,7 @@ def least_power_model(gain: FloatArray, noise_w: FloatArray, floor: FloatArray, 
         integer=np.zeros(n_links, dtype=bool),
         maximize=False,
         decode=lambda shares: np.clip(shares, 0.0, 1.0) * p_max_w,
-        value_of=float,
+        value_of=lambda value: value * largest_w,
     )
 
 
@@ -93,8 +93,9 @@ def least_power_lp(
     if max_iterations is not None:
         solver.setOptionValue("presolve", "off")
         solver.setOptionValue("simplex_iteration_limit", max_iterations)
-    for power in p_max_w:
-        solver.addCol(float(power), 0.0, 1.0, 0, [], [])
+    cost, largest_w = p_max_w / p_max_w.max(), float(p_max_w.max())
+    for each in cost:
+        solver.addCol(float(each), 0.0, 1.0, 0, [], [])
     columns = np.arange(floor.size, dtype=np.int32)
     for i in range(floor.size):
         solver.addRow(float(needed[i]), highspy.kHighsInf, floor.size, columns, rows[i])
@@ -105,7 +106,7 @@ def least_power_lp(
     if multipliers.size != floor.size:
         multipliers = np.zeros(floor.size)
     # min_y c'y + m'(b - A y) over the box bounds the optimum for every m >= 0.
-    bound = float(multipliers @ needed + np.minimum(p_max_w - rows.T @ multipliers, 0.0).sum())
+    bound = largest_w * float(multipliers @ needed + np.minimum(cost - rows.T @ multipliers, 0.0).sum())
     powers = np.array(solution.col_value) * p_max_w if status == "Optimal" else None
     return LeastPowerLp(status, powers, bound)
 

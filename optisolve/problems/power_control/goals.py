@@ -10,7 +10,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.metric import Bound, Feasibility, Metric, effective, tightest
-from optisolve.numerics.interference import coupling, least_powers
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.numerics.interference import MOST_BITS, coupling, least_powers
 from optisolve.problems.power_control import model
 from optisolve.problems.power_control.model import Goal, Links
 
@@ -76,6 +77,9 @@ def native_links(links: Links, bounds: Sequence[Bound], *, keep: bool) -> tuple[
     floors = [max(0.0, tightest(held, "rate", k, upper=False, default=0.0)) for k in range(n)]
     caps = [tightest(held, "power", k, upper=True, default=float(links.p_max_w[k])) for k in range(n)]
     rest = [b for b in bounds if (b.metric, b.upper) not in _NATIVE]
+    if max(floors, default=0.0) > MOST_BITS:  # no space of powers could hold it; the bound stays a constraint
+        floors = [float(r) for r in links.min_rate_bit_s_hz]
+        rest += [b for b in bounds if (b.metric, b.upper) == ("rate", False)]
     if any(cap <= 0.0 for cap in caps):
         caps = [float(p) for p in links.p_max_w]
         rest += [b for b in bounds if (b.metric, b.upper) == ("power", True)]
@@ -92,16 +96,27 @@ def feasibility(links: Links, bounds: Sequence[Bound]) -> Feasibility:
     total = tightest(bounds, "total_power", None, upper=True, default=np.inf)
     if (caps < 0.0).any() or total < 0.0:
         return Feasibility(False, "a power cannot be negative")
-    if rates.max(initial=0.0) > 900.0:
+    if rates.max(initial=0.0) > MOST_BITS:
         return Feasibility(False, f"a rate of {rates.max():.6g} bit/s/Hz needs a signal beyond any power")
     floor = np.expm1(rates * np.log(2.0))
-    least = least_powers(links.gain, links.noise_w, floor, np.maximum(caps, 1e-300))
-    if least.reason or least.powers_w is None:
+    # A bound of 0 is measured by what there is to be had, see `GoalInstance`.
+    allowed = caps + FEASIBILITY_TOLERANCE * np.where(caps > 0.0, caps, links.p_max_w)
+    least = least_powers(links.gain, links.noise_w, floor, allowed)
+    if least.reason:
         return Feasibility(False, least.reason)
-    needed = float(least.powers_w.sum())
-    if needed > total * (1.0 + 1e-12):
+    needed = float(least.verified_lower_w.sum())
+    if needed > total + FEASIBILITY_TOLERANCE * (total or float(links.p_max_w.sum())):
         return Feasibility(False, f"the rates need at least {needed:.6g} W in total, {total:.6g} W are allowed")
-    return Feasibility(True, f"the least powers that meet the rates add up to {needed:.6g} W")
+    if least.powers_w is None or not _holds(np.minimum(least.powers_w, caps), links, rates, total):
+        return Feasibility(None, "the rates are at the edge of what the powers can do, too near for a decision")
+    return Feasibility(True, f"the least powers that meet the rates add up to {float(least.powers_w.sum()):.6g} W")
+
+
+def _holds(powers_w: FloatArray, links: Links, rates: FloatArray, total_w: float) -> bool:
+    """Whether powers within their caps, float64 [K], W, meet rates and a total within the feasibility tolerance."""
+    reached = model.rates(powers_w[None, :], links)[0]
+    enough = bool((reached >= rates * (1.0 - FEASIBILITY_TOLERANCE)).all())
+    return enough and float(powers_w.sum()) <= total_w * (1.0 + FEASIBILITY_TOLERANCE)
 
 
 def floor_prices(x: FloatArray, links: Links, floor: FloatArray) -> Mapping[str, float]:

@@ -164,7 +164,7 @@ class PowerControlInstance(Instance):
         link = np.arange(x.size)
         rate = np.log2(1.0 + sinr(x[None, :], self.gain, self.noise_w)[0])
         axes.bar(link - 0.2, x / self.p_max_w, width=0.4, label="power / cap")
-        axes.bar(link + 0.2, rate / max(float(rate.max()), 1e-12), width=0.4, label="rate / largest rate")
+        axes.bar(link + 0.2, rate / (float(rate.max()) or 1.0), width=0.4, label="rate / largest rate")
         axes.set_xlabel("link")
         axes.set_xticks(link[:: max(1, x.size // 10)])
         axes.set_ylim(0.0, 1.2)  # room for the legend
@@ -192,10 +192,20 @@ class PowerControlInstance(Instance):
 
 
 def _objective(goal: Goal, links: Links) -> Objective:
-    """Name, sense, unit and meaning of a goal; scales only guard gaps against division by almost 0."""
+    """Name, sense, unit and meaning of a goal; scales are of the size of what the links reach or need when alone."""
+    own, full = np.diag(links.gain), links.p_max_w
     if goal is Goal.MIN_POWER:
-        scale = 1e-6 * float(links.p_max_w.sum())
+        needed = float((np.expm1(links.min_rate_bit_s_hz * np.log(2.0)) * links.noise_w / own).sum())
+        scale = min(needed, float(full.sum())) or 1e-6 * float(full.sum())
         return Objective("total_power", Sense.MINIMIZE, "W", "power radiated by all links together", scale)
+    alone = np.log1p(own * full / links.noise_w) / np.log(2.0)  # [K] bit/s/Hz
+    scale = 1e-3 * float(alone.max())
+    if goal is Goal.MAX_MIN:
+        scale = 1e-3 * float(alone.min())
+    elif goal is Goal.WEIGHTED_SUM_RATE:
+        scale = 1e-3 * float((links.weight * alone).max()) or scale
+    elif goal is Goal.ENERGY_EFFICIENCY:
+        scale = 1e-3 * float((alone / (links.circuit_power_w + links.power_slope * full)).max())
     meaning, unit = {
         Goal.SUM_RATE: ("bits per second and hertz delivered by all links together", "bit/s/Hz"),
         Goal.WEIGHTED_SUM_RATE: ("rates of all links added with their weights", "bit/s/Hz"),
@@ -203,4 +213,4 @@ def _objective(goal: Goal, links: Links) -> Objective:
         Goal.ENERGY_EFFICIENCY: ("sum rate per watt consumed, amplifiers and circuits included", "bit/s/Hz/W"),
     }[goal]
     name = "min_rate" if goal is Goal.MAX_MIN else goal.value
-    return Objective(name, Sense.MAXIMIZE, unit, meaning, 1e-3)
+    return Objective(name, Sense.MAXIMIZE, unit, meaning, scale)

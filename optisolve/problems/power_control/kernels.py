@@ -62,7 +62,10 @@ def evaluate(P, own, cross_t, noise_w, weight, min_rate, circuit_w, slope, goal,
                         G[s, column] = 1.0 - rate * _PER_BIT / min_rate[i]
                         column += 1
                 elif goal != _MAX_MIN:
-                    product *= 1.0 + ratio
+                    if ratio < 0.01:  # 1 + ratio would lose its digits
+                        nats += log_one_plus(ratio)
+                    else:
+                        product *= 1.0 + ratio
                     if product > 1e200:
                         nats += log(product)
                         product = 1.0

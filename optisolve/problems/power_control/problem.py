@@ -15,13 +15,15 @@ from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Instance, Origin
 from optisolve.core.reference import Effort, Reference
-from optisolve.numerics.interference import sinr
+from optisolve.numerics.interference import LARGEST_SNR, MOST_BITS, sinr
 from optisolve.problems.instance_file import ArrayProblem, ArraySpec
 from optisolve.problems.power_control.channels import Geometry, gaussian_gain, geometric_gain
 from optisolve.problems.power_control.instance import PowerControlInstance
 from optisolve.problems.power_control.model import Goal, Links
 
 __all__ = ["Channel", "PowerControl"]
+
+_SMALLEST_W = 1e-200
 
 _GEOMETRIC = (
     "area_side_m",
@@ -76,39 +78,41 @@ class PowerControl(ArrayProblem):
     """
 
     name: ClassVar[str] = "power_control"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Powers on an interference channel: sum rate, least power, max-min rate or energy efficiency."
     evidence: ClassVar[str] = "proven optimal (rates: to 0.01 % for about 10 links, a bound beyond)"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
         ArraySpec("gain", ("K", "K"), lower=0.0, meaning="power gain to receiver i (row) from transmitter j (column), linear"),
         ArraySpec("noise_w", ("K",), "W", lower=0.0, strict=True, meaning="noise power of each receiver"),
         ArraySpec("p_max_w", ("K",), "W", lower=0.0, strict=True, meaning="power cap of each link"),
-        ArraySpec("weight", ("K",), lower=0.0, meaning="weight of each link; counts for the weighted sum rate only"),
-        ArraySpec("min_rate_bit_s_hz", ("K",), "bit/s/Hz", lower=0.0, meaning="minimum rate of each link, 0 for none"),
+        ArraySpec("weight", ("K",), lower=0.0, upper=1e30, meaning="weight of each link; counts for the weighted sum rate only"),
+        ArraySpec(
+            "min_rate_bit_s_hz", ("K",), "bit/s/Hz", lower=0.0, upper=MOST_BITS, meaning="minimum rate of each link, 0 for none"
+        ),
     )
 
     goal: Goal
     channel: Channel
     n_links: Annotated[int, Ge(1)]
     p_max_w: Annotated[float, Gt(0)]
-    weight_low: Annotated[float, Ge(0)] = field(kw_only=True)
-    weight_high: Annotated[float, Ge(0)] = field(kw_only=True)
+    weight_low: Annotated[float, Ge(0), Le(1e30)] = field(kw_only=True)
+    weight_high: Annotated[float, Ge(0), Le(1e30)] = field(kw_only=True)
     min_rate_share: Annotated[float, Ge(0), Le(1)] = field(kw_only=True)
-    min_rate_bit_s_hz: Annotated[float, Ge(0)] = field(kw_only=True)
-    circuit_power_w: Annotated[float, Gt(0)] = field(kw_only=True)
-    power_slope: Annotated[float, Ge(1)] = field(kw_only=True)
+    min_rate_bit_s_hz: Annotated[float, Ge(0), Le(MOST_BITS)] = field(kw_only=True)
+    circuit_power_w: Annotated[float, Ge(1e-200), Le(1e200)] = field(kw_only=True)
+    power_slope: Annotated[float, Ge(1), Le(1e12)] = field(kw_only=True)
     noise_w: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
-    cross_gain: Annotated[float, Ge(0)] | None = field(default=None, kw_only=True)
-    area_side_m: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
-    link_min_m: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
-    link_max_m: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
-    carrier_hz: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
-    bandwidth_hz: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
-    noise_dbm_hz: float | None = field(default=None, kw_only=True)
-    antenna_height_m: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
-    antenna_gain_db: float | None = field(default=None, kw_only=True)
-    snr_gap_db: Annotated[float, Ge(0)] | None = field(default=None, kw_only=True)
-    shadowing_db: Annotated[float, Ge(0)] | None = field(default=None, kw_only=True)
+    cross_gain: Annotated[float, Ge(0), Le(1e60)] | None = field(default=None, kw_only=True)
+    area_side_m: Annotated[float, Gt(0), Le(1e9)] | None = field(default=None, kw_only=True)
+    link_min_m: Annotated[float, Gt(0), Le(1e9)] | None = field(default=None, kw_only=True)
+    link_max_m: Annotated[float, Gt(0), Le(1e9)] | None = field(default=None, kw_only=True)
+    carrier_hz: Annotated[float, Ge(1e3), Le(1e15)] | None = field(default=None, kw_only=True)
+    bandwidth_hz: Annotated[float, Ge(1e-3), Le(1e15)] | None = field(default=None, kw_only=True)
+    noise_dbm_hz: Annotated[float, Ge(-1000), Le(1000)] | None = field(default=None, kw_only=True)
+    antenna_height_m: Annotated[float, Ge(1e-3), Le(1e6)] | None = field(default=None, kw_only=True)
+    antenna_gain_db: Annotated[float, Ge(-200), Le(200)] | None = field(default=None, kw_only=True)
+    snr_gap_db: Annotated[float, Ge(0), Le(200)] | None = field(default=None, kw_only=True)
+    shadowing_db: Annotated[float, Ge(0), Le(50)] | None = field(default=None, kw_only=True)
     rayleigh: bool = field(default=True, kw_only=True)
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
@@ -167,6 +171,7 @@ class PowerControl(ArrayProblem):
         dead = np.flatnonzero(np.diag(gain) <= 0.0)
         if dead.size:
             raise ProblemError(f"gain[{dead[0]}, {dead[0]}] = {gain[dead[0], dead[0]]}; expected a direct gain > 0.")
+        _require_computable(gain, arrays["noise_w"], arrays["p_max_w"])
         floors = arrays["min_rate_bit_s_hz"] if self.goal is not Goal.MAX_MIN else frozen(np.zeros(gain.shape[0]))
         links = Links(
             gain=gain,
@@ -178,3 +183,26 @@ class PowerControl(ArrayProblem):
             power_slope=self.power_slope,
         )
         return PowerControlInstance(origin, links, self.goal)
+
+
+def _require_computable(gain: FloatArray, noise_w: FloatArray, p_max_w: FloatArray) -> None:
+    """Refuse numbers whose ratios leave what float64 computes without overflow.
+
+    Raises:
+        ProblemError: It names the first link.
+    """
+    for name, values in (("noise_w", noise_w), ("p_max_w", p_max_w)):
+        wrong = np.flatnonzero(~((values >= _SMALLEST_W) & (values <= 1.0 / _SMALLEST_W)))
+        if wrong.size:
+            expected = f"{_SMALLEST_W:g} to {1.0 / _SMALLEST_W:g} W"
+            raise ProblemError(f"{name}[{wrong[0]}] = {values[wrong[0]]:g} W; expected {expected}.")
+    with np.errstate(over="ignore", under="ignore"):
+        snr = gain * p_max_w / noise_w[:, None]
+    low = np.where(np.eye(noise_w.size, dtype=bool), 1.0 / LARGEST_SNR, 0.0)
+    wrong = np.argwhere(~((snr >= low) & (snr <= LARGEST_SNR)))
+    if wrong.size:
+        i, j = (int(v) for v in wrong[0])
+        raise ProblemError(
+            f"gain[{i}, {j}] * p_max_w[{j}] / noise_w[{i}] = {snr[i, j]:g}; expected at most {LARGEST_SNR:g}, and at least "
+            f"{1.0 / LARGEST_SNR:g} on the diagonal: change noise_w, p_max_w or the gains."
+        )

@@ -2,11 +2,13 @@
 
 | goal | point | bound |
 |---|---|---|
-| least power | solution of ``p = I(p)`` | multipliers of the linear program |
-| max-min | Perron vector | upper end of the bisection |
+| least power | solution of ``p = I(p)`` | powers that provably are componentwise least |
+| max-min | Perron vector | the best link's SINR at any powers that touch a cap |
 | rates, energy efficiency | WMMSE, on/off search, local ascent, branch and bound | mixed-monotonic branch and bound |
 
-An infeasible instance gets evidence NONE and the proof as text: the spectral radius, or the cap that the least powers break.
+Floors may be missed by the feasibility tolerance: what that can save is the slack of the least power, and the branch and bound
+of the rates works with such floors from the start. Infeasibility is proven, by the spectral radius or the cap that the least
+powers break, only where not even such floors can be met.
 """
 
 from __future__ import annotations
@@ -17,10 +19,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.modelling.answer import certify, proven_infeasible
-from optisolve.numerics.interference import balanced_sinr, bisect_balanced_sinr, fixed_point, least_powers
+from optisolve.numerics.interference import (
+    balanced_sinr,
+    balanced_sinr_bound,
+    candidate_powers,
+    fixed_point,
+    least_powers,
+    rounding,
+)
 from optisolve.numerics.mixed_monotonic import RateProgram, maximize_rate
 from optisolve.numerics.wmmse import normalized_gain, on_off_search, wmmse
 from optisolve.problems.power_control.ascent import local_ascent
@@ -30,12 +40,15 @@ from optisolve.problems.power_control.model import Goal
 
 __all__ = ["RATE_GAP", "Work", "good_points", "least_power", "max_min", "rate", "reference"]
 
-VERSION = "1"
+VERSION = "2"
 RATE_GAP = 1e-4
 """Relative gap at which a rate counts as proven."""
 
 _EXACT = 1e-6
 """The same for the goals with an exact method."""
+
+_FRACTION = 1e-200
+"""Share of its cap below which a link counts as not even silent where a bound divides by powers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +85,43 @@ def reference(instance: PowerControlInstance, effort: Effort) -> Reference:
     return rate(instance, _WORK[effort])
 
 
-def least_power(instance: PowerControlInstance, *, max_iterations: int | None = None) -> Reference:
-    """Least total power; proven when the multipliers of the linear program confirm the exact solution.
+def least_power(instance: PowerControlInstance) -> Reference:
+    """Least total power; proven when the powers that are provably least confirm the solution of ``p = I(p)``.
 
     Args:
-        instance: A feasible instance.
-        max_iterations: Limit of the linear program, for those who want to see what a limit does to the evidence.
+        instance: An instance that is not proven infeasible.
     """
     arrays = (instance.gain, instance.noise_w, instance.sinr_floor)
-    exact = least_powers(*arrays, instance.p_max_w).powers_w
-    assert exact is not None  # the caller made sure that the instance is feasible
-    program = least_power_lp(*arrays, instance.p_max_w, max_iterations=max_iterations)
+    least = least_powers(*arrays, instance.p_max_w)
+    points = candidate_powers(*arrays, instance.p_max_w)
     iterated = fixed_point(*arrays)
-    agreed = iterated is not None and np.allclose(iterated, exact, rtol=1e-9)
+    agreed = iterated is not None and np.allclose(iterated, points[0], rtol=1e-9, atol=0.0)
+    program = least_power_lp(*arrays, instance.p_max_w)
     detail = f"p = I(p) by elimination; iteration {'agrees' if agreed else 'did not settle'}; LP: {program.status}"
-    return _finished(instance, exact, program.dual_bound_w, _EXACT, solver="linear_solve+highs", detail=detail)
+    room = 1.0 - rounding(points.shape[1])
+    bound, verified = float(least.lower_w.sum()) * room, float(least.verified_lower_w.sum()) * room
+    fits = instance.evaluate_twin(points).max_violation <= FEASIBILITY_TOLERANCE
+    x = points[int(np.argmax(fits))]
+    return _finished(instance, x, bound, _EXACT, solver="linear_solve+highs", detail=detail, slack=bound - verified)
 
 
-def max_min(instance: PowerControlInstance, *, second_opinion: bool, max_rounds: int = 200) -> Reference:
-    """Largest worst rate: Perron vector for the point, bisection for the bound, geometric program as second opinion.
+def max_min(instance: PowerControlInstance, *, second_opinion: bool) -> Reference:
+    """Largest worst rate: Perron vector for the point, its best link for the bound, geometric program as second opinion.
 
     Args:
         instance: An instance without floors.
         second_opinion: Also solve the geometric program and say whether it agrees.
-        max_rounds: Limit of the bisection.
     """
     arrays = (instance.gain, instance.noise_w, instance.p_max_w)
     value, powers = balanced_sinr(*arrays)
-    _, unreachable = bisect_balanced_sinr(*arrays, max_rounds=max_rounds)
-    detail = "Perron vector; bound by bisection"
+    bound = np.log1p(balanced_sinr_bound(np.maximum(powers, _FRACTION * instance.p_max_w), *arrays)) / np.log(2.0)
+    detail = "Perron vector; bound by its best link"
     if second_opinion:
         other = balanced_sinr_gp(*arrays)
         agrees = other is not None and abs(other - value) <= 1e-5 * value
         detail += f"; geometric program {'agrees' if agrees else f'gives SINR {other}'}"
-    return _finished(instance, powers, float(np.log2(1.0 + unreachable)), _EXACT, solver="perron+bisection", detail=detail)
+    widened = float(bound) * (1.0 + rounding(powers.size))
+    return _finished(instance, powers, widened, _EXACT, solver="perron", detail=detail)
 
 
 def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[], bool] | None = None) -> Reference:
@@ -132,6 +148,8 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
     max_nodes = work.max_nodes if n_links <= 10 else max(1, int(work.max_nodes * (10 / n_links) ** 2))
     # Half the gap is left for rounding and for the repair of floors.
     search = maximize_rate(program, start_w=start, gap=0.5 * RATE_GAP, max_nodes=max_nodes, out_of_time=out_of_time)
+    if search.powers_w is None and search.closed:
+        return proven_infeasible("no box of powers meets the floors", solver="branch_and_bound", solver_version=VERSION)
     found = start[None, :] if search.powers_w is None else np.vstack([start, instance.project(search.powers_w)])
     ending = "gap closed" if search.closed else "stopped at a limit"
     detail = f"branch and bound, {search.nodes} boxes, {ending}; {work.n_starts} WMMSE starts"
@@ -164,9 +182,15 @@ def _best(instance: PowerControlInstance, X: FloatArray) -> int:
 
 
 def _finished(
-    instance: PowerControlInstance, x: FloatArray, bound: float, relative: float, *, solver: str, detail: str
+    instance: PowerControlInstance,
+    x: FloatArray,
+    bound: float,
+    relative: float,
+    *,
+    solver: str,
+    detail: str,
+    slack: float = 0.0,
 ) -> Reference:
     """Claim no more than the comparison of the re-evaluated value with its bound shows."""
-    tolerance = relative * max(abs(bound), 1e-300)
     common = {"solver": solver, "solver_version": VERSION, "detail": detail}
-    return certify(instance, x, dual_bound=bound if np.isfinite(bound) else None, tolerance=tolerance, slack=0.0, **common)
+    return certify(instance, x, dual_bound=bound, tolerance=relative * abs(bound), slack=slack, **common)
