@@ -10,7 +10,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.metric import Bound, Feasibility, Metric, effective, tightest
-from optisolve.numerics.interference import coupling, least_powers
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.numerics.interference import MOST_BITS, coupling, least_powers
 from optisolve.problems.power_game import model
 from optisolve.problems.power_game.model import Cell
 
@@ -64,6 +65,9 @@ def native_cell(cell: Cell, bounds: Sequence[Bound], *, keep: bool) -> tuple[Cel
     target = tightest(held, "total_power", None, upper=True, default=np.inf)
     saving = before - target if np.isfinite(target) else 0.0
     rest = [b for b in bounds if (b.metric, b.upper) not in _NATIVE]
+    if max(floors, default=0.0) > MOST_BITS * cell.bandwidth_hz:  # no SINR floor could say it; the bound stays a constraint
+        floors = [float(r) for r in cell.rate_threshold_bit_s]
+        rest += [b for b in bounds if (b.metric, b.upper) == ("rate", False)]
     if any(cap <= 0.0 for cap in caps):  # a space needs lower < upper; the bound stays a constraint
         caps = [float(p) for p in cell.p_max_w]
         rest += [b for b in bounds if (b.metric, b.upper) == ("power", True)]
@@ -86,24 +90,30 @@ def feasibility(cell: Cell, bounds: Sequence[Bound]) -> Feasibility:
     total = tightest(bounds, "total_power", None, upper=True, default=np.inf)
     if (caps < 0.0).any() or total < 0.0:
         return Feasibility(False, "a power cannot be negative")
-    with np.errstate(over="ignore", invalid="ignore"):
-        floor = np.expm1(rates / cell.bandwidth_hz * np.log(2.0))
-    exponent = float(rates.max() / cell.bandwidth_hz) if n else 0.0
-    if not np.isfinite(floor).all() or exponent > 900.0:
+    if rates.max(initial=0.0) > MOST_BITS * cell.bandwidth_hz:
         return Feasibility(
             False, f"a rate of {rates.max():.6g} bit/s needs a signal beyond any power in {cell.bandwidth_hz:g} Hz"
         )
     load = float(model.loads(rates, cell.bandwidth_hz).sum())
-    if load >= 1.0:
-        return Feasibility(False, f"the rates load the receiver by {load:.6g}, which must stay below 1, whatever the powers")
-    gain = np.tile(cell.link_gain, (n, 1))
-    least = least_powers(gain, np.full(n, cell.noise_w), floor, np.maximum(caps, 1e-300))
-    if least.reason or least.powers_w is None:
-        return Feasibility(False, least.reason.replace("link ", "agent "))
-    needed = float(least.powers_w.sum())
-    if needed > total * (1.0 + 1e-12):
+    gain, floor = np.tile(cell.link_gain, (n, 1)), np.expm1(rates / cell.bandwidth_hz * np.log(2.0))
+    # A bound of 0 is measured by what there is to be had, see `GoalInstance`.
+    allowed = caps + FEASIBILITY_TOLERANCE * np.where(caps > 0.0, caps, cell.p_max_w)
+    least = least_powers(gain, np.full(n, cell.noise_w), floor, allowed)
+    if least.reason:
+        told = f"the rates load the receiver by {load:.6g}, which must stay below 1, whatever the powers"
+        return Feasibility(False, told if load >= 1.0 else least.reason.replace("link ", "agent "))
+    needed = float(least.verified_lower_w.sum())
+    if needed > total + FEASIBILITY_TOLERANCE * (total or float(cell.p_max_w.sum())):
         return Feasibility(False, f"the rates need at least {needed:.6g} W in total, {total:.6g} W are allowed")
-    return Feasibility(True, f"the least powers that meet the rates add up to {needed:.6g} W")
+    if least.powers_w is None or not _holds(np.minimum(least.powers_w, caps), cell, rates, total):
+        return Feasibility(None, "the rates are at the edge of what the powers can do, too near for a decision")
+    return Feasibility(True, f"the least powers that meet the rates add up to {float(least.powers_w.sum()):.6g} W")
+
+
+def _holds(powers_w: FloatArray, cell: Cell, rates: FloatArray, total_w: float) -> bool:
+    """Whether powers within their caps, float64 [K], W, meet rates and a total within the feasibility tolerance."""
+    enough = bool((model.rates(powers_w[None, :], cell)[0] >= rates * (1.0 - FEASIBILITY_TOLERANCE)).all())
+    return enough and float(powers_w.sum()) <= total_w * (1.0 + FEASIBILITY_TOLERANCE)
 
 
 def rate_prices(x: FloatArray, cell: Cell, gain: FloatArray, noise_w: FloatArray, floor: FloatArray) -> Mapping[str, float]:

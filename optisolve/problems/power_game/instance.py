@@ -55,10 +55,12 @@ class PowerGameInstance(Instance):
         if cell.power_saving_w > 0.0:
             names.append("intent.power_saving")
         meaning = "power radiated by all agents together"
+        alone, full = float((self.sinr_floor * cell.noise_w / cell.link_gain).sum()), float(cell.p_max_w.sum())
+        scale = min(alone, full) or 1e-6 * full  # what the thresholds need without interference
         super().__init__(
             origin=origin,
             space=Space.of(Variable(f"agent{k}.power_w", 0.0, float(p), "W") for k, p in enumerate(cell.p_max_w)),
-            objectives=(Objective("total_power", Sense.MINIMIZE, "W", meaning, 1e-6 * float(cell.p_max_w.sum())),),
+            objectives=(Objective("total_power", Sense.MINIMIZE, "W", meaning, scale),),
             constraint_names=tuple(names),
         )
 
