@@ -61,14 +61,16 @@ class KellyGame(AgentGame):
         return np.asarray(np.clip(y - others, self.lower, self.upper))
 
     def optimum(self) -> tuple[FloatArray, float]:
-        """Shares that make the total worth largest: ``a / (b + x) = price`` where x > 0, by bisection; and that price."""
+        """Shares that make the total worth largest: ``a / (b + x) = price`` where x > 0; and that price.
 
-        def shares(price: float) -> FloatArray:
-            return np.maximum(self.worth / price - self.knee, 0.0)
-
-        price = _root(shares, self.capacity, float((self.worth / self.knee).max()))
-        x = shares(price)
-        return x * (self.capacity / x.sum()), price
+        Users by falling worth of their first Mbit/s: the first m of them get something at the price
+        ``sum a / (C + sum b)``, for the largest m whose last user still values its first Mbit/s above it.
+        """
+        order = np.argsort(-self.worth / self.knee, kind="stable")
+        price = np.cumsum(self.worth[order]) / (self.capacity + np.cumsum(self.knee[order]))  # [K]
+        served = int(np.flatnonzero(self.worth[order] / self.knee[order] > price)[-1])
+        x = np.maximum(self.worth / price[served] - self.knee, 0.0)
+        return x * (self.capacity / x.sum()), float(price[served])
 
     def nash(self) -> tuple[FloatArray, float]:
         """Bids at the equilibrium, and its price: the sum of the bids over the capacity.

@@ -43,7 +43,7 @@ def wmmse(
         weight: float64 [B, K].
         starts: float64 [B, S, K] in [0, 1]; a link that starts at 0 stays off.
         max_iterations: Steps at most.
-        tolerance: Smallest gain of a step, bit/s/Hz.
+        tolerance: Smallest gain of a step, bit/s/Hz; below 1 bit/s/Hz a share of the sum rate.
 
     Returns:
         Powers float64 [B, S, K] in [0, 1], and steps taken int64 [B, S].
@@ -80,8 +80,8 @@ def wmmse_twin(
         received = heard + (h * b) ** 2
         u = h * b / received  # MMSE receivers
         m = received / heard  # weights 1 / (1 - u h b)
-        rate = float(weight @ np.log2(m))
-        if rate - before <= tolerance:
+        rate = float(weight @ np.log1p((h * b) ** 2 / heard)) / np.log(2.0)
+        if rate - before <= tolerance * min(1.0, rate):
             return b**2, step
         before = rate
         pressure = gain.T @ (weight * m * u**2)  # [K]

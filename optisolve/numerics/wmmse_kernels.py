@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from math import log2, sqrt
+from math import log, log1p, log2, sqrt
 
 import numpy as np
 from numba import njit
 
 __all__ = ["ascend", "flip"]
+
+_PER_BIT = 1.0 / log(2.0)
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -33,6 +35,12 @@ def _split(gain, own, cross, cross_t):  # type: ignore[no-untyped-def]
 
 
 @_kernel
+def _bits(ratio):  # type: ignore[no-untyped-def]
+    """log2(1 + ratio), with its digits at small ratios."""
+    return log2(1.0 + ratio) if ratio > 0.01 else log1p(ratio) * _PER_BIT
+
+
+@_kernel
 def ascend(gain, weight, starts, max_iterations, tolerance, iterations):  # type: ignore[no-untyped-def]
     """See `wmmse_twin`; instances [B] times starts [S]: float64 [B, S, K], `iterations` int64 [B, S] is written."""
     n_instances, n_starts, n_links = starts.shape
@@ -51,9 +59,9 @@ def ascend(gain, weight, starts, max_iterations, tolerance, iterations):  # type
                 rate = 0.0
                 for i in range(n_links):
                     signal = own[i] * power[i]
-                    rate += weight_b[i] * log2(1.0 + signal / heard[i])
+                    rate += weight_b[i] * _bits(signal / heard[i])
                     price[i] = weight_b[i] * signal / (heard[i] * (heard[i] + signal))
-                if rate - before <= tolerance:
+                if rate - before <= tolerance * min(1.0, rate):
                     break
                 before = rate
                 for i in range(n_links):
@@ -78,7 +86,7 @@ def _sum_rate(power, own, cross_t, weight, heard):  # type: ignore[no-untyped-de
     rate = 0.0
     for i in range(power.size):
         if power[i] > 0.0:
-            rate += weight[i] * log2(1.0 + own[i] * power[i] / heard[i])
+            rate += weight[i] * _bits(own[i] * power[i] / heard[i])
     return rate
 
 

@@ -35,7 +35,7 @@ class BranchAndBound(Solver):
 
     info: ClassVar = SolverInfo(
         name="branch_and_bound",
-        version="1",
+        version="2",
         summary="Certified power control by mixed-monotonic branch and bound.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
         citation="Matthiesen, Hellings, Jorswieck and Utschick, arXiv 1910.07853; pruning by monotonicity and chords is ours",

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
-from optisolve.numerics.interference import foschini_miljanic, sinr
+from optisolve.numerics.interference import foschini_miljanic, least_powers, sinr
 from optisolve.solvers.interference import as_interference, interference_gap
 
 __all__ = ["FoschiniMiljanic"]
@@ -31,7 +31,7 @@ class FoschiniMiljanic(Solver):
 
     info: ClassVar = SolverInfo(
         name="foschini_miljanic",
-        version="1",
+        version="2",
         summary="Distributed iteration to the least powers that meet all SINR floors.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
         citation="Foschini and Miljanic, IEEE Trans. Veh. Technol. 1993; caps: Yates, IEEE J. Sel. Areas Commun. 1995",
@@ -59,8 +59,11 @@ class FoschiniMiljanic(Solver):
             limit = Limit.ITERATIONS if rounds == self.max_rounds else Limit.EVALUATIONS
             return task.outcome(Termination.LIMIT, limit, report=report)
         reached = sinr(trace[-1:], channel.gain, channel.noise_w)[0]
-        if (reached < channel.sinr_floor * (1.0 - 1e-6)).any():
-            # With caps the fixed point is unique and any feasible powers would bound it from below (Yates 1995).
-            missed = ", ".join(str(i) for i in np.flatnonzero(reached < channel.sinr_floor * (1.0 - 1e-6)))
-            return task.outcome(Termination.INFEASIBLE, detail=f"settled with links {missed} below their floors", report=report)
+        missed = np.flatnonzero(reached < channel.sinr_floor * (1.0 - 1e-6))
+        if missed.size:
+            # With caps the fixed point is unique and any feasible powers would bound it from below (Yates 1995); near the
+            # edge that is no proof in floating point, so the least powers have to confirm it.
+            proof = least_powers(*arrays, channel.p_max_w).reason
+            detail = f"settled with links {', '.join(map(str, missed))} below their floors; {proof or 'no proof that they must be'}"
+            return task.outcome(Termination.INFEASIBLE if proof else Termination.CONVERGED, detail=detail, report=report)
         return task.outcome(Termination.CONVERGED, report=report)

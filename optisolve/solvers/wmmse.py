@@ -27,12 +27,12 @@ class Wmmse(Solver):
     Args:
         n_random_starts: Starts with uniform powers, besides the one from full power.
         max_iterations: Steps per start.
-        tolerance: Smallest gain of a step, bit/s/Hz.
+        tolerance: Smallest gain of a step, bit/s/Hz; below 1 bit/s/Hz a share of the sum rate.
     """
 
     info: ClassVar = SolverInfo(
         name="wmmse",
-        version="1",
+        version="2",
         summary="WMMSE power control, multi-start, batched.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL}),
         citation="Shi, Razaviyayn, Luo and He, IEEE Trans. Signal Process. 2011",

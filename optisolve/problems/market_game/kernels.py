@@ -26,8 +26,9 @@ def worth(W: Any, capacity: float, a: Any, b: Any, F: Any) -> None:
 def profit(Q: Any, intercept: float, slope: float, cost: Any, F: Any) -> None:
     """Total profit into F float64 [n, 1]; arguments as in `model.profit`."""
     for s in range(Q.shape[0]):
-        total, spent = 0.0, 0.0
+        total = 0.0
         for i in range(Q.shape[1]):
             total += Q[s, i]
-            spent += cost[i] * Q[s, i]
-        F[s, 0] = (intercept - slope * total) * total - spent
+        F[s, 0] = 0.0
+        for i in range(Q.shape[1]):
+            F[s, 0] += (intercept - slope * total - cost[i]) * Q[s, i]

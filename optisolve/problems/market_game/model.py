@@ -24,10 +24,10 @@ __all__ = ["profit", "worth"]
 def worth(W: FloatArray, capacity: float, a: FloatArray, b: FloatArray) -> FloatArray:
     """Total worth of the shares, float64 [n, 1], at bids W float64 [n, K]."""
     share = capacity * W / W.sum(axis=1, keepdims=True)
-    return np.asarray((a * np.log(1.0 + share / b)).sum(axis=1, keepdims=True))
+    return np.asarray((a * np.log1p(share / b)).sum(axis=1, keepdims=True))
 
 
 def profit(Q: FloatArray, intercept: float, slope: float, cost: FloatArray) -> FloatArray:
     """Total profit, float64 [n, 1], at quantities Q float64 [n, K]."""
     total = Q.sum(axis=1, keepdims=True)
-    return np.asarray((intercept - slope * total) * total - Q @ cost[:, None])
+    return np.asarray(((intercept - slope * total - cost) * Q).sum(axis=1, keepdims=True))

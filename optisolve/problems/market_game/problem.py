@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, frozen
-from optisolve.core.errors import ProblemError
+from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
@@ -21,6 +21,15 @@ from optisolve.numerics.market_games import CournotGame, KellyGame
 from optisolve.problems.market_game import model
 
 __all__ = ["MarketGame", "MarketGameInstance"]
+
+_Amount = Annotated[float, Ge(1e-60), Le(1e60)]
+"""Products of four of them are finite in float64."""
+
+_SPREAD = 1e12
+"""Largest ratio of two numbers whose difference decides."""
+
+_ROUNDING = 16 * 2.0**-52
+"""Relative rounding of a term of a bound."""
 
 
 class MarketGameInstance(Instance):
@@ -41,7 +50,7 @@ class MarketGameInstance(Instance):
                 Variable(f"agent{i}.{what}", float(low), float(high), game.action_unit)
                 for i, (low, high) in enumerate(zip(game.lower, game.upper, strict=True))
             ),
-            objectives=(Objective(name, Sense.MAXIMIZE, "money units", meaning),),
+            objectives=(Objective(name, Sense.MAXIMIZE, "money units", meaning, 1e-3 * _alone(game)),),
         )
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -115,23 +124,23 @@ class MarketGame(Problem):
     """
 
     name: ClassVar[str] = "market_game"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Agents share a good by bids (Kelly) or sell on one market (Cournot)."
-    evidence: ClassVar[str] = "proven optimal"
+    evidence: ClassVar[str] = "proven optimal; Kelly where the smallest bid binds: a bound"
 
     mechanism: Literal["kelly", "cournot"]
-    n_agents: Annotated[int, Ge(2)]
-    capacity: Annotated[float, Gt(0)]
-    worth_low: Annotated[float, Gt(0)]
-    worth_high: Annotated[float, Gt(0)]
-    knee: Annotated[float, Gt(0)]
-    bid_min: Annotated[float, Gt(0)]
-    bid_max: Annotated[float, Gt(0)]
-    intercept: Annotated[float, Gt(0)]
-    slope: Annotated[float, Gt(0)]
-    cost_low: Annotated[float, Ge(0)]
-    cost_high: Annotated[float, Ge(0)]
-    quantity_max: Annotated[float, Gt(0)]
+    n_agents: Annotated[int, Ge(2), Le(100_000)]
+    capacity: _Amount
+    worth_low: _Amount
+    worth_high: _Amount
+    knee: _Amount
+    bid_min: _Amount
+    bid_max: _Amount
+    intercept: _Amount
+    slope: _Amount
+    cost_low: Annotated[float, Ge(0), Le(1e60)]
+    cost_high: Annotated[float, Ge(0), Le(1e60)]
+    quantity_max: _Amount
 
     def instance(self, seed: int = 0) -> Instance:
         """Draw worths or costs."""
@@ -150,31 +159,72 @@ class MarketGame(Problem):
             raise ProblemError(f"market_game: got an instance of {type(instance).__name__}; draw it with instance(seed).")
         game = instance.game
         if isinstance(game, KellyGame):
-            shares, price = game.optimum()
-            bids = np.clip(shares / shares.max() * game.upper[0], game.lower, game.upper)
-            # Lagrangian: no shares are worth more than  price C + sum max_x (U_i(x) - price x).
-            best = np.maximum(game.worth / price - game.knee, 0.0)
-            bound = price * game.capacity + float((game.worth * np.log1p(best / game.knee) - price * best).sum())
-            told = f"water-filling of the shares, price {price:.6g}; bound from the Lagrangian"
-            return certify(instance, bids, dual_bound=bound, tolerance=1e-6 * bound, slack=0.0, solver="bisection", detail=told)
-        quantities, total = game.cartel()
-        # Concave: the tangent at the point bounds every profit.
-        slope = game.intercept - 2.0 * game.slope * float(quantities.sum()) - game.cost
-        gain = np.where(slope > 0.0, game.upper - quantities, game.lower - quantities)
-        bound = total + float((slope * gain).sum())
-        told = "sellers by rising cost up to equal marginal revenue; bound from the tangent"
-        return certify(
-            instance,
-            quantities,
-            dual_bound=bound,
-            tolerance=1e-9 * max(1.0, total),
-            slack=0.0,
-            solver="closed_form",
-            detail=told,
-        )
+            point, bound, told = _water_filling(game)
+            return certify(
+                instance, point, dual_bound=bound, tolerance=1e-6 * bound, slack=0.0, solver="water_filling", detail=told
+            )
+        point, bound, told = _cartel(game)
+        return certify(instance, point, dual_bound=bound, tolerance=1e-9 * bound, slack=0.0, solver="closed_form", detail=told)
+
+    def _check(self) -> Iterable[FieldProblem]:
+        pairs = [("worth_low", "worth_high"), ("cost_low", "cost_high")]
+        for low, high in pairs:
+            if getattr(self, low) > getattr(self, high):
+                yield FieldProblem(high, getattr(self, high), f"at least {low} = {getattr(self, low):g}")
+        if self.bid_min >= self.bid_max:
+            yield FieldProblem("bid_max", self.bid_max, f"more than bid_min = {self.bid_min:g}")
+        for name, other in (("bid_max", "bid_min"), ("worth_high", "worth_low")):
+            if getattr(self, name) > _SPREAD * getattr(self, other):
+                yield FieldProblem(name, getattr(self, name), f"at most {_SPREAD:g} times {other}")
+        if not 1.0 / _SPREAD <= self.capacity / self.knee <= _SPREAD:
+            expected = f"within a factor {_SPREAD:g} of capacity = {self.capacity:g}"
+            yield FieldProblem("knee", self.knee, expected)
+
+
+def _water_filling(game: KellyGame) -> tuple[FloatArray, float, str]:
+    """Bids, a bound and words for Kelly's mechanism.
+
+    The Lagrangian bounds every division of the capacity: ``price C + sum max_x (U_i(x) - price x)``. The bids have the ratios
+    of the best shares as far as the range of the bids lets them; a user who should get nothing bids the least all the same.
+    """
+    shares, price = game.optimum()
+    bids = np.clip(shares / shares.max() * game.upper[0], game.lower, game.upper)
+    best = np.maximum(game.worth / price - game.knee, 0.0)
+    gained, paid = game.worth * np.log1p(best / game.knee), price * best
+    bound = price * game.capacity + float((gained - paid).sum())
+    bound += _ROUNDING * bids.size * (price * game.capacity + float((gained + paid).sum()))
+    return bids, bound, f"water-filling of the shares, price {price:.6g}; bound from the Lagrangian"
+
+
+def _cartel(game: CournotGame) -> tuple[FloatArray, float, str]:
+    """Quantities, a bound and words for Cournot's market.
+
+    Total profit is concave, so the tangent at the point bounds it. No optimum sells more than the cheapest seller alone
+    would, which keeps the rounding of the tangent's slopes small however much could be sold.
+    """
+    if game.intercept <= float(game.cost.min()):
+        return np.zeros(game.n_agents), 0.0, "the price never covers a cost"
+    quantities, total = game.cartel()
+    sold = float(quantities.sum())
+    slope = game.intercept - 2.0 * game.slope * sold - game.cost
+    most = np.minimum(game.upper, (game.intercept - float(game.cost.min())) / (2.0 * game.slope))
+    gain = np.where(slope > 0.0, most - quantities, -quantities)
+    rounding = _ROUNDING * game.n_agents * (game.intercept + 2.0 * game.slope * sold + game.cost)
+    bound = total + float((slope * gain + rounding * np.maximum(most, quantities)).sum())
+    return quantities, bound, "sellers by rising cost up to equal marginal revenue; bound from the tangent"
+
+
+def _alone(game: KellyGame | CournotGame) -> float:
+    """What the best agent would reach with everything to itself, money units, > 0."""
+    if isinstance(game, KellyGame):
+        return float((game.worth * np.log1p(game.capacity / game.knee)).max())
+    margin = game.intercept - game.cost
+    sold = np.minimum(np.maximum(margin, 0.0) / (2.0 * game.slope), game.upper)
+    profit = float(((margin - game.slope * sold) * sold).max())
+    return profit or game.intercept * min(game.intercept / game.slope, float(game.upper.sum()))
 
 
 def _equal_quantities(game: CournotGame) -> FloatArray:
-    """Every seller the same share of what the cheapest one alone would sell."""
-    total = (game.intercept - float(game.cost.min())) / (2.0 * game.slope)
+    """Every seller the same share of what the cheapest one alone would sell; nothing when no price covers a cost."""
+    total = max(0.0, game.intercept - float(game.cost.min())) / (2.0 * game.slope)
     return np.asarray(np.minimum(np.full(game.n_agents, total / game.n_agents), game.upper))
