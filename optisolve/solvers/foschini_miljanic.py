@@ -64,6 +64,8 @@ class FoschiniMiljanic(Solver):
             # With caps the fixed point is unique and any feasible powers would bound it from below (Yates 1995); near the
             # edge that is no proof in floating point, so the least powers have to confirm it.
             proof = least_powers(*arrays, channel.p_max_w).reason
-            detail = f"settled with links {', '.join(map(str, missed))} below their floors; {proof or 'no proof that they must be'}"
+            detail = (
+                f"settled with links {', '.join(map(str, missed))} below their floors; {proof or 'no proof that they must be'}"
+            )
             return task.outcome(Termination.INFEASIBLE if proof else Termination.CONVERGED, detail=detail, report=report)
         return task.outcome(Termination.CONVERGED, report=report)

@@ -102,7 +102,7 @@ def test_three_kinds_of_infeasibility_are_told_apart():
     for words, overrides in cases.items():
         problem = make_problem("power_game", overrides)
         reference = problem.reference(problem.instance(0))
-        assert reference.evidence is Evidence.NONE
+        assert reference.evidence is Evidence.PROVEN_INFEASIBLE
         assert reference.X is None
         assert reference.value is None
         assert reference.dual_bound is None

@@ -6,38 +6,51 @@ multipliers mu >= 0 and any point z with positive powers
 .. math:: f(q) \le L(q) \le L(z) + \nabla L(z)^T (q - z) \le \alpha + \nu \sum_m q_m, \qquad L = f - \sum_i \mu_i g_i,
 
 with :math:`\nu = \max_m \nabla_m L(z)` and :math:`\alpha = L(z) - \nabla L(z)^T z`, for every feasible q >= 0. The bound
-holds for whatever z and mu a back end delivers; it is tight when they are the optimal pair.
+holds for whatever z and mu a back end delivers; it is tight when they are the optimal pair. It is made with the floors as low
+as verification lets them be (`Inner.relaxed`) and carries the rounding of its terms, so it holds for every verified point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 
-__all__ = ["Cut", "Inner", "cut"]
+__all__ = ["RELAXED_SHARE", "Cut", "Inner", "cut"]
+
+_RELAXATION = FEASIBILITY_TOLERANCE * (1.0 + 1e-5)
+"""By how much a verified point may violate a floor, with room for the rounding of the evaluator."""
+
+RELAXED_SHARE = 1.0 + _RELAXATION
+"""Largest sum of scaled powers of a verified point."""
+
+_ULP = 2.0**-52
 
 SMALLEST_SHARE = 1e-12
 """Shares of the power below this are raised to it where a bound is computed; slopes at 0 may be infinite."""
 
 
-NEWTON_STEPS = 6
+NEWTON_STEPS = 8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Taylor:
     """A function at a point: value, gradient, and Hessian diag(curvature) - ridge ridge^T.
 
-    At most one term of a sum may have a ridge.
+    At most one term of a sum may have a ridge. `size` and `steepness` are what value and slope add up to without the signs
+    of the terms: their rounding is proportional to it.
     """
 
     value: float
     slope: FloatArray
     curvature: FloatArray
     ridge: FloatArray
+    size: float = field(default=0.0)
+    steepness: FloatArray = field(default_factory=lambda: np.zeros(()))
 
     def plus(self, factor: float, other: Taylor) -> Taylor:
         """This function plus a factor times one without a ridge."""
@@ -46,6 +59,8 @@ class Taylor:
             self.slope + factor * other.slope,
             self.curvature + factor * other.curvature,
             self.ridge,
+            self.size + abs(factor) * max(other.size, abs(other.value)),
+            self.steepness + abs(factor) * np.maximum(other.steepness, np.abs(other.slope)),
         )
 
 
@@ -71,21 +86,38 @@ class Inner:
     bep_max: float | None
     nats_min: float | None
 
+    def relaxed(self) -> Inner:
+        """The same with every floor as low as verification lets it be."""
+        exponent = self.exponent_max
+        if exponent is not None:
+            outage = -np.expm1(-exponent) * (1.0 + _RELAXATION)
+            exponent = float(-np.log1p(-outage)) if outage < 1.0 else None
+        return replace(
+            self,
+            exponent_max=exponent,
+            bep_max=None if self.bep_max is None else self.bep_max * (1.0 + _RELAXATION),
+            nats_min=None if self.nats_min is None else self.nats_min * (1.0 - _RELAXATION),
+        )
+
     def objective(self, q: FloatArray) -> Taylor:
         """f at q, float64 [M] > 0."""
         zero = np.zeros_like(q)
         if self.goal == "feasibility":
             return Taylor(0.0, zero, zero, zero)
         if self.goal == "energy":
-            return Taylor(-float(q.sum()), zero - 1.0, zero, zero)
+            return Taylor(-float(q.sum()), zero - 1.0, zero, zero, float(q.sum()), zero + 1.0)
         if self.goal == "rate":
-            return self._nats(q).plus(-self.price, Taylor(float(q.sum()), zero + 1.0, zero, zero))
+            nats = self._nats(q)
+            nats = replace(nats, size=abs(nats.value), steepness=np.abs(nats.slope))
+            return nats.plus(-self.price, Taylor(float(q.sum()), zero + 1.0, zero, zero))
         if self.goal == "bep":
-            return Taylor(-self.price * float(q.sum()), zero - self.price, zero, zero).plus(-1.0, self._error(q))
+            paid = self.price * float(q.sum())
+            return Taylor(-paid, zero - self.price, zero, zero, paid, zero + self.price).plus(-1.0, self._error(q))
         if self.goal == "log_availability":
-            return Taylor(0.0, zero, zero, zero).plus(-1.0, self._exponent(q))
+            return Taylor(0.0, zero, zero, zero, 0.0, zero).plus(-1.0, self._exponent(q))
         n = self._nats(q)
-        log_nats = Taylor(float(np.log(n.value)), n.slope / n.value, n.curvature / n.value, n.slope / n.value)
+        log, slope = float(np.log(n.value)), n.slope / n.value
+        log_nats = Taylor(log, slope, n.curvature / n.value, slope, 1.0 + abs(log), np.abs(slope))
         return log_nats.plus(-1.0, self._exponent(q))
 
     def floors(self, q: FloatArray) -> dict[str, Taylor]:
@@ -93,11 +125,11 @@ class Inner:
         zero = np.zeros_like(q)
         found = {}
         if self.exponent_max is not None:
-            found["outage"] = Taylor(-1.0, zero, zero, zero).plus(1.0 / self.exponent_max, self._exponent(q))
+            found["outage"] = Taylor(-1.0, zero, zero, zero, 1.0).plus(1.0 / self.exponent_max, self._exponent(q))
         if self.bep_max is not None:
-            found["bep"] = Taylor(-1.0, zero, zero, zero).plus(1.0 / self.bep_max, self._error(q))
+            found["bep"] = Taylor(-1.0, zero, zero, zero, 1.0).plus(1.0 / self.bep_max, self._error(q))
         if self.nats_min is not None:
-            found["rate"] = Taylor(1.0, zero, zero, zero).plus(-1.0 / self.nats_min, self._nats(q))
+            found["rate"] = Taylor(1.0, zero, zero, zero, 1.0).plus(-1.0 / self.nats_min, self._nats(q))
         return found
 
     def lagrangian(self, q: FloatArray, multipliers: Mapping[str, float]) -> Taylor:
@@ -132,30 +164,32 @@ class Cut:
 
     def at(self, share: float) -> float:
         """Bound on f over all feasible q with sum(q) <= share."""
-        return self.alpha + max(0.0, self.nu) * share
+        rounding = 4.0 * _ULP * (abs(self.alpha) + max(0.0, self.nu) * share)
+        return self.alpha + max(0.0, self.nu) * share + rounding
 
 
 def cut(inner: Inner, z: FloatArray, multipliers: Mapping[str, float], share: float) -> Cut:
-    """The bound at a point and multipliers, see the module's head.
+    """The bound at a point and multipliers, see the module's head, over all points that verification accepts.
 
     The bound is off by the first power of the error in z, so a few Newton steps on L improve z first; the best of all
     the cuts on the way is returned.
 
     Args:
-        inner: The inner problem.
+        inner: The inner problem; its floors are relaxed here.
         z: float64 [M], scaled powers; values below `SMALLEST_SHARE` are raised.
         multipliers: Non-negative multiplier of every floor, by name; missing ones count as 0.
         share: Cap on sum(q) at which the cut should be tight.
     """
-    z = np.maximum(z, SMALLEST_SHARE)
+    z, inner, rounding = np.maximum(z, SMALLEST_SHARE), inner.relaxed(), (z.size + 16) * _ULP
     best: Cut | None = None
     for _ in range(NEWTON_STEPS):
         L = inner.lagrangian(z, multipliers)
-        found = Cut(L.value - float(L.slope @ z), float(L.slope.max()))
+        unsure = rounding * (L.size + 2.0 * float((L.steepness * z).sum()))
+        found = Cut(L.value - float(L.slope @ z) + unsure, float((L.slope + rounding * L.steepness).max()))
         gain = np.inf if best is None else best.at(share) - found.at(share)
         if gain > 0.0:
             best = found
-        if abs(gain) <= 1e-10 * max(1.0, abs(found.at(share))):
+        if abs(gain) <= rounding * abs(found.at(share)):  # a step cut short gains little, and the next one much
             break
         z = _newton(L, z, share)
     assert best is not None

@@ -18,22 +18,30 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling import ModelAnswer
 from optisolve.modelling.cvxpy import Parametrized, Solved, cvxpy_answer, cvxpy_module
 from optisolve.problems.nsp_utility import model
-from optisolve.problems.nsp_utility.certificate import Cut, Inner, cut
+from optisolve.problems.nsp_utility.certificate import RELAXED_SHARE, Cut, Inner, cut
 from optisolve.problems.nsp_utility.model import Constants
 
 __all__ = ["REL_TOLERANCE", "NspModel", "compiled"]
 
 REL_TOLERANCE = 1e-6
-"""Distance of value and bound, relative to the payment, up to which the search goes on and a proof is claimed."""
+"""Distance of value and bound up to which the search goes on and a proof is claimed, relative to what is typically earned, or
+to the consumed power."""
 
 TIGHTENING = 1e-7
 """Floors are solved this much tighter, so that points pass verification; bounds use the floors as they are."""
 
 MAX_SOLVES = 60
+
+_ROUNDING = 64 * 2.0**-52
+"""Relative rounding of the objective's few terms, the evaluator's included."""
+
+_LARGEST_LOG = 700.0
+"""Beyond it exp overflows; no quality is that large."""
 
 
 @cache
@@ -126,6 +134,13 @@ class NspModel:
     def solve(self, *, time_limit_s: float | None = None) -> ModelAnswer:
         """Solve by one DCP problem, or by the search over the total power; see the module's head."""
         search = _Search(self, time_limit_s)
+        if model.evaluate(self.constants, self.gain, self._everything)[1][0, 1:].max(initial=0.0) > 2.0 * FEASIBILITY_TOLERANCE:
+            detail = "even the whole power on every branch at once would not do"
+            return cvxpy_answer(Termination.INFEASIBLE, None, None, limit=None, detail=detail, iterations=0, solves=0)
+        if self.constants.goal == "energy" and not self.has_floors:
+            nothing, least = np.zeros(self.gain.size), self.constants.p_circuit_w
+            detail = "nothing is asked, so no power is spent"
+            return cvxpy_answer(Termination.OPTIMAL, nothing, least, limit=None, detail=detail, iterations=0, solves=0)
         answer = search.single() if self._is_direct else search.product()
         if answer.termination in (Termination.OPTIMAL, Termination.LIMIT):
             return answer
@@ -161,20 +176,42 @@ class NspModel:
         return self.constants.goal not in ("availability", "throughput") or self.constants.price_per_w == 0.0
 
     @property
-    def tolerance(self) -> float:
-        """Distance of value and bound up to which a proof is claimed, in the objective's unit."""
+    def has_floors(self) -> bool:
+        """Whether anything but the total power is constrained."""
         c = self.constants
-        quality = 1.0 if c.goal in ("availability", "bep") else self.mbps_per_nat * self.inner.snr.size
-        return REL_TOLERANCE * (c.p_total_w if c.goal == "energy" else c.payment * quality)
+        return not (c.outage_max is None and c.bep_max is None and c.rate_min_mbps is None)
 
-    def outer(self, f: float, share: float = 0.0) -> float:
-        """The instance's objective from an inner value; increasing in f, except for energy, where it decreases."""
+    @property
+    def _everything(self) -> FloatArray:
+        """Every branch at the whole cap, float64 [1, M], W: more than any point can have."""
+        return np.full((1, self.gain.size), self.constants.p_total_w)
+
+    def tolerance(self, dual_bound: float | None) -> float:
+        """Distance of value and bound up to which a proof is claimed, in the objective's unit.
+
+        Args:
+            dual_bound: The bound, in the objective's unit; consumed power is measured by it.
+        """
         c = self.constants
         if c.goal == "energy":
-            return c.p_circuit_w - c.p_total_w * f
+            return REL_TOLERANCE * abs(dual_bound or 0.0)
+        return REL_TOLERANCE * c.payment * model.typical_quality(c, self.gain)
+
+    def outer(self, f: float, share: float = 0.0) -> float:
+        """A bound on the instance's objective from one on the inner value, with room for the rounding of this formula.
+
+        Args:
+            f: Upper bound on the inner objective.
+            share: Sum of the scaled powers, for products.
+        """
+        c, f = self.constants, min(f, _LARGEST_LOG) if self.inner.goal.startswith("log_") else f
+        if c.goal == "energy":
+            return (c.p_circuit_w - c.p_total_w * f) * (1.0 - _ROUNDING)
         if c.goal in ("rate", "bep"):
-            return c.payment_base + c.payment * (self.quality_scale * f + (1.0 if c.goal == "bep" else 0.0))
-        return c.payment_base + c.payment * self.quality_scale * math.exp(f) - c.price_per_w * c.p_total_w * share
+            terms = [c.payment_base, c.payment * self.quality_scale * f, c.payment if c.goal == "bep" else 0.0]
+        else:
+            terms = [c.payment_base, c.payment * self.quality_scale * math.exp(f), -c.price_per_w * c.p_total_w * share]
+        return sum(terms) + _ROUNDING * (sum(abs(t) for t in terms) + c.price_per_w * c.p_total_w)
 
     def point(self, q: FloatArray) -> FloatArray:
         """Powers from scaled powers, with rounding repaired, float64 [M], W."""
@@ -185,7 +222,7 @@ class NspModel:
     def value(self, x: FloatArray) -> float | None:
         """Objective of the point by the twin; None when it violates a constraint."""
         F, G = model.evaluate(self.constants, self.gain, x[None])
-        return float(F[0, 0]) if G.max() <= 1e-8 else None
+        return float(F[0, 0]) if G.max() <= FEASIBILITY_TOLERANCE else None
 
 
 class _Search:
@@ -199,13 +236,13 @@ class _Search:
     def single(self) -> ModelAnswer:
         """One solve at full power."""
         solved, q, bound = self._node(self.inner, 1.0)
-        dual_bound = None if bound is None else self.owner.outer(bound.at(1.0))
+        dual_bound = None if bound is None else self.owner.outer(bound.at(RELAXED_SHARE))
         x = None if q is None else self.owner.point(q)
         termination = solved.termination
         if termination in (Termination.OPTIMAL, Termination.CONVERGED):  # our own bound decides, not the back end
             value = None if x is None else self.owner.value(x)
             gap = math.inf if value is None or dual_bound is None else abs(value - dual_bound)
-            termination = Termination.OPTIMAL if gap <= self.owner.tolerance else Termination.CONVERGED
+            termination = Termination.OPTIMAL if gap <= self.owner.tolerance(dual_bound) else Termination.CONVERGED
         return self._answer(termination, x, dual_bound, limit=solved.limit, detail=solved.detail)
 
     def product(self) -> ModelAnswer:
@@ -231,10 +268,10 @@ class _Search:
             cuts.append(found)
             smallest = min(smallest, share)
             share, bound = self._best_kink(cuts, lowest)
-            if bound - best <= 0.5 * owner.tolerance:
+            if bound - best <= 0.5 * owner.tolerance(bound):
                 termination = Termination.OPTIMAL
                 break
-            share = max(share, 0.5 * smallest if lowest == 0.0 else lowest)
+            share = min(1.0, max(share, 0.5 * smallest if lowest == 0.0 else lowest * (1.0 + 4.0 * TIGHTENING)))
         return self._answer(
             termination,
             best_x,
@@ -249,27 +286,27 @@ class _Search:
             return answer
         inner = replace(self.inner, goal="feasibility")
         _, _, bound = self._node(inner, 1.0)
-        if bound is not None and bound.at(1.0) < 0.0:
+        if bound is not None and bound.at(RELAXED_SHARE) < 0.0:
             return self._answer(Termination.INFEASIBLE, None, None, detail="the floors exclude each other, by a dual bound")
         return self._answer(Termination.NUMERICAL_ERROR, None, None, detail=f"infeasible without a proof; {answer.detail}")
 
     def _lowest_share(self) -> tuple[float, ModelAnswer | None]:
         """Lower bound on the power share that meets all floors; an answer when that fails."""
-        if all(floor is None for floor in (self.inner.exponent_max, self.inner.bep_max, self.inner.nats_min)):
+        if not self.owner.has_floors:
             return 0.0, None
         solved, _, bound = self._node(replace(self.inner, goal="energy"), 1.0)
         if bound is None:
             return 0.0, self._answer(solved.termination, None, None, limit=solved.limit, detail=solved.detail)
-        return min(1.0, max(0.0, -bound.at(1.0)) * (1.0 + 4.0 * TIGHTENING)), None
+        return min(1.0, max(0.0, -bound.at(RELAXED_SHARE)) * (1.0 - _ROUNDING)), None
 
     def _best_kink(self, cuts: list[Cut], lowest: float) -> tuple[float, float]:
-        """Share with the largest bound on the utility, and that bound over all shares in [lowest, 1]."""
-        shares = {lowest, 1.0}
+        """Share with the largest bound on the utility, and that bound over all shares that a verified point can have."""
+        shares = {lowest, RELAXED_SHARE}
         for i, a in enumerate(cuts):
             for b in cuts[:i]:
                 if a.nu != b.nu:
                     crossing = (b.alpha - a.alpha) / (a.nu - b.nu)
-                    if lowest < crossing < 1.0:
+                    if lowest < crossing < RELAXED_SHARE:
                         shares.add(crossing)
         bounds = [(self.owner.outer(min(c.at(share) for c in cuts), share), share) for share in sorted(shares)]
         bound, share = max(bounds)

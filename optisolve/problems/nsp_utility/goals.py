@@ -10,6 +10,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.metric import Bound, Feasibility, Metric, effective, tightest
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.status import Termination
 from optisolve.problems.nsp_utility import model
 from optisolve.problems.nsp_utility.model import Constants, Goal
@@ -120,12 +121,9 @@ def feasibility(c: Constants, gain: FloatArray, bounds: Sequence[Bound]) -> Feas
     asked, _ = constants_for(c, "energy", bounds, keep=False)
     if asked.outage_max is None and asked.bep_max is None and asked.rate_min_mbps is None:
         return Feasibility(True, "nothing is asked that zero power would not do")
-    best = model.evaluate(dataclasses.replace(asked, goal="rate"), gain, np.full((1, gain.size), asked.p_total_w))[1][0, 1:]
-    if (best > 1e-9).any():  # every branch at the whole cap, more than any point can have
-        return Feasibility(False, "even the whole power on every branch at once would not do")
     answer = NspModel(asked, gain).solve()
     if answer.termination is Termination.INFEASIBLE:
         return Feasibility(False, f"{answer.detail} (at most {asked.p_total_w:g} W in total)")
-    if answer.x is None or model.evaluate(asked, gain, answer.x[None])[1].max() > 1e-8:
+    if answer.x is None or model.evaluate(asked, gain, answer.x[None])[1].max() > FEASIBILITY_TOLERANCE:
         return Feasibility(None, answer.detail)
     return Feasibility(True, f"{float(answer.x.sum()):.6g} W meet all of it")

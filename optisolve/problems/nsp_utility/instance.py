@@ -42,12 +42,12 @@ class NspUtilityInstance(Instance):
         self.convex = c.goal in ("rate", "bep", "energy")  # availability and throughput are only log-concave
         floors = {"outage": c.outage_max, "bit_error": c.bep_max, "min_rate": c.rate_min_mbps}
         if c.goal == "energy":
-            objective = Objective(
-                "power", Sense.MINIMIZE, "W", "Transmit power of all branches plus circuit power.", scale=1e-3 * c.p_total_w
-            )
+            needed = c.p_circuit_w > 0.0 or any(value is not None for value in floors.values())
+            scale = (1e-6 if needed else 1.0) * c.p_total_w
+            objective = Objective("power", Sense.MINIMIZE, "W", "Transmit power of all branches plus circuit power.", scale)
         else:
             meaning = f"What the provider earns: payment for {QUALITY[c.goal]}, less the price of the transmit power."
-            objective = Objective("utility", Sense.MAXIMIZE, "", meaning, scale=0.1 * c.payment)
+            objective = Objective("utility", Sense.MAXIMIZE, "", meaning, 0.1 * c.payment * model.typical_quality(c, gain))
         super().__init__(
             origin=origin,
             space=Space.of(Variable(f"branch{m}.p_w", 0.0, c.p_total_w, "W") for m in range(gain.size)),

@@ -25,7 +25,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 
-__all__ = ["Constants", "Goal", "availability_exponent", "bit_error", "evaluate", "project", "rate_mbps"]
+__all__ = ["Constants", "Goal", "availability_exponent", "bit_error", "evaluate", "project", "rate_mbps", "typical_quality"]
 
 Goal = Literal["rate", "availability", "bep", "throughput", "energy"]
 
@@ -85,6 +85,21 @@ def bit_error(snr: FloatArray) -> FloatArray:
     """
     error: FloatArray = (0.5 / ((1.0 + snr) * (1.0 + np.sqrt(snr / (1.0 + snr))))).mean(axis=-1)
     return error
+
+
+def typical_quality(c: Constants, gain: FloatArray) -> float:
+    """Quality of a plain answer with the whole power, in the quality's unit, > 0: what earnings are measured by.
+
+    Power like 1 / sqrt(gain) where every branch must hold, equal power else; 1 where quality is a probability near 1, or
+    underflows.
+    """
+    if c.goal in ("bep", "energy"):
+        return 1.0
+    share = gain**-0.5 if c.goal in ("availability", "throughput") else np.ones_like(gain)
+    snr = c.p_total_w * share / share.sum() * (gain / c.noise_w)
+    rate, available = float(rate_mbps(c, snr)), float(np.exp(-availability_exponent(c, snr)))
+    quality = {"rate": rate, "availability": available, "throughput": rate * available}[c.goal]
+    return quality or (1.0 if c.goal == "availability" else rate)
 
 
 def evaluate(c: Constants, gain: FloatArray, X: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Le, Lt
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem
+from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Instance, Origin
 from optisolve.core.reference import Effort, Reference
 from optisolve.problems.instance_file import ArrayProblem, ArraySpec
@@ -20,6 +19,12 @@ from optisolve.problems.nsp_utility.instance import NspUtilityInstance
 from optisolve.problems.nsp_utility.model import Constants, Goal
 
 __all__ = ["NspUtility"]
+
+_Amount = Annotated[float, Ge(1e-60), Le(1e60)]
+"""Products of a few of them are finite in float64."""
+
+_LARGEST_SNR = 1e30
+"""Largest SNR of a branch that gets all power, and the inverse of the smallest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,7 @@ class NspUtility(ArrayProblem):
     """
 
     name: ClassVar[str] = "nsp_utility"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = (
         "Power over antenna branches for a service intent: rate, availability, bit errors, throughput, energy."
     )
@@ -54,17 +59,17 @@ class NspUtility(ArrayProblem):
 
     goal: Goal
     gain_groups: tuple[tuple[int, float, float], ...]
-    bandwidth_hz: Annotated[float, Gt(0)]
-    noise_w: Annotated[float, Gt(0)]
-    p_total_w: Annotated[float, Gt(0)]
-    p_circuit_w: Annotated[float, Ge(0)]
-    snr_threshold_db: float
-    payment_base: float
-    payment: Annotated[float, Gt(0)]
-    price_per_w: Annotated[float, Ge(0)]
-    outage_max: Annotated[float, Gt(0), Lt(1)] | None = None
-    bep_max: Annotated[float, Gt(0), Lt(0.5)] | None = None
-    rate_min_mbps: Annotated[float, Gt(0)] | None = None
+    bandwidth_hz: _Amount
+    noise_w: _Amount
+    p_total_w: _Amount
+    p_circuit_w: Annotated[float, Ge(0), Le(1e60)]
+    snr_threshold_db: Annotated[float, Ge(-300), Le(300)]
+    payment_base: Annotated[float, Ge(-1e60), Le(1e60)]
+    payment: _Amount
+    price_per_w: Annotated[float, Ge(0), Le(1e60)]
+    outage_max: Annotated[float, Ge(1e-15), Lt(1)] | None = None
+    bep_max: Annotated[float, Ge(1e-15), Lt(0.5)] | None = None
+    rate_min_mbps: _Amount | None = None
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
         """CVXPY optimum with a bound by our own dual function; a search over the total power where a product is paid for."""
@@ -83,8 +88,9 @@ class NspUtility(ArrayProblem):
         if not self.gain_groups:
             yield FieldProblem("gain_groups", self.gain_groups, "at least one group [count, low, high]")
         for i, (count, low, high) in enumerate(self.gain_groups):
-            if count < 1 or not 0.0 <= low < high or not math.isfinite(high):
-                yield FieldProblem(f"gain_groups[{i}]", [count, low, high], "[count >= 1, 0 <= low < high]")
+            if not 1 <= count <= 100_000 or not 0.0 <= low < high or not high <= 1e60:
+                expected = "[count 1 to 100,000, 0 <= low < high <= 1e60]"
+                yield FieldProblem(f"gain_groups[{i}]", [count, low, high], expected)
 
     def _draw(self, rng: np.random.Generator) -> Mapping[str, npt.ArrayLike]:
         # high - u (high - low) with u in [0, 1) never is `low`, so a group may start at 0
@@ -92,6 +98,12 @@ class NspUtility(ArrayProblem):
         return {"gain": np.concatenate(groups)}
 
     def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
+        with np.errstate(over="ignore", under="ignore"):
+            snr = arrays["gain"] * self.p_total_w / self.noise_w
+        wrong = np.flatnonzero(~((snr >= 1.0 / _LARGEST_SNR) & (snr <= _LARGEST_SNR)))
+        if wrong.size:
+            m, expected = int(wrong[0]), f"{1.0 / _LARGEST_SNR:g} to {_LARGEST_SNR:g}: change noise_w, p_total_w or the gains"
+            raise ProblemError(f"gain[{m}] * p_total_w / noise_w = {snr[m]:g}; expected {expected}.")
         constants = Constants(
             goal=self.goal,
             bandwidth_hz=self.bandwidth_hz,

@@ -19,8 +19,9 @@ def reference(instance: NspUtilityInstance, *, time_limit_s: float | None = None
         time_limit_s: Wall-clock limit, s.
 
     Returns:
-        PROVEN_OPTIMAL when value and bound meet within `NspModel.tolerance`, DUAL_BOUND when they do not; NONE with
-        "infeasible: ..." when the floors exclude each other, or with the back end's words when it failed.
+        PROVEN_OPTIMAL when value and bound meet within `NspModel.tolerance`, DUAL_BOUND when they do not;
+        PROVEN_INFEASIBLE when the floors exclude each other; NONE with the back end's words when it failed. The bound is made
+        with floors as low as verification lets them be, hence no slack.
     """
     model = NspModel(instance.constants, instance.gain)
     answer = model.solve(time_limit_s=time_limit_s)
@@ -30,7 +31,7 @@ def reference(instance: NspUtilityInstance, *, time_limit_s: float | None = None
         instance,
         answer.x,
         dual_bound=answer.dual_bound,
-        tolerance=model.tolerance,
+        tolerance=model.tolerance(answer.dual_bound),
         slack=0.0,
         solver=answer.backend,
         solver_version=answer.version,

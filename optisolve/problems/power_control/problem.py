@@ -85,7 +85,9 @@ class PowerControl(ArrayProblem):
         ArraySpec("gain", ("K", "K"), lower=0.0, meaning="power gain to receiver i (row) from transmitter j (column), linear"),
         ArraySpec("noise_w", ("K",), "W", lower=0.0, strict=True, meaning="noise power of each receiver"),
         ArraySpec("p_max_w", ("K",), "W", lower=0.0, strict=True, meaning="power cap of each link"),
-        ArraySpec("weight", ("K",), lower=0.0, upper=1e30, meaning="weight of each link; counts for the weighted sum rate only"),
+        ArraySpec(
+            "weight", ("K",), lower=0.0, upper=1e30, meaning="weight of each link; counts for the weighted sum rate only"
+        ),
         ArraySpec(
             "min_rate_bit_s_hz", ("K",), "bit/s/Hz", lower=0.0, upper=MOST_BITS, meaning="minimum rate of each link, 0 for none"
         ),

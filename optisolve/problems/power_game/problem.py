@@ -122,4 +122,6 @@ def _require_computable(cell: Cell) -> None:
         raise ProblemError(f"link_gain[{k}] * p_max_w[{k}] / noise_w = {snr[k]:g}; expected {expected}.")
     if not asked.max() <= MOST_BITS:
         expected = f"a rate_threshold_bit_s of at most {MOST_BITS:g} times bandwidth_hz"
-        raise ProblemError(f"rate_threshold_bit_s[{int(asked.argmax())}] / bandwidth_hz = {asked.max():g}; expected {expected}.")
+        raise ProblemError(
+            f"rate_threshold_bit_s[{int(asked.argmax())}] / bandwidth_hz = {asked.max():g}; expected {expected}."
+        )
