@@ -19,9 +19,7 @@ from optisolve.core.metric import Bound, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.units import format_si
 
-__all__ = ["GoalInstance", "bound_text", "goal_origin", "shortfall"]
-
-_TINY = 1e-12
+__all__ = ["GoalInstance", "bound_scales", "bound_text", "goal_origin", "shortfall"]
 
 
 def goal_origin(base: Instance, goal: Goal) -> Origin:
@@ -29,23 +27,53 @@ def goal_origin(base: Instance, goal: Goal) -> Origin:
     origin = base.origin
     label = {} if origin.scenario == origin.problem else {"scenario": origin.scenario}  # else it would be lost on the way
     params: dict[str, Any] = {"problem": origin.problem, "params": {**origin.params, **label}, "goal": goal.plain()}
-    return Origin("goal", "1", f"{origin.scenario}+goal", params, origin.seed)
+    return Origin("goal", "2", f"{origin.scenario}+goal", params, origin.seed)
 
 
-def shortfall(values: Mapping[str, FloatArray], bounds: Sequence[Bound]) -> FloatArray:
+def shortfall(values: Mapping[str, FloatArray], bounds: Sequence[Bound], scales: FloatArray) -> FloatArray:
     """Relative violation of bounds, float64 [n, k]; <= 0 where a bound holds.
 
     Args:
         values: Metrics by name, float64 [n] or [n, users], SI.
         bounds: k bounds.
+        scales: float64 [k], what each distance is divided by, see `bound_scales`.
     """
     columns = []
-    for bound in bounds:
+    for bound, scale in zip(bounds, scales.tolist(), strict=True):
         value = values[bound.metric] if bound.user is None else values[bound.metric][:, bound.user]
-        scale = max(abs(bound.value), _TINY)
         columns.append((value - bound.value) / scale if bound.upper else (bound.value - value) / scale)
     n = next(iter(values.values())).shape[0]
     return np.column_stack(columns) if columns else np.empty((n, 0))
+
+
+def bound_scales(base: Instance, bounds: Sequence[Bound]) -> FloatArray:
+    """What the distance from each bound is divided by, float64 [k], > 0, in the metric's unit.
+
+    That is the bound itself; a bound of 0 is measured by the metric at a few points of the space, so that it changes with the
+    unit like everything else.
+
+    Args:
+        base: What the metrics are about.
+        bounds: k bounds.
+    """
+    if all(bound.value != 0.0 for bound in bounds):
+        return np.array([abs(bound.value) for bound in bounds])
+    values = base.metric_values(_landmarks(base))
+    return np.array(
+        [abs(b.value) or _size(values[b.metric] if b.user is None else values[b.metric][:, b.user]) for b in bounds]
+    )
+
+
+def _landmarks(base: Instance) -> FloatArray:
+    """Points that tell how large a metric is, float64 [3, d]: the upper corner of the space and two towards the lower one."""
+    low, high = base.space.lower, base.space.upper
+    X = np.array([low + share * (high - low) for share in (1.0, 0.5, 0.01)])
+    return np.where(base.space.integer, np.rint(X), X)
+
+
+def _size(values: FloatArray) -> float:
+    """Largest finite magnitude, 1 when there is none above 0."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0)) or 1.0
 
 
 def bound_text(bound: Bound, metrics: Sequence[Metric]) -> str:
@@ -69,10 +97,11 @@ class GoalInstance(Instance):
         if len(base.objectives) != 1 and goal.objective is None:
             raise ProblemError(f"{base.origin.scenario} has several objectives; the goal must name one.")
         metrics = {metric.name: metric for metric in base.metrics()}
+        self._scales = bound_scales(base, self.bounds)
         super().__init__(
             origin=goal_origin(base, goal),
             space=base.space,
-            objectives=(base.objectives[0] if goal.objective is None else _objective(goal.objective, metrics),),
+            objectives=(base.objectives[0] if goal.objective is None else _objective(goal.objective, metrics, base),),
             constraint_names=(*base.constraint_names, *(f"goal{i}.{b.metric}" for i, b in enumerate(self.bounds))),
             equality_names=base.equality_names,
         )
@@ -121,7 +150,7 @@ class GoalInstance(Instance):
     def _combined(self, X: FloatArray, own: Evaluation) -> Evaluation:
         values = self.base.metric_values(X)
         F = own.F if self.typed_goal.objective is None else objective_value(self.typed_goal.objective, values)[:, None]
-        return Evaluation(F, np.hstack([own.G, shortfall(values, self.bounds)]), own.H)
+        return Evaluation(F, np.hstack([own.G, shortfall(values, self.bounds, self._scales)]), own.H)
 
     def _project(self, X: FloatArray) -> FloatArray:
         return self.base.project(X)
@@ -146,7 +175,7 @@ def hash_free_index(name: str) -> float:
     return float(int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big"))
 
 
-def _objective(objective: GoalObjective, metrics: Mapping[str, Metric]) -> Objective:
+def _objective(objective: GoalObjective, metrics: Mapping[str, Metric], base: Instance) -> Objective:
     names = [term.metric for term in objective.terms]
     first = metrics[names[0]]
     unit = first.unit if len({metrics[name].unit for name in names}) == 1 else ""
@@ -155,4 +184,5 @@ def _objective(objective: GoalObjective, metrics: Mapping[str, Metric]) -> Objec
         f"the worst user's {first.meaning}" if objective.sense == "maxmin" else " plus ".join(metrics[n].meaning for n in names)
     )
     sense = Sense.MINIMIZE if objective.sense == "min" else Sense.MAXIMIZE
-    return Objective(name, sense, unit, meaning, 1e-6 * max(1.0, abs(first.now or 0.0)))
+    scale = 1e-6 * _size(objective_value(objective, base.metric_values(_landmarks(base))))
+    return Objective(name, sense, unit, meaning, scale)

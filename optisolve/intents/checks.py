@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.goal import Clause, Goal, bounds_of
-from optisolve.core.goal_instance import bound_text, shortfall
+from optisolve.core.goal_instance import bound_scales, bound_text, shortfall
 from optisolve.core.metric import effective
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
 from optisolve.core.units import format_si
@@ -64,7 +64,7 @@ def check_clauses(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]
     if not bounds:
         return ()
     values = base.metric_values(np.atleast_2d(np.asarray(x, dtype=np.float64)))
-    short = shortfall(values, bounds)[0]
+    short = shortfall(values, bounds, bound_scales(base, bounds))[0]
     checks = []
     for i, bound in enumerate(bounds):
         value = values[bound.metric][0] if bound.user is None else values[bound.metric][0, bound.user]

@@ -25,8 +25,9 @@ def equilibrium_sinr(frame_bits: int, *, slope: float = 1.0) -> float:
     """
     from scipy.optimize import brentq
 
-    def excess(x: float) -> float:
-        return math.expm1(x) - frame_bits * x
+    def excess(x: float) -> float:  # in logarithms, since exp(x) overflows for long frames
+        return x - math.log1p(frame_bits * x)
 
-    # The root at 0 is trivial; excess is negative at ln M, where its slope turns positive, and positive at 2 M.
-    return float(brentq(excess, math.log(frame_bits), 2.0 * frame_bits, xtol=1e-13)) / slope
+    # The root at 0 is trivial; excess is negative at ln M and positive beyond 2 ln M + 2.
+    low = math.log(frame_bits)
+    return float(brentq(excess, low, 2.0 * low + 2.0, xtol=1e-13)) / slope

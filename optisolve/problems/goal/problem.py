@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, ProblemError
 from optisolve.core.goal import goal_from
-from optisolve.core.goal_instance import GoalInstance
-from optisolve.core.problem import Instance, Problem
+from optisolve.core.goal_instance import GoalInstance, bound_scales
+from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Problem
 from optisolve.core.reference import Effort, Reference
-from optisolve.core.status import Termination
 from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.registry import make_problem
 
@@ -33,7 +32,7 @@ class GoalProblem(Problem):
     """
 
     name: ClassVar[str] = "goal"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "A scenario of another family with a typed goal: other requirements, another objective."
     evidence: ClassVar[str] = "that of the family for native goals"
 
@@ -54,7 +53,11 @@ class GoalProblem(Problem):
         return make_problem(self.problem, self.params)
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
-        """The family's reference for a native instance; a certified convex model where the family offers one; else None."""
+        """The family's reference for a native instance; a certified convex model where the family offers one; else None.
+
+        A back end that finds nothing leaves evidence NONE with its words. What a verified point may save beyond the bound is
+        told by the same model with the goal's bounds as loose as verification lets them be.
+        """
         if not isinstance(instance, GoalInstance):
             return self.base().reference(instance, effort)
         bounds = (*instance.bounds, *instance.base.own_bounds())
@@ -65,16 +68,13 @@ class GoalProblem(Problem):
         if model is None:
             return None
         answer = model.solve()
-        if answer.termination is Termination.INFEASIBLE or answer.x is None:
-            return None
-        tolerance = _RELATIVE * max(instance.objectives[0].scale, abs(answer.dual_bound or 0.0))
-        x = instance.space.clip(answer.x[None])[0]
+        bound, objective = answer.dual_bound, instance.objectives[0]
         return certify(
             instance,
-            x,
-            dual_bound=answer.dual_bound,
-            tolerance=tolerance,
-            slack=0.0,
+            None if answer.x is None else instance.space.clip(answer.x[None])[0],
+            dual_bound=bound,
+            tolerance=0.0 if bound is None else _RELATIVE * objective.gap_scale(bound),
+            slack=0.0 if bound is None else _slack(instance, bound),
             solver=answer.backend,
             solver_version=answer.version,
             detail=answer.detail,
@@ -96,3 +96,15 @@ class GoalProblem(Problem):
             yield FieldProblem("params", self.params, str(error))
         except OptisolveError as error:
             yield FieldProblem("problem", self.problem, str(error))
+
+
+def _slack(instance: GoalInstance, bound: float) -> float:
+    """How far the bound of the model with loosened goal bounds lies beyond the bound; infinite when it has none."""
+    by = FEASIBILITY_TOLERANCE * (1.0 + 1e-5) * bound_scales(instance.base, instance.bounds)  # with room for rounding
+    loose = tuple(
+        dataclasses.replace(b, value=b.value + (step if b.upper else -step))
+        for b, step in zip(instance.bounds, by.tolist(), strict=True)
+    )
+    model = instance.base.goal_model("cvxpy", instance.typed_goal, loose)
+    beyond = None if model is None else model.solve().dual_bound
+    return float("inf") if beyond is None else max(0.0, instance.objectives[0].shortfall(bound, beyond))

@@ -24,7 +24,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 
-__all__ = ["Uplink", "equilibrium", "total_utility"]
+__all__ = ["Uplink", "alone", "equilibrium", "total_utility"]
 
 ROUNDS, BISECTIONS, SETTLED = 300, 45, 1e-12
 
@@ -73,6 +73,19 @@ def total_utility(P: FloatArray, up: Uplink) -> FloatArray:
     sent = P > 0.0
     each = np.where(sent, up.rate_bit_s * (-np.expm1(-sinr)) ** up.frame_bits / np.where(sent, P, 1.0), 0.0)
     return np.asarray(1e-3 * each.sum(axis=1))
+
+
+def alone(up: Uplink) -> FloatArray:
+    """What each link would deliver per joule if it were alone and paid nothing, float64 [K], kbit/J, > 0.
+
+    f(g) / g rises up to the balanced SINR. Below the cap's SINR of 1e-3 or so f underflows; then its power of ten is lost, and
+    the value at the balanced SINR stands in.
+    """
+    per_watt = up.processing_gain * up.gain / up.noise_w
+    reached = np.minimum(up.balanced_sinr, per_watt * up.p_max_w)
+    f = (-np.expm1(-reached)) ** up.frame_bits
+    f = np.where(f > 0.0, f, (-np.expm1(-up.balanced_sinr)) ** up.frame_bits)
+    return np.asarray(1e-3 * up.rate_bit_s * f * per_watt / reached)
 
 
 def _best_response(P: FloatArray, price: FloatArray, up: Uplink) -> FloatArray:

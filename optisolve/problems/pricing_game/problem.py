@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, ProblemError
@@ -23,6 +22,11 @@ from optisolve.problems.pricing_game import model
 from optisolve.problems.pricing_game.model import Uplink
 
 __all__ = ["PricingGame", "PricingGameInstance"]
+
+_Amount = Annotated[float, Ge(1e-30), Le(1e30)]
+
+_LARGEST_SNR = 1e20
+"""Largest ratio of received power, processing gain included, to noise, and the inverse of the smallest."""
 
 _GRID = {Effort.QUICK: 301, Effort.NORMAL: 1001, Effort.THOROUGH: 10001}
 _RTOL = {Effort.QUICK: 1e-4, Effort.NORMAL: 1e-6, Effort.THOROUGH: 1e-7}
@@ -38,10 +42,11 @@ class PricingGameInstance(Instance):
 
     def __init__(self, origin: Origin, uplink: Uplink, log_low: float, log_high: float) -> None:
         self.uplink = uplink
+        scale = 1e-3 * float(model.alone(uplink).max())
         super().__init__(
             origin=origin,
             space=Space.of([Variable("log10_price", log_low, log_high, "log10(bit/J/W)")]),
-            objectives=(Objective("total_utility", Sense.MAXIMIZE, "kbit/J", "bits per joule of all links together"),),
+            objectives=(Objective("total_utility", Sense.MAXIMIZE, "kbit/J", "bits per joule of all links together", scale),),
         )
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -105,22 +110,22 @@ class PricingGame(Problem):
     """
 
     name: ClassVar[str] = "pricing_game"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "A price on power makes selfish links deliver more bits per joule."
     evidence: ClassVar[str] = "proven optimal (branch and bound over the price)"
 
-    n_links: Annotated[int, Ge(2)]
-    distance_low_m: Annotated[float, Gt(0)]
-    distance_high_m: Annotated[float, Gt(0)]
-    gain_at_1m: Annotated[float, Gt(0)]
-    path_exponent: Annotated[float, Gt(0)]
-    noise_w: Annotated[float, Gt(0)]
-    processing_gain: Annotated[float, Gt(0)]
-    p_max_w: Annotated[float, Gt(0)]
-    rate_bit_s: Annotated[float, Gt(0)]
-    frame_bits: Annotated[int, Ge(2)]
-    log10_price_low: float
-    log10_price_high: float
+    n_links: Annotated[int, Ge(2), Le(1000)]
+    distance_low_m: Annotated[float, Ge(1e-6), Le(1e9)]
+    distance_high_m: Annotated[float, Ge(1e-6), Le(1e9)]
+    gain_at_1m: _Amount
+    path_exponent: Annotated[float, Gt(0), Le(10)]
+    noise_w: _Amount
+    processing_gain: Annotated[float, Ge(1e-12), Le(1e12)]
+    p_max_w: _Amount
+    rate_bit_s: _Amount
+    frame_bits: Annotated[int, Ge(2), Le(100_000)]
+    log10_price_low: Annotated[float, Ge(-100), Le(100)]
+    log10_price_high: Annotated[float, Ge(-100), Le(100)]
 
     def instance(self, seed: int = 0) -> Instance:
         """Draw distances, uniform in area."""
@@ -135,6 +140,12 @@ class PricingGame(Problem):
             frame_bits=self.frame_bits,
             balanced_sinr=equilibrium_sinr(self.frame_bits),
         )
+        with np.errstate(over="ignore", under="ignore"):
+            snr = up.processing_gain * up.gain * up.p_max_w / up.noise_w
+        if not ((snr >= 1.0 / _LARGEST_SNR) & (snr <= _LARGEST_SNR)).all():
+            told = f"processing_gain * gain * p_max_w / noise_w = {snr.min():g} to {snr.max():g}"
+            expected = f"{1.0 / _LARGEST_SNR:g} to {_LARGEST_SNR:g}: change noise_w, p_max_w, gain_at_1m or the distances"
+            raise ProblemError(f"pricing_game: {told}; expected {expected}.")
         return PricingGameInstance(self.origin(seed), up, self.log10_price_low, self.log10_price_high)
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
@@ -163,10 +174,12 @@ class PricingGame(Problem):
             rtol=_RTOL[effort],
             most_cells=_CELLS[effort],
         )
+        # Where a link leaves the value jumps, for kernel and twin not always at the same float64 number.
+        near = instance.space.clip((proof.x + 8.0 * np.spacing(proof.x) * np.linspace(-1.0, 1.0, 17))[:, None])
         return certify(
             instance,
-            np.array([proof.x]),
-            dual_bound=proof.bound if math.isfinite(proof.bound) else None,
+            near[int(np.argmax(instance.evaluate_twin(near).F[:, 0]))],
+            dual_bound=proof.bound,
             tolerance=(_RTOL[effort] + 2.0 * ROUNDING) * abs(proof.value),
             slack=0.0,
             solver="grid, branch and bound",
