@@ -59,9 +59,8 @@ def bound_scales(base: Instance, bounds: Sequence[Bound]) -> FloatArray:
     if all(bound.value != 0.0 for bound in bounds):
         return np.array([abs(bound.value) for bound in bounds])
     values = base.metric_values(_landmarks(base))
-    return np.array(
-        [abs(b.value) or _size(values[b.metric] if b.user is None else values[b.metric][:, b.user]) for b in bounds]
-    )
+    told = [values[b.metric] if b.user is None else values[b.metric][:, b.user] for b in bounds]
+    return np.array([abs(b.value) or _size(v) for b, v in zip(bounds, told, strict=True)])
 
 
 def _landmarks(base: Instance) -> FloatArray:
