@@ -100,6 +100,8 @@ def least_power(instance: PowerControlInstance) -> Reference:
     detail = f"p = I(p) by elimination; iteration {'agrees' if agreed else 'did not settle'}; LP: {program.status}"
     room = 1.0 - rounding(points.shape[1])
     bound, verified = float(least.lower_w.sum()) * room, float(least.verified_lower_w.sum()) * room
+    if not np.isfinite(bound):  # nothing meets the floors exactly, yet something may within the tolerance
+        bound = verified
     fits = instance.evaluate_twin(points).max_violation <= FEASIBILITY_TOLERANCE
     x = points[int(np.argmax(fits))]
     return _finished(instance, x, bound, _EXACT, solver="linear_solve+highs", detail=detail, slack=bound - verified)

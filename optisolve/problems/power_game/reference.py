@@ -30,6 +30,8 @@ def reference(instance: PowerGameInstance) -> Reference:
     least = least_powers(*arrays)
     room = 1.0 - rounding(cell.link_gain.size)
     bound, verified = float(least.lower_w.sum()) * room, float(least.verified_lower_w.sum()) * room
+    if not np.isfinite(bound):  # nothing meets the thresholds exactly, yet something may within the tolerance
+        bound = verified
     before = float(cell.initial_power_w.sum())
     target, proof = before - cell.power_saving_w, least.reason.replace("link ", "agent ")
     if proof and load >= 1.0:
