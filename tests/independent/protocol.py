@@ -33,12 +33,14 @@ class Scaling:
         x: (points [n, d], k) to the same points there.
         F: (objectives [n, m], k) to what they must be there.
         ks: Decades to try.
+        applies: Whether the maps hold for a scenario with such parameters; by default for all of the family.
     """
 
     params: Callable[[Mapping[str, Any], Mapping[str, np.ndarray], int], dict[str, Any]]
     x: Callable[[np.ndarray, int], np.ndarray]
     F: Callable[[np.ndarray, int], np.ndarray]
     ks: tuple[int, ...] = tuple(range(-12, 13))
+    applies: Callable[[Mapping[str, Any]], bool] = lambda _: True
 
 
 class Family(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,23 +60,38 @@ def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarra
     return np.maximum(np.concatenate(points), low)
 
 
-def _more_money(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    """Bids and worths (kelly) or quantities at the same prices (cournot)."""
-    if params["mechanism"] == "cournot":
-        changed = {"slope": params["slope"] * 10.0**-k, "quantity_max": params["quantity_max"] * 10.0**k}
-    else:
-        changed = {name: params[name] * 10.0**k for name in ("worth_low", "worth_high", "bid_min", "bid_max")}
-    return {**params, **changed}
+def _kelly(params: Mapping[str, Any]) -> bool:
+    return bool(params["mechanism"] == "kelly")
 
 
-def _more_goods(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    """Another unit of the capacity (kelly); nothing of a Cournot market."""
-    if params["mechanism"] == "cournot":
-        return dict(params)
-    return {**params, **{name: params[name] * 10.0**k for name in ("capacity", "knee")}}
+def _times(*names: str, inverse: str = "") -> Callable[[Mapping[str, Any], Mapping[str, np.ndarray], int], dict[str, Any]]:
+    """Parameters that are multiplied, and one that is divided."""
+
+    def changed(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
+        divided = {inverse: params[inverse] * 10.0**-k} if inverse else {}
+        return {**params, **{name: params[name] * 10.0**k for name in names}, **divided}
+
+    return changed
 
 
 SCALINGS = {
-    "money": Scaling(params=_more_money, x=lambda X, k: X * 10.0**k, F=lambda F, k: F * 10.0**k),
-    "quantity": Scaling(params=_more_goods, x=lambda X, k: X, F=lambda F, k: F),
+    "money": Scaling(
+        params=_times("worth_low", "worth_high", "bid_min", "bid_max"),
+        x=lambda X, k: X * 10.0**k,
+        F=lambda F, k: F * 10.0**k,
+        applies=_kelly,
+    ),
+    "capacity": Scaling(params=_times("capacity", "knee"), x=lambda X, k: X, F=lambda F, k: F, applies=_kelly),
+    "price": Scaling(
+        params=_times("intercept", "slope", "cost_low", "cost_high"),
+        x=lambda X, k: X,
+        F=lambda F, k: F * 10.0**k,
+        applies=lambda p: not _kelly(p),
+    ),
+    "quantity": Scaling(
+        params=_times("quantity_max", inverse="slope"),
+        x=lambda X, k: X * 10.0**k,
+        F=lambda F, k: F * 10.0**k,
+        applies=lambda p: not _kelly(p),
+    ),
 }

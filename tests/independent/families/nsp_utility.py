@@ -100,7 +100,14 @@ def _more_money(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: 
     return {**params, **{name: params[name] * 10.0**k for name in ("payment", "payment_base", "price_per_w")}}
 
 
+def _earns(params: Mapping[str, Any]) -> bool:
+    return bool(params["goal"] != "energy")
+
+
 SCALINGS = {
-    "power": Scaling(params=_more_power, x=lambda X, k: X * 10.0**k, F=lambda F, k: F),
-    "payment": Scaling(params=_more_money, x=lambda X, k: X, F=lambda F, k: F * 10.0**k),
+    "power": Scaling(params=_more_power, x=lambda X, k: X * 10.0**k, F=lambda F, k: F, applies=_earns),
+    "power_to_be_least": Scaling(
+        params=_more_power, x=lambda X, k: X * 10.0**k, F=lambda F, k: F * 10.0**k, applies=lambda p: not _earns(p)
+    ),
+    "payment": Scaling(params=_more_money, x=lambda X, k: X, F=lambda F, k: F * 10.0**k, applies=_earns),
 }

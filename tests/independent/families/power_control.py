@@ -91,4 +91,18 @@ def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: 
     return {**params, **changed, "noise_dbm_hz": params["noise_dbm_hz"] + 10.0 * k}
 
 
-SCALINGS = {"power": Scaling(params=_more_power, x=lambda X, k: X * 10.0**k, F=lambda F, k: F)}
+def _power(goals: Sequence[str], exponent: int) -> Scaling:
+    """More power everywhere; the objective of some goals then changes with a power of the factor."""
+    return Scaling(
+        params=_more_power,
+        x=lambda X, k: X * 10.0**k,
+        F=lambda F, k: F * 10.0 ** (exponent * k),
+        applies=lambda params: params["goal"] in goals,
+    )
+
+
+SCALINGS = {
+    "power": _power(("sum_rate", "weighted_sum_rate", "max_min"), 0),
+    "power_to_be_least": _power(("min_power",), 1),
+    "power_to_divide_by": _power(("energy_efficiency",), -1),
+}
