@@ -205,8 +205,8 @@ def least_powers(gain: FloatArray, noise_w: FloatArray, floor: FloatArray, p_max
     """
     matrix, constant = coupling(gain, noise_w, floor)
     radius, powers = spectral_radius(matrix), _solution(matrix, constant)
-    lower = lower_powers(matrix, constant)
     needed = lower_powers(*coupling(gain, noise_w, relaxed_floor(floor)))
+    lower = np.maximum(lower_powers(matrix, constant), needed)
     over = np.flatnonzero(needed > p_max_w)
     if over.size:
         with np.errstate(divide="ignore"):

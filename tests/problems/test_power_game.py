@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from optisolve.content import names
 from optisolve.core import Evidence
+from optisolve.core.errors import OptionError
 from optisolve.numerics.interference import fixed_point, foschini_miljanic, least_powers
 from optisolve.problems.power_game.model import least_bandwidth, least_powers_closed_form, rates
 from optisolve.registry import make_problem
-from optisolve.scoring.verify import verify_points
+from optisolve.scoring.verify import confront, verify_points
 from optisolve.testing import ProblemConformance, check_problem
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "power_game"]
@@ -126,3 +129,44 @@ def test_gain_spread_makes_a_family():
     spread, fixed = make_problem("power_game/zou_spread"), make_problem("power_game")
     assert spread.instance(0).sha256 != spread.instance(1).sha256
     assert fixed.instance(0).sha256 == fixed.instance(1).sha256
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{}, {"bandwidth_hz": 14500.0}, {"bandwidth_hz": 13010.75, "p_max_w": 1e12, "power_saving_w": 0.0}],
+)
+def test_points_that_use_the_tolerance_stay_within_bound_and_slack(overrides):
+    """Thresholds lowered by 0.99e-8: verified, cheaper than the optimum, and no further beyond the bound than the slack says."""
+    problem = make_problem("power_game", overrides)
+    instance = problem.instance(0)
+    reference = problem.reference(instance)
+    cell = dataclasses.replace(instance.cell, rate_threshold_bit_s=instance.cell.rate_threshold_bit_s * (1.0 - 0.99e-8))
+    cheap = least_powers_closed_form(cell)[0]
+    told = verify_points(instance, cheap)
+    assert told.feasible.all()
+    assert cheap.sum() < reference.value
+    assert reference.dual_bound - cheap.sum() <= reference.tie
+    assert confront(instance, reference, told).evidence is Evidence.PROVEN_OPTIMAL
+    assert reference.slack < 2e-3 * reference.dual_bound
+    if not overrides:
+        assert reference.slack < 1e-7 * reference.dual_bound
+    assert instance.objectives[0].gap_scale(reference.value) == reference.value  # whatever the caps are
+
+
+@pytest.mark.parametrize(("share", "infeasible"), [(1e-9, False), (1e-8, False), (1e-6, True)])
+def test_a_cap_just_below_the_need_is_infeasible_only_beyond_the_tolerance(share, infeasible):
+    """What verification accepts is never proven not to exist."""
+    free = make_problem("power_game")
+    need = free.reference(free.instance(0)).X[0]
+    problem = make_problem("power_game", {"p_max_w": float(need.max()) * (1.0 - share)})
+    instance = problem.instance(0)
+    reference = problem.reference(instance)
+    assert (reference.evidence is Evidence.PROVEN_INFEASIBLE) == infeasible
+    capped = verify_points(instance, np.minimum(need, instance.p_max_w))
+    assert capped.feasible.all() == (not infeasible)
+
+
+def test_a_threshold_beyond_any_signal_is_refused_by_name():
+    """1,000 bit/s/Hz would overflow every SINR."""
+    with pytest.raises(OptionError, match="bandwidth_hz"):
+        make_problem("power_game", {"bandwidth_hz": 10.0})

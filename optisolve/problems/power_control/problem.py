@@ -201,9 +201,9 @@ def _require_computable(gain: FloatArray, noise_w: FloatArray, p_max_w: FloatArr
     with np.errstate(over="ignore", under="ignore"):
         snr = gain * p_max_w / noise_w[:, None]
     low = np.where(np.eye(noise_w.size, dtype=bool), 1.0 / LARGEST_SNR, 0.0)
-    wrong = np.argwhere(~((snr >= low) & (snr <= LARGEST_SNR)))
-    if wrong.size:
-        i, j = (int(v) for v in wrong[0])
+    outside = np.argwhere(~((snr >= low) & (snr <= LARGEST_SNR)))
+    if outside.size:
+        i, j = (int(v) for v in outside[0])
         raise ProblemError(
             f"gain[{i}, {j}] * p_max_w[{j}] / noise_w[{i}] = {snr[i, j]:g}; expected at most {LARGEST_SNR:g}, and at least "
             f"{1.0 / LARGEST_SNR:g} on the diagonal: change noise_w, p_max_w or the gains."
