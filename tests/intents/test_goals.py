@@ -13,6 +13,7 @@ from optisolve.core.reference import Effort
 from optisolve.core.status import Evidence
 from optisolve.intents.ask import check_clauses
 from optisolve.intents.satisfy import check_satisfiable
+from optisolve.registry import make_problem
 
 GAME = "power_game"
 SAVE = {"metric": "total_power", "op": ">=", "value": 5, "unit": "%", "change": "saving"}
@@ -181,3 +182,51 @@ def test_shadow_prices_are_the_slopes_of_the_certified_optimum(problem, field):
         saved = float(x.sum() - made.reference(lowered, Effort.QUICK).value)
         name = instance.constraint_names[k]
         assert prices[name] == pytest.approx(100.0 * saved, rel=1e-2)
+
+
+def _silenced(unit_w: float) -> GoalInstance:
+    """The power game in another unit of power, with user 1 silenced and its rate unconstrained."""
+    base = make_problem("power_game").instance(0)
+    a = base.arrays()
+    scaled = {name: (a[name] * unit_w).tolist() for name in ("initial_power_w", "p_max_w", "noise_w", "power_saving_w")}
+    data = {**{name: values.tolist() for name, values in a.items()}, **scaled}
+    goal = goal_from(
+        {
+            "objective": {"sense": "max", "terms": [{"metric": "rate", "users": [2, 3]}]},
+            "constraints": [{"metric": "power", "op": "<=", "value": 0.0, "unit": "W", "users": [1]}],
+            "keep": False,
+        }
+    )
+    instance = make_problem("power_game", {"instance_data": data}).instance(0).with_goal(goal)
+    assert isinstance(instance, GoalInstance)
+    return instance
+
+
+@pytest.mark.parametrize("unit_w", [1e-12, 1.0, 1e12])
+def test_a_bound_of_zero_and_a_goals_scale_follow_the_unit(unit_w):
+    """Half the power of a user that shall be silent is the same violation in every unit, and so is the scale of a gap."""
+    instance, plain = _silenced(unit_w), _silenced(1.0)
+    X = 0.5 * instance.space.upper[None, :]
+    column = instance.constraint_names.index("goal0.power")
+    assert instance.evaluate_twin(X).G[0, column] == pytest.approx(0.5, rel=1e-9)
+    assert instance.objectives[0].scale == pytest.approx(plain.objectives[0].scale, rel=1e-9)
+    X[0, 0] = 1e-9 * instance.space.upper[0]
+    assert instance.evaluate_twin(X).max_violation[0] <= 1e-8
+
+
+def test_a_convex_goal_tells_what_the_tolerance_can_save():
+    """Least power for a sum rate: a point that misses the rate by 0.99e-8 is cheaper, and within the slack."""
+    goal = {
+        "objective": {"sense": "min", "terms": [{"metric": "total_power"}]},
+        "constraints": [{"metric": "sum_rate", "op": ">=", "value": 8.0, "unit": "bit/s/Hz"}],
+    }
+    problem = make_problem("goal", {"problem": "parallel_channels", "goal": goal})
+    instance = problem.instance(3)
+    reference = problem.reference(instance)
+    assert reference.evidence is Evidence.PROVEN_OPTIMAL
+    assert 0.0 < reference.slack < 1e-6 * reference.dual_bound
+    cheaper = reference.X * (1.0 - 10.0 ** -np.linspace(7.0, 10.0, 60))[:, None]
+    evaluation = instance.evaluate_twin(cheaper)
+    reached = evaluation.F[evaluation.max_violation <= 1e-8, 0].min()
+    assert reached < reference.value
+    assert reference.dual_bound - reached <= reference.tie

@@ -7,6 +7,7 @@ import pytest
 
 import optisolve
 from optisolve.core import Budget, Evidence, Termination
+from optisolve.core.errors import OptionError
 from optisolve.registry import make_problem, make_solver
 from optisolve.testing import check_problem
 
@@ -79,3 +80,47 @@ def test_equal_sellers_have_the_textbook_equilibrium():
     """q = (A - c) / (B (K + 1)): 90 / 6 = 15 each."""
     instance = make_problem("market_game/cournot", {"cost_low": 10.0, "cost_high": 10.0}).instance(0)
     np.testing.assert_allclose(instance.null_policies()["nash"][0], 15.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [1e-12, 1e-9, 1.0, 1e9, 1e12])
+def test_kelly_keeps_its_digits_far_from_the_knee(ratio):
+    """Shares far below or above the knee: kernel and twin agree, and the bound holds without a note."""
+    problem = make_problem("market_game", {"knee": 100.0 * ratio})
+    for seed in range(5):
+        instance = problem.instance(seed)
+        X = instance.space.sample(np.random.default_rng(seed), 500)
+        np.testing.assert_allclose(instance.evaluate(X).F, instance.evaluate_twin(X).F, rtol=1e-12)
+        reference = problem.reference(instance)
+        assert reference.note == ""
+        assert instance.evaluate_twin(X).F.max() <= reference.dual_bound
+
+
+def test_what_a_binding_smallest_bid_leaves_is_a_bound():
+    """Users who should get nothing bid the least all the same: the family claims no optimum there, as its card says."""
+    problem = make_problem("market_game", {"knee": 1e8, "bid_min": 1.0})
+    reference = problem.reference(problem.instance(0))
+    assert reference.evidence is Evidence.DUAL_BOUND
+    assert reference.value < reference.dual_bound
+
+
+def test_a_market_whose_price_covers_no_cost_is_left_alone():
+    """The optimum is to sell nothing, and it is proven."""
+    problem = make_problem("market_game/cournot", {"intercept": 1.0})
+    reference = problem.reference(problem.instance(0))
+    assert (reference.evidence, reference.value) == (Evidence.PROVEN_OPTIMAL, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"bid_min": 20.0}, "bid_max"),
+        ({"worth_low": 20.0}, "worth_high"),
+        ({"cost_low": 40.0}, "cost_high"),
+        ({"knee": 1e20}, "knee"),
+        ({"capacity": 1e-300}, "capacity"),
+    ],
+)
+def test_ranges_that_cross_or_cannot_be_computed_are_refused_by_name(overrides, named):
+    """A smallest bid above the largest, and the like."""
+    with pytest.raises(OptionError, match=named):
+        make_problem("market_game", overrides)

@@ -10,7 +10,7 @@ import pytest
 from optisolve import solve
 from optisolve.content import names
 from optisolve.core import Budget, Evidence
-from optisolve.core.errors import OptionError
+from optisolve.core.errors import OptionError, ProblemError
 from optisolve.problems.nsp_utility.certificate import cut
 from optisolve.problems.nsp_utility.convex import NspModel
 from optisolve.problems.nsp_utility.model import availability_exponent
@@ -152,3 +152,62 @@ def test_bad_gain_groups_are_named():
     """All bad groups are listed at once."""
     with pytest.raises(OptionError, match=r"gain_groups\[1\]"):
         make_problem("nsp_utility", {"gain_groups": [[2, 0.0, 1.0], [0, 2.0, 1.0]]})
+
+
+def test_a_base_payment_that_swamps_the_quality_kills_no_run():
+    """Payment 1e-6 on a base of -1e6: one unit in the last place is more than the tolerance, and the bound carries it."""
+    problem = make_problem("nsp_utility/bep", {"payment": 1e-6, "payment_base": -1e6})
+    for seed in range(10):
+        found = problem.reference(problem.instance(seed))
+        assert found.note == ""
+        assert found.dual_bound >= found.value
+        assert found.tolerance < 1e-11
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e12])
+def test_tolerances_and_scales_follow_the_payment(factor):
+    """Other money, the same relative tolerance and the same gap scale."""
+    plain, other = (
+        make_problem("nsp_utility/rate"),
+        make_problem("nsp_utility/rate", {"payment": factor, "price_per_w": 6.0 * factor}),
+    )
+    one, two = plain.reference(plain.instance(0)), other.reference(other.instance(0))
+    assert two.evidence is one.evidence is Evidence.PROVEN_OPTIMAL
+    assert two.tolerance == pytest.approx(factor * one.tolerance, rel=1e-9)
+    assert other.instance(0).objectives[0].scale == pytest.approx(factor * plain.instance(0).objectives[0].scale, rel=1e-9)
+
+
+@pytest.mark.parametrize("scenario", ["nsp_utility/energy", "nsp_utility/energy_outage", "nsp_utility/rate_outage"])
+def test_points_that_use_the_tolerance_do_not_pass_the_bound(scenario):
+    """Optimum of the problem with every floor missed by 0.9e-8: verified, and within the bound, which needs no slack."""
+    problem = make_problem(scenario)
+    instance = problem.instance(2)
+    found = problem.reference(instance)
+    shrunk = found.X * (1.0 + np.array([-1.0, 1.0])[:, None] * 10.0 ** -np.linspace(7.0, 12.0, 40)).reshape(-1, 1)
+    evaluation = instance.evaluate_twin(instance.space.clip(shrunk))
+    reached = evaluation.F[evaluation.max_violation <= 1e-8, 0]
+    assert reached.size
+    beyond = -np.array([instance.objectives[0].shortfall(float(v), found.dual_bound) for v in reached])
+    assert beyond.max() <= found.tie
+
+
+def test_energy_without_a_floor_is_nothing():
+    """No power is the answer, and it is proven."""
+    problem = make_problem("nsp_utility/energy", {"rate_min_mbps": None, "p_circuit_w": 0.0})
+    found = problem.reference(problem.instance(0))
+    assert (found.evidence, found.value) == (Evidence.PROVEN_OPTIMAL, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"), [({"outage_max": 1e-300}, "outage_max"), ({"snr_threshold_db": 1e4}, "snr_threshold_db")]
+)
+def test_numbers_that_cannot_be_computed_are_refused_by_name(overrides, named):
+    """No overflow on the way."""
+    with pytest.raises(OptionError, match=named):
+        make_problem("nsp_utility", overrides)
+
+
+def test_branches_that_float64_cannot_hold_are_refused_by_name():
+    """An SNR of 1e-40 with all power."""
+    with pytest.raises(ProblemError, match="noise_w"):
+        make_problem("nsp_utility", {"noise_w": 1e45}).instance(0)

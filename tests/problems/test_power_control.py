@@ -344,7 +344,7 @@ def test_floors_that_full_power_meets_are_never_called_infeasible(scenario, nois
 
 
 def test_powers_that_use_the_tolerance_stay_within_bound_and_slack():
-    """60 dB, floors 1e-7 below the balanced rate: lowering every floor by 0.99e-8 saves percents, and the slack says so."""
+    """60 dB, floors 1e-7 below the balanced rate: lowering every floor by 0.99e-8 saves a percent, and the slack says so."""
     rng = np.random.default_rng(17)
     gain, noise, p_max = _channel(rng, 10, noise=1e-6)
     balanced, _ = balanced_sinr(gain, noise, p_max)
@@ -355,7 +355,7 @@ def test_powers_that_use_the_tolerance_stay_within_bound_and_slack():
     cheap = least_powers(gain, noise, np.expm1(min_rate * (1.0 - 0.99e-8) * np.log(2.0)), p_max).powers_w
     assert verify_points(instance, cheap).feasible.all()
     saved = reference.value - cheap.sum()
-    assert saved > 0.02 * reference.value
+    assert saved > 0.01 * reference.value
     assert reference.dual_bound - cheap.sum() <= reference.tie
     kept = confront(instance, reference, verify_points(instance, cheap))
     assert (kept.evidence, kept.note) == (reference.evidence, "")

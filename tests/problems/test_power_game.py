@@ -136,7 +136,7 @@ def test_gain_spread_makes_a_family():
     [{}, {"bandwidth_hz": 14500.0}, {"bandwidth_hz": 13010.75, "p_max_w": 1e12, "power_saving_w": 0.0}],
 )
 def test_points_that_use_the_tolerance_stay_within_bound_and_slack(overrides):
-    """Thresholds lowered by 0.99e-8: verified, cheaper than the optimum, and no further beyond the bound than the slack says."""
+    """Thresholds lowered by 0.99e-8: verified, cheaper, no further beyond the bound than the slack says."""
     problem = make_problem("power_game", overrides)
     instance = problem.instance(0)
     reference = problem.reference(instance)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from optisolve.core import Effort, Evidence
+from optisolve.core.errors import OptionError, ProblemError
 from optisolve.problems.pricing_game.certificate import enclosed_value, upper_bound
 from optisolve.registry import make_problem
 from optisolve.testing import check_problem
@@ -95,3 +96,28 @@ def test_a_proof_that_is_cut_short_says_so():
     assert short.bound == np.inf
     assert more.value < more.bound < np.inf
     assert more.bound > more.value * (1.0 + 1e-6)
+
+
+@pytest.mark.parametrize("frame_bits", [2, 1000, 100_000])
+def test_frames_of_any_length_are_played(frame_bits):
+    """The balanced SINR solves M g = exp(g) - 1 in logarithms, and the plain equilibrium reaches it."""
+    instance = make_problem("pricing_game", {"frame_bits": frame_bits, "n_links": 3}).instance(0)
+    top = instance.uplink.balanced_sinr
+    assert np.log1p(frame_bits * top) == pytest.approx(top, rel=1e-12)
+    assert top > np.log(frame_bits)
+    np.testing.assert_allclose(sinrs(instance, instance.powers(instance.space.lower)), top, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"), [({"frame_bits": 10**9}, "frame_bits"), ({"log10_price_high": 400.0}, "log10_price_high")]
+)
+def test_numbers_that_cannot_be_computed_are_refused_by_name(overrides, named):
+    """No overflow on the way."""
+    with pytest.raises(OptionError, match=named):
+        make_problem("pricing_game", overrides)
+
+
+def test_a_signal_that_float64_cannot_hold_is_refused_by_name():
+    """Ratios of signal and noise beyond 1e20."""
+    with pytest.raises(ProblemError, match="noise_w"):
+        make_problem("pricing_game", {"noise_w": 1e-30, "p_max_w": 1e20}).instance(0)
