@@ -371,16 +371,17 @@ def quiet(tie: float | None) -> float:
     return float(np.fmax(np.nan if tie is None else tie, GAP_NOISE))
 
 
-def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None) -> FloatArray:
-    """Losses in [0, 1] of signed relative gaps: what a reference cannot tell from zero is zero, nothing is below.
+def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None, *, cap: float = LOSS_CAP) -> FloatArray:
+    """Losses in [0, cap] of signed relative gaps: what a reference cannot tell from zero is zero, nothing is below.
 
     Args:
         gaps: float64 [n], relative, > 0 when worse; NaN, where nothing is feasible yet, gives the worst loss.
         tie: Relative tolerance plus slack of the reference, one number or float64 [n]; None or NaN where it states none.
+        cap: The worst loss.
     """
     values = np.asarray(gaps, dtype=np.float64)
     ties = np.fmax(np.nan if tie is None else tie, GAP_NOISE)
-    losses: FloatArray = np.where(values <= ties, 0.0, np.fmin(values, LOSS_CAP))
+    losses: FloatArray = np.where(values <= ties, 0.0, np.fmin(values, cap))
     return losses
 
 
