@@ -270,7 +270,7 @@ def made_up(
     plan = Plan(plan.problem, arms, pairs + missing, seeds, plan.budget, 1.0, plan.llm)
     ablation = Ablation(plan, {}, {}, records={(arm.name, i, 0): {} for arm in arms for i in range(pairs)})
     rows = [
-        {"arm": arm, "instance": i, "seed": 0, "hypervolume": value, "gain": value - 0.1, "failed": False, "broke": "",
+        {"arm": arm, "instance": i, "seed": 0, "hypervolume": value, "tie": 0.0, "gain": value - 0.1, "failed": False, "broke": "",
          "evaluations": 32, "llm_calls": 12 * (arm == "llm"), "tokens_in": 100 * (arm == "llm"), "tokens_out": 20, "usd": 0.0}
         for arm, told in values.items()
         for i, value in enumerate(told)
@@ -298,10 +298,10 @@ def test_comparisons_agree_with_scipy():
     for arm, row in found.items():
         assert row.comparison.p_value == pytest.approx(raw[arm])
         assert row.p_holm == pytest.approx(holm[raw[arm]])
-        assert row.mean_difference == pytest.approx(np.mean(values["llm"] - values[arm]))
+        assert row.difference.mean == pytest.approx(np.mean(values["llm"] - values[arm]))
         greater = (values["llm"][:, None] > values[arm][None, :]).mean()
         assert row.comparison.a12 == pytest.approx(greater)
-        assert row.interval[0] < row.mean_difference < row.interval[1]
+        assert row.difference.low < row.difference.mean < row.difference.high
 
 
 def test_a_significantly_better_control_means_that_the_model_was_not_needed():
