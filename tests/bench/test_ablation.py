@@ -270,8 +270,9 @@ def made_up(
     plan = Plan(plan.problem, arms, pairs + missing, seeds, plan.budget, 1.0, plan.llm)
     ablation = Ablation(plan, {}, {}, records={(arm.name, i, 0): {} for arm in arms for i in range(pairs)})
     rows = [
-        {"arm": arm, "instance": i, "seed": 0, "hypervolume": value, "tie": 0.0, "gain": value - 0.1, "failed": False, "broke": "",
-         "evaluations": 32, "llm_calls": 12 * (arm == "llm"), "tokens_in": 100 * (arm == "llm"), "tokens_out": 20, "usd": 0.0}
+        {"arm": arm, "instance": i, "seed": 0, "hypervolume": value, "tie": 0.0, "gain": value - 0.1, "failed": False,
+         "broke": "", "evaluations": 32, "llm_calls": 12 * (arm == "llm"), "tokens_in": 100 * (arm == "llm"),
+         "tokens_out": 20, "usd": 0.0}
         for arm, told in values.items()
         for i, value in enumerate(told)
     ]  # fmt: skip
