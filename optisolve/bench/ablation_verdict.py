@@ -304,8 +304,8 @@ def _complete(ablation: Ablation, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _ties(table: pd.DataFrame) -> FloatArray:
     """Differences up to this size are ties, float64 [pairs], in the order of `_by_arm`; measures have no unit."""
-    ties = table.groupby(["instance", "seed"])["tie"].max()
-    return np.fmax(ties.to_numpy(dtype=np.float64), GAP_NOISE)
+    ties: FloatArray = table.groupby(["instance", "seed"])["tie"].max().to_numpy(dtype=np.float64)
+    return np.maximum(ties, GAP_NOISE)
 
 
 def _by_arm(ablation: Ablation, table: pd.DataFrame, column: str) -> pd.DataFrame:

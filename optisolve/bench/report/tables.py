@@ -110,7 +110,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def estimate(row: Mapping[str, Any]) -> str:
     """The mean of a row with its interval or range and the number of blocks, see `optisolve.scoring.intervals`."""
-    found = Estimate(*(row[key] for key in ("mean", "low", "high", "least", "most")), n=int(row["blocks"]))
+    found = Estimate(**{key: row[key] for key in ("mean", "low", "high", "least", "most")}, n=int(row["blocks"]))
     return found.told(number) + (" runs" if row["over"] == "runs" else "")
 
 
