@@ -423,3 +423,11 @@ def test_a_wmmse_run_does_not_stop_at_once_where_rates_are_small():
     assert steps[0, 0] > 1
     assert abs(int(steps[0, 0]) - slow) <= 1
     assert powers[0, 0].max() > 0.5
+
+
+def test_a_share_of_a_tiny_rate_is_still_a_floor():
+    """At a signal to noise ratio of 1e-20 half the rate at full power is asked, and the least power is about half of it."""
+    problem = make_problem("power_control/min_power", {"noise_w": 1e20, "min_rate_share": 0.5})
+    instance = problem.instance(0)
+    assert len(instance.constraint_names) == instance.space.dim
+    assert problem.reference(instance).value == pytest.approx(0.5 * instance.p_max_w.sum(), rel=1e-9)

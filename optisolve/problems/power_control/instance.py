@@ -13,7 +13,7 @@ from optisolve.core.goal_instance import GoalInstance, goal_origin
 from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.numerics.interference import least_powers, lift_to_floors, sinr
+from optisolve.numerics.interference import least_powers, lift_to_floors
 from optisolve.problems.power_control import goals, model, words
 from optisolve.problems.power_control.model import Goal, Links
 
@@ -162,7 +162,7 @@ class PowerControlInstance(Instance):
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """Bars: power as a share of the cap, and the rate of every link."""
         link = np.arange(x.size)
-        rate = np.log2(1.0 + sinr(x[None, :], self.gain, self.noise_w)[0])
+        rate = model.rates(x[None, :], self.links)[0]
         axes.bar(link - 0.2, x / self.p_max_w, width=0.4, label="power / cap")
         axes.bar(link + 0.2, rate / (float(rate.max()) or 1.0), width=0.4, label="rate / largest rate")
         axes.set_xlabel("link")

@@ -156,7 +156,7 @@ class PowerControl(ArrayProblem):
             gain, noise_w = self._geometric(rng)
         noise, p_max = np.full(n_links, noise_w), np.full(n_links, self.p_max_w)
         weight = rng.uniform(self.weight_low, self.weight_high, n_links)
-        full_power_rate = np.log2(1.0 + sinr(p_max[None, :], gain, noise)[0])
+        full_power_rate = np.log1p(sinr(p_max[None, :], gain, noise)[0]) / np.log(2.0)
         floors = self.min_rate_share * full_power_rate + self.min_rate_bit_s_hz
         return {"gain": gain, "noise_w": noise, "p_max_w": p_max, "weight": weight, "min_rate_bit_s_hz": floors}
 
