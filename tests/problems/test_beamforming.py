@@ -43,7 +43,7 @@ def test_duality_and_socp_agree(scenario, seed):
     assert answer.termination is Termination.OPTIMAL
     value = instance.evaluate_twin(instance.space.clip(answer.x[None])).F[0, 0]
     assert value == pytest.approx(found.value, rel=2e-6)
-    slack = 1e-8 * found.value
+    slack = found.slack
     sign = float(instance.signs[0])
     assert sign * (value - found.dual_bound) >= -slack
     assert sign * (found.value - answer.dual_bound) >= -slack
@@ -79,11 +79,15 @@ def test_dual_bounds_hold_for_any_uplink_powers(seed):
     for scenario in ("beamforming", "beamforming/max_min"):
         problem = make_problem(scenario)
         instance = problem.instance(seed)
-        best, uplink = problem.reference(instance).value, duality.Uplink(instance.constants)
+        c = instance.constants
+        best, uplink = problem.reference(instance).value, duality.Uplink(c)
         for _ in range(30):
-            powers = rng.exponential(1.0, instance.constants.weight.size) * 10.0 ** rng.uniform(-2, 2)
-            assert duality.balance_bound(uplink, powers, rounds=1) >= best * (1.0 - 1e-9) or scenario == "beamforming"
-            assert duality.power_bound(uplink, powers) <= best * (1.0 + 1e-9) or scenario != "beamforming"
+            powers = rng.exponential(1.0, c.weight.size) * 10.0 ** rng.uniform(-2, 2)
+            if scenario == "beamforming":
+                raised = duality.least_power(uplink, c.sinr_target, start=powers / c.p_total_w, max_rounds=0)
+                assert raised.bound * c.p_total_w <= best
+            else:
+                assert duality.balance(uplink, c.sinr_target, start=powers, max_rounds=1).bound >= best
 
 
 @pytest.mark.parametrize("scenario", ["beamforming/sum_rate", "beamforming/weighted"])
@@ -127,14 +131,13 @@ def test_infeasible_and_limited_cases_say_so():
     crowded = make_problem("beamforming", {"n_antennas": 3, "n_users": 8, "sinr_target_db": 6.0})
     instance = crowded.instance(1)
     found = crowded.reference(instance)
-    assert (found.evidence, found.X) == (Evidence.NONE, None)
-    assert found.detail.startswith("infeasible: ")
+    assert (found.evidence, found.X) == (Evidence.PROVEN_INFEASIBLE, None)
     answer = instance.model("cvxpy").solve()
     assert answer.termination is Termination.INFEASIBLE
     assert answer.x is None
     # More power than the cap, though not out of reach in principle
     poor = make_problem("beamforming", {"p_total_w": 1.0})
-    assert poor.reference(poor.instance(1)).detail.startswith("infeasible: ")
+    assert poor.reference(poor.instance(1)).evidence is Evidence.PROVEN_INFEASIBLE
     assert poor.instance(1).model("cvxpy").solve().termination is Termination.INFEASIBLE
     for scenario in ("beamforming", "beamforming/max_min"):
         limited = reference(make_problem(scenario).instance(1), Effort.QUICK, max_rounds=2)
