@@ -36,7 +36,7 @@ MAX_RISES = 200
 
 @cache
 def compiled(n_users: int, rank: int) -> Parametrized:
-    """min sum |y_k|^2 s.t. Re(r_k^H y_k) >= sqrt(gamma_k) |(r_k^H y_j for j != k, 1)|, compiled once per shape.
+    """min sum |y_k|^2 s.t. Re(r_k^H y_k) / sqrt(gamma_k) >= |(r_k^H y_j for j != k, 1)|, compiled once per shape.
 
     Args:
         n_users: K.
@@ -46,16 +46,15 @@ def compiled(n_users: int, rank: int) -> Parametrized:
     y_re, y_im = cp.Variable((rank, n_users), name="y_re"), cp.Variable((rank, n_users), name="y_im")
     shape = (n_users, rank)
     r_re, r_im = cp.Parameter(shape, name="r_re"), cp.Parameter(shape, name="r_im")
-    s_re, s_im = cp.Parameter(shape, name="s_re"), cp.Parameter(shape, name="s_im")  # rows times sqrt(gamma_k)
-    root = cp.Parameter(n_users, name="root", nonneg=True)
+    s_re, s_im = cp.Parameter(shape, name="s_re"), cp.Parameter(shape, name="s_im")  # rows over sqrt(gamma_k)
     constraints = []
     for k in range(n_users):
         others = np.delete(np.arange(n_users), k)
-        parts = [cp.reshape(root[k], (1,), order="C")]
+        parts = [np.ones(1)]
         if others.size:
-            parts.append(s_re[k] @ y_re[:, others] + s_im[k] @ y_im[:, others])
-            parts.append(s_re[k] @ y_im[:, others] - s_im[k] @ y_re[:, others])
-        signal = r_re[k] @ y_re[:, k] + r_im[k] @ y_im[:, k]
+            parts.append(r_re[k] @ y_re[:, others] + r_im[k] @ y_im[:, others])
+            parts.append(r_re[k] @ y_im[:, others] - r_im[k] @ y_re[:, others])
+        signal = s_re[k] @ y_re[:, k] + s_im[k] @ y_im[:, k]
         constraints.append(cp.SOC(signal, cp.hstack(parts)))
     objective = cp.Minimize(cp.sum_squares(y_re) + cp.sum_squares(y_im))
     duals = {f"sinr{k}": constraint for k, constraint in enumerate(constraints)}
@@ -120,15 +119,15 @@ class _Search:
 
         Returns:
             What cvxpy said; precoders complex128 [K, M] in sqrt(P); uplink powers float64 [K] in units of P, from the
-            multipliers nu by lambda_k = nu_k gamma_k / (2 Re r_k^H y_k).
+            multipliers nu by lambda_k = nu_k sqrt(gamma_k) / (2 Re r_k^H y_k).
         """
         root = np.sqrt(target)
         unit = math.sqrt(float((target / (np.abs(self.rows) ** 2).sum(axis=1)).sum()))  # sqrt(P)
         rows = self.rows * unit
-        scaled = rows * root[:, None]
+        scaled = rows / root[:, None]
         left = None if self.deadline == math.inf else self.deadline - time.perf_counter()
         solved = compiled(*self.rows.shape).solve(
-            {"r_re": rows.real, "r_im": rows.imag, "s_re": scaled.real, "s_im": scaled.imag, "root": root},
+            {"r_re": rows.real, "r_im": rows.imag, "s_re": scaled.real, "s_im": scaled.imag},
             time_limit_s=left,
         )
         self.solves, self.iterations = self.solves + 1, self.iterations + solved.iterations
@@ -141,7 +140,7 @@ class _Search:
         multipliers = np.array([solved.duals[f"sinr{k}"][0] for k in range(target.size)])
         signal = np.einsum("ks,sk->k", rows.conj(), y).real
         usable = (multipliers > 0.0).all() and (signal > 0.0).all()
-        return solved, W, unit**2 * multipliers * target / (2.0 * signal) if usable else None
+        return solved, W, unit**2 * multipliers * root / (2.0 * signal) if usable else None
 
     def least_power(self) -> ModelAnswer:
         """One solve, bounded by its multipliers; INFEASIBLE only with a dual bound that no verified point can meet."""

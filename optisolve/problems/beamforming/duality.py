@@ -62,7 +62,9 @@ class Uplink:
     def __init__(self, c: Constants) -> None:
         self.h: ComplexArray = c.h * (math.sqrt(c.p_total_w) / math.sqrt(c.noise_w))
         norm = np.linalg.norm(self.h, axis=1)
-        self.rounding: FloatArray = 8.0 * (sum(c.h.shape) + 8.0) * UNIT * np.stack([norm, np.maximum(norm, 1.0)])
+        K, M = c.h.shape
+        terms = np.array([[M + 4.0], [M + K + 8.0]])  # an amplitude is a sum of M complex products, K of them interfere
+        self.rounding: FloatArray = 2.0 * UNIT * terms * np.stack([norm, np.maximum(norm, 1.0)])
         # h_k = Q r_k: the least-squares problems live in the span of the channels, at most K dimensions
         self._rows: ComplexArray = np.ascontiguousarray(np.linalg.qr(self.h.T)[1].T)  # [K, min(K, M)]
         self._others = np.array([[j for j in range(len(norm)) if j != k] for k in range(len(norm))], dtype=np.intp)
