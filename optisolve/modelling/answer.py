@@ -52,11 +52,12 @@ def certify(
     solver: str,
     solver_version: str = "1",
     detail: str = "",
+    objective: int = 0,
 ) -> Reference:
     """Turn a claimed point and a bound into a reference whose evidence follows from re-evaluation alone.
 
     Args:
-        instance: The single-objective instance that the point claims to solve.
+        instance: The instance that the point claims to solve.
         x: float64 [d], or None when only a bound is known.
         dual_bound: Bound for exactly feasible points, in the objective's own sense and unit, or None.
         tolerance: |value - bound| up to which the point counts as optimal, in the objective's unit.
@@ -65,6 +66,7 @@ def certify(
         solver: Name of the method.
         solver_version: Its version.
         detail: How it was made, one sentence.
+        objective: Index of the objective that is meant, where the instance has several.
 
     Returns:
         PROVEN_OPTIMAL when the point is feasible by the numpy twin and meets the bound; DUAL_BOUND when there is a
@@ -72,7 +74,7 @@ def certify(
         bound that cannot be told (not finite, or its tolerance or slack is not) or that the verified point itself passes
         is withdrawn, with a note: arithmetic that failed is an error of ours and no reason to lose a run.
     """
-    X, value, refused = _verified(instance, x)
+    X, value, refused = _verified(instance, x, objective)
     stated = Reference(
         Evidence.DUAL_BOUND,
         X=X,
@@ -91,7 +93,7 @@ def certify(
         return stated.withdrawn(f"{solver} gave no finite bound ({told}), so nothing is claimed about the optimum.")
     if value is None:
         return stated
-    beyond = -instance.objectives[0].shortfall(value, dual_bound)
+    beyond = -instance.objectives[objective].shortfall(value, dual_bound)
     if beyond > stated.tie:
         return stated.withdrawn(passed_bound(value, stated))
     return replace(stated, evidence=Evidence.PROVEN_OPTIMAL) if -beyond <= tolerance else stated
@@ -111,7 +113,7 @@ def passed_bound(value: float, reference: Reference) -> str:
     )
 
 
-def _verified(instance: Instance, x: FloatArray | None) -> tuple[FloatArray | None, float | None, str]:
+def _verified(instance: Instance, x: FloatArray | None, objective: int) -> tuple[FloatArray | None, float | None, str]:
     """A claimed point [1, d] and its value by the numpy twin; (None, None, why) when it is no feasible point."""
     if x is None:
         return None, None, ""
@@ -123,7 +125,7 @@ def _verified(instance: Instance, x: FloatArray | None) -> tuple[FloatArray | No
     violation = float(evaluation.max_violation[0])
     if not violation <= FEASIBILITY_TOLERANCE:
         return None, None, f"The point found violates a constraint by {violation:.1e} and was refused."
-    return X, float(evaluation.F[0, 0]), ""
+    return X, float(evaluation.F[0, objective]), ""
 
 
 def proven_infeasible(reason: str, *, solver: str, solver_version: str = "1") -> Reference:
