@@ -7,7 +7,7 @@ plain loops, so that it shares no thought with kernel and twin.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -33,12 +33,14 @@ class Scaling:
         x: (points [n, d], k) to the same points there.
         F: (objectives [n, m], k) to what they must be there.
         ks: Decades to try.
+        only: Values that a parameter must have for this entry to be meant, by name; e.g. the goal, whose unit F depends on.
     """
 
     params: Callable[[Mapping[str, Any], Mapping[str, np.ndarray], int], dict[str, Any]]
     x: Callable[[np.ndarray, int], np.ndarray]
     F: Callable[[np.ndarray, int], np.ndarray]
     ks: tuple[int, ...] = tuple(range(-12, 13))
+    only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 class Family(Protocol):
@@ -63,9 +65,11 @@ def family(name: str) -> Family:
     return cast("Family", import_module(f"tests.independent.families.{name}"))
 
 
-def scenarios(name: str) -> tuple[str, ...]:
-    """All shipped scenarios of a family."""
-    return tuple(s for s in names("problems") if s == name or s.startswith(f"{name}/"))
+def scenarios(name: str, scaling: Scaling | None = None) -> tuple[str, ...]:
+    """All shipped scenarios of a family, or those that a scaling is meant for."""
+    shipped = (s for s in names("problems") if s == name or s.startswith(f"{name}/"))
+    only = {} if scaling is None else scaling.only
+    return tuple(s for s in shipped if all(getattr(make_problem(s), key) in values for key, values in only.items()))
 
 
 def own_evaluation(name: str, instance: Instance, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

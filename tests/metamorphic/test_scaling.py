@@ -98,7 +98,7 @@ def tie(instance: Instance, reference: Reference | None) -> float:
 @pytest.mark.parametrize(("name", "quantity"), CASES)
 def test_units_change_no_statement(name: str, quantity: str) -> None:
     scaling = family(name).SCALINGS[quantity]
-    check(scenarios(name)[0], scaling, name, tuple(k for k in FEW if k in scaling.ks), QUICK)
+    check(scenarios(name, scaling)[0], scaling, name, tuple(k for k in FEW if k in scaling.ks), QUICK)
 
 
 @pytest.mark.slow
@@ -106,5 +106,6 @@ def test_units_change_no_statement(name: str, quantity: str) -> None:
 def test_units_change_no_statement_of_any_scenario_and_solver(name: str, quantity: str) -> None:
     scaling = family(name).SCALINGS[quantity]
     known = tuple(s for s in (*QUICK, *SLOWER) if s in SOLVERS.choices())
-    for scenario in scenarios(name):
-        check(scenario, scaling, name, scaling.ks if scenario == scenarios(name)[0] else FEW, known)
+    meant = scenarios(name, scaling)
+    for scenario in meant:
+        check(scenario, scaling, name, scaling.ks if scenario == meant[0] else FEW, known)

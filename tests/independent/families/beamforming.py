@@ -53,16 +53,23 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
     }
 
 
+def _louder(params: Mapping[str, Any], _: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
+    return {**params, "p_total_w": params["p_total_w"] * 10.0**k, "noise_w": params["noise_w"] * 10.0**k}
+
+
 SCALINGS = {
     "power": Scaling(
-        params=lambda params, _, k: {
-            **params,
-            "p_total_w": params["p_total_w"] * 10.0**k,
-            "noise_w": params["noise_w"] * 10.0**k,
-        },
+        params=_louder,
         x=lambda X, k: X * 10.0 ** (k / 2.0),
         F=lambda F, k: F * 10.0**k,
-    )
+        only={"goal": ("min_power",)},
+    ),
+    "power behind a balanced ratio": Scaling(
+        params=_louder, x=lambda X, k: X * 10.0 ** (k / 2.0), F=lambda F, k: F, only={"goal": ("max_min",)}
+    ),
+    "power behind rates": Scaling(
+        params=_louder, x=lambda X, k: X * 10.0 ** (k / 2.0), F=lambda F, k: F, only={"goal": ("weighted_sum_rate",)}
+    ),
 }
 
 
