@@ -208,3 +208,16 @@ def test_projections_stay_in_the_box(p_total_w):
         run = solve(instance, "cma_es", budget=Budget(evaluations=400), seed=1)
         assert run.record["scores"] is not None
         assert run.termination.value != "numerical_error"
+
+
+def test_a_repaired_power_is_never_an_ulp_above_the_total():
+    """Two powers that add up to a hair more than the total, in noise far above both: what is given to one user still fits."""
+    changed = {"n_users": 2, "area_m": 1e5, "p_total_w": 1e-9, "noise_w": 1e4, "min_rate_bps_hz": 0.0, "layout": "uniform"}
+    instance = make_problem("noma_uav", changed).instance(0)
+    rng, P = np.random.default_rng(0), 1e-9
+    small = P * 10.0 ** -rng.uniform(3, 11.9, 4000)
+    large = (P - small) * (1.0 + 2.3e-16 * rng.integers(0, 8, 4000))
+    powers = np.where(rng.random((4000, 1)) < 0.5, np.column_stack([small, large]), np.column_stack([large, small]))
+    fixed = instance.project(np.column_stack([instance.space.sample(rng, 4000)[:, :2], powers]))
+    instance.evaluate(fixed)  # refuses what is outside
+    assert (fixed[:, 2:] <= P).all()
