@@ -45,6 +45,8 @@ class ModelAnswer:
 def certify(
     instance: Instance,
     x: FloatArray | None,
+    objective: int = 0,
+    /,
     *,
     dual_bound: float | None,
     tolerance: float,
@@ -52,13 +54,13 @@ def certify(
     solver: str,
     solver_version: str = "1",
     detail: str = "",
-    objective: int = 0,
 ) -> Reference:
     """Turn a claimed point and a bound into a reference whose evidence follows from re-evaluation alone.
 
     Args:
         instance: The instance that the point claims to solve.
         x: float64 [d], or None when only a bound is known.
+        objective: Index of the objective that is meant, where the instance has several.
         dual_bound: Bound for exactly feasible points, in the objective's own sense and unit, or None.
         tolerance: |value - bound| up to which the point counts as optimal, in the objective's unit.
         slack: How far a verified point may lie beyond the bound because every constraint may be violated by the
@@ -66,7 +68,6 @@ def certify(
         solver: Name of the method.
         solver_version: Its version.
         detail: How it was made, one sentence.
-        objective: Index of the objective that is meant, where the instance has several.
 
     Returns:
         PROVEN_OPTIMAL when the point is feasible by the numpy twin and meets the bound; DUAL_BOUND when there is a

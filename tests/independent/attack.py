@@ -87,7 +87,9 @@ def _candidates(name: str, instance: Instance, reference: Reference, rng: np.ran
         *map(np.atleast_2d, instance.null_policies().values()),
     ]
     if reference.X is not None:
-        near = reference.X[rng.integers(0, len(reference.X), 64)] * (1.0 + 10.0 ** rng.uniform(-12, -1, (64, 1)) * rng.standard_normal((64, space.dim)))
+        near = reference.X[rng.integers(0, len(reference.X), 64)] * (
+            1.0 + 10.0 ** rng.uniform(-12, -1, (64, 1)) * rng.standard_normal((64, space.dim))
+        )
         parts += [reference.X, _inside(instance, near), instance.project(near)]
     if space.integer.all() and np.prod(space.upper - space.lower + 1.0) <= _ENUMERATED:
         axes = [np.arange(low, high + 1.0) for low, high in zip(space.lower, space.upper, strict=True)]

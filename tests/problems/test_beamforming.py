@@ -163,12 +163,21 @@ def test_balanced_bounds_hold_at_high_signal_to_noise_ratios(noise_w):
         tried = np.concatenate(list(instance.null_policies().values()))
         assert max(found.value, instance.evaluate_twin(tried).F.max()) <= found.dual_bound + found.slack
         assert found.slack <= (3e-8 + 1e-12 * noise_w**-0.5) * found.dual_bound
-        assert solve(instance, "random_search", budget=Budget(evaluations=50), reference=found).record["reference"]["note"] == ""
+        assert (
+            solve(instance, "random_search", budget=Budget(evaluations=50), reference=found).record["reference"]["note"] == ""
+        )
 
 
 def test_a_spread_of_100_db_leaves_finite_bounds():
     """Two users whose gains differ by 100 dB: the bound is finite, is met, and zero forcing does not beat it."""
-    changed = {"n_antennas": 4, "n_users": 2, "noise_w": 1e-14, "p_total_w": 1.0, "sinr_target_db": -20.0, "gain_spread_db": 100.0}
+    changed = {
+        "n_antennas": 4,
+        "n_users": 2,
+        "noise_w": 1e-14,
+        "p_total_w": 1.0,
+        "sinr_target_db": -20.0,
+        "gain_spread_db": 100.0,
+    }
     for goal in ("min_power", "max_min", "weighted_sum_rate"):
         problem = make_problem("beamforming", {**changed, "goal": goal})
         for seed in (0, 1, 134):

@@ -199,7 +199,9 @@ def test_projections_stay_in_the_box(p_total_w):
         changed = {"p_total_w": p_total_w, "noise_w": 1e-14 * p_total_w / 0.018}
         instance = make_problem(scenario, changed).instance(0)
         rng = np.random.default_rng(0)
-        X = np.concatenate([instance.space.sample(rng, 3000), np.where(rng.random((3000, instance.space.dim)) < 0.5, 0.0, 1e99)])
+        X = np.concatenate(
+            [instance.space.sample(rng, 3000), np.where(rng.random((3000, instance.space.dim)) < 0.5, 0.0, 1e99)]
+        )
         X[:1000, 2:] *= 10.0 ** -rng.uniform(0, 17, (1000, instance.space.dim - 2))
         X[:1000, 2 + rng.integers(0, 3)] = p_total_w
         fixed = instance.project(X)

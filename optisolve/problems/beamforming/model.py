@@ -22,7 +22,18 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 
-__all__ = ["ComplexArray", "Constants", "Goal", "cross_gains", "evaluate", "power_control", "precoders", "project", "sinr", "to_points"]
+__all__ = [
+    "ComplexArray",
+    "Constants",
+    "Goal",
+    "cross_gains",
+    "evaluate",
+    "power_control",
+    "precoders",
+    "project",
+    "sinr",
+    "to_points",
+]
 
 Goal = Literal["min_power", "max_min", "weighted_sum_rate"]
 ComplexArray = npt.NDArray[np.complex128]

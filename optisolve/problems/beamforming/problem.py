@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, ProblemError

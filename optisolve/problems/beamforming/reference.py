@@ -87,9 +87,7 @@ def _least_power(
     return x, found.bound * P, max(0.0, found.bound - least) * P, detail
 
 
-def _balanced(
-    instance: BeamformingInstance, uplink: Uplink, max_rounds: int
-) -> tuple[FloatArray | None, float, float, str]:
+def _balanced(instance: BeamformingInstance, uplink: Uplink, max_rounds: int) -> tuple[FloatArray | None, float, float, str]:
     """A point, the bound, its slack and how they were made."""
     c, K = instance.constants, instance.constants.sinr_target.size
     found = duality.balance(uplink, c.sinr_target, max_rounds=max_rounds)
@@ -107,7 +105,8 @@ def _balanced(
 def _point(instance: BeamformingInstance, directions: ComplexArray, power: FloatArray) -> FloatArray:
     """The point with given directions, complex128 [K, M], and powers, float64 [K], W."""
     W = directions * (np.sqrt(power) / np.linalg.norm(directions, axis=1))[:, None]
-    return instance.space.clip(model.to_points(W[None]))[0]
+    point: FloatArray = instance.space.clip(model.to_points(W[None]))[0]
+    return point
 
 
 def _sum_rate(instance: BeamformingInstance, n_starts: int) -> Reference:

@@ -64,13 +64,21 @@ def _best_powers(h: ComplexArray, steps: FloatArray) -> FloatArray:
     K = steps.size
     first = np.full(K, 1.0 / K)
     unit = max(_capacity(h, steps, first)[0], float(np.finfo(np.float64).tiny))
+
+    def negative(q: FloatArray) -> float:
+        return -_capacity(h, steps, np.maximum(q, 0.0))[0] / unit
+
+    def slope_of_negative(q: FloatArray) -> FloatArray:
+        return -_capacity(h, steps, np.maximum(q, 0.0))[1] / unit
+
+    simplex = LinearConstraint(np.ones((1, K)), -np.inf, 1.0)
     found = minimize(
-        lambda q: -_capacity(h, steps, np.maximum(q, 0.0))[0] / unit,
+        negative,
         first,
-        jac=lambda q: -_capacity(h, steps, np.maximum(q, 0.0))[1] / unit,
+        jac=slope_of_negative,
         method="SLSQP",
         bounds=[(0.0, 1.0)] * K,
-        constraints=[LinearConstraint(np.ones((1, K)), -np.inf, 1.0)],
+        constraints=[simplex],
         options={"maxiter": 200, "ftol": 1e-12},
     )
     q = np.maximum(found.x, 0.0)
@@ -83,14 +91,19 @@ def _linear_bound(h: ComplexArray, steps: FloatArray, q: FloatArray) -> float:
     constant, slope, size = 0.0, np.zeros(K), 0.0
     for k in np.flatnonzero(steps > 0.0):
         stacked = np.concatenate([np.sqrt(q[: k + 1, None]) * h[: k + 1].conj(), np.eye(M)])  # R^H R is the covariance
-        V = np.tril(np.linalg.inv(np.linalg.qr(stacked, mode="r").conj().T))
+        V = np.tril(np.linalg.inv(_root(stacked).conj().T))
         logs = np.log(np.abs(np.diag(V)))
         constant += steps[k] * float((np.abs(V) ** 2).sum() - M - 2.0 * logs.sum())
         size += steps[k] * (2.0 * M + 2.0 * np.abs(logs).sum())
         image = np.abs(h[: k + 1] @ V.T) + 4.0 * (M + 8.0) * UNIT * (np.abs(h[: k + 1]) @ np.abs(V).T)  # [k + 1, M]
         slope[: k + 1] += steps[k] * (image**2).sum(axis=1)
     rounding = 4.0 * (M + K + 8.0) * UNIT
-    return constant + rounding * size + float(slope.max()) * (1.0 + rounding)
+    return float(constant + rounding * size + slope.max() * (1.0 + rounding))
+
+
+def _root(stacked: ComplexArray) -> ComplexArray:
+    """Triangular R with R^H R = A^H A."""
+    return np.asarray(np.linalg.qr(stacked)[1], dtype=np.complex128)
 
 
 def _capacity(h: ComplexArray, steps: FloatArray, q: FloatArray) -> tuple[float, FloatArray]:
@@ -99,7 +112,7 @@ def _capacity(h: ComplexArray, steps: FloatArray, q: FloatArray) -> tuple[float,
     value, slope = 0.0, np.zeros(K)
     for k in np.flatnonzero(steps > 0.0):
         root = np.sqrt(q[: k + 1])
-        R = np.linalg.qr(np.concatenate([root[:, None] * h[: k + 1].conj(), np.eye(M)]), mode="r")
+        R = _root(np.concatenate([root[:, None] * h[: k + 1].conj(), np.eye(M)]))
         # ln det(I + X) as a sum of logarithms near 1 would lose small signals; then it is close to the trace
         log_det = 2.0 * float(np.log(np.abs(np.diag(R))).sum())
         trace = float((q[: k + 1] * (np.abs(h[: k + 1]) ** 2).sum(axis=1)).sum())

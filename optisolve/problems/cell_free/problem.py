@@ -86,7 +86,8 @@ class CellFree(ArrayProblem):
         beta = arrays["beta"]
         if beta.shape[1] > self.pilot_symbols:  # the users of an instance file are counted only here
             raise ProblemError(
-                f"beta: {beta.shape[1]} users, but pilot_symbols = {self.pilot_symbols}; orthogonal pilots need a symbol per user."
+                f"beta: {beta.shape[1]} users, but pilot_symbols = {self.pilot_symbols}; orthogonal pilots need a symbol for "
+                "every user."
             )
         noise_w = 1e-3 * 10.0 ** (self.noise_dbm_hz / 10.0) * self.bandwidth_hz
         pilot_snr = self.pilot_symbols * self.p_pilot_w / noise_w

@@ -159,7 +159,7 @@ def _ceiling(noise: Any, share: Any, lost: Any, p_total_w: float, ordered: bool,
         above, below = math.log1p(max(S[k + 1], 0.0) / n), math.log1p(max(S[k], 0.0) / n)
         total += above - below
         size += above + below
-    return (total + 4.0 * (K + 4.0) * UNIT * size) / LOG2 * (1.0 + 4.0 * UNIT)
+    return float((total + 4.0 * (K + 4.0) * UNIT * size) / LOG2 * (1.0 + 4.0 * UNIT))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -4,8 +4,8 @@ With one UAV there is no interference and no choice of who serves. Both objectiv
 is at its cap, and two coordinates are left.
 
 Where the total power is the cap, a verified point may use a factor 1 + eps of it. That lifts ln(1 + c) by the same factor at
-most, hence the utility by eps per user; it divides 1 / (prior + q) by the same factor at most, and the excess of the error bound
-over the prior's is concave in that and 0 at 0, so the excess shrinks by a factor 1 + eps at most.
+most, hence the utility by eps per user; it divides 1 / (prior + q) by the same factor at most, and the excess of the error
+bound over the prior's is concave in that and 0 at 0, so the excess shrinks by a factor 1 + eps at most.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def per_objective(instance: UavIsacInstance, *, max_boxes: int = 4_000_000) -> t
         certify(
             instance,
             np.array([*verdict.position_m, power]),
+            i,
             dual_bound=bound,
             tolerance=tolerance,
             slack=slack,
@@ -89,7 +90,6 @@ def per_objective(instance: UavIsacInstance, *, max_boxes: int = 4_000_000) -> t
             solver_version="2",
             detail=f"{instance.objectives[i].name} alone: {verdict.n_boxes} boxes of positions, full power"
             + ("; stopped at the limit of boxes" if verdict.bound - verdict.value > tolerance else ""),
-            objective=i,
         )
         for i, (verdict, bound, tolerance, slack) in enumerate(zip(verdicts, bounds, tolerances, slacks, strict=True))
     ]

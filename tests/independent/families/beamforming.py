@@ -79,7 +79,7 @@ def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarra
     h, target = arrays["h_re"] + 1j * arrays["h_im"], arrays["sinr_target"]
     K, P, noise = len(h), params["p_total_w"], params["noise_w"]
     users = h / np.linalg.norm(h, axis=1, keepdims=True)
-    directions = [users, *(np.linalg.pinv(users).T.conj() for _ in range(1))]
+    directions = [users, np.linalg.pinv(users).T.conj()]
     for decade in range(-12, 7, 2):
         gram = users.conj() @ users.T + 10.0**decade * np.eye(K)
         directions.append(np.linalg.lstsq(gram.T, users, rcond=None)[0])
@@ -91,15 +91,15 @@ def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarra
         norm = np.linalg.norm(W, axis=1, keepdims=True)
         if not (norm > 0.0).all() or not np.isfinite(norm).all():
             continue
-        W = W / norm
-        gains = np.abs(h.conj() @ W.T) ** 2
+        unit = W / norm
+        gains = np.abs(h.conj() @ unit.T) ** 2
         own = np.diag(gains)
         for powers in (_least(gains, own, target * (1.0 - SLACK), noise), np.full(K, P / K), rng.dirichlet(np.ones(K)) * P):
             if powers is None:
                 continue
-            points.append(W * np.sqrt(powers)[:, None])
+            points.append(unit * np.sqrt(powers)[:, None])
             full = powers * (P * (1.0 + SLACK) / powers.sum())
-            points.append(W * np.sqrt(full)[:, None])
+            points.append(unit * np.sqrt(full)[:, None])
     rows = np.array(points)
     return np.stack([rows.real, rows.imag], axis=-1).reshape(len(rows), -1)
 

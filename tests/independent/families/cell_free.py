@@ -76,7 +76,7 @@ SCALINGS = {
 
 
 def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarray:
-    """The reference's point and the trivial ones, every access point at 1 + 0.99e-8 of its power; single users; strongest only."""
+    """The reference's point and the trivial ones, access points at 1 + 0.99e-8 of their power; single users."""
     M, K = instance.arrays()["beta"].shape
     starts = [np.eye(K)[rng.integers(0, K, M)], np.full((M, K), K**-0.5), rng.random((M, K))]
     starts += [p.reshape(M, K) for p in map(np.atleast_2d, instance.null_policies().values())]

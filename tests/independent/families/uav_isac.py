@@ -48,9 +48,7 @@ def evaluate(
     return [utility, math.fsum(error) / len(error)], G, []
 
 
-def _error(
-    offsets: Sequence[tuple[float, float]], power: Sequence[float], height: float, kappa: float, prior: float
-) -> float:
+def _error(offsets: Sequence[tuple[float, float]], power: Sequence[float], height: float, kappa: float, prior: float) -> float:
     """sqrt(tr J^-1) with J = prior I + sum of w d d^T, the determinant in exact fractions: nothing cancels."""
     xx, xy, yy = Fraction(prior), Fraction(0), Fraction(prior)
     for (dx, dy), p in zip(offsets, power, strict=True):
