@@ -221,6 +221,24 @@ def test_cvxpy_claims_an_optimum_only_where_it_is_one(scenario, noise_w):
         assert abs(run.scores["gap"]) == pytest.approx(off, abs=1e-9)
 
 
+@pytest.mark.parametrize("scenario", ["beamforming", "beamforming/max_min", "beamforming/sum_rate"])
+def test_one_user_gets_its_matched_filter(scenario):
+    """Nobody interferes: closed forms, by the reference and by the SOCP."""
+    problem = make_problem(scenario, {"n_users": 1})
+    instance = problem.instance(0)
+    found, c = problem.reference(instance), instance.constants
+    gain = float((np.abs(c.h) ** 2).sum()) / c.noise_w
+    expected = {
+        "min_power": float(c.sinr_target[0]) / gain,
+        "max_min": c.p_total_w * gain / float(c.sinr_target[0]),
+        "weighted_sum_rate": np.log2(1.0 + c.p_total_w * gain),
+    }[c.goal]
+    assert found.evidence is Evidence.PROVEN_OPTIMAL
+    assert found.value == pytest.approx(expected, rel=1e-9)
+    if c.goal != "weighted_sum_rate":
+        assert solve(instance, "cvxpy", reference=found).termination is Termination.OPTIMAL
+
+
 def test_targets_at_the_very_edge_are_not_called_infeasible():
     """A cap a hair below the least power: no proof of infeasibility while a verified point exists; far below, one."""
     problem = make_problem("beamforming", {"sinr_target_db": 10.0})

@@ -126,10 +126,10 @@ class _Search:
         rows = self.rows * unit
         scaled = rows / root[:, None]
         left = None if self.deadline == math.inf else self.deadline - time.perf_counter()
-        solved = compiled(*self.rows.shape).solve(
-            {"r_re": rows.real, "r_im": rows.imag, "s_re": scaled.real, "s_im": scaled.imag},
-            time_limit_s=left,
-        )
+        parameters = {"s_re": scaled.real, "s_im": scaled.imag}
+        if target.size > 1:  # nobody interferes with a user alone
+            parameters |= {"r_re": rows.real, "r_im": rows.imag}
+        solved = compiled(*self.rows.shape).solve(parameters, time_limit_s=left)
         self.solves, self.iterations = self.solves + 1, self.iterations + solved.iterations
         if not solved.values:
             return solved, None, None

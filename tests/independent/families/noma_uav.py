@@ -21,8 +21,9 @@ def evaluate(
     K, P = len(users), params["p_total_w"]
     noise = []
     for px, py in users:
-        square = params["altitude_m"] ** 2 + (px - x[0]) ** 2 + (py - x[1]) ** 2
-        noise.append(params["noise_w"] * square / params["gain_at_1m"])
+        ground = (px - x[0]) * (px - x[0]) + (py - x[1]) * (py - x[1])
+        # In the card's own order of operations: over the middle of two users rounding decides who is decoded first
+        noise.append(params["noise_w"] / params["gain_at_1m"] * (params["altitude_m"] ** 2 + ground))
     ranked = sorted(range(K), key=lambda k: noise[k])  # strongest first; equal ones in their own order
     rate, heard = [0.0] * K, 0.0
     for k in ranked:
