@@ -20,6 +20,7 @@ from optisolve.core.reference import Reference
 from optisolve.modelling import certify
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.reference_bounds import ROUNDING
+from optisolve.problems.uav_isac.reference_boxes import ERROR, UTILITY, Term, best_position, information_peak
 
 __all__ = ["CITY_TOLERANCE_NAT", "ERROR_TOLERANCE", "UTILITY_TOLERANCE_NAT", "per_objective"]
 
@@ -48,8 +49,6 @@ def per_objective(instance: UavIsacInstance, *, max_boxes: int = 4_000_000) -> t
     Raises:
         ProblemError: The case has more than one UAV.
     """
-    from optisolve.problems.uav_isac.reference_boxes import ERROR, UTILITY, Term, best_position, information_peak
-
     c, users = instance.constants, instance.users_m
     if c.n_uavs != 1:
         raise ProblemError(f"per_objective: {instance!r} has {c.n_uavs} UAVs; only one UAV can be certified.")
@@ -60,12 +59,9 @@ def per_objective(instance: UavIsacInstance, *, max_boxes: int = 4_000_000) -> t
     error = Term(ERROR, c.altitude_m, ranging=c.ranging_per_w * power, delay=8.0, prior=c.prior_per_m2)
     offset = n_users * math.log(c.bandwidth_hz / (n_users * c.rate_ref_bps * math.log(2.0)))
     utility_tolerance = CITY_TOLERANCE_NAT if ch else UTILITY_TOLERANCE_NAT
-    s = information_peak(error.ranging, error.delay, c.altitude_m)  # where a user is located best
-    t = s + c.altitude_m**2
     prior = math.sqrt(1.0 / c.prior_per_m2)  # m
-    variance = 1.0 / (c.prior_per_m2 + s / (t * t) * (error.ranging / t + error.delay))
-    least_excess = variance / (math.sqrt(1.0 / c.prior_per_m2 + variance) + prior)
-    tolerances = (utility_tolerance * max(1.0, n_users / 10), ERROR_TOLERANCE[0] * prior + ERROR_TOLERANCE[1] * least_excess)
+    error_tolerance = ERROR_TOLERANCE[0] * prior + ERROR_TOLERANCE[1] * _least_excess(error)
+    tolerances = (utility_tolerance * max(1.0, n_users / 10), error_tolerance)
     shares = (np.ones(n_users), np.full(n_users, 1.0 / n_users))
     verdicts = [
         best_position(term, users, share, c.area_m, tolerance=tolerance / 4, max_boxes=max_boxes)
@@ -94,3 +90,11 @@ def per_objective(instance: UavIsacInstance, *, max_boxes: int = 4_000_000) -> t
         for i, (verdict, bound, tolerance, slack) in enumerate(zip(verdicts, bounds, tolerances, slacks, strict=True))
     ]
     return references[0], references[1]
+
+
+def _least_excess(error: Term) -> float:
+    """What the error bound of a user exceeds the prior's by where the UAV informs most about it, m."""
+    s = information_peak(error.ranging, error.delay, error.altitude_m)
+    t = s + error.altitude_m**2
+    variance = 1.0 / (error.prior + s / (t * t) * (error.ranging / t + error.delay))
+    return variance / (math.sqrt(1.0 / error.prior + variance) + math.sqrt(1.0 / error.prior))
