@@ -259,7 +259,8 @@ class Instance(ABC):
         array = np.atleast_2d(np.asarray(X, dtype=np.float64))
         if array.ndim != 2 or array.shape[1] != self.space.dim or not np.isfinite(array).all():
             raise ProblemError(f"project: X has shape {array.shape}; expected finite values [n, {self.space.dim}].")
-        return self._project(self.space.clip(array))
+        # Clipped again: rounding in a repair must not leave the box by one ulp
+        return self.space.clip(self._project(self.space.clip(array)))
 
     @abstractmethod
     def describe(self) -> Description:

@@ -22,7 +22,7 @@ __all__ = ["UavIsac"]
 
 # Wide physical ranges, so that no intermediate result leaves the range of a double.
 Length = Annotated[float, Interval(ge=1e-3, le=1e7)]
-Power = Annotated[float, Interval(ge=1e-12, le=1e6)]
+Power = Annotated[float, Interval(ge=1e-24, le=1e18)]
 Positive = Annotated[float, Interval(ge=1e-6, le=1e15)]
 Decibel = Annotated[float, Interval(ge=-300, le=300)]
 
@@ -74,7 +74,7 @@ class UavIsac(Problem):
     """
 
     name: ClassVar[str] = "uav_isac"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "UAV placement and power control for integrated sensing and communication"
     evidence: ClassVar[str] = "best-known front, bound per objective"
     objectives: ClassVar[tuple[Objective, ...]] = (
@@ -83,6 +83,7 @@ class UavIsac(Problem):
             Sense.MAXIMIZE,
             "nat",
             "Proportional-fair network utility: the sum over users of the logarithm of their data rate over a reference rate.",
+            interval=True,
         ),
         Objective(
             "error_bound",
@@ -138,7 +139,7 @@ class UavIsac(Problem):
             users_m = frozen(rng.random((self.n_users, 2)) * self.area_m)  # [K, 2]
         return UavIsacInstance(
             origin=problem.origin(seed),
-            objectives=self.objectives,
+            objectives=self._scaled_objectives(len(users_m)),
             hypervolume_box=HypervolumeBox(reference=self.hypervolume_reference, ideal=self.hypervolume_ideal),
             constants=self.constants,
             users_m=users_m,
@@ -194,6 +195,16 @@ class UavIsac(Problem):
             p_total_w=self.p_total_w,
             channel=self._air_to_ground(),
         )
+
+    def _scaled_objectives(self, n_users: int) -> tuple[Objective, ...]:
+        """The objectives with scales of this instance: a nat per user, and an error that no placement reaches."""
+        c = self.constants
+        h2 = c.altitude_m**2
+        power = min(c.p_total_w, c.n_uavs * c.p_max_w)
+        # Information peaks at a ground distance of H / sqrt(2) for ranging and H for delay; tr J^-1 >= 4 / tr J
+        most = 2.0 * c.prior_per_m2 + 4.0 / 27.0 * c.ranging_per_w * power / h2**2 + 2.0 * c.n_uavs / h2
+        utility, error = self.objectives
+        return dataclasses.replace(utility, scale=float(n_users)), dataclasses.replace(error, scale=2.0 / math.sqrt(most))
 
     def _numbers(self) -> dict[str, FloatArray]:
         """Every number that enters the equations, as given, by field name, each float64 [1]."""
