@@ -102,7 +102,7 @@ def test_prices_certify_only_the_optimum():
     assert answer.dual_bound == pytest.approx(value, abs=1e-9)
     worse = answer.x.astype(np.int64)
     worse[0] = (worse[0] + 1) % 3
-    bound = price_bound(form.values, form.slot_costs, group_prices(form.values, form.slot_costs, worse))
+    bound = form.value_of(price_bound(form.values, form.slot_costs, group_prices(form.values, form.slot_costs, worse)))
     assert bound > instance.evaluate_twin(worse.astype(float)).F[0, 0] + 1e-6
     assert bound >= value - 1e-9
 
@@ -114,8 +114,8 @@ def test_a_user_out_of_reach_is_proven_infeasible():
         problem = make_problem("user_association", {"goal": goal, "instance_data": arrays})
         reference = problem.reference(problem.instance(0))
         assert reference.X is None
-        assert reference.evidence is Evidence.NONE
-        assert reference.detail == "infeasible: user1 reaches no station"
+        assert reference.evidence is Evidence.PROVEN_INFEASIBLE
+        assert reference.detail == "user1 reaches no station"
 
 
 @pytest.mark.parametrize("goal", ["max_min", "sum_rate"])
