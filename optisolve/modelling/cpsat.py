@@ -86,6 +86,7 @@ def solve_cpsat(
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = int(seed) % _MAX_SEED
+    solver.parameters.presolve_inclusion_work_limit = 0  # or-tools 9.15 loses optima there (issue 5293)
     solver.parameters.max_deterministic_time = float(deterministic_time)
     if seconds is not None:
         solver.parameters.max_time_in_seconds = max(1e-3, float(seconds))

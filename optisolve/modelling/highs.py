@@ -10,13 +10,14 @@ import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import SolverError
+from optisolve.core.problem import Instance
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["HIGHS_TOLERANCE", "HighsModel", "solve_highs"]
+__all__ = ["HIGHS_TOLERANCE", "HighsModel", "second_opinion", "solve_highs"]
 
 HIGHS_TOLERANCE = 1e-6
 """HiGHS's own primal, integrality and gap tolerance; they are absolute, and `solve_highs` makes them relative."""
@@ -94,6 +95,22 @@ def solve_highs(form: HighsModel, *, node_limit: int | None = None, seconds: flo
         f"HiGHS {highs.modelStatusToString(status)}" + (f"; {form.note}" if form.note else ""),
         {"nodes": int(info.mip_node_count) if is_mip else 0, "simplex_iterations": int(info.simplex_iteration_count)},
     )
+
+
+_OPINION_NODES = 200
+"""Nodes of a second opinion: enough to find what a wrong proof would have excluded, little beside the proof."""
+
+
+def second_opinion(instance: Instance) -> FloatArray | None:
+    """What a program that shares nothing with another solver finds, float64 [d]; None when it finds no verified point.
+
+    A proof of optimality or infeasibility that it contradicts is wrong, whoever made it: integer programs have lost optima.
+
+    Args:
+        instance: Offers a model for ``"highs"``.
+    """
+    x = solve_highs(instance.model("highs"), node_limit=_OPINION_NODES).x
+    return None if x is None or instance.evaluate_twin(x).violation[0] > 0.0 else x
 
 
 def _scaled(form: HighsModel) -> tuple[HighsModel, FloatArray, float]:

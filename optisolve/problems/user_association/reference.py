@@ -11,6 +11,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.modelling.assignment import solve_assignment
 from optisolve.modelling.cpsat import solve_cpsat
+from optisolve.modelling.highs import second_opinion
 from optisolve.problems.user_association.instance import UserAssociationInstance
 from optisolve.problems.user_association.model import Goal, min_rate_bound
 
@@ -72,12 +73,12 @@ def solve_reference(instance: UserAssociationInstance, limits: Limits) -> Refere
 
 
 def _by_cpsat(instance: UserAssociationInstance, limits: Limits) -> Reference:
-    """CP-SAT from a descent's point; the better point of both counts."""
+    """CP-SAT from a descent's point; the best point of the descent, CP-SAT and HiGHS counts, which checks CP-SAT's bound."""
     start = descend(instance)
     form = instance.model("cpsat")
     hint = np.eye(instance.rate_mbps.shape[1])[start.astype(np.int64)].ravel()
     answer = solve_cpsat(form, deterministic_time=limits.deterministic_time, hint=hint)
-    points = [p for p in (start, answer.x) if p is not None]
+    points = [p for p in (start, answer.x, second_opinion(instance)) if p is not None]
     x = max(points, key=lambda p: float(instance.evaluate_twin(p).F[0, 0]))
     bound = _simple_bound(instance)
     if answer.dual_bound is not None:
