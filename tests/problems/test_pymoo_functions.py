@@ -397,8 +397,9 @@ def test_what_the_tolerance_forgives_lies_beyond_a_front_by_no_more_than_is_stat
     from optisolve.problems.pymoo import fronts
     from optisolve.problems.pymoo.reference import FORGIVEN
 
-    instance = make_problem(f"pymoo/{name}").instance(0)
-    F = make_problem(f"pymoo/{name}").reference(instance).F
+    problem = optisolve.load_problem(f"pymoo/{name}")
+    instance = problem.instance(0)
+    F = problem.reference(instance).F
     exact = fronts._excess
     monkeypatch.setattr(fronts, "_excess", lambda *args: exact(*args) - 0.999e-8)
     X = fronts.optimal_points.__wrapped__(name, instance.space.dim, 2, instance.function.position_upper)

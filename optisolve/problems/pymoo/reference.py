@@ -33,7 +33,8 @@ def reference(instance: PymooInstance) -> Reference | None:
     X = space.clip(X)
     how = _HOW.get(function.name, "optimal by analysis")
     if instance.constraint_names:
-        how += f"; verified points may lie up to {FORGIVEN.get(function.name, 2e-8):.0e} beyond it, within the feasibility tolerance"
+        beyond = FORGIVEN.get(function.name, 2e-8)
+        how += f"; verified points may lie up to {beyond:.0e} beyond it, within the feasibility tolerance"
     return Reference(
         Evidence.BEST_KNOWN,
         X=X,
