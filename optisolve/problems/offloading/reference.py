@@ -81,7 +81,7 @@ def solve_reference(instance: OffloadingInstance, limits: Limits) -> Reference:
     if not np.isfinite(loose.bound) or strict.choice is None:
         return proven_infeasible(f"none of {loose.combinations:.0f} combinations keeps all deadlines", solver=_SOLVER)
     found = strict if np.isfinite(strict.bound) else loose  # at the edge only what verification forgives makes it feasible
-    bound, choice = found.bound, found.choice
+    bound, choice = found.bound, loose.choice if found.choice is None else found.choice
     return certify(
         instance,
         _shared_best(instance, choice),
@@ -134,7 +134,8 @@ def _shared_best(instance: OffloadingInstance, choice: IntArray) -> FloatArray:
         share = shares_of_set(c.root[on, s], c.share_floor[on, s])
         if share is not None:
             x[instance.n_users + on] = share * (1.0 + half)
-    return instance.space.clip(x[None])[0]
+    point: FloatArray = instance.space.clip(x[None])[0]
+    return point
 
 
 def _impossible(c: Costs) -> str | None:

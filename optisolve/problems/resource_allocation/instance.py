@@ -166,7 +166,8 @@ class ResourceAllocationInstance(Instance):
         snr = torch.tensor(c.snr_per_w, dtype=x.dtype, device=x.device)[owner, tones]
         weight = torch.tensor(c.weight, dtype=x.dtype, device=x.device)[owner]
         power = c.power_total_w / m if c.goal is Goal.EQUAL_POWER else x[:, m:] * self._power_unit_w
-        return (weight * c.tone_mbps * torch.log1p(snr * power) / np.log(2.0)).sum(dim=1, keepdim=True)
+        value: torch.Tensor = (weight * c.tone_mbps * torch.log1p(snr * power) / np.log(2.0)).sum(dim=1, keepdim=True)
+        return value
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """Bars of the tones' powers, colored by owner."""

@@ -120,7 +120,7 @@ class UserAssociation(ArrayProblem):
     def _peak_rates(self, sinr: FloatArray) -> FloatArray:
         """Peak rates, float64 [I, J], bit/s; 0 out of reach."""
         if self.fixed_rate_mbps is None:
-            rates = self.bandwidth_hz * np.log1p(sinr) / np.log(2.0)  # no digit is lost far below the noise
+            rates: FloatArray = self.bandwidth_hz * np.log1p(sinr) / np.log(2.0)  # no digit is lost far below the noise
         else:
             rates = np.full(sinr.shape, self.fixed_rate_mbps * 1e6)
         if self.sinr_min_db is None:
