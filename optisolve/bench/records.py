@@ -156,7 +156,7 @@ def build_record(
             "options": _plain(solver.options()),
             "code": code_revision(),
             "prompts": prompts,
-            "checkpoint": report.pop("checkpoint", None),
+            "checkpoint": solver.checkpoint(instance),
             "llm": run.llm,
         },
         "seed": seed,
