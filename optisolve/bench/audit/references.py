@@ -202,12 +202,11 @@ def _compare(record: Mapping[str, Any], instance: Instance, _: Verification, mad
     differing = [name for name in ("value", "dual_bound", "tolerance", "slack") if _apart(told[name], own[name]) > rounding]
     if told["evidence"] != own["evidence"]:
         differing.append("evidence")
+    closed = made.evidence in (Evidence.PROVEN_INFEASIBLE, Evidence.PROVEN_OPTIMAL)
     if not differing:
-        _check_words(told, own, found)
-        return ""
+        return _check_words(told, own, found, closed=closed)
     _refute(told, own, instance, made, rounding, found)
     within = all(name in ("value", "dual_bound") and _apart(told[name], own[name]) <= made.tie for name in differing)
-    closed = made.evidence in (Evidence.PROVEN_INFEASIBLE, Evidence.PROVEN_OPTIMAL)
     if not found.problems and closed and not within:
         # The case is closed at this effort already, so more work would end with the same reference.
         for name in differing:
@@ -245,13 +244,21 @@ def _refute(
         found.wrong("reference.value", told["value"], f"at least as good as the feasible point of value {point!r}")
 
 
-def _check_words(told: Mapping[str, Any], own: Mapping[str, Any], found: Findings) -> None:
-    """Who proved it, how, and what was withdrawn, as the problem itself says; numbers inside the words may round."""
-    for name in ("solver", "detail", "note"):
+def _check_words(told: Mapping[str, Any], own: Mapping[str, Any], found: Findings, *, closed: bool) -> str:
+    """Who made it and what was withdrawn, as the problem itself says; how, in words, is the record's own account.
+
+    Returns:
+        Why the reference may be another one of the same numbers, made with more work; "" when it is this one.
+    """
+    for name in ("solver", "note"):  # numbers inside the words may round
         if _NUMBER.sub("#", told[name]) != _NUMBER.sub("#", own[name]):
+            if name == "solver" and not closed:
+                return f"its reference is by {told['solver']}, the one made here by {own['solver']}; try --effort thorough"
             found.wrong(f"reference.{name}", told[name], f"{own[name]!r}, as the problem itself says")
-    if told["solver_version"] != own["solver_version"]:
-        found.notes.append(f"reference.solver_version is the record's own word; here it is '{own['solver_version']}'")
+    for name in ("detail", "solver_version"):
+        if _NUMBER.sub("#", told[name]) != _NUMBER.sub("#", own[name]):
+            found.notes.append(f"reference.{name} is the record's own word, not confirmed here")
+    return ""
 
 
 def _compare_fronts(
@@ -266,7 +273,7 @@ def _compare_fronts(
     if agrees(distance, wanted, 1.0, tolerance=_ROUNDING if same_front else _AGREEMENT):
         if same_front or same_method:
             _compare_bounds(told, own, instance, found)
-            _check_words(told, own, found)
+            _check_words(told, own, found, closed=True)
             for name in ("evidence", "tolerance", "slack"):
                 if told[name] != own[name]:
                     found.wrong(f"reference.{name}", told[name], own[name])

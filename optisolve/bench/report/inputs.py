@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optisolve.bench.records import load_records, record_id_of
+from optisolve.bench.standing import share_references
 from optisolve.content import content_dir
 from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.problem import HypervolumeBox
@@ -88,7 +89,8 @@ def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
             f"{len(altered)} record(s) were altered after they were written, so no report is made: "
             f"{', '.join(altered[:_MOST_NAMED])}{more}. Restore them, or remove them and run the units again."
         )
-    documents = records["record"].tolist()
+    documents = share_references(records["record"].tolist())
+    records["record"] = documents
     manifests = _manifests(records["path"])
     return Inputs(
         records, tuple(_expected(documents, manifests)), _suites(documents, manifests), reference_hypervolumes(documents)

@@ -15,6 +15,7 @@ from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.core.watch import unwatched
 from optisolve.solvers.ddpm.bridges import bridge_gap, make_bridge
 from optisolve.solvers.ddpm.bridges.base import NO_POLISH, Bridge, Cases, stack
 from optisolve.solvers.ddpm.noise import case_keys
@@ -88,17 +89,20 @@ class Candidates(Solver):
         single = len(instance.objectives) == 1
         projected = points(stages.projected)
         if single:  # of no account for the answer, so evaluated outside the budget and never returned
-            told["raw"] = _best(instance, points(stages.raw))
+            with unwatched():
+                told["raw"] = _best(instance, points(stages.raw))
         afterwards = None if stages.polished is None else points(stages.polished)
         if afterwards is None or task.meter.remaining_evaluations >= 2 * len(projected):
             task.evaluate(projected, source="sample")
             if single:
-                told["projected"] = _best(instance, projected)
+                with unwatched():  # evaluated and counted a line before
+                    told["projected"] = _best(instance, projected)
         if afterwards is not None:
             task.evaluate(afterwards, source="polished")
             told["polish"] = {"method": polish, "steps": self.polish_steps, "probes": int(stages.probes.sum())}
             if single:
-                told["polished"] = _best(instance, afterwards)
+                with unwatched():
+                    told["polished"] = _best(instance, afterwards)
         return told
 
 
