@@ -233,13 +233,12 @@ class Instance(ABC):
         Raises:
             ProblemError: X has a wrong shape, a NaN or a value outside its bounds, or the result is not finite.
         """
-        points = self.space.require(X)
-        counted = watched(self)
-        return self.evaluate_checked(points) if counted is None else counted(points)
+        return self.evaluate_checked(self.space.require(X))
 
     def evaluate_checked(self, X: FloatArray) -> Evaluation:
         """The same as `evaluate` for points that `Space.require` has returned already; the evaluator calls it."""
-        return self._finite(self._evaluate(X))
+        counted = watched(self)
+        return self._finite(self._evaluate(X)) if counted is None else counted(X)
 
     def evaluate_twin(self, X: npt.ArrayLike) -> Evaluation:
         """The same as `evaluate` by the readable numpy equations; verification runs on this one."""

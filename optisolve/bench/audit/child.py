@@ -1,7 +1,7 @@
 """The process in which strangers' records are audited: ``python -m optisolve.bench.audit.child``.
 
-The auditor comes pickled on standard input, then one path per line; every answer goes back as one line. The process ends when its
-standard input does, so it cannot outlive whoever started it.
+The auditor comes pickled on standard input, then one path per line; every answer goes back as one line. The process ends when
+its standard input does, so it cannot outlive whoever started it.
 """
 
 from __future__ import annotations
