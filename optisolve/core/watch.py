@@ -1,9 +1,9 @@
 """What a solver does beside its evaluator while it solves: looks at the instance are counted, references are refused.
 
-A solver is handed an evaluator that counts. It also holds the instance, and may build the problem again by its name; both lead
-past the evaluator. While a run is watched, an evaluation of the same instance by whatever way goes through the run's evaluator, and
-no reference is made. Code that means to deceive can still copy the equations; records of a solver whose code nobody knows are no
-more than self-reported.
+A solver is handed an evaluator that counts. It also holds the instance, and may build the problem again by its name; both
+lead past the evaluator. While a run is watched, an evaluation of the same instance by whatever way goes through the run's
+evaluator, and no reference is made. Code that means to deceive can still copy the equations; records of a solver whose code
+nobody knows are no more than self-reported.
 """
 
 from __future__ import annotations

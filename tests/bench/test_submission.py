@@ -305,6 +305,74 @@ def other_suite_folder(board):
     (board.records / "tiny" / "ada").rename(board.records / "core" / "ada")
 
 
+def unknown_suite(board):
+    """Nothing of it can be compared with a lock, and its fields could be anything."""
+    edit(board, lambda r: r["suite"].update(name="foo", instance="not-a-number"), table=False)
+    (board.records / "foo").mkdir()
+    shutil.move(board.records / "tiny" / "ada", board.records / "foo" / "ada")
+
+
+def odd_instance(board):
+    edit(board, lambda r: r["suite"].update(instance="not-a-number"))
+
+
+def relabel(board: Board, label: str) -> None:
+    """All records of a solver under another label, sealed again."""
+    board.pack("ada", "mine")
+    for file in board.files("ada"):
+        record = json.loads(file.read_text())
+        record["suite"].update(solver=label, unit=record["suite"]["unit"].replace(".mine.", f".{label}."))
+        record = seal(record)
+        target = file.parent.with_name(record["record_id"])
+        file.parent.rename(target)
+        (target / "record.json").write_bytes(record_bytes(record))
+    board.table()
+
+
+def invisible_label(board):
+    relabel(board, "random_search\u200b")
+
+
+def label_with_a_link(board):
+    relabel(board, '<a href="https://evil.example/login">random_search</a>')
+
+
+def label_of_the_same_page(board):
+    """Another text and the same file name: its page would replace the other one's."""
+    relabel(board, "random_search-")
+
+
+def label_that_looks_the_same(board):
+    relabel(board, "Random-Search")
+
+
+def moved_reference(board):
+    """A little within the reference's tolerance, value and bound together, so that the gap is what is wanted."""
+
+    def change(record):
+        told, scores = record["reference"], record["scores"]
+        shift = 1e-6 * scores["gap_scale"]
+        sign = -1.0 if record["verified"]["objectives"][0]["sense"] == "maximize" else 1.0
+        for key, name in (("value", "gap"), ("dual_bound", "bound_gap")):
+            told[key] += sign * shift
+            scores[name] = sign * (scores["objective"] - told[key]) / scores["gap_scale"]
+
+    edit(board, change)
+
+
+def another_platform(board):
+    """A run that ends elsewhere here and names another platform is no forgery, and no reproduced one either."""
+
+    def change(record):
+        rows = record["trace"]
+        step = next(i for i in range(2, len(rows) - 1) if rows[i][2] is not None and rows[i][2] != rows[i + 1][2])
+        rows[step][2] += 0.01 * (rows[step + 1][2] - rows[step][2])
+        record["env"]["kernels"] = {"blas.numpy": "another"}
+        record["provenance"]["tier"] = "reproduced"
+
+    edit(board, change)
+
+
 def symbolic_link(board):
     file = good(board)
     file.unlink()
@@ -416,6 +484,14 @@ REFUSED = {
     truncated: "(file)",
     other_folder_name: "record_id",
     other_suite_folder: "suite.name",
+    unknown_suite: "a suite of this installation",
+    odd_instance: "suite.instance",
+    invisible_label: "suite.solver",
+    label_with_a_link: "suite.solver",
+    label_of_the_same_page: "baseline (random_search) has an entry",
+    label_that_looks_the_same: "baseline (random_search) has an entry",
+    moved_reference: "reference.value",
+    another_platform: "another platform",
     symbolic_link: "a symbolic link",
     executable: "an executable file",
     submodule: "a submodule",
