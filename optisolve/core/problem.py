@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEASIBILITY_TOLERANCE",
+    "FROM_FILES",
     "Description",
     "Evaluation",
     "HypervolumeBox",
@@ -45,6 +46,9 @@ __all__ = [
 
 FEASIBILITY_TOLERANCE = 1e-8
 """Largest violation of a (dimensionless) constraint that still counts as feasible."""
+
+FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
+"""Parameters that name a file of data, and those that carry what was in it."""
 
 
 class Sense(StrEnum):
@@ -368,19 +372,18 @@ class Instance(ABC):
     def sha256(self) -> str:
         """Hash of all that defines the instance: family, scalars, arrays, decision space and objectives.
 
-        Where a file was is not part of it; what was in the file is.
+        Where a file was is not part of it; what was in the file stands in the arrays.
         """
-        scalars = {name: value for name, value in self.origin.params.items() if not name.endswith("_file")}
         told = {
-            "problem": [self.origin.problem, self.origin.version],
-            "params": scalars,
-            "objectives": [[o.name, o.sense.value, o.unit, o.scale, o.interval] for o in self.objectives],
+            "problem": self.origin.problem,
+            "params": {
+                name: value for name, value in self.origin.params.items() if name not in {*FROM_FILES, *FROM_FILES.values()}
+            },
+            "objectives": [[o.name, o.sense.value, o.unit] for o in self.objectives],
             "constraints": [*self.constraint_names, *self.equality_names],
         }
-        return array_hash(
-            {**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper},
-            json.dumps(told, sort_keys=True, default=str),
-        )
+        arrays = {**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper}
+        return array_hash(arrays, json.dumps(told, sort_keys=True, default=str))
 
     # -- what subclasses implement -------------------------------------------------------------------------------
 

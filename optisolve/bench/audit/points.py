@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from optisolve.bench.audit.findings import Findings
 from optisolve.core.errors import OptisolveError
-from optisolve.core.problem import Instance, Problem
+from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.registry import Registry
@@ -30,10 +30,6 @@ __all__ = [
 
 RELATIVE_TOLERANCE = 1e-9
 """Agreement asked of recomputed objectives and scores; other processors round differently in the last digits."""
-
-
-_CARRIED = {"instance_file": "instance_data", "users_file": "users_m"}
-"""Parameters that name a file, and those that carry its content, so that the file is not needed any more."""
 
 
 def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Problem, Instance]:
@@ -59,7 +55,7 @@ def _missing_files(params: Mapping[str, Any]) -> Iterator[str]:
     for name, value in params.items():
         if isinstance(value, Mapping):
             yield from (f"{name}.{inner}" for inner in _missing_files(value))
-        elif name.endswith("_file") and value is not None and params.get(_CARRIED.get(name, "")) is None:
+        elif name.endswith("_file") and value is not None and params.get(FROM_FILES.get(name, "")) is None:
             yield name
 
 
