@@ -49,7 +49,7 @@ def kernels() -> dict[str, str]:
     """
     import numpy as np
     import scipy.linalg
-    from llvmlite import binding
+    from llvmlite import binding  # type: ignore[import-untyped]
     from threadpoolctl import threadpool_info
 
     scipy.linalg.inv(np.eye(2))  # so that its library is loaded
