@@ -165,17 +165,25 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 def _agrees(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Two runs of the same settings that differ by rounding alone: same course, same counts, same values to nine digits."""
-    parts = [
-        ({name: record[name] for name in ("instance", "seed", "budget", "termination")}, _spent(record), _reached(record))
-        for record in (old, new)
-    ]
-    (asked, spent, reached), (asked_again, spent_again, reached_again) = parts
+    (asked, spent, reached), (asked_again, spent_again, reached_again) = (
+        (_asked(record), _spent(record), _reached(record)) for record in (old, new)
+    )
     return asked == asked_again and close(spent, spent_again, _COURSE) and close(reached, reached_again, _OUTCOME)
+
+
+def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
+    solver = {key: value for key, value in record["solver"].items() if key not in ("code", "llm")}
+    return {"solver": solver, **{name: record[name] for name in ("suite", "instance", "seed", "budget", "termination")}}
 
 
 def _spent(record: Mapping[str, Any]) -> dict[str, Any]:
     used = {key: value for key, value in record["used"].items() if key not in ("wall_s", "cpu_s", "peak_mb", "report")}
-    return {"used": used, "trace": [[row[0], *row[2:]] for row in record["trace"]], "llm": record["solver"]["llm"]}
+    return {
+        "used": used,
+        "trace": [[row[0], *row[2:]] for row in record["trace"]],
+        "llm": record["solver"]["llm"],
+        "claimed": record["solutions"]["claimed"],
+    }
 
 
 def _reached(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +40,7 @@ from optisolve.core.reference import Effort
 from optisolve.core.status import Limit
 from optisolve.llm.config import llm_config
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.solvers.ddpm.weights import WEIGHTS_FILE, find_weights
 
 OPENED: list[str] = []
 _HOOKED = False
@@ -147,6 +150,22 @@ def test_weights_of_a_stranger_are_neither_fetched_nor_believed(tmp_path, monkey
         assert audit.tier is Tier.SELF_REPORTED
         assert "author2/memorized-optima" in "; ".join(audit.notes)
     assert asked == []
+
+
+def test_weights_of_one_s_own_have_their_hash_in_the_record_and_are_self_reported(tmp_path, monkeypatch):
+    pytest.importorskip("diffusers")
+    import huggingface_hub
+
+    own = tmp_path / "cache"
+    shutil.copytree(find_weights("auto", "parallel_channels"), own)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(own))
+    instance = optisolve.load_problem("parallel_channels/msr80").instance(0)
+    digest = hashlib.sha256((own / WEIGHTS_FILE).read_bytes()).hexdigest()
+    for name, shown in (("ada/mine", "ada/mine"), (str(own), "cache")):
+        told = solve(instance, "ddpm", budget=Budget(evaluations=40), seed=1, weights=name).record
+        assert told["solver"]["checkpoint"] == {"name": shown, "sha256": digest}
+        assert told["provenance"]["tier"] == "self_reported"
+        assert optisolve.verify(told).tier is Tier.SELF_REPORTED  # what a run writes passes
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

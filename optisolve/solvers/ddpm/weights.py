@@ -53,7 +53,8 @@ def weights_digest(name: str, family: str) -> dict[str, str] | None:
     folder = find_weights(name, family) or _from_hub(name, local=True)
     if folder is None:
         return None
-    return {"name": name if name != "auto" else family, "sha256": _sha256(folder / WEIGHTS_FILE)}
+    told = family if name == "auto" else folder.name if Path(name).exists() else name  # a record holds no path of a machine
+    return {"name": told, "sha256": _sha256(folder / WEIGHTS_FILE)}
 
 
 def find_weights(name: str, family: str) -> Path | None:
