@@ -18,6 +18,7 @@ from optisolve.core.errors import BudgetExhausted, OptisolveError, SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.core.watch import watching
 from optisolve.evaluation.evaluator import Evaluator
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome,
         return evaluator.outcome(termination, limit, detail=detail, report=report)
 
     try:
-        return solver._solve(task), None
+        with watching(task.instance, evaluator):
+            return solver._solve(task), None
     except BudgetExhausted as stop:
         return cut_short(Termination.LIMIT, stop.limit, str(stop)), None
     except KeyboardInterrupt:

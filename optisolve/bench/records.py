@@ -127,7 +127,7 @@ def build_record(
         reference: What the scores refer to.
         warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
         suite: ``name``, ``version`` and ``sha256`` of the suite that the run belongs to; None for a run of its own.
-        tier: ``verified``, ``reproduced`` or ``self_reported``.
+        tier: A value of `optisolve.bench.audit.Tier`.
 
     Returns:
         A JSON-compatible mapping with ``record_id`` and ``result_hash`` set.
@@ -156,7 +156,7 @@ def build_record(
             "options": _plain(solver.options()),
             "code": code_revision(),
             "prompts": prompts,
-            "checkpoint": report.pop("checkpoint", None),
+            "checkpoint": solver.checkpoint(instance),
             "llm": run.llm,
         },
         "seed": seed,

@@ -116,9 +116,10 @@ def _warm_start(instance: Instance, points: FloatArray) -> FloatArray | None:
 
 
 def _claim(instance: Instance, solver: Solver, *, kept: bool) -> str:
-    """What a record may claim at most: others cannot check a plug-in that is not registered, nor replies that are not kept."""
+    """What a record may claim at most: nobody else can check an unregistered plug-in, own files, replies that are not kept."""
     known = PROBLEMS.targets().get(instance.origin.problem) and SOLVERS.targets().get(solver.info.name)
-    return "verified" if known and (kept or not solver.info.uses_llm) else "self_reported"
+    checkable = known and not solver.unshipped()
+    return "verified" if checkable and (kept or not solver.info.uses_llm) else "self_reported"
 
 
 def _solver(solver: str | Solver, options: Mapping[str, Any]) -> Solver:

@@ -274,6 +274,8 @@ def _add_trust(verbs: Any) -> None:
     verify.add_argument("--reproduce", action="store_true", help="run every record again and compare result_hash")
     effort_help = "most work spent on making a record's reference again (default quick)"
     verify.add_argument("--effort", choices=("none", "quick", "normal", "thorough"), default="quick", help=effort_help)
+    seconds = "longest audit of one record, a second run included; a record that takes longer is refused (default 600)"
+    verify.add_argument("--seconds", type=float, default=600.0, metavar="S", help=seconds)
     verify.add_argument("--suite", action="append", default=[], metavar="FILE", help="a suite of yours that records may name")
     verify.add_argument("--json", action="store_true", help="one JSON object per record instead of text")
     verify.set_defaults(command=_lazy("verify_command", "verify"))

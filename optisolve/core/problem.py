@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.space import Space
+from optisolve.core.watch import refuse_reference, watched
 
 if TYPE_CHECKING:
     import pymoo.core.problem
@@ -240,11 +241,14 @@ class Instance(ABC):
 
     def evaluate_checked(self, X: FloatArray) -> Evaluation:
         """The same as `evaluate` for points that `Space.require` has returned already; the evaluator calls it."""
-        return self._finite(self._evaluate(X))
+        counted = watched(self)
+        return self._finite(self._evaluate(X)) if counted is None else counted(X)
 
     def evaluate_twin(self, X: npt.ArrayLike) -> Evaluation:
         """The same as `evaluate` by the readable numpy equations; verification runs on this one."""
-        return self._finite(self._evaluate_twin(self.space.require(X)))
+        points = self.space.require(X)
+        counted = watched(self)
+        return self._finite(self._evaluate_twin(points)) if counted is None else counted(points)
 
     def project(self, X: npt.ArrayLike) -> FloatArray:
         """Exact projection or repair towards the feasible set; at least a clip to the bounds.
@@ -424,6 +428,11 @@ class Problem(Options, ABC):
 
     scenario: str = field(default="", kw_only=True)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "reference" in cls.__dict__:
+            cls.reference = _outside_of_runs(cls.reference)  # type: ignore[method-assign]
+
     @abstractmethod
     def instance(self, seed: int = 0) -> Instance:
         """Draw one concrete case; the same seed gives the same case on every machine."""
@@ -445,3 +454,14 @@ class Problem(Options, ABC):
 
     def _title(self) -> str:
         return f"problem '{self.scenario or self.name}'"
+
+
+def _outside_of_runs(reference: Callable[..., Reference | None]) -> Callable[..., Reference | None]:
+    """A reference method that a solver cannot call while it solves."""
+
+    @wraps(reference)
+    def made(self: Problem, *args: Any, **kwargs: Any) -> Reference | None:
+        refuse_reference(self.name)
+        return reference(self, *args, **kwargs)
+
+    return made

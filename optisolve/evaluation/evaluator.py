@@ -13,6 +13,7 @@ from optisolve.core.budget import BudgetMeter
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Limit, Termination
+from optisolve.core.watch import unwatched
 from optisolve.evaluation.archive import Archive
 from optisolve.evaluation.history import History
 
@@ -64,7 +65,7 @@ class Evaluator:
             ProblemError: A point is not usable; nothing was counted.
         """
         X = self.instance.space.require(X)
-        with self.meter.shield():
+        with self.meter.shield(), unwatched():
             self.meter.charge_evaluations(X.shape[0])
             evaluation = self.instance.evaluate_checked(X)
             violation = evaluation.violation

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from optisolve.content import named_file
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, OptionError, ProblemError, nearest
 from optisolve.core.problem import Instance, Origin, Problem
@@ -145,7 +146,7 @@ def read_arrays(path: str) -> dict[str, Any]:
     Raises:
         ProblemError: The file is missing, of another kind, or damaged.
     """
-    file = Path(path)
+    file = named_file(path, "instance_file")
     if file.suffix not in SUFFIXES:
         raise ProblemError(f"instance_file: '{path}' must end in {', '.join(SUFFIXES)}.")
     if not file.is_file():

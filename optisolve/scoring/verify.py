@@ -16,7 +16,7 @@ from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.modelling.answer import passed_bound
 
-__all__ = ["NEAR_TOLERANCE", "Verification", "confront", "confront_values", "verify_points"]
+__all__ = ["IDEAL_TOLERANCE", "NEAR_TOLERANCE", "Verification", "confront", "confront_values", "verify_points"]
 
 NEAR_TOLERANCE = 1e-5
 """Largest violation of a (dimensionless) constraint that counts as nearly feasible."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from optisolve.content import named_file
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import ProblemError
 
@@ -64,7 +65,7 @@ def read_users(path: str, *, area_m: float, n_users: int | None) -> FloatArray:
 def _lines(path: str, title: str) -> list[tuple[int, list[str]]]:
     """Line numbers and stripped cells of all lines that are not blank."""
     try:
-        with Path(path).expanduser().open(encoding="utf-8-sig", newline="") as file:
+        with named_file(Path(path).expanduser(), "users_file").open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except OSError as error:
