@@ -20,7 +20,7 @@ from optisolve.bench.audit import SuiteBook, Tier
 from optisolve.bench.audit.suites import LockedSuite
 from optisolve.bench.compare import succeeded
 from optisolve.bench.records import read_record
-from optisolve.scoring.units import GAP_NOISE, LOSS_CAP
+from optisolve.scoring.units import LOSS_CAP, loss_of_gap
 
 __all__ = [
     "SCHEMA",
@@ -126,7 +126,7 @@ def loss_of(record: Mapping[str, Any]) -> float | None:
         return min(LOSS_CAP, max(0.0, LOSS_CAP - volume))
     if gap is None:
         return None
-    return 0.0 if abs(gap) <= GAP_NOISE else min(LOSS_CAP, max(0.0, gap))
+    return loss_of_gap(gap, scores["tie"])
 
 
 def entries_of(located: Iterable[Located]) -> list[Entry]:

@@ -1,6 +1,6 @@
 """Records: one JSON document per run, hashed, written atomically, readable as a table.
 
-The layout is ``optisolve.record/1``. ``result_hash`` covers what the run was asked to do and what it found; clock
+The layout is ``optisolve.record/2``. ``result_hash`` covers what the run was asked to do and what it found; clock
 times, the machine and the code revision are outside it, so that the same seed gives the same hash. ``record_id``
 covers everything.
 """
@@ -47,10 +47,10 @@ __all__ = [
     "run_id_of",
 ]
 
-SCHEMA = "optisolve.record/1"
+SCHEMA = "optisolve.record/2"
 
 _VOLATILE_USED = ("wall_s", "cpu_s", "peak_mb")
-_RELATIVE_SCORES = ("igd_plus", "gap", "bound_gap")
+_RELATIVE_SCORES = ("igd_plus", "gap", "bound_gap", "gap_scale", "tie")
 """Scores against a reference; better references appear later and must not change what a run found."""
 
 _WHEN_GIVEN = ("warm_start",)
@@ -235,9 +235,11 @@ def describe_reference(reference: Reference | None) -> dict[str, Any] | None:
         "dual_bound": reference.dual_bound,
         "ideal_bound": None if reference.ideal_bound is None else list(reference.ideal_bound),
         "tolerance": reference.tolerance,
+        "slack": reference.slack,
         "solver": reference.solver,
         "solver_version": reference.solver_version,
         "detail": reference.detail,
+        "note": reference.note,
     }
 
 
@@ -285,6 +287,11 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
         ) from error
     except (ValueError, UnicodeDecodeError) as error:
         raise RecordError(f"{file}: not valid JSON ({error}).") from error
+    if isinstance(record, dict) and record.get("schema") == "optisolve.record/1":
+        raise RecordError(
+            f"{file}: a record of the first layout, whose references state no slack; what it says about gaps and proofs no "
+            f"longer holds. Run it again with this version ({SCHEMA})."
+        )
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise RecordError(f"{file}: field 'schema' must be '{SCHEMA}'; this is not an optisolve record.")
     return record

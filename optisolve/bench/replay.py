@@ -122,7 +122,7 @@ def _replay_config(record: Mapping[str, Any], folder: Path | None) -> Any:
     raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
 
 
-_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap")
+_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap", "gap_scale", "tie")
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

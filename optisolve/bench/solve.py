@@ -20,7 +20,7 @@ from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.scoring.indicators import score
-from optisolve.scoring.verify import verify_points
+from optisolve.scoring.verify import confront, verify_points
 
 __all__ = ["DEFAULT_BUDGET", "solve"]
 
@@ -82,18 +82,19 @@ def solve(
     if run.error is not None and len(run.evaluator.history) == 0:
         raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
     verification = verify_points(case, run.outcome.X)
+    standing = confront(case, reference, verification)
     feasible = np.ascontiguousarray(verification.F[verification.feasible])
     record = build_record(
         case,
         method,
         run,
         verification=verification,
-        scores=score(case, feasible, reference),
+        scores=score(case, feasible, standing),
         trace=trace_rows(case, run.evaluator.history),
         sources=credit(case, run.evaluator.history, run.outcome.report),
         budget=limits,
         seed=seed,
-        reference=reference,
+        reference=standing,
         warm_start=start,
         suite=suite,
         tier=_claim(case, method, kept=scratch is not None),

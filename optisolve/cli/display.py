@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from optisolve.core.status import PointStatus
+from optisolve.core.status import Evidence, PointStatus
 
 if TYPE_CHECKING:
     from optisolve.bench.execution import Progress as RunProgress
@@ -158,7 +158,12 @@ def _print_reference(record: Mapping[str, Any]) -> None:
         return
     parts = [f"{name.replace('_', ' ')} {told[name]:.6g}" for name in ("value", "dual_bound") if told[name] is not None]
     evidence = told["evidence"].replace("_", " ")
-    console.print(f"reference: {evidence}{': ' if parts else ''}{', '.join(parts)} ({escape(told['solver'])})", soft_wrap=True)
+    why = f"; {escape(told['detail'])}" if told["evidence"] == Evidence.PROVEN_INFEASIBLE else ""
+    parts += [f"slack {told['slack']:.2g}"] if told["slack"] > told["tolerance"] else []
+    by = escape(told["solver"])
+    console.print(f"reference: {evidence}{': ' if parts else ''}{', '.join(parts)} ({by}{why})", soft_wrap=True)
+    if told["note"]:
+        print_note(told["note"])
 
 
 def _source_table(result: Result) -> Table:

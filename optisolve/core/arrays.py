@@ -23,9 +23,9 @@ def frozen(values: npt.ArrayLike) -> FloatArray:
     return array
 
 
-def array_hash(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes, independent of the mapping's order."""
-    digest = hashlib.sha256()
+def array_hash(arrays: Mapping[str, npt.NDArray[Any]], words: str = "") -> str:
+    """SHA-256 over names, dtypes, shapes and bytes, independent of the mapping's order, and over words beside them."""
+    digest = hashlib.sha256(words.encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())

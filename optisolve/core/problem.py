@@ -6,6 +6,7 @@ only the `Instance`, which knows nothing about references.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -61,7 +62,9 @@ class Objective:
         sense: Minimize or maximize.
         unit: Unit as printed to people.
         meaning: One plain sentence; shown to people and to language models.
-        scale: Smallest magnitude by which gaps are divided, in `unit`, so that a reference near 0 gives no huge gap.
+        scale: Smallest magnitude by which gaps are divided, in `unit`, so that a reference near 0 gives no huge gap. It
+            follows from the instance's data: in other units of power or rate it changes with them.
+        interval: The zero of the scale means nothing (a sum of logarithms): gaps are divided by `scale` alone.
     """
 
     name: str
@@ -69,6 +72,15 @@ class Objective:
     unit: str = ""
     meaning: str = ""
     scale: float = 1.0
+    interval: bool = False
+
+    def shortfall(self, value: float, target: float) -> float:
+        """How much worse a value is than a target, in `unit`; negative when it is better."""
+        return target - value if self.sense is Sense.MAXIMIZE else value - target
+
+    def gap_scale(self, target: float) -> float:
+        """What a distance to this target is divided by, so that it becomes a relative gap; in `unit`, above 0."""
+        return self.scale if self.interval else max(abs(target), self.scale)
 
     @property
     def label(self) -> str:
@@ -350,8 +362,21 @@ class Instance(ABC):
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the defining arrays and the decision space."""
-        return array_hash({**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper})
+        """Hash of all that defines the instance: family, scalars, arrays, decision space and objectives.
+
+        Where a file was is not part of it; what was in the file is.
+        """
+        scalars = {name: value for name, value in self.origin.params.items() if not name.endswith("_file")}
+        told = {
+            "problem": [self.origin.problem, self.origin.version],
+            "params": scalars,
+            "objectives": [[o.name, o.sense.value, o.unit, o.scale, o.interval] for o in self.objectives],
+            "constraints": [*self.constraint_names, *self.equality_names],
+        }
+        return array_hash(
+            {**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper},
+            json.dumps(told, sort_keys=True, default=str),
+        )
 
     # -- what subclasses implement -------------------------------------------------------------------------------
 

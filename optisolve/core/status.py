@@ -11,6 +11,7 @@ converge to an infeasible one.
 | exact method closed the gap | OPTIMAL | FEASIBLE | PROVEN_OPTIMAL |
 | Ctrl-C | INTERRUPTED | FEASIBLE (the archive so far) | any |
 | solver returned NaN | any | INVALID | any |
+| no point satisfies the constraints | INFEASIBLE | NONE | PROVEN_INFEASIBLE |
 """
 
 from __future__ import annotations
@@ -76,10 +77,12 @@ class PointStatus(StrEnum):
 
 
 class Evidence(StrEnum):
-    """What is proven about a reference value."""
+    """What is proven about a reference value; docs/trust.md says what each statement does not mean."""
 
     PROVEN_OPTIMAL = "proven_optimal"
     """A verified point and a dual bound that meets it within the stated tolerance."""
+    PROVEN_INFEASIBLE = "proven_infeasible"
+    """No point satisfies the constraints, not even within the feasibility tolerance."""
     DUAL_BOUND = "dual_bound"
     """A valid bound that the value does not meet."""
     LOCAL = "local"

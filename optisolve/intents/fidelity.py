@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from optisolve.core.errors import OptisolveError
 from optisolve.core.goal import Goal
 from optisolve.core.problem import Instance
+from optisolve.core.status import Evidence
 from optisolve.intents.ask import Answer, AskStatus, check_clauses
 from optisolve.intents.generate import Intent, Kind, goal_reference
-from optisolve.modelling.answer import INFEASIBLE_PREFIX
 from optisolve.registry import make_problem
 
 __all__ = ["Judged", "judge", "same_optimum", "summary_rows"]
@@ -55,7 +55,7 @@ def same_optimum(instance: Instance, first: Goal, second: Goal) -> bool:
     a, b = refs
     if a is None or b is None:
         return False
-    impossible = [r.detail.startswith(INFEASIBLE_PREFIX) for r in (a, b)]
+    impossible = [r.evidence is Evidence.PROVEN_INFEASIBLE for r in (a, b)]
     if any(impossible):
         return all(impossible)
     if a.value is None or b.value is None or a.X is None or b.X is None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import SolverError
-from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Sense
+from optisolve.core.errors import ProblemError
+from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, Limit, Termination
 
-__all__ = ["INFEASIBLE_PREFIX", "ModelAnswer", "certify", "proven_infeasible"]
-
-INFEASIBLE_PREFIX = "infeasible: "
-"""How the detail of a reference starts when it is proven that no feasible point exists."""
+__all__ = ["ModelAnswer", "certify", "passed_bound", "proven_infeasible"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,6 +48,7 @@ def certify(
     *,
     dual_bound: float | None,
     tolerance: float,
+    slack: float,
     solver: str,
     solver_version: str = "1",
     detail: str = "",
@@ -60,49 +58,80 @@ def certify(
     Args:
         instance: The single-objective instance that the point claims to solve.
         x: float64 [d], or None when only a bound is known.
-        dual_bound: Bound in the objective's own sense and unit, or None.
+        dual_bound: Bound for exactly feasible points, in the objective's own sense and unit, or None.
         tolerance: |value - bound| up to which the point counts as optimal, in the objective's unit.
+        slack: How far a verified point may lie beyond the bound because every constraint may be violated by the
+            feasibility tolerance, in the objective's unit; 0 where no constraint can be used that way.
         solver: Name of the method.
         solver_version: Its version.
         detail: How it was made, one sentence.
 
     Returns:
         PROVEN_OPTIMAL when the point is feasible by the numpy twin and meets the bound; DUAL_BOUND when there is a
-        bound that it does not meet, or no feasible point; BEST_KNOWN for a feasible point without bound; else NONE.
-
-    Raises:
-        SolverError: A feasible point is better than the bound by more than the tolerance: one of the two is wrong.
+        bound that it does not meet, or no feasible point; BEST_KNOWN for a feasible point without bound; else NONE. A
+        bound that cannot be told (not finite, or its tolerance or slack is not) or that the verified point itself passes
+        is withdrawn, with a note: arithmetic that failed is an error of ours and no reason to lose a run.
     """
-    common = {"tolerance": tolerance, "solver": solver, "solver_version": solver_version}
-    bound_only = Evidence.NONE if dual_bound is None else Evidence.DUAL_BOUND
-    if x is None:
-        return Reference(bound_only, dual_bound=dual_bound, detail=detail, **common)  # type: ignore[arg-type]
-    X = instance.space.require(np.atleast_2d(x))
-    evaluation = instance.evaluate_twin(X)
-    violation = float(evaluation.max_violation[0])
-    if violation > FEASIBILITY_TOLERANCE:
-        refused = f"{detail} The point found violates a constraint by {violation:.1e} and was refused."
-        return Reference(bound_only, dual_bound=dual_bound, detail=refused.strip(), **common)  # type: ignore[arg-type]
-    value = float(evaluation.F[0, 0])
+    X, value, refused = _verified(instance, x)
+    stated = Reference(
+        Evidence.DUAL_BOUND,
+        X=X,
+        value=value,
+        dual_bound=dual_bound,
+        tolerance=tolerance,
+        slack=slack,
+        solver=solver,
+        solver_version=solver_version,
+        detail=f"{detail} {refused}".strip(),
+    )
     if dual_bound is None:
-        return Reference(Evidence.BEST_KNOWN, X=X, value=value, detail=detail, **common)  # type: ignore[arg-type]
-    maximize = instance.objectives[0].sense is Sense.MAXIMIZE
-    shortfall = dual_bound - value if maximize else value - dual_bound
-    if shortfall < -tolerance:
-        raise SolverError(
-            f"{solver}: {instance.origin.scenario} seed {instance.origin.seed}: a verified point has value {value!r}, "
-            f"better than the claimed dual bound {dual_bound!r}; the bound is wrong."
-        )
-    evidence = Evidence.PROVEN_OPTIMAL if abs(shortfall) <= tolerance else Evidence.DUAL_BOUND
-    return Reference(evidence, X=X, value=value, dual_bound=dual_bound, detail=detail, **common)  # type: ignore[arg-type]
+        return stated.withdrawn("")
+    if not np.isfinite([dual_bound, tolerance, slack]).all() or tolerance < 0.0 or slack < 0.0:
+        told = f"bound {dual_bound!r}, tolerance {tolerance!r}, slack {slack!r}"
+        return stated.withdrawn(f"{solver} gave no finite bound ({told}), so nothing is claimed about the optimum.")
+    if value is None:
+        return stated
+    beyond = -instance.objectives[0].shortfall(value, dual_bound)
+    if beyond > stated.tie:
+        return stated.withdrawn(passed_bound(value, stated))
+    return replace(stated, evidence=Evidence.PROVEN_OPTIMAL) if -beyond <= tolerance else stated
+
+
+def passed_bound(value: float, reference: Reference) -> str:
+    """The note on a bound that a verified point passes.
+
+    Args:
+        value: The point's value by the numpy twin.
+        reference: What it refutes.
+    """
+    return (
+        f"A verified point has value {value!r}, beyond the dual bound {reference.dual_bound!r} of {reference.solver} by more "
+        f"than its tolerance {reference.tolerance:.3g} plus slack {reference.slack:.3g}: the bound is wrong, which is an "
+        "error of optisolve; please report it."
+    )
+
+
+def _verified(instance: Instance, x: FloatArray | None) -> tuple[FloatArray | None, float | None, str]:
+    """A claimed point [1, d] and its value by the numpy twin; (None, None, why) when it is no feasible point."""
+    if x is None:
+        return None, None, ""
+    X = np.atleast_2d(np.asarray(x, dtype=np.float64))
+    try:
+        evaluation = instance.evaluate_twin(X)
+    except ProblemError as error:
+        return None, None, f"The point found cannot be evaluated and was refused: {error}"
+    violation = float(evaluation.max_violation[0])
+    if not violation <= FEASIBILITY_TOLERANCE:
+        return None, None, f"The point found violates a constraint by {violation:.1e} and was refused."
+    return X, float(evaluation.F[0, 0]), ""
 
 
 def proven_infeasible(reason: str, *, solver: str, solver_version: str = "1") -> Reference:
-    """The reference of an instance without any feasible point.
+    """The reference of an instance without any feasible point, not even one within the feasibility tolerance.
 
     Args:
         reason: The proof in one sentence.
         solver: Name of the method.
         solver_version: Its version.
     """
-    return Reference(Evidence.NONE, solver=solver, solver_version=solver_version, detail=INFEASIBLE_PREFIX + reason)
+    return Reference(Evidence.PROVEN_INFEASIBLE, solver=solver, solver_version=solver_version, detail=reason)

@@ -7,7 +7,7 @@ from bisect import bisect_right
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
-from optisolve.core.problem import HypervolumeBox, Instance, Sense
+from optisolve.core.problem import HypervolumeBox, Instance
 from optisolve.core.reference import Reference
 
 __all__ = ["GainMeter", "hypervolume", "hypervolume_gains", "hypervolume_trace", "igd_plus", "normalize", "score"]
@@ -79,10 +79,12 @@ def score(instance: Instance, F: FloatArray, reference: Reference | None) -> dic
 
     Returns:
         ``hypervolume``, ``igd_plus`` (several objectives), ``objective`` (one objective, the best value), ``gap`` to
-        the reference value and ``bound_gap`` to its dual bound, both relative and >= 0 when worse. None where a score
-        does not apply. No feasible point gives hypervolume 0 and infinite distance, written as None.
+        the reference value and ``bound_gap`` to its dual bound, both signed, > 0 when worse and relative to ``gap_scale``.
+        Between -``tie`` and ``tie`` a gap says nothing: that is the reference's own tolerance and slack, relative. None
+        where a score does not apply. No feasible point gives hypervolume 0 and infinite distance, written as None.
     """
-    scores: dict[str, float | None] = dict.fromkeys(("hypervolume", "igd_plus", "objective", "gap", "bound_gap"))
+    names = ("hypervolume", "igd_plus", "objective", "gap", "bound_gap", "gap_scale", "tie")
+    scores: dict[str, float | None] = dict.fromkeys(names)
     if len(instance.objectives) > 1:
         box = instance.hypervolume_box
         assert box is not None  # the instance's constructor refuses several objectives without a box
@@ -93,20 +95,17 @@ def score(instance: Instance, F: FloatArray, reference: Reference | None) -> dic
     if F.shape[0] == 0:
         return scores
     objective = instance.objectives[0]
-    maximize = objective.sense is Sense.MAXIMIZE
-    best = float(F[:, 0].max() if maximize else F[:, 0].min())
+    best = float(np.min(F[:, 0] * instance.signs[0]) * instance.signs[0])
     scores["objective"] = best
-    if reference is not None:
-        scores["gap"] = _gap(best, reference.value, maximize, objective.scale)
-        scores["bound_gap"] = _gap(best, reference.dual_bound, maximize, objective.scale)
+    if reference is None:
+        return scores
+    target = reference.value if reference.value is not None else reference.dual_bound
+    if target is not None:
+        scale = objective.gap_scale(target)
+        scores["gap_scale"], scores["tie"] = scale, reference.tie / scale
+        for name, aim in (("gap", reference.value), ("bound_gap", reference.dual_bound)):
+            scores[name] = None if aim is None else objective.shortfall(best, aim) / scale
     return scores
-
-
-def _gap(value: float, target: float | None, maximize: bool, scale: float) -> float | None:
-    """Shortfall behind a target, relative to the larger of its magnitude and the objective's scale."""
-    if target is None:
-        return None
-    return (target - value if maximize else value - target) / max(abs(target), scale)
 
 
 def hypervolume_trace(

@@ -21,13 +21,13 @@ from optisolve.scoring.labels import label_records
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GAP_NOISE", "KEYS", "LOSS_CAP", "Expected", "Measure", "Outcome", "Units", "units_of"]
+__all__ = ["GAP_NOISE", "KEYS", "LOSS_CAP", "Expected", "Measure", "Outcome", "Units", "loss_of_gap", "units_of"]
 
 LOSS_CAP = 1.0
 """The worst loss, which every failure gets: an answer 100 % off its reference, or a front that dominates nothing."""
 
 GAP_NOISE = 1e-9
-"""Gaps of at most this size count as zero, so that rounding decides no comparison."""
+"""Gaps of at most this size count as zero even where a reference states no tolerance, so that rounding decides nothing."""
 
 _INTERNAL = ("several", "maximize", "reference_value", "reference_hypervolume", "result_hash", "suite", "badness")
 """Columns that are needed while the table is made."""
@@ -168,7 +168,7 @@ def _row(record: Mapping[str, Any], scenario: str, solver: str, known: Mapping[s
         "family": record["instance"]["problem"],
         "outcome": outcome,
         "reason": reason,
-        **{key: _number(scores.get(key)) for key in ("gap", "bound_gap", "hypervolume", "igd_plus", "objective")},
+        **{key: _number(scores.get(key)) for key in ("gap", "bound_gap", "tie", "hypervolume", "igd_plus", "objective")},
         "several": len(record["verified"]["objectives"]) > 1,
         "maximize": objective.get("sense") == "maximize",
         "reference_value": _number(reference.get("value")),
@@ -315,10 +315,10 @@ def _scored(row: dict[str, Any], measure: Measure) -> dict[str, Any]:
     elif measure.maximize:
         scale = row["reference_hypervolume"] if measure.name == "hypervolume_share" else 1.0
         value = row["hypervolume"] / scale if ok else 0.0
-        loss = _quiet(LOSS_CAP - value)
+        loss = loss_of_gap(LOSS_CAP - value, None)
     else:
-        value = _quiet(row[measure.name]) if ok else float("inf")
-        loss = min(value, LOSS_CAP)
+        value = row[measure.name] if ok else float("inf")
+        loss = loss_of_gap(value, row["tie"])
     return {**row, "value": value, "loss": loss, "badness": -value if measure.maximize else value}
 
 
@@ -336,8 +336,15 @@ def _one_per_unit(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
     return ordered.drop_duplicates(keys, keep="first").drop(columns=["_severity", "_badness"]).reset_index(drop=True)
 
 
-def _quiet(value: float) -> float:
-    return 0.0 if abs(value) <= GAP_NOISE else float(value)
+def loss_of_gap(gap: float, tie: float | None) -> float:
+    """Loss in [0, 1] of a signed relative gap: what a reference cannot tell from zero is zero, nothing is below.
+
+    Args:
+        gap: Relative, > 0 when worse.
+        tie: Relative tolerance plus slack of the reference; None or NaN where it states none.
+    """
+    quiet = GAP_NOISE if tie is None or tie != tie else max(tie, GAP_NOISE)  # noqa: PLR0124 - NaN
+    return 0.0 if gap <= quiet else min(LOSS_CAP, float(gap))
 
 
 def _number(value: Any) -> float:

@@ -12,12 +12,17 @@ import numpy.typing as npt
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import ProblemError
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
-from optisolve.core.status import PointStatus
+from optisolve.core.reference import Reference
+from optisolve.core.status import Evidence, PointStatus
+from optisolve.modelling.answer import passed_bound
 
-__all__ = ["NEAR_TOLERANCE", "Verification", "verify_points"]
+__all__ = ["NEAR_TOLERANCE", "Verification", "confront", "verify_points"]
 
 NEAR_TOLERANCE = 1e-5
 """Largest violation of a (dimensionless) constraint that counts as nearly feasible."""
+
+IDEAL_TOLERANCE = 1e-6
+"""Relative distance by which a verified point may pass a bound on one of several objectives: rounding and feasibility slack."""
 
 _WORST_FIRST = (PointStatus.INVALID, PointStatus.INFEASIBLE, PointStatus.NEARLY_FEASIBLE, PointStatus.FEASIBLE)
 
@@ -91,6 +96,38 @@ def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
         max_violation=float(worst.max()),
         detail=detail,
     )
+
+
+def confront(instance: Instance, reference: Reference | None, verification: Verification) -> Reference | None:
+    """What is left of a reference after a run: a proof that a verified point contradicts is withdrawn, with a note.
+
+    Args:
+        instance: What was solved.
+        reference: What was claimed about it.
+        verification: The run's points, re-evaluated.
+
+    Returns:
+        The reference itself when nothing contradicts it, as it should always be; an error of ours is recorded and
+        shown, and never ends a run.
+    """
+    F = verification.F[verification.feasible]
+    if reference is None or not F.shape[0]:
+        return reference
+    if reference.evidence is Evidence.PROVEN_INFEASIBLE:
+        return reference.withdrawn(
+            f"{reference.solver} claimed a proof that the instance is infeasible ({reference.detail}), yet a point of this "
+            "run satisfies every constraint: the proof is wrong, which is an error of optisolve; please report it."
+        )
+    best = np.min(F * instance.signs, axis=0) * instance.signs
+    if len(instance.objectives) == 1:
+        bound = reference.dual_bound
+        passed = bound is not None and -instance.objectives[0].shortfall(float(best[0]), bound) > reference.tie
+        return reference.withdrawn(passed_bound(float(best[0]), reference)) if passed else reference
+    for i, (objective, bound) in enumerate(zip(instance.objectives, reference.ideal_bound or (), strict=False)):
+        if -objective.shortfall(float(best[i]), bound) > IDEAL_TOLERANCE * objective.gap_scale(bound):
+            told = f"A verified point reaches {float(best[i])!r} in {objective.name}, beyond the bound {bound!r}"
+            return reference.withdrawn(f"{told} of {reference.solver}, which is an error of optisolve; please report it.")
+    return reference
 
 
 def _status(violation: float) -> PointStatus:

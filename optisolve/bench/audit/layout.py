@@ -1,4 +1,4 @@
-"""The layout of ``optisolve.record/1``, strictly: every missing, unknown or ill-typed field is named."""
+"""The layout of ``optisolve.record/2``, strictly: every missing, unknown or ill-typed field is named."""
 
 from __future__ import annotations
 
@@ -207,9 +207,11 @@ _REFERENCE: Layout = {
     "dual_bound": _none_or(_number),
     "ideal_bound": _none_or(_list_of(_number)),
     "tolerance": _amount,
+    "slack": _amount,
     "solver": _text,
     "solver_version": _text,
     "detail": _text,
+    "note": _text,
 }
 
 _MODEL: Layout = {
@@ -307,6 +309,8 @@ _RECORD: Layout = {
         "objective": _none_or(_number),
         "gap": _none_or(_number),
         "bound_gap": _none_or(_number),
+        "gap_scale": _none_or(_number),
+        "tie": _none_or(_amount),
         "box": lambda value: "" if value is None else _inner(_BOX, value),
     },
     "trace": _trace,

@@ -113,10 +113,16 @@ def check_scores(record: Mapping[str, Any], instance: Instance, actual: Verifica
         The recomputed scores.
     """
     told, reference = record["scores"], record["reference"] or {}
-    stated = Reference(Evidence.NONE, value=reference.get("value"), dual_bound=reference.get("dual_bound"))
+    stated = Reference(
+        Evidence.NONE,
+        value=reference.get("value"),
+        dual_bound=reference.get("dual_bound"),
+        tolerance=reference.get("tolerance", 0.0),
+        slack=reference.get("slack", 0.0),
+    )
     wanted = score(instance, feasible_objectives(actual), stated)
     scale = instance.objectives[0].scale if len(instance.objectives) == 1 else 1.0
-    for name in ("hypervolume", "objective", "gap", "bound_gap"):
+    for name in ("hypervolume", "objective", "gap", "bound_gap", "gap_scale", "tie"):
         if not agrees(told[name], wanted[name], scale if name == "objective" else 1.0):
             found.wrong(f"scores.{name}", told[name], wanted[name])
     return wanted

@@ -18,7 +18,6 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Problem, Sense
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
-from optisolve.modelling.answer import INFEASIBLE_PREFIX
 from optisolve.scoring.indicators import score
 from optisolve.scoring.verify import Verification
 
@@ -27,7 +26,14 @@ __all__ = ["ReferenceMaker", "check_reference"]
 _AGREEMENT = 1e-7
 """Relative agreement asked of two runs of the same reference method; iterative methods stop a little apart."""
 
-_SHOWS = {Evidence.NONE: 0, Evidence.BEST_KNOWN: 1, Evidence.LOCAL: 1, Evidence.DUAL_BOUND: 2, Evidence.PROVEN_OPTIMAL: 3}
+_SHOWS = {
+    Evidence.NONE: 0,
+    Evidence.BEST_KNOWN: 1,
+    Evidence.LOCAL: 1,
+    Evidence.DUAL_BOUND: 2,
+    Evidence.PROVEN_OPTIMAL: 3,
+    Evidence.PROVEN_INFEASIBLE: 3,
+}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -125,6 +131,7 @@ def _check_alone(told: Mapping[str, Any], instance: Instance, found: Findings) -
         "best_known": (value is not None, "a value"),
         "local": (value is not None, "a value"),
         "none": (value is None and bound is None, "neither value nor bound"),
+        "proven_infeasible": (value is None and bound is None, "neither value nor bound"),
     }
     holds, expected = needs[evidence]
     if not holds:
@@ -188,9 +195,7 @@ def _compare(record: Mapping[str, Any], instance: Instance, actual: Verification
         differing.append("evidence")
     if not agrees(told["tolerance"], own["tolerance"], 0.0, tolerance=1e-6):
         differing.append("tolerance")
-    hopeless = own["detail"].startswith(INFEASIBLE_PREFIX)
-    if told["detail"].startswith(INFEASIBLE_PREFIX) != hopeless:
-        differing.append("detail")
+    hopeless = made.evidence is Evidence.PROVEN_INFEASIBLE
     if not differing:
         return ""
     _refute(told, own, instance, made, slack, found)

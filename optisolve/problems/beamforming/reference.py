@@ -67,6 +67,7 @@ def _least_power(instance: BeamformingInstance, max_rounds: int) -> Reference:
         x,
         dual_bound=bound,
         tolerance=REL_TOLERANCE * max(bound, 1e-12),
+        slack=0.0,
         solver="uplink_duality",
         detail=f"fixed point of the dual uplink, {rounds} rounds; its powers are the dual bound",
     )
@@ -86,6 +87,7 @@ def _balanced(instance: BeamformingInstance, max_rounds: int) -> Reference:
         instance.space.clip(model.to_points((W * scale[:, None])[None]))[0],
         dual_bound=bound,
         tolerance=REL_TOLERANCE * bound,
+        slack=0.0,
         solver="uplink_duality",
         detail=f"normalized fixed point of the dual uplink, {rounds} rounds; bound by its largest ratio",
     )
@@ -101,6 +103,7 @@ def _sum_rate(instance: BeamformingInstance, n_starts: int) -> Reference:
         instance.space.clip(x)[0],
         dual_bound=sum_rate.capacity_bound(c),
         tolerance=REL_TOLERANCE * float(rate[best]),
+        slack=0.0,
         solver="wmmse",
         detail=f"best of {n_starts} WMMSE starts; bound: weighted capacity of the broadcast channel (dirty-paper coding)",
     )

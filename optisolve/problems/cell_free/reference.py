@@ -26,6 +26,7 @@ def reference(instance: CellFreeInstance, *, time_limit_s: float | None = None) 
         answer.x,
         dual_bound=answer.dual_bound,
         tolerance=4.0 * REL_TOLERANCE * max(answer.dual_bound or 0.0, 1e-3),
+        slack=0.0,
         solver=answer.backend,
         solver_version=answer.version,
         detail=f"{answer.report['solves']} SOCP(s), bound in closed form; {answer.termination.value}, {answer.detail}",

@@ -74,6 +74,7 @@ class GoalProblem(Problem):
             x,
             dual_bound=answer.dual_bound,
             tolerance=tolerance,
+            slack=0.0,
             solver=answer.backend,
             solver_version=answer.version,
             detail=answer.detail,

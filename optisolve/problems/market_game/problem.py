@@ -156,7 +156,7 @@ class MarketGame(Problem):
             best = np.maximum(game.worth / price - game.knee, 0.0)
             bound = price * game.capacity + float((game.worth * np.log1p(best / game.knee) - price * best).sum())
             told = f"water-filling of the shares, price {price:.6g}; bound from the Lagrangian"
-            return certify(instance, bids, dual_bound=bound, tolerance=1e-6 * bound, solver="bisection", detail=told)
+            return certify(instance, bids, dual_bound=bound, tolerance=1e-6 * bound, slack=0.0, solver="bisection", detail=told)
         quantities, total = game.cartel()
         # Concave: the tangent at the point bounds every profit.
         slope = game.intercept - 2.0 * game.slope * float(quantities.sum()) - game.cost
@@ -164,7 +164,13 @@ class MarketGame(Problem):
         bound = total + float((slope * gain).sum())
         told = "sellers by rising cost up to equal marginal revenue; bound from the tangent"
         return certify(
-            instance, quantities, dual_bound=bound, tolerance=1e-9 * max(1.0, total), solver="closed_form", detail=told
+            instance,
+            quantities,
+            dual_bound=bound,
+            tolerance=1e-9 * max(1.0, total),
+            slack=0.0,
+            solver="closed_form",
+            detail=told,
         )
 
 

@@ -86,6 +86,7 @@ class Maze(ArrayProblem):
             x,
             dual_bound=float(walk.moves.size),
             tolerance=0.0,
+            slack=0.0,
             solver="bfs",
             detail=f"breadth-first search, {walk.expanded} states of the product of cells and prizes reached",
         )

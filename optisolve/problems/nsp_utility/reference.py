@@ -31,6 +31,7 @@ def reference(instance: NspUtilityInstance, *, time_limit_s: float | None = None
         answer.x,
         dual_bound=answer.dual_bound,
         tolerance=model.tolerance,
+        slack=0.0,
         solver=answer.backend,
         solver_version=answer.version,
         detail=f"{answer.report['solves']} DCP solve(s), bound by our own dual function; {answer.detail}",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, IntArray, array_hash
+from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.problems.offloading import model
@@ -63,12 +62,6 @@ class OffloadingInstance(Instance):
                 *((f"user{i}.deadline" for i in users) if hard_deadlines else ()),
             ),
         )
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of arrays, space and the rule on deadlines."""
-        rule = np.array([self.hard_deadlines])
-        return array_hash({**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper, "__hard": rule})
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """The arrays of `Offloading.ARRAYS`."""

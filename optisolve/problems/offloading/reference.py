@@ -214,6 +214,7 @@ def _enumerated(instance: OffloadingInstance, allowed: BoolArray, combinations: 
         instance.complete(choice),
         dual_bound=float(cost),
         tolerance=1e-9 * max(1.0, abs(float(cost))),
+        slack=0.0,
         solver=_SOLVER,
         detail=f"Choices struck out by the Lagrangian bound, all {combinations:.0f} remaining combinations tried.",
     )
@@ -236,6 +237,7 @@ def _bounded(instance: OffloadingInstance, x: FloatArray | None, bound: float, l
         x,
         dual_bound=bound,
         tolerance=1e-6 * max(1.0, abs(bound)),
+        slack=0.0,
         solver=solver,
         solver_version=version,
         detail=detail,

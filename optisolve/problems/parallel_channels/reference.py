@@ -35,6 +35,7 @@ def reference(instance: ParallelChannelsInstance, effort: Effort) -> Reference:
         instance.project(powers)[0],
         dual_bound=bound,
         tolerance=_RELATIVE * max(bound, 1e-300),
+        slack=0.0,
         solver="water_filling",
         detail=detail,
     )

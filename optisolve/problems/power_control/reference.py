@@ -169,4 +169,4 @@ def _finished(
     """Claim no more than the comparison of the re-evaluated value with its bound shows."""
     tolerance = relative * max(abs(bound), 1e-300)
     common = {"solver": solver, "solver_version": VERSION, "detail": detail}
-    return certify(instance, x, dual_bound=bound if np.isfinite(bound) else None, tolerance=tolerance, **common)
+    return certify(instance, x, dual_bound=bound if np.isfinite(bound) else None, tolerance=tolerance, slack=0.0, **common)

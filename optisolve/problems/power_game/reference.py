@@ -38,6 +38,7 @@ def reference(instance: PowerGameInstance) -> Reference:
         np.minimum(exact, instance.p_max_w),
         dual_bound=_dual_bound(instance),
         tolerance=_RELATIVE * float(exact.sum()),
+        slack=0.0,
         solver="closed_form",
         detail=f"closed form, total load {load:.6g}; bound from the multipliers of p = I(p)",
     )

@@ -168,6 +168,7 @@ class PricingGame(Problem):
             np.array([proof.x]),
             dual_bound=proof.bound if math.isfinite(proof.bound) else None,
             tolerance=(_RTOL[effort] + 2.0 * ROUNDING) * abs(proof.value),
+            slack=0.0,
             solver="grid, branch and bound",
             solver_version="2",
             detail=f"Grid of {n} prices, refined twice; {proof.n_cells} intervals of prices bounded by enclosures of the game.",

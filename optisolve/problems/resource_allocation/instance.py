@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, IntArray, array_hash
+from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.problems.resource_allocation import model
@@ -79,12 +78,6 @@ class ResourceAllocationInstance(Instance):
         if self.cell.goal is Goal.EQUAL_POWER:
             return tuple(f"user{k}.quota" for k in range(n_users))
         return ("power", *(f"user{k}.rate" for k in np.flatnonzero(self.cell.rate_min_mbps > 0.0)))
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of arrays, space, goal and levels."""
-        rule = np.array([list(Goal).index(self.cell.goal), self.power_levels])
-        return array_hash({**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper, "__rule": rule})
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """The arrays of `ResourceAllocation.ARRAYS`."""

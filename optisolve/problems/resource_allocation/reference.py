@@ -79,6 +79,7 @@ def _by_hungarian(instance: ResourceAllocationInstance) -> Reference:
         answer.x,
         dual_bound=answer.dual_bound,
         tolerance=1e-9 * max(1.0, abs(answer.dual_bound or 0.0)),
+        slack=0.0,
         solver=answer.backend,
         solver_version=answer.version,
         detail=f"{answer.detail}.",
@@ -105,6 +106,7 @@ def _by_cpsat(instance: ResourceAllocationInstance, limits: Limits) -> Reference
         x,
         dual_bound=bound,
         tolerance=max(form.rounding_error, 1e-6 * abs(bound)),
+        slack=0.0,
         solver=answer.backend,
         solver_version=answer.version,
         detail=f"{answer.detail}.",
@@ -196,6 +198,7 @@ def _by_dual(instance: ResourceAllocationInstance, limits: Limits) -> Reference:
         instance.point(owner, fill(cell, owner)),
         dual_bound=bound,
         tolerance=tolerance,
+        slack=0.0,
         solver="lagrangian_water_filling",
         detail=detail,
     )

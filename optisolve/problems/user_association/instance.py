@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, array_hash
+from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.problems.user_association import model
@@ -54,12 +53,6 @@ class UserAssociationInstance(Instance):
             objectives=(_OBJECTIVES[goal],),
             constraint_names=("coverage",),
         )
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of arrays, space and goal."""
-        goal = np.array([_GOAL_CODE[self.goal]])
-        return array_hash({**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper, "__goal": goal})
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """The arrays of `UserAssociation.ARRAYS`."""

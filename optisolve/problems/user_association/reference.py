@@ -52,6 +52,7 @@ def solve_reference(instance: UserAssociationInstance, limits: Limits) -> Refere
             answer.x,
             dual_bound=answer.dual_bound,
             tolerance=1e-9 * max(1.0, abs(answer.dual_bound or 0.0)),
+            slack=0.0,
             solver=answer.backend,
             solver_version=answer.version,
             detail=f"{answer.detail}.",
@@ -59,7 +60,9 @@ def solve_reference(instance: UserAssociationInstance, limits: Limits) -> Refere
     if instance.goal is Goal.MAX_MIN and station_rates(instance.rate_mbps) is not None:
         x, bound = max_min_flow(instance.rate_mbps)
         detail = "Threshold search with a maximum flow; the next larger threshold admits no complete flow."
-        return certify(instance, x, dual_bound=bound, tolerance=1e-9 * max(1.0, bound), solver="threshold_flow", detail=detail)
+        return certify(
+            instance, x, dual_bound=bound, tolerance=1e-9 * max(1.0, bound), slack=0.0, solver="threshold_flow", detail=detail
+        )
     return _by_cpsat(instance, limits)
 
 
@@ -82,6 +85,7 @@ def _by_cpsat(instance: UserAssociationInstance, limits: Limits) -> Reference:
         x,
         dual_bound=bound,
         tolerance=tolerance,
+        slack=0.0,
         solver=answer.backend,
         solver_version=answer.version,
         detail=f"{answer.detail}.",
