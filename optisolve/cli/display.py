@@ -108,6 +108,11 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
         _print_llm(subject.record)
     if subject.run.notice:
         console.print(f"[yellow]note:[/] {escape(subject.run.notice)}", soft_wrap=True)
+    if failed := subject.record["used"].get("failed"):
+        told = subject.record["provenance"]["failed"]
+        how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[told["policy"]]
+        text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {told['first']}"
+        console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
     if cache := subject.record["provenance"]["llm_cache"]:
         console.print(f"response cache: {cache['calls']} calls answered from it, {cache['usd']:.4f} USD not spent")
     if warning := subject.record["used"]["report"].get("operator", {}).get("warning"):

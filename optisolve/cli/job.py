@@ -233,6 +233,10 @@ def _exit_code(result: Result) -> int:
         return EXIT_ERROR
     if result.termination is Termination.INTERRUPTED:
         return EXIT_INTERRUPTED
+    if errors := result.record["provenance"].get("errors"):
+        for told in errors:
+            print_error(f"{told}. The record claims nothing.")
+        return EXIT_UNVERIFIED
     return EXIT_OK if result.point_status in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
 
 

@@ -66,6 +66,7 @@ class GoalInstance(Instance):
 
     def __init__(self, base: Instance, goal: Goal, bounds: Sequence[Bound]) -> None:
         self.base, self.typed_goal, self.bounds = base, goal, tuple(bounds)
+        self.on_failure = base.on_failure
         if len(base.objectives) != 1 and goal.objective is None:
             raise ProblemError(f"{base.origin.scenario} has several objectives; the goal must name one.")
         metrics = {metric.name: metric for metric in base.metrics()}

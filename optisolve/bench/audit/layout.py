@@ -10,6 +10,7 @@ from optisolve.bench.audit.findings import Findings, Tier
 from optisolve.bench.records import SCHEMA
 from optisolve.bench.untrusted import is_safe_name, non_finite
 from optisolve.core.errors import nearest
+from optisolve.core.failures import POLICIES
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 
 __all__ = ["check_layout"]
@@ -278,6 +279,7 @@ _RECORD: Layout = {
         "tokens_out": _count,
         "tokens_cached": _count,
         "usd": _amount,
+        "failed?": _count,
         "by_source": _sources,
         "report": _object,
     },
@@ -330,6 +332,8 @@ _RECORD: Layout = {
         "started": _text,
         "notice": _text,
         "llm_cache": lambda value: "" if value is None else _inner({"calls": _count, "usd": _amount}, value),
+        "failed?": {"policy": _one_of(*POLICIES), "first": _text},
+        "errors?": _list_of(_text),
     },
     "result_hash": _digest,
     "record_id": _name,
