@@ -6,7 +6,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.failures import attempt
-from optisolve.core.problem import FAILED_VIOLATION, Instance
+from optisolve.core.problem import FAILED_VIOLATION
 from optisolve.evaluation.evaluator import Evaluator
 
 __all__ = ["AGREEMENT", "own_errors"]
