@@ -212,6 +212,7 @@ def build_record(
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "notice": run.notice,
             "llm_cache": run.llm_cache,
+            **({"files": _plain(origin.files)} if origin.files else {}),
             **({"failed": {"policy": run.evaluator.policy, "first": run.evaluator.first_failure}} if failed else {}),
             **({"errors": list(errors)} if errors else {}),
         },

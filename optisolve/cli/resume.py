@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from optisolve.api import load_problem
 from optisolve.bench.jobs import SUFFIX, read_job, unfinished
 from optisolve.core.errors import OptisolveError
 
@@ -25,13 +26,22 @@ def asked(values: Mapping[str, Any], problem: str, solver: str, uses_llm: bool) 
         uses_llm: The solver asks a language model.
     """
     return {
-        "problem": {"name": problem, **values["problem"]},
+        "problem": {"name": problem, **_self_contained(values, problem)},
         "instance": values["instance"],
         "solver": {"name": solver, **values["solver"]},
         "llm": values["llm"] if uses_llm else None,
         "budget": values["budget"],
         "seed": values["seed"],
     }
+
+
+def _self_contained(values: Mapping[str, Any], problem: str) -> dict[str, Any]:
+    """Parameters with what is in a file in place of its path: however it is spelled the run is the same, also without it."""
+    given = values["problem"]
+    if not any(name.endswith("_file") and value is not None for name, value in given.items()):
+        return dict(given)
+    origin = load_problem(problem, **given).instance(values["instance"]).origin
+    return {**given, **origin.params}
 
 
 def resolve(values: dict[str, Any], problem: str, solver: str, given: Sequence[str]) -> tuple[dict[str, Any], str, str]:

@@ -29,7 +29,7 @@ def goal_origin(base: Instance, goal: Goal) -> Origin:
     origin = base.origin
     label = {} if origin.scenario == origin.problem else {"scenario": origin.scenario}  # else it would be lost on the way
     params: dict[str, Any] = {"problem": origin.problem, "params": {**origin.params, **label}, "goal": goal.plain()}
-    return Origin("goal", "1", f"{origin.scenario}+goal", params, origin.seed)
+    return Origin("goal", "1", f"{origin.scenario}+goal", params, origin.seed, origin.files)
 
 
 def shortfall(values: Mapping[str, FloatArray], bounds: Sequence[Bound]) -> FloatArray:

@@ -172,6 +172,8 @@ class Origin:
         scenario: Name of the scenario, e.g. ``"uav_isac/dense"``.
         params: All scenario parameters, JSON-compatible.
         seed: Instance seed.
+        files: Files that parameters were read from, by parameter: ``name`` without its folder and ``sha256``. What was in
+            them stands in `params`, where they were does not: it is no part of the instance.
     """
 
     problem: str
@@ -179,6 +181,7 @@ class Origin:
     scenario: str
     params: Mapping[str, Any]
     seed: int
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Instance(ABC):
@@ -375,9 +378,9 @@ class Instance(ABC):
     def sha256(self) -> str:
         """Hash of all that defines the instance: family, scalars, arrays, decision space and objectives.
 
-        Where a file was is not part of it; what was in the file is.
+        Where a file was is not part of it; what was in the file is, as the arrays.
         """
-        scalars = {name: value for name, value in self.origin.params.items() if not name.endswith("_file")}
+        scalars = {name: value for name, value in self.origin.params.items() if not name.endswith(("_file", "_data"))}
         told = {
             "problem": [self.origin.problem, self.origin.version],
             "params": scalars,
