@@ -225,7 +225,14 @@ def test_the_hash_does_not_depend_on_how_a_path_is_spelled(tmp_path, monkeypatch
 def test_a_run_of_a_file_is_found_again_under_another_spelling_and_without_the_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_arrays("pc.npz", optisolve.load_problem("power_control").instance(0).arrays())
-    words = ["run", "problem=power_control", "solver=random_search", "budget.evaluations=50", "reference=none", "pictures=false"]
+    words = [
+        "run",
+        "problem=power_control",
+        "solver=random_search",
+        "budget.evaluations=50",
+        "reference=none",
+        "pictures=false",
+    ]
     for path in ("pc.npz", f"{tmp_path}/pc.npz"):
         assert main([*words, f"problem.instance_file={path}", "out=runs", "resume=true"]) == 0
     assert "already finished" in capsys.readouterr().out

@@ -175,6 +175,8 @@ def test_a_kernel_follows_the_modules_whose_functions_it_holds(tmp_path):
 
 
 def test_every_kernel_of_the_package_has_this_cache():
-    numbas = re.compile(r"^\s*from numba import .*\b(njit|jit|vectorize|guvectorize)\b|numba\.(n?jit|vectorize)\(", re.MULTILINE)
+    numbas = re.compile(
+        r"^\s*from numba import .*\b(njit|jit|vectorize|guvectorize)\b|numba\.(n?jit|vectorize)\(", re.MULTILINE
+    )
     others = [path for path in PACKAGE.rglob("*.py") if path.name != "compiled.py" and numbas.search(path.read_text("utf-8"))]
     assert others == []
