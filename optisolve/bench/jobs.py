@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -23,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from optisolve.bench.records import canonical, read_record
 from optisolve.core.errors import OptisolveError, RecordError
-from optisolve.core.files import write_atomic
+from optisolve.core.files import staging_folder, write_atomic
 
 __all__ = ["SUFFIX", "JobFolder", "find_finished", "identity", "join_job", "open_job", "read_job", "unfinished"]
 
@@ -123,15 +122,15 @@ def open_job(out: Path, name: str, settings: Mapping[str, Any], *, transcript_of
         The folder, held by this process.
     """
     out.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=out, prefix=".starting-"))  # nobody takes it for a run before it is complete
-    lock = FileLock(made / _LOCK)
-    lock.acquire()
-    if transcript_of is not None:
-        shutil.copyfile(transcript_of / "transcript.jsonl", made / "transcript.jsonl")
-    body = {"schema": SCHEMA, "identity": identity(settings), "settings": settings}
-    write_atomic(made / "job.json", json.dumps(body, indent=1, ensure_ascii=False).encode() + b"\n")
-    path = out / f"{name}{made.name.removeprefix('.starting')}{SUFFIX}"
-    made.rename(path)
+    with staging_folder(out, ".starting-") as made:  # nobody takes it for a run before it is complete
+        lock = FileLock(made / _LOCK)
+        lock.acquire()
+        if transcript_of is not None:
+            shutil.copyfile(transcript_of / "transcript.jsonl", made / "transcript.jsonl")
+        body = {"schema": SCHEMA, "identity": identity(settings), "settings": settings}
+        write_atomic(made / "job.json", json.dumps(body, indent=1, ensure_ascii=False).encode() + b"\n")
+        path = out / f"{name}{made.name.removeprefix('.starting')}{SUFFIX}"
+        made.rename(path)
     return JobFolder(path, resumed=transcript_of is not None, _lock=lock)
 
 

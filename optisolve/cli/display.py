@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from optisolve.core.budget import Budget
     from optisolve.core.problem import Instance
 
-__all__ = ["ProgressBar", "console", "errors", "format_number", "new_table", "print_error", "print_note", "print_summary"]
+__all__ = [
+    "ProgressBar",
+    "console",
+    "errors",
+    "format_number",
+    "new_table",
+    "print_error",
+    "print_note",
+    "print_os_error",
+    "print_summary",
+]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -29,6 +39,13 @@ errors = Console(stderr=True, highlight=False)
 def print_error(text: str) -> None:
     """One red line (or list) on stderr."""
     errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def print_os_error(error: OSError, then: str = "") -> None:
+    """A full disk, a folder without permission, a name that is too long: what it is, the file, and what that means."""
+    name = "" if error.filename is None else str(error.filename)
+    shown = name if name.isprintable() else ascii(name)
+    print_error(f"{error.strerror or error}{': ' if shown else ''}{shown}{then}")
 
 
 def print_note(text: str) -> None:

@@ -17,7 +17,7 @@ from optisolve.bench.estimate import estimate
 from optisolve.bench.jobs import JobFolder, join_job, open_job
 from optisolve.bench.records import read_record
 from optisolve.bench.result import Result
-from optisolve.cli.display import ProgressBar, console, new_table, print_error, print_note, print_summary
+from optisolve.cli.display import ProgressBar, console, new_table, print_error, print_note, print_os_error, print_summary
 from optisolve.cli.pictures import write_pictures
 from optisolve.cli.resume import asked
 from optisolve.core.budget import Budget
@@ -135,20 +135,25 @@ def run_job(job: Job) -> int:
     try:
         reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
+        folder = subject.save(out)
     except BaseException:
         held.discard_when_empty()
         if held.path.exists():
             print_error(f"the replies of the language model are kept in {held.path}; go on with: resume={held.path}")
         raise
-    folder = subject.save(out)
     held.release(at=folder)
-    results = {job.solver.info.name: subject, **_controls(job, subject, reference)}
-    pictures = write_pictures(results, folder) if job.settings.pictures else []
+    results, pictures, complete = {job.solver.info.name: subject}, list[Path](), True
+    try:
+        results |= _controls(job, subject, reference)
+        pictures = write_pictures(results, folder) if job.settings.pictures else []
+    except OSError as error:  # what was paid for is on the disk already, and is shown
+        print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
+        complete = False
     if job.settings.print == "json":
         sys.stdout.write(json.dumps(subject.record, allow_nan=False) + "\n")
     else:
         print_summary(results, folder, pictures)
-    return _exit_code(subject)
+    return _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)
 
 
 def _join(job: Job, out: Path) -> JobFolder | Path:

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from optisolve.cli.config_source import SCHEME, choices, register
-from optisolve.cli.display import print_error
+from optisolve.cli.display import print_error, print_os_error
 from optisolve.cli.job import DEFAULTS, EXIT_ERROR, Job, run_job
 from optisolve.cli.resume import resolve
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
@@ -165,6 +165,11 @@ def _job(config: DictConfig) -> int:
         return run_job(Job.of(values, problem=problem, solver=solver, given=given))
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))
+        return EXIT_ERROR
+    except BrokenPipeError:  # nobody reads any more: the entry point knows what to do
+        raise
+    except OSError as error:
+        print_os_error(error, "; no record was written")
         return EXIT_ERROR
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["file_source", "write_atomic"]
+__all__ = ["file_source", "naming", "staging_folder", "write_atomic"]
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -16,27 +19,38 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: With the file's name; nothing of it is left.
     """
-    try:
+    with naming(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise _named(error, path) from error
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the file system name the file that was meant: a write to a full disk names none."""
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _named(error, path) from error
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+@contextmanager
+def staging_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder in `parent` to be filled and renamed; it goes when that fails."""
+    made = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    try:
+        yield made
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
         raise
-
-
-def _named(error: OSError, path: Path) -> OSError:
-    """The same error about the file that was meant: a write that fails names none, else it would be the temporary one."""
-    return OSError(error.errno, error.strerror or str(error), str(path))
 
 
 def file_source(path: str | Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from threading import Lock
 from typing import IO, Any
 
 from optisolve.core.errors import LlmError
+from optisolve.core.files import naming
 from optisolve.llm.redact import Redactor
 from optisolve.llm.transport import Profile
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
@@ -97,7 +98,9 @@ class Transcript:
             return
         text = json.dumps(line if redacted else self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))
         with self._lock:
-            if self._file is not None:
+            if self._file is None:
+                return
+            with naming(Path(self._file.name)):
                 self._file.write(text.encode() + b"\n")
                 self._file.flush()
 

@@ -116,6 +116,7 @@ class Worker:
             Stopped: `stop` was set.
             StaleWorker: The child has other versions of problem or solver than the unit.
             OptisolveError: No child process can be started at all.
+            OSError: There is no room on the disk for the unit's files.
         """
         self._require_room(unit)
         scratch.mkdir(parents=True, exist_ok=True)
@@ -136,6 +137,9 @@ class Worker:
         elif "stale" in told:
             shutil.rmtree(scratch, ignore_errors=True)
             raise StaleWorker(told["stale"])
+        elif "full" in told:
+            keep_transcript_only(scratch)
+            raise OSError(*told["full"])
         elif "error" in told:
             failure = Failure(told["kind"], told["error"])
         else:
