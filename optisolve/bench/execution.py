@@ -137,6 +137,8 @@ def execute(
         with _stop_on_signal(meter):
             outcome, error = _guarded(solver, task, evaluator)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
+            session.forget_unasked()
         described = None if session is None else session.describe()
         notice = "" if session is None else session.notice
         cache = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from optisolve.core.problem import Instance
 from optisolve.evaluation.history import History
 from optisolve.scoring.indicators import GainMeter, hypervolume_trace
 
-__all__ = ["checkpoints", "credit", "trace_rows"]
+__all__ = ["checkpoints", "continues", "credit", "trace_rows"]
 
 _NOTHING = {"tokens_in": 0, "tokens_out": 0, "usd": 0.0}
 
@@ -40,6 +40,17 @@ def trace_rows(instance: Instance, history: History) -> list[list[float | None]]
         [int(n), round(float(s), 6), None if np.isnan(value) else float(value), float(v)]
         for n, s, value, v in zip(at, seconds, values, least, strict=True)
     ]
+
+
+def continues(instance: Instance, history: History, trace: Sequence[Sequence[float | None]]) -> bool:
+    """Whether an earlier run's curve is the beginning of this history: same values and violations at the same counts."""
+    if not trace:
+        return True
+    n = int(trace[-1][0] or 0)
+    if n > len(history):
+        return False
+    again = trace_rows(instance, history.first(n))
+    return [[row[0], *row[2:]] for row in again] == [[row[0], *row[2:]] for row in trace]
 
 
 def credit(instance: Instance, history: History, report: Mapping[str, Any] | None = None) -> dict[str, dict[str, float]]:
