@@ -10,7 +10,7 @@ from optisolve.api import load_problem
 from optisolve.bench.jobs import FINISHED_LATER, SUFFIX, read_job, unfinished
 from optisolve.bench.records import read_record, seal
 from optisolve.bench.result import Result
-from optisolve.bench.trace import continues
+from optisolve.bench.trace import common_beginning
 from optisolve.cli.display import print_note
 from optisolve.core.errors import OptisolveError
 from optisolve.core.status import Limit, Termination
@@ -174,24 +174,24 @@ def how_to_prolong(record: Mapping[str, Any], folder: Path) -> str:
 
 
 def note_continued(result: Result, folder: Path) -> None:
-    """Name the run that a result prolongs in its record, and say whether it is its beginning.
+    """Name the run that a result prolongs in its record, and say how far the two agree.
 
-    A longer run is the same run from its seed on, so that anybody can repeat it from its own record alone. Solvers that plan
-    by their budget take another way from the start; then the earlier record stands beside the new one.
+    A longer run is the same run from its seed on, so that anybody can repeat it from its own record alone. Where the earlier
+    one cut its last batch short, or a solver plans by its budget, the two part; the earlier record stands beside the new one.
 
     Args:
         result: The longer run; its record is sealed again.
         folder: The earlier record's folder.
     """
     old = read_record(folder)
-    same = continues(result.instance, result.run.evaluator.history, old["trace"])
+    had = old["used"]["evaluations"]
+    agree = common_beginning(result.instance, result.run.evaluator.history, old["trace"])
     result.record["provenance"]["continues"] = {
         "record_id": old["record_id"],
         "result_hash": old["result_hash"],
-        "evaluations": old["used"]["evaluations"],
-        "same_beginning": same,
+        "evaluations": had,
+        "agree": agree,
     }
     seal(result.record)
-    told = f"continues {old['record_id']}, whose {old['used']['evaluations']} evaluations are its beginning"
-    other = f"{result.record['solver']['name']} plans by its budget, so this run differs from {old['record_id']} from the start"
-    print_note(told if same else f"{other}; both records stand")
+    parted = f"agrees with it for {agree} of its {had} evaluations (a last batch cut short, or a plan by the budget)"
+    print_note(f"continues {old['record_id']}: {f'its {had} evaluations are the beginning' if agree == had else parted}")

@@ -332,7 +332,7 @@ _RECORD: Layout = {
         "started": _text,
         "notice": _text,
         "llm_cache": lambda value: "" if value is None else _inner({"calls": _count, "usd": _amount}, value),
-        "continues?": {"record_id": _name, "result_hash": _digest, "evaluations": _count, "same_beginning": _truth},
+        "continues?": {"record_id": _name, "result_hash": _digest, "evaluations": _count, "agree": _count},
         "files?": _object_of(lambda value: _inner({"name": _text, "sha256": _digest}, value)),
         "failed?": {"policy": _one_of(*POLICIES), "first": _text},
         "errors?": _list_of(_text),
