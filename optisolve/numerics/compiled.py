@@ -189,6 +189,8 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         """As numba's; what cannot be read is thrown away and compiled again."""
         try:
             return super().load_overload(sig, target_context)
+        except MemoryError:  # says nothing about the file
+            raise
         except Exception as error:  # unpickling garbage raises anything
             _tell_damaged(self.cache_path, f"{type(error).__name__}: {error}")
             try:
