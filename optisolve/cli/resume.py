@@ -13,6 +13,7 @@ from optisolve.bench.result import Result
 from optisolve.bench.trace import common_beginning
 from optisolve.cli.display import print_note
 from optisolve.core.errors import OptisolveError
+from optisolve.core.problem import FROM_FILES
 from optisolve.core.status import Limit, Termination
 
 __all__ = ["Resolved", "asked", "how_to_prolong", "note_continued", "resolve"]
@@ -43,7 +44,7 @@ def asked(values: Mapping[str, Any], problem: str, solver: str, uses_llm: bool) 
 def _self_contained(values: Mapping[str, Any], problem: str) -> dict[str, Any]:
     """Parameters with what is in a file in place of its path: however it is spelled the run is the same, also without it."""
     given = values["problem"]
-    if not any(name.endswith("_file") and value is not None for name, value in given.items()):
+    if all(given.get(name) is None for name in FROM_FILES):
         return dict(given)
     origin = load_problem(problem, **given).instance(values["instance"]).origin
     return {**given, **origin.params}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FAILED_VIOLATION",
     "FEASIBILITY_TOLERANCE",
+    "FROM_FILES",
     "Description",
     "Evaluation",
     "HypervolumeBox",
@@ -48,6 +49,9 @@ FEASIBILITY_TOLERANCE = 1e-8
 
 FAILED_VIOLATION = 1e9
 """What a point counts as violating that the model could not evaluate."""
+
+FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
+"""Parameters that name a file of data, and those that carry what was in it."""
 
 
 class Sense(StrEnum):
@@ -378,19 +382,18 @@ class Instance(ABC):
     def sha256(self) -> str:
         """Hash of all that defines the instance: family, scalars, arrays, decision space and objectives.
 
-        Where a file was is not part of it; what was in the file is, as the arrays.
+        Where a file was is not part of it; what was in the file stands in the arrays.
         """
-        scalars = {name: value for name, value in self.origin.params.items() if not name.endswith(("_file", "_data"))}
         told = {
-            "problem": [self.origin.problem, self.origin.version],
-            "params": scalars,
-            "objectives": [[o.name, o.sense.value, o.unit, o.scale, o.interval] for o in self.objectives],
+            "problem": self.origin.problem,
+            "params": {
+                name: value for name, value in self.origin.params.items() if name not in {*FROM_FILES, *FROM_FILES.values()}
+            },
+            "objectives": [[o.name, o.sense.value, o.unit] for o in self.objectives],
             "constraints": [*self.constraint_names, *self.equality_names],
         }
-        return array_hash(
-            {**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper},
-            json.dumps(told, sort_keys=True, default=str),
-        )
+        arrays = {**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper}
+        return array_hash(arrays, json.dumps(told, sort_keys=True, default=str))
 
     # -- what subclasses implement -------------------------------------------------------------------------------
 

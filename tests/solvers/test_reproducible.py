@@ -37,11 +37,16 @@ print(json.dumps(optisolve.solve(instance, name, budget=budget, seed=5, llm="sur
 
 
 def scenario_for(name: str) -> str:
-    solver = optisolve.load_solver(name)
+    solver, reasons = optisolve.load_solver(name), []
     for scenario in PROBLEMS:
-        if solver.skip(optisolve.load_problem(scenario).instance(3)) is None:
+        reason = solver.skip(optisolve.load_problem(scenario).instance(3))
+        if reason is None:
             return scenario
-    raise AssertionError(f"no test problem suits {name}")
+        reasons.append(reason)
+    absent = [reason for reason in reasons if "pip install" in reason]
+    if absent:  # an optional package: visible, never silent
+        pytest.skip(absent[0])
+    raise AssertionError(f"no test problem suits {name}: {reasons}")
 
 
 @pytest.mark.parametrize("name", sorted(SOLVERS.targets()))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from optisolve.bench.audit.findings import Findings
 from optisolve.core.errors import OptisolveError
-from optisolve.core.problem import Instance, Problem
+from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.registry import Registry
@@ -32,10 +32,6 @@ RELATIVE_TOLERANCE = 1e-9
 """Agreement asked of recomputed objectives and scores; other processors round differently in the last digits."""
 
 
-_CARRIED = {"instance_file": "instance_data", "users_file": "users_m"}
-"""Parameters that name a file, and those that carry its content, so that the file is not needed any more."""
-
-
 def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Problem, Instance]:
     """The problem and instance that a record speaks of, made again from parameters and seed.
 
@@ -50,7 +46,7 @@ def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Pro
         raise OptisolveError(f"problem version {told['version']}, this installation has {cls.version}")
     params = told["params"]
     for name, value in params.items():
-        if name.endswith("_file") and value is not None and params.get(_CARRIED.get(name, "")) is None:
+        if name.endswith("_file") and value is not None and params.get(FROM_FILES.get(name, "")) is None:
             raise OptisolveError(f"instance.params.{name} names a file, but the record does not carry what is in it")
     problem = cls.from_mapping({**params, "scenario": told["scenario"]}, title="instance.params")
     return problem, problem.instance(int(told["seed"]))

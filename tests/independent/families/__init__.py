@@ -1,0 +1,1 @@
+"""One module per family, named like it; see `tests.independent.protocol`."""

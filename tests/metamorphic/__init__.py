@@ -1,0 +1,1 @@
+"""What must not change when nothing but the units, the order or the size of an instance changes."""
