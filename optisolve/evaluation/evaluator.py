@@ -144,8 +144,9 @@ def _worse_than(F_min: FloatArray, instance: Instance) -> FloatArray:
     scale = np.array([objective.scale for objective in instance.objectives])
     if not F_min.shape[0]:
         return _UNSEEN * scale
-    worst: FloatArray = F_min.max(axis=0)
-    return worst + np.maximum(worst - F_min.min(axis=0), scale)
+    worst = F_min.max(axis=0)
+    beyond: FloatArray = worst + np.maximum(worst - F_min.min(axis=0), scale)
+    return beyond
 
 
 def archived_outcome(

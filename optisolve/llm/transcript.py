@@ -111,11 +111,10 @@ class Transcript:
             return
         text = json.dumps(line if redacted else self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))
         with self._lock:
-            if self._file is None:
-                return
-            with naming(Path(self._file.name)):
-                self._file.write(text.encode() + b"\n")
-                self._file.flush()
+            if (file := self._file) is not None:  # another thread may have closed it meanwhile
+                with naming(Path(file.name)):
+                    file.write(text.encode() + b"\n")
+                    file.flush()
 
 
 def read_transcript(path: Path) -> tuple[Profile, dict[str, LlmReply], str]:

@@ -182,8 +182,8 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
 
     def __init__(self, py_func: Callable[..., Any]) -> None:
         super().__init__(py_func)
-        plain = self._cache_file
-        self._cache_file = _File(plain._cache_path, self._impl.filename_base, plain._source_stamp)
+        locator = self._impl.locator
+        self._cache_file: Any = _File(locator.get_cache_path(), self._impl.filename_base, locator.get_source_stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """As numba's; what cannot be read is thrown away and compiled again."""

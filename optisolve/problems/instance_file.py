@@ -205,7 +205,7 @@ def write_arrays(path: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
     elif file.suffix == ".mat":
         from scipy.io import savemat
 
-        savemat(buffer, named)
+        savemat(buffer, named)  # type: ignore[arg-type]  # the stubs know paths only
     else:
         raise ProblemError(f"export: '{path}' must end in {', '.join(SUFFIXES)}.")
     write_atomic(file, buffer.getvalue())

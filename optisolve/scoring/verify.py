@@ -89,7 +89,8 @@ def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
     evaluation, detail = made.evaluation, detail or made.message
     if made.message:
         n_invalid += int(made.failed.sum())
-        kept, evaluation = kept[~made.failed], Evaluation(*(values[~made.failed] for values in evaluation))
+        rest = ~made.failed
+        kept, evaluation = kept[rest], Evaluation(evaluation.F[rest], evaluation.G[rest], evaluation.H[rest])
         if not kept.shape[0]:
             return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
     worst = evaluation.max_violation
