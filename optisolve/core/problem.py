@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, array_hash
+from optisolve.core.arrays import BoolArray, FloatArray, array_hash
 from optisolve.core.errors import ProblemError
 from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.options import Options
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from optisolve.core.goal import Goal
 
 __all__ = [
+    "FAILED_VIOLATION",
     "FEASIBILITY_TOLERANCE",
     "FROM_FILES",
     "Description",
@@ -46,6 +47,9 @@ __all__ = [
 
 FEASIBILITY_TOLERANCE = 1e-8
 """Largest violation of a (dimensionless) constraint that still counts as feasible."""
+
+FAILED_VIOLATION = 1e9
+"""What a point counts as violating that the model could not evaluate."""
 
 FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
 """Parameters that name a file of data, and those that carry what was in it."""
@@ -115,11 +119,13 @@ class Evaluation:
         F: float64 [n, m], in the problem's own senses and units.
         G: float64 [n, k], inequality constraints, feasible when <= 0, dimensionless.
         H: float64 [n, p], equality constraints, feasible when == 0, dimensionless.
+        failed: bool [n], points that the model could not evaluate (`Instance.on_failure`); None when there are none.
     """
 
     F: FloatArray
     G: FloatArray
     H: FloatArray
+    failed: BoolArray | None = None
 
     def __iter__(self) -> Iterator[FloatArray]:
         """So that ``F, G, H = instance.evaluate(X)`` works."""
@@ -132,7 +138,7 @@ class Evaluation:
         for part in (self.G, np.abs(self.H)):
             if part.shape[1]:
                 total += np.where(part > FEASIBILITY_TOLERANCE, part, 0.0).sum(axis=1)
-        return total
+        return total if self.failed is None else np.where(self.failed, FAILED_VIOLATION, total)
 
     @property
     def max_violation(self) -> FloatArray:
@@ -141,7 +147,7 @@ class Evaluation:
         for part in (self.G, np.abs(self.H)):
             if part.shape[1]:
                 worst = np.maximum(worst, part.max(axis=1))
-        return worst
+        return worst if self.failed is None else np.where(self.failed, FAILED_VIOLATION, worst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,8 @@ class Origin:
         scenario: Name of the scenario, e.g. ``"uav_isac/dense"``.
         params: All scenario parameters, JSON-compatible.
         seed: Instance seed.
+        files: Files that parameters were read from, by parameter: ``name`` without its folder and ``sha256``. What was in
+            them stands in `params`, where they were does not: it is no part of the instance.
     """
 
     problem: str
@@ -178,6 +186,7 @@ class Origin:
     scenario: str
     params: Mapping[str, Any]
     seed: int
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Instance(ABC):
@@ -222,6 +231,11 @@ class Instance(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
+
+    on_failure: str = "penalize"
+    """What a run does with a point that the model cannot evaluate (an exception, NaN or infinity): ``"penalize"`` counts it
+    as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
+    by `__init__`."""
 
     # -- what solvers call ---------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from optisolve.bench.audit.findings import Findings, Tier
 from optisolve.bench.records import SCHEMA
 from optisolve.bench.untrusted import is_safe_name, non_finite
 from optisolve.core.errors import nearest
+from optisolve.core.failures import POLICIES
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 
 __all__ = ["check_layout"]
@@ -294,6 +295,7 @@ _RECORD: Layout = {
         "tokens_out": _count,
         "tokens_cached": _count,
         "usd": _amount,
+        "failed?": _count,
         "by_source": _sources,
         "report": _object,
     },
@@ -347,6 +349,10 @@ _RECORD: Layout = {
         "started": _text,
         "notice": _text,
         "llm_cache": lambda value: "" if value is None else _inner({"calls": _count, "usd": _amount}, value),
+        "continues?": {"record_id": _name, "result_hash": _digest, "evaluations": _count, "agree": _count},
+        "files?": _object_of(lambda value: _inner({"name": _text, "sha256": _digest}, value)),
+        "failed?": {"policy": _one_of(*POLICIES), "first": _text},
+        "errors?": _list_of(_text),
     },
     "result_hash": _digest,
     "record_id": _name,

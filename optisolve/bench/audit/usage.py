@@ -45,10 +45,20 @@ def check_budget(record: Mapping[str, Any], found: Findings) -> None:
             found.wrong(f"used.{name}", spent[name], f"at most budget.{name} = {budget[name]}")
     if used["tokens_cached"] > used["tokens_in"]:
         found.wrong("used.tokens_cached", used["tokens_cached"], f"at most used.tokens_in = {used['tokens_in']}")
+    _check_failed(record, found)
     late = record["termination"]["limit"] == "time"  # a back end's last point is kept although its evaluation no longer fits
     n_points = len(record["solutions"]["x"])
     if n_points > used["evaluations"] + late:
         found.wrong("solutions.x", f"{n_points} points", f"no more points than evaluations ({used['evaluations']})")
+
+
+def _check_failed(record: Mapping[str, Any], found: Findings) -> None:
+    """Points that the model could not evaluate: counted, explained, and no more than there were."""
+    count, told = record["used"].get("failed"), record["provenance"].get("failed")
+    if (count is None) != (told is None) or count == 0:
+        found.wrong("used.failed", count, "a number above 0 exactly where provenance.failed says why")
+    elif told is not None and told["policy"] == "penalize" and count > record["used"]["evaluations"]:
+        found.wrong("used.failed", count, f"at most used.evaluations = {record['used']['evaluations']}")
 
 
 def check_start(record: Mapping[str, Any], instance: Instance, found: Findings) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval
@@ -13,6 +14,7 @@ from annotated_types import Interval
 from optisolve.core import Effort, HypervolumeBox, Instance, Objective, Origin, Problem, Reference, Sense, generator
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.files import file_source
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
 from optisolve.problems.uav_isac.packing import lattice
@@ -127,10 +129,11 @@ class UavIsac(Problem):
         Raises:
             ProblemError: The users file is missing, malformed, or does not fit the scenario.
         """
-        problem = self
+        problem, files = self, {}
         if self.users_m is None and self.users_file is not None:
             users = read_users(self.users_file, area_m=self.area_m, n_users=self.n_users)
             problem = dataclasses.replace(self, users_m=tuple((float(x), float(y)) for x, y in users))
+            files["users_file"] = file_source(Path(self.users_file).expanduser())
         if problem.users_m is not None:
             users_m = frozen(problem.users_m)  # [K, 2]
         else:
@@ -138,7 +141,7 @@ class UavIsac(Problem):
             rng = generator(seed, problem=self.name, purpose="users")
             users_m = frozen(rng.random((self.n_users, 2)) * self.area_m)  # [K, 2]
         return UavIsacInstance(
-            origin=problem.origin(seed),
+            origin=dataclasses.replace(problem.origin(seed), files=files),
             objectives=self._scaled_objectives(len(users_m)),
             hypervolume_box=HypervolumeBox(reference=self.hypervolume_reference, ideal=self.hypervolume_ideal),
             constants=self.constants,
@@ -173,7 +176,7 @@ class UavIsac(Problem):
         for name in ("hypervolume_reference", "hypervolume_ideal"):
             params[name] = list(params[name])
         if self.users_m is not None:
-            params["users_m"] = [list(point) for point in self.users_m]
+            params["users_m"], params["users_file"] = [list(point) for point in self.users_m], None
         return dataclasses.replace(origin, params=params)
 
     @property

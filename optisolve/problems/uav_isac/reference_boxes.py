@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import ProblemError
+from optisolve.numerics.compiled import njit
 
 __all__ = ["ERROR", "INFORMATION", "UTILITY", "Term", "Verdict", "best_position", "information_peak"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from optisolve.core.errors import ProblemError
 __all__ = ["read_users"]
 
 _MAX_LISTED = 10
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _METRIC = ("x_m", "y_m")
 _GEOGRAPHIC = ("lat", "lon")
 _WGS84_RADIUS_M = 6378137.0
@@ -72,7 +74,7 @@ def _lines(path: str, title: str) -> list[tuple[int, list[str]]]:
         raise ProblemError(f"{title} cannot be read ({error.strerror}); give the path of a CSV file.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ProblemError(f"{title} is not a CSV text in UTF-8 ({error}).") from None
-    return [(number, cells) for number, cells in lines if any(cells)]
+    return [(number, cells) for number, cells in lines if cells not in ([], [""])]  # a row of commas is no blank line
 
 
 def _header(lines: list[tuple[int, list[str]]], title: str) -> tuple[str, str]:
@@ -83,7 +85,7 @@ def _header(lines: list[tuple[int, list[str]]], title: str) -> tuple[str, str]:
     for header in (_METRIC, _GEOGRAPHIC):
         if tuple(cells) == header:
             return header
-    raise ProblemError(f"{title}, line {number}: the header is '{','.join(cells)}'; expected {expected}.")
+    raise ProblemError(f"{title}, line {number}: the header is {','.join(cells)!r}; expected {expected}.")
 
 
 def _row(
@@ -94,10 +96,7 @@ def _row(
         return (), [f"{','.join(header)}: got {','.join(cells)!r}, expected {len(header)} values, not {len(cells)}"]
     values, faults = [], []
     for name, cell, (low, high, unit) in zip(header, cells, limits, strict=True):
-        try:
-            value = float(cell)
-        except ValueError:
-            value = math.nan
+        value = float(cell) if _NUMBER.fullmatch(cell) else math.nan  # Python also reads 1_0 and digits of other scripts
         if not low <= value <= high:
             faults.append(f"{name}: got {cell!r}, expected a finite number in [{low:g}, {high:g}] {unit}")
         values.append(value)
