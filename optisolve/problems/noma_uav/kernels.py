@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from optisolve.numerics.compiled import njit
-
 from optisolve.problems.noma_uav.model import SPARE
 
 __all__ = ["branch_and_bound", "evaluate", "repair", "split"]
