@@ -57,12 +57,17 @@ class PymooSolver(Solver):
         """A fresh `pymoo.core.algorithm.Algorithm`; import pymoo here, not at the top of the module."""
 
     def _problem(self, instance: Instance) -> Any:
-        """The problem that the algorithm sees: bounds, numbers of objectives and constraints."""
-        return instance.to_pymoo()
+        """The problem that the algorithm sees: a unit box, numbers of objectives and constraints.
 
-    def _fitness(self, evaluation: Evaluation, signs: FloatArray) -> dict[str, FloatArray]:
+        pymoo's operators hold absolute distances (1e-14 in SBX, 1e-16 between duplicates) against raw variables.
+        """
+        problem = instance.to_pymoo()
+        problem.xl, problem.xu = np.zeros(instance.space.dim), np.ones(instance.space.dim)
+        return problem
+
+    def _fitness(self, evaluation: Evaluation, instance: Instance) -> dict[str, FloatArray]:
         """What the algorithm is told about evaluated points, under pymoo's names; F is minimized."""
-        told = {"F": evaluation.F * signs}
+        told = {"F": evaluation.F * instance.signs}
         if evaluation.G.shape[1]:
             told["G"] = evaluation.G
         if evaluation.H.shape[1]:
@@ -121,7 +126,7 @@ class _AskTell:
     def _points(self, infills: Any) -> FloatArray:
         """Points of a generation, warm start first in the very first one, repaired or clipped, float64 [n, d]."""
         instance, warm = self._task.instance, self._task.warm_start
-        X = np.array(infills.get("X"), dtype=np.float64)
+        X = instance.space.denormalize(np.array(infills.get("X"), dtype=np.float64))
         if self._generations == 0 and warm is not None:
             warm = np.atleast_2d(warm)[: X.shape[0]]
             if warm.shape[1] != X.shape[1]:
@@ -132,9 +137,9 @@ class _AskTell:
     def _tell(self, infills: Any, X: FloatArray, evaluation: Evaluation) -> None:
         from pymoo.problems.static import StaticProblem
 
-        told = self._solver._fitness(evaluation, self._task.instance.signs)
+        told = self._solver._fitness(evaluation, self._task.instance)
         with self._random.active():
-            infills.set("X", X)
+            infills.set("X", self._task.instance.space.normalize(X))
             known = StaticProblem(self._problem, **told)
             self._algorithm.evaluator.eval(known, infills, skip_already_evaluated=False)
             self._algorithm.tell(infills=infills)
@@ -154,7 +159,7 @@ class Nsga2(PymooSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="nsga2",
-        version="1",
+        version="2",
         summary="NSGA-II of pymoo: non-dominated sorting and crowding distance.",
         needs=("pymoo",),
         citation="Deb et al. 2002, doi 10.1109/4235.996017",
@@ -185,7 +190,7 @@ class Nsga3(PymooSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="nsga3",
-        version="1",
+        version="2",
         summary="NSGA-III of pymoo: non-dominated sorting and reference directions.",
         supports=_SEVERAL_OBJECTIVES,
         needs=("pymoo",),
@@ -218,7 +223,7 @@ class SmsEmoa(PymooSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="sms_emoa",
-        version="1",
+        version="2",
         summary="SMS-EMOA of pymoo: survival by contribution to the hypervolume.",
         supports=_SEVERAL_OBJECTIVES,
         needs=("pymoo",),
@@ -251,7 +256,7 @@ class CmaEs(PymooSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="cma_es",
-        version="1",
+        version="2",
         summary="CMA-ES of pycma through pymoo, with restarts; one objective.",
         supports=_ONE_OBJECTIVE,
         needs=("pymoo", "cma"),
@@ -267,12 +272,14 @@ class CmaEs(PymooSolver):
         return CMAES(sigma=self.sigma, pop_size=self.pop_size, restarts=self.restarts)
 
     def _problem(self, instance: Instance) -> Any:
-        problem = instance.to_pymoo()
+        problem = PymooSolver._problem(self, instance)
         problem.n_ieq_constr = problem.n_eq_constr = 0  # `_fitness` has folded them in
         return problem
 
-    def _fitness(self, evaluation: Evaluation, signs: FloatArray) -> dict[str, FloatArray]:
-        F, violation = evaluation.F * signs, evaluation.violation[:, None]  # both [n, 1]
+    def _fitness(self, evaluation: Evaluation, instance: Instance) -> dict[str, FloatArray]:
+        # In units of the objective's scale, since pycma stops at absolute differences (tolfun)
+        F = evaluation.F * instance.signs / instance.objectives[0].scale
+        violation = evaluation.violation[:, None]  # [n, 1], like F
         feasible = violation <= 0.0
         worst = float(F[feasible].max()) if feasible.any() else 0.0
         return {"F": np.where(feasible, F, worst + max(1.0, abs(worst)) * violation)}

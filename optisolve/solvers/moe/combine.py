@@ -75,7 +75,7 @@ def convex_blend(
     batch = np.vstack([instance.space.clip((w @ points)[None, :]), points])
     told = evaluate(batch)
     values = told.F[:, 0] * instance.signs[0]  # to be minimized
-    if told.violation[0] > 0.0 or values[0] > float(w @ values[1:]) + 1e-9 * max(1.0, abs(values[0])):
+    if told.violation[0] > 0.0 or values[0] > float(w @ values[1:]) + 1e-9 * instance.objectives[0].gap_scale(values[0]):
         return Blend(None, "the declared convexity is contradicted by evaluation", batch.shape[0])
     if not values[0] < values[1:].min():
         return Blend(None, "not better than the best member", batch.shape[0])

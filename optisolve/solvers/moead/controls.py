@@ -52,7 +52,7 @@ class LedmaControl(DecompositionSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma_control",
-        version="2",
+        version="3",
         summary="ledma with a plain operator in the language model's place: the arms of optisolve ablate.",
         citation="controls after Liu et al. 2023, arXiv 2310.12541 (linear), and Li & Zhang 2009 (DE); the others are ours",
     )

@@ -141,7 +141,7 @@ def front(F, violation, ideal):  # type: ignore[no-untyped-def]
             nadir[j] = F[top, j]
     width = np.empty(m)
     for j in range(m):
-        tiny = 1e-12 * max(1.0, abs(ideal[j]))
+        tiny = 1e-12 * max(abs(ideal[j]), abs(largest[j]))
         width[j] = nadir[j] - ideal[j]
         if width[j] <= tiny:
             width[j] = largest[j] - ideal[j]
@@ -205,7 +205,7 @@ def sbx(X, mates, lower, upper, probability, eta, u_pair, U_cross, U_spread):  #
             y1, y2 = min(a, b), max(a, b)
             gap = y2 - y1
             u = U_cross[i, j]
-            if not (cross and u < 0.5 and gap > _TOO_CLOSE):
+            if not (cross and u < 0.5 and gap > _TOO_CLOSE * (upper[j] - lower[j])):
                 children[i, j] = a
                 continue
             room = y1 - lower[j] if u < 0.25 else upper[j] - y2

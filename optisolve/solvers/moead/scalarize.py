@@ -124,7 +124,8 @@ def front_width(F: FloatArray, ideal: FloatArray, nadir: FloatArray) -> FloatArr
     Returns:
         float64 [m], > 0.
     """
-    tiny = 1e-12 * np.maximum(1.0, np.abs(ideal))
+    largest = F.max(axis=0)
+    tiny = 1e-12 * np.maximum(np.abs(ideal), np.abs(largest))
     width = nadir - ideal
-    width = np.where(width > tiny, width, F.max(axis=0) - ideal)
+    width = np.where(width > tiny, width, largest - ideal)
     return np.where(width > tiny, width, 1.0)

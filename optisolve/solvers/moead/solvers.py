@@ -45,7 +45,7 @@ class Moead(DecompositionSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead",
-        version="2",
+        version="3",
         summary="Decomposition MOEA with SBX crossover and polynomial mutation, in waves.",
         citation="Zhang & Li 2007, MOEA/D, doi 10.1109/TEVC.2007.892759",
     )
@@ -72,7 +72,7 @@ class MoeadDe(DecompositionSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead_de",
-        version="3",
+        version="4",
         summary="Decomposition MOEA with differential evolution, in waves.",
         citation="Li & Zhang 2009, MOEA/D-DE, doi 10.1109/TEVC.2008.925798",
     )
@@ -99,7 +99,7 @@ class MoeadLo(DecompositionSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead_lo",
-        version="2",
+        version="3",
         summary="Decomposition MOEA with the published linear stand-in for a language model, in waves.",
         citation="Liu et al. 2023, MOEA/D-LO, arXiv 2310.12541",
     )

@@ -130,7 +130,7 @@ def sbx(
     a, b = X[first], X[second]  # [n, d]
     y1, y2 = np.minimum(a, b), np.maximum(a, b)
     gap = y2 - y1
-    crossed = (U_cross < 0.5) & (gap > _TOO_CLOSE) & (u_pair[:, 2:3] < probability)
+    crossed = (U_cross < 0.5) & (gap > _TOO_CLOSE * (upper - lower)) & (u_pair[:, 2:3] < probability)
     low_side = U_cross < 0.25
     safe_gap = np.where(crossed, gap, 1.0)
     room = np.where(low_side, y1 - lower, upper - y2)

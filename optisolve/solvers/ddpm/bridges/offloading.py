@@ -74,7 +74,7 @@ class OffloadingBridge(Bridge):
             change = sign * (remote - local) + (load + sign * root) ** 2 - load**2  # [B, S, N]
             probes += moving * points.shape[2]
             best = change.argmin(axis=2)[..., None]
-            moving &= np.take_along_axis(change, best, axis=2)[..., 0] < -1e-12
+            moving &= np.take_along_axis(change, best, axis=2)[..., 0] < -1e-12 * local.sum(axis=2)
             if not moving.any():
                 break
             flipped = 1.0 - np.take_along_axis(points, best, axis=2)
@@ -105,7 +105,7 @@ class OffloadingBridge(Bridge):
     def label(self, cases: Cases, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
         """The best prefix in order of saving per b, and random decisions, all improved by switches."""
         local, remote, root = (cases[name] for name in ("local", "remote", "root"))
-        order = np.argsort((remote - local) / np.maximum(root, 1e-12), axis=1)
+        order = np.argsort((remote - local) / np.where(root > 0.0, root, np.inf), axis=1)
         rank = np.argsort(order, axis=1)
         prefixes = (rank[:, None] < np.arange(local.shape[1] + 1)[None, :, None]).astype(np.float64)  # [B, N + 1, N]
         random = self.decode(cases, self.null(cases, rng.random((len(local), 15, local.shape[1], 1))))
