@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
@@ -49,13 +49,14 @@ def evaluate(
 
 
 def _error(offsets: Sequence[tuple[float, float]], power: Sequence[float], height: float, kappa: float, prior: float) -> float:
-    """sqrt(tr J^-1) with J = prior I + sum of w d d^T, the determinant in exact fractions: nothing cancels."""
-    xx, xy, yy = Fraction(prior), Fraction(0), Fraction(prior)
-    for (dx, dy), p in zip(offsets, power, strict=True):
-        d2 = dx * dx + dy * dy + height * height
-        w = Fraction(kappa * p / d2**3 + 8.0 / d2**2)
-        xx, xy, yy = xx + w * Fraction(dx) ** 2, xy + w * Fraction(dx) * Fraction(dy), yy + w * Fraction(dy) ** 2
-    return math.sqrt((xx + yy) / (xx * yy - xy * xy))
+    """sqrt(tr J^-1) with J = prior I + sum of w d d^T, in a hundred digits: the determinant cancels."""
+    with localcontext(prec=100):
+        xx, xy, yy = Decimal(prior), Decimal(0), Decimal(prior)
+        for (dx, dy), p in zip(offsets, power, strict=True):
+            d2 = dx * dx + dy * dy + height * height
+            w, x, y = Decimal(kappa * p / d2**3 + 8.0 / d2**2), Decimal(dx), Decimal(dy)
+            xx, xy, yy = xx + w * x * x, xy + w * x * y, yy + w * y * y
+        return math.sqrt((xx + yy) / (xx * yy - xy * xy))
 
 
 def _fade(params: Mapping[str, Any], ground: float) -> float:
