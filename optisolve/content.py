@@ -5,16 +5,32 @@ A checkout keeps it in folders outside the package, a wheel ships the same folde
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import OptisolveError, UnknownNameError
 
-__all__ = ["content_dir", "header", "load_yaml", "names", "read_text"]
+__all__ = [
+    "content_dir",
+    "digest",
+    "header",
+    "load_yaml",
+    "named_file",
+    "names",
+    "only_shipped",
+    "read_text",
+    "shipped_only",
+]
 
 _IN_CHECKOUT = {"references": "benchmarks/references", "suites": "benchmarks/suites"}
 """Kinds whose folder in a checkout has another name."""
+
+_SHIPPED_ONLY: ContextVar[bool] = ContextVar("shipped_only", default=False)
 
 
 @cache
@@ -94,3 +110,50 @@ def header(kind: str, name: str) -> dict[str, str]:
 def read_text(kind: str, name: str) -> str:
     """Text of one content file, e.g. a prompt template; `name` includes the suffix."""
     return (content_dir(kind) / name).read_text(encoding="utf-8")
+
+
+@contextmanager
+def shipped_only() -> Iterator[None]:
+    """While somebody else's record is audited: no file is opened, and no hub asked, because the record names it."""
+    token = _SHIPPED_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _SHIPPED_ONLY.reset(token)
+
+
+def only_shipped() -> bool:
+    """True inside `shipped_only`."""
+    return _SHIPPED_ONLY.get()
+
+
+def named_file(path: str | Path, what: str) -> Path:
+    """The file or folder that a setting names; every reader of such a setting asks here before it opens anything.
+
+    Args:
+        path: As the setting has it.
+        what: Name of the setting, for the error.
+
+    Raises:
+        OptisolveError: An audit is under way and this is no content of the installation.
+    """
+    given = Path(path)
+    if _SHIPPED_ONLY.get() and not any(given.resolve().is_relative_to(folder.resolve()) for folder in _shipped_folders()):
+        raise OptisolveError(f"{what} names '{path}', which does not come with optisolve; an audit opens shipped files only.")
+    return given
+
+
+@cache
+def digest(path: Path) -> str:
+    """SHA-256 of a shipped file, hexadecimal; read once, since shipped files do not change."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _shipped_folders() -> list[Path]:
+    found = []
+    for kind in ("problems", "solvers", "references"):
+        try:
+            found.append(content_dir(kind))
+        except OptisolveError:  # an installation without published references
+            continue
+    return found

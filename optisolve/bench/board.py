@@ -4,7 +4,9 @@ Every number comes from records whose audit has recomputed it. The loss of a run
 the share of the scoring box that its front misses; a failed, infeasible or absent run has loss 1. A solver's loss on a
 problem is the mean over the suite's units there, its loss in the suite the mean over all problems of the suite.
 
-Only entries whose every record was reproduced are ranked; the others stand below without a rank.
+All records of an instance are measured from one reference, see `optisolve.bench.standing`. Entries whose every record was
+reproduced are ranked among each other. Apart from them are ranked those whose replies of a language model were replayed, since
+nobody can show who wrote the replies. The others stand below without a rank.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,11 @@ from optisolve.bench.audit import SuiteBook, Tier
 from optisolve.bench.audit.suites import LockedSuite
 from optisolve.bench.compare import succeeded
 from optisolve.bench.records import read_record
+from optisolve.bench.standing import share_references
 from optisolve.scoring.units import LOSS_CAP, loss_of_gap
 
 __all__ = [
+    "RANKED",
     "SCHEMA",
     "Entry",
     "Located",
@@ -36,6 +40,9 @@ __all__ = [
 ]
 
 SCHEMA = "optisolve.leaderboard/1"
+
+RANKED = (Tier.REPRODUCED, Tier.REPLAYED)
+"""Tiers that are ranked, each among itself, in this order."""
 
 Unit = tuple[str, str, str]
 """Problem, instance and repetition within a suite, as its records carry them."""
@@ -101,7 +108,9 @@ def build_board(located: Iterable[Located], book: SuiteBook) -> dict[str, Any]:
         book: Suites with their locks. Records of another lock are counted as stale and left out.
     """
     by_suite: dict[str, list[Located]] = {}
-    for item in located:
+    items = list(located)
+    shared = share_references([item.record for item in items])
+    for item in (replace(item, record=record) for item, record in zip(items, shared, strict=True)):
         by_suite.setdefault(item.suite, []).append(item)
     suites = []
     for name in sorted(by_suite):
@@ -200,18 +209,23 @@ def _overall(problems: Mapping[str, Mapping[str, Any]], units: Mapping[str, Any]
 
 
 def _rank(rows: list[dict[str, Any]], problems: Iterable[str]) -> None:
-    """Give ranks to reproduced entries, ties share the better one; sort the rows."""
-    ranked = [row for row in rows if row["tier"] == Tier.REPRODUCED.value]
-    for row in ranked:
-        row["rank"] = _place(row["loss"], [other["loss"] for other in ranked])
-        for label in problems:
-            own = row["problems"].get(label)
-            if own is not None:
-                rivals = [other["problems"][label]["loss"] for other in ranked if label in other["problems"]]
-                own["rank"] = _place(own["loss"], rivals)
-    rows.sort(
-        key=lambda row: (row["rank"] is None, row["loss"] is None, float(row["loss"] or 0.0), row["submitter"], row["solver"])
-    )
+    """Give ranks to reproduced entries, and others to replayed ones, ties share the better one; sort the rows."""
+    for tier in RANKED:
+        ranked = [row for row in rows if row["tier"] == tier.value]
+        for row in ranked:
+            row["rank"] = _place(row["loss"], [other["loss"] for other in ranked])
+            for label in problems:
+                own = row["problems"].get(label)
+                if own is not None:
+                    rivals = [other["problems"][label]["loss"] for other in ranked if label in other["problems"]]
+                    own["rank"] = _place(own["loss"], rivals)
+    groups = [tier.value for tier in RANKED]
+
+    def place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        group = groups.index(row["tier"]) if row["tier"] in groups else len(groups)
+        return group, row["rank"] is None, row["loss"] is None, float(row["loss"] or 0.0), row["submitter"], row["solver"]
+
+    rows.sort(key=place)
 
 
 def _place(own: str | None, all_losses: Sequence[str | None]) -> int | None:

@@ -1,4 +1,4 @@
-"""Where a run happened: versions, processor, threads, code revision."""
+"""Where a run happened: versions, processor, numerical kernels, threads, code revision."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from typing import Any
 
 import optisolve
 
-__all__ = ["code_revision", "environment", "forget_peak_memory", "peak_memory_mb"]
+__all__ = ["code_revision", "environment", "forget_peak_memory", "kernels", "peak_memory_mb"]
 
 _PACKAGES = ("numpy", "scipy", "numba", "moocore", "pymoo", "cvxpy", "ortools", "highspy", "openai", "xllamacpp", "torch")
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+_FEATURES = ("sse4.2", "avx", "avx2", "avx512f", "fma", "neon", "sve")
+"""Features of a processor that change how sums are vectorized and rounded."""
 
 
 @cache
@@ -28,12 +32,37 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _processor(),
+        "kernels": kernels(),
         "cores": os.cpu_count(),
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "git": revision,
         "dirty": dirty,
     }
+
+
+@cache
+def kernels() -> dict[str, str]:
+    """What the last bits of floating-point sums depend on: the kernels that BLAS libraries chose, numba's processor.
+
+    Two machines with the same name of processor and the same packages may differ here, and then a run may end elsewhere.
+    """
+    import numpy as np
+    import scipy.linalg
+    from llvmlite import binding  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_info
+
+    scipy.linalg.inv(np.eye(2))  # so that its library is loaded
+    found = {}
+    for library in threadpool_info():
+        owner = next((name for name in ("numpy", "scipy") if f"{os.sep}{name}" in library["filepath"]), None)
+        if library.get("user_api") == "blas" and owner is not None:
+            told = (library["internal_api"], library.get("version"), library.get("architecture"))
+            found[f"blas.{owner}"] = " ".join(str(part) for part in told if part)
+    features = binding.get_host_cpu_features()
+    named = os.environ.get("NUMBA_CPU_FEATURES") or " ".join(sorted(name for name in _FEATURES if features.get(name)))
+    found["numba"] = f"{os.environ.get('NUMBA_CPU_NAME') or binding.get_host_cpu_name()} {named}".strip()
+    return found
 
 
 def code_revision() -> str:

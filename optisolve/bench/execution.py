@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from optisolve.core.errors import BudgetExhausted, OptisolveError, SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.core.watch import watching
 from optisolve.evaluation.evaluator import Evaluator
 
 if TYPE_CHECKING:
@@ -64,6 +66,19 @@ class Run:
     llm: dict[str, Any] | None
     notice: str
     llm_cache: dict[str, Any] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Runs travel between processes; an exception of a plug-in that cannot is told in words."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Run, tuple({**values, "error": _portable(self.error)}.values())
+
+
+def _portable(error: Exception | None) -> Exception | None:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever a foreign class does when it is made again
+        return SolverError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def execute(
@@ -123,6 +138,8 @@ def execute(
         with _stop_on_signal(meter):
             outcome, error = _guarded(solver, task, evaluator)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
+            session.forget_unasked()
         described = None if session is None else session.describe()
         notice = "" if session is None else session.notice
         cache = None
@@ -137,7 +154,8 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome,
         return evaluator.outcome(termination, limit, detail=detail, report=report)
 
     try:
-        return solver._solve(task), None
+        with watching(task.instance, evaluator):
+            return solver._solve(task), None
     except BudgetExhausted as stop:
         return cut_short(Termination.LIMIT, stop.limit, str(stop)), None
     except KeyboardInterrupt:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -23,9 +22,19 @@ from filelock import FileLock, Timeout
 
 from optisolve.bench.records import canonical, read_record
 from optisolve.core.errors import OptisolveError, RecordError
-from optisolve.core.files import write_atomic
+from optisolve.core.files import staging_folder, write_atomic
 
-__all__ = ["SUFFIX", "JobFolder", "find_finished", "identity", "join_job", "open_job", "read_job", "unfinished"]
+__all__ = [
+    "FINISHED_LATER",
+    "SUFFIX",
+    "JobFolder",
+    "find_finished",
+    "identity",
+    "join_job",
+    "open_job",
+    "read_job",
+    "unfinished",
+]
 
 SCHEMA = "optisolve.job/1"
 SUFFIX = ".running"
@@ -37,7 +46,7 @@ _KEPT = ("job.json", "transcript.jsonl", _LOCK)
 _DEAD_AFTER_S = 3600.0
 """Age at which a folder that takes milliseconds to complete is litter."""
 _POLL_S = 0.2
-_FINISHED_LATER = ("interrupted", "error")
+FINISHED_LATER = ("interrupted", "error")
 """Terminations after which a run may still go on."""
 
 
@@ -74,7 +83,12 @@ def identity(settings: Mapping[str, Any]) -> str:
 
 
 def join_job(
-    out: Path, name: str, settings: Mapping[str, Any], *, on_wait: Callable[[Path], None] | None = None
+    out: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    on_wait: Callable[[Path], None] | None = None,
+    continues: Path | None = None,
 ) -> JobFolder | Path:
     """Take part in a run that may be started any number of times, also by several processes at once.
 
@@ -83,6 +97,7 @@ def join_job(
         name: Beginning of a new folder's name.
         settings: What is asked, JSON-compatible; equal settings are the same run.
         on_wait: Told once of the folder in which another process is at this run, before waiting for it.
+        continues: Folder of a finished run that this one prolongs; replies of its language model are not asked for again.
 
     Returns:
         The record's folder when the run is finished; else the folder to run in, held by this process.
@@ -102,7 +117,7 @@ def join_job(
                     return held
             busy = next((folder for folder in same if folder.is_dir()), None)
             if busy is None:
-                return open_job(out, name, settings, transcript_of=_stopped(out, wanted))
+                return open_job(out, name, settings, transcript_of=_stopped(out, wanted) or _with_transcript(continues))
         if not waited and on_wait is not None:
             on_wait(busy)
         waited = True
@@ -123,15 +138,15 @@ def open_job(out: Path, name: str, settings: Mapping[str, Any], *, transcript_of
         The folder, held by this process.
     """
     out.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=out, prefix=".starting-"))  # nobody takes it for a run before it is complete
-    lock = FileLock(made / _LOCK)
-    lock.acquire()
-    if transcript_of is not None:
-        shutil.copyfile(transcript_of / "transcript.jsonl", made / "transcript.jsonl")
-    body = {"schema": SCHEMA, "identity": identity(settings), "settings": settings}
-    write_atomic(made / "job.json", json.dumps(body, indent=1, ensure_ascii=False).encode() + b"\n")
-    path = out / f"{name}{made.name.removeprefix('.starting')}{SUFFIX}"
-    made.rename(path)
+    with staging_folder(out, ".starting-") as made:  # nobody takes it for a run before it is complete
+        lock = FileLock(made / _LOCK)
+        lock.acquire()
+        if transcript_of is not None:
+            shutil.copyfile(transcript_of / "transcript.jsonl", made / "transcript.jsonl")
+        body = {"schema": SCHEMA, "identity": identity(settings), "settings": settings}
+        write_atomic(made / "job.json", json.dumps(body, indent=1, ensure_ascii=False).encode() + b"\n")
+        path = out / f"{name}{made.name.removeprefix('.starting')}{SUFFIX}"
+        made.rename(path)
     return JobFolder(path, resumed=transcript_of is not None, _lock=lock)
 
 
@@ -159,7 +174,7 @@ def unfinished(out: Path) -> list[Path]:
 def find_finished(out: Path, wanted: str) -> Path | None:
     """The record's folder of a finished run with this identity, or None."""
     for folder, record in _recorded(out, wanted):
-        if record["termination"]["status"] not in _FINISHED_LATER:
+        if record["termination"]["status"] not in FINISHED_LATER:
             return folder
     return None
 
@@ -168,6 +183,10 @@ def _stopped(out: Path, wanted: str) -> Path | None:
     """The newest record of this identity that was cut short and has a transcript."""
     found = [folder for folder, _ in _recorded(out, wanted) if (folder / "transcript.jsonl").is_file()]
     return max(found, key=lambda folder: (folder / "record.json").stat().st_mtime_ns, default=None)
+
+
+def _with_transcript(folder: Path | None) -> Path | None:
+    return folder if folder is not None and (folder / "transcript.jsonl").is_file() else None
 
 
 def _recorded(out: Path, wanted: str) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,7 @@ def build_record(
     warm_start: FloatArray | None = None,
     suite: Mapping[str, str] | None = None,
     tier: str = "verified",
+    errors: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Assemble the record of one run; see the module for what is hashed.
 
@@ -127,7 +128,8 @@ def build_record(
         reference: What the scores refer to.
         warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
         suite: ``name``, ``version`` and ``sha256`` of the suite that the run belongs to; None for a run of its own.
-        tier: ``verified``, ``reproduced`` or ``self_reported``.
+        tier: A value of `optisolve.bench.audit.Tier`.
+        errors: Errors of optisolve's own that the run has shown.
 
     Returns:
         A JSON-compatible mapping with ``record_id`` and ``result_hash`` set.
@@ -138,7 +140,7 @@ def build_record(
     prompts = report.pop("prompts", None) or operator.pop("prompts", {})
     if "operator" in report:
         report["operator"] = operator
-    box = instance.hypervolume_box
+    box, failed = instance.hypervolume_box, run.evaluator.failed
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "suite": {"name": "", "version": "", "sha256": "", **(suite or {})},
@@ -156,7 +158,7 @@ def build_record(
             "options": _plain(solver.options()),
             "code": code_revision(),
             "prompts": prompts,
-            "checkpoint": report.pop("checkpoint", None),
+            "checkpoint": solver.checkpoint(instance),
             "llm": run.llm,
         },
         "seed": seed,
@@ -172,6 +174,7 @@ def build_record(
             "tokens_out": meter.tokens_out,
             "tokens_cached": meter.tokens_cached,
             "usd": meter.usd,
+            **({"failed": failed} if failed else {}),
             "by_source": _plain(sources),
             "report": _plain(report),
         },
@@ -209,6 +212,9 @@ def build_record(
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "notice": run.notice,
             "llm_cache": run.llm_cache,
+            **({"files": _plain(origin.files)} if origin.files else {}),
+            **({"failed": {"policy": run.evaluator.policy, "first": run.evaluator.first_failure}} if failed else {}),
+            **({"errors": list(errors)} if errors else {}),
         },
     }
     return seal(record)

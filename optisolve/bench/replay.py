@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from optisolve.bench.audit import rebuild
-from optisolve.bench.audit.findings import Findings
+from optisolve.bench.audit.findings import Findings, Tier
 from optisolve.bench.audit.layout import check_layout
+from optisolve.bench.environment import environment
 from optisolve.bench.records import read_record, seal
 from optisolve.bench.result import Result
 from optisolve.bench.solve import solve
@@ -20,9 +22,10 @@ from optisolve.core.errors import RecordError
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
+from optisolve.llm.config import SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 
-__all__ = ["Replay", "replay", "replay_record"]
+__all__ = ["Replay", "other_platform", "replay", "replay_record", "tier_of"]
 
 _MOST_SHOWN = 5
 
@@ -35,11 +38,16 @@ class Replay:
         result: The re-derived run; its record's tier is ``reproduced`` when the hashes agree.
         same: The ``result_hash`` agrees.
         reason: Which part differs, "" when nothing does.
+        rounding: The hash differs, yet everything that was asked, spent and reached agrees up to rounding.
+        platform: What differs between the machine of the record and this one, in words; "" when its record says that its
+            kernels and packages are those of this machine.
     """
 
     result: Result
     same: bool
     reason: str
+    rounding: bool = False
+    platform: str = ""
 
 
 def replay(path: Path) -> Replay:
@@ -48,7 +56,7 @@ def replay(path: Path) -> Replay:
     Args:
         path: A record.json or its folder; ``transcript.jsonl`` stands beside it when a model was used.
 
-    The surrogate, which is no language model, needs no transcript: it answers the same again.
+    The surrogate, which is no language model, needs no transcript and is given none: it answers the same again.
 
     Raises:
         RecordError: The record or its transcript is missing or damaged, or the run was cut short by the user or the clock,
@@ -96,9 +104,29 @@ def replay_record(
     )
     same = result.result_hash == record["result_hash"]
     if same:
-        result.record["provenance"]["tier"] = "reproduced"
+        result.record["provenance"]["tier"] = tier_of(record).value
         seal(result.record)
-    return Replay(result, same, "" if same else _difference(record, result.record))
+        return Replay(result, True, "")
+    told = _difference(record, result.record), _agrees(record, result.record), other_platform(record)
+    return Replay(result, False, *told)
+
+
+def tier_of(record: Mapping[str, Any]) -> Tier:
+    """What a second run that gave the same shows: less where the replies of a language model had to be taken on trust."""
+    model = record["solver"]["llm"]
+    return Tier.REPRODUCED if model is None or model["provider"] == SurrogateLlm.kind else Tier.REPLAYED
+
+
+def other_platform(record: Mapping[str, Any]) -> str:
+    """What differs between the machine that a record names and this one, as far as the last bits of a run depend on it.
+
+    Args:
+        record: Its ``env`` is its own word: it can excuse a difference and never show that a run is true.
+    """
+    here, told = environment(), record["env"]
+    parts = {**told["kernels"], **told["packages"]}, {**here["kernels"], **here["packages"]}
+    differing = [name for name in sorted(parts[0] | parts[1]) if parts[0].get(name) != parts[1].get(name)]
+    return ", ".join(f"{name}: {parts[0].get(name, 'unknown')} there, {parts[1].get(name, 'none')} here" for name in differing)
 
 
 def _require_repeatable(record: Mapping[str, Any]) -> None:
@@ -112,13 +140,11 @@ def _replay_config(record: Mapping[str, Any], folder: Path | None) -> Any:
     model = record["solver"]["llm"]
     if model is None:
         return None
-    from optisolve.llm.config import SurrogateLlm, llm_config
-
+    if model["provider"] == SurrogateLlm.kind:  # it answers the same again, so a file of replies is not believed
+        return llm_config(SurrogateLlm.kind, **model["params"])
     transcript = (folder or Path()) / "transcript.jsonl"
     if folder is not None and transcript.is_file():
         return llm_config("replay", transcript=str(transcript))
-    if model["provider"] == SurrogateLlm.kind:
-        return llm_config(SurrogateLlm.kind, **model["params"])
     raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
 
 
@@ -135,3 +161,49 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         elif left != right:
             return f"'{key}' differs"
     return "the trace differs"
+
+
+def _agrees(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Two runs of the same settings that differ by rounding alone: same course, same counts, same values to nine digits."""
+    (asked, spent, reached), (asked_again, spent_again, reached_again) = (
+        (_asked(record), _spent(record), _reached(record)) for record in (old, new)
+    )
+    return asked == asked_again and close(spent, spent_again, _COURSE) and close(reached, reached_again, _OUTCOME)
+
+
+def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
+    solver = {key: value for key, value in record["solver"].items() if key not in ("code", "llm")}
+    return {"solver": solver, **{name: record[name] for name in ("suite", "instance", "seed", "budget", "termination")}}
+
+
+def _spent(record: Mapping[str, Any]) -> dict[str, Any]:
+    used = {key: value for key, value in record["used"].items() if key not in ("wall_s", "cpu_s", "peak_mb", "report")}
+    return {
+        "used": used,
+        "trace": [[row[0], *row[2:]] for row in record["trace"]],
+        "llm": record["solver"]["llm"],
+        "claimed": record["solutions"]["claimed"],
+    }
+
+
+def _reached(record: Mapping[str, Any]) -> dict[str, Any]:
+    verified = record["verified"]
+    scores = {key: record["scores"][key] for key in ("hypervolume", "objective")}
+    return {"F": verified["F"], "feasible": verified["feasible"], "counts": verified["counts"], "scores": scores}
+
+
+_OUTCOME = 1e-9
+_COURSE = 1e-7
+"""Relative agreement of what was reached, and of traces and gains, which are sums by the fast kernel."""
+
+
+def close(told: Any, again: Any, tolerance: float) -> bool:
+    """Whether parsed JSON is the same, numbers with a fraction up to a relative tolerance."""
+    if isinstance(told, Mapping) and isinstance(again, Mapping):
+        return set(told) == set(again) and all(close(told[key], again[key], tolerance) for key in told)
+    if isinstance(told, list) and isinstance(again, list):
+        return len(told) == len(again) and all(close(a, b, tolerance) for a, b in zip(told, again, strict=True))
+    if isinstance(told, float) or isinstance(again, float):
+        numbers = isinstance(told, (int, float)) and isinstance(again, (int, float))
+        return numbers and math.isclose(told, again, rel_tol=tolerance, abs_tol=tolerance * tolerance)
+    return bool(told == again)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from optisolve.bench.execution import Run
 from optisolve.bench.records import publish, record_bytes
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import RecordError
-from optisolve.core.files import write_atomic
+from optisolve.core.files import staging_folder, write_atomic
 from optisolve.core.problem import Instance
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.scoring.verify import Verification
@@ -125,30 +124,30 @@ class Result:
 
         Raises:
             RecordError: The folder in which the run kept the replies of its language model is gone, or `folder` lies in it.
+            OSError: A file cannot be written; it is named, and nothing but the run's own folder is left.
         """
         parent = Path(folder)
         if self._scratch is not None and self._scratch.resolve() in (parent.resolve(), *parent.resolve().parents):
             raise RecordError(f"{folder}: lies in the run's own folder {self._scratch}; save to a folder beside it.")
         parent.mkdir(parents=True, exist_ok=True)
-        staging = self._staging(parent)
-        for name, table in (("front", self.front), ("trace", self.trace)):
-            write_atomic(staging / f"{name}.parquet", table.to_parquet(index=False))
-        write_atomic(staging / "record.json", record_bytes(self.record))
-        saved = publish(staging, parent / str(self.record["record_id"]))
-        object.__setattr__(self, "_saved", saved)
-        return saved
-
-    def _staging(self, parent: Path) -> Path:
-        """The scratch folder when it lies in `parent`, else a new one there with the files of the run so far."""
         scratch, kept = self._scratch, self._saved or self._scratch
         if kept is not None and not kept.is_dir() and self.record["solver"]["llm"] is not None:
             raise RecordError(f"{kept}: gone, and the transcript with it; the record would claim what nobody can check.")
-        if kept is None or not kept.is_dir():
-            return Path(tempfile.mkdtemp(dir=parent, prefix=".saving-"))
-        if kept == scratch and scratch.parent.resolve() == parent.resolve():
-            return scratch
-        staging = Path(tempfile.mkdtemp(dir=parent, prefix=".saving-"))
-        shutil.copytree(kept, staging, dirs_exist_ok=True)
-        if kept == scratch:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return staging
+        if scratch is not None and kept == scratch and scratch.is_dir() and scratch.parent.resolve() == parent.resolve():
+            saved = self._fill(scratch, parent)
+        else:
+            with staging_folder(parent, ".saving-") as staging:
+                if kept is not None and kept.is_dir():
+                    shutil.copytree(kept, staging, dirs_exist_ok=True)
+                saved = self._fill(staging, parent)
+            if kept is not None and kept == scratch:
+                shutil.rmtree(scratch, ignore_errors=True)
+        object.__setattr__(self, "_saved", saved)
+        return saved
+
+    def _fill(self, staging: Path, parent: Path) -> Path:
+        """Write the run's files and let the folder appear under its name."""
+        for name, table in (("front", self.front), ("trace", self.trace)):
+            write_atomic(staging / f"{name}.parquet", table.to_parquet(index=False))
+        write_atomic(staging / "record.json", record_bytes(self.record))
+        return publish(staging, parent / str(self.record["record_id"]))

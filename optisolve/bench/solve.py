@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.bench.execution import Progress, execute
+from optisolve.bench.execution import Progress, Run, execute
 from optisolve.bench.records import build_record
 from optisolve.bench.result import Result
 from optisolve.bench.trace import credit, trace_rows
@@ -18,6 +18,7 @@ from optisolve.core.errors import SolverError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
+from optisolve.evaluation.agreement import own_errors
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.scoring.indicators import score
 from optisolve.scoring.verify import confront, verify_points
@@ -81,7 +82,9 @@ def solve(
     )
     if run.error is not None and len(run.evaluator.history) == 0:
         raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
+    _require_any(run)
     verification = verify_points(case, run.outcome.X)
+    errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     standing = confront(case, reference, verification)
     feasible = np.ascontiguousarray(verification.F[verification.feasible])
     record = build_record(
@@ -97,9 +100,19 @@ def solve(
         reference=standing,
         warm_start=start,
         suite=suite,
-        tier=_claim(case, method, kept=scratch is not None),
+        tier="self_reported" if errors else _claim(case, method, kept=scratch is not None),
+        errors=errors,
     )
     return Result(case, record, verification, run, scratch)
+
+
+def _require_any(run: Run) -> None:
+    """A model that evaluated nothing at all leaves nothing to record."""
+    evaluator = run.evaluator
+    usable = len(evaluator.history) - (evaluator.failed if evaluator.policy == "penalize" else 0)
+    if evaluator.failed and usable <= 0:
+        told = f"{evaluator.instance.origin.scenario}: the model could evaluate none of {evaluator.failed} points"
+        raise SolverError(f"{told}; the first: {evaluator.first_failure}.") from run.error
 
 
 def _warm_start(instance: Instance, points: FloatArray) -> FloatArray | None:
@@ -116,9 +129,10 @@ def _warm_start(instance: Instance, points: FloatArray) -> FloatArray | None:
 
 
 def _claim(instance: Instance, solver: Solver, *, kept: bool) -> str:
-    """What a record may claim at most: others cannot check a plug-in that is not registered, nor replies that are not kept."""
+    """What a record may claim at most: nobody else can check an unregistered plug-in, own files, replies that are not kept."""
     known = PROBLEMS.targets().get(instance.origin.problem) and SOLVERS.targets().get(solver.info.name)
-    return "verified" if known and (kept or not solver.info.uses_llm) else "self_reported"
+    checkable = known and not solver.unshipped()
+    return "verified" if checkable and (kept or not solver.info.uses_llm) else "self_reported"
 
 
 def _solver(solver: str | Solver, options: Mapping[str, Any]) -> Solver:

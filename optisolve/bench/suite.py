@@ -25,6 +25,7 @@ from optisolve.bench.suite_entries import (
     read,
     unknown,
 )
+from optisolve.bench.untrusted import is_safe_name, plain_slug
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.problem import Problem
@@ -162,6 +163,10 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
     path = suite_file(name)
     header, summary = read(path)
     found: list[FieldProblem] = []
+    if not is_safe_name(path.stem):
+        found.append(
+            FieldProblem("(file name)", path.name, "a name of letters, digits, '_', '-', '.', '+'; it names the suite")
+        )
     problems: list[ProblemEntry] = entries(found, "problems", "problem", header.problems, ProblemEntry)
     solvers: list[SolverEntry] = entries(found, "solvers", "solver", header.solvers, SolverEntry)
     labels = {entry.label for entry in solvers}
@@ -199,10 +204,10 @@ def with_solvers(suite: Suite, given: Iterable[str | Mapping[str, Any]]) -> Suit
     """
     found: list[FieldProblem] = []
     header, _ = read(suite.path)
-    taken = {cell.label for cell in suite.cells}
+    taken = {plain_slug(cell.label) for cell in suite.cells}
     cells: list[Cell] = []
     for i, entry in enumerate(entries(found, "solvers", "solver", given, SolverEntry)):
-        if entry.label in taken:
+        if plain_slug(entry.label) in taken:
             found.append(FieldProblem(f"solvers[{i}].label", entry.label, f"a label that suite {suite.name} does not use"))
         for key in ("budget", "limits", "repetitions"):
             if getattr(entry, key):

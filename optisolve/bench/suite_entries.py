@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
+from optisolve.bench.untrusted import is_safe_name, plain_slug
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.options import Options
 
@@ -149,7 +150,9 @@ def entries(found: list[FieldProblem], group: str, key: str, given: Iterable[Any
         if entry is None:
             continue
         entry = entry if entry.label else replace(entry, label=getattr(entry, key))
-        if entry.label in {other.label for other in made}:
+        if not all(map(is_safe_name, entry.label.split("/") if kind is ProblemEntry else [entry.label])):
+            found.append(FieldProblem(f"{group}[{i}].label", entry.label, "a name of letters, digits, '_', '-', '.', '+'"))
+        if plain_slug(entry.label) in {plain_slug(other.label) for other in made}:
             found.append(FieldProblem(f"{group}[{i}].label", entry.label, "a label that no other entry has"))
         made.append(entry)
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from optisolve.core.problem import Instance
 from optisolve.evaluation.history import History
 from optisolve.scoring.indicators import GainMeter, hypervolume_trace
 
-__all__ = ["checkpoints", "credit", "trace_rows"]
+__all__ = ["checkpoints", "common_beginning", "credit", "trace_rows"]
 
 _NOTHING = {"tokens_in": 0, "tokens_out": 0, "usd": 0.0}
 
@@ -40,6 +40,17 @@ def trace_rows(instance: Instance, history: History) -> list[list[float | None]]
         [int(n), round(float(s), 6), None if np.isnan(value) else float(value), float(v)]
         for n, s, value, v in zip(at, seconds, values, least, strict=True)
     ]
+
+
+def common_beginning(instance: Instance, history: History, trace: Sequence[Sequence[float | None]]) -> int:
+    """Evaluations up to which the curve of an earlier run is that of a history: same values and violations, row by row."""
+    n = min(int(trace[-1][0] or 0), len(history)) if trace else 0
+    agreed = 0
+    for row, again in zip(trace, trace_rows(instance, history.first(n)), strict=False):
+        if [row[0], *row[2:]] != [again[0], *again[2:]]:
+            break
+        agreed = int(row[0] or 0)
+    return agreed
 
 
 def credit(instance: Instance, history: History, report: Mapping[str, Any] | None = None) -> dict[str, dict[str, float]]:

@@ -19,11 +19,13 @@ __all__ = [
     "MAX_RECORD_BYTES",
     "bounded_memory",
     "is_safe_name",
+    "plain_slug",
     "printable",
     "read_bytes",
     "read_json",
     "reason",
     "shortened",
+    "slug",
     "strict_json",
 ]
 
@@ -40,6 +42,16 @@ _SHOWN = 120
 def is_safe_name(text: object) -> bool:
     """True for a word that may become a file name anywhere: no separators, no leading dot, at most 200 characters."""
     return isinstance(text, str) and _NAME.fullmatch(text) is not None and ".." not in text
+
+
+def slug(text: str) -> str:
+    """Text as a file name."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "x"
+
+
+def plain_slug(text: str) -> str:
+    """What two labels must not share: they would be one page, one file where case does not count, one name to a reader."""
+    return re.sub(r"[-_.]+", "-", slug(text).casefold()).strip("-")
 
 
 def printable(text: object) -> str:
@@ -88,11 +100,13 @@ def read_bytes(path: Path, *, max_bytes: int) -> bytes:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise RecordError(f"{printable(path)}: not a regular file.")
-        with path.open("rb") as stream:
-            data = stream.read(max_bytes + 1)  # the file may have grown since
+        data = b""
+        if found.st_size <= max_bytes:
+            with path.open("rb") as stream:
+                data = stream.read(max_bytes + 1)  # the file may have grown since
     except (OSError, ValueError) as error:
         raise RecordError(f"{printable(path)}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    if len(data) > max_bytes:
+    if max(found.st_size, len(data)) > max_bytes:
         size = max(found.st_size, len(data))
         raise RecordError(f"{printable(path)}: {size:,} bytes; at most {max_bytes:,} are read.")
     return data

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from optisolve import content
 from optisolve.bench.suite import Suite, list_suites, load_suite
-from optisolve.cli.display import console, errors, format_number, new_table, print_error, print_note
+from optisolve.cli.display import console, errors, format_number, new_table, print_error, print_note, print_os_error
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
 from optisolve.core.status import Termination
@@ -64,7 +64,11 @@ def bench_command(options: argparse.Namespace) -> int:
 
         _print_plan(plan_suite(suite, settings.only, solvers))
         return 0
-    return _run(settings, suite, solvers, _tracker(settings, suite, uri))
+    try:
+        return _run(settings, suite, solvers, _tracker(settings, suite, uri))
+    except OSError as error:
+        print_os_error(error, "; finished units are complete, the same command goes on with the others")
+        return 1
 
 
 def _run(settings: _Settings, suite: Suite, solvers: list[dict[str, Any]], tracker: Tracker | None) -> int:

@@ -71,16 +71,22 @@ def info_command(options: argparse.Namespace) -> int:
 
 
 def replay_command(options: argparse.Namespace) -> int:
-    """``optisolve replay RECORD``: 0 when the same ``result_hash`` comes out, else 2."""
-    from optisolve.bench.replay import replay
+    """``optisolve replay RECORD``: 0 when the same ``result_hash`` comes out, or the same up to rounding, else 2."""
+    from optisolve.bench.replay import replay, tier_of
+    from optisolve.bench.untrusted import printable
 
     replayed = replay(Path(options.path))
     if options.out is not None:
         console.print(f"record: {escape(str(replayed.result.save(options.out)))}", soft_wrap=True)
+    tier = tier_of(replayed.result.record).value
     if replayed.same:
-        console.print(f"reproduced: result_hash {replayed.result.result_hash}", style="green", soft_wrap=True)
+        console.print(f"{tier}: result_hash {replayed.result.result_hash}", style="green", soft_wrap=True)
         return 0
-    print_error(f"not reproduced: {replayed.reason}")
+    if replayed.rounding:
+        console.print(f"{tier} up to rounding: {escape(replayed.reason)}", style="green", soft_wrap=True)
+        return 0
+    why = f"; another platform: {printable(replayed.platform)}" if replayed.platform else ""
+    print_error(f"not reproduced: {replayed.reason}{why}")
     return 2
 
 

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from optisolve.core.budget import Budget
     from optisolve.core.problem import Instance
 
-__all__ = ["ProgressBar", "console", "errors", "format_number", "new_table", "print_error", "print_note", "print_summary"]
+__all__ = [
+    "ProgressBar",
+    "console",
+    "errors",
+    "format_number",
+    "new_table",
+    "print_error",
+    "print_note",
+    "print_os_error",
+    "print_summary",
+]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -30,6 +40,13 @@ errors = Console(stderr=True, highlight=False)
 def print_error(text: str) -> None:
     """One red line (or list) on stderr."""
     errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def print_os_error(error: OSError, then: str = "") -> None:
+    """A full disk, a folder without permission, a name that is too long: what it is, the file, and what that means."""
+    name = "" if error.filename is None else str(error.filename)
+    shown = name if name.isprintable() else ascii(name)
+    print_error(f"{error.strerror or error}{': ' if shown else ''}{shown}{then}")
 
 
 def print_note(text: str) -> None:
@@ -109,6 +126,11 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
         _print_llm(subject.record)
     if subject.run.notice:
         console.print(f"[yellow]note:[/] {escape(subject.run.notice)}", soft_wrap=True)
+    if failed := subject.record["used"].get("failed"):
+        told = subject.record["provenance"]["failed"]
+        how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[told["policy"]]
+        text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {told['first']}"
+        console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
     if cache := subject.record["provenance"]["llm_cache"]:
         console.print(f"response cache: {cache['calls']} calls answered from it, {cache['usd']:.4f} USD not spent")
     if warning := subject.record["used"]["report"].get("operator", {}).get("warning"):

@@ -52,14 +52,14 @@ def _reveal(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from optisolve.bench.audit import Auditor
+    from optisolve.bench.audit import Auditor, audits
     from optisolve.bench.records import read_record
     from optisolve.cli.verify import record_files
     from optisolve.registry import PROBLEMS, SOLVERS
 
     auditor = Auditor(PROBLEMS, SOLVERS)
     files = record_files(options.path)
-    refused = [audit for audit in map(auditor.file, files) if not audit]
+    refused = [audit for audit in audits(auditor, files) if not audit]
     for audit in refused:
         print_error(str(audit))
     if refused:

@@ -17,9 +17,9 @@ from optisolve.bench.estimate import estimate
 from optisolve.bench.jobs import JobFolder, join_job, open_job
 from optisolve.bench.records import read_record
 from optisolve.bench.result import Result
-from optisolve.cli.display import ProgressBar, console, new_table, print_error, print_note, print_summary
+from optisolve.cli.display import ProgressBar, console, new_table, print_error, print_note, print_os_error, print_summary
 from optisolve.cli.pictures import write_pictures
-from optisolve.cli.resume import asked
+from optisolve.cli.resume import asked, how_to_prolong, note_continued
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
@@ -77,6 +77,7 @@ class Job:
         budget: Limits.
         settings: Seed, output folder and the like.
         asked: What stands in the run's ``job.json``.
+        continues: Folder of a finished run that this one prolongs, None in all other cases.
     """
 
     problem: Problem
@@ -86,6 +87,7 @@ class Job:
     budget: Budget
     settings: _Settings
     asked: dict[str, Any]
+    continues: Path | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, problem: str, solver: str, given: Sequence[str]) -> Job:
@@ -130,25 +132,32 @@ def run_job(job: Job) -> int:
     out = Path(job.settings.out)
     joined = _join(job, out)
     if isinstance(joined, Path):
-        return _report_finished(job, joined)
+        return report_finished(joined, as_json=job.settings.print == "json")
     held, wanted = joined, job.settings.reference
     try:
         reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
+        if job.continues is not None:
+            note_continued(subject, job.continues)
+        folder = subject.save(out)
     except BaseException:
         held.discard_when_empty()
         if held.path.exists():
             print_error(f"the replies of the language model are kept in {held.path}; go on with: resume={held.path}")
         raise
-    folder = subject.save(out)
     held.release(at=folder)
-    results = {job.solver.info.name: subject, **_controls(job, subject, reference)}
-    pictures = write_pictures(results, folder) if job.settings.pictures else []
+    results, pictures, complete = {job.solver.info.name: subject}, list[Path](), True
+    try:
+        results |= _controls(job, subject, reference)
+        pictures = write_pictures(results, folder) if job.settings.pictures else []
+    except OSError as error:  # what was paid for is on the disk already, and is shown
+        print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
+        complete = False
     if job.settings.print == "json":
         sys.stdout.write(json.dumps(subject.record, allow_nan=False) + "\n")
     else:
         print_summary(results, folder, pictures)
-    return _exit_code(subject)
+    return _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)
 
 
 def _join(job: Job, out: Path) -> JobFolder | Path:
@@ -156,7 +165,11 @@ def _join(job: Job, out: Path) -> JobFolder | Path:
     if job.settings.resume is None:
         return open_job(out, _name(job), job.asked)
     return join_job(
-        out, _name(job), job.asked, on_wait=lambda folder: print_note(f"another process is at this run ({folder}); waiting")
+        out,
+        _name(job),
+        job.asked,
+        on_wait=lambda folder: print_note(f"another process is at this run ({folder}); waiting"),
+        continues=job.continues,
     )
 
 
@@ -191,13 +204,19 @@ def _name(job: Job) -> str:
     return f"{job.instance.origin.scenario.replace('/', '-')}.{job.solver.info.name}.s{job.settings.seed}"
 
 
-def _report_finished(job: Job, folder: Path) -> int:
-    """Say that a run of these settings is done; the exit code is the one it ended with."""
+def report_finished(folder: Path, *, as_json: bool) -> int:
+    """Say that a run is done, and how it could go on; the exit code is the one it ended with.
+
+    Args:
+        folder: The record's folder.
+        as_json: Print the record instead.
+    """
     record = read_record(folder)
-    if job.settings.print == "json":
+    if as_json:
         sys.stdout.write(json.dumps(record, allow_nan=False) + "\n")
     else:
-        console.print(f"already finished: {escape(str(folder))}; result hash {record['result_hash'][:16]}", soft_wrap=True)
+        told = f"already finished: {escape(str(folder))}; result hash {record['result_hash'][:16]}"
+        console.print(f"{told}\n{escape(how_to_prolong(record, folder))}", soft_wrap=True)
     return EXIT_OK if record["verified"]["point"] in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
 
 
@@ -233,6 +252,10 @@ def _exit_code(result: Result) -> int:
         return EXIT_ERROR
     if result.termination is Termination.INTERRUPTED:
         return EXIT_INTERRUPTED
+    if errors := result.record["provenance"].get("errors"):
+        for told in errors:
+            print_error(f"{told}. The record claims nothing.")
+        return EXIT_UNVERIFIED
     return EXIT_OK if result.point_status in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
 
 

@@ -138,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             own: Callable[[Sequence[str]], int] = getattr(import_module(f"optisolve.cli.{words[0]}"), f"{words[0]}_command")
             return own(words[1:])
         options = _parser().parse_args(words)
+        _require_flags(options)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except optisolve.OptisolveError as error:
@@ -150,11 +151,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # e.g. `optisolve list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # a full disk, a folder without permission, a name that is too long
-        from optisolve.cli.display import print_error
+    except (ImportError, MemoryError) as error:
+        return _out_of_resources(error)
+    except OSError as error:
+        from optisolve.cli.display import print_os_error
 
-        print_error(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        print_os_error(error)
         return 1
+
+
+def _out_of_resources(error: ImportError | MemoryError) -> int:
+    """A library that cannot be loaded, most often since the process may not have more memory; so nothing else is loaded."""
+    told = " ".join(f"{type(error).__name__} {error}".split())
+    cure = "Raise the limit on memory (ulimit -v), or install optisolve again if there is none."
+    sys.stderr.write(f"error: there is too little memory, or the installation is damaged ({ascii(told)[1:-1][:200]}). {cure}\n")
+    return 1
+
+
+def _require_flags(options: argparse.Namespace) -> None:
+    """Name the option when a setting is written as for ``run`` and ``bench``: ``out=DIR`` would be taken for a path."""
+    paths = getattr(options, "path", [])
+    for word in [paths] if isinstance(paths, str) else paths:
+        name, equals, value = str(word).partition("=")
+        if equals and name != "path" and name in vars(options) and not os.path.exists(word):  # noqa: PTH110  # cheap start
+            raise optisolve.OptisolveError(f"'{word}' is no file; {options.verb} takes this setting as --{name} {value}.")
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -274,6 +294,8 @@ def _add_trust(verbs: Any) -> None:
     verify.add_argument("--reproduce", action="store_true", help="run every record again and compare result_hash")
     effort_help = "most work spent on making a record's reference again (default quick)"
     verify.add_argument("--effort", choices=("none", "quick", "normal", "thorough"), default="quick", help=effort_help)
+    seconds = "longest audit of one record, a second run included; a record that takes longer is refused (default 600)"
+    verify.add_argument("--seconds", type=float, default=600.0, metavar="S", help=seconds)
     verify.add_argument("--suite", action="append", default=[], metavar="FILE", help="a suite of yours that records may name")
     verify.add_argument("--json", action="store_true", help="one JSON object per record instead of text")
     verify.set_defaults(command=_lazy("verify_command", "verify"))

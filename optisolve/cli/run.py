@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
@@ -21,8 +22,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from optisolve.cli.config_source import SCHEME, choices, register
-from optisolve.cli.display import print_error
-from optisolve.cli.job import DEFAULTS, EXIT_ERROR, Job, run_job
+from optisolve.cli.display import print_error, print_os_error
+from optisolve.cli.job import DEFAULTS, EXIT_ERROR, Job, report_finished, run_job
 from optisolve.cli.resume import resolve
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
 
@@ -160,11 +161,20 @@ def _job(config: DictConfig) -> int:
     given = [item.split("=", maxsplit=1)[0].lstrip("+") for item in HydraConfig.get().overrides.task]
     problem, solver = str(chosen["problem"]), str(chosen["solver"])
     try:
-        if values["resume"] not in (None, False):
-            values, problem, solver = resolve(values, problem, solver, given)
-        return run_job(Job.of(values, problem=problem, solver=solver, given=given))
+        if values["resume"] in (None, False):
+            return run_job(Job.of(values, problem=problem, solver=solver, given=given))
+        meant = resolve(values, problem, solver, given)
+        if meant.finished is not None:
+            return report_finished(meant.finished, as_json=values["print"] == "json")
+        job = Job.of(meant.values, problem=meant.problem, solver=meant.solver, given=given)
+        return run_job(dataclasses.replace(job, continues=meant.continues))
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))
+        return EXIT_ERROR
+    except BrokenPipeError:  # nobody reads any more: the entry point knows what to do
+        raise
+    except OSError as error:
+        print_os_error(error, "; no record was written")
         return EXIT_ERROR
 
 

@@ -61,12 +61,12 @@ def _check(options: argparse.Namespace) -> int:
         export = None if options.site is None else Path(scratch)
         book = _book(options.suite_file)
         verdict = check_submission(head, base, book=book, author=options.author, export=export, workers=options.workers)
+        text = comment_text(verdict)
+        if options.comment is not None:
+            write_atomic(Path(options.comment), text.encode())
+        console.print(escape(text), soft_wrap=True, end="")
         if export is not None and verdict.accepted:
             _site(export, options.site, root / _DEGENERACY, verdict.after)
-    text = comment_text(verdict)
-    if options.comment is not None:
-        write_atomic(Path(options.comment), text.encode())
-    console.print(escape(text), soft_wrap=True, end="")
     return 0 if verdict.accepted else _EXIT_REFUSED
 
 
@@ -119,9 +119,10 @@ def _parser() -> argparse.ArgumentParser:
     packed.add_argument("--solver", default="", metavar="LABEL", help="only this solver's records")
     packed.add_argument(
         "--tier",
-        choices=[tier.value.replace("_", "-") for tier in reversed(Tier)],
+        choices=[tier.value.replace("_", "-") for tier in reversed(Tier) if tier is not Tier.REPLAYED],
         default=Tier.REPRODUCED.value,
-        help="what the records are to claim; only reproduced ones are ranked (default reproduced: every run is repeated)",
+        help="what the records are to claim; only repeated ones are ranked (default reproduced: every run is repeated, and "
+        "those of a hosted language model become 'replayed')",
     )
     _common(packed)
     _parallel(packed)

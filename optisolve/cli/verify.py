@@ -6,12 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, Tier
+from optisolve.bench.audit import AUDIT_LIMITS, Audit, Auditor, ReferenceMaker, SuiteBook, Tier, audits
 from optisolve.bench.records import iter_records
 from optisolve.bench.untrusted import printable
 from optisolve.cli.display import console
@@ -37,14 +38,14 @@ def verify_command(options: argparse.Namespace) -> int:
         SuiteBook(suites),
         reproduce=True if options.reproduce else None,
     )
-    audits: list[Audit] = []
-    for file in record_files(options.path):
-        audit = once(auditor.file(file), audits)
-        audits.append(audit)
+    done: list[Audit] = []
+    for told in audits(auditor, record_files(options.path), limits=replace(AUDIT_LIMITS, seconds=options.seconds)):
+        audit = once(told, done)
+        done.append(audit)
         _show(audit, as_json=options.json)
     if not options.json:
-        console.print(_summary(audits), soft_wrap=True)
-    return 0 if all(audits) else _EXIT_REFUSED
+        console.print(_summary(done), soft_wrap=True)
+    return 0 if all(done) else _EXIT_REFUSED
 
 
 def _suites(files: list[str]) -> dict[str, Suite]:
@@ -76,7 +77,7 @@ def once(audit: Audit, before: Iterable[Audit]) -> Audit:
     if twin is None:
         return audit
     problem = FieldProblem("record_id", audit.record_id, f"a record that counts once; {twin.where} is the same")
-    return Audit(audit.record_id, (*audit.problems, problem), audit.tier, audit.notes, audit.uncounted, audit.where)
+    return replace(audit, problems=(*audit.problems, problem))
 
 
 def _show(audit: Audit, *, as_json: bool) -> None:
@@ -92,6 +93,7 @@ def _plain(audit: Audit) -> dict[str, Any]:
         "file": audit.where,
         "holds": bool(audit),
         "tier": audit.tier.value if audit else None,
+        "mismatches": len(audit.problems) + audit.further,
         "problems": [{"field": p.field, "given": repr(p.given), "expected": p.expected} for p in audit.problems],
         "notes": list(audit.notes),
         "uncounted": list(audit.uncounted),

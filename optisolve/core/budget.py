@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from threading import Lock
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge
 
@@ -88,6 +88,13 @@ class BudgetMeter:
         self._lock = Lock()
         self._start = time.perf_counter()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the lock and the shields, which belong to a run at work."""
+        return {**self.__dict__, "_lock": None, "_shields": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
     def restart_clock(self) -> None:
         """Let the time limit count from now."""
         self._start = time.perf_counter()
@@ -155,6 +162,10 @@ class BudgetMeter:
         if self.budget.seconds is not None and self.out_of_time:
             raise BudgetExhausted(Limit.TIME, f"{self.elapsed_s:.1f} s of {self.budget.seconds:g} s used")
         self.evaluations += n
+
+    def refund_evaluations(self, n: int) -> None:
+        """Give back evaluations that the problem's policy does not count."""
+        self.evaluations -= n
 
     def reserve(self, *, tokens: int, usd: float, paid: bool = False) -> Reservation:
         """Hold the worst case of one call before it is sent.

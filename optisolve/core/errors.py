@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from optisolve.core.status import Limit
 
@@ -32,6 +33,14 @@ _LISTED_AT_MOST = 50
 
 class OptisolveError(Exception):
     """Base class of all deliberate errors; the command line prints its text without a traceback."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies are made without `__init__`, whose arguments differ from class to class."""
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(cls: type[OptisolveError], args: tuple[Any, ...]) -> OptisolveError:
+    return cls.__new__(cls, *args)
 
 
 class ProblemError(OptisolveError):

@@ -27,7 +27,7 @@ def goal_origin(base: Instance, goal: Goal) -> Origin:
     origin = base.origin
     label = {} if origin.scenario == origin.problem else {"scenario": origin.scenario}  # else it would be lost on the way
     params: dict[str, Any] = {"problem": origin.problem, "params": {**origin.params, **label}, "goal": goal.plain()}
-    return Origin("goal", "2", f"{origin.scenario}+goal", params, origin.seed)
+    return Origin("goal", "2", f"{origin.scenario}+goal", params, origin.seed, origin.files)
 
 
 def shortfall(values: Mapping[str, FloatArray], bounds: Sequence[Bound], scales: FloatArray) -> FloatArray:
@@ -93,6 +93,7 @@ class GoalInstance(Instance):
 
     def __init__(self, base: Instance, goal: Goal, bounds: Sequence[Bound]) -> None:
         self.base, self.typed_goal, self.bounds = base, goal, tuple(bounds)
+        self.on_failure = base.on_failure
         if len(base.objectives) != 1 and goal.objective is None:
             raise ProblemError(f"{base.origin.scenario} has several objectives; the goal must name one.")
         metrics = {metric.name: metric for metric in base.metrics()}

@@ -5,15 +5,29 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Self
 
 from optisolve.core.errors import FieldProblem, OptionError, nearest
 
-__all__ = ["Options"]
+__all__ = ["Options", "Resource"]
 
 _SECRET = re.compile(r"(key|secret|password|token)$", re.IGNORECASE)
 """Names of settings that do not exist, but that a secret may be put under by mistake."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resource:
+    """Marks an option whose text names a file, a folder or something on a hub: ``Annotated[str, Resource(...)]``.
+
+    What such a name stands for differs from machine to machine, so an audit uses shipped content only.
+
+    Args:
+        shipped: Says whether a name stands for something that comes with optisolve.
+    """
+
+    shipped: Callable[[str], bool]
 
 
 class Options:
@@ -50,6 +64,14 @@ class Options:
     def options(self) -> dict[str, Any]:
         """All fields by name, in declaration order."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(typing.cast(Any, self)) if f.init}
+
+    def unshipped(self) -> dict[str, str]:
+        """Options that name something which does not come with optisolve, so that nobody else can repeat what it does."""
+        return {
+            name: value
+            for name, resource in _resources(typing.cast(Any, type(self))).items()
+            if (value := getattr(self, name)) is not None and not resource.shipped(value)
+        }
 
     def with_option(self, **changes: Any) -> Self:
         """A copy with some fields changed; unknown names raise `OptionError` with a suggestion."""
@@ -95,6 +117,18 @@ def _adapters(cls: type) -> dict[str, Any]:
         if f.init:
             adapters[f.name] = TypeAdapter(hints[f.name], config=None if dataclasses.is_dataclass(hints[f.name]) else config)
     return adapters
+
+
+@cache
+def _resources(cls: type) -> dict[str, Resource]:
+    """The fields of a dataclass that are marked with `Resource`."""
+    found = {}
+    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+        for part in (hint, *typing.get_args(hint)):
+            for mark in getattr(part, "__metadata__", ()):
+                if isinstance(mark, Resource):
+                    found[name] = mark
+    return found
 
 
 def _validate(adapter: Any, value: object) -> tuple[object, str | None]:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, array_hash
+from optisolve.core.arrays import BoolArray, FloatArray, array_hash
 from optisolve.core.errors import ProblemError
 from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.space import Space
+from optisolve.core.watch import refuse_reference, watched
 
 if TYPE_CHECKING:
     import pymoo.core.problem
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from optisolve.core.goal import Goal
 
 __all__ = [
+    "FAILED_VIOLATION",
     "FEASIBILITY_TOLERANCE",
     "FROM_FILES",
     "Description",
@@ -45,6 +47,9 @@ __all__ = [
 
 FEASIBILITY_TOLERANCE = 1e-8
 """Largest violation of a (dimensionless) constraint that still counts as feasible."""
+
+FAILED_VIOLATION = 1e9
+"""What a point counts as violating that the model could not evaluate."""
 
 FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
 """Parameters that name a file of data, and those that carry what was in it."""
@@ -114,11 +119,13 @@ class Evaluation:
         F: float64 [n, m], in the problem's own senses and units.
         G: float64 [n, k], inequality constraints, feasible when <= 0, dimensionless.
         H: float64 [n, p], equality constraints, feasible when == 0, dimensionless.
+        failed: bool [n], points that the model could not evaluate (`Instance.on_failure`); None when there are none.
     """
 
     F: FloatArray
     G: FloatArray
     H: FloatArray
+    failed: BoolArray | None = None
 
     def __iter__(self) -> Iterator[FloatArray]:
         """So that ``F, G, H = instance.evaluate(X)`` works."""
@@ -131,7 +138,7 @@ class Evaluation:
         for part in (self.G, np.abs(self.H)):
             if part.shape[1]:
                 total += np.where(part > FEASIBILITY_TOLERANCE, part, 0.0).sum(axis=1)
-        return total
+        return total if self.failed is None else np.where(self.failed, FAILED_VIOLATION, total)
 
     @property
     def max_violation(self) -> FloatArray:
@@ -140,7 +147,7 @@ class Evaluation:
         for part in (self.G, np.abs(self.H)):
             if part.shape[1]:
                 worst = np.maximum(worst, part.max(axis=1))
-        return worst
+        return worst if self.failed is None else np.where(self.failed, FAILED_VIOLATION, worst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +177,8 @@ class Origin:
         scenario: Name of the scenario, e.g. ``"uav_isac/dense"``.
         params: All scenario parameters, JSON-compatible.
         seed: Instance seed.
+        files: Files that parameters were read from, by parameter: ``name`` without its folder and ``sha256``. What was in
+            them stands in `params`, where they were does not: it is no part of the instance.
     """
 
     problem: str
@@ -177,6 +186,7 @@ class Origin:
     scenario: str
     params: Mapping[str, Any]
     seed: int
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Instance(ABC):
@@ -222,6 +232,11 @@ class Instance(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
 
+    on_failure: str = "penalize"
+    """What a run does with a point that the model cannot evaluate (an exception, NaN or infinity): ``"penalize"`` counts it
+    as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
+    by `__init__`."""
+
     # -- what solvers call ---------------------------------------------------------------------------------------
 
     def evaluate(self, X: npt.ArrayLike) -> Evaluation:
@@ -240,11 +255,14 @@ class Instance(ABC):
 
     def evaluate_checked(self, X: FloatArray) -> Evaluation:
         """The same as `evaluate` for points that `Space.require` has returned already; the evaluator calls it."""
-        return self._finite(self._evaluate(X))
+        counted = watched(self)
+        return self._finite(self._evaluate(X)) if counted is None else counted(X)
 
     def evaluate_twin(self, X: npt.ArrayLike) -> Evaluation:
         """The same as `evaluate` by the readable numpy equations; verification runs on this one."""
-        return self._finite(self._evaluate_twin(self.space.require(X)))
+        points = self.space.require(X)
+        counted = watched(self)
+        return self._finite(self._evaluate_twin(points)) if counted is None else counted(points)
 
     def project(self, X: npt.ArrayLike) -> FloatArray:
         """Exact projection or repair towards the feasible set; at least a clip to the bounds.
@@ -259,7 +277,8 @@ class Instance(ABC):
         array = np.atleast_2d(np.asarray(X, dtype=np.float64))
         if array.ndim != 2 or array.shape[1] != self.space.dim or not np.isfinite(array).all():
             raise ProblemError(f"project: X has shape {array.shape}; expected finite values [n, {self.space.dim}].")
-        return self._project(self.space.clip(array))
+        # Clipped again: rounding in a repair must not leave the box by one ulp
+        return self.space.clip(self._project(self.space.clip(array)))
 
     @abstractmethod
     def describe(self) -> Description:
@@ -423,6 +442,11 @@ class Problem(Options, ABC):
 
     scenario: str = field(default="", kw_only=True)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "reference" in cls.__dict__:
+            cls.reference = _outside_of_runs(cls.reference)  # type: ignore[method-assign]
+
     @abstractmethod
     def instance(self, seed: int = 0) -> Instance:
         """Draw one concrete case; the same seed gives the same case on every machine."""
@@ -444,3 +468,14 @@ class Problem(Options, ABC):
 
     def _title(self) -> str:
         return f"problem '{self.scenario or self.name}'"
+
+
+def _outside_of_runs(reference: Callable[..., Reference | None]) -> Callable[..., Reference | None]:
+    """A reference method that a solver cannot call while it solves."""
+
+    @wraps(reference)
+    def made(self: Problem, *args: Any, **kwargs: Any) -> Reference | None:
+        refuse_reference(self.name)
+        return reference(self, *args, **kwargs)
+
+    return made

@@ -172,6 +172,10 @@ class Solver(Options, ABC):
             return f"{self.info.name} cannot treat {', '.join(lacking)}"
         return None
 
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """What was learned before and is used on an instance: ``name`` and ``sha256`` of the file; None for no such thing."""
+        return None
+
     @abstractmethod
     def _solve(self, task: Task) -> Outcome:
         """Solve one instance; called once per run, with a fresh task."""

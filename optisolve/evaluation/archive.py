@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.problem import FAILED_VIOLATION
 
 __all__ = ["Archive", "nondominated"]
 
@@ -28,7 +29,7 @@ class Archive:
     """Non-dominated feasible points, unbounded, in the order in which they were found.
 
     Points are buffered and pruned in blocks, which keeps the cost per evaluation small. While nothing is feasible
-    the least violating point is remembered.
+    the least violating point is remembered; a point that the model could not evaluate never is.
 
     Args:
         n_objectives: Number of objectives m.
@@ -64,7 +65,7 @@ class Archive:
                 self._prune()
         elif X.shape[0] and self._X.shape[0] == 0 and not self._pending:
             i = int(np.argmin(violation))
-            if self._least is None or violation[i] < self._least[0]:
+            if violation[i] < (FAILED_VIOLATION if self._least is None else self._least[0]):
                 self._least = (float(violation[i]), X[i : i + 1].copy())
 
     @property

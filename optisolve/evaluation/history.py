@@ -62,6 +62,13 @@ class History:
         times = np.array([t for _, t in self._clock])
         return times[np.searchsorted(counts, evaluations)]
 
+    def first(self, n: int) -> History:
+        """The first n points as a history of their own."""
+        part = History(self._F.shape[1])
+        part._F, part._violation, part._source, part._n = self._F[:n], self._violation[:n], self._source[:n], n
+        part._clock, part.sources = self._clock, self.sources
+        return part
+
     def _code(self, source: str) -> int:
         if source not in self.sources:
             self.sources.append(source)

@@ -9,17 +9,9 @@ import re
 
 import numpy as np
 
-from optisolve.modelling.freeform.expressions import (
-    Binary,
-    Negative,
-    Node,
-    Number,
-    Ref,
-    numbers_in,
-    parse_expression,
-    parse_relation,
-)
+from optisolve.modelling.freeform.expressions import parse_expression, parse_relation
 from optisolve.modelling.freeform.schema import Checked
+from optisolve.modelling.freeform.tree import Binary, Negative, Node, Number, Ref, numbers_in
 
 __all__ = ["doubts", "limits_of_text", "numbers_of_text", "sense_of_text", "ungrounded_numbers", "unused_numbers"]
 
@@ -131,7 +123,7 @@ def ungrounded_numbers(checked: Checked, text: str) -> tuple[float, ...]:
 
 def unused_numbers(checked: Checked, text: str) -> tuple[float, ...]:
     """Numbers of a text, but 0 and 1, that a model neither uses nor uses as a share: a sign of a forgotten requirement."""
-    used = [*_numbers_of_model(checked), *map(float, checked.model.sets.values())]
+    used = [*_numbers_of_model(checked), *(float(checked.model.size(name)) for name in checked.model.sets)]
     said = [v for v in numbers_of_text(text) if v not in (0.0, 1.0)]
     return tuple(v for v in said if not any(_same(u, v) or _same(u, v / 100.0) for u in used))
 
@@ -140,12 +132,12 @@ def _numbers_of_model(checked: Checked) -> list[float]:
     used: list[float] = [float(v) for array in checked.data.values() for v in np.ravel(array)]
     used += numbers_in(parse_expression(checked.model.objective.expression))
     for constraint in checked.model.constraints:
-        relation = parse_relation(constraint.relation)
-        used += numbers_in(relation.left) + numbers_in(relation.right)
+        relations = parse_relation(constraint.relation)
+        used += numbers_in(relations[0].left) + [v for relation in relations for v in numbers_in(relation.right)]
     for variable in checked.model.variables.values():
         used += [v for v in (variable.lower, variable.upper) if v is not None]
-    used += [float(size) for size in checked.model.sets.values() if not _spelled_by_data(size, checked)]
-    return used
+    counted = [size for size in checked.model.sets.values() if isinstance(size, int)]
+    return used + [float(size) for size in counted if not _spelled_by_data(size, checked)]
 
 
 def _same(used: float, said: float) -> bool:

@@ -197,6 +197,11 @@ class LlmSession:
         if self._transcript is not None:
             self._transcript.close()
 
+    def forget_unasked(self) -> None:
+        """The run is finished: replies that it was given and did not ask for leave its transcript."""
+        if self._transcript is not None:
+            self._transcript.forget_unasked()
+
     def ask(self, requests: Sequence[LlmRequest]) -> list[LlmReply]:
         """Ask everything at once; replies come in the order of the requests.
 

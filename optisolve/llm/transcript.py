@@ -16,6 +16,7 @@ from threading import Lock
 from typing import IO, Any
 
 from optisolve.core.errors import LlmError
+from optisolve.core.files import naming, write_atomic
 from optisolve.llm.redact import Redactor
 from optisolve.llm.transport import Profile
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
@@ -85,6 +86,19 @@ class Transcript:
         """A failed HTTP attempt of a call that is still being tried."""
         self._write({"type": "attempt", "key": key, "number": number, "failure": failure, "detail": detail})
 
+    def forget_unasked(self) -> None:
+        """Drop recorded calls that a finished run had no use for, so that its transcript holds its own calls and no others."""
+        with self._lock:
+            if self._file is None:
+                return
+            path = Path(self._file.name)
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line).get("key", "") in {"", *self._digests}]
+            if len(kept) < len(lines):
+                self._file.close()
+                write_atomic(path, b"".join(kept))
+                self._file = path.open("ab")
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -97,9 +111,10 @@ class Transcript:
             return
         text = json.dumps(line if redacted else self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))
         with self._lock:
-            if self._file is not None:
-                self._file.write(text.encode() + b"\n")
-                self._file.flush()
+            if (file := self._file) is not None:  # another thread may have closed it meanwhile
+                with naming(Path(file.name)):
+                    file.write(text.encode() + b"\n")
+                    file.flush()
 
 
 def read_transcript(path: Path) -> tuple[Profile, dict[str, LlmReply], str]:

@@ -45,6 +45,8 @@ class ModelAnswer:
 def certify(
     instance: Instance,
     x: FloatArray | None,
+    objective: int = 0,
+    /,
     *,
     dual_bound: float | None,
     tolerance: float,
@@ -56,8 +58,9 @@ def certify(
     """Turn a claimed point and a bound into a reference whose evidence follows from re-evaluation alone.
 
     Args:
-        instance: The single-objective instance that the point claims to solve.
+        instance: The instance that the point claims to solve.
         x: float64 [d], or None when only a bound is known.
+        objective: Index of the objective that is meant, where the instance has several.
         dual_bound: Bound for exactly feasible points, in the objective's own sense and unit, or None.
         tolerance: |value - bound| up to which the point counts as optimal, in the objective's unit.
         slack: How far a verified point may lie beyond the bound because every constraint may be violated by the
@@ -72,7 +75,7 @@ def certify(
         bound that cannot be told (not finite, or its tolerance or slack is not) or that the verified point itself passes
         is withdrawn, with a note: arithmetic that failed is an error of ours and no reason to lose a run.
     """
-    X, value, refused = _verified(instance, x)
+    X, value, refused = _verified(instance, x, objective)
     stated = Reference(
         Evidence.DUAL_BOUND,
         X=X,
@@ -91,7 +94,7 @@ def certify(
         return stated.withdrawn(f"{solver} gave no finite bound ({told}), so nothing is claimed about the optimum.")
     if value is None:
         return stated
-    beyond = -instance.objectives[0].shortfall(value, dual_bound)
+    beyond = -instance.objectives[objective].shortfall(value, dual_bound)
     if beyond > stated.tie:
         return stated.withdrawn(passed_bound(value, stated))
     return replace(stated, evidence=Evidence.PROVEN_OPTIMAL) if -beyond <= tolerance else stated
@@ -111,7 +114,7 @@ def passed_bound(value: float, reference: Reference) -> str:
     )
 
 
-def _verified(instance: Instance, x: FloatArray | None) -> tuple[FloatArray | None, float | None, str]:
+def _verified(instance: Instance, x: FloatArray | None, objective: int) -> tuple[FloatArray | None, float | None, str]:
     """A claimed point [1, d] and its value by the numpy twin; (None, None, why) when it is no feasible point."""
     if x is None:
         return None, None, ""
@@ -123,7 +126,7 @@ def _verified(instance: Instance, x: FloatArray | None) -> tuple[FloatArray | No
     violation = float(evaluation.max_violation[0])
     if not violation <= FEASIBILITY_TOLERANCE:
         return None, None, f"The point found violates a constraint by {violation:.1e} and was refused."
-    return X, float(evaluation.F[0, 0]), ""
+    return X, float(evaluation.F[0, objective]), ""
 
 
 def proven_infeasible(reason: str, *, solver: str, solver_version: str = "1") -> Reference:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.errors import SolverError
 from optisolve.core.status import Termination
 from optisolve.modelling.answer import ModelAnswer
 
@@ -46,6 +47,8 @@ def solve_assignment(form: AssignmentModel) -> ModelAnswer:
 
     n_rows, n_groups = form.values.shape
     slots = form.slot_costs[:, : min(form.slot_costs.shape[1], n_rows)]  # no group can hold more than all rows
+    if np.isnan(form.values).any() or (form.values == np.inf).any():
+        raise SolverError("an assignment model has values that are not numbers below infinity; this is an error of its family.")
     profit = (form.values[:, :, None] - slots[None, :, :]).reshape(n_rows, -1)  # [rows, groups * slots]
     version = scipy.__version__
     if profit.shape[1] < n_rows:
@@ -105,12 +108,17 @@ def group_prices(values: FloatArray, slot_costs: FloatArray, groups: IntArray) -
 def price_bound(values: FloatArray, slot_costs: FloatArray, prices: FloatArray) -> float:
     """Upper bound on the assignment objective for any finite prices: rows and groups choose independently.
 
+    The rounding of its own sums is part of it.
+
     Args:
         values: float64 [rows, groups].
         slot_costs: float64 [groups, slots].
         prices: float64 [groups].
     """
-    rows = (values - prices).max(axis=1).sum()
-    sizes = np.arange(slot_costs.shape[1] + 1)
+    n_slots = slot_costs.shape[1]
+    rows = (values - prices).max(axis=1)
     totals = np.concatenate([np.zeros((prices.size, 1)), np.cumsum(slot_costs, axis=1)], axis=1)  # [groups, slots + 1]
-    return float(rows + (prices[:, None] * sizes - totals).max(axis=1).sum())
+    groups = (prices[:, None] * np.arange(n_slots + 1) - totals).max(axis=1)
+    terms = rows.size + groups.size
+    size = np.abs(rows).sum() + np.abs(groups).sum() + 2.0 * np.abs(prices).max() * (rows.size + groups.size * n_slots)
+    return float(rows.sum() + groups.sum() + (terms + n_slots + 4) * np.finfo(np.float64).eps * size)

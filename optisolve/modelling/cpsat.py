@@ -1,7 +1,8 @@
 """CP-SAT behind one door: integer models with stated rounding, one worker, a deterministic limit, our own statuses.
 
 CP-SAT sees integers only. A model built here is a *relaxation by rounding*: costs are rounded towards the better
-side, so its bound, mapped back by `value_of`, is valid for the real-valued problem without any error term. Several
+side, so its bound, mapped back by `value_of`, is valid for the real-valued problem without any error term. Steps are a
+share of the model's largest number, never of a unit. Several
 workers or a wall-clock limit would make the answer depend on the machine (or-tools issues 2793, 3842).
 """
 
@@ -12,15 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import SolverError
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
 
-__all__ = ["CpSatModel", "solve_cpsat"]
+__all__ = ["CpSatModel", "solve_cpsat", "steps"]
 
 _MAX_SEED = 2**31 - 1
+_GUARD = 1e-14
+"""Relative error of a number that is about to be rounded: a few operations."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,6 +49,12 @@ class CpSatModel:
     rounding_error: float
     rounding: str
     feasible_set_is_exact: bool = True
+
+
+def steps(values: npt.ArrayLike, scale: float, *, up: bool) -> FloatArray:
+    """Whole numbers that are certainly at least (`up`) or at most ``values * scale``, for values >= 0 with rounding errors."""
+    exact = np.asarray(values, dtype=np.float64) * scale
+    return np.asarray(np.ceil(exact * (1.0 + _GUARD)) if up else np.floor(exact * (1.0 - _GUARD)))
 
 
 def solve_cpsat(
@@ -76,6 +86,7 @@ def solve_cpsat(
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = int(seed) % _MAX_SEED
+    solver.parameters.presolve_inclusion_work_limit = 0  # or-tools 9.15 loses optima there (issue 5293)
     solver.parameters.max_deterministic_time = float(deterministic_time)
     if seconds is not None:
         solver.parameters.max_time_in_seconds = max(1e-3, float(seconds))

@@ -33,7 +33,7 @@ from optisolve.modelling.answer import ModelAnswer
 __all__ = ["CvxpyModel", "Parametrized", "Solved", "cvxpy_answer", "cvxpy_module"]
 
 PROOF_TOLERANCE = 1e-8
-"""Relative residuals that interior-point back ends leave; a bound taken from their dual objective is loosened by it."""
+"""Share of an objective's terms that back ends leave open; a bound taken from their dual objective is loosened by it."""
 
 _TERMINATIONS = {
     "optimal": Termination.OPTIMAL,
@@ -193,7 +193,7 @@ class Parametrized:
                 self._problem.unpack_results(raw, chain, inverse)
             except cvxpy_module().error.SolverError as error:
                 return Solved(Termination.NUMERICAL_ERROR, None, {}, {}, None, None, 0, str(error).splitlines()[0])
-            return self._translate(raw, inverse)
+            return self._translate(raw, data, inverse)
 
     def _assign(self, parameters: Mapping[str, npt.ArrayLike]) -> None:
         if set(parameters) != set(self._parameters):
@@ -207,7 +207,7 @@ class Parametrized:
             except ValueError as error:
                 raise ProblemError(f"cvxpy: parameter '{name}' of shape {array.shape}: {error}") from error
 
-    def _translate(self, raw: Any, inverse: Any) -> Solved:
+    def _translate(self, raw: Any, data: Mapping[str, Any], inverse: Any) -> Solved:
         problem = self._problem
         words = _status_words(raw)
         termination = _TERMINATIONS.get(problem.status, Termination.NUMERICAL_ERROR)
@@ -225,20 +225,38 @@ class Parametrized:
             values=values,
             duals=duals,
             value=float(problem.value) if trusted else None,
-            dual_bound=self._dual_bound(raw, inverse, termination),
+            dual_bound=self._dual_bound(raw, data, inverse, termination),
             iterations=max(0, int(getattr(problem.solver_stats, "num_iters", None) or 0)),
             detail=f"cvxpy {problem.status}; {self.backend} {words}",
         )
 
-    def _dual_bound(self, raw: Any, inverse: Any, termination: Termination) -> float | None:
-        """The back end's bound, with constants and the sense put back."""
+    def _dual_bound(self, raw: Any, data: Mapping[str, Any], inverse: Any, termination: Termination) -> float | None:
+        """The back end's bound, loosened by what it left open, with constants and the sense put back."""
         bound, is_exact = _raw_bound(raw, termination)
         if bound is None or not math.isfinite(bound):
             return None
-        bound += float(inverse[-1]["offset"])
+        offset = float(inverse[-1]["offset"])
+        bound += offset
         if not is_exact:
-            bound -= PROOF_TOLERANCE * max(1.0, abs(bound))
+            bound -= PROOF_TOLERANCE * abs(offset) + _left_open(raw, data)
         return -bound if type(self._problem.objective).__name__ == "Maximize" else bound
+
+
+def _left_open(raw: Any, data: Mapping[str, Any]) -> float:
+    """How far a dual objective may be above the least one, in the objective's unit, whatever that unit is.
+
+    For multipliers z in the dual cone every feasible point has an objective of at least the dual one plus r^T x, where
+    r = P x + c + A^T z is what is left of stationarity; points are taken to be no more than twice as large as the answer.
+    """
+    c = np.asarray(data["c"], dtype=np.float64)
+    if isinstance(raw, dict):  # HiGHS: a vertex, stationary up to the solution of a linear system
+        return PROOF_TOLERANCE * float(np.abs(c) @ np.abs(np.asarray(raw["solution"].col_value)[: c.size]))
+    x, z = np.asarray(raw.x), np.asarray(raw.z)
+    size, residual = float(np.abs(c) @ np.abs(x)), c + data["A"].T @ z
+    if data.get("P") is not None:
+        size += 0.5 * float(np.abs(x) @ (abs(data["P"]) @ np.abs(x)))
+        residual = residual + data["P"] @ x
+    return PROOF_TOLERANCE * size + 2.0 * float(np.abs(residual).max(initial=0.0) * np.abs(x).sum())
 
 
 def _flat(dual: Any) -> FloatArray:

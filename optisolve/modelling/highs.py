@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import SolverError
+from optisolve.core.problem import Instance
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["HIGHS_TOLERANCE", "HighsModel", "solve_highs"]
+__all__ = ["HIGHS_TOLERANCE", "HighsModel", "second_opinion", "solve_highs"]
 
 HIGHS_TOLERANCE = 1e-6
-"""HiGHS's own primal, integrality and gap tolerance: its bounds are proofs only up to this, relative."""
+"""HiGHS's own primal, integrality and gap tolerance; they are absolute, and `solve_highs` makes them relative."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,7 +55,7 @@ class HighsModel:
 
 
 def solve_highs(form: HighsModel, *, node_limit: int | None = None, seconds: float | None = None, seed: int = 0) -> ModelAnswer:
-    """Run HiGHS with one thread.
+    """Run HiGHS with one thread, on the model in units of its own numbers: its tolerances know no units.
 
     Args:
         form: The model.
@@ -73,7 +74,8 @@ def solve_highs(form: HighsModel, *, node_limit: int | None = None, seconds: flo
 
     highs = highspy.Highs()
     _configure(highs, node_limit, seconds, seed)
-    if highs.passModel(_lp(highspy, form)) == highspy.HighsStatus.kError:
+    scaled, column, cost = _scaled(form)
+    if highs.passModel(_lp(highspy, scaled)) == highspy.HighsStatus.kError:
         raise SolverError("HiGHS refuses the model; check its bounds and coefficients for NaN.")
     highs.run()
     status, info, solution = highs.getModelStatus(), highs.getInfo(), highs.getSolution()
@@ -85,14 +87,57 @@ def solve_highs(form: HighsModel, *, node_limit: int | None = None, seconds: flo
     has_bound = has_bound and (termination is Termination.OPTIMAL or (is_mip and termination is Termination.LIMIT))
     return ModelAnswer(
         termination,
-        form.decode(np.array(solution.col_value)) if usable else None,
-        form.value_of(float(bound)) if has_bound else None,
+        form.decode(np.array(solution.col_value) * column) if usable else None,
+        form.value_of(float(bound) * cost) if has_bound else None,
         limit,
         "highs",
         highs.version(),
         f"HiGHS {highs.modelStatusToString(status)}" + (f"; {form.note}" if form.note else ""),
         {"nodes": int(info.mip_node_count) if is_mip else 0, "simplex_iterations": int(info.simplex_iteration_count)},
     )
+
+
+_OPINION_NODES = 200
+"""Nodes of a second opinion: enough to find what a wrong proof would have excluded, little beside the proof."""
+
+
+def second_opinion(instance: Instance) -> FloatArray | None:
+    """What a program that shares nothing with another solver finds, float64 [d]; None when it finds no verified point.
+
+    A proof of optimality or infeasibility that it contradicts is wrong, whoever made it: integer programs have lost optima.
+
+    Args:
+        instance: Offers a model for ``"highs"``.
+    """
+    x = solve_highs(instance.model("highs"), node_limit=_OPINION_NODES).x
+    return None if x is None or instance.evaluate_twin(x).violation[0] > 0.0 else x
+
+
+def _scaled(form: HighsModel) -> tuple[HighsModel, FloatArray, float]:
+    """The model with real columns relative to their largest bound and rows and cost to their largest coefficient.
+
+    Returns:
+        The model, what its columns are multiplied by, float64 [n], and what its objective is multiplied by.
+    """
+    import scipy.sparse as sp
+
+    reach = np.maximum(np.abs(form.col_lower), np.abs(form.col_upper))
+    column = np.where(~form.integer & np.isfinite(reach) & (reach > 0.0), reach, 1.0)
+    matrix = sp.csr_matrix(form.matrix) @ sp.diags_array(column)
+    row = np.asarray(abs(matrix).max(axis=1).todense(), dtype=np.float64).ravel()
+    row[row == 0.0] = 1.0
+    cost = form.cost * column
+    size = float(np.abs(cost).max(initial=0.0)) or 1.0
+    scaled = replace(
+        form,
+        cost=cost / size,
+        matrix=sp.csr_matrix(sp.diags_array(1.0 / row) @ matrix),
+        row_lower=form.row_lower / row,
+        row_upper=form.row_upper / row,
+        col_lower=form.col_lower / column,
+        col_upper=form.col_upper / column,
+    )
+    return scaled, column, size
 
 
 def _configure(highs: Any, node_limit: int | None, seconds: float | None, seed: int) -> None:

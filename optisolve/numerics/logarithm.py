@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import log, log1p
 
-from numba import njit
+from optisolve.numerics.compiled import njit
 
 __all__ = ["log_one_plus"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from math import inf, log, log1p
 
 import numpy as np
-from numba import njit
 
+from optisolve.numerics.compiled import njit
 from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["expand", "objective", "screen"]

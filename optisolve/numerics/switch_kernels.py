@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from math import log2
-
 import numpy as np
-from numba import njit
+
+from optisolve.numerics.compiled import njit
+from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["evaluate", "switch"]
 
@@ -13,6 +13,9 @@ _kernel = njit(cache=True, nogil=True, error_model="numpy")
 _fast = njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
 _SAFE_BITS = 900.0
 """Rate without any interference up to which a product of 1 + SINR stays inside the range of a double."""
+_TELLING_BITS = 1.0
+"""Rate without any interference below which a product of 1 + SINR has too few digits to compare switches by."""
+_PER_BIT = 1.0 / np.log(2.0)
 
 
 @_kernel
@@ -20,8 +23,8 @@ def _rate(own, weight, power, heard):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(power.size):
         if power[i] > 0.0:
-            total += weight[i] * log2(1.0 + own[i] * power[i] / heard[i])
-    return total
+            total += weight[i] * log_one_plus(own[i] * power[i] / heard[i])
+    return total * _PER_BIT
 
 
 @_kernel
@@ -61,8 +64,8 @@ def _weighted(k, change, own, weight, power, heard, cross_t):  # type: ignore[no
     total = 0.0
     for i in range(power.size):
         if power[i] > 0.0:
-            total += weight[i] * log2(1.0 + own[i] * power[i] / (heard[i] + change * cross_t[k, i]))
-    return total
+            total += weight[i] * log_one_plus(own[i] * power[i] / (heard[i] + change * cross_t[k, i]))
+    return total * _PER_BIT
 
 
 @_fast
@@ -108,7 +111,8 @@ def switch(gain, weight, powers, equal, max_switches):  # type: ignore[no-untype
     own, heard, cross_t = np.empty(n_links), np.empty(n_links), np.empty((n_links, n_links))
     for b in range(n_cases):
         _prepare(gain[b], own, cross_t)
-        products = equal and _rate(own, np.ones(n_links), np.ones(n_links), np.ones(n_links)) < _SAFE_BITS
+        alone = _rate(own, np.ones(n_links), np.ones(n_links), np.ones(n_links))
+        products = equal and _TELLING_BITS < alone < _SAFE_BITS
         for s in range(n_points):
             power = powers[b, s]
             _hear(power, cross_t, heard)

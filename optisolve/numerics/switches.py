@@ -71,7 +71,7 @@ def switch_twin(gain: FloatArray, weight: FloatArray, power: FloatArray, *, max_
 
     def rate(p: FloatArray) -> float:
         signal = np.diag(gain) * p
-        return float(weight @ np.log2(1.0 + signal / (1.0 + gain @ p - signal)))
+        return float(weight @ np.log1p(signal / (1.0 + gain @ p - signal)) / np.log(2.0))
 
     on = (np.asarray(power) > 0.5).astype(np.float64)
     value = rate(on)

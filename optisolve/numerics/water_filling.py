@@ -6,14 +6,17 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 
-__all__ = ["dual_value", "water_fill"]
+__all__ = ["dual_value", "net_rates", "water_fill"]
+
+_EPS = float(np.finfo(np.float64).eps)
 
 
 def water_fill(gain_per_w: FloatArray, weight: FloatArray, p_total_w: float) -> tuple[FloatArray, float]:
     """Maximize ``sum_m w_m log2(1 + g_m p_m)`` with ``sum p <= p_total, p >= 0`` by sorting.
 
     Channel m is switched on when the water level exceeds ``1 / (w_m g_m)``; on the channels that are on,
-    ``p_m = w_m level - 1 / g_m``. Sorted by that threshold, the largest consistent prefix is found in one pass.
+    ``p_m = w_m level - 1 / g_m``. Sorted by that threshold, the largest consistent prefix is found in one pass. All is
+    counted from the lowest threshold: where the noise is far above the budget, the level itself has no digits left for it.
 
     Args:
         gain_per_w: float64 [M], gain over noise, 1/W, > 0.
@@ -28,13 +31,14 @@ def water_fill(gain_per_w: FloatArray, weight: FloatArray, p_total_w: float) -> 
     conditions.
     """
     threshold = 1.0 / (weight * gain_per_w)  # [M]
-    order = np.argsort(threshold, kind="stable")
-    floors, weights = np.cumsum(1.0 / gain_per_w[order]), np.cumsum(weight[order])
-    levels = (p_total_w + floors) / weights  # level if exactly the first m channels were on
-    n_on = int(np.flatnonzero(levels > threshold[order])[-1]) + 1
-    level = float(levels[n_on - 1])
-    powers = np.maximum(weight * level - 1.0 / gain_per_w, 0.0)
-    return powers * (p_total_w / powers.sum()), level
+    lowest = float(threshold.min())
+    above = threshold - lowest  # [M]
+    order = np.argsort(above, kind="stable")
+    rises = (p_total_w + np.cumsum(weight[order] * above[order])) / np.cumsum(weight[order])  # if only the first m were on
+    n_on = int(np.flatnonzero(rises > above[order])[-1]) + 1  # the first channel is always on
+    rise = float(rises[n_on - 1])
+    powers = weight * np.maximum(rise - above, 0.0)
+    return powers * (p_total_w / powers.sum()), lowest + rise
 
 
 def dual_value(gain_per_w: FloatArray, weight: FloatArray, p_total_w: float, level: float) -> float:
@@ -43,6 +47,28 @@ def dual_value(gain_per_w: FloatArray, weight: FloatArray, p_total_w: float, lev
     It is built from each channel's own maximizer and never looks at the primal powers, so that it checks them.
     """
     price = 1.0 / level  # per W, in nats
-    own = np.maximum(weight / price - 1.0 / gain_per_w, 0.0)
-    nats = float((weight * np.log1p(gain_per_w * own) - price * own).sum()) + price * p_total_w
+    parts = np.append(net_rates(gain_per_w, weight, price, p_total_w), price * p_total_w)  # all >= 0
+    nats = float(parts.sum()) * (1.0 + 2.0 * (parts.size + 4) * _EPS)
     return float(nats / np.log(2.0))
+
+
+def net_rates(gain_per_w: FloatArray, weight: FloatArray, price: float, cap_w: float) -> FloatArray:
+    """An upper bound, tight to rounding, on ``max_{0 <= p <= cap} w log(1 + g p) - price p`` for many channels, nats.
+
+    The maximizer is a difference and loses its digits where ``g cap`` is below the rounding of 1; what that costs is at
+    most ``w`` times the square of the rounding. The tangent at 0 needs no maximizer and is exact there.
+
+    Args:
+        gain_per_w: float64 [...], > 0, 1/W.
+        weight: float64, broadcasts with it, > 0.
+        price: Nats per W, >= 0.
+        cap_w: Largest power of one channel, W.
+    """
+    slope = weight * gain_per_w  # at p = 0
+    with np.errstate(divide="ignore", over="ignore"):
+        own = np.clip((slope / price - 1.0) / gain_per_w, 0.0, cap_w)
+    rate, cost = weight * np.log1p(gain_per_w * own), price * own
+    inside = np.maximum(rate - cost, 0.0) + 4.0 * _EPS * (rate + cost) + weight * (8.0 * _EPS) ** 2
+    tangent = np.maximum(slope * (1.0 + 4.0 * _EPS) - price, 0.0) * cap_w
+    bound: FloatArray = np.minimum(inside, tangent)
+    return bound

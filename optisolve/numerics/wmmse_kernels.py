@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import log, log1p, log2, sqrt
 
 import numpy as np
-from numba import njit
+
+from optisolve.numerics.compiled import njit
 
 __all__ = ["ascend", "flip"]
 

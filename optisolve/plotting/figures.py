@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.files import write_atomic
 from optisolve.core.problem import Instance
 from optisolve.plotting.style import ACCENT, INK, MARKERS, MUTED, PALETTE, new_figure
 from optisolve.scoring.indicators import hypervolume
@@ -104,8 +106,10 @@ def convergence_figure(traces: Mapping[str, pd.DataFrame], instance: Instance) -
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, 150 dots per inch."""
-    figure.savefig(path, dpi=150)
+    """Write a figure as PNG, 150 dots per inch, all or nothing."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=150)
+    write_atomic(path, drawn.getvalue())
     return path
 
 

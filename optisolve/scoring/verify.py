@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import ProblemError
-from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
+from optisolve.core.failures import attempt
+from optisolve.core.problem import FEASIBILITY_TOLERANCE, Evaluation, Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.modelling.answer import passed_bound
 
-__all__ = ["NEAR_TOLERANCE", "Verification", "confront", "confront_values", "verify_points"]
+__all__ = ["IDEAL_TOLERANCE", "NEAR_TOLERANCE", "Verification", "confront", "confront_values", "verify_points"]
 
 NEAR_TOLERANCE = 1e-5
 """Largest violation of a (dimensionless) constraint that counts as nearly feasible."""
@@ -81,10 +82,17 @@ def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
     kept = np.ascontiguousarray(valid_rows)
     try:
-        evaluation = instance.evaluate_twin(kept)
-    except Exception as error:  # a plug-in's twin may raise anything; what it cannot evaluate is not certified
+        made = attempt(instance, kept, instance._evaluate_twin)
+    except Exception as error:  # a plug-in's twin may do anything; what it cannot evaluate is not certified
         told = f"{type(error).__name__}: {error}"
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: array.shape[0]}, *empty, 0.0, told)
+    evaluation, detail = made.evaluation, detail or made.message
+    if made.message:
+        n_invalid += int(made.failed.sum())
+        rest = ~made.failed
+        kept, evaluation = kept[rest], Evaluation(evaluation.F[rest], evaluation.G[rest], evaluation.H[rest])
+        if not kept.shape[0]:
+            return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
     worst = evaluation.max_violation
     statuses = [_status(v) for v in worst] + [PointStatus.INVALID] * n_invalid
     return Verification(

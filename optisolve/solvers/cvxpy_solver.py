@@ -28,13 +28,13 @@ class Cvxpy(Solver):
 
     Args:
         seconds: Wall-clock limit of the model's solves, s; None leaves the run's own limit.
-        optimality_tolerance: Distance of value and dual bound, relative to the larger of the objective's scale and the
-            bound, up to which OPTIMAL is believed.
+        optimality_tolerance: Distance of value and dual bound, divided like a gap (`Objective.gap_scale`), up to which
+            OPTIMAL is believed.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="cvxpy",
-        version="1",
+        version="2",
         summary="The instance's convex model, solved by CVXPY and a conic or MILP back end, re-verified.",
         supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
         citation="Diamond & Boyd 2016, CVXPY, JMLR 17(83); Agrawal et al. 2019, DPP, arXiv 1910.12430",
@@ -79,7 +79,7 @@ class Cvxpy(Solver):
             return f"; claimed optimal, but the point violates a constraint by {violation:.1e}"
         if bound is None:
             return "; claimed optimal without a dual bound"
-        gap = abs(value - bound) / max(instance.objectives[0].scale, abs(bound))
+        gap = abs(value - bound) / instance.objectives[0].gap_scale(bound)
         return f"; claimed optimal, but value and bound differ by {gap:.1e} relative" if gap > self.optimality_tolerance else ""
 
 

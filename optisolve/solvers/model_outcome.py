@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.errors import BudgetExhausted
-from optisolve.core.problem import Instance, Sense
+from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
@@ -26,13 +26,18 @@ def seconds_left(task: Task) -> float | None:
     return None if limit is None else 0.95 * max(0.0, limit - task.meter.elapsed_s)
 
 
-def evaluated_outcome(task: Task, answer: ModelAnswer, *, tolerance: float) -> Outcome:
+_MEETS = 1e-6
+"""Distance of value and bound, relative to the objective's gap scale, up to which a claim of optimality is passed on."""
+
+
+def evaluated_outcome(task: Task, answer: ModelAnswer, *, tolerance: float, source: str = "") -> Outcome:
     """Evaluate a back end's point through the task and keep its claim of optimality only if value and bound meet.
 
     Args:
         task: The run.
         answer: The back end's answer.
-        tolerance: Rounding error of the model, in the objective's unit; a relative 1e-6 is added.
+        tolerance: Rounding error of the model, in the objective's unit; 1e-6 of the objective's gap scale is added.
+        source: Label of the point in the trace; "" for the solver's own.
 
     Returns:
         The outcome. OPTIMAL becomes CONVERGED when the model was a relaxation that the point does not attain.
@@ -45,7 +50,7 @@ def evaluated_outcome(task: Task, answer: ModelAnswer, *, tolerance: float) -> O
         return Outcome(X, answer.termination, answer.limit, answer.detail, answer.dual_bound, answer.report)
     X = task.instance.space.clip(answer.x[None, :])
     try:
-        evaluation = task.evaluate(X)
+        evaluation = task.evaluate(X, source=source) if source else task.evaluate(X)
     except BudgetExhausted as stop:
         if stop.limit is not Limit.TIME:
             raise
@@ -53,10 +58,9 @@ def evaluated_outcome(task: Task, answer: ModelAnswer, *, tolerance: float) -> O
         return Outcome(X, Termination.LIMIT, Limit.TIME, answer.detail, answer.dual_bound, answer.report)
     termination, detail = answer.termination, answer.detail
     if termination is Termination.OPTIMAL and answer.dual_bound is not None:
-        value = float(evaluation.F[0, 0])
-        maximize = task.instance.objectives[0].sense is Sense.MAXIMIZE
-        gap = answer.dual_bound - value if maximize else value - answer.dual_bound
-        if evaluation.violation[0] > 0.0 or gap > tolerance + 1e-6 * max(1.0, abs(value)):
+        value, objective = float(evaluation.F[0, 0]), task.instance.objectives[0]
+        gap = objective.shortfall(value, answer.dual_bound)
+        if evaluation.violation[0] > 0.0 or not gap <= tolerance + _MEETS * objective.gap_scale(value):
             termination = Termination.CONVERGED
             detail += "; the model is a relaxation that this point does not attain"
     return Outcome(X, termination, answer.limit, detail, answer.dual_bound, answer.report)

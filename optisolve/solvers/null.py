@@ -35,7 +35,7 @@ class Null(Solver):
                 left = task.meter.remaining_evaluations
                 if left == 0:
                     return task.outcome(Termination.LIMIT, spent_limit(task))
-                task.evaluate(X[:left], source=f"null:{name}")
+                task.evaluate(task.instance.space.clip(X[:left]), source=f"null:{name}")
         except BudgetExhausted as stop:  # the clock ran out between the check and the batch
             return task.outcome(Termination.LIMIT, stop.limit)
         return task.outcome(Termination.CONVERGED, report={"policies": sorted(policies)})

@@ -10,7 +10,9 @@ import numpy as np
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
+from optisolve.modelling.answer import ModelAnswer
 from optisolve.numerics.water_filling import dual_value, water_fill
+from optisolve.solvers.model_outcome import evaluated_outcome
 
 __all__ = ["WaterFilling"]
 
@@ -49,8 +51,10 @@ class WaterFilling(Solver):
         gain, noise_w, weight = (np.asarray(getattr(case, name)) for name in ("gain", "noise_w", "weight"))
         p_total_w = float(case.p_total_w)  # type: ignore[attr-defined]  # `skip` made sure
         powers, level = water_fill(gain / noise_w, weight, p_total_w)
-        X = case.project(powers)
-        task.evaluate(X, source="water_filling")
-        bound = dual_value(gain / noise_w, weight, p_total_w, level)
-        report = {"channels_on": int((powers > 0.0).sum())}
-        return Outcome(X, Termination.OPTIMAL, dual_bound=bound, report=report)
+        answer = ModelAnswer(
+            Termination.OPTIMAL,
+            case.project(powers)[0],
+            dual_value(gain / noise_w, weight, p_total_w, level),
+            report={"channels_on": int((powers > 0.0).sum())},
+        )
+        return evaluated_outcome(task, answer, tolerance=0.0, source="water_filling")

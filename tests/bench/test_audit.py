@@ -220,7 +220,7 @@ def test_replies_that_were_not_kept_make_a_record_self_reported(tmp_path):
     assert lost.result_hash == kept.result_hash
     assert optisolve.verify(lost.save(tmp_path)).tier is Tier.SELF_REPORTED
     folder = kept.save(tmp_path)
-    assert optisolve.verify(folder, reproduce=True).tier is Tier.REPRODUCED
+    assert optisolve.verify(folder, reproduce=True).tier is Tier.REPLAYED
     (folder / "transcript.jsonl").unlink()
     assert [p.field for p in optisolve.verify(folder).problems] == ["provenance.tier"]
 

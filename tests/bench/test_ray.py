@@ -21,13 +21,20 @@ NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": F
 
 
 @pytest.fixture(scope="module")
-def nodes():
+def tokens(tmp_path_factory):
+    """A folder; for every file in it one child is killed while it starts."""
+    return tmp_path_factory.mktemp("tokens")
+
+
+@pytest.fixture(scope="module")
+def nodes(tokens):
     """A cluster of one node with one core, on this machine, with the plug-in installed."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("PYTHONPATH", str(PLUGINS))
+        patch.setenv("KILLED_AT_START", str(tokens))
         made = Cluster(initialize_head=True, head_node_args=NODE)
         try:
             yield made
@@ -58,6 +65,18 @@ def test_a_unit_that_kills_its_process_is_a_failure_on_a_cluster_too(suite_of, c
         "raise": "misbehaving broke before its first evaluation: a bug of the plug-in",
     }
     assert hashes(tmp_path / "ray") == hashes(tmp_path / "serial")
+
+
+def test_a_child_that_is_killed_while_it_starts_costs_nothing(suite_of, cluster, tokens, tmp_path):
+    """The first unit makes its child die of itself, so that the second one needs a new one, which is killed twice."""
+    dying = {"solver": "misbehaving", "options": {"then": "exit"}}
+    path = suite_of(problems=["toy_zdt1"], instances=1, repetitions=1, solvers=[dying, "random_search", "moead_de"])
+    for name in ("first", "second"):
+        (tokens / name).touch()
+    done = run_suite(path, tmp_path / "ray", executor="ray", address=cluster.address)
+    assert not list(tokens.iterdir())
+    assert [unit.label for unit, _ in done.failures] == ["misbehaving"]
+    assert done.missing == 0
 
 
 def test_two_nodes_make_the_same_records_and_the_death_of_one_loses_and_doubles_nothing(suite_of, cluster, tmp_path):

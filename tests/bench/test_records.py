@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import pickle
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import ClassVar
 
+import joblib
 import numpy as np
 import pytest
 
@@ -16,7 +20,15 @@ import optisolve
 from optisolve.bench.audit import audit_record
 from optisolve.bench.records import seal
 from optisolve.core import Budget, Limit, Outcome, PointStatus, Solver, SolverInfo, Task, Termination
-from optisolve.core.errors import RecordError, SolverError
+from optisolve.core.errors import (
+    BudgetExhausted,
+    FieldProblem,
+    MissingDependency,
+    OptionError,
+    RecordError,
+    SolverError,
+    UnknownNameError,
+)
 from optisolve.registry import Registry
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere
 
@@ -229,3 +241,57 @@ def test_a_folder_inside_of_the_run_s_own_is_refused(tmp_path):
         with pytest.raises(RecordError, match="beside it"):
             result.save(inside)
     assert result.save(tmp_path / "records").is_dir()
+
+
+def _solved(seed):
+    return optisolve.solve(
+        optisolve.load_problem("power_control").instance(0), "wmmse", budget=Budget(evaluations=60), seed=seed
+    )
+
+
+class Fussy(Exception):
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+@dataclass(frozen=True, slots=True)
+class Breaks(Sampler):
+    def _misbehave(self, task: Task) -> None:
+        raise Fussy("one", "two")
+
+
+@pytest.mark.parametrize("copies", ["pickle", "deepcopy", "cloudpickle", "processes", "joblib"])
+def test_a_result_can_be_copied_and_sent_to_another_process(copies, tmp_path):
+    """As from a process pool that runs many seeds, which is how people do statistics of their own."""
+    here = _solved(3)
+    if copies == "processes":
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+            (there,) = pool.map(_solved, [3])
+    elif copies == "joblib":
+        (there,) = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(_solved)(seed) for seed in [3])
+    elif copies == "cloudpickle":
+        there = pickle.loads(pytest.importorskip("cloudpickle").dumps(here))
+    else:
+        there = copy.deepcopy(here) if copies == "deepcopy" else pickle.loads(pickle.dumps(here))
+    assert there.result_hash == here.result_hash
+    assert np.array_equal(there.X, here.X)
+    assert there.front.equals(here.front)
+    assert optisolve.verify(there.save(tmp_path))
+    there.run.meter.settle(there.run.meter.reserve(tokens=1, usd=0.0, paid=True), tokens_in=1, tokens_out=0, usd=0.0)
+
+
+def test_a_result_with_a_foreign_exception_can_be_copied():
+    result = optisolve.solve(ShiftedZdt1().instance(0), Breaks(then="break"), budget=Budget(evaluations=400))
+    assert str(pickle.loads(pickle.dumps(result)).run.error) == "Fussy: one and two"
+
+
+def test_errors_survive_copies():
+    for error in (
+        BudgetExhausted(Limit.TIME, "2 s"),
+        UnknownNameError("solver", "moad", ["moead"]),
+        MissingDependency("torch", extra="diffusion"),
+        OptionError("solver", [FieldProblem("a", 1, "2")]),
+    ):
+        again = copy.deepcopy(error)
+        assert (type(again), str(again)) == (type(error), str(error))
+        assert set(again.__dict__) == set(error.__dict__)

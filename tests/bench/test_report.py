@@ -282,10 +282,12 @@ def test_units_that_a_suite_planned_and_that_are_missing_are_failures(records, t
 
 def test_stand_ins_and_unverified_tiers_are_announced(records, tmp_path):
     record = one(records, "parallel_channels.random_search")
-    changed(record, tmp_path, provenance__notice="surrogate: no language model was called", provenance__tier="self_reported")
+    model = {"provider": "surrogate", "model": "statistics", "params": {}}
+    changed(record, tmp_path, solver__llm=model, provenance__notice="GPT wrote this", provenance__tier="self_reported")
     notices = build_report([tmp_path]).notices
     assert "random_search: surrogate: no language model was called" in notices
     assert any("self reported" in notice for notice in notices)
+    assert "GPT" not in " ".join(notices)  # what a record says about itself is not shown as a fact
 
 
 def test_trivial_answers_stand_beside_the_solvers(report):

@@ -409,3 +409,26 @@ def test_the_smoke_suite_takes_less_than_a_minute_and_its_second_run_does_nothin
     assert optisolve.load_records(tmp_path).record_id.is_unique
     second = subprocess.run([*command, "resume=true"], capture_output=True, text=True, check=True)
     assert "units: 0 run now" in second.stdout
+
+
+@pytest.mark.parametrize("executor", ["serial", "joblib"])
+def test_a_child_that_is_killed_while_it_starts_is_started_again(suite_of, tmp_path, monkeypatch, executor):
+    """As by a system that is short of memory for a moment; a child that is killed every time ends the run with its reason."""
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    for name in ("first", "second"):
+        (tokens / name).touch()
+    monkeypatch.setenv("KILLED_AT_START", str(tokens))
+    done = run_suite(suite_of(instances=1), tmp_path / "runs", executor=executor)
+    assert not list(tokens.iterdir())
+    assert (done.missing, len(done.failures)) == (0, 0)
+
+
+def test_a_child_that_never_starts_is_an_error_with_its_reason(suite_of, tmp_path, monkeypatch):
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    for name in range(5):
+        (tokens / str(name)).touch()
+    monkeypatch.setenv("KILLED_AT_START", str(tokens))
+    with pytest.raises(OptisolveError, match=r"cannot be started: its process was killed by SIGKILL.*3 times in a row"):
+        run_suite(suite_of(), tmp_path / "runs", executor="serial")

@@ -10,6 +10,7 @@ import optisolve
 from optisolve.bench.site import build_site, write_site
 from optisolve.cli.main import main
 from optisolve.core.errors import OptisolveError, RecordError
+from optisolve.core.reference import Effort
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 
@@ -25,7 +26,7 @@ def records(tmp_path_factory):
         problem = optisolve.load_problem(name)
         for number in (0, 1):
             instance = problem.instance(number)
-            reference = problem.reference(instance, "quick")
+            reference = problem.reference(instance, Effort.QUICK)
             for solver in solvers:
                 optisolve.solve(instance, solver, budget=budget, seed=number, reference=reference).save(folder)
     return folder

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import optisolve
-from optisolve.bench.audit import Audit, SuiteBook, Tier
+from optisolve.bench.audit import AUDIT_LIMITS, Audit, SuiteBook, Tier
 from optisolve.bench.board import Located, board_bytes, build_board, loss_of, read_located
 from optisolve.bench.lock import lock_suite, write_lock
 from optisolve.bench.records import record_bytes, seal
@@ -70,14 +70,16 @@ class Board:
         return Tree.at(self.root, "HEAD")
 
     def pack(self, submitter: str, solver: str, **options: Any):
-        options = {"tier": Tier.VERIFIED, "title": "a test", **options}
+        options = {"tier": Tier.VERIFIED, "title": "a test", "guard": None, **options}
         return pack([self.runs], self.records, suite="tiny", submitter=submitter, solver=solver, book=self.book, **options)
 
     def table(self) -> None:
         write_table(self.records, self.root / TABLE, self.book)
 
     def check(self, **options: Any):
-        return check_submission(Tree.at(self.root, "HEAD"), Tree.at(self.root, "main"), book=self.book, **options)
+        return check_submission(
+            Tree.at(self.root, "HEAD"), Tree.at(self.root, "main"), book=self.book, **{"guard": None, **options}
+        )
 
     def files(self, submitter: str) -> list[Path]:
         return sorted((self.records / "tiny" / submitter).glob("*/record.json"))
@@ -242,7 +244,7 @@ def claims_more(board):
 def no_reference(board):
     def change(record):
         record["reference"] = None
-        record["scores"].update(gap=None, bound_gap=None)
+        record["scores"].update(gap=None, bound_gap=None, gap_scale=None, tie=None)
 
     edit(board, change)
 
@@ -301,6 +303,74 @@ def other_suite_folder(board):
     good(board)
     (board.records / "core").mkdir()
     (board.records / "tiny" / "ada").rename(board.records / "core" / "ada")
+
+
+def unknown_suite(board):
+    """Nothing of it can be compared with a lock, and its fields could be anything."""
+    edit(board, lambda r: r["suite"].update(name="foo", instance="not-a-number"), table=False)
+    (board.records / "foo").mkdir()
+    shutil.move(board.records / "tiny" / "ada", board.records / "foo" / "ada")
+
+
+def odd_instance(board):
+    edit(board, lambda r: r["suite"].update(instance="not-a-number"))
+
+
+def relabel(board: Board, label: str) -> None:
+    """All records of a solver under another label, sealed again."""
+    board.pack("ada", "mine")
+    for file in board.files("ada"):
+        record = json.loads(file.read_text())
+        record["suite"].update(solver=label, unit=record["suite"]["unit"].replace(".mine.", f".{label}."))
+        record = seal(record)
+        target = file.parent.with_name(record["record_id"])
+        file.parent.rename(target)
+        (target / "record.json").write_bytes(record_bytes(record))
+    board.table()
+
+
+def invisible_label(board):
+    relabel(board, "random_search\u200b")
+
+
+def label_with_a_link(board):
+    relabel(board, '<a href="https://evil.example/login">random_search</a>')
+
+
+def label_of_the_same_page(board):
+    """Another text and the same file name: its page would replace the other one's."""
+    relabel(board, "random_search-")
+
+
+def label_that_looks_the_same(board):
+    relabel(board, "Random-Search")
+
+
+def moved_reference(board):
+    """A little within the reference's tolerance, value and bound together, so that the gap is what is wanted."""
+
+    def change(record):
+        told, scores = record["reference"], record["scores"]
+        shift = 1e-6 * scores["gap_scale"]
+        sign = -1.0 if record["verified"]["objectives"][0]["sense"] == "maximize" else 1.0
+        for key, name in (("value", "gap"), ("dual_bound", "bound_gap")):
+            told[key] += sign * shift
+            scores[name] = sign * (scores["objective"] - told[key]) / scores["gap_scale"]
+
+    edit(board, change)
+
+
+def another_platform(board):
+    """A run that ends elsewhere here and names another platform is no forgery, and no reproduced one either."""
+
+    def change(record):
+        rows = record["trace"]
+        step = next(i for i in range(2, len(rows) - 1) if rows[i][2] is not None and rows[i][2] != rows[i + 1][2])
+        rows[step][2] += 0.01 * (rows[step + 1][2] - rows[step][2])
+        record["env"]["kernels"] = {"blas.numpy": "another"}
+        record["provenance"]["tier"] = "reproduced"
+
+    edit(board, change)
 
 
 def symbolic_link(board):
@@ -414,6 +484,14 @@ REFUSED = {
     truncated: "(file)",
     other_folder_name: "record_id",
     other_suite_folder: "suite.name",
+    unknown_suite: "a suite of this installation",
+    odd_instance: "suite.instance",
+    invisible_label: "suite.solver",
+    label_with_a_link: "suite.solver",
+    label_of_the_same_page: "baseline (random_search) has an entry",
+    label_that_looks_the_same: "baseline (random_search) has an entry",
+    moved_reference: "reference.value",
+    another_platform: "another platform",
     symbolic_link: "a symbolic link",
     executable: "an executable file",
     submodule: "a submodule",
@@ -519,7 +597,7 @@ def test_a_submission_behind_the_leaderboard_must_be_rebased(board):
 def test_every_record_of_a_commit_can_be_checked_at_once(board):
     good(board)
     head = board.commit()
-    verdict = check_submission(head, book=board.book)
+    verdict = check_submission(head, book=board.book, guard=None)
     assert verdict.accepted
     assert verdict.checked == 16
 
@@ -532,7 +610,7 @@ def test_records_of_an_older_lock_stay_and_are_not_ranked(board, tmp_path):
     board.suite = newer
     board.table()
     head = board.commit()
-    verdict = check_submission(head, book=board.book)
+    verdict = check_submission(head, book=board.book, guard=None)
     assert verdict.problems == []
     assert any("8 record(s) belong to an older lock" in note for note in verdict.notes)
     (suite,) = verdict.after["suites"]
@@ -542,7 +620,7 @@ def test_records_of_an_older_lock_stay_and_are_not_ranked(board, tmp_path):
 def test_accepted_records_can_be_taken_out_to_build_a_site(board, tmp_path):
     good(board)
     board.commit()
-    assert check_submission(Tree.at(board.root, "HEAD"), book=board.book, export=tmp_path / "out").accepted
+    assert check_submission(Tree.at(board.root, "HEAD"), book=board.book, export=tmp_path / "out", guard=None).accepted
     assert len(list((tmp_path / "out").rglob("record.json"))) == 16
 
 
@@ -573,12 +651,12 @@ def test_packing_refuses_what_the_gate_would_refuse_and_writes_nothing(board, tm
 
 
 def test_audits_do_not_depend_on_the_number_of_processes(board):
-    board.pack("ada", "mine", workers=2, tier=Tier.REPRODUCED)
+    board.pack("ada", "mine", workers=2, tier=Tier.REPRODUCED, guard=AUDIT_LIMITS)
     broken = board.files("ada")[0]
     broken.write_text(broken.read_text().replace('"seed": ', '"seed": 1', 1))
     board.table()
     board.commit()
-    one, two = board.check(), board.check(workers=2)
+    one, two = board.check(), board.check(workers=2, guard=AUDIT_LIMITS)
     assert one.problems
     assert [str(problem) for problem in one.problems] == [str(problem) for problem in two.problems]
     told = [{path: (audit.problems, audit.tier) for path, audit in verdict.audits.items()} for verdict in (one, two)]
@@ -621,10 +699,12 @@ def test_a_model_s_replies_travel_with_the_record_and_the_run_follows_from_them(
     board.commit()
     verdict = board.check()
     assert verdict.problems == []
-    assert {audit.tier for audit in verdict.audits.values()} == {Tier.REPRODUCED}
+    assert {audit.tier for audit in verdict.audits.values()} == {Tier.REPLAYED}
     assert all((file.parent / "transcript.jsonl").is_file() for file in board.files("ada"))
     (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
     assert row["llm"].startswith("openai")
+    assert (row["tier"], row["rank"]) == ("replayed", 1)  # among its like; the reproduced ones have a first of their own
+    assert {other["rank"] for other in verdict.after["suites"][0]["entries"] if other["tier"] == "reproduced"} == {1}
 
 
 def test_a_surrogate_s_replies_stay_at_home_because_a_second_run_makes_them(board):

@@ -268,6 +268,27 @@ def test_errors_of_a_closed_pipe_are_quiet():
     assert "Traceback" not in ran.stderr
 
 
+def test_a_library_that_cannot_be_loaded_is_one_line_with_a_cure(monkeypatch, capsys):
+    """As under a tight limit on memory, where shared libraries cannot be mapped."""
+
+    def no_memory(_name):
+        raise ImportError("libarrow.so: failed to map segment from shared object")
+
+    monkeypatch.setattr("optisolve.cli.main.import_module", no_memory)
+    assert main(["list"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.startswith("error: there is too little memory, or the installation is damaged (ImportError libarrow.so")
+    assert "ulimit -v" in line
+
+
+@pytest.mark.parametrize("verb", ["report", "replay"])
+def test_a_setting_written_as_for_bench_is_told_its_flag(verb, capsys):
+    assert main([verb, "out=somewhere"]) == 1
+    assert f"'out=somewhere' is no file; {verb} takes this setting as --out somewhere" in capsys.readouterr().err
+
+
 def test_a_suite_s_summary_counts_feasible_runs_only_and_shows_losses(capsys):
     runs = [made(gap=-1e-8, tie=1e-7), made(gap=-2e-8, tie=1e-7, seed=1), made(point="nearly_feasible", seed=2)]
     console.print(summary_table("case", {"a": runs}))

@@ -52,6 +52,79 @@ def test_a_finished_run_is_reported_and_not_repeated(tmp_path, capsys):
     assert len(list(iter_records(tmp_path))) == 2
 
 
+def test_a_record_s_folder_says_that_its_run_is_finished_and_starts_nothing_in_it(tmp_path, capsys):
+    words = ["problem=power_control", "solver=random_search", "budget.evaluations=60", "pictures=false", "reference=none"]
+    assert run(*words, f"out={tmp_path}") == 0
+    (folder,) = tmp_path.iterdir()
+    before = sorted(path.name for path in folder.iterdir())
+    capsys.readouterr()
+    assert run(f"resume={folder}") == 0
+    shown = capsys.readouterr().out
+    assert f"already finished: {folder}" in shown
+    assert f"resume={folder} budget.evaluations=N with N above 60" in shown
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert list(tmp_path.iterdir()) == [folder]
+    assert run(f"resume={folder}", "budget.evaluations=50") == 1
+    assert "by a larger budget, not by budget.evaluations=50 (it had 60)" in capsys.readouterr().err
+    assert run(f"resume={folder}", "seed=4", "budget.evaluations=90") == 1
+    assert "another seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("problem", "solver"),
+    [("power_control", "random_search"), ("power_control", "cma_es"), ("pymoo", "nsga2"), ("pymoo", "moead_de")],
+)
+def test_a_larger_budget_prolongs_a_finished_run_as_a_record_that_names_it(tmp_path, capsys, problem, solver):
+    words = [f"problem={problem}", f"solver={solver}", "pictures=false", "reference=none", "print=json"]
+    assert run(*words, "budget.evaluations=250", f"out={tmp_path}/a") == 0
+    short = record_of(capsys)
+    folder = tmp_path / "a" / short["record_id"]
+    assert run(f"resume={folder}", "budget.evaluations=600", *words[2:]) == 0
+    long = record_of(capsys)
+    assert long["budget"]["evaluations"] == 600
+    assert long["provenance"]["continues"] == {
+        "record_id": short["record_id"],
+        "result_hash": short["result_hash"],
+        "evaluations": 250,
+        "agree": 250,
+    }
+    assert run(*words, "budget.evaluations=600", f"out={tmp_path}/b") == 0
+    assert record_of(capsys)["result_hash"] == long["result_hash"], "the same seed and budget give the same hash"
+    assert run(f"resume={folder}", "budget.evaluations=600", *words[2:]) == 0  # and it is done once
+    assert record_of(capsys) == long
+    assert main(["verify", "--reproduce", str(tmp_path / "a")]) == 0
+
+
+def test_a_run_that_ended_by_itself_is_not_prolonged(tmp_path, capsys):
+    words = ["pictures=false", "reference=none"]
+    assert run("problem=power_control", "solver=wmmse", *words, f"out={tmp_path}") == 0
+    (folder,) = tmp_path.iterdir()
+    capsys.readouterr()
+    assert run(f"resume={folder}", "budget.evaluations=90000", *words) == 0
+    assert "it ended by itself (converged), so a larger budget would change nothing" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("mix", ["fixed(0.5)", "auto"])
+def test_a_prolonged_run_does_not_pay_again_for_the_replies_it_has(tmp_path, capsys, mix):
+    """`auto` plans by its budget: what it does not ask again leaves its transcript, which verifies."""
+    with LlmServer() as server:
+        words = [*SMALL, "solver=ledma", f"solver.mix={mix}", "llm=openai", *asking(server)]
+        assert run(*words, "budget.evaluations=60", "budget.llm_calls=40", f"out={tmp_path}") == 0
+        short = record_of(capsys)
+        paid = server.calls
+        folder = tmp_path / short["record_id"]
+        more = ["budget.evaluations=120", "budget.llm_calls=80", "llm=openai", *asking(server)]
+        assert run(f"resume={folder}", *more, *SMALL[:2]) == 0
+        long = record_of(capsys)
+    assert long["used"]["llm_calls"] > short["used"]["llm_calls"] > 0
+    again = long["used"]["llm_calls"] - short["used"]["llm_calls"]
+    assert server.calls - paid <= (again + 5 if mix == "fixed(0.5)" else long["used"]["llm_calls"])
+    assert long["provenance"]["continues"]["agree"] >= (40 if mix == "fixed(0.5)" else 12)
+    assert main(["verify", str(tmp_path)]) == 0
+    assert main(["replay", str(tmp_path / long["record_id"])]) == 0
+
+
 def test_a_killed_run_goes_on_to_the_same_hash_without_asking_again(tmp_path, capsys):
     held: set[int] = set()  # numbers of calls that are never answered, so that the run is killed while it waits
     with LlmServer(latency_s=lambda number: 3600.0 if number in held else 0.0) as server:

@@ -60,6 +60,21 @@ def attack(name: str, instance: Instance, reference: Reference, rng: np.random.G
     return _judge(name, instance, reference, X, best)
 
 
+def passed_ideal(name: str, instance: Instance, reference: Reference, rng: np.random.Generator, *, n_random: int = 200) -> str:
+    """Which objective's bound a verified point passes, in words; "" when none does. For several objectives."""
+    X = _candidates(name, instance, reference, rng, n_random)
+    X = X[instance.evaluate_twin(X).max_violation <= FEASIBILITY_TOLERANCE]
+    if not len(X):
+        return ""
+    F = instance.evaluate_twin(X).F
+    for i, (objective, bound) in enumerate(zip(instance.objectives, reference.ideal_bound or (), strict=False)):
+        x = X[int(np.argmin(F[:, i] * instance.signs[i]))]
+        value = own_evaluation(name, instance, x[None])[0][0, i]  # by equations that the family did not write
+        if -objective.shortfall(float(value), bound) > 1e-12 * objective.gap_scale(bound):
+            return f"{objective.name} {value!r} beyond {bound!r} at {x.tolist()}"
+    return ""
+
+
 def _candidates(name: str, instance: Instance, reference: Reference, rng: np.random.Generator, n_random: int) -> np.ndarray:
     space = instance.space
     raw = space.sample(rng, n_random)
@@ -72,7 +87,9 @@ def _candidates(name: str, instance: Instance, reference: Reference, rng: np.ran
         *map(np.atleast_2d, instance.null_policies().values()),
     ]
     if reference.X is not None:
-        near = reference.X * (1.0 + 10.0 ** rng.uniform(-12, -1, (64, 1)) * rng.standard_normal((64, space.dim)))
+        near = reference.X[rng.integers(0, len(reference.X), 64)] * (
+            1.0 + 10.0 ** rng.uniform(-12, -1, (64, 1)) * rng.standard_normal((64, space.dim))
+        )
         parts += [reference.X, _inside(instance, near), instance.project(near)]
     if space.integer.all() and np.prod(space.upper - space.lower + 1.0) <= _ENUMERATED:
         axes = [np.arange(low, high + 1.0) for low, high in zip(space.lower, space.upper, strict=True)]

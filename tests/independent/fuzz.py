@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from optisolve.core import Effort
 from optisolve.core.errors import OptisolveError
 from optisolve.core.seeds import generator
-from tests.independent.attack import attack
+from tests.independent.attack import attack, passed_ideal
 from tests.independent.protocol import FAMILIES, fuzzed
 from tests.independent.test_evaluators import disagreement, points
 
@@ -78,6 +78,9 @@ def _one(name: str, draw: int, tally: Tally, n_random: int) -> None:
     reference = problem.reference(instance, Effort.QUICK)
     if reference is None or len(instance.objectives) > 1:
         tally.evidence["none" if reference is None else reference.evidence.value] += 1
+        passed = "" if reference is None else passed_ideal(name, instance, reference, rng, n_random=n_random)
+        if passed:
+            tally.beaten.append(f"{name} draw {draw}: {passed}; {problem!r}")
         return
     tally.evidence[reference.evidence.value] += 1
     if reference.note:

@@ -32,6 +32,7 @@ class Scaling:
         params: (origin.params, arrays, k) to the parameters of the instance in which the quantity is 10**k times larger.
         x: (points [n, d], k) to the same points there.
         F: (objectives [n, m], k) to what they must be there.
+        F_of: The same from (origin.params, objectives, k), where it depends on what the scenario asks for; None where not.
         ks: Decades to try.
         applies: Whether the maps hold for a scenario with such parameters; by default for all of the family.
     """
@@ -41,6 +42,11 @@ class Scaling:
     F: Callable[[np.ndarray, int], np.ndarray]
     ks: tuple[int, ...] = tuple(range(-12, 13))
     applies: Callable[[Mapping[str, Any]], bool] = lambda _: True
+    F_of: Callable[[Mapping[str, Any], np.ndarray, int], np.ndarray] | None = None
+
+    def expected(self, params: Mapping[str, Any], F: np.ndarray, k: int) -> np.ndarray:
+        """What the objectives [n, m] must be in the other unit."""
+        return self.F(F, k) if self.F_of is None else self.F_of(params, F, k)
 
 
 class Family(Protocol):

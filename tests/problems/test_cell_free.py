@@ -7,6 +7,7 @@ import pytest
 
 from optisolve.content import names
 from optisolve.core import Evidence
+from optisolve.core.errors import OptionError, ProblemError
 from optisolve.problems.cell_free.convex import bisection, level_bound
 from optisolve.problems.cell_free.reference import reference
 from optisolve.registry import make_problem
@@ -71,3 +72,38 @@ def test_without_time_there_is_a_point_and_no_proof():
     assert limited.evidence is Evidence.BEST_KNOWN
     assert limited.dual_bound is None
     assert limited.value < make_problem("cell_free").reference(make_problem("cell_free").instance(1)).value
+
+
+def test_pilots_are_orthogonal_or_refused():
+    """Fewer pilot symbols than users: refused by name, from a scenario and from a file of gains."""
+    with pytest.raises(OptionError, match=r"pilot_symbols.*at least n_users = 4"):
+        make_problem("cell_free", {"pilot_symbols": 1})
+    make_problem("cell_free", {"pilot_symbols": 4}).instance(0)
+    with pytest.raises(ProblemError, match="pilot_symbols = 1"):
+        make_problem("cell_free", {"pilot_symbols": 1, "instance_data": {"beta": [[1e-9, 1e-9]]}}).instance()
+
+
+@pytest.mark.parametrize("p_access_point_w", [1e-24, 1e-12, 1e-6, 1e6])
+def test_proofs_are_relative_to_the_rate(p_access_point_w):
+    """At rates from 1e-20 bit/s/Hz up a proof means 4e-6 of the rate, and the tolerance has no floor."""
+    problem = make_problem("cell_free", {"p_access_point_w": p_access_point_w})
+    for seed in range(3):
+        instance = problem.instance(seed)
+        found = problem.reference(instance)
+        assert found.evidence is Evidence.PROVEN_OPTIMAL, found
+        assert abs(found.value - found.dual_bound) <= found.tolerance <= 4.1e-6 * found.value
+        assert instance.objectives[0].scale <= found.value
+
+
+def test_slack_covers_overloaded_access_points():
+    """All access points at 1 + 0.99e-8 of their power: verified, a little better, and no more than the stated slack."""
+    problem = make_problem("cell_free", {"p_access_point_w": 1e-7})
+    instance = problem.instance(0)
+    found = problem.reference(instance)
+    a = found.X.reshape(instance.beta.shape)
+    a = a * np.sqrt(1.0 + 0.99e-8) / np.maximum(1.0, np.sqrt((a * a).sum(axis=1, keepdims=True)))
+    told = instance.evaluate_twin(instance.space.clip(a.reshape(1, -1)))
+    assert told.max_violation[0] <= 1e-8
+    assert told.F[0, 0] - found.value <= found.slack
+    assert told.F[0, 0] - found.dual_bound <= found.slack
+    assert found.slack <= 1.1e-8 * found.value

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import shutil
+import tracemalloc
+import zipfile
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 import optisolve
 from optisolve.cli.main import main
-from optisolve.core.errors import OptionError, OptisolveError
+from optisolve.core.errors import OptionError, OptisolveError, ProblemError
 from optisolve.problems.instance_file import ArrayProblem, ArraySpec, check_arrays, read_arrays, write_arrays
 from optisolve.registry import PROBLEMS
 
@@ -83,6 +91,9 @@ def test_damaged_arrays_are_refused_with_the_field_s_name(family, damage, tmp_pa
         ({"cap_w": np.ones(2)}, "cap_w: got 'shape (2,)'"),
         ({"gian": np.ones(2)}, "did you mean 'gain'"),
         ({"gain": [["a"]]}, "gain: got 'values', expected real numbers"),
+        ({"gain": np.full((3, 3), 1e308)}, "gain[0, 0]: got 1e+308, expected values of magnitude 1e-75 to 1e+75, or 0"),
+        ({"noise_w": np.array([1.0, 1e-300, 1.0])}, "noise_w[1]: got 1e-300, expected values of magnitude 1e-75"),
+        ({"gian\x1b[2J": np.ones(2)}, "'gian\\x1b[2J': got 'an array'"),
     ],
 )
 def test_every_mistake_has_a_message_with_field_given_and_expected(change, needle):
@@ -112,6 +123,122 @@ def test_unreadable_files_are_one_clear_error(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(OptisolveError, match=name.replace(".", r"\.")):
         read_arrays(str(tmp_path / name))
+
+
+def _bomb(path: Path, suffix: str) -> Path:
+    """A small file that declares a gigabyte of zeros."""
+    file = path / f"bomb{suffix}"
+    if suffix == ".mat":
+        # One compressed element: a 2^13 x 2^14 array of doubles whose data are cut off; its header is all that matters.
+        dims = np.array([2**13, 2**14], dtype="<i4").tobytes()
+        body = np.array([6, 8, 6, 0], dtype="<u4").tobytes() + np.array([5, 8], dtype="<u4").tobytes() + dims
+        body += np.array([1, 4], dtype="<u4").tobytes() + b"gain" + b"\0\0\0\0" + np.array([9, 2**30], dtype="<u4").tobytes()
+        body += bytes(2**20)
+        packed = zlib.compress(np.array([14, len(body)], dtype="<u4").tobytes() + body)
+        header = b"MATLAB 5.0 MAT-file".ljust(124) + np.array([0x0100], dtype="<u2").tobytes() + b"IM"
+        file.write_bytes(header + np.array([15, len(packed)], dtype="<u4").tobytes() + packed)
+        return file
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2**13, 2**14)})
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed, packed.open("gain.npy", "w", force_zip64=True) as stream:
+        stream.write(header.getvalue())
+        for _ in range(2**10 if suffix == ".npz" else 1):
+            stream.write(bytes(2**20))
+    return file.rename(file.with_suffix(".npz"))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat", ".lie"])
+def test_a_bomb_is_refused_by_its_declared_size_before_it_is_inflated(tmp_path, suffix):
+    """`.lie`: an archive of a megabyte whose array claims a gigabyte."""
+    file = _bomb(tmp_path, suffix)
+    assert file.stat().st_size < 3e6
+    tracemalloc.start()
+    with pytest.raises(ProblemError, match=r"declares .*1,024 MiB, at most 256 MiB are read"):
+        read_arrays(str(file))
+    assert tracemalloc.get_traced_memory()[1] < 5e7
+    tracemalloc.stop()
+
+
+def test_a_huge_text_is_refused_before_it_is_read(tmp_path):
+    file = tmp_path / "huge.json"
+    with file.open("wb") as stream:
+        stream.truncate(2**29)
+    with pytest.raises(ProblemError, match=r"holds 512 MiB, at most 256 MiB"):
+        read_arrays(str(file))
+
+
+def test_a_name_that_stands_twice_is_an_error(tmp_path):
+    (tmp_path / "twice.json").write_text('{"gain": [[1.0]], "gain": [[2.0]]}', encoding="utf-8")
+    with pytest.raises(ProblemError, match="'gain' stands twice"):
+        read_arrays(str(tmp_path / "twice.json"))
+
+
+def test_a_byte_order_mark_is_no_damage(tmp_path):
+    (tmp_path / "bom.json").write_bytes(b"\xef\xbb\xbf" + b'{"gain": [[1.0]]}')
+    assert read_arrays(str(tmp_path / "bom.json")) == {"gain": [[1.0]]}
+
+
+def test_a_matlab_file_of_the_new_format_says_how_to_save_it(tmp_path):
+    header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
+    (tmp_path / "v73.mat").write_bytes(header.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(ProblemError, match=r"v73\.mat' is of MATLAB v7\.3 \(HDF5\).*-v7"):
+        read_arrays(str(tmp_path / "v73.mat"))
+
+
+def test_a_matlab_struct_is_named(tmp_path):
+    savemat(tmp_path / "s.mat", {"gain": {"a": 1.0}})
+    with pytest.raises(ProblemError, match="'gain' is a struct, expected an array of numbers"):
+        read_arrays(str(tmp_path / "s.mat"))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json", ".mat"])
+def test_a_full_disk_leaves_no_part_of_an_export_and_names_the_file(tmp_path, suffix, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    file = tmp_path / f"case{suffix}"
+    with pytest.raises(OSError, match=rf"No space left on device: '.*case\{suffix}'"):
+        write_arrays(str(file), GOOD)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("solver", ["wmmse", "random_search"])
+def test_the_hash_does_not_depend_on_how_a_path_is_spelled(tmp_path, monkeypatch, solver):
+    """The same data under three spellings and another name; no record tells where the file lay."""
+    monkeypatch.chdir(tmp_path)
+    write_arrays("pc.npz", optisolve.load_problem("power_control").instance(0).arrays())
+    shutil.copy("pc.npz", "other.npz")
+    records = []
+    for path in ("pc.npz", "./pc.npz", str(tmp_path / "pc.npz"), "other.npz"):
+        instance = optisolve.load_problem("power_control", instance_file=path).instance(0)
+        records.append(optisolve.solve(instance, solver, budget=optisolve.Budget(evaluations=50), seed=3).record)
+    assert len({record["result_hash"] for record in records}) == 1
+    assert len({record["provenance"]["run_id"] for record in records}) == 1
+    assert str(tmp_path) not in json.dumps(records)
+    names = [record["provenance"]["files"]["instance_file"]["name"] for record in records]
+    assert names == ["pc.npz", "pc.npz", "pc.npz", "other.npz"]
+    (tmp_path / "pc.npz").unlink()
+    assert optisolve.verify(json.loads(json.dumps(records[0])), reproduce=True)
+
+
+def test_a_run_of_a_file_is_found_again_under_another_spelling_and_without_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_arrays("pc.npz", optisolve.load_problem("power_control").instance(0).arrays())
+    words = [
+        "run",
+        "problem=power_control",
+        "solver=random_search",
+        "budget.evaluations=50",
+        "reference=none",
+        "pictures=false",
+    ]
+    for path in ("pc.npz", f"{tmp_path}/pc.npz"):
+        assert main([*words, f"problem.instance_file={path}", "out=runs", "resume=true"]) == 0
+    assert "already finished" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("runs/*/record.json"))) == 1
+    (job,) = tmp_path.glob("runs/*/job.json")
+    assert str(tmp_path) not in job.read_text("utf-8")
 
 
 def test_a_missing_file_is_a_clear_error():

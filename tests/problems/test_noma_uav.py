@@ -96,8 +96,7 @@ def test_infeasible_and_limited_cases_say_so():
     """Rates out of reach are proven so; too few cells give a bound, not a proof."""
     impossible = make_problem("noma_uav", {"min_rate_bps_hz": 3.0})
     found = impossible.reference(impossible.instance(1))
-    assert (found.evidence, found.X, found.dual_bound) == (Evidence.NONE, None, None)
-    assert found.detail.startswith("infeasible: ")
+    assert (found.evidence, found.X, found.dual_bound) == (Evidence.PROVEN_INFEASIBLE, None, None)
     limited = reference(make_problem("noma_uav").instance(1), Effort.THOROUGH, max_cells=300)
     assert limited.evidence is Evidence.DUAL_BOUND
     assert limited.dual_bound > limited.value * 1.0001
@@ -134,3 +133,93 @@ def test_user_files_are_checked():
     data["users_m"][0] = [10.0]
     with pytest.raises(OptionError, match="users_m"):
         make_problem("noma_uav", {"instance_data": data}).instance()
+
+
+def test_powers_far_below_the_noise_are_not_lost():
+    """At -110 dB and less: equal powers over one user are feasible, and no bound is below what they reach."""
+    changed = {"n_users": 2, "area_m": 1e5, "p_total_w": 1e-9, "noise_w": 1e-8, "min_rate_bps_hz": 0.0, "power_order": True}
+    problem = make_problem("noma_uav", {**changed, "layout": "uniform"})
+    instance = problem.instance(120)
+    X = np.column_stack([instance.users_m, np.full((2, 2), 0.5e-9)])
+    told = instance.evaluate_twin(X)
+    assert told.max_violation.max() == 0.0
+    for effort in Effort:
+        found = problem.reference(instance, effort)
+        assert found.evidence is Evidence.PROVEN_OPTIMAL
+        assert told.F.max() <= found.dual_bound
+        assert told.F.max() <= found.value * 1.01
+
+
+@pytest.mark.parametrize("noise_w", [1e-5, 1e-2, 1.0, 10.0, 1e4])
+def test_bounds_hold_when_the_noise_drowns_the_signal(noise_w):
+    """The default geometry in more and more noise: the whole power to the user below stays under the bound."""
+    problem = make_problem("noma_uav", {"noise_w": noise_w, "min_rate_bps_hz": 0.0})
+    instance = problem.instance(1)
+    found = problem.reference(instance, Effort.THOROUGH)
+    X = np.column_stack([instance.users_m, np.eye(3) * 0.018])
+    best = instance.evaluate_twin(X).F.max()
+    assert found.evidence is Evidence.PROVEN_OPTIMAL
+    assert found.dual_bound * (1.0 - 1e-4) <= best <= found.dual_bound + found.slack
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bound_does_not_share_the_rates_of_the_evaluator(seed):
+    """The telescoped ceiling is never below the sum of rates of any admissible split, by a hair above it at the exact one."""
+    rng = np.random.default_rng(seed)
+    for _ in range(200):
+        K = int(rng.integers(1, 6))
+        noise, rates = 10.0 ** rng.uniform(-9, 9, K), rng.uniform(0.0, 1.0, K) * 10.0 ** -rng.uniform(0, 12)
+        share, lost, power = np.exp2(-rates), -np.expm1(-rates * np.log(2.0)), np.empty(K)
+        value = kernels.split(noise, rates, 1.0, False, power)
+        ceiling = kernels._ceiling(noise, share, lost, 1.0, False, 0.0)
+        if value < 0.0:
+            continue
+        by_twin = model.rates(noise[None], power[None])[0].sum()
+        assert by_twin <= ceiling <= by_twin * (1.0 + 1e-12)
+
+
+def test_minimum_rates_at_the_very_edge():
+    """A rate that only the slack of verification allows is no proof of infeasibility; one beyond it is."""
+    data = {"users_m": [[200.0, 200.0], [200.0, 200.0]]}
+    noise = 1e-14 / 1e-6 * 150.0**2
+    fits = 0.5 * np.log2(1.0 + 0.018 / noise)  # two users at one place share the capacity of one
+    for factor, expected in ((1.0 - 1e-9, False), (1.0 + 2e-9, False), (1.0 + 1e-6, True)):
+        case = {**data, "min_rate_bps_hz": [fits * factor] * 2}
+        problem = make_problem("noma_uav", {"instance_data": case})
+        found = problem.reference(problem.instance(0), Effort.QUICK)
+        assert (found.evidence is Evidence.PROVEN_INFEASIBLE) is expected, factor
+        if factor < 1.0:
+            assert found.X is not None or found.dual_bound is not None
+
+
+@pytest.mark.parametrize("p_total_w", [1e-9, 0.018, 3e7])
+def test_projections_stay_in_the_box(p_total_w):
+    """Repaired powers never pass the total by one unit in the last place, and general solvers run to their end."""
+    for scenario in ("noma_uav", "noma_uav/crowd"):
+        changed = {"p_total_w": p_total_w, "noise_w": 1e-14 * p_total_w / 0.018}
+        instance = make_problem(scenario, changed).instance(0)
+        rng = np.random.default_rng(0)
+        X = np.concatenate(
+            [instance.space.sample(rng, 3000), np.where(rng.random((3000, instance.space.dim)) < 0.5, 0.0, 1e99)]
+        )
+        X[:1000, 2:] *= 10.0 ** -rng.uniform(0, 17, (1000, instance.space.dim - 2))
+        X[:1000, 2 + rng.integers(0, 3)] = p_total_w
+        fixed = instance.project(X)
+        assert (fixed >= instance.space.lower).all()
+        assert (fixed <= instance.space.upper).all()
+        run = solve(instance, "cma_es", budget=Budget(evaluations=400), seed=1)
+        assert run.record["scores"] is not None
+        assert run.termination.value != "numerical_error"
+
+
+def test_a_repaired_power_is_never_an_ulp_above_the_total():
+    """Two powers that add up to a hair more than the total, in noise far above both: what is given to one user still fits."""
+    changed = {"n_users": 2, "area_m": 1e5, "p_total_w": 1e-9, "noise_w": 1e4, "min_rate_bps_hz": 0.0, "layout": "uniform"}
+    instance = make_problem("noma_uav", changed).instance(0)
+    rng, P = np.random.default_rng(0), 1e-9
+    small = P * 10.0 ** -rng.uniform(3, 11.9, 4000)
+    large = (P - small) * (1.0 + 2.3e-16 * rng.integers(0, 8, 4000))
+    powers = np.where(rng.random((4000, 1)) < 0.5, np.column_stack([small, large]), np.column_stack([large, small]))
+    fixed = instance.project(np.column_stack([instance.space.sample(rng, 4000)[:, :2], powers]))
+    instance.evaluate(fixed)  # refuses what is outside
+    assert (fixed[:, 2:] <= P).all()

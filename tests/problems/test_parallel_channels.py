@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import optisolve
 from optisolve.content import names
 from optisolve.core import Effort, Evidence, Termination
 from optisolve.core.errors import OptionError
+from optisolve.core.metric import Bound
 from optisolve.numerics.water_filling import dual_value, water_fill
 from optisolve.problems.parallel_channels.model import project_to_budget
-from optisolve.registry import make_problem
+from optisolve.registry import make_problem, make_solver
 from optisolve.testing import ProblemConformance, check_problem
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "parallel_channels"]
@@ -151,3 +153,72 @@ def test_torch_objective_has_the_twin_s_values():
     X = instance.project(instance.space.sample(np.random.default_rng(0), 8))
     value = instance.objective_torch(torch.tensor(X, dtype=torch.float64))
     np.testing.assert_allclose(value.numpy(), instance.evaluate_twin(X).F, rtol=1e-12)
+
+
+@pytest.mark.parametrize("p_total_w", [1e-12, 1e-25])
+@pytest.mark.parametrize("gain", [1e-6, 1.0])
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.5, 1.5)])
+def test_a_budget_far_below_the_noise_is_filled_and_proven(p_total_w, gain, weights):
+    """P g / noise below 1e-16: all of it goes to the best channel, whose rate is w g P / (noise ln 2) to the last digit."""
+    change = {
+        "n_channels": [4],
+        "gain_low": [0.1 * gain],
+        "gain_high": [gain],
+        "p_total_w": p_total_w,
+        "weight_low": weights[0],
+        "weight_high": weights[1],
+    }
+    problem = make_problem("parallel_channels", change)
+    for seed in range(5):
+        instance = problem.instance(seed)
+        exact = (instance.weight * instance.gain).max() * p_total_w / instance.noise_w[0] / np.log(2.0)
+        reference = problem.reference(instance, Effort.QUICK)
+        assert reference.evidence is Evidence.PROVEN_OPTIMAL
+        assert reference.value == pytest.approx(exact, rel=1e-12)
+        assert instance.evaluate(reference.X).F[0, 0] == pytest.approx(exact, rel=1e-12)
+        assert reference.tie <= 2e-8 * exact
+        result = optisolve.solve(instance, make_solver("water_filling"), reference=reference)
+        assert result.termination is Termination.OPTIMAL
+        assert result.scores["gap"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_point_that_spends_a_hair_more_stays_within_the_slack():
+    """1e-8 of the budget on top is verified; its gain is below the stated slack and above the tolerance."""
+    problem = make_problem("parallel_channels")
+    instance = problem.instance(0)
+    reference = problem.reference(instance, Effort.QUICK)
+    evaluation = instance.evaluate_twin(reference.X[0] * (1.0 + 0.99e-8))
+    assert evaluation.max_violation[0] <= 1e-8
+    assert reference.tolerance < evaluation.F[0, 0] - reference.dual_bound <= reference.tie
+
+
+def test_the_bound_of_cvxpy_is_no_claim_of_its_back_end():
+    """From SNRs of 1e-30 to 1e30 the convex model's bound is never below the optimum, whatever the back end reached."""
+    for exponent in (-30, -12, -3, 0, 6, 30):
+        problem = make_problem("parallel_channels", {"p_total_w": 10.0**exponent})
+        instance = problem.instance(1)
+        answer = instance.model("cvxpy").solve()
+        assert answer.dual_bound is None or answer.dual_bound >= problem.reference(instance, Effort.QUICK).value * (1.0 - 1e-12)
+
+
+def test_a_rate_within_the_tolerance_of_what_is_possible_is_not_called_impossible():
+    """Asked 5e-9 more than water-filling reaches: undecided; 1e-6 more: impossible; a hair less: possible."""
+    instance = make_problem("parallel_channels", {"weight_low": 1.0, "weight_high": 1.0}).instance(0)
+    most = instance.evaluate_twin(make_problem("parallel_channels").reference(instance, Effort.QUICK).X).F[0, 0]
+    asked = [Bound("sum_rate", None, upper=False, value=most * factor) for factor in (1.0 - 1e-9, 1.0 + 5e-9, 1.0 + 1e-6)]
+    assert [instance.satisfiable((bound,)).answer for bound in asked] == [True, None, False]
+
+
+def test_one_channel_has_policies_inside_its_bounds():
+    """Rounding of a share that is 1 must not push a power past the budget."""
+    for seed in range(30):
+        change = {"n_channels": [1], "gain_low": [0.1], "gain_high": [1.0], "p_total_w": 0.1 + seed * 0.37}
+        instance = make_problem("parallel_channels", change).instance(seed)
+        for X in instance.null_policies().values():
+            instance.evaluate(X)
+
+
+def test_numbers_beyond_computing_are_refused_by_name():
+    for field, value in (("p_total_w", 1e-300), ("noise_w", 1e200), ("weight_high", 1e300)):
+        with pytest.raises(OptionError, match=field):
+            make_problem("parallel_channels", {field: value})

@@ -213,6 +213,10 @@ def test_the_list_of_bad_rows_is_capped(tmp_path):
         ("lat,lon\n59.0,18.0\n59.1,18.0\n", "enlarge area_m"),
         (b"\xff\xfe\x00x_m", "not a CSV text"),
         ("x_m,y_m\n1,2\n", "n_users = 12"),
+        ("x_m,y_m\n1,2\n,\n3,4\n", "line 3, x_m: got ''"),
+        ("x_m,y_m\n1_0,2\n", "line 2, x_m: got '1_0'"),
+        ("x_m,y_m\n\uff11,2\n", "line 2, x_m: got '\uff11'"),
+        ("x_m\x1b[2J,y_m\n1,2\n", r"header is 'x_m\\x1b\[2J,y_m'"),
     ],
 )
 def test_a_malformed_file_is_refused_with_a_reason(tmp_path, content, message):
@@ -236,6 +240,19 @@ def test_a_case_from_a_file_is_made_again_when_the_file_is_gone(tmp_path):
     again = UavIsac.from_mapping({**origin["params"], "scenario": "mine"}).instance(origin["seed"])
     assert again.sha256 == first.sha256
     assert dict(again.origin.params) == dict(first.origin.params)
+
+
+def test_blank_lines_are_skipped(tmp_path):
+    path = write(tmp_path, "x_m,y_m\n1,2\n\n  \n3,4\n\n")
+    assert scenario(users_file=path, n_users=2).instance().users_m.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_the_origin_does_not_depend_on_how_a_path_is_spelled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, "x_m,y_m\n1,2\n3,4\n")
+    made = [scenario(users_file=p, n_users=2).instance() for p in (str(path), "users.csv", "./users.csv")]
+    assert len({json.dumps(dict(instance.origin.params), sort_keys=True) for instance in made}) == 1
+    assert {instance.origin.files["users_file"]["name"] for instance in made} == {"users.csv"}
 
 
 def test_the_hash_covers_the_content_of_the_file(tmp_path):

@@ -386,3 +386,60 @@ def test_no_object_inside_an_instance_leads_to_a_front():
             todo += [getattr(item, field.name) for field in dataclasses.fields(item)]
         elif hasattr(item, "__dict__"):
             todo.append(vars(item))
+
+
+# -- proofs and the tolerance of verification ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{}, URBAN, {"noise_dbm_hz": -60.0}, {"noise_dbm_hz": -290.0}])
+def test_bounds_hold_for_verified_points_that_overspend(changes):
+    """One user, its UAV straight above at 1 + 0.99e-8 of the total power, in noise or without any: no bound is passed."""
+    corner = {"n_users": 1, "users_m": ((0.0, 0.0),), "p_max_w": 0.1}
+    one = load("uav_isac/single", **{**corner, **changes, "p_total_w": 0.05}).instance(0)
+    two = scenario(**{**corner, **changes, "n_uavs": 2, "p_total_w": 0.05}).instance(0)
+    spent = 0.05 * (1.0 + 0.99e-8)
+    for instance, x in ((one, [0.0, 0.0, spent]), (two, [0.0, 0.0, spent - 1e-3, 1500.0, 1500.0, 1e-3])):
+        told = instance.evaluate_twin(x)
+        assert 0.0 < told.max_violation[0] <= 1e-8
+        utility, error = ideal_bound(instance)
+        assert told.F[0, 0] <= utility
+        assert told.F[0, 1] >= error
+    utility, error = per_objective(one)
+    gained = one.evaluate_twin([*utility.X[0, :2], spent]).F[0, 0] - utility.dual_bound
+    assert 0.0 < gained + utility.tolerance <= utility.tie + utility.tolerance
+    assert gained <= utility.tie
+    assert error.dual_bound - one.evaluate_twin([*error.X[0, :2], spent]).F[0, 1] <= error.tie
+    assert utility.slack <= 1.1e-8
+
+
+def test_the_slack_of_one_uav_is_needed_and_enough():
+    """Ranging so strong that the prior hardly counts: 1e-8 of power moves the error by far more than its tolerance."""
+    changes = {"noise_dbm_hz": -250.0, "p_total_w": 0.05, "altitude_m": 3000.0, "processing_gain": 1e-6}
+    for seed in range(3):
+        instance = load("uav_isac/single", **changes).instance(seed)
+        _, error = per_objective(instance, max_boxes=200_000)
+        F = instance.evaluate_twin([*error.X[0, :2], 0.05 * (1.0 + 0.99e-8)]).F
+        assert error.dual_bound - F[0, 1] <= error.tie
+        assert error.slack >= 0.9e-8 * (error.value - instance.constants.area_m / math.sqrt(12.0))
+
+
+def test_a_box_without_a_size_has_a_bound():
+    """Halved until its edges are one number, a box is bounded by its value, not by a quotient of zeros."""
+    users, weights = np.array([[1e7, 1e7]]), np.ones(1)
+    packed = np.array([1e-6, 1e8, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    upper, value = boxes._bound_boxes(np.zeros((1, 2)), 0.0, users, weights, boxes.UTILITY, packed, 0.0)
+    assert np.isfinite(upper).all()
+    assert upper[0] >= value[0]
+
+
+@pytest.mark.parametrize("decades", [-12, 12])
+def test_powers_in_other_units_change_neither_objectives_nor_proofs(decades):
+    """Powers and noise times 10^+-12: the same fields, the same optima, the same bounds."""
+    unit = 10.0**decades
+    values = load_yaml("problems", "uav_isac/single")
+    changes = {name: values[name] * unit for name in ("p_min_w", "p_max_w", "p_total_w")}
+    moved = load("uav_isac/single", **changes, noise_dbm_hz=values["noise_dbm_hz"] + 10.0 * decades).instance(0)
+    for there, here in zip(per_objective(moved), per_objective(load("uav_isac/single").instance(0)), strict=True):
+        assert there.evidence is here.evidence is Evidence.PROVEN_OPTIMAL
+        assert there.value == pytest.approx(here.value, rel=1e-9)
+        assert there.tie == pytest.approx(here.tie, rel=1e-6)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,11 +13,19 @@ import scipy.sparse as sp
 
 from optisolve import solve
 from optisolve.core import Budget, Limit, PointStatus, Termination
+from optisolve.core.errors import SolverError
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.modelling.answer import ModelAnswer
+from optisolve.modelling.assignment import AssignmentModel, solve_assignment
+from optisolve.modelling.cpsat import steps
 from optisolve.modelling.highs import HighsModel, solve_highs
 from optisolve.registry import make_problem, make_solver
 from optisolve.solvers.cpsat import CpSat
 from optisolve.solvers.highs import Highs
 from optisolve.solvers.hungarian import Hungarian
+from optisolve.solvers.model_outcome import evaluated_outcome
+from optisolve.solvers.moe.executor import Quality
+from optisolve.solvers.moe.standing import Standing
 from optisolve.testing import SolverConformance
 from optisolve.testing.toys import toy_instances
 
@@ -158,6 +168,79 @@ def test_highs_bounds_come_in_the_models_own_sense(maximize):
         if node_limit is None:
             assert answer.dual_bound == pytest.approx(value, rel=1e-9)
     assert c.size == 40
+
+
+@dataclass(frozen=True, slots=True)
+class Boaster(Solver):
+    """A back end that claims optimality for a point whose bound is off by a share."""
+
+    info: ClassVar[SolverInfo] = SolverInfo(name="boaster", version="1", summary="Claims more than it has.")
+    share: float = 0.0
+
+    def _solve(self, task: Task) -> Outcome:
+        x = next(iter(task.instance.null_policies().values()))[0]
+        value = float(task.instance.evaluate_twin(x).F[0, 0])
+        return evaluated_outcome(task, ModelAnswer(Termination.OPTIMAL, x, value * (1.0 + self.share)), tolerance=0.0)
+
+
+def tiny_rates(factor=1e-9):
+    """Max-min association with peak rates of a few millibits per second."""
+    arrays = dict(make_problem("user_association/max_min", {"n_users": 6}).instance(0).arrays())
+    arrays["peak_rate_bps"] = arrays["peak_rate_bps"] * factor
+    own = {"goal": "max_min", "instance_data": {name: values.tolist() for name, values in arrays.items()}}
+    return make_problem("user_association", own).instance(0)
+
+
+@pytest.mark.parametrize(("share", "termination"), [(0.0, Termination.OPTIMAL), (0.01, Termination.CONVERGED)])
+def test_a_claim_of_optimality_is_checked_in_the_instances_own_units(share, termination):
+    """A gap of 1 % is a gap, also where the whole objective is below 1e-6."""
+    assert solve(tiny_rates(), Boaster(share=share)).termination is termination
+
+
+def test_the_mixture_drops_a_bound_that_a_small_value_refutes():
+    """A point 1 % beyond a bound refutes it, whatever the unit; its gap is 1 % as well."""
+    instance = tiny_rates()
+    value = float(instance.evaluate_twin(next(iter(instance.null_policies().values()))).F[0, 0])
+    standing = Standing(instance, Quality(None, value, PointStatus.FEASIBLE))
+    assert standing.refutes(0.99 * value)
+    assert not standing.refutes(value)
+    standing.bound = 1.01 * value
+    assert standing.gap(value) == pytest.approx(0.01 / 1.01)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_highs_sees_no_units(unit):
+    """min p with p >= unit and p <= 1000 unit: HiGHS's absolute tolerances must not swallow a small p or refuse a large one."""
+    form = HighsModel(
+        np.array([2.0 * unit]),
+        sp.csr_matrix([[3.0 / unit]]),
+        np.array([3.0]),
+        np.array([np.inf]),
+        np.zeros(1),
+        np.array([1000.0 * unit]),
+        np.zeros(1, dtype=bool),
+        False,
+        lambda z: z,
+        float,
+    )
+    answer = solve_highs(form)
+    assert answer.termination is Termination.OPTIMAL
+    assert answer.x[0] == pytest.approx(unit, rel=1e-6)
+    assert answer.dual_bound == pytest.approx(2.0 * unit**2, rel=1e-6)
+
+
+def test_whole_steps_are_on_the_safe_side_of_what_was_rounded():
+    """0.3 / 0.1 is 2.9999999999999996 in a double and 3 in truth: up gives at least 3, down at most 3."""
+    values = np.array([0.3 / 0.1, 0.0, 7.0])
+    assert (steps(values, 1.0, up=True) >= [3.0, 0.0, 7.0]).all()
+    assert (steps(values, 1.0, up=False) <= [3.0, 0.0, 7.0]).all()
+    assert (steps(values, 1e6, up=True) - steps(values, 1e6, up=False) <= 2.0).all()
+
+
+def test_an_assignment_of_nan_is_no_proof_of_infeasibility():
+    values = np.array([[1.0, np.nan], [1.0, 2.0]])
+    with pytest.raises(SolverError, match="not numbers"):
+        solve_assignment(AssignmentModel(values, np.zeros((2, 2)), lambda groups: groups.astype(float), float))
 
 
 @pytest.mark.parametrize("first", ["ortools", "highspy", "cvxpy"])

@@ -10,13 +10,26 @@
 | `suites` | membership in a locked suite |
 | `beside` | tables beside the record |
 | `auditor` | the whole, and the tier that was shown |
+| `many`, `child` | many records, in processes with limits of time and memory |
 """
 
 from optisolve.bench.audit.auditor import Auditor, audit_record
 from optisolve.bench.audit.findings import Audit, Tier
-from optisolve.bench.audit.many import audit_files
+from optisolve.bench.audit.many import AUDIT_LIMITS, AuditLimits, audit_files, audits
 from optisolve.bench.audit.points import rebuild
 from optisolve.bench.audit.references import ReferenceMaker
 from optisolve.bench.audit.suites import SuiteBook
 
-__all__ = ["Audit", "Auditor", "ReferenceMaker", "SuiteBook", "Tier", "audit_files", "audit_record", "rebuild"]
+__all__ = [
+    "AUDIT_LIMITS",
+    "Audit",
+    "AuditLimits",
+    "Auditor",
+    "ReferenceMaker",
+    "SuiteBook",
+    "Tier",
+    "audit_files",
+    "audit_record",
+    "audits",
+    "rebuild",
+]

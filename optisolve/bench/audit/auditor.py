@@ -19,6 +19,7 @@ from optisolve.bench.audit.transcript import check_transcript
 from optisolve.bench.audit.usage import check_budget, check_start, check_termination, check_trace
 from optisolve.bench.records import record_id_of, result_hash_of, run_id_of
 from optisolve.bench.untrusted import MAX_RECORD_BYTES, bounded_memory, is_safe_name, printable, read_json, reason
+from optisolve.content import shipped_only
 from optisolve.core.errors import OptisolveError, RecordError, RegistryError, UnknownNameError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
@@ -57,7 +58,7 @@ class Auditor:
         except RecordError as error:
             found = Findings()
             found.wrong("(file)", str(error).removeprefix(f"{printable(path)}: "), "a record.json that optisolve wrote")
-            return Audit(printable(path), tuple(found.problems), where=printable(path))
+            return found.audit(printable(path), printable(path))
         return self.record(record, folder=path.parent, where=printable(path))
 
     def record(self, record: Any, *, folder: Path | None = None, where: str = "") -> Audit:
@@ -71,7 +72,7 @@ class Auditor:
         found = Findings()
         name = record.get("record_id") if isinstance(record, Mapping) else None
         try:
-            with bounded_memory():
+            with bounded_memory(), shipped_only():
                 self._check(record, folder, found)
         except MemoryError:
             found.wrong("instance.params", "parameters", "a case that fits into this machine's memory")
@@ -79,12 +80,15 @@ class Auditor:
             # Content of a plug-in's own (params, options, reports) reaches code that we do not know.
             found.wrong("(content)", reason(error), "values that the problem and the solver can read")
         known = str(name) if is_safe_name(name) else where or "(no usable record_id)"
-        return Audit(known, tuple(found.problems), found.tier, tuple(found.notes), tuple(found.uncounted), where)
+        return found.audit(known, where)
 
     def _check(self, record: Any, folder: Path | None, found: Findings) -> None:
         if not check_layout(record, found):
             return
         _check_hashes(record, found)
+        check_suite(record, self.suites, found)
+        if any(p.field.startswith(("suite.", "instance.")) for p in found.problems):
+            return  # nothing of a record is built that its suite does not hold
         rebuilt = self._rebuilt(record, found)
         if rebuilt is None:
             _check_claim(record, found)
@@ -96,7 +100,6 @@ class Auditor:
         solver = None if self.solvers is None else check_solver(record, instance, self.solvers, found)
         check_prompts(record, found)
         check_model(record, found)
-        check_suite(record, instance, self.suites, found)
         if any(p.field.startswith(("instance.", "solutions.variables")) for p in found.problems):
             return  # points of another case say nothing
         self._check_points(record, problem, instance, solver, found)
@@ -133,22 +136,31 @@ class Auditor:
         check_reference(record, problem, instance, actual, self.references, found)
 
     def _reproduce(self, record: Mapping[str, Any], folder: Path | None, found: Findings) -> None:
-        asked = record["provenance"]["tier"] == Tier.REPRODUCED.value if self.reproduce is None else self.reproduce
+        claims = (Tier.REPRODUCED.value, Tier.REPLAYED.value)
+        asked = record["provenance"]["tier"] in claims if self.reproduce is None else self.reproduce
         if not asked or found.tier is Tier.SELF_REPORTED or self.solvers is None:
             return
         limit = record["budget"]["evaluations"]
         if limit is None or limit > MOST_EVALUATIONS:
             found.notes.append(f"not run again: budget.evaluations = {limit}; at most {MOST_EVALUATIONS:,} are repeated")
             return
-        from optisolve.bench.replay import replay_record
+        from optisolve.bench.replay import replay_record, tier_of
 
         try:
             again = replay_record(record, folder, problems=self.problems, solvers=self.solvers)
         except OptisolveError as error:
             found.notes.append(f"not run again: {printable(error)}")
             return
-        if again.same:
-            found.tier = Tier.REPRODUCED
+        if again.same or again.rounding:
+            found.tier = tier_of(record)
+            if not again.same:
+                found.notes.append(f"another platform: a second run agrees up to rounding ({again.reason})")
+        elif again.platform:
+            found.other_platform = True
+            found.notes.append(
+                f"another platform: a second run differs here ({again.reason}), which neither shows nor refutes it; "
+                f"{printable(again.platform)}"
+            )
         else:
             found.wrong(
                 "result_hash", record["result_hash"], f"{again.result.result_hash}, as a second run gives ({again.reason})"
@@ -187,6 +199,6 @@ def _check_hashes(record: Mapping[str, Any], found: Findings) -> None:
 def _check_claim(record: Mapping[str, Any], found: Findings) -> None:
     """A record may claim less than what was shown, never more."""
     claimed = Tier(record["provenance"]["tier"])
-    if claimed.rank > found.tier.rank:
+    if claimed.rank > found.tier.rank and not (found.other_platform and claimed.rank <= Tier.REPRODUCED.rank):
         why = f" ({'; '.join(found.notes)})" if found.notes else ""
         found.wrong("provenance.tier", claimed.value, f"at most '{found.tier.value}', which is what was shown{why}")

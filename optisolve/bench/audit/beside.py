@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from optisolve.bench.audit.findings import Findings
+from optisolve.bench.untrusted import bounded_memory
 from optisolve.core.arrays import FloatArray
 
 __all__ = ["check_tables"]
 
-MAX_BYTES = 64 * 2**20
-"""Largest table that is read."""
+_SPARE_BYTES = 2**20
+_BYTES_PER_NUMBER = 16
+"""Room of a table's file, and of what it unpacks to: twice the numbers of the record, and what the format itself needs."""
+_MEMORY = 2**28
 
 
 def check_tables(record: Mapping[str, Any], folder: Path, found: Findings) -> None:
@@ -44,13 +47,19 @@ def check_tables(record: Mapping[str, Any], folder: Path, found: Findings) -> No
 def _differs(path: Path, wanted: FloatArray) -> str:
     import pyarrow.parquet as pq
 
+    most = _SPARE_BYTES + _BYTES_PER_NUMBER * wanted.size + 4096 * wanted.shape[1]
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
-            return f"not a file of at most {MAX_BYTES:,} bytes"
-        with pq.ParquetFile(path) as file:
-            shape = (file.metadata.num_rows, file.metadata.num_columns)
-            if shape != wanted.shape:  # before anything is unpacked: a small file may hold billions of rows
+        if not path.is_file() or path.stat().st_size > most:
+            return f"not a file of at most {most:,} bytes"
+        # Declared sizes first: a small file may unpack to billions of rows. A file may lie about them, hence the second limit.
+        with bounded_memory(_MEMORY + 8 * most), pq.ParquetFile(path, thrift_container_size_limit=100_000) as file:
+            shape, groups = (file.metadata.num_rows, file.metadata.num_columns), range(file.metadata.num_row_groups)
+            if shape != wanted.shape:
                 return f"{shape[0]} rows, {shape[1]} columns instead of {wanted.shape[0]} and {wanted.shape[1]}"
+            unpacked = sum(file.metadata.row_group(i).total_byte_size for i in groups)
+            kinds = {file.schema.column(i).physical_type for i in range(shape[1])}
+            if unpacked > most or not kinds <= {"DOUBLE", "INT64", "INT32"}:  # INT32: a column of nothing but null
+                return f"{unpacked:,} bytes of {', '.join(sorted(kinds))} instead of at most {most:,} bytes of numbers"
             columns = [np.asarray(column.to_numpy(), dtype=np.float64) for column in file.read().itercolumns()]
     except Exception as error:  # a damaged file makes the reader raise many things
         return f"{type(error).__name__}: {error}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Union
 
 from optisolve.bench.audit.findings import Findings, Tier
 from optisolve.bench.records import SCHEMA
 from optisolve.bench.untrusted import is_safe_name, non_finite
 from optisolve.core.errors import nearest
+from optisolve.core.failures import POLICIES
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 
 __all__ = ["check_layout"]
@@ -21,8 +23,10 @@ Layout = Mapping[str, Union[Check, "Layout"]]
 """Keys and what stands under them; a key that ends in '?' may be absent."""
 
 _MOST_SHOWN = 8
+_LONGEST_GUESSED = 40
 _LARGEST = 2**63
 _SCENARIO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(/[A-Za-z0-9][A-Za-z0-9_.+-]*)*")
+_PLAIN = re.compile(r"0|[1-9][0-9]{0,4}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -39,8 +43,8 @@ def check_layout(record: Any, found: Findings) -> bool:
     if not isinstance(record, Mapping):
         found.wrong("(file)", type(record).__name__, "an object")
         return False
-    bad = list(non_finite(record))
-    for path in bad[:_MOST_SHOWN]:
+    bad = list(islice(non_finite(record), _MOST_SHOWN))
+    for path in bad:
         found.wrong(path, "NaN or infinity", "a finite number or null")
     if "schema" in record and record["schema"] != SCHEMA:
         found.wrong("schema", record["schema"], SCHEMA)
@@ -55,11 +59,13 @@ def _walk(layout: Layout, value: Any, path: str, found: Findings) -> None:
         found.wrong(path, value, "an object")
         return
     known = [key.rstrip("?") for key in layout]
-    for key in value:
-        if key not in known:
-            guess = nearest(str(key), known)
-            hint = f"; did you mean '{guess}'?" if guess else ""
-            found.wrong(f"{path}{key}", "a field", f"no such field{hint}")
+    unknown = [key for key in value if key not in known]
+    for key in unknown[:_MOST_SHOWN]:
+        guess = nearest(str(key)[:_LONGEST_GUESSED], known)
+        hint = f"; did you mean '{guess}'?" if guess else ""
+        found.wrong(f"{path}{key}", "a field", f"no such field{hint}")
+    if len(unknown) > _MOST_SHOWN:
+        found.wrong(path.rstrip(".") or "(file)", f"{len(unknown):,} unknown fields", "none")
     for word, expected in layout.items():
         key = word.rstrip("?")
         if key not in value:
@@ -121,6 +127,15 @@ def _name(value: Any) -> str:
 def _scenario(value: Any) -> str:
     fits = isinstance(value, str) and len(value) <= 200 and _SCENARIO.fullmatch(value) and ".." not in value
     return "" if fits else "a scenario name such as family or family/name"
+
+
+def _number_text(value: Any) -> str:
+    fits = isinstance(value, str) and _PLAIN.fullmatch(value) is not None
+    return "" if fits else "a whole number from 0 to 99999, written plainly, as text"
+
+
+def _suite_name(value: Any) -> str:
+    return "" if value == "" else _name(value)
 
 
 def _one_of(*choices: str) -> Check:
@@ -228,19 +243,21 @@ _MODEL: Layout = {
     "transcript?": _text,
 }
 
+_CHECKPOINT: Layout = {"name": _text, "sha256": _digest}
+
 _BOX: Layout = {"reference": _list_of(_number), "ideal": _list_of(_number)}
 
 _RECORD: Layout = {
     "schema": _one_of(SCHEMA),
     "suite": {
-        "name": _text,
+        "name": _suite_name,
         "version": _text,
         "sha256": _text,
         "unit?": _name,
-        "problem?": _text,
-        "solver?": _text,
-        "instance?": _text,
-        "repetition?": _text,
+        "problem?": _scenario,
+        "solver?": _name,
+        "instance?": _number_text,
+        "repetition?": _number_text,
     },
     "instance": {
         "problem": _name,
@@ -256,7 +273,7 @@ _RECORD: Layout = {
         "options": _object,
         "code": _text,
         "prompts": _object_of(_text),
-        "checkpoint": _none_or(_object),
+        "checkpoint": lambda value: "" if value is None else _inner(_CHECKPOINT, value),
         "llm": lambda value: "" if value is None else _inner(_MODEL, value),
     },
     "seed": _integer,
@@ -278,6 +295,7 @@ _RECORD: Layout = {
         "tokens_out": _count,
         "tokens_cached": _count,
         "usd": _amount,
+        "failed?": _count,
         "by_source": _sources,
         "report": _object,
     },
@@ -318,6 +336,7 @@ _RECORD: Layout = {
         "python": _text,
         "platform": _text,
         "cpu": _text,
+        "kernels": _object_of(_text),
         "cores": _none_or(_count),
         "threads": _object_of(_text),
         "packages": _object_of(_text),
@@ -330,6 +349,10 @@ _RECORD: Layout = {
         "started": _text,
         "notice": _text,
         "llm_cache": lambda value: "" if value is None else _inner({"calls": _count, "usd": _amount}, value),
+        "continues?": {"record_id": _name, "result_hash": _digest, "evaluations": _count, "agree": _count},
+        "files?": _object_of(lambda value: _inner({"name": _text, "sha256": _digest}, value)),
+        "failed?": {"policy": _one_of(*POLICIES), "first": _text},
+        "errors?": _list_of(_text),
     },
     "result_hash": _digest,
     "record_id": _name,

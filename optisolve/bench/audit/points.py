@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,19 @@ def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Pro
     cls = problems.get(told["problem"])
     if told["version"] != cls.version:
         raise OptisolveError(f"problem version {told['version']}, this installation has {cls.version}")
-    params = told["params"]
-    for name, value in params.items():
-        if name.endswith("_file") and value is not None and params.get(FROM_FILES.get(name, "")) is None:
-            raise OptisolveError(f"instance.params.{name} names a file, but the record does not carry what is in it")
-    problem = cls.from_mapping({**params, "scenario": told["scenario"]}, title="instance.params")
+    for name in _missing_files(told["params"]):
+        raise OptisolveError(f"instance.params.{name} names a file, but the record does not carry what is in it")
+    problem = cls.from_mapping({**told["params"], "scenario": told["scenario"]}, title="instance.params")
     return problem, problem.instance(int(told["seed"]))
+
+
+def _missing_files(params: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that name a file whose content is not carried, in parameters of parameters as well (a goal's problem)."""
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name}.{inner}" for inner in _missing_files(value))
+        elif name.endswith("_file") and value is not None and params.get(FROM_FILES.get(name, "")) is None:
+            yield name
 
 
 def check_instance(record: Mapping[str, Any], instance: Instance, found: Findings) -> None:
@@ -118,6 +125,8 @@ def check_scores(record: Mapping[str, Any], instance: Instance, actual: Verifica
     )
     wanted = score(instance, feasible_objectives(actual), stated)
     scale = instance.objectives[0].scale if len(instance.objectives) == 1 else 1.0
+    if len(instance.objectives) == 1 and told["igd_plus"] is not None:
+        found.wrong("scores.igd_plus", told["igd_plus"], "null for one objective")
     for name in ("hypervolume", "objective", "gap", "bound_gap", "gap_scale", "tie"):
         if not agrees(told[name], wanted[name], scale if name == "objective" else 1.0):
             found.wrong(f"scores.{name}", told[name], wanted[name])

@@ -10,6 +10,7 @@ from optisolve.bench.audit.points import same_setting
 from optisolve.core.errors import LlmError, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
+from optisolve.llm.config import SurrogateLlm
 from optisolve.registry import Registry
 
 __all__ = ["check_model", "check_prompts", "check_solver", "is_failure"]
@@ -48,6 +49,13 @@ def check_solver(record: Mapping[str, Any], instance: Instance, solvers: Registr
             found.wrong(f"solver.options.{name}", None, "to be present")
         elif not same_setting(told["options"][name], value):
             found.wrong(f"solver.options.{name}", told["options"][name], f"{value!r} (as the solver reads it)")
+    for name, value in solver.unshipped().items():
+        found.unchecked(
+            f"solver.options.{name} names '{value}', which does not come with optisolve: an audit opens no file and asks no "
+            "hub because a record says so"
+        )
+    if not solver.unshipped() and told["checkpoint"] != (wanted := solver.checkpoint(instance)):
+        found.wrong("solver.checkpoint", told["checkpoint"], f"{wanted}, the shipped one")
     reason = solver.skip(instance) if not cls.info.needs else None  # a missing package says nothing about the record
     if reason is not None:
         found.wrong("solver.name", told["name"], f"a solver that treats this instance ({reason})")
@@ -87,6 +95,8 @@ def check_model(record: Mapping[str, Any], found: Findings) -> None:
         return
     if is_failure(record):
         return
+    if model["provider"] == SurrogateLlm.kind and not record["provenance"]["notice"]:
+        found.wrong("provenance.notice", "", "the notice that no language model was called")
     absent = sorted({"calls", "tokens_in", "tokens_out", "usd", "transcript", "models_reported", "failures"} - set(model))
     for name in absent:
         found.wrong(f"solver.llm.{name}", None, "to be present")

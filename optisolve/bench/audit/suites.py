@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optisolve.bench.audit.findings import Findings
 from optisolve.bench.audit.points import same_setting
 from optisolve.core.errors import OptisolveError
-from optisolve.core.problem import Instance, Origin
+from optisolve.core.problem import Origin
 
 if TYPE_CHECKING:
     from optisolve.bench.suite import Case, Cell, Suite
@@ -77,12 +77,11 @@ class SuiteBook:
         return self._read[name]
 
 
-def check_suite(record: Mapping[str, Any], instance: Instance, book: SuiteBook, found: Findings) -> None:
-    """Check what the record says about its suite.
+def check_suite(record: Mapping[str, Any], book: SuiteBook, found: Findings) -> None:
+    """Check what the record says about its suite, before anything of the record is built.
 
     Args:
         record: A record of the right layout.
-        instance: The instance, rebuilt.
         book: Known suites.
         found: Gets the problems.
     """
@@ -100,12 +99,13 @@ def check_suite(record: Mapping[str, Any], instance: Instance, book: SuiteBook, 
     if locked is None:
         found.unchecked(f"suite '{told['name']}' is not known here: its lock cannot be compared")
         return
+    before = len(found.problems)
     for key in ("version", "sha256"):
         if told[key] != locked.identity[key]:
             found.wrong(f"suite.{key}", told[key], f"{locked.identity[key]}, the lock of suite {locked.suite.name} here")
-    if any(problem.field.startswith("suite.") for problem in found.problems):
+    if len(found.problems) > before:
         return
-    case = _check_case(record, instance, locked, found)
+    case = _check_case(record, locked, found)
     if case is not None:
         _check_cell(record, locked, case, found)
 
@@ -122,8 +122,8 @@ def _locked(suite: Suite) -> LockedSuite:
     return LockedSuite(suite, document["sha256"], hashes)
 
 
-def _check_case(record: Mapping[str, Any], instance: Instance, locked: LockedSuite, found: Findings) -> Case | None:
-    """The suite's problem that the record belongs to, with the right instance."""
+def _check_case(record: Mapping[str, Any], locked: LockedSuite, found: Findings) -> Case | None:
+    """The suite's problem that the record belongs to; its instance is named as the suite has it."""
     told, suite = record["suite"], locked.suite
     for key in ("unit", "problem", "solver", "instance", "repetition"):
         if not told.get(key):
@@ -139,14 +139,16 @@ def _check_case(record: Mapping[str, Any], instance: Instance, locked: LockedSui
         return None
     seed = case.instances[index]
     origin = locked.origin(case, seed)
-    if record["instance"]["scenario"] != origin.scenario or record["instance"]["problem"] != origin.problem:
-        found.wrong("instance.scenario", record["instance"]["scenario"], f"{origin.scenario}, as in suite {suite.name}")
+    for key, wanted in (("problem", origin.problem), ("version", origin.version), ("scenario", origin.scenario)):
+        if record["instance"][key] != wanted:
+            found.wrong(f"instance.{key}", record["instance"][key], f"{wanted}, as in suite {suite.name}")
     if not same_setting(record["instance"]["params"], dict(origin.params)):
         found.wrong("instance.params", "other parameters", f"those of {case.label} in suite {suite.name}")
     if record["instance"]["seed"] != seed:
         found.wrong("instance.seed", record["instance"]["seed"], f"{seed}, instance {index} of {case.label}")
-    if instance.sha256 != locked.instances.get((case.label, seed)):
-        found.wrong("instance.sha256", instance.sha256, f"{locked.instances.get((case.label, seed))}, as in the lock")
+    digest = locked.instances.get((case.label, seed))
+    if record["instance"]["sha256"] != digest:
+        found.wrong("instance.sha256", record["instance"]["sha256"], f"{digest}, as in the lock")
     return case
 
 

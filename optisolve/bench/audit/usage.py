@@ -45,10 +45,20 @@ def check_budget(record: Mapping[str, Any], found: Findings) -> None:
             found.wrong(f"used.{name}", spent[name], f"at most budget.{name} = {budget[name]}")
     if used["tokens_cached"] > used["tokens_in"]:
         found.wrong("used.tokens_cached", used["tokens_cached"], f"at most used.tokens_in = {used['tokens_in']}")
+    _check_failed(record, found)
     late = record["termination"]["limit"] == "time"  # a back end's last point is kept although its evaluation no longer fits
     n_points = len(record["solutions"]["x"])
     if n_points > used["evaluations"] + late:
         found.wrong("solutions.x", f"{n_points} points", f"no more points than evaluations ({used['evaluations']})")
+
+
+def _check_failed(record: Mapping[str, Any], found: Findings) -> None:
+    """Points that the model could not evaluate: counted, explained, and no more than there were."""
+    count, told = record["used"].get("failed"), record["provenance"].get("failed")
+    if (count is None) != (told is None) or count == 0:
+        found.wrong("used.failed", count, "a number above 0 exactly where provenance.failed says why")
+    elif told is not None and told["policy"] == "penalize" and count > record["used"]["evaluations"]:
+        found.wrong("used.failed", count, f"at most used.evaluations = {record['used']['evaluations']}")
 
 
 def check_start(record: Mapping[str, Any], instance: Instance, found: Findings) -> None:
@@ -85,8 +95,8 @@ def check_termination(record: Mapping[str, Any], instance: Instance, best: float
     if claimed is None or best is None:
         return
     objective = instance.objectives[0]
-    beyond = best - claimed if objective.sense is Sense.MAXIMIZE else claimed - best
-    if beyond > 1e-6 * max(abs(best), objective.scale):
+    tie = (record["scores"]["tie"] or 0.0) * (record["scores"]["gap_scale"] or 0.0)  # checked against the reference made here
+    if -objective.shortfall(best, claimed) > max(tie, 1e-6 * objective.gap_scale(best)):
         found.wrong("solutions.claimed.dual_bound", claimed, f"a bound that the record's own point {best!r} does not beat")
 
 
@@ -108,6 +118,13 @@ def check_trace(
     total = sum(item["evaluations"] for item in sources.values())
     if total != used["evaluations"] and not (broke and total < used["evaluations"]):
         found.wrong("used.by_source", f"{total} evaluations in all", f"used.evaluations = {used['evaluations']}")
+    for name in ("tokens_in", "tokens_out", "usd"):
+        credited = sum(item.get(name, 0) for item in sources.values())
+        if credited > used[name] * (1.0 + 1e-9):
+            found.wrong("used.by_source", f"{credited} {name} in all", f"at most used.{name} = {used[name]}")
+    for label, item in sources.items():
+        if item.get("survivors", 0) > item["evaluations"]:
+            found.wrong(f"used.by_source.{label}", f"{item['survivors']} survivors", f"at most {item['evaluations']}")
     wanted = checkpoints(total).tolist()
     if [row[0] for row in rows] != wanted:
         ends = rows[-1][0] if rows else 0

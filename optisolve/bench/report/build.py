@@ -218,14 +218,20 @@ def _notices(inputs: Inputs, units: Units) -> list[str]:
             f"No suite.json stands beside the records{which}, so units that were never recorded cannot all be known; every "
             "solver is expected on every instance that has a record."
         )
-    tiers = sorted({str(record["provenance"]["tier"]) for record in documents} - {"verified", "reproduced"})
-    if tiers:
-        found.append(f"Some records are {', '.join(tiers).replace('_', ' ')}: run optisolve verify before you trust them.")
+    tiers = {str(record["provenance"]["tier"]) for record in documents}
+    if "replayed" in tiers:
+        found.append(
+            "Some records were replayed: they follow from the replies beside them, and nobody can show who wrote those."
+        )
+    if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
+        found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
     codes = sorted({str(record["solver"]["code"]) for record in documents})
     if len(codes) > 1:
         found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
-    told = sorted({(record["solver"]["name"], record["provenance"]["notice"]) for record in documents})
-    found += [f"{solver}: {notice}" for solver, notice in told if notice]
+    made_up = {
+        record["solver"]["name"] for record in documents if (record["solver"]["llm"] or {}).get("provider") == "surrogate"
+    }
+    found += [f"{solver}: surrogate: no language model was called" for solver in sorted(made_up)]
     if any(measure.name == "hypervolume" for measure in units.measures.values()):
         names = ", ".join(name for name, measure in units.measures.items() if measure.name == "hypervolume")
         found.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optisolve.bench.records import load_records, record_id_of
+from optisolve.bench.standing import share_references
 from optisolve.content import content_dir
 from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.problem import HypervolumeBox
@@ -88,14 +89,15 @@ def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
             f"{len(altered)} record(s) were altered after they were written, so no report is made: "
             f"{', '.join(altered[:_MOST_NAMED])}{more}. Restore them, or remove them and run the units again."
         )
-    documents = records["record"].tolist()
+    documents = share_references(records["record"].tolist())
+    records["record"] = pd.Series(list(documents), dtype=object)
     manifests = _manifests(records["path"])
     return Inputs(
         records, tuple(_expected(documents, manifests)), _suites(documents, manifests), reference_hypervolumes(documents)
     )
 
 
-def reference_hypervolumes(records: Iterable[dict[str, Any]]) -> dict[str, float]:
+def reference_hypervolumes(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Hypervolume of the published reference front of every instance that has one, in the box of its records.
 
     Args:
@@ -121,7 +123,7 @@ def reference_hypervolumes(records: Iterable[dict[str, Any]]) -> dict[str, float
     return found
 
 
-def _altered(record: dict[str, Any]) -> bool:
+def _altered(record: Mapping[str, Any]) -> bool:
     return record_id_of(record) != str(record["record_id"])
 
 
@@ -141,7 +143,7 @@ def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda manifest: manifest["sha256"])
 
 
-def _expected(records: Iterable[dict[str, Any]], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
+def _expected(records: Iterable[Mapping[str, Any]], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
     """Every unit that was asked for, and every one that was skipped beforehand."""
     members = [record["suite"] for record in records if record["suite"].get("unit")]
     cells = {_slug(f"{m['problem']}.{m['solver']}"): (m["problem"], m["solver"]) for m in members}
@@ -173,7 +175,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^\w.+-]", "-", text)
 
 
-def _suites(records: Iterable[dict[str, Any]], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:
+def _suites(records: Iterable[Mapping[str, Any]], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:
     counts: dict[tuple[str, str, str], int] = {}
     for record in records:
         suite = record["suite"]

@@ -6,6 +6,7 @@ standard error. The process ends when its standard input does, so it cannot outl
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import os
@@ -29,6 +30,7 @@ from optisolve.core.reference import Effort, Reference
 
 __all__ = ["carry_out", "main"]
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NEEDED_BY_ALL = ("optisolve.bench.solve", "moocore", "pandas", "pyarrow.parquet")
 
 
@@ -115,6 +117,10 @@ def _answer(unit: Unit, scratch: Path) -> dict[str, Any]:
         return {"stale": str(error)}
     except MemoryError as error:
         return {"error": f"out of memory: {error}", "kind": "memory"}
+    except OSError as error:
+        if error.errno in _NO_ROOM:  # says nothing about the solver
+            return {"full": [error.errno, error.strerror, error.filename]}
+        return {"error": f"{type(error).__name__}: {error}", "kind": "error"}
     except Exception as error:  # a plug-in may raise anything; the unit counts as failed
         kind = "" if isinstance(error, OptisolveError) else f"{type(error).__name__}: "
         return {"error": f"{kind}{error}", "kind": "error"}

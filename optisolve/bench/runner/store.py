@@ -21,7 +21,7 @@ from optisolve.bench.records import publish
 from optisolve.bench.runner.units import Plan
 from optisolve.bench.runner.worker import keep_transcript_only
 from optisolve.core.errors import MissingDependency, OptisolveError, RecordError
-from optisolve.core.files import write_atomic
+from optisolve.core.files import staging_folder, write_atomic
 
 __all__ = ["MANIFEST", "Store", "open_store"]
 
@@ -139,10 +139,10 @@ class _FolderStore(Store):
         return {path.parent.name for path in self.root.glob("[!.]*/record.json")}
 
     def write(self, unit_id: str, files: Mapping[str, bytes]) -> None:
-        staging = Path(tempfile.mkdtemp(dir=self.root, prefix=".saving-"))
-        for name, data in files.items():
-            write_atomic(staging / name, data)
-        publish(staging, self.root / unit_id)
+        with staging_folder(self.root, ".saving-") as staging:
+            for name, data in files.items():
+                write_atomic(staging / name, data)
+            publish(staging, self.root / unit_id)
 
     def read(self, unit_id: str) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted((self.root / unit_id).glob("*")) if path.is_file()}

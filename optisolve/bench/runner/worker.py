@@ -31,6 +31,8 @@ __all__ = ["Delivery", "Failure", "Stopped", "Worker", "keep_transcript_only", "
 
 _POLL_S = 0.05
 _STARTUP_S = 600.0
+_STARTS = 3
+"""Tries to start a child, when the system kills it meanwhile."""
 _LOG_BYTES = 20_000
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -116,6 +118,7 @@ class Worker:
             Stopped: `stop` was set.
             StaleWorker: The child has other versions of problem or solver than the unit.
             OptisolveError: No child process can be started at all.
+            OSError: There is no room on the disk for the unit's files.
         """
         self._require_room(unit)
         scratch.mkdir(parents=True, exist_ok=True)
@@ -136,6 +139,9 @@ class Worker:
         elif "stale" in told:
             shutil.rmtree(scratch, ignore_errors=True)
             raise StaleWorker(told["stale"])
+        elif "full" in told:
+            keep_transcript_only(scratch)
+            raise OSError(*told["full"])
         elif "error" in told:
             failure = Failure(told["kind"], told["error"])
         else:
@@ -156,8 +162,23 @@ class Worker:
             self._log = None
 
     def _started(self) -> subprocess.Popen[bytes]:
+        """The child, ready for orders; one that is killed while it starts says nothing about the next one."""
         if self._process is not None and self._process.poll() is None:
             return self._process
+        for left in reversed(range(_STARTS)):
+            process = self._spawned()
+            told = self._wait(process, _STARTUP_S, float("inf"))
+            if not isinstance(told, Failure):
+                return process
+            log = self._log_since(0).decode(errors="replace").strip().splitlines()
+            killed = told.kind == "died" and (process.poll() or 0) < 0
+            self.close()
+            if not killed or not left:
+                often = f" ({_STARTS} times in a row)" if killed else ""
+                raise OptisolveError(f"A worker process cannot be started: {told.detail}{often}. {' '.join(log[-3:])}")
+        raise AssertionError("unreachable")
+
+    def _spawned(self) -> subprocess.Popen[bytes]:
         self.close()
         self._replies = queue.SimpleQueue()
         self._log = tempfile.TemporaryFile(prefix="optisolve-worker-")  # noqa: SIM115  # lives as long as the child
@@ -171,11 +192,6 @@ class Worker:
         )
         self._process = process
         threading.Thread(target=_listen, args=(process, self._replies), daemon=True).start()
-        told = self._wait(process, _STARTUP_S, float("inf"))
-        if isinstance(told, Failure):
-            log = self._log_since(0).decode(errors="replace").strip().splitlines()
-            self.close()
-            raise OptisolveError(f"A worker process cannot be started: {told.detail}. {' '.join(log[-3:])}")
         return process
 
     def _send(self, process: subprocess.Popen[bytes], order: Mapping[str, Any]) -> None:

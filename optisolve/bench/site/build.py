@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optisolve import content
+from optisolve.bench.audit import Tier
 from optisolve.bench.report.build import build_report
 from optisolve.bench.report.commands import override_text
 from optisolve.bench.report.inputs import read_inputs
@@ -26,7 +26,7 @@ from optisolve.scoring.units import Outcome, Units, units_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["build_site", "slug"]
+__all__ = ["build_site"]
 
 _BAD = (Outcome.FAILED, Outcome.INFEASIBLE, Outcome.MISSING)
 _TARGET = {False: 1e-3, True: 0.05}
@@ -68,11 +68,6 @@ def build_site(
         records=tuple(_records(units)),
         notices=tuple(dict.fromkeys(notice for track in tracks for notice in track.report.notices)),
     )
-
-
-def slug(text: str) -> str:
-    """Text as a file name."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "x"
 
 
 def _by_suite(records: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
@@ -152,9 +147,8 @@ def _mean(values: pd.Series[float]) -> float:
 
 
 def _lowest(tiers: Iterable[str]) -> str:
-    order = ("self_reported", "verified", "reproduced")
-    known = sorted(set(tiers), key=lambda tier: order.index(tier) if tier in order else -1)
-    return known[0].replace("_", "-") if known else "none"
+    known = sorted(map(Tier, set(tiers)), key=lambda tier: tier.rank)
+    return known[0].value.replace("_", "-") if known else "none"
 
 
 def _problem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,14 +31,14 @@ def score_chart(scenario: str, units: pd.DataFrame, label: str, colors: Mapping[
     """
     own = units[(units["scenario"] == scenario) & (units["outcome"] == Outcome.OK)]
     traces = [
-        {"name": solver, "color": colors[str(solver)], "y": _numbers(rows["value"]), "kind": "box"}
+        {"name": _words(solver), "color": colors[str(solver)], "y": _numbers(rows["value"]), "kind": "box"}
         for solver, rows in own.groupby("solver", sort=True)
     ]
     failed = int(
         (units[units["scenario"] == scenario]["outcome"].isin([Outcome.FAILED, Outcome.INFEASIBLE, Outcome.MISSING])).sum()
     )
     alt = f"{label} of every run on {scenario} by solver; {failed} runs without a feasible answer are not drawn."
-    return {"id": "scores", "title": "Scores of all runs", "alt": alt, "x": "", "y": label, "traces": traces}
+    return {"id": "scores", "title": "Scores of all runs", "alt": alt, "x": "", "y": _words(label), "traces": traces}
 
 
 def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]) -> Chart | None:
@@ -63,7 +64,7 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
         values = [_at(curve, at) for curve in curves]
         traces.append(
             {
-                "name": solver,
+                "name": _words(solver),
                 "color": colors[str(solver)],
                 "x": at.tolist(),
                 "y": _numbers(np.mean(values, axis=0)),
@@ -80,7 +81,7 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
         "title": "Progress",
         "alt": alt,
         "x": "evaluations",
-        "y": f"mean {value}",
+        "y": _words(f"mean {value}"),
         "log_x": True,
         "traces": traces,
     }
@@ -113,14 +114,14 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
     curve = [row for row in record["trace"] if row[2] is not None]
     if len(curve) > 1:
         value = "hypervolume" if len(objectives) > 1 else objectives[0]["name"]
-        trace = {"name": value, "color": 0, "x": [row[0] for row in curve], "y": _numbers(row[2] for row in curve)}
+        trace = {"name": _words(value), "color": 0, "x": [row[0] for row in curve], "y": _numbers(row[2] for row in curve)}
         found.append(
             {
                 "id": "trace",
                 "title": "Progress",
                 "alt": f"{value} against evaluations.",
                 "x": "evaluations",
-                "y": value,
+                "y": _words(value),
                 "log_x": True,
                 "traces": [{**trace, "kind": "line"}],
             }
@@ -130,7 +131,12 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
 
 def _axis(objective: Mapping[str, Any]) -> str:
     unit = f"{objective['unit']}, " if objective["unit"] else ""
-    return f"{objective['name']} ({unit}{objective['sense']})"
+    return _words(f"{objective['name']} ({unit}{objective['sense']})")
+
+
+def _words(text: object) -> str:
+    """Text for plotly, which draws links and other tags where it finds them."""
+    return html.escape(str(text), quote=False)
 
 
 def _at(curve: Sequence[Sequence[Any]], at: Sequence[int] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -6,16 +6,18 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optisolve.bench.board import RANKED
 from optisolve.bench.report import render_html
 from optisolve.bench.report.commands import override_text
 from optisolve.bench.report.tables import number
-from optisolve.bench.site.build import slug
 from optisolve.bench.site.pages import Site
+from optisolve.bench.untrusted import slug
 from optisolve.core.errors import MissingDependency, OptisolveError
 
 if TYPE_CHECKING:
@@ -95,8 +97,18 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["groupby_tier"] = _by_tier
     environment.filters.update(slug=slug, markdown=_markdown, setting=override_text, number=number, embedded=_embedded)
     return environment
+
+
+def _by_tier(standings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Entries in tables of their own: what is ranked among each other stands together."""
+    ranked = [tier.value for tier in RANKED]
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in standings:
+        groups.setdefault(entry["tier"] if entry["tier"] in ranked else "other", []).append(entry)
+    return [(tier, groups[tier]) for tier in (*ranked, "other") if tier in groups]
 
 
 def _markdown(text: str) -> str:

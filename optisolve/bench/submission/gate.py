@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
+from optisolve.bench.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.bench.board import Located, board_bytes, build_board, units_of
 from optisolve.bench.records import canonical
 from optisolve.bench.submission.rules import (
@@ -30,7 +30,7 @@ from optisolve.bench.submission.rules import (
     place_of,
 )
 from optisolve.bench.submission.tree import File, Tree, changed_paths
-from optisolve.bench.untrusted import printable, strict_json
+from optisolve.bench.untrusted import plain_slug, printable, strict_json
 from optisolve.core.errors import FieldProblem, OptisolveError
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
@@ -81,6 +81,7 @@ def check_submission(
     limits: Limits = LIMITS,
     export: Path | None = None,
     workers: int = 1,
+    guard: AuditLimits | None = AUDIT_LIMITS,
 ) -> Verdict:
     """Check what a commit adds to the leaderboard.
 
@@ -92,6 +93,7 @@ def check_submission(
         limits: Sizes.
         export: Empty folder that gets the head's records when they are accepted, e.g. to build a site from them.
         workers: Processes that audit.
+        guard: What the audit of one record may take; None audits in this process, without limits.
 
     Returns:
         The verdict; its `after` is the table that the head must hold.
@@ -112,6 +114,9 @@ def check_submission(
         return verdict  # nothing was read so far, and nothing will be
     added = [path for path in sorted(changes) if path.startswith(f"{RECORDS}/")]
     verdict.submitters = tuple(sorted({place.submitter for path in added if (place := place_of(path))}))
+    verdict.problems += _unknown_suites(added, suites)
+    if verdict.problems:
+        return verdict
     if author and verdict.submitters and verdict.submitters != (author.lower(),):
         verdict.problems.append(FieldProblem("(submission)", ", ".join(verdict.submitters), f"your own name, {author.lower()}"))
     with tempfile.TemporaryDirectory(prefix="optisolve-submission-") as scratch:
@@ -119,7 +124,7 @@ def check_submission(
         _extract(head, files, added, root, limits)
         stale = set() if base is not None else _stale(added, root, suites, verdict)
         fresh = [path for path in added if path not in stale]
-        verdict.audits = _audited(fresh, root, suites, workers)
+        verdict.audits = _audited(fresh, root, suites, workers, guard)
         located = _checked(fresh, files, root, suites, verdict)
         _check_duplicates(located, set(added), verdict)
         _check_entries(located, added, files, suites, verdict)
@@ -148,13 +153,20 @@ def _extract(head: Tree, files: Mapping[str, File], added: Iterable[str], root: 
         target.write_bytes(data)
 
 
-def _audited(added: Sequence[str], root: Path, suites: SuiteBook, workers: int) -> dict[str, Audit]:
+def _unknown_suites(added: Iterable[str], suites: SuiteBook) -> list[FieldProblem]:
+    """A suite that nobody here knows has no lock to compare with, and nothing of its records is read."""
+    names = sorted({place.suite for path in added if (place := place_of(path))})
+    expected = "a suite of this installation; optisolve bench lists them"
+    return [FieldProblem(f"{RECORDS}/{name}", name, expected) for name in names if suites.get(name) is None]
+
+
+def _audited(added: Sequence[str], root: Path, suites: SuiteBook, workers: int, guard: AuditLimits | None) -> dict[str, Audit]:
     """Audits of all new records, by path."""
     effort = _effort({place.suite for path in added if (place := place_of(path))}, suites)
     auditor = Auditor(PROBLEMS, SOLVERS, ReferenceMaker(effort), suites, max_bytes=LIMITS.record)
     places = {path: place for path in added if (place := place_of(path)) is not None and place.name == "record.json"}
     files = [root / place.suite / place.submitter / place.folder / place.name for place in places.values()]
-    return dict(zip(places, audit_files(auditor, files, workers=workers), strict=True))
+    return dict(zip(places, audit_files(auditor, files, workers=workers, limits=guard), strict=True))
 
 
 def _checked(added: Sequence[str], files: Mapping[str, File], root: Path, suites: SuiteBook, verdict: Verdict) -> list[Located]:
@@ -211,6 +223,9 @@ def _check_file(path: str, place: Place, file: Path, suites: SuiteBook, verdict:
     if problems:
         return problems
     record = strict_json(file.read_bytes())
+    if Tier(record["provenance"]["tier"]).rank > audit.tier.rank:  # the audit holds on this machine, its claim does not
+        expected = f"at most '{audit.tier.value}', which is what was shown here ({'; '.join(audit.notes)})"
+        problems.append(FieldProblem("provenance.tier", record["provenance"]["tier"], expected))
     if record["record_id"] != place.folder:
         problems.append(FieldProblem("record_id", record["record_id"], f"the folder's name, {place.folder}"))
     if record["suite"]["name"] != place.suite:
@@ -301,9 +316,18 @@ def _check_entries(
         if len(kinds) > 1 and not listed:  # the suite itself may set options per problem
             expected = "one version, one set of options and one language model; give other settings a label of their own"
             verdict.problems.append(FieldProblem(f"{suite}/{submitter}: {label}", f"{len(kinds)} different solvers", expected))
-        owners = {item.submitter for item in located if (item.suite, item.label) == (suite, label)} - {submitter}
-        if owners:
-            expected = f"a label of your own; {', '.join(sorted(owners))} has an entry of this name"
+        alike = {
+            (item.submitter, item.label)
+            for item in located
+            if plain_slug(item.label) == plain_slug(label) and not (listed and item.label == label and item.suite != suite)
+        } - {(submitter, label)}
+        if alike:
+            owners = ", ".join(other if name == label else f"{other} ({name})" for other, name in sorted(alike))
+            expected = f"a label of your own; {owners} has an entry of this name"
+            verdict.problems.append(FieldProblem(f"{suite}/{submitter}: suite.solver", label, expected))
+        cells = {cell.label for cell in locked.suite.cells if plain_slug(cell.label) == plain_slug(label)} - {label}
+        if cells:
+            expected = f"a label of your own; the suite has {', '.join(sorted(cells))}"
             verdict.problems.append(FieldProblem(f"{suite}/{submitter}: suite.solver", label, expected))
         units = [unit for wanted in units_of(locked, label).values() for unit in wanted]
         missing = len(set(units) - {item.unit for item in current})

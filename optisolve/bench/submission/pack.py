@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
+from optisolve.bench.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.bench.board import board_bytes, build_board, read_located
 from optisolve.bench.records import iter_records, record_bytes, seal
 from optisolve.bench.submission.rules import DESCRIPTION, SCHEMA, SUBMITTER, check_description
@@ -51,6 +51,7 @@ def pack(
     tier: Tier = Tier.REPRODUCED,
     book: SuiteBook | None = None,
     workers: int = 1,
+    guard: AuditLimits | None = AUDIT_LIMITS,
 ) -> Packed:
     """Audit records and copy them, with the transcripts of language models, to where a submission has them.
 
@@ -61,9 +62,11 @@ def pack(
         submitter: User name, lower case.
         title: What is submitted, one line.
         solver: Label within the suite; "" takes all.
-        tier: What the records are to claim. REPRODUCED runs every one of them again, here and in the gate.
+        tier: What the records are to claim. REPRODUCED runs every one of them again, here and in the gate; those whose
+            replies of a language model come from a transcript claim REPLAYED then.
         book: Suites; None means those that come with optisolve.
         workers: Processes that audit.
+        guard: What the audit of one record may take; None audits in this process, without limits.
 
     Raises:
         OptionError: A name that does not fit.
@@ -85,14 +88,15 @@ def pack(
             other += 1
         else:
             wanted.append(file)
-    audits = [_enough(audit, tier) for audit in audit_files(auditor, wanted, workers=workers)]
+    audits = [_enough(audit, tier) for audit in audit_files(auditor, wanted, workers=workers, limits=guard)]
     chosen = [file for file, audit in zip(wanted, audits, strict=True) if audit]
     refused = [audit for audit in audits if not audit]
     if refused:
         raise RecordError("\n".join([f"{len(refused)} record(s) cannot be submitted:", *map(str, refused)]))
     if not chosen:
         raise RecordError(f"No record of suite {suite}{f' and solver {solver}' if solver else ''} at or below these paths.")
-    known = sum(not _write(file, folder, tier) for file in chosen)
+    shown = [min(tier, audit.tier, key=lambda t: t.rank) for audit in audits if audit]
+    known = sum(not _write(file, folder, claim) for file, claim in zip(chosen, shown, strict=True))
     _describe(folder / DESCRIPTION, submitter, title)
     return Packed(folder, len(chosen) - known, known, other)
 
@@ -128,13 +132,14 @@ def _readable(file: Path) -> Mapping[str, Any] | None:
 
 def _enough(audit: Audit, tier: Tier) -> Audit:
     """Refuse a record of which less was shown than it is to claim."""
-    if not audit or audit.tier.rank >= tier.rank:
+    wanted = Tier.REPLAYED if tier is Tier.REPRODUCED else tier
+    if not audit or audit.tier.rank >= wanted.rank:
         return audit
     expected = (
         f"'{tier.value}' ({'; '.join(audit.notes) or 'not shown'}); submit with --tier {audit.tier.value.replace('_', '-')}"
     )
     problem = FieldProblem("provenance.tier", audit.tier.value, expected)
-    return Audit(audit.record_id, (problem,), audit.tier, audit.notes, audit.uncounted, audit.where)
+    return replace(audit, problems=(problem,))
 
 
 def _write(file: Path, folder: Path, tier: Tier) -> bool:

@@ -2,123 +2,75 @@
 
 .. code-block:: text
 
-    relation = expr ("<=" | ">=" | "==") expr
-    expr     = term (("+" | "-") term)*
-    term     = unary (("*" | "/") unary)*
-    unary    = "-" unary | power
-    power    = atom ("^" number)?
-    atom     = number | name | name "[" index ("," index)* "]" | function "(" expr ")"
-             | "sum" "(" name "in" set ("," name "in" set)* "," expr ")" | "(" expr ")"
-    index    = name | whole number, counted from 1
+    relation  = expr (("<=" | ">=" | "==" | "=" | "<" | ">") expr)+     a chain points one way: 1 <= x <= 2
+    expr      = term (("+" | "-") term)*
+    term      = unary (("*" | "/") unary)*
+    unary     = "-" unary | power
+    power     = atom ("^" number)?
+    atom      = number | name | name "[" index ("," index)* "]" | function "(" expr ")" | "(" expr ")"
+              | ("max" | "min" | "norm") "(" expr ("," expr)* ")"
+              | fold "(" running ("if" condition)? "," expr ")" | fold "(" expr "for" running ("if" condition)? ")"
+    fold      = "sum" | "max" | "min" | "norm"
+    running   = name "in" set ("," name "in" set)*
+    condition = index ("!=" | "==" | "=" | "<" | "<=" | ">" | ">=") index ("and" condition)?
+    index     = name | name ("+" | "-") whole number | whole number, counted from 1
 
-There are no strings, no attributes, no calls beyond the functions listed, and nothing is handed to Python's own evaluation.
+``=`` is ``==``, and ``<`` and ``>`` between expressions are ``<=`` and ``>=``, as a limit that is never reached has no optimum;
+between indices they are strict. There are no strings, no attributes, no calls beyond the functions listed, and nothing is
+handed to Python's own evaluation.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from optisolve.core.errors import OptisolveError
+from optisolve.modelling.freeform.tree import Binary, Call, Condition, Fold, Index, Negative, Node, Number, Power, Ref, Relation
 
 __all__ = [
+    "FOLDS",
     "FUNCTIONS",
     "MAX_EXPONENT",
     "MAX_LENGTH",
     "MAX_NUMBER",
-    "Binary",
-    "Call",
+    "RESERVED",
     "ExpressionError",
-    "Negative",
-    "Node",
-    "Number",
-    "Power",
-    "Ref",
-    "Relation",
-    "Sum",
-    "numbers_in",
+    "parse_condition",
     "parse_expression",
     "parse_relation",
 ]
 
 FUNCTIONS = ("log", "log2", "sqrt", "exp", "abs", "square", "inv")
+"""Functions of one expression."""
+FOLDS = ("sum", "max", "min", "norm")
+"""Functions of many."""
+RESERVED = {*FUNCTIONS, *FOLDS, "in", "for", "if", "and"}
+"""Names that mean something in the grammar."""
 MAX_LENGTH, MAX_DEPTH = 2000, 40
 MAX_NUMBER, MAX_EXPONENT = 1e12, 20.0
+MIN_NUMBER = 1e-100
+"""Smaller numbers would vanish in a product without anybody being told."""
+_MEANS = {"<=": "<=", ">=": ">=", "==": "==", "=": "==", "<": "<=", ">": ">="}
+_SAY = {"**": "^", "=<": "<=", "=>": ">=", "===": "==", "<>": "two constraints instead"}
+_ORDERS = ("!=", *_MEANS)
 
 
 class ExpressionError(OptisolveError):
-    """A text is no expression of the grammar; the message names the place."""
+    """A text is no expression of the grammar.
 
+    Args:
+        told: What was expected.
+        place: Character of the text where it was expected, from 1; 0 when it is no matter of a place.
+    """
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A constant."""
-
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """A parameter, variable or running index, with indices that are names or whole numbers from 1."""
-
-    name: str
-    indices: tuple[str | int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Negative:
-    """The negative of a node."""
-
-    body: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Binary:
-    """``+ - * /`` of two nodes."""
-
-    op: str
-    left: Node
-    right: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Power:
-    """A node to a constant power."""
-
-    base: Node
-    exponent: float
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One of `FUNCTIONS`."""
-
-    function: str
-    body: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """A sum over indices that run through sets."""
-
-    indices: tuple[tuple[str, str], ...]
-    body: Node
-
-
-Node = Number | Ref | Negative | Binary | Power | Call | Sum
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A comparison of two nodes."""
-
-    op: str
-    left: Node
-    right: Node
+    def __init__(self, told: str, place: int = 0) -> None:
+        super().__init__(told)
+        self.place = place
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?)|(?P<name>[A-Za-z_]\w{0,63})|(?P<mark><=|>=|==|[-+*/^()\[\],]))",
+    r"\s*(?:(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?)|(?P<name>[A-Za-z_]\w{0,63})"
+    r"|(?P<mark><=|>=|==|!=|[-+*/^()\[\],<>=]))",
     re.ASCII,  # digits and letters of other scripts look like something that they are not
 )
 
@@ -135,27 +87,30 @@ def parse_expression(text: str) -> Node:
     return node
 
 
-def parse_relation(text: str) -> Relation:
-    """The tree of a comparison; errors as for `parse_expression`."""
+def parse_relation(text: str) -> tuple[Relation, ...]:
+    """The comparisons of a text, several for a chain such as ``1 <= x <= 2``.
+
+    Raises:
+        ExpressionError: As for `parse_expression`, or a chain whose comparisons point in different directions.
+    """
     parser = _Parser(text)
-    left = parser.expr(0)
-    op = parser.take("<=", ">=", "==")
-    right = parser.expr(0)
+    sides, written = [parser.expr(0)], list[str]()
+    while parser.peek(*_MEANS) or not written:
+        written.append(parser.take(*_MEANS))
+        sides.append(parser.expr(0))
     parser.end()
-    return Relation(op, left, right)
+    ops = [_MEANS[w] for w in written]
+    if {"<=", ">="} <= set(ops):
+        raise ExpressionError("a chain of comparisons that points one way, such as 1 <= x <= 2")
+    return tuple(Relation(op, a, b, w) for op, a, b, w in zip(ops, sides, sides[1:], written, strict=False))
 
 
-def numbers_in(node: Node) -> list[float]:
-    """Every constant of a tree, exponents included."""
-    if isinstance(node, Number):
-        return [node.value]
-    if isinstance(node, Negative | Call | Sum):
-        return numbers_in(node.body)
-    if isinstance(node, Binary):
-        return numbers_in(node.left) + numbers_in(node.right)
-    if isinstance(node, Power):
-        return [*numbers_in(node.base), node.exponent]
-    return []
+def parse_condition(text: str) -> tuple[Condition, ...]:
+    """The comparisons of indices of a text such as ``i != j and i <= 3``; errors as for `parse_expression`."""
+    parser = _Parser(text)
+    found = parser.conditions()
+    parser.end()
+    return found
 
 
 class _Parser:
@@ -163,7 +118,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_LENGTH:
-            raise ExpressionError(f"an expression has {len(text)} characters; at most {MAX_LENGTH} are read.")
+            raise ExpressionError(f"at most {MAX_LENGTH} characters, not {len(text)}")
         self.text, self.tokens, self.at = text, self._scan(text), 0
 
     @staticmethod
@@ -172,29 +127,32 @@ class _Parser:
         while text[position:].strip():
             match = _TOKEN.match(text, position)
             if match is None:
-                raise ExpressionError(f"'{text[:80]}': character {position + 1} is not part of the grammar.")
+                place = position + 1 + len(text[position:]) - len(text[position:].lstrip())
+                raise ExpressionError(f"{text[place - 1]!r} is not part of the grammar", place)
             kind = str(match.lastgroup)
-            tokens.append((kind, match[kind], match.start(kind)))
+            tokens.append((kind, match[kind], match.start(kind) + 1))
             position = match.end()
         return tokens
+
+    # -- expressions ------------------------------------------------------------------------------------------------------
 
     def expr(self, depth: int) -> Node:
         node = self.term(depth + 1)
         while self.peek("+", "-"):
-            op = self.take("+", "-")
-            node = Binary(op, node, self.term(depth + 1))
+            op, place = self.take("+", "-"), self.place()
+            node = Binary(op, node, self.term(depth + 1), place)
         return node
 
     def term(self, depth: int) -> Node:
         node = self.unary(depth + 1)
         while self.peek("*", "/"):
-            op = self.take("*", "/")
-            node = Binary(op, node, self.unary(depth + 1))
+            op, place = self.take("*", "/"), self.place()
+            node = Binary(op, node, self.unary(depth + 1), place)
         return node
 
     def unary(self, depth: int) -> Node:
         if depth > MAX_DEPTH:
-            raise ExpressionError(f"'{self.text[:80]}': nested deeper than {MAX_DEPTH // 4} brackets.")
+            raise ExpressionError(f"nested deeper than {MAX_DEPTH // 4} brackets", self.place())
         if self.peek("-"):
             self.take("-")
             return Negative(self.unary(depth + 1))
@@ -203,9 +161,9 @@ class _Parser:
             return base
         self.take("^")
         sign = -1.0 if self.peek("-") and self.take("-") else 1.0
-        exponent = self.number("a constant exponent")
+        place, exponent = self.place(), self.number("a constant exponent")
         if exponent > MAX_EXPONENT:
-            raise ExpressionError(f"'{self.text[:80]}': an exponent is at most {MAX_EXPONENT:g}, not {exponent:g}.")
+            raise ExpressionError(f"an exponent is at most {MAX_EXPONENT:g}, not {exponent:g}", place)
         return Power(base, sign * exponent)
 
     def atom(self, depth: int) -> Node:
@@ -214,66 +172,108 @@ class _Parser:
             node = self.expr(depth + 1)
             self.take(")")
             return node
-        kind = self.tokens[self.at][0] if self.at < len(self.tokens) else ""
-        if kind == "number":
+        place = self.place()
+        if self.next()[0] == "number":
             return Number(self.number("a number"))
         name = self.kind("name", "a number, a name or a bracket")
-        if name == "sum":
-            return self.sum(depth)
         if self.peek("("):
-            if name not in FUNCTIONS:
-                raise ExpressionError(f"'{name}' is no function here; there are {', '.join(FUNCTIONS)} and sum.")
+            if name not in FUNCTIONS and name not in FOLDS:
+                told = f"'{name}' is no function here; there are {', '.join((*FUNCTIONS, *FOLDS))}"
+                raise ExpressionError(told, place)
             self.take("(")
-            body = self.expr(depth + 1)
+            node = self.call(name, depth, place)
             self.take(")")
-            return Call(name, body)
-        return Ref(name, self.indices() if self.peek("[") else ())
+            return node
+        return Ref(name, self.indices() if self.peek("[") else (), place)
 
-    def sum(self, depth: int) -> Node:
-        self.take("(")
-        running: list[tuple[str, str]] = []
-        while True:
-            mark = self.at
-            name = self.tokens[mark][1] if mark < len(self.tokens) else ""
-            following = self.tokens[mark + 1][1] if mark + 1 < len(self.tokens) else ""
-            if following != "in":
-                break
-            self.at += 2
-            running.append((name, self.kind("name", "a set")))
+    def call(self, name: str, depth: int, place: int) -> Node:
+        """What stands in the brackets of a function."""
+        if name in FOLDS and self.next(1)[1] == "in":
+            running = self.running()
+            where = self.conditions() if self.word("if") else ()
             self.take(",")
-        if not running:
-            raise ExpressionError(f"'{self.text[:80]}': a sum needs an index, e.g. sum(i in users, p[i]).")
-        body = self.expr(depth + 1)
-        self.take(")")
-        return Sum(tuple(running), body)
+            return Fold(name, running, where, self.expr(depth + 1), place=place)
+        arguments = [self.expr(depth + 1)]
+        if name in FOLDS and self.word("for"):
+            running = self.running()
+            where = self.conditions() if self.word("if") else ()
+            return Fold(name, running, where, arguments[0], place=place)
+        while name in FOLDS and self.peek(","):
+            self.take(",")
+            arguments.append(self.expr(depth + 1))
+        if name == "sum" or (name in ("max", "min") and len(arguments) < 2):
+            raise ExpressionError(f"{name} needs an index, e.g. {name}(i in users, p[i]) or {name}(p[i] for i in users)", place)
+        return Call(name, tuple(arguments))
 
-    def indices(self) -> tuple[str | int, ...]:
+    # -- indices ----------------------------------------------------------------------------------------------------------
+
+    def running(self) -> tuple[tuple[str, str], ...]:
+        """``i in users, j in channels``; stops before a comma that no further index follows."""
+        found = []
+        while True:
+            name = self.kind("name", "an index")
+            if not self.word("in"):
+                self.fail("'in' and a set")
+            found.append((name, self.kind("name", "a set")))
+            if not (self.peek(",") and self.next(2)[1] == "in"):
+                return tuple(found)
+            self.take(",")
+
+    def conditions(self) -> tuple[Condition, ...]:
+        found = []
+        while True:
+            left, op, right = self.index(), self.take(*_ORDERS), self.index()
+            found.append(Condition("==" if op == "=" else op, left, right))
+            if not self.word("and"):
+                return tuple(found)
+
+    def indices(self) -> tuple[Index, ...]:
         self.take("[")
-        found: list[str | int] = []
-        while True:
-            kind = self.tokens[self.at][0] if self.at < len(self.tokens) else ""
-            if kind == "number":
-                value = self.number("an index")
-                if value != int(value) or value < 1:
-                    raise ExpressionError(f"'{self.text[:80]}': an index is a name or a whole number from 1, not {value:g}.")
-                found.append(int(value))
-            else:
-                found.append(self.kind("name", "an index"))
-            if not self.peek(","):
-                break
+        found = [self.index()]
+        while self.peek(","):
             self.take(",")
+            found.append(self.index())
         self.take("]")
         return tuple(found)
 
+    def index(self) -> Index:
+        if self.next()[0] == "number":
+            return Index("", self.whole(1))
+        name = self.kind("name", "an index")
+        if not self.peek("+", "-"):
+            return Index(name)
+        sign = -1 if self.take("+", "-") == "-" else 1
+        return Index(name, sign * self.whole(0))
+
+    def whole(self, least: int) -> int:
+        place, value = self.place(), self.number("a whole number")
+        if value != int(value) or not least <= value <= MAX_LENGTH:
+            raise ExpressionError(f"an index is a name or a whole number from 1, not {value:g}", place)
+        return int(value)
+
+    # -- tokens -----------------------------------------------------------------------------------------------------------
+
     def number(self, expected: str) -> float:
-        written = self.kind("number", expected)
+        place, written = self.place(), self.kind("number", expected)
         value = float(written)
         if value > MAX_NUMBER:
-            raise ExpressionError(f"'{self.text[:80]}': numbers are at most {MAX_NUMBER:g}, not {written[:40]}.")
+            raise ExpressionError(f"numbers are at most {MAX_NUMBER:g}, not {written[:40]}; choose larger units", place)
+        if value < MIN_NUMBER and re.search("[1-9]", written.lower().partition("e")[0]):
+            raise ExpressionError(f"numbers are 0 or at least {MIN_NUMBER:g}, not {written[:40]}; choose smaller units", place)
         return value
 
+    def next(self, ahead: int = 0) -> tuple[str, str]:
+        """Kind and text of a token to come; empty behind the end."""
+        return self.tokens[self.at + ahead][:2] if self.at + ahead < len(self.tokens) else ("", "")
+
     def peek(self, *marks: str) -> bool:
-        return self.at < len(self.tokens) and self.tokens[self.at][0] == "mark" and self.tokens[self.at][1] in marks
+        return self.next()[0] == "mark" and self.next()[1] in marks
+
+    def word(self, word: str) -> bool:
+        """Whether a word of the grammar comes next; it is taken."""
+        found = self.next() == ("name", word)
+        self.at += found
+        return found
 
     def take(self, *marks: str) -> str:
         if not self.peek(*marks):
@@ -282,7 +282,7 @@ class _Parser:
         return self.tokens[self.at - 1][1]
 
     def kind(self, kind: str, expected: str) -> str:
-        if self.at >= len(self.tokens) or self.tokens[self.at][0] != kind:
+        if self.next()[0] != kind or (kind == "name" and self.next()[1] in ("in", "for", "if", "and")):
             self.fail(expected)
         self.at += 1
         return self.tokens[self.at - 1][1]
@@ -291,6 +291,11 @@ class _Parser:
         if self.at < len(self.tokens):
             self.fail("the end")
 
+    def place(self) -> int:
+        return self.tokens[self.at][2] if self.at < len(self.tokens) else len(self.text) + 1
+
     def fail(self, expected: str) -> None:
-        where = f"character {self.tokens[self.at][2] + 1}" if self.at < len(self.tokens) else "the end"
-        raise ExpressionError(f"'{self.text[:80]}': at {where} {expected} was expected.")
+        found = f"not {self.next()[1]!r}" if self.at < len(self.tokens) else "not the end"
+        pair = (self.tokens[self.at - 1][1] if self.at else "") + self.next()[1]
+        hint = f"; say {_SAY[pair]}" if pair in _SAY else ""
+        raise ExpressionError(f"{expected} was expected, {found}{hint}", self.place())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,32 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.modelling.freeform.expressions import (
-    FUNCTIONS,
-    Binary,
-    Call,
-    ExpressionError,
-    Negative,
-    Node,
-    Number,
-    Power,
-    Ref,
-    Relation,
-    Sum,
-    parse_expression,
-    parse_relation,
-)
+from optisolve.modelling.freeform.expressions import RESERVED
+from optisolve.modelling.freeform.tree import Node, Relation
 
-__all__ = ["Checked", "FreeModel", "Row", "free_model", "rows_of"]
+__all__ = ["Checked", "FreeConstraint", "FreeModel", "Row", "checked_data", "free_values", "name_problems"]
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _NAME = r"^[A-Za-z_]\w{0,63}$"
-_MAX_ROWS, _MAX_VARIABLES, _MAX_NODES, _MAX_AXES = 5000, 5000, 50_000, 8
-_RESERVED = {*FUNCTIONS, "sum", "in"}
+_MAX_AXES, _MAX_ELEMENTS = 8, 1000
+_MAX_VALUE = 1e12
 
 Name = Annotated[str, Field(pattern=_NAME)]
-Size = Annotated[int, Field(ge=1, le=1000)]
-Value = Annotated[float, Field(ge=-1e12, le=1e12)]
+Size = Annotated[int, Field(ge=1, le=_MAX_ELEMENTS, strict=True)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=_MAX_ELEMENTS)]
+Value = Annotated[float, Field(ge=-_MAX_VALUE, le=_MAX_VALUE)]
 
 
 class FreeParameter(BaseModel):
@@ -45,13 +32,13 @@ class FreeParameter(BaseModel):
 
     Attributes:
         over: Sets that it is indexed by.
-        value: The number, or lists in the order of `over`.
+        value: The number, or lists in the order of `over`; mappings from the names of elements work as well.
         unit: For people; nothing is converted.
     """
 
     model_config = _STRICT
     over: tuple[Name, ...] = ()
-    value: Value | list[Any]
+    value: Value | list[Any] | dict[str, Any]
     unit: str = ""
 
 
@@ -92,19 +79,21 @@ class FreeConstraint(BaseModel):
         name: Label.
         relation: E.g. ``"sum(i in users, p[i]) <= budget"``.
         for_all: Running indices and their sets, e.g. ``{"i": "users"}``.
+        where: Which values of the indices it holds for, e.g. ``"i != j"``; "" for all.
     """
 
     model_config = _STRICT
     name: Name
     relation: str
     for_all: dict[Name, Name] = Field(default_factory=dict)
+    where: str = ""
 
 
 class FreeModel(BaseModel):
     """A declarative model.
 
     Attributes:
-        sets: Sizes of sets; their elements are counted from 1.
+        sets: Sizes of sets, whose elements are counted from 1, or lists of the names of their elements.
         parameters: Data.
         variables: What is decided.
         objective: What is optimized.
@@ -112,20 +101,44 @@ class FreeModel(BaseModel):
     """
 
     model_config = _STRICT
-    sets: dict[Name, Size] = Field(default_factory=dict)
+    sets: dict[Name, Size | Names] = Field(default_factory=dict)
     parameters: dict[Name, FreeParameter] = Field(default_factory=dict)
     variables: Annotated[dict[Name, FreeVariable], Field(min_length=1)]
     objective: FreeObjective
     constraints: Annotated[list[FreeConstraint], Field(max_length=200)] = Field(default_factory=list)
 
+    def size(self, name: str) -> int:
+        """Number of elements of a set."""
+        given = self.sets[name]
+        return given if isinstance(given, int) else len(given)
+
+    def elements(self, name: str) -> list[str]:
+        """Names of the elements of a set; empty when they are counted."""
+        given = self.sets[name]
+        return [] if isinstance(given, int) else given
+
+    def label(self, owner: str, index: Sequence[int]) -> str:
+        """``p[2]`` or ``x[north]`` for places from 0 of a variable or parameter."""
+        over = (self.variables.get(owner) or self.parameters[owner]).over
+        names = [(self.elements(s) or range(1, i + 2))[i] for s, i in zip(over, index, strict=True)]
+        return f"{owner}[{','.join(map(str, names))}]" if names else owner
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Row:
-    """One relation with its running indices filled in."""
+    """One relation with its running indices filled in.
+
+    Attributes:
+        name: The constraint's name with the values of its indices.
+        relation: The comparison.
+        at: Values of the indices, from 0.
+        field: Place of the constraint in the model.
+    """
 
     name: str
     relation: Relation
     at: Mapping[str, int]
+    field: str
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -140,6 +153,7 @@ class Checked:
         size: Length of the flat vector.
         objective: Tree of the objective.
         rows: Every constraint with its indices filled in.
+        notes: How something was read that could be meant otherwise.
     """
 
     model: FreeModel
@@ -149,143 +163,87 @@ class Checked:
     size: int
     objective: Node
     rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def label(self, position: int) -> str:
+        """Name of a place in the flat vector, such as ``p[2]``."""
+        owner = max((n for n in self.offsets if self.offsets[n] <= position), key=lambda n: self.offsets[n])
+        index = np.unravel_index(position - self.offsets[owner], self.shapes[owner] or (1,))
+        return self.model.label(owner, [int(i) for i in index] if self.shapes[owner] else [])
 
 
-def free_model(values: Mapping[str, Any] | FreeModel) -> Checked:
-    """Check a model.
+def free_values(values: Mapping[str, Any] | FreeModel) -> FreeModel:
+    """Fields, types and limits of a model; names and expressions are not looked at.
 
     Raises:
-        OptionError: Everything that is wrong: fields, names, shapes, expressions, sizes.
+        OptionError: Every field that is wrong.
     """
     try:
-        model = values if isinstance(values, FreeModel) else FreeModel.model_validate(dict(values))
+        return values if isinstance(values, FreeModel) else FreeModel.model_validate(dict(values))
     except ValidationError as error:
-        problems = [FieldProblem(".".join(map(str, e["loc"])), _short(e.get("input")), str(e["msg"])) for e in error.errors()]
-        raise OptionError("model", problems) from None
-    problems = list(_name_problems(model))
+        problems: dict[str, FieldProblem] = {}
+        for e in error.errors():
+            given, told, loc = short(e.get("input")), str(e["msg"]), list(map(str, e["loc"]))
+            if loc[:1] == ["sets"] and len(loc) > 2:  # one fault, which is told once for every type that it could have had
+                loc, told = loc[:2], f"a number of elements from 1 to {_MAX_ELEMENTS}, or a list of their names"
+            elif loc[:1] == ["parameters"] and len(loc) > 3 and loc[2] == "value":
+                loc, told = loc[:3], f"finite numbers up to {_MAX_VALUE:g}, alone or in lists over sets"
+            problems.setdefault(".".join(loc), FieldProblem(".".join(loc), given, told))
+        raise OptionError("model", list(problems.values())) from None
+
+
+def checked_data(model: FreeModel) -> tuple[dict[str, FloatArray], list[FieldProblem]]:
+    """float64 array per parameter, in the shape of its sets, and what is wrong with them."""
     data: dict[str, FloatArray] = {}
+    problems = []
     for name, parameter in model.parameters.items():
+        if any(s not in model.sets for s in parameter.over):
+            continue  # `name_problems` says so
+        wanted = tuple(model.size(s) for s in parameter.over)
         try:
-            _require_numbers(parameter.value)
-            array = np.asarray(parameter.value, dtype=np.float64)
-            wanted = tuple(model.sets[s] for s in parameter.over)
-            if array.shape != wanted or not np.isfinite(array).all() or np.abs(array).max(initial=0.0) > 1e12:
-                problems.append(FieldProblem(f"parameters.{name}", f"shape {array.shape}", f"finite numbers of shape {wanted}"))
-            data[name] = array
-        except (KeyError, ValueError, TypeError, OverflowError):
-            problems.append(FieldProblem(f"parameters.{name}", _short(parameter.value), "numbers over known sets"))
-    if problems:
-        raise OptionError("model", problems)
-    shapes = {name: tuple(model.sets[s] for s in v.over) for name, v in model.variables.items()}
-    sizes = {name: int(np.prod(shape, dtype=np.int64)) for name, shape in shapes.items()}
-    offsets = dict(zip(sizes, np.cumsum([0, *sizes.values()])[:-1].tolist(), strict=True))
-    size = sum(sizes.values())
-    if size > _MAX_VARIABLES:
-        raise OptionError("model", [FieldProblem("variables", f"{size} scalars", f"at most {_MAX_VARIABLES}")])
-    try:
-        objective = parse_expression(model.objective.expression)
-        _check_refs(objective, model, {}, "objective")
-        rows = tuple(_rows(model))
-    except ExpressionError as error:
-        raise OptionError("model", [FieldProblem("expression", "a text", str(error))]) from None
-    return Checked(model, data, offsets, shapes, size, objective, rows)
+            array = np.asarray(_table(parameter.value, model, parameter.over), dtype=np.float64)
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            told = f"; {error.args[0]}" if isinstance(error, KeyError) else ""
+            expected = f"finite numbers up to {_MAX_VALUE:g} of shape {wanted} over known sets{told}"
+            problems.append(FieldProblem(f"parameters.{name}.value", short(parameter.value), expected))
+            continue
+        if array.shape != wanted or not np.isfinite(array).all() or np.abs(array).max(initial=0.0) > _MAX_VALUE:
+            expected = f"finite numbers up to {_MAX_VALUE:g} of shape {wanted}"
+            problems.append(FieldProblem(f"parameters.{name}.value", f"shape {array.shape}", expected))
+        data[name] = array
+    return data, problems
 
 
-def _require_numbers(value: object, depth: int = 0) -> None:
-    """Nested lists of numbers; texts and truth values are no data.
+def _table(value: object, model: FreeModel, over: Sequence[str], depth: int = 0) -> Any:
+    """Nested lists of numbers; texts and truth values are no data, and mappings are put in the order of their set.
 
     Raises:
         TypeError: Something else, or lists deeper than any model needs.
+        KeyError: A mapping whose names are not those of the elements.
     """
+    if isinstance(value, dict):
+        names = model.elements(over[0]) if over else []
+        if not names or set(names) != set(value):
+            raise KeyError(f"the elements are {', '.join(names)}" if names else "there are no names of elements here")
+        value = [value[name] for name in names]
     if isinstance(value, list) and depth < _MAX_AXES:
-        for item in value:
-            _require_numbers(item, depth + 1)
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+        return [_table(item, model, over[1:], depth + 1) for item in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("no number")
+    return value
 
 
-def rows_of(checked: Checked) -> tuple[Row, ...]:
-    """All rows of a checked model."""
-    return checked.rows
-
-
-def _rows(model: FreeModel) -> Iterator[Row]:
-    count = nodes = 0
-    for constraint in model.constraints:
-        relation = parse_relation(constraint.relation)
-        for name, owner in constraint.for_all.items():
-            if owner not in model.sets:
-                raise ExpressionError(f"constraint '{constraint.name}': '{owner}' is no set.")
-            if name in _RESERVED or name in model.parameters or name in model.variables:
-                raise ExpressionError(f"constraint '{constraint.name}': the index '{name}' is the name of something else.")
-        running = {name: model.sets[owner] for name, owner in constraint.for_all.items()}
-        for side in (relation.left, relation.right):
-            nodes += _check_refs(side, model, running, f"constraint '{constraint.name}'") * int(np.prod([*running.values(), 1]))
-        count += int(np.prod([*running.values(), 1]))
-        if count > _MAX_ROWS or nodes > _MAX_NODES:
-            raise ExpressionError(f"the constraints expand to more than {_MAX_ROWS} rows or {_MAX_NODES} terms.")
-        names = list(running)
-        for at in product(*(range(running[n]) for n in names)):
-            label = "".join(f"[{i + 1}]" for i in at)
-            yield Row(f"{constraint.name}{label}", relation, dict(zip(names, at, strict=True)))
-
-
-def _check_refs(node: Node, model: FreeModel, running: Mapping[str, int], where: str) -> int:
-    """Names, numbers of indices and ranges; the number of nodes after sums are written out."""
-    if isinstance(node, Number):
-        return 1
-    if isinstance(node, Negative | Call):
-        return 1 + _check_refs(node.body, model, running, where)
-    if isinstance(node, Power):
-        return 1 + _check_refs(node.base, model, running, where)
-    if isinstance(node, Binary):
-        return 1 + _check_refs(node.left, model, running, where) + _check_refs(node.right, model, running, where)
-    if isinstance(node, Sum):
-        inner = dict(running)
-        size = 1
-        for name, owner in node.indices:
-            if owner not in model.sets:
-                raise ExpressionError(f"{where}: '{owner}' is no set.")
-            if name in inner or name in _RESERVED or name in model.parameters or name in model.variables:
-                raise ExpressionError(f"{where}: the index '{name}' is the name of something else.")
-            inner[name] = model.sets[owner]
-            size *= model.sets[owner]
-        total = size * _check_refs(node.body, model, inner, where)
-        if total > _MAX_NODES:
-            raise ExpressionError(f"{where}: a sum expands to more than {_MAX_NODES} terms.")
-        return total
-    return _check_ref(node, model, running, where)
-
-
-def _check_ref(node: Ref, model: FreeModel, running: Mapping[str, int], where: str) -> int:
-    if node.name in running:
-        if node.indices:
-            raise ExpressionError(f"{where}: the index '{node.name}' has no indices of its own.")
-        return 1
-    owner = model.parameters.get(node.name) or model.variables.get(node.name)
-    if owner is None:
-        raise ExpressionError(f"{where}: '{node.name}' is neither a parameter, a variable nor a running index.")
-    if len(node.indices) != len(owner.over):
-        raise ExpressionError(f"{where}: '{node.name}' has {len(owner.over)} indices, got {len(node.indices)}.")
-    for index, name in zip(node.indices, owner.over, strict=True):
-        size = model.sets[name]
-        if isinstance(index, int):
-            if index > size:
-                raise ExpressionError(f"{where}: '{node.name}': the set {name} has {size} elements, not {index}.")
-        elif index not in running:
-            raise ExpressionError(f"{where}: '{node.name}': the index '{index}' runs through no set.")
-        elif running[index] > size:
-            raise ExpressionError(f"{where}: '{node.name}': the index '{index}' runs past the set {name}.")
-    return 1
-
-
-def _name_problems(model: FreeModel) -> Iterator[FieldProblem]:
-    seen: set[str] = set()
+def name_problems(model: FreeModel) -> Iterator[FieldProblem]:
+    """Names that stand twice or mean something in the grammar, sets that do not exist, limits that exclude each other."""
+    seen: dict[str, str] = {}
     for kind, names in (("sets", model.sets), ("parameters", model.parameters), ("variables", model.variables)):
         for name in names:
-            if name in seen or name in _RESERVED:
-                yield FieldProblem(f"{kind}.{name}", name, "a name that nothing else has")
-            seen.add(name)
+            yield from taken(f"{kind}.{name}", name, seen)
+            seen[name] = f"one of the {kind}"
+    for owner in model.sets:
+        elements = model.elements(owner)
+        for name in dict.fromkeys(elements):
+            yield from taken(f"sets.{owner}", name, {} if elements.count(name) == 1 else {name: "an element twice"})
     owners: list[tuple[str, tuple[str, ...]]] = [(f"parameters.{n}", p.over) for n, p in model.parameters.items()]
     owners += [(f"variables.{n}", v.over) for n, v in model.variables.items()]
     for label, over in owners:
@@ -297,6 +255,16 @@ def _name_problems(model: FreeModel) -> Iterator[FieldProblem]:
             yield FieldProblem(f"variables.{name}", (variable.lower, variable.upper), "lower <= upper")
 
 
-def _short(value: object) -> object:
+def taken(where: str, name: str, seen: Mapping[str, str]) -> Iterator[FieldProblem]:
+    """A problem when a name means something in the grammar or in the model already."""
+    if name in RESERVED:
+        told = f"a name that nothing else has: '{name}' is a word or function of the grammar"
+        yield FieldProblem(where, name, f"{told} ({', '.join(sorted(RESERVED))})")
+    elif name in seen:
+        yield FieldProblem(where, name, f"a name that nothing else has: it is {seen[name]} already")
+
+
+def short(value: object) -> object:
+    """A value as it was given, cut when it is long."""
     text = repr(value)
     return value if len(text) <= 80 else f"{text[:77]}..."

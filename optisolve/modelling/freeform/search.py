@@ -11,8 +11,9 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.modelling.freeform.evaluate import number
-from optisolve.modelling.freeform.expressions import Node
+from optisolve.modelling.freeform.linear import limits
 from optisolve.modelling.freeform.schema import Checked
+from optisolve.modelling.freeform.tree import Node
 
 __all__ = ["MAX_VARIABLES", "searched"]
 
@@ -21,30 +22,28 @@ MAX_VARIABLES = 60
 _ROUNDS = 200
 
 
-def searched(checked: Checked, x: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray | None:
-    """The point that SLSQP reaches from a point, on the tree itself; None when the model is too large.
+def searched(checked: Checked, x: FloatArray, scale: FloatArray, size: float, rows: FloatArray) -> FloatArray:
+    """The point that SLSQP reaches from a point, on the tree itself.
 
     Args:
-        checked: A model without whole numbers.
+        checked: A model without whole numbers, of at most `MAX_VARIABLES` variables.
         x: float64 [size], the start.
-        lower: float64 [size], may be infinite.
-        upper: float64 [size], may be infinite.
+        scale: float64 [size], usual size of every variable.
+        size: Usual size of the objective.
+        rows: float64 [rows], usual size of every row.
     """
     from scipy.optimize import minimize
 
-    if checked.size > MAX_VARIABLES:
-        return None
-    scale = np.maximum(np.abs(x), 1e-3 * max(1.0, float(np.abs(x).max(initial=0.0))))  # all variables of the order of 1
+    lower, upper = limits(checked)
     sign = -1.0 if checked.model.objective.sense == "max" else 1.0
-    size = max(abs(number(checked.objective, checked, x, {})), 1e-9)
 
     def aim(z: FloatArray) -> float:
         value = sign * number(checked.objective, checked, z * scale, {}) / size
         return value if math.isfinite(value) else 1e12
 
-    rows: list[Any] = [
-        {"type": "eq" if r.relation.op == "==" else "ineq", "fun": _slack(checked, k, scale, x)}
-        for k, r in enumerate(checked.rows)
+    constraints: list[Any] = [
+        {"type": "eq" if row.relation.op == "==" else "ineq", "fun": _room(checked, k, scale, float(rows[k]))}
+        for k, row in enumerate(checked.rows)
     ]
     bounds = [
         (a if math.isfinite(a) else None, b if math.isfinite(b) else None)
@@ -53,18 +52,16 @@ def searched(checked: Checked, x: FloatArray, lower: FloatArray, upper: FloatArr
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         options: Any = {"maxiter": _ROUNDS, "ftol": 1e-13}
-        found = minimize(aim, x / scale, method="SLSQP", bounds=bounds, constraints=rows, options=options)
+        found = minimize(aim, x / scale, method="SLSQP", bounds=bounds, constraints=constraints, options=options)
     return np.clip(np.asarray(found.x, dtype=np.float64) * scale, lower, upper)
 
 
-def _slack(checked: Checked, k: int, scale: FloatArray, x: FloatArray) -> Callable[[FloatArray], float]:
-    """Room of a constraint, in units of its larger side at the start; negative where it is violated."""
+def _room(checked: Checked, k: int, scale: FloatArray, size: float) -> Callable[[FloatArray], float]:
+    """Room of a constraint, in units of its usual size; negative where it is violated."""
     row = checked.rows[k]
 
     def side(node: Node, point: FloatArray) -> float:
         return number(node, checked, point, row.at)
-
-    size = max(1.0, *(abs(v) for v in (side(row.relation.left, x), side(row.relation.right, x)) if math.isfinite(v)))
 
     def room(z: FloatArray) -> float:
         gap = (side(row.relation.right, z * scale) - side(row.relation.left, z * scale)) / size

@@ -1,45 +1,44 @@
-"""Compile a checked model, solve it, and accept the answer only after independent checks.
+"""Solve a checked model, and accept the answer only after independent checks.
 
-An answer is accepted when (1) the model is convex by cvxpy's rules or linear with integers, (2) the solver says optimal,
-(3) plain arithmetic on the model's own tree finds every constraint met and the same objective, and (4) where the model is
-linear a second formulation of our own, solved by HiGHS or, with whole numbers only, by CP-SAT, has the same optimum; where it
-is not, a local search on the tree, which finds the optimum of a convex model, finds nothing better from there.
+Whatever is compared is compared relatively, so that a change of units changes no answer: a row to its own largest term, an
+objective to its largest term. An answer is accepted when (1) the model is linear, or convex by cvxpy's rules without whole
+numbers, (2) the solver says optimal, (3) plain arithmetic on the model's own trees finds every row met, and (4) a second way
+has the same optimum. Linear models are answered at a vertex, by HiGHS from the terms of the trees; their second way is
+cvxpy's reading with another solver, or CP-SAT, which is exact, for whole numbers. Curved models are answered by an
+interior-point method, again in units of the answer until two answers agree; their second way is a local search by plain
+arithmetic, which finds nothing better from there.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.modelling.cvxpy import cvxpy_module
-from optisolve.modelling.freeform.evaluate import _datum, _position, number, require_defined, translate
-from optisolve.modelling.freeform.expressions import Ref
-from optisolve.modelling.freeform.linear import (
-    TIME_LIMIT_S,
-    LinearForm,
-    form_agrees,
-    limits,
-    linear_form,
-    scalars,
-    second_optimum,
-)
-from optisolve.modelling.freeform.schema import Checked, FreeModel, free_model
+from optisolve.modelling.freeform.compiled import Compiled, NotConvex, Units, compile_model
+from optisolve.modelling.freeform.evaluate import number, require_defined
+from optisolve.modelling.freeform.linear import TOLERANCE, Form, form_agrees, form_of, impossible, integers, limits, misses
+from optisolve.modelling.freeform.resolve import free_model
+from optisolve.modelling.freeform.scaling import sizes_at, variable_scale
+from optisolve.modelling.freeform.schema import Checked, FreeModel
 from optisolve.modelling.freeform.search import MAX_VARIABLES, searched
+from optisolve.modelling.freeform.vertex import by_cpsat, by_highs
 
 __all__ = ["FreeAnswer", "solve_free"]
 
-_BY_MATRIX = 400
-"""Variables and rows above which a linear model goes to cvxpy as one matrix; term by term takes cvxpy minutes for thousands."""
-_SCALES = (1.0, 1e3, 1e6)
-"""Divisors of an objective that is not linear, in the order in which they are tried."""
-TOLERANCE = 1e-6
-"""Largest violation and largest relative difference of objectives that is accepted."""
+_ROUNDS = 6
+"""How often a model is solved in units of the last answer."""
+_ZERO = 1e-10
+"""An objective below this share of its usual size is zero."""
+
+_SHIFTS = (1.0, 8.0, 0.125, 64.0, 1.0, 1.0)
+"""Units of the objective, round by round, where the solver was not exact enough in the one before."""
+_STEP = 1e-3
+"""Smallest factor by which the unit of a variable changes from one round to the next."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,7 +48,7 @@ class FreeAnswer:
     Attributes:
         accepted: All checks passed.
         status: ``optimal``, ``infeasible``, ``unbounded``, or why it is not accepted.
-        objective: By plain arithmetic; None without an accepted point.
+        objective: By plain arithmetic; None without a point.
         values: Value per variable, nested lists in the shape of its sets.
         checks: What was checked and how it came out, one line each.
         x: float64 [size], the flat point; None without one.
@@ -71,86 +70,183 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
     """
     checked = model if isinstance(model, Checked) else free_model(model)
     require_defined(checked)
-    linear = linear_form(checked)
-    if linear is not None and not form_agrees(checked, linear):
-        return _refused("the linear form is not the tree's", "a fault of this library; nothing was solved")
-    large = linear is not None and checked.size + len(checked.rows) > _BY_MATRIX
-    problem, variable = _by_matrix(checked, linear) if large and linear is not None else _compiled(checked)
-    if not problem.is_dcp():
-        return _refused("not convex by cvxpy's rules (DCP)", "the model would need a global solver; nothing was solved")
-    integer = any(v.kind != "real" for v in checked.model.variables.values())
-    if integer and linear is None:
-        return _refused("integers in a model that is not linear", "nothing was solved")
-    answer = _refused("solver error", "no attempt was made")
-    for scale in _SCALES if linear is None else _SCALES[:1]:  # an interior point method may fail on badly scaled curves
-        scaled = problem if scale == 1.0 else cvxpy_module().Problem(problem.objective / scale, problem.constraints)
-        answer = _attempt(checked, scaled, variable, linear, scale, integer=integer)
-        if answer.accepted or answer.status in ("infeasible", "unbounded"):
+    form = form_of(checked)
+    reasons = impossible(checked, form)
+    if reasons:
+        return FreeAnswer(False, "infeasible", None, {}, tuple(reasons))
+    scale = variable_scale(checked, form)
+    if not form_agrees(checked, form, scale):
+        return _refused(
+            "the linear form is not the tree's",
+            "terms cancel to the last digit, or a fault of this library; nothing was solved",
+        )
+    if form.linear:
+        return _linear(checked, form, scale)
+    if integers(checked).any():
+        return _refused("whole numbers in a model that is not linear", "nothing was solved")
+    if checked.size > MAX_VARIABLES:
+        told = f"there is no second search for more than {MAX_VARIABLES} variables in a model that is not linear"
+        return _refused(told, "nothing was solved")
+    try:
+        return _curved(checked, form, scale)
+    except NotConvex as error:
+        return _refused("not convex by cvxpy's rules (DCP)", f"{error}; it would need a global solver; nothing was solved")
+
+
+# -- linear models --------------------------------------------------------------------------------------------------------
+
+
+def _linear(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
+    """A vertex, found in units in which its numbers are around 1."""
+    best: tuple[float, FloatArray, FloatArray] | None = None
+    for _ in range(_ROUNDS):
+        status, x = by_highs(checked, form, scale)
+        if x is None:
             break
+        worst = _worst(checked, form, x)
+        if best is None or worst < best[0]:
+            best = worst, x, scale
+        usual = float(np.abs(form.cost(checked.size) * scale).max(initial=0.0))
+        own = _own_size(checked, form, x)
+        if worst <= 1e-3 * TOLERANCE and (own == 0.0 or own > 1e-3 * usual):
+            break
+        scale = _units_of(x, scale, checked)
+    if best is None or (status == "infeasible" and best[0] > TOLERANCE):
+        return _without_optimum(checked, form, status, scale)
+    _, x, scale = best
+    objective, own = number(checked.objective, checked, x, {}), _own_size(checked, form, x)
+    checks, reasons = _row_checks(checked, form, x, objective)
+    told, second = _second_optimum(checked, form, scale)
+    checks.append(f"second formulation: {told}{'' if second is None else f', objective {second:.9g}'}")
+    usual = float(np.abs(form.cost(checked.size) * scale).max(initial=0.0))
+    allowed = TOLERANCE * (own if own > _ZERO * usual else usual) + form.aim.rounding(x)
+    if second is None:
+        reasons.append("the second formulation was not solved to its optimum")
+    elif abs(second - objective) > allowed:
+        told = "; with whole numbers, a factor such as 1e9 in 'x <= 1e9*y' can be the cause: choose the smallest that will do"
+        reasons.append(f"the second formulation disagrees{told if integers(checked).any() else ''}")
+    return _answer(checked, x, objective, ["HiGHS: optimal, at a vertex", *checks], reasons)
+
+
+def _second_optimum(checked: Checked, form: Form, scale: FloatArray) -> tuple[str, float | None]:
+    """Status, with the name of the solver, and optimum of a second formulation."""
+    status, optimum = by_cpsat(checked, form)
+    if status != "unknown":
+        return f"{status} (CP-SAT)", optimum
+    compiled, whole = compile_model(checked, form, _units_at(checked, form, scale)), integers(checked)
+    for solver in _solvers(checked):
+        status = compiled.run(solver)
+        if status == "optimal" and whole.any():
+            x = np.clip(np.where(whole, np.rint(compiled.x), compiled.x), *limits(checked))
+            if _worst(checked, form, x) > TOLERANCE:  # the solver's tolerance of whole numbers, times a large factor
+                status = "optimal at a point that misses a row"
+        if status in ("optimal", "infeasible", "unbounded"):
+            break
+    return f"{status} (cvxpy and {solver})", compiled.objective if status == "optimal" else None
+
+
+def _solvers(checked: Checked) -> tuple[str, str]:
+    """Solvers of second formulations, the second if the first does not do; scipy's HiGHS is another release than ours."""
+    return ("SCIPY" if integers(checked).any() else "CLARABEL", "HIGHS")
+
+
+# -- curved models --------------------------------------------------------------------------------------------------------
+
+
+def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
+    """The answer of an interior-point method, in units of its own answer, until two answers agree.
+
+    Raises:
+        NotConvex: Names the part.
+    """
+    units = _units_at(checked, form, scale)
+    first, last, answer = units.objective, math.nan, _refused("solver error", "no attempt was made")
+    for shift in _SHIFTS:
+        compiled = compile_model(checked, form, units)
+        status = compiled.run("CLARABEL")
+        if status in ("infeasible", "unbounded", "infeasible_or_unbounded"):
+            return _without_optimum(checked, form, status, units.variables)
+        x = _cleaned(compiled.x, units, checked, form) if compiled.solved else None
+        if status == "optimal" and x is not None:
+            answer = _curved_answer(checked, form, compiled, x, last, first)
+            if answer.accepted:
+                break
+            last = float(answer.objective or 0.0)
+        elif answer.x is None:
+            answer = _refused(f"solver status {status}", "nothing is accepted without an optimal status")
+        units = _next_units(checked, form, units, x, first) if x is not None else units
+        units = units if status == "optimal" else replace(units, objective=shift * units.objective)
     return answer
 
 
-def _attempt(
-    checked: Checked, problem: Any, variable: Any, linear: LinearForm | None, scale: float, *, integer: bool
-) -> FreeAnswer:
-    """One run of the solver, with the checks of its answer."""
-    failed = _run(problem, integer=integer)
-    if failed:
-        return _refused("solver error", failed)
-    if problem.status in ("infeasible", "unbounded", "infeasible_or_unbounded"):
-        return _without_optimum(checked, problem, linear, integer=integer)
-    if problem.status != "optimal" or variable.value is None:
-        return _refused(f"solver status {problem.status}", "nothing is accepted without an optimal status")
-    x = _cleaned(np.asarray(variable.value, dtype=np.float64).ravel(), checked)
-    return _accepted(checked, x, scale * float(problem.value), linear)
+def _next_units(checked: Checked, form: Form, units: Units, x: FloatArray, first: float) -> Units:
+    """Units in which a point, its rows and its objective are around 1; rows that it misses by little get some room."""
+    size, worst = _units_of(x, units.variables, checked), _worst(checked, form, x)
+    point = np.where(x, x, np.clip(size, *limits(checked)))
+    own = max(_own_size(checked, form, x), _ZERO * first)
+    margin = max(1e-8, 10.0 * units.margin) if TOLERANCE < worst < 1e-2 else units.margin
+    return Units(size, own, sizes_at(checked, form, point)[1], (point, units.points[1]), margin)
 
 
-def _run(problem: Any, *, integer: bool) -> str:
-    """Solve within the time; what went wrong, or ""."""
-    cp = cvxpy_module()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # inaccurate answers have a status that says so
-            gap = {"mip_rel_gap": 0.0} if integer else {}  # the default of 1e-4 would be called optimal, too
-            problem.solve(solver=cp.HIGHS if integer else cp.CLARABEL, time_limit=TIME_LIMIT_S, **gap)
-    except (cp.error.SolverError, ValueError, ArithmeticError) as error:
-        return (str(error).splitlines() or [type(error).__name__])[0]
-    return ""
+def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArray, last: float, first: float) -> FreeAnswer:
+    """The answer after its checks.
 
-
-def _without_optimum(checked: Checked, problem: Any, linear: LinearForm | None, *, integer: bool) -> FreeAnswer:
-    """Infeasible or unbounded; a model that is both its own and its dual's contradiction is called infeasible."""
-    status = str(problem.status)
-    if status != "infeasible":
-        feasible = cvxpy_module().Problem(cvxpy_module().Minimize(0.0), problem.constraints)
-        if not _run(feasible, integer=integer) and feasible.status in ("infeasible", "optimal"):
-            status = "infeasible" if feasible.status == "infeasible" else "unbounded"
-    second = "" if linear is None else second_optimum(checked, linear)[0]
-    agrees = not second or second in (status, "infeasible_or_unbounded")
-    checks = (f"cvxpy: {status}", f"second formulation: {second or 'none, the model is not linear'}")
-    return FreeAnswer(False, status if agrees else "solvers disagree", None, {}, checks)
-
-
-def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: LinearForm | None) -> FreeAnswer:
-    """The answer after the independent checks."""
-    worst, where = _violation(checked, x)
-    objective = number(checked.objective, checked, x, {})
-    checks = [f"cvxpy: optimal, objective {claimed:.9g}", f"largest violation by plain arithmetic: {worst:.2e}{where}"]
-    checks.append(f"objective by plain arithmetic: {objective:.9g}")
-    reasons = []
-    if not worst <= TOLERANCE:
-        reasons.append("a constraint is violated")
-    if not math.isfinite(objective) or abs(objective - claimed) > TOLERANCE * max(1.0, abs(claimed)):
+    Args:
+        checked: The model.
+        form: Its terms.
+        compiled: What was solved.
+        x: float64 [size], the point.
+        last: Objective of the round before; NaN without one.
+        first: Usual size of the objective before anything was solved.
+    """
+    objective, own, claimed = number(checked.objective, checked, x, {}), _own_size(checked, form, x), compiled.objective
+    allowed = TOLERANCE * own + _ZERO * first + form.aim.rounding(x)
+    checks, reasons = _row_checks(checked, form, x, objective)
+    read = compiled.at(x)
+    if not abs(read - objective) <= allowed:
+        reasons.append("cvxpy reads another objective at the point")
+    if not abs(claimed - objective) <= allowed:
         reasons.append("the objective differs from the solver's")
-    if linear is not None:
-        status, second = second_optimum(checked, linear)
-        checks.append(f"second formulation: {status}{'' if second is None else f', objective {second:.9g}'}")
-        if status not in ("optimal", "infeasible", "unbounded", "infeasible_or_unbounded"):
-            reasons.append("the second formulation was not solved to its optimum")
-        elif second is None or abs(second - objective) > 10 * TOLERANCE * max(1.0, abs(objective)):
-            reasons.append("the second formulation disagrees")
-    else:
-        checks.append(_by_search(checked, x, objective, reasons))
+    if not abs(last - objective) <= allowed or (own and own < 1e-3 * compiled.units.objective > _ZERO * first):
+        reasons.append("answers in different units differ")
+    if reasons:
+        return _answer(checked, x, objective, [f"cvxpy: optimal, objective {claimed:.9g}", *checks], reasons)
+    better = searched(checked, x, compiled.units.variables, max(own, _ZERO * first), compiled.units.rows)
+    reached, worst = number(checked.objective, checked, better, {}), _worst(checked, form, better)
+    gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
+    if worst <= TOLERANCE and gain > allowed:
+        reasons.append("the second search found a better point")
+    checks.append(f"second search (SLSQP by plain arithmetic): objective {reached:.9g}, largest miss {worst:.1e}")
+    checks.insert(0, f"cvxpy: optimal, objective {claimed:.9g}, the same in other units")
+    return _answer(checked, x, objective, checks, reasons)
+
+
+def _cleaned(x: FloatArray, units: Units, checked: Checked, form: Form) -> FloatArray:
+    """The point within its limits; what may be a rounding error of zero or of a limit is left out where it holds without."""
+    lower, upper = limits(checked)
+    x = np.clip(x, lower, upper)
+    snapped = np.where(np.abs(x) < 1e-7 * units.variables, 0.0, x)
+    for limit in (lower, upper):
+        with np.errstate(invalid="ignore"):
+            snapped = np.where(np.abs(x - limit) < 1e-7 * units.variables, limit, snapped)
+    snapped = np.clip(snapped, lower, upper)
+    return min((snapped, x), key=lambda point: _worst(checked, form, point))
+
+
+# -- what both share ------------------------------------------------------------------------------------------------------
+
+
+def _row_checks(checked: Checked, form: Form, x: FloatArray, objective: float) -> tuple[list[str], list[str]]:
+    """What plain arithmetic finds at a point: lines to show, and reasons not to accept it."""
+    found = misses(checked, form, x)
+    told = f"largest miss of a row relative to its largest term, by plain arithmetic: {found[0].share if found else 0.0:.1e}"
+    checks = [told, f"objective by plain arithmetic: {objective:.9g}"]
+    missed = [miss.told for miss in found if not miss.share <= TOLERANCE]
+    reasons = ["a constraint is violated: " + "; ".join(missed[:3])] if missed else []
+    return checks, reasons if math.isfinite(objective) else [*reasons, "the objective has no value"]
+
+
+def _answer(checked: Checked, x: FloatArray, objective: float, checks: Sequence[str], reasons: Sequence[str]) -> FreeAnswer:
     values = {
         name: x[checked.offsets[name] : checked.offsets[name] + int(np.prod(shape, dtype=np.int64))].reshape(shape).tolist()
         for name, shape in checked.shapes.items()
@@ -158,104 +254,56 @@ def _accepted(checked: Checked, x: FloatArray, claimed: float, linear: LinearFor
     return FreeAnswer(not reasons, "; ".join(reasons) or "optimal", objective, values, tuple(checks), x)
 
 
-def _by_search(checked: Checked, x: FloatArray, objective: float, reasons: list[str]) -> str:
-    """Whether a local search on the tree improves a point of a convex model; if it does, a reason is added."""
-    better = searched(checked, x, *limits(checked))
-    if better is None:
-        reasons.append(f"there is no second search for more than {MAX_VARIABLES} variables without a linear form")
-        return "second search: none"
-    reached, worst = number(checked.objective, checked, better, {}), _violation(checked, better)[0]
-    gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
-    if worst <= TOLERANCE and gain > 10 * TOLERANCE * max(1.0, abs(objective)):
-        reasons.append("the second search found a better point")
-    return f"second search (SLSQP by plain arithmetic): objective {reached:.9g}, violation {worst:.1e}"
+def _worst(checked: Checked, form: Form, x: FloatArray) -> float:
+    found = misses(checked, form, x)
+    return found[0].share if found else 0.0
+
+
+def _own_size(checked: Checked, form: Form, x: FloatArray) -> float:
+    """Largest term of the objective at a point; its constant does not count."""
+    return max((size for size, _ in form.aim.sizes(checked, x)[:-1] if math.isfinite(size)), default=0.0)
+
+
+def _units_at(checked: Checked, form: Form, scale: FloatArray) -> Units:
+    spread = np.random.default_rng(0).uniform(0.5, 1.5, checked.size)  # so that differences of variables are not 0
+    point = np.clip(scale * spread, *limits(checked))
+    return Units(scale, *sizes_at(checked, form, point), (point, point))
+
+
+def _units_of(x: FloatArray, scale: FloatArray, checked: Checked) -> FloatArray:
+    """Units in which a point is around 1 wherever it is not 0; what is small may be a rest of zero and shrinks step by step."""
+    with np.errstate(divide="ignore"):
+        own = np.exp2(np.rint(np.log2(np.maximum(np.abs(x), _STEP * scale))))
+    return np.where(integers(checked), 1.0, np.where(np.abs(x) > _ZERO * scale, own, scale))
+
+
+def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArray) -> FreeAnswer:
+    """Infeasible or unbounded, if a second formulation agrees: that of missing every row by as little as possible.
+
+    A model that is its own and its dual's contradiction is infeasible.
+    """
+    compiled = compile_model(checked, form, _units_at(checked, form, scale))
+    solver = _solvers(checked)[0]
+    checks = [f"first formulation: {status}"]
+    x = compiled.nearest(solver) if status in ("infeasible", "unbounded", "infeasible_or_unbounded") else None
+    if x is None:
+        return _refused(f"solver status {status}", "nothing is accepted without an optimal status")
+    x = _cleaned(np.where(integers(checked), np.rint(x), x), compiled.units, checked, form)
+    found = misses(checked, form, x)
+    possible = not found or found[0].share <= TOLERANCE
+    if possible:
+        checks.append(f"second formulation: a point meets every row to {TOLERANCE:g} of its largest term")
+    else:
+        checks.append(f"second formulation: every point misses a row; at the one that misses them least, {found[0].told}")
+    if status == "infeasible_or_unbounded":
+        status = "unbounded" if possible else "infeasible"
+    agrees = possible == (status == "unbounded")
+    if agrees and possible and form.linear:
+        second = _second_optimum(checked, form, scale)[0]
+        checks.append(f"second formulation: {second}")
+        agrees = second.partition(" (")[0] in ("unbounded", "infeasible_or_unbounded")
+    return FreeAnswer(False, status if agrees else "solvers disagree", None, {}, tuple(checks))
 
 
 def _refused(status: str, check: str) -> FreeAnswer:
     return FreeAnswer(False, status, None, {}, (check,))
-
-
-def _by_matrix(checked: Checked, form: LinearForm) -> tuple[Any, Any]:
-    """The cvxpy problem of a linear model, from its form, which was compared with the tree."""
-    cp = cvxpy_module()
-    variable = _variable(checked)
-    constraints = []
-    low, high = np.isfinite(form.row_lower), np.isfinite(form.row_upper)
-    constraints += [form.matrix[low] @ variable >= form.row_lower[low]] if low.any() else []
-    constraints += [form.matrix[high] @ variable <= form.row_upper[high]] if high.any() else []
-    sense = cp.Maximize if checked.model.objective.sense == "max" else cp.Minimize
-    return cp.Problem(sense(form.cost @ variable + form.constant), [*constraints, *_sides(checked, variable)]), variable
-
-
-def _variable(checked: Checked) -> Any:
-    integers = tuple(i for name, i in scalars(checked) if checked.model.variables[name].kind != "real")
-    return cvxpy_module().Variable(checked.size, integer=[integers] if integers else False)
-
-
-def _sides(checked: Checked, variable: Any) -> list[Any]:
-    """Bounds of the variables."""
-    lower, upper = limits(checked)
-    low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
-    sides = [variable[low] >= lower[low]] if low.size else []
-    return sides + ([variable[high] <= upper[high]] if high.size else [])
-
-
-def _compiled(checked: Checked) -> tuple[Any, Any]:
-    """The cvxpy problem over one flat variable."""
-    cp = cvxpy_module()
-    variable = _variable(checked)
-
-    def added(terms: list[Any]) -> Any:
-        return cp.sum(cp.hstack(terms)) if any(hasattr(t, "curvature") for t in terms) else sum(terms)
-
-    functions: Mapping[str, Callable[[Any], Any]] = {
-        "sum": added,
-        "log": cp.log,
-        "log2": lambda e: cp.log(e) / math.log(2.0),
-        "sqrt": cp.sqrt,
-        "exp": cp.exp,
-        "abs": cp.abs,
-        "square": cp.square,
-        "inv": cp.inv_pos,
-    }
-
-    def leaf(ref: Ref, at: Mapping[str, int]) -> Any:
-        position = _position(ref, checked, at)
-        return _datum(ref, checked, at) if position is None else variable[position]
-
-    def constant_or(node_value: Any) -> Any:
-        return node_value if hasattr(node_value, "curvature") else cp.Constant(node_value)
-
-    constraints = []
-    for row in checked.rows:
-        left = constant_or(translate(row.relation.left, checked, row.at, leaf, functions))
-        right = constant_or(translate(row.relation.right, checked, row.at, leaf, functions))
-        constraints.append(
-            left <= right if row.relation.op == "<=" else left >= right if row.relation.op == ">=" else left == right
-        )
-    constraints += _sides(checked, variable)
-    aim = constant_or(translate(checked.objective, checked, {}, leaf, functions))
-    sense = cp.Maximize if checked.model.objective.sense == "max" else cp.Minimize
-    return cp.Problem(sense(aim), constraints), variable
-
-
-def _cleaned(x: FloatArray, checked: Checked) -> FloatArray:
-    """Whole numbers rounded, the rest clipped to its bounds; rounding errors of a solver are not the model's."""
-    lower, upper = limits(checked)
-    x = np.clip(x, lower, upper)
-    for name, i in scalars(checked):
-        if checked.model.variables[name].kind != "real":
-            x[i] = round(float(x[i]))
-    return x
-
-
-def _violation(checked: Checked, x: FloatArray) -> tuple[float, str]:
-    """Largest violation, relative to the larger side where that exceeds 1."""
-    worst, where = 0.0, ""
-    for row in checked.rows:
-        left, right = number(row.relation.left, checked, x, row.at), number(row.relation.right, checked, x, row.at)
-        gap = {"<=": left - right, ">=": right - left, "==": abs(left - right)}[row.relation.op]
-        gap = math.inf if math.isnan(gap) else gap / max(1.0, abs(left), abs(right))
-        if gap > worst:
-            worst, where = gap, f" in {row.name}"
-    return worst, where

@@ -1,16 +1,29 @@
 r"""Uplink-downlink duality: points and rigorous bounds for least power and balanced SINR, in plain numpy.
 
-Channels are scaled by the noise, so that sigma = 1. With uplink powers lambda and
-:math:`\Sigma(\lambda) = I + \sum_j \lambda_j h_j h_j^H`, the least uplink power of user k against the others' is
+Powers are in units of the cap P and channels are scaled by :math:`\sqrt{P}/\sigma`, so that the noise is 1 and no unit is left.
+With uplink powers lambda and :math:`\Sigma_{-k}(\lambda) = I + \sum_{j \ne k} \lambda_j h_j h_j^H`, the least uplink power of
+user k against the others' is
 
-.. math:: T_k(\lambda) = \gamma_k / (h_k^H \Sigma_{-k}(\lambda)^{-1} h_k),
+.. math:: T_k(\lambda) = \gamma_k / q_k(\lambda), \qquad q_k = h_k^H \Sigma_{-k}(\lambda)^{-1} h_k,
 
 a standard interference function (monotone, scalable). Two facts give bounds from any vector lambda >= 0:
 
 - lambda <= T(lambda) is dual feasible: sum(lambda) bounds the least downlink power from below. The iteration
-  lambda <- T(lambda) from 0 rises through such vectors, so its sum is a valid bound whenever it stops, and a sum above the
-  power cap proves that the targets cannot be reached.
-- With sum(lambda) = P, the balanced SINR is at most max_k lambda_k / T_k(lambda).
+  lambda <- max(lambda, T(lambda)) from 0 rises through such vectors, so its sum is a valid bound whenever it stops, and a sum
+  above the power cap proves that the targets cannot be reached.
+- With sum(lambda) = 1, the balanced SINR is at most max_k lambda_k q_k / gamma_k.
+
+Both need q_k from above only, and q_k is the least value of a regularized least-squares problem:
+
+.. math:: q_k = \min_z |h_k - B z|^2 + |z|^2, \qquad B = (\sqrt{\lambda_j} h_j)_{j \ne k}.
+
+Whatever z is put in, the right-hand side is an upper bound, evaluated from the channels themselves with a term for its own
+rounding: no inverse has to be accurate, at any signal-to-noise ratio. At the minimum h_k - B z is the best receiver.
+
+What a verified point may gain. It may violate every constraint by eps, and its SINRs are computed: with received amplitudes
+off by at most d_k (in units of the noise's), the root of noise and interference is off by that too, and
+:math:`\sqrt{SINR'} \le (\sqrt{SINR} + d_k)(1 + d_k)`. So a true SINR reaches `Uplink.attained` of the computed one, and bounds
+for such targets hold for every verified point.
 
 Source: Visotsky and Madhow 1999; Yates 1995 (standard functions); Wiesel, Eldar and Shamai 2006; Tan, Chiang and Srikant 2011
 (normalized fixed point).
@@ -18,117 +31,173 @@ Source: Visotsky and Madhow 1999; Yates 1995 (standard functions); Wiesel, Eldar
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.problems.beamforming.model import ComplexArray, Constants
 
-__all__ = ["Uplink", "balance", "balance_bound", "least_power", "power_bound"]
+__all__ = ["Raised", "Uplink", "balance", "least_power", "relaxed_targets"]
 
-ROUNDING = 1e-11
-"""Relative slack by which bounds are loosened against rounding."""
+UNIT = float(np.finfo(np.float64).eps)
+_STALLED = 40
+"""Rounds without a better bound after which the normalized fixed point stops."""
 
 
 class Uplink:
-    """The dual uplink of an instance.
+    """The dual uplink of an instance, without units.
 
     Args:
         c: The instance's data.
 
     Attributes:
-        gram: complex128 [K, K], entry [k, j] is h_k^H h_j / sigma^2.
+        h: complex128 [K, M], channels times sqrt(P) / sigma.
+        rounding: float64 [2, K], how far an evaluation may be off at user k: a received amplitude, in units of the noise's,
+            and the root of noise and interference, relative.
     """
 
     def __init__(self, c: Constants) -> None:
-        self.c = c
-        self.gram: ComplexArray = c.h.conj() @ c.h.T / c.noise_w
+        self.h: ComplexArray = c.h * (math.sqrt(c.p_total_w) / math.sqrt(c.noise_w))
+        norm = np.linalg.norm(self.h, axis=1)
+        K, M = c.h.shape
+        terms = np.array([[M + 4.0], [M + K + 8.0]])  # an amplitude is a sum of M complex products, K of them interfere
+        self.rounding: FloatArray = 2.0 * UNIT * terms * np.stack([norm, np.maximum(norm, 1.0)])
+        # h_k = Q r_k: the least-squares problems live in the span of the channels, at most K dimensions
+        self._rows: ComplexArray = np.ascontiguousarray(np.linalg.qr(self.h.T)[1].T)  # [K, min(K, M)]
+        self._others = np.array([[j for j in range(len(norm)) if j != k] for k in range(len(norm))], dtype=np.intp)
 
-    def step(self, powers: FloatArray) -> FloatArray:
-        """T(lambda), float64 [K], W, of uplink powers, float64 [K], W."""
-        inner = self._inner(powers)
-        t = np.einsum("kj,jk->k", self.gram, inner).real  # h_k^H Sigma^-1 h_k
-        least: FloatArray = self.c.sinr_target * np.maximum(1.0 - powers * t, 0.0) / t
-        return least
+    def gains(self, powers: FloatArray) -> tuple[FloatArray, ComplexArray]:
+        """Upper bounds on q_k and the best receivers, from uplink powers float64 [K] in units of P.
 
-    def precoders(self, powers: FloatArray) -> ComplexArray:
-        """MMSE receivers of the uplink as rows, complex128 [K, M]; the best downlink directions."""
-        W: ComplexArray = self._inner(powers).T @ self.c.h
-        return W
+        Returns:
+            float64 [K], never below the true q_k; complex128 [K, M], receivers as rows, the best downlink directions.
+        """
+        root, others = np.sqrt(powers), self._others
+        K, span = self._rows.shape
+        if K == 1:
+            residual, size, z = self.h.copy(), np.abs(self.h), np.zeros((1, 0))
+        else:
+            B = np.swapaxes(root[others][:, :, None] * self._rows[others], 1, 2)  # [K, span, K - 1]
+            eye = np.broadcast_to(np.eye(K - 1), (K, K - 1, K - 1))
+            Q, R = np.linalg.qr(np.concatenate([B, eye], axis=1))
+            right = np.einsum("ksj,ks->kj", Q[:, :span].conj(), self._rows)
+            z = np.linalg.solve(R, right[:, :, None])[:, :, 0]  # [K, K - 1]
+            taken = root[others] * z
+            residual = self.h - np.einsum("kj,kjm->km", taken, self.h[others])
+            size = np.abs(self.h) + np.einsum("kj,kjm->km", np.abs(taken), np.abs(self.h[others]))
+        amplitude = np.abs(residual) + 4.0 * (K + 8.0) * UNIT * size  # no smaller than the exact |h_k - B z|
+        q = (amplitude**2).sum(axis=1) + (np.abs(z) ** 2).sum(axis=1)
+        return q * (1.0 + 4.0 * (K + self.h.shape[1]) * UNIT), residual
 
-    def _inner(self, powers: FloatArray) -> ComplexArray:
-        """(I + diag(lambda) G)^-1, so that Sigma^-1 H^H = H^H times it."""
-        return np.asarray(np.linalg.inv(np.eye(powers.size) + powers[:, None] * self.gram), dtype=np.complex128)
+    def attained(self, sinr: FloatArray) -> FloatArray:
+        """SINRs that are truly reached, at least, where an evaluation says `sinr`; both float64 [K]."""
+        root = np.sqrt(sinr) / (1.0 + self.rounding[1]) - self.rounding[0]
+        reached: FloatArray = np.maximum(root, 0.0) ** 2
+        return reached
+
+    def computed(self, sinr: FloatArray) -> FloatArray:
+        """SINRs that an evaluation says at most, where `sinr` are truly reached; both float64 [K]."""
+        said: FloatArray = ((np.sqrt(sinr) + self.rounding[0]) * (1.0 + self.rounding[1])) ** 2
+        return said
 
 
-def least_power(c: Constants, *, max_rounds: int = 20_000) -> tuple[FloatArray, float, int]:
-    """Raise uplink powers to the fixed point of T.
+def relaxed_targets(uplink: Uplink, target: FloatArray) -> FloatArray:
+    """What a verified point reaches of SINR targets, float64 [K], at least: each may be missed by the feasibility tolerance."""
+    return uplink.attained(target * (1.0 - FEASIBILITY_TOLERANCE) * (1.0 - 4.0 * UNIT))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Raised:
+    """Where a fixed point ended.
+
+    Attributes:
+        powers: float64 [K], uplink powers in units of P.
+        bound: The bound that they prove: least power in units of P, or balanced SINR.
+        rounds: Rounds used.
+        receivers: complex128 [K, M], best directions for these powers.
+        level: Smallest of lambda_k q_k / gamma_k at these powers: the balanced SINR that the receivers reach.
+    """
+
+    powers: FloatArray
+    bound: float
+    rounds: int
+    receivers: ComplexArray
+    level: float = 1.0
+
+
+def least_power(
+    uplink: Uplink, target: FloatArray, *, start: FloatArray | None = None, enough: float = math.inf, max_rounds: int = 20_000
+) -> Raised:
+    """Raise uplink powers to the fixed point of T, through dual feasible vectors only.
 
     Args:
-        c: The instance's data.
+        uplink: The dual uplink.
+        target: float64 [K], SINR targets, linear.
+        start: float64 [K], uplink powers to begin with; they are shrunk until they are dual feasible. None begins at 0.
+        enough: A bound above this ends the rounds: the targets are out of reach then.
         max_rounds: Rounds at most.
 
     Returns:
-        Uplink powers, float64 [K], W; a lower bound on the downlink power, W; rounds used. The iteration stops as soon as the
-        bound exceeds the power cap: then the targets are out of reach.
+        The powers; their sum is a lower bound on the downlink power in units of P, its rounding taken off.
     """
-    uplink, powers, rounds = Uplink(c), np.zeros(c.sinr_target.size), 0
-    while rounds < max_rounds:
-        rounds += 1
-        raised = uplink.step(powers)
-        change = float(np.max(np.abs(raised - powers) / np.maximum(raised, 1e-300)))
-        powers = raised
-        if change < 1e-14 or powers.sum() > c.p_total_w * (1.0 + 1e-6):
+    powers = np.zeros(target.size) if start is None else _dual_feasible(uplink, target, start)
+    K, rounds = target.size, 0
+    while True:
+        q, receivers = uplink.gains(powers)
+        if rounds >= max_rounds:
             break
-    return powers, power_bound(uplink, powers), rounds
+        rounds += 1
+        raised = np.maximum(powers, target / q * (1.0 - 2.0 * UNIT))
+        change = float(np.max((raised - powers) / np.where(raised > 0.0, raised, 1.0)))
+        powers = raised
+        if change <= 4.0 * UNIT or powers.sum() > enough:
+            break
+    return Raised(powers, float(powers.sum()) * (1.0 - (K + 2.0) * UNIT), rounds, receivers)
 
 
-def power_bound(uplink: Uplink, powers: FloatArray) -> float:
-    """Lower bound on the least downlink power, W, from any uplink powers, float64 [K], W >= 0.
-
-    Powers a little above T are shrunk until they are dual feasible; 0 when that takes more than half of them.
-    """
-    excess = max(0.0, float(np.max(powers / np.maximum(uplink.step(powers), 1e-300))) - 1.0)
-    shrink = 0.0 if excess <= ROUNDING else excess
+def _dual_feasible(uplink: Uplink, target: FloatArray, powers: FloatArray) -> FloatArray:
+    """Given powers shrunk just so far that lambda <= T(lambda); zeros when that takes more than half of them."""
+    shrink = 0.0
     while shrink < 0.5:
         candidate = powers * (1.0 - shrink)
-        if (candidate <= uplink.step(candidate) * (1.0 + ROUNDING)).all():
-            return float(candidate.sum()) * (1.0 - ROUNDING)
-        shrink = 4.0 * max(shrink, ROUNDING)
-    return 0.0
+        q, _ = uplink.gains(candidate)
+        if (candidate * q <= target * (1.0 - 2.0 * UNIT)).all():
+            return candidate
+        shrink = max(4.0 * shrink, 4.0 * UNIT)
+    return np.zeros_like(powers)
 
 
-def balance_bound(uplink: Uplink, powers: FloatArray, *, rounds: int = 8) -> float:
-    """Upper bound on the balanced SINR from any uplink powers, float64 [K], > 0; only their ratios count.
-
-    A few rounds of the normalized fixed point improve the powers; the best bound on the way is returned.
-    """
-    bound, total = np.inf, uplink.c.p_total_w
-    for _ in range(rounds):
-        powers = powers * (total / powers.sum())
-        least = uplink.step(powers)
-        bound, powers = min(bound, float(np.max(powers / least))), least
-    return bound * (1.0 + ROUNDING)
-
-
-def balance(c: Constants, *, max_rounds: int = 20_000, tolerance: float = 1e-13) -> tuple[FloatArray, float, int]:
+def balance(
+    uplink: Uplink, target: FloatArray, *, start: FloatArray | None = None, max_rounds: int = 20_000, tolerance: float = 1e-13
+) -> Raised:
     """Normalized fixed point for the balanced SINR.
 
     Args:
-        c: The instance's data.
+        uplink: The dual uplink.
+        target: float64 [K], linear.
+        start: float64 [K], > 0, uplink powers to begin with, only their ratios count; None for equal ones.
         max_rounds: Rounds at most.
         tolerance: Spread of lambda_k / T_k at which the iteration stops, relative.
 
     Returns:
-        Uplink powers, float64 [K], W, with sum P; an upper bound on min_k SINR_k / gamma_k; rounds used.
+        Uplink powers with sum 1; an upper bound on min_k SINR_k / gamma_k, the best one on the way.
     """
-    uplink, K = Uplink(c), c.sinr_target.size
-    powers, bound, rounds = np.full(K, c.p_total_w / K), np.inf, 0
-    while rounds < max_rounds:
-        rounds += 1
-        least = uplink.step(powers)
-        ratio = powers / least
+    K = target.size
+    powers = np.ones(K) if start is None else start
+    bound, best_round, rounds = math.inf, 0, 0
+    while True:
+        powers = powers / powers.sum()
+        q, receivers = uplink.gains(powers)
+        ratio = powers * q / target
+        if ratio.max() < bound * (1.0 - 4.0 * UNIT):
+            best_round = rounds
         bound = min(bound, float(ratio.max()))
-        if ratio.max() <= ratio.min() * (1.0 + tolerance):
+        rounds += 1
+        settled = ratio.max() <= ratio.min() * (1.0 + tolerance)
+        if settled or rounds >= max_rounds or rounds - best_round > _STALLED:
             break
-        powers = least * (c.p_total_w / least.sum())
-    return powers, bound * (1.0 + ROUNDING), rounds
+        powers = target / q
+    return Raised(powers, bound * (1.0 + 4.0 * (K + 2.0) * UNIT), rounds, receivers, float(ratio.min()))

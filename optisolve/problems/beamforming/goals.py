@@ -11,6 +11,7 @@ from optisolve.core.arrays import FloatArray, IntArray, frozen
 from optisolve.core.goal import Goal as TypedGoal
 from optisolve.core.goal import GoalObjective, Term
 from optisolve.core.metric import Bound, Feasibility, Metric, effective, tightest
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.problems.beamforming import duality, model
 from optisolve.problems.beamforming.model import Constants, Goal
 
@@ -33,9 +34,7 @@ def metrics(c: Constants) -> tuple[Metric, ...]:
 
 def metric_values(c: Constants, X: FloatArray) -> Mapping[str, FloatArray]:
     """By name, from points float64 [n, 2 K M], sqrt(W)."""
-    gains = model.cross_gains(c, model.precoders(c, X))  # [n, K, K]
-    signal = np.einsum("nkk->nk", gains)
-    sinr = signal / (gains.sum(axis=2) - signal + c.noise_w)
+    sinr = model.sinr(c, model.precoders(c, X))  # [n, K]
     rate = np.log1p(sinr) / np.log(2.0)
     return {
         "sinr": sinr,
@@ -108,13 +107,17 @@ def feasibility(c: Constants, bounds: Sequence[Bound]) -> Feasibility:
     if not served.size:
         return Feasibility(True, "zero power does")
     part = _part(c, served, floors, budget)
-    powers, bound, _ = duality.least_power(part, max_rounds=_ROUNDS)
-    if bound > budget * (1.0 + 1e-12):
-        return Feasibility(False, f"the SINRs need more than {bound:.6g} W by uplink duality, {budget:.6g} W are allowed")
-    least = model.power_control(part, duality.Uplink(part).precoders(powers), part.sinr_target)
-    if least is not None and least.sum() <= budget * (1.0 + 1e-9):
+    uplink = duality.Uplink(part)
+    enough = 1.0 + 2.0 * FEASIBILITY_TOLERANCE
+    relaxed = duality.least_power(uplink, duality.relaxed_targets(uplink, part.sinr_target), enough=enough, max_rounds=_ROUNDS)
+    if relaxed.bound > enough:
+        needed = format(relaxed.bound * budget, ".6g")
+        return Feasibility(False, f"the SINRs need more than {needed} W by uplink duality, {budget:.6g} W are allowed")
+    found = duality.least_power(uplink, part.sinr_target, start=relaxed.powers, enough=enough, max_rounds=_ROUNDS)
+    least = model.power_control(part, found.receivers, part.sinr_target)
+    if least is not None and least.sum() <= budget * (1.0 + 0.5 * FEASIBILITY_TOLERANCE):
         return Feasibility(True, f"precoders with {least.sum():.6g} W reach the SINRs")
-    return Feasibility(None, f"the duality did not settle within {_ROUNDS} rounds")
+    return Feasibility(None, "the SINRs are at the edge of what the power allows, or the duality did not settle in its rounds")
 
 
 def served_part(c: Constants, objective: GoalObjective | None, bounds: Sequence[Bound]) -> tuple[Constants, IntArray] | None:

@@ -47,7 +47,6 @@ class BeamformingInstance(Instance):
         K, M = constants.h.shape
         bound = math.sqrt(constants.p_total_w)
         name, sense, unit, meaning = _OBJECTIVES[constants.goal]
-        scale = {"min_power": 1e-3 * constants.p_total_w, "max_min": 1e-3, "weighted_sum_rate": 0.1}[constants.goal]
         targets = tuple(f"sinr{k}" for k in range(K)) if constants.goal == "min_power" else ()
         super().__init__(
             origin=origin,
@@ -57,7 +56,7 @@ class BeamformingInstance(Instance):
                 for m in range(M)
                 for part in ("re", "im")
             ),
-            objectives=(Objective(name, sense, unit, meaning, scale=scale),),
+            objectives=(Objective(name, sense, unit, meaning, scale=_least_magnitude(constants)),),
             constraint_names=("total_power", *targets),
         )
 
@@ -73,9 +72,11 @@ class BeamformingInstance(Instance):
         """MRT, RZF and, with enough antennas, ZF at equal power; for least power also with minimal powers."""
         c = self.constants
         K, M = c.h.shape
-        directions = {"mrt": c.h.copy(), "rzf": _regularized(c.h, K * c.noise_w / c.p_total_w)}
-        if M >= K and np.linalg.matrix_rank(c.h) == K:
-            directions["zf"] = _regularized(c.h, 0.0)
+        norm = np.linalg.norm(c.h, axis=1, keepdims=True)
+        users = c.h / norm  # directions count, and so the gains' spread does not
+        directions = {"mrt": users, "rzf": _regularized(users, K * c.noise_w / (c.p_total_w * norm[:, 0] ** 2))}
+        if M >= K and np.linalg.matrix_rank(users) == K:
+            directions["zf"] = _regularized(users, np.zeros(K))
         policies = {}
         for name, W in directions.items():
             unit = W / np.linalg.norm(W, axis=1, keepdims=True)
@@ -84,7 +85,7 @@ class BeamformingInstance(Instance):
                 power = model.power_control(c, W, c.sinr_target)
                 if power is not None and power.sum() <= c.p_total_w:
                     policies[f"{name}_power_control"] = model.to_points((unit * np.sqrt(power)[:, None])[None])
-        return policies
+        return {name: self.space.clip(point) for name, point in policies.items()}
 
     def model(self, dialect: str) -> CvxpyModel | None:
         """The SOCP for ``"cvxpy"`` (least power, balanced SINR); None for the sum rate and for other dialects."""
@@ -176,7 +177,8 @@ class BeamformingInstance(Instance):
         received = torch.einsum("km,njm->nkj", h.conj(), W)
         gains = received.real**2 + received.imag**2
         signal = torch.diagonal(gains, dim1=1, dim2=2)
-        return signal / (gains.sum(dim=2) - signal + c.noise_w)
+        others = 1.0 - torch.eye(gains.shape[1], dtype=gains.dtype, device=x.device)
+        return signal / ((gains * others).sum(dim=2) + c.noise_w)
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
         from optisolve.problems.beamforming import kernels
@@ -195,7 +197,27 @@ class BeamformingInstance(Instance):
         return model.project(self.constants, X)
 
 
-def _regularized(h: ComplexArray, loading: float) -> ComplexArray:
-    """Columns of H^H (H H^H + loading I)^-1 as rows, complex128 [K, M]; loading 0 is zero forcing."""
-    inner = h.conj() @ h.T + loading * np.eye(h.shape[0])  # [K, K], entry [k, j] is h_k^H h_j
-    return np.asarray(np.linalg.solve(inner.T, h), dtype=np.complex128)
+def _regularized(users: ComplexArray, loading: FloatArray) -> ComplexArray:
+    """Directions of H^H (H H^H + loading)^-1 as rows, complex128 [K, M]; loading 0 is zero forcing.
+
+    Args:
+        users: complex128 [K, M], channels of norm 1.
+        loading: float64 [K], regularization of each user over its channel gain.
+    """
+    inner = users.conj() @ users.T + np.diag(loading + 1e-14)  # [K, K]; the trace of a loading keeps like users apart
+    # A factor of a row of the answer turns no direction, hence loadings far above 1 are taken out
+    return np.asarray(np.linalg.solve((inner / (1.0 + loading)[:, None]).T, users), dtype=np.complex128)
+
+
+def _least_magnitude(c: Constants) -> float:
+    """What the optimum is never below, from the data alone, so that gaps are relative to the optimum itself.
+
+    Least power: what the targets need without interference. Balanced SINR: matched filters at equal power, all else taken for
+    interference. Sum rate: the best user alone.
+    """
+    snr = c.p_total_w / c.noise_w * (np.abs(c.h) ** 2).sum(axis=1)  # [K]
+    if c.goal == "min_power":
+        return c.p_total_w * float((c.sinr_target / snr).sum())
+    if c.goal == "max_min":
+        return float((snr / snr.size / (1.0 + snr) / c.sinr_target).min())
+    return float((c.weight * np.log1p(snr)).max()) / math.log(2.0)

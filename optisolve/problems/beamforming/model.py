@@ -22,7 +22,18 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 
-__all__ = ["ComplexArray", "Constants", "Goal", "cross_gains", "evaluate", "power_control", "precoders", "project", "to_points"]
+__all__ = [
+    "ComplexArray",
+    "Constants",
+    "Goal",
+    "cross_gains",
+    "evaluate",
+    "power_control",
+    "precoders",
+    "project",
+    "sinr",
+    "to_points",
+]
 
 Goal = Literal["min_power", "max_min", "weighted_sum_rate"]
 ComplexArray = npt.NDArray[np.complex128]
@@ -69,6 +80,15 @@ def cross_gains(c: Constants, W: ComplexArray) -> FloatArray:
     return power
 
 
+def sinr(c: Constants, W: ComplexArray) -> FloatArray:
+    """SINR of every user, float64 [n, K]; W complex128 [n, K, M]."""
+    interference = cross_gains(c, W)
+    signal = np.einsum("nkk->nk", interference).copy()
+    np.einsum("nkk->nk", interference)[...] = 0.0  # left out of the sum: subtracting it would cost the digits of the rest
+    found: FloatArray = signal / (interference.sum(axis=2) + c.noise_w)
+    return found
+
+
 def evaluate(c: Constants, X: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Objective and constraints.
 
@@ -80,25 +100,23 @@ def evaluate(c: Constants, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         F float64 [n, 1]: W, or smallest SINR over target, or bit/s/Hz; G float64 [n, k]: total power, and for
         ``min_power`` one column per user's SINR.
     """
-    gains = cross_gains(c, precoders(c, X))
-    signal = np.einsum("nkk->nk", gains)
-    sinr = signal / (gains.sum(axis=2) - signal + c.noise_w)
+    reached = sinr(c, precoders(c, X))
     power = (X * X).sum(axis=1)
     G = (power / c.p_total_w - 1.0)[:, None]
     if c.goal == "min_power":
-        return power[:, None], np.column_stack([G, 1.0 - sinr / c.sinr_target])
+        return power[:, None], np.column_stack([G, 1.0 - reached / c.sinr_target])
     if c.goal == "max_min":
-        return (sinr / c.sinr_target).min(axis=1, keepdims=True), G
-    return (c.weight * np.log1p(sinr) / np.log(2.0)).sum(axis=1, keepdims=True), G
+        return (reached / c.sinr_target).min(axis=1, keepdims=True), G
+    return (c.weight * np.log1p(reached) / np.log(2.0)).sum(axis=1, keepdims=True), G
 
 
-def power_control(c: Constants, W: ComplexArray, sinr: FloatArray) -> FloatArray | None:
+def power_control(c: Constants, W: ComplexArray, target: FloatArray) -> FloatArray | None:
     """Least powers that reach SINRs with the directions of given precoders.
 
     Args:
         c: The instance's data.
         W: complex128 [K, M]; only directions count.
-        sinr: float64 [K], linear.
+        target: float64 [K], SINRs, linear.
 
     Returns:
         float64 [K], W; None when no powers reach them (or a direction is zero).
@@ -107,10 +125,14 @@ def power_control(c: Constants, W: ComplexArray, sinr: FloatArray) -> FloatArray
     if not (norms > 0.0).all():
         return None
     gains = cross_gains(c, (W / norms[:, None])[None])[0]  # [K, K]
-    coupling = -gains
-    np.fill_diagonal(coupling, np.diag(gains) / sinr)
+    own = np.diag(gains)
+    if not (own > 0.0).all():
+        return None
+    # Rows by their own need gamma / gain, unknowns in units of the noise: no unit is left, whatever the gains' spread
+    coupling = -gains * (target / own)[:, None]
+    np.fill_diagonal(coupling, 1.0)
     try:
-        power = np.linalg.solve(coupling, np.full(norms.size, c.noise_w))
+        power = c.noise_w * np.linalg.solve(coupling, target / own)
     except np.linalg.LinAlgError:
         return None
     # A solution with a negative entry belongs to SINRs out of reach (spectral radius of the coupling above 1)

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Interval
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem
+from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Instance, Origin
 from optisolve.core.reference import Effort, Reference
 from optisolve.problems.beamforming.instance import BeamformingInstance
@@ -19,6 +19,11 @@ from optisolve.problems.beamforming.model import Constants, Goal
 from optisolve.problems.instance_file import ArrayProblem, ArraySpec
 
 __all__ = ["Beamforming"]
+
+# Wide physical ranges, so that no intermediate result leaves the range of a double.
+Power = Annotated[float, Interval(ge=1e-40, le=1e40)]
+Positive = Annotated[float, Interval(ge=1e-30, le=1e30)]
+SNR_RANGE = (1e-100, 1e100)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,7 @@ class Beamforming(ArrayProblem):
     """
 
     name: ClassVar[str] = "beamforming"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "MISO downlink precoders: least power for SINR targets, balanced SINR, weighted sum rate."
     evidence: ClassVar[str] = "proven optimal (least power, balanced SINR); dual bound (sum rate)"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
@@ -51,12 +56,12 @@ class Beamforming(ArrayProblem):
     goal: Goal
     n_antennas: Annotated[int, Ge(1)]
     n_users: Annotated[int, Ge(1)]
-    p_total_w: Annotated[float, Gt(0)]
-    noise_w: Annotated[float, Gt(0)]
-    sinr_target_db: float
-    gain_spread_db: Annotated[float, Ge(0)] = 0.0
-    weight_low: Annotated[float, Gt(0)] = 1.0
-    weight_high: Annotated[float, Gt(0)] = 1.0
+    p_total_w: Power
+    noise_w: Power
+    sinr_target_db: Annotated[float, Interval(ge=-300, le=300)]
+    gain_spread_db: Annotated[float, Interval(ge=0, le=300)] = 0.0
+    weight_low: Positive = 1.0
+    weight_high: Positive = 1.0
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
         """Uplink-downlink duality with its own dual bound (with THOROUGH checked against the SOCP), or WMMSE with a bound."""
@@ -80,5 +85,13 @@ class Beamforming(ArrayProblem):
     def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
         h = arrays["h_re"] + 1j * arrays["h_im"]
         h.setflags(write=False)
+        snr = self.p_total_w / self.noise_w * (np.abs(h) ** 2).sum(axis=1)  # [K]
+        low, high = SNR_RANGE
+        if not ((snr >= low) & (snr <= high)).all():
+            k = int(np.argmax(~((snr >= low) & (snr <= high))))
+            raise ProblemError(
+                f"h_re, h_im: user {k} has a signal-to-noise ratio of {snr[k]:.3g} at full power; expected {low:g} to {high:g} "
+                "(a user without any channel cannot be served: leave it out)."
+            )
         constants = Constants(self.goal, h, arrays["weight"], arrays["sinr_target"], self.noise_w, self.p_total_w)
         return BeamformingInstance(origin, constants, arrays)

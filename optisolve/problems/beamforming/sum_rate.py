@@ -1,11 +1,18 @@
 r"""Weighted sum rate: WMMSE from many starts, and an upper bound from the capacity of the broadcast channel.
 
 The bound. Linear precoding cannot beat dirty-paper coding, whose weighted sum capacity equals that of the dual multiple-access
-channel. With users sorted by weight, alpha_1 >= ... >= alpha_K and alpha_{K+1} = 0, it is the concave maximum
+channel. With users sorted by weight, alpha_1 >= ... >= alpha_K and alpha_{K+1} = 0, powers q in units of P and channels scaled by
+sqrt(P) / sigma, it is the concave maximum
 
-.. math:: \max_{q \ge 0, \sum q \le P} f(q), \quad f = \sum_k (\alpha_k - \alpha_{k+1}) \log_2 \det(I + \sum_{j \le k} q_j h_j h_j^H / \sigma^2),
+.. math:: \max_{q \ge 0, \sum q \le 1} f(q), \quad f = \sum_k (\alpha_k - \alpha_{k+1}) \ln \det(I + \sum_{j \le k} q_j h_j h_j^H).
 
-and for any q, :math:`f^* \le f(q) - \nabla f^T q + P \max(0, \max_k \nabla_k f)` by concavity, which is what is reported.
+The logarithm of a determinant is concave, hence for any nonsingular matrices V_k
+
+.. math:: f(q) \le \sum_k (\alpha_k - \alpha_{k+1}) [|V_k|_F^2 - M - \ln |\det V_k|^2 + \sum_{j \le k} q_j |V_k h_j|^2],
+
+which is linear in q: its maximum over the simplex is the largest coefficient. Whatever V_k is put in (the inverse root of the
+optimal covariance is best), this is an upper bound; it is evaluated with a term for its own rounding, so no inverse has to be
+accurate. At a low signal-to-noise ratio the bound ln det(I + X) <= tr X is tight and has nothing to cancel; the smaller one counts.
 
 Source: Vishwanath, Jindal and Goldsmith 2003 (duality); Shi et al. 2011 (WMMSE), here in the form without a search for the power
 multiplier: at a stationary point all power is used, so the noise may be scaled with the power in use.
@@ -13,57 +20,105 @@ multiplier: at a stationary point all power is used, so the noise may be scaled 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.problems.beamforming.duality import UNIT, Uplink
 from optisolve.problems.beamforming.model import ComplexArray, Constants
 
-__all__ = ["capacity_bound", "wmmse"]
+__all__ = ["capacity_bound", "slack", "wmmse"]
+
+LEAST_LOADING = 1e-13
+"""Regularization of WMMSE at least, relative: keeps users with like channels solvable where there is hardly any noise."""
 
 
 def capacity_bound(c: Constants) -> float:
     """Upper bound on the weighted sum rate, bit/s/Hz, see the module's head."""
+    order = np.argsort(-c.weight, kind="stable")
+    h = Uplink(c).h[order]
+    steps = -np.diff(np.append(c.weight[order], 0.0))  # alpha_k - alpha_{k+1}
+    traced = c.weight[order] * (np.abs(h) ** 2).sum(axis=1)  # coefficients of q in the bound by the trace
+    bound = min(float(traced.max()), _linear_bound(h, steps, _best_powers(h, steps)))
+    return bound / math.log(2.0) * (1.0 + 8.0 * (sum(h.shape) + 8.0) * UNIT)
+
+
+def slack(c: Constants, bound: float) -> float:
+    """How far a verified point may lie beyond the bound, bit/s/Hz.
+
+    The capacity is concave in the power and 0 without any, so more power by a factor lifts it by that factor at most. A
+    computed SINR lifts a rate by at most 2 ln(1 + d) + ln(1 + d + d^2) nats, see `duality`.
+    """
+    amplitude, relative = Uplink(c).rounding
+    lift = np.minimum(2.0 * np.log1p(relative) + np.log1p(amplitude + amplitude**2), 1.0)
+    rounding = float((c.weight * lift).sum()) / math.log(2.0)
+    return 2.0 * FEASIBILITY_TOLERANCE * bound + rounding
+
+
+def _best_powers(h: ComplexArray, steps: FloatArray) -> FloatArray:
+    """Powers that nearly maximize f, float64 [K], by SLSQP; any answer is valid, a good one makes the bound tight."""
     from scipy.optimize import LinearConstraint, minimize
 
-    K, P = c.weight.size, c.p_total_w
-    order = np.argsort(-c.weight, kind="stable")
-    h = c.h[order] / np.sqrt(c.noise_w)
-    steps = -np.diff(np.append(c.weight[order], 0.0))  # alpha_k - alpha_{k+1}
+    K = steps.size
+    first = np.full(K, 1.0 / K)
+    unit = max(_capacity(h, steps, first)[0], float(np.finfo(np.float64).tiny))
 
-    def negative(share: FloatArray) -> float:
-        return -_capacity(h, steps, np.maximum(share, 0.0) * P)[0]
+    def negative(q: FloatArray) -> float:
+        return -_capacity(h, steps, np.maximum(q, 0.0))[0] / unit
 
-    def slope_of_negative(share: FloatArray) -> FloatArray:
-        return -P * _capacity(h, steps, np.maximum(share, 0.0) * P)[1]
+    def slope_of_negative(q: FloatArray) -> FloatArray:
+        return -_capacity(h, steps, np.maximum(q, 0.0))[1] / unit
 
     simplex = LinearConstraint(np.ones((1, K)), -np.inf, 1.0)
     found = minimize(
         negative,
-        np.full(K, 1.0 / K),
+        first,
         jac=slope_of_negative,
         method="SLSQP",
         bounds=[(0.0, 1.0)] * K,
         constraints=[simplex],
         options={"maxiter": 200, "ftol": 1e-12},
     )
-    q = np.maximum(found.x, 0.0) * P
-    value, slope = _capacity(h, steps, q)
-    bound = value - float(slope @ q) + P * max(0.0, float(slope.max()))
-    return bound * (1.0 + 1e-12)
+    q = np.maximum(found.x, 0.0)
+    return q if np.isfinite(q).all() and q.any() else first
+
+
+def _linear_bound(h: ComplexArray, steps: FloatArray, q: FloatArray) -> float:
+    """The bound of the module's head in nats, with V_k from powers q float64 [K]; h complex128 [K, M] sorted by weight."""
+    K, M = h.shape
+    constant, slope, size = 0.0, np.zeros(K), 0.0
+    for k in np.flatnonzero(steps > 0.0):
+        stacked = np.concatenate([np.sqrt(q[: k + 1, None]) * h[: k + 1].conj(), np.eye(M)])  # R^H R is the covariance
+        V = np.tril(np.linalg.inv(_root(stacked).conj().T))
+        logs = np.log(np.abs(np.diag(V)))
+        constant += steps[k] * float((np.abs(V) ** 2).sum() - M - 2.0 * logs.sum())
+        size += steps[k] * (2.0 * M + 2.0 * np.abs(logs).sum())
+        image = np.abs(h[: k + 1] @ V.T) + 4.0 * (M + 8.0) * UNIT * (np.abs(h[: k + 1]) @ np.abs(V).T)  # [k + 1, M]
+        slope[: k + 1] += steps[k] * (image**2).sum(axis=1)
+    rounding = 4.0 * (M + K + 8.0) * UNIT
+    return float(constant + rounding * size + slope.max() * (1.0 + rounding))
+
+
+def _root(stacked: ComplexArray) -> ComplexArray:
+    """Triangular R with R^H R = A^H A."""
+    return np.asarray(np.linalg.qr(stacked)[1], dtype=np.complex128)
 
 
 def _capacity(h: ComplexArray, steps: FloatArray, q: FloatArray) -> tuple[float, FloatArray]:
-    """f and its gradient in bit/s/Hz and bit/s/Hz/W; h complex128 [K, M] sorted by weight and scaled by the noise."""
+    """f and its gradient in nats; h complex128 [K, M] sorted by weight and scaled by power and noise."""
     K, M = h.shape
-    value, slope, covariance = 0.0, np.zeros(K), np.eye(M, dtype=complex)
-    for k in range(K):
-        covariance = covariance + q[k] * np.outer(h[k], h[k].conj())
-        if steps[k] == 0.0:
-            continue
-        value += steps[k] * float(np.linalg.slogdet(covariance)[1])
-        solved = np.linalg.solve(covariance, h[: k + 1].T)  # [M, k + 1]
-        slope[: k + 1] += steps[k] * np.einsum("jm,mj->j", h[: k + 1].conj(), solved).real
-    return value / np.log(2.0), slope / np.log(2.0)
+    value, slope = 0.0, np.zeros(K)
+    for k in np.flatnonzero(steps > 0.0):
+        root = np.sqrt(q[: k + 1])
+        R = _root(np.concatenate([root[:, None] * h[: k + 1].conj(), np.eye(M)]))
+        # ln det(I + X) as a sum of logarithms near 1 would lose small signals; then it is close to the trace
+        log_det = 2.0 * float(np.log(np.abs(np.diag(R))).sum())
+        trace = float((q[: k + 1] * (np.abs(h[: k + 1]) ** 2).sum(axis=1)).sum())
+        value += steps[k] * (log_det if trace > 1e-6 else trace)
+        slope[: k + 1] += steps[k] * (np.abs(np.linalg.solve(R.conj().T, h[: k + 1].T)) ** 2).sum(axis=0)
+    return value, slope
 
 
 def wmmse(
@@ -71,49 +126,55 @@ def wmmse(
 ) -> tuple[ComplexArray, FloatArray]:
     """Weighted MMSE iterations from several starts at once.
 
-    Precoders are kept as combinations of the channels, W = H^H C, where all stationary points lie.
+    Precoders are kept in the span of the channels, where all stationary points lie: w = Q y, and u_k = Q s_k for the directions
+    of the channels.
 
     Args:
         c: The instance's data.
-        starts: complex128 [s, K, K], coefficients C, column k for user k.
+        starts: complex128 [s, K, K], precoders as combinations of the channels' directions, column k for user k.
         max_rounds: Rounds at most.
         tolerance: Relative growth of every start's sum rate at which the rounds stop.
 
     Returns:
         Precoders, complex128 [s, K, M], at full power; their weighted sum rates, float64 [s], bit/s/Hz.
     """
-    gram = c.h.conj() @ c.h.T  # [K, K], entry [k, j] is h_k^H h_j
-    C, before = starts, np.full(starts.shape[0], -np.inf)
+    norm = np.linalg.norm(c.h, axis=1)
+    Q, S = np.linalg.qr((c.h / norm[:, None]).T)  # [M, rank], [rank, K]
+    snr = c.p_total_w / c.noise_w * norm**2  # [K]
+    Y, before = _normalized(S @ starts), np.full(starts.shape[0], -np.inf)
     for _ in range(max_rounds):
-        received, noise = _received(c, gram, C)
-        total = (np.abs(received) ** 2).sum(axis=2) + noise[:, None]  # [s, K]
-        own = np.einsum("skk->sk", received)
-        receiver = own.conj() / total
-        mse_weight = c.weight / np.maximum(1.0 - (receiver * own).real, 1e-300)  # alpha / MSE
-        D = mse_weight * np.abs(receiver) ** 2
-        loading = c.noise_w / c.p_total_w * D.sum(axis=1)  # [s]
-        lhs = D[:, :, None] * gram + loading[:, None, None] * np.eye(gram.shape[0])
-        C = np.linalg.solve(lhs, (mse_weight * receiver.conj())[:, :, None] * np.eye(gram.shape[0]))
-        rate = _sum_rate(c, gram, C)
+        own, signal, interference = _received(S, snr, Y)
+        # alpha / MSE = alpha (signal + interference) / interference, and the receiver is conj(own) / (signal + interference)
+        D = c.weight * snr * signal / (interference * (signal + interference))  # [s, K]
+        loading = np.maximum((D / snr).sum(axis=1), LEAST_LOADING * D.max(axis=1))  # [s]
+        share = D / loading[:, None]
+        lhs = np.einsum("rk,sk,qk->srq", S, share, S.conj()) + np.eye(S.shape[0])
+        right = c.weight * own * np.sqrt(snr) / interference  # [s, K]
+        Y = _normalized(np.linalg.solve(lhs, S * right[:, None, :]))
+        rate = _sum_rate(c, S, snr, Y)
         if (rate <= before * (1.0 + tolerance)).all():
             break
         before = rate
-    W = np.einsum("km,skj->sjm", c.h, C)
-    W = W * np.sqrt(c.p_total_w / (np.abs(W) ** 2).sum(axis=(1, 2)))[:, None, None]
-    return W, _sum_rate(c, gram, C)
+    W = np.sqrt(c.p_total_w) * np.swapaxes(Q @ Y, 1, 2)  # [s, K, M]
+    return W, _sum_rate(c, S, snr, Y)
 
 
-def _received(c: Constants, gram: ComplexArray, C: ComplexArray) -> tuple[ComplexArray, FloatArray]:
-    """h_k^H w_j, complex128 [s, K, K], and the noise in the scale of C, float64 [s]."""
-    received = gram @ C
-    power = np.einsum("skj,skj->s", C.conj(), received).real
-    return received, c.noise_w / c.p_total_w * power
+def _normalized(Y: ComplexArray) -> ComplexArray:
+    """Precoders complex128 [s, rank, K] at full power, which is 1."""
+    Y = Y / np.abs(Y).max(axis=(1, 2), keepdims=True)  # squares of very small or large entries would not be finite
+    scaled: ComplexArray = Y / np.linalg.norm(Y, axis=(1, 2), keepdims=True)
+    return scaled
 
 
-def _sum_rate(c: Constants, gram: ComplexArray, C: ComplexArray) -> FloatArray:
-    received, noise = _received(c, gram, C)
-    gains = np.abs(received) ** 2
-    signal = np.einsum("skk->sk", gains)
-    sinr = signal / (gains.sum(axis=2) - signal + noise[:, None])
-    rate: FloatArray = (c.weight * np.log1p(sinr)).sum(axis=1) / np.log(2.0)
+def _received(S: ComplexArray, snr: FloatArray, Y: ComplexArray) -> tuple[ComplexArray, FloatArray, FloatArray]:
+    """Own amplitude complex128 [s, K], its power, and interference with noise, float64 [s, K], in units of the noise's."""
+    received = np.sqrt(snr)[:, None] * (S.conj().T @ Y)  # [s, K, K]
+    own = np.einsum("skk->sk", received).copy()
+    np.einsum("skk->sk", received)[...] = 0.0
+    return own, np.abs(own) ** 2, (np.abs(received) ** 2).sum(axis=2) + 1.0
+
+
+def _sum_rate(c: Constants, S: ComplexArray, snr: FloatArray, Y: ComplexArray) -> FloatArray:
+    _, signal, interference = _received(S, snr, Y)
+    rate: FloatArray = (c.weight * np.log1p(signal / interference)).sum(axis=1) / math.log(2.0)
     return rate

@@ -3,7 +3,7 @@ r"""The SOCP of `cell_free` in CVXPY, the two searches over it, and a dual bound
 Write n_k(a) for the signal amplitude and d_k(a) for the root of noise plus interference: the worst SINR is the square of
 :math:`\max_a \min_k n_k / d_k`, a ratio of a linear and a convex function. For a level t,
 
-.. math:: v(t) = \max_a \min_k (n_k(a) - t\,d_k(a)) / c_k
+.. math:: v(t) = \max_a \min_k (n_k(a) / t - d_k(a)) / c_k
 
 is an SOCP with any scales c_k > 0, positive below the optimal level and negative above it. `CellFreeModel` moves t to the level
 of the last point (generalized Dinkelbach, c_k = d_k of that point); `bisection` halves a bracket by the sign of v.
@@ -33,7 +33,7 @@ from optisolve.modelling import ModelAnswer
 from optisolve.modelling.cvxpy import Parametrized, Solved, cvxpy_answer, cvxpy_module
 from optisolve.problems.cell_free import model
 
-__all__ = ["REL_TOLERANCE", "CellFreeModel", "bisection", "compiled", "level_bound"]
+__all__ = ["REL_TOLERANCE", "CellFreeModel", "bisection", "compiled", "level_bound", "rounding"]
 
 REL_TOLERANCE = 1e-6
 """Relative distance of levels (square roots of SINR) at which the search ends."""
@@ -43,18 +43,18 @@ MAX_SOLVES = 30
 
 @cache
 def compiled(n_access_points: int, n_users: int) -> Parametrized:
-    """max s subject to n_k / c_k - t d_k / c_k >= s, compiled once per shape; the division is done in the parameters."""
+    """max s subject to n_k / (t c_k) - d_k / c_k >= s, compiled once per shape; the division is done in the parameters."""
     cp = cvxpy_module()
     shape = (n_access_points, n_users)
     a, load = cp.Variable(shape, name="a", nonneg=True), cp.Variable(n_access_points, name="load", nonneg=True)
     margin = cp.Variable(name="margin")
     root_gamma = cp.Parameter(shape, name="root_gamma", nonneg=True)
-    t_root_beta = cp.Parameter(shape, name="t_root_beta", nonneg=True)
-    t_noise = cp.Parameter(n_users, name="t_noise", nonneg=True)
+    root_beta = cp.Parameter(shape, name="root_beta", nonneg=True)
+    noise = cp.Parameter(n_users, name="noise", nonneg=True)
     constraints = [load <= 1.0, cp.SOC(load, a, axis=1)]
     rates = [
         cp.sum(cp.multiply(root_gamma[:, k], a[:, k])) - margin
-        >= cp.norm(cp.hstack([t_noise[k], cp.multiply(t_root_beta[:, k], load)]))
+        >= cp.norm(cp.hstack([noise[k], cp.multiply(root_beta[:, k], load)]))
         for k in range(n_users)
     ]
     return Parametrized(
@@ -71,6 +71,7 @@ def level_bound(beta: FloatArray, gamma: FloatArray, weights: FloatArray, a: Flo
         weights: float64 [K], mu >= 0, not all zero.
         a: float64 [M, K], the point whose d_k gives the unit vectors.
     """
+    weights = weights / weights.max()
     load = np.sqrt((a * a).sum(axis=1))
     rows = np.vstack([np.ones(beta.shape[1]), load[:, None] * np.sqrt(beta)])  # [1 + M, K]
     unit = rows / np.linalg.norm(rows, axis=0)
@@ -81,11 +82,19 @@ def level_bound(beta: FloatArray, gamma: FloatArray, weights: FloatArray, a: Flo
     def excess(t: float) -> float:
         return float(np.maximum(gain - t * slope, 0.0).sum()) - t * noise
 
-    low, high = 0.0, float(gain.sum()) / noise
-    for _ in range(200):
+    high = float(gain.sum()) / noise
+    low = high
+    while excess(low) < 0.0:
+        low, high = 0.5 * low, low
+    for _ in range(60):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if excess(middle) > 0.0 else (low, middle)
-    return high * (1.0 + 1e-12)
+    return high * (1.0 + rounding(beta.shape))
+
+
+def rounding(shape: tuple[int, ...]) -> float:
+    """Relative rounding of a bound, and of a rate beside it: sums of products over access points and users."""
+    return 16.0 * (sum(shape) + 8.0) * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -137,7 +146,12 @@ class CellFreeModel:
         """Solve the SOCP at a level; the point float64 [M, K], projected on the power limits."""
         scale = self.deviation(scale_point)
         solved = compiled(*self.beta.shape).solve(
-            {"root_gamma": np.sqrt(self.gamma) / scale, "t_root_beta": t * np.sqrt(self.beta) / scale, "t_noise": t / scale},
+            # By t as well: near the optimum all terms are near 1, whatever the unit or the signal-to-noise ratio
+            {
+                "root_gamma": np.sqrt(self.gamma) / (t * scale),
+                "root_beta": np.sqrt(self.beta) / scale,
+                "noise": 1.0 / scale,
+            },
             time_limit_s=time_limit_s,
         )
         if not solved.values:
@@ -167,7 +181,7 @@ def bisection(owner: CellFreeModel, *, rel_tolerance: float = 1e-6) -> tuple[flo
     """
     scale_point = np.full(owner.beta.shape, owner.beta.shape[1] ** -0.5)
     low, high = 0.0, math.sqrt(float((np.sqrt(owner.gamma).sum(axis=0) ** 2).min()))
-    while high > low * (1.0 + rel_tolerance) and high > 1e-12:
+    while high > low * (1.0 + rel_tolerance):
         middle = 0.5 * (low + high)
         solved, _ = owner.at_level(middle, scale_point, None)
         low, high = (middle, high) if solved.value is not None and solved.value >= 0.0 else (low, middle)

@@ -39,6 +39,7 @@ class CellFreeInstance(Instance):
         self.gamma_snr = frozen(snr * model.estimate_gain(beta, pilot_snr))
         self._root_gamma = frozen(np.sqrt(self.gamma_snr))
         M, K = beta.shape
+        equal, _ = model.evaluate(self.beta_snr, self.gamma_snr, np.full((1, M * K), K**-0.5))
         super().__init__(
             origin=origin,
             space=Space.of(Variable(f"ap{m}.user{k}.amplitude", 0.0, 1.0) for m in range(M) for k in range(K)),
@@ -48,7 +49,7 @@ class CellFreeInstance(Instance):
                     Sense.MAXIMIZE,
                     "bit/s/Hz",
                     "Spectral efficiency of the worst user, pilots not deducted.",
-                    scale=0.01,
+                    scale=float(equal[0, 0]),  # equal shares reach it, so gaps are relative to the optimum
                 ),
             ),
             constraint_names=tuple(f"power_ap{m}" for m in range(M)),

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from optisolve.numerics.compiled import njit
 
 __all__ = ["evaluate"]
 

@@ -23,7 +23,8 @@ __all__ = ["estimate_gain", "evaluate", "project", "sinr"]
 
 def estimate_gain(beta: FloatArray, pilot_snr: float) -> FloatArray:
     """Mean square gamma of the channel estimates, float64 [M, K]; beta float64 [M, K], pilot_snr tau rho_p."""
-    gamma: FloatArray = pilot_snr * beta**2 / (pilot_snr * beta + 1.0)
+    heard = pilot_snr * beta
+    gamma: FloatArray = beta * (heard / (heard + 1.0))  # the square of a small gain would lose it
     return gamma
 
 

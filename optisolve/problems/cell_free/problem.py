@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Interval
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Instance, Origin
 from optisolve.core.reference import Effort, Reference
 from optisolve.problems.cell_free.instance import CellFreeInstance
 from optisolve.problems.instance_file import ArrayProblem, ArraySpec
 
 __all__ = ["CellFree"]
+
+# Wide physical ranges, so that no intermediate result leaves the range of a double.
+Length = Annotated[float, Interval(ge=1e-3, le=1e7)]
+Power = Annotated[float, Interval(ge=1e-30, le=1e30)]
+SNR_RANGE = (1e-100, 1e100)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,7 @@ class CellFree(ArrayProblem):
     """
 
     name: ClassVar[str] = "cell_free"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Power coefficients of cell-free massive MIMO for the largest worst rate."
     evidence: ClassVar[str] = "proven optimal (SOCP points, own dual bound)"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
@@ -50,16 +56,16 @@ class CellFree(ArrayProblem):
 
     n_access_points: Annotated[int, Ge(1)]
     n_users: Annotated[int, Ge(1)]
-    area_m: Annotated[float, Gt(0)]
-    distance_min_m: Annotated[float, Gt(0)]
-    loss_1km_db: float
-    loss_slope_db: Annotated[float, Gt(0)]
-    shadowing_db: Annotated[float, Ge(0)]
-    p_access_point_w: Annotated[float, Gt(0)]
-    p_pilot_w: Annotated[float, Gt(0)]
-    pilot_symbols: Annotated[int, Ge(1)]
-    bandwidth_hz: Annotated[float, Gt(0)]
-    noise_dbm_hz: float
+    area_m: Length
+    distance_min_m: Length
+    loss_1km_db: Annotated[float, Interval(ge=-300, le=300)]
+    loss_slope_db: Annotated[float, Interval(gt=0, le=200)]
+    shadowing_db: Annotated[float, Interval(ge=0, le=100)]
+    p_access_point_w: Power
+    p_pilot_w: Power
+    pilot_symbols: Annotated[int, Interval(ge=1, le=1_000_000)]
+    bandwidth_hz: Annotated[float, Interval(ge=1e-15, le=1e24)]
+    noise_dbm_hz: Annotated[float, Interval(ge=-450, le=450)]
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
         """Generalized Dinkelbach iteration over an SOCP, with a closed-form dual bound."""
@@ -77,6 +83,29 @@ class CellFree(ArrayProblem):
         return {"beta": 10.0 ** ((shadow_db - loss_db) / 10.0)}
 
     def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
+        beta = arrays["beta"]
+        if beta.shape[1] > self.pilot_symbols:  # the users of an instance file are counted only here
+            raise ProblemError(
+                f"beta: {beta.shape[1]} users, but pilot_symbols = {self.pilot_symbols}; orthogonal pilots need a symbol for "
+                "every user."
+            )
         noise_w = 1e-3 * 10.0 ** (self.noise_dbm_hz / 10.0) * self.bandwidth_hz
         pilot_snr = self.pilot_symbols * self.p_pilot_w / noise_w
-        return CellFreeInstance(origin, arrays["beta"], self.p_access_point_w / noise_w, pilot_snr)
+        snr = self.p_access_point_w / noise_w
+        low, high = SNR_RANGE
+        for name, value in (("p_access_point_w", snr), ("p_pilot_w", pilot_snr)):
+            least, most = float(beta.min()) * value, float(beta.max()) * value
+            if not (low <= least and most <= high):
+                raise ProblemError(
+                    f"{name}: signal-to-noise ratios from {least:.3g} to {most:.3g} between access points and users; expected "
+                    f"{low:g} to {high:g} (see area_m, the path loss and noise_dbm_hz)."
+                )
+        return CellFreeInstance(origin, beta, snr, pilot_snr)
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if self.instance_file is None and self.instance_data is None and self.pilot_symbols < self.n_users:
+            yield FieldProblem(
+                "pilot_symbols",
+                self.pilot_symbols,
+                f"at least n_users = {self.n_users}: orthogonal pilots need a symbol per user",
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
+from optisolve.numerics.compiled import njit
 
 __all__ = ["profit", "worth"]
 

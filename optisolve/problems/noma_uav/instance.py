@@ -119,7 +119,7 @@ class NomaUavInstance(Instance):
         noise = c.noise_over_gain_1m_w * (c.altitude_m**2 + ((users[None] - x[:, None, :2]) ** 2).sum(dim=2))  # [n, K]
         noise, order = torch.sort(noise, dim=1, stable=True)
         power = torch.gather(power, 1, order)
-        stronger = torch.cumsum(power, dim=1) - power
+        stronger = torch.nn.functional.pad(torch.cumsum(power[:, :-1], dim=1), (1, 0))
         return torch.log1p(power / (stronger + noise)).sum(dim=1, keepdim=True) / math.log(2.0)
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:

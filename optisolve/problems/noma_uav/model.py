@@ -14,7 +14,7 @@ Exact split for a fixed position (derived here). The sum of rates telescopes to
 .. math:: \sum_k R_k = \log_2 \frac{S_K + n_K}{n_1} + \sum_{k<K} \log_2 \frac{S_k + n_k}{S_k + n_{k+1}},
 
 and every term grows with its S_k, since n_k <= n_{k+1}. The minimum rate of user k bounds S_{k-1} by an increasing function
-of S_k, :math:`S_{k-1} \le (S_k + n_k) 2^{-r_k} - n_k`; the NOMA order p_1 <= ... <= p_K bounds S_k by
+of S_k, :math:`S_{k-1} \le S_k 2^{-r_k} - n_k (1 - 2^{-r_k})`; the NOMA order p_1 <= ... <= p_K bounds S_k by
 :math:`(S_{k-1} + S_{k+1}) / 2`. Such a system has a largest element, and that is the optimum: full power, the weak users at
 their minimum rates, the rest to the strongest.
 
@@ -29,7 +29,10 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["Constants", "best_split", "evaluate", "noise_over_gain_w", "rates"]
+__all__ = ["SPARE", "Constants", "best_split", "evaluate", "noise_over_gain_w", "rates"]
+
+SPARE = 1e-12
+"""Share of the strongest user's need that a split may miss by rounding; far below what verification accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ def rates(noise_w: FloatArray, power_w: FloatArray) -> tuple[FloatArray, IntArra
     """
     order = np.argsort(noise_w, axis=1, kind="stable")
     noise, power = np.take_along_axis(noise_w, order, axis=1), np.take_along_axis(power_w, order, axis=1)
-    stronger = np.cumsum(power, axis=1) - power  # [n, K], power of all stronger users
+    stronger = np.zeros_like(power)  # [n, K], power of all stronger users; a difference of sums would lose small ones
+    np.cumsum(power[:, :-1], axis=1, out=stronger[:, 1:])
     sorted_rates = np.log1p(power / (stronger + noise)) / np.log(2.0)
     out = np.empty_like(sorted_rates)
     np.put_along_axis(out, order, sorted_rates, axis=1)
@@ -114,20 +118,19 @@ def best_split(constants: Constants, noise_w: FloatArray, min_rate: FloatArray) 
         float64 [K], W, in the users' own order.
     """
     order = np.argsort(noise_w, kind="stable")
-    n, shrink, K = noise_w[order], 2.0 ** -min_rate[order], noise_w.size
-    S = np.full(K + 1, constants.p_total_w)  # S[k]: power of the k strongest users
+    n, r, K, P = noise_w[order], min_rate[order], noise_w.size, constants.p_total_w
+    share, lost = np.exp2(-r), -np.expm1(-r * np.log(2.0)) * n  # S[k] <= S[k + 1] share[k] - lost[k]; (1, 0) without a minimum
+    S = np.full(K + 1, P)  # S[k]: power of the k strongest users
     S[0] = 0.0
     for _ in range(1 if not constants.power_order else 10_000):
         before = S.copy()
         for k in range(K - 1, 0, -1):
-            S[k] = min(S[k], (S[k + 1] + n[k]) * shrink[k] - n[k])
+            S[k] = min(S[k], S[k + 1] * share[k] - lost[k])
             if constants.power_order:
                 S[k] = min(S[k], 0.5 * (S[k - 1] + S[k + 1]))
-        if np.abs(S - before).max() <= 1e-16 * constants.p_total_w:
+        if np.abs(S - before).max() <= 1e-16 * P:
             break
-    if S.min() < -1e-12 * constants.p_total_w:
-        return None
-    if (S[1] + n[0]) * shrink[0] < n[0] * (1.0 - 1e-12):
+    if S[1] * share[0] < lost[0] * (1.0 - SPARE):  # implies that no other S is below 0
         return None
     power = np.empty(K)
     power[order] = np.maximum(np.diff(S), 0.0)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Interval
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import ProblemError
@@ -19,6 +19,10 @@ from optisolve.problems.noma_uav.instance import NomaUavInstance
 from optisolve.problems.noma_uav.model import Constants
 
 __all__ = ["NomaUav"]
+
+# Wide physical ranges, so that no intermediate result leaves the range of a double.
+Length = Annotated[float, Interval(ge=1e-3, le=1e7)]
+Power = Annotated[float, Interval(ge=1e-40, le=1e40)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,7 @@ class NomaUav(ArrayProblem):
     """
 
     name: ClassVar[str] = "noma_uav"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Where a UAV hovers and how it splits its power among NOMA users with minimum rates."
     evidence: ClassVar[str] = "proven optimal (branch and bound over the position, exact split)"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
@@ -48,12 +52,12 @@ class NomaUav(ArrayProblem):
     )
 
     n_users: Annotated[int, Ge(1)]
-    area_m: Annotated[float, Gt(0)]
-    altitude_m: Annotated[float, Gt(0)]
-    p_total_w: Annotated[float, Gt(0)]
-    gain_at_1m: Annotated[float, Gt(0)]
-    noise_w: Annotated[float, Gt(0)]
-    min_rate_bps_hz: Annotated[float, Ge(0)]
+    area_m: Length
+    altitude_m: Length
+    p_total_w: Power
+    gain_at_1m: Annotated[float, Interval(ge=1e-30, le=1e30)]
+    noise_w: Power
+    min_rate_bps_hz: Annotated[float, Interval(ge=0, le=1e6)]
     power_order: bool = False
     layout: Literal["uniform", "quadrants"] = "uniform"
 

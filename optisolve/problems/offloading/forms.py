@@ -7,44 +7,58 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.modelling.cpsat import CpSatModel
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.modelling.cpsat import CpSatModel, steps
 
 if TYPE_CHECKING:
     from optisolve.problems.offloading.instance import OffloadingInstance
 
-__all__ = ["cpsat_form"]
+__all__ = ["VERIFIED", "cpsat_form"]
+
+VERIFIED = FEASIBILITY_TOLERANCE + 1e-12
+"""Violation that verification may accept, with the rounding of its sums."""
 
 _ROOT_STEPS = 2.0**31
 """Integer range of sum b: its square must stay well inside 64 bits."""
 _LINEAR_STEPS = 2.0**61
 """Integer range of the sum of all other costs."""
-_MAX_ROOT_SCALE = 1e7
+_COST_STEPS = 4e14
+"""Steps of a cost that no point can be below, as long as the ranges allow."""
 _FLOOR_SCALE = 10**6
 
 
 def cpsat_form(instance: OffloadingInstance) -> CpSatModel:
     """min sum of whole costs + sum_s q_s^2, q_s the rounded sum of b on server s.
 
-    Every number is rounded down, so the integer optimum is never above the real one. The floors that deadlines put
-    under the shares enter as a knapsack; their effect on the cost is left out, which only lowers it.
+    Every number is rounded down and every constraint relaxed by what verification allows, so the integer optimum is never
+    above the cost of a verified point. The floors that deadlines put under the shares enter as a knapsack; their effect on
+    the cost is left out, which only lowers it. A choice that costs one user alone more than a trivial policy costs all is no
+    choice: it would use up the digits of the others.
     """
     from ortools.sat.python import cp_model
 
-    c = instance.costs
+    c = instance.relaxed_costs(VERIFIED)
     n, n_servers = c.transmit.shape
-    reach = float(c.root.max(axis=1).sum())
-    linear_reach = float(np.column_stack([c.local, c.transmit]).max(axis=1).sum())
-    scale = min(_MAX_ROOT_SCALE, _ROOT_STEPS / max(reach, 1e-12), (_LINEAR_STEPS / max(linear_reach, 1e-12)) ** 0.5)
+    known = _trivial_cost(instance)
+    alone = np.column_stack([c.local, c.transmit + c.root**2])
+    possible = np.column_stack([c.local_allowed, c.share_floor <= 1.0]) & (alone <= known * (1.0 + 1e-9))  # [N, S + 1]
+    reach = float(np.where(possible[:, 1:], c.root, 0.0).max(axis=1).sum())
+    linear_reach = float(np.where(possible, np.column_stack([c.local, c.transmit]), 0.0).max(axis=1).sum())
+    least = float(alone.min(axis=1).sum())
+    scale = min(
+        (_COST_STEPS / least) ** 0.5 if least > 0.0 else np.inf,
+        _ROOT_STEPS / reach if reach > 0.0 else np.inf,
+        (_LINEAR_STEPS / linear_reach) ** 0.5 if linear_reach > 0.0 else np.inf,
+    )
+    scale = scale if np.isfinite(scale) else 1.0
     model = cp_model.CpModel()
     x = [[model.new_bool_var(f"user{i}.{s}") for s in range(n_servers + 1)] for i in range(n)]
-    linear = np.floor(np.column_stack([c.local, c.transmit]) * scale**2)  # [N, S + 1]
-    root = np.floor(c.root * scale)  # [N, S]
+    linear = steps(np.where(possible, np.column_stack([c.local, c.transmit]), 0.0), scale**2, up=False)  # [N, S + 1]
+    root = steps(np.where(possible[:, 1:], c.root, 0.0), scale, up=False)  # [N, S]
     for i in range(n):
         model.add_exactly_one(x[i])
-        if not c.local_allowed[i]:
-            model.add(x[i][0] == 0)
-        for k in np.flatnonzero(c.share_floor[i] > 1.0):
-            model.add(x[i][int(k) + 1] == 0)
+        for k in np.flatnonzero(~possible[i]):
+            model.add(x[i][int(k)] == 0)
     squares = []
     for s in range(n_servers):
         top = int(root[:, s].sum())
@@ -53,7 +67,7 @@ def cpsat_form(instance: OffloadingInstance) -> CpSatModel:
         model.add_multiplication_equality(square, [load, load])
         squares.append(square)
         if instance.hard_deadlines:
-            floors = np.floor(np.minimum(c.share_floor[:, s], 1.0) * _FLOOR_SCALE)
+            floors = steps(np.minimum(c.share_floor[:, s], 1.0), _FLOOR_SCALE, up=False)
             model.add(sum(int(floors[i]) * x[i][s + 1] for i in range(n)) <= _FLOOR_SCALE)
     model.minimize(sum(int(linear[i, k]) * x[i][k] for i in range(n) for k in range(n_servers + 1)) + sum(squares))
 
@@ -70,3 +84,9 @@ def cpsat_form(instance: OffloadingInstance) -> CpSatModel:
         f"costs rounded down to 1/{scale**2:.3g}, roots to 1/{scale:.3g}: the bound is at most {error:.1e} too low",
         feasible_set_is_exact=not instance.hard_deadlines,
     )
+
+
+def _trivial_cost(instance: OffloadingInstance) -> float:
+    """Cost of the best trivial policy that is feasible, inf when none is."""
+    evaluation = instance.evaluate_twin(np.concatenate(list(instance.null_policies().values())))
+    return float(np.where(evaluation.violation <= 0.0, evaluation.F[:, 0], np.inf).min())

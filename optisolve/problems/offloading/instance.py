@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OffloadingInstance"]
 
+_NEGLIGIBLE = 1e-3
+"""Share of the users' cheapest places together below which differences count little: smallest scale of gaps."""
+
 
 class OffloadingInstance(Instance):
     """Tasks, servers and rates; the decision is a server (0 = local) and a processor share per user.
@@ -55,13 +58,28 @@ class OffloadingInstance(Instance):
                 ]
             ),
             objectives=(
-                Objective("cost", Sense.MINIMIZE, "s+J", meaning="weighted time and energy summed over all users", scale=0.01),
+                Objective(
+                    "cost",
+                    Sense.MINIMIZE,
+                    "s+J",
+                    meaning="weighted time and energy summed over all users",
+                    scale=_NEGLIGIBLE * self._least_cost(),
+                ),
             ),
             constraint_names=(
                 *(f"server{s + 1}.share" for s in range(self.n_servers)),
                 *((f"user{i}.deadline" for i in users) if hard_deadlines else ()),
             ),
         )
+
+    def _least_cost(self) -> float:
+        """What no point can be below, every user alone at its cheapest place; where that costs nothing, the dearest place."""
+        alone = np.column_stack([self.costs.local, self.costs.transmit + self.costs.root**2])  # [N, S + 1]
+        return float(alone.min(axis=1).sum() or alone.max() or 1.0)
+
+    def relaxed_costs(self, slack: float) -> model.Costs:
+        """Cost terms with every constraint relaxed, see `model.costs`; for bounds that hold for all verified points."""
+        return model.costs(self._arrays, share_min=self.share_min, hard_deadlines=self.hard_deadlines, slack=slack)
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """The arrays of `Offloading.ARRAYS`."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from optisolve.numerics.compiled import njit
 
 __all__ = ["enumerate_choices", "evaluate"]
 
+_EPS = 4.0 * float(np.finfo(np.float64).eps)
 _kernel = njit(cache=True, error_model="numpy")
 
 
@@ -43,8 +45,12 @@ def evaluate(X, local, transmit, root, local_delay_s, upload_s, compute_s, deadl
 
 
 @_kernel
-def _set_cost(root, floor, n, fixed):  # type: ignore[no-untyped-def]
-    """min sum b^2 / y for the first n entries, sum y = 1, y >= floor; inf when the floors do not fit."""
+def _set_bound(root, floor, n, fixed):  # type: ignore[no-untyped-def]
+    """A bound on min sum b^2 / y for the first n entries, sum y = 1, y >= floor; inf when the floors do not fit.
+
+    Fixing users at their floors, as `model.shares_of_set` does, only suggests a price; the bound is the Lagrangian at that
+    price, which holds for every price and is less its rounding.
+    """
     need = 0.0
     for i in range(n):
         need += floor[i]
@@ -65,16 +71,25 @@ def _set_cost(root, floor, n, fixed):  # type: ignore[no-untyped-def]
                 changed = True
         if not changed:
             break
-    value = total * total / rest if total > 0.0 else 0.0
+    price = 0.0
+    if total > 0.0 and rest > 0.0:
+        price = (total / rest) ** 2
+    else:
+        for i in range(n):
+            price = max(price, (root[i] / floor[i]) ** 2)
+    if price <= 0.0:
+        return 0.0
+    value, shared = 0.0, 0.0
     for i in range(n):
-        if fixed[i]:
-            value += root[i] * root[i] / floor[i]
-    return value
+        share = max(root[i] / np.sqrt(price), floor[i])  # the minimizer of b^2 / y + price y
+        value += root[i] * root[i] / share
+        shared += share
+    return max(0.0, value + price * (shared - 1.0) - _EPS * (n + 4) * (value + price * shared))
 
 
 @_kernel
 def enumerate_choices(local, transmit, root, floor, allowed):  # type: ignore[no-untyped-def]
-    """The cheapest of all allowed combinations of servers, with optimal shares.
+    """The cheapest of all allowed combinations of servers, each by a bound on its cost with optimal shares.
 
     An odometer over the users keeps partial sums per depth, so a step costs little and no rounding error builds up.
     The cost without floors is a lower bound; the floors are looked at only when it beats the best so far.
@@ -87,7 +102,7 @@ def enumerate_choices(local, transmit, root, floor, allowed):  # type: ignore[no
         allowed: bool [N, S + 1], choices that remain; column 0 = local.
 
     Returns:
-        The lowest cost (inf when nothing is feasible) and the choices int64 [N].
+        A bound on the lowest cost (inf when nothing is feasible) and the choices int64 [N] it belongs to.
     """
     n_users, n_servers = transmit.shape
     choice = np.full(n_users, -1, dtype=np.int64)
@@ -131,9 +146,9 @@ def enumerate_choices(local, transmit, root, floor, allowed):  # type: ignore[no
                     members_floor[k] = floor[i, s]
                     k += 1
             if k > 0:
-                cost += _set_cost(members_root, members_floor, k, fixed)
+                cost += _set_bound(members_root, members_floor, k, fixed)
         if cost < best_cost:
             best_cost = cost
             for i in range(n_users):
                 best[i] = choice[i]
-    return best_cost, best
+    return best_cost * (1.0 - _EPS * (n_users + 8)), best

@@ -52,15 +52,20 @@ class Costs:
     local_allowed: BoolArray
 
 
-def costs(arrays: Mapping[str, FloatArray], *, share_min: float, hard_deadlines: bool) -> Costs:
+def costs(arrays: Mapping[str, FloatArray], *, share_min: float, hard_deadlines: bool, slack: float = 0.0) -> Costs:
     """Derive the cost terms; see the module's equations.
+
+    With a slack they are those of the relaxed problem, whose servers have 1 + slack to share and whose deadlines are longer
+    by that factor, written in shares of the whole: y / (1 + slack).
 
     Args:
         arrays: The instance's arrays, by name.
         share_min: Smallest share of a server that an offloaded task may get, dimensionless.
         hard_deadlines: Deadlines are constraints; they raise the floors of the shares.
+        slack: Violation of every constraint that is allowed for, dimensionless.
     """
     a = arrays
+    deadline, whole = a["deadline_s"] * (1.0 + slack), 1.0 + slack
     alpha = a["time_weight"]  # [N]
     beta = 1.0 - alpha
     local_delay = a["cycles"] / a["local_hz"]  # [N], s
@@ -69,20 +74,19 @@ def costs(arrays: Mapping[str, FloatArray], *, share_min: float, hard_deadlines:
     compute = a["cycles"][:, None] / a["server_hz"][None, :]  # [N, S], s
     floor = np.full(upload.shape, share_min)
     if hard_deadlines:
-        slack = a["deadline_s"][:, None] - upload
-        with np.errstate(divide="ignore"):
-            needed = np.where(slack > 0.0, compute / np.maximum(slack, 0.0), np.inf)
+        left = deadline[:, None] - upload
+        needed = np.where(left > 0.0, compute / np.where(left > 0.0, left, 1.0), np.inf)
         floor = np.maximum(floor, needed)
     return Costs(
         local=local,
         transmit=(alpha + beta * a["tx_power_w"])[:, None] * upload,
-        root=np.sqrt((alpha + beta * a["idle_power_w"])[:, None] * compute),
+        root=np.sqrt((alpha + beta * a["idle_power_w"])[:, None] * compute / whole),
         local_delay_s=local_delay,
         upload_s=upload,
         compute_s=compute,
-        deadline_s=a["deadline_s"],
-        share_floor=floor,
-        local_allowed=(local_delay <= a["deadline_s"]) if hard_deadlines else np.ones(local.size, dtype=bool),
+        deadline_s=deadline,
+        share_floor=floor / whole,
+        local_allowed=(local_delay <= deadline) if hard_deadlines else np.ones(local.size, dtype=bool),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Interval, Lt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, ProblemError
@@ -20,8 +20,12 @@ from optisolve.problems.offloading.instance import OffloadingInstance
 __all__ = ["Offloading"]
 
 _MAX_DRAWS = 1000
-_Positive = Annotated[float, Gt(0)]
-_NonNegative = Annotated[float, Ge(0)]
+_MOST = 1e40
+"""Largest of all sizes, speeds, powers and times, and the inverse of the smallest: their products fit a double."""
+_Positive = Annotated[float, Interval(ge=1.0 / _MOST, le=_MOST)]
+_NonNegative = Annotated[float, Interval(ge=0.0, le=_MOST)]
+_RARE = 0.01
+"""Share of a normal law inside its limits below which it is inverted instead of drawn again and again."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +63,23 @@ class Offloading(ArrayProblem):
     """
 
     name: ClassVar[str] = "offloading"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = (
         "Which tasks go to an edge server and which share of its processor each gets, at least time and energy."
     )
     evidence: ClassVar[str] = "proven optimal (elimination and enumeration); else dual bound"
 
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
-        ArraySpec("task_bits", ("N",), "bit", lower=0.0, meaning="size of each task"),
-        ArraySpec("cycles", ("N",), "cycles", lower=0.0, meaning="work of each task"),
-        ArraySpec("local_hz", ("N",), "Hz", lower=0.0, strict=True, meaning="processor speed of each user"),
-        ArraySpec("time_weight", ("N",), "", lower=0.0, upper=1.0, meaning="weight of time against energy"),
-        ArraySpec("rate_bps", ("N", "S"), "bit/s", lower=0.0, strict=True, meaning="upload rate of each user to each server"),
-        ArraySpec("server_hz", ("S",), "Hz", lower=0.0, strict=True, meaning="processor speed of each server"),
-        ArraySpec("deadline_s", ("N",), "s", lower=0.0, strict=True, meaning="deadline of each task"),
-        ArraySpec("kappa", (), "J/(cycle Hz^2)", lower=0.0, meaning="switched capacitance of the users' processors"),
-        ArraySpec("tx_power_w", (), "W", lower=0.0, meaning="transmit power during an upload"),
-        ArraySpec("idle_power_w", (), "W", lower=0.0, meaning="power while waiting for the server"),
+        ArraySpec("task_bits", ("N",), "bit", 0.0, upper=_MOST, meaning="size of each task"),
+        ArraySpec("cycles", ("N",), "cycles", 0.0, upper=_MOST, meaning="work of each task"),
+        ArraySpec("local_hz", ("N",), "Hz", 1 / _MOST, upper=_MOST, meaning="processor speed of each user"),
+        ArraySpec("time_weight", ("N",), "", 0.0, upper=1.0, meaning="weight of time against energy"),
+        ArraySpec("rate_bps", ("N", "S"), "bit/s", 1 / _MOST, upper=_MOST, meaning="upload rate of each user to each server"),
+        ArraySpec("server_hz", ("S",), "Hz", 1 / _MOST, upper=_MOST, meaning="processor speed of each server"),
+        ArraySpec("deadline_s", ("N",), "s", 1 / _MOST, upper=_MOST, meaning="deadline of each task"),
+        ArraySpec("kappa", (), "J/(cycle Hz^2)", 0.0, upper=_MOST, meaning="switched capacitance of the users' processors"),
+        ArraySpec("tx_power_w", (), "W", 0.0, upper=_MOST, meaning="transmit power during an upload"),
+        ArraySpec("idle_power_w", (), "W", 0.0, upper=_MOST, meaning="power while waiting for the server"),
     )
 
     n_users: Annotated[int, Ge(1)]
@@ -98,10 +102,10 @@ class Offloading(ArrayProblem):
     kappa: _NonNegative
     deadline_s: _Positive
     hard_deadlines: bool
-    share_min: Annotated[float, Gt(0), Lt(1)]
+    share_min: Annotated[float, Ge(1e-12), Lt(1)]
     feature_cap: _Positive | None = None
-    cell_radius_m: _Positive | None = None
-    shadowing_db: _NonNegative | None = None
+    cell_radius_m: Annotated[float, Interval(ge=1e-3, le=1e8)] | None = None
+    shadowing_db: Annotated[float, Interval(ge=0.0, le=30.0)] | None = None
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
         """The proven optimum by elimination and enumeration, else the best point and a dual bound; see `reference`."""
@@ -165,7 +169,7 @@ class Offloading(ArrayProblem):
             snr = (received / (self.noise_w + received.sum()))[:, None]  # the source's sum includes the user itself
         else:
             snr = self.tx_power_w * self._gains(rng) / self.noise_w
-        rates: FloatArray = self.bandwidth_hz * np.log2(1.0 + snr)
+        rates: FloatArray = self.bandwidth_hz * np.log1p(snr) / np.log(2.0)
         return rates
 
     def _gains(self, rng: np.random.Generator) -> FloatArray:
@@ -186,7 +190,11 @@ class Offloading(ArrayProblem):
 
 
 def _truncated_normal(rng: np.random.Generator, mean: float, std: float, low: float, high: float, size: int) -> FloatArray:
-    """Normal values conditioned on [low, high], by drawing again; float64 [size]."""
+    """Normal values conditioned on [low, high], drawn again or, where few would stay, by inversion; float64 [size]."""
+    from scipy.stats import norm, truncnorm
+
+    if std > 0.0 and norm.cdf(high, mean, std) - norm.cdf(low, mean, std) < _RARE:
+        return np.clip(truncnorm.ppf(rng.random(size), (low - mean) / std, (high - mean) / std, mean, std), low, high)
     values = rng.normal(mean, std, size)
     while True:
         outside = (values < low) | (values > high)

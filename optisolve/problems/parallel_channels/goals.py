@@ -9,6 +9,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.metric import Bound, Feasibility, Metric, tightest
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.numerics.water_filling import dual_value, water_fill
 from optisolve.problems.parallel_channels import model
 
@@ -70,11 +71,15 @@ def feasibility(snr_per_w: FloatArray, p_total_w: float, bounds: Sequence[Bound]
     if asked <= 0.0:
         return Feasibility(True, "zero power does")
     ones = np.ones(snr_per_w.size)
-    _, level = water_fill(snr_per_w, ones, budget)
-    most = dual_value(snr_per_w, ones, budget, level)
-    if most < asked * (1.0 - 1e-12):
+    powers, level = water_fill(snr_per_w, ones, budget)
+    reached = float(np.log1p(snr_per_w * powers).sum() / np.log(2.0))
+    forgiven = FEASIBILITY_TOLERANCE * budget / (level * np.log(2.0))  # what spending more than the budget is worth at most
+    most = dual_value(snr_per_w, ones, budget, level) + forgiven
+    if most < asked * (1.0 - FEASIBILITY_TOLERANCE):
         return Feasibility(False, f"{budget:.6g} W reach a sum rate of {most:.6g} bit/s/Hz at most, {asked:.6g} are asked")
-    return Feasibility(True, f"{budget:.6g} W reach {most:.6g} bit/s/Hz")
+    if reached * (1.0 + 1e-12) < asked:
+        return Feasibility(None, f"{budget:.6g} W reach {reached!r} bit/s/Hz, within the tolerance of what is asked")
+    return Feasibility(True, f"{budget:.6g} W reach {reached:.6g} bit/s/Hz")
 
 
 def budget_price(snr_per_w: FloatArray, weight: FloatArray, p_total_w: float) -> Mapping[str, float]:

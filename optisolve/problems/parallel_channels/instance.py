@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ParallelChannelsInstance"]
 
+_NEGLIGIBLE = 1e-3
+"""Share of the rate of equal powers below which differences count little: smallest scale of gaps."""
 _LISTED = 32
 """Channels described one by one; more would drown the reader."""
 
@@ -54,9 +56,14 @@ class ParallelChannelsInstance(Instance):
         super().__init__(
             origin=origin,
             space=Space.of(Variable(f"channel{m}.power_w", 0.0, self.p_total_w, "W") for m in range(self.gain.size)),
-            objectives=(Objective(self.goal, Sense.MAXIMIZE, "bit/s/Hz", meaning, 1e-3),),
+            objectives=(Objective(self.goal, Sense.MAXIMIZE, "bit/s/Hz", meaning, _NEGLIGIBLE * self._uniform_rate()),),
             constraint_names=("power_budget",),
         )
+
+    def _uniform_rate(self) -> float:
+        """The weighted rate of equal powers, bit/s/Hz."""
+        equal = np.full((1, self.gain.size), self.p_total_w / self.gain.size)
+        return float(model.weighted_rate(equal, self.gain, self.noise_w, self.weight)[0])
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """The arrays of an instance file."""
@@ -98,7 +105,7 @@ class ParallelChannelsInstance(Instance):
         best[0, int(np.argmax(self.weight * np.log1p(snr * self.p_total_w)))] = self.p_total_w
         return {
             "uniform": np.full((1, n), self.p_total_w / n),
-            "proportional_to_gain": (self.p_total_w * snr / snr.sum())[None, :],
+            "proportional_to_gain": self.space.clip((self.p_total_w * (snr / snr.sum()))[None, :]),
             "best_channel_alone": best,
         }
 

@@ -23,7 +23,7 @@ def weighted_rate(P: FloatArray, gain: FloatArray, noise_w: FloatArray, weight: 
         noise_w: float64 [M], W.
         weight: float64 [M].
     """
-    return np.asarray((weight * np.log1p(P * gain / noise_w)).sum(axis=1) / np.log(2.0))
+    return np.asarray((weight * np.log1p(P * (gain / noise_w))).sum(axis=1) / np.log(2.0))
 
 
 def budget_excess(P: FloatArray, p_total_w: float) -> FloatArray:

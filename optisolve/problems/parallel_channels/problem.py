@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Interval, MinLen
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, ProblemError
@@ -18,6 +18,9 @@ from optisolve.problems.instance_file import ArrayProblem, ArraySpec
 from optisolve.problems.parallel_channels.instance import ParallelChannelsInstance
 
 __all__ = ["ParallelChannels"]
+
+_GAIN, _POWER, _WEIGHT = 1e100, 1e40, 1e20
+"""These and their inverses bound gains and noise, powers and weights: all their products fit a double."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +38,23 @@ class ParallelChannels(ArrayProblem):
     """
 
     name: ClassVar[str] = "parallel_channels"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Sum rate of parallel channels under one power budget: water-filling."
     evidence: ClassVar[str] = "proven optimal"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
-        ArraySpec("gain", ("M",), lower=0.0, strict=True, meaning="power gain of each channel, linear"),
-        ArraySpec("noise_w", ("M",), "W", lower=0.0, strict=True, meaning="noise power of each channel"),
-        ArraySpec("weight", ("M",), lower=0.0, strict=True, meaning="weight of each channel's rate"),
-        ArraySpec("p_total_w", (), "W", lower=0.0, strict=True, meaning="power budget"),
+        ArraySpec("gain", ("M",), "", 1 / _GAIN, upper=_GAIN, meaning="power gain of each channel, linear"),
+        ArraySpec("noise_w", ("M",), "W", 1 / _GAIN, upper=_GAIN, meaning="noise power of each channel"),
+        ArraySpec("weight", ("M",), "", 1 / _WEIGHT, upper=_WEIGHT, meaning="weight of each channel's rate"),
+        ArraySpec("p_total_w", (), "W", 1 / _POWER, upper=_POWER, meaning="power budget"),
     )
 
     n_channels: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)]
-    gain_low: tuple[Annotated[float, Ge(0)], ...]
-    gain_high: tuple[Annotated[float, Gt(0)], ...]
-    p_total_w: Annotated[float, Gt(0)]
-    noise_w: Annotated[float, Gt(0)]
-    weight_low: Annotated[float, Gt(0)] = field(kw_only=True)
-    weight_high: Annotated[float, Gt(0)] = field(kw_only=True)
+    gain_low: tuple[Annotated[float, Interval(ge=0.0, le=_GAIN)], ...]
+    gain_high: tuple[Annotated[float, Interval(ge=1 / _GAIN, le=_GAIN)], ...]
+    p_total_w: Annotated[float, Interval(ge=1 / _POWER, le=_POWER)]
+    noise_w: Annotated[float, Interval(ge=1 / _GAIN, le=_GAIN)]
+    weight_low: Annotated[float, Interval(ge=1 / _WEIGHT, le=_WEIGHT)] = field(kw_only=True)
+    weight_high: Annotated[float, Interval(ge=1 / _WEIGHT, le=_WEIGHT)] = field(kw_only=True)
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
         """The exact optimum; see `optisolve.problems.parallel_channels.reference`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Termination
 from optisolve.modelling.answer import certify
@@ -12,6 +15,7 @@ from optisolve.problems.parallel_channels.instance import ParallelChannelsInstan
 __all__ = ["reference"]
 
 _RELATIVE = 1e-9
+_AGREES = 1e-6
 
 
 def reference(instance: ParallelChannelsInstance, effort: Effort) -> Reference:
@@ -28,14 +32,14 @@ def reference(instance: ParallelChannelsInstance, effort: Effort) -> Reference:
     if effort is not Effort.QUICK:
         answer = WaterFillingModel(snr_per_w, instance.weight, instance.p_total_w).solve()
         value = float(instance.evaluate_twin(answer.x).F[0, 0]) if answer.x is not None else float("nan")
-        agrees = answer.termination is Termination.OPTIMAL and abs(value - bound) <= 1e-6 * max(1.0, bound)
+        agrees = answer.termination is Termination.OPTIMAL and abs(value - bound) <= _AGREES * bound
         detail += f"; CVXPY {'agrees' if agrees else f'says {answer.termination.value}, {value}'}"
     return certify(
         instance,
         instance.project(powers)[0],
         dual_bound=bound,
-        tolerance=_RELATIVE * max(bound, 1e-300),
-        slack=0.0,
+        tolerance=_RELATIVE * bound,
+        slack=FEASIBILITY_TOLERANCE * instance.p_total_w / (level * np.log(2.0)),  # more than the budget, by weak duality
         solver="water_filling",
         detail=detail,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import inf, log
 
 import numpy as np
-from numba import njit
 
+from optisolve.numerics.compiled import njit
 from optisolve.numerics.logarithm import log_one_plus
 from optisolve.problems.power_control.model import Goal
 

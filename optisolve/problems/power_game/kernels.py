@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from optisolve.numerics.compiled import njit
 from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["evaluate"]

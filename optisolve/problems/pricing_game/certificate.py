@@ -27,9 +27,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from optisolve.core.arrays import FloatArray
+from optisolve.numerics.compiled import njit
 from optisolve.problems.pricing_game.kernels import excess, response
 from optisolve.problems.pricing_game.model import Uplink
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import asin, atan2, cos, exp, pi, sin, sqrt
 from typing import Any
 
-from numba import njit
+from optisolve.numerics.compiled import njit
 
 __all__ = ["MW_KERNELS"]
 

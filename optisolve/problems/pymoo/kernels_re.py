@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import pi, sqrt
 from typing import Any
 
-from numba import njit
-
+from optisolve.numerics.compiled import njit
 from optisolve.problems.pymoo.model_re import REBAR_AREAS_IN2, SMALLEST_RING_MM2, WIRE_DIAMETERS_IN
 
 __all__ = ["RE_KERNELS"]

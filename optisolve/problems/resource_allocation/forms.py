@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.modelling.assignment import AssignmentModel
-from optisolve.modelling.cpsat import CpSatModel
+from optisolve.modelling.cpsat import CpSatModel, steps
 from optisolve.modelling.highs import HighsModel
 
 if TYPE_CHECKING:
@@ -17,22 +18,32 @@ if TYPE_CHECKING:
 
 __all__ = ["assignment_form", "cpsat_level_form", "cpsat_quota_form", "highs_level_form", "highs_quota_form"]
 
-_SCALE = 1e6  # steps per Mbit/s
+_STEPS = 1e7
+"""Steps of the largest rate of a pair; fewer where 64 bits would not hold the sum."""
+_INTEGER_RANGE = 2.0**60
 
 
-def _quota_rates(instance: ResourceAllocationInstance) -> FloatArray:
-    """Weighted rate of every pair at equal power, float64 [M, K], Mbit/s."""
+def _quota_rates(instance: ResourceAllocationInstance) -> tuple[FloatArray, float]:
+    """Weighted rate of every pair at equal power, float64 [M, K], relative to the largest; and the largest, Mbit/s."""
     c = instance.cell
-    rates: FloatArray = c.weight * c.tone_mbps * np.log2(1.0 + c.snr_per_w.T * (c.power_total_w / instance.n_tones))
-    return rates
+    nats: FloatArray = c.weight * np.log1p(c.snr_per_w.T * (c.power_total_w / instance.n_tones))
+    largest = float(nats.max())
+    return nats / largest, largest * c.tone_mbps / np.log(2.0)
 
 
-def _level_rates(instance: ResourceAllocationInstance) -> FloatArray:
-    """Rate of every option, float64 [K, M, L], Mbit/s; option l has l + 1 levels."""
+def _level_rates(instance: ResourceAllocationInstance) -> tuple[FloatArray, float]:
+    """Rate of every option, float64 [K, M, L], option l has l + 1 levels, relative to the largest; and that, Mbit/s."""
     c = instance.cell
     power = c.level_w * np.arange(1, instance.power_levels + 1)  # [L], W
-    rates: FloatArray = c.tone_mbps * np.log2(1.0 + c.snr_per_w[:, :, None] * power)
-    return rates
+    nats: FloatArray = np.log1p(c.snr_per_w[:, :, None] * power)
+    largest = float(nats.max())
+    return nats / largest, largest * c.tone_mbps / np.log(2.0)
+
+
+def _asked(instance: ResourceAllocationInstance, largest: float) -> FloatArray:
+    """Minimum rates that verification still accepts, float64 [K], relative to the largest rate of an option."""
+    minimum: FloatArray = instance.cell.rate_min_mbps / largest * (1.0 - FEASIBILITY_TOLERANCE)
+    return minimum
 
 
 def _decode_levels(instance: ResourceAllocationInstance) -> Callable[[FloatArray], FloatArray]:
@@ -57,15 +68,18 @@ def assignment_form(instance: ResourceAllocationInstance) -> AssignmentModel:
     def decode(groups: IntArray) -> FloatArray:
         return instance.point(groups)
 
-    return AssignmentModel(_quota_rates(instance), slots, decode, float)
+    rates, largest = _quota_rates(instance)
+    return AssignmentModel(rates, slots, decode, lambda bound: bound * largest)
 
 
 def cpsat_quota_form(instance: ResourceAllocationInstance) -> CpSatModel:
     """Binary x_mk, one owner per tone, at most the quota per user; rates rounded up."""
     from ortools.sat.python import cp_model
 
-    rates = np.ceil(_quota_rates(instance) * _SCALE)
-    n_tones, n_users = rates.shape
+    relative, largest = _quota_rates(instance)
+    n_tones, n_users = relative.shape
+    scale = min(_STEPS, _INTEGER_RANGE / n_tones)
+    rates = steps(relative, scale, up=True)
     model = cp_model.CpModel()
     x = [[model.new_bool_var(f"x{m}.{k}") for k in range(n_users)] for m in range(n_tones)]
     for m in range(n_tones):
@@ -73,20 +87,20 @@ def cpsat_quota_form(instance: ResourceAllocationInstance) -> CpSatModel:
     for k in range(n_users):
         model.add(sum(x[m][k] for m in range(n_tones)) <= int(instance.cell.quota[k]))
     model.maximize(sum(int(rates[m, k]) * x[m][k] for m in range(n_tones) for k in range(n_users)))
-    error = n_tones / _SCALE
+    error = n_tones * largest / scale
 
     def decode(values: FloatArray) -> FloatArray:
         return instance.point(np.argmax(values.reshape(n_tones, n_users), axis=1))
 
-    rounding = f"rates rounded up to 1e-6 Mbit/s: the bound is at most {error:.1e} Mbit/s too high"
-    return CpSatModel(model, [v for row in x for v in row], decode, lambda v: v / _SCALE, error, rounding)
+    rounding = f"rates rounded up to {1.0 / scale:.0e} of the largest: the bound is at most {error:.1e} Mbit/s too high"
+    return CpSatModel(model, [v for row in x for v in row], decode, lambda v: v * largest / scale, error, rounding)
 
 
 def highs_quota_form(instance: ResourceAllocationInstance) -> HighsModel:
     """A transportation polytope: its vertices are whole, so the linear program is exact."""
     import scipy.sparse as sp
 
-    rates = _quota_rates(instance)
+    rates, largest = _quota_rates(instance)
     n_tones, n_users = rates.shape
     one_owner = sp.kron(sp.eye(n_tones), np.ones((1, n_users)))
     per_user = sp.kron(np.ones((1, n_tones)), sp.eye(n_users))
@@ -105,7 +119,7 @@ def highs_quota_form(instance: ResourceAllocationInstance) -> HighsModel:
         integer=np.zeros(size, dtype=bool),
         maximize=True,
         decode=decode,
-        value_of=float,
+        value_of=lambda bound: bound * largest,
     )
 
 
@@ -115,33 +129,40 @@ def cpsat_level_form(instance: ResourceAllocationInstance, *, tight: bool = Fals
     Args:
         instance: An instance with power levels.
         tight: Round the rates in the constraints down and the minima up, so that every point is feasible but the bound
-            is lost; by default the other way round, so that the bound is valid but a point may miss a rate by a hair.
+            is lost; by default the other way round and with what verification allows, so that the bound holds for all
+            verified points but a point may miss a rate by a hair.
     """
     from ortools.sat.python import cp_model
 
     c = instance.cell
-    rates = _level_rates(instance)
+    rates, largest = _level_rates(instance)
     n_users, n_tones, n_levels = rates.shape
+    worth = c.weight[:, None, None] * rates  # [K, M, L]
+    best = float(worth.max())
+    scale = min(_STEPS, _INTEGER_RANGE / n_tones)
     model = cp_model.CpModel()
     y = [[[model.new_bool_var(f"y{k}.{m}.{n}") for n in range(n_levels)] for m in range(n_tones)] for k in range(n_users)]
-    value = np.ceil(c.weight[:, None, None] * rates * _SCALE)
-    counted = (np.floor if tight else np.ceil)(rates * _SCALE)
-    minimum = (np.ceil if tight else np.floor)(c.rate_min_mbps * _SCALE)
+    value = steps(worth / best, scale, up=True)
+    own = rates.max(axis=(1, 2))  # [K], a weak user's rates have as many digits as a strong one's
+    counted = steps(rates / own[:, None, None], scale, up=not tight)
+    asked = (c.rate_min_mbps / largest if tight else _asked(instance, largest)) / own
+    minimum = steps(np.minimum(asked, 2.0 * n_tones), scale, up=tight)  # twice of all that there is asks for as much as more
     options = [(k, m, n) for k in range(n_users) for m in range(n_tones) for n in range(n_levels)]
+    budget = c.level_budget if tight else c.verified_level_budget
     for m in range(n_tones):
         model.add_at_most_one(y[k][m][n] for k in range(n_users) for n in range(n_levels))
-    model.add(sum((n + 1) * y[k][m][n] for k, m, n in options) <= c.level_budget)
+    model.add(sum((n + 1) * y[k][m][n] for k, m, n in options) <= budget)
     for k in np.flatnonzero(minimum > 0.0):
         model.add(sum(int(counted[k, m, n]) * y[k][m][n] for j, m, n in options if j == k) >= int(minimum[k]))
     model.maximize(sum(int(value[k, m, n]) * y[k][m][n] for k, m, n in options))
-    error = n_tones / _SCALE
+    error = n_tones * best * largest / scale
     return CpSatModel(
         model,
         [y[k][m][n] for k, m, n in options],
         _decode_levels(instance),
-        lambda v: v / _SCALE,
+        lambda v: v * best * largest / scale,
         error,
-        f"rates rounded to 1e-6 Mbit/s: the bound is at most {error:.1e} Mbit/s too high",
+        f"rates rounded to {1.0 / scale:.0e} of the largest: the bound is at most {error:.1e} Mbit/s too high",
         feasible_set_is_exact=tight,
     )
 
@@ -151,7 +172,7 @@ def highs_level_form(instance: ResourceAllocationInstance) -> HighsModel:
     import scipy.sparse as sp
 
     c = instance.cell
-    rates = _level_rates(instance)
+    rates, largest = _level_rates(instance)
     n_users, n_tones = rates.shape[:2]
     k, m, n = (axis.ravel() for axis in np.indices(rates.shape))
     size, column = rates.size, np.arange(rates.size)
@@ -162,12 +183,12 @@ def highs_level_form(instance: ResourceAllocationInstance) -> HighsModel:
     return HighsModel(
         cost=(c.weight[:, None, None] * rates).ravel(),
         matrix=sp.csr_matrix(sp.vstack([per_tone, levels, per_user])),
-        row_lower=np.concatenate([np.full(n_tones + 1, -np.inf), c.rate_min_mbps[asked]]),
-        row_upper=np.concatenate([np.ones(n_tones), [float(c.level_budget)], np.full(asked.size, np.inf)]),
+        row_lower=np.concatenate([np.full(n_tones + 1, -np.inf), _asked(instance, largest)[asked]]),
+        row_upper=np.concatenate([np.ones(n_tones), [float(c.verified_level_budget)], np.full(asked.size, np.inf)]),
         col_lower=np.zeros(size),
         col_upper=np.ones(size),
         integer=np.ones(size, dtype=bool),
         maximize=True,
         decode=_decode_levels(instance),
-        value_of=float,
+        value_of=lambda bound: bound * largest,
     )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["ResourceAllocationInstance"]
 
 _MEGA = 1e6
+_NEGLIGIBLE = 1e-3
+"""Share of what the best users get at equal power below which differences count little: smallest scale of gaps."""
 
 
 class ResourceAllocationInstance(Instance):
@@ -59,9 +61,16 @@ class ResourceAllocationInstance(Instance):
         super().__init__(
             origin=origin,
             space=self._space(n_users, cap),
-            objectives=(Objective("rate", Sense.MAXIMIZE, "Mbit/s", meaning=_MEANING[goal], scale=1e-3),),
+            objectives=(Objective("rate", Sense.MAXIMIZE, "Mbit/s", meaning=_MEANING[goal], scale=self._scale()),),
             constraint_names=self._constraints(n_users),
         )
+
+    def _scale(self) -> float:
+        """A small share of a rate that follows from the data, Mbit/s: the best user of every tone at equal powers."""
+        c = self.cell
+        power = min(c.power_total_w / self.n_tones, c.tone_power_max_w)
+        best = (c.weight[:, None] * np.log1p(c.snr_per_w * power)).max(axis=0).sum()
+        return float(_NEGLIGIBLE * c.tone_mbps / np.log(2.0) * best)
 
     def _space(self, n_users: int, cap: float) -> Space:
         tones = range(self.n_tones)
@@ -157,7 +166,8 @@ class ResourceAllocationInstance(Instance):
         snr = torch.tensor(c.snr_per_w, dtype=x.dtype, device=x.device)[owner, tones]
         weight = torch.tensor(c.weight, dtype=x.dtype, device=x.device)[owner]
         power = c.power_total_w / m if c.goal is Goal.EQUAL_POWER else x[:, m:] * self._power_unit_w
-        return (weight * c.tone_mbps * torch.log2(1.0 + snr * power)).sum(dim=1, keepdim=True)
+        value: torch.Tensor = (weight * c.tone_mbps * torch.log1p(snr * power) / np.log(2.0)).sum(dim=1, keepdim=True)
+        return value
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """Bars of the tones' powers, colored by owner."""

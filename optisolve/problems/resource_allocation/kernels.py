@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from math import log2
-
 import numpy as np
-from numba import njit
+
+from optisolve.numerics.compiled import njit
+from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["evaluate"]
+
+
+_PER_NAT = 1.0 / np.log(2.0)
 
 
 @njit(cache=True, error_model="numpy")
@@ -37,7 +40,7 @@ def evaluate(X, snr_per_w, tone_mbps, weight, power_w, total_w, rate_min_mbps, q
         for m in range(n_tones):
             k = int(X[row, m])
             power = power_w if equal_power else power_w * X[row, n_tones + m]
-            rate[k] += tone_mbps * log2(1.0 + power * snr_per_w[k, m])
+            rate[k] += tone_mbps * _PER_NAT * log_one_plus(power * snr_per_w[k, m])
             count[k] += 1.0
             used += power
         value = 0.0

@@ -18,6 +18,7 @@ from enum import StrEnum
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 
 __all__ = ["Cell", "Goal", "evaluate", "repair_levels", "repair_power", "repair_quota", "tone_rates"]
 
@@ -59,8 +60,17 @@ class Cell:
 
     @property
     def level_budget(self) -> int:
-        """Levels that the total power pays for."""
-        return int(np.floor(self.power_total_w / self.level_w + 1e-9))
+        """Levels that the total power pays for, at most all there are."""
+        return self._levels_within(self.power_total_w / self.level_w + 1e-9)
+
+    @property
+    def verified_level_budget(self) -> int:
+        """Levels of which verification says that the total power pays for them; for bounds and proofs."""
+        return self._levels_within(self.power_total_w / self.level_w * (1.0 + FEASIBILITY_TOLERANCE) * (1.0 + 1e-14))
+
+    def _levels_within(self, budget: float) -> int:
+        levels = self.tone_power_max_w / self.level_w
+        return int(min(np.floor(budget), self.snr_per_w.shape[1] * np.rint(levels)))
 
 
 def tone_rates(cell: Cell, owner: IntArray, power_w: FloatArray) -> FloatArray:
@@ -75,7 +85,8 @@ def tone_rates(cell: Cell, owner: IntArray, power_w: FloatArray) -> FloatArray:
         float64 [n, M].
     """
     snr = cell.snr_per_w[owner, np.arange(owner.shape[1])] * power_w
-    return cell.tone_mbps * np.log2(1.0 + snr)
+    rates: FloatArray = cell.tone_mbps * np.log1p(snr) / np.log(2.0)
+    return rates
 
 
 def evaluate(cell: Cell, owner: IntArray, power_w: FloatArray) -> tuple[FloatArray, FloatArray]:

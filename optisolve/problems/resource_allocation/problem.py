@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Interval
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, ProblemError
@@ -20,7 +20,10 @@ from optisolve.problems.resource_allocation.model import Goal
 
 __all__ = ["ResourceAllocation"]
 
-_Positive = Annotated[float, Gt(0)]
+_Length = Annotated[float, Interval(ge=1e-3, le=1e8)]
+_Decibel = Annotated[float, Interval(ge=-400.0, le=400.0)]
+_GAIN, _POWER, _WEIGHT, _BAND = 1e100, 1e40, 1e20, 1e30
+"""These and their inverses bound gains and noise, powers, weights, bandwidths and rates: all their products fit a double."""
 
 
 @dataclass(frozen=True)
@@ -49,37 +52,37 @@ class ResourceAllocation(ArrayProblem):
     """
 
     name: ClassVar[str] = "resource_allocation"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Which user gets which OFDMA subcarrier and how much power, with or without rate guarantees."
     evidence: ClassVar[str] = "proven optimal (water-filling, Hungarian, CP-SAT with levels); dual bound for weighted rates"
 
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
-        ArraySpec("gain", ("K", "M"), "", lower=0.0, strict=True, meaning="channel power gain of each user on each tone"),
-        ArraySpec("noise_w", (), "W", lower=0.0, strict=True, meaning="noise power in one tone"),
-        ArraySpec("tone_hz", (), "Hz", lower=0.0, strict=True, meaning="bandwidth of a tone"),
-        ArraySpec("power_total_w", (), "W", lower=0.0, strict=True, meaning="total transmit power"),
-        ArraySpec("tone_power_max_w", (), "W", lower=0.0, strict=True, meaning="largest power of one tone"),
-        ArraySpec("weight", ("K",), "", lower=0.0, strict=True, meaning="weight of each user, used by weighted_sum_rate"),
-        ArraySpec("rate_min_bps", ("K",), "bit/s", lower=0.0, meaning="minimum rate of each user, used by min_rates"),
-        ArraySpec("quota", ("K",), "tones", lower=0.0, integer=True, meaning="most tones of each user, used by equal_power"),
+        ArraySpec("gain", ("K", "M"), "", 1 / _GAIN, upper=_GAIN, meaning="channel power gain of each user on each tone"),
+        ArraySpec("noise_w", (), "W", 1 / _GAIN, upper=_GAIN, meaning="noise power in one tone"),
+        ArraySpec("tone_hz", (), "Hz", 1 / _BAND, upper=_BAND, meaning="bandwidth of a tone"),
+        ArraySpec("power_total_w", (), "W", 1 / _POWER, upper=_POWER, meaning="total transmit power"),
+        ArraySpec("tone_power_max_w", (), "W", 1 / _POWER, upper=_POWER, meaning="largest power of one tone"),
+        ArraySpec("weight", ("K",), "", 1 / _WEIGHT, upper=_WEIGHT, meaning="weight of each user, used by weighted_sum_rate"),
+        ArraySpec("rate_min_bps", ("K",), "bit/s", 0.0, upper=_BAND, meaning="minimum rate of each user, used by min_rates"),
+        ArraySpec("quota", ("K",), "tones", 0.0, integer=True, meaning="most tones of each user, used by equal_power"),
     )
 
     goal: Goal
     n_users: Annotated[int, Ge(1)]
     n_tones: Annotated[int, Ge(1)]
-    tone_hz: _Positive
-    power_total_w: _Positive
-    tone_power_max_w: _Positive
+    tone_hz: Annotated[float, Interval(ge=1 / _BAND, le=_BAND)]
+    power_total_w: Annotated[float, Interval(ge=1 / _POWER, le=_POWER)]
+    tone_power_max_w: Annotated[float, Interval(ge=1 / _POWER, le=_POWER)]
     power_levels: Annotated[int, Ge(0)]
-    weight_min: _Positive
-    weight_max: _Positive
-    rate_min_bps: Annotated[float, Ge(0)]
+    weight_min: Annotated[float, Interval(ge=1 / _WEIGHT, le=_WEIGHT)]
+    weight_max: Annotated[float, Interval(ge=1 / _WEIGHT, le=_WEIGHT)]
+    rate_min_bps: Annotated[float, Interval(ge=0.0, le=_BAND)]
     quota: Annotated[int, Ge(0)]
-    cell_radius_m: _Positive
-    distance_min_m: _Positive
-    shadowing_db: Annotated[float, Ge(0)]
-    noise_dbm_per_hz: float
-    noise_figure_db: float
+    cell_radius_m: _Length
+    distance_min_m: _Length
+    shadowing_db: Annotated[float, Interval(ge=0.0, le=30.0)]
+    noise_dbm_per_hz: _Decibel
+    noise_figure_db: _Decibel
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
         """The proven optimum where the goal allows one, else the best point and a dual bound; see `reference`."""

@@ -10,9 +10,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.numerics.compiled import njit
 
 __all__ = ["associate", "smooth_objectives"]
 

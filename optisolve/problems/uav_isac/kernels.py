@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import carray, njit, prange, types
+from numba import carray, prange, types
 from numba.extending import intrinsic
 
 from optisolve.core.arrays import FloatArray
+from optisolve.numerics.compiled import njit
 
 __all__ = ["LANES", "MAX_UAVS", "evaluate_parallel", "evaluate_serial"]
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval
@@ -13,6 +14,7 @@ from annotated_types import Interval
 from optisolve.core import Effort, HypervolumeBox, Instance, Objective, Origin, Problem, Reference, Sense, generator
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.files import file_source
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
 from optisolve.problems.uav_isac.packing import lattice
@@ -22,7 +24,7 @@ __all__ = ["UavIsac"]
 
 # Wide physical ranges, so that no intermediate result leaves the range of a double.
 Length = Annotated[float, Interval(ge=1e-3, le=1e7)]
-Power = Annotated[float, Interval(ge=1e-12, le=1e6)]
+Power = Annotated[float, Interval(ge=1e-24, le=1e18)]
 Positive = Annotated[float, Interval(ge=1e-6, le=1e15)]
 Decibel = Annotated[float, Interval(ge=-300, le=300)]
 
@@ -74,7 +76,7 @@ class UavIsac(Problem):
     """
 
     name: ClassVar[str] = "uav_isac"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "UAV placement and power control for integrated sensing and communication"
     evidence: ClassVar[str] = "best-known front, bound per objective"
     objectives: ClassVar[tuple[Objective, ...]] = (
@@ -83,6 +85,7 @@ class UavIsac(Problem):
             Sense.MAXIMIZE,
             "nat",
             "Proportional-fair network utility: the sum over users of the logarithm of their data rate over a reference rate.",
+            interval=True,
         ),
         Objective(
             "error_bound",
@@ -126,10 +129,11 @@ class UavIsac(Problem):
         Raises:
             ProblemError: The users file is missing, malformed, or does not fit the scenario.
         """
-        problem = self
+        problem, files = self, {}
         if self.users_m is None and self.users_file is not None:
             users = read_users(self.users_file, area_m=self.area_m, n_users=self.n_users)
             problem = dataclasses.replace(self, users_m=tuple((float(x), float(y)) for x, y in users))
+            files["users_file"] = file_source(Path(self.users_file).expanduser())
         if problem.users_m is not None:
             users_m = frozen(problem.users_m)  # [K, 2]
         else:
@@ -137,8 +141,8 @@ class UavIsac(Problem):
             rng = generator(seed, problem=self.name, purpose="users")
             users_m = frozen(rng.random((self.n_users, 2)) * self.area_m)  # [K, 2]
         return UavIsacInstance(
-            origin=problem.origin(seed),
-            objectives=self.objectives,
+            origin=dataclasses.replace(problem.origin(seed), files=files),
+            objectives=self._scaled_objectives(len(users_m)),
             hypervolume_box=HypervolumeBox(reference=self.hypervolume_reference, ideal=self.hypervolume_ideal),
             constants=self.constants,
             users_m=users_m,
@@ -172,7 +176,7 @@ class UavIsac(Problem):
         for name in ("hypervolume_reference", "hypervolume_ideal"):
             params[name] = list(params[name])
         if self.users_m is not None:
-            params["users_m"] = [list(point) for point in self.users_m]
+            params["users_m"], params["users_file"] = [list(point) for point in self.users_m], None
         return dataclasses.replace(origin, params=params)
 
     @property
@@ -194,6 +198,16 @@ class UavIsac(Problem):
             p_total_w=self.p_total_w,
             channel=self._air_to_ground(),
         )
+
+    def _scaled_objectives(self, n_users: int) -> tuple[Objective, ...]:
+        """The objectives with scales of this instance: a nat per user, and an error that no placement reaches."""
+        c = self.constants
+        h2 = c.altitude_m**2
+        power = min(c.p_total_w, c.n_uavs * c.p_max_w)
+        # Information peaks at a ground distance of H / sqrt(2) for ranging and H for delay; tr J^-1 >= 4 / tr J
+        most = 2.0 * c.prior_per_m2 + 4.0 / 27.0 * c.ranging_per_w * power / h2**2 + 2.0 * c.n_uavs / h2
+        utility, error = self.objectives
+        return dataclasses.replace(utility, scale=float(n_users)), dataclasses.replace(error, scale=2.0 / math.sqrt(most))
 
     def _numbers(self) -> dict[str, FloatArray]:
         """Every number that enters the equations, as given, by field name, each float64 [1]."""

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from optisolve.core.reference import Effort, Reference
@@ -21,7 +23,7 @@ from optisolve.problems.uav_isac.reference_single import per_objective
 
 __all__ = ["per_objective", "reference"]
 
-VERSION = "1"
+VERSION = "2"
 
 _WORK = {
     Effort.QUICK: SearchWork(n_weights=8, n_rounds=5),
@@ -62,9 +64,8 @@ def _single(instance: UavIsacInstance) -> Reference:
     utility, error = per_objective(instance)
     assert utility.X is not None  # branch and bound always returns a point
     assert error.X is not None
-    assert utility.dual_bound is not None
-    assert error.dual_bound is not None
     X = np.vstack([utility.X, error.X])
+    loose = ideal_bound(instance) if utility.dual_bound is None or error.dual_bound is None else (math.inf, -math.inf)
     return Reference(
         Evidence.BEST_KNOWN,
         X=X,
@@ -72,5 +73,9 @@ def _single(instance: UavIsacInstance) -> Reference:
         solver=utility.solver,
         solver_version=utility.solver_version,
         detail=f"the best point for each objective alone: {utility.evidence.value} and {error.evidence.value}",
-        ideal_bound=(utility.dual_bound, error.dual_bound),
+        note=f"{utility.note} {error.note}".strip(),
+        ideal_bound=(
+            loose[0] if utility.dual_bound is None else utility.dual_bound + utility.slack,
+            loose[1] if error.dual_bound is None else error.dual_bound - error.slack,
+        ),
     )

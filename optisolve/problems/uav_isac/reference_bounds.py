@@ -16,6 +16,9 @@ better end of each part, so that it is an upper bound too.
 
 where q is the information of one UAV, linear in its power: the last sum is at most P max_u (range part) + M max_u (delay
 part), both maximized over the square by branch and bound. Good T_k come from spreading power over a grid (Frank and Wolfe).
+
+Both bounds are taken at the total power that verification accepts, and loosened by their own rounding, so they hold for every
+verified point; the separations play no part in them.
 """
 
 from __future__ import annotations
@@ -25,15 +28,24 @@ import math
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.problems.uav_isac import model
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 
-__all__ = ["error_bound", "ideal_bound", "utility_bound"]
+__all__ = ["ROUNDING", "accepted_power_w", "error_bound", "ideal_bound", "utility_bound"]
+
+ROUNDING = 1e-13
+"""Relative rounding of a sum over users, with room to spare."""
 
 _SHARE_INTERVALS = 1000
 _GRID = 24
 _FRANK_WOLFE_STEPS = 300
 _REL_TOLERANCE = 1e-3
+
+
+def accepted_power_w(c: model.Constants) -> float:
+    """Largest total power of a verified point, W: the cap may be passed by the feasibility tolerance, a UAV's own may not."""
+    return min(c.p_total_w * (1.0 + FEASIBILITY_TOLERANCE * (1.0 + 1e-5)), c.n_uavs * c.p_max_w)
 
 
 def ideal_bound(instance: UavIsacInstance) -> tuple[float, float]:
@@ -47,7 +59,7 @@ def utility_bound(instance: UavIsacInstance) -> float:
 
     c, n_users = instance.constants, len(instance.users_m)
     near, far = _extreme_gains(instance)  # scalar, [K]
-    total = min(c.p_total_w, c.n_uavs * c.p_max_w)
+    total = accepted_power_w(c)
     largest = c.p_max_w / (c.p_max_w + (c.n_uavs - 1) * c.p_min_w)
     edges = np.linspace(0.0, largest, _SHARE_INTERVALS + 1)
     low, high = edges[:-1], edges[1:]  # [I]
@@ -56,12 +68,15 @@ def utility_bound(instance: UavIsacInstance) -> float:
     loads = np.arange(1.0, n_users + 1)
 
     def dual(logs: FloatArray) -> float:
-        power_price, uav_price = np.exp(np.clip(logs, -20.0, 20.0))
+        power_price, uav_price = np.exp(np.clip(logs, -20.0, 5.0 + math.log(n_users)))
         price = (np.log(loads) + (power_price * low[:, None] + uav_price) / loads).min(axis=1)  # [I]
-        return float(power_price + uav_price * c.n_uavs + (psi - price).max(axis=1).sum())
+        paid = power_price + uav_price * c.n_uavs
+        size = paid + n_users * (np.abs(psi).max() + np.abs(price).max())  # of what cancels
+        return float(paid + (psi - price).max(axis=1).sum() + ROUNDING * size)
 
     answer = minimize(dual, np.log([n_users, n_users / c.n_uavs]), method="Nelder-Mead", options={"maxiter": 200})
-    return dual(answer.x) + n_users * math.log(c.bandwidth_hz / (c.rate_ref_bps * math.log(2.0)))
+    unit = n_users * math.log(c.bandwidth_hz / (c.rate_ref_bps * math.log(2.0)))
+    return dual(answer.x) + unit + ROUNDING * abs(unit)
 
 
 def error_bound(instance: UavIsacInstance) -> float:
@@ -69,7 +84,7 @@ def error_bound(instance: UavIsacInstance) -> float:
     from optisolve.problems.uav_isac.reference_boxes import INFORMATION, Term, best_position
 
     c, users = instance.constants, instance.users_m
-    power = c.ranging_per_w * min(c.p_total_w, c.n_uavs * c.p_max_w)
+    power = c.ranging_per_w * accepted_power_w(c)
     trace = _relaxed_traces(instance, power)  # [K], 1/m^2
     weights = trace**-1.5
     most = 0.0
@@ -79,7 +94,8 @@ def error_bound(instance: UavIsacInstance) -> float:
     ):
         scale = weights.sum() * c.altitude_m ** (-4 if term.ranging else -2)
         most += amount * best_position(term, users, weights, c.area_m, tolerance=_REL_TOLERANCE * scale / 10.0).bound
-    return float((3.0 * trace**-0.5 - 2.0 * c.prior_per_m2 * weights).sum() - most) / len(users)
+    size = float((3.0 * trace**-0.5 + 2.0 * c.prior_per_m2 * weights).sum()) + most
+    return (float((3.0 * trace**-0.5 - 2.0 * c.prior_per_m2 * weights).sum()) - most - ROUNDING * size) / len(users)
 
 
 def _extreme_gains(instance: UavIsacInstance) -> tuple[float, FloatArray]:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import ProblemError
+from optisolve.numerics.compiled import njit
 
 __all__ = ["ERROR", "INFORMATION", "UTILITY", "Term", "Verdict", "best_position", "information_peak"]
 
@@ -171,6 +171,8 @@ def _majorant(near: Any, far: Any, kind: Any, packed: Any, peak: Any) -> Any:
     if packed[5] > 0.0:  # attenuation is monotone in the distance, one way or the other: two factors, each at its best end
         fade = max(_fade(near, packed), _fade(far, packed))
         return math.log(math.log1p(packed[1] * fade / (near + packed[0]))), 0.0
+    if not far > near or at_far >= at_near:  # a box of no size, or a term as flat as its rounding
+        return max(at_near, at_far), 0.0
     steepness = (at_far - at_near) / (far - near)
     return at_near - steepness * near, steepness
 

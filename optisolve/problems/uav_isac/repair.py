@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from optisolve.core.arrays import FloatArray
+from optisolve.numerics.compiled import njit
 
 __all__ = ["project_rows"]
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 
+from optisolve.content import named_file
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import ProblemError
 
 __all__ = ["read_users"]
 
 _MAX_LISTED = 10
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _METRIC = ("x_m", "y_m")
 _GEOGRAPHIC = ("lat", "lon")
 _WGS84_RADIUS_M = 6378137.0
@@ -64,14 +67,14 @@ def read_users(path: str, *, area_m: float, n_users: int | None) -> FloatArray:
 def _lines(path: str, title: str) -> list[tuple[int, list[str]]]:
     """Line numbers and stripped cells of all lines that are not blank."""
     try:
-        with Path(path).expanduser().open(encoding="utf-8-sig", newline="") as file:
+        with named_file(Path(path).expanduser(), "users_file").open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except OSError as error:
         raise ProblemError(f"{title} cannot be read ({error.strerror}); give the path of a CSV file.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ProblemError(f"{title} is not a CSV text in UTF-8 ({error}).") from None
-    return [(number, cells) for number, cells in lines if any(cells)]
+    return [(number, cells) for number, cells in lines if cells not in ([], [""])]  # a row of commas is no blank line
 
 
 def _header(lines: list[tuple[int, list[str]]], title: str) -> tuple[str, str]:
@@ -82,7 +85,7 @@ def _header(lines: list[tuple[int, list[str]]], title: str) -> tuple[str, str]:
     for header in (_METRIC, _GEOGRAPHIC):
         if tuple(cells) == header:
             return header
-    raise ProblemError(f"{title}, line {number}: the header is '{','.join(cells)}'; expected {expected}.")
+    raise ProblemError(f"{title}, line {number}: the header is {','.join(cells)!r}; expected {expected}.")
 
 
 def _row(
@@ -93,10 +96,7 @@ def _row(
         return (), [f"{','.join(header)}: got {','.join(cells)!r}, expected {len(header)} values, not {len(cells)}"]
     values, faults = [], []
     for name, cell, (low, high, unit) in zip(header, cells, limits, strict=True):
-        try:
-            value = float(cell)
-        except ValueError:
-            value = math.nan
+        value = float(cell) if _NUMBER.fullmatch(cell) else math.nan  # Python also reads 1_0 and digits of other scripts
         if not low <= value <= high:
             faults.append(f"{name}: got {cell!r}, expected a finite number in [{low:g}, {high:g}] {unit}")
         values.append(value)

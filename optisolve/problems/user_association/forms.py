@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.modelling.assignment import AssignmentModel
-from optisolve.modelling.cpsat import CpSatModel
+from optisolve.modelling.cpsat import CpSatModel, steps
 from optisolve.modelling.highs import HighsModel
-from optisolve.problems.user_association.model import Goal, count_costs, min_rate_bound
+from optisolve.problems.user_association.model import Goal, count_costs, min_rate_bound, out_of_reach_mbps
 
 if TYPE_CHECKING:
     from optisolve.problems.user_association.instance import UserAssociationInstance
 
 __all__ = ["assignment_form", "cpsat_form", "highs_form"]
 
-_LOG_SCALE = 1e7  # steps per nat
-_TIME_SCALE = 1e9  # steps per s/Mbit
-_MAX_TIME_STEPS = 2.0**45  # times I stays well inside 64 bits
-_RATE_SCALE = 1e5  # steps per Mbit/s
+_LOG_STEPS = 1e7
+"""Steps per nat."""
+_TIME_STEPS = 1e9
+"""Steps of the time per bit at the largest rate that everybody could have; fewer where 64 bits would not hold them."""
+_RATE_STEPS = 1e7
+"""Steps of the largest peak rate, times the number of stations; fewer where 64 bits would not hold them."""
+_INTEGER_RANGE = 2.0**60
 
 
 def assignment_form(instance: UserAssociationInstance) -> AssignmentModel:
     """Proportional fairness: ln c_ij less the slots' increasing costs, exact."""
     n_users, n_stations = instance.rate_mbps.shape
+    values, own_best = _log_rates(instance)
 
     def decode(groups: IntArray) -> FloatArray:
         return groups.astype(np.float64)
 
-    return AssignmentModel(_log_rates(instance), count_costs(n_stations, n_users), decode, float)
+    return AssignmentModel(values, count_costs(n_stations, n_users), decode, lambda bound: bound + own_best)
 
 
-def _log_rates(instance: UserAssociationInstance) -> FloatArray:
-    """ln c_ij, float64 [I, J]; -inf out of reach."""
+def _log_rates(instance: UserAssociationInstance) -> tuple[FloatArray, float]:
+    """ln(c_ij / the user's best), float64 [I, J], -inf out of reach, and the sum of the bests' logarithms; free of units."""
+    best = instance.rate_mbps.max(axis=1, keepdims=True)
+    best = np.where(best > 0.0, best, out_of_reach_mbps(instance.rate_mbps))
     with np.errstate(divide="ignore"):
-        logs: FloatArray = np.log(instance.rate_mbps)
-    return logs
+        logs: FloatArray = np.log(instance.rate_mbps / best)
+    return logs, math.fsum(np.log(best[:, 0]))
+
+
+def _useful(instance: UserAssociationInstance) -> tuple[BoolArray, float]:
+    """Pairs that an optimal smallest rate may use, bool [I, J], and the bound `min_rate_bound`, Mbit/s.
+
+    Everybody at its best station has at least its peak rate over I. A pair whose peak rate is below the smallest of these
+    rates gives its user less, so that no optimum needs it.
+    """
+    rates = instance.rate_mbps
+    served = rates[(rates > 0.0).any(axis=1)]
+    if not served.size:
+        return rates > 0.0, 1.0
+    reached = float(served.max(axis=1).min()) / rates.shape[0]
+    return (rates > 0.0) & (rates >= reached * (1.0 - 1e-12)), min_rate_bound(served)
 
 
 def cpsat_form(instance: UserAssociationInstance) -> CpSatModel:
@@ -46,7 +67,7 @@ def cpsat_form(instance: UserAssociationInstance) -> CpSatModel:
 
     n_users, n_stations = instance.rate_mbps.shape
     model = cp_model.CpModel()
-    reach = instance.rate_mbps > 0.0
+    reach = _useful(instance)[0] if instance.goal is Goal.MAX_MIN else instance.rate_mbps > 0.0
     x = [[model.new_bool_var(f"x{i}.{j}") for j in range(n_stations)] for i in range(n_users)]
     load = [model.new_int_var(0, n_users, f"load{j}") for j in range(n_stations)]
     for i in range(n_users):
@@ -71,44 +92,45 @@ def cpsat_form(instance: UserAssociationInstance) -> CpSatModel:
 
 def _cpsat_log_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
     n_users, n_stations = instance.rate_mbps.shape
-    values = np.where(instance.rate_mbps > 0.0, np.ceil(_log_rates(instance) * _LOG_SCALE), 0.0)
-    costs = np.floor(count_costs(n_stations, n_users)[0] * _LOG_SCALE)  # [I], equal for all stations
+    logs, own_best = _log_rates(instance)
+    losses = steps(np.where(np.isfinite(logs), -logs, 0.0), _LOG_STEPS, up=False)  # [I, J]
+    costs = steps(count_costs(n_stations, n_users)[0], _LOG_STEPS, up=False)  # [I], equal for all stations
     total = []
     for j in range(n_stations):
         slots = [model.new_bool_var(f"slot{j}.{n}") for n in range(n_users)]
         model.add(load[j] == sum(slots))
         total += [-int(cost) * slot for cost, slot in zip(costs, slots, strict=True)]
-    total += [int(values[i, j]) * x[i][j] for i in range(n_users) for j in range(n_stations)]
+    total += [-int(losses[i, j]) * x[i][j] for i in range(n_users) for j in range(n_stations)]
     model.maximize(sum(total))
-    error = 2.0 * n_users / _LOG_SCALE
-    return (lambda v: v / _LOG_SCALE), error, f"logarithms rounded to 1e-7 nat: the bound is at most {error:.1e} too high"
+    error = 2.0 * n_users / _LOG_STEPS
+    rounding = f"logarithms rounded to {1.0 / _LOG_STEPS:.0e} nat: the bound is at most {error:.1e} too high"
+    return (lambda v: v / _LOG_STEPS + own_best), error, rounding
 
 
 def _cpsat_min_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
-    """Minimize the largest time per Mbit, load / c; its inverse is the smallest rate."""
-    n_users = instance.rate_mbps.shape[0]
-    reach = instance.rate_mbps > 0.0
-    time = np.floor(np.where(reach, _TIME_SCALE / np.where(reach, instance.rate_mbps, 1.0), 0.0))  # [I, J]
-    time = np.minimum(time, _MAX_TIME_STEPS)  # a hopeless pair looks better than it is: still a relaxation
-    top = int(time.max()) * n_users
-    slowest = model.new_int_var(1, max(1, top), "slowest")
+    """Minimize the largest time per bit, load / c; its inverse is the smallest rate. Times are relative to `top_rate`'s."""
+    n_users, n_stations = instance.rate_mbps.shape
+    useful, top_rate = _useful(instance)
+    scale = min(_TIME_STEPS, _INTEGER_RANGE / (n_users**2 * n_stations))  # a useful pair's time is at most I J
+    time = steps(np.where(useful, top_rate / np.where(useful, instance.rate_mbps, 1.0), 0.0), scale, up=False)  # [I, J]
+    slowest = model.new_int_var(0, int(time.max()) * n_users, "slowest")
     for i in range(n_users):
-        for j in np.flatnonzero(reach[i]):
+        for j in np.flatnonzero(useful[i]):
             model.add(slowest >= int(time[i, j]) * load[int(j)]).only_enforce_if(x[i][int(j)])
     model.minimize(slowest)
-    top_rate = min_rate_bound(instance.rate_mbps)
-    error = n_users * top_rate**2 / _TIME_SCALE  # d(1/T) = dT/T^2, and 1/T <= top_rate
-    return (
-        (lambda v: _TIME_SCALE / max(v, 1.0)),
-        error,
-        f"times per Mbit rounded down to 1e-9 s: the bound is at most {error:.1e} Mbit/s too high",
+    error = top_rate * n_users / (scale - n_users)  # a load of at most I steps is lost, of at least `scale`
+    rounding = (
+        f"times per bit rounded down to {1.0 / scale:.0e} of the shortest: the bound is at most {error:.1e} Mbit/s too high"
     )
+    return (lambda v: top_rate * scale / max(v, scale)), error, rounding  # nobody can have more than `top_rate`
 
 
 def _cpsat_sum_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
     """Maximize the stations' mean rates q_j, q_j * max(load_j, 1) <= sum of the peak rates there."""
     n_users, n_stations = instance.rate_mbps.shape
-    rates = np.ceil(instance.rate_mbps * _RATE_SCALE)
+    largest = float(instance.rate_mbps.max()) or 1.0
+    scale = min(_RATE_STEPS * n_stations, _INTEGER_RANGE / n_users)
+    rates = steps(instance.rate_mbps / largest, scale, up=True)
     means = []
     for j in range(n_stations):
         top = int(rates[:, j].max())
@@ -119,12 +141,9 @@ def _cpsat_sum_rate(instance: UserAssociationInstance, model: Any, x: Any, load:
         model.add(product <= sum(int(rates[i, j]) * x[i][j] for i in range(n_users)))
         means.append(mean)
     model.maximize(sum(means))
-    error = 2.0 * n_stations / _RATE_SCALE
-    return (
-        (lambda v: (v + n_stations) / _RATE_SCALE),  # each mean was rounded down by less than one step
-        error,
-        f"rates rounded to 1e-5 Mbit/s: the bound is at most {error:.1e} Mbit/s too high",
-    )
+    error = 2.0 * n_stations * largest / scale
+    rounding = f"rates rounded to {1.0 / scale:.0e} of the largest: the bound is at most {error:.1e} Mbit/s too high"
+    return (lambda v: (v + n_stations) * largest / scale), error, rounding  # each mean was rounded down by less than a step
 
 
 def highs_form(instance: UserAssociationInstance) -> HighsModel:
@@ -181,20 +200,23 @@ def _highs_log_rate(instance: UserAssociationInstance) -> HighsModel:
     for j in range(c.n_stations):
         terms = {c.x(i, j): 1.0 for i in range(c.n_users)} | {c.n_x + j * c.n_users + n: -1.0 for n in range(c.n_users)}
         rows.append((terms, 0.0, 0.0))
-    values = np.where(c.reach, np.where(c.reach, _log_rates(instance).ravel(), 0.0), 0.0)
+    logs, own_best = _log_rates(instance)
+    values = np.where(c.reach, logs.ravel(), 0.0)
     cost = np.concatenate([values, -count_costs(c.n_stations, c.n_users).ravel()])
-    return c.form(rows, cost, np.ones(cost.size), integer_x=False, maximize=True, value_of=float)
+    return c.form(rows, cost, np.ones(cost.size), integer_x=False, maximize=True, value_of=lambda v: v + own_best)
 
 
 def _highs_min_rate(instance: UserAssociationInstance) -> HighsModel:
-    """Minimize T >= load_j / c_ij wherever x_ij = 1 (big M = I / c_ij)."""
+    """Minimize T >= load_j / c_ij wherever x_ij = 1 (big M = I / c_ij); times are relative to that at `top_rate`."""
     c = _Columns(instance)
+    useful, top_rate = _useful(instance)
+    c.reach = useful.ravel()
     rows = c.one_station_each()
     for i in range(c.n_users):
         for j in range(c.n_stations):
             if not c.reach[c.x(i, j)]:
                 continue
-            time = 1.0 / instance.rate_mbps[i, j]
+            time = top_rate / instance.rate_mbps[i, j]
             terms = {c.x(k, j): time for k in range(c.n_users)}
             terms[c.x(i, j)] += c.n_users * time
             terms[c.n_x] = -1.0
@@ -202,7 +224,7 @@ def _highs_min_rate(instance: UserAssociationInstance) -> HighsModel:
     cost = np.zeros(c.n_x + 1)
     cost[-1] = 1.0
     upper = np.full(cost.size, np.inf)
-    return c.form(rows, cost, upper, integer_x=True, maximize=False, value_of=lambda v: 1.0 / max(v, 1e-300))
+    return c.form(rows, cost, upper, integer_x=True, maximize=False, value_of=lambda v: top_rate / max(v, 1.0))
 
 
 def _highs_sum_rate(instance: UserAssociationInstance) -> HighsModel:
@@ -219,5 +241,6 @@ def _highs_sum_rate(instance: UserAssociationInstance) -> HighsModel:
             rows.append(({u0 + j: 1.0, x: 1.0, z: -1.0}, -np.inf, 1.0))
             rows.append(({x: 1.0, a0 + j: -1.0}, -np.inf, 0.0))
     cost = np.zeros(2 * c.n_x + 2 * c.n_stations)
-    cost[z0:u0] = instance.rate_mbps.ravel()
-    return c.form(rows, cost, np.ones(cost.size), integer_x=True, maximize=True, value_of=float)
+    largest = float(instance.rate_mbps.max()) or 1.0
+    cost[z0:u0] = instance.rate_mbps.ravel() / largest
+    return c.form(rows, cost, np.ones(cost.size), integer_x=True, maximize=True, value_of=lambda v: v * largest)

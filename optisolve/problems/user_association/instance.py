@@ -12,17 +12,17 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.problems.user_association import model
-from optisolve.problems.user_association.model import BITS_PER_MBIT, RATE_FLOOR_MBPS, Goal
+from optisolve.problems.user_association.model import BITS_PER_MBIT, Goal, min_rate_bound, out_of_reach_mbps
 from optisolve.problems.user_association.words import describe
 
 __all__ = ["UserAssociationInstance"]
 
-_OBJECTIVES = {
-    Goal.PROPORTIONAL_FAIR: Objective(
-        "log_rate", Sense.MAXIMIZE, "nat", meaning="sum over users of the natural logarithm of the rate in Mbit/s"
-    ),
-    Goal.MAX_MIN: Objective("min_rate", Sense.MAXIMIZE, "Mbit/s", meaning="rate of the worst-served user", scale=1e-3),
-    Goal.SUM_RATE: Objective("sum_rate", Sense.MAXIMIZE, "Mbit/s", meaning="sum of the rates of all users", scale=1e-3),
+_NEGLIGIBLE = 1e-3
+"""Share of a simple bound on the rate below which differences count little: smallest scale of gaps."""
+_TOLD = {
+    Goal.PROPORTIONAL_FAIR: ("log_rate", "sum over users of the natural logarithm of the rate in Mbit/s"),
+    Goal.MAX_MIN: ("min_rate", "rate of the worst-served user"),
+    Goal.SUM_RATE: ("sum_rate", "sum of the rates of all users"),
 }
 _GOAL_CODE = {goal: code for code, goal in enumerate(Goal)}
 
@@ -44,22 +44,37 @@ class UserAssociationInstance(Instance):
         self._arrays = dict(arrays)
         self.goal = goal
         self.rate_mbps: FloatArray = arrays["peak_rate_bps"] / BITS_PER_MBIT
-        self._log_rate = np.log(np.maximum(self.rate_mbps, RATE_FLOOR_MBPS))
+        self._log_rate = np.log(np.where(self.rate_mbps > 0.0, self.rate_mbps, out_of_reach_mbps(self.rate_mbps)))
         n_users, n_stations = self.rate_mbps.shape
         kind = Kind.BINARY if n_stations == 2 else Kind.INTEGER
         super().__init__(
             origin=origin,
             space=Space.of(Variable(f"user{i}.station", 0.0, n_stations - 1.0, kind=kind) for i in range(n_users)),
-            objectives=(_OBJECTIVES[goal],),
+            objectives=(self._objective(),),
             constraint_names=("coverage",),
         )
+
+    def _objective(self) -> Objective:
+        """What is maximized; the scale of its gaps follows from the rates, so that their unit does not matter."""
+        name, meaning = _TOLD[self.goal]
+        if self.goal is Goal.PROPORTIONAL_FAIR:
+            n_users = float(self.rate_mbps.shape[0])
+            return Objective(name, Sense.MAXIMIZE, "nat", meaning, scale=n_users, interval=True)
+        served = self.rate_mbps[(self.rate_mbps > 0.0).any(axis=1)]
+        if not served.size:
+            reach = 1.0  # no point has a rate
+        elif self.goal is Goal.MAX_MIN:
+            reach = min_rate_bound(served)
+        else:
+            reach = float(served.max(axis=0).sum())
+        return Objective(name, Sense.MAXIMIZE, "Mbit/s", meaning, scale=_NEGLIGIBLE * reach)
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """The arrays of `UserAssociation.ARRAYS`."""
         return self._arrays
 
     def features(self) -> Mapping[str, npt.NDArray[Any]]:
-        """``log_rate`` float64 [I, J], ln of the peak rate in Mbit/s, floored where out of reach."""
+        """``log_rate`` float64 [I, J], ln of the peak rate in Mbit/s; out of reach, that of the smallest rate there is."""
         return {"log_rate": self._log_rate}
 
     def describe(self) -> Description:
@@ -90,7 +105,7 @@ class UserAssociationInstance(Instance):
         from optisolve.problems.user_association.kernels import evaluate
 
         F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], 1))
-        evaluate(X, self.rate_mbps, self._log_rate, _GOAL_CODE[self.goal], RATE_FLOOR_MBPS, F, G)
+        evaluate(X, self.rate_mbps, self._log_rate, _GOAL_CODE[self.goal], F, G)
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
 
     def _evaluate_twin(self, X: FloatArray) -> Evaluation:

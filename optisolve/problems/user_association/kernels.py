@@ -5,21 +5,21 @@ from __future__ import annotations
 from math import inf, log
 
 import numpy as np
-from numba import njit
+
+from optisolve.numerics.compiled import njit
 
 __all__ = ["evaluate"]
 
 
 @njit(cache=True, error_model="numpy")
-def evaluate(X, rate_mbps, log_rate, goal, floor_mbps, F, G):  # type: ignore[no-untyped-def]
+def evaluate(X, rate_mbps, log_rate, goal, F, G):  # type: ignore[no-untyped-def]
     """Objective and share of uncovered users.
 
     Args:
         X: float64 [n, I], stations.
         rate_mbps: float64 [I, J], Mbit/s.
-        log_rate: float64 [I, J], ln of the rate, at least of the floor.
+        log_rate: float64 [I, J], ln of the rate, of `model.out_of_reach_mbps` where it is 0.
         goal: int, 0 proportional fairness, 1 max-min, 2 sum rate.
-        floor_mbps: float, Mbit/s.
         F: float64 [n, 1], written.
         G: float64 [n, 1], written.
     """
@@ -37,7 +37,6 @@ def evaluate(X, rate_mbps, log_rate, goal, floor_mbps, F, G):  # type: ignore[no
             peak = rate_mbps[i, j]
             if peak <= 0.0:
                 uncovered += 1
-            peak = max(peak, floor_mbps)
             load[j] += 1.0
             total[j] += peak
             logs += log_rate[i, j]

@@ -6,6 +6,9 @@ User i has peak rate c_ij at base station j and gets an equal part of its airtim
     max_min             min_i R_i
     sum_rate            sum_i R_i
 
+A pair out of reach has c_ij = 0: its user has no rate and the point is infeasible by `coverage`. For proportional fairness,
+where ln 0 is not finite, such a user counts with the smallest peak rate above 0 of the instance (`out_of_reach_mbps`).
+
 Source: Ye et al. 2013, doi 10.1109/TWC.2013.040413.120676 (proportional fairness, equal airtime is its optimal split).
 """
 
@@ -17,11 +20,9 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["BITS_PER_MBIT", "RATE_FLOOR_MBPS", "Goal", "count_costs", "evaluate", "min_rate_bound"]
+__all__ = ["BITS_PER_MBIT", "Goal", "count_costs", "evaluate", "min_rate_bound", "out_of_reach_mbps"]
 
 BITS_PER_MBIT = 1e6
-RATE_FLOOR_MBPS = 1e-6
-"""Rate of an unreachable pair, so that the logarithm stays finite; such points are infeasible anyway."""
 
 
 class Goal(StrEnum):
@@ -30,6 +31,12 @@ class Goal(StrEnum):
     PROPORTIONAL_FAIR = "proportional_fair"
     MAX_MIN = "max_min"
     SUM_RATE = "sum_rate"
+
+
+def out_of_reach_mbps(rate_mbps: FloatArray) -> float:
+    """What a pair out of reach counts as under proportional fairness, Mbit/s: the smallest rate above 0, 1 if there is none."""
+    reached = rate_mbps[rate_mbps > 0.0]
+    return float(reached.min()) if reached.size else 1.0
 
 
 def evaluate(rate_mbps: FloatArray, station: IntArray, goal: Goal) -> tuple[FloatArray, FloatArray]:
@@ -46,12 +53,12 @@ def evaluate(rate_mbps: FloatArray, station: IntArray, goal: Goal) -> tuple[Floa
     n_users, n_stations = rate_mbps.shape
     peak = rate_mbps[np.arange(n_users), station]  # [n, I]
     load = np.stack([(station == j).sum(axis=1) for j in range(n_stations)], axis=1)  # [n, J]
-    rate = np.maximum(peak, RATE_FLOOR_MBPS) / np.take_along_axis(load, station, axis=1)  # [n, I]
-    value = {
-        Goal.PROPORTIONAL_FAIR: np.log(rate).sum(axis=1),
-        Goal.MAX_MIN: rate.min(axis=1),
-        Goal.SUM_RATE: rate.sum(axis=1),
-    }[goal]
+    crowd = np.take_along_axis(load, station, axis=1)  # [n, I]
+    if goal is Goal.PROPORTIONAL_FAIR:
+        value = np.log(np.where(peak > 0.0, peak, out_of_reach_mbps(rate_mbps)) / crowd).sum(axis=1)
+    else:
+        rate = peak / crowd
+        value = rate.min(axis=1) if goal is Goal.MAX_MIN else rate.sum(axis=1)
     return value, (peak <= 0.0).mean(axis=1)
 
 
@@ -71,4 +78,7 @@ def min_rate_bound(rate_mbps: FloatArray) -> float:
     Args:
         rate_mbps: float64 [I, J]; everybody reaches a station.
     """
-    return float(rate_mbps.shape[1] / (1.0 / rate_mbps.max(axis=1)).sum())
+    n_users, n_stations = rate_mbps.shape
+    best = rate_mbps.max(axis=1)
+    rounding = 1.0 + (n_users + 4) * np.finfo(np.float64).eps
+    return float(best.min() * n_stations / (best.min() / best).sum() * rounding)

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Interval, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.errors import FieldProblem, OptionError, ProblemError
 from optisolve.core.problem import Instance, Origin
 from optisolve.core.reference import Effort, Reference
 from optisolve.problems.instance_file import ArrayProblem, ArraySpec
@@ -21,6 +21,10 @@ from optisolve.problems.user_association.model import Goal
 __all__ = ["UserAssociation"]
 
 _Positive = Annotated[float, Gt(0)]
+_Decibel = Annotated[float, Interval(ge=-400.0, le=400.0)]
+"""Levels whose powers and ratios a double can hold, with distance law and shadowing on top."""
+_RATES_BPS = (1e-250, 1e250)
+"""Peak rates above 0 that can be multiplied and divided by loads and by each other."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class UserAssociation(ArrayProblem):
         n_users: Number of users I.
         n_macro: Number of macro stations, on a ring (one alone sits in the center).
         n_small: Number of small stations, uniform in the disk.
-        radius_m: Radius of the disk, m.
+        radius_m: Radius of the disk, m, at most 1e8.
         macro_power_dbm: Transmit power of a macro station, dBm.
         small_power_dbm: Transmit power of a small station, dBm.
         bandwidth_hz: Bandwidth of every station, Hz; all use the same band.
@@ -48,7 +52,7 @@ class UserAssociation(ArrayProblem):
     """
 
     name: ClassVar[str] = "user_association"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Which base station serves which user when stations share airtime among their users."
     evidence: ClassVar[str] = "proven optimal (assignment; threshold and flow or CP-SAT; MILP), dual bound when time is up"
 
@@ -64,16 +68,16 @@ class UserAssociation(ArrayProblem):
     n_users: Annotated[int, Ge(1)]
     n_macro: Annotated[int, Ge(0)]
     n_small: Annotated[int, Ge(0)]
-    radius_m: _Positive
-    macro_power_dbm: float
-    small_power_dbm: float
-    bandwidth_hz: _Positive
-    noise_dbm_per_hz: float
-    noise_figure_db: float
-    shadowing_db: Annotated[float, Ge(0)]
-    small_bias_db: float
-    sinr_min_db: float | None = None
-    fixed_rate_mbps: _Positive | None = None
+    radius_m: Annotated[float, Gt(0), Le(1e8)]
+    macro_power_dbm: _Decibel
+    small_power_dbm: _Decibel
+    bandwidth_hz: Annotated[float, Interval(ge=1e-30, le=1e30)]
+    noise_dbm_per_hz: _Decibel
+    noise_figure_db: _Decibel
+    shadowing_db: Annotated[float, Interval(ge=0.0, le=30.0)]
+    small_bias_db: _Decibel
+    sinr_min_db: _Decibel | None = None
+    fixed_rate_mbps: Annotated[float, Interval(ge=1e-100, le=1e100)] | None = None
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
         """The proven optimum, or the best point and a dual bound when the limits are reached; see `reference`."""
@@ -98,7 +102,8 @@ class UserAssociation(ArrayProblem):
         received_dbm = power_dbm - loss_db
         received_mw = 10.0 ** (received_dbm / 10.0)
         noise_mw = 10.0 ** ((self.noise_dbm_per_hz + self.noise_figure_db) / 10.0) * self.bandwidth_hz
-        sinr = received_mw / (noise_mw + received_mw.sum(axis=1, keepdims=True) - received_mw)  # [I, J]
+        others_mw = np.stack([np.delete(received_mw, j, axis=1).sum(axis=1) for j in range(power_dbm.size)], axis=1)
+        sinr = received_mw / (noise_mw + others_mw)  # [I, J]
         return {
             "peak_rate_bps": self._peak_rates(sinr),
             "received_dbm": received_dbm,
@@ -115,7 +120,7 @@ class UserAssociation(ArrayProblem):
     def _peak_rates(self, sinr: FloatArray) -> FloatArray:
         """Peak rates, float64 [I, J], bit/s; 0 out of reach."""
         if self.fixed_rate_mbps is None:
-            rates = self.bandwidth_hz * np.log2(1.0 + sinr)
+            rates: FloatArray = self.bandwidth_hz * np.log1p(sinr) / np.log(2.0)  # no digit is lost far below the noise
         else:
             rates = np.full(sinr.shape, self.fixed_rate_mbps * 1e6)
         if self.sinr_min_db is None:
@@ -124,6 +129,12 @@ class UserAssociation(ArrayProblem):
         return np.where(strongest | (sinr >= 10.0 ** (self.sinr_min_db / 10.0)), rates, 0.0)
 
     def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
+        rates = arrays["peak_rate_bps"]
+        odd = (rates > 0.0) & ((rates < _RATES_BPS[0]) | (rates > _RATES_BPS[1]))
+        if odd.any():
+            i, j = (int(v) for v in np.argwhere(odd)[0])
+            expected = f"0 or a rate between {_RATES_BPS[0]:g} and {_RATES_BPS[1]:g} bit/s"
+            raise OptionError(self._title(), [FieldProblem(f"peak_rate_bps[{i}, {j}]", float(rates[i, j]), expected)])
         return UserAssociationInstance(origin, arrays, goal=self.goal)
 
 

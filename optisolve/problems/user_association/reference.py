@@ -8,10 +8,10 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.reference import Effort, Reference
-from optisolve.core.status import Termination
 from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.modelling.assignment import solve_assignment
 from optisolve.modelling.cpsat import solve_cpsat
+from optisolve.modelling.highs import second_opinion
 from optisolve.problems.user_association.instance import UserAssociationInstance
 from optisolve.problems.user_association.model import Goal, min_rate_bound
 
@@ -29,6 +29,11 @@ class Limits:
     deterministic_time: float
 
 
+_EXACT = 1e-9
+"""Distance of value and bound, relative to the objective's gap scale, that polynomial methods in floating point leave."""
+_ROUNDED = 1e-6
+"""The same for integer models, whose numbers are rounded to steps far below it."""
+
 LIMITS = {Effort.QUICK: Limits(5.0), Effort.NORMAL: Limits(60.0), Effort.THOROUGH: Limits(600.0)}
 
 
@@ -40,7 +45,8 @@ def solve_reference(instance: UserAssociationInstance, limits: Limits) -> Refere
         limits: How much work to spend.
 
     Returns:
-        PROVEN_OPTIMAL, DUAL_BOUND, or NONE with a detail that starts with ``infeasible:``.
+        PROVEN_OPTIMAL, DUAL_BOUND or PROVEN_INFEASIBLE. The slack is 0: all variables are whole, and one user out of
+        reach violates `coverage` by 1 / I.
     """
     covered = (instance.rate_mbps > 0.0).any(axis=1)
     if not covered.all():
@@ -51,7 +57,7 @@ def solve_reference(instance: UserAssociationInstance, limits: Limits) -> Refere
             instance,
             answer.x,
             dual_bound=answer.dual_bound,
-            tolerance=1e-9 * max(1.0, abs(answer.dual_bound or 0.0)),
+            tolerance=_EXACT * instance.objectives[0].scale,
             slack=0.0,
             solver=answer.backend,
             solver_version=answer.version,
@@ -61,30 +67,27 @@ def solve_reference(instance: UserAssociationInstance, limits: Limits) -> Refere
         x, bound = max_min_flow(instance.rate_mbps)
         detail = "Threshold search with a maximum flow; the next larger threshold admits no complete flow."
         return certify(
-            instance, x, dual_bound=bound, tolerance=1e-9 * max(1.0, bound), slack=0.0, solver="threshold_flow", detail=detail
+            instance, x, dual_bound=bound, tolerance=_EXACT * bound, slack=0.0, solver="threshold_flow", detail=detail
         )
     return _by_cpsat(instance, limits)
 
 
 def _by_cpsat(instance: UserAssociationInstance, limits: Limits) -> Reference:
-    """CP-SAT from a descent's point; the better point of both counts."""
+    """CP-SAT from a descent's point; the best point of the descent, CP-SAT and HiGHS counts, which checks CP-SAT's bound."""
     start = descend(instance)
     form = instance.model("cpsat")
     hint = np.eye(instance.rate_mbps.shape[1])[start.astype(np.int64)].ravel()
     answer = solve_cpsat(form, deterministic_time=limits.deterministic_time, hint=hint)
-    points = [p for p in (start, answer.x) if p is not None]
+    points = [p for p in (start, answer.x, second_opinion(instance)) if p is not None]
     x = max(points, key=lambda p: float(instance.evaluate_twin(p).F[0, 0]))
     bound = _simple_bound(instance)
     if answer.dual_bound is not None:
         bound = min(bound, answer.dual_bound)
-    tolerance = 1e-6 * max(1.0, abs(bound))
-    if answer.termination is Termination.OPTIMAL:
-        tolerance = max(tolerance, form.rounding_error)
     return certify(
         instance,
         x,
         dual_bound=bound,
-        tolerance=tolerance,
+        tolerance=_ROUNDED * instance.objectives[0].gap_scale(bound),
         slack=0.0,
         solver=answer.backend,
         solver_version=answer.version,
@@ -95,7 +98,8 @@ def _by_cpsat(instance: UserAssociationInstance, limits: Limits) -> Reference:
 def _simple_bound(instance: UserAssociationInstance) -> float:
     """A bound without search: every station serves its best user alone (sum), or loads could be equalized (min)."""
     if instance.goal is Goal.SUM_RATE:
-        return float(instance.rate_mbps.max(axis=0).sum())
+        rounding = 1.0 + instance.rate_mbps.shape[1] * float(np.finfo(np.float64).eps)
+        return float(instance.rate_mbps.max(axis=0).sum()) * rounding
     return min_rate_bound(instance.rate_mbps)
 
 
@@ -111,7 +115,7 @@ def descend(instance: UserAssociationInstance) -> FloatArray:
         moves[np.arange(rows.size), rows] = columns
         F = instance.evaluate(moves).F[:, 0]
         k = int(np.argmax(F))
-        if F[k] <= value + 1e-12:
+        if F[k] <= value + 1e-12 * instance.objectives[0].gap_scale(value):
             break
         x, value = moves[k], float(F[k])
     return x
@@ -134,7 +138,8 @@ def max_min_flow(rate_mbps: FloatArray) -> tuple[FloatArray, float]:
         rate_mbps: float64 [I, J], 0 or the station's rate; everybody reaches a station.
 
     Returns:
-        Stations float64 [I] and the optimum, Mbit/s.
+        Stations float64 [I] and a bound, Mbit/s: the optimum, as far as a matching, which shares no code with the flow,
+        confirms that the next larger rate is out of reach; else `min_rate_bound`.
     """
     n_users = rate_mbps.shape[0]
     top = rate_mbps.max(axis=0)  # [J]
@@ -151,7 +156,18 @@ def max_min_flow(rate_mbps: FloatArray) -> tuple[FloatArray, float]:
             high = middle
         else:
             low, best = middle, found
+    if high < thresholds.size and _matched(rate_mbps, _capacity(capacities, thresholds[high])) == n_users:
+        return best, min_rate_bound(rate_mbps)
     return best, float(thresholds[low])
+
+
+def _matched(rate_mbps: FloatArray, capacity: FloatArray) -> int:
+    """Users that find a place when every station has as many places as its capacity, by a maximum matching."""
+    import scipy.sparse as sp
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    places = np.repeat(rate_mbps > 0.0, np.minimum(capacity, rate_mbps.shape[0]).astype(np.int64), axis=1)  # [I, places]
+    return int((maximum_bipartite_matching(sp.csr_array(places), perm_type="column") >= 0).sum())
 
 
 def _capacity(capacities: FloatArray, threshold: float) -> FloatArray:

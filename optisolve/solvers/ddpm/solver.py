@@ -11,14 +11,16 @@ from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem
+from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.core.watch import unwatched
 from optisolve.solvers.ddpm.bridges import bridge_gap, make_bridge
 from optisolve.solvers.ddpm.bridges.base import NO_POLISH, Bridge, Cases, stack
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish
-from optisolve.solvers.ddpm.weights import find_weights, load_weights
+from optisolve.solvers.ddpm.weights import find_weights, is_shipped, load_weights, weights_digest
 from optisolve.solvers.stopping import spent_limit
 
 if TYPE_CHECKING:
@@ -87,17 +89,20 @@ class Candidates(Solver):
         single = len(instance.objectives) == 1
         projected = points(stages.projected)
         if single:  # of no account for the answer, so evaluated outside the budget and never returned
-            told["raw"] = _best(instance, points(stages.raw))
+            with unwatched():
+                told["raw"] = _best(instance, points(stages.raw))
         afterwards = None if stages.polished is None else points(stages.polished)
         if afterwards is None or task.meter.remaining_evaluations >= 2 * len(projected):
             task.evaluate(projected, source="sample")
             if single:
-                told["projected"] = _best(instance, projected)
+                with unwatched():  # evaluated and counted a line before
+                    told["projected"] = _best(instance, projected)
         if afterwards is not None:
             task.evaluate(afterwards, source="polished")
             told["polish"] = {"method": polish, "steps": self.polish_steps, "probes": int(stages.probes.sum())}
             if single:
-                told["polished"] = _best(instance, afterwards)
+                with unwatched():
+                    told["polished"] = _best(instance, afterwards)
         return told
 
 
@@ -130,7 +135,7 @@ class Ddpm(Candidates):
         extra="diffusion",
         citation="Ho, Jain and Abbeel 2020, arXiv 2006.11239; Song, Meng and Ermon 2021, arXiv 2010.02502",
     )
-    weights: str = "auto"
+    weights: Annotated[str, Resource(is_shipped)] = "auto"
     schedule: Literal["ddim", "ddpm", "dpm_solver", "flow_matching"] = "ddim"
     steps: Annotated[int, Ge(1), Le(1000)] = 2
     eta: Annotated[float, Ge(0), Le(1)] = 0.0
@@ -148,6 +153,10 @@ class Ddpm(Candidates):
         if reason is None and self.weights == "auto" and find_weights("auto", family) is None:
             return f"has no shipped weights for {family}; train some with: optisolve train solver=ddpm problem={family}"
         return reason
+
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The weights."""
+        return weights_digest(self.weights, instance.origin.problem)
 
     def _check(self) -> Iterable[FieldProblem]:
         if self.eta > 0.0 and self.schedule != "ddim":

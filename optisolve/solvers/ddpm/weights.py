@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optisolve.content import content_dir
+from optisolve.content import content_dir, named_file, only_shipped
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
 
 if TYPE_CHECKING:
     from optisolve.solvers.ddpm.networks import Denoiser
 
-__all__ = ["WEIGHTS_FILE", "Weights", "find_weights", "load_weights", "save_weights", "shipped"]
+__all__ = ["WEIGHTS_FILE", "Weights", "find_weights", "is_shipped", "load_weights", "save_weights", "shipped", "weights_digest"]
 
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 
@@ -43,17 +43,34 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _folder().glob(f"*/{WEIGHTS_FILE}")))
 
 
+def is_shipped(name: str) -> bool:
+    """True for a name that stands for weights that come with optisolve."""
+    return name == "auto" or name in shipped()
+
+
+def weights_digest(name: str, family: str) -> dict[str, str] | None:
+    """Name and SHA-256 of some weights that are on this machine, as records carry them; None when they are not."""
+    folder = find_weights(name, family) or _from_hub(name, local=True)
+    if folder is None:
+        return None
+    told = family if name == "auto" else folder.name if Path(name).exists() else name  # a record holds no path of a machine
+    return {"name": told, "sha256": _sha256(folder / WEIGHTS_FILE)}
+
+
 def find_weights(name: str, family: str) -> Path | None:
     """Folder of some weights, None when nothing of that name is here.
 
     Args:
         name: ``auto`` for the shipped weights of the family, the name of shipped weights, or a folder.
         family: The problem's registry name.
+
+    Raises:
+        OptisolveError: A folder that does not come with optisolve, while an audit is under way.
     """
     wanted = family if name == "auto" else name
     if wanted in shipped():
         return _folder() / wanted
-    return Path(name) if name != "auto" and (Path(name) / WEIGHTS_FILE).is_file() else None
+    return Path(name) if name != "auto" and (named_file(name, "ddpm.weights") / WEIGHTS_FILE).is_file() else None
 
 
 def load_weights(name: str, family: str, device: str = "cpu", kinds: tuple[str, ...] = ()) -> Weights:
@@ -70,13 +87,13 @@ def load_weights(name: str, family: str, device: str = "cpu", kinds: tuple[str, 
     """
     from optisolve.solvers.ddpm import networks
 
-    folder = find_weights(name, family)
-    if folder is None and (name == "auto" or name.count("/") != 1 or Path(name).exists()):
+    folder = find_weights(name, family) or _from_hub(name)
+    if folder is None:
         raise SolverError(
             f"ddpm: no weights '{name}' for {family}. Shipped: {', '.join(shipped()) or 'none'}. Train some with: "
             f"optisolve train solver=ddpm problem={family}, and give their folder as solver.weights=FOLDER."
         )
-    source = name if folder is None else str(folder)
+    source = str(folder)
     kind = networks.Denoiser.load_config(source).get("_class_name")
     if kind not in (kinds or networks.NETWORKS):
         raise SolverError(f"ddpm: {source} holds a '{kind}'; expected one of {', '.join(kinds or networks.NETWORKS)}.")
@@ -85,14 +102,13 @@ def load_weights(name: str, family: str, device: str = "cpu", kinds: tuple[str, 
         raise SolverError(f"ddpm: the weights '{name}' are for {card['family']}, this problem is {family}.")
     cls = getattr(networks, kind)
     network = cls.from_pretrained(source, low_cpu_mem_usage=False).to(device).eval()
-    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest() if folder is not None else ""
-    return Weights(network, name if name != "auto" else family, digest, card)
+    return Weights(network, name if name != "auto" else family, _sha256(folder / WEIGHTS_FILE), card)
 
 
 def save_weights(network: Denoiser, folder: Path, card: Mapping[str, Any]) -> Path:
     """Write a denoiser and its card; ``card.json`` gets the hash of the weights."""
     network.save_pretrained(folder, safe_serialization=True)
-    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    digest = _sha256(folder / WEIGHTS_FILE)
     write_atomic(folder / "card.json", json.dumps({**card, "sha256": digest}, indent=1).encode() + b"\n")
     return folder
 
@@ -101,9 +117,35 @@ def _folder() -> Path:
     return content_dir("solvers") / "ddpm" / "weights"
 
 
-def _card(folder: Path | None) -> dict[str, Any]:
-    file = None if folder is None else folder / "card.json"
-    if file is None or not file.is_file():
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _from_hub(name: str, *, local: bool = False) -> Path | None:
+    """Folder of a repository's weights in the hub's cache; None for what is no id of a repository, and during an audit.
+
+    Args:
+        name: ``owner/name``.
+        local: Ask nobody, look only at what was fetched before.
+    """
+    if only_shipped() or name.count("/") != 1 or Path(name).exists():
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["config.json", "card.json", WEIGHTS_FILE], local_files_only=local))
+    except HFValidationError:
+        return None
+    except (OSError, HfHubHTTPError) as error:
+        if local and isinstance(error, LocalEntryNotFoundError):
+            return None
+        raise SolverError(f"ddpm: the weights '{name}' cannot be fetched from the hub ({error}).") from error
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    file = folder / "card.json"
+    if not file.is_file():
         return {}
     card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from optisolve.content import content_dir
+from optisolve.content import content_dir, digest
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import SolverError
 from optisolve.core.problem import Instance
@@ -23,6 +24,7 @@ __all__ = [
     "least_total",
     "load_policy",
     "observe",
+    "policies_digest",
     "policy_file",
     "powers_of",
     "read_policy",
@@ -130,6 +132,13 @@ def load_policy(name: str, training: Training = "ppo") -> Policy:
         SolverError: Missing or damaged; the text names the file and the script that makes it.
     """
     return read_policy(name, content_dir("solvers") / "drl_fusion" / policy_file(name, training))
+
+
+def policies_digest(training: Training = "ppo") -> dict[str, str]:
+    """Name and SHA-256 of all shipped policies of a training together, as records carry them."""
+    folder = content_dir("solvers") / "drl_fusion"
+    told = "".join(digest(folder / policy_file(name, training)) for name in EXPERTS)
+    return {"name": f"drl_fusion/{training}", "sha256": hashlib.sha256(told.encode()).hexdigest()}
 
 
 def read_policy(name: str, path: Path) -> Policy:

@@ -13,7 +13,7 @@ from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
-from optisolve.solvers.drl_fusion.policy import EXPERTS, Training, least_total, load_policy
+from optisolve.solvers.drl_fusion.policy import EXPERTS, Training, least_total, load_policy, policies_digest
 
 __all__ = ["DrlFusion", "average_powers", "expert_powers", "intent_weights"]
 
@@ -136,6 +136,10 @@ class DrlFusion(Solver):
         wanted = load_policy(EXPERTS[0], self.training).n_branches
         has = instance.space.dim
         return None if has == wanted else f"its policies are for {wanted} branches, this instance has {has}"
+
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The policies."""
+        return policies_digest(self.training)
 
     def _check(self) -> Iterable[FieldProblem]:
         given = self.weights

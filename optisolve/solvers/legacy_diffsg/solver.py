@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge
 
-from optisolve.content import content_dir
+from optisolve.content import content_dir, digest
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
@@ -16,6 +17,7 @@ from optisolve.core.status import Limit, Termination
 from optisolve.solvers.ddpm.bridges.base import stack
 from optisolve.solvers.ddpm.bridges.parallel_channels import ParallelChannelsBridge, project_to_simplex
 from optisolve.solvers.ddpm.noise import case_keys, normal
+from optisolve.solvers.ddpm.weights import WEIGHTS_FILE
 from optisolve.solvers.stopping import spent_limit
 
 __all__ = ["CHANNELS", "LegacyDiffsg", "conditions", "load_legacy"]
@@ -70,6 +72,10 @@ class LegacyDiffsg(Solver):
             )
         return Solver.skip(self, instance)
 
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The weights."""
+        return {"name": "legacy_diffsg", "sha256": digest(_weights() / WEIGHTS_FILE)}
+
     def _solve(self, task: Task) -> Outcome:
         from optisolve.solvers.legacy_diffsg.chain import softmax_of_range, walk_back
 
@@ -77,7 +83,7 @@ class LegacyDiffsg(Solver):
         if left == 0:
             return task.outcome(Termination.LIMIT, spent_limit(task))
         count = min(self.n_samples, left)
-        network, scale, digest = load_legacy()
+        network, scale, sha256 = load_legacy()
         bridge = ParallelChannelsBridge()
         gain = conditions(stack([bridge.read(task.instance)])).repeat(count, axis=0)  # [S, N]
         keys = case_keys(task.seed, np.arange(count))
@@ -89,7 +95,7 @@ class LegacyDiffsg(Solver):
         powers = softmax_of_range(y) if self.decoder == "softmax" else project_to_simplex(scale * y)
         X = bridge.points(task.instance, np.floor(powers * _GRID) / _GRID)
         values = task.evaluate(X, source="sample").F[:, 0]
-        report = {"samples": count, "mean": float(values.mean()), "worst": float(values.min()), "weights_sha256": digest}
+        report = {"samples": count, "mean": float(values.mean()), "worst": float(values.min()), "weights_sha256": sha256}
         if count < self.n_samples:
             detail = "fewer samples than asked for, hence other batch statistics"
             return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, detail=detail, report=report)
@@ -106,6 +112,9 @@ def load_legacy() -> tuple[Any, float, str]:
     """The shipped network, the power over the uniform split that its labels call 1, and the hash of the weights."""
     from optisolve.solvers.ddpm.weights import load_weights
 
-    folder = content_dir("solvers") / "legacy_diffsg" / "weights"
-    weights = load_weights(str(folder), "parallel_channels", kinds=("HourGlass",))
+    weights = load_weights(str(_weights()), "parallel_channels", kinds=("HourGlass",))
     return weights.network, float(weights.card["label_scale"]), weights.sha256
+
+
+def _weights() -> Path:
+    return content_dir("solvers") / "legacy_diffsg" / "weights"

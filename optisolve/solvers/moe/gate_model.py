@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.content import content_dir
+from optisolve.content import content_dir, named_file
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import OptisolveError
 from optisolve.solvers.moe.features import FEATURE_VERSION, feature_names
 
-__all__ = ["FORMAT", "GateModel", "Tree", "load_gate", "read_gate", "write_gate"]
+__all__ = ["FORMAT", "GateModel", "Tree", "gate_path", "is_shipped", "load_gate", "read_gate", "write_gate"]
 
 FORMAT = "optisolve.gate/2"
 SHIPPED = "moe_gate.json"
@@ -191,10 +191,28 @@ def read_gate(path: Path) -> GateModel:
     return model
 
 
-@cache
+def is_shipped(path: str) -> bool:
+    """True for the gate that comes with optisolve."""
+    return path == ""
+
+
+def gate_path(path: str = "") -> Path:
+    """The gate that comes with optisolve, or one by path.
+
+    Raises:
+        OptisolveError: A file that does not come with optisolve, while an audit is under way.
+    """
+    return named_file(path, "gate_file") if path else content_dir("solvers") / SHIPPED
+
+
 def load_gate(path: str = "") -> GateModel:
-    """The gate that comes with optisolve, or one by path; see `read_gate` for errors."""
-    return read_gate(Path(path) if path else content_dir("solvers") / SHIPPED)
+    """The gate that comes with optisolve, or one by path; see `gate_path` and `read_gate` for errors."""
+    return _loaded(gate_path(path))
+
+
+@cache
+def _loaded(path: Path) -> GateModel:
+    return read_gate(path)
 
 
 def _tree(item: Mapping[str, Any], n_features: int) -> Tree:

@@ -8,11 +8,14 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
+from optisolve.content import digest
 from optisolve.core.errors import FieldProblem, SolverError
+from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.solvers.moe.cards import find_experts
 from optisolve.solvers.moe.chain import GateOptions
+from optisolve.solvers.moe.gate_model import gate_path, is_shipped
 from optisolve.solvers.moe.mixture import Mixture, MixtureOptions
 
 __all__ = ["Moe", "MoeLlm"]
@@ -47,7 +50,7 @@ class Moe(Solver):
         citation=_CITATION,
     )
     gate: Literal["learned", "rule", "knn", "uniform", "random", "sbs"] = "learned"
-    gate_file: str = ""
+    gate_file: Annotated[str, Resource(is_shipped)] = ""
     experts: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     n_experts: Annotated[int, Ge(1), Le(10)] = 2
@@ -58,6 +61,10 @@ class Moe(Solver):
     def skip(self, instance: Instance) -> str | None:
         """Needs at least one expert that does not skip the instance."""
         return Solver.skip(self, instance) or _nobody(instance, self.experts, self.without, with_llm=False)
+
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The gate's file; gates that learned nothing are compared with it in the log."""
+        return _checkpoint(self.gate_file)
 
     def _solve(self, task: Task) -> Outcome:
         return Mixture(task, _options(self), with_llm=False).run()
@@ -93,7 +100,7 @@ class MoeLlm(Solver):
         citation=_CITATION,
     )
     gate: Literal["hybrid", "llm", "planner"] = "hybrid"
-    gate_file: str = ""
+    gate_file: Annotated[str, Resource(is_shipped)] = ""
     experts: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     n_experts: Annotated[int, Ge(1), Le(10)] = 2
@@ -115,10 +122,19 @@ class MoeLlm(Solver):
         """Needs at least one expert that does not skip the instance."""
         return Solver.skip(self, instance) or _nobody(instance, self.experts, self.without, with_llm=self.llm_experts)
 
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The gate's file, which the other gates fall back to."""
+        return _checkpoint(self.gate_file)
+
     def _solve(self, task: Task) -> Outcome:
         if task.llm is None:
             raise SolverError("moe_llm asks a language model; run it with llm=local, openai or replay, or use solver=moe.")
         return Mixture(task, _options(self), with_llm=self.llm_experts).run()
+
+
+def _checkpoint(gate_file: str) -> dict[str, str] | None:
+    path = gate_path(gate_file)
+    return {"name": path.name, "sha256": digest(path)} if path.is_file() else None
 
 
 def _options(solver: Moe | MoeLlm) -> MixtureOptions:

@@ -8,7 +8,7 @@ from optisolve.solvers.moe.executor import Attempt, Quality, better
 __all__ = ["Standing"]
 
 _BEYOND = 1e-6
-"""Relative distance by which a verified point must pass a bound to refute it."""
+"""Distance, relative to the objective's gap scale, by which a verified point must pass a bound to refute it."""
 
 
 class Standing:
@@ -58,16 +58,14 @@ class Standing:
         if value is None:
             return False
         objective = self._instance.objectives[0]
-        beyond = value - bound if objective.sense is Sense.MAXIMIZE else bound - value
-        return beyond > _BEYOND * max(objective.scale, abs(value))
+        return -objective.shortfall(value, bound) > _BEYOND * objective.gap_scale(value)
 
     def gap(self, value: float | None) -> float | None:
         """Relative gap of a value to the bound; None without one of them."""
         if value is None or self.bound is None:
             return None
         objective = self._instance.objectives[0]
-        short = self.bound - value if objective.sense is Sense.MAXIMIZE else value - self.bound
-        return max(0.0, float(short)) / max(objective.scale, abs(self.bound))
+        return max(0.0, objective.shortfall(value, self.bound)) / objective.gap_scale(self.bound)
 
     def closed(self, stop_gap: float) -> bool:
         """Whether the best answer meets the bound to a relative gap."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from numba import njit
 
+from optisolve.numerics.compiled import njit
 from optisolve.solvers.moead.scalarize import Scalarization
 
 __all__ = [

@@ -51,7 +51,7 @@ def problem_version(case):
     case.record["instance"]["version"] = str(case.rng.choice(["0", "2", "1.0", "latest"]))
 
 
-@forgery("unknown problem", "provenance.tier")
+@forgery("unknown problem", "provenance.tier", "instance.problem")
 def unknown_problem(case):
     case.record["instance"]["problem"] = "easy_problem"
 

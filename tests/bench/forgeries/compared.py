@@ -17,8 +17,15 @@ def regap(case) -> None:
 
     told, instance = case.record["reference"], rebuild(case.record, PROBLEMS)[1]
     F = np.asarray(case.record["verified"]["F"])[np.asarray(case.record["verified"]["feasible"], dtype=bool)]
-    stated = Reference(Evidence.NONE, value=told["value"], dual_bound=told["dual_bound"])
-    case.record["scores"].update({key: v for key, v in score(instance, F, stated).items() if key in ("gap", "bound_gap")})
+    stated = Reference(
+        Evidence.NONE,
+        value=told["value"],
+        dual_bound=told["dual_bound"],
+        tolerance=told["tolerance"],
+        slack=told["slack"],
+    )
+    names = ("gap", "bound_gap", "gap_scale", "tie")
+    case.record["scores"].update({key: v for key, v in score(instance, F, stated).items() if key in names})
 
 
 @forgery("reference invented from the own point", "reference")
@@ -84,6 +91,44 @@ def wide_tolerance(case):
     if told is None or case.several:
         raise DoesNotApply
     told["tolerance"] = 10.0
+    regap(case)
+
+
+@forgery("wide slack", "reference")
+def wide_slack(case):
+    """Gaps within the slack are ties, so a wide one makes any answer as good as the optimum."""
+    told = case.record["reference"]
+    if told is None or case.several or told["value"] is None:
+        raise DoesNotApply
+    told["slack"] += 0.1 * max(1.0, abs(told["value"]))
+    regap(case)
+
+
+@forgery("reference moved within its own tolerance", "reference")
+def moved_reference(case):
+    """Value and bound go together towards the own point, no farther than the reference's tolerance."""
+    told = case.record["reference"]
+    if told is None or told["value"] is None or told["tolerance"] < 3e-7 * case.record["scores"]["gap_scale"]:
+        raise DoesNotApply
+    shift = -case.better * 0.9 * told["tolerance"]
+    told["value"] += shift
+    told["dual_bound"] = None if told["dual_bound"] is None else told["dual_bound"] + shift
+    regap(case)
+
+
+@forgery("proof by somebody else", "reference.solver", "reference.note")
+def invented_author(case):
+    told = case.record["reference"]
+    if told is None:
+        raise DoesNotApply
+    told[str(case.rng.choice(["solver", "note"]))] = "proven by the committee"
+
+
+@forgery("distance to a front where there is none", "scores.igd_plus")
+def invented_distance(case):
+    if case.several:
+        raise DoesNotApply
+    case.record["scores"]["igd_plus"] = float(case.rng.choice([0.0, 1.0, 1e308]))
 
 
 @forgery("case called infeasible", "reference")
@@ -91,7 +136,7 @@ def called_infeasible(case):
     told = case.record["reference"]
     if told is None or case.several:
         raise DoesNotApply
-    told.update(value=None, dual_bound=None, evidence="none", detail="infeasible: the floors cannot be met")
+    told.update(value=None, dual_bound=None, evidence="proven_infeasible", detail="the floors cannot be met")
     regap(case)
 
 

@@ -110,6 +110,14 @@ def source_points(case):
     source["evaluations"] += 1
 
 
+@forgery("credit beyond what was spent", "used.by_source")
+def credit(case):
+    source = next(iter(case.record["used"]["by_source"].values()), None)
+    if source is None:
+        raise DoesNotApply
+    source[str(case.rng.choice(["usd", "tokens_in", "tokens_out", "survivors"]))] = 10**9
+
+
 @forgery("tokens altered", "used.tokens", "solver.llm.tokens")
 def tokens(case):
     if not case.record["solver"]["llm"]:

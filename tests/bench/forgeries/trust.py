@@ -18,6 +18,27 @@ def tier_upgraded(case):
     case.record["termination"] = {"status": "interrupted", "limit": None, "detail": "stopped by the user"}
 
 
+@forgery("replayed, it says, without replies", "provenance.tier", "result_hash")
+def tier_replayed(case):
+    if case.record["solver"]["llm"]:
+        raise DoesNotApply
+    case.record["provenance"]["tier"] = "replayed"
+    case.record["termination"] = {"status": "interrupted", "limit": None, "detail": "stopped by the user"}
+
+
+@forgery("hosted model called reproduced", "provenance.tier")
+def hosted_reproduced(case):
+    """Its replies can be made up, so no second run shows that the named model wrote them."""
+    if not case.record["solver"]["llm"]:
+        raise DoesNotApply
+    case.record["provenance"]["tier"] = "reproduced"
+
+
+@forgery("learned file of one's own", "solver.checkpoint")
+def checkpoint(case):
+    case.record["solver"]["checkpoint"] = {"name": "mine", "sha256": "0" * 64}
+
+
 @forgery("tier that does not exist", "provenance.tier")
 def tier_invented(case):
     case.record["provenance"]["tier"] = "certified"
@@ -134,6 +155,22 @@ def invented_membership(case):
         raise DoesNotApply
     member = next(other["suite"] for other in case.others if other["suite"]["name"])
     case.record["suite"] = member
+
+
+@forgery("label that is no name", "suite.")
+def odd_label(case):
+    suite = case.record["suite"]
+    if not suite["name"]:
+        raise DoesNotApply
+    key, value = [
+        ("solver", suite["solver"] + "\u200b"),
+        ("solver", f'<a href="https://evil.example/login">{suite["solver"]}</a>'),
+        ("instance", "not-a-number"),
+        ("instance", "-1"),
+        ("repetition", "0x1"),
+        ("name", "../core"),
+    ][int(case.rng.integers(6))]
+    suite[key] = value
 
 
 @forgery("another unit of the suite", "suite", "instance", "seed", "solver")

@@ -1,4 +1,4 @@
-"""A plug-in for tests of the runner: solvers that do what plug-ins must not."""
+"""A plug-in for tests of the runner: solvers that do what plug-ins must not, and a model that cannot evaluate every point."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from optisolve.core import Limit, Outcome, Solver, SolverInfo, Task, Termination
+from optisolve.core import Limit, Outcome, Problem, Solver, SolverInfo, Task, Termination
+from optisolve.core.problem import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Sense
 from optisolve.core.solver import ANY_PROBLEM
+from optisolve.core.space import Space, Variable
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -82,3 +84,65 @@ def _ask(task: Task, attempt: int) -> None:
 
     assert task.llm is not None
     task.llm.ask([LlmRequest(tag="question", prompt="Why?", max_tokens=8, attempt=attempt)])
+
+
+@dataclass(frozen=True)
+class Fragile(Problem):
+    """A distance from the middle of a cube, to two corners when there are two objectives; the model fails near one face.
+
+    Args:
+        fails: How the model fails: ``nan``, ``raise``, ``timeout``, ``constraint`` (NaN in G), ``never``.
+        share: Share of the cube in which it does.
+        policy: The instance's `on_failure`.
+        objectives: 1 or 2.
+        twin_factor: What the fast evaluation's objectives are multiplied by: 1 for a twin that agrees.
+    """
+
+    name: ClassVar[str] = "fragile"
+    version: ClassVar[str] = "1"
+    summary: ClassVar[str] = "A simulator that does not converge everywhere."
+
+    fails: str = "nan"
+    share: float = 0.1
+    policy: str = "penalize"
+    objectives: int = 1
+    twin_factor: float = 1.0
+
+    def instance(self, seed: int = 0) -> Instance:
+        return _FragileInstance(self.origin(seed), self)
+
+
+class _FragileInstance(Instance):
+    def __init__(self, origin: Origin, problem: Fragile) -> None:
+        self.fails, self.share, self.twin_factor = problem.fails, problem.share, problem.twin_factor
+        self.on_failure = problem.policy
+        names = [f"f{j}" for j in range(problem.objectives)]
+        super().__init__(
+            origin=origin,
+            space=Space.of(Variable(f"x{i}", 0.0, 1.0) for i in range(3)),
+            objectives=tuple(Objective(name, Sense.MINIMIZE, meaning="squared distance from a corner") for name in names),
+            constraint_names=("plane",) if self.fails == "constraint" else (),
+            hypervolume_box=HypervolumeBox((3.0, 3.0), (0.0, 0.0)) if len(names) == 2 else None,
+        )
+
+    def arrays(self):
+        return {"share": np.array([self.share])}
+
+    def describe(self) -> Description:
+        return Description("Come close to one corner of a cube, or to two; near one face the simulator does not converge.")
+
+    def _evaluate(self, X):
+        bad = X[:, 0] < self.share
+        if bad.any() and self.fails == "raise":
+            raise RuntimeError("the simulator\ndid not converge \x1b[31m")
+        if bad.any() and self.fails == "timeout":
+            raise TimeoutError("no answer within 5 s")
+        made = self._evaluate_twin(X)
+        F = made.F * self.twin_factor
+        F[bad] = np.nan if self.fails == "nan" else F[bad]
+        return Evaluation(F, np.where(bad[:, None], np.nan, made.G), made.H)
+
+    def _evaluate_twin(self, X):
+        F = np.column_stack([((X - corner) ** 2).sum(axis=1) for corner in (0.0, 1.0)[: len(self.objectives)]])
+        G = X.sum(axis=1, keepdims=True)[:, : len(self.constraint_names)] - 2.5
+        return Evaluation(F, G, np.empty((X.shape[0], 0)))

@@ -96,6 +96,18 @@ def test_switch_kernel_agrees_with_its_twin() -> None:
                 assert value[b, s] == pytest.approx(twin_value, rel=1e-12)
 
 
+def test_switches_see_faint_signals() -> None:
+    """Signals of 1e-12 of the noise: every link is worth switching on, and rates are theirs to the last digit."""
+    gain = 1e-12 * (1.0 + np.random.default_rng(3).random((1, 5, 5)))
+    on, value, _ = switch_links(gain, np.ones((1, 5)), np.zeros((1, 1, 5)), max_switches=20)
+    twin, twin_value = switch_twin(gain[0], np.ones(5), np.zeros(5), max_switches=20)
+    assert on[0, 0].tolist() == twin.tolist() == [1.0] * 5
+    exact = np.trace(gain[0]) / np.log(2.0)
+    assert value[0, 0] == pytest.approx(exact, rel=1e-10)
+    assert twin_value == pytest.approx(exact, rel=1e-10)
+    assert rates(gain, np.ones((1, 5)), np.ones((1, 1, 5)))[0, 0] == pytest.approx(exact, rel=1e-10)
+
+
 def test_switches_stand_huge_signals() -> None:
     """Sixty links without interference at 200 dB: the product of 1 + SINR would leave the range of a double."""
     gain = np.eye(60)[None] * 1e20 + 1e-3

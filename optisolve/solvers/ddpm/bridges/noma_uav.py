@@ -135,7 +135,7 @@ def split(cases: Cases, place: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Exact power split at given positions.
 
     The weak users get just their minimum rates, the strongest one the rest: with cumulated powers S_1 <= ... <= S_K = 1 from
-    strong to weak, S_{k-1} = min(S_k, (S_k + n_k) 2^{-r_k} - n_k).
+    strong to weak, S_{k-1} = min(S_k, S_k 2^{-r_k} - n_k (1 - 2^{-r_k})).
 
     Args:
         cases: B cases.
@@ -148,16 +148,16 @@ def split(cases: Cases, place: FloatArray) -> tuple[FloatArray, FloatArray]:
     noise = noise_over_power(cases, place)
     order = np.argsort(noise, axis=2, kind="stable")
     n = np.take_along_axis(noise, order, axis=2)
-    shrink = np.exp2(-np.take_along_axis(np.broadcast_to(cases["min_rate"][:, None], n.shape), order, axis=2))
+    asked = np.take_along_axis(np.broadcast_to(cases["min_rate"][:, None], n.shape), order, axis=2)
+    shrink, needed = np.exp2(-asked), -np.expm1(-asked * math.log(2.0)) * n
     power, total = np.zeros_like(n), np.zeros(n.shape[:2])
     above, fits = np.ones(n.shape[:2]), np.ones(n.shape[:2], dtype=bool)
     for k in range(n.shape[2] - 1, -1, -1):
-        lowest = (above + n[..., k]) * shrink[..., k] - n[..., k]
-        below = np.zeros_like(above) if k == 0 else np.minimum(above, lowest)
-        fits &= (lowest if k == 0 else below) >= -1e-12
-        below = np.maximum(below, 0.0)
+        kept = above * shrink[..., k]
+        fits &= kept >= needed[..., k] * (1.0 - 1e-12)
+        below = np.zeros_like(above) if k == 0 else np.maximum(np.minimum(above, kept - needed[..., k]), 0.0)
         power[..., k] = above - below
-        total += np.log((above + n[..., k]) / (below + n[..., k])) / math.log(2.0)
+        total += np.log1p(power[..., k] / (below + n[..., k])) / math.log(2.0)
         above = below
     out = np.empty_like(power)
     np.put_along_axis(out, order, power, axis=2)

@@ -1,0 +1,123 @@
+"""A model that cannot evaluate a point: which rows of a batch failed, and what the first of them said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from optisolve.core.arrays import BoolArray, FloatArray
+from optisolve.core.errors import BudgetExhausted, ProblemError
+from optisolve.core.problem import Evaluation, Instance
+
+__all__ = ["POLICIES", "Attempt", "OnFailure", "attempt", "failure_text", "policy_of"]
+
+OnFailure = Literal["penalize", "skip", "stop"]
+POLICIES: tuple[OnFailure, ...] = get_args(OnFailure)
+
+_LONGEST_TEXT = 300
+_MOST_VARIABLES = 6
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Attempt:
+    """What came of a batch.
+
+    Attributes:
+        evaluation: F, G and H of all rows; NaN where the model failed.
+        failed: bool [n].
+        message: What was wrong with the first failed row, "" without one.
+        cause: The exception behind `message`, None when the values were not finite.
+    """
+
+    evaluation: Evaluation
+    failed: BoolArray
+    message: str = ""
+    cause: Exception | None = None
+
+
+def policy_of(instance: Instance) -> OnFailure:
+    """The instance's policy.
+
+    Raises:
+        ProblemError: It is none of `POLICIES`.
+    """
+    for policy in POLICIES:
+        if instance.on_failure == policy:
+            return policy
+    raise ProblemError(f"{instance.origin.problem}: on_failure is {instance.on_failure!r}, expected one of {POLICIES}.")
+
+
+def attempt(instance: Instance, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
+    """Evaluate a batch; when the model raises, row by row, so that one point costs no other one.
+
+    Args:
+        instance: Whose points they are.
+        X: float64 [n, d], checked.
+        evaluate: The instance's fast evaluation or its twin, unchecked.
+
+    Raises:
+        ProblemError: The model returns arrays of a wrong shape, which is no property of a point.
+        MemoryError: From the model.
+    """
+    try:
+        evaluation = evaluate(X)
+    except (MemoryError, BudgetExhausted):
+        raise
+    except Exception as error:
+        if X.shape[0] > 1:
+            return _row_by_row(instance, X, evaluate)
+        told = f"{failure_text(error)} at {_point_text(instance, X[0])}"
+        return Attempt(Evaluation(*_nothing(instance, 1)), np.ones(1, dtype=bool), told, error)
+    _require_shapes(instance, evaluation, X.shape[0])
+    parts = (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H))
+    failed = np.zeros(X.shape[0], dtype=bool)
+    for _, values in parts:
+        failed |= ~np.isfinite(values).all(axis=1)
+    if not failed.any():
+        return Attempt(evaluation, failed)
+    row = int(np.argmax(failed))
+    name, column = next((name, int(np.argmin(np.isfinite(v[row])))) for name, v in parts if not np.isfinite(v[row]).all())
+    value = next(v for n, v in parts if n == name)[row, column]
+    told = f"{name}[{column}] = {value} at {_point_text(instance, X[row])}"
+    return Attempt(evaluation, failed, told)
+
+
+def failure_text(error: Exception) -> str:
+    """An exception of somebody's model in one printable line."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}..."
+
+
+def _row_by_row(instance: Instance, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
+    F, G, H = _nothing(instance, X.shape[0])
+    failed, message, cause = np.zeros(X.shape[0], dtype=bool), "", None
+    for i in range(X.shape[0]):
+        one = attempt(instance, X[i : i + 1], evaluate)
+        failed[i] = one.failed[0]
+        F[i], G[i], H[i] = one.evaluation.F[0], one.evaluation.G[0], one.evaluation.H[0]
+        if failed[i] and not message:
+            message, cause = one.message, one.cause
+    return Attempt(Evaluation(F, G, H), failed, message, cause)
+
+
+def _nothing(instance: Instance, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """F, G and H of n points, NaN throughout."""
+    m, k, p = len(instance.objectives), len(instance.constraint_names), len(instance.equality_names)
+    return np.full((n, m), np.nan), np.full((n, k), np.nan), np.full((n, p), np.nan)
+
+
+def _require_shapes(instance: Instance, evaluation: Evaluation, n: int) -> None:
+    widths = (len(instance.objectives), len(instance.constraint_names), len(instance.equality_names))
+    for name, values, width in zip("FGH", evaluation, widths, strict=True):
+        if np.shape(values) != (n, width):
+            where = f"{instance.origin.scenario}: {name} of {n} points"
+            raise ProblemError(f"{where} has shape {np.shape(values)}, declared is ({n}, {width}).")
+
+
+def _point_text(instance: Instance, x: FloatArray) -> str:
+    shown = [f"{name} = {value:.6g}" for name, value in zip(instance.space.names[:_MOST_VARIABLES], x, strict=False)]
+    return ", ".join(shown) + (", ..." if x.size > _MOST_VARIABLES else "")
