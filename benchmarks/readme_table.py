@@ -26,17 +26,23 @@ BESIDE = {
 }
 """Solvers that every line of a suite shows beside the best one."""
 TOP = 8
+NOTHING = (
+    "*No records of suite `{suite}` are published at present; this table is made again when they are "
+    "(`python benchmarks/readme_table.py`).*"
+)
 TIERS = ("self_reported", "verified", "reproduced")
 
 
 def tables(board: Mapping[str, Any], suite: str) -> str:
-    """Markdown of a suite's tables: counts, ranks, problems.
+    """Markdown of a suite's tables: counts, ranks, problems; one line where none of its records is published.
 
     Args:
         board: Content of ``benchmarks/leaderboard/table.json``.
         suite: Which suite.
     """
-    (found,) = (item for item in board["suites"] if item["name"] == suite)
+    found = next((item for item in board["suites"] if item["name"] == suite), None)
+    if found is None or not found["entries"]:
+        return NOTHING.format(suite=suite)
     entries = found["entries"]
     return "\n\n".join([_counts(found, entries), _overall(found, entries), _problems(found, entries, BESIDE[suite])])
 
@@ -69,6 +75,9 @@ def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], ot
             for entry in entries
             if problem in entry["problems"] and entry["problems"][problem]["rank"] is not None
         }
+        if not losses:
+            lines.append(f"| `{problem}` | – | – |{' – |' * len(others)}")
+            continue
         least = min(losses.values())
         best = sorted(name for name, loss in losses.items() if loss == least)
         told = ", ".join(f"`{name}`" for name in best[:2]) + (f" and {len(best) - 2} more" if len(best) > 2 else "")
@@ -99,7 +108,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when a page is out of date")
     options = parser.parse_args()
-    board = json.loads((ROOT / "benchmarks" / "leaderboard" / "table.json").read_text(encoding="utf-8"))
+    file = ROOT / "benchmarks" / "leaderboard" / "table.json"
+    board = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"suites": []}
     stale = []
     for suite, name in PAGES.items():
         path = ROOT / name

@@ -42,6 +42,39 @@ def test_the_tables_of_results_are_those_of_the_published_records():
     assert done.returncode == 0, done.stdout
 
 
+def test_a_page_whose_records_are_not_published_says_so_and_gets_its_tables_back():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import readme_table
+    finally:
+        sys.path.pop(0)
+    board = {"suites": [_suite("core"), {**_suite("game"), "entries": []}]}
+    page = "before <!-- game results: written by benchmarks/readme_table.py -->old<!-- end of game results --> after"
+    empty = readme_table.renewed(page, board, "game")
+    assert "No records of suite `game` are published at present" in empty
+    assert "old" not in empty
+    assert readme_table.renewed(empty, {"suites": []}, "game") == empty
+    full = readme_table.renewed(empty, {"suites": [_suite("game")]}, "game")
+    assert "| 1 | `game_local` | 0.250 | 1 of 1 |" in full
+    assert full.startswith("before ")
+    assert full.endswith(" after")
+    assert "| `b` | – |" in readme_table.tables({"suites": [{**_suite("game"), "problems": ["a", "b"]}]}, "game")
+
+
+def _suite(name: str) -> dict[str, object]:
+    entry = {
+        "tier": "reproduced",
+        "rank": 1,
+        "solver": "game_local",
+        "loss": "0.25",
+        "llm": None,
+        "llm_calls": "0",
+        "records": 3,
+    }
+    entry |= {"evaluations": "10", "problems": {"a": {"rank": 1, "loss": "0.25"}}}
+    return {"name": name, "problems": ["a"], "entries": [entry]}
+
+
 def test_every_named_script_and_page_exists():
     for path in set(re.findall(r"(?:benchmarks|docs|examples)/[\w/]+\.?\w*", README)):
         assert (ROOT / path).exists(), path

@@ -4,10 +4,10 @@
         [--few 2] [--only NAME ...] [--minutes 60] [--out runs/games] [--plot docs/games.png]
 
 Every row is a kind of agent in the same loop from the same start. Figures are means over the seeds, in brackets the 95 %
-interval of the mean (bootstrap over seeds); deterministic rows have one seed. "gap" is (total - optimum) / optimum of the joint
-action that the agents ended with, whether or not it is feasible; "feasible" is the share of seeds in which it was. The optimum
-comes from the closed form and is known to nobody in the loop. Runs stay in --out and are found again, so the script goes on
-where it was stopped; rows get their seeds in turn, and after --minutes the table holds what there is.
+interval of the mean from ten seeds on, below that their range; deterministic rows have one seed. "gap" is (total - optimum) /
+optimum of the joint action that the agents ended with, whether or not it is feasible; "feasible" is the share of seeds in which
+it was. The optimum comes from the closed form and is known to nobody in the loop. Runs stay in --out and are found again, so
+the script goes on where it was stopped; rows get their seeds in turn, and after --minutes the table holds what there is.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from kept import kept_record
-from scipy.stats import bootstrap
+from scipy.stats import ttest_ind
 
 import optisolve
 from optisolve.plotting import save_figure
 from optisolve.plotting.game import rounds_figure
+from optisolve.scoring.intervals import MIN_BLOCKS, estimate
 
 CONTROLS: dict[str, dict[str, Any]] = {
     "foschini_miljanic": {"agents": ["foschini_miljanic"]},
@@ -134,7 +134,7 @@ def play(
 
 
 def print_differences(results: Mapping[str, Sequence[Mapping[str, Any]]], optimum: float) -> None:
-    """Mean of one row less that of another, with the 95 % interval (bootstrap over the seeds of both)."""
+    """Mean of one row less that of another, with Welch's 95 % interval from ten seeds of both on."""
     columns = ("gap", "epsilon", "deficit", "oscillation")
     pairs = [(a, b) for a, b in COMPARED if a in results and b in results]
     if not pairs:
@@ -147,11 +147,11 @@ def print_differences(results: Mapping[str, Sequence[Mapping[str, Any]]], optimu
 
 
 def difference(one: np.ndarray, two: np.ndarray) -> str:
-    if min(one.size, two.size) < 2:
-        return f"{one.mean() - two.mean():.3f}"
-    found = bootstrap((one, two), lambda a, b, axis: a.mean(axis) - b.mean(axis), method="percentile", rng=0)
-    low, high = found.confidence_interval
-    return f"{one.mean() - two.mean():.3f} [{low:.3f}, {high:.3f}]"
+    n = min(one.size, two.size)
+    if n < MIN_BLOCKS:
+        return f"{one.mean() - two.mean():.3f} (n = {n})"
+    low, high = ttest_ind(one, two, equal_var=False).confidence_interval()  # Welch
+    return f"{one.mean() - two.mean():.3f} [{low:.3f}, {high:.3f}], n = {n}"
 
 
 def cells(records: Sequence[Mapping[str, Any]], optimum: float) -> list[str]:
@@ -180,10 +180,7 @@ def told(name: str, values: np.ndarray) -> str:
         return f"{values.sum():.0f}/{values.size}"
     if values.size < 2 or np.ptp(values) < 1e-12:
         return f"{values.mean():.4f}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        interval = bootstrap((values,), np.mean, method="percentile", rng=0).confidence_interval
-    return f"{values.mean():.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return estimate(values).told("{:.3f}".format)
 
 
 if __name__ == "__main__":

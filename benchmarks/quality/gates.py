@@ -215,11 +215,16 @@ def print_rows(table: RunTable, single_best: str, known: Mapping[str, Sequence[M
     print("|---|---|---|---|---|---|---|---|---|---|")
     for r in gate_rows(table, single_best, rows):
         gap = "" if r.median_gap is None else f"{r.median_gap:.1e}"
-        interval = f"{r.closed_gap:.3f} [{r.low:.3f}, {r.high:.3f}]"
+        interval = told_gap(r.closed_gap, r.low, r.high)
         seconds = "" if math.isnan(r.seconds) else f"{r.seconds:.2f}"
         cells = (r.gate, interval, f"{r.loss:.4f}", f"{r.feasible:.0%}", gap, f"{r.evaluations:.0f}")
         cost = (f"{r.calls:.2g}", f"{r.tokens:.0f}", f"{r.fallbacks:.0%}", seconds)
         print("| " + " | ".join([*cells, *cost]) + " |")
+
+
+def told_gap(center: float, low: float, high: float) -> str:
+    """A closed gap with its interval, where one can be given."""
+    return f"{center:.3f}" if math.isnan(low) else f"{center:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def splits(table: RunTable, _: argparse.Namespace) -> None:
@@ -234,7 +239,7 @@ def splits(table: RunTable, _: argparse.Namespace) -> None:
         told = evaluate_choices(held_out, model.single_best, {k: losses[k] for k in ("learned", "nearest 5", "rule")})
         closed, low, high = told["learned"]
         means = [f"{losses[k].mean():.2g}" for k in ("learned", "single best", "virtual best")]
-        cells = [name, str(len(own.cases)), str(len(held_out.cases)), f"{closed:.3f} [{low:.3f}, {high:.3f}]", *means]
+        cells = [name, str(len(own.cases)), str(len(held_out.cases)), told_gap(closed, low, high), *means]
         print("| " + " | ".join([*cells, f"{told['nearest 5'][0]:.3f}", f"{told['rule'][0]:.3f}"]) + " |", flush=True)
         if name.startswith("unseen family"):
             for gate, values in losses.items():

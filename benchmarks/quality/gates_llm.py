@@ -30,6 +30,7 @@ from gates import (
     read_table,
     reference_of,
     run_once,
+    told_gap,
 )
 
 import optisolve
@@ -142,7 +143,7 @@ def _choices(title: str, own: RunTable, model: GateModel, weights: Weights) -> N
     print("| choice | closed gap (95 %) | mean loss |")
     print("|---|---|---|")
     for name, (closed, low, high) in evaluate_choices(own, model.single_best, chosen).items():
-        print(f"| {name} | {closed:.3f} [{low:.3f}, {high:.3f}] | {chosen[name].mean():.4f} |", flush=True)
+        print(f"| {name} | {told_gap(closed, low, high)} | {chosen[name].mean():.4f} |", flush=True)
 
 
 def paraphrases(table: RunTable, options: argparse.Namespace) -> None:
@@ -159,7 +160,7 @@ def paraphrases(table: RunTable, options: argparse.Namespace) -> None:
         usable = sum(bool(o) for o in told[name])
         changed = np.mean([a != b for a, b in zip(first["as described"], first[name], strict=True)])
         center, low, high = closed[name]
-        cells = (name, f"{usable}/{len(own.cases)}", f"{changed:.0%}", f"{center:.3f} [{low:.3f}, {high:.3f}]")
+        cells = (name, f"{usable}/{len(own.cases)}", f"{changed:.0%}", told_gap(center, low, high))
         print("| " + " | ".join([*cells, f"{losses[name].mean():.4f}"]) + " |")
     stable = np.mean([len({first[name][i] for name in PARAPHRASES}) == 1 for i in range(len(own.cases))])
     print(f"the same first choice under all wordings: {stable:.0%} of the instances")

@@ -20,7 +20,8 @@ import optisolve
 from optisolve.bench.jobs import join_job
 from optisolve.bench.records import read_record
 from optisolve.llm.config import llm_config
-from optisolve.scoring.statistics import bootstrap_interval, paired_comparison
+from optisolve.scoring.intervals import estimate
+from optisolve.scoring.statistics import paired_comparison
 
 SINGLE = {"moead": "SBX", "moead_de": "DE", "moead_lo": "linear"}
 
@@ -67,17 +68,16 @@ def report(options: argparse.Namespace, values: dict[str, list[float]]) -> None:
     print(
         f"\nuav_isac, instances {options.instances}, {options.seeds} seeds, {options.evaluations} evaluations; ledma: {asked}\n"
     )
-    print("| solver | mean hypervolume | sd | ledma minus it (95 % interval) | ledma wins | p (Wilcoxon) |")
+    print("| solver | mean hypervolume | sd | ledma minus it (brackets: 95 % interval) | ledma wins | p (Wilcoxon) |")
     print("|---|---|---|---|---|---|")
     for name, own in sorted(values.items(), key=lambda item: -float(np.mean(item[1]))):
         row = f"| {name} | {np.mean(own):.4f} | {np.std(own, ddof=1) if pairs > 1 else 0.0:.4f} |"
         if name == "ledma":
             print(f"{row} | | |")
             continue
-        difference = np.array(values["ledma"]) - np.array(own)
-        low, high = bootstrap_interval(difference)
+        difference = estimate(np.array(values["ledma"]) - np.array(own)).told("{:+.4f}".format)
         told = paired_comparison(values["ledma"], own)
-        print(f"{row} {difference.mean():+.4f} [{low:+.4f}, {high:+.4f}] | {told.wins}/{pairs} | {told.p_value:.3g} |")
+        print(f"{row} {difference} | {told.wins}/{pairs} | {told.p_value:.3g} |")
     best = max(SINGLE, key=lambda name: float(np.mean(values[name])))
     gain = float(np.mean(values["ledma"]) - np.mean(values[best]))
     verdict = "not worse than" if gain >= 0 else "worse than"

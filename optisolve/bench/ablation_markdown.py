@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import optisolve
-from optisolve.bench.ablation_report import FATES, Report, share_of_answers
+from optisolve.bench.ablation_report import FATES, Report, share_of_answers, spread_words
 from optisolve.bench.ablation_scores import Measure, base_measure
-from optisolve.bench.ablation_verdict import RULES, ArmSummary, Versus, told_p, told_share
+from optisolve.bench.ablation_verdict import RULES, Versus, told_p, told_share
 from optisolve.bench.environment import code_revision
 
 __all__ = ["markdown"]
 
 _TITLES = {
-    "ablation.png": "Final values: mean, 95 % interval and single runs of every arm",
+    "ablation.png": "Final values: means and single runs of every arm",
     "ablation_evaluations.png": "Progress over evaluations, mean of all pairs",
     "ablation_tokens.png": "Progress over tokens, mean of all pairs",
     "ablation_calls.png": "Progress over calls, mean of all pairs",
@@ -97,13 +96,20 @@ def _results(report: Report) -> list[str]:
         return ["No pair is complete, so there is nothing to compare yet."]
     primary, gain = report.measures[0], base_measure(report.ablation).gain_words
     ranked = sorted(report.arms, key=lambda s: s.means[primary.column], reverse=primary.maximize)
-    head = ["arm", "offspring made by", *(f"{m.label} [95 % interval]" for m in report.measures), "gain", "rank"]
+    head = ["arm", "offspring made by", *(m.label for m in report.measures), "gain", "rank"]
     body = [
-        [s.arm.name, s.arm.label, *(_mean(s, m) for m in report.measures), f"{s.gain:.4f}", f"{s.rank:.1f}"] for s in ranked
+        [
+            s.arm.name,
+            s.arm.label,
+            *(s.estimates[m.column].told("{:.4f}".format) for m in report.measures),
+            f"{s.gain:.4f}",
+            f"{s.rank:.1f}",
+        ]
+        for s in ranked
     ]
     blocks = [
-        f"## Results\n\nMeans over {report.arms[0].n} pairs with 95 % bootstrap intervals (BCa); gain: {gain}; "
-        f"rank: average rank by {primary.label} within the pairs, 1 is best of {len(ranked)}.",
+        f"## Results\n\nMeans over {report.arms[0].n} pairs; {spread_words(report)}. Gain: {gain}; rank: average rank by "
+        f"{primary.label} within the pairs, 1 is best of {len(ranked)}.",
         _table(head, body, right=range(2, len(head))),
     ]
     for measure in report.measures:
@@ -112,14 +118,14 @@ def _results(report: Report) -> list[str]:
 
 
 def _comparison(rows: Sequence[Versus], measure: Measure) -> list[str]:
-    head = ["llm against", "better", "tie", "worse", "mean difference [95 % interval]", "p", "Holm p", "A12", "rank-biserial"]
+    head = ["llm against", "better", "tie", "worse", "mean difference", "p", "Holm p", "A12", "rank-biserial"]
     body = [
         [
             row.arm.name,
             str(row.comparison.wins),
             str(row.comparison.ties),
             str(row.comparison.losses),
-            f"{row.mean_difference:+.4f} {_interval(row.interval, '+.4f')}",
+            row.difference.told("{:+.4f}".format),
             f"{row.comparison.p_value:.4f}",
             f"{'**' if row.significant else ''}{told_p(row.p_holm).removeprefix('= ')}{'**' if row.significant else ''}",
             told_share(row.comparison.a12),
@@ -181,15 +187,6 @@ def _corners(report: Report) -> list[str]:
         lines.append(f"The constant answer 0 has average rank {found.zeros_rank:.1f} of {found.n_arms}.")
     lines.append(f"**Warning:** {found.warning}" if found.warning else "No trivial answer looks clever here.")
     return ["## Does the optimum sit where a trivial answer looks clever?\n\n" + " ".join(lines)]
-
-
-def _mean(summary: ArmSummary, measure: Measure) -> str:
-    return f"{summary.means[measure.column]:.4f} {_interval(summary.intervals[measure.column], '.4f')}"
-
-
-def _interval(interval: tuple[float, float], form: str) -> str:
-    low, high = interval
-    return "[–]" if math.isnan(low) else f"[{low:{form}}, {high:{form}}]"
 
 
 def _cost(value: float | None, column: str) -> str:

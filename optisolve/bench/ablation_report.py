@@ -26,11 +26,12 @@ from optisolve.bench.ablation_scores import (
 )
 from optisolve.bench.ablation_verdict import ArmSummary, Verdict, Versus, compare, conclude, summarize, told_p, told_share
 from optisolve.core.files import write_atomic
+from optisolve.scoring.intervals import MIN_BLOCKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FATES", "Report", "Written", "make_report", "share_of_answers", "write_report"]
+__all__ = ["FATES", "Report", "Written", "make_report", "share_of_answers", "spread_words", "write_report"]
 
 FATES = ("ok", "clipped", "repaired", "duplicate", "rejected")
 
@@ -101,7 +102,8 @@ def make_report(ablation: Ablation) -> Report:
         versus=versus,
         verdict=conclude(ablation, wanted[0], arms, versus[wanted[0].column], warning),
         corners=corners,
-        banners=_banners(ablation, arms, runs, corners, wanted[0]),
+        banners=_banners(ablation, arms, runs, corners, wanted[0])
+        + [f"REFERENCE WITHDRAWN on instance {seed}: {stick.note}" for seed, stick in sticks.items() if stick.note],
     )
 
 
@@ -121,6 +123,15 @@ def share_of_answers(runs: pd.DataFrame, arm: str) -> dict[str, float] | None:
     shares = {fate: count / total if total else 0.0 for fate, count in counts.items()}
     per_target = {name: float(rows[name].sum()) / max(targets, 1.0) for name in ("fallbacks", "refused_by_budget", "reasks")}
     return {"candidates": total, **shares, **per_target}
+
+
+def spread_words(report: Report) -> str:
+    """What stands behind the means: an interval from `MIN_BLOCKS` pairs on, else a range, and what it is about."""
+    instances = len({instance for instance, _ in report.ablation.complete_pairs})
+    where = "this instance" if instances == 1 else f"these {instances} instances"
+    if report.arms and report.arms[0].n >= MIN_BLOCKS:
+        return f"in brackets the 95 % interval: other runs on {where}, not other instances"
+    return f"in parentheses the smallest and the largest pair: fewer than {MIN_BLOCKS} pairs give no interval"
 
 
 def write_report(report: Report, out: Path, *, command: Sequence[str] = ()) -> Written:
@@ -202,6 +213,8 @@ def _pictures(report: Report, out: Path) -> tuple[Path, ...]:
     ablation, primary, base = report.ablation, report.measures[0], base_measure(report.ablation)
     where = report.setting + (" – PARTIAL" if ablation.partial else "")
     where += " – no language model was called" if ablation.plan.surrogate else ""
+    n = len(ablation.complete_pairs)
+    band = f"95 % interval of the mean of {n} pairs" if n >= MIN_BLOCKS else f"smallest and largest of {n} pairs"
     label = "hypervolume (share of the scoring box)" if base.maximize else "gap to the reference"
     notes = {row.arm.name: _note(row) for row in report.versus[primary.column]}
     labels = {arm.name: arm.label for arm in ablation.plan.arms}
@@ -213,8 +226,7 @@ def _pictures(report: Report, out: Path) -> tuple[Path, ...]:
         ArmRow(
             summary.arm.label,
             runs.loc[runs["arm"] == summary.arm.name, primary.column].to_numpy(dtype=np.float64),
-            summary.means[primary.column],
-            summary.intervals[primary.column],
+            summary.estimates[primary.column],
             notes.get(summary.arm.name, ""),
             summary.arm.asks_llm,
         )
@@ -227,12 +239,12 @@ def _pictures(report: Report, out: Path) -> tuple[Path, ...]:
     first = int(getattr(ablation.plan.arms[0].solver, "pop_size", 1))
     figures = {
         "ablation.png": final_figure(rows, primary.label, where, maximize=primary.maximize),
-        "ablation_evaluations.png": curves_figure(lines(curves(ablation, report.yardsticks)), label, where, first),
+        "ablation_evaluations.png": curves_figure(lines(curves(ablation, report.yardsticks)), label, where, first, band),
     }
     spent, made = spending_curves(ablation, report.yardsticks)
     if made and not ablation.plan.surrogate:  # a stand-in costs nothing
         finals = {s.arm.label: s.means[base.column] for s in report.arms if not s.arm.asks_llm}
-        figures[f"ablation_{spent}.png"] = spending_figure(lines(made), finals, label, where, spent)
+        figures[f"ablation_{spent}.png"] = spending_figure(lines(made), finals, label, where, spent, band)
     return tuple(save_figure(figure, out / name) for name, figure in figures.items())
 
 

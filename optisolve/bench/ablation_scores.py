@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from optisolve.bench.ablation import Ablation
 from optisolve.bench.ablation_runs import read_curve
 from optisolve.core.arrays import FloatArray
-from optisolve.core.problem import Instance, Sense
-from optisolve.core.reference import Reference
-from optisolve.core.status import Evidence
+from optisolve.core.problem import Instance
 from optisolve.evaluation.archive import nondominated
-from optisolve.scoring.indicators import igd_plus, score
+from optisolve.scoring.indicators import igd_plus
+from optisolve.scoring.intervals import MIN_BLOCKS, mean_interval
+from optisolve.scoring.units import losses_of_gaps
+from optisolve.scoring.verify import confront_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,12 +65,18 @@ class Yardstick:
         value: Target for one objective; None for several, or when nothing is feasible anywhere.
         from_reference: The problem's own reference; otherwise the best that any arm found.
         words: Which one, for people.
+        scale: What distances to the target are divided by, in its unit; 1 for several objectives.
+        tie: Gaps up to this size say nothing: tolerance and slack of the reference, relative.
+        note: What was withdrawn from the reference and why; "" when nothing was.
     """
 
     front: FloatArray | None
     value: float | None
     from_reference: bool
     words: str
+    scale: float = 1.0
+    tie: float = 0.0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +86,8 @@ class Curve:
     Attributes:
         x: float64 [k], evaluations or what was spent.
         mean: float64 [k], NaN where a run has no feasible point yet.
-        low: float64 [k], lower end of the 95 % bootstrap interval of the mean.
-        high: float64 [k], its upper end.
+        low: float64 [k], lower end of the 95 % interval of the mean; of fewer than `MIN_BLOCKS` runs the smallest value.
+        high: float64 [k], its upper end, or the largest value.
     """
 
     x: FloatArray
@@ -115,20 +123,25 @@ def yardsticks(ablation: Ablation) -> dict[int, Yardstick]:
 
 
 def _yardstick(ablation: Ablation, seed: int, instance: Instance) -> Yardstick:
-    reference = ablation.references[seed]
-    told = "" if reference is None else f"{reference.evidence.value.replace('_', ' ')} ({reference.solver})"
     records = [record for key, record in ablation.records.items() if key[1] == seed]
     F = np.concatenate([_feasible(record) for record in records] or [np.empty((0, len(instance.objectives)))])
+    reference = confront_values(instance, ablation.references[seed], F)
+    told = "" if reference is None else f"{reference.evidence.value.replace('_', ' ')} ({reference.solver})"
+    note = "" if reference is None else reference.note
     if len(instance.objectives) == 1:
+        objective, sign = instance.objectives[0], float(instance.signs[0])
+        target = best = float((F[:, 0] * sign).min() * sign) if F.size else None
+        own, tie, words = False, 0.0, "the best value that any arm found"
         if reference is not None and reference.value is not None:
-            return Yardstick(None, reference.value, True, f"the problem's reference, {told}")
-        sign = float(instance.signs[0])
-        best = float((F[:, 0] * sign).min() * sign) if F.size else None
-        return Yardstick(None, best, False, "the best value that any arm found")
+            own = best is None or objective.shortfall(best, reference.value) >= -reference.tie
+            target, tie = (reference.value, reference.tie) if own else (best, 0.0)
+            words = f"the problem's reference, {told}" if own else f"{words}, better than the problem's reference, {told}"
+        scale = 1.0 if target is None else objective.gap_scale(target)
+        return Yardstick(None, target, own, words, scale, tie / scale, note)
     if reference is not None and reference.F is not None:
-        return Yardstick(reference.F, None, True, f"the problem's reference front, {told}")
+        return Yardstick(reference.F, None, True, f"the problem's reference front, {told}", note=note)
     union = F[nondominated(F * instance.signs)] if F.size else F
-    return Yardstick(union, None, False, "the union of all arms' fronts")
+    return Yardstick(union, None, False, "the union of all arms' fronts", note=note)
 
 
 def score_runs(ablation: Ablation, sticks: Mapping[int, Yardstick]) -> pd.DataFrame:
@@ -149,6 +162,7 @@ def score_runs(ablation: Ablation, sticks: Mapping[int, Yardstick]) -> pd.DataFr
                 "instance": instance,
                 "seed": seed,
                 **_quality(case, record, stick),
+                "tie": stick.tie,
                 "failed": not any(record["verified"]["feasible"]),
                 "broke": termination["detail"] if termination["status"] == "error" else "",
                 "evaluations": used["evaluations"],
@@ -171,11 +185,12 @@ def _quality(instance: Instance, record: Mapping[str, Any], stick: Yardstick) ->
     F = _feasible(record)
     sources = record["used"]["by_source"]
     if len(instance.objectives) == 1:
-        target = None if stick.value is None else Reference(Evidence.NONE, value=stick.value)
-        gap = score(instance, F, target)["gap"]
         made = sum(item["objective_gain"] for name, item in sources.items() if name != "initial")
-        scale = max(abs(stick.value or 0.0), instance.objectives[0].scale)
-        return {"gap": float("nan") if gap is None else gap, "gain": made / scale}
+        gap = float("nan")
+        if F.size and stick.value is not None:
+            best = float(np.min(F[:, 0] * instance.signs[0]) * instance.signs[0])
+            gap = float(_gaps(best, instance, stick.value, stick))
+        return {"gap": gap, "gain": made / stick.scale}
     box = instance.hypervolume_box
     assert box is not None
     assert stick.front is not None
@@ -269,10 +284,14 @@ def _measured(
         return curve.evaluations, curve.value, curve.spending
     if stick.value is None:
         return curve.evaluations, np.full_like(curve.value, np.nan), curve.spending
-    objective = instance.objectives[0]
-    sign = 1.0 if objective.sense is Sense.MAXIMIZE else -1.0
-    gap = sign * (stick.value - curve.value) / max(abs(stick.value), objective.scale)
-    return curve.evaluations, gap, curve.spending
+    return curve.evaluations, _gaps(curve.value, instance, stick.value, stick), curve.spending
+
+
+def _gaps(values: npt.ArrayLike, instance: Instance, target: float, stick: Yardstick) -> FloatArray:
+    """Gaps >= 0 without a cap, so that bad arms can be told apart; NaN where nothing is feasible yet."""
+    behind = instance.signs[0] * (np.asarray(values, dtype=np.float64) - target) / stick.scale
+    gaps: FloatArray = np.where(np.isnan(behind), np.nan, losses_of_gaps(behind, stick.tie, cap=np.inf))
+    return gaps
 
 
 def _mean_curve(parts: list[tuple[FloatArray, FloatArray]]) -> Curve:
@@ -280,7 +299,9 @@ def _mean_curve(parts: list[tuple[FloatArray, FloatArray]]) -> Curve:
     grid = np.unique(np.concatenate([at for at, _ in parts]))
     grid = grid[grid >= max(at[0] for at, _ in parts)]
     values = np.stack([value[np.searchsorted(at, grid, side="right") - 1] for at, value in parts])  # [runs, k]
-    rng = np.random.default_rng(0)
-    drawn = values[rng.integers(0, len(parts), (1000, len(parts)))].mean(axis=1)  # [1000, k]
-    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
-    return Curve(grid, values.mean(axis=0), low, high)
+    if len(parts) < MIN_BLOCKS:
+        return Curve(grid, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+    known = np.isfinite(values).all(axis=0)
+    ends = np.full((grid.size, 2), np.nan)
+    ends[known] = [mean_interval(column, resamples=1000) for column in values.T[known]]
+    return Curve(grid, values.mean(axis=0), ends[:, 0], ends[:, 1])

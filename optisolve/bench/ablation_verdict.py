@@ -11,7 +11,10 @@ import numpy as np
 
 from optisolve.bench.ablation import PLACEBO, Ablation, Arm
 from optisolve.bench.ablation_scores import Measure, base_measure
-from optisolve.scoring.statistics import Comparison, bootstrap_interval, holm, paired_comparison
+from optisolve.core.arrays import FloatArray
+from optisolve.scoring.intervals import Estimate, estimate
+from optisolve.scoring.statistics import Comparison, holm, paired_comparison, rank_rows
+from optisolve.scoring.units import GAP_NOISE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,9 +40,6 @@ ALPHA = 0.05
 
 MIN_PAIRS = 6
 """Fewest pairs on which anything is concluded: below, Wilcoxon's exact test cannot reach 0.05 even for one comparison."""
-
-_TIE = 1e-12
-"""Differences up to this size are rounding."""
 
 RULES = f"""\
 The language model is compared with every other arm on the same pairs (instance, seed): Wilcoxon's signed-rank test,
@@ -79,7 +79,7 @@ class ArmSummary:
         arm: The arm.
         n: Pairs.
         means: Mean by measure.
-        intervals: 95 % bootstrap interval of the mean by measure.
+        estimates: The same with interval or range over the pairs.
         rank: Average rank by the primary measure within the pairs, 1 is best.
         gain: Mean improvement over the first population, hypervolume or gap.
         failed: Runs without a feasible point.
@@ -91,7 +91,7 @@ class ArmSummary:
     arm: Arm
     n: int
     means: Mapping[str, float]
-    intervals: Mapping[str, tuple[float, float]]
+    estimates: Mapping[str, Estimate]
     rank: float
     gain: float
     failed: int
@@ -108,16 +108,14 @@ class Versus:
         arm: The other arm.
         comparison: Seen from the language model.
         p_holm: Adjusted for the number of arms.
-        mean_difference: Language model less the other arm, in the measure's own sign.
-        interval: 95 % bootstrap interval of that mean.
+        difference: Language model less the other arm, in the measure's own sign: mean, with interval or range over the pairs.
         maximize: Larger values are better.
     """
 
     arm: Arm
     comparison: Comparison
     p_holm: float
-    mean_difference: float
-    interval: tuple[float, float]
+    difference: Estimate
     maximize: bool
 
     @property
@@ -153,7 +151,7 @@ def summarize(ablation: Ablation, runs: pd.DataFrame, wanted: Sequence[Measure])
         return []
     primary, step = wanted[0], base_measure(ablation).step
     wide = _by_arm(ablation, table, primary.column)
-    ranks = wide.rank(axis=1, ascending=not primary.maximize)
+    ranks = rank_rows(wide, maximize=primary.maximize, tolerance=_ties(table))
     return [
         _summary(arm, table[table["arm"] == arm.name], wanted, float(ranks[arm.name].mean()), step)
         for arm in ablation.plan.arms
@@ -168,16 +166,13 @@ def compare(ablation: Ablation, runs: pd.DataFrame, measure: Measure) -> list[Ve
     wide = _by_arm(ablation, table, measure.column)
     subject, *others = ablation.plan.arms
     ours = wide[subject.name].to_numpy(dtype=np.float64)
-    tolerance = _TIE * max(1.0, float(np.abs(wide.to_numpy()).max()))
-    found = [
-        paired_comparison(ours, wide[arm.name].to_numpy(), maximize=measure.maximize, tolerance=tolerance) for arm in others
-    ]
+    ties = _ties(table)
+    found = [paired_comparison(ours, wide[arm.name].to_numpy(), maximize=measure.maximize, tolerance=ties) for arm in others]
     adjusted = holm([c.p_value for c in found])
     rows = []
     for arm, comparison, p in zip(others, found, adjusted.tolist(), strict=True):
-        difference = ours - wide[arm.name].to_numpy(dtype=np.float64)
-        interval = bootstrap_interval(difference)
-        rows.append(Versus(arm, comparison, p, float(difference.mean()), interval, measure.maximize))
+        difference = estimate(ours - wide[arm.name].to_numpy(dtype=np.float64))
+        rows.append(Versus(arm, comparison, p, difference, measure.maximize))
     return rows
 
 
@@ -290,7 +285,7 @@ def _summary(arm: Arm, rows: pd.DataFrame, wanted: Sequence[Measure], rank: floa
         arm=arm,
         n=len(rows),
         means={m.column: float(rows[m.column].mean()) for m in wanted},
-        intervals={m.column: bootstrap_interval(rows[m.column].to_numpy(dtype=np.float64)) for m in wanted},
+        estimates={m.column: estimate(rows[m.column].to_numpy(dtype=np.float64), within=(0.0, np.inf)) for m in wanted},
         rank=rank,
         gain=gain,
         failed=int(rows["failed"].sum()),
@@ -305,6 +300,12 @@ def _complete(ablation: Ablation, runs: pd.DataFrame) -> pd.DataFrame:
     if runs.empty:
         return runs
     return runs[[pair in pairs for pair in zip(runs["instance"], runs["seed"], strict=True)]]
+
+
+def _ties(table: pd.DataFrame) -> FloatArray:
+    """Differences up to this size are ties, float64 [pairs], in the order of `_by_arm`; measures have no unit."""
+    ties: FloatArray = table.groupby(["instance", "seed"])["tie"].max().to_numpy(dtype=np.float64)
+    return np.maximum(ties, GAP_NOISE)
 
 
 def _by_arm(ablation: Ablation, table: pd.DataFrame, column: str) -> pd.DataFrame:

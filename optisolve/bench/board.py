@@ -123,7 +123,7 @@ def loss_of(record: Mapping[str, Any]) -> float | None:
     scores: Mapping[str, float | None] = record["scores"]
     volume, gap = scores["hypervolume"], scores["gap"] if scores["gap"] is not None else scores["bound_gap"]
     if volume is not None:
-        return min(LOSS_CAP, max(0.0, LOSS_CAP - volume))
+        return loss_of_gap(LOSS_CAP - volume, None)
     if gap is None:
         return None
     return loss_of_gap(gap, scores["tie"])

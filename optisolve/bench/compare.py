@@ -18,7 +18,7 @@ from optisolve.bench.audit.layout import check_layout
 from optisolve.bench.records import iter_records, record_id_of, result_hash_of
 from optisolve.bench.untrusted import printable, read_json
 from optisolve.core.errors import FieldProblem, OptionError, RecordError, nearest
-from optisolve.scoring.units import LOSS_CAP
+from optisolve.scoring.units import GAP_NOISE, LOSS_CAP, loss_of_gap, quiet
 
 __all__ = [
     "METRICS",
@@ -59,6 +59,14 @@ def _score(name: str) -> Callable[[Mapping[str, Any]], float | None]:
     return lambda record: record["scores"][name]
 
 
+def _gap(name: str) -> Callable[[Mapping[str, Any]], float | None]:
+    def loss(record: Mapping[str, Any]) -> float | None:
+        gap = record["scores"][name]
+        return None if gap is None else loss_of_gap(gap, record["scores"]["tie"])
+
+    return loss
+
+
 def _cost(*names: str) -> Callable[[Mapping[str, Any]], float | None]:
     return lambda record: float(sum(record["used"][name] for name in names))
 
@@ -71,8 +79,8 @@ def succeeded(record: Mapping[str, Any]) -> bool:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("gap", False, LOSS_CAP, "relative gap to the reference", _score("gap")),
-        Metric("bound_gap", False, LOSS_CAP, "relative gap to the dual bound", _score("bound_gap")),
+        Metric("gap", False, LOSS_CAP, "relative gap to the reference, 0 within its tie", _gap("gap")),
+        Metric("bound_gap", False, LOSS_CAP, "relative gap to the dual bound, 0 within its tie", _gap("bound_gap")),
         Metric("igd_plus", False, LOSS_CAP, "distance to the reference front, units of the box", _score("igd_plus")),
         Metric("hypervolume", True, 0.0, "share of the scoring box", _score("hypervolume")),
         Metric("success", True, 0.0, "share of runs with a feasible answer", lambda record: float(succeeded(record))),
@@ -82,6 +90,9 @@ METRICS: Mapping[str, Metric] = {
         Metric("usd", False, None, "US dollars", _cost("usd")),
     )
 }
+
+_ROUNDING = 1e-12
+"""Relative difference of two means of the same values."""
 
 _CLOCKS = ("wall", "wall_s", "cpu", "cpu_s", "seconds", "time", "runtime", "speed", "peak_mb", "memory")
 
@@ -108,8 +119,8 @@ class Change:
         n: Units that the metric applies to.
         base: Mean over them in the first folder.
         new: Mean over them in the second one.
-        better: Units that got better.
-        worse: Units that got worse.
+        better: Units that got better by more than a tie.
+        worse: Units that got worse by more than a tie.
         p_value: Two-sided Wilcoxon signed-rank test over the pairs; 1 without any difference.
         failed: The mean lost more than allowed (and, when asked, the test says that it is no accident).
         worst: The units that lost most: (unit in words, value before, value now).
@@ -252,14 +263,23 @@ def _change(
             f"No unit has the metric '{metric.name}' ({metric.meaning}) on both sides; leave it out of --fail-on."
         )
     before, now = zip(*pairs.values(), strict=True)
-    test = paired_comparison(now, before, maximize=metric.maximize)
+    ties = [_tie(metric, base[key], new.get(key)) for key in pairs]
+    test = paired_comparison(now, before, maximize=metric.maximize, tolerance=ties)
     means = math.fsum(before) / len(pairs), math.fsum(now) / len(pairs)
-    loss = means[0] - means[1] if metric.maximize else means[1] - means[0]
-    # Means of equal values may differ in the last digits.
-    failed = loss > rule.allowed + 1e-12 * max(1.0, abs(means[0])) and (alpha is None or test.p_value < alpha)
-    worst = sorted(pairs, key=lambda key: _loss(metric, *pairs[key]), reverse=True)[:5]
-    told = tuple((_words(key), *pairs[key]) for key in worst if _loss(metric, *pairs[key]) > 0.0)
-    return Change(rule, len(pairs), *means, test.wins, test.losses, test.p_value, failed, told)
+    lost = {key: _loss(metric, *pair) for key, pair in pairs.items()}
+    told = {key: loss for (key, loss), tie in zip(lost.items(), ties, strict=True) if abs(loss) > tie}
+    rounding = _ROUNDING * max(map(abs, means))
+    failed = math.fsum(told.values()) / len(pairs) > rule.allowed + rounding and (alpha is None or test.p_value < alpha)
+    worst = sorted((key for key in told if told[key] > 0.0), key=lambda key: told[key], reverse=True)[:5]
+    units = tuple((_words(key), *pairs[key]) for key in worst)
+    return Change(rule, len(pairs), *means, test.wins, test.losses, test.p_value, failed, units)
+
+
+def _tie(metric: Metric, *records: Mapping[str, Any] | None) -> float:
+    """Difference of two values of a metric that says nothing."""
+    if metric.name not in ("gap", "bound_gap"):
+        return GAP_NOISE if metric.name in ("hypervolume", "igd_plus") else 0.0
+    return max(quiet(record["scores"]["tie"]) for record in records if record is not None)
 
 
 def _pair(metric: Metric, before: Mapping[str, Any], now: Mapping[str, Any] | None) -> tuple[float, float] | None:

@@ -20,7 +20,8 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.registry import make_solver
 from optisolve.scoring.indicators import hypervolume
-from optisolve.scoring.verify import verify_points
+from optisolve.scoring.units import GAP_NOISE
+from optisolve.scoring.verify import confront_values, verify_points
 
 __all__ = ["Degeneracy", "PolicyRow", "degeneracy"]
 
@@ -39,7 +40,8 @@ class PolicyRow:
         policy: Name of the policy.
         feasible: Share of instances in which it has a feasible point.
         value: Best objective, or hypervolume; None when it is nowhere feasible.
-        ratio: Value divided by the reference's; None without a reference or when that is 0.
+        ratio: Value divided by the reference's; None without a reference, when that is 0, or when the objective's zero means
+            nothing.
         worst_ratio: The ratio farthest from 1.
     """
 
@@ -61,6 +63,7 @@ class Degeneracy:
         rows: Null policies, random sampler, reference and bound.
         curve: Best of k random points with the problem's own repair, by k.
         evidence: Evidence of the references, one word per distinct kind.
+        notes: What was withdrawn from references and why.
         at_bound: Share of the reference points' variables that sit on a bound; None without a point.
         local_optima: Distinct local optima found per instance, mean; None when no local solver applies.
         starts: Local searches per instance.
@@ -72,6 +75,7 @@ class Degeneracy:
     rows: tuple[PolicyRow, ...]
     curve: dict[int, PolicyRow]
     evidence: str
+    notes: tuple[str, ...]
     at_bound: float | None
     local_optima: float | None
     starts: int
@@ -98,21 +102,30 @@ def degeneracy(
         The report.
     """
     cases = [problem.instance(seed) for seed in range(instances)]
-    references = [problem.reference(case, effort) for case in cases]
+    points = [case.null_policies() for case in cases]
+    trivial = [{name: _feasible(case, X) for name, X in told.items()} for case, told in zip(cases, points, strict=True)]
+    references = [
+        confront_values(case, problem.reference(case, effort), np.concatenate([_none(case), *found.values()]))
+        for case, found in zip(cases, trivial, strict=True)
+    ]
     best = [_reference_value(case, reference) for case, reference in zip(cases, references, strict=True)]
     ks = [4**i for i in range(20) if 4**i <= samples]
     draws = [_random_curve(case, ks, samples) for case in cases]
-    policies = {name: [_value(case, case.null_policies()[name]) for case in cases] for name in cases[0].null_policies()}
+    policies = {
+        name: [_value_of(case, told[name]) if len(told[name]) else None for case, told in zip(cases, trivial, strict=True)]
+        for name in points[0]
+    }
     bounds = [None if r is None else r.dual_bound for r in references]
-    curve = {k: _row(f"random, best of {k}", [draw[i] for draw in draws], best) for i, k in enumerate(ks)}
+    single = len(cases[0].objectives) == 1
+    zeros = [_zero(case) for case in cases]
+    curve = {k: _row(f"random, best of {k}", [draw[i] for draw in draws], best, zeros) for i, k in enumerate(ks)}
     rows = (
-        *(_row(name, values, best) for name, values in policies.items()),
+        *(_row(name, values, best, zeros) for name, values in policies.items()),
         curve[ks[0]],
         curve[ks[-1]],
-        _row("reference", best, best),
-        _row("dual bound", bounds, best),
+        _row("reference", best, best, zeros),
+        _row("dual bound", bounds, best, zeros),
     )
-    single = len(cases[0].objectives) == 1
     objective = cases[0].objectives[0]
     return Degeneracy(
         problem=problem.scenario or problem.name,
@@ -121,17 +134,29 @@ def degeneracy(
         rows=tuple(row for row in rows if row.feasible > 0 or row.policy in policies),
         curve=curve,
         evidence=", ".join(sorted({r.evidence.value for r in references if r is not None})) or "no reference",
+        notes=tuple(f"instance {i}: {r.note}" for i, r in enumerate(references) if r is not None and r.note),
         at_bound=_share_at_bound(cases, references),
         local_optima=_local_optima(cases, starts),
         starts=starts,
     )
 
 
-def _value(instance: Instance, X: FloatArray) -> float | None:
-    """Best verified objective of a set of points, or its hypervolume; None when nothing is feasible."""
+def _feasible(instance: Instance, X: FloatArray) -> FloatArray:
+    """Objectives of the feasible ones among some points, float64 [n, m]."""
     check = verify_points(instance, X)
-    F = np.ascontiguousarray(check.F[check.feasible])
-    return _value_of(instance, F) if F.shape[0] else None
+    return np.ascontiguousarray(check.F[check.feasible])
+
+
+def _none(instance: Instance) -> FloatArray:
+    return np.empty((0, len(instance.objectives)))
+
+
+def _zero(instance: Instance) -> float:
+    """Magnitude up to which a value counts as zero; infinite where the zero means nothing, so that no ratio does either."""
+    if len(instance.objectives) > 1:
+        return GAP_NOISE  # hypervolume
+    objective = instance.objectives[0]
+    return float("inf") if objective.interval else GAP_NOISE * objective.scale
 
 
 def _value_of(instance: Instance, F: FloatArray) -> float:
@@ -156,10 +181,10 @@ def _random_curve(instance: Instance, ks: Sequence[int], samples: int) -> list[f
     ]
 
 
-def _row(policy: str, values: Sequence[float | None], best: Sequence[float | None]) -> PolicyRow:
-    pairs = [(v, b) for v, b in zip(values, best, strict=True) if v is not None]
-    ratios = [v / b for v, b in pairs if b is not None and abs(b) > 1e-12]
-    known = [v for v, _ in pairs]
+def _row(policy: str, values: Sequence[float | None], best: Sequence[float | None], zeros: Sequence[float]) -> PolicyRow:
+    pairs = [(v, b, zero) for v, b, zero in zip(values, best, zeros, strict=True) if v is not None]
+    ratios = [v / b for v, b, zero in pairs if b is not None and abs(b) > zero]
+    known = [v for v, _, _ in pairs]
     return PolicyRow(
         policy=policy,
         feasible=len(known) / max(len(values), 1),

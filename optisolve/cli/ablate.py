@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,14 +240,18 @@ def _results(report: Report) -> Any:
     primary = report.measures[0]
     versus = {row.arm.name: row for row in report.versus[primary.column]}
     labels = [f">{measure.label}" for measure in report.measures]
-    title = f"{report.setting}; means over {report.arms[0].n} pairs"
+    instances = len({instance for instance, _ in report.ablation.complete_pairs})
+    title = f"{report.setting}; means over {report.arms[0].n} pairs from {instances} instance{'s' * (instances > 1)}"
     spent = any(summary.cost["tokens"] for summary in report.arms)
-    head = ["arm", labels[0], ">95 %", *labels[1:], ">llm wins", ">Holm p", ">A12", *([">tokens"] if spent else [])]
+    sure = not all(math.isnan(summary.estimates[primary.column].low) for summary in report.arms)
+    spread = ">95 % interval" if sure else ">range"
+    head = ["arm", labels[0], spread, *labels[1:], ">llm wins", ">Holm p", ">A12", *([">tokens"] if spent else [])]
     table = new_table(*head, title=escape(title))
     ranked = sorted(report.arms, key=lambda s: s.means[primary.column], reverse=primary.maximize)
     for summary in ranked:
         row = versus.get(summary.arm.name)
-        low, high = summary.intervals[primary.column]
+        found = summary.estimates[primary.column]
+        low, high = (found.low, found.high) if sure else (found.least, found.most)
         against = ("", "", "")
         if row is not None:
             p = told_p(row.p_holm).removeprefix("= ")
@@ -256,7 +261,7 @@ def _results(report: Report) -> Any:
         table.add_row(
             f"[bold]{summary.arm.name}[/]" if summary.arm.asks_llm else summary.arm.name,
             first,
-            f"{low:.3f}–{high:.3f}" if summary.n > 1 else "–",
+            "–" if math.isnan(low) else f"{low:.3f}–{high:.3f}",
             *more,
             *against,
             *([f"{summary.cost['tokens']:,.0f}"] if spent else []),

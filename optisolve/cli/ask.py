@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 from rich.markup import escape
 
-from optisolve.cli.display import console, new_table
+from optisolve.cli.display import console, new_table, print_note
 from optisolve.cli.request import split_request
 from optisolve.cli.typed_file import read_typed
 from optisolve.core.budget import Budget
@@ -152,6 +152,8 @@ def _print(answer: Answer, settings: _Settings) -> None:
     color = _COLORS.get(answer.status.value, "yellow")
     console.print(f"[{color}]{answer.status.value.replace('_', ' ')}[/]", end="")
     console.print(f", certificate {answer.certificate}" if answer.result is not None else "")
+    if answer.reference is not None and answer.reference.note:
+        print_note(answer.reference.note)
     for question in answer.questions:
         console.print(f"  ? {escape(question)}", soft_wrap=True)
     if answer.result is not None and len(answer.result.X):

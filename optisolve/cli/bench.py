@@ -17,10 +17,11 @@ from rich.table import Table
 
 from optisolve import content
 from optisolve.bench.suite import Suite, list_suites, load_suite
-from optisolve.cli.display import console, errors, format_number, new_table, print_error
+from optisolve.cli.display import console, errors, format_number, new_table, print_error, print_note
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
-from optisolve.core.status import PointStatus, Termination
+from optisolve.core.status import Termination
+from optisolve.scoring.units import loss_of_gap
 
 if TYPE_CHECKING:
     from optisolve.bench.runner import Plan, Progress, Skip, SuiteRun, Unit
@@ -198,6 +199,9 @@ def _print_summary(done: SuiteRun) -> int:
     for case in dict.fromkeys(case for case, _ in cells):
         console.print(_table(case, {label: records for (name, label), records in cells.items() if name == case}))
     _print_skips(done.skipped, full=False)
+    told = {f"{u.case}: {r['reference']['note']}": None for u, r in done.records() if (r["reference"] or {}).get("note")}
+    for note in told:
+        print_note(note)
     kept = len(done.finished) - done.executed
     console.print(f"units: {done.executed} run now, {kept} kept from before, {done.missing} left, {len(failed)} failed")
     for unit, detail in failed[:10]:
@@ -212,15 +216,16 @@ def _print_summary(done: SuiteRun) -> int:
 
 
 def _table(case: str, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """Medians of one problem; by hypervolume, else by the gap to the reference, the bound, or the objective."""
+    """Medians of one problem; by hypervolume, else by the loss to the reference, the bound, or the objective."""
     scores = [record["scores"] for records in cells.values() for record in records]
     measures = ("hypervolume", "gap", "bound_gap", "objective")
     name = next((key for key in measures if any(score.get(key) is not None for score in scores)), "objective")
     columns = (f">median {name.replace('_', ' ')}", ">units", ">feasible", ">failed", ">seconds")
     table = new_table("solver", *columns, title=escape(case))
     for label, records in cells.items():
-        values = [r["scores"][name] for r in records if r["scores"].get(name) is not None]
-        feasible = sum(r["verified"]["point"] in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) for r in records)
+        found = [r["scores"] for r in records if r["scores"].get(name) is not None]
+        values = [loss_of_gap(s[name], s["tie"]) if name.endswith("gap") else s[name] for s in found]
+        feasible = sum(any(r["verified"]["feasible"]) for r in records)
         failed = sum(r["termination"]["status"] == Termination.ERROR for r in records)
         median = format_number(statistics.median(values) if values else None)
         seconds = statistics.median(r["used"]["wall_s"] for r in records)

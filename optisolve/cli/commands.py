@@ -12,7 +12,7 @@ from typing import Any, cast
 from rich.markup import escape
 
 from optisolve import content
-from optisolve.cli.display import console, format_number, new_table, print_error
+from optisolve.cli.display import console, format_number, new_table, print_error, print_note
 from optisolve.core.errors import OptisolveError, UnknownNameError
 from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
@@ -121,7 +121,10 @@ def inspect_command(options: argparse.Namespace) -> int:
         numbers = (format_number(value) for value in (row.value, row.ratio, row.worst_ratio))
         table.add_row(escape(row.policy), f"{row.feasible:.0%}", *numbers)
     console.print(table)
-    console.print(f"reference: {report.evidence}; means over {options.instances} instances; ratio = value / reference")
+    evidence = report.evidence.replace("_", " ")
+    console.print(f"reference: {evidence}; means over {options.instances} instances; ratio = value / reference")
+    for note in report.notes:
+        print_note(note)
     if report.at_bound is not None:
         console.print(f"variables on a bound in the reference: {report.at_bound:.0%}")
     if report.local_optima is not None:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from optisolve.core.status import Evidence, PointStatus
+from optisolve.scoring.units import quiet
 
 if TYPE_CHECKING:
     from optisolve.bench.execution import Progress as RunProgress
@@ -143,13 +144,19 @@ def _score_table(results: Mapping[str, Result]) -> Table:
 def _score_row(result: Result, multi: bool) -> dict[str, str]:
     scores, used = result.scores, result.record["used"]
     wanted = ("hypervolume", "igd_plus") if multi else ("objective", "gap", "bound_gap")
+    told = {**scores, **{name: _told_gap(scores[name], scores["tie"]) for name in ("gap", "bound_gap")}}
     return {
-        **{name.replace("_plus", "+").replace("_", " "): format_number(scores[name]) for name in wanted},
+        **{name.replace("_plus", "+").replace("_", " "): format_number(told[name]) for name in wanted},
         "points": str(len(result.X)),
         "status": "" if result.point_status is PointStatus.FEASIBLE else result.point_status.value.replace("_", " "),
         "evaluations": str(used["evaluations"]),
         "seconds": f"{used['wall_s']:.2f}",
     }
+
+
+def _told_gap(gap: float | None, tie: float | None) -> float | None:
+    """A gap as it is shown: 0 where the reference cannot tell it from 0, negative where a best known value is beaten."""
+    return gap if gap is None or abs(gap) > quiet(tie) else 0.0
 
 
 def _print_reference(record: Mapping[str, Any]) -> None:
@@ -207,5 +214,7 @@ def _counts(result: Result) -> str:
 
 
 def format_number(value: float | None) -> str:
-    """Four decimals, or four digits for large values; a dash for nothing."""
-    return "–" if value is None else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
+    """Four decimals, or four digits for large values and for small ones, which are no zeros; a dash for nothing."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if value == 0.0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"

@@ -28,6 +28,7 @@ from optisolve.intents.satisfy import Satisfiability, check_satisfiable
 from optisolve.intents.words import back_translation
 from optisolve.llm.config import LlmConfig, real_llm
 from optisolve.registry import make_problem
+from optisolve.scoring.verify import confront
 
 if TYPE_CHECKING:
     from optisolve.llm.session import LlmSession
@@ -105,7 +106,7 @@ class Answer:
         back_translation: The goal in words, made from the goal alone.
         satisfiability: Verdict and relaxations; None when there is no goal to check.
         result: The verified run; None when nothing was solved.
-        reference: The certified optimum or bound, where the family has one.
+        reference: The certified optimum or bound, where the family has one, less what the answer itself refutes.
         clauses: Every requirement at the answer.
     """
 
@@ -130,15 +131,21 @@ class Answer:
 
     @property
     def certificate(self) -> str:
-        """What is proven about the answer: EXACT, GAP(x%), BOUND_ONLY or NONE."""
+        """What is proven about the answer: EXACT, GAP(x%), BOUND_ONLY, INFEASIBLE or NONE.
+
+        EXACT is said where the answer's own verified value meets the bound within the reference's tolerance, whoever found
+        it; the slack of the constraints is no part of that.
+        """
         if self.result is None or self.reference is None:
             return "NONE"
-        gap = self.result.scores.get("bound_gap")
-        if gap is not None and self.reference.evidence is Evidence.PROVEN_OPTIMAL and gap <= 1e-4:
-            return "EXACT"
-        if gap is not None:
-            return f"GAP({100.0 * gap:.3g}%)"
-        return "BOUND_ONLY" if self.reference.dual_bound is not None else "NONE"
+        if self.reference.evidence is Evidence.PROVEN_INFEASIBLE:
+            return "INFEASIBLE"
+        value, bound = self.result.scores["objective"], self.reference.dual_bound
+        if value is None or bound is None:
+            return "NONE" if bound is None else "BOUND_ONLY"
+        objective = self.result.instance.objectives[0]
+        short = objective.shortfall(value, bound)
+        return "EXACT" if short <= self.reference.tolerance else f"GAP({100.0 * short / objective.gap_scale(bound):.3g}%)"
 
 
 def parse(
@@ -326,7 +333,7 @@ def _solved(
         clauses = (*check_clauses(base, goal, result.X[0]), *check_wishes(base, goal, result.X[0]))
     met = result.point_status is PointStatus.FEASIBLE and bool(len(result.X)) and all(c.holds for c in clauses if not c.soft)
     status = AskStatus.NOT_MET if not met else AskStatus.VERIFIED if parsed.grounded else AskStatus.CONFIRMED
-    return Answer(status, parsed, told, checked, result, reference, clauses)
+    return Answer(status, parsed, told, checked, result, confront(case, reference, result.verification), clauses)
 
 
 def _metrics(instance: Instance) -> tuple[Metric, ...]:

@@ -60,7 +60,7 @@ def same_optimum(instance: Instance, first: Goal, second: Goal) -> bool:
         return all(impossible)
     if a.value is None or b.value is None or a.X is None or b.X is None:
         return False
-    if abs(a.value - b.value) > _RELATIVE * max(abs(a.value), abs(b.value), 1e-12):
+    if abs(a.value - b.value) > _RELATIVE * max(abs(a.value), abs(b.value)):
         return False
     pairs = ((first, b.X[0]), (second, a.X[0]))
     return all(check.margin >= -_RELATIVE for goal, x in pairs for check in check_clauses(instance, goal, x))

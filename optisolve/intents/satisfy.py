@@ -72,8 +72,9 @@ def check_satisfiable(instance: Instance, goal: Goal) -> Satisfiability:
             ways.append(Relaxation(_told(bounds, loosened, members, metrics), clause, loosened))
     everything = _smallest(instance, bounds, list(range(len(bounds)))) if len(groups) > 1 else None
     if everything is not None:
-        share = max(abs(b.value - a.value) / max(abs(a.value), 1e-300) for a, b in zip(bounds, everything, strict=True))
-        ways.append(Relaxation(f"loosen all requirements by {100.0 * share:.4g} %", None, everything))
+        shares = [abs(b.value - a.value) / abs(a.value) for a, b in zip(bounds, everything, strict=True) if a.value != 0.0]
+        by = f" by {100.0 * max(shares):.4g} %" if shares else ""
+        ways.append(Relaxation(f"loosen all requirements{by}", None, everything))
     return Satisfiability(verdict, tuple(ways), bounds)
 
 

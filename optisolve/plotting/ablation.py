@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from optisolve.scoring.intervals import Estimate
+
 __all__ = ["ArmLine", "ArmRow", "curves_figure", "final_figure", "spending_figure"]
 
 _CONTROL_COLORS = (*PALETTE[:1], *PALETTE[2:])
@@ -29,16 +31,14 @@ class ArmRow:
     Attributes:
         label: Name for people.
         values: float64 [n], one per pair.
-        mean: Their mean.
-        interval: 95 % interval of the mean; NaN when there is one pair.
+        found: Their mean, with its interval where there are enough pairs.
         note: Comparison with the language model, short; "" for the model itself.
         asks_llm: It asks the language model.
     """
 
     label: str
     values: FloatArray
-    mean: float
-    interval: tuple[float, float]
+    found: Estimate
     note: str
     asks_llm: bool
 
@@ -51,7 +51,7 @@ class ArmLine:
         label: Name for people.
         x: float64 [k].
         mean: float64 [k].
-        low: float64 [k], lower end of the interval of the mean.
+        low: float64 [k], lower end of what is drawn as a band.
         high: float64 [k], its upper end.
         asks_llm: It asks the language model.
     """
@@ -65,7 +65,7 @@ class ArmLine:
 
 
 def final_figure(rows: Sequence[ArmRow], measure: str, where: str, *, maximize: bool) -> Figure:
-    """Mean and interval of every arm above its single runs, best on top.
+    """Mean of every arm, with its interval where there is one, above its single runs, best on top.
 
     Args:
         rows: The arms.
@@ -73,16 +73,16 @@ def final_figure(rows: Sequence[ArmRow], measure: str, where: str, *, maximize: 
         where: Scenario and budget, for the subtitle.
         maximize: Larger is better.
     """
-    order = sorted(rows, key=lambda row: row.mean, reverse=not maximize)
+    order = sorted(rows, key=lambda row: row.found.mean, reverse=not maximize)
     figure, axes = new_figure("What each operator reached", where, width=9.0, height=1.9 + 0.42 * len(rows))
     for i, row in enumerate(order):
         color = ACCENT if row.asks_llm else INK
         axes.plot(row.values, np.full(row.values.size, i - 0.22), "|", color=color, alpha=0.35, markersize=5)
-        if np.isfinite(row.interval).all():
-            axes.plot(row.interval, (i, i), color=color, linewidth=2.2, solid_capstyle="round")
-        axes.plot(row.mean, i, "o", color=color, markersize=6)
+        if np.isfinite(row.found.low):
+            axes.plot((row.found.low, row.found.high), (i, i), color=color, linewidth=2.2, solid_capstyle="round")
+        axes.plot(row.found.mean, i, "o", color=color, markersize=6)
         axes.annotate(
-            f"{row.mean:.4f}   {row.note}  ",
+            f"{row.found.mean:.4f}   {row.note}  ",
             (1.0, i),
             xycoords=("axes fraction", "data"),
             xytext=(8, 0),
@@ -96,21 +96,24 @@ def final_figure(rows: Sequence[ArmRow], measure: str, where: str, *, maximize: 
     for tick, row in zip(axes.get_yticklabels(), order, strict=True):
         tick.set_color(ACCENT if row.asks_llm else INK)
     axes.set_ylim(-0.7, len(order) - 0.4)
-    told = "dot: mean, line: its 95 % interval, ticks: single runs; p (Holm) and A12: llm against the arm"
+    n = max((row.found.n for row in rows), default=0)
+    line = "line: its 95 % interval, " if any(np.isfinite(row.found.low) for row in rows) else ""
+    told = f"dot: mean of {n} pairs, {line}ticks: single runs; p (Holm) and A12: llm against the arm"
     axes.set_xlabel(f"{measure}, {'larger' if maximize else 'smaller'} is better", color=INK)
     figure.supxlabel(told, x=0.99, ha="right", fontsize=8, color=MUTED)
     axes.grid(visible=False, axis="y")
     return figure
 
 
-def curves_figure(lines: Sequence[ArmLine], measure: str, where: str, first: int) -> Figure:
-    """Mean curves over evaluations; the language model's with its interval.
+def curves_figure(lines: Sequence[ArmLine], measure: str, where: str, first: int, band: str) -> Figure:
+    """Mean curves over evaluations; the language model's with its band.
 
     Args:
         lines: The arms.
         measure: Label of the value axis.
         where: Scenario and budget, for the subtitle.
         first: Evaluations of the first population, where the arms part; the curves begin there.
+        band: What the band is, in words.
     """
     figure, axes = new_figure("Progress over evaluations", where, width=9.0)
     for line, (color, style, width) in zip(lines, _looks([line.asks_llm for line in lines]), strict=True):
@@ -118,10 +121,13 @@ def curves_figure(lines: Sequence[ArmLine], measure: str, where: str, first: int
     axes.set_xlabel("evaluations", color=INK)
     axes.set_ylabel(measure, color=INK)
     _legend(axes)
+    figure.supxlabel(f"band: {band}", x=0.99, ha="right", fontsize=8, color=MUTED)
     return figure
 
 
-def spending_figure(lines: Sequence[ArmLine], finals: Mapping[str, float], measure: str, where: str, spent: str) -> Figure:
+def spending_figure(
+    lines: Sequence[ArmLine], finals: Mapping[str, float], measure: str, where: str, spent: str, band: str
+) -> Figure:
     """Mean curves over what was spent on the language model; what the controls reached at no cost as lines.
 
     Args:
@@ -130,6 +136,7 @@ def spending_figure(lines: Sequence[ArmLine], finals: Mapping[str, float], measu
         measure: Label of the value axis.
         where: Scenario and budget, for the subtitle.
         spent: What is on the horizontal axis, e.g. ``"tokens"``.
+        band: What the band is, in words.
     """
     figure, axes = new_figure(f"Progress over {spent}", where, width=9.0)
     for line, (color, style, width) in zip(lines, _looks([True] * len(lines)), strict=True):
@@ -140,6 +147,7 @@ def spending_figure(lines: Sequence[ArmLine], finals: Mapping[str, float], measu
     axes.set_ylabel(measure, color=INK)
     axes.set_xlim(left=0)
     _legend(axes)
+    figure.supxlabel(f"band: {band}", x=0.99, ha="right", fontsize=8, color=MUTED)
     return figure
 
 

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optisolve.core.arrays import FloatArray
+from optisolve.scoring.intervals import Estimate, estimate
 from optisolve.scoring.statistics import (
     FriedmanResult,
-    bootstrap_interval,
     cliques,
     friedman,
     paired_comparison,
     pairwise_comparisons,
     rank_rows,
 )
-from optisolve.scoring.units import GAP_NOISE, LOSS_CAP, Measure, Outcome, Units
+from optisolve.scoring.units import GAP_NOISE, LOSS_CAP, Measure, Outcome, Units, losses_of_gaps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +55,14 @@ class Blocks:
     """What rankings and tests look at.
 
     Attributes:
-        table: float64 [n blocks, k solvers], smaller is better, complete; rows are (scenario, instance).
+        table: float64 [n blocks, k solvers], mean standings, smaller is better, complete; rows are (scenario, instance).
+        tolerance: float64 [n blocks], differences up to this size are ties: nothing tells them apart.
         left_out: Solvers that are not in it, and why.
         scenarios: Scenarios in it.
     """
 
     table: pd.DataFrame
+    tolerance: FloatArray
     left_out: Mapping[str, str]
     scenarios: tuple[str, ...]
 
@@ -69,9 +72,9 @@ class Ranking:
     """Solvers by average rank, with what can be said about the order.
 
     Attributes:
-        table: A row per solver, best first: ``solver``, ``average_rank``, ``mean``, ``low``, ``high`` (mean loss with its
-            confidence interval; NaN without losses), ``runs``, ``failures``, ``p_holm`` (against the first solver; NaN for
-            itself) and ``worse`` (significantly worse than the first).
+        table: A row per solver, best first: ``solver``, ``average_rank``, ``mean``, ``low``, ``high``, ``least``, ``most``,
+            ``blocks``, ``over`` (mean loss, see `scenario_table`; NaN without losses), ``runs``, ``failures``, ``p_holm``
+            (against the first solver; NaN for itself) and ``worse`` (significantly worse than the first).
         blocks: What was ranked.
         friedman: Test that all are equal; None for fewer than two solvers.
         pairs: From `pairwise_comparisons`.
@@ -96,21 +99,20 @@ def blocks_of(units: Units, scenarios: Sequence[str] | None = None) -> Blocks:
             an instance, never averaged with others.
 
     Returns:
-        Mean losses, or values in minimization form for a single scenario without losses, to nine decimals, so that
-        rounding decides no rank. A solver that skips a block, or has no unit in one of the scenarios, is left out.
+        Mean standings (see `Units.frame`), with what may be told apart. A solver that skips a block, or has no unit in one
+        of the scenarios, is left out.
     """
 
     wanted = units.scenarios() if scenarios is None else tuple(scenarios)
     kept = tuple(name for name in wanted if units.measures[name].has_loss) or wanted[:1]
     frame = units.frame[units.frame["scenario"].isin(kept)]
-    score = frame["loss"]
-    if not all(units.measures[name].has_loss for name in kept):
-        score = -frame["value"] if units.measures[kept[0]].maximize else frame["value"]
-    means = frame.assign(score=score).groupby(["scenario", "instance", "solver"])["score"]
+    blocks = frame.groupby(["scenario", "instance"])
+    means = frame.groupby(["scenario", "instance", "solver"])["standing"]
     table = means.agg(lambda values: values.to_numpy().mean()).unstack("solver")  # NaN where a repetition was skipped
+    tolerance = blocks["quiet"].max().reindex(table.index).to_numpy(dtype=np.float64)
     complete = table.notna().all(axis=0)
     left_out = {str(name): _why_left_out(frame, str(name)) for name in table.columns[~complete]}
-    return Blocks(table.loc[:, complete].round(9), left_out, kept)
+    return Blocks(table.loc[:, complete], tolerance, left_out, kept)
 
 
 def _why_left_out(frame: pd.DataFrame, solver: str) -> str:
@@ -141,19 +143,19 @@ def ranking(units: Units, scenarios: Sequence[str] | None = None, *, alpha: floa
 
     blocks = blocks_of(units, scenarios)
     if blocks.table.shape[1] == 0:
-        empty = pd.DataFrame(columns=["solver", "average_rank", "mean", "low", "high", "runs", "failures", "p_holm", "worse"])
+        empty = pd.DataFrame(columns=["solver", "average_rank", *_ESTIMATED, "runs", "failures", "p_holm", "worse"])
         return Ranking(empty, blocks, None, pd.DataFrame(), (), alpha)
-    pairs = pairwise_comparisons(blocks.table, maximize=False)
-    test = friedman(blocks.table, maximize=False) if blocks.table.shape[1] > 1 else None
-    averages = rank_rows(blocks.table, maximize=False).mean(axis=0)
+    pairs = pairwise_comparisons(blocks.table, maximize=False, tolerance=blocks.tolerance)
+    test = friedman(blocks.table, maximize=False, tolerance=blocks.tolerance) if blocks.table.shape[1] > 1 else None
+    averages = rank_rows(blocks.table, maximize=False, tolerance=blocks.tolerance).mean(axis=0)
     frame = units.frame[units.frame["scenario"].isin(blocks.scenarios)]
     has_loss = all(units.measures[name].has_loss for name in blocks.scenarios)
     rows = []
     for name in sorted(blocks.table.columns, key=lambda solver: (averages[solver], solver)):
         own = frame[frame["solver"] == name]
-        mean, low, high = _mean_and_interval(own, "loss") if has_loss else (float("nan"),) * 3
+        found = _estimated(own, "loss", (0.0, LOSS_CAP)) if has_loss else _NOTHING
         failures = int((own["outcome"] != Outcome.OK).sum())
-        row = {"solver": name, "average_rank": float(averages[name]), "mean": mean, "low": low, "high": high}
+        row = {"solver": name, "average_rank": float(averages[name]), **found}
         rows.append({**row, "runs": len(own), "failures": failures})
     table = _against_first(pd.DataFrame(rows), pairs, alpha)
     groups = cliques({str(name): float(averages[name]) for name in averages.index}, pairs, alpha=alpha)
@@ -168,13 +170,19 @@ def _against_first(table: pd.DataFrame, pairs: pd.DataFrame, alpha: float) -> pd
     return table.assign(p_holm=values, worse=[value < alpha for value in values])
 
 
-def _mean_and_interval(own: pd.DataFrame, column: str) -> tuple[float, float, float]:
-    """Mean over instances and its 95 % interval; over the repetitions where there is one instance only."""
-    blocks = own.groupby(["scenario", "instance"])[column].mean().to_numpy(dtype=np.float64)
-    sample = blocks if blocks.size > 1 else own[column].to_numpy(dtype=np.float64)
-    if not np.isfinite(sample).all():
-        return float("nan"), float("nan"), float("nan")
-    return (float(blocks.mean()), *bootstrap_interval(sample))
+_ESTIMATED = ("mean", "low", "high", "least", "most", "blocks", "over")
+"""Columns that say what a mean is worth."""
+
+_NOTHING: Mapping[str, Any] = {**dict.fromkeys(_ESTIMATED[:-2], float("nan")), "blocks": 0, "over": ""}
+
+
+def _estimated(own: pd.DataFrame, column: str, within: tuple[float, float]) -> dict[str, Any]:
+    """A mean over instances; where there is one instance only, over its runs, and ``over`` says so."""
+    blocks = own.groupby(["scenario", "instance"])[column].agg(lambda values: values.to_numpy().mean())
+    alone = len(blocks) == 1 and len(own) > 1
+    found: Estimate = estimate(own[column] if alone else blocks, within=within)
+    values = (found.mean, found.low, found.high, found.least, found.most, found.n)
+    return dict(zip(_ESTIMATED, (*values, "runs" if alone else "instances"), strict=True))
 
 
 def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -187,9 +195,12 @@ def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alph
 
     Returns:
         A row per scenario and solver: ``family``, ``scenario``, ``solver``, ``measure``, ``instances``, ``runs``, ``failures``,
-        ``skipped`` (reason, "" when it ran), ``mean``, ``low``, ``high`` (gaps are capped at 1, failures count 1; shares of
-        hypervolume count 0; an objective value has no mean once a run failed), ``best`` (smallest average loss or best
-        mean), ``average_rank``, ``p_holm`` (against the solver ranked first) and ``worse``.
+        ``skipped`` (reason, "" when it ran), ``mean`` (gaps are capped at 1, failures count 1; shares of hypervolume count 0;
+        an objective value has no mean once a run failed) with ``low``, ``high`` (its 95 % interval, NaN below ten blocks, see
+        `optisolve.scoring.intervals`), ``least``, ``most`` (range of the blocks), ``blocks`` (how many) and ``over`` (what
+        they are: ``instances``, or ``runs`` of the only instance, which say nothing about other instances), ``best``
+        (nothing tells its mean from the best one), ``average_rank``, ``p_holm`` (against the solver ranked first) and
+        ``worse``.
     """
     import pandas as pd
 
@@ -199,7 +210,6 @@ def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alph
         ranked = ranking(units, [scenario], alpha=alpha)
         known = ranked.table.set_index("solver")
         for solver, own in frame.groupby("solver", sort=True):
-            mean, low, high = _in_measure(own, measure)
             skips = own.loc[own["outcome"] == Outcome.SKIPPED, "reason"]
             rows.append(
                 {
@@ -211,9 +221,8 @@ def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alph
                     "runs": int((own["outcome"] != Outcome.SKIPPED).sum()),
                     "failures": int((~own["outcome"].isin([Outcome.OK, Outcome.SKIPPED])).sum()),
                     "skipped": skips.iloc[0] if len(skips) else "",
-                    "mean": mean,
-                    "low": low,
-                    "high": high,
+                    **_in_measure(own, measure),
+                    "quiet": float(ranked.blocks.tolerance.mean()),
                     "average_rank": known["average_rank"].get(solver, float("nan")),
                     "p_holm": known["p_holm"].get(solver, float("nan")),
                     "worse": bool(known["worse"].get(solver, False)),
@@ -221,18 +230,20 @@ def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alph
             )
     table = pd.DataFrame(rows)
     toward = table["mean"] * [-1.0 if units.measures[name].maximize else 1.0 for name in table["scenario"]]
-    return table.assign(best=toward.round(9) == toward.round(9).groupby(table["scenario"]).transform("min"))
+    best = toward.groupby(table["scenario"]).transform("min") + table["quiet"]
+    return table.drop(columns="quiet").assign(best=toward <= best)
 
 
-def _in_measure(own: pd.DataFrame, measure: Measure) -> tuple[float, float, float]:
-    """Mean and interval the way the measure is read: shares of hypervolume instead of what is missing from them."""
+def _in_measure(own: pd.DataFrame, measure: Measure) -> Mapping[str, Any]:
+    """Mean with its interval the way the measure is read: shares of hypervolume instead of what is missing from them."""
     ran = own[own["outcome"] != Outcome.SKIPPED]
     if ran.empty:
-        return float("nan"), float("nan"), float("nan")
+        return _NOTHING
     if not measure.has_loss:
-        return _mean_and_interval(ran, "value")
-    mean, low, high = _mean_and_interval(ran, "loss")
-    return (1.0 - mean, 1.0 - high, 1.0 - low) if measure.maximize else (mean, low, high)
+        return _estimated(ran, "value", (-np.inf, np.inf))
+    if measure.maximize:
+        return _estimated(ran.assign(share=LOSS_CAP - ran["loss"]), "share", (0.0, LOSS_CAP))
+    return _estimated(ran, "loss", (0.0, LOSS_CAP))
 
 
 def indicator_table(units: Units, scenarios: Sequence[str] | None = None) -> pd.DataFrame:
@@ -244,9 +255,9 @@ def indicator_table(units: Units, scenarios: Sequence[str] | None = None) -> pd.
 
     Returns:
         A row per scenario and solver that ran: ``feasible`` (share of runs), means over instances of ``gap`` and ``bound_gap``
-        (capped at 1, failures 1), ``hypervolume`` (share of the box, failures 0), ``igd_plus`` (in units of the box, infinite
-        once a run failed) and ``objective`` (NaN once a run failed). NaN where the scenario has no such indicator, or where
-        the records of an instance refer to different references.
+        (as losses: 0 within the reference's tie, capped at 1, failures 1), ``hypervolume`` (share of the box, failures 0),
+        ``igd_plus`` (in units of the box, infinite once a run failed) and ``objective`` (NaN once a run failed). NaN where
+        the scenario has no such indicator, or where the records of an instance refer to different references.
     """
     import pandas as pd
 
@@ -263,7 +274,9 @@ def indicator_table(units: Units, scenarios: Sequence[str] | None = None) -> pd.
             ok = good.loc[own.index]
             row: dict[str, Any] = {"scenario": scenario, "solver": solver, "feasible": float(ok.mean())}
             for name, bad in worst.items():
-                capped = own[name].clip(upper=LOSS_CAP) if name in ("gap", "bound_gap") else own[name]
+                capped = own[name]
+                if name in ("gap", "bound_gap"):
+                    capped = pd.Series(losses_of_gaps(own[name].to_numpy(), own["tie"].to_numpy()), own.index)
                 means = capped.where(ok, bad).groupby(own["instance"]).agg(lambda values: values.to_numpy().mean())
                 row[name] = float(means.to_numpy().mean()) if known[name] else float("nan")
             rows.append(row)
@@ -354,11 +367,12 @@ def control_table(units: Units, control: str = "null") -> pd.DataFrame:
 
     rows = []
     for scenario in units.scenarios():
-        table = blocks_of(units, [scenario]).table
+        blocks = blocks_of(units, [scenario])
+        table = blocks.table
         if control not in table:
             continue
         for solver in table.columns.drop(control):
-            compared = paired_comparison(table[solver], table[control], maximize=False)
+            compared = paired_comparison(table[solver], table[control], maximize=False, tolerance=blocks.tolerance)
             row = {"scenario": scenario, "solver": solver, "instances": compared.n, "wins": compared.wins}
             row |= {"ties": compared.ties, "losses": compared.losses, "a12": compared.a12, "p_value": compared.p_value}
             rows.append(row)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, OptionError
@@ -26,9 +27,9 @@ class Portfolio:
         virtual_best_loss: Mean loss of choosing the best solver of the portfolio on every instance, at no cost.
         table: A row per solver: ``solver``, ``loss`` (mean), ``closed_gap`` (0 is the single best solver, 1 the virtual best
             one, negative is worse than no choice; NaN when the two coincide), ``alone`` (share of instances on which it is
-            strictly the best), ``marginal`` (loss that the virtual best solver would gain without it) and ``shapley`` (its
-            fair share of the loss that the virtual best solver saves against failing everywhere); both NaN for solvers
-            outside the portfolio.
+            better than every other by more than a tie), ``marginal`` (loss that the virtual best solver would gain without
+            it) and ``shapley`` (its fair share of the loss that the virtual best solver saves against failing everywhere);
+            both NaN for solvers outside the portfolio.
     """
 
     single_best: str
@@ -37,7 +38,9 @@ class Portfolio:
     table: pd.DataFrame
 
 
-def portfolio(losses: pd.DataFrame, /, *, members: list[str] | None = None, worst: float = 1.0) -> Portfolio:
+def portfolio(
+    losses: pd.DataFrame, /, *, members: list[str] | None = None, worst: float = 1.0, tolerance: npt.ArrayLike = 0.0
+) -> Portfolio:
     """Compare solvers with the best single one and with a perfect choice.
 
     The single best solver is chosen on the very instances it is judged on, as the virtual one is; for the claim that a
@@ -47,6 +50,7 @@ def portfolio(losses: pd.DataFrame, /, *, members: list[str] | None = None, wors
         losses: float64 [n instances, k solvers], finite, smaller is better.
         members: Solvers of the portfolio; None for all. A selector is judged against the solvers it selects from.
         worst: Loss of an empty portfolio.
+        tolerance: Differences up to this size are ties; one number, or float64 [n instances].
 
     Raises:
         OptionError: No instance, no member, or a loss that is not finite.
@@ -75,7 +79,8 @@ def portfolio(losses: pd.DataFrame, /, *, members: list[str] | None = None, wors
         own = losses[name].to_numpy(dtype=np.float64)
         others = losses.drop(columns=name).to_numpy(dtype=np.float64).min(axis=1, initial=np.inf)
         closed = (single - own.mean()) / (single - virtual) if single > virtual else float("nan")
-        row = {"solver": name, "loss": float(own.mean()), "closed_gap": float(closed), "alone": float((own < others).mean())}
+        alone = float((own < others - np.asarray(tolerance)).mean())
+        row = {"solver": name, "loss": float(own.mean()), "closed_gap": float(closed), "alone": alone}
         rows.append({**row, "marginal": marginal.get(name, float("nan")), "shapley": shapley.get(name, float("nan"))})
     return Portfolio(inside[best], single, virtual, pd.DataFrame(rows))
 

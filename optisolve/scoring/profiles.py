@@ -13,7 +13,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.scoring.aggregate import targets_of
-from optisolve.scoring.units import GAP_NOISE, KEYS, LOSS_CAP, Measure, Outcome, Units
+from optisolve.scoring.units import GAP_NOISE, KEYS, LOSS_CAP, Measure, Outcome, Units, losses_of_gaps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +27,6 @@ __all__ = [
     "performance_profile_data",
     "runtimes",
 ]
-
-_SMALLEST_SCALE = 1.0
-"""Denominator of gaps to a reference near zero; the default of `optisolve.core.problem.Objective.scale`."""
 
 
 def runtimes(units: Units, targets: Sequence[float] | None = None) -> pd.DataFrame:
@@ -50,10 +47,10 @@ def runtimes(units: Units, targets: Sequence[float] | None = None) -> pd.DataFra
 
     rows = []
     scored = units.frame[units.frame["loss"].notna()]
-    scales, allowed = _scales(units), _allowed(units)
+    allowed = _allowed(units)
     for unit in _rows(scored):
         scenario = str(unit["scenario"])
-        at, losses = loss_trace(unit, units.measures[scenario], scales)
+        at, losses = loss_trace(unit, units.measures[scenario])
         spent = unit["evaluations"] if np.isfinite(unit["evaluations"]) else allowed[scenario]
         kept = {key: unit[key] for key in (*KEYS, "family", "dimension")}
         for target in targets_of(units.measures[scenario]) if targets is None else targets:
@@ -66,15 +63,12 @@ def runtimes(units: Units, targets: Sequence[float] | None = None) -> pd.DataFra
     return table.astype(dict.fromkeys(("dimension", "target", "evaluations", "spent"), "float64"))  # also when it is empty
 
 
-def loss_trace(
-    unit: Mapping[str, Any], measure: Measure, scales: Mapping[tuple[str, int], float] | None = None
-) -> tuple[FloatArray, FloatArray]:
+def loss_trace(unit: Mapping[str, Any], measure: Measure) -> tuple[FloatArray, FloatArray]:
     """The anytime curve of one unit as losses.
 
     Args:
         unit: A row of `Units.frame`.
         measure: The scenario's measure.
-        scales: Denominator of the gap by (scenario, instance); by default from this unit alone.
 
     Returns:
         (evaluations [t], loss [t]), both float64, loss 1 while nothing is feasible; empty for a unit that is not ok.
@@ -89,15 +83,11 @@ def loss_trace(
     value = np.array([np.nan if row[1] is None else row[1] for row in rows], dtype=np.float64)
     if measure.maximize:
         front = unit["hypervolume"] / unit["value"] if measure.name == "hypervolume_share" and unit["value"] > 0 else 1.0
-        loss = 1.0 - value / front
-    else:
-        record = unit["record"]
-        goal = record["reference"]["value" if measure.name == "gap" else "dual_bound"]
-        sign = 1.0 if record["verified"]["objectives"][0]["sense"] == "maximize" else -1.0
-        key = (str(unit["scenario"]), int(unit["instance"]))
-        loss = sign * (goal - value) / (scales or {}).get(key, _scale_of(unit, measure)[1])
-    loss = np.where(np.isnan(loss), LOSS_CAP, np.minimum(loss, LOSS_CAP))
-    return at, np.where(np.abs(loss) <= GAP_NOISE, 0.0, loss)
+        return at, losses_of_gaps(LOSS_CAP - value / front, None)
+    record = unit["record"]
+    goal = record["reference"]["value" if measure.name == "gap" else "dual_bound"]
+    sign = 1.0 if record["verified"]["objectives"][0]["sense"] == "maximize" else -1.0
+    return at, losses_of_gaps(sign * (goal - value) / record["scores"]["gap_scale"], record["scores"]["tie"])
 
 
 def expected_runtime(times: pd.DataFrame, by: Sequence[str] = ("scenario",)) -> pd.DataFrame:
@@ -200,22 +190,19 @@ def anytime_data(units: Units, scenario: str, *, points: int = 64) -> pd.DataFra
     frame = units.frame[(units.frame["scenario"] == scenario) & units.frame["loss"].notna()]
     if frame.empty:
         return pd.DataFrame(columns=columns)
-    scales = _scales(units)
     last = max(2.0, _allowed(units)[scenario])
     grid = np.unique(np.rint(np.geomspace(1.0, last, points)))
     rows = []
     for solver, own in frame.groupby("solver", sort=True):
-        curves = np.array([_on_grid(unit, measure, scales, grid) for unit in _rows(own)])  # [runs, t]
+        curves = np.array([_on_grid(unit, measure, grid) for unit in _rows(own)])  # [runs, t]
         low, median, high = np.quantile(curves, (0.25, 0.5, 0.75), axis=0)
         mean = curves.mean(axis=0)
         rows += [(solver, *row) for row in zip(grid, median, low, high, mean, strict=True)]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _on_grid(
-    unit: Mapping[str, Any], measure: Measure, scales: Mapping[tuple[str, int], float], grid: FloatArray
-) -> FloatArray:
-    at, losses = loss_trace(unit, measure, scales)
+def _on_grid(unit: Mapping[str, Any], measure: Measure, grid: FloatArray) -> FloatArray:
+    at, losses = loss_trace(unit, measure)
     if unit["outcome"] == Outcome.OK:
         end = max(1.0, unit["evaluations"], *at[-1:])
         at, losses = np.append(at, end), np.append(losses, unit["loss"])
@@ -243,26 +230,6 @@ def _allowed(units: Units) -> dict[str, float]:
     frame = units.frame.assign(most=units.frame[["evaluations", "evaluation_limit"]].max(axis=1))
     most = frame.groupby("scenario")["most"].max().fillna(1.0)
     return {str(name): float(value) for name, value in most.items()}
-
-
-def _scales(units: Units) -> dict[tuple[str, int], float]:
-    """Denominator of the gaps of every (scenario, instance), from the record whose gap shows it best."""
-    best: dict[tuple[str, int], tuple[float, float]] = {}
-    for unit in _rows(units.frame[units.frame["outcome"] == Outcome.OK]):
-        measure = units.measures[unit["scenario"]]
-        if measure.has_loss and not measure.maximize:
-            key = (str(unit["scenario"]), int(unit["instance"]))
-            best[key] = max(best.get(key, (-1.0, 0.0)), _scale_of(unit, measure))
-    return {key: scale for key, (_, scale) in best.items()}
-
-
-def _scale_of(unit: Mapping[str, Any], measure: Measure) -> tuple[float, float]:
-    """(size of the gap, denominator of the gap); records state the gap, not what it was divided by."""
-    goal = unit["record"]["reference"]["value" if measure.name == "gap" else "dual_bound"]
-    gap = abs(unit[measure.name])
-    if gap <= GAP_NOISE:
-        return 0.0, max(abs(goal), _SMALLEST_SCALE)
-    return gap, abs(goal - unit["objective"]) / gap
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Statistics of comparisons: intervals, paired tests with effect sizes, Friedman ranks, cliques.
+"""Statistics of comparisons: paired tests with effect sizes, Friedman ranks, cliques.
 
 Every function takes plain numbers, works on ties and on infinite values (how a failure on a gap is coded), and refuses NaN,
 because a missing result must have been turned into the worst one before it gets here.
@@ -6,10 +6,9 @@ because a missing result must have been turned into the worst one before it gets
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "FriedmanResult",
-    "bootstrap_interval",
     "cliques",
     "friedman",
     "holm",
@@ -86,67 +84,9 @@ class FriedmanResult:
     f_p_value: float
 
 
-def bootstrap_interval(
-    values: npt.ArrayLike,
-    /,
-    *,
-    statistic: Callable[..., Any] = np.mean,
-    confidence: float = 0.95,
-    resamples: int = 5000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Confidence interval of a statistic by the bias-corrected and accelerated (BCa) bootstrap.
-
-    Args:
-        values: float64 [n], finite, independent observations.
-        statistic: Function of a sample; numpy reductions with an ``axis`` argument are fastest.
-        confidence: Coverage in (0, 1).
-        resamples: Bootstrap samples.
-        seed: Same seed, same interval.
-
-    Returns:
-        (low, high). One observation says nothing about spread and gives (NaN, NaN). Identical observations give the
-        point itself. Where BCa is not defined (the statistic does not change when one observation is left out, or
-        all resamples lie on one side) the plain percentile interval stands in.
-
-    Raises:
-        OptionError: No value, a value that is not finite, or a confidence outside (0, 1).
-
-    Source:
-        Efron 1987, doi 10.1080/01621459.1987.10478410; computed by `scipy.stats.bootstrap`.
-    """
-    from scipy.stats import DegenerateDataWarning, bootstrap
-
-    sample = _vector("values", values)
-    _require(
-        bool(np.isfinite(sample).all()), "values", "not finite", "finite numbers; replace failures by the worst value first"
-    )
-    _require(0.0 < confidence < 1.0, "confidence", confidence, "a number between 0 and 1, e.g. 0.95")
-    if sample.size == 1:
-        return float("nan"), float("nan")
-    if np.ptp(sample) == 0.0:
-        point = float(statistic(sample))
-        return point, point
-
-    def interval(method: Literal["BCa", "percentile"]) -> tuple[float, float]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DegenerateDataWarning)  # answered by the percentile interval below
-            warnings.simplefilter("ignore", RuntimeWarning)
-            found = bootstrap(
-                (sample,),
-                statistic,
-                n_resamples=resamples,
-                confidence_level=confidence,
-                method=method,
-                random_state=np.random.default_rng(seed),
-            ).confidence_interval
-        return float(found.low), float(found.high)
-
-    low, high = interval("BCa")
-    return (low, high) if np.isfinite([low, high]).all() else interval("percentile")
-
-
-def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, /, *, maximize: bool = True, tolerance: float = 0.0) -> Comparison:
+def paired_comparison(
+    a: npt.ArrayLike, b: npt.ArrayLike, /, *, maximize: bool = True, tolerance: npt.ArrayLike = 0.0
+) -> Comparison:
     """Compare two solvers on the same units: Wilcoxon's signed-rank test, counts and effect sizes.
 
     Pairs without a difference are ranked with the others and then left out of both rank sums (Pratt), so that many ties
@@ -157,7 +97,7 @@ def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, /, *, maximize: bool =
         a: float64 [n], the first solver's values; infinite values code failures, equal infinities are a tie.
         b: float64 [n], the second solver's values on the same units.
         maximize: True when larger is better.
-        tolerance: Differences up to this size count as ties.
+        tolerance: Differences up to this size count as ties; one number, or float64 [n], one per unit.
 
     Returns:
         The comparison, seen from `a`.
@@ -171,9 +111,9 @@ def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, /, *, maximize: bool =
     """
     first, second = _vector("a", a), _vector("b", b)
     _require(first.size == second.size, "b", f"{second.size} values", f"as many as in a ({first.size}), one per shared unit")
-    _require(tolerance >= 0.0, "tolerance", tolerance, "a number >= 0")
-    equal = (first == second) | (np.abs(_difference(first, second)) <= tolerance)
-    difference = np.where(equal, 0.0, _difference(first, second))
+    quiet = _tolerance(tolerance, first.size)
+    difference = _difference(first, second)
+    difference = np.where(np.abs(difference) <= quiet, 0.0, difference)
     benefit = difference if maximize else -difference
     ranks = _pratt_ranks(benefit)
     positive, negative = float(ranks[benefit > 0].sum()), float(ranks[benefit < 0].sum())
@@ -187,18 +127,18 @@ def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, /, *, maximize: bool =
         statistic=min(positive, negative),
         p_value=p_value,
         method=method,
-        a12=_a12(first, second, maximize, tolerance),
+        a12=_a12(first, second, maximize, quiet),
         rank_biserial=(positive - negative) / (positive + negative) if positive + negative else 0.0,
     )
 
 
-def pairwise_comparisons(table: pd.DataFrame, /, *, maximize: bool = True, tolerance: float = 0.0) -> pd.DataFrame:
+def pairwise_comparisons(table: pd.DataFrame, /, *, maximize: bool = True, tolerance: npt.ArrayLike = 0.0) -> pd.DataFrame:
     """Compare every pair of solvers and adjust the p-values for the number of pairs (Holm).
 
     Args:
         table: float64 [n blocks, k solvers], complete; columns are solvers.
         maximize: True when larger is better.
-        tolerance: Differences up to this size count as ties.
+        tolerance: Differences up to this size count as ties; one number, or float64 [n blocks].
 
     Returns:
         A row per pair: ``a``, ``b``, the fields of `Comparison`, and ``p_holm``; empty for one solver.
@@ -247,29 +187,41 @@ def holm(p_values: npt.ArrayLike, /) -> FloatArray:
     return adjusted
 
 
-def rank_rows(table: pd.DataFrame, /, *, maximize: bool = True) -> pd.DataFrame:
+def rank_rows(table: pd.DataFrame, /, *, maximize: bool = True, tolerance: npt.ArrayLike = 0.0) -> pd.DataFrame:
     """Rank the solvers of every block, 1 is best, ties share their average rank.
+
+    A rank is 1 + the number of better solvers + half the number of tied ones. Without a tolerance that is the usual average
+    rank; with one it needs no order among values of which neighbors tie and the ends do not.
 
     Args:
         table: float64 [n blocks, k solvers]; columns are solvers.
         maximize: True when larger is better.
+        tolerance: Differences up to this size count as ties; one number, or float64 [n blocks].
 
     Returns:
-        Ranks, same shape and labels.
+        Ranks, same shape and labels; every row sums to k (k + 1) / 2.
 
     Raises:
         OptionError: An empty table or NaN in it.
     """
-    _table(table)
-    return table.rank(axis=1, method="average", ascending=not maximize)
+    import pandas as pd
+
+    values = _table(table)
+    quiet = _tolerance(tolerance, values.shape[0])
+    ranks = np.empty_like(values)
+    for i, row in enumerate(values if maximize else -values):
+        lead = _difference(row[:, None], row[None, :])  # [k, k], how far the first is ahead of the second
+        ranks[i] = 0.5 + (lead < -quiet[i]).sum(axis=1) + 0.5 * (np.abs(lead) <= quiet[i]).sum(axis=1)  # itself is a tie
+    return pd.DataFrame(ranks, index=table.index, columns=table.columns)
 
 
-def friedman(table: pd.DataFrame, /, *, maximize: bool = True) -> FriedmanResult:
+def friedman(table: pd.DataFrame, /, *, maximize: bool = True, tolerance: npt.ArrayLike = 0.0) -> FriedmanResult:
     """Average ranks over blocks, and whether the solvers differ at all.
 
     Args:
         table: float64 [n blocks, k solvers], k >= 2; columns are solvers.
         maximize: True when larger is better.
+        tolerance: As in `rank_rows`.
 
     Returns:
         Ranks, Friedman's chi-square with its correction for ties, and Iman and Davenport's F. A table of ties only
@@ -284,7 +236,7 @@ def friedman(table: pd.DataFrame, /, *, maximize: bool = True) -> FriedmanResult
     """
     from scipy.stats import chi2, f
 
-    ranks = rank_rows(table, maximize=maximize)
+    ranks = rank_rows(table, maximize=maximize, tolerance=tolerance)
     n, k = ranks.shape
     _require(k >= 2, "table", f"{k} solver", "at least two solvers (columns)")
     R = ranks.to_numpy(dtype=np.float64)  # [n, k]
@@ -368,17 +320,29 @@ def _signed_rank_tail(ranks: IntArray, positive: int) -> float:
 
 
 def _pratt_ranks(benefit: FloatArray) -> FloatArray:
-    """Ranks of the absolute differences, zeros included, ties averaged."""
+    """Ranks of the absolute differences, zeros included, ties averaged; what differs by rounding is a tie."""
     from scipy.stats import rankdata
 
-    ranks: FloatArray = rankdata(np.abs(benefit))
+    size = np.abs(benefit)
+    largest = size.max(initial=0.0, where=np.isfinite(size))
+    ranks: FloatArray = rankdata(np.round(size / largest, 12) if largest > 0.0 else size)
     return ranks
 
 
-def _a12(first: FloatArray, second: FloatArray, maximize: bool, tolerance: float) -> float:
+def _a12(first: FloatArray, second: FloatArray, maximize: bool, tolerance: FloatArray) -> float:
     gap = _difference(first[:, None], second[None, :])  # [n, n]
-    better = gap > tolerance if maximize else gap < -tolerance
-    return float(better.mean() + 0.5 * (np.abs(gap) <= tolerance).mean())
+    quiet = np.maximum(tolerance[:, None], tolerance[None, :])
+    better = gap > quiet if maximize else gap < -quiet
+    return float(better.mean() + 0.5 * (np.abs(gap) <= quiet).mean())
+
+
+def _tolerance(tolerance: npt.ArrayLike, n: int) -> FloatArray:
+    """One tolerance per block, float64 [n]."""
+    given = np.asarray(tolerance, dtype=np.float64)
+    _require(
+        given.shape in ((), (n,)) and bool((given >= 0.0).all()), "tolerance", given.tolist(), f"a number >= 0, or {n} of them"
+    )
+    return np.broadcast_to(given, (n,))
 
 
 def _difference(first: FloatArray, second: FloatArray) -> FloatArray:

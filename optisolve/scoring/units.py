@@ -13,7 +13,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import RecordError
 from optisolve.core.status import PointStatus, Termination
 from optisolve.scoring.labels import label_records
@@ -21,7 +23,19 @@ from optisolve.scoring.labels import label_records
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GAP_NOISE", "KEYS", "LOSS_CAP", "Expected", "Measure", "Outcome", "Units", "loss_of_gap", "units_of"]
+__all__ = [
+    "GAP_NOISE",
+    "KEYS",
+    "LOSS_CAP",
+    "Expected",
+    "Measure",
+    "Outcome",
+    "Units",
+    "loss_of_gap",
+    "losses_of_gaps",
+    "quiet",
+    "units_of",
+]
 
 LOSS_CAP = 1.0
 """The worst loss, which every failure gets: an answer 100 % off its reference, or a front that dominates nothing."""
@@ -29,7 +43,7 @@ LOSS_CAP = 1.0
 GAP_NOISE = 1e-9
 """Gaps of at most this size count as zero even where a reference states no tolerance, so that rounding decides nothing."""
 
-_INTERNAL = ("several", "maximize", "reference_value", "reference_hypervolume", "result_hash", "suite", "badness")
+_INTERNAL = ("several", "maximize", "reference_value", "reference_hypervolume", "result_hash", "suite")
 """Columns that are needed while the table is made."""
 
 KEYS = ("scenario", "solver", "instance", "repetition")
@@ -95,7 +109,9 @@ class Units:
 
     Attributes:
         frame: A row per unit, sorted by `KEYS`, with ``family``, ``outcome``, ``reason``, ``value`` (of the scenario's
-            measure), ``loss`` (smaller is better, at most 1, NaN without a reference), ``gap``, ``bound_gap``,
+            measure), ``loss`` (in [0, 1], smaller is better, NaN without a reference), ``standing`` (what rankings compare,
+            smaller is better: the loss, but below 0 where a reference that is only best known is beaten; without losses the
+            objective), ``quiet`` (differences of standings up to this size are ties), ``gap``, ``bound_gap``, ``tie``,
             ``hypervolume``, ``igd_plus``, ``objective``, ``evaluations``, ``evaluation_limit``, ``seconds``, ``llm_calls``,
             ``tokens``, ``usd``, ``dimension``, ``record_id`` and ``record`` (the document; None for a missing unit).
         measures: What each scenario is scored by.
@@ -151,6 +167,7 @@ def units_of(
     groups = pd.DataFrame(rows).groupby("scenario", sort=True)
     measures = {str(name): _measure(str(name), group, notices) for name, group in groups}
     scored = [_scored(row, measures[row["scenario"]]) for row in rows]
+    notices += _withdrawals(rows)
     frame = _one_per_unit(pd.DataFrame(scored), notices)
     return Units(frame.drop(columns=list(_INTERNAL)), measures, tuple(notices))
 
@@ -304,47 +321,73 @@ def _agree(answers: pd.DataFrame, column: str) -> bool:
     return bool(np.allclose(spread["min"], spread["max"], rtol=1e-12, atol=0.0))
 
 
+def _withdrawals(rows: list[dict[str, Any]]) -> list[str]:
+    """What must be told about references that were refuted or could not be computed, once each."""
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        note = ((row["record"] or {}).get("reference") or {}).get("note")
+        if note:
+            told.setdefault(f"{row['scenario']}, instance {row['instance']}: {note}", []).append(row["solver"])
+    return [f"{note} (records of {', '.join(sorted(set(solvers)))})" for note, solvers in told.items()]
+
+
 def _scored(row: dict[str, Any], measure: Measure) -> dict[str, Any]:
-    """A row with its value and loss; ``badness`` orders repeated runs where there is no loss."""
-    ok, skipped = row["outcome"] is Outcome.OK, row["outcome"] is Outcome.SKIPPED
-    if skipped:
-        value = loss = float("nan")
+    """A row with its value, its loss, and the standing that orders it among others."""
+    ok, ties = row["outcome"] is Outcome.OK, quiet(row["tie"])
+    if row["outcome"] is Outcome.SKIPPED:
+        value = loss = standing = float("nan")
+        ties = 0.0
     elif not measure.has_loss:
-        worst = float("-inf") if measure.maximize else float("inf")
-        value, loss = row["objective"] if ok else worst, float("nan")
+        sign = -1.0 if measure.maximize else 1.0
+        value, loss = row["objective"] if ok else sign * float("inf"), float("nan")
+        standing, ties = sign * value, GAP_NOISE * abs(value) if ok else 0.0
     elif measure.maximize:
         scale = row["reference_hypervolume"] if measure.name == "hypervolume_share" else 1.0
         value = row["hypervolume"] / scale if ok else 0.0
-        loss = loss_of_gap(LOSS_CAP - value, None)
+        loss = standing = loss_of_gap(LOSS_CAP - value, None)
     else:
         value = row[measure.name] if ok else float("inf")
         loss = loss_of_gap(value, row["tie"])
-    return {**row, "value": value, "loss": loss, "badness": -value if measure.maximize else value}
+        standing = value if value < -ties else loss
+    return {**row, "value": value, "loss": loss, "standing": standing, "quiet": ties}
 
 
 def _one_per_unit(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
     """One row per unit: repeated runs count once when they agree, else the worst counts; a run outweighs a skip."""
     keys = list(KEYS)
     severity = frame["outcome"].map({Outcome.SKIPPED: 0, Outcome.OK: 1}).fillna(2)
-    ordered = frame.assign(_severity=severity, _badness=frame["loss"].fillna(frame["badness"]))
-    ordered = ordered.sort_values([*keys, "_severity", "_badness", "record_id"], ascending=[True] * 4 + [False, False, True])
+    ordered = frame.assign(_severity=severity)
+    ordered = ordered.sort_values([*keys, "_severity", "standing", "record_id"], ascending=[True] * 4 + [False, False, True])
     repeated = frame[frame.duplicated(keys, keep=False)].groupby(keys)
     if repeated.ngroups:
         differing = int((repeated["result_hash"].nunique() > 1).sum())
         told = f"Units with more than one record: {repeated.ngroups}"
         notices.append(f"{told}; in {differing} of them the records differ, and the worst one counts.")
-    return ordered.drop_duplicates(keys, keep="first").drop(columns=["_severity", "_badness"]).reset_index(drop=True)
+    return ordered.drop_duplicates(keys, keep="first").drop(columns="_severity").reset_index(drop=True)
+
+
+def quiet(tie: float | None) -> float:
+    """Relative difference that says nothing: the reference's tie, or rounding where it states none (None or NaN)."""
+    return float(np.fmax(np.nan if tie is None else tie, GAP_NOISE))
+
+
+def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None, *, cap: float = LOSS_CAP) -> FloatArray:
+    """Losses in [0, cap] of signed relative gaps: what a reference cannot tell from zero is zero, nothing is below.
+
+    Args:
+        gaps: float64 [n], relative, > 0 when worse; NaN, where nothing is feasible yet, gives the worst loss.
+        tie: Relative tolerance plus slack of the reference, one number or float64 [n]; None or NaN where it states none.
+        cap: The worst loss.
+    """
+    values = np.asarray(gaps, dtype=np.float64)
+    ties = np.fmax(np.nan if tie is None else tie, GAP_NOISE)
+    losses: FloatArray = np.where(values <= ties, 0.0, np.fmin(values, cap))
+    return losses
 
 
 def loss_of_gap(gap: float, tie: float | None) -> float:
-    """Loss in [0, 1] of a signed relative gap: what a reference cannot tell from zero is zero, nothing is below.
-
-    Args:
-        gap: Relative, > 0 when worse.
-        tie: Relative tolerance plus slack of the reference; None or NaN where it states none.
-    """
-    quiet = GAP_NOISE if tie is None or tie != tie else max(tie, GAP_NOISE)  # noqa: PLR0124 - NaN
-    return 0.0 if gap <= quiet else min(LOSS_CAP, float(gap))
+    """The loss of one gap, see `losses_of_gaps`."""
+    return float(losses_of_gaps(gap, tie))
 
 
 def _number(value: Any) -> float:

@@ -16,7 +16,7 @@ from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.modelling.answer import passed_bound
 
-__all__ = ["NEAR_TOLERANCE", "Verification", "confront", "verify_points"]
+__all__ = ["NEAR_TOLERANCE", "Verification", "confront", "confront_values", "verify_points"]
 
 NEAR_TOLERANCE = 1e-5
 """Largest violation of a (dimensionless) constraint that counts as nearly feasible."""
@@ -110,7 +110,17 @@ def confront(instance: Instance, reference: Reference | None, verification: Veri
         The reference itself when nothing contradicts it, as it should always be; an error of ours is recorded and
         shown, and never ends a run.
     """
-    F = verification.F[verification.feasible]
+    return confront_values(instance, reference, verification.F[verification.feasible])
+
+
+def confront_values(instance: Instance, reference: Reference | None, F: FloatArray) -> Reference | None:
+    """As `confront`, from the objectives alone.
+
+    Args:
+        instance: What was solved.
+        reference: What was claimed about it.
+        F: float64 [n, m], objectives of verified feasible points, the problem's own senses; n may be 0.
+    """
     if reference is None or not F.shape[0]:
         return reference
     if reference.evidence is Evidence.PROVEN_INFEASIBLE:

@@ -11,7 +11,17 @@ import numpy.typing as npt
 from annotated_types import Ge
 
 from optisolve.core.arrays import FloatArray, frozen
-from optisolve.core.problem import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Problem, Sense
+from optisolve.core.problem import (
+    FEASIBILITY_TOLERANCE,
+    Description,
+    Evaluation,
+    HypervolumeBox,
+    Instance,
+    Objective,
+    Origin,
+    Problem,
+    Sense,
+)
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.core.space import Kind, Space, Variable
@@ -104,7 +114,12 @@ class SumCapSphere(Problem):
         x = center - excess / center.size
         value = -float(((x - center) ** 2).sum())
         return Reference(
-            Evidence.PROVEN_OPTIMAL, X=x[None, :], value=value, dual_bound=-(excess**2) / center.size, tolerance=1e-9
+            Evidence.PROVEN_OPTIMAL,
+            X=x[None, :],
+            value=value,
+            dual_bound=-(excess**2) / center.size,
+            tolerance=1e-9,
+            slack=2.0 * excess * FEASIBILITY_TOLERANCE * max(self.cap, 1.0) / center.size,  # the cap, that much higher
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from optisolve.bench import ablation as ablation_module
 from optisolve.bench.ablation import ARMS, Ablation, Arm, Cell, Plan, make_plan, planned_share, run_plan
 from optisolve.bench.ablation_bounds import corners, find_corners
 from optisolve.bench.ablation_forecast import forecast
-from optisolve.bench.ablation_report import make_report, share_of_answers, write_report
+from optisolve.bench.ablation_report import Report, make_report, share_of_answers, spread_words, write_report
 from optisolve.bench.ablation_runs import read_curve
 from optisolve.bench.ablation_scores import HYPERVOLUME, score_runs, yardsticks
 from optisolve.bench.ablation_verdict import Answer, Verdict, compare, conclude, summarize, told_p
@@ -270,8 +270,9 @@ def made_up(
     plan = Plan(plan.problem, arms, pairs + missing, seeds, plan.budget, 1.0, plan.llm)
     ablation = Ablation(plan, {}, {}, records={(arm.name, i, 0): {} for arm in arms for i in range(pairs)})
     rows = [
-        {"arm": arm, "instance": i, "seed": 0, "hypervolume": value, "gain": value - 0.1, "failed": False, "broke": "",
-         "evaluations": 32, "llm_calls": 12 * (arm == "llm"), "tokens_in": 100 * (arm == "llm"), "tokens_out": 20, "usd": 0.0}
+        {"arm": arm, "instance": i, "seed": 0, "hypervolume": value, "tie": 0.0, "gain": value - 0.1, "failed": False,
+         "broke": "", "evaluations": 32, "llm_calls": 12 * (arm == "llm"), "tokens_in": 100 * (arm == "llm"),
+         "tokens_out": 20, "usd": 0.0}
         for arm, told in values.items()
         for i, value in enumerate(told)
     ]  # fmt: skip
@@ -298,10 +299,10 @@ def test_comparisons_agree_with_scipy():
     for arm, row in found.items():
         assert row.comparison.p_value == pytest.approx(raw[arm])
         assert row.p_holm == pytest.approx(holm[raw[arm]])
-        assert row.mean_difference == pytest.approx(np.mean(values["llm"] - values[arm]))
+        assert row.difference.mean == pytest.approx(np.mean(values["llm"] - values[arm]))
         greater = (values["llm"][:, None] > values[arm][None, :]).mean()
         assert row.comparison.a12 == pytest.approx(greater)
-        assert row.interval[0] < row.mean_difference < row.interval[1]
+        assert row.difference.low < row.difference.mean < row.difference.high
 
 
 def test_a_significantly_better_control_means_that_the_model_was_not_needed():
@@ -571,6 +572,54 @@ def test_the_forecast_counts_the_calls_that_are_made(tmp_path):
         again = forecast(plan, tmp_path)
     assert (again.finished, again.llm_runs, again.seconds) == (8, 0, 0.0)
     assert again.how == "as the finished runs took"
+
+
+@dataclass(frozen=True)
+class Misjudged(SumCapSphere):
+    """The toy with a reference of another kind."""
+
+    kind: str = ""
+
+    def reference(self, instance: Any, effort: Any = None) -> Reference:
+        true = SumCapSphere.reference(self, instance)
+        if self.kind == "loose":  # nothing up to 90 % off can be told from the optimum
+            return replace(true, tolerance=0.9 * instance.objectives[0].gap_scale(true.value))
+        low = true.value - 50.0
+        bound = low if self.kind == "wrong" else None
+        return Reference(Evidence.BEST_KNOWN, X=true.X, value=low, dual_bound=bound, solver="careless")
+
+
+def test_gaps_within_the_reference_s_tie_are_zero_and_ties(tmp_path):
+    report = make_report(run_plan(plan_of(problem=Misjudged(kind="loose"), instances=3, seeds=2), tmp_path))
+    tied = report.runs.groupby(["instance", "seed"])["gap"].apply(lambda gaps: np.ptp(gaps) <= 0.9)
+    assert tied.sum() > 0
+    for row in report.versus["gap"]:
+        own, other = (report.runs[report.runs["arm"] == arm]["gap"].to_numpy() for arm in ("llm", row.arm.name))
+        assert row.comparison.ties == (np.abs(own - other) <= report.runs["tie"].max()).sum()
+
+
+@pytest.mark.parametrize("kind", ["beaten", "wrong"])
+def test_a_reference_that_an_arm_beats_gives_no_negative_gap_and_a_wrong_bound_is_shown(kind, tmp_path):
+    report = make_report(run_plan(plan_of(problem=Misjudged(kind=kind)), tmp_path))
+    assert (report.runs["gap"] >= 0.0).all()
+    assert (report.runs.groupby("instance")["gap"].min() == 0.0).all()
+    assert all("better than the problem's reference, best known (careless)" in s.words for s in report.yardsticks.values())
+    text = write_report(report, tmp_path).markdown.read_text()
+    assert ("REFERENCE WITHDRAWN on instance 1: A verified point" in text) == (kind == "wrong")
+
+
+@pytest.mark.parametrize(("pairs", "words"), [(9, "fewer than 10 pairs give no interval"), (10, "95 % interval")])
+def test_intervals_begin_at_ten_pairs_and_say_what_they_are_about(pairs, words):
+    ablation, runs = made_up({"llm": spread(0.5, pairs), "de": spread(0.6, pairs, seed=1)})
+    (row,) = compare(ablation, runs, HYPERVOLUME)
+    arms = summarize(ablation, runs, [HYPERVOLUME])
+    for found in (row.difference, arms[0].estimates["hypervolume"]):
+        assert found.n == pairs
+        assert np.isnan(found.low) == (pairs < 10)
+        assert f"n = {pairs}" in found.told("{:.3f}".format)
+    report = Report(ablation, {}, runs, (HYPERVOLUME,), arms, {"hypervolume": [row]}, None, None, [])
+    assert words in spread_words(report)
+    assert pairs < 10 or "other runs on these 10 instances, not other instances" in spread_words(report)
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

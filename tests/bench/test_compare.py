@@ -77,6 +77,26 @@ def test_a_missing_unit_and_a_failed_run_count_as_the_worst(folders):
     assert told["hypervolume"].worst[0][2] == 0.0
 
 
+def with_gap(record, gap, tie):
+    changed = json.loads(json.dumps(record))
+    changed["scores"].update(gap=gap, bound_gap=gap, tie=tie)
+    return changed
+
+
+def test_changes_within_the_reference_s_tie_are_none_and_no_gap_counts_below_zero(folders):
+    units = {key: record for key, record in read_units(folders / "good").items() if key[0] == "parallel_channels"}
+    base = {key: with_gap(record, 0.2, 1e-3) for key, record in units.items()}
+    near = {key: with_gap(record, 0.2008, 1e-3) for key, record in units.items()}
+    far = {key: with_gap(record, 0.2012, 1e-3) for key, record in units.items()}
+    rules = parse_rules("gap:+0")
+    (same,), (worse,) = compare_records(base, near, rules), compare_records(base, far, rules)
+    assert (same.better, same.worse, same.p_value, same.failed) == (0, 0, 1.0, False)
+    assert (worse.worse, worse.failed) == (6, True)
+    cheat, exact = ({key: with_gap(record, gap, 1e-7) for key, record in units.items()} for gap in (-9e-8, 0.0))
+    (change,) = compare_records(cheat, exact, rules)
+    assert (change.base, change.new, change.failed) == (0.0, 0.0, False)
+
+
 def test_wall_clock_wrong_signs_and_unknown_metrics_are_refused_together():
     with pytest.raises(OptionError) as raised:
         parse_rules("wall_s:+1,gap:-0.01,hypervolume:+0.1,gpa:+1,success:often,gap:+0.1,gap:+0.2")

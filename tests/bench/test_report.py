@@ -11,6 +11,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,11 +20,15 @@ from optisolve.bench.records import record_bytes, seal
 from optisolve.bench.report import build_report, escape_latex, render_html, render_latex, write_report
 from optisolve.bench.report.commands import override_text
 from optisolve.bench.report.svg import COLORS
-from optisolve.bench.report.tables import Cell, Column, Table, number
+from optisolve.bench.report.tables import Cell, Column, Table, number, ranks, scores
 from optisolve.cli.main import main
 from optisolve.core import Budget, Effort
 from optisolve.core.errors import OptionError, RecordError
 from optisolve.plotting.profiles import strokes
+from optisolve.scoring.aggregate import ranking
+from optisolve.scoring.units import units_of
+from tests.scoring.records import made
+from tests.scoring.records import table as loaded
 
 SOLVERS = {"parallel_channels": ("random_search", "null", "water_filling"), "uav_isac": ("random_search", "moead_de")}
 
@@ -335,6 +340,24 @@ def test_captions_of_scores_state_instances_runs_and_marks(report):
     caption = report.families[0].tables[0].caption
     for words in ("2 instances", "4 runs", "Bold: best", "†", "95 %", "failed run counts as gap 1"):
         assert words in caption
+
+
+@pytest.mark.parametrize(("instances", "shape"), [(1, r"\(n = 1\)"), (9, r"\(.+ to .+, n = 9\)"), (10, r"\[.+, .+\], n = 10")])
+def test_a_mean_stands_beside_its_range_or_interval_and_its_number_of_instances(instances, shape):
+    gaps = np.random.default_rng(0).uniform(0.1, 0.9, instances)
+    units = units_of(loaded(*(made(solver, gap=gap, instance=i) for i, gap in enumerate(gaps) for solver in "ab")))
+    (shown,) = scores("toy", units, alpha=0.05)
+    ranked = ranks("toy", ranking(units), "gap")
+    for text in (shown.rows[0][1].text, ranked.rows[0][2].text):
+        assert re.search(shape, text), text
+        assert ("[" in text) == (instances == 10)
+
+
+def test_runs_of_the_only_instance_are_called_runs():
+    units = units_of(loaded(*(made(gap=0.1 + k / 100, seed=k) for k in range(12))))
+    (shown,) = scores("toy", units, alpha=0.05)
+    assert shown.rows[0][1].text.endswith("n = 12 runs")
+    assert "say nothing about others" in shown.caption
 
 
 def test_best_is_bold_and_worse_is_marked_in_both_outputs():

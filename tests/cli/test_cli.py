@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from optisolve.cli.bench import _table as summary_table
+from optisolve.cli.display import console
 from optisolve.cli.main import main
 from optisolve.cli.run import flags_first
+from tests.scoring.records import made
 
 SMALL = ["solver=moead_de", "budget.evaluations=300", "pictures=false"]
 
@@ -263,3 +266,11 @@ def test_errors_of_a_closed_pipe_are_quiet():
         f"{sys.executable} -m optisolve list | head -1", shell=True, capture_output=True, text=True, check=True, env=os.environ
     )
     assert "Traceback" not in ran.stderr
+
+
+def test_a_suite_s_summary_counts_feasible_runs_only_and_shows_losses(capsys):
+    runs = [made(gap=-1e-8, tie=1e-7), made(gap=-2e-8, tie=1e-7, seed=1), made(point="nearly_feasible", seed=2)]
+    console.print(summary_table("case", {"a": runs}))
+    header, *_, row = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()][1:]
+    assert header[:3] == ["solver", "median", "gap"]
+    assert row[:4] == ["a", "0.0000", "3", "2"]

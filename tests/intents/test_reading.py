@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import optisolve
 from optisolve.core.goal import Goal
+from optisolve.core.reference import Effort
+from optisolve.core.status import Evidence
 from optisolve.intents.ask import AskStatus, ask, parse
 from optisolve.intents.fidelity import judge
 from optisolve.intents.generate import Kind, generate_intents
 from optisolve.intents.quantities import MAX_TEXT, IntentError
 from optisolve.intents.rules import read_by_rules
 from optisolve.intents.words import back_translation
+from optisolve.problems.goal import GoalProblem
 from optisolve.registry import make_problem
 
 
@@ -127,6 +132,35 @@ def test_a_verified_answer_meets_every_clause_and_its_record_verifies(game):
     assert len(answer.clauses) == 5
     assert all(clause.holds for clause in answer.clauses)
     assert optisolve.verify(answer.result.record)
+
+
+def test_only_what_meets_the_bound_within_the_tolerance_is_called_exact(game):
+    answer = ask("save at least 5 % power while user 2 keeps 15.8 kbps", "power_game", parser="rules", solver="scipy_local")
+    value = answer.result.scores["objective"]
+
+    def told(**changes):
+        return replace(answer, reference=replace(answer.reference, **changes)).certificate
+
+    assert told(dual_bound=value, tolerance=0.0) == "EXACT"
+    assert told(dual_bound=value * (1 - 1e-6), tolerance=1e-7 * value) == "GAP(0.0001%)"  # was called exact up to 1e-4
+    assert told(dual_bound=value * (1 - 1e-6), tolerance=1e-7 * value, slack=0.1 * value) == "GAP(0.0001%)"
+    assert told(dual_bound=0.5 * value) == "GAP(100%)"
+    assert told(dual_bound=None, evidence=Evidence.BEST_KNOWN) == "NONE"
+    assert told(dual_bound=None, evidence=Evidence.PROVEN_INFEASIBLE) == "INFEASIBLE"
+
+
+def test_an_answer_that_refutes_its_bound_says_so_and_claims_nothing(game, monkeypatch):
+    true = GoalProblem.reference
+
+    def careless(self, instance, effort=Effort.NORMAL):
+        found = true(self, instance, effort)
+        return replace(found, dual_bound=2.0 * found.dual_bound, value=2.0 * found.value)
+
+    monkeypatch.setattr(GoalProblem, "reference", careless)
+    answer = ask("save at least 5 % power", "power_game", parser="rules", solver="scipy_local")
+    assert (answer.status, answer.certificate) == (AskStatus.VERIFIED, "NONE")
+    assert "the bound is wrong" in answer.reference.note
+    assert answer.result.record["reference"]["note"] == answer.reference.note
 
 
 def test_a_contradiction_is_proven_and_each_relaxation_offered(game):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import optisolve
-from optisolve.bench.gates import RunTable, gate_rows, run_table, train_gate, write_aslib
+from optisolve.bench.gates import RunTable, evaluate_choices, gate_rows, run_table, train_gate, write_aslib
 from optisolve.bench.gates.runs import Case
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptisolveError, RecordError
@@ -92,6 +92,22 @@ def test_closed_gap_is_one_for_the_best_choice_and_zero_for_the_single_best():
     best, single = gate_rows(own, "b", runs)
     assert best.closed_gap == pytest.approx(1.0)
     assert single.closed_gap == pytest.approx(0.0)
+
+
+def test_the_interval_of_a_closed_gap_covers_it_from_ten_instances_on_and_is_none_below():
+    """Losses of the single best solver in [0.2, 0.6], the virtual best's half of them, the gate's in between: gap 0.5."""
+    rng, n, held = np.random.default_rng(0), 15, 0
+    fifteen = table().rows([0] * n)
+    for _ in range(200):
+        single = rng.uniform(0.2, 0.6, n)
+        losses = np.ones_like(fifteen.losses)
+        losses[:, :2] = np.column_stack([single / 2.0, single])
+        gate = single * (0.75 + 0.2 * rng.uniform(-1.0, 1.0, n))
+        told = evaluate_choices(replace(fifteen, losses=losses), fifteen.experts[1], {"gate": gate})["gate"]
+        held += told[1] <= 0.5 <= told[2]
+    assert held >= 180
+    nine = replace(fifteen, losses=losses).rows(range(9))
+    assert np.isnan(evaluate_choices(nine, nine.experts[1], {"gate": gate[:9]})["gate"][1:]).all()
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,8 @@ def made(
     value: float = 10.0,
     tokens: int = 0,
     usd: float = 0.0,
+    tie: float = 0.0,
+    note: str = "",
 ) -> dict[str, Any]:
     """A record of a maximization problem with reference value 10, or of two objectives when a hypervolume is given.
 
@@ -63,12 +65,19 @@ def made(
             "max_violation": 0.0 if feasible else 0.5,
             "detail": "",
         },
-        "reference": {"value": None if several else value, "dual_bound": value, "hypervolume": reference_hypervolume}
+        "reference": {
+            "value": None if several else value,
+            "dual_bound": value,
+            "hypervolume": reference_hypervolume,
+            "note": note,
+        }
         if reference
         else None,
         "scores": {
             "gap": gap if reference else None,
             "bound_gap": gap if reference else None,
+            "gap_scale": value if reference and not several else None,
+            "tie": tie if reference and not several else None,
             "objective": objective,
             "hypervolume": hypervolume,
             "igd_plus": None,

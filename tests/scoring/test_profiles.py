@@ -18,10 +18,11 @@ from optisolve.scoring.profiles import (
     data_profile_data,
     ecdf_data,
     expected_runtime,
+    loss_trace,
     performance_profile_data,
     runtimes,
 )
-from optisolve.scoring.units import units_of
+from optisolve.scoring.units import Measure, units_of
 from tests.scoring.records import made, table
 
 TRACE = [[1, 0.0, None, 1.0], [10, 0.0, 8.0, 0.0], [50, 0.0, 9.5, 0.0], [100, 0.0, 9.95, 0.0]]
@@ -54,13 +55,20 @@ def test_traces_of_hypervolume_are_read_relative_to_the_reference_front():
     assert needed(record, targets=(0.6, 0.2, 0.1)) == [1.0, 20.0, np.inf]
 
 
-def test_the_denominator_of_a_small_reference_comes_from_another_record_of_the_instance():
-    """Reference value 0.1 with the smallest scale 1: gap 0.05 means objective 0.05; a gap of 0 does not show the scale."""
-    exact = made(gap=0.0, value=0.1, trace=[[1, 0.0, 0.06, 0.0], [9, 0.0, 0.1, 0.0]])
-    other = made("b", gap=0.05, value=0.1)
-    other["scores"]["objective"] = 0.05
-    found = runtimes(units_of(table(exact, other)), (0.05,))
-    assert found[found["solver"] == "a"]["evaluations"].tolist() == [1.0]
+def test_a_trace_is_divided_by_what_its_own_record_says_and_ties_with_the_reference_as_the_answer_does():
+    """A reference near zero: 0.05 short of 0.1 is 5 % of the objective's scale, not 50 % of the reference."""
+    record = made(gap=0.0, value=0.1, trace=[[1, 0.0, 0.05, 0.0], [9, 0.0, 0.1, 0.0]])
+    record["scores"]["gap_scale"] = 1.0
+    assert needed(record, targets=(0.05, 0.01)) == [1.0, 9.0]
+    loose = made(gap=0.0, trace=[[1, 0.0, 9.8, 0.0], [9, 0.0, 10.0, 0.0]], tie=0.03)
+    assert needed(loose, targets=(0.01,)) == [1.0]
+
+
+def test_no_point_of_a_curve_is_below_zero():
+    beaten = made(gap=-0.2, trace=[[1, 0.0, 9.0, 0.0], [50, 0.0, 12.0, 0.0]])
+    _, losses = loss_trace(units_of(table(beaten)).frame.iloc[0], Measure("gap", "", maximize=False))
+    assert losses.tolist() == pytest.approx([0.1, 0.0])
+    assert (anytime_data(units_of(table(beaten)), "s")[["median", "low", "high", "mean"]] >= 0.0).all().all()
 
 
 def test_expected_runtime_charges_failed_runs_to_the_successes():
@@ -161,6 +169,11 @@ def test_shapley_values_are_those_of_the_definition(k, n, seed):
         gains = sum(saved(o[: o.index(i) + 1]) - saved(o[: o.index(i)]) for o in orders)
         assert found.iloc[i] == pytest.approx(gains / factorial(k), abs=1e-12)
     assert found.sum() == pytest.approx(saved(range(k)))
+
+
+def test_who_is_best_by_less_than_a_tie_is_not_best_alone():
+    losses = pd.DataFrame({"a": [0.10, 0.10], "b": [0.11, 0.30]})
+    assert portfolio(losses, tolerance=[0.02, 0.02]).table.set_index("solver")["alone"].tolist() == [0.5, 0.0]
 
 
 def test_portfolios_of_ties_of_one_and_of_nothing():

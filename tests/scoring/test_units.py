@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from optisolve.core.errors import RecordError
 from optisolve.scoring.aggregate import (
@@ -16,7 +18,7 @@ from optisolve.scoring.aggregate import (
     scenario_table,
     success_table,
 )
-from optisolve.scoring.units import Expected, Outcome, units_of
+from optisolve.scoring.units import GAP_NOISE, Expected, Outcome, units_of
 from tests.scoring.records import made, table
 
 
@@ -114,9 +116,65 @@ def test_the_better_of_two_records_of_one_unit_does_not_count():
     assert losses(units_of(table(made(gap=0.1), made(status="error")))) == [1.0]
 
 
-def test_gaps_are_capped_rounded_and_may_be_negative():
+def test_losses_are_capped_and_never_negative():
     units = units_of(table(made(gap=7.0), made(gap=1e-12, instance=1), made(gap=-0.1, instance=2)))
-    assert losses(units) == [1.0, 0.0, -0.1]
+    assert losses(units) == [1.0, 0.0, 0.0]
+
+
+@given(
+    st.lists(st.floats(-3.0, 3.0), min_size=1, max_size=8),
+    st.floats(0.0, 0.5),
+    st.floats(1e-12, 1e12),
+)
+def test_no_loss_no_mean_loss_and_no_end_of_an_interval_is_negative(gaps, tie, scale):
+    """A value within the tie of the reference has loss 0, one beyond the reference no loss below 0, in any unit."""
+    records = [made(gap=gap, instance=i, tie=tie, value=scale) for i, gap in enumerate(gaps)]
+    units = units_of(table(*records))
+    assert [loss == 0.0 for loss in losses(units)] == [gap <= max(tie, GAP_NOISE) for gap in gaps]
+    assert (units.frame["loss"] >= 0.0).all()
+    shown = scenario_table(units).iloc[0]
+    assert shown["mean"] >= 0.0
+    assert not shown["low"] < 0.0
+    assert (indicator_table(units)[["gap", "bound_gap"]] >= 0.0).all().all()
+
+
+def test_what_differs_within_the_reference_s_tie_is_a_tie_everywhere():
+    """A reference good to 1e-3: 0.2502 and 0.2498 are the same answer, 0.26 is another."""
+    rows = [
+        made(solver, gap=gap, instance=i, tie=1e-3)
+        for i in range(8)
+        for solver, gap in (("a", 0.2502), ("b", 0.2498), ("null", 0.26), ("exact", -2e-4), ("cheat", -9e-4))
+    ]
+    units = units_of(table(*rows))
+    ranked = ranking(units)
+    ranks = ranked.table.set_index("solver")["average_rank"]
+    assert ranks["a"] == ranks["b"] == 3.5
+    assert ranks["exact"] == ranks["cheat"] == 1.5
+    pair = ranked.pairs.set_index(["a", "b"]).loc[("a", "b")]
+    assert (pair["ties"], pair["p_value"], pair["a12"]) == (8, 1.0, 0.5)
+    best = scenario_table(units).set_index("solver")["best"]
+    assert best.tolist() == [False, False, True, True, False]
+    against = control_table(units).set_index("solver")
+    assert against.loc["a", "wins"] == 8
+    assert not ranked.table.set_index("solver").loc[["exact", "cheat"], "worse"].any()
+
+
+def test_who_beats_a_best_known_value_by_more_than_the_tie_ranks_first_without_a_negative_loss():
+    units = units_of(table(made("a", gap=-0.018), made("b", gap=0.0), made("c", gap=1e-10)))
+    ranked = ranking(units).table.set_index("solver")
+    assert ranked["average_rank"].to_dict() == {"a": 1.0, "b": 2.5, "c": 2.5}
+    assert ranked["mean"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_ties_of_values_without_a_reference_do_not_depend_on_their_unit():
+    for unit in (1e-12, 1.0, 1e12):
+        records = [made(s, gap=g, value=unit, reference=False) for s, g in (("a", 0.1), ("b", 0.1 + 1e-12), ("c", 0.1001))]
+        assert ranking(units_of(table(*records))).table["average_rank"].tolist() == [1.5, 1.5, 3.0]
+
+
+def test_a_withdrawn_bound_is_told_with_the_records_that_carry_it():
+    units = units_of(table(made(gap=-0.2, note="the bound is wrong"), made("b", gap=0.0)))
+    assert units.notices == ("s, instance 0: the bound is wrong (records of a)",)
 
 
 def test_hypervolume_is_read_relative_to_the_reference_front_only_when_every_instance_has_one():
@@ -167,8 +225,25 @@ def test_scenario_table_by_hand():
     assert shown["mean"].tolist() == pytest.approx([0.2, 0.5])
     assert shown["best"].tolist() == [True, False]
     assert shown["failures"].tolist() == [0, 1]
-    assert (shown["low"] <= shown["mean"]).all()
-    assert (shown["mean"] <= shown["high"]).all()
+    assert shown["low"].isna().all()  # of three instances there is no interval
+    assert shown["least"].tolist() == pytest.approx([0.1, 0.2])
+    assert shown["most"].tolist() == [0.3, 1.0]
+    assert shown["blocks"].tolist() == [3, 3]
+
+
+def test_intervals_begin_at_ten_instances_and_runs_of_one_instance_are_never_called_instances():
+    def row(instances, runs):
+        gaps = np.random.default_rng(0).random((instances, runs))
+        records = [made(gap=gaps[i, k], instance=i, seed=k) for i in range(instances) for k in range(runs)]
+        return scenario_table(units_of(table(*records))).iloc[0]
+
+    few, enough, alone, little = row(9, 30), row(10, 1), row(1, 12), row(1, 3)
+    assert np.isnan([few["low"], few["high"], little["low"]]).all()
+    assert (few["blocks"], few["over"]) == (9, "instances")
+    assert enough["least"] <= enough["low"] <= enough["mean"] <= enough["high"] <= 1.0
+    assert (enough["blocks"], enough["over"]) == (10, "instances")
+    assert (alone["blocks"], alone["over"]) == (12, "runs")
+    assert alone["low"] <= alone["mean"] <= alone["high"]
 
 
 def test_a_clear_difference_on_enough_instances_is_marked_and_on_few_is_not():

@@ -9,11 +9,8 @@ import numpy as np
 
 from optisolve.bench.gates.runs import RunTable
 from optisolve.core.arrays import FloatArray
-from optisolve.core.seeds import generator
+from optisolve.scoring.intervals import mean_interval
 from optisolve.scoring.portfolio import portfolio
-
-_DRAWS = 1000
-"""Bootstrap samples of an interval."""
 
 __all__ = ["GateRow", "evaluate_choices", "gate_rows"]
 
@@ -27,7 +24,7 @@ class GateRow:
         instances: Instances that it was judged on.
         loss: Mean loss of its answers.
         closed_gap: 0 for the single best solver of the *training* instances, 1 for the virtual best; NaN when they coincide.
-        low: Lower end of the 95 % bootstrap interval of `closed_gap`.
+        low: Lower end of the 95 % interval of `closed_gap`; NaN where none can be given, e.g. of fewer than ten instances.
         high: Upper end.
         feasible: Share of answers that are feasible by verification.
         median_gap: Median certified gap of the answers that have a bound; None without any.
@@ -56,7 +53,7 @@ class GateRow:
 def evaluate_choices(
     table: RunTable, single_best: str, losses: Mapping[str, FloatArray]
 ) -> dict[str, tuple[float, float, float]]:
-    """Closed gap with its 95 % interval per gate; intervals resample instances.
+    """Closed gap with its 95 % interval over instances, per gate.
 
     Args:
         table: Held-out instances with the experts' own losses.
@@ -64,27 +61,21 @@ def evaluate_choices(
         losses: float64 [n] per gate, loss of its answer on every instance, its own cost inside.
 
     Returns:
-        ``(closed gap, low, high)``; NaN where single best and virtual best coincide.
+        ``(closed gap, low, high)``; NaN where single best and virtual best coincide. The interval is that of the mean of
+        the ratio's linearization (delta method), see `optisolve.scoring.intervals.mean_interval`.
     """
     frame = table.frame()
     virtual = portfolio(frame).virtual_best_loss  # of the portfolio, not of the gates
     own = table.losses[:, table.experts.index(single_best)]
     span = float(own.mean()) - virtual
+    width = own - table.losses.min(axis=1)
     told = {}
     for gate, values in losses.items():
         if span <= 0.0:
             told[gate] = (float("nan"),) * 3
             continue
-        best = table.losses.min(axis=1)
-        draws = []
-        for draw in range(_DRAWS):
-            i = generator(0, purpose="gate_bootstrap", draw=draw).integers(0, values.size, values.size)
-            width = float(own[i].mean() - best[i].mean())
-            if width > 0.0:
-                draws.append(float(own[i].mean() - values[i].mean()) / width)
         center = (float(own.mean()) - float(values.mean())) / span
-        low, high = (float(v) for v in np.quantile(draws, [0.025, 0.975])) if draws else (center, center)
-        told[gate] = (center, low, high)
+        told[gate] = (center, *mean_interval(center + (own - values - center * width) / span))
     return told
 
 

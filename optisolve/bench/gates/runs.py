@@ -131,7 +131,7 @@ def run_table(
         for j, name in enumerate(experts):
             able[i, j] = name in found
             if name in found:
-                losses[i, j] = min(LOSS_CAP, max(0.0, mean_loss.get((scenario, number, name), LOSS_CAP)))
+                losses[i, j] = mean_loss.get((scenario, number, name), LOSS_CAP)
                 evaluations[i, j] = used.get((scenario, number, name), 0.0)
         plain = [found[name] for name in flags if name in found]
         if plain:

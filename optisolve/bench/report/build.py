@@ -119,9 +119,9 @@ def _family(name: str, units: Units, times: pd.DataFrame, looks: dict[str, Strok
     ranked = ranking(units, units.scenarios(name), alpha=alpha)
     own = times[times["family"] == name]
     shown = [*tables.scores(name, units, alpha=alpha), *tables.successes(name, units, own)]
-    losses = ranked.blocks.table
+    losses = ranked.blocks.table.clip(lower=0.0)
     if losses.shape[1] > 1 and all(units.measures[scenario].has_loss for scenario in ranked.blocks.scenarios):
-        shown.append(tables.shares_of_portfolio(name, portfolio(losses), len(losses)))
+        shown.append(tables.shares_of_portfolio(name, portfolio(losses, tolerance=ranked.blocks.tolerance), len(losses)))
     details = {"All indicators": tables.indicators(name, units)}
     if len(ranked.pairs):
         details["All pairs of solvers"] = tables.pairs(name, ranked)

@@ -18,6 +18,7 @@ from optisolve.scoring.aggregate import (
     scenario_table,
     success_table,
 )
+from optisolve.scoring.intervals import MIN_BLOCKS, Estimate
 from optisolve.scoring.portfolio import Portfolio
 from optisolve.scoring.profiles import expected_runtime
 from optisolve.scoring.units import Outcome
@@ -107,9 +108,17 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:#.{digits}g}".rstrip(".")
 
 
-def interval(mean: float, low: float, high: float) -> str:
-    """A mean with its confidence interval; the mean alone where there is none."""
-    return number(mean) if np.isnan(low) or np.isnan(high) else f"{number(mean)} [{number(low)}, {number(high)}]"
+def estimate(row: Mapping[str, Any]) -> str:
+    """The mean of a row with its interval or range and the number of blocks, see `optisolve.scoring.intervals`."""
+    found = Estimate(**{key: row[key] for key in ("mean", "low", "high", "least", "most")}, n=int(row["blocks"]))
+    return found.told(number) + (" runs" if row["over"] == "runs" else "")
+
+
+HOW_SURE = (
+    f"In brackets: 95 % interval of the mean, from {MIN_BLOCKS} instances on; in parentheses, below that: smallest and largest "
+    "instance. n counts instances, or the runs of the only instance, which say nothing about others."
+)
+"""What stands behind a mean in these tables."""
 
 
 def ranks(family: str, ranked: Ranking, measure: str) -> Table:
@@ -122,16 +131,16 @@ def ranks(family: str, ranked: Ranking, measure: str) -> Table:
             (
                 Cell(row["solver"]),
                 Cell(f"{row['average_rank']:.2f}", best=first, worse=bool(row["worse"])),
-                Cell(interval(row["mean"], row["low"], row["high"])),
+                Cell(estimate(row)),
                 Cell(f"{row['failures']} / {row['runs']}"),
                 Cell(number(row["p_holm"])),
             )
         )
     caption = (
         f"{family}: {k} solvers on {n} {plural('instance', n)} of {', '.join(ranked.blocks.scenarios)}, best first. "
-        f"Rank 1 is best; ties share ranks. Mean {measure} with 95 % bootstrap interval over instances; failures count as the "
-        f"worst. p: Wilcoxon signed-rank test against the first row, Holm-adjusted over all pairs; † significant at "
-        f"{ranked.alpha:g}."
+        f"Rank 1 is best; ties share ranks, and what the references cannot tell apart is a tie. Mean {measure}; failures count "
+        f"as the worst. {HOW_SURE} p: Wilcoxon signed-rank test against the first row, Holm-adjusted over all pairs; † "
+        f"significant at {ranked.alpha:g}."
     )
     columns = (Column("solver", False), Column("average rank"), Column(f"mean {measure}"), Column("failed"), Column("p"))
     return Table(f"ranking-{family}", caption, columns, tuple(rows), ranked.table)
@@ -150,7 +159,7 @@ def scores(family: str, units: Units, *, alpha: float) -> list[Table]:
         rows = [(Cell(solver), *(cells.get((name, solver), Cell("not run")) for name in shown)) for solver in solvers]
         told = "; ".join(f"{name}: {units.measures[name].label}, {_runs(part, name)}" for name in shown)
         caption = (
-            f"{family}: mean with 95 % bootstrap interval over instances. {told}. Bold: best. † significantly worse than the "
+            f"{family}: means. {told}. {HOW_SURE} Bold: best. † significantly worse than the "
             f"solver ranked first (Wilcoxon–Holm, {alpha:g}). A failed run counts as gap 1 or hypervolume 0."
         )
         suffix = f"-{start // _WIDE + 1}" if len(names) > _WIDE else ""
@@ -335,7 +344,7 @@ def _score_cell(row: Mapping[str, Any]) -> Cell:
     if row["skipped"] and not row["runs"]:
         return Cell("skips")
     failed = f" ({row['failures']} of {row['runs']} failed)" if row["failures"] else ""
-    return Cell(interval(row["mean"], row["low"], row["high"]) + failed, best=bool(row["best"]), worse=bool(row["worse"]))
+    return Cell(estimate(row) + failed, best=bool(row["best"]), worse=bool(row["worse"]))
 
 
 def _success_cell(row: Mapping[str, Any], part: pd.DataFrame, scenario: str) -> Cell:

@@ -18,6 +18,7 @@ from optisolve.bench.report.tables import Table, number, plain_table
 from optisolve.bench.site.charts import progress_chart, record_charts, score_chart
 from optisolve.bench.site.pages import ProblemPage, RecordPage, Row, Site, SolverPage, Track
 from optisolve.core.errors import OptisolveError
+from optisolve.core.status import Evidence
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.scoring.aggregate import success_table
 from optisolve.scoring.units import Outcome, Units, units_of
@@ -115,13 +116,13 @@ def _rows(units: Units) -> list[Row]:
         frame = units.frame[(units.frame["scenario"] == scenario) & (units.frame["outcome"] != Outcome.SKIPPED)]
         lines = []
         for solver, own in frame.groupby("solver", sort=True):
-            loss = own["loss"] if measure.has_loss else own["value"] * (-1.0 if measure.maximize else 1.0)
             good = own[own["outcome"] == Outcome.OK]
             share = shares.get((scenario, solver, _TARGET[measure.maximize]))
-            lines.append((float(loss.mean()), str(solver), own, good, share))
+            lines.append((float(own["standing"].mean()), str(solver), own, good, share))
         lines.sort(key=lambda line: (np.inf if np.isnan(line[0]) else line[0], line[1]))
-        ranks = {line[1]: 1 + sum(other[0] < line[0] - 1e-12 for other in lines) for line in lines}
-        for mean_loss, solver, own, good, share in lines:
+        ties = float(frame.groupby("instance")["quiet"].max().mean()) if len(frame) else 0.0
+        ranks = {line[1]: 1 + sum(other[0] < line[0] - ties for other in lines) for line in lines}
+        for standing, solver, own, good, share in lines:
             tiers = [str(record["provenance"]["tier"]) for record in own["record"] if record is not None]
             found.append(
                 Row(
@@ -130,7 +131,7 @@ def _rows(units: Units) -> list[Row]:
                     solver=solver,
                     measure=measure.label,
                     score=number(float(good["value"].mean())) if len(good) else "none feasible",
-                    loss=mean_loss,
+                    loss=float(own["loss"].mean()) if measure.has_loss else standing,
                     success=share,
                     runs=len(own),
                     failures=int(own["outcome"].isin(_BAD).sum()),
@@ -187,16 +188,20 @@ def _references(documents: Sequence[Mapping[str, Any]]) -> Table:
     seen: dict[tuple[Any, ...], None] = {}
     for record in documents:
         told, instance = record["reference"], record["instance"]
+        where = (instance["seed"], instance["sha256"][:16])
         if told is None:
-            seen[(instance["seed"], instance["sha256"][:16], "none", "", "", "")] = None
+            seen[(*where, "none", "", "", "", "", "")] = None
             continue
         value, bound = (("" if told[key] is None else f"{told[key]:.8g}") for key in ("value", "dual_bound"))
-        seen[(instance["seed"], instance["sha256"][:16], told["evidence"].replace("_", " "), value, bound, told["solver"])] = (
-            None
-        )
-    headings = ("instance", "SHA-256", "evidence", "value", "dual bound", "by")
-    caption = "Reference of every instance: what is proven, the value, the bound, and who found it. Solvers never see it."
-    return plain_table("references", caption, headings, sorted(seen, key=str), ("instance", "value", "dual bound"))
+        tie = "" if told["dual_bound"] is None else f"{told['tolerance'] + told['slack']:.2g}"
+        note = told["note"] or (told["detail"] if told["evidence"] == Evidence.PROVEN_INFEASIBLE else "")
+        seen[(*where, told["evidence"].replace("_", " "), value, bound, tie, told["solver"], note)] = None
+    headings = ("instance", "SHA-256", "evidence", "value", "dual bound", "tie", "by", "note")
+    caption = (
+        "Reference of every instance: what is proven, the value, the bound, the difference up to which values are ties "
+        "(tolerance plus slack), and who found it. Solvers never see it."
+    )
+    return plain_table("references", caption, headings, sorted(seen, key=str), ("instance", "value", "dual bound", "tie"))
 
 
 def _degeneracy(scenario: str, rows: Sequence[Mapping[str, Any]]) -> Table:
