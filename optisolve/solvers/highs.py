@@ -27,7 +27,7 @@ class Highs(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="highs",
-        version="1",
+        version="2",
         summary="HiGHS on the instance's linear or mixed-integer model, with its dual bound.",
         supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
         needs=("highspy",),
