@@ -17,10 +17,7 @@ from optisolve.modelling.answer import ModelAnswer
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["HIGHS_TOLERANCE", "HighsModel", "second_opinion", "solve_highs"]
-
-HIGHS_TOLERANCE = 1e-6
-"""HiGHS's own primal, integrality and gap tolerance; they are absolute, and `solve_highs` makes them relative."""
+__all__ = ["HighsModel", "second_opinion", "solve_highs"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)

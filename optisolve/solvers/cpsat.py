@@ -31,7 +31,7 @@ class CpSat(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="cpsat",
-        version="1",
+        version="2",
         summary="Google's CP-SAT on the instance's integer model, with a bound that accounts for rounding.",
         supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
         needs=("ortools",),

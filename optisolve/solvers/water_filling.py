@@ -26,7 +26,7 @@ class WaterFilling(Solver):
 
     info: ClassVar = SolverInfo(
         name="water_filling",
-        version="1",
+        version="2",
         summary="Exact power allocation over parallel channels by sorting.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
         citation="Cover and Thomas, Elements of Information Theory",

@@ -280,3 +280,12 @@ def test_numbers_beyond_computing_are_refused_by_name():
     for field, value in (("power_total_w", 1e-300), ("tone_hz", 1e200), ("noise_dbm_per_hz", 1e4), ("distance_min_m", 1e-200)):
         with pytest.raises(OptionError, match=field):
             make_problem("resource_allocation", {field: value})
+
+
+def test_a_hopeless_minimum_rate_is_a_proof_and_no_error():
+    """Rates 40 decades above what there is: HiGHS must not be handed an infinite bound, CP-SAT no number beyond 64 bits."""
+    change = {"n_users": 2, "n_tones": 3, "power_total_w": 1e-30, "tone_power_max_w": 1e-30, "rate_min_bps": 1e25}
+    problem = make_problem("resource_allocation/min_rates", change)
+    instance = problem.instance(0)
+    assert problem.reference(instance).evidence is Evidence.PROVEN_INFEASIBLE
+    assert solve_highs(instance.model("highs")).x is None

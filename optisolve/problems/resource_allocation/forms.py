@@ -40,10 +40,23 @@ def _level_rates(instance: ResourceAllocationInstance) -> tuple[FloatArray, floa
     return nats / largest, largest * c.tone_mbps / np.log(2.0)
 
 
-def _asked(instance: ResourceAllocationInstance, largest: float) -> FloatArray:
-    """Minimum rates that verification still accepts, float64 [K], relative to the largest rate of an option."""
-    minimum: FloatArray = instance.cell.rate_min_mbps / largest * (1.0 - FEASIBILITY_TOLERANCE)
-    return minimum
+def _own_rates(
+    instance: ResourceAllocationInstance, rates: FloatArray, largest: float, slack: float
+) -> tuple[FloatArray, FloatArray]:
+    """Rates and minimum rates in units of each user's own best option: a weak user's have as many digits as a strong one's.
+
+    Args:
+        instance: An instance with power levels.
+        rates: `_level_rates`, float64 [K, M, L].
+        largest: What they are relative to, Mbit/s.
+        slack: Share of a minimum rate that may be missing.
+
+    Returns:
+        float64 [K, M, L] and float64 [K]; twice of all that there is stands for any minimum above it.
+    """
+    own = rates.max(axis=(1, 2))  # [K]
+    asked = instance.cell.rate_min_mbps / largest / own * (1.0 - slack)
+    return rates / own[:, None, None], np.minimum(asked, 2.0 * rates.shape[1])
 
 
 def _decode_levels(instance: ResourceAllocationInstance) -> Callable[[FloatArray], FloatArray]:
@@ -143,10 +156,8 @@ def cpsat_level_form(instance: ResourceAllocationInstance, *, tight: bool = Fals
     model = cp_model.CpModel()
     y = [[[model.new_bool_var(f"y{k}.{m}.{n}") for n in range(n_levels)] for m in range(n_tones)] for k in range(n_users)]
     value = steps(worth / best, scale, up=True)
-    own = rates.max(axis=(1, 2))  # [K], a weak user's rates have as many digits as a strong one's
-    counted = steps(rates / own[:, None, None], scale, up=not tight)
-    asked = (c.rate_min_mbps / largest if tight else _asked(instance, largest)) / own
-    minimum = steps(np.minimum(asked, 2.0 * n_tones), scale, up=tight)  # twice of all that there is asks for as much as more
+    own_rates, asked = _own_rates(instance, rates, largest, 0.0 if tight else FEASIBILITY_TOLERANCE)
+    counted, minimum = steps(own_rates, scale, up=not tight), steps(asked, scale, up=tight)
     options = [(k, m, n) for k in range(n_users) for m in range(n_tones) for n in range(n_levels)]
     budget = c.level_budget if tight else c.verified_level_budget
     for m in range(n_tones):
@@ -179,11 +190,12 @@ def highs_level_form(instance: ResourceAllocationInstance) -> HighsModel:
     asked = np.flatnonzero(c.rate_min_mbps > 0.0)
     per_tone = sp.csr_matrix((np.ones(size), (m, column)), shape=(n_tones, size))
     levels = sp.csr_matrix((n + 1.0)[None, :])
-    per_user = sp.csr_matrix((rates.ravel(), (k, column)), shape=(n_users, size))[asked]
+    own_rates, minimum = _own_rates(instance, rates, largest, FEASIBILITY_TOLERANCE)
+    per_user = sp.csr_matrix((own_rates.ravel(), (k, column)), shape=(n_users, size))[asked]
     return HighsModel(
         cost=(c.weight[:, None, None] * rates).ravel(),
         matrix=sp.csr_matrix(sp.vstack([per_tone, levels, per_user])),
-        row_lower=np.concatenate([np.full(n_tones + 1, -np.inf), _asked(instance, largest)[asked]]),
+        row_lower=np.concatenate([np.full(n_tones + 1, -np.inf), minimum[asked]]),
         row_upper=np.concatenate([np.ones(n_tones), [float(c.verified_level_budget)], np.full(asked.size, np.inf)]),
         col_lower=np.zeros(size),
         col_upper=np.ones(size),

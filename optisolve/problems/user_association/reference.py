@@ -99,7 +99,7 @@ def _simple_bound(instance: UserAssociationInstance) -> float:
     """A bound without search: every station serves its best user alone (sum), or loads could be equalized (min)."""
     if instance.goal is Goal.SUM_RATE:
         rounding = 1.0 + instance.rate_mbps.shape[1] * float(np.finfo(np.float64).eps)
-        return float(instance.rate_mbps.max(axis=0).sum()) * rounding
+        return float(instance.rate_mbps.max(axis=0).sum() * rounding)
     return min_rate_bound(instance.rate_mbps)
 
 
