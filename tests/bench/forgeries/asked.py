@@ -48,7 +48,7 @@ def parameter_as_text(case):
 
 @forgery("swapped problem version", "instance.version")
 def problem_version(case):
-    case.record["instance"]["version"] = str(case.rng.choice(["0", "2", "1.0", "latest"]))
+    case.record["instance"]["version"] = str(case.rng.choice(["0", "99", "1.0", "latest"]))
 
 
 @forgery("unknown problem", "provenance.tier", "instance.problem")
