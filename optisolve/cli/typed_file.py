@@ -76,7 +76,7 @@ def read_typed(path: str, what: str, holds: str) -> dict[str, Any]:
             data = stream.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise OptisolveError(f"{what}={path}: the file is larger than {MAX_BYTES} bytes.")
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
         values = json.loads(text, object_pairs_hook=_unique) if text.lstrip().startswith("{") else _yaml(text)
     except (OSError, YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         told = (

@@ -17,6 +17,7 @@ from optisolve.cli.bench import _table as summary_table
 from optisolve.cli.display import console
 from optisolve.cli.main import main
 from optisolve.cli.run import flags_first
+from optisolve.cli.typed_file import read_typed
 from tests.scoring.records import made
 
 SMALL = ["solver=moead_de", "budget.evaluations=300", "pictures=false"]
@@ -295,3 +296,9 @@ def test_a_suite_s_summary_counts_feasible_runs_only_and_shows_losses(capsys):
     header, *_, row = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()][1:]
     assert header[:3] == ["solver", "median", "gap"]
     assert row[:4] == ["a", "0.0000", "3", "2"]
+
+
+def test_a_byte_order_mark_in_a_typed_file_is_no_damage(tmp_path):
+    for name, text in (("goal.json", '{"a": 1}'), ("goal.yml", "a: 1\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert read_typed(str(tmp_path / name), "goal", "a") == {"a": 1}
