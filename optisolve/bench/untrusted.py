@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import RecordError
+from optisolve.core.text import printable
 
 __all__ = [
     "MAX_DEPTH",
@@ -40,11 +41,6 @@ _SHOWN = 120
 def is_safe_name(text: object) -> bool:
     """True for a word that may become a file name anywhere: no separators, no leading dot, at most 200 characters."""
     return isinstance(text, str) and _NAME.fullmatch(text) is not None and ".." not in text
-
-
-def printable(text: object) -> str:
-    """A stranger's text for a terminal or a comment: one line, control characters and lone surrogates escaped."""
-    return "".join(c if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF else ascii(c)[1:-1] for c in str(text))
 
 
 def shortened(value: object) -> object:

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import IO, Any
 
 from optisolve.core.errors import LlmError
-from optisolve.llm.redact import Redactor
+from optisolve.core.text import Redactor
 from optisolve.llm.transport import Profile
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
 

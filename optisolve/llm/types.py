@@ -91,8 +91,9 @@ class LlmReply:
         usd: Cost at the configured prices, US dollars.
         latency_s: Seconds from sending to the last byte; 0 in a replay.
         failure: "" on success, else one of ``budget``, ``timeout``, ``rate_limit``, ``server_error``, ``connection``,
-            ``bad_request``, ``auth``, ``bad_reply``, ``refused_by_breaker``, ``interrupted``.
-        detail: Human text of the failure, keys redacted.
+            ``bad_request``, ``auth``, ``bad_reply``, ``reasoning`` (the token limit was spent before an answer began),
+            ``refused_by_breaker``, ``interrupted``.
+        detail: Human text of the failure with the setting that cures it, keys redacted.
         transport_attempts: HTTP attempts this reply cost, 1 when the first succeeded.
         cached: The reply came from the response cache (``llm.cache``); its cost is what it cost when it was asked for.
         charged_calls: Calls the budget was charged for; more than 1 when an attempt without an answer may have been
