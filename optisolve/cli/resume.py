@@ -11,7 +11,7 @@ from optisolve.core.errors import OptisolveError
 
 __all__ = ["asked", "resolve"]
 
-_HOW_SHOWN = ("out", "pictures", "print", "reference", "controls", "resume")
+_HOW_SHOWN = ("out", "pictures", "print", "reference", "controls", "resume", "trust")
 """Settings that do not change what a run finds."""
 
 

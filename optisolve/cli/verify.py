@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ from rich.markup import escape
 from optisolve.bench.audit import Audit, Auditor, ReferenceMaker, SuiteBook, Tier
 from optisolve.bench.records import iter_records
 from optisolve.bench.untrusted import printable
-from optisolve.cli.display import console
+from optisolve.cli.display import console, print_json
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
@@ -81,7 +79,7 @@ def once(audit: Audit, before: Iterable[Audit]) -> Audit:
 
 def _show(audit: Audit, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(_plain(audit)) + "\n")
+        print_json(_plain(audit))
     else:
         console.print(escape(str(audit)), style="green" if audit else "red", soft_wrap=True)
 

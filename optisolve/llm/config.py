@@ -15,6 +15,7 @@ from optisolve.core.options import Options
 
 __all__ = [
     "LLM_KINDS",
+    "OPENAI_URL",
     "AutoLlm",
     "LlmConfig",
     "LocalLlm",
@@ -25,6 +26,9 @@ __all__ = [
     "llm_config",
     "real_llm",
 ]
+
+
+OPENAI_URL = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,11 @@ class OpenAiLlm(LlmConfig):
     usd_per_million_out: Annotated[float, Ge(0)] | None = None
     usd_per_million_cached: Annotated[float, Ge(0)] | None = None
     cache: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        return self.base_url or OPENAI_URL
 
     def _check(self) -> Iterable[FieldProblem]:
         if self.base_url:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "OpenAiClient", "openai_profile"]
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LADDER = ("json_schema", "json_object", "none")
 _LONGEST_NAME = 200
 """Characters of a model's name that are kept."""
@@ -165,7 +164,7 @@ class OpenAiClient:
 
     def __init__(self, config: OpenAiLlm) -> None:
         self._config = config
-        self.endpoint = config.base_url or OPENAI_URL
+        self.endpoint = config.address
         self._key = _key(config, self.endpoint)
         self.concurrency, self.timeout_s = config.max_concurrency, config.timeout_s
         self.secrets: tuple[str, ...] = (self._key,) if self._key else ()
