@@ -27,6 +27,7 @@ from optisolve.core.errors import RecordError
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
+from optisolve.core.text import Redactor, secrets_here
 from optisolve.scoring.verify import Verification
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def build_record(
             "llm_cache": run.llm_cache,
         },
     }
-    return seal(record)
+    return seal(Redactor(secrets_here()).value(record))  # whatever a plug-in or a file has put into it
 
 
 def seal(record: dict[str, Any]) -> dict[str, Any]:

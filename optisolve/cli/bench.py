@@ -41,6 +41,7 @@ class _Settings(Options):
     address: str = "local"
     only: str = ""
     solvers: str = ""
+    trust: str = ""
     resume: bool = True
     retry: bool = False
     dry_run: bool = False
@@ -79,6 +80,7 @@ def _run(settings: _Settings, suite: Suite, solvers: list[dict[str, Any]], track
             address=settings.address,
             only=settings.only,
             solvers=solvers,
+            trust=tuple(filter(None, settings.trust.split(","))),
             resume=settings.resume,
             retry=settings.retry,
             tracker=tracker,

@@ -176,7 +176,9 @@ def _require_plain(arguments: Sequence[str]) -> None:
     parser, sweep = OverridesParser.create(), not {"-m", "--multirun"}.isdisjoint(flags)
     for word in overrides:
         if word.startswith("~"):
-            raise OptisolveError(f"'{word}' would take a setting away; every run needs all of them. Give another value instead.")
+            raise OptisolveError(
+                f"'{word}' would take a setting away; every run needs all of them. Give another value instead."
+            )
         try:
             wrong = parser.parse_override(_quoted(word)).is_sweep_override() and not sweep
         except HydraException:

@@ -121,6 +121,8 @@ def formulate_in(session: LlmSession, text: str, *, seed: int = 0, reasks: int =
     common: dict[str, Any] = {"model": told.model, "modelled": told, "llm": session.describe()}
     if told.answer is None:
         question = f"The language model gave no model that can be used ({told.problem}). Say it in other words?"
+        if not told.raw:  # then other words would not help
+            question = f"The language model did not answer ({told.problem}). Shall it be asked again, or another one (llm=...)?"
         return Formulated(FormulateStatus.ASKED, None, (), (question,), **common)
     questions = list(told.doubts)
     status = _status(told.answer)

@@ -87,11 +87,11 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
             f"The problem holds {len(said)} numbers; at most {_MAX_NUMBERS} are read. Write a model file instead."
         )
     style = session.preferred_style
-    prompt, errors, raw, first = load_prompt(f"freeform_{style}"), list[str](), "", False
+    prompt, errors, raw, first, silent = load_prompt(f"freeform_{style}"), list[str](), "", False, ""
     for attempt in range(reasks + 1):
         reply = session.ask([_request(text, said, prompt, style, errors, seed, attempt, tag)])[0]
         if reply.failure:
-            errors = [f"no answer ({reply.failure})"]
+            silent = reply.detail or reply.failure
             if reply.failure == "budget":
                 break
             continue
@@ -109,7 +109,16 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
             continue
         words, told = model_in_words(checked), prompt.describe()
         return Modelled(answer, words, doubts(checked, text), "", attempt + 1, checked, first, raw, told)
-    return Modelled(None, (), (), "; ".join(errors), attempt + 1, first_valid=first, raw=raw, prompt=prompt.describe())
+    return Modelled(
+        None,
+        (),
+        (),
+        "; ".join(errors) or f"no answer: {silent}",
+        attempt + 1,
+        first_valid=first,
+        raw=raw,
+        prompt=prompt.describe(),
+    )
 
 
 def _request(
