@@ -84,9 +84,10 @@ class Endpoint:
         Raises:
             TransportError: The endpoint cannot be reached or refuses the key.
         """
+        sdk = self.sdk  # loading the package is not the endpoint's time
         try:
             async with asyncio.timeout(timeout_s):
-                raw = await self.sdk.models.with_raw_response.list(timeout=timeout_s)
+                raw = await sdk.models.with_raw_response.list(timeout=timeout_s)
             listed = json.loads(raw.http_response.content)["data"] or []
             return [_name(model["id"]) for model in listed]
         except TimeoutError:

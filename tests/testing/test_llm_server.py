@@ -179,11 +179,6 @@ CONTENT = {
 """What becomes of the points of an answer with this fault."""
 ELSEWHERE = {Fault.WORDS, Fault.CODE, Fault.TRUNCATED, Fault.REASONING}
 """What they become differs between JSON and a table; tested below."""
-    Fault.WORDS,
-    Fault.CODE,
-    Fault.TRUNCATED,
-    Fault.REASONING,
-}  # what they become differs between JSON and a table, tested below
 TRANSPORT = {
     Fault.TIMEOUT: "timeout",
     Fault.SLOW_BODY: "timeout",
