@@ -29,8 +29,15 @@ def asking(server: LlmServer, *more: str) -> list[str]:
     return [*given, *limits, *more]
 
 
+@pytest.fixture(scope="module")
+def _loaded(tmp_path_factory):
+    """All code is loaded, so that what a run takes is its own."""
+    with LlmServer() as server:
+        assert main([*asking(server)[:-1], f"out={tmp_path_factory.mktemp('loaded')}"]) == 0
+
+
 @pytest.fixture(autouse=True)
-def _canary(monkeypatch, tmp_path):
+def _canary(monkeypatch, tmp_path, _loaded):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.chdir(tmp_path)
 
