@@ -31,5 +31,5 @@ def explain_command(options: argparse.Namespace) -> int:
     if options.out:
         write_atomic(Path(options.out), page.encode())
     if not options.out and not options.jsonl:
-        console.print(Markdown(shown(page)))
+        console.print(Markdown(shown(page), hyperlinks=False))
     return 0

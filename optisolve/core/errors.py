@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from optisolve.core.status import Limit
+from optisolve.core.text import printable, printable_lines
 
 __all__ = [
     "BudgetExhausted",
@@ -31,7 +32,15 @@ _LISTED_AT_MOST = 50
 
 
 class OptisolveError(Exception):
-    """Base class of all deliberate errors; the command line prints its text without a traceback."""
+    """Base class of all deliberate errors; the command line prints its text without a traceback.
+
+    Args:
+        text: What is wrong. Much of it may be a stranger's (names of arrays, headers, words of a server), so what would steer
+            a terminal is escaped; line breaks stay.
+    """
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(printable_lines(text))
 
 
 class ProblemError(OptisolveError):
@@ -100,7 +109,7 @@ class FieldProblem:
     expected: str
 
     def __str__(self) -> str:
-        return f"{self.field}: got {self.given!r}, expected {self.expected}"
+        return f"{printable(self.field)}: got {self.given!r}, expected {self.expected}"
 
 
 class OptionError(OptisolveError):
