@@ -34,6 +34,7 @@ __all__ = [
     "print_error",
     "print_json",
     "print_note",
+    "print_os_error",
     "print_summary",
     "shown",
     "write_plain",
@@ -83,6 +84,11 @@ def write_plain(text: str) -> None:
 def print_error(text: str) -> None:
     """One red line (or list) on stderr."""
     errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def print_os_error(error: OSError) -> None:
+    """A full disk, a folder without permission, a name that is too long: what is wrong, and with which file."""
+    print_error(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
 
 
 def print_note(text: str) -> None:

@@ -157,10 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # a full disk, a folder without permission, a name that is too long
-        from optisolve.cli.display import print_error
+    except OSError as error:
+        from optisolve.cli.display import print_os_error
 
-        print_error(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        print_os_error(error)
         return 1
 
 

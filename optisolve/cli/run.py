@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from optisolve.cli.config_source import SCHEME, choices, register
-from optisolve.cli.display import print_error
+from optisolve.cli.display import print_error, print_os_error
 from optisolve.cli.job import DEFAULTS, EXIT_ERROR, Job, run_job
 from optisolve.cli.resume import resolve
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
@@ -240,6 +240,11 @@ def _job(config: DictConfig) -> int:
         return run_job(Job.of(values, problem=problem, solver=solver, given=given))
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))
+        return EXIT_ERROR
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print_os_error(error)
         return EXIT_ERROR
 
 

@@ -13,7 +13,7 @@ from optisolve.llm.config import OpenAiLlm, is_loopback
 from optisolve.llm.prices import Prices, listed_prices
 from optisolve.llm.refusals import explain
 from optisolve.llm.transport import Profile, TransportError
-from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.llm.types import MOST_TOKENS, LlmReply, LlmRequest
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -23,8 +23,8 @@ __all__ = ["Endpoint", "OpenAiClient", "openai_profile"]
 _LADDER = ("json_schema", "json_object", "none")
 _LONGEST_NAME = 200
 """Characters of a model's name that are kept."""
-_MOST_TOKENS = 10**12
-"""Largest count of tokens that is believed; the worst case counts in place of what is beyond."""
+_MOST_MODELS = 10_000
+"""Models of a list that are looked at."""
 
 
 class Endpoint:
@@ -89,7 +89,7 @@ class Endpoint:
             async with asyncio.timeout(timeout_s):
                 raw = await sdk.models.with_raw_response.list(timeout=timeout_s)
             listed = json.loads(raw.http_response.content)["data"] or []
-            return [_name(model["id"]) for model in listed]
+            return [_name(model["id"]) for model in listed[:_MOST_MODELS]]
         except TimeoutError:
             raise TransportError("timeout", f"no list of models within {timeout_s:g} s", retryable=True) from None
         except Exception as error:
@@ -325,9 +325,7 @@ def _count(value: Any) -> int | None:
     """The value as a number of tokens, 0 when it is absent, None when it is none."""
     if value is None:
         return 0
-    whole = (
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS and value == int(value)
-    )
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS and value == int(value)
     return int(value) if whole else None
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-__all__ = ["LlmReply", "LlmRequest", "Message", "reply_from", "told"]
+from optisolve.core.text import encodable
+
+__all__ = ["MOST_TOKENS", "LlmReply", "LlmRequest", "Message", "reply_from", "told"]
+
+MOST_TOKENS = 10**12
+"""Largest count of tokens that is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +138,22 @@ def told(item: LlmRequest | LlmReply) -> dict[str, Any]:
 
 
 def reply_from(row: Mapping[str, Any]) -> LlmReply:
-    """The reply of `told`.
+    """The reply of `told`; the file that it comes from may be anybody's.
 
     Raises:
         KeyError: A field is missing.
-        TypeError: A field is unknown.
+        TypeError: A field is unknown, or holds something of another kind.
     """
-    return LlmReply(**{**row, "texts": tuple(row["texts"]), "finish": tuple(row["finish"])})
+    reply = LlmReply(**{**row, "texts": tuple(row["texts"]), "finish": tuple(row["finish"])})
+    words = (*reply.texts, *reply.finish, reply.model, reply.failure, reply.detail)
+    counts = (reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.transport_attempts, reply.charged_calls)
+    if not all(isinstance(word, str) and encodable(word) == word for word in words):
+        raise TypeError("a text")
+    if not all(isinstance(count, int) and 0 <= count <= MOST_TOKENS for count in counts):
+        raise TypeError("a count")
+    if not all(isinstance(amount, int | float) and 0 <= amount < math.inf for amount in (reply.usd, reply.latency_s)):
+        raise TypeError("an amount")
+    return reply
 
 
 def _digest(body: Mapping[str, Any]) -> str:
