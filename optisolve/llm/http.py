@@ -38,7 +38,7 @@ def open_sdk(base_url: str, api_key: str, timeout_s: float) -> AsyncOpenAI:
     return AsyncOpenAI(api_key=api_key or "none", base_url=base_url, max_retries=0, timeout=timeout_s, http_client=http)
 
 
-class _BoundedClient(DefaultAsyncHttpxClient):  # type: ignore[misc]  # the class is httpx's or httpx2's, by version
+class _BoundedClient(DefaultAsyncHttpxClient):
     """The package's own client whose replies are read here, up to `MAX_BYTES`.
 
     Args:

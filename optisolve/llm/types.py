@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from optisolve.core.text import encodable
 
@@ -144,7 +144,7 @@ def reply_from(row: Mapping[str, Any]) -> LlmReply:
         KeyError: A field is missing.
         TypeError: A field is unknown, or holds something of another kind.
     """
-    reply = LlmReply(**{**row, "texts": tuple(row["texts"]), "finish": tuple(row["finish"])})
+    reply: Any = LlmReply(**{**row, "texts": tuple(row["texts"]), "finish": tuple(row["finish"])})
     words = (*reply.texts, *reply.finish, reply.model, reply.failure, reply.detail)
     counts = (reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.transport_attempts, reply.charged_calls)
     if not all(isinstance(word, str) and encodable(word) == word for word in words):
@@ -153,7 +153,7 @@ def reply_from(row: Mapping[str, Any]) -> LlmReply:
         raise TypeError("a count")
     if not all(isinstance(amount, int | float) and 0 <= amount < math.inf for amount in (reply.usd, reply.latency_s)):
         raise TypeError("an amount")
-    return reply
+    return cast(LlmReply, reply)
 
 
 def _digest(body: Mapping[str, Any]) -> str:

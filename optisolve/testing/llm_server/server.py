@@ -315,18 +315,18 @@ class LlmServer:
     def _told_usage(self, fault: Fault, body: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
         limit = len(texts) * int(body.get("max_tokens") or body.get("max_completion_tokens") or 2**31)
         asked, told = _tokens([prompt_of(body)]), min(_tokens(texts), limit)
-        wrong = {
+        wrong: dict[Fault, tuple[Any, Any]] = {
             Fault.WRONG_USAGE: (asked, 10**9),
             Fault.HUGE_USAGE: (10**400, 10**400),
             Fault.ODD_USAGE: (-asked, math.nan),
             Fault.REASONING: (asked, limit),
         }
-        asked, told = wrong.get(fault, (asked, told))
+        said_asked, said_told = wrong.get(fault, (asked, told))
         return {
-            "prompt_tokens": asked,
-            "completion_tokens": told,
-            "total_tokens": asked + told,
-            "prompt_tokens_details": {"cached_tokens": int(self._cached_share * asked) if asked < 10**9 else asked},
+            "prompt_tokens": said_asked,
+            "completion_tokens": said_told,
+            "total_tokens": said_asked + said_told,
+            "prompt_tokens_details": {"cached_tokens": int(self._cached_share * asked)},
         }
 
 
