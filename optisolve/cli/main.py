@@ -182,8 +182,10 @@ def _require_harmless(words: Sequence[str]) -> None:
             raise optisolve.OptisolveError(
                 f"{told} holds a key. One belongs into its environment variable only, e.g. OPENAI_API_KEY; nothing was done."
             )
-        if "=" in word and encodable(word) != word:
-            raise optisolve.OptisolveError(f"The setting {word} is not valid UTF-8; rename the file or folder.")
+        if ("=" in word or words[0] in ("ask", "formulate")) and encodable(word) != word:
+            raise optisolve.OptisolveError(
+                f"{word} is not valid UTF-8, so it cannot be written down; say or name it otherwise."
+            )
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["SHORTEST_KEY", "Redactor", "encodable", "printable", "printable_lines", "secrets_here"]
+__all__ = ["SHORTEST_KEY", "Redactor", "encodable", "printable", "printable_lines", "require_encodable", "secrets_here"]
 
 SHORTEST_KEY = 8
 """Characters from which a key is masked; a shorter one is no secret but a placeholder, and would be found in any text."""
@@ -36,6 +36,21 @@ def printable_lines(text: object) -> str:
 def encodable(text: str) -> str:
     """The text with U+FFFD for lone surrogates, which JSON may hold and no file can."""
     return _SURROGATE.sub("\ufffd", text)
+
+
+def require_encodable(value: Any) -> None:
+    """Refuse data of a file that no other file could hold.
+
+    Args:
+        value: What was read as JSON or YAML.
+
+    Raises:
+        ValueError: A string in it has a lone surrogate.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text in it has a lone surrogate, such as \\ud800") from None
 
 
 def secrets_here(names: Iterable[str] = ()) -> tuple[str, ...]:

@@ -67,7 +67,8 @@ class _BoundedClient(DefaultAsyncHttpxClient):
             finally:
                 await response.aclose()
             request = response.next_request
-        raise TransportError("bad_request", f"more than {_MAX_REDIRECTS} redirects", retryable=False)
+        detail = f"the endpoint redirects more than {_MAX_REDIRECTS} times"
+        raise TransportError("bad_request", detail, retryable=False, final=True, cure="Check llm.base_url")
 
     def _dress(self, request: Any) -> None:
         """Leave only the headers that a reply depends on, and the key."""

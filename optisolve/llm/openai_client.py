@@ -112,7 +112,7 @@ class Endpoint:
             told = explain(error, self._redact, fields)
             lower = _LADDER[_LADDER.index(level) + 1 :] if level in _LADDER else ()
             about_form = told.failure == "bad_request" and not told.cured
-            if not about_form or not self._may_step_down or not lower or not request.messages:
+            if not about_form or not self._may_step_down or not lower or request.schema is None:
                 raise told from None
         self._structured = lower[0]
         return await self.complete(request)

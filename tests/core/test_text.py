@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
-from optisolve.core.text import SHORTEST_KEY, Redactor, encodable, printable, printable_lines, secrets_here
+from optisolve.core.text import SHORTEST_KEY, Redactor, encodable, printable, printable_lines, require_encodable, secrets_here
 
 REPLY = '{"design_1": {"uav0.x_m": 12, "max_tokens": 3}} a token for the radio bearer configuration, none of it ollama-like'
 
@@ -66,3 +66,9 @@ def test_errors_escape_what_others_wrote():
     for told in (str(error), str(OptisolveError(evil))):
         assert printable(told.replace("\n", "")) == told.replace("\n", "")
         assert "\\x1b]0;PWNED\\x07\\ud800" in told
+
+
+def test_data_that_no_file_could_hold_is_refused():
+    require_encodable({"a": ["\U0001f600", 1, None]})
+    with pytest.raises(ValueError, match="lone surrogate"):
+        require_encodable({"a": [{"b\ud800": 1}]})
