@@ -301,3 +301,27 @@ def test_a_broken_job_is_told_without_words_of_the_framework(capfd, monkeypatch)
     assert main(["run", "problem=power_control", "solver=null", *QUIET]) == 1
     told = capfd.readouterr().err
     assert told == "error: No space left on device: out/record.json\n"
+
+
+@pytest.mark.parametrize("verb", ["resume", "suite", "formulate", "goal", "replay", "explain", "words", "setting"])
+def test_a_lone_surrogate_in_a_file_or_a_word_is_one_clear_error(verb, tmp_path, capfd):
+    odd, folder = '{"a": "\\ud800"}', tmp_path / "theirs.running"
+    folder.mkdir()
+    (folder / "job.json").write_text('{"schema": "optisolve.job/1", "settings": {"llm": "\\ud800"}}')
+    (folder / "record.json").write_text('{"schema": "optisolve.record/1", "solver": {"name": "\\ud800"}}')
+    Path("odd.json").write_text(odd)
+    Path("odd.yaml").write_text('problems: ["\\ud800"]\n')
+    words = {
+        "resume": ["run", f"resume={folder}"],
+        "suite": ["bench", "suite=odd.yaml"],
+        "formulate": ["formulate", "file=odd.json"],
+        "goal": ["ask", "goal=odd.json", "problem=power_game"],
+        "replay": ["replay", str(folder)],
+        "explain": ["explain", str(folder)],
+        "words": ["ask", "save \udcff power", "problem=power_game"],
+        "setting": ["run", "out=\udcff"],
+    }
+    assert main(words[verb]) == 1
+    told = capfd.readouterr().err
+    assert told.startswith("error: ")
+    assert "surrogate" in told or "not valid UTF-8" in told

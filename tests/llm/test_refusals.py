@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import math
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
