@@ -37,7 +37,7 @@ CONTROLS = ("null", "random_search", "moead", "moead_de", "moead_lo")
 OWN_CONTROLS = {"ddpm": ("ddpm_null",)}
 """Further controls by solver: the same pipeline without what was learned."""
 
-NO_KEY = "no key: one belongs into its environment variable only, and llm.api_key_env=NAME names that"
+_NO_KEY = "no key: one belongs into its environment variable only, and llm.api_key_env=NAME names that"
 
 DEFAULTS: dict[str, Any] = {
     "seed": 0,
@@ -121,8 +121,7 @@ class Job:
             raise OptionError("The run's configuration", found)
         told = asked(values, problem, solver, method.info.uses_llm)
         _require_own(llm, settings, given)
-        if Redactor(secrets_here()).finds(told):
-            raise OptionError("The run's configuration", [FieldProblem("(a setting)", "(not shown)", NO_KEY)])
+        _require_no_key(told)
         return cls(family, family.instance(settings.instance), method, llm, budget, settings, told)
 
 
@@ -252,6 +251,15 @@ def _require_own(llm: Any, settings: _Settings, given: Sequence[str]) -> None:
     where = "A file of settings" if settings.resume is None else f"The run in {settings.resume}"
     own = [key.removeprefix("llm.") for key in given if key.startswith("llm.")]
     require_trust(llm, where, given=own, trusted=[settings.trust])
+
+
+def _require_no_key(told: Mapping[str, Any]) -> None:
+    """Refuse a key in a file of settings or in a folder to resume; words of the command line were looked at before."""
+    redactor = Redactor(secrets_here())
+    groups = {key: part if isinstance(part, dict) else {"": part} for key, part in told.items()}
+    names = [f"{key}.{name}".rstrip(".") for key, part in groups.items() for name, v in part.items() if redactor.finds(v)]
+    if names:
+        raise OptionError("The run's configuration", [FieldProblem(name, "(not shown)", _NO_KEY) for name in names])
 
 
 def _llm(values: Mapping[str, Any]) -> Any:

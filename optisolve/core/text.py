@@ -25,7 +25,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 def printable(text: object) -> str:
     """A stranger's text for a terminal or a comment: one line, control characters and lone surrogates escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+    told = str(text)
+    return told if told.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
 
 
 def printable_lines(text: object) -> str:

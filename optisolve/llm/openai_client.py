@@ -221,7 +221,8 @@ class OpenAiClient:
             if known and self._model not in known:
                 guess = nearest(self._model, known)
                 hint = f"; did you mean '{guess}'?" if guess else ""
-                told = self._redactor.text(f"{self.endpoint} does not list the model '{self._model}'{hint}")
+                some = f" (it lists {', '.join(known[:6])}{', …' if len(known) > 6 else ''})"
+                told = self._redactor.text(f"{self.endpoint} does not list the model '{self._model}'{hint}{some}")
                 self.notice = "; ".join(filter(None, (self.notice, told)))
             return self._model
         if len(known) == 1:

@@ -151,6 +151,9 @@ def test_a_file_of_settings_names_no_host_either(capsys):
         (folder / "mine.yaml").write_text(json.dumps({**told, "model": "${oc.env:OPENAI_API_KEY}"}))
         assert main(["run", "--config-dir", "conf", "llm=mine", *SMALL, *QUIET]) == 1
         assert "interpolation" in said(capsys)
+        (folder / "mine.yaml").write_text(json.dumps({"kind": "openai", "model": KEY}))
+        assert main(["run", "--config-dir", "conf", "llm=mine", *SMALL, *QUIET]) == 1
+        assert "llm.model: got '(not shown)', expected no key" in said(capsys)
 
 
 def test_only_the_named_variable_leaves_the_process(monkeypatch, capsys):
