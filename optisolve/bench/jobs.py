@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from optisolve.bench.records import canonical, read_record
 from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.files import staging_folder, write_atomic
+from optisolve.core.text import require_encodable
 
 __all__ = [
     "FINISHED_LATER",
@@ -159,6 +160,7 @@ def read_job(folder: Path) -> dict[str, Any]:
     try:
         body = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         settings = body["settings"]
+        require_encodable(settings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OptisolveError(f"{folder}: holds no usable job.json ({error}); it is not the folder of a run.") from error
     if not isinstance(settings, dict) or body.get("schema") != SCHEMA:

@@ -27,6 +27,7 @@ from optisolve.core.errors import RecordError
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
+from optisolve.core.text import Redactor, require_encodable, secrets_here
 from optisolve.scoring.verify import Verification
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def build_record(
             **({"errors": list(errors)} if errors else {}),
         },
     }
-    return seal(record)
+    return seal(Redactor(secrets_here()).value(record))  # whatever a plug-in or a file has put into it
 
 
 def seal(record: dict[str, Any]) -> dict[str, Any]:
@@ -286,7 +287,10 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     if file.is_dir():
         file = file / "record.json"
     try:
-        record = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        text = file.read_text(encoding="utf-8")
+        record = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            require_encodable(record)
     except OSError as error:
         raise RecordError(
             f"{file}: cannot be read ({error.strerror}). Give a record.json or the folder that holds it."

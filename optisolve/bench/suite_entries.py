@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, MinLen
 from optisolve.bench.untrusted import is_safe_name, plain_slug
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.options import Options
+from optisolve.core.text import require_encodable
 
 __all__ = [
     "Header",
@@ -120,7 +121,8 @@ def read(path: Path) -> tuple[Header, str]:
     try:
         text = path.read_text(encoding="utf-8")
         data = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        require_encodable(data)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise OptisolveError(f"suite {path}: cannot be read as YAML ({error}).") from error
     if not isinstance(data, dict):
         raise OptisolveError(f"suite {path}: must hold a mapping with version, seed, budget, problems and solvers.")

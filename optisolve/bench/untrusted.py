@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import RecordError
+from optisolve.core.text import printable
 
 __all__ = [
     "MAX_DEPTH",
@@ -52,11 +53,6 @@ def slug(text: str) -> str:
 def plain_slug(text: str) -> str:
     """What two labels must not share: they would be one page, one file where case does not count, one name to a reader."""
     return re.sub(r"[-_.]+", "-", slug(text).casefold()).strip("-")
-
-
-def printable(text: object) -> str:
-    """A stranger's text for a terminal or a comment: one line, control characters and lone surrogates escaped."""
-    return "".join(c if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF else ascii(c)[1:-1] for c in str(text))
 
 
 def shortened(value: object) -> object:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from optisolve import content
 from optisolve.bench.suite import Suite, list_suites, load_suite
-from optisolve.cli.display import console, errors, format_number, new_table, print_error, print_note, print_os_error
+from optisolve.cli.display import console, errors, format_number, new_table, print_error, print_note, print_os_error, shown
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
 from optisolve.core.status import Termination
@@ -42,6 +42,7 @@ class _Settings(Options):
     address: str = "local"
     only: str = ""
     solvers: str = ""
+    trust: str = ""
     resume: bool = True
     retry: bool = False
     dry_run: bool = False
@@ -84,6 +85,7 @@ def _run(settings: _Settings, suite: Suite, solvers: list[dict[str, Any]], track
             address=settings.address,
             only=settings.only,
             solvers=solvers,
+            trust=tuple(filter(None, settings.trust.split(","))),
             resume=settings.resume,
             retry=settings.retry,
             tracker=tracker,
@@ -254,7 +256,7 @@ class _Display:
             transient=True,
             disable=not errors.is_terminal,
         )
-        self._task = self._bar.add_task(name, total=None, note="")
+        self._task = self._bar.add_task(escape(shown(name)), total=None, note="")
 
     def __enter__(self) -> _Display:
         self._bar.start()
@@ -268,7 +270,9 @@ class _Display:
         failed = f"{state.failed} failed" if state.failed else ""
         last = "" if state.unit is None else f"{state.unit.case} {state.unit.label}"
         note = " · ".join(part for part in (failed, last) if part)
-        self._bar.update(self._task, total=state.total, completed=state.done, note=escape(note))
+        self._bar.update(self._task, total=state.total, completed=state.done, note=escape(shown(note)))
         if self._bar.disable and time.monotonic() - self._last > _LINE_EVERY_S:
             self._last = time.monotonic()
-            errors.print(f"{self._name}: {state.done} of {state.total} units{', ' + failed if failed else ''}", soft_wrap=True)
+            errors.print(
+                f"{escape(self._name)}: {state.done} of {state.total} units{', ' + failed if failed else ''}", soft_wrap=True
+            )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from optisolve.core.status import Evidence, PointStatus
+from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.scoring.units import quiet
 
 if TYPE_CHECKING:
@@ -26,15 +30,56 @@ __all__ = [
     "console",
     "errors",
     "format_number",
+    "hide",
     "new_table",
     "print_error",
+    "print_json",
     "print_note",
     "print_os_error",
     "print_summary",
+    "shown",
+    "write_plain",
 ]
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+_hidden: set[str] = set()
+"""Environment variables whose values are never shown, beside all that end in ``_API_KEY``."""
+
+
+def hide(names: Iterable[str]) -> None:
+    """Never show the values of these environment variables."""
+    _hidden.update(names)
+
+
+def shown(text: str) -> str:
+    """A text as it may reach a terminal: line breaks are its only control characters, and it holds no key."""
+    return printable_lines(_redactor(secrets_here(_hidden)).text(text))
+
+
+@lru_cache(maxsize=8)
+def _redactor(secrets: tuple[str, ...]) -> Redactor:
+    return Redactor(secrets)
+
+
+class _Screen(Console):
+    """A console that no text can steer, wherever it comes from: what rich makes of markup is its own, the rest is filtered."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Markup as styled text; strings of messages, tables and titles all come through here."""
+        return super().render_str(shown(text), **options)
+
+
+console = _Screen(highlight=False, emoji=False)
+errors = _Screen(stderr=True, highlight=False, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on one line of stdout."""
+    write_plain(json.dumps(value, allow_nan=False) + "\n")
+
+
+def write_plain(text: str) -> None:
+    """Text for another program on stdout; nowhere when stdout is closed."""
+    console.file.write(shown(text))
 
 
 def print_error(text: str) -> None:
@@ -44,9 +89,7 @@ def print_error(text: str) -> None:
 
 def print_os_error(error: OSError, then: str = "") -> None:
     """A full disk, a folder without permission, a name that is too long: what it is, the file, and what that means."""
-    name = "" if error.filename is None else str(error.filename)
-    shown = name if name.isprintable() else ascii(name)
-    print_error(f"{error.strerror or error}{': ' if shown else ''}{shown}{then}")
+    print_error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}{then}")
 
 
 def print_note(text: str) -> None:

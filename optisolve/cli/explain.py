@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.markdown import Markdown
 
 from optisolve.bench.records import read_record
-from optisolve.cli.display import console
+from optisolve.cli.display import console, shown
 from optisolve.core.errors import RecordError
 from optisolve.core.files import write_atomic
 
@@ -31,5 +31,5 @@ def explain_command(options: argparse.Namespace) -> int:
     if options.out:
         write_atomic(Path(options.out), page.encode())
     if not options.out and not options.jsonl:
-        console.print(Markdown(page))
+        console.print(Markdown(shown(page), hyperlinks=False))
     return 0

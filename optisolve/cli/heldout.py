@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from rich.markup import escape
 
 from optisolve.bench.heldout import SECRET_VARIABLE, Season, Secret, check_season, commit, read_season, reveal
 from optisolve.bench.untrusted import printable
-from optisolve.cli.display import console, print_error
+from optisolve.cli.display import console, print_error, write_plain
 from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
 
@@ -39,7 +38,7 @@ def _commit(options: argparse.Namespace) -> int:
 def _seeds(options: argparse.Namespace) -> int:
     season = _opened(options)
     seeds = [str(seed) for seed in season.seeds()]
-    sys.stdout.write(f"instances: [{', '.join(seeds)}]\n" if options.yaml else "".join(f"{seed}\n" for seed in seeds))
+    write_plain(f"instances: [{', '.join(seeds)}]\n" if options.yaml else "".join(f"{seed}\n" for seed in seeds))
     return 0
 
 

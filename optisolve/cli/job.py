@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,17 @@ from optisolve.bench.estimate import estimate
 from optisolve.bench.jobs import JobFolder, join_job, open_job
 from optisolve.bench.records import read_record
 from optisolve.bench.result import Result
-from optisolve.cli.display import ProgressBar, console, new_table, print_error, print_note, print_os_error, print_summary
+from optisolve.cli.display import (
+    ProgressBar,
+    console,
+    hide,
+    new_table,
+    print_error,
+    print_json,
+    print_note,
+    print_os_error,
+    print_summary,
+)
 from optisolve.cli.pictures import write_pictures
 from optisolve.cli.resume import asked, how_to_prolong, note_continued
 from optisolve.core.budget import Budget
@@ -27,6 +35,7 @@ from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
+from optisolve.core.text import Redactor, secrets_here
 
 __all__ = ["CONTROLS", "DEFAULTS", "EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_UNVERIFIED", "Job", "run_job"]
 
@@ -38,6 +47,8 @@ CONTROLS = ("null", "random_search", "moead", "moead_de", "moead_lo")
 OWN_CONTROLS = {"ddpm": ("ddpm_null",)}
 """Further controls by solver: the same pipeline without what was learned."""
 
+_NO_KEY = "no key: one belongs into its environment variable only, and llm.api_key_env=NAME names that"
+
 DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "instance": 0,
@@ -48,6 +59,7 @@ DEFAULTS: dict[str, Any] = {
     "print": "table",
     "out": "runs",
     "resume": None,
+    "trust": "",
     "dry_run": False,
 }
 
@@ -62,6 +74,7 @@ class _Settings(Options):
     print: Literal["table", "json"]
     out: str
     resume: str | None
+    trust: str
     dry_run: bool
 
 
@@ -119,6 +132,8 @@ class Job:
         if found or settings is None or budget is None or family is None or method is None:
             raise OptionError("The run's configuration", found)
         told = asked(values, problem, solver, method.info.uses_llm)
+        _require_own(llm, settings, given)
+        _require_no_key(told)
         return cls(family, family.instance(settings.instance), method, llm, budget, settings, told)
 
 
@@ -154,7 +169,7 @@ def run_job(job: Job) -> int:
         print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
         complete = False
     if job.settings.print == "json":
-        sys.stdout.write(json.dumps(subject.record, allow_nan=False) + "\n")
+        print_json(subject.record)
     else:
         print_summary(results, folder, pictures)
     return _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)
@@ -213,7 +228,7 @@ def report_finished(folder: Path, *, as_json: bool) -> int:
     """
     record = read_record(folder)
     if as_json:
-        sys.stdout.write(json.dumps(record, allow_nan=False) + "\n")
+        print_json(record)
     else:
         told = f"already finished: {escape(str(folder))}; result hash {record['result_hash'][:16]}"
         console.print(f"{told}\n{escape(how_to_prolong(record, folder))}", soft_wrap=True)
@@ -227,7 +242,7 @@ def _dry_run(job: Job) -> int:
         return EXIT_OK
     told = estimate(job.instance, job.solver, budget=job.budget, seed=job.settings.seed, llm=job.llm)
     if job.settings.print == "json":
-        sys.stdout.write(json.dumps(dataclasses.asdict(told)) + "\n")
+        print_json(dataclasses.asdict(told))
         return EXIT_OK
     table = new_table("", ">calls", ">tokens in", ">tokens out", ">tokens", ">USD", title="Dry run: nothing was sent")
     tokens = told.tokens_in + told.tokens_out
@@ -257,6 +272,27 @@ def _exit_code(result: Result) -> int:
             print_error(f"{told}. The record claims nothing.")
         return EXIT_UNVERIFIED
     return EXIT_OK if result.point_status in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
+
+
+def _require_own(llm: Any, settings: _Settings, given: Sequence[str]) -> None:
+    """Refuse a host or a key variable that stands in the folder to resume, or in a file of settings, alone."""
+    if llm is None or settings.dry_run:
+        return
+    from optisolve.llm.trust import require_trust
+
+    hide([getattr(llm, "api_key_env", "")])
+    where = "A file of settings" if settings.resume is None else f"The run in {settings.resume}"
+    own = [key.removeprefix("llm.") for key in given if key.startswith("llm.")]
+    require_trust(llm, where, given=own, trusted=[settings.trust])
+
+
+def _require_no_key(told: Mapping[str, Any]) -> None:
+    """Refuse a key in a file of settings or in a folder to resume; words of the command line were looked at before."""
+    redactor = Redactor(secrets_here())
+    groups = {key: part if isinstance(part, dict) else {"": part} for key, part in told.items()}
+    names = [f"{key}.{name}".rstrip(".") for key, part in groups.items() for name, v in part.items() if redactor.finds(v)]
+    if names:
+        raise OptionError("The run's configuration", [FieldProblem(name, "(not shown)", _NO_KEY) for name in names])
 
 
 def _llm(values: Mapping[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -67,6 +68,7 @@ _BENCH_HELP = """settings (key=value):
   only=solver:moead,problem:uav_isac    part of the suite; also instance:0, repetition:0
   solvers=NAME,NAME@LABEL               other solvers on the suite's problems, at the suite's budget
   llm=KIND llm.model=...                language model of those solvers
+  trust=VARIABLE@URL,...                hosts and key variables that the suite's file names, and you confirm
   resume=true            keep finished units; false refuses a folder with records
   retry=false            run failed units again
   dry_run=false          show the plan, run nothing
@@ -110,6 +112,9 @@ _TRAIN_HELP = """settings (key=value):
 """
 
 
+_KEY_VARIABLE = re.compile(r"(?:api_key_env=|[=,](?=\w+@))(\w+)", re.ASCII)
+"""A variable that the command line names, as in ``llm.api_key_env=NAME`` and ``trust=NAME@URL``."""
+
 _OWN_PARSER = {
     "compare": "gate on quality: what got worse between two folders of records",
     "submit": "prepare and check submissions to the leaderboard",
@@ -130,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _as_interrupt)  # a scheduler's stop keeps the record, like Ctrl-C
     try:
+        _require_harmless(words)
         if words[:1] == ["run"]:  # hydra owns everything behind this verb
             from optisolve.cli.run import run_command
 
@@ -149,7 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # e.g. `optisolve list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ImportError, MemoryError) as error:
         return _out_of_resources(error)
@@ -175,6 +182,30 @@ def _require_flags(options: argparse.Namespace) -> None:
         name, equals, value = str(word).partition("=")
         if equals and name != "path" and name in vars(options) and not os.path.exists(word):  # noqa: PTH110  # cheap start
             raise optisolve.OptisolveError(f"'{word}' is no file; {options.verb} takes this setting as --{name} {value}.")
+
+
+def _require_harmless(words: Sequence[str]) -> None:
+    """Refuse a key among the words, since what a run is asked for is written down, and settings that no file can hold.
+
+    Raises:
+        OptisolveError: The word, with the key masked.
+    """
+    from optisolve.cli.display import hide
+    from optisolve.core.text import Redactor, encodable, secrets_here
+
+    named = _KEY_VARIABLE.findall(" ".join(words))
+    hide(named)
+    redactor = Redactor(secrets_here(named))
+    for word in words:
+        if redactor.finds(word):
+            told = redactor.text(word) if "=" in word else "A word of the command line"
+            raise optisolve.OptisolveError(
+                f"{told} holds a key. One belongs into its environment variable only, e.g. OPENAI_API_KEY; nothing was done."
+            )
+        if ("=" in word or words[0] in ("ask", "formulate")) and encodable(word) != word:
+            raise optisolve.OptisolveError(
+                f"{word} is not valid UTF-8, so it cannot be written down; say or name it otherwise."
+            )
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

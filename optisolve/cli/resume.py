@@ -18,7 +18,7 @@ from optisolve.core.status import Limit, Termination
 
 __all__ = ["Resolved", "asked", "how_to_prolong", "note_continued", "resolve"]
 
-_HOW_SHOWN = ("out", "pictures", "print", "reference", "controls", "resume")
+_HOW_SHOWN = ("out", "pictures", "print", "reference", "controls", "resume", "trust")
 """Settings that do not change what a run finds."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,9 +18,11 @@ from uuid import uuid4
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
 
 from optisolve.cli.config_source import SCHEME, choices, register
 from optisolve.cli.display import print_error, print_os_error
@@ -63,6 +66,11 @@ _PRIMARY: dict[str, Any] = {
     },
 }
 
+_NO_INTERPOLATION = (
+    "{what} holds an interpolation (${{…}}): settings are taken as they stand, nothing is filled in from the environment or "
+    "elsewhere. Write the value itself; a key belongs into its environment variable only."
+)
+
 _CALL = re.compile(r"(?<![\w'\"])(fixed\([^()'\"]*\))")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
 
@@ -82,18 +90,23 @@ def run_command(arguments: Sequence[str]) -> int:
     Raises:
         OptisolveError: The configuration is wrong; the text names the setting.
     """
+    _require_plain(arguments)
     register()
     _PRIMARY["hydra"]["help"]["template"] = _HELP.format(**{group: ", ".join(names) for group, names in choices().items()})
     words = flags_first(arguments)
     sweep = not {"-m", "--multirun"}.isdisjoint(words)
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")
     codes: list[int] = []
+    broken: list[Exception] = []
     _begun.clear()
 
     def job(config: DictConfig) -> None:
-        codes.append(_job(config))
+        try:
+            codes.append(_job(config))
+        except Exception as error:  # hydra would print words of its own on the way
+            broken.append(error)
 
-    with _code_folder() if sweep else nullcontext() as folder, _arguments(words):
+    with _code_folder() if sweep else nullcontext() as folder, _arguments(words), _no_environment():
         _PRIMARY["hydra"]["job"]["env_set"] = {} if folder is None else {_CODES: folder}
         ConfigStore.instance().store(name="run", node=_PRIMARY)
         try:
@@ -106,6 +119,8 @@ def run_command(arguments: Sequence[str]) -> int:
             if _begun.is_set():  # not hydra's
                 raise
             raise OptisolveError(f"The settings cannot be composed: {_explain(error)}") from error
+        if broken:
+            raise broken[0]
         if folder is not None:
             codes = [int(path.read_text(encoding="ascii")) for path in Path(folder).iterdir()]
         return max(codes, default=0)
@@ -117,16 +132,22 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     Args:
         arguments: E.g. ``["solver=moead", "-m", "seed=1,2"]``.
     """
-    flags, overrides, rest = [], [], list(arguments)
+    flags, overrides = _split(arguments)
+    return [*flags, *map(_quoted, overrides)]
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags with their values, and overrides."""
+    flags, overrides, rest = list[str](), list[str](), list(arguments)
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            overrides.append(_quoted(word))
+            overrides.append(word)
             continue
         flags.append(word)
         if word in _FLAGS_WITH_VALUE and rest and "=" not in rest[0]:
             flags.append(rest.pop(0))
-    return [*flags, *overrides]
+    return flags, overrides
 
 
 def _quoted(word: str) -> str:
@@ -143,6 +164,56 @@ def _quoted(word: str) -> str:
     return f"{key}={','.join(names)}"
 
 
+def _require_plain(arguments: Sequence[str]) -> None:
+    """Refuse words that hydra would fill in from elsewhere, and explain how to write those that its grammar does not take.
+
+    Raises:
+        OptisolveError: The word, and its quoted form where that helps.
+    """
+    flags, overrides = _split(arguments)
+    for word in arguments:
+        if "${" in word:
+            raise OptisolveError(_NO_INTERPOLATION.format(what=f"'{word}'"))
+    parser, sweep = OverridesParser.create(), not {"-m", "--multirun"}.isdisjoint(flags)
+    for word in overrides:
+        if word.startswith("~"):
+            raise OptisolveError(
+                f"'{word}' would take a setting away; every run needs all of them. Give another value instead."
+            )
+        try:
+            wrong = parser.parse_override(_quoted(word)).is_sweep_override() and not sweep
+        except HydraException:
+            wrong = True
+        if wrong:
+            raise OptisolveError(_in_quotes(parser, word))
+
+
+def _in_quotes(parser: OverridesParser, word: str) -> str:
+    """How to write a word whose value hydra takes for something else than text."""
+    key, equals, value = word.partition("=")
+    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+    quoted = f'{key}="{bare.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34))}"'
+    try:
+        parser.parse_override(quoted if equals else "")
+    except HydraException:
+        return f"'{word}' is no setting: expected key=value, e.g. seed=1."
+    several = "For one run per value give -m; as one text, quote" if "," in value else "Quote"
+    return (
+        f"The value of '{key}' holds characters that have a meaning of their own here: {value}\n"
+        f"{several} it for optisolve and for the shell: {shlex.quote(quoted)}"
+    )
+
+
+@contextmanager
+def _no_environment() -> Iterator[None]:
+    """Let no file of settings read the environment, not even for a name of a folder."""
+    OmegaConf.clear_resolver("oc.env")
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
 def _code_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="optisolve-")
 
@@ -156,11 +227,15 @@ def _swept_job(config: DictConfig) -> None:
 
 def _job(config: DictConfig) -> int:
     _begun.set()
-    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=False))
     chosen = HydraConfig.get().runtime.choices
     given = [item.split("=", maxsplit=1)[0].lstrip("+") for item in HydraConfig.get().overrides.task]
     problem, solver = str(chosen["problem"]), str(chosen["solver"])
     try:
+        if "${" in str(values):
+            raise OptisolveError(_NO_INTERPOLATION.format(what="A file of settings"))
+        if unknown := sorted({*values} - {"problem", "solver", "llm", *DEFAULTS}):
+            raise OptisolveError(f"Unknown setting '{unknown[0]}'. Settings of the run: {', '.join(sorted(DEFAULTS))}.")
         if values["resume"] in (None, False):
             return run_job(Job.of(values, problem=problem, solver=solver, given=given))
         meant = resolve(values, problem, solver, given)

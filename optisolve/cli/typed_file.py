@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import OptisolveError
+from optisolve.core.text import require_encodable
 
 __all__ = ["MAX_BYTES", "read_typed"]
 
@@ -78,6 +79,7 @@ def read_typed(path: str, what: str, holds: str) -> dict[str, Any]:
             raise OptisolveError(f"{what}={path}: the file is larger than {MAX_BYTES} bytes.")
         text = data.decode("utf-8-sig")
         values = json.loads(text, object_pairs_hook=_unique) if text.lstrip().startswith("{") else _yaml(text)
+        require_encodable(values)
     except (OSError, YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         told = (
             f"it is nested deeper than {MAX_DEPTH}" if isinstance(error, RecursionError) else " ".join(str(error).split())[:300]

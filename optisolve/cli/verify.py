@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from rich.markup import escape
 from optisolve.bench.audit import AUDIT_LIMITS, Audit, Auditor, ReferenceMaker, SuiteBook, Tier, audits
 from optisolve.bench.records import iter_records
 from optisolve.bench.untrusted import printable
-from optisolve.cli.display import console
+from optisolve.cli.display import console, print_json
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
@@ -82,7 +80,7 @@ def once(audit: Audit, before: Iterable[Audit]) -> Audit:
 
 def _show(audit: Audit, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(_plain(audit)) + "\n")
+        print_json(_plain(audit))
     else:
         console.print(escape(str(audit)), style="green" if audit else "red", soft_wrap=True)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optisolve.core.status import Limit
+from optisolve.core.text import printable, printable_lines
 
 __all__ = [
     "BudgetExhausted",
@@ -32,7 +33,15 @@ _LISTED_AT_MOST = 50
 
 
 class OptisolveError(Exception):
-    """Base class of all deliberate errors; the command line prints its text without a traceback."""
+    """Base class of all deliberate errors; the command line prints its text without a traceback.
+
+    Args:
+        text: What is wrong. Much of it may be a stranger's (names of arrays, headers, words of a server), so what would steer
+            a terminal is escaped; line breaks stay.
+    """
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(printable_lines(text))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies are made without `__init__`, whose arguments differ from class to class."""
@@ -109,7 +118,7 @@ class FieldProblem:
     expected: str
 
     def __str__(self) -> str:
-        return f"{self.field}: got {self.given!r}, expected {self.expected}"
+        return f"{printable(self.field)}: got {self.given!r}, expected {self.expected}"
 
 
 class OptionError(OptisolveError):

@@ -8,7 +8,7 @@ from typing import Any
 
 from optisolve.core.errors import LlmError
 from optisolve.core.files import write_atomic
-from optisolve.llm.redact import Redactor
+from optisolve.core.text import Redactor
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
 
 __all__ = ["ResponseCache"]

@@ -15,15 +15,20 @@ from optisolve.core.options import Options
 
 __all__ = [
     "LLM_KINDS",
+    "OPENAI_URL",
     "AutoLlm",
     "LlmConfig",
     "LocalLlm",
     "OpenAiLlm",
     "ReplayLlm",
     "SurrogateLlm",
+    "is_loopback",
     "llm_config",
     "real_llm",
 ]
+
+
+OPENAI_URL = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,8 @@ class OpenAiLlm(LlmConfig):
     Args:
         model: Model name; "" takes the endpoint's only model.
         base_url: Endpoint, e.g. ``http://localhost:8000/v1``; "" means OpenAI's own.
-        api_key_env: Environment variable that holds the key; "" sends none. Loopback endpoints need no key.
+        api_key_env: Environment variable that holds the key, the only one that is read; "" sends none. Loopback endpoints
+            need no key.
         temperature: Sampling temperature; None leaves it to the endpoint (some models refuse the field).
         max_tokens: Completion tokens per call; None means what the prompt needs. Raise it for models that think first.
         max_tokens_field: Name of that field in the request.
@@ -56,7 +62,8 @@ class OpenAiLlm(LlmConfig):
         retries: HTTP retries after time-outs, 429, 5xx and broken connections.
         backoff_s: First waiting time before a retry, s; doubles each time, with jitter. Retry-After wins.
         max_wait_s: Longest single waiting time, s; an endpoint that asks for more gets no retry.
-        breaker_calls: Failed calls in a row after which only one call per wave is tried until it succeeds; 0 means never.
+        breaker_calls: Failed calls in a row after which only one call per wave is tried until it succeeds; a refusal that
+            every call would meet (key, model, field) ends all of them at once. 0 means never, in both cases.
         usd_per_million_in: Price of prompt tokens; None takes it from ``prices/llm.yaml`` when the model is listed there.
         usd_per_million_out: Price of completion tokens; None as above.
         usd_per_million_cached: Price of prompt tokens from the provider's own cache; None means that of prompt tokens.
@@ -83,6 +90,11 @@ class OpenAiLlm(LlmConfig):
     usd_per_million_out: Annotated[float, Ge(0)] | None = None
     usd_per_million_cached: Annotated[float, Ge(0)] | None = None
     cache: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        return self.base_url or OPENAI_URL
 
     def _check(self) -> Iterable[FieldProblem]:
         if self.base_url:
@@ -243,6 +255,11 @@ def _may_be_a_variable(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is not None and not (mixed and len(name) > 20)
 
 
+def is_loopback(url: str) -> bool:
+    """True for an address on this machine."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
 def _check_url(url: str) -> Iterable[FieldProblem]:
     expected = "a URL such as http://localhost:8000/v1"
     try:
@@ -251,8 +268,8 @@ def _check_url(url: str) -> Iterable[FieldProblem]:
     except ValueError:
         parts, usable = None, False
     if not usable or parts is None:
-        yield FieldProblem("base_url", url, expected)
-    elif parts.username or parts.password or parts.query:
+        yield FieldProblem("base_url", re.sub(r"//[^/]*@", "//…@", url.partition("?")[0]), expected)
+    elif parts.username or parts.password or parts.query or parts.fragment:
         yield FieldProblem(
             "base_url", f"{parts.scheme}://…", f"{expected} without credentials or query; keys go into api_key_env"
         )

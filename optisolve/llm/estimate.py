@@ -23,9 +23,9 @@ def dry_profile(config: LlmConfig) -> Profile:
         LlmError: As when the client is made, for kinds that send nothing anyway.
     """
     if isinstance(config, OpenAiLlm):
-        from optisolve.llm.openai_client import OPENAI_URL, openai_profile
+        from optisolve.llm.openai_client import openai_profile
 
-        return openai_profile(config, config.model, config.base_url or OPENAI_URL)
+        return openai_profile(config, config.model, config.address)
     if isinstance(config, LocalLlm):
         name = config.gguf.rpartition("/")[2] or config.model
         return Profile(provider="local", model=name, preferred_style="continuation", max_tokens=config.max_tokens)

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from optisolve.core.budget import BudgetMeter, Reservation
 from optisolve.core.errors import BudgetExhausted
+from optisolve.core.text import Redactor
 from optisolve.llm.cache import ResponseCache
 from optisolve.llm.flow import Breaker, Limiter
-from optisolve.llm.redact import Redactor
 from optisolve.llm.transcript import Transcript
 from optisolve.llm.transport import Client, RetryPolicy, TransportError
 from optisolve.llm.types import LlmReply, LlmRequest
@@ -109,7 +109,7 @@ class Exchange:
 
     async def _send(self, batch: Batch, indices: Sequence[int]) -> None:
         live = [i for i in indices if not self._take_recorded(batch, i)]
-        if self._breaker.is_open and live:  # one call tries whether the endpoint is back
+        if self._breaker.is_open and live and not self._breaker.is_shut:  # one call tries whether the endpoint is back
             await self._serve(batch, live.pop(0), RetryPolicy(), probe=True)
         async with asyncio.TaskGroup() as group:
             for i in live:
@@ -182,6 +182,8 @@ class Exchange:
                 if error.failure == "rate_limit":
                     self._limiter.overloaded()
                 wait = None if self._meter.out_of_time else policy.wait_s(number, error)
+                if error.final:
+                    self._breaker.shut(detail)
                 if wait is None or (error.may_be_billed and not self._charge(batch, i, worst_in + worst_out)):
                     reply = LlmReply(failure=error.failure, detail=detail)
                     break
@@ -224,13 +226,14 @@ class Exchange:
         """Redacted reply with cost: attempts without an answer that may have been billed count at their worst case."""
         worst_in, worst_out = worst_case_tokens(request)
         tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
-        if reply.ok and not tokens_in + tokens_out:  # the server reports no usage
+        if (reply.ok or reply.finish) and not tokens_in + tokens_out:  # the server reports no usage
             tokens_in, tokens_out = worst_in, worst_out
         tokens_in, tokens_out = tokens_in + lost * worst_in, tokens_out + lost * worst_out
         return replace(
             reply,
             texts=tuple(self._redactor.text(text) for text in reply.texts),
             model=self._redactor.text(reply.model),
+            finish=tuple(self._redactor.text(end) for end in reply.finish),
             detail=self._redactor.text(reply.detail),
             tokens_in=tokens_in,
             tokens_out=tokens_out,

@@ -73,7 +73,7 @@ class Limiter:
 class Breaker:
     """Opens after so many failed calls in a row; while it is open one call per batch tries whether it can close.
 
-    It counts calls, not seconds, so that a run does not depend on when it asks.
+    It counts calls, not seconds, so that a run does not depend on when it asks. A refusal that every call would meet shuts it.
 
     Args:
         calls: Failed calls in a row that open it; 0 means never.
@@ -82,16 +82,27 @@ class Breaker:
     def __init__(self, calls: int) -> None:
         self._calls = calls
         self._failed = 0
+        self._final = ""
 
     @property
     def is_open(self) -> bool:
         """True while calls are to be refused."""
-        return 0 < self._calls <= self._failed
+        return self.is_shut or 0 < self._calls <= self._failed
+
+    @property
+    def is_shut(self) -> bool:
+        """True when no further call is to be tried at all."""
+        return bool(self._final)
 
     @property
     def reason(self) -> str:
         """Why calls are refused, in words."""
-        return f"the last {self._failed} calls failed"
+        return self._final or f"the last {self._failed} calls failed"
+
+    def shut(self, reason: str) -> None:
+        """The endpoint refuses what every call has; for good, unless the breaker never opens."""
+        if self._calls:
+            self._final = self._final or f"every call is refused: {reason}"
 
     def saw(self, *, ok: bool) -> None:
         """Count one call that was sent and is over."""

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import email.utils
+import asyncio
 import json
 import os
-import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from optisolve.core.errors import LlmError, nearest
-from optisolve.llm.config import OpenAiLlm
+from optisolve.core.text import SHORTEST_KEY, Redactor, encodable, printable
+from optisolve.llm.config import OpenAiLlm, is_loopback
 from optisolve.llm.prices import Prices, listed_prices
-from optisolve.llm.redact import Redactor
+from optisolve.llm.refusals import explain
 from optisolve.llm.transport import Profile, TransportError
-from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.llm.types import MOST_TOKENS, LlmReply, LlmRequest
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 __all__ = ["Endpoint", "OpenAiClient", "openai_profile"]
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LADDER = ("json_schema", "json_object", "none")
+_LONGEST_NAME = 200
+"""Characters of a model's name that are kept."""
+_MOST_MODELS = 10_000
+"""Models of a list that are looked at."""
 
 
 class Endpoint:
@@ -61,36 +63,40 @@ class Endpoint:
         self._structured = "json_schema" if structured == "auto" else structured
         self._may_step_down = structured == "auto"
         self._timeout_s, self._extra = timeout_s, extra or {}
+        self._redact = Redactor((api_key,)).text
         self._sdk: AsyncOpenAI | None = None
 
     @property
     def sdk(self) -> AsyncOpenAI:
         """The client; made on first use, on the event loop that uses it."""
         if self._sdk is None:
-            from openai import AsyncOpenAI
+            from optisolve.llm.http import open_sdk
 
-            self._sdk = AsyncOpenAI(
-                api_key=self._api_key or "none", base_url=self._base_url, max_retries=0, timeout=self._timeout_s
-            )
+            self._sdk = open_sdk(self._base_url, self._api_key, self._timeout_s)
         return self._sdk
 
     async def models(self, timeout_s: float) -> list[str]:
         """Names of the models that the endpoint lists; empty when it lists none.
 
         Args:
-            timeout_s: As for the endpoint, s.
+            timeout_s: Time limit for the whole list, s.
 
         Raises:
             TransportError: The endpoint cannot be reached or refuses the key.
         """
+        sdk = self.sdk  # loading the package is not the endpoint's time
         try:
-            page = await self.sdk.models.list(timeout=timeout_s)
+            async with asyncio.timeout(timeout_s):
+                raw = await sdk.models.with_raw_response.list(timeout=timeout_s)
+            listed = json.loads(raw.http_response.content)["data"] or []
+            return [_name(model["id"]) for model in listed[:_MOST_MODELS]]
+        except TimeoutError:
+            raise TransportError("timeout", f"no list of models within {timeout_s:g} s", retryable=True) from None
         except Exception as error:
-            told = explain(error)
-            if told.failure in ("bad_request", "bad_reply"):  # reachable, but without a list of models
-                return []
+            told = explain(error, self._redact)
+            if told.failure in ("bad_request", "bad_reply") and not (told.final and "redirect" in told.detail):
+                return []  # reachable, but without a list of models
             raise told from None
-        return [str(model.id) for model in page.data or []]
 
     async def complete(self, request: LlmRequest) -> LlmReply:
         """One attempt.
@@ -99,12 +105,14 @@ class Endpoint:
             TransportError: No reply; the reason and whether a retry makes sense.
         """
         level = self._structured
+        fields = self._fields(request, level)
         try:
-            return await self._send(request, level)
+            return await self._send(request, fields)
         except Exception as error:
-            told = explain(error)
+            told = explain(error, self._redact, fields)
             lower = _LADDER[_LADDER.index(level) + 1 :] if level in _LADDER else ()
-            if told.failure != "bad_request" or not self._may_step_down or not lower or not request.messages:
+            about_form = told.failure == "bad_request" and not told.cured
+            if not about_form or not self._may_step_down or not lower or request.schema is None:
                 raise told from None
         self._structured = lower[0]
         return await self.complete(request)
@@ -115,7 +123,8 @@ class Endpoint:
             await self._sdk.close()
             self._sdk = None
 
-    async def _send(self, request: LlmRequest, level: str) -> LlmReply:
+    def _fields(self, request: LlmRequest, level: str) -> dict[str, Any]:
+        """The request as the protocol wants it."""
         fields: dict[str, Any] = {"model": self.model, self._max_tokens_field: request.max_tokens}
         if request.n != 1:
             fields["n"] = request.n
@@ -129,16 +138,19 @@ class Endpoint:
         if body:
             fields["extra_body"] = body
         if request.prompt is not None:
-            answer: Any = await self.sdk.completions.create(prompt=request.prompt, **fields)
-            return _reply(answer, [choice.text for choice in answer.choices or []])
+            return {**fields, "prompt": request.prompt}
         fields["messages"] = [{"role": m.role, "content": m.content} for m in request.messages]
         if request.schema is not None and level == "json_schema":
             schema = {"name": "answer", "strict": True, "schema": dict(request.schema)}
             fields["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif request.schema is not None and level == "json_object":
             fields["response_format"] = {"type": "json_object"}
-        answer = await self.sdk.chat.completions.create(**fields)
-        return _reply(answer, [choice.message.content for choice in answer.choices or []])
+        return fields
+
+    async def _send(self, request: LlmRequest, fields: dict[str, Any]) -> LlmReply:
+        place = self.sdk.completions if request.prompt is not None else self.sdk.chat.completions
+        raw = await place.with_raw_response.create(**fields)
+        return _reply(json.loads(raw.http_response.content), request)
 
 
 class OpenAiClient:
@@ -153,11 +165,11 @@ class OpenAiClient:
 
     def __init__(self, config: OpenAiLlm) -> None:
         self._config = config
-        self.endpoint = config.base_url or OPENAI_URL
+        self.endpoint = config.address
         self._key = _key(config, self.endpoint)
         self.concurrency, self.timeout_s = config.max_concurrency, config.timeout_s
         self.secrets: tuple[str, ...] = (self._key,) if self._key else ()
-        self.notice, self.final = "", False
+        self.notice, self.final = _about_key(config, self._key), False
         self._redactor = Redactor(self.secrets)
         self._model = config.model
         self.profile = self._profile()
@@ -209,19 +221,22 @@ class OpenAiClient:
             if known and self._model not in known:
                 guess = nearest(self._model, known)
                 hint = f"; did you mean '{guess}'?" if guess else ""
-                self.notice = f"{self.endpoint} does not list the model '{self._model}'{hint}"
+                some = f" (it lists {', '.join(known[:6])}{', …' if len(known) > 6 else ''})"
+                told = self._redactor.text(f"{self.endpoint} does not list the model '{self._model}'{hint}{some}")
+                self.notice = "; ".join(filter(None, (self.notice, told)))
             return self._model
         if len(known) == 1:
             return known[0]
         shown = ", ".join(known[:12]) or "(it lists none)"
-        raise LlmError(f"llm.model is not set and {self.endpoint} does not offer exactly one model. Offered: {shown}.")
+        text = f"llm.model is not set and {self.endpoint} does not offer exactly one model. Offered: {shown}."
+        raise LlmError(self._redactor.text(text))
 
     def _start_error(self, error: TransportError) -> str:
-        detail = self._redactor.text(error.detail)
+        name = self._config.api_key_env or "(llm.api_key_env is empty)"
         if error.failure == "auth":
-            name = self._config.api_key_env or "(llm.api_key_env is empty)"
-            return f"{self.endpoint} refuses the key in the environment variable {name}: {detail}"
-        return f"No language model at {self.endpoint} ({error.failure}: {detail}). Is it running? Check llm.base_url."
+            return self._redactor.text(f"{self.endpoint} refuses the key in the environment variable {name}: {error.detail}.")
+        text = f"No language model at {self.endpoint} ({error.failure}: {error.detail}). Is it running? Check llm.base_url."
+        return self._redactor.text(text)
 
 
 def openai_profile(config: OpenAiLlm, model: str, endpoint: str) -> Profile:
@@ -249,91 +264,89 @@ def _prices(config: OpenAiLlm, model: str, endpoint: str) -> Prices | None:
     return Prices(config.usd_per_million_in, config.usd_per_million_out, cached, "set by the user")
 
 
-def explain(error: Exception) -> TransportError:
-    """What an exception of the `openai` package means for retries and the budget."""
-    import openai
-
-    if isinstance(error, TransportError):
-        return error
-    detail = _brief(error)
-    if isinstance(error, openai.APITimeoutError):
-        return TransportError("timeout", detail, retryable=True, may_be_billed=True)
-    if isinstance(error, openai.APIConnectionError):
-        # A refused connection was never processed; one that broke later may have been.
-        refused = type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
-        return TransportError("connection", detail, retryable=True, may_be_billed=not refused)
-    if isinstance(error, openai.APIStatusError):
-        return _explain_status(error, detail)
-    # A body that is no JSON, or not of the protocol's shape: the work was done all the same.
-    return TransportError("bad_reply", detail, retryable=True, may_be_billed=True)
-
-
-def _explain_status(error: Any, detail: str) -> TransportError:
-    status = int(error.status_code)
-    wait = _retry_after(error.response.headers)
-    if status == 429:
-        exhausted = str(getattr(error, "code", "")) == "insufficient_quota"
-        return TransportError("rate_limit", detail, retryable=not exhausted, retry_after_s=wait)
-    if status in (401, 403):
-        return TransportError("auth", detail, retryable=False)
-    if status in (408, 409) or status >= 500:
-        return TransportError("server_error", detail, retryable=True, retry_after_s=wait)
-    return TransportError("bad_request", detail, retryable=False)
-
-
-def _retry_after(headers: Any) -> float | None:
-    """Seconds asked for by Retry-After (a number or an HTTP date), or None."""
-    value = headers.get("retry-after-ms")
-    scale = 1e-3 if value is not None else 1.0
-    value = headers.get("retry-after") if value is None else value
-    if value is None:
-        return None
-    try:
-        seconds = float(value) * scale
-        return seconds if seconds >= 0 else None
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
-
-
-def _reply(answer: Any, texts: list[str | None]) -> LlmReply:
-    if not texts:
+def _reply(answer: Any, request: LlmRequest) -> LlmReply:
+    """The reply in a body; everything in it is a stranger's, so nothing is taken for granted."""
+    choices = [choice for choice in _list(_part(answer, "choices")) if isinstance(choice, dict)]
+    if not choices:
         raise TransportError("bad_reply", "the reply holds no completion", retryable=True, may_be_billed=True)
-    usage = getattr(answer, "usage", None)
-    details = getattr(usage, "prompt_tokens_details", None)
+    chat = request.prompt is None
+    texts = [_text(_part(choice, "message", "content") if chat else choice.get("text")) for choice in choices]
+    finish = [_name(choice.get("finish_reason") or "") for choice in choices]
+    spent = all(end == "length" and _unanswered(text) for text, end in zip(texts, finish, strict=True))
+    tokens_in, tokens_out, cached = _usage(_part(answer, "usage"))
+    detail = (
+        f"the limit of {request.max_tokens} tokens was spent on reasoning before an answer began. Set a larger llm.max_tokens=N"
+    )
     return LlmReply(
-        texts=tuple(text if isinstance(text, str) else "" for text in texts),
-        model=str(answer.model or ""),
-        tokens_in=_count(getattr(usage, "prompt_tokens", 0)),
-        tokens_out=_count(getattr(usage, "completion_tokens", 0)),
-        tokens_cached=min(_count(getattr(details, "cached_tokens", 0)), _count(getattr(usage, "prompt_tokens", 0))),
-        finish=tuple(str(choice.finish_reason or "") for choice in answer.choices),
+        texts=() if spent else tuple(texts),
+        model=_name(_part(answer, "model") or ""),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        tokens_cached=cached,
+        finish=tuple(finish),
+        failure="reasoning" if spent else "",
+        detail=detail if spent else "",
     )
 
 
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
+def _part(value: Any, *path: str) -> Any:
+    """What stands at a path of nested objects, None when nothing does."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
-def _brief(error: Exception) -> str:
-    """One line of at most 300 characters."""
-    body = getattr(error, "body", None)
-    text = body.get("message") if isinstance(body, dict) else None
-    text = text if isinstance(text, str) else json.dumps(body) if body is not None else str(error)
-    text = " ".join(f"{type(error).__name__}: {text}".split())
-    return text if len(text) <= 300 else text[:299] + "…"
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return encodable(value) if isinstance(value, str) else ""
+
+
+def _name(value: Any) -> str:
+    return printable(value)[:_LONGEST_NAME]
+
+
+def _unanswered(text: str) -> bool:
+    """True for no text, and for thoughts that were cut off; some servers put them in front of the answer."""
+    return not text.strip() or (text.lstrip().startswith("<think>") and "</think>" not in text)
+
+
+def _usage(usage: Any) -> tuple[int, int, int]:
+    """Tokens of the prompt, of the completions, and of the prompt's cached part; zeros when the numbers are no counts."""
+    counts = [_count(_part(usage, name)) for name in ("prompt_tokens", "completion_tokens")]
+    if None in counts:
+        return 0, 0, 0
+    tokens_in, tokens_out = (count or 0 for count in counts)
+    return tokens_in, tokens_out, min(_count(_part(usage, "prompt_tokens_details", "cached_tokens")) or 0, tokens_in)
+
+
+def _count(value: Any) -> int | None:
+    """The value as a number of tokens, 0 when it is absent, None when it is none."""
+    if value is None:
+        return 0
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS and value == int(value)
+    return int(value) if whole else None
+
+
+def _about_key(config: OpenAiLlm, key: str) -> str:
+    if not 0 < len(key) < SHORTEST_KEY:
+        return ""
+    return f"the key in {config.api_key_env} has less than {SHORTEST_KEY} characters: taken for a placeholder, it is not masked"
 
 
 def _key(config: OpenAiLlm, url: str) -> str:
     if not config.api_key_env:
         return ""
     key = os.environ.get(config.api_key_env, "").strip()
-    if not key and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
+    if not key and not is_loopback(url):
         raise LlmError(
             f"The environment variable {config.api_key_env} is not set, and {url} needs a key. Set it, name another one "
             "with llm.api_key_env=NAME, or set llm.api_key_env='' for an endpoint without keys."
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise LlmError(
+            f"The environment variable {config.api_key_env} holds no key: one is printable ASCII without blanks. Set it anew."
         )
     return key

@@ -16,21 +16,28 @@ from typing import Any, Self, TypeVar
 from optisolve.core.budget import BudgetMeter, Reservation
 from optisolve.core.errors import BudgetExhausted, LlmError
 from optisolve.core.status import Limit
+from optisolve.core.text import Redactor
 from optisolve.llm.cache import ResponseCache
 from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
 from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
-from optisolve.llm.redact import Redactor
 from optisolve.llm.transcript import Transcript, mend_end, read_transcript
 from optisolve.llm.transport import Client, Profile, RetryPolicy
-from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.llm.types import LlmReply, LlmRequest, told
 
 __all__ = ["LlmSession", "open_session"]
 
 T = TypeVar("T")
 
+_KEY_IN_PROMPT = (
+    "The prompt holds the key of the endpoint, or what looks like one; nothing was sent. A key belongs into its environment "
+    "variable only. When the endpoint needs no key, set llm.api_key_env='' instead of a word that prompts hold."
+)
 _FAREWELL_S = 5.0
 """Longest wait for calls that were given up, s."""
 _CUT_OFF = LlmReply(failure="interrupted", transport_attempts=0, charged_calls=0)
+_REFUSALS = ("auth", "bad_request", "reasoning")
+_OURS = ("budget", "refused_by_breaker", "interrupted")
+"""Failures that say nothing about the endpoint."""
 _RECOVERABLE = (Limit.LLM_TOKENS.value, Limit.USD.value)
 """Limits of which settled calls give some back, since they are reserved at their worst case."""
 
@@ -107,7 +114,6 @@ class LlmSession:
         cache: Folder of replies shared between runs, or None.
 
     Attributes:
-        notice: One line that the user must see, or "".
         calls: Requests that brought completions.
         tokens_in: Prompt tokens so far.
         tokens_out: Completion tokens so far.
@@ -133,7 +139,8 @@ class LlmSession:
         self._transcript: Transcript | None = None
         self._exchange: Exchange | None = None
         self._models: set[str] = set()
-        self.notice = client.notice
+        self._redactor = Redactor()
+        self._reasons: dict[str, str] = {}
         self.calls = self.tokens_in = self.tokens_out = self.cached_calls = 0
         self.usd = self.cached_usd = 0.0
         self.failures: Counter[str] = Counter()
@@ -151,7 +158,7 @@ class LlmSession:
 
     def _opened(self) -> Exchange:
         """Start or continue the transcript, open the cache, and get ready to send."""
-        redactor = Redactor(self._client.secrets)
+        redactor = self._redactor = Redactor(self._client.secrets)
         recorded = self._recorded()
         self._transcript = Transcript(self._path, redactor)
         if recorded is None:
@@ -230,17 +237,21 @@ class LlmSession:
         while waiting and not self._meter.interrupted:
             held: dict[int, Reservation] = {}
             for i in waiting:
-                told = self._reserve(batch.requests[i])
-                if isinstance(told, LlmReply):
-                    refused[i] = told
+                answer = self._reserve(batch.requests[i])
+                if isinstance(answer, LlmReply):
+                    refused[i] = answer
                 else:
-                    held[i] = told
+                    held[i] = answer
             if not held:
                 break
             self._send(batch, held)
             waiting = [i for i in waiting if i not in held and refused[i].detail in _RECOVERABLE]
         replies = [batch.done.get(i) or refused.get(i, _CUT_OFF) for i in range(len(batch.requests))]
-        self.failures.update(reply.failure for reply in replies if reply.failure)
+        for reply in replies:
+            if reply.failure:
+                self.failures[reply.failure] += 1
+                if reply.detail:
+                    self._reasons.setdefault(reply.failure, reply.detail)
         return replies
 
     def _hurry(self) -> None:
@@ -252,6 +263,16 @@ class LlmSession:
     def profile(self) -> Profile:
         """What identifies the model; in a replay that of the original run."""
         return self._client.profile
+
+    @property
+    def notice(self) -> str:
+        """One line that the user must see: which stand-in answers, what the endpoint said when it refused; or ""."""
+        reasons = [f"{kind.replace('_', ' ')}: {self._reasons[kind]}" for kind in self._reasons if self._must_be_told(kind)]
+        return "; ".join(filter(None, (self._client.notice, *reasons)))
+
+    def _must_be_told(self, failure: str) -> bool:
+        """True for refusals that a setting cures, and for whatever was in the way when nothing was answered."""
+        return failure in _REFUSALS or (failure not in _OURS and not self.calls)
 
     @property
     def provider(self) -> str:
@@ -303,6 +324,8 @@ class LlmSession:
         if self._transcript is None or self._exchange is None:
             raise LlmError("The language-model session is closed; use it inside its `with` block.")
         for i, (request, key) in enumerate(zip(asked, keys, strict=True)):
+            if self._redactor.finds(told(request)):
+                raise LlmError(_KEY_IN_PROMPT)
             if key in self._transcript or key in keys[:i]:
                 raise LlmError(
                     f"'{request.tag}' (sample {request.sample}, attempt {request.attempt}) was asked before; "

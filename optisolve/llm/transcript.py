@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from optisolve.core.errors import LlmError
 from optisolve.core.files import naming, write_atomic
-from optisolve.llm.redact import Redactor
+from optisolve.core.text import Redactor
 from optisolve.llm.transport import Profile
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
 

@@ -55,6 +55,8 @@ class TransportError(Exception):
         retryable: Another attempt may succeed.
         may_be_billed: The request may have been processed, so the budget counts it.
         retry_after_s: Waiting time that the server asked for, s.
+        final: Every other call would be refused alike, so none is sent any more.
+        cure: The setting that would help, in words; it becomes the end of `detail`. "" when none is known.
     """
 
     def __init__(
@@ -65,9 +67,12 @@ class TransportError(Exception):
         retryable: bool,
         may_be_billed: bool = False,
         retry_after_s: float | None = None,
+        final: bool = False,
+        cure: str = "",
     ) -> None:
         super().__init__(detail)
-        self.failure, self.detail = failure, detail
+        self.failure, self.detail = failure, f"{detail}. {cure}" if cure else detail
+        self.final, self.cured = final, bool(cure)
         self.retryable, self.may_be_billed, self.retry_after_s = retryable, may_be_billed, retry_after_s
 
 

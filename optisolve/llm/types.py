@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["LlmReply", "LlmRequest", "Message", "reply_from", "told"]
+from optisolve.core.text import encodable
+
+__all__ = ["MOST_TOKENS", "LlmReply", "LlmRequest", "Message", "reply_from", "told"]
+
+MOST_TOKENS = 10**12
+"""Largest count of tokens that is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +97,9 @@ class LlmReply:
         usd: Cost at the configured prices, US dollars.
         latency_s: Seconds from sending to the last byte; 0 in a replay.
         failure: "" on success, else one of ``budget``, ``timeout``, ``rate_limit``, ``server_error``, ``connection``,
-            ``bad_request``, ``auth``, ``bad_reply``, ``refused_by_breaker``, ``interrupted``.
-        detail: Human text of the failure, keys redacted.
+            ``bad_request``, ``auth``, ``bad_reply``, ``reasoning`` (the token limit was spent before an answer began),
+            ``refused_by_breaker``, ``interrupted``.
+        detail: Human text of the failure with the setting that cures it, keys redacted.
         transport_attempts: HTTP attempts this reply cost, 1 when the first succeeded.
         cached: The reply came from the response cache (``llm.cache``); its cost is what it cost when it was asked for.
         charged_calls: Calls the budget was charged for; more than 1 when an attempt without an answer may have been
@@ -131,13 +138,22 @@ def told(item: LlmRequest | LlmReply) -> dict[str, Any]:
 
 
 def reply_from(row: Mapping[str, Any]) -> LlmReply:
-    """The reply of `told`.
+    """The reply of `told`; the file that it comes from may be anybody's.
 
     Raises:
         KeyError: A field is missing.
-        TypeError: A field is unknown.
+        TypeError: A field is unknown, or holds something of another kind.
     """
-    return LlmReply(**{**row, "texts": tuple(row["texts"]), "finish": tuple(row["finish"])})
+    reply: Any = LlmReply(**{**row, "texts": tuple(row["texts"]), "finish": tuple(row["finish"])})
+    words = (*reply.texts, *reply.finish, reply.model, reply.failure, reply.detail)
+    counts = (reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.transport_attempts, reply.charged_calls)
+    if not all(isinstance(word, str) and encodable(word) == word for word in words):
+        raise TypeError("a text")
+    if not all(isinstance(count, int) and 0 <= count <= MOST_TOKENS for count in counts):
+        raise TypeError("a count")
+    if not all(isinstance(amount, int | float) and 0 <= amount < math.inf for amount in (reply.usd, reply.latency_s)):
+        raise TypeError("an amount")
+    return cast(LlmReply, reply)
 
 
 def _digest(body: Mapping[str, Any]) -> str:

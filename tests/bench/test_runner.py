@@ -168,13 +168,17 @@ def test_a_worker_is_used_again_and_has_one_thread(suite_of, tmp_path):
         assert reports[0]["pid"] != os.getpid()
 
 
-def test_what_a_solver_prints_stands_beside_its_record_and_nowhere_else(suite_of, tmp_path, capfd):
+def test_what_a_solver_prints_stands_beside_its_record_and_nowhere_else(suite_of, tmp_path, capfd, monkeypatch):
     path = suite_of(problems=["toy_zdt1"], instances=1, solvers=failing("print", "stop"))
     done = run_suite(path, tmp_path, executor="serial")
     logs = {u.label: tmp_path / "tiny" / u.id / "log.txt" for u in done.finished}
     assert logs["print"].read_text() == "words on standard output\nwords on standard error\n"
     assert not logs["stop"].exists()
     assert capfd.readouterr() == ("", "")
+    monkeypatch.setenv("SOME_API_KEY", "words on standard error")  # a plug-in that prints what it reads
+    run_suite(path, tmp_path / "again", executor="serial", only="solver:print")
+    (log,) = (tmp_path / "again").rglob("log.txt")
+    assert log.read_text() == "words on standard output\n[redacted]\n"
 
 
 def test_a_worker_of_another_version_stops_the_run_instead_of_failing_units(suite_of, tmp_path):

@@ -209,7 +209,7 @@ def test_an_interrupt_keeps_what_was_paid_for(tmp_path):
 
 def test_a_key_appears_in_no_transcript_error_or_reply(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("OPENAI_API_KEY", FAKE_KEY)
-    script = [Fault.ECHO_KEY, Fault.AUTH, Fault.SERVER_ERROR, Fault.RATE_LIMIT, Fault.BROKEN_BODY]
+    script = [Fault.ECHO_KEY, Fault.SERVER_ERROR, Fault.RATE_LIMIT, Fault.BROKEN_BODY, Fault.AUTH]  # the last word is final
     with LlmServer(script=script, api_key=FAKE_KEY, answer=answer) as server:
         session, _ = session_for(server, transcript=tmp_path / "transcript.jsonl", retries=0, max_concurrency=1)
         with session:

@@ -47,6 +47,14 @@ FAILURE = {
     Fault.UNAVAILABLE: "server_error",
     Fault.AUTH: "auth",
     Fault.TOO_LONG: "bad_request",
+    Fault.REASONING: "reasoning",
+    Fault.OLD_FIELD: "bad_request",
+    Fault.NO_MODEL: "bad_request",
+    Fault.ESCAPES_REFUSED: "bad_request",
+    Fault.REDIRECT: "bad_request",
+    Fault.ODD_CHOICES: "bad_reply",
+    Fault.FLOOD: "bad_reply",
+    Fault.BOMB: "bad_reply",
     Fault.BROKEN_BODY: "bad_reply",
     Fault.BAD_UTF8: "bad_reply",
     Fault.NO_CHOICES: "bad_reply",
@@ -58,7 +66,7 @@ USELESS = {
 """Answers without a single usable point."""
 USABLE = {
     *(Fault.NONE, Fault.NO_USAGE, Fault.WRONG_MODEL, Fault.EXTRA_POINTS, Fault.FRACTIONS, Fault.OUT_OF_BOUNDS),
-    *(Fault.SIBLINGS, Fault.WRONG_COUNT),
+    *(Fault.SIBLINGS, Fault.WRONG_COUNT, Fault.HUGE_USAGE, Fault.ODD_USAGE, Fault.SURROGATE, Fault.ESCAPES),
 }
 """Answers with a usable point for every task."""
 SOURCES = {"initial", "llm", "repaired", "fallback", "de", "sbx", "linear", "gaussian", "distilled", "unused"}
@@ -121,7 +129,7 @@ def one_run(form: str, seed: int, folder: Path, limited: Any, *, short: bool) ->
             timeout_s=TIMEOUT_S,
             retries=rng.choice([0, 1, 2]),
             backoff_s=0.002,
-            breaker_calls=rng.choice([0, 0, 5]),
+            breaker_calls=0,  # refusals for good are among the faults, and must not end the others
             max_concurrency=rng.choice([1, 8, 32]),
             usd_per_million_in=0.5,
             usd_per_million_out=2.0,

@@ -20,7 +20,7 @@ KEY = "canary7c1f6b52e9d34a08b1e4"
 """It does not look like a key, so nothing but the knowledge of it can keep it out."""
 OTHER = "canary-of-another-service-93f1"
 ECHOING = {fault: 0.06 for fault in Fault if fault not in (Fault.NONE, Fault.TIMEOUT, Fault.SLOW_BODY, Fault.WRONG_USAGE)}
-ECHOING = {**dict.fromkeys(ECHOING, 0.015), Fault.ECHO_KEY: 0.15, Fault.AUTH: 0.1, Fault.SERVER_ERROR: 0.1, Fault.QUOTA: 0.05}
+ECHOING = {**dict.fromkeys(ECHOING, 0.01), Fault.ECHO_KEY: 0.15, Fault.AUTH: 0.1, Fault.SERVER_ERROR: 0.1, Fault.QUOTA: 0.05}
 
 
 @pytest.fixture(autouse=True)
@@ -55,11 +55,12 @@ def search(folder: Path, said: str) -> int:
 
 def runs(server: LlmServer) -> list[list[str]]:
     """Runs that ask a model, with all places where a reply may be kept."""
-    asking = with_key(words("ledma all options", server))
+    go_on = "llm.breaker_calls=0"  # a refusal for good is among the faults
+    asking = [*with_key(words("ledma all options", server)), go_on]
     return [
         [*asking, "llm.cache=cache", "out=out", "llm.retries=1", "llm.backoff_s=0.001"],
         [*asking, "llm.cache=cache", "resume=out", "llm.retries=0", "print=table"],
-        [*with_key(words("opro", server)), "out=out", "llm.retries=0"],
+        [*with_key(words("opro", server)), go_on, "out=out", "llm.retries=0"],
         [*asking, "dry_run=true"],
     ]
 

@@ -153,6 +153,10 @@ OK, CLIPPED, REPAIRED, DUPLICATE, REJECTED = (fate.value for fate in Fate)
 CONTENT = {
     Fault.NO_USAGE: {(OK, "")},
     Fault.WRONG_USAGE: {(OK, "")},
+    Fault.HUGE_USAGE: {(OK, "")},
+    Fault.ODD_USAGE: {(OK, "")},
+    Fault.SURROGATE: {(OK, "")},
+    Fault.ESCAPES: {(OK, "")},
     Fault.WRONG_MODEL: {(OK, "")},
     Fault.PROSE_AROUND: {(OK, "")},
     Fault.EXTRA_POINTS: {(OK, "")},
@@ -173,7 +177,8 @@ CONTENT = {
     Fault.SIBLINGS: {(OK, ""), (DUPLICATE, "duplicate of a sibling")},
 }
 """What becomes of the points of an answer with this fault."""
-ELSEWHERE = {Fault.WORDS, Fault.CODE, Fault.TRUNCATED}  # what they become differs between JSON and a table, tested below
+ELSEWHERE = {Fault.WORDS, Fault.CODE, Fault.TRUNCATED, Fault.REASONING}
+"""What they become differs between JSON and a table; tested below."""
 TRANSPORT = {
     Fault.TIMEOUT: "timeout",
     Fault.SLOW_BODY: "timeout",
@@ -187,6 +192,13 @@ TRANSPORT = {
     Fault.UNAVAILABLE: "server_error",
     Fault.AUTH: "auth",
     Fault.TOO_LONG: "bad_request",
+    Fault.OLD_FIELD: "bad_request",
+    Fault.NO_MODEL: "bad_request",
+    Fault.ESCAPES_REFUSED: "bad_request",
+    Fault.REDIRECT: "bad_request",
+    Fault.ODD_CHOICES: "bad_reply",
+    Fault.FLOOD: "bad_reply",
+    Fault.BOMB: "bad_reply",
     Fault.BROKEN_BODY: "bad_reply",
     Fault.BAD_UTF8: "bad_reply",
     Fault.NO_CHOICES: "bad_reply",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -18,6 +18,8 @@ from optisolve.bench.suite import Suite, load_suite, with_solvers
 from optisolve.bench.tracking import Tracked, Tracker
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.core.status import Termination
+from optisolve.llm.config import llm_config
+from optisolve.llm.trust import require_trust
 
 __all__ = ["Progress", "SuiteRun", "plan_suite", "run_suite"]
 
@@ -113,6 +115,7 @@ def run_suite(
     address: str = "local",
     only: str = "",
     solvers: Iterable[str | Mapping[str, Any]] = (),
+    trust: Collection[str] = (),
     resume: bool = True,
     retry: bool = False,
     tracker: Tracker | None = None,
@@ -135,6 +138,7 @@ def run_suite(
             restrict each other; kinds are problem, solver, instance and repetition.
         solvers: Run these on the suite's problems in place of the suite's own, at its budget: presets by name, or mappings
             with ``solver``, ``label``, ``options`` and ``llm``. This is how a new solver enters a comparison.
+        trust: Endpoints that the suite's file may ask, ``VARIABLE@URL`` each: it alone sends neither prompt nor key anywhere.
         resume: Keep finished units and run the others. False refuses a folder that holds records.
         retry: Run units again whose record says ERROR.
         tracker: Told of every record after it was written; see `optisolve.bench.tracking`.
@@ -144,11 +148,13 @@ def run_suite(
         The run, also after Ctrl-C; finished units are kept.
 
     Raises:
-        OptisolveError: The suite is unknown, wrong or stale; records of another suite are in `out`; a worker cannot be
-            started or has other versions.
+        OptisolveError: The suite is unknown, wrong or stale; it names a host that is not trusted; records of another suite
+            are in `out`; a worker cannot be started or has other versions.
     """
     _check(executor, workers, threads)
+    solvers = list(solvers)
     plan = plan_suite(suite, only, solvers)
+    _require_trust(plan, solvers, trust)
     store = open_store(os.fspath(out), plan.suite.name)
     with store.exclusive():
         finished = store.adopt(plan, resume=resume)
@@ -184,6 +190,14 @@ def run_suite(
         notices=tuple(tracked.notices),
         _store=store,
     )
+
+
+def _require_trust(plan: Plan, solvers: Iterable[str | Mapping[str, Any]], trust: Collection[str]) -> None:
+    """Refuse hosts and key variables that the suite's file alone has named; a caller's solver with a model has the caller's."""
+    own = {str(told.get("label") or told.get("solver")) for told in solvers if isinstance(told, Mapping) and told.get("llm")}
+    asked = {unit.label: unit.llm for unit in plan.units if unit.llm is not None and unit.label not in own}
+    for llm in asked.values():
+        require_trust(llm_config(**llm), f"Suite {plan.suite.path}", trusted=trust)
 
 
 def _check(executor: str, workers: int | None, threads: int) -> None:

@@ -26,6 +26,7 @@ from typing import IO, Any, Literal
 
 from optisolve.bench.runner.units import StaleWorker, Unit
 from optisolve.core.errors import OptisolveError
+from optisolve.core.text import Redactor, secrets_here
 
 __all__ = ["Delivery", "Failure", "Stopped", "Worker", "keep_transcript_only", "thread_settings"]
 
@@ -228,12 +229,13 @@ class Worker:
         return 0 if self._log is None else os.fstat(self._log.fileno()).st_size
 
     def _log_since(self, start: int) -> bytes:
-        """What was printed since, at most the last 20 kB."""
+        """What was printed since, at most the last 20 kB, without keys."""
         size = self._log_size()
         if self._log is None or size <= start:
             return b""
         begin = max(start, size - _LOG_BYTES)
-        return os.pread(self._log.fileno(), size - begin, begin)
+        told = os.pread(self._log.fileno(), size - begin, begin).decode(errors="surrogateescape")
+        return Redactor(secrets_here()).text(told).encode(errors="surrogateescape")
 
 
 def resident_mb(pid: int) -> float | None:

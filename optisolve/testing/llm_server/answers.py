@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from optisolve.llm.surrogate import draw_offspring
 from optisolve.testing.llm_server.faults import Fault
 from optisolve.testing.llm_server.questions import Slot, read_question
 
-__all__ = ["answer_text"]
+__all__ = ["ESCAPES", "MODELS", "SAID", "answer_text", "bomb", "finish_reason", "message"]
 
 STATISTICS = SurrogateLlm()
 """Share of copied coordinates, share outside the parents' range and spread of the answers, as published."""
@@ -24,6 +26,17 @@ _CODE = '__import__("os")._exit(99)'
 _FIXED = {Fault.EMPTY: "", Fault.PROSE: _PROSE, Fault.CODE: _CODE, Fault.DEEP: '{"a":[' * 50_000}
 _LARGE = 10**6
 """Beyond every bound; no grid has so many steps."""
+
+ESCAPES = "\x1b]0;title\x07\x1b[2J\x9b31m"
+"""Sets a terminal's title, clears it, and turns it red."""
+SAID = {
+    Fault.OLD_FIELD: "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead.",
+    Fault.NO_MODEL: 'model "it" not found, try pulling it first',
+    Fault.ESCAPES_REFUSED: f"{ESCAPES} something is wrong",
+}
+"""Sentences of real servers; the others repeat the key."""
+MODELS = {Fault.WRONG_MODEL: "some-other-model", Fault.ESCAPES: f"model{ESCAPES}"}
+"""Names of models that answer in place of the one that was asked."""
 
 Row = list[Any]
 
@@ -53,6 +66,8 @@ def answer_text(
     text = _points(fault, rng, body) if answer is None else answer(body)
     if fault is Fault.TRUNCATED:
         return text[: 2 * len(text) // 3]
+    if fault is Fault.SURROGATE:
+        return "\ud800" + text
     if fault is Fault.PROSE_AROUND:
         return f"Let me think {{about it}}.\n\n{text}\n\nI hope that this helps."
     return text
@@ -128,3 +143,26 @@ def _nested(told: Sequence[tuple[Slot, Row]]) -> dict[str, Any]:
             place = place.setdefault(name, {})
         place[slot.path[-1]] = dict(zip(slot.names, row, strict=False))
     return answer
+
+
+def finish_reason(fault: Fault) -> str:
+    """Why a completion ends."""
+    if fault in (Fault.TRUNCATED, Fault.BLANKS, Fault.REASONING):
+        return "length"
+    return f"stop{ESCAPES}" if fault is Fault.ESCAPES else "stop"
+
+
+def message(fault: Fault, text: str, *, chat: bool) -> dict[str, Any]:
+    """What was said, in the layout of a chat or of a plain completion."""
+    said = None if fault is Fault.NULL_CONTENT else text
+    if fault is Fault.REASONING:
+        thoughts = {"reasoning_content": "Let me think about it. " * 40}
+        return {"message": {"role": "assistant", "content": None, **thoughts}} if chat else {"text": ""}
+    return {"message": {"role": "assistant", "content": said}} if chat else {"text": said}
+
+
+@cache
+def bomb() -> bytes:
+    """A quarter of a megabyte that unpacks to 256."""
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    return b"".join([*(packer.compress(b" " * 2**20) for _ in range(256)), packer.flush()])

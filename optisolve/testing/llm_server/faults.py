@@ -41,13 +41,25 @@ class Fault(StrEnum):
     UNAVAILABLE = "unavailable", "503."
     AUTH = "auth", "401 with a text that repeats the key."
     TOO_LONG = "too_long", "400 because the prompt does not fit the context."
+    OLD_FIELD = "old_field", "400 because the field `max_tokens` has another name here."
+    NO_MODEL = "no_model", "404 because there is no such model."
+    ESCAPES_REFUSED = "escapes_refused", "400 with a text that steers a terminal."
+    REDIRECT = "redirect", "307 to another host."
     # Replies that break the protocol.
     BROKEN_BODY = "broken_body", "200 with a body that is not JSON."
     BAD_UTF8 = "bad_utf8", "200 with a body that is not UTF-8."
     NO_CHOICES = "no_choices", "200 without any completion."
     NULL_CONTENT = "null_content", "A completion whose text is null, as after a refusal."
+    ODD_CHOICES = "odd_choices", "200 with completions that are no objects."
+    FLOOD = "flood", "200 with a body that never ends, as fast as it can be read."
+    BOMB = "bomb", "200 with a small compressed body that unpacks to 256 MB."
+    REASONING = "reasoning", "No text: the token limit was spent on reasoning."
     NO_USAGE = "no_usage", "A good answer without token counts."
     WRONG_USAGE = "wrong_usage", "A good answer that claims a thousand million completion tokens."
+    HUGE_USAGE = "huge_usage", "A good answer that claims numbers of tokens with 401 digits."
+    ODD_USAGE = "odd_usage", "A good answer that claims a negative number of tokens, and NaN."
+    SURROGATE = "surrogate", "A good answer behind a lone surrogate, which JSON may hold and no file can."
+    ESCAPES = "escapes", "A good answer whose model and finish reason steer a terminal."
     WRONG_MODEL = "wrong_model", "A good answer that names another model."
     # Texts that hold no usable answer.
     ECHO_KEY = "echo_key", "A text that repeats the key it was sent."
@@ -91,9 +103,14 @@ _STATUS = {
     Fault.UNAVAILABLE: 503,
     Fault.AUTH: 401,
     Fault.TOO_LONG: 400,
+    Fault.OLD_FIELD: 400,
+    Fault.NO_MODEL: 404,
+    Fault.ESCAPES_REFUSED: 400,
+    Fault.REDIRECT: 307,
 }
 _TRANSPORT = frozenset(
     {*_STATUS, Fault.TIMEOUT, Fault.SLOW_BODY, Fault.DROPPED, Fault.RESET, Fault.BROKEN_BODY, Fault.BAD_UTF8, Fault.NO_CHOICES}
+    | {Fault.ODD_CHOICES, Fault.FLOOD, Fault.BOMB}
 )
 
 Script = Sequence[Fault] | Callable[[int, Mapping[str, Any]], Fault]

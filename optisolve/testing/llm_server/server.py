@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.testing.llm_server.answers import answer_text
+from optisolve.testing.llm_server.answers import ESCAPES, MODELS, SAID, answer_text, bomb, finish_reason, message
 from optisolve.testing.llm_server.faults import Fault, FaultPlan, Script
 from optisolve.testing.llm_server.questions import prompt_of
 
@@ -25,6 +25,7 @@ __all__ = ["Call", "LlmServer"]
 _REASON = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 _HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 _LETTERS_PER_CHUNK = 24
+_CODES = {Fault.QUOTA: "insufficient_quota", Fault.TOO_LONG: "context_length_exceeded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class LlmServer:
         usage: Report token counts.
         cached_share: Share of the prompt tokens reported as served from the provider's cache.
         answer: Text for a request's body, in place of offspring of the points in the prompt.
+        listing: What is wrong with the list of models.
         port: Port to serve on; 0 takes a free one.
 
     Raises:
@@ -92,6 +94,7 @@ class LlmServer:
         usage: bool = True,
         cached_share: float = 0.0,
         answer: Callable[[Mapping[str, Any]], str] | None = None,
+        listing: Fault = Fault.NONE,
         port: int = 0,
     ) -> None:
         _require(
@@ -101,7 +104,7 @@ class LlmServer:
         self._latency, self._tokens_per_s = latency_s, tokens_per_s
         self.retry_after_s, self.model, self._capacity, self._api_key = retry_after_s, model, capacity, api_key
         self._structured, self._usage, self._cached_share, self._answer = structured, usage, cached_share, answer
-        self._port = port
+        self._port, self._listing = port, listing
         self.calls = self.max_in_flight = self._in_flight = 0
         self.log: list[Call] = []
         self.served: Counter[Fault] = Counter()
@@ -179,7 +182,7 @@ class LlmServer:
         if self._api_key is not None and key != self._api_key:
             return await self._send(writer, 401, _error(f"Incorrect API key provided: {key}"))
         if method == "GET" and path.endswith("/models"):
-            return await self._send(writer, 200, {"object": "list", "data": [{"id": self.model, "object": "model"}]})
+            return await self._models(writer, key)
         if method != "POST" or not path.endswith("/completions"):
             return await self._send(writer, 404, _error(f"no such path {path}; there are /v1/models and /v1/…/completions"))
         try:
@@ -187,6 +190,15 @@ class LlmServer:
         except ValueError as error:
             return await self._send(writer, 400, _error(f"the request is not JSON: {error}"))
         return await self._counted(writer, body, key, chat="/chat/" in path)
+
+    async def _models(self, writer: asyncio.StreamWriter, key: str) -> bool:
+        if self._listing is Fault.TIMEOUT:
+            await asyncio.sleep(3600.0)
+        if self._listing.status != 200:
+            return await self._refuse(writer, self._listing, key)
+        name = self.model + (ESCAPES if self._listing is Fault.ESCAPES else "")
+        data = {"object": "list", "data": [{"id": name, "object": "model"}]}
+        return await self._deliver(writer, self._listing, data, stream=False)
 
     async def _counted(self, writer: asyncio.StreamWriter, body: dict[str, Any], key: str, *, chat: bool) -> bool:
         refusal = self._refusal(body)
@@ -235,9 +247,11 @@ class LlmServer:
     async def _refuse(self, writer: asyncio.StreamWriter, fault: Fault, key: str) -> bool:
         if fault is Fault.BAD_GATEWAY:
             return await self._send(writer, fault.status, _HTML)
-        codes = {Fault.QUOTA: "insufficient_quota", Fault.TOO_LONG: "context_length_exceeded"}
         extra = {"Retry-After": str(self.retry_after_s)} if fault is Fault.RETRY_AFTER else {}
-        return await self._send(writer, fault.status, _error(f"{fault.meaning} key {key}", codes.get(fault)), extra)
+        if fault is Fault.REDIRECT:  # the same server under another name, so that it sees who follows
+            extra = {"Location": self.base_url.replace("127.0.0.1", "localhost") + "/chat/completions"}
+        said = SAID.get(fault, f"{fault.meaning} key {key}")
+        return await self._send(writer, fault.status, _error(said, _CODES.get(fault)), extra)
 
     async def _deliver(self, writer: asyncio.StreamWriter, fault: Fault, reply: dict[str, Any], *, stream: bool) -> bool:
         data = json.dumps(reply).encode()
@@ -248,12 +262,15 @@ class LlmServer:
         if fault is Fault.RESET:
             await self._head(writer, 200, {"Content-Length": str(len(data) + 10_000)}, data[: len(data) // 2])
             return _reset(writer)
-        if fault is Fault.SLOW_BODY:
-            await self._head(writer, 200, {"Content-Length": str(len(data) + 10_000)})
+        if fault is Fault.BOMB:
+            return await self._send(writer, 200, bomb(), {"Content-Encoding": "gzip"})
+        if fault in (Fault.SLOW_BODY, Fault.FLOOD):
+            piece, pause_s = (b" ", 0.05) if fault is Fault.SLOW_BODY else (b" " * 2**16, 0.0)
+            await self._head(writer, 200, {"Content-Length": str(2**40)})
             while True:
-                writer.write(b" ")
+                writer.write(piece)
                 await writer.drain()
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(pause_s)
         if stream:
             return await self._stream(writer, reply)
         return await self._send(writer, 200, data)
@@ -283,29 +300,33 @@ class LlmServer:
 
     def _reply(self, fault: Fault, rng: random.Random, body: dict[str, Any], key: str, *, chat: bool) -> dict[str, Any]:
         texts = [answer_text(fault, rng, body, key, self._answer) for _ in range(int(body.get("n") or 1))]
-        choices: list[dict[str, Any]] = []
+        choices: list[Any] = []
         for i, text in enumerate([] if fault is Fault.NO_CHOICES else texts):
-            content = None if fault is Fault.NULL_CONTENT else text
-            said = {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
-            finish = "length" if fault in (Fault.TRUNCATED, Fault.BLANKS) else "stop"
-            choices.append({"index": i, "finish_reason": finish, **said})
-        limit = len(texts) * int(body.get("max_tokens") or body.get("max_completion_tokens") or 2**31)
-        asked, told = _tokens([prompt_of(body)]), min(_tokens(texts), limit)
-        if fault is Fault.WRONG_USAGE:
-            told = 10**9
-        usage = {
-            "prompt_tokens": asked,
-            "completion_tokens": told,
-            "total_tokens": asked + told,
-            "prompt_tokens_details": {"cached_tokens": int(self._cached_share * asked)},
-        }
+            choices.append({"index": i, "finish_reason": finish_reason(fault), **message(fault, text, chat=chat)})
         return {
             "id": "loopback",
             "object": "chat.completion" if chat else "text_completion",
             "created": 0,
-            "model": "some-other-model" if fault is Fault.WRONG_MODEL else str(body.get("model", self.model)),
-            "choices": choices,
-            **({"usage": usage} if self._usage and fault is not Fault.NO_USAGE else {}),
+            "model": MODELS.get(fault) or str(body.get("model", self.model)),
+            "choices": ["text", None, 7] if fault is Fault.ODD_CHOICES else choices,
+            **({"usage": self._told_usage(fault, body, texts)} if self._usage and fault is not Fault.NO_USAGE else {}),
+        }
+
+    def _told_usage(self, fault: Fault, body: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
+        limit = len(texts) * int(body.get("max_tokens") or body.get("max_completion_tokens") or 2**31)
+        asked, told = _tokens([prompt_of(body)]), min(_tokens(texts), limit)
+        wrong: dict[Fault, tuple[Any, Any]] = {
+            Fault.WRONG_USAGE: (asked, 10**9),
+            Fault.HUGE_USAGE: (10**400, 10**400),
+            Fault.ODD_USAGE: (-asked, math.nan),
+            Fault.REASONING: (asked, limit),
+        }
+        said_asked, said_told = wrong.get(fault, (asked, told))
+        return {
+            "prompt_tokens": said_asked,
+            "completion_tokens": said_told,
+            "total_tokens": said_asked + said_told,
+            "prompt_tokens_details": {"cached_tokens": int(self._cached_share * asked)},
         }
 
 

@@ -1,0 +1,109 @@
+"""Texts of others: what they may do to a terminal, and what of a key may stand in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+__all__ = ["SHORTEST_KEY", "Redactor", "encodable", "printable", "printable_lines", "require_encodable", "secrets_here"]
+
+SHORTEST_KEY = 8
+"""Characters from which a key is masked; a shorter one is no secret but a placeholder, and would be found in any text."""
+
+_UNMISTAKABLE = 16
+"""Characters from which a key is masked inside words, too: no text holds it by chance."""
+_DIGIT = r"(?=[A-Za-z0-9_*.~+/=\-]*[0-9*])"
+"""Ahead of what looks like a key: words have no digits ("radio bearer configuration")."""
+_KEY_LIKE = re.compile(rf"(?:\bsk-{_DIGIT}[A-Za-z0-9_*.\-]{{6,}}|(?i:bearer)\s+{_DIGIT}[A-Za-z0-9_.~+/=\-]{{8,}})")
+_MASK = "[redacted]"
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def printable(text: object) -> str:
+    """A stranger's text for a terminal or a comment: one line, control characters and lone surrogates escaped."""
+    told = str(text)
+    return told if told.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
+
+
+def printable_lines(text: object) -> str:
+    """The same for a text of several lines, whose line breaks stay."""
+    return "\n".join(map(printable, str(text).split("\n")))
+
+
+def encodable(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which JSON may hold and no file can."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def require_encodable(value: Any) -> None:
+    """Refuse data of a file that no other file could hold.
+
+    Args:
+        value: What was read as JSON or YAML.
+
+    Raises:
+        ValueError: A string in it has a lone surrogate.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text in it has a lone surrogate, such as \\ud800") from None
+
+
+def secrets_here(names: Iterable[str] = ()) -> tuple[str, ...]:
+    """Values of this process's environment that must be neither written nor printed.
+
+    Args:
+        names: Variables that hold one beside those whose name ends in ``_API_KEY``.
+    """
+    wanted = {*names, *(name for name in os.environ if name.upper().endswith("_API_KEY"))}
+    return tuple(value for name in sorted(wanted) if (value := os.environ.get(name, "").strip()))
+
+
+class Redactor:
+    """Replaces known keys, and whatever looks like one, in text and in the values of nested JSON.
+
+    A key is masked where it stands as a whole, a long one inside words as well; names of fields are never touched.
+
+    Args:
+        secrets: The keys to hide; those shorter than `SHORTEST_KEY` are ignored.
+    """
+
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
+        found = {form for secret in secrets if len(secret) >= SHORTEST_KEY for form in _written(secret)}
+        whole = sorted(found, key=len, reverse=True)
+        parts = [re.escape(s) if len(s) >= _UNMISTAKABLE else rf"(?<!\w){re.escape(s)}(?!\w)" for s in whole]
+        self._known = re.compile("|".join(parts)) if parts else None
+
+    def text(self, text: str) -> str:
+        """The text without keys."""
+        if self._known is not None:
+            text = self._known.sub(_MASK, text)
+        return _KEY_LIKE.sub(_MASK, text)
+
+    def finds(self, value: Any) -> bool:
+        """True when a string of the JSON value holds a key."""
+        if isinstance(value, str):
+            return self.text(value) != value
+        if isinstance(value, dict):
+            return any(map(self.finds, value.values()))
+        return isinstance(value, list | tuple) and any(map(self.finds, value))
+
+    def value(self, value: Any) -> Any:
+        """The JSON value without keys in any of its strings; the names of its fields stay."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {name: self.value(item) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]
+        return value
+
+
+def _written(secret: str) -> set[str]:
+    """A key as it stands in text, in JSON and in an address."""
+    return {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret, safe="")}
