@@ -13,7 +13,8 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError
 from optisolve.modelling.cvxpy import cvxpy_module
-from optisolve.modelling.freeform.evaluate import datum, position
+from optisolve.modelling.freeform.evaluate import PLAIN, datum, number, position
+from optisolve.modelling.freeform.expressions import FUNCTIONS
 from optisolve.modelling.freeform.linear import Form, Terms, integers, limits, terms_of
 from optisolve.modelling.freeform.schema import Checked
 from optisolve.modelling.freeform.tree import Binary, Call, Fold, Negative, Node, Number, Power, Ref, places
@@ -37,12 +38,14 @@ class Units:
         variables: float64 [size].
         objective: One number.
         rows: float64 [rows].
+        point: float64 [size], a point around which the arguments of functions have their usual sizes.
         margin: Room that inequalities keep, in units of their row.
     """
 
     variables: FloatArray
     objective: float
     rows: FloatArray
+    point: FloatArray
     margin: float = 0.0
 
 
@@ -69,6 +72,11 @@ class Compiled:
     def run(self, solver: str) -> str:
         """Solve within the time; the status, or what went wrong."""
         return _run(self.problem, solver)
+
+    @property
+    def solved(self) -> bool:
+        """There is a point, whatever it is worth."""
+        return self.variable.value is not None and bool(np.isfinite(self.variable.value).all())
 
     @property
     def x(self) -> FloatArray:
@@ -124,15 +132,20 @@ def compile_model(checked: Checked, form: Form, units: Units) -> Compiled:
 
 
 def _run(problem: Any, solver: str) -> str:
+    """The status; a solver that cannot be as exact as is wished is asked again with its own tolerances."""
     cp = cvxpy_module()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # inaccurate answers have a status that says so
-            exact = {"mip_rel_gap": 0.0, "mip_abs_gap": 0.0} if solver == "HIGHS" else {}
-            problem.solve(solver=solver, time_limit=TIME_LIMIT_S, **exact)
-    except (cp.error.SolverError, ValueError, ArithmeticError) as error:
-        return f"solver error: {(str(error).splitlines() or [type(error).__name__])[0]}"
-    return str(problem.status)
+    status = ""
+    for options in (_EXACT[solver], {}) if solver == "CLARABEL" else (_EXACT[solver],):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # inaccurate answers have a status that says so
+                problem.solve(solver=solver, time_limit=TIME_LIMIT_S, **options)
+            status = str(problem.status)
+        except (cp.error.SolverError, ValueError, ArithmeticError) as error:
+            status = f"solver error: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        if status in ("optimal", "infeasible", "unbounded"):
+            break
+    return status
 
 
 def _by_matrix(checked: Checked, form: Form, units: Units, variable: Any) -> tuple[Any, list[tuple[str, Any]]]:
@@ -147,7 +160,7 @@ def _by_matrix(checked: Checked, form: Form, units: Units, variable: Any) -> tup
 
 def _by_tree(checked: Checked, units: Units, variable: Any, *, maximize: bool) -> tuple[Any, list[tuple[str, Any]]]:
     """Objective and rows from the trees."""
-    reader = _Reader(checked, variable, units.variables)
+    reader = _Reader(checked, variable, units)
     gaps = []
     for row, size in zip(checked.rows, units.rows, strict=True):
         left = reader.named(row.relation.left, row.at, f"constraint {row.name}")
@@ -165,16 +178,21 @@ def _by_tree(checked: Checked, units: Units, variable: Any, *, maximize: bool) -
 
 
 class _Reader:
-    """Trees as cvxpy expressions.
+    """Trees as cvxpy expressions; the argument of every function is written as its usual size times something around 1.
 
     Args:
         checked: Names and data.
         variable: The flat variable.
-        scale: float64 [size], its units.
+        units: What it is measured in.
     """
 
-    def __init__(self, checked: Checked, variable: Any, scale: FloatArray) -> None:
-        self.checked, self.variable, self.scale, self.cp = checked, variable, scale, cvxpy_module()
+    def __init__(self, checked: Checked, variable: Any, units: Units) -> None:
+        self.checked, self.variable, self.units, self.cp = checked, variable, units, cvxpy_module()
+
+    def usual(self, node: Node, at: Mapping[str, int]) -> float:
+        """The size of a tree at the units' point, a power of two."""
+        size = abs(number(node, self.checked, self.units.point, at))
+        return 2.0 ** round(math.log2(size)) if 1e-60 < size < 1e60 else 1.0
 
     def named(self, node: Node, at: Mapping[str, int], where: str) -> Any:
         """An expression; what it cannot be is said with its place."""
@@ -199,38 +217,49 @@ class _Reader:
         if isinstance(node, Fold):
             names = tuple(name for name, _ in node.indices)
             terms = [self.read(node.body, inner) for inner in places(names, node.ranges, node.where, at)]
-            return self.many(node.function, terms)
-        if node.function in ("max", "min", "norm"):
-            return self.many(node.function, [self.read(argument, at) for argument in node.arguments])
-        return self.one(node, at)
+        else:
+            terms = [self.read(argument, at) for argument in node.arguments]
+        if not any(hasattr(term, "curvature") for term in terms):
+            return PLAIN[node.function](*terms)
+        return self.one(node, at, terms[0]) if node.function in FUNCTIONS else self.many(node, at, terms)
 
     def leaf(self, ref: Ref, at: Mapping[str, int]) -> Any:
         if ref.name in at:
             return float(at[ref.name] + 1)
         place = position(ref, self.checked, at)
-        return datum(ref, self.checked, at) if place is None else float(self.scale[place]) * self.variable[place]
+        return datum(ref, self.checked, at) if place is None else float(self.units.variables[place]) * self.variable[place]
 
-    def many(self, function: str, terms: list[Any]) -> Any:
+    def many(self, node: Call | Fold, at: Mapping[str, int], terms: list[Any]) -> Any:
         cp = self.cp
-        if not any(hasattr(term, "curvature") for term in terms):
-            return {"sum": sum, "max": max, "min": min, "norm": lambda values: math.hypot(*values)}[function](terms)
-        if function in ("sum", "norm"):
-            stacked = cp.hstack(terms)
-            return cp.sum(stacked) if function == "sum" else cp.norm(stacked, 2)
-        return terms[0] if len(terms) == 1 else (cp.maximum if function == "max" else cp.minimum)(*terms)
+        if node.function == "sum":
+            return cp.sum(cp.hstack(terms))
+        size = self.usual(node, at)
+        parts = [term / size for term in terms]
+        if node.function == "norm":
+            return size * cp.norm(cp.hstack(parts), 2)
+        if len(terms) == 1:
+            return terms[0]
+        return size * (cp.maximum if node.function == "max" else cp.minimum)(*parts)
 
-    def one(self, node: Call, at: Mapping[str, int]) -> Any:
-        cp, body = self.cp, node.arguments[0]
-        told = self.read(body, at)
-        if not hasattr(told, "curvature"):
-            return _PLAIN[node.function](told)
-        if node.function == "sqrt":
+    def one(self, node: Call | Fold, at: Mapping[str, int], told: Any) -> Any:
+        cp, function = self.cp, node.function
+        body = node.body if isinstance(node, Fold) else node.arguments[0]
+        if function == "exp":
+            return cp.exp(told)
+        size = self.usual(body, at)
+        part = told / size
+        if function in ("log", "log2"):
+            return (cp.log(part) + math.log(size)) / (math.log(2.0) if function == "log2" else 1.0)
+        if function == "sqrt":
             squares = self.squares(body, at)
-            return cp.sqrt(told) if squares is None else cp.norm(cp.hstack(squares), 2)
-        if node.function == "inv":
+            if squares is None:
+                return math.sqrt(size) * cp.sqrt(part)
+            root = math.sqrt(size)
+            return root * cp.norm(cp.hstack([square / root for square in squares]), 2)
+        if function == "inv":
             self.require_positive(body, at, "inv")
-        functions = {"log": cp.log, "exp": cp.exp, "abs": cp.abs, "square": cp.square, "inv": cp.inv_pos}
-        return cp.log(told) / math.log(2.0) if node.function == "log2" else functions[node.function](told)
+            return cp.inv_pos(part) / size
+        return size * cp.abs(part) if function == "abs" else size**2 * cp.square(part)
 
     def power(self, node: Power, at: Mapping[str, int]) -> Any:
         base = self.read(node.base, at)
@@ -239,12 +268,12 @@ class _Reader:
         even = node.exponent > 0.0 and node.exponent % 2.0 == 0.0
         if node.exponent.is_integer() and not even and node.exponent != 1.0:  # cvxpy takes the half where the base is positive
             self.require_positive(node.base, at, f"the power {node.exponent:g}")
-        return self.cp.power(base, node.exponent)
+        size = self.usual(node.base, at)
+        return size**node.exponent * self.cp.power(base / size, node.exponent)
 
     def binary(self, node: Binary, at: Mapping[str, int]) -> Any:
         if node.op == "*" and node.left == node.right:
-            told = self.read(node.left, at)
-            return self.cp.square(told) if hasattr(told, "curvature") else told * told
+            return self.read(Power(node.left, 2.0), at)
         left, right = self.read(node.left, at), self.read(node.right, at)
         if node.op in "+-":
             return left + right if node.op == "+" else left - right
@@ -260,13 +289,16 @@ class _Reader:
     def quotient(self, node: Binary, left: Any, right: Any, at: Mapping[str, int]) -> Any:
         """A constant or a sum of squares over something positive."""
         self.require_positive(node.right, at, "a quotient")
+        below = self.usual(node.right, at)
         if not hasattr(left, "curvature"):
-            return left * self.cp.inv_pos(right)
+            return left / below * self.cp.inv_pos(right / below)
         squares = self.squares(node.left, at)
         if squares is None or not right.is_affine():
             told = "a quotient of two expressions with variables that is no sum of squares over something linear"
             raise NotConvex(f"{told}; multiply the relation by what is below the line")
-        return self.cp.quad_over_lin(self.cp.hstack(squares), right)
+        above = math.sqrt(self.usual(node.left, at))
+        parts = self.cp.hstack([square / above for square in squares])
+        return above**2 / below * self.cp.quad_over_lin(parts, right / below)
 
     def squares(self, node: Node, at: Mapping[str, int]) -> list[Any] | None:
         """Linear expressions whose squares add up to a tree; None when it is no such sum by its form."""
@@ -332,7 +364,8 @@ def _least(terms: Terms, checked: Checked) -> float:
     return least
 
 
-_PLAIN: Mapping[str, Any] = {
-    "log": math.log, "log2": math.log2, "sqrt": math.sqrt, "exp": math.exp, "abs": abs, "square": lambda v: v * v,
-    "inv": lambda v: 1.0 / v,
+_EXACT: Mapping[str, Mapping[str, float]] = {
+    "HIGHS": {"mip_rel_gap": 0.0, "mip_abs_gap": 0.0},
+    "CLARABEL": {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10},
 }
+"""Tolerances below the defaults of the solvers."""

@@ -12,9 +12,9 @@ from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.modelling.freeform.schema import Checked
 from optisolve.modelling.freeform.tree import Binary, Call, Fold, Negative, Node, Number, Power, Ref, places
 
-__all__ = ["constant", "datum", "number", "position", "require_defined"]
+__all__ = ["PLAIN", "constant", "datum", "number", "position", "require_defined"]
 
-_OF_ONE: Mapping[str, Callable[[float], float]] = {
+PLAIN: Mapping[str, Callable[..., float]] = {
     "log": math.log,
     "log2": math.log2,
     "sqrt": math.sqrt,
@@ -22,13 +22,12 @@ _OF_ONE: Mapping[str, Callable[[float], float]] = {
     "abs": abs,
     "square": lambda v: v * v,
     "inv": lambda v: 1.0 / v,
+    "sum": lambda *values: math.fsum(values),
+    "max": lambda *values: max(values),
+    "min": lambda *values: min(values),
+    "norm": math.hypot,
 }
-_OF_MANY: Mapping[str, Callable[[list[float]], float]] = {
-    "sum": math.fsum,
-    "max": max,
-    "min": min,
-    "norm": lambda values: math.hypot(*values),
-}
+"""Functions of the grammar for numbers."""
 
 
 def number(node: Node, checked: Checked, x: FloatArray, at: Mapping[str, int]) -> float:
@@ -95,7 +94,8 @@ def _value(node: Node, checked: Checked, at: Mapping[str, int], x: FloatArray | 
         values = [_value(node.body, checked, inner, x) for inner in places(names, node.ranges, node.where, at)]
     else:
         values = [_value(argument, checked, at, x) for argument in node.arguments]
-    return _function(node, values)
+    known = [value for value in values if value is not None]
+    return _finite(PLAIN[node.function](*known)) if len(known) == len(values) else None
 
 
 def _leaf(ref: Ref, checked: Checked, at: Mapping[str, int], x: FloatArray | None) -> float | None:
@@ -105,14 +105,6 @@ def _leaf(ref: Ref, checked: Checked, at: Mapping[str, int], x: FloatArray | Non
     if place is None:
         return datum(ref, checked, at)
     return None if x is None else float(x[place])
-
-
-def _function(node: Call | Fold, values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    many = _OF_MANY.get(node.function)
-    return _finite(_OF_ONE[node.function](known[0]) if many is None else many(known))
 
 
 def _arithmetic(node: Binary, left: float | None, right: float | None) -> float | None:

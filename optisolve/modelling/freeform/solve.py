@@ -148,7 +148,8 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         if status != "optimal":
             if answer.x is None:
                 answer = _refused(f"solver status {status}", "nothing is accepted without an optimal status")
-            units = Units(units.variables, 1e3 * units.objective, units.rows, units.margin)
+            size = _units_of(compiled.x, units.variables, checked) if compiled.solved else units.variables
+            units = Units(size, 1e3 * units.objective, units.rows, units.point, units.margin)
             continue
         x = _cleaned(compiled, checked, form)
         answer = _curved_answer(checked, form, compiled, x, last, first)
@@ -158,7 +159,8 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         own = max(_own_size(checked, form, x), _ZERO * first)
         size = _units_of(x, units.variables, checked)
         margin = max(1e-8, 10.0 * units.margin) if TOLERANCE < worst < 1e-2 else units.margin
-        units = Units(size, own, sizes_at(checked, form, np.where(x, x, size))[1], margin)
+        point = np.where(x, x, np.clip(size, *limits(checked)))
+        units = Units(size, own, sizes_at(checked, form, point)[1], point, margin)
     return answer
 
 
@@ -243,8 +245,8 @@ def _own_size(checked: Checked, form: Form, x: FloatArray) -> float:
 
 
 def _units_at(checked: Checked, form: Form, scale: FloatArray) -> Units:
-    lower, upper = limits(checked)
-    return Units(scale, *sizes_at(checked, form, np.clip(scale, lower, upper)))
+    point = np.clip(scale, *limits(checked))
+    return Units(scale, *sizes_at(checked, form, point), point)
 
 
 def _units_of(x: FloatArray, scale: FloatArray, checked: Checked) -> FloatArray:
