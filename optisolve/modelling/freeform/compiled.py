@@ -22,6 +22,8 @@ from optisolve.modelling.freeform.vertex import TIME_LIMIT_S
 
 __all__ = ["Compiled", "NotConvex", "Units", "compile_model"]
 
+_VANISHED = 1e-6
+"""What is smaller than this share of its first guess is taken to vanish."""
 BY_MATRIX = 400
 """Variables and rows above which a linear model goes to cvxpy as one matrix; term by term takes cvxpy minutes for thousands."""
 
@@ -38,14 +40,15 @@ class Units:
         variables: float64 [size].
         objective: One number.
         rows: float64 [rows].
-        point: float64 [size], a point around which the arguments of functions have their usual sizes.
+        points: float64 [size] each: the last answer, at which the arguments of functions have their usual sizes, and the first
+            guess, which keeps what vanishes at the answer from being blown up.
         margin: Room that inequalities keep, in units of their row.
     """
 
     variables: FloatArray
     objective: float
     rows: FloatArray
-    point: FloatArray
+    points: tuple[FloatArray, FloatArray]
     margin: float = 0.0
 
 
@@ -120,7 +123,7 @@ def compile_model(checked: Checked, form: Form, units: Units) -> Compiled:
     if form.linear and checked.size + len(checked.rows) > BY_MATRIX:
         aim, gaps = _by_matrix(checked, form, units, variable)
     else:
-        aim, gaps = _by_tree(checked, units, variable, maximize=maximize)
+        aim, gaps = _by_tree(checked, form, units, variable, maximize=maximize)
     lower, upper = (limit / units.variables for limit in limits(checked))
     low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
     sides = [variable[low] >= lower[low]] if low.size else []
@@ -158,11 +161,15 @@ def _by_matrix(checked: Checked, form: Form, units: Units, variable: Any) -> tup
     return cost @ variable + form.aim.constant / units.objective, gaps
 
 
-def _by_tree(checked: Checked, units: Units, variable: Any, *, maximize: bool) -> tuple[Any, list[tuple[str, Any]]]:
-    """Objective and rows from the trees."""
+def _by_tree(
+    checked: Checked, form: Form, units: Units, variable: Any, *, maximize: bool
+) -> tuple[Any, list[tuple[str, Any]]]:
+    """Objective and rows from the trees; rows without variables have been looked at."""
     reader = _Reader(checked, variable, units)
     gaps = []
-    for row, size in zip(checked.rows, units.rows, strict=True):
+    for row, terms, size in zip(checked.rows, form.rows, units.rows, strict=True):
+        if terms.fixed:
+            continue
         left = reader.named(row.relation.left, row.at, f"constraint {row.name}")
         right = reader.named(row.relation.right, row.at, f"constraint {row.name}")
         gap = (left - right) / float(size)
@@ -190,8 +197,9 @@ class _Reader:
         self.checked, self.variable, self.units, self.cp = checked, variable, units, cvxpy_module()
 
     def usual(self, node: Node, at: Mapping[str, int]) -> float:
-        """The size of a tree at the units' point, a power of two."""
-        size = abs(number(node, self.checked, self.units.point, at))
+        """The usual size of a tree, a power of two."""
+        last, first = (abs(number(node, self.checked, point, at)) for point in self.units.points)
+        size = max((v for v in (last, _VANISHED * first) if math.isfinite(v)), default=1.0)
         return 2.0 ** round(math.log2(size)) if 1e-60 < size < 1e60 else 1.0
 
     def named(self, node: Node, at: Mapping[str, int], where: str) -> Any:

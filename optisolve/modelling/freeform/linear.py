@@ -18,10 +18,11 @@ from optisolve.modelling.freeform.evaluate import constant, datum, number, posit
 from optisolve.modelling.freeform.schema import Checked, Row
 from optisolve.modelling.freeform.tree import Binary, Fold, Negative, Node, Number, Power, Ref, places
 
-__all__ = ["Form", "Miss", "Terms", "form_agrees", "form_of", "integers", "limits", "misses", "terms_of"]
+__all__ = ["Form", "Miss", "Terms", "form_agrees", "form_of", "impossible", "integers", "limits", "misses", "terms_of"]
 
 TOLERANCE = 1e-6
 """How much a row may be missed by, relative to its largest term, and an objective differ, relative to its largest term."""
+_ROUNDING = 1e-15
 _POINTS = 2
 _RANGE = (1e-60, 1e60)
 """Sizes of coefficients that are computed; products of numbers can be beyond them."""
@@ -35,20 +36,23 @@ class Terms:
         coefficients: By position in the flat vector; none is 0.
         constant: What does not depend on the variables.
         curved: Factor, node and indices of every term that is not affine by its form.
+        written: Largest number that was added up to the constant.
     """
 
     coefficients: Mapping[int, float] = field(default_factory=dict)
     constant: float = 0.0
     curved: tuple[tuple[float, Node, Mapping[str, int]], ...] = ()
+    written: float = 0.0
 
     def plus(self, other: Terms, factor: float = 1.0) -> Terms:
         """The sum with `factor` times other terms."""
         added = dict(self.coefficients)
         for i, value in other.coefficients.items():
-            added[i] = added.get(i, 0.0) + factor * value
+            added[i] = _added(added.get(i, 0.0), factor * value)
         curved = tuple((factor * f, node, at) for f, node, at in other.curved if factor)
-        kept = {i: v for i, v in added.items() if v}
-        return Terms(kept, self.constant + factor * other.constant, (*self.curved, *curved))
+        total = _added(self.constant, factor * other.constant)
+        written = max(abs(self.constant), self.written, abs(factor) * max(abs(other.constant), other.written))
+        return Terms({i: v for i, v in added.items() if v}, total, (*self.curved, *curved), written)
 
     @property
     def fixed(self) -> bool:
@@ -99,14 +103,21 @@ def terms_of(node: Node, checked: Checked, at: Mapping[str, int]) -> Terms:
 
 def _sum(node: Fold, checked: Checked, at: Mapping[str, int]) -> Terms:
     coefficients: dict[int, float] = {}
-    total, curved = 0.0, []
+    curved: list[tuple[float, Node, Mapping[str, int]]] = []
+    total = written = 0.0
     for inner in places(tuple(name for name, _ in node.indices), node.ranges, node.where, at):
         part = terms_of(node.body, checked, inner)
         for i, value in part.coefficients.items():
-            coefficients[i] = coefficients.get(i, 0.0) + value
-        total += part.constant
+            coefficients[i] = _added(coefficients.get(i, 0.0), value)
+        total, written = _added(total, part.constant), max(written, abs(part.constant), part.written)
         curved += part.curved
-    return Terms({i: v for i, v in coefficients.items() if v}, total, tuple(curved))
+    return Terms({i: v for i, v in coefficients.items() if v}, total, tuple(curved), written)
+
+
+def _added(first: float, second: float) -> float:
+    """A sum in which a rest of rounding, as of 0.1 + 0.2 - 0.3, is 0."""
+    total = first + second
+    return 0.0 if abs(total) <= _ROUNDING * max(abs(first), abs(second)) else total
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -186,7 +197,8 @@ def form_agrees(checked: Checked, form: Form, scale: FloatArray) -> bool:
             read = sum(a * x[i] for i, a in terms.coefficients.items()) + terms.constant
             read += sum(f * number(node, checked, x, at) for f, node, at in terms.curved)
             size = sum(v for v, _ in terms.sizes(checked, x))
-            if math.isfinite(read) and math.isfinite(value) and abs(read - value) > 1e-9 * size + 1e-300:
+            allowed = 1e-9 * size + _ROUNDING * terms.written
+            if math.isfinite(read) and math.isfinite(value) and abs(read - value) > allowed:
                 return False
     return True
 
@@ -211,12 +223,15 @@ class Miss:
 
 
 def misses(checked: Checked, form: Form, x: FloatArray) -> list[Miss]:
-    """Every violated row and limit of a variable at a point, the worst first; rows by plain arithmetic on the trees."""
+    """Every violated row and limit of a variable at a point, the worst first; rows by plain arithmetic on the trees.
+
+    Rows without variables are the same at all points and are no matter of it; see `impossible`.
+    """
     found = []
     for row, terms in zip(checked.rows, form.rows, strict=True):
         gap = _gap(row, checked, x)
         gap = {"<=": gap, ">=": -gap, "==": abs(gap)}[row.relation.op]
-        if gap <= 0.0:
+        if terms.fixed or gap <= _ROUNDING * terms.written:
             continue
         size, term = max(terms.sizes(checked, x), key=lambda told: told[0])
         share = gap / size if size > 0.0 and not math.isnan(gap) else math.inf
@@ -226,6 +241,19 @@ def misses(checked: Checked, form: Form, x: FloatArray) -> list[Miss]:
     for i in np.flatnonzero((x < lower) | (x > upper) | ~np.isfinite(x)):
         found.append(Miss(math.inf, f"{checked.label(int(i))} = {x[i]:.9g} lies outside of its limits {lower[i]:g} and {upper[i]:g}"))
     return sorted(found, key=lambda miss: -miss.share)
+
+
+def impossible(checked: Checked, form: Form) -> list[str]:
+    """Why no point can be right: rows without variables that are not true, and limits with no whole number between them."""
+    told, zeros = [], np.zeros(checked.size)
+    for row, terms in zip(checked.rows, form.rows, strict=True):
+        if terms.fixed and terms.constant and not {"<=": terms.constant < 0.0, ">=": terms.constant > 0.0}.get(row.relation.op):
+            left, right = (number(side, checked, zeros, row.at) for side in (row.relation.left, row.relation.right))
+            told.append(f"{row.name} holds no variable (every coefficient is 0) and is false: {left:g} {row.relation.op} {right:g}")
+    lower, upper = limits(checked)
+    for i in np.flatnonzero(integers(checked) & (np.ceil(lower) > np.floor(upper))):
+        told.append(f"{checked.label(int(i))}: there is no whole number between its limits {lower[i]:g} and {upper[i]:g}")
+    return told
 
 
 def limits(checked: Checked) -> tuple[FloatArray, FloatArray]:

@@ -21,7 +21,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.modelling.freeform.compiled import Compiled, NotConvex, Units, compile_model
 from optisolve.modelling.freeform.evaluate import number, require_defined
-from optisolve.modelling.freeform.linear import TOLERANCE, Form, form_agrees, form_of, integers, limits, misses
+from optisolve.modelling.freeform.linear import TOLERANCE, Form, form_agrees, form_of, impossible, integers, limits, misses
 from optisolve.modelling.freeform.resolve import free_model
 from optisolve.modelling.freeform.scaling import sizes_at, variable_scale
 from optisolve.modelling.freeform.schema import Checked, FreeModel
@@ -32,7 +32,7 @@ __all__ = ["FreeAnswer", "solve_free"]
 
 _ROUNDS = 6
 """How often a model is solved in units of the last answer."""
-_ZERO = 1e-12
+_ZERO = 1e-10
 """An objective below this share of its usual size is zero."""
 
 
@@ -66,9 +66,9 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
     checked = model if isinstance(model, Checked) else free_model(model)
     require_defined(checked)
     form = form_of(checked)
-    false = _false_rows(checked, form)
-    if false:
-        return FreeAnswer(False, "infeasible", None, {}, tuple(false))
+    reasons = impossible(checked, form)
+    if reasons:
+        return FreeAnswer(False, "infeasible", None, {}, tuple(reasons))
     scale = variable_scale(checked, form)
     if not form_agrees(checked, form, scale):
         return _refused("the linear form is not the tree's", "a fault of this library; nothing was solved")
@@ -112,7 +112,8 @@ def _linear(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
     if second is None:
         reasons.append("the second formulation was not solved to its optimum")
     elif abs(second - objective) > allowed:
-        reasons.append("the second formulation disagrees")
+        told = "; with whole numbers, a factor such as 1e9 in 'x <= 1e9*y' can be the cause: choose the smallest that will do"
+        reasons.append(f"the second formulation disagrees{told if integers(checked).any() else ''}")
     return _answer(checked, x, objective, ["HiGHS: optimal, at a vertex", *checks], reasons)
 
 
@@ -149,7 +150,7 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
             if answer.x is None:
                 answer = _refused(f"solver status {status}", "nothing is accepted without an optimal status")
             size = _units_of(compiled.x, units.variables, checked) if compiled.solved else units.variables
-            units = Units(size, 1e3 * units.objective, units.rows, units.point, units.margin)
+            units = Units(size, 1e3 * units.objective, units.rows, units.points, units.margin)
             continue
         x = _cleaned(compiled, checked, form)
         answer = _curved_answer(checked, form, compiled, x, last, first)
@@ -160,7 +161,7 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         size = _units_of(x, units.variables, checked)
         margin = max(1e-8, 10.0 * units.margin) if TOLERANCE < worst < 1e-2 else units.margin
         point = np.where(x, x, np.clip(size, *limits(checked)))
-        units = Units(size, own, sizes_at(checked, form, point)[1], point, margin)
+        units = Units(size, own, sizes_at(checked, form, point)[1], (point, units.points[1]), margin)
     return answer
 
 
@@ -246,7 +247,7 @@ def _own_size(checked: Checked, form: Form, x: FloatArray) -> float:
 
 def _units_at(checked: Checked, form: Form, scale: FloatArray) -> Units:
     point = np.clip(scale, *limits(checked))
-    return Units(scale, *sizes_at(checked, form, point), point)
+    return Units(scale, *sizes_at(checked, form, point), (point, point))
 
 
 def _units_of(x: FloatArray, scale: FloatArray, checked: Checked) -> FloatArray:
@@ -254,20 +255,6 @@ def _units_of(x: FloatArray, scale: FloatArray, checked: Checked) -> FloatArray:
     with np.errstate(divide="ignore"):
         own = np.exp2(np.rint(np.log2(np.abs(x))))
     return np.where(integers(checked), 1.0, np.where(np.abs(x) > _ZERO * scale, own, scale))
-
-
-def _false_rows(checked: Checked, form: Form) -> list[str]:
-    """Rows that hold no variable and are not true."""
-    told = []
-    for row, terms in zip(checked.rows, form.rows, strict=True):
-        if not terms.fixed:
-            continue
-        zeros = np.zeros(checked.size)
-        left, right = (number(side, checked, zeros, row.at) for side in (row.relation.left, row.relation.right))
-        gap = {"<=": left - right, ">=": right - left, "==": abs(left - right)}[row.relation.op]
-        if gap > 1e-9 * max(abs(left), abs(right)):
-            told.append(f"{row.name} holds no variable (every coefficient is 0) and is false: {left:g} {row.relation.op} {right:g}")
-    return told
 
 
 def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArray) -> FreeAnswer:
@@ -286,7 +273,8 @@ def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArra
     if status == "infeasible_or_unbounded":
         status = "unbounded" if possible else "infeasible"
     if possible == (status == "infeasible"):
-        checks.append("a point that meets every row was found" if possible else "no point that meets every row was found")
+        found_one = f"a point was found that meets every row to {TOLERANCE:g} of its largest term"
+        checks.append(found_one if possible else "no point that meets every row was found")
         return FreeAnswer(False, "solvers disagree", None, {}, tuple(checks))
     if form.linear:
         second = _second_optimum(checked, form, scale)[0]
