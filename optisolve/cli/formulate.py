@@ -116,14 +116,14 @@ def _print(told: Formulated) -> None:
     answer, model = told.answer, told.model
     if answer is None or model is None or told.status.value == "asked":  # a value of a doubtful model would be quoted
         return
-    if answer.objective is not None:
+    if answer.accepted and answer.objective is not None:
         unit = model.model.objective.unit
         console.print(f"objective: {answer.objective:.9g}{' ' + escape(unit) if unit else ''}", soft_wrap=True)
         table = new_table("variable", ">value", "unit")
         for name, value in _scalars(told):
             table.add_row(
                 escape(name),
-                f"{0.0 if abs(value) < 1e-9 else value:.7g}",
+                f"{value + 0.0:.7g}",  # no -0; nothing is too small to be shown, as units differ
                 escape(model.model.variables[name.partition("[")[0]].unit),
             )
         console.print(table)
@@ -136,10 +136,10 @@ def _scalars(told: Formulated) -> list[tuple[str, float]]:
     import numpy as np
 
     assert told.answer is not None
+    assert told.model is not None
     rows = []
     for name, values in told.answer.values.items():
         array = np.asarray(values, dtype=np.float64)
         for index in list(np.ndindex(array.shape))[:_LONGEST]:
-            label = f"{name}[{','.join(str(i + 1) for i in index)}]" if index else name
-            rows.append((label, float(array[index])))
+            rows.append((told.model.model.label(name, index), float(array[index])))
     return rows

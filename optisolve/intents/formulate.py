@@ -34,7 +34,8 @@ class FormulateStatus(StrEnum):
     UNCONFIRMED = "unconfirmed"
     """A language model's model passed the same checks and holds the text's numbers; whether it is what was meant is open."""
     ASKED = "asked"
-    """Text and model differ in numbers or in the sense of the aim, or the language model gave no model that can be used."""
+    """Text and model differ in numbers or in the sense of the aim, or the language model gave no model that can be used or none
+    at all."""
     NO_OPTIMUM = "no_optimum"
     """Proven: the model has no feasible point, or its objective has no limit."""
     REFUSED = "refused"
@@ -66,14 +67,15 @@ class Formulated:
     def plain(self) -> dict[str, Any]:
         """JSON-compatible."""
         answer = self.answer
+        accepted = answer is not None and answer.accepted
         return {
             "status": self.status.value,
             "model": None if self.model is None else self.model.model.model_dump(mode="json", exclude_defaults=True),
             "back_translation": list(self.words),
             "questions": list(self.questions),
             "solver_status": None if answer is None else answer.status,
-            "objective": None if answer is None else answer.objective,
-            "values": None if answer is None else dict(answer.values),
+            "objective": answer.objective if answer is not None and accepted else None,
+            "values": None if answer is None else dict(answer.values) if accepted else {},
             "checks": [] if answer is None else list(answer.checks),
             "language_model": None if self.llm is None else dict(self.llm),
             "model_answer": None if self.modelled is None else self.modelled.raw,
@@ -121,6 +123,8 @@ def formulate_in(session: LlmSession, text: str, *, seed: int = 0, reasks: int =
     common: dict[str, Any] = {"model": told.model, "modelled": told, "llm": session.describe()}
     if told.answer is None:
         question = f"The language model gave no model that can be used ({told.problem}). Say it in other words?"
+        if told.unanswered:
+            question = f"The language model did not answer ({told.problem}). The words are not the cause; ask again when it does?"
         return Formulated(FormulateStatus.ASKED, None, (), (question,), **common)
     questions = list(told.doubts)
     status = _status(told.answer)

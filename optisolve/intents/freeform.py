@@ -38,6 +38,7 @@ class Modelled:
         answer: The answer; None when there is no usable model.
         words: The model translated back, for confirmation.
         problem: Why there is no answer; "" when there is one.
+        unanswered: The last question got no reply, so that nothing can be said about the text.
         attempts: Questions sent.
         doubts: What `doubts` asks about the model and the text.
         model: The model; None when none was usable.
@@ -53,6 +54,7 @@ class Modelled:
     attempts: int
     model: Checked | None = None
     first_valid: bool = False
+    unanswered: bool = False
     raw: str = ""
     prompt: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,7 +93,7 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
     for attempt in range(reasks + 1):
         reply = session.ask([_request(text, said, prompt, style, errors, seed, attempt, tag)])[0]
         if reply.failure:
-            errors = [f"no answer ({reply.failure})"]
+            errors = [f"{reply.failure.replace('_', ' ')}{': ' + reply.detail if reply.detail else ''}"]
             if reply.failure == "budget":
                 break
             continue
@@ -105,11 +107,14 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
             errors = [f"{p.field}: {p.expected}" for p in error.problems][:8]
             continue
         if not answer.accepted and attempt < reasks:
-            errors = [answer.status, *answer.checks]
+            # what several solvers say holds digits that differ between machines, and a question must not
+            errors = [answer.status.partition(":")[0], *(answer.checks if len(answer.checks) == 1 else ())]
             continue
         words, told = model_in_words(checked), prompt.describe()
         return Modelled(answer, words, doubts(checked, text), "", attempt + 1, checked, first, raw, told)
-    return Modelled(None, (), (), "; ".join(errors), attempt + 1, first_valid=first, raw=raw, prompt=prompt.describe())
+    lost = bool(reply.failure)
+    common = {"first_valid": first, "unanswered": lost, "raw": raw, "prompt": prompt.describe()}
+    return Modelled(None, (), (), "; ".join(errors), attempt + 1, **common)
 
 
 def _request(
@@ -128,7 +133,7 @@ def _request(
 def model_in_words(checked: Checked) -> tuple[str, ...]:
     """The model translated back, one line each."""
     model = checked.model
-    lines = []
+    lines = [f"Elements of {name}: {', '.join(model.elements(name))}." for name in model.sets if model.elements(name)]
     for name, variable in model.variables.items():
         over = f" for every {', '.join(variable.over)}" if variable.over else ""
         bounds = f"from {variable.lower if variable.lower is not None else '-inf'}"
@@ -143,8 +148,9 @@ def model_in_words(checked: Checked) -> tuple[str, ...]:
     lines.append(f"{aim} {model.objective.expression}{' in ' + model.objective.unit if model.objective.unit else ''}.")
     for constraint in model.constraints:
         each = "".join(f", for every {name} in {owner}" for name, owner in constraint.for_all.items())
+        each += f", where {constraint.where}" if constraint.where else ""
         lines.append(f"Such that {constraint.relation}{each} ({constraint.name}).")
-    return tuple(lines)
+    return (*lines, *(f"Note: {note}." for note in checked.notes))
 
 
 def _object(raw: str) -> Mapping[str, Any]:

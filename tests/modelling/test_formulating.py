@@ -17,6 +17,7 @@ from optisolve.intents.freeform_grammar import freeform_grammar
 from optisolve.intents.word_problems import WORD_PROBLEM_KINDS, generate_word_problems
 from optisolve.modelling.freeform import free_model, solve_free
 from optisolve.modelling.freeform import solve as solving
+from optisolve.modelling.freeform.compiled import BY_MATRIX, Compiled
 from tests.modelling.test_freeform import KNAPSACK, LP, WATER
 from tests.moe.toys import Scripted
 
@@ -117,16 +118,16 @@ def test_the_model_file_of_the_page_is_solved_to_the_water_filling_optimum(tmp_p
 
 def test_limits_of_the_page_are_those_of_the_code():
     from optisolve.cli import typed_file
-    from optisolve.modelling.freeform import expressions, schema
+    from optisolve.modelling.freeform import expressions, resolve, vertex
 
     page = (Path(__file__).parents[2] / "docs" / "formulate.md").read_text(encoding="utf-8")
     told = " ".join(page.split())
     assert f"{expressions.MAX_LENGTH} characters and {expressions.MAX_DEPTH // 4} brackets" in told
     assert f"numbers up to {expressions.MAX_NUMBER:.0e}".replace("e+", "e") in told
     assert f"exponents up to {expressions.MAX_EXPONENT:g}" in told
-    assert f"{schema._MAX_VARIABLES} variables, {schema._MAX_ROWS} rows, {schema._MAX_NODES:,} terms" in told
+    assert f"{resolve._MAX_VARIABLES} variables, {resolve._MAX_ROWS} rows, {resolve._MAX_NODES:,} terms" in told
     assert f"YAML above {typed_file.MAX_YAML_BYTES // 1000} kB and JSON above {typed_file.MAX_BYTES // 1_000_000} MB" in told
-    assert f"not solved within {solving.TIME_LIMIT_S:g} s" in told
+    assert f"not solved within {vertex.TIME_LIMIT_S:g} s" in told
 
 
 # -- hostile files --------------------------------------------------------------------------------------------------------
@@ -193,7 +194,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_expressions_end_in_one_error_before_any_solver_starts(name, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(solving, "_run", lambda *a, **k: pytest.fail("a solver was started"))
+    for start in ("_linear", "_curved"):
+        monkeypatch.setattr(solving, start, lambda *a: pytest.fail("a solver was started"))
     model = {**LP, "objective": {"sense": "max", "expression": HOSTILE[name]}}
     assert formulated(tmp_path, json.dumps(model)) == 1
     printed = capsys.readouterr()
@@ -275,26 +277,11 @@ def test_the_grammar_of_small_models_holds_the_texts_numbers_and_no_others():
 
 def test_a_point_that_a_search_can_improve_is_not_accepted(monkeypatch):
     real = solving._cleaned
-
-    def halved(x, checked):
-        return 0.5 * real(x, checked)
-
-    monkeypatch.setattr(solving, "_cleaned", halved)
-    monkeypatch.setattr(
-        solving, "_attempt", lambda checked, problem, variable, linear, scale, *, integer: _pretend(checked, problem, variable)
-    )
-    answer = solve_free(WATER)
+    monkeypatch.setattr(solving, "_cleaned", lambda compiled, *a: 0.5 * real(compiled, *a))
+    monkeypatch.setattr(Compiled, "objective", property(lambda compiled: compiled.at(0.5 * compiled.x)))
+    answer = solve_free(WATER)  # by a solver that claims half of the best point with the value that it has
     assert not answer.accepted
     assert "better point" in answer.status
-
-
-def _pretend(checked, problem, variable):
-    """A solver that claims the value of half of the best point."""
-    import numpy as np
-
-    solving._run(problem, integer=False)
-    x = solving._cleaned(np.asarray(variable.value).ravel(), checked)
-    return solving._accepted(checked, x, solving.number(checked.objective, checked, x, {}), None)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -356,20 +343,20 @@ def test_a_large_linear_model_is_solved_as_a_matrix_with_the_same_optimum():
         ],
     }
     answer = solve_free(model)
-    assert free_model(model).size + len(free_model(model).rows) > solving._BY_MATRIX
+    assert free_model(model).size + len(free_model(model).rows) > BY_MATRIX
     assert answer.accepted, answer
     assert answer.objective == pytest.approx(cost[linear_sum_assignment(cost)].sum(), rel=1e-6)
 
 
 def test_a_linear_form_that_is_not_the_trees_is_noticed(monkeypatch):
-    real = solving.linear_form
+    real = solving.form_of
 
     def wrong(checked):
         form = real(checked)
-        form.matrix[0, 0] += 1e-3
+        form.rows[0].coefficients[0] += 1e-3
         return form
 
-    monkeypatch.setattr(solving, "linear_form", wrong)
+    monkeypatch.setattr(solving, "form_of", wrong)
     answer = solve_free(LP)
     assert not answer.accepted
     assert "not the tree's" in answer.status

@@ -130,7 +130,7 @@ def test_what_has_no_certified_optimum_has_no_objective(change, status):
 
 
 def test_a_disagreeing_second_formulation_is_not_accepted(monkeypatch):
-    monkeypatch.setattr(solving, "second_optimum", lambda *a: ("optimal", 35.0))
+    monkeypatch.setattr(solving, "_second_optimum", lambda *a: ("optimal", 35.0))
     answer = solve_free(LP)
     assert not answer.accepted
     assert "second formulation disagrees" in answer.status
@@ -167,12 +167,12 @@ def test_hostile_expressions_are_errors_and_nothing_else(text):
     [
         ({"objective": {"sense": "max", "expression": "chairs"}}, "neither a parameter"),
         ({"constraints": [{"name": "c", "relation": "doors[1] <= 2"}]}, "has 0 indices"),
-        ({"constraints": [{"name": "c", "relation": "doors = 2"}]}, "not part of the grammar"),
+        ({"constraints": [{"name": "c", "relation": "doors ? 2"}]}, "not part of the grammar"),
         ({"constraints": [{"name": "c", "relation": "doors"}]}, "was expected"),
         ({"parameters": {"log": {"value": 1}}}, "a name that nothing else has"),
         ({"parameters": {"a": {"over": ["nobody"], "value": [1]}}}, "one of the sets"),
         ({"sets": {"s": 2}, "parameters": {"a": {"over": ["s"], "value": [1]}}}, "shape"),
-        ({"sets": {"s": 10_000_000}}, "less than or equal"),
+        ({"sets": {"s": 10_000_000}}, "from 1 to 1000"),
         ({"code": "print(1)"}, "Extra inputs"),
         ({"variables": {"x y": {}}}, "pattern"),
     ],
@@ -198,4 +198,4 @@ def test_precedence_is_that_of_arithmetic():
 
     for text, value in (("2+3*4", 14), ("-2^2", -4), ("(2+3)*4", 20), ("8/4/2", 1), ("2-3-4", -5), ("2^-1", 0.5)):
         assert number(parse_expression(text), checked, np.zeros(1), {}) == pytest.approx(value)
-    assert parse_relation("x <= 2").op == "<="
+    assert [r.op for r in parse_relation("x <= 2")] == ["<="]

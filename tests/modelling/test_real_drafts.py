@@ -12,7 +12,7 @@ from optisolve.intents.formulate import FormulateStatus, formulate_in
 from optisolve.intents.freeform_doubts import numbers_of_text
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import open_session
-from optisolve.modelling.freeform.expressions import numbers_in
+from optisolve.modelling.freeform.tree import numbers_in
 
 FOLDER = Path(__file__).parent / "transcripts"
 

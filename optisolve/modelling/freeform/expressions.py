@@ -51,6 +51,7 @@ MAX_NUMBER, MAX_EXPONENT = 1e12, 20.0
 MIN_NUMBER = 1e-100
 """Smaller numbers would vanish in a product without anybody being told."""
 _MEANS = {"<=": "<=", ">=": ">=", "==": "==", "=": "==", "<": "<=", ">": ">="}
+_SAY = {"**": "^", "=<": "<=", "=>": ">=", "===": "==", "<>": "two constraints instead"}
 _ORDERS = ("!=", *_MEANS)
 
 
@@ -295,5 +296,6 @@ class _Parser:
 
     def fail(self, expected: str) -> None:
         found = f"not {self.next()[1]!r}" if self.at < len(self.tokens) else "not the end"
-        hint = "; powers are written ^" if (self.at and self.tokens[self.at - 1][1]) == self.next()[1] == "*" else ""
+        pair = (self.tokens[self.at - 1][1] if self.at else "") + self.next()[1]
+        hint = f"; say {_SAY[pair]}" if pair in _SAY else ""
         raise ExpressionError(f"{expected} was expected, {found}{hint}", self.place())

@@ -105,8 +105,10 @@ class _Names:
         for number, constraint in enumerate(self.model.constraints, start=1):
             twice = f" (number {number})" if names.count(constraint.name) > 1 else ""
             self.where = f"constraints.{constraint.name}{twice}"
+            where = self.condition(constraint)
+            if where is None:
+                continue
             try:
-                where = self.condition(constraint)
                 relations = parse_relation(constraint.relation)
                 for part, relation in enumerate(relations, start=1):
                     name = f"{constraint.name}.{part}" if len(relations) > 1 else constraint.name
@@ -118,18 +120,25 @@ class _Names:
                 told = f"a relation: {_at(constraint.relation, error, sides=True)}"
                 self.problems.append(FieldProblem(f"{self.where}.relation", short(constraint.relation), told))
 
-    def condition(self, constraint: FreeConstraint) -> tuple[Condition, ...]:
-        """The resolved conditions of a constraint; its running indices are checked, too."""
-        for name in constraint.for_all:
-            if constraint.for_all[name] not in self.model.sets:
-                raise ExpressionError(f"for_all: '{constraint.for_all[name]}' is no set")
-            self.index_name(name)
-        if not constraint.where:
-            return ()
+    def condition(self, constraint: FreeConstraint) -> tuple[Condition, ...] | None:
+        """The resolved conditions of a constraint; None when they or its running indices are not in order."""
+        for name, owner in constraint.for_all.items():
+            try:
+                self.index_name(name)
+            except ExpressionError as error:
+                self.problems.append(FieldProblem(f"{self.where}.for_all", name, f"a name that nothing else has: {error}"))
+                return None
+            if owner not in self.model.sets:
+                expected = f"one of the sets {', '.join(self.model.sets) or '(none)'}: '{owner}' is no set"
+                self.problems.append(FieldProblem(f"{self.where}.for_all", owner, expected))
+                return None
         try:
-            return self.conditions(parse_condition(constraint.where), constraint.for_all)
+            found = parse_condition(constraint.where) if constraint.where else ()
+            return self.conditions(found, constraint.for_all)
         except ExpressionError as error:
-            raise ExpressionError(f"where, {_at(constraint.where, error, sides=False)}") from None
+            told = f"comparisons of indices: {_at(constraint.where, error, sides=False)}"
+            self.problems.append(FieldProblem(f"{self.where}.where", short(constraint.where), told))
+            return None
 
     def relation(self, constraint: FreeConstraint, relation: Relation, where: tuple[Condition, ...], name: str) -> Iterator[Row]:
         """The rows of one comparison."""
