@@ -35,6 +35,9 @@ _ROUNDS = 6
 _ZERO = 1e-10
 """An objective below this share of its usual size is zero."""
 
+_STEP = 1e-3
+"""Smallest factor by which the unit of a variable changes from one round to the next."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FreeAnswer:
@@ -108,7 +111,7 @@ def _linear(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
     told, second = _second_optimum(checked, form, scale)
     checks.append(f"second formulation: {told}{'' if second is None else f', objective {second:.9g}'}")
     usual = float(np.abs(form.cost(checked.size) * scale).max(initial=0.0))
-    allowed = 10 * TOLERANCE * own if own > _ZERO * usual else 10 * TOLERANCE * usual
+    allowed = TOLERANCE * (own if own > _ZERO * usual else usual)
     if second is None:
         reasons.append("the second formulation was not solved to its optimum")
     elif abs(second - objective) > allowed:
@@ -177,7 +180,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
         first: Usual size of the objective before anything was solved.
     """
     objective, own, claimed = number(checked.objective, checked, x, {}), _own_size(checked, form, x), compiled.objective
-    allowed = 10 * TOLERANCE * own + _ZERO * first
+    allowed = TOLERANCE * own + _ZERO * first
     checks, reasons = _row_checks(checked, form, x, objective)
     read = compiled.at(x)
     if not abs(read - objective) <= allowed:
@@ -251,14 +254,17 @@ def _units_at(checked: Checked, form: Form, scale: FloatArray) -> Units:
 
 
 def _units_of(x: FloatArray, scale: FloatArray, checked: Checked) -> FloatArray:
-    """Units in which a point is 1 wherever it is not 0."""
+    """Units in which a point is around 1 wherever it is not 0; what is small may be a rest of zero and shrinks step by step."""
     with np.errstate(divide="ignore"):
-        own = np.exp2(np.rint(np.log2(np.abs(x))))
+        own = np.exp2(np.rint(np.log2(np.maximum(np.abs(x), _STEP * scale))))
     return np.where(integers(checked), 1.0, np.where(np.abs(x) > _ZERO * scale, own, scale))
 
 
 def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArray) -> FreeAnswer:
-    """Infeasible or unbounded, if a second look agrees; a model that is its own and its dual's contradiction is infeasible."""
+    """Infeasible or unbounded, if a second formulation agrees: that of missing every row by as little as possible.
+
+    A model that is its own and its dual's contradiction is infeasible.
+    """
     compiled = compile_model(checked, form, _units_at(checked, form, scale))
     solver = "HIGHS" if integers(checked).any() else "CLARABEL"
     checks = [f"first formulation: {status}"]
@@ -268,20 +274,18 @@ def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArra
     x = np.where(integers(checked), np.rint(x), x)
     found = misses(checked, form, np.clip(x, *limits(checked)))
     possible = not found or found[0].share <= TOLERANCE
-    if not possible:
-        checks.append(f"the point that misses every row by as little as possible: {found[0].told}")
+    if possible:
+        checks.append(f"second formulation: a point meets every row to {TOLERANCE:g} of its largest term")
+    else:
+        checks.append(f"second formulation: every point misses a row; at the one that misses them least, {found[0].told}")
     if status == "infeasible_or_unbounded":
         status = "unbounded" if possible else "infeasible"
-    if possible == (status == "infeasible"):
-        found_one = f"a point was found that meets every row to {TOLERANCE:g} of its largest term"
-        checks.append(found_one if possible else "no point that meets every row was found")
-        return FreeAnswer(False, "solvers disagree", None, {}, tuple(checks))
-    if form.linear:
+    agrees = possible == (status == "unbounded")
+    if agrees and possible and form.linear:
         second = _second_optimum(checked, form, scale)[0]
         checks.append(f"second formulation: {second}")
-        if second.partition(" (")[0] not in (status, "infeasible_or_unbounded"):
-            status = "solvers disagree"
-    return FreeAnswer(False, status, None, {}, tuple(checks))
+        agrees = second.partition(" (")[0] in ("unbounded", "infeasible_or_unbounded")
+    return FreeAnswer(False, status if agrees else "solvers disagree", None, {}, tuple(checks))
 
 
 def _refused(status: str, check: str) -> FreeAnswer:
