@@ -16,7 +16,7 @@ from optisolve.modelling.freeform.tree import Binary, Fold, Node, Power, childre
 __all__ = ["sizes_at", "variable_scale"]
 
 _DEGREES = {"square": 2.0, "inv": -1.0, "sqrt": 0.5}
-_LIMIT = 100
+_LIMIT = 200
 """Largest power of two, up or down, that a unit is changed by."""
 
 
