@@ -142,7 +142,7 @@ def _run(problem: Any, solver: str) -> str:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # inaccurate answers have a status that says so
-                problem.solve(solver=solver, time_limit=TIME_LIMIT_S, **options)
+                problem.solve(solver=solver, time_limit=TIME_LIMIT_S, warm_start=False, **options)
             status = str(problem.status)
         except (cp.error.SolverError, ValueError, ArithmeticError) as error:
             status = f"solver error: {(str(error).splitlines() or [type(error).__name__])[0]}"
