@@ -244,6 +244,15 @@ def test_names_that_stand_twice_are_not_quietly_merged():
     assert "every name once" in told.questions[0]
 
 
+def test_the_words_are_not_blamed_when_no_language_model_answered():
+    told = formulate_in(scripted("", "", ""), BAG)
+    assert told.status is FormulateStatus.ASKED
+    assert "did not answer (timeout: too slow)" in told.questions[0]
+    assert "other words" not in " ".join(told.questions)
+    told = formulate_in(scripted("no JSON", "no JSON", "no JSON"), BAG)
+    assert "other words" in told.questions[0]
+
+
 HOSTILE_REPLIES = (
     "__import__('os').system('touch owned')",
     '{"variables": {"x": {}}, "objective": {"sense": "max", "expression": "open(1)"}}',

@@ -316,5 +316,5 @@ def _at(text: str, error: ExpressionError, *, sides: bool) -> str:
     for mark in re.findall(r"[()]|<=|>=|==|[<>=]", before):
         depth += {"(": 1, ")": -1}.get(mark, 0)
         part += depth == 0 and mark not in "()"
-    side = f"{('left', 'right')[part] if part < 2 else f'{part + 1}th'} side, " if sides else ""
+    side = f"{('left side', 'right side')[part] if part < 2 else f'side {part + 1}'}, " if sides else ""
     return f"{side}character {error.place}: {error}"
