@@ -124,7 +124,7 @@ def formulate_in(session: LlmSession, text: str, *, seed: int = 0, reasks: int =
     if told.answer is None:
         question = f"The language model gave no model that can be used ({told.problem}). Say it in other words?"
         if told.unanswered:
-            question = f"The language model did not answer ({told.problem}). The words are not the cause; ask again when it does?"
+            question = f"The language model did not answer ({told.problem}). The words are not the cause; ask again?"
         return Formulated(FormulateStatus.ASKED, None, (), (question,), **common)
     questions = list(told.doubts)
     status = _status(told.answer)

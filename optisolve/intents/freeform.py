@@ -38,13 +38,13 @@ class Modelled:
         answer: The answer; None when there is no usable model.
         words: The model translated back, for confirmation.
         problem: Why there is no answer; "" when there is one.
-        unanswered: The last question got no reply, so that nothing can be said about the text.
         attempts: Questions sent.
         doubts: What `doubts` asks about the model and the text.
         model: The model; None when none was usable.
         first_valid: The first reply was a model that is in order, whatever its answer.
         raw: The last reply.
         prompt: Name, version and hash of the prompt.
+        unanswered: The last question got no reply, so that nothing can be said about the text.
     """
 
     answer: FreeAnswer | None
@@ -54,9 +54,9 @@ class Modelled:
     attempts: int
     model: Checked | None = None
     first_valid: bool = False
-    unanswered: bool = False
     raw: str = ""
     prompt: Mapping[str, str] = field(default_factory=dict)
+    unanswered: bool = False
 
     @property
     def to_confirm(self) -> bool:
@@ -112,9 +112,8 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
             continue
         words, told = model_in_words(checked), prompt.describe()
         return Modelled(answer, words, doubts(checked, text), "", attempt + 1, checked, first, raw, told)
-    lost = bool(reply.failure)
-    common = {"first_valid": first, "unanswered": lost, "raw": raw, "prompt": prompt.describe()}
-    return Modelled(None, (), (), "; ".join(errors), attempt + 1, **common)
+    told = prompt.describe()
+    return Modelled(None, (), (), "; ".join(errors), attempt + 1, None, first, raw, told, unanswered=bool(reply.failure))
 
 
 def _request(

@@ -116,6 +116,14 @@ def test_the_model_file_of_the_page_is_solved_to_the_water_filling_optimum(tmp_p
     assert answer.objective == pytest.approx(np.log2(1.0 + gain * powers).sum(), rel=1e-7)
 
 
+def test_the_model_with_named_elements_of_the_page_is_solved():
+    page = (Path(__file__).parents[2] / "docs" / "formulate.md").read_text(encoding="utf-8")
+    block = page[page.index("    sets: {plant: [north") :].split("\n\n")[0]
+    told = formulate_model(yaml.safe_load(textwrap.dedent(block)))
+    assert told.status is FormulateStatus.SOLVED, told.answer
+    assert told.answer.objective == pytest.approx(12 * 3 * (2 + 3))  # every month makes what it needs
+
+
 def test_limits_of_the_page_are_those_of_the_code():
     from optisolve.cli import typed_file
     from optisolve.modelling.freeform import expressions, resolve, vertex

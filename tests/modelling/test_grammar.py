@@ -17,7 +17,8 @@ from optisolve.modelling.freeform.evaluate import number
 from optisolve.modelling.freeform.expressions import RESERVED
 
 WORD_PROBLEMS = {
-    case["name"]: case for case in yaml.safe_load((Path(__file__).parent / "data" / "word_problems.yaml").read_text(encoding="utf-8"))
+    case["name"]: case
+    for case in yaml.safe_load((Path(__file__).parent / "data" / "word_problems.yaml").read_text(encoding="utf-8"))
 }
 
 

@@ -53,7 +53,9 @@ def in_units(name, change="", k=0):
     return {
         "variables": variables,
         "objective": {"sense": sense, "expression": f"1e{k}*({expression})" if change == "aim" else expression},
-        "constraints": [{"name": f"r{i}", "relation": f"{factor}({a}) {op} {factor}({b})"} for i, (a, op, b) in enumerate(sides)],
+        "constraints": [
+            {"name": f"r{i}", "relation": f"{factor}({a}) {op} {factor}({b})"} for i, (a, op, b) in enumerate(sides)
+        ],
     }
 
 
@@ -104,7 +106,11 @@ def test_linear_models_whose_rows_and_variables_all_have_units_of_their_own_agre
     n, m = rng.integers(2, 6, 2)
     A, b, c = rng.integers(-3, 9, (m, n)), rng.integers(-10, 40, m), rng.integers(-3, 9, n)
     most = rng.integers(1, 20, n)
-    units, rows, names = (10.0 ** rng.integers(-8, 9, n)).tolist(), 10.0 ** rng.integers(-12, 13, m), [f"x{j}" for j in range(n)]
+    units, rows, names = (
+        (10.0 ** rng.integers(-8, 9, n)).tolist(),
+        10.0 ** rng.integers(-12, 13, m),
+        [f"x{j}" for j in range(n)],
+    )
     sides = [f"{r!r}*({spread(A[i], units, names)}) <= {r!r}*{float(b[i])!r}" for i, r in enumerate(rows.tolist())]
     sides += [f"{u!r}*{x} <= {float(t)!r}" for u, x, t in zip(units, names, most, strict=True)]
     model = {
@@ -131,7 +137,12 @@ def test_curved_models_whose_variables_all_have_units_of_their_own_agree_with_cl
     ball = ", ".join(f"{x} {'-' if f > 0 else '+'} {abs(float(f))!r}" for x, f in zip(own, far, strict=True))
     for lower, aim, row, optimum in (
         (0, "max " + " + ".join(f"log2(1 + {float(g)!r}*{x})" for g, x in zip(gain, own, strict=True)), total, None),
-        (0, "min " + " + ".join(f"{float(s)!r}^2/({x})" for s, x in zip(size, own, strict=True)), total, size.sum() ** 2 / limit),
+        (
+            0,
+            "min " + " + ".join(f"{float(s)!r}^2/({x})" for s, x in zip(size, own, strict=True)),
+            total,
+            size.sum() ** 2 / limit,
+        ),
         (None, "min " + " + ".join(own), f"{k!r}*norm({ball}) <= {k!r}*{limit!r}", far.sum() - limit * np.sqrt(n)),
     ):
         sense, _, expression = aim.partition(" ")
@@ -210,7 +221,10 @@ def test_a_miss_is_measured_by_the_rows_own_largest_term():
     model = {
         "variables": {"x": {}, "y": {}},
         "objective": {"sense": "min", "expression": "x"},
-        "constraints": [{"name": "small", "relation": "1e-12*x + 1e-9 >= 3e-12*y + 1e-9"}, {"name": "big", "relation": "1e9*y >= 1"}],
+        "constraints": [
+            {"name": "small", "relation": "1e-12*x + 1e-9 >= 3e-12*y + 1e-9"},
+            {"name": "big", "relation": "1e9*y >= 1"},
+        ],
     }
     checked = free_model(model)
     found = misses(checked, form_of(checked), np.array([2.0, 1.0]))
@@ -275,7 +289,10 @@ def test_what_has_no_answer_says_why(model, status, told):
         (one("min x", "1e-101*x >= 1"), "numbers are 0 or at least 1e-100"),
         (one("min x", "1e13*x >= 1"), "numbers are at most 1e+12"),
         (one("min x", x={"upper": float("nan")}), "variables.x.upper: got nan, expected Input should be a finite number"),
-        ({**one("min x"), "parameters": {"a": {"value": float("inf")}}}, "parameters.a.value: got inf, expected finite numbers"),
+        (
+            {**one("min x"), "parameters": {"a": {"value": float("inf")}}},
+            "parameters.a.value: got inf, expected finite numbers",
+        ),
         ({**one("min x"), "sets": {"s": 0}}, "sets.s: got 0, expected a number of elements from 1 to 1000"),
         ({**one("min x"), "sets": {"s": []}}, "sets.s"),
     ],

@@ -161,9 +161,7 @@ def _by_matrix(checked: Checked, form: Form, units: Units, variable: Any) -> tup
     return cost @ variable + form.aim.constant / units.objective, gaps
 
 
-def _by_tree(
-    checked: Checked, form: Form, units: Units, variable: Any, *, maximize: bool
-) -> tuple[Any, list[tuple[str, Any]]]:
+def _by_tree(checked: Checked, form: Form, units: Units, variable: Any, *, maximize: bool) -> tuple[Any, list[tuple[str, Any]]]:
     """Objective and rows from the trees; rows without variables have been looked at."""
     reader = _Reader(checked, variable, units)
     gaps = []

@@ -10,7 +10,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.modelling.freeform.schema import Checked
-from optisolve.modelling.freeform.tree import Binary, Call, Fold, Negative, Node, Number, Power, Ref, places
+from optisolve.modelling.freeform.tree import Binary, Fold, Negative, Node, Number, Power, Ref, places
 
 __all__ = ["PLAIN", "constant", "datum", "number", "position", "require_defined"]
 

@@ -170,7 +170,10 @@ def form_of(checked: Checked) -> Form:
     for row in checked.rows:
         left = terms_of(row.relation.left, checked, row.at)
         rows.append(left.plus(terms_of(row.relation.right, checked, row.at), -1.0))
-    for name, terms in [("objective.expression", aim), *((f"{r.field}.relation", t) for r, t in zip(checked.rows, rows, strict=True))]:
+    for name, terms in [
+        ("objective.expression", aim),
+        *((f"{r.field}.relation", t) for r, t in zip(checked.rows, rows, strict=True)),
+    ]:
         sizes = [abs(v) for v in (*terms.coefficients.values(), terms.constant, *(f for f, _, _ in terms.curved)) if v]
         beyond = [v for v in sizes if not _RANGE[0] <= v <= _RANGE[1]]
         if beyond:
@@ -239,7 +242,9 @@ def misses(checked: Checked, form: Form, x: FloatArray) -> list[Miss]:
         found.append(Miss(share, f"{row.name} {told}"))
     lower, upper = limits(checked)
     for i in np.flatnonzero((x < lower) | (x > upper) | ~np.isfinite(x)):
-        found.append(Miss(math.inf, f"{checked.label(int(i))} = {x[i]:.9g} lies outside of its limits {lower[i]:g} and {upper[i]:g}"))
+        found.append(
+            Miss(math.inf, f"{checked.label(int(i))} = {x[i]:.9g} lies outside of its limits {lower[i]:g} and {upper[i]:g}")
+        )
     return sorted(found, key=lambda miss: -miss.share)
 
 
@@ -249,7 +254,9 @@ def impossible(checked: Checked, form: Form) -> list[str]:
     for row, terms in zip(checked.rows, form.rows, strict=True):
         if terms.fixed and terms.constant and not {"<=": terms.constant < 0.0, ">=": terms.constant > 0.0}.get(row.relation.op):
             left, right = (number(side, checked, zeros, row.at) for side in (row.relation.left, row.relation.right))
-            told.append(f"{row.name} holds no variable (every coefficient is 0) and is false: {left:g} {row.relation.op} {right:g}")
+            told.append(
+                f"{row.name} holds no variable (every coefficient is 0) and is false: {left:g} {row.relation.op} {right:g}"
+            )
     lower, upper = limits(checked)
     for i in np.flatnonzero(integers(checked) & (np.ceil(lower) > np.floor(upper))):
         told.append(f"{checked.label(int(i))}: there is no whole number between its limits {lower[i]:g} and {upper[i]:g}")

@@ -140,7 +140,9 @@ class _Names:
             self.problems.append(FieldProblem(f"{self.where}.where", short(constraint.where), told))
             return None
 
-    def relation(self, constraint: FreeConstraint, relation: Relation, where: tuple[Condition, ...], name: str) -> Iterator[Row]:
+    def relation(
+        self, constraint: FreeConstraint, relation: Relation, where: tuple[Condition, ...], name: str
+    ) -> Iterator[Row]:
         """The rows of one comparison."""
         running = constraint.for_all
         left, right = self.node(relation.left, running), self.node(relation.right, running)
@@ -289,7 +291,9 @@ class _Names:
         if end - first < self.model.size(owner):
             elements = self.model.elements(owner)
             ends = [elements[i] if elements else str(i + 1) for i in (first, end - 1)]
-            self.notes.append(f"{self.where}: made for {name} from {ends[0]} to {ends[1]} only, where every shifted index exists")
+            self.notes.append(
+                f"{self.where}: made for {name} from {ends[0]} to {ends[1]} only, where every shifted index exists"
+            )
         return range(first, end)
 
 

@@ -241,9 +241,9 @@ def name_problems(model: FreeModel) -> Iterator[FieldProblem]:
             yield from taken(f"{kind}.{name}", name, seen)
             seen[name] = f"one of the {kind}"
     for owner in model.sets:
-        names = model.elements(owner)
-        for name in dict.fromkeys(names):
-            yield from taken(f"sets.{owner}", name, {} if names.count(name) == 1 else {name: "an element twice"})
+        elements = model.elements(owner)
+        for name in dict.fromkeys(elements):
+            yield from taken(f"sets.{owner}", name, {} if elements.count(name) == 1 else {name: "an element twice"})
     owners: list[tuple[str, tuple[str, ...]]] = [(f"parameters.{n}", p.over) for n, p in model.parameters.items()]
     owners += [(f"variables.{n}", v.over) for n, v in model.variables.items()]
     for label, over in owners:
