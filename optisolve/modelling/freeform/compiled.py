@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError
@@ -153,7 +154,7 @@ def _run(problem: Any, solver: str) -> str:
 
 def _by_matrix(checked: Checked, form: Form, units: Units, variable: Any) -> tuple[Any, list[tuple[str, Any]]]:
     """Objective and rows of a linear model, from its form, which was compared with the trees."""
-    matrix = form.matrix(checked.size).multiply(units.variables[None, :]).multiply(1.0 / units.rows[:, None]).tocsr()
+    matrix = sparse.diags_array(1.0 / units.rows) @ form.matrix(checked.size, units.variables)
     constant = np.array([terms.constant for terms in form.rows]) / units.rows
     ops = np.array(form.ops)
     gaps = [(op, matrix[ops == op] @ variable + constant[ops == op]) for op in ("<=", ">=", "==") if (ops == op).any()]

@@ -139,11 +139,12 @@ class Form:
         """No term is curved."""
         return not any(terms.curved for terms in (self.aim, *self.rows))
 
-    def matrix(self, size: int) -> sparse.csr_matrix:
-        """Coefficients of the rows, [rows, size]."""
+    def matrix(self, size: int, columns: FloatArray) -> sparse.csr_matrix:
+        """Coefficients of the rows, [rows, size], of variables in units of `columns`, float64 [size]."""
         entries = [(k, i, a) for k, row in enumerate(self.rows) for i, a in row.coefficients.items()]
-        k, i, a = (np.array([e[j] for e in entries]) for j in range(3))
-        return sparse.csr_matrix((a.astype(np.float64), (k.astype(int), i.astype(int))), shape=(len(self.rows), size))
+        k, i = (np.array([entry[j] for entry in entries], dtype=np.int64) for j in range(2))
+        values = np.array([entry[2] for entry in entries], dtype=np.float64)
+        return sparse.csr_matrix((values * columns[i], (k, i)), shape=(len(self.rows), size))
 
     def cost(self, size: int) -> FloatArray:
         """Coefficients of the objective, float64 [size]."""
@@ -170,10 +171,8 @@ def form_of(checked: Checked) -> Form:
     for row in checked.rows:
         left = terms_of(row.relation.left, checked, row.at)
         rows.append(left.plus(terms_of(row.relation.right, checked, row.at), -1.0))
-    for name, terms in [
-        ("objective.expression", aim),
-        *((f"{r.field}.relation", t) for r, t in zip(checked.rows, rows, strict=True)),
-    ]:
+    names = ["objective.expression", *(f"{row.field}.relation" for row in checked.rows)]
+    for name, terms in zip(names, (aim, *rows), strict=True):
         sizes = [abs(v) for v in (*terms.coefficients.values(), terms.constant, *(f for f, _, _ in terms.curved)) if v]
         beyond = [v for v in sizes if not _RANGE[0] <= v <= _RANGE[1]]
         if beyond:

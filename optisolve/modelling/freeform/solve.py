@@ -3,10 +3,10 @@
 Whatever is compared is compared relatively, so that a change of units changes no answer: a row to its own largest term, an
 objective to its largest term. An answer is accepted when (1) the model is linear, or convex by cvxpy's rules without whole
 numbers, (2) the solver says optimal, (3) plain arithmetic on the model's own trees finds every row met, and (4) a second way
-has the same optimum. Linear models are answered at a vertex, by HiGHS from the terms of the trees; their second way is cvxpy's
-reading with another solver, or CP-SAT, which is exact, for whole numbers. Curved models are answered by an interior-point method,
-again in units of the answer until two answers agree; their second way is a local search by plain arithmetic, which finds nothing
-better from there.
+has the same optimum. Linear models are answered at a vertex, by HiGHS from the terms of the trees; their second way is
+cvxpy's reading with another solver, or CP-SAT, which is exact, for whole numbers. Curved models are answered by an
+interior-point method, again in units of the answer until two answers agree; their second way is a local search by plain
+arithmetic, which finds nothing better from there.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
 
 
 def _cleaned(compiled: Compiled, checked: Checked, form: Form) -> FloatArray:
-    """The point within its limits, without values that are rounding errors of zero or of a limit where it holds without them."""
+    """The point within its limits; what may be a rounding error of zero or of a limit is left out where it holds without."""
     lower, upper = limits(checked)
     x = np.clip(compiled.x, lower, upper)
     snapped = np.where(np.abs(x) < 1e-7 * compiled.units.variables, 0.0, x)

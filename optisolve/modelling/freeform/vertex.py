@@ -68,7 +68,7 @@ def _run(
     """Status and scaled point of HiGHS; every row and the objective have coefficients around 1."""
     import highspy
 
-    matrix = form.matrix(checked.size).multiply(scale[None, :]).tocsr()
+    matrix = form.matrix(checked.size, scale)
     sizes = [np.abs(matrix.data[a:b]) for a, b in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)]
     rows = np.array([math.sqrt(s.min() * s.max()) if s.size else 1.0 for s in sizes])
     cost = form.cost(checked.size) * scale * (-1.0 if checked.model.objective.sense == "max" else 1.0)
