@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -157,6 +158,29 @@ def test_curved_models_whose_variables_all_have_units_of_their_own_agree_with_cl
         assert answer.objective == pytest.approx(known, rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_models_of_reals_and_whole_numbers_agree_with_enumeration(seed):
+    """One release of HiGHS cuts off the optimum of one in fifty of these when it presolves them, and proves what is left."""
+    from scipy.optimize import linprog
+
+    rng = np.random.default_rng(seed)
+    reals, bits, m = int(rng.integers(1, 3)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    cost = rng.integers(-10, 11, reals + bits)
+    A, b = rng.integers(-6, 7, (m, reals + bits)) * (rng.random((m, reals + bits)) < 0.7), rng.integers(0, 12, m)
+    most, names = rng.integers(1, 8, reals), [f"x{i}" for i in range(reals + bits)]
+    best = np.inf
+    for chosen in product((0, 1), repeat=bits):
+        room = b - A[:, reals:] @ chosen
+        found = linprog(cost[:reals], A_ub=A[:, :reals], b_ub=room, bounds=[(0, u) for u in most])
+        best = min(best, found.fun + cost[reals:] @ chosen) if found.status == 0 else best
+    units = [1.0] * len(names)
+    kinds = [{"upper": int(u)} for u in most] + [{"kind": "binary"}] * bits
+    rows = [f"{spread(a, units, names)} <= {limit}" for a, limit in zip(A, b, strict=True)]
+    answer = solve_free(one(f"min {spread(cost, units, names).strip()}", *rows, **dict(zip(names, kinds, strict=True))))
+    assert answer.accepted, answer
+    assert answer.objective == pytest.approx(best, abs=1e-7)
+
+
 # -- what is certified is met ---------------------------------------------------------------------------------------------
 
 SNR = {
@@ -252,6 +276,8 @@ def one(aim, *rows, **variables):
         (one("min 1e12*1e12*x", "1e12*1e12*1e12*x >= 1"), 1e-12),
         (one("min x9", "x0 >= 1e-10", *(f"x{i + 1} == 0.1*x{i}" for i in range(9)), **{f"x{i}": {} for i in range(10)}), 1e-19),
         (one("min x", "0.1 + 0.2 == 0.3", "x >= 0.3 - 0.1*3"), 0.0),  # rests of rounding are no contradictions
+        (one("max x - 10*y", "x <= 1e9*y", "x <= 5", x={}, y={"kind": "binary"}), 0.0),
+        (one("max x - 10*y", "x <= 1e12*y", "x <= 5", x={}, y={"kind": "binary"}), 0.0),
         (one("min 1e-9*n + p", "1e-11*n + 1e-12*p >= 5.5e-11", "p <= 4", n=WHOLE, p={}), 6e-9),
     ],
 )
@@ -271,7 +297,6 @@ def test_small_and_large_numbers_are_solved_to_their_last_digits(model, optimum)
         (one("min n", n={"kind": "integer", "lower": 0.5, "upper": 0.7}), "infeasible", "no whole number between its limits"),
         (one("min n", "2*n == 3", n=WHOLE), "infeasible", "r0 is missed by 1"),
         (one("max x", "y >= 1", "y <= 0", x={}, y={}), "infeasible", "every point misses a row"),
-        (one("max x - 10*y", "x <= 1e12*y", "x <= 5", x={}, y={"kind": "binary"}), "choose the smallest that will do", ""),
     ],
 )
 def test_what_has_no_answer_says_why(model, status, told):

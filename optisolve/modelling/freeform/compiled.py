@@ -139,11 +139,11 @@ def _run(problem: Any, solver: str) -> str:
     """The status; a solver that cannot be as exact as is wished is asked again with its own tolerances."""
     cp = cvxpy_module()
     status = ""
-    for options in (_EXACT[solver], {}) if solver == "CLARABEL" else (_EXACT[solver],):
+    for options in _OPTIONS[solver]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # inaccurate answers have a status that says so
-                problem.solve(solver=solver, time_limit=TIME_LIMIT_S, warm_start=False, **options)
+                problem.solve(solver=solver, warm_start=False, **options)
             status = str(problem.status)
         except (cp.error.SolverError, ValueError, ArithmeticError) as error:
             status = f"solver error: {(str(error).splitlines() or [type(error).__name__])[0]}"
@@ -371,8 +371,12 @@ def _least(terms: Terms, checked: Checked) -> float:
     return least
 
 
-_EXACT: Mapping[str, Mapping[str, float]] = {
-    "HIGHS": {"mip_rel_gap": 0.0, "mip_abs_gap": 0.0},
-    "CLARABEL": {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10},
+_OPTIONS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "CLARABEL": (
+        {"time_limit": TIME_LIMIT_S, "tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10},
+        {"time_limit": TIME_LIMIT_S},
+    ),
+    "HIGHS": ({"time_limit": TIME_LIMIT_S, "mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "presolve": "off"},),
+    "SCIPY": ({"scipy_options": {"time_limit": TIME_LIMIT_S, "mip_rel_gap": 0.0}},),
 }
-"""Tolerances below the defaults of the solvers."""
+"""What the solvers are told, one after the other."""

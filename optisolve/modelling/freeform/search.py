@@ -22,11 +22,11 @@ MAX_VARIABLES = 60
 _ROUNDS = 200
 
 
-def searched(checked: Checked, x: FloatArray, scale: FloatArray, size: float, rows: FloatArray) -> FloatArray | None:
-    """The point that SLSQP reaches from a point, on the tree itself; None when the model is too large.
+def searched(checked: Checked, x: FloatArray, scale: FloatArray, size: float, rows: FloatArray) -> FloatArray:
+    """The point that SLSQP reaches from a point, on the tree itself.
 
     Args:
-        checked: A model without whole numbers.
+        checked: A model without whole numbers, of at most `MAX_VARIABLES` variables.
         x: float64 [size], the start.
         scale: float64 [size], usual size of every variable.
         size: Usual size of the objective.
@@ -34,8 +34,6 @@ def searched(checked: Checked, x: FloatArray, scale: FloatArray, size: float, ro
     """
     from scipy.optimize import minimize
 
-    if checked.size > MAX_VARIABLES:
-        return None
     lower, upper = limits(checked)
     sign = -1.0 if checked.model.objective.sense == "max" else 1.0
 

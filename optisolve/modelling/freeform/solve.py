@@ -81,6 +81,9 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
         return _linear(checked, form, scale)
     if integers(checked).any():
         return _refused("whole numbers in a model that is not linear", "nothing was solved")
+    if checked.size > MAX_VARIABLES:
+        told = f"there is no second search for more than {MAX_VARIABLES} variables in a model that is not linear"
+        return _refused(told, "nothing was solved")
     try:
         return _curved(checked, form, scale)
     except NotConvex as error:
@@ -127,12 +130,21 @@ def _second_optimum(checked: Checked, form: Form, scale: FloatArray) -> tuple[st
     status, optimum = by_cpsat(checked, form)
     if status != "unknown":
         return f"{status} (CP-SAT)", optimum
-    compiled = compile_model(checked, form, _units_at(checked, form, scale))
-    for solver in ("HIGHS",) if integers(checked).any() else ("CLARABEL", "HIGHS"):
+    compiled, whole = compile_model(checked, form, _units_at(checked, form, scale)), integers(checked)
+    for solver in _solvers(checked):
         status = compiled.run(solver)
+        if status == "optimal" and whole.any():
+            x = np.clip(np.where(whole, np.rint(compiled.x), compiled.x), *limits(checked))
+            if _worst(checked, form, x) > TOLERANCE:  # the solver's tolerance of whole numbers, times a large factor
+                status = "optimal at a point that misses a row"
         if status in ("optimal", "infeasible", "unbounded"):
             break
     return f"{status} (cvxpy and {solver})", compiled.objective if status == "optimal" else None
+
+
+def _solvers(checked: Checked) -> tuple[str, str]:
+    """Solvers of second formulations, the second if the first does not do; scipy's HiGHS is another release than ours."""
+    return ("SCIPY" if integers(checked).any() else "CLARABEL", "HIGHS")
 
 
 # -- curved models --------------------------------------------------------------------------------------------------------
@@ -197,15 +209,11 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
     if reasons:
         return _answer(checked, x, objective, [f"cvxpy: optimal, objective {claimed:.9g}", *checks], reasons)
     better = searched(checked, x, compiled.units.variables, max(own, _ZERO * first), compiled.units.rows)
-    if better is None:
-        reasons.append(f"there is no second search for more than {MAX_VARIABLES} variables without a linear form")
-        checks.append("second search: none")
-    else:
-        reached, worst = number(checked.objective, checked, better, {}), _worst(checked, form, better)
-        gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
-        if worst <= TOLERANCE and gain > allowed:
-            reasons.append("the second search found a better point")
-        checks.append(f"second search (SLSQP by plain arithmetic): objective {reached:.9g}, largest miss {worst:.1e}")
+    reached, worst = number(checked.objective, checked, better, {}), _worst(checked, form, better)
+    gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
+    if worst <= TOLERANCE and gain > allowed:
+        reasons.append("the second search found a better point")
+    checks.append(f"second search (SLSQP by plain arithmetic): objective {reached:.9g}, largest miss {worst:.1e}")
     checks.insert(0, f"cvxpy: optimal, objective {claimed:.9g}, the same in other units")
     return _answer(checked, x, objective, checks, reasons)
 
@@ -272,7 +280,7 @@ def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArra
     A model that is its own and its dual's contradiction is infeasible.
     """
     compiled = compile_model(checked, form, _units_at(checked, form, scale))
-    solver = "HIGHS" if integers(checked).any() else "CLARABEL"
+    solver = _solvers(checked)[0]
     checks = [f"first formulation: {status}"]
     x = compiled.nearest(solver) if status in ("infeasible", "unbounded", "infeasible_or_unbounded") else None
     if x is None:
