@@ -294,7 +294,7 @@ def test_the_grammar_of_small_models_holds_the_texts_numbers_and_no_others():
 
 def test_a_point_that_a_search_can_improve_is_not_accepted(monkeypatch):
     real = solving._cleaned
-    monkeypatch.setattr(solving, "_cleaned", lambda compiled, *a: 0.5 * real(compiled, *a))
+    monkeypatch.setattr(solving, "_cleaned", lambda x, *a: 0.5 * real(x, *a))
     monkeypatch.setattr(Compiled, "objective", property(lambda compiled: compiled.at(0.5 * compiled.x)))
     answer = solve_free(WATER)  # by a solver that claims half of the best point with the value that it has
     assert not answer.accepted

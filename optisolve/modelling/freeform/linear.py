@@ -36,23 +36,26 @@ class Terms:
         coefficients: By position in the flat vector; none is 0.
         constant: What does not depend on the variables.
         curved: Factor, node and indices of every term that is not affine by its form.
-        written: Largest number that was added up to the constant.
+        written: Largest number that was added up to each coefficient and, at -1, to the constant; some of them cancel.
     """
 
     coefficients: Mapping[int, float] = field(default_factory=dict)
     constant: float = 0.0
     curved: tuple[tuple[float, Node, Mapping[str, int]], ...] = ()
-    written: float = 0.0
+    written: Mapping[int, float] = field(default_factory=dict)
 
     def plus(self, other: Terms, factor: float = 1.0) -> Terms:
         """The sum with `factor` times other terms."""
-        added = dict(self.coefficients)
-        for i, value in other.coefficients.items():
-            added[i] = _added(added.get(i, 0.0), factor * value)
-        curved = tuple((factor * f, node, at) for f, node, at in other.curved if factor)
-        total = _added(self.constant, factor * other.constant)
-        written = max(abs(self.constant), self.written, abs(factor) * max(abs(other.constant), other.written))
-        return Terms({i: v for i, v in added.items() if v}, total, (*self.curved, *curved), written)
+        return _added((self, 1.0), (other, factor))
+
+    def value(self, checked: Checked, x: FloatArray) -> float:
+        """The sum of the terms at a point."""
+        told = [a * float(x[i]) for i, a in self.coefficients.items()]
+        return math.fsum([*told, self.constant, *(f * number(node, checked, x, at) for f, node, at in self.curved)])
+
+    def rounding(self, x: FloatArray) -> float:
+        """What plain arithmetic on the text may be wrong by at a point."""
+        return _ROUNDING * max((v * (abs(float(x[i])) if i >= 0 else 1.0) for i, v in self.written.items()), default=0.0)
 
     @property
     def fixed(self) -> bool:
@@ -102,22 +105,26 @@ def terms_of(node: Node, checked: Checked, at: Mapping[str, int]) -> Terms:
 
 
 def _sum(node: Fold, checked: Checked, at: Mapping[str, int]) -> Terms:
-    coefficients: dict[int, float] = {}
+    inner = places(tuple(name for name, _ in node.indices), node.ranges, node.where, at)
+    return _added(*((terms_of(node.body, checked, where), 1.0) for where in inner))
+
+
+def _added(*parts: tuple[Terms, float]) -> Terms:
+    """A sum of multiples, in which a rest of rounding, as of 0.1 + 0.2 - 0.3, is 0."""
+    total: dict[int, float] = {}
+    written: dict[int, float] = {}
     curved: list[tuple[float, Node, Mapping[str, int]]] = []
-    total = written = 0.0
-    for inner in places(tuple(name for name, _ in node.indices), node.ranges, node.where, at):
-        part = terms_of(node.body, checked, inner)
-        for i, value in part.coefficients.items():
-            coefficients[i] = _added(coefficients.get(i, 0.0), value)
-        total, written = _added(total, part.constant), max(written, abs(part.constant), part.written)
-        curved += part.curved
-    return Terms({i: v for i, v in coefficients.items() if v}, total, tuple(curved), written)
-
-
-def _added(first: float, second: float) -> float:
-    """A sum in which a rest of rounding, as of 0.1 + 0.2 - 0.3, is 0."""
-    total = first + second
-    return 0.0 if abs(total) <= _ROUNDING * max(abs(first), abs(second)) else total
+    for terms, factor in parts:
+        for i, value in (*terms.coefficients.items(), (-1, terms.constant)):
+            first, second = total.get(i, 0.0), factor * value
+            rest = first + second
+            total[i] = 0.0 if abs(rest) <= _ROUNDING * max(abs(first), abs(second)) else rest
+            written[i] = max(written.get(i, 0.0), abs(second))
+        for i, value in terms.written.items():
+            written[i] = max(written.get(i, 0.0), abs(factor * value))
+        curved += [(factor * f, node, at) for f, node, at in terms.curved if factor]
+    constant = total.pop(-1, 0.0)
+    return Terms({i: v for i, v in total.items() if v}, constant, tuple(curved), written)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -196,10 +203,8 @@ def form_agrees(checked: Checked, form: Form, scale: FloatArray) -> bool:
         for row, terms in zip(checked.rows, form.rows, strict=True):
             told.append((terms, _gap(row, checked, x)))
         for terms, value in told:
-            read = sum(a * x[i] for i, a in terms.coefficients.items()) + terms.constant
-            read += sum(f * number(node, checked, x, at) for f, node, at in terms.curved)
-            size = sum(v for v, _ in terms.sizes(checked, x))
-            allowed = 1e-9 * size + _ROUNDING * terms.written
+            read, size = terms.value(checked, x), sum(v for v, _ in terms.sizes(checked, x))
+            allowed = 1e-9 * size + terms.rounding(x)
             if math.isfinite(read) and math.isfinite(value) and abs(read - value) > allowed:
                 return False
     return True
@@ -231,9 +236,10 @@ def misses(checked: Checked, form: Form, x: FloatArray) -> list[Miss]:
     """
     found = []
     for row, terms in zip(checked.rows, form.rows, strict=True):
-        gap = _gap(row, checked, x)
+        gap, read = _gap(row, checked, x), terms.value(checked, x)
+        gap = read if abs(gap - read) <= terms.rounding(x) else gap  # what cancels has taken the last digits along
         gap = {"<=": gap, ">=": -gap, "==": abs(gap)}[row.relation.op]
-        if terms.fixed or gap <= _ROUNDING * terms.written:
+        if terms.fixed or gap <= 0.0:
             continue
         size, term = max(terms.sizes(checked, x), key=lambda told: told[0])
         share = gap / size if size > 0.0 and not math.isnan(gap) else math.inf

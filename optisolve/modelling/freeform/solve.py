@@ -76,7 +76,10 @@ def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
         return FreeAnswer(False, "infeasible", None, {}, tuple(reasons))
     scale = variable_scale(checked, form)
     if not form_agrees(checked, form, scale):
-        return _refused("the linear form is not the tree's", "a fault of this library; nothing was solved")
+        return _refused(
+            "the linear form is not the tree's",
+            "terms cancel to the last digit, or a fault of this library; nothing was solved",
+        )
     if form.linear:
         return _linear(checked, form, scale)
     if integers(checked).any():
@@ -116,7 +119,7 @@ def _linear(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
     told, second = _second_optimum(checked, form, scale)
     checks.append(f"second formulation: {told}{'' if second is None else f', objective {second:.9g}'}")
     usual = float(np.abs(form.cost(checked.size) * scale).max(initial=0.0))
-    allowed = TOLERANCE * (own if own > _ZERO * usual else usual)
+    allowed = TOLERANCE * (own if own > _ZERO * usual else usual) + form.aim.rounding(x)
     if second is None:
         reasons.append("the second formulation was not solved to its optimum")
     elif abs(second - objective) > allowed:
@@ -163,7 +166,7 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         status = compiled.run("CLARABEL")
         if status in ("infeasible", "unbounded", "infeasible_or_unbounded"):
             return _without_optimum(checked, form, status, units.variables)
-        x = _cleaned(compiled, checked, form) if compiled.solved else None
+        x = _cleaned(compiled.x, units, checked, form) if compiled.solved else None
         if status == "optimal" and x is not None:
             answer = _curved_answer(checked, form, compiled, x, last, first)
             if answer.accepted:
@@ -197,7 +200,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
         first: Usual size of the objective before anything was solved.
     """
     objective, own, claimed = number(checked.objective, checked, x, {}), _own_size(checked, form, x), compiled.objective
-    allowed = TOLERANCE * own + _ZERO * first
+    allowed = TOLERANCE * own + _ZERO * first + form.aim.rounding(x)
     checks, reasons = _row_checks(checked, form, x, objective)
     read = compiled.at(x)
     if not abs(read - objective) <= allowed:
@@ -218,14 +221,14 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
     return _answer(checked, x, objective, checks, reasons)
 
 
-def _cleaned(compiled: Compiled, checked: Checked, form: Form) -> FloatArray:
+def _cleaned(x: FloatArray, units: Units, checked: Checked, form: Form) -> FloatArray:
     """The point within its limits; what may be a rounding error of zero or of a limit is left out where it holds without."""
     lower, upper = limits(checked)
-    x = np.clip(compiled.x, lower, upper)
-    snapped = np.where(np.abs(x) < 1e-7 * compiled.units.variables, 0.0, x)
+    x = np.clip(x, lower, upper)
+    snapped = np.where(np.abs(x) < 1e-7 * units.variables, 0.0, x)
     for limit in (lower, upper):
         with np.errstate(invalid="ignore"):
-            snapped = np.where(np.abs(x - limit) < 1e-7 * compiled.units.variables, limit, snapped)
+            snapped = np.where(np.abs(x - limit) < 1e-7 * units.variables, limit, snapped)
     snapped = np.clip(snapped, lower, upper)
     return min((snapped, x), key=lambda point: _worst(checked, form, point))
 
@@ -285,8 +288,8 @@ def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArra
     x = compiled.nearest(solver) if status in ("infeasible", "unbounded", "infeasible_or_unbounded") else None
     if x is None:
         return _refused(f"solver status {status}", "nothing is accepted without an optimal status")
-    x = np.where(integers(checked), np.rint(x), x)
-    found = misses(checked, form, np.clip(x, *limits(checked)))
+    x = _cleaned(np.where(integers(checked), np.rint(x), x), compiled.units, checked, form)
+    found = misses(checked, form, x)
     possible = not found or found[0].share <= TOLERANCE
     if possible:
         checks.append(f"second formulation: a point meets every row to {TOLERANCE:g} of its largest term")
