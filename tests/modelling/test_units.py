@@ -306,6 +306,17 @@ def test_what_has_no_answer_says_why(model, status, told):
     assert told in " ".join(answer.checks)
 
 
+def test_an_objective_that_only_comes_near_its_limit_has_no_optimum():
+    assert not solve_free(one("min 1e9/x")).accepted
+    assert not solve_free(one("max log2(x)")).accepted
+
+
+def test_an_idle_row_of_another_size_does_not_pass_a_point_off_as_the_optimum():
+    """The only hint of the size of y is a limit of 1e27 that it never comes near."""
+    answer = solve_free(one("min square(y - 1)", "1e-12 - y <= (1e9)^3", y={}))
+    assert not answer.accepted or answer.values["y"] == pytest.approx(1.0, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("model", "told"),
     [

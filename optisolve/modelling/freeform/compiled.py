@@ -95,7 +95,8 @@ class Compiled:
     def at(self, x: FloatArray) -> float:
         """The objective as cvxpy reads it at a point."""
         self.variable.value = x / self.units.variables
-        return float(self.aim.value) * self.units.objective
+        with np.errstate(all="ignore"):  # outside of where a function is defined there is no value, and the caller sees that
+            return float(self.aim.value) * self.units.objective
 
     def nearest(self, solver: str) -> FloatArray | None:
         """The point that misses every row by as little as possible in units of the rows; None when none is found."""

@@ -35,8 +35,10 @@ _ROUNDS = 6
 _ZERO = 1e-10
 """An objective below this share of its usual size is zero."""
 
-_SHIFTS = (1.0, 8.0, 0.125, 64.0, 1.0, 1.0)
+_SHIFTS = (1.0, 8.0, 0.125, 64.0, 1.0, 1.0, 1.0, 1.0)
 """Units of the objective, round by round, where the solver was not exact enough in the one before."""
+_RESTS = (1e-10, 1e-7, 1e-4)
+"""Shares of the unit of a variable that are tried as rests of zero or of a limit."""
 _STEP = 1e-3
 """Smallest factor by which the unit of a variable changes from one round to the next."""
 
@@ -160,7 +162,7 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         NotConvex: Names the part.
     """
     units = _units_at(checked, form, scale)
-    first, last, answer = units.objective, math.nan, _refused("solver error", "no attempt was made")
+    last, answer = math.nan, _refused("solver error", "no attempt was made")
     for shift in _SHIFTS:
         compiled = compile_model(checked, form, units)
         status = compiled.run("CLARABEL")
@@ -168,27 +170,27 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
             return _without_optimum(checked, form, status, units.variables)
         x = _cleaned(compiled.x, units, checked, form) if compiled.solved else None
         if status == "optimal" and x is not None:
-            answer = _curved_answer(checked, form, compiled, x, last, first)
+            answer = _curved_answer(checked, form, compiled, x, last)
             if answer.accepted:
                 break
             last = float(answer.objective or 0.0)
         elif answer.x is None:
             answer = _refused(f"solver status {status}", "nothing is accepted without an optimal status")
-        units = _next_units(checked, form, units, x, first) if x is not None else units
+        units = _next_units(checked, form, units, x) if x is not None else units
         units = units if status == "optimal" else replace(units, objective=shift * units.objective)
     return answer
 
 
-def _next_units(checked: Checked, form: Form, units: Units, x: FloatArray, first: float) -> Units:
+def _next_units(checked: Checked, form: Form, units: Units, x: FloatArray) -> Units:
     """Units in which a point, its rows and its objective are around 1; rows that it misses by little get some room."""
     size, worst = _units_of(x, units.variables, checked), _worst(checked, form, x)
     point = np.where(x, x, np.clip(size, *limits(checked)))
-    own = max(_own_size(checked, form, x), _ZERO * first)
+    own = max(_own_size(checked, form, x), _STEP**2 * units.objective)
     margin = max(1e-8, 10.0 * units.margin) if TOLERANCE < worst < 1e-2 else units.margin
     return Units(size, own, sizes_at(checked, form, point)[1], (point, units.points[1]), margin)
 
 
-def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArray, last: float, first: float) -> FreeAnswer:
+def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArray, last: float) -> FreeAnswer:
     """The answer after its checks.
 
     Args:
@@ -197,21 +199,21 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
         compiled: What was solved.
         x: float64 [size], the point.
         last: Objective of the round before; NaN without one.
-        first: Usual size of the objective before anything was solved.
     """
     objective, own, claimed = number(checked.objective, checked, x, {}), _own_size(checked, form, x), compiled.objective
-    allowed = TOLERANCE * own + _ZERO * first + form.aim.rounding(x)
+    allowed = TOLERANCE * own + _blur(checked, x, objective) + form.aim.rounding(x)
+    allowed += 0.0 if own else 10 * _ZERO * compiled.units.objective  # what the solver can tell from zero
     checks, reasons = _row_checks(checked, form, x, objective)
     read = compiled.at(x)
     if not abs(read - objective) <= allowed:
         reasons.append("cvxpy reads another objective at the point")
     if not abs(claimed - objective) <= allowed:
         reasons.append("the objective differs from the solver's")
-    if not abs(last - objective) <= allowed or (own and own < 1e-3 * compiled.units.objective > _ZERO * first):
+    if not abs(last - objective) <= allowed or allowed < TOLERANCE * _STEP * compiled.units.objective:
         reasons.append("answers in different units differ")
     if reasons:
         return _answer(checked, x, objective, [f"cvxpy: optimal, objective {claimed:.9g}", *checks], reasons)
-    better = searched(checked, x, compiled.units.variables, max(own, _ZERO * first), compiled.units.rows)
+    better = searched(checked, x, compiled.units.variables, compiled.units.objective, compiled.units.rows)
     reached, worst = number(checked.objective, checked, better, {}), _worst(checked, form, better)
     gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
     if worst <= TOLERANCE and gain > allowed:
@@ -225,12 +227,29 @@ def _cleaned(x: FloatArray, units: Units, checked: Checked, form: Form) -> Float
     """The point within its limits; what may be a rounding error of zero or of a limit is left out where it holds without."""
     lower, upper = limits(checked)
     x = np.clip(x, lower, upper)
-    snapped = np.where(np.abs(x) < 1e-7 * units.variables, 0.0, x)
-    for limit in (lower, upper):
-        with np.errstate(invalid="ignore"):
-            snapped = np.where(np.abs(x - limit) < 1e-7 * units.variables, limit, snapped)
-    snapped = np.clip(snapped, lower, upper)
-    return min((snapped, x), key=lambda point: _worst(checked, form, point))
+    best, least = x, _worst(checked, form, x)
+    for share in _RESTS:
+        snapped = np.where(np.abs(x) < share * units.variables, 0.0, x)
+        for limit in (lower, upper):
+            with np.errstate(invalid="ignore"):
+                snapped = np.where(np.abs(x - limit) < share * units.variables, limit, snapped)
+        snapped = np.clip(snapped, lower, upper)
+        if _worst(checked, form, snapped) <= max(least, _RESTS[0]) and not _better(checked, best, snapped):
+            best = snapped
+    return best
+
+
+def _better(checked: Checked, first: FloatArray, second: FloatArray) -> bool:
+    """Whether one point has a better objective than another."""
+    values = [number(checked.objective, checked, x, {}) for x in (first, second)]
+    return (values[0] > values[1]) == (checked.model.objective.sense == "max") and values[0] != values[1]
+
+
+def _blur(checked: Checked, x: FloatArray, objective: float) -> float:
+    """How much the objective changes when variables change in their ninth digit; what cancels in it is known no better."""
+    rng = np.random.default_rng(0)
+    told = [number(checked.objective, checked, x * (1.0 + 1e-9 * rng.uniform(-1.5, 1.5, x.size)), {}) for _ in range(4)]
+    return max((abs(value - objective) for value in told if math.isfinite(value)), default=0.0)
 
 
 # -- what both share ------------------------------------------------------------------------------------------------------
