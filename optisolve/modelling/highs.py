@@ -71,6 +71,9 @@ def solve_highs(form: HighsModel, *, node_limit: int | None = None, seconds: flo
 
     highs = highspy.Highs()
     _configure(highs, node_limit, seconds, seed)
+    if form.integer.any() and not form.integer.all():
+        # HiGHS 1.14.0 cuts optima off when it presolves whole numbers and reals together, and calls what is left optimal
+        highs.setOptionValue("presolve", "off")
     scaled, column, cost = _scaled(form)
     if highs.passModel(_lp(highspy, scaled)) == highspy.HighsStatus.kError:
         raise SolverError("HiGHS refuses the model; check its bounds and coefficients for NaN.")

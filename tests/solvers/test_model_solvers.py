@@ -272,3 +272,24 @@ def test_importing_the_modules_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_whole_numbers_beside_reals_lose_no_optimum():
+    """min -x + 10 y with x <= 6 y: y = 1 costs more than x = 5 earns; presolve of HiGHS 1.14.0 says 5 instead of 0."""
+    rng = np.random.default_rng(0)
+    for case in range(60):
+        price, reach = (10.0, 6.0) if case == 0 else rng.uniform(1.0, 20.0, 2)
+        form = HighsModel(
+            cost=np.array([-1.0, price]),
+            matrix=sp.csr_matrix([[1.0, -reach]]),
+            row_lower=np.array([-np.inf]),
+            row_upper=np.zeros(1),
+            col_lower=np.zeros(2),
+            col_upper=np.array([5.0, 1.0]),
+            integer=np.array([False, True]),
+            maximize=False,
+            decode=lambda z: z,
+            value_of=float,
+        )
+        answer = solve_highs(form)
+        assert answer.dual_bound == pytest.approx(min(0.0, price - min(5.0, reach)), abs=1e-9)
