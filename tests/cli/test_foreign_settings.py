@@ -303,7 +303,7 @@ def test_a_broken_job_is_told_without_words_of_the_framework(capfd, monkeypatch)
     monkeypatch.setattr("optisolve.bench.result.write_atomic", full)
     assert main(["run", "problem=power_control", "solver=null", *QUIET]) == 1
     told = capfd.readouterr().err
-    assert told == "error: No space left on device: out/record.json\n"
+    assert told == "error: No space left on device: out/record.json; no record was written\n"
 
 
 @pytest.mark.parametrize("verb", ["resume", "suite", "formulate", "goal", "replay", "explain", "words", "setting"])

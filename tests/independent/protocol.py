@@ -29,24 +29,24 @@ class Scaling:
     """One quantity in another unit.
 
     Attributes:
-        params: (origin.params, arrays, k) to the parameters of the instance in which the quantity is 10**k times larger.
-        x: (points [n, d], k) to the same points there.
-        F: (objectives [n, m], k) to what they must be there.
-        F_of: The same from (origin.params, objectives, k), where it depends on what the scenario asks for; None where not.
+        params: (origin.params, arrays, c) to the parameters of the instance in which the quantity is c times larger.
+        x: (points [n, d], c) to the same points there.
+        F: (objectives [n, m], c) to what they must be there.
+        F_of: The same from (origin.params, objectives, c), where it depends on what the scenario asks for; None where not.
         ks: Decades to try.
         applies: Whether the maps hold for a scenario with such parameters; by default for all of the family.
     """
 
-    params: Callable[[Mapping[str, Any], Mapping[str, np.ndarray], int], dict[str, Any]]
-    x: Callable[[np.ndarray, int], np.ndarray]
-    F: Callable[[np.ndarray, int], np.ndarray]
+    params: Callable[[Mapping[str, Any], Mapping[str, np.ndarray], float], dict[str, Any]]
+    x: Callable[[np.ndarray, float], np.ndarray]
+    F: Callable[[np.ndarray, float], np.ndarray]
     ks: tuple[int, ...] = tuple(range(-12, 13))
     applies: Callable[[Mapping[str, Any]], bool] = lambda _: True
-    F_of: Callable[[Mapping[str, Any], np.ndarray, int], np.ndarray] | None = None
+    F_of: Callable[[Mapping[str, Any], np.ndarray, float], np.ndarray] | None = None
 
-    def expected(self, params: Mapping[str, Any], F: np.ndarray, k: int) -> np.ndarray:
+    def expected(self, params: Mapping[str, Any], F: np.ndarray, c: float) -> np.ndarray:
         """What the objectives [n, m] must be in the other unit."""
-        return self.F(F, k) if self.F_of is None else self.F_of(params, F, k)
+        return self.F(F, c) if self.F_of is None else self.F_of(params, F, c)
 
 
 class Family(Protocol):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optisolve.core import Effort, Evidence
-from optisolve.core.errors import ProblemError
+from optisolve.core.errors import OptisolveError
 from optisolve.numerics.interference import balanced_sinr, least_powers
 from optisolve.numerics.mixed_monotonic import RateProgram
 from optisolve.registry import make_problem
@@ -102,7 +102,7 @@ def test_the_concave_bound_of_a_box_holds_at_any_ratio(exponent):
 )
 def test_ratios_beyond_float64_are_refused_by_name(overrides, named):
     """One clear error before anything is computed."""
-    with pytest.raises(ProblemError, match=named):
+    with pytest.raises(OptisolveError, match=named):
         make_problem("power_control", overrides).instance(0)
 
 

@@ -53,24 +53,24 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _louder(params: Mapping[str, Any], _: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    return {**params, "p_total_w": params["p_total_w"] * 10.0**k, "noise_w": params["noise_w"] * 10.0**k}
+def _louder(params: Mapping[str, Any], _: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    return {**params, "p_total_w": params["p_total_w"] * c, "noise_w": params["noise_w"] * c}
 
 
 SCALINGS = {
     "power": Scaling(
         params=_louder,
-        x=lambda X, k: X * 10.0 ** (k / 2.0),
-        F=lambda F, k: F * 10.0**k,
+        x=lambda X, c: X * c**0.5,
+        F=lambda F, c: F * c,
         applies=lambda p: p["goal"] == "min_power",
     ),
     "power behind a balanced ratio": Scaling(
-        params=_louder, x=lambda X, k: X * 10.0 ** (k / 2.0), F=lambda F, k: F, applies=lambda p: p["goal"] == "max_min"
+        params=_louder, x=lambda X, c: X * c**0.5, F=lambda F, c: F, applies=lambda p: p["goal"] == "max_min"
     ),
     "power behind rates": Scaling(
         params=_louder,
-        x=lambda X, k: X * 10.0 ** (k / 2.0),
-        F=lambda F, k: F,
+        x=lambda X, c: X * c**0.5,
+        F=lambda F, c: F,
         applies=lambda p: p["goal"] == "weighted_sum_rate",
     ),
 }

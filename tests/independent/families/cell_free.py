@@ -53,23 +53,23 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
 
 SCALINGS = {
     "power": Scaling(
-        params=lambda params, _, k: {
+        params=lambda params, _, c: {
             **params,
-            "p_access_point_w": params["p_access_point_w"] * 10.0**k,
-            "p_pilot_w": params["p_pilot_w"] * 10.0**k,
-            "noise_dbm_hz": params["noise_dbm_hz"] + 10.0 * k,
+            "p_access_point_w": params["p_access_point_w"] * c,
+            "p_pilot_w": params["p_pilot_w"] * c,
+            "noise_dbm_hz": params["noise_dbm_hz"] + 10.0 * math.log10(c),
         },
-        x=lambda X, k: X,
-        F=lambda F, k: F,
+        x=lambda X, c: X,
+        F=lambda F, c: F,
     ),
     "bandwidth": Scaling(
-        params=lambda params, _, k: {
+        params=lambda params, _, c: {
             **params,
-            "bandwidth_hz": params["bandwidth_hz"] * 10.0**k,
-            "noise_dbm_hz": params["noise_dbm_hz"] - 10.0 * k,
+            "bandwidth_hz": params["bandwidth_hz"] * c,
+            "noise_dbm_hz": params["noise_dbm_hz"] - 10.0 * math.log10(c),
         },
-        x=lambda X, k: X,
-        F=lambda F, k: F,
+        x=lambda X, c: X,
+        F=lambda F, c: F,
         ks=(-9, -3, 3, 9),
     ),
 }

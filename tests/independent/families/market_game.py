@@ -67,9 +67,9 @@ def _kelly(params: Mapping[str, Any]) -> bool:
 def _times(*names: str, inverse: str = "") -> Callable[[Mapping[str, Any], Mapping[str, np.ndarray], int], dict[str, Any]]:
     """Parameters that are multiplied, and one that is divided."""
 
-    def changed(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-        divided = {inverse: params[inverse] * 10.0**-k} if inverse else {}
-        return {**params, **{name: params[name] * 10.0**k for name in names}, **divided}
+    def changed(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+        divided = {inverse: params[inverse] * c**-1.0} if inverse else {}
+        return {**params, **{name: params[name] * c for name in names}, **divided}
 
     return changed
 
@@ -77,21 +77,21 @@ def _times(*names: str, inverse: str = "") -> Callable[[Mapping[str, Any], Mappi
 SCALINGS = {
     "money": Scaling(
         params=_times("worth_low", "worth_high", "bid_min", "bid_max"),
-        x=lambda X, k: X * 10.0**k,
-        F=lambda F, k: F * 10.0**k,
+        x=lambda X, c: X * c,
+        F=lambda F, c: F * c,
         applies=_kelly,
     ),
-    "capacity": Scaling(params=_times("capacity", "knee"), x=lambda X, k: X, F=lambda F, k: F, applies=_kelly),
+    "capacity": Scaling(params=_times("capacity", "knee"), x=lambda X, c: X, F=lambda F, c: F, applies=_kelly),
     "price": Scaling(
         params=_times("intercept", "slope", "cost_low", "cost_high"),
-        x=lambda X, k: X,
-        F=lambda F, k: F * 10.0**k,
+        x=lambda X, c: X,
+        F=lambda F, c: F * c,
         applies=lambda p: not _kelly(p),
     ),
     "quantity": Scaling(
         params=_times("quantity_max", inverse="slope"),
-        x=lambda X, k: X * 10.0**k,
-        F=lambda F, k: F * 10.0**k,
+        x=lambda X, c: X * c,
+        F=lambda F, c: F * c,
         applies=lambda p: not _kelly(p),
     ),
 }

@@ -60,22 +60,22 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
 
 SCALINGS = {
     "power": Scaling(
-        params=lambda params, _, k: {
+        params=lambda params, _, c: {
             **params,
-            "p_total_w": params["p_total_w"] * 10.0**k,
-            "noise_w": params["noise_w"] * 10.0**k,
+            "p_total_w": params["p_total_w"] * c,
+            "noise_w": params["noise_w"] * c,
         },
-        x=lambda X, k: np.concatenate([X[:, :2], X[:, 2:] * 10.0**k], axis=1),
-        F=lambda F, k: F,
+        x=lambda X, c: np.concatenate([X[:, :2], X[:, 2:] * c], axis=1),
+        F=lambda F, c: F,
     ),
     "gain": Scaling(
-        params=lambda params, _, k: {
+        params=lambda params, _, c: {
             **params,
-            "gain_at_1m": params["gain_at_1m"] * 10.0**k,
-            "noise_w": params["noise_w"] * 10.0**k,
+            "gain_at_1m": params["gain_at_1m"] * c,
+            "noise_w": params["noise_w"] * c,
         },
-        x=lambda X, k: X,
-        F=lambda F, k: F,
+        x=lambda X, c: X,
+        F=lambda F, c: F,
         ks=(-12, -3, 3, 12),
     ),
 }

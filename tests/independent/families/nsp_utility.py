@@ -91,13 +91,13 @@ def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarra
     return np.concatenate(points)
 
 
-def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    changed = {name: params[name] * 10.0**k for name in ("noise_w", "p_total_w", "p_circuit_w")}
-    return {**params, **changed, "price_per_w": params["price_per_w"] * 10.0**-k}
+def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    changed = {name: params[name] * c for name in ("noise_w", "p_total_w", "p_circuit_w")}
+    return {**params, **changed, "price_per_w": params["price_per_w"] * c**-1.0}
 
 
-def _more_money(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    return {**params, **{name: params[name] * 10.0**k for name in ("payment", "payment_base", "price_per_w")}}
+def _more_money(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    return {**params, **{name: params[name] * c for name in ("payment", "payment_base", "price_per_w")}}
 
 
 def _earns(params: Mapping[str, Any]) -> bool:
@@ -105,9 +105,9 @@ def _earns(params: Mapping[str, Any]) -> bool:
 
 
 SCALINGS = {
-    "power": Scaling(params=_more_power, x=lambda X, k: X * 10.0**k, F=lambda F, k: F, applies=_earns),
+    "power": Scaling(params=_more_power, x=lambda X, c: X * c, F=lambda F, c: F, applies=_earns),
     "power_to_be_least": Scaling(
-        params=_more_power, x=lambda X, k: X * 10.0**k, F=lambda F, k: F * 10.0**k, applies=lambda p: not _earns(p)
+        params=_more_power, x=lambda X, c: X * c, F=lambda F, c: F * c, applies=lambda p: not _earns(p)
     ),
-    "payment": Scaling(params=_more_money, x=lambda X, k: X, F=lambda F, k: F * 10.0**k, applies=_earns),
+    "payment": Scaling(params=_more_money, x=lambda X, c: X, F=lambda F, c: F * c, applies=_earns),
 }

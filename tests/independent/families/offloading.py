@@ -80,19 +80,19 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _time_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    """Ten to the k times the work and the time for it; energies grow with the time."""
+def _time_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    """c times the work and the time for it; energies grow with the time."""
     cap = params["feature_cap"]
     return {
         **params,
-        "cycles_per_bit": params["cycles_per_bit"] * 10.0**k,
-        "bandwidth_hz": params["bandwidth_hz"] * 10.0**-k,
-        "deadline_s": params["deadline_s"] * 10.0**k,
-        "feature_cap": None if cap is None else cap * 10.0**k,
+        "cycles_per_bit": params["cycles_per_bit"] * c,
+        "bandwidth_hz": params["bandwidth_hz"] * c**-1.0,
+        "deadline_s": params["deadline_s"] * c,
+        "feature_cap": None if cap is None else cap * c,
     }
 
 
-SCALINGS = {"time": Scaling(_time_params, lambda X, k: X, lambda F, k: F * 10.0**k)}
+SCALINGS = {"time": Scaling(_time_params, lambda X, c: X, lambda F, c: F * c)}
 
 
 def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarray:

@@ -36,17 +36,17 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _power_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    return {**params, "p_total_w": params["p_total_w"] * 10.0**k, "noise_w": params["noise_w"] * 10.0**k}
+def _power_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    return {**params, "p_total_w": params["p_total_w"] * c, "noise_w": params["noise_w"] * c}
 
 
-def _rate_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    return {**params, "weight_low": params["weight_low"] * 10.0**k, "weight_high": params["weight_high"] * 10.0**k}
+def _rate_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    return {**params, "weight_low": params["weight_low"] * c, "weight_high": params["weight_high"] * c}
 
 
 SCALINGS = {
-    "power": Scaling(_power_params, lambda X, k: X * 10.0**k, lambda F, k: F),
-    "rate": Scaling(_rate_params, lambda X, k: X, lambda F, k: F * 10.0**k),
+    "power": Scaling(_power_params, lambda X, c: X * c, lambda F, c: F),
+    "rate": Scaling(_rate_params, lambda X, c: X, lambda F, c: F * c),
 }
 
 

@@ -84,19 +84,19 @@ def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarra
     return every[np.isfinite(every).all(axis=1)]
 
 
-def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    changed = {name: params[name] * 10.0**k for name in ("p_max_w", "circuit_power_w")}
+def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    changed = {name: params[name] * c for name in ("p_max_w", "circuit_power_w")}
     if params["channel"] == "gaussian":
-        return {**params, **changed, "noise_w": params["noise_w"] * 10.0**k}
-    return {**params, **changed, "noise_dbm_hz": params["noise_dbm_hz"] + 10.0 * k}
+        return {**params, **changed, "noise_w": params["noise_w"] * c}
+    return {**params, **changed, "noise_dbm_hz": params["noise_dbm_hz"] + 10.0 * math.log10(c)}
 
 
 def _power(goals: Sequence[str], exponent: int) -> Scaling:
     """More power everywhere; the objective of some goals then changes with a power of the factor."""
     return Scaling(
         params=_more_power,
-        x=lambda X, k: X * 10.0**k,
-        F=lambda F, k: F * 10.0 ** (exponent * k),
+        x=lambda X, c: X * c,
+        F=lambda F, c: F * c**exponent,
         applies=lambda params: params["goal"] in goals,
     )
 

@@ -74,17 +74,17 @@ def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarra
     return np.concatenate(points)
 
 
-def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    start = [p * 10.0**k for p in params["initial_power_w"]]
-    return {**params, "initial_power_w": start, **{n: params[n] * 10.0**k for n in ("noise_w", "power_saving_w", "p_max_w")}}
+def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    start = [p * c for p in params["initial_power_w"]]
+    return {**params, "initial_power_w": start, **{n: params[n] * c for n in ("noise_w", "power_saving_w", "p_max_w")}}
 
 
-def _more_rate(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    asked = [r * 10.0**k for r in params["rate_threshold_bit_s"]]
-    return {**params, "rate_threshold_bit_s": asked, "bandwidth_hz": params["bandwidth_hz"] * 10.0**k}
+def _more_rate(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    asked = [r * c for r in params["rate_threshold_bit_s"]]
+    return {**params, "rate_threshold_bit_s": asked, "bandwidth_hz": params["bandwidth_hz"] * c}
 
 
 SCALINGS = {
-    "power": Scaling(params=_more_power, x=lambda X, k: X * 10.0**k, F=lambda F, k: F * 10.0**k),
-    "rate": Scaling(params=_more_rate, x=lambda X, k: X, F=lambda F, k: F),
+    "power": Scaling(params=_more_power, x=lambda X, c: X * c, F=lambda F, c: F * c),
+    "rate": Scaling(params=_more_rate, x=lambda X, c: X, F=lambda F, c: F),
 }

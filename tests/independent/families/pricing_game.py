@@ -104,18 +104,18 @@ def attack(instance: Any, reference: Any, rng: np.random.Generator) -> np.ndarra
     return np.concatenate(points)[:, None]
 
 
-def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    changed = {name: params[name] * 10.0**k for name in ("noise_w", "p_max_w")}
-    prices = {name: params[name] - 2.0 * k for name in ("log10_price_low", "log10_price_high")}
+def _more_power(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    changed = {name: params[name] * c for name in ("noise_w", "p_max_w")}
+    prices = {name: params[name] - 2.0 * math.log10(c) for name in ("log10_price_low", "log10_price_high")}
     return {**params, **changed, **prices}
 
 
-def _more_rate(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    prices = {name: params[name] + k for name in ("log10_price_low", "log10_price_high")}
-    return {**params, **prices, "rate_bit_s": params["rate_bit_s"] * 10.0**k}
+def _more_rate(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    prices = {name: params[name] + math.log10(c) for name in ("log10_price_low", "log10_price_high")}
+    return {**params, **prices, "rate_bit_s": params["rate_bit_s"] * c}
 
 
 SCALINGS = {
-    "power": Scaling(params=_more_power, x=lambda X, k: X - 2.0 * k, F=lambda F, k: F * 10.0**-k),
-    "rate": Scaling(params=_more_rate, x=lambda X, k: X + k, F=lambda F, k: F * 10.0**k),
+    "power": Scaling(params=_more_power, x=lambda X, c: X - 2.0 * math.log10(c), F=lambda F, c: F * c**-1.0),
+    "rate": Scaling(params=_more_rate, x=lambda X, c: X + math.log10(c), F=lambda F, c: F * c),
 }

@@ -69,36 +69,36 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _rate_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    """The same noise in 10^k times the band."""
+def _rate_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    """The same noise in c times the band."""
     return {
         **params,
-        "tone_hz": params["tone_hz"] * 10.0**k,
-        "rate_min_bps": params["rate_min_bps"] * 10.0**k,
-        "noise_dbm_per_hz": params["noise_dbm_per_hz"] - 10.0 * k,
+        "tone_hz": params["tone_hz"] * c,
+        "rate_min_bps": params["rate_min_bps"] * c,
+        "noise_dbm_per_hz": params["noise_dbm_per_hz"] - 10.0 * math.log10(c),
     }
 
 
-def _power_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
+def _power_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
     return {
         **params,
-        "power_total_w": params["power_total_w"] * 10.0**k,
-        "tone_power_max_w": params["tone_power_max_w"] * 10.0**k,
-        "noise_dbm_per_hz": params["noise_dbm_per_hz"] + 10.0 * k,
+        "power_total_w": params["power_total_w"] * c,
+        "tone_power_max_w": params["tone_power_max_w"] * c,
+        "noise_dbm_per_hz": params["noise_dbm_per_hz"] + 10.0 * math.log10(c),
     }
 
 
-def _in_watt(X: np.ndarray, k: int) -> np.ndarray:
+def _in_watt(X: np.ndarray, c: float) -> np.ndarray:
     """Owners stay; the second half of a point with fractions is powers, and of one without is levels or no powers at all."""
     if not (np.rint(X) != X).any():
         return X
     half = X.shape[1] // 2
-    return np.hstack([X[:, :half], X[:, half:] * 10.0**k])
+    return np.hstack([X[:, :half], X[:, half:] * c])
 
 
 SCALINGS = {
-    "rate": Scaling(_rate_params, lambda X, k: X, lambda F, k: F * 10.0**k),
-    "power": Scaling(_power_params, _in_watt, lambda F, k: F),
+    "rate": Scaling(_rate_params, lambda X, c: X, lambda F, c: F * c),
+    "power": Scaling(_power_params, _in_watt, lambda F, c: F),
 }
 
 

@@ -105,15 +105,15 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
 
 SCALINGS = {
     "power": Scaling(
-        params=lambda params, _, k: {
+        params=lambda params, _, c: {
             **params,
-            "p_min_w": params["p_min_w"] * 10.0**k,
-            "p_max_w": params["p_max_w"] * 10.0**k,
-            "p_total_w": params["p_total_w"] * 10.0**k,
-            "noise_dbm_hz": params["noise_dbm_hz"] + 10.0 * k,
+            "p_min_w": params["p_min_w"] * c,
+            "p_max_w": params["p_max_w"] * c,
+            "p_total_w": params["p_total_w"] * c,
+            "noise_dbm_hz": params["noise_dbm_hz"] + 10.0 * math.log10(c),
         },
-        x=lambda X, k: X * np.tile([1.0, 1.0, 10.0**k], X.shape[1] // 3),
-        F=lambda F, k: F,
+        x=lambda X, c: X * np.tile([1.0, 1.0, c], X.shape[1] // 3),
+        F=lambda F, c: F,
     )
 }
 

@@ -58,30 +58,31 @@ def fuzz(rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _rate_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    """The same SINRs in 10^k times the band."""
+def _rate_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    """The same SINRs in c times the band."""
     fixed = params["fixed_rate_mbps"]
     return {
         **params,
-        "bandwidth_hz": params["bandwidth_hz"] * 10.0**k,
-        "noise_dbm_per_hz": params["noise_dbm_per_hz"] - 10.0 * k,
-        "fixed_rate_mbps": None if fixed is None else fixed * 10.0**k,
+        "bandwidth_hz": params["bandwidth_hz"] * c,
+        "noise_dbm_per_hz": params["noise_dbm_per_hz"] - 10.0 * math.log10(c),
+        "fixed_rate_mbps": None if fixed is None else fixed * c,
     }
 
 
-def _power_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], k: int) -> dict[str, Any]:
-    return {**params, **{n: params[n] + 10.0 * k for n in ("macro_power_dbm", "small_power_dbm", "noise_dbm_per_hz")}}
+def _power_params(params: Mapping[str, Any], arrays: Mapping[str, np.ndarray], c: float) -> dict[str, Any]:
+    names, louder = ("macro_power_dbm", "small_power_dbm", "noise_dbm_per_hz"), 10.0 * math.log10(c)
+    return {**params, **{name: params[name] + louder for name in names}}
 
 
-def _rate_F(params: Mapping[str, Any], F: np.ndarray, k: int) -> np.ndarray:
+def _rate_F(params: Mapping[str, Any], F: np.ndarray, c: float) -> np.ndarray:
     if params["goal"] == "proportional_fair":
-        return F + params["n_users"] * k * math.log(10.0)
-    return F * 10.0**k
+        return F + params["n_users"] * math.log(c)
+    return F * c
 
 
 SCALINGS = {
-    "rate": Scaling(_rate_params, lambda X, k: X, lambda F, k: F * 10.0**k, F_of=_rate_F),
-    "power": Scaling(_power_params, lambda X, k: X, lambda F, k: F),
+    "rate": Scaling(_rate_params, lambda X, c: X, lambda F, c: F * c, F_of=_rate_F),
+    "power": Scaling(_power_params, lambda X, c: X, lambda F, c: F),
 }
 
 
