@@ -25,6 +25,7 @@ from optisolve.problems.uav_isac.reference_bounds import error_bound, ideal_boun
 from optisolve.problems.uav_isac.reference_cache import cached_front, front_path, read_front, write_front
 from optisolve.problems.uav_isac.reference_grid import grid_seeds
 from optisolve.problems.uav_isac.reference_search import SearchWork, local_front, non_dominated, unit_losses
+from optisolve.registry import make_problem
 from optisolve.scoring import hypervolume, verify_points
 from optisolve.testing import ProblemConformance
 from tests.problems.uav_isac_cases import ROOT, URBAN, scenario
@@ -443,3 +444,14 @@ def test_powers_in_other_units_change_neither_objectives_nor_proofs(decades):
         assert there.evidence is here.evidence is Evidence.PROVEN_OPTIMAL
         assert there.value == pytest.approx(here.value, rel=1e-9)
         assert there.tie == pytest.approx(here.tie, rel=1e-6)
+
+
+def test_a_start_from_which_nobody_can_be_located_is_no_error():
+    """UAVs and users that stand on one line: the error is infinite, and a local search has no slope to follow."""
+    numbers = {"n_uavs": 2, "n_users": 3, "area_m": 12.970106311683228, "altitude_m": 0.0416885443588196}
+    numbers |= {"alpha0_db": -69.61775798421081, "beta0_db": -20.643905934113874, "bandwidth_hz": 3060.6232969301323}
+    numbers |= {"noise_dbm_hz": -184.67701406953398, "processing_gain": 1364.8001452230615, "rate_ref_bps": 383.472056553322}
+    numbers |= {"d_min_m": 0.1208648866322918, "p_min_w": 0.0003761452243762475, "p_max_w": 199.1527315307039}
+    problem = make_problem("uav_isac", {**numbers, "p_total_w": 213.40477879171056})
+    reference = problem.reference(problem.instance(5326), Effort.QUICK)
+    assert reference is not None and reference.evidence is Evidence.BEST_KNOWN

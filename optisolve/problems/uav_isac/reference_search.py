@@ -172,6 +172,8 @@ class _Program:
         space = self._instance.space
         z = np.append(x / self._scale, 0.0)
         z[-1] = self._losses(z).max()
+        if not np.isfinite(z[-1]):
+            return x  # the UAVs of the start stand so that nobody can be located: there is no slope to follow
         bounds = [*zip(space.lower / self._scale, space.upper / self._scale, strict=True), (None, None)]
         slack: Any = {"type": "ineq", "fun": self._slack, "jac": self._slack_gradient}
         options: Any = {"maxiter": _ITERATIONS, "ftol": 1e-10}
