@@ -452,6 +452,8 @@ def test_a_start_from_which_nobody_can_be_located_is_no_error():
     numbers |= {"alpha0_db": -69.61775798421081, "beta0_db": -20.643905934113874, "bandwidth_hz": 3060.6232969301323}
     numbers |= {"noise_dbm_hz": -184.67701406953398, "processing_gain": 1364.8001452230615, "rate_ref_bps": 383.472056553322}
     numbers |= {"d_min_m": 0.1208648866322918, "p_min_w": 0.0003761452243762475, "p_max_w": 199.1527315307039}
+    numbers |= {"hypervolume_reference": (-1e6, 1e6), "hypervolume_ideal": (1e6, 0.0), "ranging_factor": 10.0}
     problem = make_problem("uav_isac", {**numbers, "p_total_w": 213.40477879171056})
     reference = problem.reference(problem.instance(5326), Effort.QUICK)
-    assert reference is not None and reference.evidence is Evidence.BEST_KNOWN
+    assert reference is not None
+    assert reference.evidence is Evidence.BEST_KNOWN
