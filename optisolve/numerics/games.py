@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.numerics.fixed_order import product
 from optisolve.numerics.interference import sinr
 
 __all__ = ["AgentGame", "EnergyEfficiencyGame", "MinPowerGame", "RateGame"]
@@ -114,7 +115,7 @@ class _LinkGame(AgentGame):
 
     def heard(self, X: FloatArray) -> FloatArray:
         """Interference plus noise at every receiver, float64 [n, K], W."""
-        total: FloatArray = X @ self._cross_t + self.noise_w
+        total: FloatArray = product(X, self._cross_t) + self.noise_w
         return total
 
     def rates(self, X: FloatArray) -> FloatArray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.numerics.fixed_order import product
 
 __all__ = [
     "LARGEST_SNR",
@@ -70,14 +71,14 @@ def sinr(P: FloatArray, gain: FloatArray, noise_w: FloatArray) -> FloatArray:
     """
     own = np.diag(gain)  # [K]
     cross = gain - np.diag(own)  # [K, K]; signal is never subtracted from a sum, which would cancel digits
-    ratio: FloatArray = P * own / (P @ cross.T + noise_w)
+    ratio: FloatArray = P * own / (product(P, cross.T) + noise_w)
     return ratio
 
 
 def required_powers(P: FloatArray, gain: FloatArray, noise_w: FloatArray, floor: FloatArray) -> FloatArray:
     """Power with which each link would meet its floor if the others stayed: Yates' interference function, float64 [n, K]."""
     own = np.diag(gain)
-    needed: FloatArray = floor * (P @ (gain - np.diag(own)).T + noise_w) / own
+    needed: FloatArray = floor * (product(P, (gain - np.diag(own)).T) + noise_w) / own
     return needed
 
 

@@ -13,6 +13,7 @@ from optisolve.core.goal_instance import GoalInstance, goal_origin
 from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
+from optisolve.numerics.fixed_order import product
 from optisolve.numerics.interference import least_powers, lift_to_floors
 from optisolve.problems.power_control import goals, model, words
 from optisolve.problems.power_control.model import Goal, Links
@@ -84,7 +85,7 @@ class PowerControlInstance(Instance):
         full = self.p_max_w[None, :]
         policies = {"full_power": full.copy()}
         signal, noise = self._own * self.p_max_w, self.noise_w
-        disturbance = full[0] @ self._cross_t
+        disturbance = product(full, self._cross_t)[0]
         if self._least is not None:
             room = signal - self.sinr_floor * disturbance
             if (room > 0.0).all():

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.numerics.fixed_order import product
 
 __all__ = ["Cell", "constraints", "least_bandwidth", "least_powers_closed_form", "loads", "rates", "total_power"]
 
@@ -46,7 +47,7 @@ class Cell:
 def rates(P: FloatArray, cell: Cell) -> FloatArray:
     """Rate of every agent at powers P float64 [n, K], W; float64 [n, K], bit/s."""
     received = P * cell.link_gain  # [n, K]
-    others = received @ (1.0 - np.eye(P.shape[1]))
+    others = product(received, 1.0 - np.eye(P.shape[1]))
     efficiency: FloatArray = np.log1p(received / (cell.noise_w + others)) / np.log(2.0)
     return cell.bandwidth_hz * efficiency
 

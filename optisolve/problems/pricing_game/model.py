@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.numerics.fixed_order import product
 
 __all__ = ["Uplink", "alone", "equilibrium", "total_utility"]
 
@@ -68,7 +69,7 @@ def equilibrium(price: FloatArray, up: Uplink) -> FloatArray:
 
 def total_utility(P: FloatArray, up: Uplink) -> FloatArray:
     """Delivered bits per joule of all links, float64 [n], kbit/J."""
-    heard = up.noise_w + P @ up.gain[:, None] - P * up.gain
+    heard = up.noise_w + _others(P, up)
     sinr = up.processing_gain * up.gain * P / heard
     sent = P > 0.0
     each = np.where(sent, up.rate_bit_s * (-np.expm1(-sinr)) ** up.frame_bits / np.where(sent, P, 1.0), 0.0)
@@ -88,8 +89,13 @@ def alone(up: Uplink) -> FloatArray:
     return np.asarray(1e-3 * up.rate_bit_s * f * per_watt / reached)
 
 
+def _others(P: FloatArray, up: Uplink) -> FloatArray:
+    """What every link hears of the others, float64 [n, K], W."""
+    return product(P, up.gain[:, None] * (1.0 - np.eye(up.gain.size)))
+
+
 def _best_response(P: FloatArray, price: FloatArray, up: Uplink) -> FloatArray:
-    heard = up.noise_w + P @ up.gain[:, None] - P * up.gain  # [n, K]
+    heard = up.noise_w + _others(P, up)  # [n, K]
     per_watt = up.processing_gain * up.gain / heard
     M, cost = up.frame_bits, price / up.rate_bit_s / per_watt**2
     low, high = np.full(P.shape, np.log(M)), np.full(P.shape, up.balanced_sinr)

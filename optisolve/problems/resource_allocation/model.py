@@ -105,7 +105,7 @@ def evaluate(cell: Cell, owner: IntArray, power_w: FloatArray) -> tuple[FloatArr
     rates = tone_rates(cell, owner, power_w)  # [n, M]
     mine = owner[:, None, :] == np.arange(n_users)[:, None]  # [n, K, M]
     user_rate = np.where(mine, rates[:, None, :], 0.0).sum(axis=2)  # [n, K]
-    value = user_rate @ cell.weight
+    value = (user_rate * cell.weight).sum(axis=1)
     if cell.goal is Goal.EQUAL_POWER:
         return value, (mine.sum(axis=2) - cell.quota) / owner.shape[1]
     columns = [power_w.sum(axis=1, keepdims=True) / cell.power_total_w - 1.0]
