@@ -43,18 +43,20 @@ class Estimate:
     most: float
     n: int
 
-    def told(self, write: Callable[[float], str]) -> str:
+    def told(self, write: Callable[[float], str], blocks: str = "") -> str:
         """Mean, interval in brackets or else range in parentheses, and always the number of blocks.
 
         Args:
             write: Puts one number into words.
+            blocks: What the blocks are, where they are no instances.
         """
         if np.isnan(self.mean):
             return write(self.mean)
+        n = f"n = {self.n} {blocks}".rstrip()
         if not np.isnan(self.low):
-            return f"{write(self.mean)} [{write(self.low)}, {write(self.high)}], n = {self.n}"
+            return f"{write(self.mean)} [{write(self.low)}, {write(self.high)}], {n}"
         span = f"{write(self.least)} to {write(self.most)}, " if self.n > 1 else ""
-        return f"{write(self.mean)} ({span}n = {self.n})"
+        return f"{write(self.mean)} ({span}{n})"
 
 
 def estimate(values: npt.ArrayLike, /, *, within: tuple[float, float] = (-np.inf, np.inf)) -> Estimate:

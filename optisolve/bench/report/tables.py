@@ -111,7 +111,7 @@ def number(value: float, digits: int = 3) -> str:
 def estimate(row: Mapping[str, Any]) -> str:
     """The mean of a row with its interval or range and the number of blocks, see `optisolve.scoring.intervals`."""
     found = Estimate(**{key: row[key] for key in ("mean", "low", "high", "least", "most")}, n=int(row["blocks"]))
-    return found.told(number) + (" runs" if row["over"] == "runs" else "")
+    return found.told(number, "runs" if row["over"] == "runs" else "")
 
 
 HOW_SURE = (
