@@ -34,6 +34,9 @@ HEURISTIC = (
     "sms_emoa",
 )
 
+READS_MAGNITUDES = ("moe",)
+"""The learned gate was trained on magnitudes of data: in other units it may choose other experts, and other gaps follow."""
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -88,8 +91,10 @@ def check(scenario: str, scaling: Scaling, name: str, factors: tuple[float, ...]
         assert after.evidence == before.evidence, f"{where}: {before.evidence} became {after.evidence}: {proof}"
         assert after.statuses == before.statuses, where
         no_bit_changed = np.array_equal(now.F, wanted) and np.array_equal(now.G, told.G)
+        no_bit_changed &= np.array_equal(case.space.normalize(moved), instance.space.normalize(X))
         for solver, gap in before.gaps.items():
-            if no_bit_changed or (solver in EXACT and before.evidence == "proven_optimal"):
+            exact = solver in EXACT and before.evidence == "proven_optimal"
+            if exact or (no_bit_changed and solver not in READS_MAGNITUDES):
                 allowed = ABOVE_ROUNDING + tie(instance, reference)
                 same = np.isclose(after.gaps[solver], gap, rtol=ABOVE_ROUNDING, atol=allowed, equal_nan=True)
                 assert same, f"{where} {solver}: gap {gap!r} became {after.gaps[solver]!r}"
