@@ -91,7 +91,7 @@ def check(scenario: str, scaling: Scaling, name: str, factors: tuple[float, ...]
         assert after.evidence == before.evidence, f"{where}: {before.evidence} became {after.evidence}: {proof}"
         assert after.statuses == before.statuses, where
         no_bit_changed = np.array_equal(now.F, wanted) and np.array_equal(now.G, told.G)
-        no_bit_changed &= np.array_equal(case.space.normalize(moved), instance.space.normalize(X))
+        no_bit_changed &= np.array_equal(np.frexp(moved)[0], np.frexp(X)[0])  # a shift of logarithms moves the point
         for solver, gap in before.gaps.items():
             exact = solver in EXACT and before.evidence == "proven_optimal"
             if exact or (no_bit_changed and solver not in READS_MAGNITUDES):
