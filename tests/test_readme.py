@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,14 @@ def _suite(name: str) -> dict[str, object]:
 def test_every_named_script_and_page_exists():
     for path in set(re.findall(r"(?:benchmarks|docs|examples)/[\w/]+\.?\w*", README)):
         assert (ROOT / path).exists(), path
+
+
+def test_no_script_hides_a_package_from_those_beside_it():
+    """Python looks into a script's own folder first: one called ``coverage.py`` broke every script beside it."""
+    scripts = [*(ROOT / "benchmarks").glob("quality/*.py"), *(ROOT / "benchmarks").glob("speed/*.py")]
+    installed = [sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")]
+    assert scripts
+    assert [s.stem for s in scripts if PathFinder.find_spec(s.stem, installed) is not None] == []
 
 
 def test_solver_classes_are_exported_under_their_names():

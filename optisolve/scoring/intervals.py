@@ -84,7 +84,7 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Confidence interval of a mean by the studentized bootstrap.
 
-    Its coverage is measured by ``benchmarks/quality/coverage.py``; docs/statistics.md has the table.
+    Its coverage is measured by ``benchmarks/quality/interval_coverage.py``; docs/statistics.md has the table.
 
     Args:
         values: float64 [n], finite, independent observations.

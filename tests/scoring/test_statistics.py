@@ -53,8 +53,8 @@ small_numbers = st.lists(st.integers(-4, 4), min_size=1, max_size=9)
 
 
 def simulation():
-    """`benchmarks/quality/coverage.py`, which prints the table of docs/statistics.md."""
-    path = Path(__file__).parents[2] / "benchmarks" / "quality" / "coverage.py"
+    """`benchmarks/quality/interval_coverage.py`, which prints the table of docs/statistics.md."""
+    path = Path(__file__).parents[2] / "benchmarks" / "quality" / "interval_coverage.py"
     spec = importlib.util.spec_from_file_location("interval_coverage", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up

@@ -1,6 +1,6 @@
 """How often the intervals of `optisolve.scoring.intervals` hold the mean that they are about, by simulation.
 
-    python benchmarks/quality/coverage.py [--trials 4000]
+    python benchmarks/quality/interval_coverage.py [--trials 4000]
 
 Samples of known mean are drawn from distributions that losses look like, an interval is made of each, and it is counted how
 often one is given, how often it holds the mean, and how wide it is. Beside it stands what was given before: the BCa bootstrap.
