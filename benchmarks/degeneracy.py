@@ -13,10 +13,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from optisolve.api import load_problem
-from optisolve.bench.degeneracy import degeneracy
-from optisolve.bench.suite import load_suite
 from optisolve.core.reference import Effort
+from optisolve.registry import load_problem
+from optisolve.study.degeneracy import degeneracy
+from optisolve.study.suite import load_suite
 
 
 def report(scenario: str, instances: int, samples: int, starts: int) -> dict[str, Any]:

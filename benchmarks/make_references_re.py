@@ -20,13 +20,13 @@ import numpy as np
 from scipy.stats import rankdata
 
 import optisolve
-from optisolve.bench.execution import execute
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import HypervolumeBox
-from optisolve.evaluation.archive import nondominated
+from optisolve.numerics.indicators import hypervolume, normalize
 from optisolve.problems.front_file import write_front
 from optisolve.problems.pymoo.instance import PymooInstance
-from optisolve.scoring import hypervolume, normalize
+from optisolve.run.archive import nondominated
+from optisolve.run.execution import execute
 
 FOLDER = Path(__file__).parent / "references"
 NAMES = ("re22", "re23", "re24", "re25", "re31", "re32", "re33", "re34", "re35", "re37")

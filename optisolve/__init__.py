@@ -12,11 +12,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optisolve.api import list_problems, list_solvers, load_problem, load_solver, replay, solve, verify
-    from optisolve.bench.records import load_records
-    from optisolve.bench.result import Result
     from optisolve.core import Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
     from optisolve.core.errors import OptisolveError
+    from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
+    from optisolve.run.records import load_records
+    from optisolve.run.result import Result
+    from optisolve.run.solve import solve
+    from optisolve.trust.audit import verify
+    from optisolve.trust.replay import replay
 
 __version__ = "0.1.0"
 
@@ -44,11 +47,14 @@ __all__ = [
 
 # Importing the package loads nothing heavy; a name is looked up where it lives when it is first used.
 _HOMES = {
-    "optisolve.api": ("list_problems", "list_solvers", "load_problem", "load_solver", "replay", "solve", "verify"),
-    "optisolve.bench.records": ("load_records",),
-    "optisolve.bench.result": ("Result",),
     "optisolve.core": ("Budget", "Evidence", "Instance", "Limit", "PointStatus", "Problem", "Solver", "Termination"),
     "optisolve.core.errors": ("OptisolveError",),
+    "optisolve.registry": ("list_problems", "list_solvers", "load_problem", "load_solver"),
+    "optisolve.run.records": ("load_records",),
+    "optisolve.run.result": ("Result",),
+    "optisolve.run.solve": ("solve",),
+    "optisolve.trust.audit": ("verify",),
+    "optisolve.trust.replay": ("replay",),
 }
 _HOME_OF = {name: home for home, members in _HOMES.items() for name in members}
 

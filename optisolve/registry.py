@@ -17,7 +17,19 @@ from optisolve.core.errors import FieldProblem, OptionError, RegistryError, Unkn
 from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
 
-__all__ = ["PROBLEMS", "SOLVERS", "Registry", "make_problem", "make_solver", "problem_options", "solver_options"]
+__all__ = [
+    "PROBLEMS",
+    "SOLVERS",
+    "Registry",
+    "list_problems",
+    "list_solvers",
+    "load_problem",
+    "load_solver",
+    "make_problem",
+    "make_solver",
+    "problem_options",
+    "solver_options",
+]
 
 T = TypeVar("T", Problem, Solver)
 
@@ -95,6 +107,35 @@ def _targets(group: str, kind: str) -> Mapping[str, str]:
                 "Uninstall or rename one of them."
             )
     return found
+
+
+def list_problems() -> tuple[str, ...]:
+    """Names of all scenarios and problem plug-ins."""
+    return PROBLEMS.choices()
+
+
+def list_solvers() -> tuple[str, ...]:
+    """Names of all presets and solver plug-ins."""
+    return SOLVERS.choices()
+
+
+def load_problem(name: str, **params: Any) -> Problem:
+    """A problem by scenario name.
+
+    Args:
+        name: E.g. ``"uav_isac"`` or ``"uav_isac/dense"``.
+        **params: Parameters that replace the scenario's.
+
+    Raises:
+        UnknownNameError: No such scenario; the nearest name is suggested.
+        OptionError: Unknown or bad parameters, all in one message.
+    """
+    return make_problem(name, params)
+
+
+def load_solver(name: str, **options: Any) -> Solver:
+    """A solver by preset name; the errors are those of `load_problem`."""
+    return make_solver(name, options)
 
 
 def problem_options(name: str) -> tuple[type[Problem], dict[str, Any]]:

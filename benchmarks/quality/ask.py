@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 from optisolve.core.budget import Budget, BudgetMeter
-from optisolve.intents.ask import Parsed, answer, parse, parse_in
-from optisolve.intents.fidelity import Judged, judge, summary_rows
-from optisolve.intents.generate import Intent, generate_intents
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import LlmSession, open_session
 from optisolve.registry import make_problem
+from optisolve.words.ask.fidelity import Judged, judge, summary_rows
+from optisolve.words.ask.generate import Intent, generate_intents
+from optisolve.words.ask.requests import Parsed, answer, parse, parse_in
 
 
 def main() -> None:

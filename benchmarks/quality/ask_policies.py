@@ -28,15 +28,15 @@ from pathlib import Path
 
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.errors import OptisolveError
-from optisolve.core.goal import Goal
-from optisolve.intents.ask import Parsed, parse_in
-from optisolve.intents.fidelity import same_optimum
-from optisolve.intents.generate import Intent, Kind, generate_intents
-from optisolve.intents.ground import explicit, same_goal
-from optisolve.intents.satisfy import check_satisfiable
+from optisolve.goals.goal import Goal
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import open_session
 from optisolve.registry import make_problem
+from optisolve.words.ask.fidelity import same_optimum
+from optisolve.words.ask.generate import Intent, Kind, generate_intents
+from optisolve.words.ask.ground import explicit, same_goal
+from optisolve.words.ask.requests import Parsed, parse_in
+from optisolve.words.ask.satisfy import check_satisfiable
 
 
 @dataclass(frozen=True)

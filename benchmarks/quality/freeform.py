@@ -4,7 +4,8 @@
     python benchmarks/quality/freeform.py 90 --llm gold        the gold models through the same path: what the path itself loses
     python benchmarks/quality/freeform.py 90 --llm mistakes    gold models with one mistake each: what the checks can see
 
-The problems of textbook.yaml come first, then N generated ones (`optisolve.intents.word_problems`). What is printed, per kind:
+The problems of textbook.yaml come first, then N generated ones (`optisolve.words.ask.word_problems`).
+What is printed, per kind:
 
 - valid: the first reply is a model of the schema whose names, shapes and expressions are in order
 - usable: that holds for the first or a later reply
@@ -35,11 +36,11 @@ import yaml
 
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.errors import LlmError
-from optisolve.intents.formulate import Formulated, FormulateStatus, formulate_in, formulate_model
-from optisolve.intents.freeform_doubts import doubts
-from optisolve.intents.word_problems import WordProblem, generate_word_problems
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import open_session
+from optisolve.words.ask.word_problems import WordProblem, generate_word_problems
+from optisolve.words.formulate.doubts import doubts
+from optisolve.words.formulate.drafts import Formulated, FormulateStatus, formulate_in, formulate_model
 
 TEXTBOOK = Path(__file__).with_name("textbook.yaml")
 RELATIVE = 1e-6

@@ -26,7 +26,7 @@ from scipy.stats import ttest_ind
 import optisolve
 from optisolve.plotting import save_figure
 from optisolve.plotting.game import rounds_figure
-from optisolve.scoring.intervals import MIN_BLOCKS, estimate
+from optisolve.study.intervals import MIN_BLOCKS, estimate
 
 CONTROLS: dict[str, dict[str, Any]] = {
     "foschini_miljanic": {"agents": ["foschini_miljanic"]},

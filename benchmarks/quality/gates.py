@@ -26,15 +26,15 @@ from typing import Any
 import numpy as np
 
 import optisolve
-from optisolve.bench.gates import RunTable, gate_rows, learned_choice, run_table, train_gate, write_aslib
-from optisolve.bench.gates.evaluate import evaluate_choices
 from optisolve.content import content_dir
 from optisolve.core.reference import Effort, Reference
 from optisolve.llm.config import llm_config
 from optisolve.registry import make_problem
-from optisolve.scoring.units import Outcome, units_of
 from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
 from optisolve.solvers.moe.gates import knn_losses
+from optisolve.study.gates import RunTable, gate_rows, learned_choice, run_table, train_gate, write_aslib
+from optisolve.study.gates.evaluate import evaluate_choices
+from optisolve.study.units import Outcome, units_of
 
 EVALUATIONS = 500
 TRAINING, HELD_OUT = (0, 1, 2), (3, 4)

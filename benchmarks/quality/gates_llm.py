@@ -34,8 +34,6 @@ from gates import (
 )
 
 import optisolve
-from optisolve.bench.gates import RunTable, fit_trust, learned_choice, train_gate
-from optisolve.bench.gates.evaluate import evaluate_choices
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
@@ -44,6 +42,8 @@ from optisolve.llm.session import LlmSession, open_session
 from optisolve.solvers.moe.cards import Expert, find_experts
 from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
 from optisolve.solvers.moe.llm_gate import Opinion, ask_opinion, problem_words
+from optisolve.study.gates import RunTable, fit_trust, learned_choice, train_gate
+from optisolve.study.gates.evaluate import evaluate_choices
 
 Words = Callable[[Mapping[str, Any]], dict[str, Any]]
 Weights = Sequence[Mapping[str, float]]

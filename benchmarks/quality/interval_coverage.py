@@ -1,4 +1,4 @@
-"""How often the intervals of `optisolve.scoring.intervals` hold the mean that they are about, by simulation.
+"""How often the intervals of `optisolve.study.intervals` hold the mean that they are about, by simulation.
 
     python benchmarks/quality/interval_coverage.py [--trials 4000]
 
@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from optisolve.core.arrays import FloatArray
-from optisolve.scoring.intervals import mean_interval
+from optisolve.study.intervals import mean_interval
 
 __all__ = ["SHAPES", "Shape", "coverage"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import optisolve
-from optisolve.bench.jobs import join_job
-from optisolve.bench.records import read_record
+from optisolve.run.jobs import join_job
+from optisolve.run.records import read_record
 
 
 def kept_record(

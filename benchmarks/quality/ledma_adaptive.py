@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 import optisolve
-from optisolve.bench.jobs import join_job
-from optisolve.bench.records import read_record
 from optisolve.llm.config import llm_config
-from optisolve.scoring.intervals import estimate
-from optisolve.scoring.statistics import paired_comparison
+from optisolve.run.jobs import join_job
+from optisolve.run.records import read_record
+from optisolve.study.intervals import estimate
+from optisolve.study.statistics import paired_comparison
 
 SINGLE = {"moead": "SBX", "moead_de": "DE", "moead_lo": "linear"}
 

@@ -16,9 +16,9 @@ from collections import Counter
 import numpy as np
 
 import optisolve
-from optisolve.bench.degeneracy import degeneracy
 from optisolve.core.reference import Effort
-from optisolve.scoring import verify_points
+from optisolve.run.verify import verify_points
+from optisolve.study.degeneracy import degeneracy
 
 
 def main() -> None:

@@ -31,11 +31,11 @@ from openai import AsyncOpenAI
 
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.solver import Task
-from optisolve.evaluation.evaluator import Evaluator
 from optisolve.llm.config import OpenAiLlm, llm_config
 from optisolve.llm.session import LlmSession, open_session
 from optisolve.llm.types import LlmRequest
-from optisolve.solvers.moead.ledma import Ledma
+from optisolve.run.evaluator import Evaluator
+from optisolve.solvers.ledma.solver import Ledma
 from optisolve.testing.toys import ShiftedZdt1
 
 CALLS_PER_TURN = 160

@@ -44,7 +44,7 @@ from optisolve.core import (
     Task,
     Variable,
 )
-from optisolve.evaluation import Evaluator
+from optisolve.run.evaluator import Evaluator
 from optisolve.solvers.moead import Moead
 from optisolve.solvers.moead.weights import weight_vectors
 

@@ -66,7 +66,7 @@ def one_way(way: str, suite: str) -> None:
         if way == "plain loop":
             plain_loop(suite, out, stamps)
         else:
-            from optisolve.bench.runner import run_suite
+            from optisolve.study.runner import run_suite
 
             def tell(progress: object) -> None:
                 if progress.done:
@@ -87,11 +87,11 @@ def one_way(way: str, suite: str) -> None:
 
 def plain_loop(suite: str, out: str, stamps: list[float]) -> None:
     """The same units without any runner, with one thread."""
-    from optisolve.bench.runner.worker import thread_settings
+    from optisolve.study.runner.worker import thread_settings
 
     os.environ.update(thread_settings(1))
     import optisolve
-    from optisolve.bench.runner import plan_suite
+    from optisolve.study.runner import plan_suite
 
     for unit in plan_suite(suite).units:
         instance = optisolve.load_problem(unit.scenario).instance(unit.instance)

@@ -14,21 +14,21 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from optisolve.api import load_problem, load_solver
-from optisolve.bench.ablation import ARMS, Cell, Plan, make_plan, run_plan
-from optisolve.bench.ablation_forecast import Forecast, forecast
-from optisolve.bench.ablation_report import FATES, Report, Written, make_report, share_of_answers, write_report
-from optisolve.bench.ablation_verdict import pairs_needed, told_p, told_share
 from optisolve.cli.commands import parse_overrides
 from optisolve.cli.display import console, errors, format_number, new_table, print_error
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError, nearest
 from optisolve.core.options import Options
 from optisolve.llm.config import llm_config
-from optisolve.solvers.moead.ledma import Ledma
+from optisolve.registry import load_problem, load_solver
+from optisolve.solvers.ledma.solver import Ledma
+from optisolve.study.ablation.forecast import Forecast, forecast
+from optisolve.study.ablation.plan import ARMS, Cell, Plan, make_plan, run_plan
+from optisolve.study.ablation.report import FATES, Report, Written, make_report, share_of_answers, write_report
+from optisolve.study.ablation.verdict import pairs_needed, told_p, told_share
 
 if TYPE_CHECKING:
-    from optisolve.bench.execution import Progress
+    from optisolve.run.execution import Progress
 
 __all__ = ["ENGINE", "EVALUATIONS", "ablate_command"]
 

@@ -22,7 +22,7 @@ from optisolve.core.files import write_atomic
 from optisolve.core.options import Options
 
 if TYPE_CHECKING:
-    from optisolve.intents.ask import Answer
+    from optisolve.words.ask.requests import Answer
 
 __all__ = ["EXIT_OPEN", "ask_command"]
 
@@ -46,9 +46,9 @@ class _Settings(Options):
 
 def ask_command(options: argparse.Namespace) -> int:
     """0 for a verified answer, 2 when no point was found that meets everything, 3 when a question is open."""
-    from optisolve.intents.ask import ASK_BUDGET, AskStatus, ask
     from optisolve.llm.config import llm_config
     from optisolve.registry import make_problem, make_solver
+    from optisolve.words.ask.requests import ASK_BUDGET, AskStatus, ask
 
     text, settings = _settings(options.words)
     parts = settings.parts
@@ -134,7 +134,7 @@ _COLORS = {"verified": "green", "confirmed": "green", "not_met": "red"}
 
 
 def _print(answer: Answer, settings: _Settings) -> None:
-    from optisolve.core.units import format_si
+    from optisolve.goals.units import format_si
 
     parsed = answer.parsed
     if parsed.llm is not None:

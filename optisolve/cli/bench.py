@@ -16,16 +16,16 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from optisolve import content
-from optisolve.bench.suite import Suite, list_suites, load_suite
 from optisolve.cli.display import console, errors, format_number, new_table, print_error, print_note, print_os_error, shown
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
 from optisolve.core.status import Termination
-from optisolve.scoring.units import loss_of_gap
+from optisolve.study.suite import Suite, list_suites, load_suite
+from optisolve.study.units import loss_of_gap
 
 if TYPE_CHECKING:
-    from optisolve.bench.runner import Plan, Progress, Skip, SuiteRun, Unit
-    from optisolve.bench.tracking import Tracker
+    from optisolve.study.runner import Plan, Progress, Skip, SuiteRun, Unit
+    from optisolve.study.tracking import Tracker
 
 __all__ = ["bench_command"]
 
@@ -61,7 +61,7 @@ def bench_command(options: argparse.Namespace) -> int:
         return _lock(suite)
     solvers = _solvers(settings.solvers, llm)
     if settings.dry_run:
-        from optisolve.bench.runner import plan_suite
+        from optisolve.study.runner import plan_suite
 
         _print_plan(plan_suite(suite, settings.only, solvers))
         return 0
@@ -73,7 +73,7 @@ def bench_command(options: argparse.Namespace) -> int:
 
 
 def _run(settings: _Settings, suite: Suite, solvers: list[dict[str, Any]], tracker: Tracker | None) -> int:
-    from optisolve.bench.runner import run_suite
+    from optisolve.study.runner import run_suite
 
     with _Display(suite.name) as display:
         done = run_suite(
@@ -140,13 +140,13 @@ def _solvers(names: str, llm: Mapping[str, str]) -> list[dict[str, Any]]:
 def _tracker(settings: _Settings, suite: Suite, uri: str) -> Tracker | None:
     if settings.tracker == "none":
         return None
-    from optisolve.bench.tracking import MlflowTracker
+    from optisolve.study.tracking import MlflowTracker
 
     return MlflowTracker(suite.name, uri)
 
 
 def _lock(suite: Suite) -> int:
-    from optisolve.bench.lock import write_lock
+    from optisolve.study.lock import write_lock
 
     path, changed = write_lock(suite)
     console.print(f"{'locked' if changed else 'unchanged'}: {escape(str(path))}", soft_wrap=True)

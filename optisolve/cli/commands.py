@@ -72,8 +72,8 @@ def info_command(options: argparse.Namespace) -> int:
 
 def replay_command(options: argparse.Namespace) -> int:
     """``optisolve replay RECORD``: 0 when the same ``result_hash`` comes out, or the same up to rounding, else 2."""
-    from optisolve.bench.replay import replay, tier_of
-    from optisolve.bench.untrusted import printable
+    from optisolve.run.untrusted import printable
+    from optisolve.trust.replay import replay, tier_of
 
     replayed = replay(Path(options.path))
     if options.out is not None:
@@ -109,9 +109,9 @@ def check_command(options: argparse.Namespace) -> int:
 
 def inspect_command(options: argparse.Namespace) -> int:
     """``optisolve inspect problem=NAME``: null policies, random best-of-k, reference, bound, local optima."""
-    from optisolve.bench.degeneracy import degeneracy
     from optisolve.core.reference import Effort
     from optisolve.plotting import degeneracy_figure, save_figure
+    from optisolve.study.degeneracy import degeneracy
 
     problem = _problem_of(options.overrides)
     report = degeneracy(
@@ -177,7 +177,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
 
 
 def _problem_of(words: Iterable[str]) -> Problem:
-    from optisolve.api import load_problem
+    from optisolve.registry import load_problem
 
     values = parse_overrides(words)
     name = values.pop("problem", None)
@@ -258,7 +258,7 @@ def _print_card(kind: str, name: str) -> None:
 def _check_target(target: str) -> Problem | type[Solver]:
     if ":" not in target:
         if target in PROBLEMS.choices():
-            from optisolve.api import load_problem
+            from optisolve.registry import load_problem
 
             return load_problem(target)
         if target in SOLVERS.choices():

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from rich.markup import escape
 
-from optisolve.bench.compare import METRICS, Change, compare_records, missing_units, parse_rules, read_units
 from optisolve.cli.display import console, format_number, new_table
 from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.study.compare import METRICS, Change, compare_records, missing_units, parse_rules, read_units
 
 __all__ = ["compare_command"]
 

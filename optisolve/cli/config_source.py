@@ -14,6 +14,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
+from optisolve.core.json import plain
 from optisolve.llm.config import LLM_KINDS, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
 
@@ -83,22 +84,14 @@ def choices() -> dict[str, tuple[str, ...]]:
 
 def _options(group: str, name: str) -> dict[str, Any]:
     if group == "llm":
-        return {"kind": name, **_plain(llm_config(name).options())}
+        return {"kind": name, **plain(llm_config(name).options())}  # type: ignore[dict-item]
     cls, values = problem_options(name) if group == "problem" else solver_options(name)
     known = {f.name: f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name != "scenario"}
     options = {key: _default(f) for key, f in known.items()}
-    return cast(dict[str, Any], _plain({**options, **values}))
+    return cast(dict[str, Any], plain({**options, **values}))
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return "???" if field.default is dataclasses.MISSING else field.default
-
-
-def _plain(values: Any) -> Any:
-    if isinstance(values, dict):
-        return {key: _plain(value) for key, value in values.items()}
-    if isinstance(values, (tuple, list)):
-        return [_plain(value) for value in values]
-    return values

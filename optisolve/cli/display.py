@@ -17,13 +17,13 @@ from rich.text import Text
 
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.core.text import Redactor, printable_lines, secrets_here
-from optisolve.scoring.units import quiet
+from optisolve.study.units import quiet
 
 if TYPE_CHECKING:
-    from optisolve.bench.execution import Progress as RunProgress
-    from optisolve.bench.result import Result
     from optisolve.core.budget import Budget
     from optisolve.core.problem import Instance
+    from optisolve.run.execution import Progress as RunProgress
+    from optisolve.run.result import Result
 
 __all__ = [
     "ProgressBar",
@@ -144,7 +144,7 @@ class ProgressBar:
 
     def _note(self, state: RunProgress) -> str:
         parts = []
-        from optisolve.scoring.indicators import hypervolume
+        from optisolve.numerics.indicators import hypervolume
 
         archive, scoring_box = state.evaluator.archive, self._instance.hypervolume_box
         if scoring_box is not None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.markdown import Markdown
 
-from optisolve.bench.records import read_record
 from optisolve.cli.display import console, shown
 from optisolve.core.errors import RecordError
 from optisolve.core.files import write_atomic
+from optisolve.run.records import read_record
 
 __all__ = ["explain_command"]
 

@@ -24,7 +24,7 @@ from optisolve.core.files import write_atomic
 from optisolve.core.options import Options
 
 if TYPE_CHECKING:
-    from optisolve.intents.formulate import Formulated
+    from optisolve.words.formulate.drafts import Formulated
 
 __all__ = ["formulate_command"]
 
@@ -43,8 +43,8 @@ class _Settings(Options):
 
 def formulate_command(options: argparse.Namespace) -> int:
     """0 for the optimum of a typed model, 2 when there is provably none or no check succeeded, 3 when a question is open."""
-    from optisolve.intents.formulate import FORMULATE_BUDGET, FormulateStatus, formulate, formulate_model
     from optisolve.llm.config import llm_config
+    from optisolve.words.formulate.drafts import FORMULATE_BUDGET, FormulateStatus, formulate, formulate_model
 
     text, settings = _settings(options.words)
     out = Path(settings.out)

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.markup import escape
 
-from optisolve.bench.heldout import SECRET_VARIABLE, Season, Secret, check_season, commit, read_season, reveal
-from optisolve.bench.untrusted import printable
 from optisolve.cli.display import console, print_error, write_plain
 from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
+from optisolve.run.untrusted import printable
+from optisolve.trust.heldout import SECRET_VARIABLE, Season, Secret, check_season, commit, read_season, reveal
 
 __all__ = ["heldout_command"]
 
@@ -51,10 +51,10 @@ def _reveal(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from optisolve.bench.audit import Auditor, audits
-    from optisolve.bench.records import read_record
     from optisolve.cli.verify import record_files
     from optisolve.registry import PROBLEMS, SOLVERS
+    from optisolve.run.records import read_record
+    from optisolve.trust.audit import Auditor, audits
 
     auditor = Auditor(PROBLEMS, SOLVERS)
     files = record_files(options.path)

@@ -10,11 +10,6 @@ from typing import Any, Literal
 
 from rich.markup import escape
 
-from optisolve.api import DEFAULT_BUDGET, load_problem, load_solver, solve
-from optisolve.bench.estimate import estimate
-from optisolve.bench.jobs import JobFolder, join_job, open_job
-from optisolve.bench.records import read_record
-from optisolve.bench.result import Result
 from optisolve.cli.display import (
     ProgressBar,
     console,
@@ -36,6 +31,12 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
+from optisolve.registry import load_problem, load_solver
+from optisolve.run.estimate import estimate
+from optisolve.run.jobs import JobFolder, join_job, open_job
+from optisolve.run.records import read_record
+from optisolve.run.result import Result
+from optisolve.run.solve import DEFAULT_BUDGET, solve
 
 __all__ = ["CONTROLS", "DEFAULTS", "EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_UNVERIFIED", "Job", "run_job"]
 

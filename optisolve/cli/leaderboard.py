@@ -9,16 +9,16 @@ from typing import Any
 
 from rich.markup import escape
 
-from optisolve.bench.board import SCHEMA
 from optisolve.cli.display import console
 from optisolve.core.errors import OptisolveError
+from optisolve.trust.board import SCHEMA
 
 __all__ = ["leaderboard_command", "read_degeneracy"]
 
 
 def leaderboard_command(options: argparse.Namespace) -> int:
     """``optisolve leaderboard PATH... [--out DIR]``: 0 when the site was written."""
-    from optisolve.bench.site import build_site, write_site
+    from optisolve.trust.site import build_site, write_site
 
     degeneracy = None if options.degeneracy is None else read_degeneracy(options.degeneracy)
     board = None if options.table is None else _table(options.table)

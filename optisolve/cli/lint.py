@@ -19,7 +19,7 @@ __all__ = ["lint_command", "lint_file"]
 
 def lint_command(options: argparse.Namespace) -> int:
     """``optisolve lint [PROMPT...]``: 0 when no prompt has an error, else 1."""
-    from optisolve.api import load_problem
+    from optisolve.registry import load_problem
 
     files = [_file(word) for word in options.prompt] or sorted(content_dir("prompts").glob("*.jinja"))
     instance = load_problem(options.problem).instance(0)
@@ -51,7 +51,7 @@ def lint_file(file: Path, instance: Instance, *, max_tokens: int = 8000) -> Lint
         instance: Sample problem.
         max_tokens: Largest size of a sample rendering, tokens, estimated.
     """
-    from optisolve.solvers.moead.llm_samples import sample_variables
+    from optisolve.solvers.ledma.samples import sample_variables
 
     text = file.read_text(encoding="utf-8")
     name = file.name.partition(".")[0]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from optisolve.bench.result import Result
 from optisolve.cli.display import shown_sources
+from optisolve.numerics.knee import knee_index
 from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
 from optisolve.plotting.credit import credit_figure, offspring_sources
 from optisolve.plotting.game import rounds_figure
-from optisolve.scoring.knee import knee_index
+from optisolve.run.result import Result
 
 __all__ = ["write_pictures"]
 

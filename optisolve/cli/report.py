@@ -13,7 +13,7 @@ __all__ = ["report_command"]
 
 def report_command(options: argparse.Namespace) -> int:
     """``optisolve report PATH... [--out DIR]``: 0 when the report was written."""
-    from optisolve.bench.report import build_report, write_report
+    from optisolve.study.report import build_report, write_report
 
     report = build_report(options.path, title=options.title, alpha=options.alpha)
     page = write_report(report, options.out)

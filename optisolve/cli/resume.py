@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from optisolve.api import load_problem
-from optisolve.bench.jobs import FINISHED_LATER, SUFFIX, read_job, unfinished
-from optisolve.bench.records import read_record, seal
-from optisolve.bench.result import Result
-from optisolve.bench.trace import common_beginning
 from optisolve.cli.display import print_note
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import FROM_FILES
 from optisolve.core.status import Limit, Termination
+from optisolve.registry import load_problem
+from optisolve.run.jobs import FINISHED_LATER, SUFFIX, read_job, unfinished
+from optisolve.run.records import read_record, seal
+from optisolve.run.result import Result
+from optisolve.run.trace import common_beginning
 
 __all__ = ["Resolved", "asked", "how_to_prolong", "note_continued", "resolve"]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from rich.markup import escape
 
-from optisolve.bench.audit import SuiteBook, Tier
-from optisolve.bench.submission import RECORDS, TABLE, Tree, check_submission, comment_text, pack
-from optisolve.bench.submission.pack import write_table
 from optisolve.cli.display import console
 from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
+from optisolve.trust.audit import SuiteBook, Tier
+from optisolve.trust.submission import RECORDS, TABLE, Tree, check_submission, comment_text, pack
+from optisolve.trust.submission.pack import write_table
 
 __all__ = ["submit_command"]
 
@@ -72,8 +72,8 @@ def _check(options: argparse.Namespace) -> int:
 
 def _site(records: Path, folder: str, degeneracy: Path, board: Mapping[str, Any]) -> None:
     """Build the leaderboard's pages from accepted records and what this checkout says of the problems."""
-    from optisolve.bench.site import build_site, write_site
     from optisolve.cli.leaderboard import read_degeneracy
+    from optisolve.trust.site import build_site, write_site
 
     if not any(records.glob("*/*/*/record.json")):
         console.print("site: not built, since there is no record yet")
@@ -100,7 +100,7 @@ def _root(given: str) -> Path:
 def _book(files: Sequence[str]) -> SuiteBook:
     if not files:
         return SuiteBook()
-    from optisolve.bench.suite import load_suite
+    from optisolve.study.suite import load_suite
 
     return SuiteBook({suite.name: suite for suite in map(load_suite, files)})
 

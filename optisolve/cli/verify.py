@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from optisolve.bench.audit import AUDIT_LIMITS, Audit, Auditor, ReferenceMaker, SuiteBook, Tier, audits
-from optisolve.bench.records import iter_records
-from optisolve.bench.untrusted import printable
 from optisolve.cli.display import console, print_json
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.run.records import iter_records
+from optisolve.run.untrusted import printable
+from optisolve.trust.audit import AUDIT_LIMITS, Audit, Auditor, ReferenceMaker, SuiteBook, Tier, audits
 
 if TYPE_CHECKING:
-    from optisolve.bench.suite import Suite
+    from optisolve.study.suite import Suite
 
 __all__ = ["once", "record_files", "verify_command"]
 
@@ -49,7 +49,7 @@ def verify_command(options: argparse.Namespace) -> int:
 def _suites(files: list[str]) -> dict[str, Suite]:
     if not files:
         return {}
-    from optisolve.bench.suite import load_suite
+    from optisolve.study.suite import load_suite
 
     return {suite.name: suite for suite in map(load_suite, files)}
 

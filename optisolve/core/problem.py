@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, array_hash
 from optisolve.core.errors import ProblemError
-from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.objective import (
     FAILED_VIOLATION,
     FEASIBILITY_TOLERANCE,
@@ -31,12 +30,13 @@ from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.space import Space
 from optisolve.core.watch import refuse_reference, watched
+from optisolve.goals.metric import Bound, Feasibility, Metric
 
 if TYPE_CHECKING:
     import pymoo.core.problem
     from matplotlib.axes import Axes
 
-    from optisolve.core.goal import Goal
+    from optisolve.goals.goal import Goal
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -226,7 +226,7 @@ class Instance(ABC):
     def with_goal(self, goal: Goal) -> Instance:
         """This instance with a goal on top: a native instance of the family where it has one, else a general one.
 
-        Wishes (soft clauses) are settled first, see `optisolve.core.wishes`.
+        Wishes (soft clauses) are settled first, see `optisolve.goals.wishes`.
 
         Args:
             goal: Refers to `metrics`.
@@ -234,9 +234,9 @@ class Instance(ABC):
         Raises:
             OptionError: The goal does not fit this instance; every problem is listed.
         """
-        from optisolve.core.goal import require_goal
-        from optisolve.core.goal_instance import GoalInstance
-        from optisolve.core.wishes import settle_wishes
+        from optisolve.goals.goal import require_goal
+        from optisolve.goals.goal_instance import GoalInstance
+        from optisolve.goals.wishes import settle_wishes
 
         require_goal(self, goal)
         goal = settle_wishes(self, goal)

@@ -62,7 +62,7 @@ class Limit(StrEnum):
 
 
 class PointStatus(StrEnum):
-    """What a returned point is. Set only by `optisolve.scoring.verify`, never by a solver."""
+    """What a returned point is. Set only by `optisolve.run.verify`, never by a solver."""
 
     FEASIBLE = "feasible"
     """Re-evaluated: inside the domain, every constraint within the feasibility tolerance."""

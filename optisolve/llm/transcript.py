@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from optisolve.core.errors import LlmError
 from optisolve.core.files import naming, write_atomic
+from optisolve.core.json import canonical
 from optisolve.core.text import Redactor
 from optisolve.llm.transport import Profile
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
@@ -76,7 +77,7 @@ class Transcript:
         answer = told(reply)
         volatile = {name: answer.pop(name) for name in _VOLATILE}
         body = self._redactor.value({"key": key, "request": told(request), "reply": answer})
-        digest = hashlib.sha256(_canonical(body)).hexdigest()
+        digest = hashlib.sha256(canonical(body)).hexdigest()
         with self._lock:
             self._digests[key] = digest
         if write:
@@ -182,7 +183,3 @@ def _is_object(line: bytes) -> bool:
         return isinstance(json.loads(line), dict)
     except ValueError:
         return False
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

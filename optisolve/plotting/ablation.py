@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from optisolve.scoring.intervals import Estimate
+    from optisolve.study.intervals import Estimate
 
 __all__ = ["ArmLine", "ArmRow", "curves_figure", "final_figure", "spending_figure"]
 

@@ -35,7 +35,7 @@ def credit_figure(sources: Mapping[str, Mapping[str, Any]], instance: Instance) 
     """Share of the evaluations beside share of the gain, by source, with what each one cost.
 
     Args:
-        sources: ``used.by_source`` of a record; see `optisolve.bench.trace.credit`.
+        sources: ``used.by_source`` of a record; see `optisolve.run.trace.credit`.
         instance: Names the scenario.
     """
     names = offspring_sources(sources)

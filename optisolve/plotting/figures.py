@@ -12,9 +12,9 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.files import write_atomic
 from optisolve.core.problem import Instance
+from optisolve.numerics.indicators import hypervolume
+from optisolve.numerics.knee import knee_index
 from optisolve.plotting.style import ACCENT, INK, MARKERS, MUTED, PALETTE, new_figure
-from optisolve.scoring.indicators import hypervolume
-from optisolve.scoring.knee import knee_index
 
 if TYPE_CHECKING:
     import pandas as pd

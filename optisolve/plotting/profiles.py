@@ -1,6 +1,6 @@
 """Curves of a comparison: ECDF over targets, data profiles, performance profiles, progress with quartiles.
 
-Each function draws a table of `optisolve.scoring.profiles`; none computes anything.
+Each function draws a table of `optisolve.study.profiles`; none computes anything.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def ecdf_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], *, last: float,
     """Share of (run, target) pairs over evaluations.
 
     Args:
-        data: From `optisolve.scoring.profiles.ecdf_data`.
+        data: From `optisolve.study.profiles.ecdf_data`.
         looks: From `strokes`.
         last: Evaluations of the budget, where the axis ends.
         subtitle: Which runs.
@@ -97,7 +97,7 @@ def anytime_figure(
     """Median over evaluations with the quartiles as a band.
 
     Args:
-        data: From `optisolve.scoring.profiles.anytime_data`.
+        data: From `optisolve.study.profiles.anytime_data`.
         looks: From `strokes`.
         measure: Label of the value axis.
         maximize: True for shares of hypervolume, which are 1 - loss and drawn on a linear axis; gaps are losses and drawn on a

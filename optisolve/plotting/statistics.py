@@ -23,7 +23,7 @@ def critical_difference_figure(average_ranks: Mapping[str, float], groups: Seque
 
     Args:
         average_ranks: By solver, 1 is best.
-        groups: From `optisolve.scoring.statistics.cliques`.
+        groups: From `optisolve.study.statistics.cliques`.
 
     Source:
         Demšar 2006, JMLR 7 (the diagram); the bars are those of Wilcoxon tests with Holm's correction.

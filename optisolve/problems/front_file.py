@@ -6,7 +6,6 @@ very instance, and the numpy twin calls every point feasible and gives it the st
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from optisolve.content import content_dir
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError, ProblemError, RecordError
+from optisolve.core.json import digest
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
 
 __all__ = ["cached_front", "front_path", "read_front", "write_front"]
@@ -127,7 +127,7 @@ def write_front(
 def _content_hash(data: Mapping[str, Any]) -> str:
     """SHA-256 of everything but the hash itself, as canonical JSON."""
     content = {key: value for key, value in data.items() if key != "content_sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return digest(content)
 
 
 def _matrix(rows: Any) -> FloatArray:

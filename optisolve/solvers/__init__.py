@@ -1,4 +1,4 @@
-"""Solvers, one module or package each; a class is imported when it is first asked for.
+"""Solvers, one module or package each; a class that an entry point declares is imported when it is first asked for.
 
 >>> from optisolve.solvers import Ledma
 """
@@ -8,89 +8,54 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from optisolve.solvers.branch_and_bound import BranchAndBound
-    from optisolve.solvers.cpsat import CpSat
-    from optisolve.solvers.cvxpy_solver import Cvxpy
-    from optisolve.solvers.ddpm import Ddpm, DdpmNull
-    from optisolve.solvers.drl_fusion import DrlFusion
-    from optisolve.solvers.foschini_miljanic import FoschiniMiljanic
-    from optisolve.solvers.game import Game, GameControl
-    from optisolve.solvers.highs import Highs
-    from optisolve.solvers.hungarian import Hungarian
-    from optisolve.solvers.legacy_diffsg import LegacyDiffsg
-    from optisolve.solvers.moe import Moe, MoeLlm
-    from optisolve.solvers.moead import Ledma, LedmaControl, Moead, MoeadDe, MoeadLo
-    from optisolve.solvers.null import Null
-    from optisolve.solvers.opro import Opro
-    from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, PymooSolver, SmsEmoa
-    from optisolve.solvers.q_fusion import QFusion, QFusionControl
-    from optisolve.solvers.random_search import RandomSearch
-    from optisolve.solvers.scipy_local import ScipyLocal
-    from optisolve.solvers.water_filling import WaterFilling
-    from optisolve.solvers.wmmse import Wmmse
+from optisolve.registry import SOLVERS
 
-_HOMES = {
-    "branch_and_bound": ("BranchAndBound",),
-    "cpsat": ("CpSat",),
-    "cvxpy_solver": ("Cvxpy",),
-    "ddpm": ("Ddpm", "DdpmNull"),
-    "drl_fusion": ("DrlFusion",),
-    "foschini_miljanic": ("FoschiniMiljanic",),
-    "game": ("Game", "GameControl"),
-    "highs": ("Highs",),
-    "hungarian": ("Hungarian",),
-    "legacy_diffsg": ("LegacyDiffsg",),
-    "moead": ("Ledma", "LedmaControl", "Moead", "MoeadDe", "MoeadLo"),
-    "moe": ("Moe", "MoeLlm"),
-    "null": ("Null",),
-    "opro": ("Opro",),
-    "pymoo_adapter": ("CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"),
-    "q_fusion": ("QFusion", "QFusionControl"),
-    "random_search": ("RandomSearch",),
-    "scipy_local": ("ScipyLocal",),
-    "water_filling": ("WaterFilling",),
-    "wmmse": ("Wmmse",),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
+    from optisolve.solvers.branch_and_bound import BranchAndBound as BranchAndBound
+    from optisolve.solvers.cpsat import CpSat as CpSat
+    from optisolve.solvers.cvxpy_solver import Cvxpy as Cvxpy
+    from optisolve.solvers.ddpm import Ddpm as Ddpm
+    from optisolve.solvers.ddpm import DdpmNull as DdpmNull
+    from optisolve.solvers.drl_fusion import DrlFusion as DrlFusion
+    from optisolve.solvers.foschini_miljanic import FoschiniMiljanic as FoschiniMiljanic
+    from optisolve.solvers.game import Game as Game
+    from optisolve.solvers.game import GameControl as GameControl
+    from optisolve.solvers.highs import Highs as Highs
+    from optisolve.solvers.hungarian import Hungarian as Hungarian
+    from optisolve.solvers.ledma import Ledma as Ledma
+    from optisolve.solvers.ledma import LedmaControl as LedmaControl
+    from optisolve.solvers.legacy_diffsg import LegacyDiffsg as LegacyDiffsg
+    from optisolve.solvers.moe import Moe as Moe
+    from optisolve.solvers.moe import MoeLlm as MoeLlm
+    from optisolve.solvers.moead import Moead as Moead
+    from optisolve.solvers.moead import MoeadDe as MoeadDe
+    from optisolve.solvers.moead import MoeadLo as MoeadLo
+    from optisolve.solvers.null import Null as Null
+    from optisolve.solvers.opro import Opro as Opro
+    from optisolve.solvers.pymoo_adapter import CmaEs as CmaEs
+    from optisolve.solvers.pymoo_adapter import Nsga2 as Nsga2
+    from optisolve.solvers.pymoo_adapter import Nsga3 as Nsga3
+    from optisolve.solvers.pymoo_adapter import SmsEmoa as SmsEmoa
+    from optisolve.solvers.q_fusion import QFusion as QFusion
+    from optisolve.solvers.q_fusion import QFusionControl as QFusionControl
+    from optisolve.solvers.random_search import RandomSearch as RandomSearch
+    from optisolve.solvers.scipy_local import ScipyLocal as ScipyLocal
+    from optisolve.solvers.water_filling import WaterFilling as WaterFilling
+    from optisolve.solvers.wmmse import Wmmse as Wmmse
 
-__all__ = [
-    "BranchAndBound",
-    "CmaEs",
-    "CpSat",
-    "Cvxpy",
-    "Ddpm",
-    "DdpmNull",
-    "DrlFusion",
-    "FoschiniMiljanic",
-    "Game",
-    "GameControl",
-    "Highs",
-    "Hungarian",
-    "Ledma",
-    "LedmaControl",
-    "LegacyDiffsg",
-    "Moe",
-    "MoeLlm",
-    "Moead",
-    "MoeadDe",
-    "MoeadLo",
-    "Nsga2",
-    "Nsga3",
-    "Null",
-    "Opro",
-    "PymooSolver",
-    "QFusion",
-    "QFusionControl",
-    "RandomSearch",
-    "ScipyLocal",
-    "SmsEmoa",
-    "WaterFilling",
-    "Wmmse",
-]
+
+def _homes() -> dict[str, str]:
+    """Class names of the solvers that are declared in this package, and where each lives."""
+    declared = (target.partition(":") for target in SOLVERS.targets().values())
+    return {name: module for module, _, name in declared if module.startswith("optisolve.solvers.")}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    home = _homes().get(name)
+    if home is None:
         raise AttributeError(f"module 'optisolve.solvers' has no attribute '{name}'")
-    return getattr(import_module(f"optisolve.solvers.{_HOME_OF[name]}"), name)
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_homes())

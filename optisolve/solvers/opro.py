@@ -15,9 +15,9 @@ from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import BudgetExhausted, FieldProblem, OptionError, SolverError
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
-from optisolve.evaluation.archive import nondominated
-from optisolve.solvers.moead.llm_operator import LlmVariation
-from optisolve.solvers.moead.llm_prompts import StyleName, prompt_problems, style_name
+from optisolve.run.archive import nondominated
+from optisolve.solvers.ledma.operator import LlmVariation
+from optisolve.solvers.ledma.prompts import StyleName, prompt_problems, style_name
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_width, tchebycheff
 from optisolve.solvers.moead.variation import Proposals, Wave
 from optisolve.solvers.moead.weights import weight_vectors

@@ -13,7 +13,7 @@ from optisolve.core.errors import ProblemError
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Evaluation, Instance, Problem
 from optisolve.core.reference import Effort
 from optisolve.core.status import Evidence
-from optisolve.scoring.verify import verify_points
+from optisolve.run.verify import verify_points
 from optisolve.testing.kit import CheckResult, NotApplicable, run_kit
 
 __all__ = ["ProblemConformance", "check_problem"]

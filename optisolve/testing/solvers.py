@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.bench.result import Result
-from optisolve.bench.solve import solve
 from optisolve.core.budget import Budget
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
+from optisolve.run.result import Result
+from optisolve.run.solve import solve
 from optisolve.testing.kit import CheckResult, NotApplicable, run_kit
 from optisolve.testing.toys import toy_instances
 

@@ -18,7 +18,7 @@ from optisolve.cli.display import console
 from optisolve.cli.main import main
 from optisolve.cli.run import flags_first
 from optisolve.cli.typed_file import read_typed
-from tests.scoring.records import made
+from tests.study.records import made
 
 SMALL = ["solver=moead_de", "budget.evaluations=300", "pictures=false"]
 

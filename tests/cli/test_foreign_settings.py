@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optisolve.bench.runner import run_suite
 from optisolve.cli.main import main
 from optisolve.core.errors import LlmError
+from optisolve.study.runner import run_suite
 from optisolve.testing.llm_server import LlmServer
 
 KEY = "canary7c1f6b52e9d34a08b1e4"
@@ -300,7 +300,7 @@ def test_a_broken_job_is_told_without_words_of_the_framework(capfd, monkeypatch)
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device", "out/record.json")
 
-    monkeypatch.setattr("optisolve.bench.result.write_atomic", full)
+    monkeypatch.setattr("optisolve.run.result.write_atomic", full)
     assert main(["run", "problem=power_control", "solver=null", *QUIET]) == 1
     told = capfd.readouterr().err
     assert told == "error: No space left on device: out/record.json; no record was written\n"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from optisolve.bench.jobs import find_finished, identity, join_job, open_job, read_job, unfinished
-from optisolve.bench.records import iter_records
 from optisolve.cli.main import main
 from optisolve.core.errors import OptisolveError
+from optisolve.run.jobs import find_finished, identity, join_job, open_job, read_job, unfinished
+from optisolve.run.records import iter_records
 from optisolve.testing.llm_server import LlmServer
 
 SMALL = ["pictures=false", "print=json", "solver.pop_size=12", "solver.n_neighbors=6"]

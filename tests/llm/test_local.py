@@ -14,7 +14,7 @@ from optisolve.core.errors import LlmError, UnknownNameError
 from optisolve.llm import catalog
 from optisolve.llm.config import LocalLlm, SurrogateLlm, llm_config
 from optisolve.llm.session import open_session
-from tests.llm.test_ledma import Ran
+from tests.solvers.ledma.test_ledma import Ran
 
 LACKING = catalog.lacking("smollm2-135m")
 needs_model = pytest.mark.skipif(bool(LACKING), reason=f"no local model: {LACKING}")

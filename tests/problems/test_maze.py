@@ -10,7 +10,7 @@ from optisolve.core import Evidence, PointStatus
 from optisolve.core.errors import OptionError, ProblemError
 from optisolve.numerics.grid_world import GridWorld, distances, shortest_walk
 from optisolve.registry import make_problem
-from optisolve.scoring.verify import verify_points
+from optisolve.run.verify import verify_points
 from optisolve.testing import check_problem
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "maze"]

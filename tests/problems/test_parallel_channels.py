@@ -13,7 +13,7 @@ import optisolve
 from optisolve.content import names
 from optisolve.core import Effort, Evidence, Termination
 from optisolve.core.errors import OptionError
-from optisolve.core.metric import Bound
+from optisolve.goals.metric import Bound
 from optisolve.numerics.water_filling import dual_value, water_fill
 from optisolve.problems.parallel_channels.model import project_to_budget
 from optisolve.registry import make_problem, make_solver

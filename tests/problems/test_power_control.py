@@ -18,7 +18,7 @@ from optisolve.problems.power_control.convex import balanced_sinr_gp, least_powe
 from optisolve.problems.power_control.model import Goal
 from optisolve.problems.power_control.reference import RATE_GAP, Work, rate
 from optisolve.registry import make_problem
-from optisolve.scoring.verify import verify_points
+from optisolve.run.verify import verify_points
 from optisolve.testing import ProblemConformance
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "power_control"]

@@ -10,7 +10,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.numerics.interference import balanced_sinr, least_powers
 from optisolve.numerics.mixed_monotonic import RateProgram
 from optisolve.registry import make_problem
-from optisolve.scoring.verify import confront, verify_points
+from optisolve.run.verify import confront, verify_points
 
 
 def _channel(rng, n_links, noise):

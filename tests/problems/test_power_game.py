@@ -13,7 +13,7 @@ from optisolve.core.errors import OptionError
 from optisolve.numerics.interference import fixed_point, foschini_miljanic, least_powers
 from optisolve.problems.power_game.model import least_bandwidth, least_powers_closed_form, rates
 from optisolve.registry import make_problem
-from optisolve.scoring.verify import confront, verify_points
+from optisolve.run.verify import confront, verify_points
 from optisolve.testing import ProblemConformance, check_problem
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "power_game"]

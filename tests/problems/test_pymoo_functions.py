@@ -16,10 +16,10 @@ from optisolve.core.errors import OptionError, ProblemError
 from optisolve.core.problem import Evaluation
 from optisolve.core.reference import Effort
 from optisolve.core.status import Evidence
-from optisolve.evaluation.archive import nondominated
+from optisolve.numerics.indicators import hypervolume, normalize
 from optisolve.problems.pymoo.catalogue import FUNCTIONS
 from optisolve.problems.pymoo.shift import moved, restored
-from optisolve.scoring import hypervolume, normalize
+from optisolve.run.archive import nondominated
 from optisolve.testing import check_problem
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "pymoo"]

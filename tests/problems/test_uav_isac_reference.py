@@ -17,6 +17,7 @@ import pytest
 from optisolve.content import content_dir, load_yaml
 from optisolve.core import Effort, Evidence
 from optisolve.core.errors import ProblemError, RecordError
+from optisolve.numerics.indicators import hypervolume
 from optisolve.problems.uav_isac import UavIsac
 from optisolve.problems.uav_isac import reference_boxes as boxes
 from optisolve.problems.uav_isac.gradients import associate, smooth_objectives
@@ -26,7 +27,7 @@ from optisolve.problems.uav_isac.reference_cache import cached_front, front_path
 from optisolve.problems.uav_isac.reference_grid import grid_seeds
 from optisolve.problems.uav_isac.reference_search import SearchWork, local_front, non_dominated, unit_losses
 from optisolve.registry import make_problem
-from optisolve.scoring import hypervolume, verify_points
+from optisolve.run.verify import verify_points
 from optisolve.testing import ProblemConformance
 from tests.problems.uav_isac_cases import ROOT, URBAN, scenario
 

@@ -7,9 +7,10 @@ import shutil
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from optisolve.api import list_problems, list_solvers, load_problem, load_solver, solve
 from optisolve.cli.main import main
 from optisolve.core.budget import Budget
+from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
+from optisolve.run.solve import solve
 
 PROBLEMS = ("uav_isac", "power_control", "parallel_channels", "resource_allocation", "offloading", "pymoo/zdt1", "power_game")
 SOLVERS = ("ledma", "opro", "moead", "moead_de", "ledma_control", "nsga2", "cma_es", "random_search", "null", "wmmse", "cvxpy")

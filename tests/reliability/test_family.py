@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from optisolve.api import verify
-from optisolve.bench.jobs import SUFFIX
-from optisolve.bench.records import iter_records, read_record
 from optisolve.cli.main import main
+from optisolve.run.jobs import SUFFIX
+from optisolve.run.records import iter_records, read_record
 from optisolve.testing.llm_server import LlmServer
+from optisolve.trust.audit import verify
 from tests.reliability.family import ASKING, PLAIN, words
 
 CUTS = 3

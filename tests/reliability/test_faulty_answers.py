@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from optisolve.api import load_problem, replay, solve, verify
 from optisolve.core.budget import Budget
 from optisolve.core.solver import Solver
 from optisolve.llm.candidates import Fate
 from optisolve.llm.config import llm_config
-from optisolve.solvers.moead.ledma import Ledma
+from optisolve.registry import load_problem
+from optisolve.run.solve import solve
+from optisolve.solvers.ledma.solver import Ledma
 from optisolve.solvers.opro import Opro
 from optisolve.testing.llm_server import Fault, LlmServer
+from optisolve.trust.audit import verify
+from optisolve.trust.replay import replay
 
 FAULTY_REPLIES = 2500
 """Per form of question; there are four of ledma's and two of opro's."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from optisolve.bench.environment import forget_peak_memory, peak_memory_mb
 from optisolve.cli.main import main
+from optisolve.run.environment import forget_peak_memory, peak_memory_mb
 from optisolve.testing.llm_server import Fault, LlmServer
 from tests.reliability.family import words
 

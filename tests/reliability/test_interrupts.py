@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from optisolve.bench.jobs import SUFFIX
-from optisolve.bench.records import iter_records, read_record
 from optisolve.cli.main import main
+from optisolve.run.jobs import SUFFIX
+from optisolve.run.records import iter_records, read_record
 from optisolve.testing.llm_server import LlmServer
 from tests.reliability.family import COMMON, SMALL, UAV, words
 from tests.reliability.gate import Gate

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from optisolve.bench.records import iter_records
 from optisolve.cli.main import main
+from optisolve.run.records import iter_records
 from optisolve.testing.llm_server import Fault, LlmServer
 from tests.reliability.child import start
 from tests.reliability.family import words

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from optisolve.api import verify
-from optisolve.bench.jobs import unfinished
-from optisolve.bench.records import iter_records, read_record
+from optisolve.run.jobs import unfinished
+from optisolve.run.records import iter_records, read_record
 from optisolve.testing.llm_server import LlmServer
+from optisolve.trust.audit import verify
 from tests.reliability.child import start
 from tests.reliability.family import words
 from tests.reliability.gate import Gate

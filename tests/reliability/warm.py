@@ -11,7 +11,7 @@ from optisolve.cli.main import main
 for _name in (
     *(
         "optisolve.cli.job",
-        "optisolve.api",
+        "optisolve.trust.audit",
         "optisolve.solvers.moead",
         "optisolve.solvers.opro",
         "optisolve.solvers.pymoo_adapter",

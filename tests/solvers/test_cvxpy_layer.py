@@ -143,7 +143,7 @@ class TestConformance(SolverConformance):
 
 def _task(instance):
     from optisolve.core import BudgetMeter, Task
-    from optisolve.evaluation import Evaluator
+    from optisolve.run.evaluator import Evaluator
 
     meter = BudgetMeter(Budget(evaluations=10))
     evaluator = Evaluator(instance, meter)

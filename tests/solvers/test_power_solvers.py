@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optisolve.bench.solve import solve
 from optisolve.core import Budget, Effort, Limit, PointStatus, Termination
 from optisolve.core.errors import SolverError
 from optisolve.registry import make_problem, make_solver
+from optisolve.run.solve import solve
 from optisolve.testing import SolverConformance
 from optisolve.testing.toys import toy_instances
 

@@ -15,8 +15,7 @@ from optisolve.solvers.moead import MoeadDe
 from optisolve.solvers.moead.operators import De, Mutation
 from optisolve.solvers.moead.variation import Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
-
-from .toys import Sphere, Zdt1, solve
+from tests.solvers.toys import Sphere, Zdt1, solve
 
 
 def wave_of(instance, n=30, pool=10, seed=0):

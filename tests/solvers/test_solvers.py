@@ -17,8 +17,7 @@ from optisolve.solvers.moead import Moead, MoeadDe, MoeadLo
 from optisolve.solvers.null import Null
 from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, SmsEmoa
 from optisolve.solvers.random_search import RandomSearch
-
-from .toys import MIN, ZDT1_HYPERVOLUME, Constr, Dtlz2, Knights, Objective, Sphere, Toy, Zdt1, solve
+from tests.solvers.toys import MIN, ZDT1_HYPERVOLUME, Constr, Dtlz2, Knights, Objective, Sphere, Toy, Zdt1, solve
 
 FAMILY = [Moead(pop_size=20), MoeadDe(pop_size=20), MoeadLo(pop_size=20)]
 SEVERAL = [*FAMILY, Nsga2(pop_size=20), Nsga3(pop_size=20), SmsEmoa(pop_size=20), RandomSearch(batch_size=16)]

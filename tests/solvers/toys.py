@@ -26,7 +26,7 @@ from optisolve.core import (
 )
 from optisolve.core.arrays import FloatArray
 from optisolve.core.solver import Outcome, Solver
-from optisolve.evaluation import Evaluator
+from optisolve.run.evaluator import Evaluator
 
 MIN, MAX = Sense.MINIMIZE, Sense.MAXIMIZE
 

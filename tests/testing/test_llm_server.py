@@ -17,8 +17,8 @@ from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
 from optisolve.llm.candidates import Fate, judge
 from optisolve.llm.scale import Grid
-from optisolve.solvers.moead.llm_prompts import Question, prompt_style
-from optisolve.solvers.moead.llm_words import Parents
+from optisolve.solvers.ledma.prompts import Question, prompt_style
+from optisolve.solvers.ledma.words import Parents
 from optisolve.testing.llm_server import Fault, FaultPlan, LlmServer, outage
 from optisolve.testing.llm_server.questions import read_question
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere

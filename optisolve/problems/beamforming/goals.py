@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray, frozen
-from optisolve.core.goal import Goal as TypedGoal
-from optisolve.core.goal import GoalObjective, Term
-from optisolve.core.metric import Bound, Feasibility, Metric, effective, tightest
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.goals.goal import Goal as TypedGoal
+from optisolve.goals.goal import GoalObjective, Term
+from optisolve.goals.metric import Bound, Feasibility, Metric, effective, tightest
 from optisolve.problems.beamforming import duality, model
 from optisolve.problems.beamforming.model import Constants, Goal
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.goal_instance import GoalInstance, goal_origin
-from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
+from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.problems.beamforming import goals, model
 from optisolve.problems.beamforming.model import ComplexArray, Constants
 from optisolve.problems.beamforming.words import describe
@@ -21,7 +21,7 @@ from optisolve.problems.beamforming.words import describe
 if TYPE_CHECKING:
     import torch
 
-    from optisolve.core.goal import Goal as TypedGoal
+    from optisolve.goals.goal import Goal as TypedGoal
     from optisolve.modelling.cvxpy import CvxpyModel
 
 __all__ = ["BeamformingInstance"]

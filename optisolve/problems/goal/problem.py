@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, ProblemError
-from optisolve.core.goal import goal_from
-from optisolve.core.goal_instance import GoalInstance, bound_scales
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Problem
 from optisolve.core.reference import Effort, Reference
+from optisolve.goals.goal import goal_from
+from optisolve.goals.goal_instance import GoalInstance, bound_scales
 from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.registry import make_problem
 
@@ -28,7 +28,7 @@ class GoalProblem(Problem):
     Args:
         problem: Scenario or family that the goal is about.
         params: Its parameters that differ from the scenario's.
-        goal: The typed goal; see `optisolve.core.goal.Goal`.
+        goal: The typed goal; see `optisolve.goals.goal.Goal`.
     """
 
     name: ClassVar[str] = "goal"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.metric import Bound, Feasibility, Metric, effective, tightest
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.status import Termination
+from optisolve.goals.metric import Bound, Feasibility, Metric, effective, tightest
 from optisolve.problems.nsp_utility import model
 from optisolve.problems.nsp_utility.model import Constants, Goal
 
 if TYPE_CHECKING:
-    from optisolve.core.goal import GoalObjective
+    from optisolve.goals.goal import GoalObjective
 
 __all__ = ["METRICS", "constants_for", "feasibility", "metric_values", "native_goal", "own_bounds"]
 

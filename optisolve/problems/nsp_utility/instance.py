@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.goal_instance import GoalInstance, goal_origin
-from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
+from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.problems.nsp_utility import goals, model
 from optisolve.problems.nsp_utility.model import Constants
 from optisolve.problems.nsp_utility.words import QUALITY, describe
@@ -21,7 +21,7 @@ from optisolve.problems.nsp_utility.words import QUALITY, describe
 if TYPE_CHECKING:
     import torch
 
-    from optisolve.core.goal import Goal
+    from optisolve.goals.goal import Goal
     from optisolve.modelling.cvxpy import CvxpyModel
 
 __all__ = ["NspUtilityInstance"]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, frozen
-from optisolve.core.metric import Bound, Feasibility, Metric, tightest
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.goals.metric import Bound, Feasibility, Metric, tightest
 from optisolve.numerics.water_filling import dual_value, water_fill
 from optisolve.problems.parallel_channels import model
 
 if TYPE_CHECKING:
-    from optisolve.core.goal import GoalObjective
+    from optisolve.goals.goal import GoalObjective
 
 __all__ = ["budget_price", "feasibility", "is_least_budget", "metric_values", "metrics", "native_arrays"]
 

@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
-from optisolve.core.goal_instance import GoalInstance, goal_origin
-from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
+from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.problems.parallel_channels import goals, model
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
 
-    from optisolve.core.goal import Goal
+    from optisolve.goals.goal import Goal
     from optisolve.problems.parallel_channels.convex import LeastBudgetModel, WaterFillingModel
 
 __all__ = ["ParallelChannelsInstance"]

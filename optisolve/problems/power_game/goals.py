@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, frozen
-from optisolve.core.metric import Bound, Feasibility, Metric, effective, tightest
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.goals.metric import Bound, Feasibility, Metric, effective, tightest
 from optisolve.numerics.interference import MOST_BITS, coupling, least_powers
 from optisolve.problems.power_game import model
 from optisolve.problems.power_game.model import Cell
 
 if TYPE_CHECKING:
-    from optisolve.core.goal import GoalObjective
+    from optisolve.goals.goal import GoalObjective
 
 __all__ = ["feasibility", "is_least_power", "metric_values", "metrics", "native_cell", "own_bounds", "rate_prices"]
 

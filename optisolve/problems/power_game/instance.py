@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
-from optisolve.core.goal_instance import GoalInstance, goal_origin
-from optisolve.core.metric import Bound, Feasibility, Metric
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
+from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.numerics.interference import least_powers, lift_to_floors
 from optisolve.problems.power_game import goals, model
 from optisolve.problems.power_game.model import Cell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
 
-    from optisolve.core.goal import Goal
+    from optisolve.goals.goal import Goal
 
 __all__ = ["PowerGameInstance"]
 

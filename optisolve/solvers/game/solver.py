@@ -21,7 +21,7 @@ from optisolve.solvers.game.forms import game_gap, game_of
 from optisolve.solvers.game.loop import Play, Protocols, Rules
 from optisolve.solvers.game.memory import Memory
 from optisolve.solvers.game.views import Information
-from optisolve.solvers.moead.llm_prompts import StyleName, prompt_problems, style_name
+from optisolve.solvers.ledma.prompts import StyleName, prompt_problems, style_name
 
 __all__ = ["Game", "GameControl"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import SolverError
 from optisolve.core.problem import Evaluation, Instance
-from optisolve.evaluation.archive import nondominated
+from optisolve.run.archive import nondominated
 
 __all__ = ["Blend", "blend_refusal", "convex_blend", "fuse_gpi", "fuse_q", "pareto_merge", "weighted_policy"]
 

@@ -14,9 +14,9 @@ from optisolve.core.errors import BudgetExhausted, OptisolveError
 from optisolve.core.problem import Evaluation, Instance, Sense
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
-from optisolve.evaluation.archive import Archive
-from optisolve.evaluation.evaluator import archived_outcome
-from optisolve.scoring.verify import verify_points
+from optisolve.run.archive import Archive
+from optisolve.run.evaluator import archived_outcome
+from optisolve.run.verify import verify_points
 
 __all__ = ["Attempt", "Quality", "better", "run_expert", "safe_baseline", "verified_quality"]
 
@@ -204,7 +204,7 @@ def verified_quality(instance: Instance, X: FloatArray) -> Quality:
         return Quality(None, None, checked.point)
     F = checked.F[checked.feasible]
     if len(instance.objectives) > 1:
-        from optisolve.scoring.indicators import score
+        from optisolve.numerics.indicators import score
 
         value = score(instance, np.ascontiguousarray(F), None)["hypervolume"]
         return Quality(feasible[0], None if value is None else float(value), PointStatus.FEASIBLE)

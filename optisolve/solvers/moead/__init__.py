@@ -1,10 +1,6 @@
 """Decomposition MOEAs: one engine, variation operators as plug-ins."""
 
-from optisolve.solvers.moead.controls import LedmaControl
 from optisolve.solvers.moead.engine import run
-from optisolve.solvers.moead.ledma import Ledma
-from optisolve.solvers.moead.llm_operator import LlmVariation
-from optisolve.solvers.moead.mixture import Mixture, random_share
 from optisolve.solvers.moead.operators import De, Gaussian, Linear, Mutation, Sbx
 from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.solvers import DecompositionSolver, Moead, MoeadDe, MoeadLo
@@ -17,11 +13,7 @@ __all__ = [
     "Feedback",
     "Gaussian",
     "Learner",
-    "Ledma",
-    "LedmaControl",
     "Linear",
-    "LlmVariation",
-    "Mixture",
     "Moead",
     "MoeadDe",
     "MoeadLo",
@@ -30,6 +22,5 @@ __all__ = [
     "Sbx",
     "Variation",
     "Wave",
-    "random_share",
     "run",
 ]

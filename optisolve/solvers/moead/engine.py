@@ -21,7 +21,7 @@ from optisolve.core.errors import BudgetExhausted, SolverError
 from optisolve.core.problem import Evaluation
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
-from optisolve.scoring.indicators import GainMeter
+from optisolve.numerics.indicators import GainMeter
 from optisolve.solvers.moead.initialize import assign, initial_points
 from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Scalarization

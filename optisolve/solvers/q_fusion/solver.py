@@ -18,7 +18,7 @@ from optisolve.core.status import Termination
 from optisolve.llm.prompts import named_prompt
 from optisolve.llm.types import LlmRequest, Message
 from optisolve.numerics.grid_world import GridWorld
-from optisolve.solvers.moead.llm_prompts import StyleName, prompt_problems, style_name
+from optisolve.solvers.ledma.prompts import StyleName, prompt_problems, style_name
 from optisolve.solvers.q_fusion.experts import Expert, expert_names, joint_values, make_experts, successor_values
 from optisolve.solvers.q_fusion.fusion import Rule, fuse_q
 from optisolve.solvers.q_fusion.plan import Plan, blind_plan, plan_grammar, plan_schema, read_plan, rule_plan, stage_keys

@@ -1,7 +1,0 @@
-"""The leaderboard's site: one folder of static pages, made from records; the same records give the same bytes."""
-
-from optisolve.bench.site.build import build_site
-from optisolve.bench.site.pages import Site
-from optisolve.bench.site.write import write_site
-
-__all__ = ["Site", "build_site", "write_site"]

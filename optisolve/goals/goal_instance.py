@@ -1,0 +1,188 @@
+"""An instance with a goal on top: the same space and equations, other objective and further constraints.
+
+Families express common goals natively, so that their exact solvers apply (`Instance.with_goal`); everything else becomes a
+`GoalInstance`, which any general solver can treat. Its equations are the base instance's numpy metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import ProblemError
+from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
+from optisolve.goals.goal import Goal, GoalObjective
+from optisolve.goals.metric import Bound, Metric
+from optisolve.goals.units import format_si
+
+__all__ = ["GoalInstance", "bound_scales", "bound_text", "goal_origin", "shortfall"]
+
+
+def goal_origin(base: Instance, goal: Goal) -> Origin:
+    """The origin of an instance with a goal: the family ``goal`` makes it again from the base's own parameters."""
+    origin = base.origin
+    label = {} if origin.scenario == origin.problem else {"scenario": origin.scenario}  # else it would be lost on the way
+    params: dict[str, Any] = {"problem": origin.problem, "params": {**origin.params, **label}, "goal": goal.plain()}
+    return Origin("goal", "2", f"{origin.scenario}+goal", params, origin.seed, origin.files)
+
+
+def shortfall(values: Mapping[str, FloatArray], bounds: Sequence[Bound], scales: FloatArray) -> FloatArray:
+    """Relative violation of bounds, float64 [n, k]; <= 0 where a bound holds.
+
+    Args:
+        values: Metrics by name, float64 [n] or [n, users], SI.
+        bounds: k bounds.
+        scales: float64 [k], what each distance is divided by, see `bound_scales`.
+    """
+    columns = []
+    for bound, scale in zip(bounds, scales.tolist(), strict=True):
+        value = values[bound.metric] if bound.user is None else values[bound.metric][:, bound.user]
+        columns.append((value - bound.value) / scale if bound.upper else (bound.value - value) / scale)
+    n = next(iter(values.values())).shape[0]
+    return np.column_stack(columns) if columns else np.empty((n, 0))
+
+
+def bound_scales(base: Instance, bounds: Sequence[Bound]) -> FloatArray:
+    """What the distance from each bound is divided by, float64 [k], > 0, in the metric's unit.
+
+    That is the bound itself; a bound of 0 is measured by the metric at a few points of the space, so that it changes with the
+    unit like everything else.
+
+    Args:
+        base: What the metrics are about.
+        bounds: k bounds.
+    """
+    if all(bound.value != 0.0 for bound in bounds):
+        return np.array([abs(bound.value) for bound in bounds])
+    values = base.metric_values(_landmarks(base))
+    told = [values[b.metric] if b.user is None else values[b.metric][:, b.user] for b in bounds]
+    return np.array([abs(b.value) or _size(v) for b, v in zip(bounds, told, strict=True)])
+
+
+def _landmarks(base: Instance) -> FloatArray:
+    """Points that tell how large a metric is, float64 [3, d]: the upper corner of the space and two towards the lower one."""
+    low, high = base.space.lower, base.space.upper
+    X = np.array([low + share * (high - low) for share in (1.0, 0.5, 0.01)])
+    return np.where(base.space.integer, np.rint(X), X)
+
+
+def _size(values: FloatArray) -> float:
+    """Largest finite magnitude, 1 when there is none above 0."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0)) or 1.0
+
+
+def bound_text(bound: Bound, metrics: Sequence[Metric]) -> str:
+    """One bound in words, e.g. ``rate of user 2 at least 15.8 kbit/s``."""
+    metric = next(m for m in metrics if m.name == bound.metric)
+    who = "" if bound.user is None else f" of user {bound.user + 1}"
+    return f"{metric.name}{who} at {'most' if bound.upper else 'least'} {format_si(bound.value, metric.unit)}"
+
+
+class GoalInstance(Instance):
+    """A base instance with a goal.
+
+    Args:
+        base: What the goal is about.
+        goal: The goal.
+        bounds: Its requirements in SI.
+    """
+
+    def __init__(self, base: Instance, goal: Goal, bounds: Sequence[Bound]) -> None:
+        self.base, self.typed_goal, self.bounds = base, goal, tuple(bounds)
+        self.on_failure = base.on_failure
+        if len(base.objectives) != 1 and goal.objective is None:
+            raise ProblemError(f"{base.origin.scenario} has several objectives; the goal must name one.")
+        metrics = {metric.name: metric for metric in base.metrics()}
+        self._scales = bound_scales(base, self.bounds)
+        super().__init__(
+            origin=goal_origin(base, goal),
+            space=base.space,
+            objectives=(base.objectives[0] if goal.objective is None else _objective(goal.objective, metrics, base),),
+            constraint_names=(*base.constraint_names, *(f"goal{i}.{b.metric}" for i, b in enumerate(self.bounds))),
+            equality_names=base.equality_names,
+        )
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those of the base."""
+        return self.base.metrics()
+
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """Those of the base."""
+        return self.base.metric_values(X)
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The base's arrays and the bounds."""
+        rows = [[hash_free_index(b.metric), -1 if b.user is None else b.user, float(b.upper), b.value] for b in self.bounds]
+        table = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
+        table.setflags(write=False)
+        return {**self.base.arrays(), "goal_bounds": table}
+
+    def features(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The base's features."""
+        return self.base.features()
+
+    def describe(self) -> Description:
+        """The base in words, with the goal's requirements."""
+        told = self.base.describe()
+        extra = tuple(bound_text(b, self.base.metrics()).capitalize() + "." for b in self.bounds)
+        objective = self.objectives[0]
+        aim = "" if self.typed_goal.objective is None else f" Here the aim is to {objective.sense} {objective.meaning}."
+        return Description(told.summary + aim, (*told.constraints, *extra), told.facts, told.hints)
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """Those of the base."""
+        return self.base.null_policies()
+
+    def model(self, dialect: str) -> Any:
+        """What the base offers for this goal."""
+        return self.base.goal_model(dialect, self.typed_goal, self.bounds)
+
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        return self._combined(X, self.base.evaluate_checked(X))
+
+    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
+        return self._combined(X, self.base.evaluate_twin(X))
+
+    def _combined(self, X: FloatArray, own: Evaluation) -> Evaluation:
+        values = self.base.metric_values(X)
+        F = own.F if self.typed_goal.objective is None else objective_value(self.typed_goal.objective, values)[:, None]
+        return Evaluation(F, np.hstack([own.G, shortfall(values, self.bounds, self._scales)]), own.H)
+
+    def _project(self, X: FloatArray) -> FloatArray:
+        return self.base.project(X)
+
+
+def objective_value(objective: GoalObjective, values: Mapping[str, FloatArray]) -> FloatArray:
+    """The goal's objective, float64 [n], from metric values."""
+    total: FloatArray | float = 0.0
+    for term in objective.terms:
+        value = values[term.metric]
+        if value.ndim == 2:
+            part = value[:, [u - 1 for u in term.users]] if term.users else value
+            value = part.min(axis=1) if objective.sense == "maxmin" else part.sum(axis=1)
+        total = total + (term.weight * value if objective.sense != "maxmin" else value)
+    return np.asarray(total, dtype=np.float64)
+
+
+def hash_free_index(name: str) -> float:
+    """A number that stands for a metric's name in an array, the same everywhere."""
+    import hashlib
+
+    return float(int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big"))
+
+
+def _objective(objective: GoalObjective, metrics: Mapping[str, Metric], base: Instance) -> Objective:
+    names = [term.metric for term in objective.terms]
+    first = metrics[names[0]]
+    unit = first.unit if len({metrics[name].unit for name in names}) == 1 else ""
+    name = f"worst_{names[0]}" if objective.sense == "maxmin" else "+".join(dict.fromkeys(names))
+    meaning = (
+        f"the worst user's {first.meaning}" if objective.sense == "maxmin" else " plus ".join(metrics[n].meaning for n in names)
+    )
+    sense = Sense.MINIMIZE if objective.sense == "min" else Sense.MAXIMIZE
+    scale = 1e-6 * _size(objective_value(objective, base.metric_values(_landmarks(base))))
+    return Objective(name, sense, unit, meaning, scale)

@@ -1,8 +1,0 @@
-"""Declarative models of problems that no family covers: data in, checked optimum out; nothing written is executed."""
-
-from optisolve.modelling.freeform.expressions import ExpressionError, parse_expression, parse_relation
-from optisolve.modelling.freeform.resolve import free_model
-from optisolve.modelling.freeform.schema import FreeModel
-from optisolve.modelling.freeform.solve import FreeAnswer, solve_free
-
-__all__ = ["ExpressionError", "FreeAnswer", "FreeModel", "free_model", "parse_expression", "parse_relation", "solve_free"]

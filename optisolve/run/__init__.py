@@ -1,0 +1,1 @@
+"""One run: a solver meets an instance, the answer is verified, scored and recorded; nothing here believes a solver."""

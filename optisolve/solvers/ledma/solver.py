@@ -1,0 +1,171 @@
+"""LEDMA-style optimization: decomposition with a language model as variation operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Gt, Le
+
+from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.solver import Outcome, SolverInfo, Task
+from optisolve.llm.scale import Grid
+from optisolve.llm.session import LlmSession
+from optisolve.solvers.ledma.bandit import Bandit
+from optisolve.solvers.ledma.mixture import Chooser, random_share
+from optisolve.solvers.ledma.operator import LlmVariation
+from optisolve.solvers.ledma.pacing import LLM, MIXES, paced, read_mix
+from optisolve.solvers.ledma.portfolio import Notes, Portfolio
+from optisolve.solvers.ledma.prompts import StyleName, prompt_problems
+from optisolve.solvers.ledma.reflect import Reflection
+from optisolve.solvers.moead.engine import run
+from optisolve.solvers.moead.operators import De, Gaussian, Linear, Mutation, Sbx
+from optisolve.solvers.moead.solvers import DecompositionSolver
+from optisolve.solvers.moead.variation import Variation
+
+__all__ = ["LLM_START", "Ledma"]
+
+LLM_START = 0.1
+"""Share of the targets that the language model starts with in the adaptive mix, as far as its budget pays for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledma(DecompositionSolver):
+    """Decomposition MOEA whose offspring come from a language model and from classical operators.
+
+    Args:
+        style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
+        prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"`` for its newest version; the name ends with its style. None
+            means the style's own.
+        n_parents: Parents l shown per question, the best of the pool, worst to best; None means 10, and 5 in
+            continuation style.
+        parent_tokens: Most tokens, estimated, of the parents shown per question; the worst are left out, two stay.
+        n_offspring: Offspring s asked for per question, all of which are evaluated.
+        batch_subproblems: Sub-problems per call, each with its own preference, parents and offspring. Takes the schema
+            style: a table that is continued has one order only.
+        max_reasks: Further questions after an answer without a usable candidate; then the recorded fallback.
+        mix: Who serves the targets. ``"adaptive"``: the model, DE, SBX, the linear operator and normal noise, each by the
+            hypervolume that its offspring gained per cost; the model starts at 10 %. ``"auto"``: the model as often as its
+            budget lasts when spread evenly over the run (always when that budget is unlimited), DE the rest.
+            ``"llm_only"``: the model, and DE where the budget allows no call. A number, or ``"fixed(0.3)"``: the model's
+            share, DE the rest.
+        llm_call_cost: What a call costs when credit is computed, in evaluations, beside those of its offspring.
+        distill: Fit the white-box operator to the model's answers while the run goes on, and let it take the model's place
+            once its credit matches the model's; see `optisolve.solvers.ledma.portfolio.Portfolio`.
+        reflect_every: Waves after which one more call asks the model for a note on what became of its offspring; the note is
+            quoted in later questions. None asks for no notes. Takes the schema style.
+        note_tokens: Most tokens of a note, estimated.
+        warn_share: Share of fallbacks above which the report holds a warning.
+        placebo: Shuffle the parents against their values in every question: a control that asks the same model as often
+            but tells it nothing, see `optisolve.study.ablation.plan`.
+        de_scale: Factor on the difference of two mates in the other operator, DE, which also is the fallback.
+        de_crossover: Its chance per variable to take the new value.
+        mutation_eta: Distribution index of its mutation.
+        mutation_probability: Its chance per variable; None means 1 / number of variables.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="ledma",
+        version="4",
+        summary="Decomposition MOEA with a language model among its variation operators, each used by its credit.",
+        uses_llm=True,
+        citation="LEDMA-style after Li et al. 2024, arXiv 2410.05062; the letter's constants and prompts were not available",
+    )
+    style: StyleName = "auto"
+    prompt: str | None = None
+    n_parents: Annotated[int, Ge(2)] | None = None
+    parent_tokens: Annotated[int, Ge(100)] = 3000
+    n_offspring: Annotated[int, Ge(1), Le(16)] = 2
+    batch_subproblems: Annotated[int, Ge(1), Le(64)] = 1
+    max_reasks: Annotated[int, Ge(0), Le(10)] = 1
+    mix: str | float = "adaptive"
+    llm_call_cost: Annotated[float, Ge(0)] = 1.0
+    distill: bool = False
+    reflect_every: Annotated[int, Ge(1)] | None = None
+    note_tokens: Annotated[int, Ge(20), Le(2000)] = 120
+    warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
+    placebo: bool = False
+    de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
+    de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
+    mutation_eta: Annotated[float, Ge(0)] = 20.0
+    mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
+
+    def __post_init__(self) -> None:
+        DecompositionSolver.__post_init__(self)
+        object.__setattr__(self, "mix", read_mix(self.mix))  # one spelling per mix, so that equal runs have equal options
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if read_mix(self.mix) is None:
+            yield FieldProblem("mix", self.mix, f"{', '.join(MIXES)}, a share from 0 to 1, or fixed(SHARE)")
+        if self.n_parents is not None and self.n_parents > self.n_neighbors:
+            yield FieldProblem("n_parents", self.n_parents, f"at most n_neighbors = {self.n_neighbors}")
+        yield from self._prompt_problems()
+
+    def _prompt_problems(self, preferred: str = "auto") -> Iterable[FieldProblem]:
+        if self.placebo and self.reflect_every is not None:
+            yield FieldProblem("reflect_every", self.reflect_every, "null with placebo=true, whose questions must tell nothing")
+        yield from prompt_problems(
+            self.style, self.prompt, batch=self.batch_subproblems, reflect_every=self.reflect_every, preferred=preferred
+        )
+
+    def _solve(self, task: Task) -> Outcome:
+        return run(task, self, self._variation(task))
+
+    def _variation(self, task: Task) -> Variation:
+        if task.llm is None:
+            raise SolverError("ledma asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
+        problems = list(self._prompt_problems(task.llm.preferred_style))
+        if problems:  # what the options alone could not tell: the model decides the style
+            raise OptionError(f"ledma with the model '{task.llm.model}'", problems)
+        de = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
+        notes = Notes(Grid(task.instance.space))
+        llm = LlmVariation(
+            task.llm,
+            de,
+            seed=task.seed,
+            style=self.style,
+            prompt=self.prompt,
+            n_parents=self.n_parents,
+            parent_tokens=self.parent_tokens,
+            n_offspring=self.n_offspring,
+            batch=self.batch_subproblems,
+            max_reasks=self.max_reasks,
+            project=self.repair,
+            warn_share=self.warn_share,
+            placebo=self.placebo,
+            reflection=self._reflection(task.llm, task.seed),
+            watch=notes,
+        )
+        return self._portfolio(task, llm, de, notes)
+
+    def _portfolio(self, task: Task, llm: LlmVariation, de: De, notes: Notes) -> Variation:
+        others: dict[str, Variation] = {"de": de}
+        if self.mix == "adaptive":
+            others |= {"sbx": Sbx(mutation=de.mutation), "linear": Linear(mutation=de.mutation), "gaussian": Gaussian()}
+        bandit = Bandit({LLM: LLM_START, **dict.fromkeys(others, (1.0 - LLM_START) / len(others))})
+        return Portfolio(
+            llm,
+            others,
+            fallback="de",
+            chooser=self._chooser(task, bandit),
+            bandit=bandit,
+            meter=task.meter,
+            notes=notes,
+            call_cost=self.llm_call_cost,
+            distill=self.distill,
+            mix=str(self.mix),
+        )
+
+    def _reflection(self, session: LlmSession, seed: int) -> Reflection | None:
+        if self.reflect_every is None:
+            return None
+        return Reflection(session, seed=seed, every=self.reflect_every, note_tokens=self.note_tokens)
+
+    def _chooser(self, task: Task, bandit: Bandit) -> Chooser:
+        if isinstance(self.mix, float):
+            return random_share(self.mix)
+        if self.mix == "llm_only":
+            return random_share(1.0)
+        pace = (task.meter, self.pop_size, self.n_offspring, self.batch_subproblems)
+        return paced(*pace, bandit=bandit if self.mix == "adaptive" else None)

@@ -1,0 +1,1 @@
+"""Many runs: suites, their runner, the one loss, statistics, reports, comparisons, ablations."""

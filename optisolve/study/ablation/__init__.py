@@ -1,0 +1,1 @@
+"""Was the language model needed? A solver beside its controls, over paired runs."""

@@ -1,0 +1,158 @@
+"""Does the optimum sit where a trivial answer looks clever: on a bound, or at zero?
+
+On plain ZDT1 an operator that always answers ``0,0,0,0,0`` is right in every variable but one, and in none once the optimum
+is shifted. So an ablation says where its problem's optimum is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from optisolve.core.arrays import BoolArray, FloatArray
+from optisolve.core.problem import Instance
+from optisolve.core.space import Space
+from optisolve.run.archive import nondominated
+from optisolve.study.ablation.plan import Ablation
+from optisolve.study.ablation.verdict import ArmSummary
+
+__all__ = ["PLACES", "ZEROS", "Corner", "Corners", "corners", "find_corners"]
+
+ZEROS = "zeros"
+"""Name of the arm that answers zeros."""
+
+PLACES = ("lower bound", "upper bound", "zero")
+_MIXED = "now here, now there"
+
+_NEAR = 0.01
+"""Share of a variable's range within which it counts as sitting there."""
+_MOST_POINTS = 0.5
+"""Share of the optimal points, mean over instances, from which a variable is named."""
+_MANY_VARIABLES = 0.25
+"""Share of the variables from which the problem is warned about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corner:
+    """A variable that sits on a bound or at zero in most optimal points.
+
+    Attributes:
+        variable: Its name.
+        where: ``lower bound``, ``upper bound``, ``zero``, or ``now here, now there`` when none of them has most points.
+        share: Share of the optimal points, mean over instances.
+    """
+
+    variable: str
+    where: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Corners:
+    """Where the optimum is.
+
+    Attributes:
+        source: Which points were looked at.
+        n_variables: Variables of the problem.
+        share: Share of all coordinates of the optimal points on a bound or at zero, mean over instances.
+        variables: Variables that sit there in most of the points.
+        zeros_rank: Average rank of the arm that answers zeros; None when it did not take part.
+        n_arms: Arms that were ranked.
+        warning: One sentence that the user must see, or "".
+    """
+
+    source: str
+    n_variables: int
+    share: float
+    variables: tuple[Corner, ...]
+    zeros_rank: float | None
+    n_arms: int
+    warning: str
+
+
+def find_corners(ablation: Ablation, arms: Sequence[ArmSummary]) -> Corners | None:
+    """Look at the reference points where all instances have them, else at the best front of all arms.
+
+    Returns:
+        What was found; None when no arm found a feasible point.
+    """
+    fronts, source = _optimal_points(ablation)
+    if not fronts:
+        return None
+    space = next(iter(ablation.instances.values())).space
+    shares = np.mean([corners(space, X).mean(axis=1) for X in fronts], axis=0)  # [3, d]
+    found = [
+        Corner(variable, _place(shares[:, i]), float(shares[:, i].sum()))
+        for i, variable in enumerate(space.names)
+        if shares[:, i].sum() >= _MOST_POINTS
+    ]
+    ranks = {summary.arm.name: summary.rank for summary in arms}
+    zeros = ranks.get(ZEROS)
+    return Corners(
+        source=source,
+        n_variables=space.dim,
+        share=float(shares.sum(axis=0).mean()),
+        variables=tuple(found),
+        zeros_rank=zeros,
+        n_arms=len(ranks),
+        warning=_warning(found, space.dim, zeros, len(ranks)),
+    )
+
+
+def corners(space: Space, X: FloatArray) -> BoolArray:
+    """Which coordinates of points float64 [n, d] sit at which of `PLACES`, bool [3, n, d]; each one at most once.
+
+    Zero counts where it lies inside the bounds; variables that cannot move count nowhere.
+    """
+    unit, width = space.normalize(X), space.upper - space.lower
+    low = (unit <= _NEAR) & (width > 0)
+    high = (unit >= 1.0 - _NEAR) & (width > 0) & ~low
+    zero = (np.abs(X) <= _NEAR * width) & (space.lower < 0.0) & (space.upper > 0.0) & ~low & ~high
+    return np.stack([low, high, zero])
+
+
+def _place(shares: FloatArray) -> str:
+    place = int(shares.argmax())
+    return PLACES[place] if shares[place] >= _MOST_POINTS else _MIXED
+
+
+def _optimal_points(ablation: Ablation) -> tuple[list[FloatArray], str]:
+    references = [reference for reference in ablation.references.values() if reference is not None]
+    points = [reference.X for reference in references if reference.X is not None and reference.X.size]
+    if len(points) == len(ablation.instances):
+        return points, "the problem's reference points"
+    found = [_best_points(ablation, seed, instance) for seed, instance in ablation.instances.items()]
+    return [X for X in found if X.size], "the best points of all arms"
+
+
+def _best_points(ablation: Ablation, seed: int, instance: Instance) -> FloatArray:
+    X, F = [np.empty((0, instance.space.dim))], [np.empty((0, len(instance.objectives)))]
+    for (_, where, _), record in ablation.records.items():
+        mask = np.array(record["verified"]["feasible"], dtype=bool)
+        if where == seed and mask.any():
+            X.append(np.array(record["solutions"]["x"], dtype=np.float64)[mask])
+            F.append(np.array(record["verified"]["F"], dtype=np.float64)[mask])
+    points, objectives = np.concatenate(X), np.concatenate(F)
+    return points[nondominated(objectives * instance.signs)] if points.size else points
+
+
+def _warning(found: Sequence[Corner], dim: int, zeros: float | None, n_arms: int) -> str:
+    reasons = []
+    if len(found) >= _MANY_VARIABLES * dim:
+        places = {place: [c.variable for c in found if c.where == place] for place in (*PLACES, _MIXED)}
+        told = "; ".join(f"{place}: {_listed(names)}" for place, names in places.items() if names)
+        reasons.append(f"{len(found)} of {dim} variables sit on a bound or at zero in the best points ({told})")
+    if zeros is not None and n_arms > 2 and zeros < (n_arms + 1) / 2:
+        reasons.append(f"the constant answer 0 has average rank {zeros:.1f} of {n_arms} arms")
+    if not reasons:
+        return ""
+    return (
+        f"{' and '.join(reasons)}; a model that prints bounds or zeros looks clever here. Judge on a problem whose optimum is "
+        "elsewhere, e.g. a shifted one."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

@@ -1,0 +1,297 @@
+"""From records to the content of a report: sections, tables, pictures, commands; how it looks is decided elsewhere."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.plotting.profiles import Stroke, strokes
+from optisolve.study.aggregate import Ranking, ranking
+from optisolve.study.portfolio import portfolio
+from optisolve.study.profiles import runtimes
+from optisolve.study.report import tables
+from optisolve.study.report.commands import Command, commands_of
+from optisolve.study.report.inputs import Inputs, read_inputs
+from optisolve.study.report.pictures import Picture, family_pictures
+from optisolve.study.report.tables import Table, plain_table
+from optisolve.study.units import Outcome, Units, units_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FamilySection", "Report", "build_report"]
+
+_CONTROLS = ("null", "random_search")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FamilySection:
+    """What the report says about one problem family.
+
+    Attributes:
+        name: The family.
+        summary: Its outcome in sentences.
+        ranking: Table of ranks.
+        tables: Scores, targets, portfolio.
+        details: Tables that few people open, with their headings.
+        pictures: In reading order.
+    """
+
+    name: str
+    summary: tuple[str, ...]
+    ranking: Table
+    tables: tuple[Table, ...]
+    details: tuple[tuple[str, Table], ...]
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Report:
+    """The content of a report.
+
+    Attributes:
+        title: Heading.
+        summary: What was run, in sentences.
+        notices: What a reader must know before believing a table.
+        setup: Suites, scenarios, environments.
+        families: One section each.
+        controls: Comparisons with trivial answers.
+        costs: Costs.
+        failures: Failures and skips, those that are not empty.
+        commands: How to make the records again.
+        solvers: All solvers, in the order of their colors.
+        units: All units, for CSV.
+    """
+
+    title: str
+    summary: tuple[str, ...]
+    notices: tuple[str, ...]
+    setup: tuple[Table, ...]
+    families: tuple[FamilySection, ...]
+    controls: tuple[Table, ...]
+    costs: Table
+    failures: tuple[Table, ...]
+    commands: tuple[Command, ...]
+    solvers: tuple[str, ...]
+    units: pd.DataFrame
+
+
+def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Benchmark report", alpha: float = 0.05) -> Report:
+    """Read records and work out everything that a report says.
+
+    Args:
+        paths: Records, their folders, or folders of folders.
+        title: Heading of the report.
+        alpha: Family-wise error rate of all tests.
+
+    Raises:
+        RecordError: No record, a file that is not one, or one that was altered.
+        OptionError: An error rate outside (0, 1).
+    """
+    if not 0.0 < alpha < 1.0:
+        raise OptionError("The report", [FieldProblem("alpha", alpha, "an error rate between 0 and 1, e.g. 0.05")])
+    inputs = read_inputs(paths)
+    units = units_of(inputs.records, expected=inputs.expected, reference_hypervolumes=inputs.reference_hypervolumes)
+    solvers = tuple(sorted(units.frame["solver"].unique()))
+    looks, times = strokes(solvers), runtimes(units)
+    return Report(
+        title=title,
+        summary=_summary(inputs, units),
+        notices=(*_notices(inputs, units), *units.notices),
+        setup=_setup(inputs, units),
+        families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
+        controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
+        costs=tables.costs(units),
+        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if table.rows),
+        commands=commands_of(units, inputs.suites),
+        solvers=solvers,
+        units=units.frame.drop(columns="record"),
+    )
+
+
+def _family(name: str, units: Units, times: pd.DataFrame, looks: dict[str, Stroke], alpha: float) -> FamilySection:
+    ranked = ranking(units, units.scenarios(name), alpha=alpha)
+    own = times[times["family"] == name]
+    shown = [*tables.scores(name, units, alpha=alpha), *tables.successes(name, units, own)]
+    losses = ranked.blocks.table.clip(lower=0.0)
+    if losses.shape[1] > 1 and all(units.measures[scenario].has_loss for scenario in ranked.blocks.scenarios):
+        shown.append(tables.shares_of_portfolio(name, portfolio(losses, tolerance=ranked.blocks.tolerance), len(losses)))
+    details = {"All indicators": tables.indicators(name, units)}
+    if len(ranked.pairs):
+        details["All pairs of solvers"] = tables.pairs(name, ranked)
+    return FamilySection(
+        name=name,
+        summary=tuple(_findings(ranked)),
+        ranking=tables.ranks(name, ranked, _loss_word(units, ranked.blocks.scenarios)),
+        tables=tuple(shown),
+        details=tuple(details.items()),
+        pictures=tuple(family_pictures(name, units, ranked, own, looks)),
+    )
+
+
+def _loss_word(units: Units, scenarios: Sequence[str]) -> str:
+    words = {"gap": "gap", "bound_gap": "gap to the bound", "objective": "gap"}
+    found = {words.get(units.measures[name].name, "missing hypervolume") for name in scenarios}
+    return found.pop() if len(found) == 1 else "loss"
+
+
+def _findings(ranked: Ranking) -> Iterable[str]:
+    """The outcome of a family in sentences, with what the numbers cannot carry."""
+    n, k = ranked.blocks.table.shape
+    if k == 0:
+        yield "No solver was run on every instance, so nothing can be ranked."
+    elif k == 1:
+        yield f"{ranked.table['solver'].iloc[0]} is the only solver on every instance; a ranking needs two."
+    else:
+        yield _verdict(ranked, n)
+        yield from _behind_controls(ranked)
+        yield from _strength(ranked, n, k)
+    for solver, reason in sorted(ranked.blocks.left_out.items()):
+        yield f"Not ranked: {solver} ({reason})."
+
+
+def _behind_controls(ranked: Ranking) -> Iterable[str]:
+    averages = dict(zip(ranked.table["solver"], ranked.table["average_rank"], strict=True))
+    for control in _CONTROLS:
+        behind = [name for name, rank in averages.items() if rank > averages.get(control, float("inf")) + 1e-9]
+        if behind:
+            yield f"Behind the control {control} in average rank: {', '.join(behind)}."
+
+
+def _strength(ranked: Ranking, n: int, k: int) -> Iterable[str]:
+    """What the tests say together, and when they cannot say anything."""
+    test = ranked.friedman
+    assert test is not None  # there are two solvers
+    yield (
+        f"Friedman's test that all are equal: chi-square {tables.number(test.statistic)}, p = {tables.number(test.p_value)} "
+        f"(Iman and Davenport: p = {tables.number(test.f_p_value)})."
+    )
+    comparisons = k * (k - 1) // 2
+    needed = math.floor(1 + math.log2(comparisons / ranked.alpha)) + 1  # smallest p-value of n pairs: 2 / 2^n
+    if n < needed:
+        counts = f"{n} {tables.plural('instance', n)} and {comparisons} {tables.plural('pair', comparisons)}"
+        yield (
+            f"With {counts} no pairwise difference can be significant at {ranked.alpha:g}, however clear; that takes at least "
+            f"{needed} instances."
+        )
+
+
+def _verdict(ranked: Ranking, n: int) -> str:
+    """Who ranks first, and whether the data can tell."""
+    best = float(ranked.table["average_rank"].min())
+    first = ranked.table[np.isclose(ranked.table["average_rank"], best)]["solver"].tolist()
+    same = [name for name in ranked.table[~ranked.table["worse"].astype(bool)]["solver"] if name not in first]
+    over = f"with an average rank of {best:.2f} over {n} {tables.plural('instance', n)}"
+    if len(first) > 1:
+        return f"{', '.join(first)} share the first place {over}."
+    verdict = f"the data do not tell it from {', '.join(same)}" if same else "significantly ahead of every other solver"
+    return f"{first[0]} ranks first {over}; {verdict}."
+
+
+def _summary(inputs: Inputs, units: Units) -> tuple[str, ...]:
+    frame = units.frame
+    bad = frame[~frame["outcome"].isin([Outcome.OK, Outcome.SKIPPED])]
+    count = {str(kind): int(number) for kind, number in bad["outcome"].value_counts().sort_index().items()}
+    told = ", ".join(f"{number} {kind}" for kind, number in count.items()) or "none"
+    return (
+        f"{len(inputs.records)} records: {frame['solver'].nunique()} solvers on {frame['scenario'].nunique()} scenarios of "
+        f"{len(units.families)} families, {len(frame)} units in all.",
+        f"Units that count as the worst outcome: {told}.",
+    )
+
+
+def _notices(inputs: Inputs, units: Units) -> list[str]:
+    documents = inputs.records["record"].tolist()
+    found = []
+    for suite in inputs.suites:
+        if suite.asked is not None and suite.total and suite.asked < suite.total:
+            found.append(f"Suite {suite.name} was run in part: {suite.asked} of its {suite.total} units were asked for.")
+    if untold := [suite.name for suite in inputs.suites if suite.asked is None]:
+        which = f" of {', '.join(untold)}" if len(inputs.suites) > 1 else ""
+        found.append(
+            f"No suite.json stands beside the records{which}, so units that were never recorded cannot all be known; every "
+            "solver is expected on every instance that has a record."
+        )
+    tiers = {str(record["provenance"]["tier"]) for record in documents}
+    if "replayed" in tiers:
+        found.append(
+            "Some records were replayed: they follow from the replies beside them, and nobody can show who wrote those."
+        )
+    if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
+        found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
+    codes = sorted({str(record["solver"]["code"]) for record in documents})
+    if len(codes) > 1:
+        found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
+    made_up = {
+        record["solver"]["name"] for record in documents if (record["solver"]["llm"] or {}).get("provider") == "surrogate"
+    }
+    found += [f"{solver}: surrogate: no language model was called" for solver in sorted(made_up)]
+    if any(measure.name == "hypervolume" for measure in units.measures.values()):
+        names = ", ".join(name for name, measure in units.measures.items() if measure.name == "hypervolume")
+        found.append(
+            f"{names}: hypervolume is given as share of the scoring box, since no reference front is published for it."
+        )
+    return found
+
+
+def _setup(inputs: Inputs, units: Units) -> tuple[Table, ...]:
+    found = []
+    if inputs.suites:
+        rows = [(s.name, s.version, s.sha256, s.records, s.asked, s.total) for s in inputs.suites]
+        headings = ("suite", "version", "lock (SHA-256)", "records", "asked for", "units of the suite")
+        found.append(plain_table("suites", "Suites.", headings, rows, headings[3:]))
+    found.append(_scenarios(units))
+    found.append(_environments(inputs.records["record"].tolist()))
+    return tuple(found)
+
+
+def _scenarios(units: Units) -> Table:
+    headings = ("scenario", "family", "version", "objectives", "scored by", "evaluations", "instances", "solvers", "reference")
+    caption = "What was solved, what it is scored by, the budget in evaluations, and what is proven about the reference."
+    rows = [_scenario_row(name, units) for name in units.scenarios()]
+    return plain_table("scenarios", caption, headings, rows, ("evaluations", "instances", "solvers"))
+
+
+def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
+    own = units.frame[units.frame["scenario"] == scenario]
+    documents = [record for record in own["record"] if record is not None]
+    objectives = documents[0]["verified"]["objectives"]
+    evidence = sorted({str(d["reference"]["evidence"]).replace("_", " ") for d in documents if d["reference"] is not None})
+    limits = sorted({int(d["budget"]["evaluations"]) for d in documents if d["budget"].get("evaluations") is not None})
+    return (
+        scenario,
+        own["family"].iloc[0],
+        ", ".join(sorted({str(d["instance"]["version"]) for d in documents})),
+        ", ".join(f"{o['sense']} {o['name']}" + (f" ({o['unit']})" if o["unit"] else "") for o in objectives),
+        units.measures[scenario].label,
+        ", ".join(f"{limit:,}" for limit in limits) or "unlimited",
+        own["instance"].nunique(),
+        own["solver"].nunique(),
+        ", ".join(evidence) or "none",
+    )
+
+
+def _environments(documents: Sequence[dict[str, Any]]) -> Table:
+    groups: dict[tuple[str, ...], int] = {}
+    for record in documents:
+        env = record["env"]
+        packages = ", ".join(f"{name} {version}" for name, version in sorted(env.get("packages", {}).items()))
+        threads = ", ".join(f"{name}={value}" for name, value in sorted(env.get("threads", {}).items()))
+        place = f"{env.get('platform', '')}; {env.get('cpu', '')}, {env.get('cores', '')} cores"
+        key = (_revision(str(record["solver"]["code"])), str(env.get("python", "")), place, threads, packages)
+        groups[key] = groups.get(key, 0) + 1
+    rows = [(*key, count) for key, count in sorted(groups.items())]
+    headings = ("code", "python", "machine", "threads", "packages", "records")
+    return plain_table("environments", "Where the records come from.", headings, rows, ("records",))
+
+
+def _revision(code: str) -> str:
+    """A revision short enough to read; what stands behind the hash stays."""
+    name, sign, dirty = code.partition("+")
+    return f"{name[:16] if name.startswith('git:') else name}{sign}{dirty}"

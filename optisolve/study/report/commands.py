@@ -1,0 +1,139 @@
+"""The command that produces a group of records again, written out in full where it differs from the defaults."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optisolve.core.errors import OptisolveError
+from optisolve.core.json import plain
+from optisolve.registry import make_problem, make_solver
+from optisolve.run.solve import DEFAULT_BUDGET
+from optisolve.study.suite import list_suites
+
+if TYPE_CHECKING:
+    from optisolve.study.report.inputs import SuiteRun
+    from optisolve.study.units import Units
+
+__all__ = ["Command", "commands_of", "override_text"]
+
+_BARE = re.compile(r"[A-Za-z_./][\w./-]*")
+_KEYWORDS = {"null", "true", "false", "nan", "inf"}
+_LONGEST = 300
+"""Characters of one setting; a longer one (data given inline) is not written out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How to make some records again.
+
+    Attributes:
+        what: Which records.
+        text: The command line.
+        note: What to know about it, "" for nothing.
+    """
+
+    what: str
+    text: str
+    note: str = ""
+
+
+def commands_of(units: Units, suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
+    """Commands for all records of a report: one per suite, and one per scenario and solver for runs of their own.
+
+    Args:
+        units: All units.
+        suites: The suites among them.
+    """
+    found = [_suite(suite) for suite in suites]
+    alone = units.frame[units.frame["record"].map(lambda record: record is not None and not record["suite"].get("name"))]
+    for (scenario, solver), own in alone.groupby(["scenario", "solver"], sort=True):
+        records = own["record"].tolist()
+        instances = sorted({int(record["instance"]["seed"]) for record in records})
+        seeds = sorted({int(record["seed"]) for record in records})
+        text, note = _run(records[0], instances, seeds)
+        found.append(Command(f"{solver} on {scenario}", text, note))
+    return tuple(found)
+
+
+def _suite(suite: SuiteRun) -> Command:
+    shipped = suite.name in list_suites()
+    file = shlex.quote(suite.name if shipped else f"{suite.name}.yaml")
+    where = "" if shipped else "give the path of the suite's file; "
+    note = f"{where}its lock must have the hash {suite.sha256[:16]}"
+    return Command(f"Suite {suite.name} {suite.version}", f"optisolve bench suite={file}", note)
+
+
+def _run(record: Mapping[str, Any], instances: Sequence[int], seeds: Sequence[int]) -> tuple[str, str]:
+    scenario, solver = record["instance"]["scenario"], record["solver"]["name"]
+    sweep = len(instances) > 1 or len(seeds) > 1
+    settings = [f"problem={scenario}", f"solver={override_text(solver)}"]
+    settings += [f"instance={','.join(map(str, instances))}", f"seed={','.join(map(str, seeds))}"]
+    changed = {
+        **_changed("budget", record["budget"], DEFAULT_BUDGET.options()),
+        **_changed("problem", record["instance"]["params"], _scenario_defaults(scenario)),
+        **_changed("solver", record["solver"]["options"], _solver_defaults(solver)),
+    }
+    notes = []
+    for key, value in changed.items():
+        text = override_text(value)
+        if len(text) > _LONGEST:
+            notes.append(f"{key} is data of its own and stands in the record")
+        else:
+            settings.append(f"{key}={text}")
+    if record["reference"] is None:
+        settings.append("reference=none")
+    llm = record["solver"]["llm"]
+    if llm is not None:
+        settings.append(f"llm={override_text(llm.get('provider'))}")
+        if llm.get("model") and llm.get("provider") != "surrogate":
+            settings.append(f"llm.model={override_text(llm['model'])}")
+        notes.append("replies of a language model are repeated exactly by optisolve replay RECORD, from the transcript")
+    words = ["optisolve", "run", *(["-m"] if sweep else []), *(shlex.quote(item) for item in settings)]
+    return " ".join(words), "; ".join(notes)
+
+
+def override_text(value: Any) -> str:
+    """A value in the grammar of hydra's overrides.
+
+    Args:
+        value: Plain JSON types.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(override_text(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{override_text(item)}" for key, item in value.items()) + "}"
+    text = str(value)
+    if _BARE.fullmatch(text) and text.lower() not in _KEYWORDS:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _changed(group: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    missing = object()
+    return {f"{group}.{key}": value for key, value in given.items() if plain(defaults.get(key, missing)) != plain(value)}
+
+
+def _scenario_defaults(scenario: str) -> Mapping[str, Any]:
+    """Parameters of an installed scenario; none for one that is not, so that all of them are written out."""
+    try:
+        return make_problem(scenario).origin(0).params
+    except OptisolveError:
+        return {}
+
+
+def _solver_defaults(solver: str) -> Mapping[str, Any]:
+    try:
+        return make_solver(solver).options()
+    except OptisolveError:
+        return {}

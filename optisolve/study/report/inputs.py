@@ -1,0 +1,193 @@
+"""What a report is made from: intact records, what their suites planned, hypervolumes of published reference fronts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optisolve.content import content_dir
+from optisolve.core.errors import OptisolveError, RecordError
+from optisolve.core.problem import HypervolumeBox
+from optisolve.numerics.indicators import hypervolume
+from optisolve.run.records import load_records, record_id_of
+from optisolve.study.standing import share_references
+from optisolve.study.units import Expected
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Inputs", "SuiteRun", "read_inputs", "reference_hypervolumes"]
+
+_UNIT_ID = re.compile(r"(?P<cell>.+)\.i(?P<instance>\d+)\.r(?P<repetition>\d+)-[0-9a-f]+")
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """A suite as its folder describes it.
+
+    Attributes:
+        name: Of the suite.
+        version: Of the suite.
+        sha256: Hash of its lock.
+        records: Records that belong to it.
+        asked: Units that were asked for, None without a ``suite.json``.
+        total: Units of the whole suite, None without a ``suite.json``.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    records: int
+    asked: int | None
+    total: int | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Inputs:
+    """Everything that a report is made from.
+
+    Attributes:
+        records: From `optisolve.load_records`, each record once, sorted by record id.
+        expected: Units that the suites planned.
+        suites: The suites among the records.
+        reference_hypervolumes: Hypervolume of the published reference front by the instance's SHA-256.
+    """
+
+    records: pd.DataFrame
+    expected: tuple[Expected, ...]
+    suites: tuple[SuiteRun, ...]
+    reference_hypervolumes: dict[str, float]
+
+
+def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
+    """Read all records at or below some paths, and the ``suite.json`` files beside them.
+
+    Args:
+        paths: Records, their folders, or folders of folders; a record that is found twice counts once.
+
+    Raises:
+        RecordError: Nothing there, a file that is not a record, or a record that was altered after it was written.
+    """
+    import pandas as pd
+
+    if not paths:
+        raise RecordError("No path to read records from. Give a folder, e.g. optisolve report runs/")
+    records = pd.concat([load_records(path) for path in paths], ignore_index=True)
+    records = records.drop_duplicates("record_id").sort_values("record_id", kind="stable", ignore_index=True)
+    altered = [str(path) for path, record in zip(records["path"], records["record"], strict=True) if _altered(record)]
+    if altered:
+        more = f" and {len(altered) - _MOST_NAMED} more" if len(altered) > _MOST_NAMED else ""
+        raise RecordError(
+            f"{len(altered)} record(s) were altered after they were written, so no report is made: "
+            f"{', '.join(altered[:_MOST_NAMED])}{more}. Restore them, or remove them and run the units again."
+        )
+    documents = share_references(records["record"].tolist())
+    records["record"] = pd.Series(list(documents), dtype=object)
+    manifests = _manifests(records["path"])
+    return Inputs(
+        records, tuple(_expected(documents, manifests)), _suites(documents, manifests), reference_hypervolumes(documents)
+    )
+
+
+def reference_hypervolumes(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Hypervolume of the published reference front of every instance that has one, in the box of its records.
+
+    Args:
+        records: Whole documents.
+
+    Returns:
+        By the instance's SHA-256; an instance without a published front is absent.
+    """
+    try:
+        root = content_dir("references")
+    except OptisolveError:
+        return {}  # an installation without published fronts
+    found: dict[str, float] = {}
+    for record in records:
+        key, box = record["instance"]["sha256"], record["scores"].get("box")
+        if box is None or key in found:
+            continue
+        for path in sorted(root.glob(f"*/{key[:16]}.json")):
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data.get("instance_sha256") == key:
+                front = np.array(data["F"], dtype=np.float64)
+                found[key] = hypervolume(front, HypervolumeBox(tuple(box["reference"]), tuple(box["ideal"])))
+    return found
+
+
+def _altered(record: Mapping[str, Any]) -> bool:
+    return record_id_of(record) != str(record["record_id"])
+
+
+def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
+    """The ``suite.json`` of every folder of units, in the order of their suites."""
+    files = sorted({Path(path).parent.parent / "suite.json" for path in paths})
+    found = []
+    for file in files:
+        if file.is_file():
+            try:
+                manifest = json.loads(file.read_text(encoding="utf-8"))
+                found.append({**manifest, "units": list(manifest["units"]), "sha256": str(manifest["suite"]["sha256"])})
+            except (ValueError, KeyError, TypeError) as error:
+                raise RecordError(
+                    f"{file}: damaged ({type(error).__name__}: {error}). Run the suite again to restore it."
+                ) from error
+    return sorted(found, key=lambda manifest: manifest["sha256"])
+
+
+def _expected(records: Iterable[Mapping[str, Any]], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
+    """Every unit that was asked for, and every one that was skipped beforehand."""
+    members = [record["suite"] for record in records if record["suite"].get("unit")]
+    cells = {_slug(f"{m['problem']}.{m['solver']}"): (m["problem"], m["solver"]) for m in members}
+    problems = sorted({m["problem"] for m in members}, key=lambda name: -len(name))
+    for manifest in manifests:
+        for item in manifest.get("skipped", []):
+            cells[_slug(f"{item['problem']}.{item['solver']}")] = (item["problem"], item["solver"])
+            for instance in item["instances"]:
+                yield Expected(manifest["sha256"], item["problem"], item["solver"], int(instance), 0, item["reason"])
+        for unit in manifest["units"]:
+            parts = _UNIT_ID.fullmatch(unit)
+            if parts is None:
+                raise RecordError(f"suite.json of {manifest['suite']['name']}: '{unit}' is not the id of a unit.")
+            problem, solver = cells.get(parts["cell"]) or _split(parts["cell"], problems)
+            yield Expected(manifest["sha256"], problem, solver, int(parts["instance"]), int(parts["repetition"]))
+
+
+def _split(cell: str, problems: Sequence[str]) -> tuple[str, str]:
+    """Problem and solver of a cell without any record, by the longest problem's name that fits."""
+    for problem in problems:
+        if cell.startswith(f"{_slug(problem)}."):
+            return problem, cell[len(problem) + 1 :]
+    problem, _, solver = cell.rpartition(".")
+    return problem, solver
+
+
+def _slug(text: str) -> str:
+    """Text the way it stands in the id of a unit."""
+    return re.sub(r"[^\w.+-]", "-", text)
+
+
+def _suites(records: Iterable[Mapping[str, Any]], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:
+    counts: dict[tuple[str, str, str], int] = {}
+    for record in records:
+        suite = record["suite"]
+        if suite.get("name"):
+            key = (str(suite["name"]), str(suite["version"]), str(suite["sha256"]))
+            counts[key] = counts.get(key, 0) + 1
+    asked: dict[str, set[str]] = {}
+    total: dict[str, int] = {}
+    for manifest in manifests:
+        asked.setdefault(manifest["sha256"], set()).update(manifest["units"])
+        total[manifest["sha256"]] = int(manifest.get("units_of_the_suite", 0))
+    return tuple(
+        SuiteRun(*key, count, len(asked[key[2]]) if key[2] in asked else None, total.get(key[2]))
+        for key, count in sorted(counts.items())
+    )

@@ -1,0 +1,141 @@
+"""The process that carries out units, one after another: ``python -m optisolve.study.runner.child``.
+
+Orders come as JSON lines on standard input, replies go as JSON lines to standard output; what a solver prints goes to
+standard error. The process ends when its standard input does, so it cannot outlive whoever started it.
+"""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from optisolve.core.budget import Budget
+from optisolve.core.errors import OptisolveError
+from optisolve.core.json import canonical
+from optisolve.core.problem import Instance
+from optisolve.core.reference import Effort, Reference
+from optisolve.run.environment import forget_peak_memory
+from optisolve.study.runner.units import StaleWorker, Unit
+
+__all__ = ["carry_out", "main"]
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NEEDED_BY_ALL = ("optisolve.run.solve", "moocore", "pandas", "pyarrow.parquet")
+
+
+def main() -> None:
+    """Answer orders until standard input ends."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    faulthandler.enable()
+    for number in (signal.SIGINT, signal.SIGTERM):  # whoever started us decides when we stop
+        signal.signal(number, signal.SIG_IGN)
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    for name in _NEEDED_BY_ALL:  # so that the first unit is not charged for it
+        import_module(name)
+    _reply(replies, {"ready": True})
+    while True:
+        order = json.loads(orders.get())
+        _reply(replies, _answer(Unit(**order["unit"]), Path(order["scratch"])))
+
+
+def carry_out(unit: Unit, scratch: Path) -> Path:
+    """Run one unit in this process.
+
+    Args:
+        unit: What to run.
+        scratch: Folder of this unit; a transcript in it from an interrupted run is continued.
+
+    Returns:
+        The folder inside `scratch` with the record and what belongs to it.
+
+    Raises:
+        OptisolveError: The solver broke before its first evaluation, or a language model cannot be had.
+        StaleWorker: This machine has other versions than the unit was planned with.
+    """
+    from optisolve.llm.config import llm_config
+    from optisolve.registry import SOLVERS
+    from optisolve.run.solve import solve
+
+    solver = SOLVERS.get(unit.solver).from_mapping(unit.options)
+    _require("solver", unit.solver, unit.solver_version, solver.info.version)
+    where = (unit.problem, unit.problem_version, unit.scenario, canonical(unit.params).decode())
+    instance, reference = _instance(*where, unit.instance, unit.effort)
+    _require("instance", f"{unit.case} {unit.instance}", unit.instance_sha256, instance.sha256)
+    forget_peak_memory()
+    result = solve(
+        instance,
+        solver,
+        budget=Budget.from_mapping(unit.budget),
+        seed=unit.seed,
+        llm=None if unit.llm is None else llm_config(**unit.llm),
+        reference=reference,
+        scratch=scratch / "work" if unit.llm is not None else None,
+        suite=unit.membership(),
+    )
+    return result.save(scratch)
+
+
+@lru_cache(maxsize=4)
+def _instance(
+    problem: str, version: str, scenario: str, params: str, seed: int, effort: str | None
+) -> tuple[Instance, Reference | None]:
+    """Instance and reference; units of one instance come one after another and share them."""
+    from optisolve.registry import PROBLEMS
+
+    cls = PROBLEMS.get(problem)
+    _require("problem", problem, version, cls.version)
+    family = cls.from_mapping({**json.loads(params), "scenario": scenario}, title=f"problem '{scenario}'")
+    instance = family.instance(seed)
+    return instance, None if effort is None else family.reference(instance, Effort(effort))
+
+
+def _require(kind: str, name: str, planned: str, here: str) -> None:
+    if planned != here:
+        raise StaleWorker(
+            f"{kind} {name} is {here} on this worker, but the suite was planned with {planned}. "
+            "Install the same version of optisolve on every machine."
+        )
+
+
+def _answer(unit: Unit, scratch: Path) -> dict[str, Any]:
+    try:
+        return {"folder": str(carry_out(unit, scratch))}
+    except StaleWorker as error:
+        return {"stale": str(error)}
+    except MemoryError as error:
+        return {"error": f"out of memory: {error}", "kind": "memory"}
+    except OSError as error:
+        if error.errno in _NO_ROOM:  # says nothing about the solver
+            return {"full": [error.errno, error.strerror, error.filename]}
+        return {"error": f"{type(error).__name__}: {error}", "kind": "error"}
+    except Exception as error:  # a plug-in may raise anything; the unit counts as failed
+        kind = "" if isinstance(error, OptisolveError) else f"{type(error).__name__}: "
+        return {"error": f"{kind}{error}", "kind": "error"}
+
+
+def _reply(stream: Any, message: Mapping[str, Any]) -> None:
+    stream.write(json.dumps(message) + "\n")
+    stream.flush()
+
+
+def _listen(orders: queue.SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        orders.put(line)
+    os._exit(0)  # also from the middle of a unit: nobody is left who would take the answer
+
+
+if __name__ == "__main__":
+    main()

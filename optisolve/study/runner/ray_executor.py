@@ -1,0 +1,136 @@
+"""Past one machine: units as Ray tasks, deliveries streamed back to the driver, which alone writes records.
+
+A task that was lost with its machine is run again elsewhere; since only the driver publishes, and each unit once, nothing
+is lost and nothing is doubled. Every machine needs the same version of optisolve.
+"""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from optisolve.core.errors import MissingDependency, OptisolveError
+from optisolve.study.runner.units import StaleWorker, Unit
+from optisolve.study.runner.worker import Delivery, Failure, Worker
+
+__all__ = ["ray_executor"]
+
+_ATTEMPTS = 4
+_CONNECT_S = 10.0
+_AHEAD = 2
+"""Units per core that wait in Ray's queue, so that no core waits for the driver."""
+
+
+def ray_executor(units: Sequence[Unit], *, address: str, workers: int | None, threads: int) -> Generator[Delivery]:
+    """Run units on a Ray cluster.
+
+    Args:
+        units: What to run.
+        address: ``local`` starts a cluster on this machine, ``auto`` finds the running one, else its address.
+        workers: Units at a time; None means as many as the cluster has cores, also those that join later.
+        threads: Threads of the numerical libraries in each worker, and cores that a unit asks Ray for.
+
+    Raises:
+        MissingDependency: Ray is not installed.
+        OptisolveError: The cluster cannot be reached.
+        StaleWorker: A machine has other versions than the suite was planned with.
+    """
+    ray = _ray()
+    ours = _connect(ray, address, workers, threads)
+    task = ray.remote(num_cpus=threads, max_retries=_ATTEMPTS - 1)(_carry_out)
+    waiting = list(reversed(units))
+    running: dict[Any, Unit] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < _window(ray, workers, threads):
+                unit = waiting.pop()
+                running[task.remote(unit.plain(), threads)] = unit
+            done, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
+            for reference in done:
+                yield _delivery(ray, reference, running.pop(reference))
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+        if ours:
+            ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise MissingDependency("Ray, the engine of executor=ray", extra="ray") from None
+    return ray
+
+
+def _connect(ray: Any, address: str, workers: int | None, threads: int) -> bool:
+    """Join a cluster; True when we have to leave it again."""
+    if ray.is_initialized():
+        return False
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        _require_listener(address)  # Ray itself would wait for minutes
+        if address == "local":
+            count = None if workers is None else workers * threads
+            ray.init(address="local", num_cpus=count, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        else:
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise OptisolveError(
+            f"address={address}: no Ray cluster there ({str(error).splitlines()[0]}). Start one with 'ray start --head', "
+            "or use address=local for one on this machine."
+        ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray's own handler would end us without a word
+    return True
+
+
+def _require_listener(address: str) -> None:
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+
+
+def _window(ray: Any, workers: int | None, threads: int) -> int:
+    if workers is not None:
+        return workers
+    return _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+
+
+def _delivery(ray: Any, reference: Any, unit: Unit) -> Delivery:
+    """What a task brought back, or that its machine was lost too often."""
+    try:
+        told: Mapping[str, Any] = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:  # raised by our own code on the worker
+        cause = error.cause
+        if isinstance(cause, StaleWorker):
+            raise StaleWorker(str(cause)) from None
+        raise OptisolveError(f"A Ray worker cannot run units: {cause}") from error
+    except ray.exceptions.RayError as error:
+        detail = f"its worker was lost {_ATTEMPTS} times ({type(error).__name__})"
+        return Delivery(unit.id, {}, Failure("lost", detail))
+    failure = None if told["failure"] is None else Failure(*told["failure"])
+    return Delivery(unit.id, told["files"], failure, told["seconds"])
+
+
+def _carry_out(unit: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """Runs on the cluster; one child process per Ray worker, used again by the next unit."""
+    made = Unit(**unit)
+    scratch = Path(tempfile.mkdtemp(prefix=f"optisolve-{made.id}-"))
+    delivery = _worker(threads).run(made, scratch)
+    failure = None if delivery.failure is None else (delivery.failure.kind, delivery.failure.detail)
+    return {"files": dict(delivery.files), "failure": failure, "seconds": delivery.seconds}
+
+
+@cache
+def _worker(threads: int) -> Worker:
+    worker = Worker(threads)
+    atexit.register(worker.close)
+    return worker

@@ -1,0 +1,276 @@
+"""Suites: which solvers meet which problems, on which instances, how often and at what budget.
+
+A suite is one YAML file. `load_suite` checks all of it and names every bad field at once; `optisolve.study.lock` pins
+what it means today, so that two people who run "core 1" run the same thing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from optisolve import content
+from optisolve.core.budget import Budget
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
+from optisolve.core.problem import Problem
+from optisolve.core.reference import Effort
+from optisolve.core.seeds import derive
+from optisolve.core.solver import Solver
+from optisolve.llm.config import AutoLlm, LlmConfig, llm_config
+from optisolve.registry import make_problem, make_solver
+from optisolve.run.untrusted import is_safe_name, plain_slug
+from optisolve.study.suite_entries import (
+    Header,
+    Limits,
+    ProblemEntry,
+    SolverEntry,
+    collect,
+    entries,
+    merged,
+    overrides,
+    read,
+    unknown,
+)
+
+__all__ = ["Case", "Cell", "Limits", "Suite", "list_suites", "load_suite", "suite_file", "with_solvers"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Case:
+    """A problem of a suite.
+
+    Attributes:
+        label: Its name within the suite; the scenario's name unless the file says otherwise.
+        problem: Family bound to the scenario's numbers.
+        instances: Instance seeds; no solver plays a part in them.
+        effort: Work on the reference, None for no reference.
+        budget: What a solver may spend here that the suite says nothing else about.
+        limits: When such a run is killed.
+    """
+
+    label: str
+    problem: Problem
+    instances: tuple[int, ...]
+    effort: Effort | None
+    budget: Budget
+    limits: Limits
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cell:
+    """One solver on one problem.
+
+    Attributes:
+        case: The problem.
+        label: The solver's name within the suite.
+        solver: With all of its options.
+        llm: Language model, None for solvers without one.
+        budget: What a run may spend.
+        limits: When a run is killed.
+        repetitions: Runs per instance.
+        skip: Why the suite leaves this cell out, None when it does not.
+    """
+
+    case: Case
+    label: str
+    solver: Solver
+    llm: LlmConfig | None
+    budget: Budget
+    limits: Limits
+    repetitions: int
+    skip: str | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Suite:
+    """A checked suite.
+
+    Attributes:
+        name: File name without suffix.
+        version: Changes whenever a published suite means something else.
+        seed: Master seed of instances that the file does not list, and of all runs.
+        repetitions: Runs per instance of a solver that the suite says nothing else about.
+        path: The YAML file.
+        summary: Its first line.
+        cases: The problems.
+        cells: Every problem with every solver, in the order of the file.
+        extra: Cells of solvers that do not belong to the suite; see `with_solvers`.
+    """
+
+    name: str
+    version: str
+    seed: int
+    repetitions: int
+    path: Path
+    summary: str
+    cases: tuple[Case, ...]
+    cells: tuple[Cell, ...]
+    extra: tuple[Cell, ...] = ()
+
+    @property
+    def argument(self) -> str:
+        """How the command line names this suite."""
+        shipped = self.name in list_suites() and self.path == suite_file(self.name)
+        return self.name if shipped else str(self.path)
+
+    def run_seed(self, case: Case, instance: int, repetition: int) -> int:
+        """Seed of a run; the same for every solver, which then hashes its own name into its streams."""
+        return _seed(self.seed, purpose="run", problem=case.label, instance=instance, repetition=repetition)
+
+    def budget_of(self, case: Case) -> Budget:
+        """What a solver outside of the suite may spend on a problem."""
+        return case.budget
+
+
+def list_suites() -> tuple[str, ...]:
+    """Names of the suites that come with optisolve."""
+    return content.names("suites")
+
+
+def suite_file(name: str | os.PathLike[str]) -> Path:
+    """The YAML file of a suite.
+
+    Args:
+        name: Name of a suite that comes with optisolve, or the path of a YAML file.
+
+    Raises:
+        UnknownNameError: No such suite; the nearest name is suggested.
+        OptisolveError: No such file.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise OptisolveError(f"suite {path}: there is no such file.")
+        return path
+    if str(name) not in list_suites():
+        raise UnknownNameError("suite", str(name), list_suites())
+    return content.content_dir("suites") / f"{name}.yaml"
+
+
+def load_suite(name: str | os.PathLike[str]) -> Suite:
+    """Read and check a suite; nothing is run and no instance is made.
+
+    Args:
+        name: Name of a suite that comes with optisolve, or the path of a YAML file.
+
+    Raises:
+        UnknownNameError: There is no such suite.
+        OptionError: Bad fields, all of them in one message.
+    """
+    path = suite_file(name)
+    header, summary = read(path)
+    found: list[FieldProblem] = []
+    if not is_safe_name(path.stem):
+        found.append(
+            FieldProblem("(file name)", path.name, "a name of letters, digits, '_', '-', '.', '+'; it names the suite")
+        )
+    problems: list[ProblemEntry] = entries(found, "problems", "problem", header.problems, ProblemEntry)
+    solvers: list[SolverEntry] = entries(found, "solvers", "solver", header.solvers, SolverEntry)
+    labels = {entry.label for entry in solvers}
+    changes = overrides(found, header.overrides, {entry.label for entry in problems}, labels)
+    cases: list[Case] = []
+    cells: list[Cell] = []
+    for i, entry in enumerate(problems):
+        case = _case(found, f"problems[{i}]", header, entry)
+        found += unknown(f"problems[{i}].solvers", entry.solvers or (), labels)
+        cases += [] if case is None else [case]
+        for j, solver in enumerate(solvers):
+            if entry.solvers is not None and solver.label not in entry.solvers:
+                continue
+            matching = [change for change in changes if change.matches(entry.label, solver.label)]
+            cell = _cell(found, f"solvers[{j}]", header, case, (entry, solver, *matching))
+            cells += [] if cell is None else [cell]
+    _raise(f"suite {path}", found)
+    return Suite(path.stem, header.version, header.seed, header.repetitions, path, summary, tuple(cases), tuple(cells))
+
+
+def with_solvers(suite: Suite, given: Iterable[str | Mapping[str, Any]]) -> Suite:
+    """The suite with further solvers on all of its problems, at the suite's own budget and repetitions.
+
+    This is how somebody else's solver enters a comparison: instances, seeds and budgets are the suite's, so is its hash.
+
+    Args:
+        suite: The suite.
+        given: Names of presets, or mappings with ``solver``, and ``label``, ``options`` and ``llm`` as in a suite's file.
+
+    Returns:
+        A suite whose `extra` holds the new cells.
+
+    Raises:
+        OptionError: Bad fields, a label that the suite has already, or a budget of one's own.
+    """
+    found: list[FieldProblem] = []
+    header, _ = read(suite.path)
+    taken = {plain_slug(cell.label) for cell in suite.cells}
+    cells: list[Cell] = []
+    for i, entry in enumerate(entries(found, "solvers", "solver", given, SolverEntry)):
+        if plain_slug(entry.label) in taken:
+            found.append(FieldProblem(f"solvers[{i}].label", entry.label, f"a label that suite {suite.name} does not use"))
+        for key in ("budget", "limits", "repetitions"):
+            if getattr(entry, key):
+                found.append(FieldProblem(f"solvers[{i}].{key}", getattr(entry, key), "nothing: the suite sets it"))
+        for case in suite.cases:
+            cell = _cell(found, f"solvers[{i}]", header, case, (ProblemEntry(), replace(entry, budget={}, limits={})))
+            cells += [] if cell is None else [replace(cell, budget=case.budget, limits=case.limits)]
+    _raise("The run's configuration", found)
+    return replace(suite, extra=(*suite.extra, *cells))
+
+
+def _case(found: list[FieldProblem], where: str, header: Header, entry: ProblemEntry) -> Case | None:
+    problem = collect(found, f"{where}.params", lambda: make_problem(entry.problem, entry.params), name=f"{where}.problem")
+    budget = collect(found, f"{where}: budget", lambda: Budget.from_mapping(merged([header.budget, entry.budget])))
+    limits = collect(found, f"{where}: limits", lambda: Limits.from_mapping(merged([header.limits, entry.limits])))
+    if budget is not None and budget.unlimited:
+        found.append(FieldProblem("budget", dict(header.budget), "at least one limit, e.g. evaluations: 2000"))
+    asked = header.instances if entry.instances is None else entry.instances
+    if isinstance(asked, int):
+        seeds = tuple(_seed(header.seed, purpose="instance", problem=entry.label, instance=i) for i in range(asked))
+    else:
+        seeds = tuple(dict.fromkeys(asked))
+    wanted = header.reference if entry.reference is None else entry.reference
+    if problem is None or budget is None or limits is None:
+        return None
+    return Case(entry.label, problem, seeds, None if wanted == "none" else Effort(wanted), budget, limits)
+
+
+def _cell(found: list[FieldProblem], where: str, header: Header, case: Case | None, laid: tuple[Any, ...]) -> Cell | None:
+    """One cell from its entries (problem, solver, overrides); later ones win over earlier ones, field by field."""
+    entry: SolverEntry = laid[1]
+    options = merged(part.options for part in laid[1:])
+    solver = collect(found, f"{where}.options", lambda: make_solver(entry.solver, options), name=f"{where}.solver")
+    budgets = merged([header.budget, *(part.budget for part in laid)])
+    budget = collect(found, f"{where}: budget", lambda: Budget.from_mapping(budgets))
+    limits = collect(
+        found, f"{where}: limits", lambda: Limits.from_mapping(merged([header.limits, *(part.limits for part in laid)]))
+    )
+    llm = _model(found, f"{where}.llm", header, entry) if solver is not None and solver.info.uses_llm else None
+    if solver is None or budget is None or limits is None or case is None:
+        return None
+    repetitions = [header.repetitions, *(part.repetitions for part in laid[1:] if part.repetitions is not None)][-1]
+    skip = next((part.skip for part in laid[2:] if part.skip is not None), None)
+    return Cell(case, entry.label, solver, llm, budget, limits, repetitions, skip)
+
+
+def _model(found: list[FieldProblem], where: str, header: Header, entry: SolverEntry) -> LlmConfig | None:
+    asked = header.llm if entry.llm is None else entry.llm
+    if asked is None:
+        found.append(FieldProblem(where, None, f"a language model for {entry.solver}, e.g. llm: surrogate"))
+        return None
+    values = {"kind": asked} if isinstance(asked, str) else dict(asked)
+    config: LlmConfig | None = collect(found, where, lambda: llm_config(**values), name=f"{where}.kind")
+    if isinstance(config, AutoLlm):
+        found.append(FieldProblem(where, "auto", "local, surrogate or openai: auto means another model on another machine"))
+    return config
+
+
+def _raise(what: str, found: list[FieldProblem]) -> None:
+    """One error with every bad field once; a bad solver is found again on every problem."""
+    if found:
+        raise OptionError(what, list({str(problem): problem for problem in found}.values()))
+
+
+def _seed(master: int, **axes: str | int) -> int:
+    return int(derive(master, **axes).generate_state(1)[0])

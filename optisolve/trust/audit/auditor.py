@@ -1,0 +1,233 @@
+"""The audit of a record: everything it says is derived again, in an order in which each step may trust the last."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optisolve.content import shipped_only
+from optisolve.core.errors import OptisolveError, RecordError, RegistryError, UnknownNameError
+from optisolve.core.problem import Instance, Problem
+from optisolve.core.reference import Effort
+from optisolve.core.solver import Solver
+from optisolve.registry import PROBLEMS, SOLVERS, Registry
+from optisolve.run.records import record_id_of, result_hash_of, run_id_of
+from optisolve.run.untrusted import MAX_RECORD_BYTES, bounded_memory, is_safe_name, printable, read_json, reason
+from optisolve.trust.audit.beside import check_tables
+from optisolve.trust.audit.findings import Audit, Findings, Tier
+from optisolve.trust.audit.layout import check_layout
+from optisolve.trust.audit.points import check_instance, check_points, check_scores, rebuild
+from optisolve.trust.audit.references import ReferenceMaker, check_reference
+from optisolve.trust.audit.solver import check_model, check_prompts, check_solver, is_failure
+from optisolve.trust.audit.suites import SuiteBook, check_suite
+from optisolve.trust.audit.transcript import check_transcript
+from optisolve.trust.audit.usage import check_budget, check_start, check_termination, check_trace
+
+__all__ = ["MOST_EVALUATIONS", "Auditor", "audit_record", "verify"]
+
+MOST_EVALUATIONS = 10_000_000
+"""Largest budget of a run that is repeated, so that a stranger's record cannot keep a machine busy for days."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Auditor:
+    """Audits records; one auditor for many records makes every reference and suite once.
+
+    Args:
+        problems: Where to find problems.
+        solvers: Where to find solvers; None leaves the solver's version and options unchecked.
+        references: Makes references again, and says at what effort.
+        suites: Locks that records may name.
+        reproduce: Run every record again; None means those that claim to be reproduced. Needs `solvers`.
+        max_bytes: Largest record file, bytes.
+    """
+
+    problems: Registry[Problem]
+    solvers: Registry[Solver] | None = None
+    references: ReferenceMaker = field(default_factory=ReferenceMaker)
+    suites: SuiteBook = field(default_factory=SuiteBook)
+    reproduce: bool | None = None
+    max_bytes: int = MAX_RECORD_BYTES
+
+    def file(self, path: Path) -> Audit:
+        """Audit a record's file with what stands beside it; never raises, whatever the file holds."""
+        try:
+            record = read_json(path, max_bytes=self.max_bytes)
+        except RecordError as error:
+            found = Findings()
+            found.wrong("(file)", str(error).removeprefix(f"{printable(path)}: "), "a record.json that optisolve wrote")
+            return found.audit(printable(path), printable(path))
+        return self.record(record, folder=path.parent, where=printable(path))
+
+    def record(self, record: Any, *, folder: Path | None = None, where: str = "") -> Audit:
+        """Audit a parsed record.
+
+        Args:
+            record: Anything that JSON can hold.
+            folder: Where its transcript and tables stand; None leaves them out of the audit.
+            where: File, for messages.
+        """
+        found = Findings()
+        name = record.get("record_id") if isinstance(record, Mapping) else None
+        try:
+            with bounded_memory(), shipped_only():
+                self._check(record, folder, found)
+        except MemoryError:
+            found.wrong("instance.params", "parameters", "a case that fits into this machine's memory")
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
+            # Content of a plug-in's own (params, options, reports) reaches code that we do not know.
+            found.wrong("(content)", reason(error), "values that the problem and the solver can read")
+        known = str(name) if is_safe_name(name) else where or "(no usable record_id)"
+        return found.audit(known, where)
+
+    def _check(self, record: Any, folder: Path | None, found: Findings) -> None:
+        if not check_layout(record, found):
+            return
+        _check_hashes(record, found)
+        check_suite(record, self.suites, found)
+        if any(p.field.startswith(("suite.", "instance.")) for p in found.problems):
+            return  # nothing of a record is built that its suite does not hold
+        rebuilt = self._rebuilt(record, found)
+        if rebuilt is None:
+            _check_claim(record, found)
+            return
+        problem, instance = rebuilt
+        check_instance(record, instance, found)
+        check_budget(record, found)
+        check_start(record, instance, found)
+        solver = None if self.solvers is None else check_solver(record, instance, self.solvers, found)
+        check_prompts(record, found)
+        check_model(record, found)
+        if any(p.field.startswith(("instance.", "solutions.variables")) for p in found.problems):
+            return  # points of another case say nothing
+        self._check_points(record, problem, instance, solver, found)
+        if folder is not None:
+            check_tables(record, folder, found)
+            if record["solver"]["llm"] is not None and not is_failure(record):
+                check_transcript(record, folder, found)
+        if not found.problems:
+            self._reproduce(record, folder, found)
+        _check_claim(record, found)
+
+    def _rebuilt(self, record: Mapping[str, Any], found: Findings) -> tuple[Problem, Instance] | None:
+        told = record["instance"]
+        try:
+            return rebuild(record, self.problems)
+        except (UnknownNameError, RegistryError) as error:
+            why = "is not installed here" if isinstance(error, UnknownNameError) else f"cannot be loaded here ({error})"
+            found.unchecked(f"problem '{told['problem']}' {why}: nothing but the hashes can be checked")
+            return None
+        except OptisolveError as error:
+            field_name = "instance.version" if "problem version" in str(error) else "instance"
+            given = told["version"] if field_name == "instance.version" else told["scenario"]
+            found.wrong(field_name, given, f"a case that this version can rebuild ({error})")
+            return None
+
+    def _check_points(
+        self, record: Mapping[str, Any], problem: Problem, instance: Instance, solver: Solver | None, found: Findings
+    ) -> None:
+        actual = check_points(record, instance, found)
+        scores = check_scores(record, instance, actual, found)
+        ours = solver is not None and type(solver).__module__.partition(".")[0] == "optisolve"
+        check_termination(record, instance, scores["objective"], found)
+        check_trace(record, instance, scores, archived=ours and solver is not None and solver.info.keeps_best, found=found)
+        check_reference(record, problem, instance, actual, self.references, found)
+
+    def _reproduce(self, record: Mapping[str, Any], folder: Path | None, found: Findings) -> None:
+        claims = (Tier.REPRODUCED.value, Tier.REPLAYED.value)
+        asked = record["provenance"]["tier"] in claims if self.reproduce is None else self.reproduce
+        if not asked or found.tier is Tier.SELF_REPORTED or self.solvers is None:
+            return
+        limit = record["budget"]["evaluations"]
+        if limit is None or limit > MOST_EVALUATIONS:
+            found.notes.append(f"not run again: budget.evaluations = {limit}; at most {MOST_EVALUATIONS:,} are repeated")
+            return
+        from optisolve.trust.replay import replay_record, tier_of
+
+        try:
+            again = replay_record(record, folder, problems=self.problems, solvers=self.solvers)
+        except OptisolveError as error:
+            found.notes.append(f"not run again: {printable(error)}")
+            return
+        if again.same or again.rounding:
+            found.tier = tier_of(record)
+            if not again.same:
+                found.notes.append(f"another platform: a second run agrees up to rounding ({again.reason})")
+        elif again.platform:
+            found.other_platform = True
+            found.notes.append(
+                f"another platform: a second run differs here ({again.reason}), which neither shows nor refutes it; "
+                f"{printable(again.platform)}"
+            )
+        else:
+            found.wrong(
+                "result_hash", record["result_hash"], f"{again.result.result_hash}, as a second run gives ({again.reason})"
+            )
+
+
+def audit_record(record: Mapping[str, Any], problems: Registry[Problem]) -> Audit:
+    """Re-derive everything that a record in memory claims.
+
+    Args:
+        record: A parsed record; any content is accepted, malformed ones fail the audit.
+        problems: Where to find the problem's class.
+
+    Returns:
+        The audit. Instance, points, objectives, feasibility and scores are recomputed with the numpy twin.
+    """
+    return Auditor(problems).record(record)
+
+
+def _check_hashes(record: Mapping[str, Any], found: Findings) -> None:
+    checks = {
+        "provenance.run_id": (record["provenance"]["run_id"], run_id_of),
+        "result_hash": (record["result_hash"], result_hash_of),
+        "record_id": (record["record_id"], record_id_of),
+    }
+    for name, (given, compute) in checks.items():
+        try:
+            wanted = compute(record)
+        except UnicodeEncodeError:  # half a surrogate pair is valid JSON and no text
+            found.wrong("(content)", json.dumps(given)[:40], "text without broken characters")
+            return
+        if given != wanted:
+            found.wrong(name, given, f"{wanted} (hash of the content)")
+
+
+def _check_claim(record: Mapping[str, Any], found: Findings) -> None:
+    """A record may claim less than what was shown, never more."""
+    claimed = Tier(record["provenance"]["tier"])
+    if claimed.rank > found.tier.rank and not (found.other_platform and claimed.rank <= Tier.REPRODUCED.rank):
+        why = f" ({'; '.join(found.notes)})" if found.notes else ""
+        found.wrong("provenance.tier", claimed.value, f"at most '{found.tier.value}', which is what was shown{why}")
+
+
+def verify(
+    record: Mapping[str, Any] | str | os.PathLike[str], *, reproduce: bool | None = None, effort: str | None = "quick"
+) -> Audit:
+    """Check a record against independent code: layout, hashes, instance, points, scores, reference, usage, suite.
+
+    Args:
+        record: A record, its file, or its folder. Only a file is checked with what stands beside it (transcript, tables).
+        reproduce: Run it again and compare ``result_hash``; None does so when the record claims to be reproduced.
+        effort: Most work spent on making its reference again: ``"quick"``, ``"normal"``, ``"thorough"``, or None for none.
+
+    Returns:
+        The audit; it is true when nothing was found, and tells the tier that was shown.
+
+    Raises:
+        RecordError: There is no such file.
+    """
+    references = ReferenceMaker(None if effort is None else Effort(effort))
+    auditor = Auditor(PROBLEMS, SOLVERS, references, reproduce=reproduce)
+    if isinstance(record, Mapping):
+        return auditor.record(record)
+    path = Path(record)
+    file = path / "record.json" if path.is_dir() else path
+    if not file.exists():
+        raise RecordError(f"{file}: does not exist. Give a record.json or the folder that holds it.")
+    return auditor.file(file)

@@ -1,0 +1,114 @@
+"""What an audit finds, and the tier that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from optisolve.core.errors import FieldProblem
+from optisolve.run.untrusted import printable, shortened
+
+__all__ = ["Audit", "Findings", "Tier"]
+
+_MOST_KEPT = 100
+_MOST_SHOWN = 10
+_LONGEST = 1000
+"""A record of millions of wrong fields must not fill memory, a terminal or a log."""
+
+
+class Tier(StrEnum):
+    """How much of a record was shown to be true, by whoever audits it and never by the record itself."""
+
+    SELF_REPORTED = "self_reported"
+    """Nothing contradicts it, but a part could not be checked; the audit says which."""
+    VERIFIED = "verified"
+    """Everything that can be checked without a second run holds: layout, hashes, instance, points, scores, usage.
+
+    A record from another platform whose second run ends elsewhere here counts as this, whatever it claims."""
+    REPLAYED = "replayed"
+    """A second run gave the same from the replies in the transcript; who wrote those nobody can show."""
+    REPRODUCED = "reproduced"
+    """A second run gave the same ``result_hash``, or the same answer up to the rounding of another processor."""
+
+    @property
+    def rank(self) -> int:
+        """0 for the weakest tier."""
+        return list(Tier).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Outcome of an audit; true when nothing contradicts the record.
+
+    Attributes:
+        record_id: The record's own name, or its file when it has none that can be printed.
+        problems: Every mismatch: field, what the record says, what was expected.
+        tier: What was shown; meaningful only without problems.
+        notes: What could not be checked and why, one sentence each.
+        uncounted: Scores that must not be compared, e.g. ``"gap"`` when its reference cannot be made again.
+        where: The file, "" for a record in memory.
+        further: Mismatches that were counted and not kept.
+    """
+
+    record_id: str
+    problems: tuple[FieldProblem, ...]
+    tier: Tier = Tier.VERIFIED
+    notes: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
+    where: str = ""
+    further: int = 0
+
+    def __bool__(self) -> bool:
+        return not self.problems
+
+    def __str__(self) -> str:
+        where = f" ({self.where})" if self.where and self.problems else ""
+        if not self.problems:
+            return "\n".join([f"{self.record_id}: {self.tier.value}", *(f"  note: {note}" for note in self.notes)])
+        count = len(self.problems) + self.further
+        lines = [f"{self.record_id}{where}: {count} mismatch(es)", *(f"  - {told}" for told in self.problems[:_MOST_SHOWN])]
+        left = count - min(len(self.problems), _MOST_SHOWN)
+        return "\n".join([*lines, *([f"  - and {left:,} more"] if left else [])])
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects what the parts of an audit find.
+
+    Attributes:
+        problems: Mismatches.
+        notes: What could not be checked.
+        uncounted: Scores that must not be compared.
+        tier: Lowered by whatever could not be checked.
+        further: Mismatches beyond those that are kept.
+        other_platform: A second run differs, and the record names another platform: its claim is neither shown nor refuted.
+    """
+
+    problems: list[FieldProblem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    uncounted: list[str] = field(default_factory=list)
+    tier: Tier = Tier.VERIFIED
+    further: int = 0
+    other_platform: bool = False
+
+    def wrong(self, name: str, given: object, expected: object) -> None:
+        """Note a mismatch; what was given is shortened and made printable. Beyond a hundred they are only counted."""
+        if len(self.problems) >= _MOST_KEPT:
+            self.further += 1
+            return
+        self.problems.append(FieldProblem(printable(name)[:_LONGEST], shortened(given), printable(expected)[:_LONGEST]))
+
+    def unchecked(self, why: str) -> None:
+        """A part that this installation cannot check: the record is self-reported at best."""
+        self.notes.append(printable(why))
+        self.tier = Tier.SELF_REPORTED
+
+    def not_counted(self, scores: tuple[str, ...], why: str) -> None:
+        """Scores whose reference cannot be confirmed here."""
+        self.notes.append(f"{', '.join(scores)} not counted: {printable(why)}")
+        self.uncounted += scores
+
+    def audit(self, record_id: str, where: str) -> Audit:
+        """The outcome, once everything was looked at."""
+        told = tuple(self.notes), tuple(self.uncounted)
+        return Audit(record_id, tuple(self.problems), self.tier, *told, where, self.further)

@@ -1,0 +1,173 @@
+"""Instance, points and scores, made again with the numpy twin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optisolve.core.errors import OptisolveError
+from optisolve.core.problem import FROM_FILES, Instance, Problem
+from optisolve.core.reference import Reference
+from optisolve.core.status import Evidence, PointStatus
+from optisolve.numerics.indicators import score
+from optisolve.registry import Registry
+from optisolve.run.verify import Verification, verify_points
+from optisolve.trust.audit.findings import Findings
+
+__all__ = [
+    "RELATIVE_TOLERANCE",
+    "agrees",
+    "check_instance",
+    "check_points",
+    "check_scores",
+    "feasible_objectives",
+    "rebuild",
+    "same_setting",
+]
+
+RELATIVE_TOLERANCE = 1e-9
+"""Agreement asked of recomputed objectives and scores; other processors round differently in the last digits."""
+
+
+def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Problem, Instance]:
+    """The problem and instance that a record speaks of, made again from parameters and seed.
+
+    Nothing but the record is read: a record that names an instance file carries the file's arrays.
+
+    Raises:
+        OptisolveError: Unknown problem, other version of its equations, or bad parameters.
+    """
+    told = record["instance"]
+    cls = problems.get(told["problem"])
+    if told["version"] != cls.version:
+        raise OptisolveError(f"problem version {told['version']}, this installation has {cls.version}")
+    for name in _missing_files(told["params"]):
+        raise OptisolveError(f"instance.params.{name} names a file, but the record does not carry what is in it")
+    problem = cls.from_mapping({**told["params"], "scenario": told["scenario"]}, title="instance.params")
+    return problem, problem.instance(int(told["seed"]))
+
+
+def _missing_files(params: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that name a file whose content is not carried, in parameters of parameters as well (a goal's problem)."""
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name}.{inner}" for inner in _missing_files(value))
+        elif name.endswith("_file") and value is not None and params.get(FROM_FILES.get(name, "")) is None:
+            yield name
+
+
+def check_instance(record: Mapping[str, Any], instance: Instance, found: Findings) -> None:
+    """Hash of the data, all parameters with their values, names of variables and objectives, the scoring box."""
+    told = record["instance"]
+    if told["sha256"] != instance.sha256:
+        found.wrong("instance.sha256", told["sha256"], f"{instance.sha256} (rebuilt from params and seed)")
+    for name, value in instance.origin.params.items():
+        if name not in told["params"]:
+            found.wrong(f"instance.params.{name}", None, "to be present")
+        elif not same_setting(told["params"][name], value):
+            found.wrong(f"instance.params.{name}", told["params"][name], f"{value!r} (as the problem reads it)")
+    names = list(instance.space.names)
+    if record["solutions"]["variables"] != names:
+        found.wrong("solutions.variables", record["solutions"]["variables"], f"the instance's variables {names[:4]}...")
+    objectives = [{"name": o.name, "sense": o.sense.value, "unit": o.unit} for o in instance.objectives]
+    if record["verified"]["objectives"] != objectives:
+        found.wrong("verified.objectives", record["verified"]["objectives"], f"the instance's objectives {objectives}")
+    box = instance.hypervolume_box
+    corners = None if box is None else {"reference": list(box.reference), "ideal": list(box.ideal)}
+    if record["scores"]["box"] != corners:
+        found.wrong("scores.box", record["scores"]["box"], f"the scenario's box {corners}")
+
+
+def check_points(record: Mapping[str, Any], instance: Instance, found: Findings) -> Verification:
+    """Objectives, feasibility and violation of the returned points."""
+    told = record["verified"]
+    actual = verify_points(instance, record["solutions"]["x"])
+    n_invalid = told["counts"].get(PointStatus.INVALID.value, 0)  # such points are not in the record
+    valid = {status: count for status, count in told["counts"].items() if status != PointStatus.INVALID.value}
+    if actual.counts.get(PointStatus.INVALID.value, 0):
+        found.wrong("solutions.x", "a point that cannot be evaluated", f"points of the instance ({actual.detail})")
+        return actual
+    if valid != dict(actual.counts):
+        found.wrong("verified.counts", told["counts"], f"{dict(actual.counts)} for the points in solutions.x")
+    point = PointStatus.INVALID if n_invalid else actual.point
+    if told["point"] != point.value:
+        found.wrong("verified.point", told["point"], point.value)
+    if record["solutions"]["returned"] != sum(told["counts"].values()):
+        found.wrong("solutions.returned", record["solutions"]["returned"], f"the sum of verified.counts {told['counts']}")
+    scales = [o.scale for o in instance.objectives]
+    if not agrees(told["F"], actual.F, scales):
+        found.wrong("verified.F", "values", "the objectives of solutions.x, re-evaluated")
+    if told["feasible"] != actual.feasible.tolist():
+        found.wrong("verified.feasible", told["feasible"], "the feasibility of solutions.x")
+    if not agrees(told["max_violation"], actual.max_violation, 1.0):
+        found.wrong("verified.max_violation", told["max_violation"], actual.max_violation)
+    return actual
+
+
+def check_scores(record: Mapping[str, Any], instance: Instance, actual: Verification, found: Findings) -> dict[str, Any]:
+    """Hypervolume, objective, and the gaps to the reference that the record states.
+
+    Whether that reference is true is another check. IGD+ needs its front, see `references`.
+
+    Returns:
+        The recomputed scores.
+    """
+    told, reference = record["scores"], record["reference"] or {}
+    stated = Reference(
+        Evidence.NONE,
+        value=reference.get("value"),
+        dual_bound=reference.get("dual_bound"),
+        tolerance=reference.get("tolerance", 0.0),
+        slack=reference.get("slack", 0.0),
+    )
+    wanted = score(instance, feasible_objectives(actual), stated)
+    scale = instance.objectives[0].scale if len(instance.objectives) == 1 else 1.0
+    if len(instance.objectives) == 1 and told["igd_plus"] is not None:
+        found.wrong("scores.igd_plus", told["igd_plus"], "null for one objective")
+    for name in ("hypervolume", "objective", "gap", "bound_gap", "gap_scale", "tie"):
+        if not agrees(told[name], wanted[name], scale if name == "objective" else 1.0):
+            found.wrong(f"scores.{name}", told[name], wanted[name])
+    return wanted
+
+
+def feasible_objectives(actual: Verification) -> npt.NDArray[np.float64]:
+    """Objectives of the feasible points, float64 [n, m]."""
+    return np.ascontiguousarray(actual.F[actual.feasible])
+
+
+def agrees(told: Any, actual: Any, scale: float | list[float], *, tolerance: float = RELATIVE_TOLERANCE) -> bool:
+    """Whether stated numbers equal recomputed ones up to rounding, column by column.
+
+    Args:
+        told: A number, a row or rows, or None.
+        actual: The same, recomputed.
+        scale: Magnitude below which differences are taken as absolute; one per column.
+        tolerance: Relative.
+    """
+    if told is None or actual is None:
+        return told is None and actual is None
+    given, wanted = np.asarray(told, dtype=np.float64), np.asarray(actual, dtype=np.float64)
+    if given.size == 0 and wanted.size == 0:
+        return True
+    if given.shape != wanted.shape or not np.isfinite(given).all():
+        return False
+    allowed: npt.NDArray[np.bool_] = np.abs(given - wanted) <= tolerance * np.maximum(np.abs(wanted), scale)
+    return bool(allowed.all())
+
+
+def same_setting(told: Any, actual: Any) -> bool:
+    """JSON knows no tuples and enumerations; numbers and texts must not be exchanged."""
+    if isinstance(actual, Mapping):
+        same_keys = isinstance(told, Mapping) and set(told) == set(actual)
+        return same_keys and all(same_setting(told[key], value) for key, value in actual.items())
+    if isinstance(actual, (list, tuple)):
+        same_length = isinstance(told, list) and len(told) == len(actual)
+        return same_length and all(map(same_setting, told, actual))
+    if isinstance(actual, bool) or actual is None:
+        return told is actual
+    if isinstance(actual, (int, float)):
+        return isinstance(told, (int, float)) and not isinstance(told, bool) and told == actual
+    return bool(told == (actual if isinstance(actual, str) else str(actual)))

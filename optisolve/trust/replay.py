@@ -1,0 +1,209 @@
+"""Re-derive a run from its record: same settings, language-model replies from the transcript."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optisolve.core.budget import Budget
+from optisolve.core.errors import RecordError
+from optisolve.core.problem import Problem
+from optisolve.core.reference import Effort
+from optisolve.core.solver import Solver
+from optisolve.llm.config import SurrogateLlm, llm_config
+from optisolve.registry import PROBLEMS, SOLVERS, Registry
+from optisolve.run.environment import environment
+from optisolve.run.records import read_record, seal
+from optisolve.run.result import Result
+from optisolve.run.solve import solve
+from optisolve.trust.audit.findings import Findings, Tier
+from optisolve.trust.audit.layout import check_layout
+from optisolve.trust.audit.points import rebuild
+
+__all__ = ["Replay", "other_platform", "replay", "replay_record", "tier_of"]
+
+_MOST_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Outcome of a replay.
+
+    Attributes:
+        result: The re-derived run; its record's tier is ``reproduced`` when the hashes agree.
+        same: The ``result_hash`` agrees.
+        reason: Which part differs, "" when nothing does.
+        rounding: The hash differs, yet everything that was asked, spent and reached agrees up to rounding.
+        platform: What differs between the machine of the record and this one, in words; "" when its record says that its
+            kernels and packages are those of this machine.
+    """
+
+    result: Result
+    same: bool
+    reason: str
+    rounding: bool = False
+    platform: str = ""
+
+
+def replay(path: Path) -> Replay:
+    """Run a record again without its language model.
+
+    Args:
+        path: A record.json or its folder; ``transcript.jsonl`` stands beside it when a model was used.
+
+    The surrogate, which is no language model, needs no transcript and is given none: it answers the same again.
+
+    Raises:
+        RecordError: The record or its transcript is missing or damaged, or the run was cut short by the user or the clock,
+            which cannot be repeated exactly.
+    """
+    record, found = read_record(path), Findings()
+    if not check_layout(record, found):
+        told = "\n".join(f"  - {problem}" for problem in found.problems[:_MOST_SHOWN])
+        raise RecordError(f"{path}: not a whole record:\n{told}")
+    return replay_record(record, path if path.is_dir() else path.parent, effort=Effort.QUICK)
+
+
+def replay_record(
+    record: Mapping[str, Any],
+    folder: Path | None,
+    *,
+    effort: Effort | None = None,
+    problems: Registry[Problem] = PROBLEMS,
+    solvers: Registry[Solver] = SOLVERS,
+) -> Replay:
+    """The same for a record in memory.
+
+    Args:
+        record: The record.
+        folder: Where its ``transcript.jsonl`` stands; None when there is none.
+        effort: Work on the reference of the new record; None makes none, which changes no ``result_hash``.
+        problems: Where to find problems.
+        solvers: Where to find solvers.
+
+    Raises:
+        RecordError: As `replay`.
+    """
+    _require_repeatable(record)
+    problem, instance = rebuild(record, problems)
+    solver = solvers.get(record["solver"]["name"]).from_mapping(record["solver"]["options"])
+    result = solve(
+        instance,
+        solver,
+        budget=Budget.from_mapping(record["budget"]),
+        seed=record["seed"],
+        llm=_replay_config(record, folder),
+        warm_start=np.array(record["warm_start"]) if "warm_start" in record else None,
+        reference=None if record["reference"] is None or effort is None else problem.reference(instance, effort),
+        suite=record["suite"],
+    )
+    same = result.result_hash == record["result_hash"]
+    if same:
+        result.record["provenance"]["tier"] = tier_of(record).value
+        seal(result.record)
+        return Replay(result, True, "")
+    told = _difference(record, result.record), _agrees(record, result.record), other_platform(record)
+    return Replay(result, False, *told)
+
+
+def tier_of(record: Mapping[str, Any]) -> Tier:
+    """What a second run that gave the same shows: less where the replies of a language model had to be taken on trust."""
+    model = record["solver"]["llm"]
+    return Tier.REPRODUCED if model is None or model["provider"] == SurrogateLlm.kind else Tier.REPLAYED
+
+
+def other_platform(record: Mapping[str, Any]) -> str:
+    """What differs between the machine that a record names and this one, as far as the last bits of a run depend on it.
+
+    Args:
+        record: Its ``env`` is its own word: it can excuse a difference and never show that a run is true.
+    """
+    here, told = environment(), record["env"]
+    parts = {**told["kernels"], **told["packages"]}, {**here["kernels"], **here["packages"]}
+    differing = [name for name in sorted(parts[0] | parts[1]) if parts[0].get(name) != parts[1].get(name)]
+    return ", ".join(f"{name}: {parts[0].get(name, 'unknown')} there, {parts[1].get(name, 'none')} here" for name in differing)
+
+
+def _require_repeatable(record: Mapping[str, Any]) -> None:
+    termination = record["termination"]
+    if termination["status"] == "interrupted" or termination["limit"] == "time":
+        cut = "the user" if termination["status"] == "interrupted" else "the clock"
+        raise RecordError(f"{record['record_id']}: the run was stopped by {cut}, so it cannot be repeated exactly.")
+
+
+def _replay_config(record: Mapping[str, Any], folder: Path | None) -> Any:
+    model = record["solver"]["llm"]
+    if model is None:
+        return None
+    if model["provider"] == SurrogateLlm.kind:  # it answers the same again, so a file of replies is not believed
+        return llm_config(SurrogateLlm.kind, **model["params"])
+    transcript = (folder or Path()) / "transcript.jsonl"
+    if folder is not None and transcript.is_file():
+        return llm_config("replay", transcript=str(transcript))
+    raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
+
+
+_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap", "gap_scale", "tie")
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    for key in ("instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores"):
+        left, right = old[key], new[key]
+        if isinstance(left, dict):
+            differing = [name for name in left if left[name] != right.get(name) and name not in _MAY_DIFFER]
+            if differing:
+                return f"'{key}.{differing[0]}' differs"
+        elif left != right:
+            return f"'{key}' differs"
+    return "the trace differs"
+
+
+def _agrees(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Two runs of the same settings that differ by rounding alone: same course, same counts, same values to nine digits."""
+    (asked, spent, reached), (asked_again, spent_again, reached_again) = (
+        (_asked(record), _spent(record), _reached(record)) for record in (old, new)
+    )
+    return asked == asked_again and close(spent, spent_again, _COURSE) and close(reached, reached_again, _OUTCOME)
+
+
+def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
+    solver = {key: value for key, value in record["solver"].items() if key not in ("code", "llm")}
+    return {"solver": solver, **{name: record[name] for name in ("suite", "instance", "seed", "budget", "termination")}}
+
+
+def _spent(record: Mapping[str, Any]) -> dict[str, Any]:
+    used = {key: value for key, value in record["used"].items() if key not in ("wall_s", "cpu_s", "peak_mb", "report")}
+    return {
+        "used": used,
+        "trace": [[row[0], *row[2:]] for row in record["trace"]],
+        "llm": record["solver"]["llm"],
+        "claimed": record["solutions"]["claimed"],
+    }
+
+
+def _reached(record: Mapping[str, Any]) -> dict[str, Any]:
+    verified = record["verified"]
+    scores = {key: record["scores"][key] for key in ("hypervolume", "objective")}
+    return {"F": verified["F"], "feasible": verified["feasible"], "counts": verified["counts"], "scores": scores}
+
+
+_OUTCOME = 1e-9
+_COURSE = 1e-7
+"""Relative agreement of what was reached, and of traces and gains, which are sums by the fast kernel."""
+
+
+def close(told: Any, again: Any, tolerance: float) -> bool:
+    """Whether parsed JSON is the same, numbers with a fraction up to a relative tolerance."""
+    if isinstance(told, Mapping) and isinstance(again, Mapping):
+        return set(told) == set(again) and all(close(told[key], again[key], tolerance) for key in told)
+    if isinstance(told, list) and isinstance(again, list):
+        return len(told) == len(again) and all(close(a, b, tolerance) for a, b in zip(told, again, strict=True))
+    if isinstance(told, float) or isinstance(again, float):
+        numbers = isinstance(told, (int, float)) and isinstance(again, (int, float))
+        return numbers and math.isclose(told, again, rel_tol=tolerance, abs_tol=tolerance * tolerance)
+    return bool(told == again)

@@ -1,0 +1,363 @@
+"""The gate of the leaderboard: everything that happens to a pull request, in one function.
+
+It reads two commits of a repository, and runs nothing of either: code, suites and locks are those of this installation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optisolve.core.errors import FieldProblem, OptisolveError
+from optisolve.core.json import canonical
+from optisolve.core.reference import Effort
+from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.run.untrusted import plain_slug, printable, strict_json
+from optisolve.study.units import GAP_NOISE
+from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
+from optisolve.trust.board import Located, board_bytes, build_board, units_of
+from optisolve.trust.submission.rules import (
+    DESCRIPTION,
+    EXPLANATION,
+    LIMITS,
+    RECORDS,
+    TABLE,
+    Limits,
+    Place,
+    check_changes,
+    check_description,
+    place_of,
+)
+from optisolve.trust.submission.tree import File, Tree, changed_paths
+
+__all__ = ["Verdict", "check_submission"]
+
+_LONG_TRACE = 10
+"""Rows from which on two equal anytime curves with the same points are no coincidence ..."""
+_CLIMB = 5
+"""... unless they end in the optimum after fewer improvements than this: where the repair leads there, all solvers do so."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What the gate says.
+
+    Attributes:
+        problems: Why the submission is refused; none when it is accepted.
+        notes: What a reader should know although it is accepted.
+        audits: Audit of every new record, by path.
+        before: The table of the base.
+        after: The table rebuilt from the head.
+        checked: New records.
+        submitters: Who submits.
+    """
+
+    problems: list[FieldProblem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    audits: dict[str, Audit] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    checked: int = 0
+    submitters: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Nothing speaks against it."""
+        return not self.problems
+
+
+def check_submission(
+    head: Tree,
+    base: Tree | None = None,
+    *,
+    book: SuiteBook | None = None,
+    author: str = "",
+    limits: Limits = LIMITS,
+    export: Path | None = None,
+    workers: int = 1,
+    guard: AuditLimits | None = AUDIT_LIMITS,
+) -> Verdict:
+    """Check what a commit adds to the leaderboard.
+
+    Args:
+        head: The commit.
+        base: What it is compared with; None checks every record of `head`.
+        book: Suites; None means those that come with optisolve.
+        author: User name of whoever sends it; "" lets anybody submit for anybody.
+        limits: Sizes.
+        export: Empty folder that gets the head's records when they are accepted, e.g. to build a site from them.
+        workers: Processes that audit.
+        guard: What the audit of one record may take; None audits in this process, without limits.
+
+    Returns:
+        The verdict; its `after` is the table that the head must hold.
+
+    Raises:
+        OptisolveError: The head does not contain the base, or git fails.
+    """
+    if base is not None and not head.contains(base):
+        raise OptisolveError("The submission does not contain the newest state of the leaderboard; rebase it and pack again.")
+    suites, verdict = SuiteBook() if book is None else book, Verdict()
+    files = head.files(RECORDS, TABLE.rpartition("/")[0])
+    if base is None:
+        changes = {path: "A" for path in files if path.startswith(f"{RECORDS}/") and path != EXPLANATION}
+    else:
+        changes = changed_paths(base, head)
+    verdict.problems += check_changes(changes, files, limits, whole=base is None)
+    if verdict.problems:
+        return verdict  # nothing was read so far, and nothing will be
+    added = [path for path in sorted(changes) if path.startswith(f"{RECORDS}/")]
+    verdict.submitters = tuple(sorted({place.submitter for path in added if (place := place_of(path))}))
+    verdict.problems += _unknown_suites(added, suites)
+    if verdict.problems:
+        return verdict
+    if author and verdict.submitters and verdict.submitters != (author.lower(),):
+        verdict.problems.append(FieldProblem("(submission)", ", ".join(verdict.submitters), f"your own name, {author.lower()}"))
+    with tempfile.TemporaryDirectory(prefix="optisolve-submission-") as scratch:
+        root = Path(scratch)
+        _extract(head, files, added, root, limits)
+        stale = set() if base is not None else _stale(added, root, suites, verdict)
+        fresh = [path for path in added if path not in stale]
+        verdict.audits = _audited(fresh, root, suites, workers, guard)
+        located = _checked(fresh, files, root, suites, verdict)
+        _check_duplicates(located, set(added), verdict)
+        _check_entries(located, added, files, suites, verdict)
+        if verdict.problems:
+            return verdict
+        verdict.after = build_board(located, suites)
+        verdict.before = {} if base is None else _table_of(base)
+        _check_table(head, files, board_bytes(verdict.after), verdict)
+        if export is not None and verdict.accepted:
+            shutil.copytree(root, export, dirs_exist_ok=True)
+    return verdict
+
+
+def _extract(head: Tree, files: Mapping[str, File], added: Iterable[str], root: Path, limits: Limits) -> None:
+    """Write plain files of checked name and size into an empty folder; transcripts only of new records."""
+    new = set(added)
+    wanted: list[tuple[File, Place]] = []
+    for path, file in files.items():
+        place = place_of(path)
+        usable = place is not None and file.mode == "100644" and file.size <= limits.of(place.name)
+        if usable and place is not None and (path in new or place.name == "record.json"):
+            wanted.append((file, place))
+    for (_, place), (_, data) in zip(wanted, head.read(file for file, _ in wanted), strict=True):
+        target = root / place.suite / place.submitter / place.folder / place.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
+def _unknown_suites(added: Iterable[str], suites: SuiteBook) -> list[FieldProblem]:
+    """A suite that nobody here knows has no lock to compare with, and nothing of its records is read."""
+    names = sorted({place.suite for path in added if (place := place_of(path))})
+    expected = "a suite of this installation; optisolve bench lists them"
+    return [FieldProblem(f"{RECORDS}/{name}", name, expected) for name in names if suites.get(name) is None]
+
+
+def _audited(added: Sequence[str], root: Path, suites: SuiteBook, workers: int, guard: AuditLimits | None) -> dict[str, Audit]:
+    """Audits of all new records, by path."""
+    effort = _effort({place.suite for path in added if (place := place_of(path))}, suites)
+    auditor = Auditor(PROBLEMS, SOLVERS, ReferenceMaker(effort), suites, max_bytes=LIMITS.record)
+    places = {path: place for path in added if (place := place_of(path)) is not None and place.name == "record.json"}
+    files = [root / place.suite / place.submitter / place.folder / place.name for place in places.values()]
+    return dict(zip(places, audit_files(auditor, files, workers=workers, limits=guard), strict=True))
+
+
+def _checked(added: Sequence[str], files: Mapping[str, File], root: Path, suites: SuiteBook, verdict: Verdict) -> list[Located]:
+    """Read all records, the new ones if their audit found nothing; problems are named by path."""
+    located = []
+    for path in sorted(files):
+        place = place_of(path)
+        if place is None:
+            continue
+        file = root / place.suite / place.submitter / place.folder / place.name
+        if path in added:
+            problems = _check_file(path, place, file, suites, verdict)
+            verdict.problems += [FieldProblem(f"{path}: {p.field}", p.given, p.expected) for p in problems]
+            if problems:
+                continue
+        if place.name == "record.json":
+            record = strict_json(file.read_bytes())
+            located.append(Located(path.removeprefix(f"{RECORDS}/"), place.suite, place.submitter, record))
+    return located
+
+
+def _stale(added: Iterable[str], root: Path, suites: SuiteBook, verdict: Verdict) -> set[str]:
+    """Published records of an older lock; they were checked when they came, and newer code cannot check them again."""
+    found = set()
+    for path in added:
+        place = place_of(path)
+        locked = None if place is None or place.name != "record.json" else suites.get(place.suite)
+        if place is None or locked is None:
+            continue
+        try:
+            told = strict_json((root / place.suite / place.submitter / place.folder / place.name).read_bytes())
+            sha256 = told["suite"]["sha256"]
+        except (ValueError, KeyError, TypeError):
+            continue  # the audit says what is wrong with it
+        if sha256 != locked.sha256:
+            found.add(path)
+    if found:
+        verdict.notes.append(f"{len(found)} record(s) belong to an older lock of their suite; they are not ranked")
+    return found
+
+
+def _check_file(path: str, place: Place, file: Path, suites: SuiteBook, verdict: Verdict) -> list[FieldProblem]:
+    if place.name == DESCRIPTION:
+        try:
+            return check_description(strict_json(file.read_bytes()), place.submitter)
+        except ValueError as error:
+            return [FieldProblem("(file)", printable(error), "a JSON object")]
+    if place.name != "record.json":
+        alone = not (file.parent / "record.json").is_file()
+        return [FieldProblem("(file)", "a transcript alone", "a record.json beside it")] if alone else []
+    audit = verdict.audits[path]
+    verdict.checked += 1
+    problems = list(audit.problems)
+    if problems:
+        return problems
+    record = strict_json(file.read_bytes())
+    if Tier(record["provenance"]["tier"]).rank > audit.tier.rank:  # the audit holds on this machine, its claim does not
+        expected = f"at most '{audit.tier.value}', which is what was shown here ({'; '.join(audit.notes)})"
+        problems.append(FieldProblem("provenance.tier", record["provenance"]["tier"], expected))
+    if record["record_id"] != place.folder:
+        problems.append(FieldProblem("record_id", record["record_id"], f"the folder's name, {place.folder}"))
+    if record["suite"]["name"] != place.suite:
+        problems.append(FieldProblem("suite.name", record["suite"]["name"], f"{place.suite}, where the record stands"))
+    case = _case(record, suites)
+    if audit.uncounted and case is not None and case.effort is not None:
+        expected = f"a reference of effort {case.effort.value}, as the suite has it ({'; '.join(audit.notes)})"
+        problems.append(FieldProblem("reference", (record["reference"] or {}).get("solver"), expected))
+    if case is not None and case.effort is not None and record["reference"] is None and any(record["verified"]["feasible"]):
+        problems.append(FieldProblem("reference", None, f"a reference of effort {case.effort.value}, as the suite has it"))
+    if record["solver"]["llm"] is None and (file.parent / "transcript.jsonl").exists():
+        problems.append(FieldProblem("transcript.jsonl", "a transcript", "none: no language model was asked"))
+    return problems
+
+
+def _effort(names: Iterable[str], suites: SuiteBook) -> Effort:
+    """The most work that the suites themselves put into a reference; a record cannot ask for more."""
+    asked = [Effort.QUICK]
+    for name in names:
+        locked = suites.get(name)
+        asked += [] if locked is None else [case.effort for case in locked.suite.cases if case.effort is not None]
+    return max(asked, key=list(Effort).index)
+
+
+def _case(record: Mapping[str, Any], suites: SuiteBook) -> Any:
+    locked = suites.get(record["suite"]["name"])
+    if locked is None:
+        return None
+    return next((case for case in locked.suite.cases if case.label == record["suite"].get("problem")), None)
+
+
+def _check_duplicates(located: Sequence[Located], added: set[str], verdict: Verdict) -> None:
+    """A unit counts once, and nobody's run appears under a second name.
+
+    A run that its own solver gave a second time is no copy, though another solver of the same engine may have the same curve.
+    """
+    first: dict[tuple[str, ...], Located] = {}
+    shown = {path for path, audit in verdict.audits.items() if audit.tier is Tier.REPRODUCED}
+
+    def seniority(item: Located) -> tuple[bool, bool, str]:  # what was there first owns it, then what was shown
+        path = f"{RECORDS}/{item.path}"
+        return path in added, path not in shown, item.path
+
+    for item in sorted(located, key=seniority):
+        for what, key in _identities(item):
+            owner = first.setdefault((what, *key), item)
+            own = (owner.submitter, owner.label) == (item.submitter, item.label) or f"{RECORDS}/{item.path}" in shown
+            if owner is item or (what == "content" and own):
+                continue
+            fields = {"unit": "suite.unit", "id": "record_id", "result": "result_hash", "content": "trace"}
+            expected = f"something new; {owner.path} is the same {'run' if what != 'unit' else 'unit'}"
+            if f"{RECORDS}/{item.path}" in added:
+                field_name = f"{RECORDS}/{item.path}: {fields[what]}"
+                verdict.problems.append(FieldProblem(field_name, "a duplicate", expected))
+                break
+
+
+def _identities(item: Located) -> Iterable[tuple[str, tuple[str, ...]]]:
+    record = item.record
+    yield "unit", (item.suite, record["suite"]["sha256"], item.submitter, item.label, *item.unit)
+    yield "id", (record["record_id"],)
+    yield "result", (record["result_hash"],)
+    curve = [[row[0], *row[2:]] for row in record["trace"]]
+    gap = record["scores"]["gap"]
+    at_once = gap is not None and abs(gap) <= GAP_NOISE and len({tuple(row[1:]) for row in curve}) < _CLIMB
+    if len(curve) >= _LONG_TRACE and not at_once:
+        content = canonical([record["instance"]["sha256"], record["solutions"]["x"], curve])
+        yield "content", (hashlib.sha256(content).hexdigest(),)
+
+
+def _check_entries(
+    located: Sequence[Located], added: Sequence[str], files: Mapping[str, File], suites: SuiteBook, verdict: Verdict
+) -> None:
+    """One description per submitter, one solver per entry; missing units are told, since they count as lost."""
+    touched = {(item.suite, item.submitter, item.label) for item in located if f"{RECORDS}/{item.path}" in added}
+    for suite, submitter in sorted({key[:2] for key in touched}):
+        path = f"{RECORDS}/{suite}/{submitter}/{DESCRIPTION}"
+        if path not in files:
+            verdict.problems.append(FieldProblem(path, None, "to be present; optisolve submit pack writes it"))
+    for suite, submitter, label in sorted(touched):
+        locked = suites.get(suite)
+        if locked is None:
+            continue
+        own = [item for item in located if (item.suite, item.submitter, item.label) == (suite, submitter, label)]
+        current = [item for item in own if item.record["suite"]["sha256"] == locked.sha256]
+        listed = any(cell.label == label for cell in locked.suite.cells)
+        kinds = {canonical(_method(item.record)) for item in current}
+        if len(kinds) > 1 and not listed:  # the suite itself may set options per problem
+            expected = "one version, one set of options and one language model; give other settings a label of their own"
+            verdict.problems.append(FieldProblem(f"{suite}/{submitter}: {label}", f"{len(kinds)} different solvers", expected))
+        alike = {
+            (item.submitter, item.label)
+            for item in located
+            if plain_slug(item.label) == plain_slug(label) and not (listed and item.label == label and item.suite != suite)
+        } - {(submitter, label)}
+        if alike:
+            owners = ", ".join(other if name == label else f"{other} ({name})" for other, name in sorted(alike))
+            expected = f"a label of your own; {owners} has an entry of this name"
+            verdict.problems.append(FieldProblem(f"{suite}/{submitter}: suite.solver", label, expected))
+        cells = {cell.label for cell in locked.suite.cells if plain_slug(cell.label) == plain_slug(label)} - {label}
+        if cells:
+            expected = f"a label of your own; the suite has {', '.join(sorted(cells))}"
+            verdict.problems.append(FieldProblem(f"{suite}/{submitter}: suite.solver", label, expected))
+        units = [unit for wanted in units_of(locked, label).values() for unit in wanted]
+        missing = len(set(units) - {item.unit for item in current})
+        if missing:
+            told = f"{missing} of {len(units)} units of suite {suite} have no record; they count as lost"
+            verdict.notes.append(f"{label}: {told}")
+
+
+def _method(record: Mapping[str, Any]) -> dict[str, Any]:
+    solver = record["solver"]
+    model = solver["llm"] and {key: solver["llm"][key] for key in ("provider", "model", "params")}
+    return {"name": solver["name"], "version": solver["version"], "options": solver["options"], "llm": model}
+
+
+def _table_of(tree: Tree) -> dict[str, Any]:
+    """The table that a trusted commit holds; empty when it has none."""
+    files = tree.files(TABLE)
+    for _, data in tree.read(files.values()):
+        told: dict[str, Any] = json.loads(data)
+        return told
+    return {}
+
+
+def _check_table(head: Tree, files: Mapping[str, File], wanted: bytes, verdict: Verdict) -> None:
+    """The committed table is, byte for byte, what follows from the records."""
+    file = files.get(TABLE)
+    if file is None:
+        verdict.problems.append(FieldProblem(TABLE, None, "to be present; run: optisolve submit table"))
+        return
+    same = file.size == len(wanted) and next(data for _, data in head.read([file])) == wanted
+    if not same:
+        expected = "what follows from the records, byte for byte; run: optisolve submit table"
+        verdict.problems.append(FieldProblem(TABLE, "another table", expected))

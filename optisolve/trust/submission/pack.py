@@ -1,0 +1,169 @@
+"""From the records of a suite to the files of a submission."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RecordError
+from optisolve.core.files import write_atomic
+from optisolve.core.reference import Effort
+from optisolve.llm.config import SurrogateLlm
+from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.run.records import iter_records, record_bytes, seal
+from optisolve.run.untrusted import printable, read_json
+from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
+from optisolve.trust.board import board_bytes, build_board, read_located
+from optisolve.trust.submission.rules import DESCRIPTION, SCHEMA, SUBMITTER, check_description
+
+__all__ = ["Packed", "pack", "write_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What was packed.
+
+    Attributes:
+        folder: ``SUITE/SUBMITTER`` with its files.
+        written: Records written.
+        known: Records that were there already.
+        other: Records of other suites or solvers, left out.
+    """
+
+    folder: Path
+    written: int
+    known: int
+    other: int
+
+
+def pack(
+    runs: Iterable[Path],
+    target: Path,
+    *,
+    suite: str,
+    submitter: str,
+    title: str,
+    solver: str = "",
+    tier: Tier = Tier.REPRODUCED,
+    book: SuiteBook | None = None,
+    workers: int = 1,
+    guard: AuditLimits | None = AUDIT_LIMITS,
+) -> Packed:
+    """Audit records and copy them, with the transcripts of language models, to where a submission has them.
+
+    Args:
+        runs: Records, or folders with records.
+        target: ``benchmarks/records`` of a checkout.
+        suite: Name of the suite; records of other suites are left out.
+        submitter: User name, lower case.
+        title: What is submitted, one line.
+        solver: Label within the suite; "" takes all.
+        tier: What the records are to claim. REPRODUCED runs every one of them again, here and in the gate; those whose
+            replies of a language model come from a transcript claim REPLAYED then.
+        book: Suites; None means those that come with optisolve.
+        workers: Processes that audit.
+        guard: What the audit of one record may take; None audits in this process, without limits.
+
+    Raises:
+        OptionError: A name that does not fit.
+        RecordError: No record of the suite, or records that do not hold; nothing is written then.
+    """
+    _require(submitter, title)
+    suites = SuiteBook() if book is None else book
+    locked = suites.get(suite)
+    if locked is None:
+        raise OptisolveError(f"Suite '{printable(suite)}' is not known here; see: optisolve bench")
+    efforts = [case.effort for case in locked.suite.cases if case.effort is not None]
+    references = ReferenceMaker(max([Effort.QUICK, *efforts], key=list(Effort).index))
+    auditor = Auditor(PROBLEMS, SOLVERS, references, suites, reproduce=tier is Tier.REPRODUCED)
+    folder, other = target / suite / submitter, 0
+    wanted: list[Path] = []
+    for file in (file for path in runs for file in iter_records(path)):
+        record = _readable(file)
+        if record is not None and (record["suite"].get("name") != suite or solver not in ("", record["suite"].get("solver"))):
+            other += 1
+        else:
+            wanted.append(file)
+    audits = [_enough(audit, tier) for audit in audit_files(auditor, wanted, workers=workers, limits=guard)]
+    chosen = [file for file, audit in zip(wanted, audits, strict=True) if audit]
+    refused = [audit for audit in audits if not audit]
+    if refused:
+        raise RecordError("\n".join([f"{len(refused)} record(s) cannot be submitted:", *map(str, refused)]))
+    if not chosen:
+        raise RecordError(f"No record of suite {suite}{f' and solver {solver}' if solver else ''} at or below these paths.")
+    shown = [min(tier, audit.tier, key=lambda t: t.rank) for audit in audits if audit]
+    known = sum(not _write(file, folder, claim) for file, claim in zip(chosen, shown, strict=True))
+    _describe(folder / DESCRIPTION, submitter, title)
+    return Packed(folder, len(chosen) - known, known, other)
+
+
+def write_table(records: Path, table: Path, book: SuiteBook | None = None) -> bool:
+    """Rebuild the ranking from a checkout's records; False when it was right already."""
+    wanted = board_bytes(build_board(read_located(records), SuiteBook() if book is None else book))
+    if table.is_file() and table.read_bytes() == wanted:
+        return False
+    table.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(table, wanted)
+    return True
+
+
+def _require(submitter: str, title: str) -> None:
+    found = []
+    if not SUBMITTER.fullmatch(submitter):
+        found.append(FieldProblem("--submitter", submitter, "a user name: lower case, digits, '-', at most 39 characters"))
+    if not title.strip() or not title.isprintable() or len(title) > 1000:
+        found.append(FieldProblem("--title", title, "one line that says what is submitted"))
+    if found:
+        raise OptionError("The submission", found)
+
+
+def _readable(file: Path) -> Mapping[str, Any] | None:
+    """A record whose suite can be asked for; None leaves the answer to the audit."""
+    try:
+        record = read_json(file)
+    except RecordError:
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("suite"), dict) else None
+
+
+def _enough(audit: Audit, tier: Tier) -> Audit:
+    """Refuse a record of which less was shown than it is to claim."""
+    wanted = Tier.REPLAYED if tier is Tier.REPRODUCED else tier
+    if not audit or audit.tier.rank >= wanted.rank:
+        return audit
+    expected = (
+        f"'{tier.value}' ({'; '.join(audit.notes) or 'not shown'}); submit with --tier {audit.tier.value.replace('_', '-')}"
+    )
+    problem = FieldProblem("provenance.tier", audit.tier.value, expected)
+    return replace(audit, problems=(problem,))
+
+
+def _write(file: Path, folder: Path, tier: Tier) -> bool:
+    """Write one record with its new claim; False when it is there already."""
+    record = copy.deepcopy(read_json(file))
+    record["provenance"]["tier"] = tier.value
+    target = folder / seal(record)["record_id"]
+    if (target / "record.json").is_file():
+        return False
+    target.mkdir(parents=True, exist_ok=True)
+    transcript = file.parent / "transcript.jsonl"
+    model = record["solver"]["llm"]
+    if model is not None and model["provider"] != SurrogateLlm.kind and transcript.is_file():
+        write_atomic(target / transcript.name, transcript.read_bytes())
+    write_atomic(target / "record.json", record_bytes(record))
+    return True
+
+
+def _describe(path: Path, submitter: str, title: str) -> None:
+    """Write the description unless there is one; published descriptions stay as they are."""
+    if path.is_file():
+        found = check_description(read_json(path, max_bytes=65_536), submitter)
+        if found:
+            raise OptionError(str(path), found)
+        return
+    body = {"schema": SCHEMA, "submitter": submitter, "title": title.strip()}
+    write_atomic(path, json.dumps(body, indent=1, ensure_ascii=False).encode() + b"\n")

@@ -1,0 +1,1 @@
+"""From words to models: requests over a family (`ask`) and models of any problem (`formulate`)."""

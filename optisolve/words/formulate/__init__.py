@@ -1,0 +1,1 @@
+"""Word problems, turned into models whose every number is a quotation."""
