@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from optisolve.study.ablation.scores import Curve
     from optisolve.study.intervals import Estimate
 
 __all__ = ["ArmLine", "ArmRow", "curves_figure", "final_figure", "spending_figure"]
@@ -49,32 +50,24 @@ class ArmLine:
 
     Attributes:
         label: Name for people.
-        x: float64 [k].
-        mean: float64 [k].
-        low: float64 [k], lower end of what is drawn as a band.
-        high: float64 [k], its upper end.
+        curve: What is drawn.
         asks_llm: It asks the language model.
     """
 
     label: str
-    x: FloatArray
-    mean: FloatArray
-    low: FloatArray
-    high: FloatArray
+    curve: Curve
     asks_llm: bool
 
 
-def final_figure(rows: Sequence[ArmRow], measure: str, where: str, *, maximize: bool) -> Figure:
-    """Mean of every arm, with its interval where there is one, above its single runs, best on top.
+def final_figure(rows: Sequence[ArmRow], where: str) -> Figure:
+    """Mean loss of every arm, with its interval where there is one, above its single runs, best on top.
 
     Args:
         rows: The arms.
-        measure: Label of the value axis.
         where: Scenario and budget, for the subtitle.
-        maximize: Larger is better.
     """
-    order = sorted(rows, key=lambda row: row.found.mean, reverse=not maximize)
-    figure, axes = new_figure("What each operator reached", where, width=9.0, height=1.9 + 0.42 * len(rows))
+    order = sorted(rows, key=lambda row: row.found.mean, reverse=True)
+    figure, axes = new_figure("What each arm reached", where, width=9.0, height=1.9 + 0.42 * len(rows))
     for i, row in enumerate(order):
         color = ACCENT if row.asks_llm else INK
         axes.plot(row.values, np.full(row.values.size, i - 0.22), "|", color=color, alpha=0.35, markersize=5)
@@ -99,18 +92,17 @@ def final_figure(rows: Sequence[ArmRow], measure: str, where: str, *, maximize: 
     n = max((row.found.n for row in rows), default=0)
     line = "line: its 95 % interval, " if any(np.isfinite(row.found.low) for row in rows) else ""
     told = f"dot: mean of {n} pairs, {line}ticks: single runs; p (Holm) and A12: llm against the arm"
-    axes.set_xlabel(f"{measure}, {'larger' if maximize else 'smaller'} is better", color=INK)
+    axes.set_xlabel("loss, smaller is better", color=INK)
     figure.supxlabel(told, x=0.99, ha="right", fontsize=8, color=MUTED)
     axes.grid(visible=False, axis="y")
     return figure
 
 
-def curves_figure(lines: Sequence[ArmLine], measure: str, where: str, first: int, band: str) -> Figure:
+def curves_figure(lines: Sequence[ArmLine], where: str, first: float, band: str) -> Figure:
     """Mean curves over evaluations; the language model's with its band.
 
     Args:
         lines: The arms.
-        measure: Label of the value axis.
         where: Scenario and budget, for the subtitle.
         first: Evaluations of the first population, where the arms part; the curves begin there.
         band: What the band is, in words.
@@ -119,21 +111,18 @@ def curves_figure(lines: Sequence[ArmLine], measure: str, where: str, first: int
     for line, (color, style, width) in zip(lines, _looks([line.asks_llm for line in lines]), strict=True):
         _draw(axes, line, color, style, width, start=first)
     axes.set_xlabel("evaluations", color=INK)
-    axes.set_ylabel(measure, color=INK)
+    axes.set_ylabel("loss", color=INK)
     _legend(axes)
     figure.supxlabel(f"band: {band}", x=0.99, ha="right", fontsize=8, color=MUTED)
     return figure
 
 
-def spending_figure(
-    lines: Sequence[ArmLine], finals: Mapping[str, float], measure: str, where: str, spent: str, band: str
-) -> Figure:
+def spending_figure(lines: Sequence[ArmLine], finals: Mapping[str, float], where: str, spent: str, band: str) -> Figure:
     """Mean curves over what was spent on the language model; what the controls reached at no cost as lines.
 
     Args:
         lines: The arms that ask the language model.
         finals: Final mean of every control by label.
-        measure: Label of the value axis.
         where: Scenario and budget, for the subtitle.
         spent: What is on the horizontal axis, e.g. ``"tokens"``.
         band: What the band is, in words.
@@ -144,7 +133,7 @@ def spending_figure(
     for (label, value), (color, style, _) in zip(finals.items(), _looks([False] * len(finals)), strict=True):
         axes.axhline(value, color=color, linestyle=":" if style == "-" else "-.", linewidth=1.5, label=f"{label} (0 {spent})")
     axes.set_xlabel(f"{spent} per run", color=INK)
-    axes.set_ylabel(measure, color=INK)
+    axes.set_ylabel("loss", color=INK)
     axes.set_xlim(left=0)
     _legend(axes)
     figure.supxlabel(f"band: {band}", x=0.99, ha="right", fontsize=8, color=MUTED)
@@ -166,11 +155,12 @@ def _looks(asks_llm: Sequence[bool]) -> list[tuple[str, str, float]]:
 
 
 def _draw(axes: Axes, line: ArmLine, color: str, style: str, width: float, *, start: float) -> None:
-    show = (line.x >= start) & np.isfinite(line.mean)
-    x = line.x[show]
+    curve = line.curve
+    show = (curve.x >= start) & np.isfinite(curve.mean)
+    x = curve.x[show]
     if line.asks_llm and style == "-":
-        axes.fill_between(x, line.low[show], line.high[show], step="post", color=color, alpha=0.15, linewidth=0)
-    axes.step(x, line.mean[show], where="post", color=color, linestyle=style, linewidth=width, label=line.label)
+        axes.fill_between(x, curve.low[show], curve.high[show], step="post", color=color, alpha=0.15, linewidth=0)
+    axes.step(x, curve.mean[show], where="post", color=color, linestyle=style, linewidth=width, label=line.label)
 
 
 def _legend(axes: Axes) -> None:
