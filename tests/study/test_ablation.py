@@ -146,10 +146,8 @@ def test_a_budget_of_calls_becomes_a_share_that_lasts_for_the_whole_run(tmp_path
     assert 0 < plan.subject.mix < 1
     model, control = (ablation.records[arm, 0, 0]["used"]["by_source"] for arm in ("llm", "de"))
     asked = sum(model[name]["evaluations"] for name in ("llm", "repaired") if name in model)
-    reasks = ablation.records["llm", 0, 0]["used"]["report"]["operator"]["reasks"]  # they count as calls
-    assert asked == 2 * (20 - reasks)
-    assert control["control"]["evaluations"] == 2 * 20
-    assert control["de"]["evaluations"] == 120 - 40 == model["de"]["evaluations"] - 2 * reasks
+    assert 30 <= asked == control["control"]["evaluations"] <= 2 * 20
+    assert model["de"]["evaluations"] == control["de"]["evaluations"] == 120 - asked
 
 
 @pytest.mark.parametrize(("calls", "batch"), [(5, 1), (12, 1), (4, 3)])
