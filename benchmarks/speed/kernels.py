@@ -3,8 +3,9 @@
     python benchmarks/speed/kernels.py                        # all families, about a minute
     python benchmarks/speed/kernels.py maze uav_isac/dense    # some scenarios
 
-A family keeps a kernel where it is at least twice as fast per point as the twin at batch 100. Medians of interleaved calls, one
-thread each; the last two columns are whole runs of MOEA/D-DE with 5,000 evaluations, by the kernel and by the twin in its place.
+A family has a compiled kernel beside its numpy equations where that is at least twice as fast per point at batch 100.
+Medians of interleaved calls, one thread each; the last columns are whole runs of MOEA/D-DE with 5,000 evaluations, by the
+kernel and by the twin in its place.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from unittest.mock import patch
 
-os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")})
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"))
 
 import numpy as np
 
@@ -29,8 +30,6 @@ LEAST = 2.0
 """Ratio at batch 100 from which a kernel stays."""
 SECONDS = 0.4
 """Time spent on each batch size."""
-SCENARIOS = {"pymoo": ("pymoo/zdt1_shifted", "pymoo/dtlz2_shifted", "pymoo/mw1_shifted", "pymoo/re23")}
-"""Families whose scenarios have equations of their own; of the others the default scenario stands for all."""
 
 
 def in_turns(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
@@ -77,13 +76,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenarios", nargs="*", help="scenarios to measure; all families when none is named")
     scenarios = parser.parse_args().scenarios
-    scenarios = scenarios or [one for name in sorted(PROBLEMS.targets()) if name != "goal" for one in SCENARIOS.get(name, (name,))]
+    scenarios = scenarios or [name for name in sorted(PROBLEMS.targets()) if name != "goal"]
     print("microseconds per point, kernel / twin and their ratio" + "; whole run of moead_de, seconds".rjust(68))
     print(f"{'scenario':22}" + "".join(f"{f'batch {n}':>28}" for n in BATCHES) + f"{'kernel / twin':>20}")
     for scenario in scenarios:
         instance = optisolve.load_problem(scenario).instance(0)
-        if type(instance)._evaluate is type(instance)._evaluate_twin:
-            print(f"{scenario:22}  one implementation, in numpy")
+        if not instance.has_twin:
+            print(f"{scenario:22}  one implementation")
             continue
         line, ratios = f"{scenario:22}", {}
         for n in BATCHES:

@@ -114,7 +114,7 @@ def main() -> None:
     cases = [branch_and_bound_case(4), wmmse_case(1000)]
     for scenario in ("power_control", "power_control/d2d50", "power_control/min_power", "power_control/weighted"):
         cases += [evaluation_case(scenario, n) for n in (100, 10_000)]
-    for scenario in ("parallel_channels", "parallel_channels/msr80", "power_game"):
+    for scenario in ("power_game",):
         cases += [evaluation_case(scenario, n) for n in (100, 10_000)]
     failed = False
     print(f"{'case':58} {'numba':>11} {'numpy':>11} {'ratio':>8} {'target':>7} {'difference':>11}")

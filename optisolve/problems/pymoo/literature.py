@@ -80,7 +80,7 @@ def mw_distance(name: str, X: FloatArray, n_objectives: int) -> FloatArray:
 
 
 def mw_at_distance(name: str, position: FloatArray, g: FloatArray, d: int) -> tuple[FloatArray, FloatArray]:
-    """Objectives and constraints of an MW function, as by `values`, at positions float64 [n, m - 1] and distances float64 [n]."""
+    """As `values` for an MW function, at positions float64 [n, m - 1] and distances g float64 [n]."""
     problem = copy(pymoo_problem(name, d, position.shape[1] + 1))
     setattr(problem, f"g{_DISTANCE_OF[name]}", lambda _: g)  # pymoo reads the other variables for nothing else
     return _values(problem, name, position)
