@@ -18,6 +18,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import RecordError
 from optisolve.core.status import PointStatus, Termination
+from optisolve.numerics.indicators import GAP_NOISE, quiet
 from optisolve.study.labels import label_records
 
 if TYPE_CHECKING:
@@ -39,9 +40,6 @@ __all__ = [
 
 LOSS_CAP = 1.0
 """The worst loss, which every failure gets: an answer 100 % off its reference, or a front that dominates nothing."""
-
-GAP_NOISE = 1e-9
-"""Gaps of at most this size count as zero even where a reference states no tolerance, so that rounding decides nothing."""
 
 _INTERNAL = ("several", "maximize", "reference_value", "reference_hypervolume", "result_hash", "suite")
 """Columns that are needed while the table is made."""
@@ -364,11 +362,6 @@ def _one_per_unit(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
         told = f"Units with more than one record: {repeated.ngroups}"
         notices.append(f"{told}; in {differing} of them the records differ, and the worst one counts.")
     return ordered.drop_duplicates(keys, keep="first").drop(columns="_severity").reset_index(drop=True)
-
-
-def quiet(tie: float | None) -> float:
-    """Relative difference that says nothing: the reference's tie, or rounding where it states none (None or NaN)."""
-    return float(np.fmax(np.nan if tie is None else tie, GAP_NOISE))
 
 
 def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None, *, cap: float = LOSS_CAP) -> FloatArray:
