@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.budget import Budget
+from optisolve.core.controls import PLACEBO, SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, OptionError, SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
@@ -211,6 +213,24 @@ class Game(_AgentSolver):
                 "agents", self.agents, "at least one 'llm'; the solver game_control plays without a language model"
             )
         yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
+
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same game with other agents in the seats that the language model has."""
+        subject = {**self.options(), "placebo": False}
+        shared = {f.name: subject[f.name] for f in fields(_AgentSolver)}
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, subject),
+            Arm(PLACEBO, "same model, measurements shuffled (placebo)", self.info.name, {**subject, "placebo": True}),
+            *(
+                Arm(
+                    kind,
+                    f"{kind.replace('_', ' ')} agents",
+                    "game_control",
+                    {**shared, "agents": [kind if agent == "llm" else agent for agent in self.agents]},
+                )
+                for kind in get_args(ControlKind)
+            ),
+        ]
 
     def _named(self) -> Sequence[str]:
         return self.agents

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.budget import Budget
+from optisolve.core.controls import SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, OptionError, SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
@@ -168,6 +170,14 @@ class QFusion(_Fused):
 
     def _check(self) -> Iterable[FieldProblem]:
         yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
+
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same experts and fusion along a plan by rule."""
+        shared = {f.name: getattr(self, f.name) for f in fields(_Fused)}
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, self.options()),
+            Arm("rule", "a plan by rule", "q_fusion_control", shared),
+        ]
 
     def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Any]]:
         if task.llm is None:
