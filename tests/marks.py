@@ -1,8 +1,8 @@
 """Marks that tests get by where they stand and by what they are parametrized with; nobody types them.
 
 A test below ``tests/problems``, ``tests/metamorphic`` or ``tests/solvers`` has the mark of the family or solver that its
-folder or file is named after; one that is parametrized with a scenario or a solver has theirs. ``plumbing`` marks tests of what carries
-the product and is slow to start: clusters, trackers, browsers, forgeries, processes that are killed.
+folder or file is named after; one that is parametrized with a scenario or a solver has theirs. ``plumbing`` marks tests of
+what carries the product and is slow to start: clusters, trackers, browsers, forgeries, processes that are killed.
 """
 
 from __future__ import annotations
