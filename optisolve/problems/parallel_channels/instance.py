@@ -178,13 +178,6 @@ class ParallelChannelsInstance(Instance):
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        from optisolve.problems.parallel_channels.kernels import evaluate
-
-        F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], 1))
-        evaluate(X, self._snr_per_w, self.weight, self.p_total_w, self._equal, F, G)
-        return Evaluation(F, G, np.empty((X.shape[0], 0)))
-
-    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
         F = model.weighted_rate(X, self.gain, self.noise_w, self.weight)[:, None]
         return Evaluation(F, model.budget_excess(X, self.p_total_w), np.empty((X.shape[0], 0)))
 
