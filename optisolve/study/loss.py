@@ -114,4 +114,3 @@ def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None, *, cap: float
 def loss_of_gap(gap: float, tie: float | None) -> float:
     """The loss of one gap, see `losses_of_gaps`."""
     return float(losses_of_gaps(gap, tie))
-
