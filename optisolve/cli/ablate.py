@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,11 +23,11 @@ from optisolve.core.solver import Solver
 from optisolve.llm.config import llm_config
 from optisolve.registry import load_problem, make_solver, solver_options
 from optisolve.study.ablation.forecast import Forecast, forecast
+from optisolve.study.ablation.markdown import answers, comparison
 from optisolve.study.ablation.plan import LIMITS, Plan, make_plan
-from optisolve.study.ablation.report import Report, Written, make_report, share_of_answers, write_report
+from optisolve.study.ablation.report import Report, Written, make_report, write_report
 from optisolve.study.ablation.runs import STOPPED, run_plan
-from optisolve.study.ablation.scores import FATES
-from optisolve.study.ablation.verdict import pairs_needed, told_p, told_share
+from optisolve.study.ablation.verdict import pairs_needed
 from optisolve.study.runner import Progress
 
 __all__ = ["ENGINE", "EVALUATIONS", "ablate_command"]
@@ -165,7 +164,8 @@ def _print_forecast(plan: Plan, ahead: Forecast) -> None:
     tokens = f"{ahead.llm_runs * (one.tokens_in + one.tokens_out):,} tokens"
     usd = "" if not one.usd else f", about {ahead.llm_runs * one.usd:.2f} USD"
     console.print(
-        f"language model: {escape(one.model)}, {escape(one.prices)}; planned: {calls}, about {tokens}{usd}; re-asks come on top",
+        f"language model: {escape(one.model)}, {escape(one.prices)}; planned: {calls}, about {tokens}{usd}; re-asks come on "
+        "top",
         soft_wrap=True,
     )
     if ahead.how:
@@ -223,7 +223,11 @@ def _print_report(report: Report, written: Written) -> None:
         console.print(f"[bold yellow]{escape(banner)}[/]", soft_wrap=True)
     if report.arms:
         console.print(_results(report))
-        _print_answers(report)
+    for row in answers(report):
+        told = ", ".join(
+            f"{share} {fate}" for fate, share in row.items() if fate not in ("arm", "candidates") and share != "0.0%"
+        )
+        console.print(f"answers of {row['arm']}: {row['candidates']} candidates, {told}", soft_wrap=True)
     console.print(f"[bold]verdict:[/] {escape(report.verdict.sentence)}", soft_wrap=True)
     console.print(f"report:   {escape(str(written.markdown))}, {written.csv.name}", soft_wrap=True)
     if written.pictures:
@@ -231,38 +235,17 @@ def _print_report(report: Report, written: Written) -> None:
 
 
 def _results(report: Report) -> Table:
-    versus = {row.arm.name: row for row in report.versus}
-    instances = len({instance for instance, _ in report.ablation.complete_pairs})
-    title = f"{report.setting}; means over {report.arms[0].n} pairs from {instances} instance{'s' * (instances > 1)}"
-    spent = any(summary.cost["tokens"] for summary in report.arms)
-    sure = not all(math.isnan(summary.loss.low) for summary in report.arms)
-    others = list(report.arms[0].others)
-    head = ["arm", ">loss", ">95 % interval" if sure else ">range", *(f">{name.replace('_', ' ')}" for name in others)]
-    table = new_table(*head, ">llm wins", ">Holm p", ">A12", *([">tokens"] if spent else []), title=escape(title))
+    against = {row["llm against"]: row for row in comparison(report.versus)}
+    columns = (">mean loss", ">hypervolume", ">llm better", ">Holm p", ">A12", ">tokens")
+    table = new_table("arm", *columns, title=escape(f"{report.setting}; means over {report.arms[0].n} pairs"))
     for summary in sorted(report.arms, key=lambda s: s.standing):
-        row, found = versus.get(summary.arm.name), summary.loss
-        low, high = (found.low, found.high) if sure else (found.least, found.most)
-        against = ("", "", "")
-        if row is not None:
-            p = told_p(row.p_holm).removeprefix("= ")
-            times = f"{row.comparison.wins} of {row.comparison.n}"
-            against = (times, f"[bold]{p}[/]" if row.significant else p, told_share(row.comparison.a12))
+        told = against.get(summary.arm.name, {})
         table.add_row(
             f"[bold]{summary.arm.name}[/]" if summary.asks else summary.arm.name,
-            format_number(found.mean),
-            "–" if math.isnan(low) else f"{low:.3f}–{high:.3f}",
-            *(format_number(summary.others.get(name)) for name in others),
-            *against,
-            *([f"{summary.cost['tokens']:,.0f}"] if spent else []),
+            format_number(summary.loss.mean),
+            format_number(summary.others.get("hypervolume")),
+            f"{told['better']} of {summary.n}" if told else "",
+            *(told.get(key, "").replace("**", "") for key in ("Holm p", "A12")),
+            f"{summary.cost['tokens']:,.0f}",
         )
     return table
-
-
-def _print_answers(report: Report) -> None:
-    for arm in report.ablation.plan.arms:
-        told = share_of_answers(report.runs, arm.name)
-        if told is None:
-            continue
-        fates = ", ".join(f"{told[fate]:.0%} {fate}" for fate in FATES if told[fate])
-        rest = f"; {told['fallbacks']:.0%} of the targets by fallback" if told["fallbacks"] else ""
-        console.print(f"answers of {arm.name}: {told['candidates']:.0f} candidates, {fates}{rest}", soft_wrap=True)

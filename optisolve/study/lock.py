@@ -132,7 +132,9 @@ def write_lock(suite: Suite) -> tuple[Path, bool]:
         OptisolveError: Another lock of the same version exists, or the folder cannot be written.
     """
     if suite.open:
-        raise OptisolveError(f"suite {suite.name} is open: it may grow, so there is nothing to lock. Remove 'open' from its file.")
+        raise OptisolveError(
+            f"suite {suite.name} is open: it may grow, so there is nothing to lock. Remove 'open' from its file."
+        )
     lock, told, path = lock_suite(suite), read_lock(suite), lock_path(suite)
     if told is not None and told["sha256"] == lock.sha256:
         return path, False

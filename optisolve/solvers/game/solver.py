@@ -12,10 +12,11 @@ from annotated_types import Ge, Gt, Le
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.llm.session import session_of
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.agents import ControlKind, agent_gap, make_agent
 from optisolve.solvers.game.desk import LlmDesk
@@ -236,14 +237,13 @@ class Game(_AgentSolver):
         return self.agents
 
     def _desk(self, task: Task, game: AgentGame, intent: str) -> LlmDesk:
-        if task.llm is None:
-            raise SolverError("game asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-        name = style_name(self.style, self.prompt, task.llm.preferred_style)
+        session = session_of(task)
+        name = style_name(self.style, self.prompt, session.preferred_style)
         problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
         if problems:
-            raise OptionError(f"game with the model '{task.llm.model}'", problems)
+            raise OptionError(f"game with the model '{session.model}'", problems)
         return LlmDesk(
-            task.llm,
+            session,
             game,
             seed=task.seed,
             style=name,

@@ -10,10 +10,10 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.llm.scale import Grid
-from optisolve.llm.session import LlmSession
+from optisolve.llm.session import LlmSession, session_of
 from optisolve.solvers.ledma.bandit import Bandit
 from optisolve.solvers.ledma.mixture import Chooser, random_share
 from optisolve.solvers.ledma.operator import LlmVariation
@@ -163,15 +163,14 @@ class Ledma(DecompositionSolver):
         return run(task, self, self._variation(task))
 
     def _variation(self, task: Task) -> Variation:
-        if task.llm is None:
-            raise SolverError("ledma asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-        problems = list(self._prompt_problems(task.llm.preferred_style))
+        session = session_of(task)
+        problems = list(self._prompt_problems(session.preferred_style))
         if problems:  # what the options alone could not tell: the model decides the style
-            raise OptionError(f"ledma with the model '{task.llm.model}'", problems)
+            raise OptionError(f"ledma with the model '{session.model}'", problems)
         de = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
         notes = Notes(Grid(task.instance.space))
         llm = LlmVariation(
-            task.llm,
+            session,
             de,
             seed=task.seed,
             style=self.style,
@@ -184,7 +183,7 @@ class Ledma(DecompositionSolver):
             project=self.repair,
             warn_share=self.warn_share,
             placebo=self.placebo,
-            reflection=self._reflection(task.llm, task.seed),
+            reflection=self._reflection(session, task.seed),
             watch=notes,
         )
         return self._portfolio(task, llm, de, notes)

@@ -192,7 +192,7 @@ def _failures(arms: Sequence[ArmSummary]) -> Iterator[str]:
 
 
 def _pictures(report: Report, out: Path) -> Iterator[Path]:
-    from optisolve.plotting.ablation import ArmLine, ArmRow, curves_figure, final_figure, spending_figure
+    from optisolve.plotting.ablation import ArmLine, ArmRow, final_figure, progress_figure
     from optisolve.plotting.figures import save_figure
 
     ablation, plan = report.ablation, report.ablation.plan
@@ -201,15 +201,16 @@ def _pictures(report: Report, out: Path) -> Iterator[Path]:
     band = f"95 % interval of the mean of {n} pairs" if n >= MIN_BLOCKS else f"smallest and largest of {n} pairs"
     notes = {row.arm.name: f"p {told_p(row.p_holm)}, A12 {told_share(row.comparison.a12)}" for row in report.versus}
     losses = dict(iter(complete_runs(ablation, report.runs).groupby("arm")["loss"]))
-    rows = [ArmRow(s.arm.label, losses[s.arm.name].to_numpy(), s.loss, notes.get(s.arm.name, ""), s.asks) for s in report.arms]
+    rows = [ArmRow(s.arm.label, s.asks, losses[s.arm.name].to_numpy(), s.loss, notes.get(s.arm.name, "")) for s in report.arms]
 
     def lines(drawn: Mapping[str, Curve]) -> list[ArmLine]:
-        return [ArmLine(arm.label, drawn[arm.name], arm.name in plan.asking) for arm in plan.arms if arm.name in drawn]
+        return [ArmLine(arm.label, arm.name in plan.asking, *drawn[arm.name]) for arm in plan.arms if arm.name in drawn]
 
     first = float(report.runs["first"].max())
+    progress = progress_figure(lines(curves(ablation)), where, "evaluations", band, start=first)
     yield save_figure(final_figure(rows, where), out / f"{NAME}.png")
-    yield save_figure(curves_figure(lines(curves(ablation)), where, first, band), out / f"{NAME}_evaluations.png")
+    yield save_figure(progress, out / f"{NAME}_evaluations.png")
     if not plan.surrogate:  # a stand-in costs nothing
         spent, drawn = spending_curves(ablation)
         finals = {s.arm.label: s.loss.mean for s in report.arms if not s.asks}
-        yield save_figure(spending_figure(lines(drawn), finals, where, spent, band), out / f"{NAME}_{spent}.png")
+        yield save_figure(progress_figure(lines(drawn), where, spent, band, finals=finals), out / f"{NAME}_{spent}.png")
