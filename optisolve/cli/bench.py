@@ -20,8 +20,8 @@ from optisolve.cli.display import console, errors, format_number, new_table, pri
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
 from optisolve.core.status import Termination
+from optisolve.study.loss import loss_of_gap
 from optisolve.study.suite import Suite, list_suites, load_suite
-from optisolve.study.units import loss_of_gap
 
 if TYPE_CHECKING:
     from optisolve.study.runner import Plan, Progress, Skip, SuiteRun, Unit

@@ -14,6 +14,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.study.intervals import Estimate, estimate
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, losses_of_gaps
 from optisolve.study.statistics import (
     FriedmanResult,
     cliques,
@@ -22,7 +23,7 @@ from optisolve.study.statistics import (
     pairwise_comparisons,
     rank_rows,
 )
-from optisolve.study.units import GAP_NOISE, LOSS_CAP, Measure, Outcome, Units, losses_of_gaps
+from optisolve.study.units import Measure, Outcome, Units
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ from typing import Any
 from optisolve.core.errors import FieldProblem, OptionError, RecordError, nearest
 from optisolve.run.records import iter_records, record_id_of, result_hash_of
 from optisolve.run.untrusted import printable, read_json
-from optisolve.study.units import GAP_NOISE, LOSS_CAP, loss_of_gap, quiet
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, loss_of_gap, quiet, succeeded
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.layout import check_layout
 
@@ -29,7 +29,6 @@ __all__ = [
     "missing_units",
     "parse_rules",
     "read_units",
-    "succeeded",
 ]
 
 UnitKey = tuple[str, str, str, int]
@@ -69,11 +68,6 @@ def _gap(name: str) -> Callable[[Mapping[str, Any]], float | None]:
 
 def _cost(*names: str) -> Callable[[Mapping[str, Any]], float | None]:
     return lambda record: float(sum(record["used"][name] for name in names))
-
-
-def succeeded(record: Mapping[str, Any]) -> bool:
-    """True for a run that ended by itself with a feasible point."""
-    return record["termination"]["status"] not in ("error", "interrupted") and any(record["verified"]["feasible"])
 
 
 METRICS: Mapping[str, Metric] = {

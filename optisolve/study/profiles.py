@@ -13,7 +13,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.study.aggregate import targets_of
-from optisolve.study.units import GAP_NOISE, KEYS, LOSS_CAP, Measure, Outcome, Units, losses_of_gaps
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, losses_of_gaps
+from optisolve.study.units import KEYS, Measure, Outcome, Units
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,35 +13,23 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import RecordError
 from optisolve.core.status import PointStatus, Termination
 from optisolve.study.labels import label_records
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, loss_of_gap, quiet
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "GAP_NOISE",
     "KEYS",
-    "LOSS_CAP",
     "Expected",
     "Measure",
     "Outcome",
     "Units",
-    "loss_of_gap",
-    "losses_of_gaps",
-    "quiet",
     "units_of",
 ]
-
-LOSS_CAP = 1.0
-"""The worst loss, which every failure gets: an answer 100 % off its reference, or a front that dominates nothing."""
-
-GAP_NOISE = 1e-9
-"""Gaps of at most this size count as zero even where a reference states no tolerance, so that rounding decides nothing."""
 
 _INTERNAL = ("several", "maximize", "reference_value", "reference_hypervolume", "result_hash", "suite")
 """Columns that are needed while the table is made."""
@@ -364,30 +352,6 @@ def _one_per_unit(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
         told = f"Units with more than one record: {repeated.ngroups}"
         notices.append(f"{told}; in {differing} of them the records differ, and the worst one counts.")
     return ordered.drop_duplicates(keys, keep="first").drop(columns="_severity").reset_index(drop=True)
-
-
-def quiet(tie: float | None) -> float:
-    """Relative difference that says nothing: the reference's tie, or rounding where it states none (None or NaN)."""
-    return float(np.fmax(np.nan if tie is None else tie, GAP_NOISE))
-
-
-def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None, *, cap: float = LOSS_CAP) -> FloatArray:
-    """Losses in [0, cap] of signed relative gaps: what a reference cannot tell from zero is zero, nothing is below.
-
-    Args:
-        gaps: float64 [n], relative, > 0 when worse; NaN, where nothing is feasible yet, gives the worst loss.
-        tie: Relative tolerance plus slack of the reference, one number or float64 [n]; None or NaN where it states none.
-        cap: The worst loss.
-    """
-    values = np.asarray(gaps, dtype=np.float64)
-    ties = np.fmax(np.nan if tie is None else tie, GAP_NOISE)
-    losses: FloatArray = np.where(values <= ties, 0.0, np.fmin(values, cap))
-    return losses
-
-
-def loss_of_gap(gap: float, tie: float | None) -> float:
-    """The loss of one gap, see `losses_of_gaps`."""
-    return float(losses_of_gaps(gap, tie))
 
 
 def _number(value: Any) -> float:

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.run.records import read_record
-from optisolve.study.compare import succeeded
+from optisolve.study.loss import LOSS_CAP, loss_of_gap, succeeded
 from optisolve.study.standing import share_references
-from optisolve.study.units import LOSS_CAP, loss_of_gap
 from optisolve.trust.audit import SuiteBook, Tier
 from optisolve.trust.audit.suites import LockedSuite
 

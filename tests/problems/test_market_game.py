@@ -9,7 +9,6 @@ import optisolve
 from optisolve.core import Budget, Evidence, Termination
 from optisolve.core.errors import OptionError
 from optisolve.registry import make_problem, make_solver
-from optisolve.testing import check_problem
 from tests.independent.protocol import own_evaluation
 
 SCENARIOS = ("market_game", "market_game/cournot")
@@ -19,12 +18,6 @@ def play(scenario, seed=0, **options):
     instance = make_problem(scenario).instance(seed)
     result = optisolve.solve(instance, make_solver("game_control", options), budget=Budget(evaluations=600))
     return instance, result
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_scenario_conforms(scenario):
-    results = check_problem(make_problem(scenario))
-    assert {result.name for result in results if result.outcome != "passed"} == {"kernel agrees with the numpy twin"}, results
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

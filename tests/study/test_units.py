@@ -18,7 +18,8 @@ from optisolve.study.aggregate import (
     scenario_table,
     success_table,
 )
-from optisolve.study.units import GAP_NOISE, Expected, Outcome, units_of
+from optisolve.study.loss import GAP_NOISE
+from optisolve.study.units import Expected, Outcome, units_of
 from tests.study.records import made, table
 
 

@@ -17,7 +17,7 @@ from optisolve.run.verify import confront_values
 from optisolve.study.ablation.plan import Ablation
 from optisolve.study.ablation.runs import read_curve
 from optisolve.study.intervals import MIN_BLOCKS, mean_interval
-from optisolve.study.units import losses_of_gaps
+from optisolve.study.loss import losses_of_gaps
 
 if TYPE_CHECKING:
     import pandas as pd

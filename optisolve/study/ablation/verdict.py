@@ -13,8 +13,8 @@ from optisolve.core.arrays import FloatArray
 from optisolve.study.ablation.plan import PLACEBO, Ablation, Arm
 from optisolve.study.ablation.scores import Measure, base_measure
 from optisolve.study.intervals import Estimate, estimate
+from optisolve.study.loss import GAP_NOISE
 from optisolve.study.statistics import Comparison, holm, paired_comparison, rank_rows
-from optisolve.study.units import GAP_NOISE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,8 @@ from optisolve.registry import SOLVERS, make_problem, make_solver
 from optisolve.solvers.moe.cards import expert_names, find_experts, is_mixture
 from optisolve.solvers.moe.features import instance_features
 from optisolve.solvers.moe.gates import RuleGate
-from optisolve.study.units import LOSS_CAP, units_of
+from optisolve.study.loss import LOSS_CAP
+from optisolve.study.units import units_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from optisolve.core.json import canonical
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.untrusted import plain_slug, printable, strict_json
-from optisolve.study.units import GAP_NOISE
+from optisolve.study.loss import GAP_NOISE
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.trust.board import Located, board_bytes, build_board, units_of
 from optisolve.trust.submission.rules import (
