@@ -26,7 +26,7 @@ from optisolve.core.json import canonical
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.run.environment import forget_peak_memory
-from optisolve.study.runner.units import StaleWorker, Unit
+from optisolve.study.runner.plan import StaleWorker, Unit
 
 __all__ = ["carry_out", "main"]
 
