@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,13 +15,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from optisolve.study.intervals import Estimate
-
 __all__ = ["ArmLine", "ArmRow", "curves_figure", "final_figure", "spending_figure"]
 
 _CONTROL_COLORS = (*PALETTE[:1], *PALETTE[2:])
 """The accent is the language model's own."""
 _STYLES = ("-", "--", ":")
+
+
+class Interval(Protocol):
+    """A mean of `n` independent observations; `low` and `high` are NaN where no interval is given."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def n(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +49,7 @@ class ArmRow:
 
     label: str
     values: FloatArray
-    found: Estimate
+    found: Interval
     note: str
     asks_llm: bool
 

@@ -134,16 +134,26 @@ def strict_json(data: bytes) -> Any:
     return value
 
 
-def non_finite(value: Any, path: str = "") -> Iterator[str]:
-    """Paths of all NaN and infinite numbers in parsed JSON, e.g. ``"verified.F[0][1]"``."""
-    pending = [(path, value)]
+def unusable(value: Any, most_entries: int) -> Iterator[tuple[str, str, str]]:
+    """What no file of ours holds: NaN, infinities, and objects of more entries than anybody would read.
+
+    Args:
+        value: Parsed JSON.
+        most_entries: Most entries of one object.
+
+    Returns:
+        Path (e.g. ``"verified.F[0][1]"``), what is there, what was expected.
+    """
+    pending = [("", value)]
     while pending:
         where, item = pending.pop()
         if isinstance(item, float):
             if not math.isfinite(item):
-                yield where
+                yield where, "NaN or infinity", "a finite number or null"
         elif isinstance(item, list):
             pending += [(f"{where}[{i}]", entry) for i, entry in enumerate(item) if isinstance(entry, (float, list, dict))]
+        elif isinstance(item, Mapping) and len(item) > most_entries:
+            yield where or "(file)", f"{len(item):,} fields", f"at most {most_entries:,}"
         elif isinstance(item, Mapping):
             prefix = f"{where}." if where else ""
             pending += [

@@ -15,6 +15,7 @@ from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import BudgetExhausted, FieldProblem, OptionError, SolverError
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.llm.session import session_of
 from optisolve.run.archive import nondominated
 from optisolve.solvers.ledma.operator import LlmVariation
 from optisolve.solvers.ledma.prompts import StyleName, prompt_problems, style_name
@@ -77,8 +78,6 @@ class Opro(Solver):
         yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
 
     def _solve(self, task: Task) -> Outcome:
-        if task.llm is None:
-            raise SolverError("opro asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
         require_stopping_rule(task)
         search = _Search(task, self, self._operator(task))
         task.reporter = search.report
@@ -92,13 +91,13 @@ class Opro(Solver):
         return task.outcome(Termination.LIMIT, limit, report=search.report())
 
     def _operator(self, task: Task) -> LlmVariation:
-        assert task.llm is not None
-        name = style_name(self.style, self.prompt, task.llm.preferred_style)
+        session = session_of(task)
+        name = style_name(self.style, self.prompt, session.preferred_style)
         problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
         if problems:
-            raise OptionError(f"opro with the model '{task.llm.model}'", problems)
+            raise OptionError(f"opro with the model '{session.model}'", problems)
         return LlmVariation(
-            task.llm,
+            session,
             _Uniform(),
             seed=task.seed,
             style=self.style,

@@ -55,7 +55,7 @@ def lock_suite(suite: Suite) -> Lock:
     """
     instances = {(case.label, seed): case.problem.instance(seed) for case in suite.cases for seed in case.instances}
     solvers: dict[str, dict[str, Any]] = {}
-    for cell in suite.cells:
+    for cell in () if suite.open else suite.cells:
         entry = solvers.setdefault(cell.label, {"solver": cell.solver.info.name, "version": cell.solver.info.version, "on": {}})
         entry["on"][cell.case.label] = _digest(
             {
@@ -72,8 +72,8 @@ def lock_suite(suite: Suite) -> Lock:
         "suite": suite.name,
         "version": suite.version,
         "seed": suite.seed,
-        "repetitions": suite.repetitions,
-        "problems": {case.label: _describe(case, instances) for case in suite.cases},
+        "repetitions": None if suite.open else suite.repetitions,
+        "problems": {case.label: _describe(case, instances) for case in (() if suite.open else suite.cases)},
         "solvers": solvers,
     }
     document["sha256"] = hashlib.sha256(canonical(document)).hexdigest()

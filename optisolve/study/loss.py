@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.status import Evidence, Termination
+from optisolve.numerics.indicators import GAP_NOISE, quiet
 
 __all__ = [
     "GAP_NOISE",
@@ -35,9 +36,6 @@ __all__ = [
 
 LOSS_CAP = 1.0
 """The worst loss, which every failure gets: an answer 100 % off its reference, or a front that dominates nothing."""
-
-GAP_NOISE = 1e-9
-"""Gaps of at most this size count as zero even where a reference states no tolerance, so that rounding decides nothing."""
 
 
 class Yardstick(StrEnum):
@@ -164,8 +162,3 @@ def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None, *, cap: float
 def loss_of_gap(gap: float, tie: float | None) -> float:
     """The loss of one gap, see `losses_of_gaps`."""
     return float(losses_of_gaps(gap, tie))
-
-
-def quiet(tie: float | None) -> float:
-    """Relative difference that says nothing: the reference's tie, or rounding where it states none (None or NaN)."""
-    return float(np.fmax(np.nan if tie is None else tie, GAP_NOISE))

@@ -64,6 +64,7 @@ class Header(Options):
     limits: dict[str, Any] = field(default_factory=dict)
     llm: Llm | None = None
     overrides: list[Any] = field(default_factory=list)
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,6 @@ from optisolve.problems.uav_isac.reference_grid import grid_seeds
 from optisolve.problems.uav_isac.reference_search import SearchWork, local_front, non_dominated, unit_losses
 from optisolve.registry import make_problem
 from optisolve.run.verify import verify_points
-from optisolve.testing import ProblemConformance
 from tests.problems.uav_isac_cases import ROOT, URBAN, scenario
 
 PUBLISHED = sorted(content_dir("references").glob("uav_isac*/*.json"))
@@ -39,13 +38,6 @@ def load(name, **changes):
     values = {**load_yaml("problems", name), **changes}
     values.pop("name")
     return UavIsac.from_mapping({"scenario": name, **values})
-
-
-class TestConformanceOfOneUav(ProblemConformance):
-    projection_is_exact = True
-
-    def make_problem(self):
-        return load("uav_isac/single")
 
 
 # -- one UAV: proofs ---------------------------------------------------------------------------------------------

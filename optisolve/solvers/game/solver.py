@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.budget import Budget
+from optisolve.core.controls import PLACEBO, SUBJECT, Arm
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.llm.session import session_of
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.agents import ControlKind, agent_gap, make_agent
 from optisolve.solvers.game.desk import LlmDesk
@@ -212,18 +215,35 @@ class Game(_AgentSolver):
             )
         yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
 
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same game with other agents in the seats that the language model has."""
+        subject = {**self.options(), "placebo": False}
+        shared = {f.name: subject[f.name] for f in fields(_AgentSolver)}
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, subject),
+            Arm(PLACEBO, "same model, measurements shuffled (placebo)", self.info.name, {**subject, "placebo": True}),
+            *(
+                Arm(
+                    kind,
+                    f"{kind.replace('_', ' ')} agents",
+                    "game_control",
+                    {**shared, "agents": [kind if agent == "llm" else agent for agent in self.agents]},
+                )
+                for kind in get_args(ControlKind)
+            ),
+        ]
+
     def _named(self) -> Sequence[str]:
         return self.agents
 
     def _desk(self, task: Task, game: AgentGame, intent: str) -> LlmDesk:
-        if task.llm is None:
-            raise SolverError("game asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-        name = style_name(self.style, self.prompt, task.llm.preferred_style)
+        session = session_of(task)
+        name = style_name(self.style, self.prompt, session.preferred_style)
         problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
         if problems:
-            raise OptionError(f"game with the model '{task.llm.model}'", problems)
+            raise OptionError(f"game with the model '{session.model}'", problems)
         return LlmDesk(
-            task.llm,
+            session,
             game,
             seed=task.seed,
             style=name,

@@ -140,13 +140,15 @@ class GateChain:
         if asked in _TRAINED:
             assert model is not None
             return _TRAINED[asked](model)
-        assert task.llm is not None
+        from optisolve.llm.session import session_of
+
+        session = session_of(task)
         if asked == "planner":
-            return self._planner(task.llm, model)
+            return self._planner(session, model)
         if asked == "llm":
-            return LlmGate(task.llm, task.seed, self._evaluations, reasks=options.reasks)
+            return LlmGate(session, task.seed, self._evaluations, reasks=options.reasks)
         assert model is not None
-        return HybridGate(task.llm, model, task.seed, self._evaluations, options.trust, reasks=options.reasks)
+        return HybridGate(session, model, task.seed, self._evaluations, options.trust, reasks=options.reasks)
 
     def _planner(self, session: LlmSession, model: GateModel | None) -> PlannerGate:
         def note(role: str, told: str) -> None:

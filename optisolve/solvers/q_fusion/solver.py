@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.budget import Budget
+from optisolve.core.controls import SUBJECT, Arm
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
 from optisolve.llm.prompts import named_prompt
+from optisolve.llm.session import session_of
 from optisolve.llm.types import LlmRequest, Message
 from optisolve.numerics.grid_world import GridWorld
 from optisolve.solvers.ledma.prompts import StyleName, prompt_problems, style_name
@@ -169,10 +172,16 @@ class QFusion(_Fused):
     def _check(self) -> Iterable[FieldProblem]:
         yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
 
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same experts and fusion along a plan by rule."""
+        shared = {f.name: getattr(self, f.name) for f in fields(_Fused)}
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, self.options()),
+            Arm("rule", "a plan by rule", "q_fusion_control", shared),
+        ]
+
     def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Any]]:
-        if task.llm is None:
-            raise SolverError("q_fusion asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-        session = task.llm
+        session = session_of(task)
         name = style_name(self.style, self.prompt, session.preferred_style)
         problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
         if problems:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import optisolve
 from optisolve.run.environment import code_revision
 from optisolve.study.ablation.report import FATES, Report, share_of_answers, spread_words
 from optisolve.study.ablation.scores import Measure, base_measure
 from optisolve.study.ablation.verdict import RULES, Versus, told_p, told_share
+from optisolve.version import __version__
 
 __all__ = ["markdown"]
 
@@ -68,7 +68,7 @@ def _setting(report: Report, day: str) -> str:
         f"{plan.share:.0%} of the targets with {subject.get('n_offspring', 1)} offspring each, DE the others with one",
         f"- language model: {_model(report)}",
         *(f"- {words}" for words in _yardsticks(report)),
-        f"- {day}, optisolve {optisolve.__version__}, code {code_revision() or 'unknown'}",
+        f"- {day}, optisolve {__version__}, code {code_revision() or 'unknown'}",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,9 @@
-"""Numba kernel of `pricing_game`; the readable equations are in `model`."""
+"""The game of `pricing_game`, played price by price; `model` says what is computed.
+
+It is a loop of loops with early ends, some 300 rounds of 45 bisections for one number: compiled it takes 0.2 to 1 ms a price,
+in numpy 17 to 80 ms, so there is no second implementation beside it. The one in `tests/problems/pricing_in_numpy.py` and
+the one in `tests/independent` say whether it is right. The certificate encloses the same `response`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mixed-monotonic branch and bound in plain numpy: the readable twin of the numba kernels.
+"""The mixed-monotonic branch and bound in plain numpy: the second implementation that its kernels are compared with.
 
 Same bounds, same order of boxes, same result up to rounding; tests and the speed benchmark compare the two. Gains are
 scaled so that noise is 1 and every power runs over [0, 1]; rates are in nats.
@@ -7,36 +7,11 @@ scaled so that noise is 1 and every power runs over [0, 1]; rates are in nats.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-
-__all__ = ["Data", "concave_bound", "fix_monotone", "interference", "lift", "monotonic_bound", "objective", "screen", "search"]
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """What the bounds need.
-
-    Args:
-        gain: float64 [K, K], receiver i from transmitter j at full power, over the noise of receiver i.
-        weight: float64 [K].
-        floor: float64 [K], smallest SINR allowed, 0 for none.
-        circuit: Power consumed in any case.
-        slope: float64 [K], further consumed power at full power.
-    """
-
-    gain: FloatArray
-    weight: FloatArray
-    floor: FloatArray
-    circuit: float
-    slope: FloatArray
-
-    def unpacked(self) -> tuple[FloatArray, FloatArray, FloatArray, float, FloatArray]:
-        """The tuple that the kernels take."""
-        return self.gain, self.weight, self.floor, self.circuit, self.slope
+from optisolve.numerics.mixed_monotonic import Data
 
 
 def interference(p: FloatArray, gain: FloatArray) -> FloatArray:
