@@ -28,7 +28,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.run.environment import forget_peak_memory
 from optisolve.run.execution import Progress
-from optisolve.study.runner.units import StaleWorker, Unit
+from optisolve.study.runner.plan import StaleWorker, Unit
 
 __all__ = ["SPENDING", "carry_out", "main"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nearest
 from optisolve.core.json import canonical
 from optisolve.core.problem import Instance
+from optisolve.core.text import unit_slug
 from optisolve.llm.config import LocalLlm
 from optisolve.study.lock import Lock, plain
 from optisolve.study.suite import Cell, Suite
@@ -181,7 +181,7 @@ def _unit(suite: Suite, lock: Lock, cell: Cell, instance: Instance, index: int, 
         "seed": suite.run_seed(case, origin.seed, repetition),
     }
     digest = hashlib.sha256(canonical(fields)).hexdigest()[:12]
-    readable = re.sub(r"[^\w.+-]", "-", f"{case.label}.{cell.label}.i{index}.r{repetition}")
+    readable = unit_slug(f"{case.label}.{cell.label}.i{index}.r{repetition}")
     return Unit(id=f"{readable}-{digest}", **fields)
 
 
