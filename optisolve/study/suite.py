@@ -98,8 +98,7 @@ class Suite:
         summary: Its first line.
         cases: The problems.
         cells: Every problem with every solver, in the order of the file.
-        open: It may grow: its hash pins its name, version and seed alone, so that units of earlier calls count as long as
-            nothing that shapes them has changed.
+        open: It may grow: it has no hash, and units of earlier calls count as long as nothing that shapes them has changed.
         extra: Cells of solvers that do not belong to the suite; see `with_solvers`.
     """
 

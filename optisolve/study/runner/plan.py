@@ -145,13 +145,15 @@ def make_plan(suite: Suite, lock: Lock, only: str = "") -> Plan:
         cells = [cell for cell in (suite.extra or suite.cells) if cell.case is case]
         for index, seed in enumerate(case.instances):  # units of one instance stand together and share its reference
             instance = lock.instances[case.label, seed]
+            here: list[Unit] = []
             for cell in cells:
                 reason = cell.skip or cell.solver.skip(instance) or _no_model(cell)
                 made = [_unit(suite, lock, cell, instance, index, r) for r in range(0 if reason else cell.repetitions)]
                 total += len(made)
                 if reason and _matches(wanted, case.label, cell.label, index, None):
                     skipped.append(Skip(case.label, cell.label, index, reason))
-                units += [unit for unit in made if _matches(wanted, case.label, cell.label, index, unit.repetition)]
+                here += [unit for unit in made if _matches(wanted, case.label, cell.label, index, unit.repetition)]
+            units += sorted(here, key=lambda unit: unit.repetition)  # whatever is there when a run is cut short can be compared
     return Plan(suite, lock, tuple(units), tuple(skipped), total)
 
 
