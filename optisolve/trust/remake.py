@@ -66,16 +66,17 @@ def remake(
     Raises:
         OptisolveError: The run cannot be made again here.
     """
-    again = replay_record(row, folder, problems=problems, solvers=solvers).result.record
+    again = Record.read(replay_record(row.to_json(), folder, problems=problems, solvers=solvers).result.record)
     # The reference and what follows from it are no part of a run; whether they hold is for an audit to say.
     relative = row.scores.model_copy(update={name: getattr(again.scores, name) for name in ("hypervolume", "objective", "box")})
     provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
     record = again.model_copy(update={"reference": row.reference, "scores": relative, "provenance": provenance}).sealed()
     if record.result_hash == row.result_hash:
         return Remade(record, Match.SAME)
-    reason = difference(row, light(again))
-    if agrees(row, light(again)):
+    told, found = row.to_json(), light(again).to_json()
+    reason = difference(told, found)
+    if agrees(told, found):
         return Remade(record, Match.ROUNDING, reason)
-    if platform := other_platform(row):
+    if platform := other_platform(told):
         return Remade(record, Match.PLATFORM, f"{reason}; {platform}")
     return Remade(record, Match.DIFFERENT, reason)
