@@ -69,9 +69,7 @@ def _values(problem: Problem, name: str, X: FloatArray) -> tuple[FloatArray, Flo
         X = np.hstack([np.minimum(X[:, :1], _LAST_POSITION[name]), X[:, 1:]])
     evaluation: dict[str, FloatArray] = {}
     with np.errstate(divide="ignore"):  # angles are taken as atan(f2 / f1)
-        problem._evaluate(
-            X, evaluation
-        )  # what a problem implements; `evaluate` around it copies and checks once more
+        problem._evaluate(X, evaluation)  # what a problem implements; `evaluate` around it copies and checks once more
     return evaluation["F"], evaluation.get("G", np.empty((X.shape[0], 0)))
 
 
