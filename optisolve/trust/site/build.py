@@ -74,8 +74,9 @@ def _by_suite(records: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for path, record in zip(records["path"], records["record"], strict=True):
         suite = record["suite"]
-        groups.setdefault((str(suite["name"]), str(suite["version"]), str(suite["sha256"])), []).append(str(path))
-    return dict(sorted(groups.items()))
+        key = (str(suite["name"]), str(suite["version"]), str(suite["sha256"]))
+        groups.setdefault(key, []).append(str(path).partition("#")[0])  # a row is read with its table
+    return {key: list(dict.fromkeys(paths)) for key, paths in sorted(groups.items())}
 
 
 def _track(key: tuple[str, str, str], paths: list[str], rows: Sequence[Row], units: Units, ranked: Mapping[str, Any]) -> Track:
@@ -90,7 +91,7 @@ def _track(key: tuple[str, str, str], paths: list[str], rows: Sequence[Row], uni
         sha256=sha256,
         report=build_report(paths, title=name or "runs"),
         rows=shown,
-        records=len(paths),
+        records=len(ids),
         standings=tuple(ranked.get("entries", ())),
         problems=len(ranked.get("problems", ())),
     )
