@@ -17,7 +17,7 @@ from rich.text import Text
 
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.core.text import Redactor, printable_lines, secrets_here
-from optisolve.study.loss import quiet
+from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
     from optisolve.core.budget import Budget

@@ -30,13 +30,10 @@ from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.space import Space
 from optisolve.core.watch import refuse_reference, watched
-from optisolve.goals.metric import Bound, Feasibility, Metric
 
 if TYPE_CHECKING:
     import pymoo.core.problem
     from matplotlib.axes import Axes
-
-    from optisolve.goals.goal import Goal
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -144,6 +141,9 @@ class Instance(ABC):
     as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
     by `__init__`."""
 
+    convex: bool = False
+    """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
+
     # -- what solvers call ---------------------------------------------------------------------------------------
 
     def evaluate(self, X: npt.ArrayLike) -> Evaluation:
@@ -216,72 +216,12 @@ class Instance(ABC):
         """
         return None
 
-    # -- typed goals: families opt in by documenting metrics ----------------------------------------------------------
-
-    convex: bool = False
-    """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
-
-    def metrics(self) -> tuple[Metric, ...]:
-        """Quantities that a goal may speak about; none unless the family documents them."""
-        return ()
-
-    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
-        """All metrics at checked points float64 [n, d], by numpy equations: float64 [n], or [n, users]; SI units."""
-        return {}
-
-    def with_goal(self, goal: Goal) -> Instance:
-        """This instance with a goal on top: a native instance of the family where it has one, else a general one.
-
-        Wishes (soft clauses) are settled first, see `optisolve.goals.wishes`.
-
-        Args:
-            goal: Refers to `metrics`.
-
-        Raises:
-            OptionError: The goal does not fit this instance; every problem is listed.
-        """
-        from optisolve.goals.goal import require_goal
-        from optisolve.goals.goal_instance import GoalInstance
-        from optisolve.goals.wishes import settle_wishes
-
-        require_goal(self, goal)
-        goal = settle_wishes(self, goal)
-        bounds = require_goal(self, goal)
-        native = self._native_goal(goal, bounds)
-        return GoalInstance(self, goal, bounds) if native is None else native
-
-    def own_bounds(self) -> tuple[Bound, ...]:
-        """The scenario's own requirements as bounds on metrics, for those that a goal may replace."""
-        return ()
-
-    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
-        """Whether bounds can be met together on this instance's space; undecided unless the family has a procedure."""
-        return Feasibility(None)
-
-    def goal_model(self, dialect: str, goal: Goal, bounds: tuple[Bound, ...]) -> Any:
-        """A modelling-layer object for a goal without a native instance, or None."""
-        return None
-
-    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
-        """What the optimum gains, in the objective's unit, when a constraint is relaxed by 1 %; by constraint name.
-
-        Args:
-            x: float64 [d], an optimum.
-
-        Returns:
-            From multipliers, for families that know them in closed form; empty otherwise.
-        """
-        return {}
-
-    def _native_goal(self, goal: Goal, bounds: tuple[Bound, ...]) -> Instance | None:
-        """The family's own instance for a goal, or None."""
-        return None
-
     def to_pymoo(self) -> pymoo.core.problem.Problem:
         """This instance as a vectorized `pymoo.core.problem.Problem` (minimization form)."""
-        from optisolve.core.pymoo_export import export
+        from optisolve.core.pymoo_export import Exported
 
-        return export(self)
+        counts = (len(self.objectives), len(self.constraint_names), len(self.equality_names))
+        return Exported(self.evaluate, self.space, self.signs, *counts)
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """Draw one solution on matplotlib axes (a map, a bar chart, ...).

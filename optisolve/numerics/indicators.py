@@ -10,10 +10,28 @@ from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.problem import HypervolumeBox, Instance
 from optisolve.core.reference import Reference
 
-__all__ = ["GainMeter", "hypervolume", "hypervolume_gains", "hypervolume_trace", "igd_plus", "normalize", "score"]
+__all__ = [
+    "GAP_NOISE",
+    "GainMeter",
+    "hypervolume",
+    "hypervolume_gains",
+    "hypervolume_trace",
+    "igd_plus",
+    "normalize",
+    "quiet",
+    "score",
+]
+
+GAP_NOISE = 1e-9
+"""Gaps of at most this size count as zero even where a reference states no tolerance, so that rounding decides nothing."""
 
 _BLOCK = 256
 """Points screened at once against the front; bounds the memory of the comparison."""
+
+
+def quiet(tie: float | None) -> float:
+    """Relative difference that says nothing: the reference's tie, or rounding where it states none (None or NaN)."""
+    return float(np.fmax(np.nan if tie is None else tie, GAP_NOISE))
 
 
 def normalize(F: FloatArray, box: HypervolumeBox) -> FloatArray:

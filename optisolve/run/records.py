@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import optisolve
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import RecordError
@@ -31,6 +30,7 @@ from optisolve.run.environment import code_revision, environment, peak_memory_mb
 from optisolve.run.execution import Run
 from optisolve.run.table import TABLE, Table
 from optisolve.run.verify import Verification
+from optisolve.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,7 +196,7 @@ def build_record(
             "feasible": verification.feasible.tolist(),
             "max_violation": verification.max_violation,
             "detail": verification.detail,
-            "by": f"optisolve {optisolve.__version__}",
+            "by": f"optisolve {__version__}",
         },
         "reference": describe_reference(reference),
         "scores": {
@@ -329,7 +329,7 @@ def read_all(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]
         yield from ((str(file), read_record(file)) for file in iter_records(path))
         tables = sorted(root.rglob(TABLE)) if root.is_dir() else []
     for file in tables:
-        yield from ((f"{file}#{row.record.record_id}", row.record.to_json()) for row in Table.read(file).rows)
+        yield from ((str(file), row.record.to_json()) for row in Table.read(file).rows)
 
 
 def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:

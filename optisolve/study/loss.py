@@ -7,7 +7,7 @@ what it is measured to" and 1 the worst, which every run without a verified feas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,14 +17,25 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.status import Evidence, Termination
+from optisolve.numerics.indicators import GAP_NOISE, quiet
 
-__all__ = ["GAP_NOISE", "LOSS_CAP", "Loss", "Yardstick", "loss_of", "loss_of_gap", "losses_of_gaps", "quiet", "succeeded"]
+__all__ = [
+    "GAP_NOISE",
+    "LOSS_CAP",
+    "Loss",
+    "Yardstick",
+    "aim_of",
+    "describe_loss",
+    "loss_of",
+    "loss_of_gap",
+    "losses_along",
+    "losses_of_gaps",
+    "quiet",
+    "succeeded",
+]
 
 LOSS_CAP = 1.0
 """The worst loss, which every failure gets: an answer 100 % off its reference, or a front that dominates nothing."""
-
-GAP_NOISE = 1e-9
-"""Gaps of at most this size count as zero even where a reference states no tolerance, so that rounding decides nothing."""
 
 
 class Yardstick(StrEnum):
@@ -49,14 +60,12 @@ class Loss:
     Attributes:
         value: In [0, 1], smaller is better; None for a verified answer without anything to measure it to.
         gap: The signed relative gap behind it, > 0 when worse, not cut at either end; None for a failure.
-        yardstick: What it is measured to.
-        tie: Gaps up to this size say nothing; relative.
+        measured_to: What 0 stands for.
     """
 
     value: float | None
     gap: float | None
-    yardstick: Yardstick
-    tie: float = GAP_NOISE
+    measured_to: Yardstick
 
 
 def loss_of(record: Mapping[str, Any], /) -> Loss:
@@ -69,17 +78,54 @@ def loss_of(record: Mapping[str, Any], /) -> Loss:
         The loss with its signed gap and what it is measured to; 1 for a run that broke, was stopped, or has no verified
         feasible answer. A gap beyond 1 counts as 1, one within the reference's tie as 0.
     """
-    name, yardstick = measured_by(record)
+    name, yardstick = _yardstick(record)
     if not succeeded(record):
         return Loss(LOSS_CAP, None, yardstick)
-    scores = record["scores"]
-    gap = None if name is None else scores[name]
+    gap = None if name is None else record["scores"][name]
     if gap is None:
         return Loss(None, None, Yardstick.NOTHING)
-    return Loss(loss_of_gap(gap, scores["tie"]), float(gap), yardstick, quiet(scores["tie"]))
+    return Loss(loss_of_gap(gap, record["scores"]["tie"]), float(gap), yardstick)
 
 
-def measured_by(record: Mapping[str, Any], /) -> tuple[str | None, Yardstick]:
+def aim_of(record: Mapping[str, Any], /) -> float:
+    """The number behind a record's yardstick: a value, a bound, or a front's hypervolume; NaN without one."""
+    name, yardstick = _yardstick(record)
+    if name is None:
+        return float("nan")
+    if yardstick is Yardstick.BEST_FRONT:
+        aim = record["scores"]["gap_scale"]
+    else:
+        aim = record["reference"]["value" if name == "gap" else "dual_bound"]
+    return float("nan") if aim is None else float(aim)
+
+
+def losses_along(record: Mapping[str, Any], /) -> tuple[FloatArray, FloatArray]:
+    """The anytime curve of a run as losses.
+
+    Returns:
+        (evaluations [t], loss [t]), both float64, loss 1 while nothing is feasible; empty without a curve or a yardstick.
+    """
+    rows = [(row[0], np.nan if row[2] is None else row[2]) for row in record["trace"]]
+    aim, scores, objectives = aim_of(record), record["scores"], record["verified"]["objectives"]
+    if not rows or np.isnan(aim) or not scores["gap_scale"]:
+        return np.empty(0), np.empty(0)
+    at, values = np.array(rows, dtype=np.float64).T
+    sign = 1.0 if len(objectives) > 1 or objectives[0]["sense"] == "maximize" else -1.0
+    return at, losses_of_gaps(sign * (aim - values) / scores["gap_scale"], scores["tie"])
+
+
+def describe_loss(yardsticks: Iterable[str], *, several: bool) -> str:
+    """A loss in words, for captions and axes.
+
+    Args:
+        yardsticks: What the runs are measured to.
+        several: The problem has several objectives.
+    """
+    told = " or ".join(sorted(yardsticks)) or "reference"
+    return f"share of the {told}'s hypervolume that is missing" if several else f"gap to the {told}"
+
+
+def _yardstick(record: Mapping[str, Any]) -> tuple[str | None, Yardstick]:
     """The score that is the gap of a record's loss (``gap``, ``bound_gap`` or None), and what it is the gap to."""
     reference = record["reference"]
     if reference is None:
@@ -116,8 +162,3 @@ def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None, *, cap: float
 def loss_of_gap(gap: float, tie: float | None) -> float:
     """The loss of one gap, see `losses_of_gaps`."""
     return float(losses_of_gaps(gap, tie))
-
-
-def quiet(tie: float | None) -> float:
-    """Relative difference that says nothing: the reference's tie, or rounding where it states none (None or NaN)."""
-    return float(np.fmax(np.nan if tie is None else tie, GAP_NOISE))

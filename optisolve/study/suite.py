@@ -19,9 +19,10 @@ from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import derive
 from optisolve.core.solver import Solver
+from optisolve.core.text import plain_slug
 from optisolve.llm.config import AutoLlm, LlmConfig, llm_config
 from optisolve.registry import make_problem, make_solver
-from optisolve.run.untrusted import is_safe_name, plain_slug
+from optisolve.run.untrusted import is_safe_name
 from optisolve.study.suite_entries import (
     Header,
     Limits,
@@ -97,8 +98,7 @@ class Suite:
         summary: Its first line.
         cases: The problems.
         cells: Every problem with every solver, in the order of the file.
-        open: It may grow: its hash pins its name, version and seed alone, so that units of earlier calls count as long as
-            nothing that shapes them has changed.
+        open: It may grow: it has no hash, and units of earlier calls count as long as nothing that shapes them has changed.
         extra: Cells of solvers that do not belong to the suite; see `with_solvers`.
     """
 

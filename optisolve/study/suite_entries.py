@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt, MinLen
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.options import Options
-from optisolve.core.text import require_encodable
-from optisolve.run.untrusted import is_safe_name, plain_slug
+from optisolve.core.text import plain_slug, require_encodable
+from optisolve.run.untrusted import is_safe_name
 
 __all__ = [
     "Header",

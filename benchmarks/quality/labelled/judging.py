@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from labelled.requests import Intent, Kind, goal_reference
 from optisolve.core.errors import OptisolveError
-from optisolve.core.problem import Instance
 from optisolve.core.status import Evidence
 from optisolve.goals.goal import Goal
+from optisolve.goals.goal_instance import MeasuredInstance, measured
 from optisolve.registry import make_problem
 from optisolve.words.ask.requests import Answer, AskStatus, check_clauses
 
@@ -42,7 +42,7 @@ class Judged:
     caught: bool | None
 
 
-def same_optimum(instance: Instance, first: Goal, second: Goal) -> bool:
+def same_optimum(instance: MeasuredInstance, first: Goal, second: Goal) -> bool:
     """Whether two goals have the same certified optimum on an instance.
 
     The values agree, and the optimum of either meets every requirement of the other. Two goals that are both proven to be
@@ -70,7 +70,7 @@ def judge(intent: Intent, answer: Answer) -> Judged:
     """Compare an answer with the label."""
     from optisolve.words.ask.ground import explicit, same_goal
 
-    instance = make_problem(intent.problem).instance(intent.instance)
+    instance = measured(make_problem(intent.problem).instance(intent.instance))
     goal = answer.parsed.goal
     same = exact = None
     if intent.goal is not None:

@@ -73,7 +73,8 @@ class PricingGameInstance(Instance):
 
     def powers(self, x: FloatArray) -> FloatArray:
         """Powers of the links at the equilibrium of one decision, float64 [K], W."""
-        return self._settled(x[None, :1])[0][0]
+        power_w: FloatArray = self._settled(x[None, :1])[0][0]
+        return power_w
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
         return Evaluation(self._settled(X)[1], np.empty((X.shape[0], 0)), np.empty((X.shape[0], 0)))

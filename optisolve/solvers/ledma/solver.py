@@ -10,16 +10,17 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.llm.scale import Grid
-from optisolve.llm.session import LlmSession
+from optisolve.llm.session import LlmSession, session_of
+from optisolve.llm.styles import StyleName, refuse
 from optisolve.solvers.ledma.bandit import Bandit
 from optisolve.solvers.ledma.mixture import Chooser, random_share
-from optisolve.solvers.ledma.operator import LlmVariation
+from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.ledma.pacing import LLM, MIXES, paced, read_mix
 from optisolve.solvers.ledma.portfolio import Notes, Portfolio
-from optisolve.solvers.ledma.prompts import StyleName, prompt_problems
+from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.operators import De, Gaussian, Linear, Mutation, Sbx
@@ -163,17 +164,11 @@ class Ledma(DecompositionSolver):
         return run(task, self, self._variation(task))
 
     def _variation(self, task: Task) -> Variation:
-        if task.llm is None:
-            raise SolverError("ledma asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-        problems = list(self._prompt_problems(task.llm.preferred_style))
-        if problems:  # what the options alone could not tell: the model decides the style
-            raise OptionError(f"ledma with the model '{task.llm.model}'", problems)
+        session = session_of(task)
+        refuse(session, "ledma", self._prompt_problems(session.preferred_style))
         de = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
         notes = Notes(Grid(task.instance.space))
-        llm = LlmVariation(
-            task.llm,
-            de,
-            seed=task.seed,
+        operation = Operation(
             style=self.style,
             prompt=self.prompt,
             n_parents=self.n_parents,
@@ -184,9 +179,9 @@ class Ledma(DecompositionSolver):
             project=self.repair,
             warn_share=self.warn_share,
             placebo=self.placebo,
-            reflection=self._reflection(task.llm, task.seed),
-            watch=notes,
         )
+        reflection = self._reflection(session, task.seed)
+        llm = LlmVariation(session, de, operation, seed=task.seed, watch=notes, reflection=reflection)
         return self._portfolio(task, llm, de, notes)
 
     def _portfolio(self, task: Task, llm: LlmVariation, de: De, notes: Notes) -> Variation:

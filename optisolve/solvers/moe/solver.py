@@ -57,7 +57,7 @@ class Moe(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe",
-        version="2",
+        version="3",
         summary="Mixture of experts: a gate chooses solvers, a budget is shared, answers are verified.",
         citation=_CITATION,
     )
@@ -99,14 +99,14 @@ class MoeLlm(Solver):
         trust: Trust n0 in the model's opinion, in similar runs; None takes the value fitted on validation.
         llm_experts: Experts that ask a language model themselves may be chosen, on the same budget.
         reasks: Further questions after an answer that cannot be used.
-        retrieve: Planner: show the best matching cards and similar runs, not all cards.
+        retrieve: Planner: show what the most similar training runs say, beside the cards of all experts.
         criticize: Planner: let rules that know the cards correct the plan.
         reflect: Planner: after an expert that brought nothing the next one gets another role.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe_llm",
-        version="2",
+        version="3",
         summary="Mixture of experts whose gate asks a language model; fallbacks are learned, rule and a safe default.",
         uses_llm=True,
         citation=_CITATION,

@@ -19,8 +19,8 @@ from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Reference
 from optisolve.modelling import certify
 from optisolve.problems.uav_isac.instance import UavIsacInstance
-from optisolve.problems.uav_isac.reference_bounds import ROUNDING
-from optisolve.problems.uav_isac.reference_boxes import ERROR, UTILITY, Term, best_position, information_peak
+from optisolve.problems.uav_isac.reference.bounds import ROUNDING
+from optisolve.problems.uav_isac.reference.boxes import ERROR, UTILITY, Term, best_position, information_peak
 
 __all__ = ["CITY_TOLERANCE_NAT", "ERROR_TOLERANCE", "UTILITY_TOLERANCE_NAT", "per_objective"]
 

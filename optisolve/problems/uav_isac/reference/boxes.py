@@ -26,6 +26,8 @@ from optisolve.numerics.compiled import njit
 __all__ = ["ERROR", "INFORMATION", "UTILITY", "Term", "Verdict", "best_position", "information_peak"]
 
 UTILITY, ERROR, INFORMATION = 0, 1, 2
+_H2, _SNR, _RANGING, _DELAY, _PRIOR, _A_DEG, _B_PER_DEG, _ETA_LOS, _ETA_NLOS = range(9)
+"""Where the numbers of a `Term` stand in the array that the compiled functions take."""
 _MAX_LEVELS = 60
 _ROUNDING = 1e-14  # relative; covers the rounding of one term in a bound
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
@@ -146,7 +148,9 @@ def _bound_boxes(centers: Any, half: Any, users: Any, weights: Any, kind: Any, p
             far = (ax + half) ** 2 + (ay + half) ** 2
             intercept, steepness = _majorant(near, far, kind, packed, peak)
             constant += weights[k] * intercept
-            size += weights[k] * (abs(intercept) + abs(steepness) * far + (1.0 if kind == 0 else 0.0))  # ln near 1 cancels
+            size += weights[k] * (
+                abs(intercept) + abs(steepness) * far + (1.0 if kind == UTILITY else 0.0)
+            )  # ln near 1 cancels
             slope += weights[k] * steepness
             pull_x += weights[k] * steepness * users[k, 0]
             pull_y += weights[k] * steepness * users[k, 1]
@@ -168,9 +172,9 @@ def _majorant(near: Any, far: Any, kind: Any, packed: Any, peak: Any) -> Any:
     if kind != 0:
         return _term(min(max(peak, near), far), kind, packed), 0.0
     at_near, at_far = _term(near, kind, packed), _term(far, kind, packed)
-    if packed[5] > 0.0:  # attenuation is monotone in the distance, one way or the other: two factors, each at its best end
+    if packed[_A_DEG] > 0.0:  # attenuation is monotone in the distance, one way or the other: two factors, each at its best end
         fade = max(_fade(near, packed), _fade(far, packed))
-        return math.log(math.log1p(packed[1] * fade / (near + packed[0]))), 0.0
+        return math.log(math.log1p(packed[_SNR] * fade / (near + packed[_H2]))), 0.0
     if not far > near or at_far >= at_near:  # a box of no size, or a term as flat as its rounding
         return max(at_near, at_far), 0.0
     steepness = (at_far - at_near) / (far - near)
@@ -179,13 +183,13 @@ def _majorant(near: Any, far: Any, kind: Any, packed: Any, peak: Any) -> Any:
 
 @_compiled  # type: ignore[untyped-decorator]
 def _term(s: Any, kind: Any, packed: Any) -> Any:
-    h2, snr, ranging, delay, prior = packed[0], packed[1], packed[2], packed[3], packed[4]
+    h2, snr, ranging, delay, prior = packed[_H2], packed[_SNR], packed[_RANGING], packed[_DELAY], packed[_PRIOR]
     t = s + h2
-    if kind == 0:
-        fade = _fade(s, packed) if packed[5] > 0.0 else 1.0
+    if kind == UTILITY:
+        fade = _fade(s, packed) if packed[_A_DEG] > 0.0 else 1.0
         return math.log(math.log1p(snr * fade / t))
     q = s / (t * t) * (ranging / t + delay)
-    if kind == 2:
+    if kind == INFORMATION:
         return q
     variance = 1.0 / (prior + q)
     return -variance / (math.sqrt(1.0 / prior + variance) + math.sqrt(1.0 / prior))
@@ -193,6 +197,6 @@ def _term(s: Any, kind: Any, packed: Any) -> Any:
 
 @_compiled  # type: ignore[untyped-decorator]
 def _fade(s: Any, packed: Any) -> Any:
-    elevation = 180.0 / math.pi * math.atan2(math.sqrt(packed[0]), math.sqrt(s))
-    p_los = 1.0 / (1.0 + packed[5] * math.exp(-packed[6] * (elevation - packed[5])))
-    return 10.0 ** (-(packed[8] + p_los * (packed[7] - packed[8])) / 10.0)
+    elevation = 180.0 / math.pi * math.atan2(math.sqrt(packed[_H2]), math.sqrt(s))
+    p_los = 1.0 / (1.0 + packed[_A_DEG] * math.exp(-packed[_B_PER_DEG] * (elevation - packed[_A_DEG])))
+    return 10.0 ** (-(packed[_ETA_NLOS] + p_los * (packed[_ETA_LOS] - packed[_ETA_NLOS])) / 10.0)

@@ -81,7 +81,7 @@ def utility_bound(instance: UavIsacInstance) -> float:
 
 def error_bound(instance: UavIsacInstance) -> float:
     """No feasible point has a smaller mean localization error bound, m."""
-    from optisolve.problems.uav_isac.reference_boxes import INFORMATION, Term, best_position
+    from optisolve.problems.uav_isac.reference.boxes import INFORMATION, Term, best_position
 
     c, users = instance.constants, instance.users_m
     power = c.ranging_per_w * accepted_power_w(c)

@@ -15,11 +15,11 @@ import numpy as np
 
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
+from optisolve.problems.front_file import cached_front
 from optisolve.problems.uav_isac.instance import UavIsacInstance
-from optisolve.problems.uav_isac.reference_bounds import ideal_bound
-from optisolve.problems.uav_isac.reference_cache import cached_front
-from optisolve.problems.uav_isac.reference_search import SearchWork, local_front
-from optisolve.problems.uav_isac.reference_single import per_objective
+from optisolve.problems.uav_isac.reference.bounds import ideal_bound
+from optisolve.problems.uav_isac.reference.search import SearchWork, local_front
+from optisolve.problems.uav_isac.reference.single import per_objective
 
 __all__ = ["per_objective", "reference"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nearest
 from optisolve.core.json import canonical
 from optisolve.core.problem import Instance
+from optisolve.core.text import unit_slug
 from optisolve.llm.config import LocalLlm
 from optisolve.study.lock import Lock, plain
 from optisolve.study.suite import Cell, Suite
@@ -145,13 +145,15 @@ def make_plan(suite: Suite, lock: Lock, only: str = "") -> Plan:
         cells = [cell for cell in (suite.extra or suite.cells) if cell.case is case]
         for index, seed in enumerate(case.instances):  # units of one instance stand together and share its reference
             instance = lock.instances[case.label, seed]
+            here: list[Unit] = []
             for cell in cells:
                 reason = cell.skip or cell.solver.skip(instance) or _no_model(cell)
                 made = [_unit(suite, lock, cell, instance, index, r) for r in range(0 if reason else cell.repetitions)]
                 total += len(made)
                 if reason and _matches(wanted, case.label, cell.label, index, None):
                     skipped.append(Skip(case.label, cell.label, index, reason))
-                units += [unit for unit in made if _matches(wanted, case.label, cell.label, index, unit.repetition)]
+                here += [unit for unit in made if _matches(wanted, case.label, cell.label, index, unit.repetition)]
+            units += sorted(here, key=lambda unit: unit.repetition)  # whatever is there when a run is cut short can be compared
     return Plan(suite, lock, tuple(units), tuple(skipped), total)
 
 
@@ -179,7 +181,7 @@ def _unit(suite: Suite, lock: Lock, cell: Cell, instance: Instance, index: int, 
         "seed": suite.run_seed(case, origin.seed, repetition),
     }
     digest = hashlib.sha256(canonical(fields)).hexdigest()[:12]
-    readable = re.sub(r"[^\w.+-]", "-", f"{case.label}.{cell.label}.i{index}.r{repetition}")
+    readable = unit_slug(f"{case.label}.{cell.label}.i{index}.r{repetition}")
     return Unit(id=f"{readable}-{digest}", **fields)
 
 
