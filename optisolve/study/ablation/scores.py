@@ -68,7 +68,7 @@ def _more(record: Mapping[str, Any]) -> dict[str, object]:
         if name not in _FIRST
     ]
     return {
-        "measured_to": "" if reference is None else f"{loss.measured_to} ({reference['solver']})",
+        "measured_to": "" if reference is None else f"{loss.yardstick} ({reference['solver']})",
         "gain": sum(gains) / scale if scale else 0.0,
         "first": sum(sources[name]["evaluations"] for name in _FIRST if name in sources),
         **_answers(used["report"].get("operator", {})),
@@ -94,7 +94,7 @@ def _measured(ablation: Ablation) -> dict[Key, Mapping[str, Any]]:
     measured: dict[Key, Mapping[str, Any]] = dict(ablation.records)
     for index in range(ablation.plan.instances):
         here = {key: record for key, record in ablation.records.items() if key[1] == index}
-        goals = {(loss_of(record).measured_to, aim_of(record)) for record in here.values() if record["scores"]["gap_scale"]}
+        goals = {(loss_of(record).yardstick, aim_of(record)) for record in here.values() if record["scores"]["gap_scale"]}
         if len(goals) > 1 or any(loss_of(record).value is None for record in here.values()):
             instance = ablation.plan.instance(index)
             best = _best(instance, [feasible_points(record)[1] for record in here.values()])
