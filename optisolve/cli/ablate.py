@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +13,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from optisolve.cli.commands import parse_overrides
 from optisolve.cli.display import console, errors, format_number, new_table, print_error
+from optisolve.cli.settings import Choice, Collected, Group, Verb
 from optisolve.core.budget import Budget
-from optisolve.core.errors import FieldProblem, OptionError, nearest
-from optisolve.core.options import Options
+from optisolve.core.errors import FieldProblem
 from optisolve.llm.config import llm_config
-from optisolve.registry import load_problem, load_solver
+from optisolve.registry import make_problem, make_solver
 from optisolve.solvers.ledma.solver import Ledma
 from optisolve.study.ablation.forecast import Forecast, forecast
 from optisolve.study.ablation.plan import ARMS, Cell, Plan, make_plan, run_plan
@@ -30,105 +28,103 @@ from optisolve.study.ablation.verdict import pairs_needed, told_p, told_share
 if TYPE_CHECKING:
     from optisolve.run.execution import Progress
 
-__all__ = ["ENGINE", "EVALUATIONS", "ablate_command"]
+__all__ = ["ENGINE", "EVALUATIONS", "Ablate"]
 
 ENGINE = {"pop_size": 20, "n_neighbors": 10, "wave_size": 10}
 """Engine settings when nothing is said: small, so that a model on two cores is done in minutes."""
 
 EVALUATIONS = 100
 
-_GROUPS = ("problem", "solver", "llm", "budget")
-
 
 @dataclass(frozen=True, slots=True)
-class _Settings(Options):
-    problem: str
-    solver: str = "ledma"
-    llm: str = "auto"
-    arms: str = ",".join(ARMS)
+class Ablate(Verb):
+    """Was the language model needed? The same run with plain operators in its place.
+
+    Args:
+        problem: What is solved.
+        solver: A preset whose operator is a language model, with changes for all arms (here small unless said otherwise:
+            pop_size=20, n_neighbors=10, wave_size=10).
+        llm: The language model: auto, local, openai, surrogate.
+        arms: What is compared: llm, placebo, sbx, de, linear, convex, gaussian, zeros, uniform.
+        instances: Pairs are instances x seeds; with all arms fewer than 9 pairs cannot be significant.
+        seeds: See instances.
+        mix: Share of the targets that the arms serve, DE serves the others.
+        budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls, llm_tokens and usd of an arm that
+            asks the model; a limit lowers the share when it must.
+        out: Folder (runs/ablation-PROBLEM-LLM unless said otherwise); finished runs in it are found again and not repeated.
+        dry_run: Print the planned calls, run nothing.
+
+    exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)
+    """
+
+    problem: Choice
+    solver: Choice = Choice("ledma")
+    llm: Choice = Choice("auto")
+    arms: tuple[str, ...] = ()
     instances: Annotated[int, Ge(1)] = 3
     seeds: Annotated[int, Ge(1), Le(1000)] = 3
     mix: Annotated[float, Gt(0), Le(1)] = 1.0
+    budget: Group = field(default_factory=dict)
     out: str = ""
     dry_run: bool = False
+    command: tuple[str, ...] = field(default=(), init=False)
+
+    @classmethod
+    def read(cls, verb: str, words: Sequence[str]) -> Ablate:
+        """The settings, with the words themselves for the head of the report."""
+        made = super(Ablate, cls).read(verb, words)
+        object.__setattr__(made, "command", (verb, *words))
+        return made
+
+    def run(self) -> int:
+        """0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
+        plan, out = _plan(self)
+        if plan.surrogate:
+            why = f" ({escape(plan.notice)})" if plan.notice else ""
+            console.print(
+                f"[bold yellow]No language model will be called:[/] a surrogate answers in its place{why}.", soft_wrap=True
+            )
+        ahead = forecast(plan, out)
+        _print_forecast(plan, ahead, out)
+        if self.dry_run:
+            return 0
+        with _Display(plan, ahead) as display:
+            ablation = run_plan(plan, out, on_cell=display.cell, on_progress=display.update)
+        report = make_report(ablation)
+        written = write_report(report, out, command=self.command)
+        _print_report(report, written)
+        if not ablation.stopped:
+            return 0
+        if ablation.stopped == "stopped by the user":
+            return 130
+        print_error(ablation.stopped)
+        return 1
 
 
-def ablate_command(options: argparse.Namespace) -> int:
-    """``optisolve ablate key=value...``: 0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
-    plan, out, dry_run = _parse(options.overrides)
-    if plan.surrogate:
-        why = f" ({escape(plan.notice)})" if plan.notice else ""
-        console.print(
-            f"[bold yellow]No language model will be called:[/] a surrogate answers in its place{why}.", soft_wrap=True
-        )
-    ahead = forecast(plan, out)
-    _print_forecast(plan, ahead, out)
-    if dry_run:
-        return 0
-    with _Display(plan, ahead) as display:
-        ablation = run_plan(plan, out, on_cell=display.cell, on_progress=display.update)
-    report = make_report(ablation)
-    written = write_report(report, out, command=["ablate", *options.overrides])
-    _print_report(report, written)
-    if not ablation.stopped:
-        return 0
-    if ablation.stopped == "stopped by the user":
-        return 130
-    print_error(ablation.stopped)
-    return 1
-
-
-def _parse(words: Iterable[str]) -> tuple[Plan, Path, bool]:
-    """The plan, its folder, and whether only the plan is wanted.
+def _plan(settings: Ablate) -> tuple[Plan, Path]:
+    """The plan and its folder.
 
     Raises:
         OptionError: Bad settings, all of them listed with their full names.
     """
-    plain: dict[str, Any] = {}
-    nested: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
-    found: list[FieldProblem] = []
-    for key, value in parse_overrides(words).items():
-        group, dot, rest = key.partition(".")
-        if not dot:
-            plain[key] = ",".join(map(str, value)) if key == "arms" and isinstance(value, list) else value
-        elif group in nested:
-            nested[group][rest] = value
-        else:
-            guess = nearest(group, _GROUPS)
-            hint = f"; did you mean '{guess}.{rest}'?" if guess else ""
-            found.append(FieldProblem(key, value, f"a setting of {', '.join(_GROUPS)}{hint}"))
-    settings = _collect(found, "", lambda: _Settings.from_mapping({"problem": "", **plain}))
-    if settings is not None and not settings.problem:
-        found.append(FieldProblem("problem", None, "which problem, e.g. problem=uav_isac (see: optisolve list problems)"))
-    if settings is None or not settings.problem:
-        raise OptionError("The ablation's configuration", found)
-    problem = _collect(found, "problem", lambda: load_problem(settings.problem, **nested["problem"]))
-    solver = _collect(found, "solver", lambda: load_solver(settings.solver, **{**ENGINE, **nested["solver"]}))
-    llm = _collect(found, "llm", lambda: llm_config(settings.llm, **nested["llm"]))
-    budget = _collect(found, "budget", lambda: Budget.from_mapping({"evaluations": EVALUATIONS, **nested["budget"]}))
+    collected = Collected("optisolve ablate")
+    named, options = settings.problem, settings.solver.options
+    problem = collected("problem", lambda: make_problem(named.name, named.options))
+    solver = collected("solver", lambda: make_solver(settings.solver.name, {**ENGINE, **options}))
+    llm = collected("llm", lambda: llm_config(settings.llm.name, **settings.llm.options))
+    budget = collected("budget", lambda: Budget.from_mapping({"evaluations": EVALUATIONS, **settings.budget}))
     if solver is not None and not isinstance(solver, Ledma):
         expected = "a solver whose operator is a language model, e.g. solver=ledma; all other operators are arms"
-        found.append(FieldProblem("solver", settings.solver, expected))
+        collected.problems.append(FieldProblem("solver", settings.solver.name, expected))
+    size = {"instances": settings.instances, "seeds": settings.seeds, "mix": settings.mix}
     plan = None
-    if not found:
-        names = [name.strip() for name in settings.arms.split(",") if name.strip()]
-        size = {"instances": settings.instances, "seeds": settings.seeds, "mix": settings.mix}
-        plan = _collect(found, "", lambda: make_plan(problem, solver, arms=names, budget=budget, llm=llm, **size))
-    if found or plan is None:
-        raise OptionError("The ablation's configuration", found)
-    name = settings.problem.replace("/", "-")
+    if not collected.problems:
+        arms = settings.arms or tuple(ARMS)
+        plan = collected("", lambda: make_plan(problem, solver, arms=arms, budget=budget, llm=llm, **size))
+    plan = collected.whole(plan)
+    name = named.name.replace("/", "-")
     out = settings.out or f"runs/ablation-{name}-{'none' if plan.llm is None else plan.llm.kind}"
-    return plan, Path(out), settings.dry_run
-
-
-def _collect(found: list[FieldProblem], prefix: str, make: Callable[[], Any]) -> Any:
-    """The made object, or None after adding its bad fields with their full names."""
-    try:
-        return make()
-    except OptionError as error:
-        dot = f"{prefix}." if prefix else ""
-        found.extend(FieldProblem(dot + p.field, p.given, p.expected) for p in error.problems)
-        return None
+    return plan, Path(out)
 
 
 # -- before ------------------------------------------------------------------------------------------------------------
