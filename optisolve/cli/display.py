@@ -18,7 +18,7 @@ from rich.text import Text
 
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.core.text import Redactor, printable_lines, secrets_here
-from optisolve.study.units import quiet
+from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
     from optisolve.run.result import Result

@@ -176,11 +176,11 @@ class Explain(Verb):
     jsonl: Path | None = None
 
     def run(self) -> int:
-        """Print the page, after its chain was checked."""
+        """Print the page, after the record's hash was checked."""
         from rich.markdown import Markdown
 
         from optisolve.core.files import write_atomic
-        from optisolve.run.records import read_record
+        from optisolve.run.records import read_record, result_hash_of
         from optisolve.solvers.moe.log import to_jsonl
         from optisolve.solvers.moe.page import explanation_page
 
@@ -189,6 +189,9 @@ class Explain(Verb):
         if not entries:
             solver = record["solver"]["name"]
             raise RecordError(f"{self.path}: the record of {solver} has no explanation; moe and moe_llm write one.")
+        if result_hash_of(record) != record["result_hash"]:
+            told = "field 'result_hash' does not fit the record; it was changed after the run. Run it again."
+            raise RecordError(f"{self.path}: {told}")
         page = explanation_page(entries)
         if self.jsonl is not None:
             write_atomic(self.jsonl, to_jsonl(entries).encode())
@@ -231,7 +234,7 @@ class MakeReport(Verb):
         return 0
 
 
-_RULES = "gap:+0.01,hypervolume:-0.005,success:-0.02"
+_RULES = "loss:+0.01,hypervolume:-0.005,success:-0.02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +247,7 @@ class Compare(Verb):
     Args:
         base: Records before.
         new: Records now.
-        fail_on: Rules METRIC:CHANGE,... e.g. gap:+0.01,success:-0.02; without it those of gap:+0.01, hypervolume:-0.005 and
+        fail_on: Rules METRIC:CHANGE,... e.g. loss:+0.01,success:-0.02; without it those of loss:+0.01, hypervolume:-0.005 and
             success:-0.02 apply that the records have.
         alpha: A rule fails only when the paired Wilcoxon test has p < ALPHA too.
 

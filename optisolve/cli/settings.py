@@ -66,6 +66,9 @@ class Verb(Options):
     others: ClassVar[str] = ""
     """The group that takes settings which the verb does not know, as ``inspect problem=NAME n_users=5`` does."""
 
+    moved: ClassVar[Mapping[str, str]] = {}
+    """Settings that are written otherwise now, by name: how."""
+
     def run(self) -> int:
         """Do it; returns the exit code."""
         raise NotImplementedError
@@ -234,7 +237,7 @@ class _Reader:
     """
 
     def __init__(self, cls: type[Verb]) -> None:
-        self.others, self.settings = cls.others, _settings(cls)
+        self.others, self.moved, self.settings = cls.others, cls.moved, _settings(cls)
         self.words = [s for s in self.settings.values() if s.word is not None]
         self.given: dict[str, object] = {}
         self.problems: list[FieldProblem] = []
@@ -310,6 +313,8 @@ class _Reader:
     def _known(self, key: str) -> str:
         shown = [f"{s.name}{'.KEY' * (s.hint == Group)}=" for s in self.settings.values() if s.word is None]
         name, dot, rest = key.partition(".")
+        if key in self.moved:
+            return self.moved[key]
         guess = nearest(name, self.settings)
         hint = f"; did you mean '{guess}{dot}{rest}'?" if guess else ""
         quote = "; or quote the whole request" if any(s.many and not s.is_file for s in self.words) else ""

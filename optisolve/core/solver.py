@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from optisolve.core.options import Options
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.seeds import generator
 from optisolve.core.status import Limit, Termination
-
-if TYPE_CHECKING:
-    from optisolve.llm.session import LlmSession
 
 __all__ = ["ANY_PROBLEM", "Evaluate", "Feature", "Outcome", "Solver", "SolverInfo", "Task"]
 
@@ -120,6 +117,28 @@ class Recorder(Protocol):
         ...
 
 
+class Conversation(Protocol):
+    """What a task says of its language model; `optisolve.llm.session.session_of` gives the session itself.
+
+    Attributes:
+        tokens_in: Prompt tokens so far.
+        tokens_out: Completion tokens so far.
+    """
+
+    tokens_in: int
+    tokens_out: int
+
+    @property
+    def model(self) -> str:
+        """Name of the model that was asked for."""
+        ...
+
+    @property
+    def preferred_style(self) -> str:
+        """Prompt style that suits the model: ``"schema"`` or ``"continuation"``."""
+        ...
+
+
 @dataclass(slots=True)
 class Task:
     """Everything a solver may touch while it solves one instance.
@@ -142,7 +161,7 @@ class Task:
     seed: int
     solver_name: str
     warm_start: FloatArray | None = None
-    llm: LlmSession | None = None
+    llm: Conversation | None = None
     reporter: Callable[[], Mapping[str, Any]] | None = None
 
     def rng(self, **axes: str | int) -> np.random.Generator:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import optisolve
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import RecordError
@@ -30,6 +29,7 @@ from optisolve.core.text import Redactor, require_encodable, secrets_here
 from optisolve.run.environment import code_revision, environment, peak_memory_mb
 from optisolve.run.execution import Run
 from optisolve.run.verify import Verification
+from optisolve.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,7 +194,7 @@ def build_record(
             "feasible": verification.feasible.tolist(),
             "max_violation": verification.max_violation,
             "detail": verification.detail,
-            "by": f"optisolve {optisolve.__version__}",
+            "by": f"optisolve {__version__}",
         },
         "reference": describe_reference(reference),
         "scores": {

@@ -144,11 +144,13 @@ class OffloadingInstance(Instance):
 
     def model(self, dialect: str) -> Any:
         """A CP-SAT model for ``"cpsat"``; None for the others (the cost is quadratic in binary variables)."""
-        if dialect == "cpsat":
-            from optisolve.problems.offloading.forms import cpsat_form
+        if dialect != "cpsat":
+            return None
+        from optisolve.problems.offloading.forms import VERIFIED, cpsat_form
 
-            return cpsat_form(self)
-        return None
+        trivial = self.evaluate_twin(np.concatenate(list(self.null_policies().values())))
+        known = float(np.where(trivial.violation <= 0.0, trivial.F[:, 0], np.inf).min())
+        return cpsat_form(self.relaxed_costs(VERIFIED), known, self.complete, hard_deadlines=self.hard_deadlines)
 
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """Cost of a batch as a differentiable torch expression.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.problems.parallel_channels import goals, model
 
@@ -30,7 +30,7 @@ _LISTED = 32
 """Channels described one by one; more would drown the reader."""
 
 
-class ParallelChannelsInstance(Instance):
+class ParallelChannelsInstance(MeasuredInstance):
     """Powers of M channels that do not disturb each other, under one budget.
 
     Solvers may ask for the attributes below.
@@ -178,13 +178,6 @@ class ParallelChannelsInstance(Instance):
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        from optisolve.problems.parallel_channels.kernels import evaluate
-
-        F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], 1))
-        evaluate(X, self._snr_per_w, self.weight, self.p_total_w, self._equal, F, G)
-        return Evaluation(F, G, np.empty((X.shape[0], 0)))
-
-    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
         F = model.weighted_rate(X, self.gain, self.noise_w, self.weight)[:, None]
         return Evaluation(F, model.budget_excess(X, self.p_total_w), np.empty((X.shape[0], 0)))
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.numerics.fixed_order import product
 from optisolve.numerics.interference import least_powers, lift_to_floors
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["PowerControlInstance"]
 
 
-class PowerControlInstance(Instance):
+class PowerControlInstance(MeasuredInstance):
     """Powers of K links that disturb each other.
 
     Solvers may ask for the attributes below.

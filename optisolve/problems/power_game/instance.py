@@ -11,7 +11,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.numerics.interference import least_powers, lift_to_floors
 from optisolve.problems.power_game import goals, model
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["PowerGameInstance"]
 
 
-class PowerGameInstance(Instance):
+class PowerGameInstance(MeasuredInstance):
     """Powers of K agents with a common receiver.
 
     Solvers may ask for the attributes below; the first group is the same as on an interference channel.
