@@ -336,7 +336,7 @@ class _Groups(ConfigSource):  # type: ignore[misc]  # hydra ships no usable type
         """The options of one choice, all of them, with their defaults."""
         group, _, name = config_path.removesuffix(".yaml").partition("/")
         return ConfigResult(
-            config=OmegaConf.create(_options(group, name)),
+            config=OmegaConf.create(dict(_options(group, name))),
             path=f"{_SCHEME}://{config_path}",
             provider=self.provider,
             header={"package": group},
@@ -375,8 +375,10 @@ def _choices() -> Mapping[str, tuple[str, ...]]:
 
 def _options(group: str, name: str) -> Mapping[str, Json]:
     """All options of a choice: what its file says, else the defaults of its class."""
+    cls: type
+    values: Mapping[str, object] = {}
     if group == "llm":
-        cls, values = LLM_KINDS[name], {}
+        cls = LLM_KINDS[name]
     else:
         cls, values = problem_options(name) if group == "problem" else solver_options(name)
     fields = (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name != "scenario")

@@ -64,7 +64,7 @@ def _redactor(secrets: tuple[str, ...]) -> Redactor:
 class _Screen(Console):
     """A console that no text can steer, wherever it comes from: what rich makes of markup is its own, the rest is filtered."""
 
-    def render_str(self, text: str, **options: object) -> Text:
+    def render_str(self, text: str, **options: Any) -> Text:
         """Markup as styled text; strings of messages, tables and titles all come through here."""
         return super().render_str(shown(text), **options)
 

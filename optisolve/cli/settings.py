@@ -15,7 +15,6 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
@@ -202,7 +201,6 @@ class _Setting(NamedTuple):
         return {int: 1, float: 1.0, Path: Path(), Choice: Choice()}.get(self.hint, ("",) if self.many else "")
 
 
-@cache
 def _settings(cls: type[Verb]) -> dict[str, _Setting]:
     hints, texts = typing.get_type_hints(cls, include_extras=True), meanings(cls)[1]
     made = {}
@@ -335,7 +333,6 @@ class _Reader:
 # -- help --------------------------------------------------------------------------------------------------------------
 
 
-@cache
 def meanings(cls: type) -> tuple[str, Mapping[str, str], str]:
     """What a docstring says: the text before its ``Args``, the help of each of them, and what stands behind them."""
     before, _, rest = f"{inspect.getdoc(cls) or ''}\n".partition("\nArgs:\n")
