@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -15,13 +15,14 @@ from optisolve.cli.display import Bar, console, format_number, new_table, print_
 from optisolve.cli.settings import Choice, Collected, Group, Verb
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
-from optisolve.registry import make_problem, make_solver, solver_options
+from optisolve.registry import make_problem, make_solver
 
 if TYPE_CHECKING:
     from optisolve.core.solver import Solver
     from optisolve.study.ablation.forecast import Forecast
+    from optisolve.study.ablation.pages import Written
     from optisolve.study.ablation.plan import Plan
-    from optisolve.study.ablation.report import Report, Written
+    from optisolve.study.ablation.report import Report
     from optisolve.study.runner import Progress
 
 __all__ = ["ENGINE", "EVALUATIONS", "Ablate"]
@@ -83,7 +84,8 @@ class Ablate(Verb):
     def run(self) -> int:
         """0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
         from optisolve.study.ablation.forecast import forecast
-        from optisolve.study.ablation.report import make_report, write_report
+        from optisolve.study.ablation.pages import write_report
+        from optisolve.study.ablation.report import make_report
         from optisolve.study.ablation.runs import STOPPED, run_plan
 
         plan = _plan(self)
@@ -96,9 +98,7 @@ class Ablate(Verb):
         if self.dry_run:
             return 0
         with _Display(ahead) as display:
-            ablation = run_plan(
-                plan, executor=self.executor, workers=self.workers, threads=self.threads, on_progress=display.show
-            )
+            ablation = run_plan(plan, self.executor, self.workers, self.threads, on_progress=display.show)
         report = make_report(ablation)
         _print_report(report, write_report(report, command=self.command))
         if not ablation.stopped:
@@ -144,8 +144,8 @@ def _plan(settings: Ablate) -> Plan:
 
 def _small(solver: Choice) -> Solver:
     """The solver; where nothing is said, small."""
-    known = {field.name for field in fields(solver_options(solver.name)[0])}
-    return make_solver(solver.name, {**{key: value for key, value in ENGINE.items() if key in known}, **solver.options})
+    made, given = make_solver(solver.name, solver.options), solver.options
+    return made.with_option(**{key: value for key, value in ENGINE.items() if key in made.options() and key not in given})
 
 
 # -- before ------------------------------------------------------------------------------------------------------------

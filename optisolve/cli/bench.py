@@ -225,7 +225,7 @@ def _table(case: str, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table
     from optisolve.study.loss import Yardstick, describe_loss, loss_of
 
     losses = {label: [loss_of(record) for record in records] for label, records in cells.items()}
-    told = {str(loss.measured_to) for own in losses.values() for loss in own} - {Yardstick.NOTHING.value}
+    told = {loss.yardstick.value for own in losses.values() for loss in own} - {Yardstick.NOTHING.value}
     scores = [record["scores"] for records in cells.values() for record in records]
     several = any(score["hypervolume"] is not None for score in scores)
     name = "loss" if told else "hypervolume" if several else "objective"

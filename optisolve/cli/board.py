@@ -1,4 +1,4 @@
-"""The leaderboard: ``leaderboard`` builds its site, ``submit`` prepares and checks submissions, ``heldout`` keeps its seeds."""
+"""The leaderboard: ``leaderboard`` builds its site, ``submit`` prepares and checks submissions and makes records again."""
 
 from __future__ import annotations
 
@@ -12,26 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 from rich.markup import escape
 
-from optisolve.cli.display import console, print_error, write_plain
-from optisolve.cli.records import EXIT_REFUSED, Paths, record_files, suites_of
+from optisolve.cli.display import console
+from optisolve.cli.records import EXIT_REFUSED, Paths, suites_of
 from optisolve.cli.settings import Verb, Word
 from optisolve.core.errors import OptisolveError
 
 if TYPE_CHECKING:
     from optisolve.core.json import Json, JsonObject
     from optisolve.trust.audit import SuiteBook
-    from optisolve.trust.heldout import Season, Secret
 
-__all__ = [
-    "HeldoutCheck",
-    "HeldoutCommit",
-    "HeldoutReveal",
-    "HeldoutSeeds",
-    "Leaderboard",
-    "SubmitCheck",
-    "SubmitPack",
-    "SubmitTable",
-]
+__all__ = ["Leaderboard", "SubmitCheck", "SubmitPack", "SubmitRecords", "SubmitTable"]
+
+_MOST_SHOWN = 20
+_ARCHIVES = "benchmarks/archives"
 
 # -- leaderboard -------------------------------------------------------------------------------------------------------
 
@@ -110,6 +103,8 @@ class SubmitPack(Verb):
         solver: Only this solver's records, by label.
         tier: What the records are to claim; only repeated ones are ranked (reproduced: every run is repeated, and those of a
             hosted language model become 'replayed').
+        archive: Also write the full records of the table into one compressed file in this folder, named by its SHA-256.
+        full: Every record as a file, none as a row of the table.
         repository: Checkout of the leaderboard.
         suite_file: A suite that optisolve does not ship; may be given several times.
         workers: Processes that audit records.
@@ -121,6 +116,8 @@ class SubmitPack(Verb):
     title: str
     solver: str = ""
     tier: Literal["reproduced", "verified", "self-reported"] = "reproduced"
+    archive: Path | None = None
+    full: bool = False
     repository: Path = Path()
     suite_file: tuple[Path, ...] = ()
     workers: Annotated[int, Ge(1)] = 1
@@ -142,9 +139,13 @@ class SubmitPack(Verb):
             tier=Tier(self.tier.replace("-", "_")),
             book=book,
             workers=self.workers,
+            archive=self.archive,
+            full=self.full,
         )
         others = f"{packed.known} there already, {packed.other} of other suites or solvers left out"
         console.print(f"{packed.written} record(s) packed, {others}", soft_wrap=True)
+        if packed.files and not self.full:
+            console.print(f"{packed.files} of them as files, since nobody can make them again", soft_wrap=True)
         write_table(root / RECORDS, root / TABLE, book)
         folder = escape(str(packed.folder))
         console.print(f"folder: {folder}\ntable:  {escape(str(root / TABLE))}", soft_wrap=True)
@@ -162,6 +163,7 @@ class SubmitCheck(Verb):
         author: Only this user may submit.
         comment: Also write the verdict into this file.
         site: Also build the leaderboard's site into this folder when nothing is refused.
+        sample: Without BASE: make only so many rows of every table again, drawn by the commit's name, instead of all.
         repository: Checkout of the leaderboard.
         suite_file: A suite that optisolve does not ship; may be given several times.
         workers: Processes that audit records.
@@ -174,6 +176,7 @@ class SubmitCheck(Verb):
     author: str = ""
     comment: Path | None = None
     site: Path | None = None
+    sample: int | None = None
     repository: Path = Path()
     suite_file: tuple[Path, ...] = ()
     workers: Annotated[int, Ge(1)] = 1
@@ -187,8 +190,15 @@ class SubmitCheck(Verb):
         head, base = Tree.at(root, self.head), Tree.at(root, self.base) if self.base else None
         with tempfile.TemporaryDirectory(prefix="optisolve-site-") as scratch:
             export = None if self.site is None else Path(scratch)
-            book = _book(self.suite_file)
-            verdict = check_submission(head, base, book=book, author=self.author, export=export, workers=self.workers)
+            verdict = check_submission(
+                head,
+                base,
+                book=_book(self.suite_file),
+                author=self.author,
+                export=export,
+                workers=self.workers,
+                sample=self.sample,
+            )
             text = comment_text(verdict)
             if self.comment is not None:
                 write_atomic(self.comment, text.encode())
@@ -201,8 +211,9 @@ class SubmitCheck(Verb):
 def _site(records: Path, folder: Path, degeneracy: Path, board: Mapping[str, Json]) -> None:
     """Build the leaderboard's pages from accepted records and what this checkout says of the problems."""
     from optisolve.trust.site import build_site, write_site
+    from optisolve.trust.submission import ROWS
 
-    if not any(records.glob("*/*/*/record.json")):
+    if not any((*records.glob("*/*/*/record.json"), *records.glob(f"*/*/{ROWS}"))):
         console.print("site: not built, since there is no record yet")
         return
     known = _degeneracy(degeneracy) if degeneracy.is_file() else None
@@ -233,6 +244,60 @@ class SubmitTable(Verb):
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class SubmitRecords(Verb):
+    """The full records of a published suite: from its archive, or made again.
+
+    Args:
+        suite: Name of the suite.
+        submitter: Only this one's.
+        out: Folder of the records.
+        archive: An archive, or a folder in which to look for it (benchmarks/archives unless said otherwise); its SHA-256 must
+            be the table's.
+        count: Only the first so many rows of every table.
+        repository: Checkout of the leaderboard.
+        workers: Processes that make records again.
+
+    exit codes: 0 ok, 1 error or a record that could not be made again, 2 another result on the same kernels and packages
+    """
+
+    suite: Annotated[str, Word("SUITE")]
+    submitter: str = ""
+    out: Path = Path("runs/published")
+    archive: Path | None = None
+    count: int | None = None
+    repository: Path = Path()
+    workers: Annotated[int, Ge(1)] = 1
+
+    def run(self) -> int:
+        """Restore the records of all tables, and say how each compares with its row."""
+        from optisolve.trust.remake import Match
+        from optisolve.trust.submission import RECORDS
+        from optisolve.trust.submission.restore import Restored, find_tables, restore
+
+        root, out = _root(self.repository), self.out / self.suite
+        places = [root / _ARCHIVES if self.archive is None else self.archive]
+        restored: list[Restored] = []
+        for table in find_tables(root / RECORDS, self.suite, self.submitter):
+            restored += restore(table, out, archives=places, count=self.count, workers=self.workers)
+        counts = {name: sum(item.match is name and not item.archived for item in restored) for name in (*Match, None)}
+        console.print(f"{len(restored)} record(s): {escape(str(out))}", soft_wrap=True)
+        lines = {
+            "out of the archive, whose SHA-256 is the table's": sum(item.archived for item in restored),
+            "made again, with the hash that the table states": counts[Match.SAME],
+            "another platform: made again, the same up to rounding": counts[Match.ROUNDING],
+            "another platform: made again, other results": counts[Match.PLATFORM],
+            "not made again": counts[None],
+            "REFUTED: other results on the same kernels and packages": counts[Match.DIFFERENT],
+        }
+        for told, number in lines.items():
+            if number:
+                console.print(f"  {number:5d}  {told}", soft_wrap=True)
+        for item in [item for item in restored if item.match is not Match.SAME][:_MOST_SHOWN]:
+            console.print(escape(f"  - {item.record_id}: {item.match or 'not made again'}: {item.reason}"), soft_wrap=True)
+        return EXIT_REFUSED if counts[Match.DIFFERENT] else int(bool(counts[None]))
+
+
 def _root(given: Path) -> Path:
     root = given.resolve()
     if not (root / ".git").exists():
@@ -244,148 +309,3 @@ def _book(files: Sequence[Path]) -> SuiteBook:
     from optisolve.trust.audit import SuiteBook
 
     return SuiteBook(suites_of(files))
-
-
-# -- heldout -----------------------------------------------------------------------------------------------------------
-
-
-_VARIABLE = "OPTISOLVE_HELDOUT_SECRET"
-
-
-@dataclass(frozen=True, slots=True)
-class HeldoutCommit(Verb):
-    """Write the commitment to seeds that are fixed before a season and known only after it (see docs/submission.md).
-
-    Args:
-        season: Name of the season, e.g. 2027.
-        suite: Suite whose instances are held out.
-        count: Number of seeds.
-        out: File where the commitment is written.
-        secret_env: Variable with the secret.
-        secret_file: File that only you can read; wins over the variable.
-    """
-
-    season: str
-    suite: str
-    count: int
-    out: Path
-    secret_env: str = _VARIABLE
-    secret_file: Path | None = None
-
-    def run(self) -> int:
-        """0 when the commitment is written."""
-        from optisolve.trust.heldout import commit
-
-        secret = _secret(self.secret_env, self.secret_file)
-        season = commit(secret, season=self.season, suite=self.suite, count=self.count)
-        _write(self.out, season.document())
-        console.print(f"commitment {season.sha256}\npublish {escape(str(self.out))} before the season begins", soft_wrap=True)
-        return 0
-
-
-@dataclass(frozen=True, slots=True)
-class HeldoutSeeds(Verb):
-    """Print the seeds, one per line; needs the secret, or a revealed season.
-
-    Args:
-        commitment: File with the season.
-        yaml: As the line that a suite's file needs.
-        secret_env: Variable with the secret.
-        secret_file: File that only you can read; wins over the variable.
-    """
-
-    commitment: Path
-    yaml: bool = False
-    secret_env: str = _VARIABLE
-    secret_file: Path | None = None
-
-    def run(self) -> int:
-        """0 when the seeds are printed."""
-        from optisolve.trust.heldout import read_season
-
-        season: Season = read_season(self.commitment)
-        opened = season if season.secret is not None else season.opened(_secret(self.secret_env, self.secret_file))
-        seeds = [str(seed) for seed in opened.seeds()]
-        write_plain(f"instances: [{', '.join(seeds)}]\n" if self.yaml else "".join(f"{seed}\n" for seed in seeds))
-        return 0
-
-
-@dataclass(frozen=True, slots=True)
-class HeldoutReveal(Verb):
-    """Write the secret down for everybody, after the season.
-
-    Args:
-        commitment: File with the season.
-        out: File where the revealed season is written.
-        publish: Yes, end the secrecy.
-        secret_env: Variable with the secret.
-        secret_file: File that only you can read; wins over the variable.
-    """
-
-    commitment: Path
-    out: Path
-    publish: bool = False
-    secret_env: str = _VARIABLE
-    secret_file: Path | None = None
-
-    def run(self) -> int:
-        """0 when the secret is public."""
-        from optisolve.trust.heldout import read_season, reveal
-
-        if not self.publish:
-            raise OptisolveError("reveal writes the secret into a file for everybody to read. Say so with --publish.")
-        _write(self.out, reveal(read_season(self.commitment), _secret(self.secret_env, self.secret_file)))
-        console.print(f"revealed: {escape(str(self.out))}; the season is over", soft_wrap=True)
-        return 0
-
-
-@dataclass(frozen=True, slots=True)
-class HeldoutCheck(Verb):
-    """Check a season's records against commitment and revealed secret.
-
-    Args:
-        path: record.json, its folder, or a folder of folders.
-        commitment: File with the season as published before it.
-        reveal: File with the season as published after it.
-
-    exit codes: 0 verified, on the seeds that were committed to, 1 error, 2 refused
-    """
-
-    path: Paths
-    commitment: Path
-    reveal: Path
-
-    def run(self) -> int:
-        """0 when all records hold and have the season's seeds."""
-        from optisolve.registry import PROBLEMS, SOLVERS
-        from optisolve.run.records import read_record
-        from optisolve.run.untrusted import printable
-        from optisolve.trust.audit import Auditor, audits
-        from optisolve.trust.heldout import check_season, read_season
-
-        files = record_files(self.path)
-        refused = [str(audit) for audit in audits(Auditor(PROBLEMS, SOLVERS), files) if not audit]
-        if not refused:
-            seasons = read_season(self.commitment), read_season(self.reveal)
-            refused = [printable(problem) for problem in check_season(*seasons, map(read_record, files))]
-        for problem in refused:
-            print_error(problem)
-        if not refused:
-            console.print(f"{len(files)} record(s): verified, on the seeds that were committed to", style="green")
-        return EXIT_REFUSED if refused else 0
-
-
-def _secret(variable: str, file: Path | None) -> Secret:
-    from optisolve.trust.heldout import Secret
-
-    return Secret.read(variable=variable, file=file)
-
-
-def _write(path: Path, document: JsonObject) -> None:
-    from optisolve.core.files import write_atomic
-    from optisolve.run.untrusted import printable
-
-    try:
-        write_atomic(path, json.dumps(document, indent=1).encode() + b"\n")
-    except OSError as error:
-        raise OptisolveError(f"{printable(path)}: cannot be written ({error.strerror}).") from error

@@ -43,10 +43,11 @@ _VERBS = {
     "submit pack": "board:SubmitPack",
     "submit check": "board:SubmitCheck",
     "submit table": "board:SubmitTable",
-    "heldout commit": "board:HeldoutCommit",
-    "heldout seeds": "board:HeldoutSeeds",
-    "heldout reveal": "board:HeldoutReveal",
-    "heldout check": "board:HeldoutCheck",
+    "submit records": "board:SubmitRecords",
+    "heldout commit": "heldout:HeldoutCommit",
+    "heldout seeds": "heldout:HeldoutSeeds",
+    "heldout reveal": "heldout:HeldoutReveal",
+    "heldout check": "heldout:HeldoutCheck",
 }
 """Verbs with their classes; each is imported when it is used."""
 

@@ -84,7 +84,7 @@ def _track(
         name=name or "runs",
         version=version,
         sha256=sha256,
-        report=build_report(paths, title=name or "runs"),
+        report=build_report(list(dict.fromkeys(paths)), title=name or "runs"),
         lines=_tuples(lines[pd.MultiIndex.from_frame(lines[["scenario", "solver"]]).isin(cells)]),
         records=len(paths),
         standings=tuple(ranked.get("entries", ())),
@@ -116,7 +116,7 @@ def _lines(units: ScoredUnits) -> pd.DataFrame:
     ahead = table["standing"] + table["scenario"].map(ties)
     table["rank"] = [1 + int((ahead[table["scenario"] == s] < own).sum()) for s, own in _zipped(table, "scenario", "standing")]
     table["measure"] = [f"loss: {measure.label}" if measure.has_loss else measure.label for measure in measures]
-    shown = table["loss"].where([measure.has_loss for measure in measures], table["good"])
+    shown = np.where([measure.has_loss for measure in measures], table["loss"], table["good"])
     table["score"] = ["none feasible" if np.isnan(value) else number(value) for value in shown]
     keys = pd.MultiIndex.from_arrays([table["scenario"], table["solver"], targets])
     table["success"] = shares.reindex(keys).to_numpy()
