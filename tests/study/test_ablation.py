@@ -756,14 +756,14 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(tmp_path, capsys):
 def test_ctrl_c_leaves_a_partial_report(tmp_path, capsys, monkeypatch):
     from optisolve.cli import ablate
 
-    original = ablate._Display.update
+    original = ablate._Display.show
 
     def stop(self: Any, state: Progress) -> None:
         original(self, state)
         if state.done == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ablate._Display, "update", stop)
+    monkeypatch.setattr(ablate._Display, "show", stop)
     assert main([*COMMAND, f"out={tmp_path}"]) == 130
     assert "PARTIAL" in capsys.readouterr().out
     assert "> **PARTIAL: 1 of 2 pairs" in (tmp_path / "ablation.md").read_text()
