@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,11 +21,12 @@ from optisolve.core.errors import FieldProblem, OptionError, nearest
 from optisolve.core.options import Options
 from optisolve.core.solver import Solver
 from optisolve.llm.config import llm_config
-from optisolve.registry import load_problem, make_solver, solver_options
+from optisolve.registry import load_problem, make_solver
 from optisolve.study.ablation.forecast import Forecast, forecast
 from optisolve.study.ablation.markdown import answers, comparison
+from optisolve.study.ablation.pages import Written, write_report
 from optisolve.study.ablation.plan import LIMITS, Plan, make_plan
-from optisolve.study.ablation.report import Report, Written, make_report, write_report
+from optisolve.study.ablation.report import Report, make_report
 from optisolve.study.ablation.runs import STOPPED, run_plan
 from optisolve.study.ablation.verdict import pairs_needed
 from optisolve.study.runner import Progress
@@ -66,9 +67,8 @@ def ablate_command(options: argparse.Namespace) -> int:
     _print_forecast(plan, ahead)
     if settings.dry_run:
         return 0
-    size = {"executor": settings.executor, "workers": settings.workers, "threads": settings.threads}
     with _Display(plan, ahead) as display:
-        ablation = run_plan(plan, on_progress=display.update, **size)
+        ablation = run_plan(plan, settings.executor, settings.workers, settings.threads, on_progress=display.update)
     report = make_report(ablation)
     written = write_report(report, command=["ablate", *options.overrides])
     _print_report(report, written)
@@ -125,8 +125,8 @@ def _parse(words: Iterable[str]) -> tuple[Plan, _Settings]:
 
 def _small(name: str, given: dict[str, Any]) -> Solver:
     """The solver; where nothing is said, small."""
-    known = {field.name for field in fields(solver_options(name)[0])}
-    return make_solver(name, {**{key: value for key, value in ENGINE.items() if key in known}, **given})
+    made = make_solver(name, given)
+    return made.with_option(**{key: value for key, value in ENGINE.items() if key in made.options() and key not in given})
 
 
 def _collect(found: list[FieldProblem], prefix: str, make: Callable[[], Any]) -> Any:

@@ -34,8 +34,9 @@ from optisolve.solvers.ledma.solver import OPERATORS, planned_share
 from optisolve.study.ablation import plan as plans
 from optisolve.study.ablation.bounds import corners, find_corners
 from optisolve.study.ablation.forecast import forecast
+from optisolve.study.ablation.pages import write_report
 from optisolve.study.ablation.plan import Plan, arms_of, make_plan
-from optisolve.study.ablation.report import Report, make_report, share_of_answers, spread_words, write_report
+from optisolve.study.ablation.report import Report, make_report, share_of_answers, spread_words
 from optisolve.study.ablation.runs import Ablation, run_plan
 from optisolve.study.ablation.scores import curves, score_runs, spending_curves
 from optisolve.study.ablation.verdict import Answer, Verdict, compare, conclude, summarize, told_p

@@ -203,7 +203,8 @@ def _chosen(solver: Solver, names: Sequence[str], budget: Budget, model: str) ->
     Raises:
         OptionError: Unknown arms, or limits that do not fit; all of them listed.
     """
-    wrong, offered = list(_check_budget(budget)), ()
+    wrong = list(_check_budget(budget))
+    offered: tuple[Arm, ...] = ()
     try:
         offered = arms_of(solver, budget=budget, model=model)
     except OptionError as error:

@@ -84,7 +84,7 @@ def _track(
         name=name or "runs",
         version=version,
         sha256=sha256,
-        report=build_report(paths, title=name or "runs"),
+        report=build_report(list(dict.fromkeys(paths)), title=name or "runs"),
         lines=_tuples(lines[pd.MultiIndex.from_frame(lines[["scenario", "solver"]]).isin(cells)]),
         records=len(paths),
         standings=tuple(ranked.get("entries", ())),
