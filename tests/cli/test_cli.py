@@ -294,7 +294,7 @@ def test_a_suite_s_summary_counts_feasible_runs_only_and_shows_losses(capsys):
     runs = [made(gap=-1e-8, tie=1e-7), made(gap=-2e-8, tie=1e-7, seed=1), made(point="nearly_feasible", seed=2)]
     console.print(summary_table("case", {"a": runs}))
     header, *_, row = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()][1:]
-    assert header[:3] == ["solver", "median", "gap"]
+    assert header[:3] == ["solver", "median", "loss"]
     assert row[:4] == ["a", "0.0000", "3", "2"]
 
 
