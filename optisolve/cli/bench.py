@@ -20,8 +20,8 @@ from optisolve.cli.display import console, errors, format_number, new_table, pri
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
 from optisolve.core.status import Termination
+from optisolve.study.loss import Yardstick, describe_loss, loss_of
 from optisolve.study.suite import Suite, list_suites, load_suite
-from optisolve.study.units import loss_of_gap
 
 if TYPE_CHECKING:
     from optisolve.study.runner import Plan, Progress, Skip, SuiteRun, Unit
@@ -222,18 +222,21 @@ def _print_summary(done: SuiteRun) -> int:
 
 
 def _table(case: str, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """Medians of one problem; by hypervolume, else by the loss to the reference, the bound, or the objective."""
+    """Medians of one problem: of the loss, or where nothing measures it of hypervolume or objective."""
+    losses = {label: [loss_of(record) for record in records] for label, records in cells.items()}
+    told = {str(loss.measured_to) for own in losses.values() for loss in own} - {Yardstick.NOTHING.value}
     scores = [record["scores"] for records in cells.values() for record in records]
-    measures = ("hypervolume", "gap", "bound_gap", "objective")
-    name = next((key for key in measures if any(score.get(key) is not None for score in scores)), "objective")
-    columns = (f">median {name.replace('_', ' ')}", ">units", ">feasible", ">failed", ">seconds")
-    table = new_table("solver", *columns, title=escape(case))
+    several = any(score["hypervolume"] is not None for score in scores)
+    name = "loss" if told else "hypervolume" if several else "objective"
+    columns = (f">median {name}", ">units", ">feasible", ">failed", ">seconds")
+    title = f"{case}: {describe_loss(told, several=several)}" if told else case
+    table = new_table("solver", *columns, title=escape(title))
     for label, records in cells.items():
-        found = [r["scores"] for r in records if r["scores"].get(name) is not None]
-        values = [loss_of_gap(s[name], s["tie"]) if name.endswith("gap") else s[name] for s in found]
+        values = [loss.value for loss in losses[label]] if told else [record["scores"][name] for record in records]
         feasible = sum(any(r["verified"]["feasible"]) for r in records)
         failed = sum(r["termination"]["status"] == Termination.ERROR for r in records)
-        median = format_number(statistics.median(values) if values else None)
+        known = [value for value in values if value is not None]
+        median = format_number(statistics.median(known) if known else None)
         seconds = statistics.median(r["used"]["wall_s"] for r in records)
         table.add_row(escape(label), median, str(len(records)), str(feasible), str(failed), f"{seconds:.2f}")
     return table

@@ -13,14 +13,14 @@ from optisolve.study.compare import METRICS, Change, compare_records, missing_un
 
 __all__ = ["compare_command"]
 
-_DEFAULT = "gap:+0.01,hypervolume:-0.005,success:-0.02"
+_DEFAULT = "loss:+0.01,hypervolume:-0.005,success:-0.02"
 _EXIT_FAILED = 2
 
 _EPILOG = """metrics:
 {metrics}
 
 Units pair by scenario, instance, solver and seed. Failures count as worst, and a unit that is gone counts as a failure.
-Without --fail-on those of gap:+0.01, hypervolume:-0.005 and success:-0.02 apply that the records have.
+Without --fail-on those of loss:+0.01, hypervolume:-0.005 and success:-0.02 apply that the records have.
 Wall-clock never gates: it differs by a factor of two between two runs of the same code on shared machines.
 
 exit codes: 0 nothing got worse than allowed, 1 error, 2 something did
@@ -86,6 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("base", help="records before")
     parser.add_argument("new", help="records now")
-    parser.add_argument("--fail-on", metavar="RULES", help="METRIC:CHANGE,... e.g. gap:+0.01,success:-0.02")
+    parser.add_argument("--fail-on", metavar="RULES", help="METRIC:CHANGE,... e.g. loss:+0.01,success:-0.02")
     parser.add_argument("--alpha", type=float, help="a rule fails only when the paired Wilcoxon test has p < ALPHA too")
     return parser

@@ -10,13 +10,13 @@ from rich.markdown import Markdown
 from optisolve.cli.display import console, shown
 from optisolve.core.errors import RecordError
 from optisolve.core.files import write_atomic
-from optisolve.run.records import read_record
+from optisolve.run.records import read_record, result_hash_of
 
 __all__ = ["explain_command"]
 
 
 def explain_command(options: argparse.Namespace) -> int:
-    """Print the page, after its chain was checked; ``--out`` writes Markdown, ``--jsonl`` the entries."""
+    """Print the page, after the record's hash was checked; ``--out`` writes Markdown, ``--jsonl`` the entries."""
     from optisolve.solvers.moe.log import to_jsonl
     from optisolve.solvers.moe.page import explanation_page
 
@@ -25,6 +25,8 @@ def explain_command(options: argparse.Namespace) -> int:
     entries = record["used"]["report"].get("explanation")
     if not entries:
         raise RecordError(f"{path}: the record of {record['solver']['name']} has no explanation; moe and moe_llm write one.")
+    if result_hash_of(record) != record["result_hash"]:
+        raise RecordError(f"{path}: field 'result_hash' does not fit the record; it was changed after the run. Run it again.")
     page = explanation_page(entries)
     if options.jsonl:
         write_atomic(Path(options.jsonl), to_jsonl(entries).encode())

@@ -81,15 +81,17 @@ exit codes: 0 ok, 1 error or failed units, 130 interrupted (the same command goe
 
 _ABLATE_HELP = """settings (key=value):
   problem=NAME             what is solved; problem.KEY=VALUE changes it
-  solver=ledma             a preset whose operator is a language model; solver.KEY=VALUE changes it for all arms
-                           (here small unless said otherwise: pop_size=20, n_neighbors=10, wave_size=10)
+  solver=ledma             any solver that asks a language model; solver.KEY=VALUE changes it
+                           (ledma is small here unless said otherwise: pop_size=20, n_neighbors=10, wave_size=10)
   llm=KIND llm.KEY=VALUE   the language model: auto, local, openai, surrogate
-  arms=NAME,NAME           llm, placebo, sbx, de, linear, convex, gaussian, zeros, uniform (default: all)
-  instances=3 seeds=3      pairs are instances x seeds; with all arms fewer than 9 pairs cannot be significant
-  mix=1.0                  share of the targets that the arms serve, DE serves the others
+  arms=NAME,NAME           what the solver itself says belongs in the model's place (default: all); for ledma placebo, sbx, de,
+                           linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null
+  instances=3 seeds=3      pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be significant
+  solver.mix=1.0           ledma: share of the targets that the arms serve, DE serves the others
   budget.evaluations=100   per run, for every arm
   budget.llm_calls=N       per run of an arm that asks the model, also llm_tokens and usd; N lowers the share when it must
   out=FOLDER               default runs/ablation-PROBLEM-LLM; finished runs in it are found again and not repeated
+  executor=serial          as for bench, with workers=N, threads=1, limits.seconds=86400, limits.memory_mb=16000
   dry_run=false            print the planned calls, run nothing
 
 exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)

@@ -95,8 +95,9 @@ class Origin:
 class Instance(ABC):
     """One concrete case of a problem; immutable and safe to share between solvers.
 
-    Subclasses implement `_evaluate`, `_evaluate_twin`, `describe` and `arrays`, and may override `_project`,
-    `features`, `null_policies` and `model`.
+    Subclasses implement `_evaluate`, `describe` and `arrays`, and may override `_project`, `features`, `null_policies` and
+    `model`. A family has one evaluation, in numpy and written to be read; where that is too slow, `_evaluate` is a compiled
+    kernel and the readable one stays as `_evaluate_twin`, which then verifies what the kernel says.
 
     Args:
         origin: How to make this instance again.
@@ -146,7 +147,7 @@ class Instance(ABC):
     # -- what solvers call ---------------------------------------------------------------------------------------
 
     def evaluate(self, X: npt.ArrayLike) -> Evaluation:
-        """Objectives and constraints of a batch, by the fast kernel.
+        """Objectives and constraints of a batch, by the compiled kernel where the family has one.
 
         Args:
             X: [n, d] or [d], inside the bounds of `space`.
@@ -169,6 +170,11 @@ class Instance(ABC):
         points = self.space.require(X)
         counted = watched(self)
         return self._finite(self._evaluate_twin(points)) if counted is None else counted(points)
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether verification runs on other code than solvers do; without one only tests compare the equations with others."""
+        return type(self)._evaluate_twin not in (Instance._evaluate_twin, type(self)._evaluate)
 
     def project(self, X: npt.ArrayLike) -> FloatArray:
         """Exact projection or repair towards the feasible set; at least a clip to the bounds.
@@ -250,11 +256,11 @@ class Instance(ABC):
 
     @abstractmethod
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        """Fast evaluation of checked points, float64 [n, d]."""
+        """Evaluation of checked points, float64 [n, d]."""
 
-    @abstractmethod
     def _evaluate_twin(self, X: FloatArray) -> Evaluation:
-        """The same in plain numpy, written to be read."""
+        """The same once more in plain numpy, written to be read, where `_evaluate` is a compiled kernel."""
+        return self._evaluate(X)
 
     def _project(self, X: FloatArray) -> FloatArray:
         """Projection or repair of clipped points, float64 [n, d]; may write into X."""

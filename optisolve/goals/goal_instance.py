@@ -225,6 +225,11 @@ class GoalInstance(MeasuredInstance):
         """What the base offers for this goal."""
         return self.base.goal_model(dialect, self.typed_goal, self.bounds)
 
+    @property
+    def has_twin(self) -> bool:
+        """Whether the base has one; metrics have one implementation."""
+        return self.base.has_twin
+
     def _evaluate(self, X: FloatArray) -> Evaluation:
         return self._combined(X, self.base.evaluate_checked(X))
 

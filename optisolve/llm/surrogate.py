@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.llm.candidates import design_keys, task_keys
 from optisolve.llm.config import SurrogateLlm
-from optisolve.llm.schema import design_keys, task_keys
 from optisolve.llm.transport import Profile, TransportError
 from optisolve.llm.types import LlmReply, LlmRequest
 

@@ -37,7 +37,7 @@ class Mutation(Options):
 
     def apply(self, children: FloatArray, space: Space, rng: np.random.Generator) -> FloatArray:
         """Mutate children float64 [n, d] and round integer variables; returns a new array inside the bounds."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         probability = 1.0 / space.dim if self.probability is None else self.probability
         U = rng.random(children.shape)
@@ -61,7 +61,7 @@ class Sbx(Options):
 
     def propose(self, wave: Wave) -> Proposals:
         """One child for every target."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         space, n = wave.instance.space, wave.targets.size
         u_pair = wave.rng.random((n, 3))
@@ -95,7 +95,7 @@ class De(Options):
 
     def propose(self, wave: Wave) -> Proposals:
         """One child for every target."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         space, n = wave.instance.space, wave.targets.size
         u_pair = wave.rng.random((n, 2))
@@ -110,7 +110,7 @@ class De(Options):
 
     def _round_the_best(self, wave: Wave, u_pair: FloatArray, U_cross: FloatArray) -> FloatArray:
         """Children for one objective, where all sub-problems are the same and the best of the pool is a better base."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         space, n = wave.instance.space, wave.targets.size
         best = np.lexsort((wave.values, wave.violation[wave.mates]), axis=1)[:, 0]
@@ -171,7 +171,7 @@ class Linear(Options):
 
     def propose(self, wave: Wave) -> Proposals:
         """One child for every target."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         space, n = wave.instance.space, wave.targets.size
         rank_weights = published_rank_weights(min(self.parents, wave.mates.shape[1]))

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
-from optisolve.core.problem import Instance
+from optisolve.core.reference import Effort
 from optisolve.core.space import Space
 from optisolve.run.archive import nondominated
-from optisolve.study.ablation.plan import Ablation
+from optisolve.study.ablation.runs import Ablation
+from optisolve.study.ablation.scores import feasible_points
 from optisolve.study.ablation.verdict import ArmSummary
 
 __all__ = ["PLACES", "ZEROS", "Corner", "Corners", "corners", "find_corners"]
@@ -81,7 +82,7 @@ def find_corners(ablation: Ablation, arms: Sequence[ArmSummary]) -> Corners | No
     fronts, source = _optimal_points(ablation)
     if not fronts:
         return None
-    space = next(iter(ablation.instances.values())).space
+    space = ablation.plan.instance(0).space
     shares = np.mean([corners(space, X).mean(axis=1) for X in fronts], axis=0)  # [3, d]
     found = [
         Corner(variable, _place(shares[:, i]), float(shares[:, i].sum()))
@@ -119,23 +120,21 @@ def _place(shares: FloatArray) -> str:
 
 
 def _optimal_points(ablation: Ablation) -> tuple[list[FloatArray], str]:
-    references = [reference for reference in ablation.references.values() if reference is not None]
-    points = [reference.X for reference in references if reference.X is not None and reference.X.size]
-    if len(points) == len(ablation.instances):
+    plan = ablation.plan
+    instances = [plan.instance(index) for index in range(plan.instances)]
+    known = [plan.problem.reference(instance, Effort.QUICK) for instance in instances]
+    points = [reference.X for reference in known if reference is not None and reference.X is not None and reference.X.size]
+    if len(points) == len(instances):
         return points, "the problem's reference points"
-    found = [_best_points(ablation, seed, instance) for seed, instance in ablation.instances.items()]
-    return [X for X in found if X.size], "the best points of all arms"
+    best = [_best_points(ablation, index) for index in range(plan.instances)]
+    return [X for X in best if X.size], "the best points of all arms"
 
 
-def _best_points(ablation: Ablation, seed: int, instance: Instance) -> FloatArray:
-    X, F = [np.empty((0, instance.space.dim))], [np.empty((0, len(instance.objectives)))]
-    for (_, where, _), record in ablation.records.items():
-        mask = np.array(record["verified"]["feasible"], dtype=bool)
-        if where == seed and mask.any():
-            X.append(np.array(record["solutions"]["x"], dtype=np.float64)[mask])
-            F.append(np.array(record["verified"]["F"], dtype=np.float64)[mask])
-    points, objectives = np.concatenate(X), np.concatenate(F)
-    return points[nondominated(objectives * instance.signs)] if points.size else points
+def _best_points(ablation: Ablation, index: int) -> FloatArray:
+    """Non-dominated points of all arms on one instance, float64 [n, d]."""
+    parts = [feasible_points(record) for key, record in ablation.records.items() if key[1] == index]
+    X, F = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else (np.empty((0, 1)), np.empty((0, 1)))
+    return X[nondominated(F * ablation.plan.instance(index).signs)] if X.size else X
 
 
 def _warning(found: Sequence[Corner], dim: int, zeros: float | None, n_arms: int) -> str:

@@ -16,7 +16,7 @@ from optisolve.study.suite import list_suites
 
 if TYPE_CHECKING:
     from optisolve.study.report.inputs import SuiteRun
-    from optisolve.study.units import Units
+    from optisolve.study.scored import ScoredUnits
 
 __all__ = ["Command", "commands_of", "override_text"]
 
@@ -41,7 +41,7 @@ class Command:
     note: str = ""
 
 
-def commands_of(units: Units, suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
+def commands_of(units: ScoredUnits, suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
     """Commands for all records of a report: one per suite, and one per scenario and solver for runs of their own.
 
     Args:

@@ -4,52 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from optisolve.study.report.build import Report
 from optisolve.study.report.tables import Table
 from optisolve.trust.site.charts import Chart
 
-__all__ = ["ProblemPage", "RecordPage", "Row", "Site", "SolverPage", "Track"]
+__all__ = ["Line", "ProblemPage", "RecordPage", "Site", "SolverPage", "Track"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One solver on one scenario, a line of the leaderboard.
-
-    Attributes:
-        family: Problem family.
-        scenario: Label of the scenario.
-        solver: Label of the solver.
-        measure: What `score` is.
-        score: In words.
-        loss: Sorting key, smaller is better; failures count as the worst.
-        success: Share of runs that reach the target, None without one.
-        runs: Units that count.
-        failures: Of those, how many failed.
-        evaluations: Mean per run.
-        calls: Mean language-model calls per run.
-        tokens: Mean tokens per run.
-        usd: US dollars of all runs.
-        tier: Lowest tier among the records.
-        rank: Within the scenario, ties share the better place.
-    """
+class Line(Protocol):
+    """One solver on one scenario, a line of the leaderboard."""
 
     family: str
     scenario: str
     solver: str
     measure: str
+    """What `score` is, and what it is measured to."""
     score: str
+    """Mean loss of all units, failures as 1; without losses the mean value of the feasible answers."""
     loss: float
-    success: float | None
+    """The same in full precision; NaN without losses."""
+    standing: float
+    """Sorting key, smaller is better."""
+    rank: int
+    """Within the scenario, ties share the better place."""
+    success: float
+    """Share of runs that reach the target, NaN without one."""
     runs: int
     failures: int
     evaluations: float
-    calls: float
+    """Mean per run, as calls and tokens; US dollars are those of all runs."""
+    llm_calls: float
     tokens: float
     usd: float
     tier: str
-    rank: int
+    """Lowest tier among the records."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,7 +51,7 @@ class Track:
         version: Of the suite.
         sha256: Of its lock.
         report: Rankings and statistics.
-        rows: Lines of the table, best first within each scenario.
+        lines: Of the table, best first within each scenario.
         records: How many there are.
         standings: Entries of the suite in the leaderboard's own table, best first; empty without it.
         problems: How many problems the suite has, for `standings`.
@@ -71,7 +61,7 @@ class Track:
     version: str
     sha256: str
     report: Report
-    rows: tuple[Row, ...]
+    lines: tuple[Line, ...]
     records: int
     standings: tuple[Mapping[str, Any], ...] = ()
     problems: int = 0
@@ -79,18 +69,7 @@ class Track:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ProblemPage:
-    """One scenario.
-
-    Attributes:
-        name: Label.
-        family: Family.
-        summary: What is decided.
-        card: The family's model card, Markdown.
-        evidence: What is proven about the references.
-        tables: Scores, null policies, instances and references, degeneracy.
-        charts: Interactive.
-        records: Record ids with solver, instance, repetition, score.
-    """
+    """One scenario: its card, what is proven about its references, and what every solver reaches on it."""
 
     name: str
     family: str
@@ -99,41 +78,25 @@ class ProblemPage:
     evidence: str
     tables: tuple[Table, ...]
     charts: tuple[Chart, ...]
+    lines: tuple[Line, ...]
     records: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SolverPage:
-    """One solver.
-
-    Attributes:
-        name: Label.
-        summary: What it is.
-        citation: Source.
-        card: Markdown, "" when it has none.
-        options: Its options in the records, as a table.
-        rows: Its lines of all tracks.
-    """
+    """One solver: its card, the options in its records, and its lines of all tracks."""
 
     name: str
     summary: str
     citation: str
     card: str
     options: Table
-    rows: tuple[Row, ...]
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RecordPage:
-    """One record.
-
-    Attributes:
-        record: The document.
-        scenario: Label of its scenario.
-        solver: Label of its solver.
-        command: What makes it again.
-        charts: Front and trace.
-    """
+    """One record under the names that the site gives to its scenario and solver, with the command that makes it again."""
 
     record: Mapping[str, Any]
     scenario: str

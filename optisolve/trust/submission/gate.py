@@ -17,11 +17,12 @@ from typing import Any
 from optisolve.core.errors import FieldProblem, OptisolveError
 from optisolve.core.json import canonical
 from optisolve.core.reference import Effort
+from optisolve.core.text import plain_slug
 from optisolve.registry import PROBLEMS, SOLVERS
-from optisolve.run.untrusted import plain_slug, printable, strict_json
-from optisolve.study.units import GAP_NOISE
+from optisolve.run.untrusted import printable, strict_json
+from optisolve.study.loss import GAP_NOISE
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
-from optisolve.trust.board import Located, board_bytes, build_board, units_of
+from optisolve.trust.board import Located, board_bytes, build_board, slots_of
 from optisolve.trust.submission.rules import (
     DESCRIPTION,
     EXPLANATION,
@@ -329,7 +330,7 @@ def _check_entries(
         if cells:
             expected = f"a label of your own; the suite has {', '.join(sorted(cells))}"
             verdict.problems.append(FieldProblem(f"{suite}/{submitter}: suite.solver", label, expected))
-        units = [unit for wanted in units_of(locked, label).values() for unit in wanted]
+        units = [unit for wanted in slots_of(locked, label).values() for unit in wanted]
         missing = len(set(units) - {item.unit for item in current})
         if missing:
             told = f"{missing} of {len(units)} units of suite {suite} have no record; they count as lost"

@@ -12,7 +12,7 @@ from optisolve.numerics.interference import sinr
 from optisolve.registry import make_problem, make_solver
 from optisolve.solvers.q_fusion import RULES, QFusion, QFusionControl, fuse_q, mix_actions, normalized
 from optisolve.solvers.q_fusion.experts import expert_names, joint_values, make_experts, successor_values, target_of
-from optisolve.solvers.q_fusion.plan import blind_plan, plan_schema, read_plan, rule_plan
+from optisolve.solvers.q_fusion.plan import blind_plan, plan_form, read_plan, rule_plan
 from optisolve.testing import SolverConformance
 from optisolve.testing.toys import toy_instances
 
@@ -197,7 +197,7 @@ def test_plans_are_read_in_both_forms_and_bad_ones_are_told():
     world = make_problem("maze/ordered").instance(0).world
     line = " get_prize_1 and avoid_trap until prize_1; go_goal until goal\n"
     plan, wrong = read_plan(line, world)
-    assert wrong == ""
+    assert not wrong.reason
     assert plan.told() == [
         {"until": "prize_1", "experts": {"get_prize_1": 0.5, "avoid_trap": 0.5}},
         {"until": "goal", "experts": {"go_goal": 1.0}},
@@ -213,13 +213,13 @@ def test_plans_are_read_in_both_forms_and_bad_ones_are_told():
     ):
         plan, wrong = read_plan(bad, world)
         assert plan is None
-        assert told in wrong
+        assert told in wrong.detail
     assert [stage.until for stage in rule_plan(world).stages] == ["prize_1", "prize_2", "prize_3", "goal"]
     assert len(blind_plan(world).stages) == 1
-    assert set(plan_schema(world)["properties"]["stage_1"]["properties"]) == {"until", *expert_names(world)}
+    assert set(plan_form(world).schema()["properties"]["stage_1"]["properties"]) == {"until", *expert_names(world)}
 
 
 def test_other_instances_are_refused_in_words():
-    assert "grid world" in QFusionControl().skip(make_problem("user_association").instance(0))
+    assert "GridWalk" in QFusionControl().skip(make_problem("user_association").instance(0))
     assert make_solver("q_fusion") == QFusion()
     assert make_solver("q_fusion_control") == QFusionControl()
