@@ -236,7 +236,7 @@ def _judge(raw: str, choices: _Choices, style: str, metrics: Sequence[Metric]) -
     if fault is not None:
         return Verdict.rejected(fault)
     entries = zip(choices.keys(style), choices.numbers, strict=True)
-    clauses = tuple(_clause(quantity, value[key]) for key, quantity in entries)
+    clauses = tuple(_clause(quantity, entry) for key, quantity in entries if isinstance(entry := value[key], Mapping))
     goal = Goal(objective=_aim(str(value["aim"])), constraints=clauses)
     try:
         bounds_of(goal, metrics)
