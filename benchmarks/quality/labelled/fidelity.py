@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from labelled.requests import Intent, Kind, goal_reference
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
 from optisolve.core.status import Evidence
 from optisolve.goals.goal import Goal
 from optisolve.registry import make_problem
-from optisolve.words.ask.generate import Intent, Kind, goal_reference
 from optisolve.words.ask.requests import Answer, AskStatus, check_clauses
 
 __all__ = ["Judged", "judge", "same_optimum", "summary_rows"]
