@@ -21,10 +21,10 @@ import numpy as np
 import optisolve
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.indicators import hypervolume, igd_plus
+from optisolve.problems.front_file import cached_front, write_front
 from optisolve.problems.uav_isac.instance import UavIsacInstance
-from optisolve.problems.uav_isac.reference_cache import cached_front, write_front
-from optisolve.problems.uav_isac.reference_grid import grid_seeds
-from optisolve.problems.uav_isac.reference_search import SearchWork, local_front, unit_losses
+from optisolve.problems.uav_isac.reference.grid import grid_seeds
+from optisolve.problems.uav_isac.reference.search import SearchWork, local_front, unit_losses
 
 FOLDER = Path(__file__).parent / "references"
 N_POINTS = 200

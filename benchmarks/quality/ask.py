@@ -15,7 +15,7 @@ import json
 import time
 from pathlib import Path
 
-from labelled.fidelity import Judged, judge, summary_rows
+from labelled.judging import Judged, judge, summary_rows
 from labelled.requests import Intent, generate_intents
 
 from optisolve.core.budget import Budget, BudgetMeter

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelled.fidelity import same_optimum
+from labelled.judging import same_optimum
 from labelled.requests import Intent, Kind, generate_intents
 
 from optisolve.core.budget import Budget, BudgetMeter

@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar
 
 from optisolve.core.budget import BudgetMeter, Reservation
-from optisolve.core.errors import BudgetExhausted, LlmError
+from optisolve.core.errors import BudgetExhausted, LlmError, SolverError
 from optisolve.core.json import JsonObject
+from optisolve.core.solver import Task
 from optisolve.core.status import Limit
 from optisolve.core.text import Redactor
 from optisolve.llm.cache import ResponseCache
-from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
+from optisolve.llm.clients import make_client
+from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm
 from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
 from optisolve.llm.transcript import Transcript, mend_end, read_transcript
 from optisolve.llm.transport import Client, Profile, RetryPolicy
 from optisolve.llm.types import LlmReply, LlmRequest, told
 
-__all__ = ["LlmSession", "SessionReport", "open_session"]
+__all__ = ["LlmSession", "SessionReport", "open_session", "session_of"]
 
 T = TypeVar("T")
 
@@ -97,25 +99,17 @@ def open_session(
     return LlmSession(client, meter, policy, transcript, seed, cache)
 
 
-def make_client(config: LlmConfig) -> Client:
-    """The client of a configuration, not yet started."""
-    if isinstance(config, LocalLlm):
-        from optisolve.llm.local import LocalClient
+def session_of(task: Task) -> LlmSession:
+    """The session that a solver asks.
 
-        return LocalClient(config)
-    if isinstance(config, OpenAiLlm):
-        from optisolve.llm.openai_client import OpenAiClient
-
-        return OpenAiClient(config)
-    if isinstance(config, SurrogateLlm):
-        from optisolve.llm.surrogate import SurrogateClient
-
-        return SurrogateClient(config)
-    if isinstance(config, ReplayLlm):
-        from optisolve.llm.replay import ReplayClient
-
-        return ReplayClient(config)
-    raise LlmError(f"llm must be a configuration made by llm_config, got {type(config).__name__}.")
+    Raises:
+        SolverError: The run has none.
+    """
+    if not isinstance(task.llm, LlmSession):
+        raise SolverError(
+            f"{task.solver_name} asks a language model; run it with llm=auto, local, openai, surrogate or replay."
+        )
+    return task.llm
 
 
 class LlmSession:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.llm.prompts import named_prompt
 from optisolve.llm.session import LlmSession
 
-__all__ = ["STYLE_NAMES", "StyleName", "refuse", "require_llm", "require_style", "style_name", "style_problems"]
+__all__ = ["STYLE_NAMES", "StyleName", "refuse", "require_style", "style_name", "style_problems"]
 
 StyleName = Literal["auto", "schema", "continuation"]
 STYLE_NAMES = ("schema", "continuation")
@@ -43,17 +43,6 @@ def style_problems(wanted: StyleName, prompt: str | None, preferred: str = "auto
         named_prompt(prompt)
     except OptisolveError as error:
         yield FieldProblem("prompt", prompt, f"a known prompt ({error})")
-
-
-def require_llm(session: LlmSession | None, solver: str) -> LlmSession:
-    """The session of a solver that asks a language model.
-
-    Raises:
-        SolverError: The run has none.
-    """
-    if session is None:
-        raise SolverError(f"{solver} asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-    return session
 
 
 def require_style(session: LlmSession, solver: str, wanted: StyleName, prompt: str | None) -> str:

@@ -43,7 +43,7 @@ def _bits(ratio):  # type: ignore[no-untyped-def]
 
 @_kernel
 def ascend(gain, weight, starts, max_iterations, tolerance, iterations):  # type: ignore[no-untyped-def]
-    """See `wmmse_twin`; instances [B] times starts [S]: float64 [B, S, K], `iterations` int64 [B, S] is written."""
+    """See `wmmse`; instances [B] times starts [S]: float64 [B, S, K], `iterations` int64 [B, S] is written."""
     n_instances, n_starts, n_links = starts.shape
     result = np.empty(starts.shape)
     own, price, heard = np.empty(n_links), np.empty(n_links), np.empty(n_links)

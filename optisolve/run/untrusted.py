@@ -20,13 +20,11 @@ __all__ = [
     "MAX_RECORD_BYTES",
     "bounded_memory",
     "is_safe_name",
-    "plain_slug",
     "printable",
     "read_bytes",
     "read_json",
     "reason",
     "shortened",
-    "slug",
     "strict_json",
 ]
 
@@ -43,16 +41,6 @@ _SHOWN = 120
 def is_safe_name(text: object) -> bool:
     """True for a word that may become a file name anywhere: no separators, no leading dot, at most 200 characters."""
     return isinstance(text, str) and _NAME.fullmatch(text) is not None and ".." not in text
-
-
-def slug(text: str) -> str:
-    """Text as a file name."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "x"
-
-
-def plain_slug(text: str) -> str:
-    """What two labels must not share: they would be one page, one file where case does not count, one name to a reader."""
-    return re.sub(r"[-_.]+", "-", slug(text).casefold()).strip("-")
 
 
 def shortened(value: object) -> object:
@@ -146,16 +134,26 @@ def strict_json(data: bytes) -> Any:
     return value
 
 
-def non_finite(value: Any, path: str = "") -> Iterator[str]:
-    """Paths of all NaN and infinite numbers in parsed JSON, e.g. ``"verified.F[0][1]"``."""
-    pending = [(path, value)]
+def unusable(value: Any, most_entries: int) -> Iterator[tuple[str, str, str]]:
+    """What no file of ours holds: NaN, infinities, and objects of more entries than anybody would read.
+
+    Args:
+        value: Parsed JSON.
+        most_entries: Most entries of one object.
+
+    Returns:
+        Path (e.g. ``"verified.F[0][1]"``), what is there, what was expected.
+    """
+    pending = [("", value)]
     while pending:
         where, item = pending.pop()
         if isinstance(item, float):
             if not math.isfinite(item):
-                yield where
+                yield where, "NaN or infinity", "a finite number or null"
         elif isinstance(item, list):
             pending += [(f"{where}[{i}]", entry) for i, entry in enumerate(item) if isinstance(entry, (float, list, dict))]
+        elif isinstance(item, Mapping) and len(item) > most_entries:
+            yield where or "(file)", f"{len(item):,} fields", f"at most {most_entries:,}"
         elif isinstance(item, Mapping):
             prefix = f"{where}." if where else ""
             pending += [

@@ -15,7 +15,8 @@ from optisolve.core.errors import BudgetExhausted, FieldProblem, SolverError
 from optisolve.core.json import Json, JsonObject
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
-from optisolve.llm.styles import StyleName, require_llm, require_style, style_problems
+from optisolve.llm.session import session_of
+from optisolve.llm.styles import StyleName, require_style, style_problems
 from optisolve.run.archive import nondominated
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_width, tchebycheff
@@ -77,7 +78,7 @@ class Opro(Solver):
         yield from style_problems(self.style, self.prompt)
 
     def _solve(self, task: Task) -> Outcome:
-        require_llm(task.llm, self.info.name)
+        session_of(task)
         require_stopping_rule(task)
         search = _Search(task, self, self._operator(task))
         task.reporter = search.report
@@ -91,7 +92,7 @@ class Opro(Solver):
         return task.outcome(Termination.LIMIT, limit, report=search.report())
 
     def _operator(self, task: Task) -> LlmVariation:
-        session = require_llm(task.llm, self.info.name)
+        session = session_of(task)
         name = require_style(session, self.info.name, self.style, self.prompt)
         operation = Operation(
             style=self.style,

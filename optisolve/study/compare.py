@@ -16,7 +16,7 @@ from typing import Any
 from optisolve.core.errors import FieldProblem, OptionError, RecordError, nearest
 from optisolve.run.records import iter_records, record_id_of, result_hash_of
 from optisolve.run.untrusted import printable, read_json
-from optisolve.study.units import GAP_NOISE, LOSS_CAP, loss_of_gap, quiet
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, loss_of, loss_of_gap, quiet, succeeded
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.layout import check_layout
 
@@ -29,7 +29,6 @@ __all__ = [
     "missing_units",
     "parse_rules",
     "read_units",
-    "succeeded",
 ]
 
 UnitKey = tuple[str, str, str, int]
@@ -59,27 +58,27 @@ def _score(name: str) -> Callable[[Mapping[str, Any]], float | None]:
     return lambda record: record["scores"][name]
 
 
+def _loss(record: Mapping[str, Any]) -> float | None:
+    return loss_of(record).value
+
+
 def _gap(name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    def loss(record: Mapping[str, Any]) -> float | None:
+    def cut(record: Mapping[str, Any]) -> float | None:
         gap = record["scores"][name]
         return None if gap is None else loss_of_gap(gap, record["scores"]["tie"])
 
-    return loss
+    return cut
 
 
 def _cost(*names: str) -> Callable[[Mapping[str, Any]], float | None]:
     return lambda record: float(sum(record["used"][name] for name in names))
 
 
-def succeeded(record: Mapping[str, Any]) -> bool:
-    """True for a run that ended by itself with a feasible point."""
-    return record["termination"]["status"] not in ("error", "interrupted") and any(record["verified"]["feasible"])
-
-
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("gap", False, LOSS_CAP, "relative gap to the reference, 0 within its tie", _gap("gap")),
+        Metric("loss", False, LOSS_CAP, "gap to optimum or bound, or missing share of the reference front", _loss),
+        Metric("gap", False, LOSS_CAP, "relative gap to the reference value or front, 0 within its tie", _gap("gap")),
         Metric("bound_gap", False, LOSS_CAP, "relative gap to the dual bound, 0 within its tie", _gap("bound_gap")),
         Metric("igd_plus", False, LOSS_CAP, "distance to the reference front, units of the box", _score("igd_plus")),
         Metric("hypervolume", True, 0.0, "share of the scoring box", _score("hypervolume")),
@@ -103,7 +102,7 @@ class Rule:
 
     Attributes:
         metric: What is looked at.
-        allowed: Largest loss of the mean, >= 0, in the metric's unit.
+        allowed: By how much the mean may get worse, >= 0, in the metric's unit.
     """
 
     metric: Metric
@@ -135,11 +134,6 @@ class Change:
     p_value: float
     failed: bool
     worst: tuple[tuple[str, float, float], ...]
-
-    @property
-    def loss(self) -> float:
-        """By how much the mean got worse; negative when it got better."""
-        return self.base - self.new if self.rule.metric.maximize else self.new - self.base
 
 
 def parse_rules(text: str) -> list[Rule]:
@@ -266,8 +260,8 @@ def _change(
     ties = [_tie(metric, base[key], new.get(key)) for key in pairs]
     test = paired_comparison(now, before, maximize=metric.maximize, tolerance=ties)
     means = math.fsum(before) / len(pairs), math.fsum(now) / len(pairs)
-    lost = {key: _loss(metric, *pair) for key, pair in pairs.items()}
-    told = {key: loss for (key, loss), tie in zip(lost.items(), ties, strict=True) if abs(loss) > tie}
+    changes = [_worsening(metric, *pair) for pair in pairs.values()]
+    told = {key: change for key, change, tie in zip(pairs, changes, ties, strict=True) if abs(change) > tie}
     rounding = _ROUNDING * max(map(abs, means))
     failed = math.fsum(told.values()) / len(pairs) > rule.allowed + rounding and (alpha is None or test.p_value < alpha)
     worst = sorted((key for key in told if told[key] > 0.0), key=lambda key: told[key], reverse=True)[:5]
@@ -277,7 +271,7 @@ def _change(
 
 def _tie(metric: Metric, *records: Mapping[str, Any] | None) -> float:
     """Difference of two values of a metric that says nothing."""
-    if metric.name not in ("gap", "bound_gap"):
+    if metric.name not in ("loss", "gap", "bound_gap"):
         return GAP_NOISE if metric.name in ("hypervolume", "igd_plus") else 0.0
     return max(quiet(record["scores"]["tie"]) for record in records if record is not None)
 
@@ -309,7 +303,7 @@ def _given(metric: Metric, record: Mapping[str, Any]) -> float:
     return max(value, limit) if metric.maximize else min(value, limit)  # nothing is worse than a failure
 
 
-def _loss(metric: Metric, before: float, now: float) -> float:
+def _worsening(metric: Metric, before: float, now: float) -> float:
     return before - now if metric.maximize else now - before
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from optisolve.core.errors import MissingDependency
 
 if TYPE_CHECKING:
+    from optisolve.study.runner.plan import Unit
     from optisolve.study.runner.store import Store
-    from optisolve.study.runner.units import Unit
 
 __all__ = ["MlflowTracker", "Tracked", "Tracker"]
 

@@ -25,7 +25,7 @@ from optisolve.trust.audit.findings import Findings, Tier
 from optisolve.trust.audit.layout import check_layout
 from optisolve.trust.audit.points import rebuild
 
-__all__ = ["Replay", "other_platform", "replay", "replay_record", "tier_of"]
+__all__ = ["Replay", "agrees", "close", "difference", "other_platform", "replay", "replay_record", "tier_of"]
 
 _MOST_SHOWN = 5
 
@@ -107,7 +107,7 @@ def replay_record(
         result.record["provenance"]["tier"] = tier_of(record).value
         seal(result.record)
         return Replay(result, True, "")
-    told = _difference(record, result.record), _agrees(record, result.record), other_platform(record)
+    told = difference(record, result.record), agrees(record, result.record), other_platform(record)
     return Replay(result, False, *told)
 
 
@@ -151,7 +151,8 @@ def _replay_config(record: Mapping[str, Any], folder: Path | None) -> Any:
 _MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap", "gap_scale", "tie")
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The first part in which two records of the same run differ, in words."""
     for key in ("instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores"):
         left, right = old[key], new[key]
         if isinstance(left, dict):
@@ -163,7 +164,7 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return "the trace differs"
 
 
-def _agrees(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def agrees(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Two runs of the same settings that differ by rounding alone: same course, same counts, same values to nine digits."""
     (asked, spent, reached), (asked_again, spent_again, reached_again) = (
         (_asked(record), _spent(record), _reached(record)) for record in (old, new)

@@ -30,6 +30,7 @@ def made(
     usd: float = 0.0,
     tie: float = 0.0,
     note: str = "",
+    evidence: str = "",
 ) -> dict[str, Any]:
     """A record of a maximization problem with reference value 10, or of two objectives when a hypervolume is given.
 
@@ -38,6 +39,9 @@ def made(
     several = hypervolume is not None or reference_hypervolume is not None
     feasible = (hypervolume if several else gap) is not None
     names = ("f1", "f2") if several else ("rate",)
+    shown = gap if reference else None
+    if several and reference_hypervolume is not None and hypervolume is not None:
+        shown = (reference_hypervolume - hypervolume) / reference_hypervolume
     objective = None if gap is None else value * (1 - gap)
     identity = f"{scenario}.{solver}.i{instance}.s{seed}.{gap}.{hypervolume}.{status}"
     return {
@@ -50,7 +54,7 @@ def made(
             "scenario": scenario,
             "params": params or {},
             "seed": instance,
-            "sha256": "x",
+            "sha256": f"{scenario}{instance}",
         },
         "solver": {"name": solver, "version": "1", "options": options or {}, "llm": None, "checkpoint": None, "code": "c"},
         "seed": seed,
@@ -66,17 +70,19 @@ def made(
             "detail": "",
         },
         "reference": {
+            "evidence": evidence or ("best_known" if several else "proven_optimal"),
             "value": None if several else value,
-            "dual_bound": value,
-            "hypervolume": reference_hypervolume,
+            "dual_bound": None if several else value,
+            "tolerance": tie * value,
+            "slack": 0.0,
             "note": note,
         }
         if reference
         else None,
         "scores": {
-            "gap": gap if reference else None,
-            "bound_gap": gap if reference else None,
-            "gap_scale": value if reference and not several else None,
+            "gap": shown,
+            "bound_gap": None if several else shown,
+            "gap_scale": (reference_hypervolume if several else value) if reference else None,
             "tie": tie if reference and not several else None,
             "objective": objective,
             "hypervolume": hypervolume,

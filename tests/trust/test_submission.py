@@ -21,11 +21,12 @@ from optisolve.llm.config import llm_config
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.records import record_bytes, seal
 from optisolve.study.lock import lock_suite, write_lock
-from optisolve.study.runner.units import make_plan
+from optisolve.study.loss import loss_of
+from optisolve.study.runner.plan import make_plan
 from optisolve.study.suite import load_suite, with_solvers
 from optisolve.testing.llm_server import LlmServer
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, SuiteBook, Tier
-from optisolve.trust.board import Located, board_bytes, build_board, loss_of, read_located
+from optisolve.trust.board import Located, board_bytes, build_board, read_located
 from optisolve.trust.submission import RECORDS, TABLE, Tree, check_submission, comment_text, pack
 from optisolve.trust.submission.gate import Verdict, _check_duplicates, _identities
 from optisolve.trust.submission.pack import write_table
@@ -182,9 +183,9 @@ def test_only_reproduced_entries_are_ranked_and_absent_units_count_as_lost(board
 
 def test_a_failed_run_has_the_worst_loss(board):
     record = json.loads(board.files("baseline")[0].read_text())
-    assert 0.0 <= loss_of(record) < 1.0
+    assert 0.0 <= loss_of(record).value < 1.0
     record["termination"]["status"] = "error"
-    assert loss_of(record) == 1.0
+    assert loss_of(record).value == 1.0
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.core.status import Evidence
 from optisolve.goals.goal import Clause, Goal, GoalObjective, Term, bounds_of
+from optisolve.goals.goal_instance import MeasuredInstance, measured
 from optisolve.goals.metric import effective
 from optisolve.goals.units import to_si
 from optisolve.registry import make_problem
@@ -57,7 +57,7 @@ class Intent:
     Attributes:
         text: The request.
         problem: Scenario that it is about.
-        instance: Instance seed.
+        instance: MeasuredInstance seed.
         kind: What it tests.
         goal: The label; None where no goal is meant.
         optimum: Certified optimum of the label, in the goal instance's objective; None without one.
@@ -71,7 +71,7 @@ class Intent:
     optimum: float | None
 
 
-def goal_reference(instance: Instance, goal: Goal) -> Reference | None:
+def goal_reference(instance: MeasuredInstance, goal: Goal) -> Reference | None:
     """The certified optimum of a goal on an instance, or the proof that there is none."""
     case = instance.with_goal(goal)
     return make_problem("goal", dict(case.origin.params)).reference(case, Effort.QUICK)
@@ -101,7 +101,7 @@ def generate_intents(
 
 
 def _make(kind: Kind, problem: str, number: int, rng: np.random.Generator) -> Intent | None:
-    instance = make_problem(problem).instance(number)
+    instance = measured(make_problem(problem).instance(number))
     draft = {**FAMILIES, **MORE_FAMILIES}[problem](instance, rng)
     if draft is None:
         return None
@@ -122,7 +122,9 @@ def _make(kind: Kind, problem: str, number: int, rng: np.random.Generator) -> In
     return Intent(_text(goal, instance, rng, odd=kind is Kind.PARAPHRASE), problem, number, kind, goal, reference.value)
 
 
-def _contradiction(goal: Goal, problem: str, number: int, instance: Instance, rng: np.random.Generator) -> Intent | None:
+def _contradiction(
+    goal: Goal, problem: str, number: int, instance: MeasuredInstance, rng: np.random.Generator
+) -> Intent | None:
     """One requirement pushed until the family proves that the goal cannot be met."""
     clauses = list(goal.constraints)
     k = int(rng.integers(len(clauses)))
@@ -154,7 +156,7 @@ class _Draft:
         return tuple(self.pool[i] for i in order)
 
 
-def _game(instance: Instance, rng: np.random.Generator) -> _Draft | None:
+def _game(instance: MeasuredInstance, rng: np.random.Generator) -> _Draft | None:
     reference = goal_reference(instance, Goal())
     if reference is None or reference.value is None:
         return None
@@ -178,7 +180,7 @@ def _game(instance: Instance, rng: np.random.Generator) -> _Draft | None:
     return _Draft(_aim("min", "total_power"), tuple(pool))
 
 
-def _links(instance: Instance, rng: np.random.Generator) -> _Draft | None:
+def _links(instance: MeasuredInstance, rng: np.random.Generator) -> _Draft | None:
     values = instance.metric_values(instance.space.upper[None, :])
     rates = values["rate"][0]
     users = rng.permutation(rates.size)[:2]
@@ -195,7 +197,7 @@ def _links(instance: Instance, rng: np.random.Generator) -> _Draft | None:
     return _Draft(aim, tuple(pool))
 
 
-def _nsp(instance: Instance, rng: np.random.Generator) -> _Draft | None:
+def _nsp(instance: MeasuredInstance, rng: np.random.Generator) -> _Draft | None:
     full = float(instance.space.upper.max())
     share = np.full((1, instance.space.dim), 0.6 * full / instance.space.dim)
     values = instance.metric_values(share)
@@ -209,7 +211,7 @@ def _nsp(instance: Instance, rng: np.random.Generator) -> _Draft | None:
     return _Draft(aim, pool)
 
 
-def _channels(instance: Instance, rng: np.random.Generator) -> _Draft | None:
+def _channels(instance: MeasuredInstance, rng: np.random.Generator) -> _Draft | None:
     full = float(instance.space.upper.max())
     cap = full * rng.uniform(0.3, 0.95)
     if rng.random() < 0.5:
@@ -220,7 +222,7 @@ def _channels(instance: Instance, rng: np.random.Generator) -> _Draft | None:
     return _Draft(_aim("min", "total_power"), (asked,))
 
 
-def _precoders(instance: Instance, rng: np.random.Generator) -> _Draft | None:
+def _precoders(instance: MeasuredInstance, rng: np.random.Generator) -> _Draft | None:
     full = next(m.now for m in instance.metrics() if m.name == "total_power") or 1.0
     targets = [b.value for b in instance.own_bounds() if b.metric == "sinr"]
     if not targets:  # balanced users under a budget
@@ -239,7 +241,7 @@ def _precoders(instance: Instance, rng: np.random.Generator) -> _Draft | None:
     return _Draft(_aim("min", "total_power"), tuple(pool))
 
 
-FAMILIES: dict[str, Callable[[Instance, np.random.Generator], _Draft | None]] = {
+FAMILIES: dict[str, Callable[[MeasuredInstance, np.random.Generator], _Draft | None]] = {
     "power_game/zou_spread": _game,
     "power_control/gaussian_k5_10db": _links,
     "nsp_utility": _nsp,
@@ -247,7 +249,7 @@ FAMILIES: dict[str, Callable[[Instance, np.random.Generator], _Draft | None]] = 
 }
 """Scenarios that requests are made about; the published measurement drew from these."""
 
-MORE_FAMILIES: dict[str, Callable[[Instance, np.random.Generator], _Draft | None]] = {
+MORE_FAMILIES: dict[str, Callable[[MeasuredInstance, np.random.Generator], _Draft | None]] = {
     "beamforming": _precoders,
     "beamforming/max_min": _precoders,
 }
@@ -301,7 +303,7 @@ _ODD_OBJECTIVE = {
 _JOIN = (" while ", " and ", ", ", "; ")
 
 
-def _text(goal: Goal, instance: Instance, rng: np.random.Generator, *, odd: bool) -> str:
+def _text(goal: Goal, instance: MeasuredInstance, rng: np.random.Generator, *, odd: bool) -> str:
     """A goal in words."""
     users = {m.name: m.users for m in instance.metrics()}
     parts = []
@@ -322,7 +324,7 @@ def _text(goal: Goal, instance: Instance, rng: np.random.Generator, *, odd: bool
     return text[0].upper() + text[1:] + ("." if rng.random() < 0.5 else "")
 
 
-def _trapped(clause: Clause, instance: Instance, rng: np.random.Generator) -> Clause:
+def _trapped(clause: Clause, instance: MeasuredInstance, rng: np.random.Generator) -> Clause:
     """The same requirement in a unit that invites a mistake; its value is what the written number means."""
     metric = next(m for m in instance.metrics() if m.name == clause.metric)
     if clause.change != "none" or metric.unit not in ("W", "bit/s", ""):

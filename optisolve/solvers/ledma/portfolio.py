@@ -123,7 +123,7 @@ class Portfolio:
         share = self._made_by_model / self._made if self._made else 0.0
         if self._mix == "llm_only" and self._made_by_model < self._made:
             others = f"mix=llm_only, yet other operators made {1.0 - share:.1%} of the offspring"
-            told["warning"] = "; ".join(filter(None, (told.get("warning"), others)))
+            told["warning"] = f"{told['warning']}; {others}" if told.get("warning") else others
         return {
             **told,
             "mix": self._mix,

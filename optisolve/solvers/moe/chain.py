@@ -10,6 +10,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.json import Json
 from optisolve.core.solver import Task
 from optisolve.llm.dialogue import Dialogue
+from optisolve.llm.session import session_of
 from optisolve.solvers.moe.cards import Expert
 from optisolve.solvers.moe.gate_model import GateModel, load_gate
 from optisolve.solvers.moe.gates import (
@@ -70,7 +71,7 @@ class GateChain:
         self._task, self._options, self._log, self._evaluations = task, options, log, evaluations
         self.fallbacks: list[str] = []
         self.prompts: dict[str, str] = {}
-        self.dialogue = None if task.llm is None else Dialogue(task.llm, max_reasks=options.reasks)
+        self.dialogue = None if task.llm is None else Dialogue(session_of(task), max_reasks=options.reasks)
 
     def decide(self, experts: Sequence[Expert]) -> Decision:
         """Ask the gates of the chain until one decides."""

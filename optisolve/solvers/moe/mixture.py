@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optisolve.core.capabilities import ShadowPrices
 from optisolve.core.json import Json
 from optisolve.core.problem import Sense
 from optisolve.core.solver import Outcome, Task
@@ -283,7 +284,7 @@ class Mixture:
         gap = best.gap(best.quality.value)
         certificate = "NONE" if gap is None else "EXACT" if gap <= _EXACT else f"GAP({100.0 * gap:.4g}%)"
         prices: dict[str, float] = {}
-        if best.quality.point is not None and self._closed():
+        if best.quality.point is not None and self._closed() and isinstance(instance, ShadowPrices):
             prices = dict(instance.shadow_prices(best.quality.point))
         reached = {a.expert: a.quality.value for a in best.attempts}
         self.log.add("counterfactuals", gates=self.chain.counterfactuals(self.experts, self.decision, reached))

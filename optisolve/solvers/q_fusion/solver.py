@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, cast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.budget import Budget
+from optisolve.core.capabilities import GridWalk, Requested
+from optisolve.core.controls import SUBJECT, Arm
 from optisolve.core.errors import FieldProblem
 from optisolve.core.json import Json
-from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
 from optisolve.llm.dialogue import Dialogue, Turn, Verdict, worded
 from optisolve.llm.forms import grammar_of, schema_of
 from optisolve.llm.prompts import Prompt, named_prompt
-from optisolve.llm.styles import StyleName, require_llm, require_style, style_problems
+from optisolve.llm.session import session_of
+from optisolve.llm.styles import StyleName, require_style, style_problems
 from optisolve.llm.types import LlmRequest
 from optisolve.numerics.grid_world import GridWorld
 from optisolve.solvers.q_fusion.experts import Expert, expert_names, joint_values, make_experts, successor_values
@@ -43,18 +46,12 @@ class _Fused(Solver):
     temperature: Annotated[float, Gt(0)] = 0.1
     revisit_penalty: Annotated[float, Ge(0)] = 0.0
 
-    def skip(self, instance: Instance) -> str | None:
-        """Needs a grid world."""
-        reason = Solver.skip(self, instance)
-        if reason is None and not isinstance(getattr(instance, "world", None), GridWorld):
-            return "needs an instance with the attribute 'world' (a grid world), such as those of maze"
-        return reason
-
     def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Json]]:
         raise NotImplementedError
 
     def _solve(self, task: Task) -> Outcome:
-        world = cast(GridWorld, getattr(task.instance, "world"))  # noqa: B009
+        assert isinstance(task.instance, GridWalk)
+        world = task.instance.world
         experts = make_experts(
             world,
             training=self.training,
@@ -129,6 +126,7 @@ class QFusionControl(_Fused):
         version="1",
         summary="Tabular experts fused along a plan by rule: prizes in order, then the goal, always avoiding traps.",
         supports=_SUPPORTS,
+        requires=(GridWalk,),
         citation="Setting after Du et al. 2024, arXiv 2402.09756; the plan by rule is ours",
     )
 
@@ -162,6 +160,8 @@ class QFusion(_Fused):
         version="2",
         summary="A language model plans stages; tabular experts of primitive intents are fused in each.",
         supports=_SUPPORTS,
+        requires=(GridWalk,),
+        welcomes=(Requested,),
         uses_llm=True,
         citation="Setting after Du et al. 2024, arXiv 2402.09756; prompts, experts and fusion rules are ours",
     )
@@ -172,8 +172,16 @@ class QFusion(_Fused):
     def _check(self) -> Iterable[FieldProblem]:
         yield from style_problems(self.style, self.prompt)
 
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same experts and fusion along a plan by rule."""
+        shared = {f.name: getattr(self, f.name) for f in fields(_Fused)}
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, self.options()),
+            Arm("rule", "a plan by rule", "q_fusion_control", shared),
+        ]
+
     def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Json]]:
-        session = require_llm(task.llm, self.info.name)
+        session = session_of(task)
         style = require_style(session, self.info.name, self.style, self.prompt)
         prompt, dialogue = named_prompt(self.prompt or f"maze_plan_{style}"), Dialogue(session, max_reasks=self.max_reasks)
 
@@ -186,8 +194,9 @@ class QFusion(_Fused):
         return turn.answer or blind_plan(world), {"operator": {**report.plain(), "rejected": turn.why}}
 
     def _request(self, task: Task, world: GridWorld, prompt: Prompt, style: str, attempt: int, error: str) -> LlmRequest:
+        wish = task.instance.request if isinstance(task.instance, Requested) else ""
         variables = {
-            "request": str(getattr(task.instance, "request", "")) or task.instance.describe().summary,
+            "request": wish or task.instance.describe().summary,
             "experts": [{"name": name, "meaning": _MEANING[name.rstrip("_0123456789")]} for name in expert_names(world)],
             "ends": stage_ends(world),
             "stages": stage_keys(world),

@@ -1,92 +1,148 @@
-"""Figures of an ablation's runs: one row per run, and curves per arm, all re-derived from the records."""
+"""Figures of an ablation's runs: the one loss, what a run gained and cost, and curves, all re-derived from the records."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
-from optisolve.numerics.indicators import igd_plus
-from optisolve.run.archive import nondominated
-from optisolve.run.verify import confront_values
-from optisolve.study.ablation.plan import Ablation
-from optisolve.study.ablation.runs import read_curve
-from optisolve.study.intervals import MIN_BLOCKS, mean_interval
-from optisolve.study.units import losses_of_gaps
+from optisolve.core.status import Evidence
+from optisolve.numerics.indicators import hypervolume
+from optisolve.study.ablation.plan import Key
+from optisolve.study.ablation.runs import Ablation
+from optisolve.study.intervals import estimate
+from optisolve.study.loss import LOSS_CAP, aim_of, loss_of, losses_along
+from optisolve.study.runner.child import SPENDING
+from optisolve.study.scored import Outcome, score_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Curve", "Measure", "Yardstick", "base_measure", "curves", "measures", "score_runs", "spending_curves", "yardsticks"]
+__all__ = ["FATES", "GAIN_STEP", "Curve", "curves", "feasible_points", "score_runs", "spending_curves"]
+
+FATES = ("ok", "clipped", "repaired", "duplicate", "rejected")
+"""What may become of a candidate that a language model names."""
+
+GAIN_STEP = 0.01
+"""Unit in which gains are told when costs are."""
+
+_RENAMED = {"scenario": "problem", "solver": "arm", "repetition": "seed"}
+
+_UNION = "the best of all arms"
+
+_FIRST = ("initial", "warm_start")
+"""Sources of a first population."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A figure by which runs are compared.
+def score_runs(ablation: Ablation) -> pd.DataFrame:
+    """One row per run.
 
-    Attributes:
-        column: Column of the table of runs.
-        label: Name for people.
-        maximize: Larger is better.
-        step: Size of one unit of gain when costs are told.
-        step_words: That unit in words.
-        gain_words: What a gain is.
+    Returns:
+        The columns of `optisolve.study.scored.ScoredUnits.frame`, with ``problem``, ``arm`` and ``seed`` for scenario, solver
+        and repetition; ``gain`` over the first population as a share of the loss's scale, ``first`` (evaluations of the first
+        population), ``failed`` (no verified feasible answer), ``broke`` (ended in an error), fates of the model's answers.
     """
+    import pandas as pd
 
-    column: str
-    label: str
-    maximize: bool
-    step: float = 1.0
-    step_words: str = ""
-    gain_words: str = ""
-
-
-HYPERVOLUME = Measure(
-    "hypervolume", "hypervolume", True, 0.01, "0.01 hypervolume", "hypervolume added to the first population's"
-)
-IGD_PLUS = Measure("igd_plus", "IGD+", False)
-GAP = Measure("gap", "gap", False, 0.01, "1 % of gap", "by how much the gap of the first population was reduced")
-
-_MANY_OUTSIDE = 0.5
-"""Share of the runs with hypervolume 0 from which IGD+ is the primary measure."""
+    if not ablation.records:
+        return pd.DataFrame()
+    frame = score_units(pd.DataFrame({"record": list(_measured(ablation).values())})).frame
+    frame = frame[frame["record"].notna()].reset_index(drop=True)  # what is missing is no failure of anybody
+    more = pd.DataFrame([_more(record) for record in frame["record"]])
+    shown = frame.drop(columns=["record", "measured_to"]).rename(columns=_RENAMED)
+    broke = frame["outcome"] == Outcome.FAILED
+    return shown.assign(failed=(frame["outcome"] != Outcome.OK) & ~broke, broke=broke).join(more)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Yardstick:
-    """What distances are measured to on one instance.
-
-    Attributes:
-        front: float64 [r, m] for several objectives, own senses; None for one.
-        value: Target for one objective; None for several, or when nothing is feasible anywhere.
-        from_reference: The problem's own reference; otherwise the best that any arm found.
-        words: Which one, for people.
-        scale: What distances to the target are divided by, in its unit; 1 for several objectives.
-        tie: Gaps up to this size say nothing: tolerance and slack of the reference, relative.
-        note: What was withdrawn from the reference and why; "" when nothing was.
-    """
-
-    front: FloatArray | None
-    value: float | None
-    from_reference: bool
-    words: str
-    scale: float = 1.0
-    tie: float = 0.0
-    note: str = ""
+def _more(record: Mapping[str, Any]) -> dict[str, object]:
+    """What scored units do not hold."""
+    used, loss, reference = record["used"], loss_of(record), record["reference"]
+    sources, scale = used["by_source"], record["scores"]["gap_scale"]
+    gains = [
+        part.get("hypervolume_gain") or part.get("objective_gain") or 0.0
+        for name, part in sources.items()
+        if name not in _FIRST
+    ]
+    return {
+        "measured_to": "" if reference is None else f"{loss.yardstick} ({reference['solver']})",
+        "gain": sum(gains) / scale if scale else 0.0,
+        "first": sum(sources[name]["evaluations"] for name in _FIRST if name in sources),
+        **_answers(used["report"].get("operator", {})),
+        "result_hash": record["result_hash"],
+    }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Curve:
-    """Mean of an arm's runs.
+def _answers(operator: Mapping[str, Any]) -> dict[str, float]:
+    """What became of the language model's answers; empty for arms that ask none or do not say."""
+    if "fates" not in operator:
+        return {}
+    fallbacks = operator.get("fallbacks", 0)
+    counts = {f"answers_{fate}": operator["fates"].get(fate, 0) for fate in FATES}
+    counts["fallbacks"] = sum(fallbacks.values()) if isinstance(fallbacks, Mapping) else fallbacks
+    return counts | {name: operator.get(name, 0) for name in ("targets", "reasks", "refused_by_budget")}
+
+
+# -- what losses are measured to -----------------------------------------------------------------------------------------
+
+
+def _measured(ablation: Ablation) -> dict[Key, Mapping[str, Any]]:
+    """The records; with gaps to the best of all arms where an instance has no reference that all of its records share."""
+    measured: dict[Key, Mapping[str, Any]] = dict(ablation.records)
+    for index in range(ablation.plan.instances):
+        here = {key: record for key, record in ablation.records.items() if key[1] == index}
+        goals = {(loss_of(record).yardstick, aim_of(record)) for record in here.values() if record["scores"]["gap_scale"]}
+        if len(goals) > 1 or any(loss_of(record).value is None for record in here.values()):
+            instance = ablation.plan.instance(index)
+            best = _best(instance, [feasible_points(record)[1] for record in here.values()])
+            measured |= {key: _to_best(instance, record, best) for key, record in here.items()}
+    return measured
+
+
+def _best(instance: Instance, fronts: Sequence[FloatArray]) -> float:
+    """Hypervolume of all arms' points together, 1 when none is inside the box; for one objective the best value."""
+    F = np.concatenate(fronts)
+    if instance.hypervolume_box is not None:
+        return hypervolume(F, instance.hypervolume_box) or 1.0
+    return float(np.min(F[:, 0] * instance.signs[0]) * instance.signs[0])
+
+
+def _to_best(instance: Instance, record: Mapping[str, Any], best: float) -> Mapping[str, Any]:
+    scores, several = record["scores"], instance.hypervolume_box is not None
+    scale = best if several else instance.objectives[0].gap_scale(best)
+    gap = None
+    if several:
+        gap = 1.0 - scores["hypervolume"] / best
+    elif scores["objective"] is not None:
+        gap = instance.objectives[0].shortfall(scores["objective"], best) / scale
+    reference = {
+        "evidence": Evidence.BEST_KNOWN, "value": None if several else best, "dual_bound": None, "tolerance": 0.0, "slack": 0.0,
+        "solver": _UNION, "note": "",
+    }  # fmt: skip
+    return {**record, "reference": reference, "scores": {**scores, "gap": gap, "gap_scale": scale, "tie": 0.0}}
+
+
+def feasible_points(record: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
+    """Verified feasible points of a run, X float64 [n, d] and F float64 [n, m]."""
+    verified, solutions = record["verified"], record["solutions"]
+    mask = np.array(verified["feasible"], dtype=bool)
+    X = np.array(solutions["x"], dtype=np.float64).reshape(-1, len(solutions["variables"]))
+    return X[mask], np.array(verified["F"], dtype=np.float64).reshape(-1, len(verified["objectives"]))[mask]
+
+
+# -- curves ------------------------------------------------------------------------------------------------------------
+
+
+class Curve(NamedTuple):
+    """Mean loss of an arm's runs as a step function.
 
     Attributes:
         x: float64 [k], evaluations or what was spent.
-        mean: float64 [k], NaN where a run has no feasible point yet.
-        low: float64 [k], lower end of the 95 % interval of the mean; of fewer than `MIN_BLOCKS` runs the smallest value.
+        mean: float64 [k].
+        low: float64 [k], lower end of the 95 % interval of the mean; of fewer than ten runs the smallest value.
         high: float64 [k], its upper end, or the largest value.
     """
 
@@ -96,212 +152,51 @@ class Curve:
     high: FloatArray
 
 
-def measures(ablation: Ablation, runs: pd.DataFrame) -> tuple[Measure, ...]:
-    """The primary measure first: the gap for one objective; hypervolume, then IGD+ for several.
-
-    Where half of the runs or more do not even reach the scoring box, their hypervolume of 0 tells nothing and IGD+ comes
-    first.
-
-    Args:
-        ablation: The experiment.
-        runs: From `score_runs`.
-    """
-    if ablation.plan.single_objective:
-        return (GAP,)
-    outside = not runs.empty and bool((runs["hypervolume"] == 0.0).mean() >= _MANY_OUTSIDE)
-    return (IGD_PLUS, HYPERVOLUME) if outside else (HYPERVOLUME, IGD_PLUS)
+def curves(ablation: Ablation) -> dict[str, Curve]:
+    """Loss over evaluations by arm, over the complete pairs."""
+    measured, pairs = _measured(ablation), ablation.complete_pairs
+    names = [arm.name for arm in ablation.plan.arms if pairs]
+    return {name: _mean([_trace(measured[name, *pair]) for pair in pairs]) for name in names}
 
 
-def base_measure(ablation: Ablation) -> Measure:
-    """The measure of gains and curves, which does not depend on the runs: hypervolume, or the gap for one objective."""
-    return GAP if ablation.plan.single_objective else HYPERVOLUME
-
-
-def yardsticks(ablation: Ablation) -> dict[int, Yardstick]:
-    """The problem's own reference where there is one, else the best of all arms, by instance seed."""
-    return {seed: _yardstick(ablation, seed, instance) for seed, instance in ablation.instances.items()}
-
-
-def _yardstick(ablation: Ablation, seed: int, instance: Instance) -> Yardstick:
-    records = [record for key, record in ablation.records.items() if key[1] == seed]
-    F = np.concatenate([_feasible(record) for record in records] or [np.empty((0, len(instance.objectives)))])
-    reference = confront_values(instance, ablation.references[seed], F)
-    told = "" if reference is None else f"{reference.evidence.value.replace('_', ' ')} ({reference.solver})"
-    note = "" if reference is None else reference.note
-    if len(instance.objectives) == 1:
-        objective, sign = instance.objectives[0], float(instance.signs[0])
-        target = best = float((F[:, 0] * sign).min() * sign) if F.size else None
-        own, tie, words = False, 0.0, "the best value that any arm found"
-        if reference is not None and reference.value is not None:
-            own = best is None or objective.shortfall(best, reference.value) >= -reference.tie
-            target, tie = (reference.value, reference.tie) if own else (best, 0.0)
-            words = f"the problem's reference, {told}" if own else f"{words}, better than the problem's reference, {told}"
-        scale = 1.0 if target is None else objective.gap_scale(target)
-        return Yardstick(None, target, own, words, scale, tie / scale, note)
-    if reference is not None and reference.F is not None:
-        return Yardstick(reference.F, None, True, f"the problem's reference front, {told}", note=note)
-    union = F[nondominated(F * instance.signs)] if F.size else F
-    return Yardstick(union, None, False, "the union of all arms' fronts", note=note)
-
-
-def score_runs(ablation: Ablation, sticks: Mapping[int, Yardstick]) -> pd.DataFrame:
-    """One row per run: measures, what it started from, what it used, and the fates of the model's answers.
-
-    A run without a feasible point has hypervolume 0; its IGD+ and gap are those of the worst run of the same instance,
-    for IGD+ at least the distance of the box's bad corner, and ``failed`` says so. Nothing is missing.
-    """
-    import pandas as pd
-
-    rows = []
-    for (arm, instance, seed), record in sorted(ablation.records.items(), key=_by_pair(ablation)):
-        case, stick = ablation.instances[instance], sticks[instance]
-        used, termination = record["used"], record["termination"]
-        rows.append(
-            {
-                "arm": arm,
-                "instance": instance,
-                "seed": seed,
-                **_quality(case, record, stick),
-                "tie": stick.tie,
-                "failed": not any(record["verified"]["feasible"]),
-                "broke": termination["detail"] if termination["status"] == "error" else "",
-                "evaluations": used["evaluations"],
-                "llm_calls": used["llm_calls"],
-                "tokens_in": used["tokens_in"],
-                "tokens_out": used["tokens_out"],
-                "usd": used["usd"],
-                "wall_s": used["wall_s"],
-                **_answers(used["report"].get("operator", {})),
-                "result_hash": record["result_hash"],
-                "record": record["record_id"],
-            }
-        )
-    table = pd.DataFrame(rows)
-    return table if table.empty else _without_holes(table, ablation, sticks)
-
-
-def _quality(instance: Instance, record: Mapping[str, Any], stick: Yardstick) -> dict[str, float]:
-    """Measures of one run, and by how much it improved on its first population."""
-    F = _feasible(record)
-    sources = record["used"]["by_source"]
-    if len(instance.objectives) == 1:
-        made = sum(item["objective_gain"] for name, item in sources.items() if name != "initial")
-        gap = float("nan")
-        if F.size and stick.value is not None:
-            best = float(np.min(F[:, 0] * instance.signs[0]) * instance.signs[0])
-            gap = float(_gaps(best, instance, stick.value, stick))
-        return {"gap": gap, "gain": made / stick.scale}
-    box = instance.hypervolume_box
-    assert box is not None
-    assert stick.front is not None
-    distance = igd_plus(F, stick.front, box) if stick.front.size else None
-    return {
-        "hypervolume": record["scores"]["hypervolume"],
-        "igd_plus": float("nan") if distance is None else distance,
-        "gain": sum(item["hypervolume_gain"] for name, item in sources.items() if name != "initial"),
-    }
-
-
-def _answers(operator: Mapping[str, Any]) -> dict[str, Any]:
-    """What became of the language model's answers; empty for arms that ask none."""
-    if "fates" not in operator:
-        return {}
-    fates = {f"answers_{fate}": count for fate, count in operator["fates"].items()}
-    fallbacks = sum(operator["fallbacks"].values())
-    counts = {name: operator[name] for name in ("targets", "reasks", "refused_by_budget")}
-    return {**fates, "fallbacks": fallbacks, **counts}
-
-
-def _without_holes(table: pd.DataFrame, ablation: Ablation, sticks: Mapping[int, Yardstick]) -> pd.DataFrame:
-    for measure in (GAP,) if ablation.plan.single_objective else (IGD_PLUS,):
-        for seed, instance in ablation.instances.items():
-            here = table["instance"] == seed
-            worst = float(np.nanmax([_corner(instance, sticks[seed]), *table.loc[here, measure.column]]))
-            table.loc[here, measure.column] = table.loc[here, measure.column].fillna(worst)
-    return table
-
-
-def _corner(instance: Instance, stick: Yardstick) -> float:
-    """Least distance of a run without a feasible point: that of the box's bad corner; 100 % for a gap."""
-    box = instance.hypervolume_box
-    if box is None or stick.front is None:
-        return 1.0
-    if not stick.front.size:
-        return float(np.sqrt(len(instance.objectives)))
-    return float(igd_plus(np.array([box.reference]), stick.front, box) or 0.0)
-
-
-def _feasible(record: Mapping[str, Any]) -> FloatArray:
-    F = np.array(record["verified"]["F"], dtype=np.float64).reshape(-1, len(record["verified"]["objectives"]))
-    mask = np.array(record["verified"]["feasible"], dtype=bool)
-    return np.ascontiguousarray(F[mask])
-
-
-def _by_pair(ablation: Ablation) -> Any:
-    order = {arm.name: i for i, arm in enumerate(ablation.plan.arms)}
-    return lambda item: (item[0][1], item[0][2], order[item[0][0]])
-
-
-# -- curves ------------------------------------------------------------------------------------------------------------
-
-
-def curves(ablation: Ablation, sticks: Mapping[int, Yardstick]) -> dict[str, Curve]:
-    """Primary measure over evaluations by arm, mean over the complete pairs."""
-    parts: dict[str, list[tuple[FloatArray, FloatArray]]] = {}
-    for arm, pair in _shown(ablation):
-        at, value, _ = _measured(ablation, arm, pair, sticks)
-        parts.setdefault(arm, []).append((at, value))
-    return {arm: _mean_curve(part) for arm, part in parts.items()}
-
-
-def spending_curves(ablation: Ablation, sticks: Mapping[int, Yardstick]) -> tuple[str, dict[str, Curve]]:
-    """Primary measure over what the arms spent on the language model, mean over the complete pairs.
+def spending_curves(ablation: Ablation) -> tuple[str, dict[str, Curve]]:
+    """Loss over what the arms spent on the language model, over the complete pairs.
 
     Returns:
         ``"tokens"``, or ``"calls"`` when no tokens were counted, and the curves of the arms that ask the model.
     """
-    asking = {arm.name for arm in ablation.plan.arms if arm.asks_llm}
-    runs = [(arm, *_measured(ablation, arm, pair, sticks)) for arm, pair in _shown(ablation) if arm in asking]
-    column = 2 if any(spending[-1, 2] for *_, spending in runs) else 1
-    parts: dict[str, list[tuple[FloatArray, FloatArray]]] = {}
-    for arm, at, value, spending in runs:
-        here = np.searchsorted(at, spending[:, 0], side="right") - 1
-        parts.setdefault(arm, []).append((spending[:, column], value[np.maximum(here, 0)]))
-    return ("tokens" if column == 2 else "calls", {arm: _mean_curve(part) for arm, part in parts.items()})
+    measured, pairs = _measured(ablation), ablation.complete_pairs
+    names = [arm.name for arm in ablation.plan.arms if pairs and arm.name in ablation.plan.asking]
+    runs = {name: [(_spent(ablation, (name, *pair)), *_trace(measured[name, *pair])) for pair in pairs] for name in names}
+    column, what = (2, "tokens") if any(spent[-1, 2] for parts in runs.values() for spent, *_ in parts) else (1, "calls")
+
+    def by_then(spent: FloatArray, at: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return spent[:, column], loss[np.maximum(np.searchsorted(at, spent[:, 0], side="right") - 1, 0)]
+
+    return what, {name: _mean([by_then(*part) for part in parts]) for name, parts in runs.items()}
 
 
-def _shown(ablation: Ablation) -> list[tuple[str, tuple[int, int]]]:
-    return [(arm.name, pair) for arm in ablation.plan.arms for pair in ablation.complete_pairs]
+def _trace(record: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
+    """Evaluations and the loss after them, both float64 [t]; the last row is the verified answer."""
+    loss, end = loss_of(record).value, max(1.0, float(record["used"]["evaluations"]))
+    last = np.nan if loss is None else loss
+    at, losses = losses_along(record) if loss != LOSS_CAP else (np.empty(0), np.empty(0))
+    return (np.append(at, end), np.append(losses, last)) if at.size else (np.array([1.0, end]), np.full(2, last))
 
 
-def _measured(
-    ablation: Ablation, arm: str, pair: tuple[int, int], sticks: Mapping[int, Yardstick]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Evaluations of a run, the primary measure after them (NaN while a gap has no feasible point), and its spending."""
-    instance, stick = ablation.instances[pair[0]], sticks[pair[0]]
-    curve = read_curve(ablation.folders[arm, *pair], ablation.records[arm, *pair])
-    if len(instance.objectives) > 1:
-        return curve.evaluations, curve.value, curve.spending
-    if stick.value is None:
-        return curve.evaluations, np.full_like(curve.value, np.nan), curve.spending
-    return curve.evaluations, _gaps(curve.value, instance, stick.value, stick), curve.spending
+def _spent(ablation: Ablation, key: Key) -> FloatArray:
+    """Evaluations, calls, tokens and US dollars so far, float64 [s, 4]; the end of the run comes last."""
+    used = ablation.records[key]["used"]
+    end = (used["evaluations"], used["llm_calls"], used["tokens_in"] + used["tokens_out"], used["usd"])
+    rows = [row for row in json.loads(ablation.files(key).get(SPENDING, b"[]")) if row[0] < end[0]]
+    return np.array([*rows, end], dtype=np.float64)
 
 
-def _gaps(values: npt.ArrayLike, instance: Instance, target: float, stick: Yardstick) -> FloatArray:
-    """Gaps >= 0 without a cap, so that bad arms can be told apart; NaN where nothing is feasible yet."""
-    behind = instance.signs[0] * (np.asarray(values, dtype=np.float64) - target) / stick.scale
-    gaps: FloatArray = np.where(np.isnan(behind), np.nan, losses_of_gaps(behind, stick.tie, cap=np.inf))
-    return gaps
-
-
-def _mean_curve(parts: list[tuple[FloatArray, FloatArray]]) -> Curve:
+def _mean(parts: Sequence[tuple[FloatArray, FloatArray]]) -> Curve:
     """Mean of step functions on the union of their steps, from where all of them have begun; each keeps its last value."""
     grid = np.unique(np.concatenate([at for at, _ in parts]))
     grid = grid[grid >= max(at[0] for at, _ in parts)]
     values = np.stack([value[np.searchsorted(at, grid, side="right") - 1] for at, value in parts])  # [runs, k]
-    if len(parts) < MIN_BLOCKS:
-        return Curve(grid, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
-    known = np.isfinite(values).all(axis=0)
-    ends = np.full((grid.size, 2), np.nan)
-    ends[known] = [mean_interval(column, resamples=1000) for column in values.T[known]]
-    return Curve(grid, values.mean(axis=0), ends[:, 0], ends[:, 1])
+    found = [estimate(column, within=(0.0, LOSS_CAP)) for column in values.T]
+    ends = [(e.least, e.most) if np.isnan(e.low) else (e.low, e.high) for e in found]
+    return Curve(grid, np.array([e.mean for e in found]), *np.array(ends).T)

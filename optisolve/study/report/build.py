@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ from optisolve.study.report import tables
 from optisolve.study.report.commands import Command, commands_of
 from optisolve.study.report.inputs import Inputs, read_inputs
 from optisolve.study.report.pictures import Picture, family_pictures
-from optisolve.study.report.tables import Table, plain_table
-from optisolve.study.units import Outcome, Units, units_of
+from optisolve.study.report.tables import Table, make_table
+from optisolve.study.scored import Outcome, ScoredUnits, score_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,25 +98,25 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
     if not 0.0 < alpha < 1.0:
         raise OptionError("The report", [FieldProblem("alpha", alpha, "an error rate between 0 and 1, e.g. 0.05")])
     inputs = read_inputs(paths)
-    units = units_of(inputs.records, expected=inputs.expected, reference_hypervolumes=inputs.reference_hypervolumes)
+    units = score_units(inputs.records, expected=inputs.expected)
     solvers = tuple(sorted(units.frame["solver"].unique()))
     looks, times = strokes(solvers), runtimes(units)
     return Report(
         title=title,
         summary=_summary(inputs, units),
-        notices=(*_notices(inputs, units), *units.notices),
+        notices=(*_notices(inputs), *units.notices),
         setup=_setup(inputs, units),
         families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
         controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
         costs=tables.costs(units),
-        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if table.rows),
+        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if len(table.texts)),
         commands=commands_of(units, inputs.suites),
         solvers=solvers,
         units=units.frame.drop(columns="record"),
     )
 
 
-def _family(name: str, units: Units, times: pd.DataFrame, looks: dict[str, Stroke], alpha: float) -> FamilySection:
+def _family(name: str, units: ScoredUnits, times: pd.DataFrame, looks: dict[str, Stroke], alpha: float) -> FamilySection:
     ranked = ranking(units, units.scenarios(name), alpha=alpha)
     own = times[times["family"] == name]
     shown = [*tables.scores(name, units, alpha=alpha), *tables.successes(name, units, own)]
@@ -128,17 +129,11 @@ def _family(name: str, units: Units, times: pd.DataFrame, looks: dict[str, Strok
     return FamilySection(
         name=name,
         summary=tuple(_findings(ranked)),
-        ranking=tables.ranks(name, ranked, _loss_word(units, ranked.blocks.scenarios)),
+        ranking=tables.ranks(name, ranked, "; ".join(sorted({units.measures[s].label for s in ranked.blocks.scenarios}))),
         tables=tuple(shown),
         details=tuple(details.items()),
         pictures=tuple(family_pictures(name, units, ranked, own, looks)),
     )
-
-
-def _loss_word(units: Units, scenarios: Sequence[str]) -> str:
-    words = {"gap": "gap", "bound_gap": "gap to the bound", "objective": "gap"}
-    found = {words.get(units.measures[name].name, "missing hypervolume") for name in scenarios}
-    return found.pop() if len(found) == 1 else "loss"
 
 
 def _findings(ranked: Ranking) -> Iterable[str]:
@@ -194,7 +189,7 @@ def _verdict(ranked: Ranking, n: int) -> str:
     return f"{first[0]} ranks first {over}; {verdict}."
 
 
-def _summary(inputs: Inputs, units: Units) -> tuple[str, ...]:
+def _summary(inputs: Inputs, units: ScoredUnits) -> tuple[str, ...]:
     frame = units.frame
     bad = frame[~frame["outcome"].isin([Outcome.OK, Outcome.SKIPPED])]
     count = {str(kind): int(number) for kind, number in bad["outcome"].value_counts().sort_index().items()}
@@ -206,7 +201,7 @@ def _summary(inputs: Inputs, units: Units) -> tuple[str, ...]:
     )
 
 
-def _notices(inputs: Inputs, units: Units) -> list[str]:
+def _notices(inputs: Inputs) -> list[str]:
     documents = inputs.records["record"].tolist()
     found = []
     for suite in inputs.suites:
@@ -232,36 +227,36 @@ def _notices(inputs: Inputs, units: Units) -> list[str]:
         record["solver"]["name"] for record in documents if (record["solver"]["llm"] or {}).get("provider") == "surrogate"
     }
     found += [f"{solver}: surrogate: no language model was called" for solver in sorted(made_up)]
-    if any(measure.name == "hypervolume" for measure in units.measures.values()):
-        names = ", ".join(name for name, measure in units.measures.items() if measure.name == "hypervolume")
-        found.append(
-            f"{names}: hypervolume is given as share of the scoring box, since no reference front is published for it."
-        )
     return found
 
 
-def _setup(inputs: Inputs, units: Units) -> tuple[Table, ...]:
+def _setup(inputs: Inputs, units: ScoredUnits) -> tuple[Table, ...]:
     found = []
     if inputs.suites:
-        rows = [(s.name, s.version, s.sha256, s.records, s.asked, s.total) for s in inputs.suites]
-        headings = ("suite", "version", "lock (SHA-256)", "records", "asked for", "units of the suite")
-        found.append(plain_table("suites", "Suites.", headings, rows, headings[3:]))
-    found.append(_scenarios(units))
-    found.append(_environments(inputs.records["record"].tolist()))
-    return tuple(found)
+        columns = {"suite": "name", "version": "version", "lock (SHA-256)": "sha256", "records": "records"}
+        columns |= {"asked for": "asked", "units of the suite": "total"}
+        told = {heading: [getattr(suite, name) for suite in inputs.suites] for heading, name in columns.items()}
+        found.append(make_table("suites", "Suites.", told, words=list(columns)[:3]))
+    return (*found, _scenarios(units), _environments(inputs.records["record"].tolist()))
 
 
-def _scenarios(units: Units) -> Table:
+def _scenarios(units: ScoredUnits) -> Table:
     headings = ("scenario", "family", "version", "objectives", "scored by", "evaluations", "instances", "solvers", "reference")
-    caption = "What was solved, what it is scored by, the budget in evaluations, and what is proven about the reference."
+    caption = (
+        "What was solved, what it is scored by and measured to, the budget in evaluations, and what is proven about the "
+        "reference."
+    )
     rows = [_scenario_row(name, units) for name in units.scenarios()]
-    return plain_table("scenarios", caption, headings, rows, ("evaluations", "instances", "solvers"))
+    numbers = ("evaluations", "instances", "solvers")
+    return make_table(
+        "scenarios", caption, dict(zip(headings, zip(*rows, strict=True), strict=True)), words={*headings}.difference(numbers)
+    )
 
 
-def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
+def _scenario_row(scenario: str, units: ScoredUnits) -> tuple[Any, ...]:
     own = units.frame[units.frame["scenario"] == scenario]
     documents = [record for record in own["record"] if record is not None]
-    objectives = documents[0]["verified"]["objectives"]
+    objectives, measure = documents[0]["verified"]["objectives"], units.measures[scenario]
     evidence = sorted({str(d["reference"]["evidence"]).replace("_", " ") for d in documents if d["reference"] is not None})
     limits = sorted({int(d["budget"]["evaluations"]) for d in documents if d["budget"].get("evaluations") is not None})
     return (
@@ -269,7 +264,7 @@ def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
         own["family"].iloc[0],
         ", ".join(sorted({str(d["instance"]["version"]) for d in documents})),
         ", ".join(f"{o['sense']} {o['name']}" + (f" ({o['unit']})" if o["unit"] else "") for o in objectives),
-        units.measures[scenario].label,
+        f"loss: {measure.label}" if measure.has_loss else measure.label,
         ", ".join(f"{limit:,}" for limit in limits) or "unlimited",
         own["instance"].nunique(),
         own["solver"].nunique(),
@@ -278,17 +273,19 @@ def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
 
 
 def _environments(documents: Sequence[dict[str, Any]]) -> Table:
-    groups: dict[tuple[str, ...], int] = {}
-    for record in documents:
-        env = record["env"]
-        packages = ", ".join(f"{name} {version}" for name, version in sorted(env.get("packages", {}).items()))
-        threads = ", ".join(f"{name}={value}" for name, value in sorted(env.get("threads", {}).items()))
-        place = f"{env.get('platform', '')}; {env.get('cpu', '')}, {env.get('cores', '')} cores"
-        key = (_revision(str(record["solver"]["code"])), str(env.get("python", "")), place, threads, packages)
-        groups[key] = groups.get(key, 0) + 1
-    rows = [(*key, count) for key, count in sorted(groups.items())]
-    headings = ("code", "python", "machine", "threads", "packages", "records")
-    return plain_table("environments", "Where the records come from.", headings, rows, ("records",))
+    groups = Counter(map(_environment, documents))
+    headings = ("code", "python", "machine", "threads", "packages")
+    columns = dict(zip(headings, zip(*sorted(groups), strict=True), strict=True))
+    counts = [groups[key] for key in sorted(groups)]
+    return make_table("environments", "Where the records come from.", {**columns, "records": counts}, words=headings)
+
+
+def _environment(record: dict[str, Any]) -> tuple[str, ...]:
+    env = record["env"]
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(env.get("packages", {}).items()))
+    threads = ", ".join(f"{name}={value}" for name, value in sorted(env.get("threads", {}).items()))
+    place = f"{env.get('platform', '')}; {env.get('cpu', '')}, {env.get('cores', '')} cores"
+    return _revision(str(record["solver"]["code"])), str(env.get("python", "")), place, threads, packages
 
 
 def _revision(code: str) -> str:

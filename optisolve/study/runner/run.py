@@ -15,8 +15,8 @@ from optisolve.llm.trust import require_trust
 from optisolve.study.lock import require_lock
 from optisolve.study.runner.executors import cores, joblib_executor, serial_executor
 from optisolve.study.runner.failure import failure_files
+from optisolve.study.runner.plan import Plan, Skip, Unit, make_plan
 from optisolve.study.runner.store import Store, open_store
-from optisolve.study.runner.units import Plan, Skip, Unit, make_plan
 from optisolve.study.runner.worker import Delivery
 from optisolve.study.suite import Suite, load_suite, with_solvers
 from optisolve.study.tracking import Tracked, Tracker

@@ -11,7 +11,7 @@ from optisolve.core.errors import nearest
 from optisolve.core.failures import POLICIES
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.run.records import SCHEMA
-from optisolve.run.untrusted import is_safe_name, non_finite
+from optisolve.run.untrusted import is_safe_name, unusable
 from optisolve.trust.audit.findings import Findings, Tier
 
 __all__ = ["check_layout"]
@@ -43,7 +43,7 @@ def check_layout(record: Any, found: Findings) -> bool:
     if not isinstance(record, Mapping):
         found.wrong("(file)", type(record).__name__, "an object")
         return False
-    bad = list(islice(non_finite(record), _MOST_SHOWN))
+    bad = [path for path, *_ in islice(unusable(record, 100_000), _MOST_SHOWN)]
     for path in bad:
         found.wrong(path, "NaN or infinity", "a finite number or null")
     if "schema" in record and record["schema"] != SCHEMA:

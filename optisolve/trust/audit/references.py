@@ -94,8 +94,9 @@ def check_reference(
     """
     told = record["reference"]
     if told is None:
-        if record["scores"]["igd_plus"] is not None:
-            found.wrong("scores.igd_plus", record["scores"]["igd_plus"], "null, since the record has no reference")
+        for name in ("igd_plus", "gap_scale"):
+            if record["scores"][name] is not None:
+                found.wrong(f"scores.{name}", record["scores"][name], "null, since the record has no reference")
         return
     before = len(found.problems)
     several = len(instance.objectives) > 1
@@ -106,7 +107,7 @@ def check_reference(
         _check_own_points(told, instance, actual, found)
     if len(found.problems) > before:
         return
-    scores = ("igd_plus",) if several else ("gap", "bound_gap")
+    scores = ("gap", "igd_plus" if several else "bound_gap")
     if not maker.efforts:
         found.not_counted(scores, "the reference was not made again, as asked")
         return
@@ -266,11 +267,12 @@ def _compare_fronts(
 ) -> str:
     told, own = record["reference"], describe_reference(made)
     assert own is not None
-    wanted = score(instance, feasible_objectives(actual), made)["igd_plus"]
-    distance = record["scores"]["igd_plus"]
+    wanted, scores = score(instance, feasible_objectives(actual), made), record["scores"]
     same_front = told["sha256"] == own["sha256"]
     same_method = all(told[name] == own[name] for name in ("solver", "solver_version", "detail"))
-    if agrees(distance, wanted, 1.0, tolerance=_ROUNDING if same_front else _AGREEMENT):
+    tolerance = _ROUNDING if same_front else _AGREEMENT
+    apart = [name for name in ("igd_plus", "gap_scale") if not agrees(scores[name], wanted[name], 1.0, tolerance=tolerance)]
+    if not apart:
         if same_front or same_method:
             _compare_bounds(told, own, instance, found)
             _check_words(told, own, found, closed=True)
@@ -278,12 +280,18 @@ def _compare_fronts(
                 if told[name] != own[name]:
                     found.wrong(f"reference.{name}", told[name], own[name])
             return ""
-    elif same_front or (same_method and distance is not None and wanted is not None and distance < wanted - _FLATTERY):
-        found.wrong("scores.igd_plus", distance, wanted)
+    elif flattered := [name for name in apart if same_front or (same_method and _flatters(scores[name], wanted[name]))]:
+        for name in flattered:
+            found.wrong(f"scores.{name}", scores[name], wanted[name])
         return ""
     if _SHOWS[Evidence(told["evidence"])] > _SHOWS[made.evidence]:
         found.wrong("reference.evidence", told["evidence"], f"{own['evidence']}, all that this problem's references show")
     return f"its front ({told['solver']}) is not the one made here ({own['solver']}); try --effort thorough"
+
+
+def _flatters(told: float | None, wanted: float | None) -> bool:
+    """A distance, or a front to be measured to, that is smaller than it should be."""
+    return told is not None and wanted is not None and told < wanted - _FLATTERY
 
 
 def _compare_bounds(told: Mapping[str, Any], own: Mapping[str, Any], instance: Instance, found: Findings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from labelled.fidelity import judge
+from labelled.judging import judge
 from labelled.requests import Kind, generate_intents
 
 import optisolve

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 import pytest
-from labelled.fidelity import judge
+from labelled.judging import judge
 from labelled.requests import Intent, Kind
 
 from optisolve.core.budget import Budget, BudgetMeter

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from labelled.problems import WORD_PROBLEM_KINDS, generate_word_problems
+from labelled.word_problems import WORD_PROBLEM_KINDS, generate_word_problems
 
 from optisolve.cli.main import main
 from optisolve.words.formulate.doubts import unused_numbers

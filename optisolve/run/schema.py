@@ -1,0 +1,466 @@
+"""The record ``optisolve.record/2``: what one run was asked to do, what it found, and what that is worth.
+
+The models here are the layout: they build, check, hash and write it. ``result_hash`` covers what the run was asked to do and
+what it found; clock times, the machine and the code revision are outside it, so that the same seed gives the same hash.
+``record_id`` covers everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from optisolve.core.errors import FieldProblem, RecordError
+from optisolve.core.failures import OnFailure
+from optisolve.core.json import canonical, digest, document
+from optisolve.core.status import Evidence, Limit, PointStatus, Termination
+from optisolve.run.fields import (
+    Amount,
+    Count,
+    Digest,
+    Given,
+    Integer,
+    Name,
+    Number,
+    Object,
+    Part,
+    PlainNumber,
+    Rows,
+    Scenario,
+    SuiteName,
+    field_problems,
+)
+from optisolve.run.untrusted import shortened, unusable
+
+__all__ = [
+    "SCHEMA",
+    "BoxPart",
+    "BudgetPart",
+    "CachePart",
+    "CheckpointPart",
+    "ContinuedPart",
+    "EnvironmentPart",
+    "FailedPart",
+    "FilePart",
+    "InstancePart",
+    "LayoutError",
+    "ModelPart",
+    "ObjectivePart",
+    "ProvenancePart",
+    "Record",
+    "ReferencePart",
+    "ScoresPart",
+    "SolutionsPart",
+    "SolverPart",
+    "SourcePart",
+    "SuitePart",
+    "TerminationPart",
+    "Tier",
+    "TraceRow",
+    "UsedPart",
+    "VerifiedPart",
+]
+
+SCHEMA: Literal["optisolve.record/2"] = "optisolve.record/2"
+_FIRST = "optisolve.record/1"
+_MOST_KEPT = 100
+_MOST_SHOWN = 10
+_MOST_ENTRIES = 100_000
+"""Entries of one object; a file of millions of bad fields must not fill memory, a terminal or a log."""
+
+
+class Tier(StrEnum):
+    """How much of a record was shown to be true, by whoever audits it and never by the record itself."""
+
+    SELF_REPORTED = "self_reported"
+    """Nothing contradicts it, but a part could not be checked; the audit says which."""
+    VERIFIED = "verified"
+    """Everything that can be checked without a second run holds: layout, hashes, instance, points, scores, usage.
+
+    A record from another platform whose second run ends elsewhere here counts as this, whatever it claims."""
+    REPLAYED = "replayed"
+    """A second run gave the same from the replies in the transcript; who wrote those nobody can show."""
+    REPRODUCED = "reproduced"
+    """A second run gave the same ``result_hash``, or the same answer up to the rounding of another processor."""
+
+    @property
+    def rank(self) -> int:
+        """0 for the weakest tier."""
+        return list(Tier).index(self)
+
+
+class LayoutError(RecordError):
+    """A file is no record of this layout.
+
+    Attributes:
+        problems: The bad fields, a hundred of them at most.
+    """
+
+    def __init__(self, where: str, problems: Iterable[FieldProblem]) -> None:
+        self.problems = tuple(islice(problems, _MOST_KEPT))
+        lines = [f"  - {problem}" for problem in self.problems[:_MOST_SHOWN]]
+        left = [f"  - and {len(self.problems) - _MOST_SHOWN} more"] if len(self.problems) > _MOST_SHOWN else []
+        super().__init__("\n".join([f"{where}not a record of the layout {SCHEMA}:", *lines, *left]))
+
+
+class SuitePart(Part):
+    """The suite that the run belongs to, and which of its units it is; all empty for a run of its own."""
+
+    name: SuiteName
+    version: str
+    sha256: str
+    unit: Name = ""
+    problem: Scenario = ""
+    solver: Name = ""
+    instance: PlainNumber = ""
+    repetition: PlainNumber = ""
+
+
+class InstancePart(Part):
+    """What was solved: enough to make it again."""
+
+    problem: Name
+    version: str
+    scenario: Scenario
+    params: Object
+    seed: Integer
+    sha256: Digest
+
+
+class FilePart(Part):
+    """A file that the run read."""
+
+    name: str
+    sha256: Digest
+
+
+CheckpointPart: TypeAlias = FilePart
+"""What was learned before."""
+
+
+class ModelPart(Part):
+    """The language model; a unit that was killed before its session could describe itself has the first three fields only."""
+
+    provider: Name
+    model: str
+    models_reported: list[str] = Field(default_factory=list)
+    params: Object
+    calls: Count = 0
+    tokens_in: Count = 0
+    tokens_out: Count = 0
+    usd: Amount = 0.0
+    failures: dict[str, Count] = Field(default_factory=dict)
+    transcript: str = ""
+
+
+class SolverPart(Part):
+    """Who solved it, with all options."""
+
+    name: Name
+    version: str
+    options: Object
+    code: str
+    prompts: dict[str, str]
+    checkpoint: CheckpointPart | None
+    llm: ModelPart | None
+
+
+class BudgetPart(Part):
+    """The limits; None for none."""
+
+    evaluations: Count | None
+    seconds: Amount | None
+    llm_calls: Count | None
+    llm_tokens: Count | None
+    usd: Amount | None
+
+
+class SourcePart(Part):
+    """What one source of candidates made, gained and cost."""
+
+    evaluations: Count
+    hypervolume_gain: Given[Amount | None] = None
+    objective_gain: Given[Amount | None] = None
+    survivors: Count = 0
+    tokens_in: Count = 0
+    tokens_out: Count = 0
+    usd: Amount = 0.0
+
+    @model_validator(mode="after")
+    def _one_gain(self) -> SourcePart:
+        if (self.hypervolume_gain is None) == (self.objective_gain is None):
+            raise PydanticCustomError("expected", "either hypervolume_gain or objective_gain")
+        return self
+
+
+class UsedPart(Part):
+    """What the run spent; ``failed``: points that the model could not evaluate."""
+
+    evaluations: Count
+    wall_s: Amount
+    cpu_s: Amount
+    peak_mb: Amount | None
+    llm_calls: Count
+    tokens_in: Count
+    tokens_out: Count
+    tokens_cached: Count
+    usd: Amount
+    failed: Count = 0
+    by_source: dict[str, SourcePart]
+    report: Object
+
+
+class TerminationPart(Part):
+    """Why the solver stopped."""
+
+    status: Annotated[Termination, Field(strict=False)]
+    limit: Annotated[Limit, Field(strict=False)] | None
+    detail: str
+
+
+class ClaimPart(Part):
+    """What the solver claims and nobody here has shown."""
+
+    dual_bound: Number | None
+
+
+class SolutionsPart(Part):
+    """The points; ``x`` has a row for each that could be evaluated again, ``returned`` counts all."""
+
+    variables: list[str]
+    x: Rows
+    returned: Count
+    claimed: ClaimPart
+
+
+class ObjectivePart(Part):
+    """An objective by name, sense and unit."""
+
+    name: str
+    sense: str
+    unit: str
+
+
+class VerifiedPart(Part):
+    """The points, evaluated again by the numpy twin."""
+
+    point: Annotated[PointStatus, Field(strict=False)]
+    counts: dict[str, Count]
+    objectives: list[ObjectivePart]
+    F: Rows
+    feasible: list[bool]
+    max_violation: Amount
+    detail: str
+    by: str
+
+
+class ReferencePart(Part):
+    """What the scores refer to: value, bound, evidence and a hash of its points."""
+
+    sha256: Digest
+    evidence: Annotated[Evidence, Field(strict=False)]
+    value: Number | None
+    dual_bound: Number | None
+    ideal_bound: list[Number] | None
+    tolerance: Amount
+    slack: Amount
+    solver: str
+    solver_version: str
+    detail: str
+    note: str
+
+
+class BoxPart(Part):
+    """The corners of the box that a hypervolume is measured in."""
+
+    reference: list[Number]
+    ideal: list[Number]
+
+
+class ScoresPart(Part):
+    """Scores of the verified points; see `optisolve.numerics.indicators.score`."""
+
+    hypervolume: Amount | None
+    igd_plus: Amount | None
+    objective: Number | None
+    gap: Number | None
+    bound_gap: Number | None
+    gap_scale: Number | None
+    tie: Amount | None
+    box: BoxPart | None
+
+    def values(self) -> dict[str, float | None]:
+        """The scores alone, by name."""
+        return {name: value for name, value in self if name != "box"}
+
+
+class EnvironmentPart(Part):
+    """Where the run happened."""
+
+    python: str
+    platform: str
+    cpu: str
+    kernels: dict[str, str]
+    cores: Count | None
+    threads: dict[str, str]
+    packages: dict[str, str]
+    git: str
+    dirty: bool
+
+
+class CachePart(Part):
+    """Calls answered by the response cache, and what they would have cost, US dollars."""
+
+    calls: Count
+    usd: Amount
+
+
+class ContinuedPart(Part):
+    """The shorter run that this one prolongs, and for how many evaluations the two agree."""
+
+    record_id: Name
+    result_hash: Digest
+    evaluations: Count
+    agree: Count
+
+
+class FailedPart(Part):
+    """What was done with points that the model could not evaluate, and the first failure."""
+
+    policy: OnFailure
+    first: str
+
+
+class ProvenancePart(Part):
+    """Where the record comes from and what it claims to be."""
+
+    tier: Annotated[Tier, Field(strict=False)]
+    run_id: str
+    started: str
+    notice: str
+    llm_cache: CachePart | None
+    continues: Given[ContinuedPart | None] = None
+    files: dict[str, FilePart] = Field(default_factory=dict)
+    failed: Given[FailedPart | None] = None
+    errors: list[str] = Field(default_factory=list)
+
+
+TraceRow: TypeAlias = Annotated[tuple[Count, Amount, Number | None, Amount], Field(strict=False)]
+"""Evaluations, seconds, best feasible objective or hypervolume, smallest violation."""
+
+_VOLATILE: dict[str, Any] = {
+    "solver": {"code"},
+    "used": {"wall_s", "cpu_s", "peak_mb"},
+    "verified": {"by"},
+    # Scores against a reference; better references appear later and must not change what a run found.
+    "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie"},
+    **dict.fromkeys(("reference", "trace", "env", "provenance", "result_hash", "record_id"), True),
+}
+"""What ``result_hash`` does not cover; of the trace it covers all but the seconds."""
+
+
+class Record(Part):
+    """The record of one run; what is wrong with a file is told field by field, as a `LayoutError`."""
+
+    layout: Literal["optisolve.record/2"] = Field(alias="schema")
+    suite: SuitePart
+    instance: InstancePart
+    solver: SolverPart
+    seed: Integer
+    warm_start: Given[Rows | None] = None
+    budget: BudgetPart
+    used: UsedPart
+    termination: TerminationPart
+    solutions: SolutionsPart
+    verified: VerifiedPart
+    reference: ReferencePart | None
+    scores: ScoresPart
+    trace: list[TraceRow]
+    env: EnvironmentPart
+    provenance: ProvenancePart
+    result_hash: Digest
+    record_id: Name
+
+    @classmethod
+    def from_json(cls, value: object, *, where: str = "") -> Record:
+        """A record from parsed JSON of unknown origin.
+
+        Args:
+            value: Anything that JSON can hold.
+            where: The file, for the message.
+
+        Raises:
+            LayoutError: It is none; every bad field is named with what was given and what was expected.
+        """
+        start = f"{where}: " if where else ""
+        if bad := list(islice(unusable(value, _MOST_ENTRIES), _MOST_SHOWN)):
+            raise LayoutError(start, (FieldProblem(*problem) for problem in bad))
+        record = cls.read(value, where=where)
+        try:
+            canonical(value)
+        except UnicodeEncodeError:  # half a surrogate pair is valid JSON and no text
+            raise LayoutError(
+                start, [FieldProblem("(content)", "half a character", "text without broken characters")]
+            ) from None
+        return record
+
+    @classmethod
+    def read(cls, value: object, *, where: str = "") -> Record:
+        """The same for JSON whose numbers are known to be finite and whose texts can be written.
+
+        Raises:
+            LayoutError: It is no record.
+        """
+        start = f"{where}: " if where else ""
+        schema = value.get("schema") if isinstance(value, Mapping) else None
+        if schema == _FIRST:
+            raise RecordError(
+                f"{start}a record of the first layout, whose references state no slack; what it says about gaps and proofs "
+                f"no longer holds. Run it again with this version ({SCHEMA})."
+            )
+        if isinstance(value, Mapping) and schema != SCHEMA:
+            raise LayoutError(start, [FieldProblem("schema", shortened(schema), SCHEMA)])
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise LayoutError(start, field_problems(error, cls)) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values, in the order of its file."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+    def to_bytes(self) -> bytes:
+        """The record as it stands in its file."""
+        return document(self.to_json())
+
+    def sealed(self) -> Record:
+        """The same record with ``run_id``, ``result_hash`` and ``record_id`` of its content."""
+        provenance = self.provenance.model_copy(update={"run_id": self._run_id()})
+        named = self.model_copy(update={"provenance": provenance, "result_hash": self._result_hash()})
+        return named.model_copy(update={"record_id": named._record_id()})
+
+    def _result_hash(self) -> str:
+        """SHA-256 over the deterministic part."""
+        part = self.model_dump(by_alias=True, exclude_unset=True, exclude=_VOLATILE)
+        part["trace"] = [[row[0], *row[2:]] for row in self.trace]
+        return digest(part)
+
+    def _run_id(self) -> str:
+        """SHA-256 (16 digits) over what the run was asked to do; equal for every repetition of the same run."""
+        solver = {"name", "version", "options"}
+        asked: dict[str, Any] = {"instance": True, "solver": solver, "seed": True, "budget": True, "warm_start": True}
+        part = self.model_dump(exclude_unset=True, include=asked)
+        if self.solver.llm is not None:
+            part["solver"]["llm"] = self.solver.llm.model_dump(include={"provider", "model", "params"})
+        return digest(part)[:16]
+
+    def _record_id(self) -> str:
+        """Readable name plus SHA-256 (16 digits) over the whole record except the id itself."""
+        part = self.model_dump(by_alias=True, exclude_unset=True, exclude={"record_id"})
+        problem = self.instance.scenario.replace("/", "-")
+        return f"{problem}.{self.solver.name}.s{self.seed}.{digest(part)[:16]}"

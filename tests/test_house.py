@@ -1,0 +1,30 @@
+"""The house: imports point one way in every file, and one run loads nothing that is about many."""
+
+from __future__ import annotations
+
+import graphlib
+import subprocess
+import sys
+
+import grimp
+
+RUN = """
+import sys
+from optisolve.cli.main import main
+code = main(["run", "problem=uav_isac/dense", "solver=random_search", "budget.evaluations=64", "out={out}"])
+strangers = sorted(name for name in sys.modules if name.startswith(("optisolve.study", "optisolve.trust")))
+sys.exit(f"code {{code}}, loaded {{strangers}}" if code or strangers else 0)
+"""
+
+
+def test_no_file_imports_itself_by_a_detour():
+    """Imports inside functions, those for type checkers only and those between siblings count like all others."""
+    graph = grimp.build_graph("optisolve", exclude_type_checking_imports=False, cache_dir=None)
+    graphlib.TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}).prepare()
+
+
+def test_one_run_loads_neither_studies_nor_trust(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", RUN.format(out=tmp_path / "out")], check=False, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
