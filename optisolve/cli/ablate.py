@@ -233,14 +233,15 @@ def _results(report: Report) -> Table:
     from optisolve.study.ablation.markdown import comparison
 
     against = {row["llm against"]: row for row in comparison(report.versus)}
-    columns = (">mean loss", ">hypervolume", ">llm better", ">Holm p", ">A12", ">tokens")
+    others = [name for name in ("hypervolume",) if all(name in summary.others for summary in report.arms)]
+    columns = (">mean loss", *(f">{name}" for name in others), ">llm better", ">Holm p", ">A12", ">tokens")
     table = new_table("arm", *columns, title=escape(f"{report.setting}; means over {report.arms[0].n} pairs"))
     for summary in sorted(report.arms, key=lambda s: s.standing):
         told = against.get(summary.arm.name, {})
         table.add_row(
             f"[bold]{summary.arm.name}[/]" if summary.asks else summary.arm.name,
             format_number(summary.loss.mean),
-            format_number(summary.others.get("hypervolume")),
+            *(format_number(summary.others[name]) for name in others),
             f"{told['better']} of {summary.n}" if told else "",
             *(told.get(key, "").replace("**", "") for key in ("Holm p", "A12")),
             f"{summary.cost['tokens']:,.0f}",
