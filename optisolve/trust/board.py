@@ -171,7 +171,7 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> dict[str, Any]:
         measured = [loss_of(record) for record in own if record is not None]
         losses = [*(loss.value for loss in measured), *[LOSS_CAP] * (len(own) - len(measured))]
         known = [loss for loss in losses if loss is not None]
-        yardsticks = {loss.measured_to.value for loss in measured} - {Yardstick.NOTHING.value}
+        yardsticks = {loss.yardstick.value for loss in measured} - {Yardstick.NOTHING.value}
         problems[label] = {
             "rank": None,
             "loss": None if len(known) < len(losses) else _six(_mean(known)),

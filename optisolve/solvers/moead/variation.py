@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 
 __all__ = ["Feedback", "Learner", "Proposals", "Variation", "Wave"]
@@ -95,7 +95,7 @@ class Variation(Protocol):
         """Offspring for the wave's targets; an operator may return several per target, or none."""
         ...
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Deterministic, JSON-compatible figures of the whole run so far."""
         ...
 
