@@ -16,7 +16,7 @@ from optisolve.cli.display import console, format_number, new_table, print_error
 from optisolve.core.errors import OptisolveError, UnknownNameError
 from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
-from optisolve.registry import PROBLEMS, SOLVERS, load_target, problem_options, solver_options
+from optisolve.registry import PROBLEMS, SOLVERS, load_target, make_problem, problem_options, solver_options
 
 __all__ = [
     "check_command",
@@ -54,6 +54,7 @@ def info_command(options: argparse.Namespace) -> int:
         problem, values = problem_options(options.name)
         console.print(f"[bold]{options.name}[/]: {escape(problem.summary)}")
         console.print(f"reference: {escape(problem.evidence)}")
+        console.print(f"offers: {_offered(options.name)}", soft_wrap=True)
         _print_fields(problem, values)
         _print_card("problems", options.name)
         return 0
@@ -63,11 +64,29 @@ def info_command(options: argparse.Namespace) -> int:
         console.print(f"[bold]{options.name}[/]: {escape(info.summary)}")
         console.print(f"source: {escape(info.citation or '–')}", soft_wrap=True)
         console.print(f"treats: {', '.join(sorted(info.supports))}", soft_wrap=True)
+        for verb, capabilities in (("requires", info.requires), ("uses where offered", info.welcomes)):
+            if capabilities:
+                console.print(f"{verb}: {', '.join(c.__name__ for c in capabilities)}", soft_wrap=True)
         console.print(f"same seed, same answer: {'yes' if info.deterministic else 'no'}")
         _print_fields(solver, values)
         _print_card("solvers", options.name)
         return 0
     raise UnknownNameError("problem or solver", options.name, {*PROBLEMS.choices(), *SOLVERS.choices()})
+
+
+def _offered(name: str) -> str:
+    """Capabilities of a scenario's instances, and whether goals may speak about them."""
+    from optisolve.core.capabilities import offers
+    from optisolve.goals import MeasuredInstance
+
+    try:
+        instance = make_problem(name).instance(0)
+    except OptisolveError as error:  # a family whose parameters have no defaults
+        return f"unknown until it is given what it needs ({escape(str(error))})"
+    told = [c.__name__ for c in offers(instance)]
+    if isinstance(instance, MeasuredInstance):
+        told.append(f"MeasuredInstance ({', '.join(metric.name for metric in instance.metrics())})")
+    return ", ".join(told) or "evaluation only"
 
 
 def replay_command(options: argparse.Namespace) -> int:
