@@ -183,7 +183,6 @@ def _conversation(out: Path, verb: str) -> Iterator[Path]:
 
 def told(request: object, answer: Answer) -> dict[str, Json]:
     """What was asked, understood and reached, JSON-compatible; it stands beside the record as ``ask.json``."""
-    from optisolve.core.json import plain
 
     parsed = answer.parsed
     words = request if isinstance(request, str) else None
@@ -202,11 +201,7 @@ def told(request: object, answer: Answer) -> dict[str, Json]:
             {"text": c.text, "value": c.value, "limit": c.limit, "unit": c.unit, "margin": c.margin, "source": c.source}
             for c in answer.clauses
         ],
-<<<<<<< HEAD
-        "language_model": None if parsed.llm is None else plain(parsed.llm),
-=======
         "language_model": plain(parsed.llm),
->>>>>>> 9bd14ec90b5787c23d60c4644c2598baf809407b
         "model_answer": None if parsed.model is None else parsed.model.raw,
         "prompt": {} if parsed.model is None else dict(parsed.model.prompt),
         "dialogue": None if parsed.model is None else parsed.model.dialogue.plain(),
