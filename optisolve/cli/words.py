@@ -20,6 +20,7 @@ from optisolve.cli.typed_file import read_typed
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem
 from optisolve.core.files import write_atomic
+from optisolve.core.json import plain
 
 if TYPE_CHECKING:
     from optisolve.core.json import Json
@@ -201,9 +202,14 @@ def told(request: object, answer: Answer) -> dict[str, Json]:
             {"text": c.text, "value": c.value, "limit": c.limit, "unit": c.unit, "margin": c.margin, "source": c.source}
             for c in answer.clauses
         ],
+<<<<<<< HEAD
         "language_model": None if parsed.llm is None else plain(parsed.llm),
+=======
+        "language_model": plain(parsed.llm),
+>>>>>>> 9bd14ec90b5787c23d60c4644c2598baf809407b
         "model_answer": None if parsed.model is None else parsed.model.raw,
         "prompt": {} if parsed.model is None else dict(parsed.model.prompt),
+        "dialogue": None if parsed.model is None else parsed.model.dialogue.plain(),
     }
 
 
