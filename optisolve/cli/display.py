@@ -199,7 +199,7 @@ def _score_table(results: Mapping[str, Result]) -> Table:
 
 def _score_row(result: Result, multi: bool) -> dict[str, str]:
     scores, used = result.scores, result.record["used"]
-    wanted = ("hypervolume", "igd_plus") if multi else ("objective", "gap", "bound_gap")
+    wanted = ("hypervolume", "gap", "igd_plus") if multi else ("objective", "gap", "bound_gap")
     told = {**scores, **{name: _told_gap(scores[name], scores["tie"]) for name in ("gap", "bound_gap")}}
     return {
         **{name.replace("_plus", "+").replace("_", " "): format_number(told[name]) for name in wanted},
