@@ -15,7 +15,7 @@ import yaml
 
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm, HasControls
-from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nearest
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError, nearest
 from optisolve.core.json import Json, document, plain
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
@@ -134,7 +134,10 @@ def arms_of(solver: Solver, *, budget: Budget, model: str) -> tuple[Arm, ...]:
         expected = "a solver that asks a language model, e.g. solver=ledma; the others are what it is compared with"
         raise OptionError("The ablation's configuration", [FieldProblem("solver", solver.info.name, expected)])
     if isinstance(solver, HasControls):
-        return tuple(solver.controls(budget=budget, model=model))
+        arms = tuple(solver.controls(budget=budget, model=model))
+        if not arms or arms[0].name != SUBJECT:
+            raise SolverError(f"{solver.info.name}: its method controls must give the solver itself first, called '{SUBJECT}'.")
+        return arms
     options = solver.options()
     return (
         Arm(SUBJECT, "the language model", solver.info.name, options),
