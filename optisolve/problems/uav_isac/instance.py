@@ -11,7 +11,7 @@ import numpy.typing as npt
 from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Space, Variable
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.problems.uav_isac import model, policies
-from optisolve.problems.uav_isac.packed import pack
+from optisolve.problems.uav_isac.kernel_data import pack
 from optisolve.problems.uav_isac.packing import lattice
 from optisolve.problems.uav_isac.words import describe
 
