@@ -83,14 +83,23 @@ def final_figure(rows: Sequence[ArmRow], where: str) -> Figure:
     """
     order = sorted(rows, key=lambda row: row.found.mean, reverse=True)
     figure, axes = new_figure("What each arm reached", where, width=9.0, height=1.9 + 0.42 * len(rows))
-    beside = {"xycoords": ("axes fraction", "data"), "xytext": (8, 0), "textcoords": "offset points", "va": "center"}
     for i, row in enumerate(order):
         color, found = ACCENT if row.asks_llm else INK, row.found
         axes.plot(row.values, np.full(row.values.size, i - 0.22), "|", color=color, alpha=0.35, markersize=5)
         if np.isfinite(found.low):
             axes.plot((found.low, found.high), (i, i), color=color, linewidth=2.2, solid_capstyle="round")
         axes.plot(found.mean, i, "o", color=color, markersize=6)
-        axes.annotate(f"{found.mean:.4f}   {row.note}  ", (1.0, i), fontsize=9, color=color, annotation_clip=False, **beside)
+        axes.annotate(
+            f"{found.mean:.4f}   {row.note}  ",
+            (1.0, i),
+            xycoords=("axes fraction", "data"),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=color,
+            annotation_clip=False,
+        )
     axes.set_yticks(range(len(order)), [row.label for row in order])
     for tick, row in zip(axes.get_yticklabels(), order, strict=True):
         tick.set_color(ACCENT if row.asks_llm else INK)

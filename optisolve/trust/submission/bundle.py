@@ -18,12 +18,9 @@ from optisolve.core.errors import RecordError
 from optisolve.core.files import write_atomic
 from optisolve.run.table import Archive
 from optisolve.run.untrusted import is_safe_name, printable, read_bytes, strict_json
-from optisolve.trust.submission.rules import LIMITS
+from optisolve.trust.submission.rules import LIMITS, TRANSCRIPTS
 
-__all__ = ["TRANSCRIPTS", "archive_name", "read_archive", "read_transcripts", "transcripts_bytes", "write_archive"]
-
-TRANSCRIPTS = "transcripts.jsonl.xz"
-"""Name of the file with the transcripts of a table: a line per run, ``record_id`` and the transcript's own ``text``."""
+__all__ = ["archive_name", "read_archive", "read_transcripts", "transcripts_bytes", "write_archive"]
 
 _PRESET: Final = 9
 _MEMORY = 256 * 2**20
