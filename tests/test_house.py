@@ -26,9 +26,6 @@ sys.exit(f"code {{code}}, loaded {{strangers}}" if code or strangers else 0)
 def test_no_file_imports_itself_by_a_detour():
     """Imports inside functions, those for type checkers only and those between siblings count like all others."""
     graph = grimp.build_graph("optisolve", exclude_type_checking_imports=False, cache_dir=None)
-    graph.remove_import(
-        importer="optisolve.study.ablation.markdown", imported="optisolve.study.ablation.report"
-    )  # being rebuilt
     graphlib.TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}).prepare()
 
 

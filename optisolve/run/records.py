@@ -28,6 +28,7 @@ from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, require_encodable, secrets_here
 from optisolve.run.environment import code_revision, environment, peak_memory_mb
 from optisolve.run.execution import Run
+from optisolve.run.table import TABLE, Table
 from optisolve.run.verify import Verification
 from optisolve.version import __version__
 
@@ -42,6 +43,7 @@ __all__ = [
     "iter_records",
     "load_records",
     "publish",
+    "read_all",
     "read_record",
     "record_bytes",
     "record_id_of",
@@ -314,11 +316,27 @@ def iter_records(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield file
 
 
+def read_all(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All records at or below a path with their file, those of tables last; a row of a table lacks points and curve.
+
+    Raises:
+        RecordError: A file that is not a record, or not a table.
+    """
+    root = Path(path)
+    if root.is_file() and root.name == TABLE:
+        tables = [root]
+    else:
+        yield from ((str(file), read_record(file)) for file in iter_records(path))
+        tables = sorted(root.rglob(TABLE)) if root.is_dir() else []
+    for file in tables:
+        yield from ((str(file), row.record.to_json()) for row in Table.read(file).rows)
+
+
 def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:
     """All records at or below a path as one table, a row per run.
 
     Args:
-        path: A record, its folder, or a folder of folders.
+        path: A record, its folder, a folder of folders, or a published table.
 
     Returns:
         DataFrame with identifiers, settings, usage, status and scores; nested keys joined by dots. The columns
@@ -330,8 +348,7 @@ def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for file in iter_records(path):
-        record = read_record(file)
+    for file, record in read_all(path):
         row: dict[str, Any] = {"record_id": record["record_id"], "result_hash": record["result_hash"]}
         row.update(
             scenario=record["instance"]["scenario"],
@@ -347,9 +364,9 @@ def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:
         )
         row.update({f"scores.{key}": value for key, value in record["scores"].items() if key != "box"})
         row.update({f"used.{key}": value for key, value in record["used"].items() if key not in ("report", "by_source")})
-        rows.append({**row, "path": str(file), "record": record})
+        rows.append({**row, "path": file, "record": record})
     if not rows:
-        raise RecordError(f"{path}: no record.json at or below this path.")
+        raise RecordError(f"{path}: no record.json at or below this path, and no {TABLE}.")
     return pd.DataFrame(rows)
 
 

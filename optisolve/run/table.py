@@ -165,6 +165,8 @@ class Table:
         ]
         if [row.record.record_id for row in rows] != sorted({row.record.record_id for row in rows}):
             raise RecordError(f"{where}: its rows must be sorted by record_id, each once.")
+        if len({row.record.suite.sha256 for row in rows}) > 1:
+            raise RecordError(f"{where}: its rows belong to several suites, or to several locks of one.")
         return cls(tuple(rows), file.archive)
 
     def to_bytes(self) -> bytes:

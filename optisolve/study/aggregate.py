@@ -7,7 +7,7 @@ tested, since they say how a solver varies, not how problems vary. Every functio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from optisolve.study.statistics import (
     friedman,
     paired_comparison,
     pairwise_comparisons,
-    rank_rows,
 )
 
 if TYPE_CHECKING:
@@ -148,19 +147,17 @@ def ranking(units: ScoredUnits, scenarios: Sequence[str] | None = None, *, alpha
         return Ranking(empty, blocks, None, pd.DataFrame(), (), alpha)
     pairs = pairwise_comparisons(blocks.table, maximize=False, tolerance=blocks.tolerance)
     test = friedman(blocks.table, maximize=False, tolerance=blocks.tolerance) if blocks.table.shape[1] > 1 else None
-    averages = rank_rows(blocks.table, maximize=False, tolerance=blocks.tolerance).mean(axis=0)
+    averages = test.average_ranks if test is not None else {str(blocks.table.columns[0]): 1.0}
     frame = units.frame[units.frame["scenario"].isin(blocks.scenarios)]
     has_loss = all(units.measures[name].has_loss for name in blocks.scenarios)
     rows = []
-    for name in sorted(blocks.table.columns, key=lambda solver: (averages[solver], solver)):
+    for name in sorted(averages, key=lambda solver: (averages[solver], solver)):
         own = frame[frame["solver"] == name]
         found = _estimated(own, "loss", (0.0, LOSS_CAP)) if has_loss else _NOTHING
         failures = int((own["outcome"] != Outcome.OK).sum())
-        row = {"solver": name, "average_rank": float(averages[name]), **found}
-        rows.append({**row, "runs": len(own), "failures": failures})
+        rows.append({"solver": name, "average_rank": averages[name], **found, "runs": len(own), "failures": failures})
     table = _against_first(pd.DataFrame(rows), pairs, alpha)
-    groups = cliques({str(name): float(averages[name]) for name in averages.index}, pairs, alpha=alpha)
-    return Ranking(table, blocks, test, pairs, tuple(groups), alpha)
+    return Ranking(table, blocks, test, pairs, tuple(cliques(averages, pairs, alpha=alpha)), alpha)
 
 
 def _against_first(table: pd.DataFrame, pairs: pd.DataFrame, alpha: float) -> pd.DataFrame:
@@ -366,11 +363,7 @@ def control_table(units: ScoredUnits, control: str = "null") -> pd.DataFrame:
     for scenario in units.scenarios():
         blocks = blocks_of(units, [scenario])
         table = blocks.table
-        if control not in table:
-            continue
-        for solver in table.columns.drop(control):
+        for solver in table.columns.drop(control) if control in table else ():
             compared = paired_comparison(table[solver], table[control], maximize=False, tolerance=blocks.tolerance)
-            row = {"scenario": scenario, "solver": solver, "instances": compared.n, "wins": compared.wins}
-            row |= {"ties": compared.ties, "losses": compared.losses, "a12": compared.a12, "p_value": compared.p_value}
-            rows.append(row)
+            rows.append({"scenario": scenario, "solver": solver, "instances": compared.n, **asdict(compared)})
     return pd.DataFrame(rows, columns=["scenario", "solver", "instances", "wins", "ties", "losses", "a12", "p_value"])

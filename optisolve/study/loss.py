@@ -30,6 +30,7 @@ __all__ = [
     "loss_of_gap",
     "losses_along",
     "losses_of_gaps",
+    "measured_by",
     "quiet",
     "succeeded",
 ]
@@ -60,12 +61,21 @@ class Loss:
     Attributes:
         value: In [0, 1], smaller is better; None for a verified answer without anything to measure it to.
         gap: The signed relative gap behind it, > 0 when worse, not cut at either end; None for a failure.
-        measured_to: What 0 stands for.
+        yardstick: What it is measured to.
+        tie: Gaps up to this size say nothing; relative.
     """
 
     value: float | None
     gap: float | None
-    measured_to: Yardstick
+    yardstick: Yardstick
+    tie: float = GAP_NOISE
+
+    @property
+    def standing(self) -> float:
+        """What rankings compare, smaller is better: the loss, but below 0 where a best known reference is beaten."""
+        if self.gap is not None and self.gap < -self.tie:
+            return self.gap
+        return float("nan") if self.value is None else self.value
 
 
 def loss_of(record: Mapping[str, Any], /) -> Loss:
@@ -78,18 +88,18 @@ def loss_of(record: Mapping[str, Any], /) -> Loss:
         The loss with its signed gap and what it is measured to; 1 for a run that broke, was stopped, or has no verified
         feasible answer. A gap beyond 1 counts as 1, one within the reference's tie as 0.
     """
-    name, yardstick = _yardstick(record)
+    name, yardstick = measured_by(record)
     if not succeeded(record):
         return Loss(LOSS_CAP, None, yardstick)
     gap = None if name is None else record["scores"][name]
     if gap is None:
         return Loss(None, None, Yardstick.NOTHING)
-    return Loss(loss_of_gap(gap, record["scores"]["tie"]), float(gap), yardstick)
+    return Loss(loss_of_gap(gap, record["scores"]["tie"]), float(gap), yardstick, quiet(record["scores"]["tie"]))
 
 
 def aim_of(record: Mapping[str, Any], /) -> float:
     """The number behind a record's yardstick: a value, a bound, or a front's hypervolume; NaN without one."""
-    name, yardstick = _yardstick(record)
+    name, yardstick = measured_by(record)
     if name is None:
         return float("nan")
     if yardstick is Yardstick.BEST_FRONT:
@@ -125,7 +135,7 @@ def describe_loss(yardsticks: Iterable[str], *, several: bool) -> str:
     return f"share of the {told}'s hypervolume that is missing" if several else f"gap to the {told}"
 
 
-def _yardstick(record: Mapping[str, Any]) -> tuple[str | None, Yardstick]:
+def measured_by(record: Mapping[str, Any], /) -> tuple[str | None, Yardstick]:
     """The score that is the gap of a record's loss (``gap``, ``bound_gap`` or None), and what it is the gap to."""
     reference = record["reference"]
     if reference is None:

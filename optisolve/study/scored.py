@@ -17,7 +17,7 @@ import numpy as np
 from optisolve.core.errors import RecordError
 from optisolve.core.status import PointStatus, Termination
 from optisolve.study.labels import label_records
-from optisolve.study.loss import GAP_NOISE, LOSS_CAP, Yardstick, aim_of, describe_loss, loss_of, quiet
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, Yardstick, aim_of, describe_loss, loss_of
 from optisolve.study.standing import share_references
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class _Row(NamedTuple):
     loss: float = _NAN
     value: float = _NAN
     standing: float = _NAN
-    quiet: float = 0.0
+    quiet: float = GAP_NOISE
     gap: float = _NAN
     bound_gap: float = _NAN
     tie: float = _NAN
@@ -219,10 +219,12 @@ def _row(record: Mapping[str, Any], scenario: str, solver: str) -> _Row:
         suite=suite["sha256"],
         dimension=len(record["solutions"]["variables"]),
         evaluation_limit=_number(record["budget"]["evaluations"]),
-        measured_to=loss.measured_to.value,
+        measured_to=loss.yardstick.value,
         aim=aim_of(record),
         loss=_number(loss.value),
         value=float("inf") if loss.gap is None else loss.gap,
+        standing=loss.standing,
+        quiet=loss.tie,
         evaluations=_number(used["evaluations"]),
         seconds=_number(used["wall_s"]),
         llm_calls=_number(used["llm_calls"]),
@@ -266,13 +268,29 @@ def _absent(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[st
 
 def _absent_row(unit: _Unit, skip: str, pattern: _Row) -> _Row:
     outcome, reason = (Outcome.SKIPPED, skip) if skip else (Outcome.MISSING, "no record of this unit")
-    kept = pattern.several, pattern.maximize, pattern.suite, pattern.dimension, pattern.evaluation_limit
-    return _Row(*unit, pattern.family, outcome, reason, *kept, loss=LOSS_CAP, value=float("inf"))
+    scenario, solver, instance, repetition = unit
+    return _Row(
+        scenario=scenario,
+        solver=solver,
+        instance=instance,
+        repetition=repetition,
+        family=pattern.family,
+        outcome=outcome,
+        reason=reason,
+        several=pattern.several,
+        maximize=pattern.maximize,
+        suite=pattern.suite,
+        dimension=pattern.dimension,
+        evaluation_limit=pattern.evaluation_limit,
+        loss=LOSS_CAP,
+        standing=LOSS_CAP,
+        value=float("inf"),
+    )
 
 
 def _planned(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[str]) -> dict[_Unit, str]:
     """Units of the suites' plans under the names that this table gives them, with the reason of those that are skipped."""
-    members = [(row, row.record["suite"]) for row in rows if row.suite and row.record is not None]
+    members = [(row, row.record["suite"]) for row in rows if row.record is not None and row.record["suite"].get("unit")]
     scenarios = {(row.suite, suite.get("problem")): row.scenario for row, suite in members}
     solvers = {(row.suite, suite.get("solver")): row.solver for row, suite in members}
     unknown = sorted({unit.problem for unit in expected if (unit.suite, unit.problem) not in scenarios})
@@ -341,10 +359,9 @@ def _withdrawals(rows: Sequence[_Row]) -> list[str]:
 def _scored(row: _Row, measure: Measure) -> _Row:
     """A row with its value, and the standing that orders it among others."""
     if row.outcome is Outcome.SKIPPED:
-        return row._replace(loss=_NAN, value=_NAN)
+        return row._replace(loss=_NAN, value=_NAN, standing=_NAN, quiet=0.0)
     if measure.has_loss:
-        ties = quiet(row.tie)
-        return row._replace(quiet=ties, standing=row.value if row.value < -ties else row.loss)
+        return row
     sign, ok = (-1.0 if measure.maximize else 1.0), row.outcome is Outcome.OK
     value = getattr(row, measure.name) if ok else 0.0 if measure.several else sign * float("inf")
     return row._replace(loss=_NAN, value=value, standing=sign * value, quiet=GAP_NOISE * abs(value) if ok else 0.0)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.budget import Budget
+from optisolve.core.controls import PLACEBO, SUBJECT, HasControls
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
+from optisolve.registry import make_solver
 from optisolve.run.result import Result
 from optisolve.run.solve import solve
 from optisolve.testing.kit import CheckResult, NotApplicable, require, run_kit
@@ -55,6 +57,17 @@ class SolverConformance:
         except OptionError:
             return
         raise AssertionError("with_option(no_such_option=1) was accepted")
+
+    def test_controls_can_be_made(self) -> None:
+        """What it names in its language model's place are solvers, and nobody but itself and its placebo asks the model."""
+        solver = self.make_solver()
+        if not isinstance(solver, HasControls):
+            raise NotApplicable("the solver names no controls")
+        arms = solver.controls(budget=Budget(evaluations=self.evaluations), model="surrogate")
+        _require(bool(arms) and arms[0].name == SUBJECT, f"controls() must give the solver itself first, called '{SUBJECT}'")
+        for arm in arms:
+            asks = make_solver(arm.solver, arm.options).info.uses_llm
+            _require(asks == (arm.name in (SUBJECT, PLACEBO)), f"arm '{arm.name}' {'asks' if asks else 'asks no'} model")
 
     def test_skip_gives_a_reason(self) -> None:
         """`skip` returns None or a sentence, never raises."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.run.records import read_record
+from optisolve.run.table import TABLE, Table
 from optisolve.study.loss import LOSS_CAP, Yardstick, loss_of, succeeded
 from optisolve.study.standing import share_references
 from optisolve.trust.audit import SuiteBook, Tier
@@ -51,16 +52,18 @@ class Located:
     """A record at its place in the submissions.
 
     Attributes:
-        path: ``SUITE/SUBMITTER/RECORD_ID/record.json``.
+        path: ``SUITE/SUBMITTER/RECORD_ID/record.json``, or ``row.json`` for a row of a table.
         suite: First part of the path.
         submitter: Second part.
         record: The document.
+        content: Hash of points and curve as a row states it; None where they stand in the record.
     """
 
     path: str
     suite: str
     submitter: str
     record: Mapping[str, Any]
+    content: str | None = None
 
     @property
     def label(self) -> str:
@@ -90,12 +93,17 @@ class Entry:
 
 
 def read_located(root: Path) -> list[Located]:
-    """All records below a folder ``SUITE/SUBMITTER/RECORD_ID``, sorted by path."""
+    """All records below a folder ``SUITE/SUBMITTER/RECORD_ID`` and in its tables, sorted by path."""
     found = []
+    for file in sorted(root.glob(f"*/*/{TABLE}")):
+        suite, submitter, *_ = file.relative_to(root).parts
+        for row in Table.read(file).rows:
+            path = f"{suite}/{submitter}/{row.record.record_id}/row.json"
+            found.append(Located(path, suite, submitter, row.record.to_json(), row.content))
     for file in sorted(root.glob("*/*/*/record.json")):
         suite, submitter, *_ = file.relative_to(root).parts
         found.append(Located(file.relative_to(root).as_posix(), suite, submitter, read_record(file)))
-    return found
+    return sorted(found, key=lambda item: item.path)
 
 
 def build_board(located: Iterable[Located], book: SuiteBook) -> dict[str, Any]:
@@ -163,7 +171,7 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> dict[str, Any]:
         measured = [loss_of(record) for record in own if record is not None]
         losses = [*(loss.value for loss in measured), *[LOSS_CAP] * (len(own) - len(measured))]
         known = [loss for loss in losses if loss is not None]
-        yardsticks = {loss.measured_to.value for loss in measured} - {Yardstick.NOTHING.value}
+        yardsticks = {loss.yardstick.value for loss in measured} - {Yardstick.NOTHING.value}
         problems[label] = {
             "rank": None,
             "loss": None if len(known) < len(losses) else _six(_mean(known)),

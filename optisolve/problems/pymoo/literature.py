@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from copy import copy
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -67,10 +67,10 @@ def values(name: str, X: FloatArray, n_objectives: int) -> tuple[FloatArray, Flo
 def _values(problem: Problem, name: str, X: FloatArray) -> tuple[FloatArray, FloatArray]:
     if name in _LAST_POSITION:
         X = np.hstack([np.minimum(X[:, :1], _LAST_POSITION[name]), X[:, 1:]])
-    told: dict[str, Any] = {}
+    evaluation: dict[str, FloatArray] = {}
     with np.errstate(divide="ignore"):  # angles are taken as atan(f2 / f1)
-        problem._evaluate(X, told)  # what every problem of pymoo implements; `evaluate` copies and checks what is checked here
-    return told["F"], told.get("G", np.empty((X.shape[0], 0)))
+        problem._evaluate(X, evaluation)  # what a problem implements; `evaluate` around it copies and checks once more
+    return evaluation["F"], evaluation.get("G", np.empty((X.shape[0], 0)))
 
 
 def mw_distance(name: str, X: FloatArray, n_objectives: int) -> FloatArray:

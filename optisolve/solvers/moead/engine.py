@@ -11,13 +11,11 @@ replacement).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import BudgetExhausted, SolverError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
@@ -149,9 +147,9 @@ class _Engine:
             owner = proposals.owner[: rows.size]
             self._learner.learn(Feedback(owner, labels, replaced, self._gains.add(F, violation), X, F, violation))
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> JsonObject:
         """Deterministic figures of the run so far, JSON-compatible."""
-        operator: Mapping[str, Any] = self._variation.report()
+        operator = self._variation.report()
         return {
             "waves": self._waves,
             "offspring": dict(sorted(self._offspring.items())),

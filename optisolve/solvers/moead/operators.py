@@ -6,14 +6,14 @@ offspring depend on nothing but its state and its stream.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.json import JsonObject
 from optisolve.core.options import Options
 from optisolve.core.space import Space
 from optisolve.solvers.moead.variation import Proposals, Wave
@@ -69,7 +69,7 @@ class Sbx(Options):
         children = kernels.sbx(wave.X, wave.mates, space.lower, space.upper, self.probability, self.eta, u_pair, U[0], U[1])
         return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "sbx")
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 
@@ -121,7 +121,7 @@ class De(Options):
         children: FloatArray = np.where(taken, moved, wave.X[wave.targets])
         return children
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 
@@ -145,7 +145,7 @@ class Gaussian(Options):
         children = wave.X[wave.targets] + self.width * spread * wave.rng.standard_normal(spread.shape)
         return Proposals(wave.instance.space.clip(children), wave.targets, "gaussian")
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 
@@ -193,7 +193,7 @@ class Linear(Options):
         )
         return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "linear")
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any, cast
 
 from optisolve.run.environment import code_revision
 from optisolve.study.ablation.report import Report, share_of_answers, spread_words
@@ -18,9 +19,9 @@ Rows = list[dict[str, str]]
 
 _TITLES = {
     "ablation.png": "Final losses: means and single runs of every arm",
-    "ablation_evaluations.png": "Progress over evaluations, mean of all pairs",
-    "ablation_tokens.png": "Progress over tokens, mean of all pairs",
-    "ablation_calls.png": "Progress over calls, mean of all pairs",
+    "ablation_evaluations.png": "Progress over evaluations: median of all pairs, band between the quartiles",
+    "ablation_tokens.png": "Progress over tokens; the others use none",
+    "ablation_calls.png": "Progress over calls; the others make none",
 }
 
 _RESULTS = """## Results
@@ -158,7 +159,7 @@ def _setting(report: Report, day: str) -> str:
     references: dict[str, set[int]] = {}
     for instance, words in zip(report.runs.get("instance", ()), report.runs.get("measured_to", ()), strict=True):
         references.setdefault(words, set()).add(instance)
-    defaults = {field.name: field.default for field in fields(plan.subject)}
+    defaults = {field.name: field.default for field in fields(cast(Any, plan.subject))}
     changed = [f"{key} {value}" for key, value in plan.subject.options().items() if value != defaults[key]]
     lines = [
         f"- {report.setting}; all arms of a pair have the same instance and seed",
@@ -183,7 +184,7 @@ def _corners(report: Report) -> str:
         return ""
     lines = [f"Looked at {found.source}: {found.share:.0%} of their coordinates sit on a bound or at zero."]
     if found.variables:
-        named = "; ".join(f"{c.variable} ({c.where}, {c.share:.0%} of the points)" for c in found.variables)
+        named = "; ".join(f"{', '.join(names)} ({place})" for place, names in found.variables.items())
         lines.append(f"Variables that do so in most points: {named}.")
     if found.zeros_rank is not None:
         lines.append(f"The constant answer 0 has average rank {found.zeros_rank:.1f} of {found.n_arms}.")

@@ -1,36 +1,21 @@
-"""The report of an ablation: everything computed once, then written as Markdown, CSV and PNG."""
+"""The report of an ablation: everything that it says, computed once."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optisolve.core.files import write_atomic
 from optisolve.study.ablation.bounds import Corners, find_corners
-from optisolve.study.ablation.plan import NAME
 from optisolve.study.ablation.runs import Ablation
-from optisolve.study.ablation.scores import FATES, Curve, curves, score_runs, spending_curves
-from optisolve.study.ablation.verdict import (
-    ArmSummary,
-    Verdict,
-    Versus,
-    compare,
-    complete_runs,
-    conclude,
-    summarize,
-    told_p,
-    told_share,
-)
+from optisolve.study.ablation.scores import FATES, score_runs
+from optisolve.study.ablation.verdict import ArmSummary, Verdict, Versus, compare, conclude, summarize
 from optisolve.study.intervals import MIN_BLOCKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Report", "Written", "make_report", "share_of_answers", "spread_words", "write_report"]
+__all__ = ["Report", "make_report", "share_of_answers", "spread_words"]
 
 _MANY_OUTSIDE = 0.5
 """Share of the runs outside the scoring box from which the report warns."""
@@ -67,15 +52,6 @@ class Report:
         limits = [f"{value:g} {name.replace('_', ' ')}" for name, value in plan.budget.options().items() if value is not None]
         size = f"instances 0-{plan.instances - 1} x" if plan.instances > 1 else "instance 0,"
         return f"{plan.scenario}, {', '.join(limits)} per run, {size} {plan.seeds} seeds"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Files of a report."""
-
-    markdown: Path
-    csv: Path
-    pictures: tuple[Path, ...]
 
 
 def make_report(ablation: Ablation) -> Report:
@@ -123,27 +99,6 @@ def spread_words(report: Report) -> str:
     return f"in parentheses the smallest and the largest pair: fewer than {MIN_BLOCKS} pairs give no interval"
 
 
-def write_report(report: Report, *, command: Sequence[str] = ()) -> Written:
-    """Write ``ablation.md``, ``ablation.csv`` and the pictures into the plan's folder.
-
-    Args:
-        report: From `make_report`.
-        command: The command line's words, for the report's head.
-    """
-    from optisolve.study.ablation.markdown import markdown
-
-    out = report.ablation.plan.out
-    pictures = tuple(_pictures(report, out)) if report.arms else ()
-    told = "optisolve " + shlex.join(command) if command else ""
-    text = markdown(report, told, [path.name for path in pictures], datetime.now(UTC).date().isoformat())
-    written = Written(out / f"{NAME}.md", out / f"{NAME}.csv", pictures)
-    plan, table = report.ablation.plan, report.runs.assign(partial=report.ablation.partial)  # marks stand in every row
-    table.insert(0, "problem", plan.scenario)
-    write_atomic(written.markdown, text.encode())
-    write_atomic(written.csv, table.assign(surrogate=plan.surrogate).to_csv(index=False).encode())
-    return written
-
-
 def _banners(ablation: Ablation, arms: Sequence[ArmSummary], runs: pd.DataFrame, corners: Corners | None) -> Iterator[str]:
     plan = ablation.plan
     if ablation.partial:
@@ -189,28 +144,3 @@ def _failures(arms: Sequence[ArmSummary]) -> Iterator[str]:
         parts += [f"{summary.broke} ended in an error"] * bool(summary.broke)
         if parts:
             yield f"FAILURES: of the {summary.n} runs of {summary.arm.name}, {', '.join(parts)}; their loss is 1, the worst."
-
-
-def _pictures(report: Report, out: Path) -> Iterator[Path]:
-    from optisolve.plotting.ablation import ArmLine, ArmRow, final_figure, progress_figure
-    from optisolve.plotting.figures import save_figure
-
-    ablation, plan = report.ablation, report.ablation.plan
-    where = report.setting + " – PARTIAL" * ablation.partial + " – no language model was called" * plan.surrogate
-    n = len(ablation.complete_pairs)
-    band = f"95 % interval of the mean of {n} pairs" if n >= MIN_BLOCKS else f"smallest and largest of {n} pairs"
-    notes = {row.arm.name: f"p {told_p(row.p_holm)}, A12 {told_share(row.comparison.a12)}" for row in report.versus}
-    losses = dict(iter(complete_runs(ablation, report.runs).groupby("arm")["loss"]))
-    rows = [ArmRow(s.arm.label, s.asks, losses[s.arm.name].to_numpy(), s.loss, notes.get(s.arm.name, "")) for s in report.arms]
-
-    def lines(drawn: Mapping[str, Curve]) -> list[ArmLine]:
-        return [ArmLine(arm.label, arm.name in plan.asking, *drawn[arm.name]) for arm in plan.arms if arm.name in drawn]
-
-    first = float(report.runs["first"].max())
-    progress = progress_figure(lines(curves(ablation)), where, "evaluations", band, start=first)
-    yield save_figure(final_figure(rows, where), out / f"{NAME}.png")
-    yield save_figure(progress, out / f"{NAME}_evaluations.png")
-    if not plan.surrogate:  # a stand-in costs nothing
-        spent, drawn = spending_curves(ablation)
-        finals = {s.arm.label: s.loss.mean for s in report.arms if not s.asks}
-        yield save_figure(progress_figure(lines(drawn), where, spent, band, finals=finals), out / f"{NAME}_{spent}.png")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
-from optisolve.core.status import Termination
 from optisolve.study.ablation.plan import Key, Plan
 from optisolve.study.runner import Progress, run_suite
 from optisolve.study.runner.run import Executor
@@ -61,10 +60,10 @@ def finished_runs(plan: Plan) -> dict[Key, dict[str, Any]]:
 
 def run_plan(
     plan: Plan,
-    *,
     executor: Executor = "serial",
     workers: int | None = None,
     threads: int = 1,
+    *,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Ablation:
     """Perform what is not there yet; Ctrl-C and errors keep what is finished.
@@ -91,10 +90,18 @@ def run_plan(
 
     plan.out.mkdir(parents=True, exist_ok=True)
     write_atomic(plan.suite.path, plan.text.encode())
-    size: dict[str, Any] = {"executor": executor, "workers": workers, "threads": threads}
     stopped, failed = "", None
     try:
-        done = run_suite(plan.suite, plan.out, **size, trust=plan.trust, retry=True, on_progress=watch)
+        done = run_suite(
+            plan.suite,
+            plan.out,
+            executor=executor,
+            workers=workers,
+            threads=threads,
+            trust=plan.trust,
+            retry=True,
+            on_progress=watch,
+        )
         stopped = STOPPED if done.interrupted else ""
     except OptisolveError as error:
         stopped, failed = str(error), error
@@ -108,6 +115,6 @@ def _store(plan: Plan) -> Store:
     return open_store(os.fspath(plan.out), plan.suite.name)
 
 
-def _never_began(record: dict[str, Any]) -> bool:
-    """A run that broke before its first evaluation, as without a key or without weights."""
-    return bool(record["termination"]["status"] == Termination.ERROR and not record["used"]["evaluations"])
+def _never_began(record: Mapping[str, Any]) -> bool:
+    """A run that broke before its first evaluation, as without a key or without weights; a killed one has had its chance."""
+    return bool(record["used"]["report"].get("failure") == "error")

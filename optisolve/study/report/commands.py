@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optisolve.study.report.inputs import SuiteRun
     from optisolve.study.scored import ScoredUnits
 
-__all__ = ["Command", "commands_of", "override_text"]
+__all__ = ["Command", "command_of", "commands_of", "override_text"]
 
 _BARE = re.compile(r"[A-Za-z_./][\w./-]*")
 _KEYWORDS = {"null", "true", "false", "nan", "inf"}
@@ -57,6 +57,18 @@ def commands_of(units: ScoredUnits, suites: Sequence[SuiteRun]) -> tuple[Command
         text, note = _run(records[0], instances, seeds)
         found.append(Command(f"{solver} on {scenario}", text, note))
     return tuple(found)
+
+
+def command_of(record: Mapping[str, Any]) -> str:
+    """The command that makes one record again.
+
+    Args:
+        record: A whole record.
+    """
+    suite = record["suite"]
+    if suite.get("name"):
+        return f"optisolve bench suite={suite['name']} only=problem:{suite.get('problem')},solver:{suite.get('solver')}"
+    return _run(record, [record["instance"]["seed"]], [record["seed"]])[0]
 
 
 def _suite(suite: SuiteRun) -> Command:

@@ -46,6 +46,9 @@ __all__ = [
 _WIDE = 4
 """Scenarios side by side in one table."""
 
+_Columns = Mapping[str, Iterable[object]]
+"""Values of a table by heading."""
+
 _WORSE = {False: "", True: "†"}
 
 
@@ -72,9 +75,10 @@ class Table:
     @property
     def rows(self) -> list[list[tuple[str, str, bool]]]:
         """Row by row: heading, text, and whether it is bold."""
-        bold = [self.best.get(heading, (False,) * len(self.texts)) for heading in self.texts]
+        headings = [str(heading) for heading in self.texts]
+        bold = {heading: self.best.get(heading, (False,) * len(self.texts)) for heading in headings}
         return [
-            [(heading, text, bool(bold[j][i])) for j, (heading, text) in enumerate(zip(self.texts, row, strict=True))]
+            [(heading, text, bool(bold[heading][i])) for heading, text in zip(headings, row, strict=True)]
             for i, row in enumerate(self.texts.itertuples(index=False, name=None))
         ]
 
@@ -82,7 +86,7 @@ class Table:
 def make_table(
     name: str,
     caption: str,
-    columns: Mapping[str, Iterable[object]],
+    columns: _Columns,
     *,
     words: Iterable[str],
     best: Mapping[str, Sequence[bool]] | None = None,
@@ -147,7 +151,7 @@ def ranks(family: str, ranked: Ranking, measured: str) -> Table:
         f"have loss 1. {HOW_SURE} p: Wilcoxon signed-rank test against the first row, Holm-adjusted over all pairs; † "
         f"significant at {ranked.alpha:g}."
     )
-    columns = {
+    columns: _Columns = {
         "solver": data["solver"],
         "average rank": [f"{rank:.2f}{_WORSE[bool(worse)]}" for rank, worse in _pairs(data, "average_rank", "worse")],
         "mean loss": _estimates(data),
@@ -175,7 +179,7 @@ def scores(family: str, units: ScoredUnits, *, alpha: float) -> list[Table]:
             f"solver ranked first (Wilcoxon–Holm, {alpha:g}). A failed run has loss 1."
         )
         suffix = f"-{start // _WIDE + 1}" if len(texts.columns) > _WIDE else ""
-        columns = {"solver": shown, **{heading[name]: texts.loc[shown, name] for name in names}}
+        columns: _Columns = {"solver": shown, **{heading[name]: texts.loc[shown, name] for name in names}}
         bold = {heading[name]: best.loc[shown, name].tolist() for name in names}
         tables.append(make_table(f"scores-{family}{suffix}", caption, columns, words=["solver"], best=bold, data=part))
     return tables
@@ -223,7 +227,7 @@ def shares_of_portfolio(family: str, found: Portfolio, instances: int) -> Table:
         f"of charge, would reach {number(found.virtual_best_loss)}. Closed gap: 0 is the former, 1 the latter. Marginal: loss "
         "added when the solver leaves the set. Shapley: its fair share of the loss that the set saves."
     )
-    columns = {
+    columns: _Columns = {
         "solver": data["solver"],
         "mean loss": data["loss"],
         "closed gap": data["closed_gap"],
@@ -243,7 +247,7 @@ def pairs(family: str, ranked: Ranking) -> Table:
         "second, negative when the first is better. A12: probability that the first beats the second, 0.5 is even. r: "
         "matched-pairs rank-biserial correlation, positive when the first is better."
     )
-    columns = {
+    columns: _Columns = {
         "first": data["a"],
         "second": data["b"],
         "wins / ties / losses": _of(data, "wins", "ties", "losses"),
@@ -266,7 +270,7 @@ def indicators(family: str, units: ScoredUnits) -> Table:
         "reference's value or front, proven or not. A failed run counts as gap 1, hypervolume 0 and infinite IGD+; hypervolume "
         "and IGD+ are measured in the scenario's fixed box, part of which nobody can fill."
     )
-    columns = {
+    columns: _Columns = {
         **{name: data[name] for name in ("scenario", "solver")},
         "feasible": [f"{share:.0%}" for share in data["feasible"]],
         **{heading: data[name] for name, heading in headings.items() if data[name].notna().any()},
@@ -283,7 +287,7 @@ def controls(units: ScoredUnits, control: str) -> Table | None:
         f"Every solver against {control}, instance by instance. A12: probability of beating it, 0.5 is even; p: Wilcoxon "
         "signed-rank test, not adjusted."
     )
-    columns = {
+    columns: _Columns = {
         **{name: data[name] for name in ("scenario", "solver")},
         "wins / ties / losses": _of(data, "wins", "ties", "losses"),
         "A12": data["a12"],
@@ -325,11 +329,9 @@ def _reasons(name: str, units: ScoredUnits, skipped: bool, caption: str) -> Tabl
 
 def _estimates(data: pd.DataFrame) -> list[str]:
     """Means with their interval or range and the number of blocks, see `optisolve.study.intervals`."""
-    names = ("mean", "low", "high", "least", "most")
-    return [
-        Estimate(*numbers, n=int(blocks)).told(number, "runs" if over == "runs" else "")
-        for *numbers, blocks, over in _pairs(data, *names, "blocks", "over")
-    ]
+    names = ("mean", "low", "high", "least", "most", "blocks")
+    found = zip((Estimate(*numbers) for numbers in _pairs(data, *names)), data["over"], strict=True)
+    return [estimate.told(number, "runs" if over == "runs" else "") for estimate, over in found]
 
 
 def _score_texts(data: pd.DataFrame) -> list[str]:

@@ -16,7 +16,7 @@ from optisolve.core.status import Evidence
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.study.aggregate import success_table
 from optisolve.study.report.build import build_report
-from optisolve.study.report.commands import override_text
+from optisolve.study.report.commands import command_of, override_text
 from optisolve.study.report.inputs import read_inputs
 from optisolve.study.report.tables import Table, make_table, number
 from optisolve.study.scored import Outcome, ScoredUnits, score_units
@@ -24,7 +24,7 @@ from optisolve.trust.audit import Tier
 from optisolve.trust.site.charts import progress_chart, record_charts, score_chart
 from optisolve.trust.site.pages import ProblemPage, RecordPage, Site, SolverPage, Track
 
-__all__ = ["build_site"]
+__all__ = ["build_site", "lines_of"]
 
 _TARGET = {False: 1e-3, True: 0.05}
 """Loss whose success share the table shows: for one objective, for several."""
@@ -50,7 +50,7 @@ def build_site(
     """
     inputs = read_inputs(paths)
     units = score_units(inputs.records, expected=inputs.expected)
-    lines = _lines(units)
+    lines = lines_of(units)
     solvers = sorted(units.frame["solver"].unique())
     colors = {solver: index for index, solver in enumerate(solvers)}
     ranked = {suite["sha256"]: suite for suite in (board or {}).get("suites", ())}
@@ -84,7 +84,7 @@ def _track(
         name=name or "runs",
         version=version,
         sha256=sha256,
-        report=build_report(paths, title=name or "runs"),
+        report=build_report(list(dict.fromkeys(paths)), title=name or "runs"),
         lines=_tuples(lines[pd.MultiIndex.from_frame(lines[["scenario", "solver"]]).isin(cells)]),
         records=len(paths),
         standings=tuple(ranked.get("entries", ())),
@@ -92,8 +92,19 @@ def _track(
     )
 
 
-def _lines(units: ScoredUnits) -> pd.DataFrame:
-    """What every solver reaches on every scenario, best first within each; see `Line`."""
+def lines_of(units: ScoredUnits) -> pd.DataFrame:
+    """What every solver reaches on every scenario, best first within each.
+
+    Args:
+        units: All units.
+
+    Returns:
+        A row per scenario and solver: ``family``, ``score`` (in words: mean loss of all units, failures as 1; else the
+        mean value of the feasible answers), ``measure`` (what it is, and what it is measured to), ``loss`` (NaN without),
+        ``standing`` (mean, sorts), ``rank`` (ties share the better place), ``success`` (share of runs that reach the target),
+        ``runs``, ``failures``, ``evaluations``, ``llm_calls`` and ``tokens`` (means per run), ``usd`` (of all runs), ``tier``
+        (the lowest).
+    """
     ran = units.frame[units.frame["outcome"] != Outcome.SKIPPED]
     found = ran.assign(good=ran["value"].where(ran["outcome"] == Outcome.OK), failed=ran["outcome"] != Outcome.OK)
     table = found.groupby(["scenario", "solver"], as_index=False).agg(
@@ -116,7 +127,7 @@ def _lines(units: ScoredUnits) -> pd.DataFrame:
     ahead = table["standing"] + table["scenario"].map(ties)
     table["rank"] = [1 + int((ahead[table["scenario"] == s] < own).sum()) for s, own in _zipped(table, "scenario", "standing")]
     table["measure"] = [f"loss: {measure.label}" if measure.has_loss else measure.label for measure in measures]
-    shown = table["loss"].where([measure.has_loss for measure in measures], table["good"])
+    shown = np.where([measure.has_loss for measure in measures], table["loss"], table["good"])
     table["score"] = ["none feasible" if np.isnan(value) else number(value) for value in shown]
     keys = pd.MultiIndex.from_arrays([table["scenario"], table["solver"], targets])
     table["success"] = shares.reindex(keys).to_numpy()
@@ -236,18 +247,7 @@ def _records(units: ScoredUnits) -> Iterable[RecordPage]:
     for row in units.frame.to_dict("records"):
         record = row["record"]
         if record is not None:
-            yield RecordPage(record, row["scenario"], row["solver"], _command(record), tuple(record_charts(record)))
-
-
-def _command(record: Mapping[str, Any]) -> str:
-    suite = record["suite"]
-    if suite.get("name"):
-        only = f"problem:{suite.get('problem')},solver:{suite.get('solver')}"
-        return f"optisolve bench suite={suite['name']} only={only}"
-    settings = [f"problem={record['instance']['scenario']}", f"solver={record['solver']['name']}"]
-    settings += [f"instance={record['instance']['seed']}", f"seed={record['seed']}"]
-    settings += [f"budget.{key}={override_text(value)}" for key, value in record["budget"].items()]
-    return f"optisolve run {' '.join(settings)}"
+            yield RecordPage(record, row["scenario"], row["solver"], command_of(record), tuple(record_charts(record)))
 
 
 def _told(kind: str, name: str, key: str) -> str:

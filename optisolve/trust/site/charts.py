@@ -60,8 +60,8 @@ def score_chart(scenario: str, units: pd.DataFrame, label: str, colors: Mapping[
     """
     own = units[units["scenario"] == scenario]
     good = own[own["outcome"] == Outcome.OK]
-    traces = [
-        {"name": solver, "color": colors[str(solver)], "y": _numbers(rows[column]), "kind": "box"}
+    traces: list[JsonObject] = [
+        {"name": str(solver), "color": colors[str(solver)], "y": _numbers(rows[column]), "kind": "box"}
         for solver, rows in good.groupby("solver", sort=True)
     ]
     failed = int((~own["outcome"].isin([Outcome.OK, Outcome.SKIPPED])).sum())
@@ -78,7 +78,7 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
         colors: Color index of every solver.
     """
     own = units[(units["scenario"] == scenario) & (units["outcome"] == Outcome.OK)]
-    traces = []
+    traces: list[JsonObject] = []
     for solver, rows in own.groupby("solver", sort=True):
         curves = [curve for record in rows["record"] if len(curve := _curve(record)) > 1]
         last = min((curve[-1, 0] for curve in curves), default=0.0)
@@ -86,7 +86,7 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
         if first < last:
             at = np.unique(np.rint(np.geomspace(first, last, 40)).astype(int))
             values = _numbers(np.mean([_at(curve, at) for curve in curves], axis=0))
-            traces.append({"name": solver, "color": colors[str(solver)], "x": at.tolist(), "y": values, "kind": "line"})
+            traces.append({"name": str(solver), "color": colors[str(solver)], "x": at.tolist(), "y": values, "kind": "line"})
     if not traces:
         return None
     value = _value(own["record"].iloc[0])
@@ -98,7 +98,7 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
     """The front and the anytime curve of one record."""
     found: list[Chart] = []
     objectives, verified = record["verified"]["objectives"], record["verified"]
-    points = [F for F, ok in zip(verified["F"], verified["feasible"], strict=True) if ok]
+    points = [F for F, ok in zip(verified["F"], verified["feasible"], strict=True) if ok] if verified["F"] else []
     if len(objectives) > 1 and points:
         x, y, *_ = (_numbers(column) for column in zip(*points, strict=True))
         trace: JsonObject = {"name": "verified points", "color": 0, "x": x, "y": y, "kind": "points"}
@@ -130,7 +130,8 @@ def _curve(record: Mapping[str, Any]) -> FloatArray:
 
 def _at(curve: FloatArray, at: Iterable[int]) -> FloatArray:
     """Values of a step curve at evaluation counts."""
-    return curve[np.maximum(np.searchsorted(curve[:, 0], list(at), side="right") - 1, 0), 1]
+    values: FloatArray = curve[np.maximum(np.searchsorted(curve[:, 0], list(at), side="right") - 1, 0), 1]
+    return values
 
 
 def _numbers(values: Iterable[float]) -> list[float | None]:

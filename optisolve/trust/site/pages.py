@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from optisolve.study.report.build import Report
 from optisolve.study.report.tables import Table
 from optisolve.trust.site.charts import Chart
 
-__all__ = ["Line", "ProblemPage", "RecordPage", "Site", "SolverPage", "Track"]
+__all__ = ["Lines", "ProblemPage", "RecordPage", "Site", "SolverPage", "Track"]
 
 
-class Line(Protocol):
-    """One solver on one scenario, a line of the leaderboard."""
-
-    family: str
-    scenario: str
-    solver: str
-    measure: str
-    """What `score` is, and what it is measured to."""
-    score: str
-    """Mean loss of all units, failures as 1; without losses the mean value of the feasible answers."""
-    loss: float
-    """The same in full precision; NaN without losses."""
-    standing: float
-    """Sorting key, smaller is better."""
-    rank: int
-    """Within the scenario, ties share the better place."""
-    success: float
-    """Share of runs that reach the target, NaN without one."""
-    runs: int
-    failures: int
-    evaluations: float
-    """Mean per run, as calls and tokens; US dollars are those of all runs."""
-    llm_calls: float
-    tokens: float
-    usd: float
-    tier: str
-    """Lowest tier among the records."""
+Lines = Sequence[Any]
+"""Lines of a leaderboard, one solver on one scenario each, from `optisolve.trust.site.build.lines_of`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,7 +36,7 @@ class Track:
     version: str
     sha256: str
     report: Report
-    lines: tuple[Line, ...]
+    lines: Lines
     records: int
     standings: tuple[Mapping[str, Any], ...] = ()
     problems: int = 0
@@ -78,7 +53,7 @@ class ProblemPage:
     evidence: str
     tables: tuple[Table, ...]
     charts: tuple[Chart, ...]
-    lines: tuple[Line, ...]
+    lines: Lines
     records: tuple[dict[str, Any], ...]
 
 
@@ -91,7 +66,7 @@ class SolverPage:
     citation: str
     card: str
     options: Table
-    lines: tuple[Line, ...]
+    lines: Lines
 
 
 @dataclass(frozen=True, eq=False, slots=True)
