@@ -2,147 +2,158 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
-from optisolve.cli.commands import parse_overrides
-from optisolve.cli.display import console, errors, format_number, new_table, print_error
+from optisolve.cli.display import Bar, console, format_number, new_table, print_error
+from optisolve.cli.settings import Choice, Collected, Group, Verb
 from optisolve.core.budget import Budget
-from optisolve.core.errors import FieldProblem, OptionError, nearest
-from optisolve.core.options import Options
-from optisolve.core.solver import Solver
-from optisolve.llm.config import llm_config
-from optisolve.registry import load_problem, make_solver
-from optisolve.study.ablation.forecast import Forecast, forecast
-from optisolve.study.ablation.markdown import answers, comparison
-from optisolve.study.ablation.pages import Written, write_report
-from optisolve.study.ablation.plan import LIMITS, Plan, make_plan
-from optisolve.study.ablation.report import Report, make_report
-from optisolve.study.ablation.runs import STOPPED, run_plan
-from optisolve.study.ablation.verdict import pairs_needed
-from optisolve.study.runner import Progress
+from optisolve.core.errors import OptionError
+from optisolve.registry import make_problem, make_solver
 
-__all__ = ["ENGINE", "EVALUATIONS", "ablate_command"]
+if TYPE_CHECKING:
+    from optisolve.core.solver import Solver
+    from optisolve.study.ablation.forecast import Forecast
+    from optisolve.study.ablation.pages import Written
+    from optisolve.study.ablation.plan import Plan
+    from optisolve.study.ablation.report import Report
+    from optisolve.study.runner import Progress
+
+__all__ = ["ENGINE", "EVALUATIONS", "Ablate"]
 
 ENGINE = {"pop_size": 20, "n_neighbors": 10, "wave_size": 10}
 """Settings of a solver that has them when nothing is said: small, so that a model on two cores is done in minutes."""
 
 EVALUATIONS = 100
 
-_GROUPS = ("problem", "solver", "llm", "budget", "limits")
-
 
 @dataclass(frozen=True, slots=True)
-class _Settings(Options):
-    problem: str
-    solver: str = "ledma"
-    llm: str = "auto"
-    arms: str = ""
+class Ablate(Verb):
+    """Was the language model needed? The same run with plain operators in its place.
+
+    Args:
+        problem: What is solved.
+        solver: Any solver that asks a language model (ledma is small here unless said otherwise: pop_size=20, n_neighbors=10,
+            wave_size=10); solver.mix=1.0 of ledma is the share of the targets that the arms serve, DE serves the others.
+        llm: The language model: auto, local, openai, surrogate.
+        arms: What the solver itself says belongs in the model's place, all of it unless said otherwise; for ledma placebo,
+            sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null.
+        instances: Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be significant.
+        seeds: See instances.
+        budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls, llm_tokens and usd of an arm that
+            asks the model; a limit lowers the share when it must.
+        limits: Per run: seconds (86400 unless said otherwise), memory_mb (16000).
+        executor: As for bench.
+        workers: Runs at a time; one per core unless said otherwise.
+        threads: Threads of the numerical libraries in each worker.
+        out: Folder (runs/ablation-PROBLEM-LLM unless said otherwise); finished runs in it are found again and not repeated.
+        dry_run: Print the planned calls, run nothing.
+
+    exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)
+    """
+
+    moved: ClassVar = {"mix": "solver.mix=X: whom the model serves is an option of the solver"}
+    problem: Choice
+    solver: Choice = Choice("ledma")
+    llm: Choice = Choice("auto")
+    arms: tuple[str, ...] = ()
     instances: Annotated[int, Ge(1)] = 3
     seeds: Annotated[int, Ge(1), Le(1000)] = 3
+    budget: Group = field(default_factory=dict)
+    limits: Group = field(default_factory=dict)
     executor: Literal["serial", "joblib", "ray"] = "serial"
     workers: Annotated[int, Ge(1)] | None = None
     threads: Annotated[int, Ge(1)] = 1
     out: str = ""
     dry_run: bool = False
+    command: tuple[str, ...] = field(default=(), init=False)
+
+    @classmethod
+    def read(cls, verb: str, words: Sequence[str]) -> Ablate:
+        """The settings, with the words themselves for the head of the report."""
+        made = super(Ablate, cls).read(verb, words)
+        object.__setattr__(made, "command", (verb, *words))
+        return made
+
+    def run(self) -> int:
+        """0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
+        from optisolve.study.ablation.forecast import forecast
+        from optisolve.study.ablation.pages import write_report
+        from optisolve.study.ablation.report import make_report
+        from optisolve.study.ablation.runs import STOPPED, run_plan
+
+        plan = _plan(self)
+        if plan.surrogate:
+            console.print("[bold yellow]No language model will be called:[/] a surrogate answers in its place.", soft_wrap=True)
+        for notice in plan.notices:
+            console.print(f"[yellow]note:[/] {escape(notice)}", soft_wrap=True)
+        ahead = forecast(plan)
+        _print_forecast(plan, ahead)
+        if self.dry_run:
+            return 0
+        with _Display(ahead) as display:
+            ablation = run_plan(plan, self.executor, self.workers, self.threads, on_progress=display.show)
+        report = make_report(ablation)
+        _print_report(report, write_report(report, command=self.command))
+        if not ablation.stopped:
+            return 0
+        if ablation.stopped == STOPPED:
+            return 130
+        print_error(ablation.stopped)
+        return 1
 
 
-def ablate_command(options: argparse.Namespace) -> int:
-    """``optisolve ablate key=value...``: 0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
-    plan, settings = _parse(options.overrides)
-    if plan.surrogate:
-        console.print("[bold yellow]No language model will be called:[/] a surrogate answers in its place.", soft_wrap=True)
-    for notice in plan.notices:
-        console.print(f"[yellow]note:[/] {escape(notice)}", soft_wrap=True)
-    ahead = forecast(plan)
-    _print_forecast(plan, ahead)
-    if settings.dry_run:
-        return 0
-    with _Display(plan, ahead) as display:
-        ablation = run_plan(plan, settings.executor, settings.workers, settings.threads, on_progress=display.update)
-    report = make_report(ablation)
-    written = write_report(report, command=["ablate", *options.overrides])
-    _print_report(report, written)
-    if not ablation.stopped:
-        return 0
-    if ablation.stopped == STOPPED:
-        return 130
-    print_error(ablation.stopped)
-    return 1
-
-
-def _parse(words: Iterable[str]) -> tuple[Plan, _Settings]:
-    """The plan, and how it is run.
+def _plan(settings: Ablate) -> Plan:
+    """The plan.
 
     Raises:
         OptionError: Bad settings, all of them listed with their full names.
     """
-    plain: dict[str, Any] = {}
-    nested: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
-    found: list[FieldProblem] = []
-    for key, value in parse_overrides(words).items():
-        group, dot, rest = key.partition(".")
-        if key == "mix":
-            found.append(FieldProblem(key, value, f"solver.mix={value}: whom the model serves is an option of the solver"))
-        elif not dot:
-            plain[key] = ",".join(map(str, value)) if key == "arms" and isinstance(value, list) else value
-        elif group in nested:
-            nested[group][rest] = value
-        else:
-            guess = nearest(group, _GROUPS)
-            hint = f"; did you mean '{guess}.{rest}'?" if guess else ""
-            found.append(FieldProblem(key, value, f"a setting of {', '.join(_GROUPS)}{hint}"))
-    settings = _collect(found, "", lambda: _Settings.from_mapping({"problem": "", **plain}))
-    if settings is not None and not settings.problem:
-        found.append(FieldProblem("problem", None, "which problem, e.g. problem=uav_isac (see: optisolve list problems)"))
-    if settings is None or not settings.problem:
-        raise OptionError("The ablation's configuration", found)
-    problem = _collect(found, "problem", lambda: load_problem(settings.problem, **nested["problem"]))
-    solver = _collect(found, "solver", lambda: _small(settings.solver, nested["solver"]))
-    llm = _collect(found, "llm", lambda: llm_config(settings.llm, **nested["llm"]))
-    budget = _collect(found, "budget", lambda: Budget.from_mapping({"evaluations": EVALUATIONS, **nested["budget"]}))
-    limits = _collect(found, "limits", lambda: LIMITS.with_option(**nested["limits"]))
-    plan = None
-    if not found:
-        names = [name.strip() for name in settings.arms.split(",") if name.strip()]
-        size: dict[str, Any] = {"instances": settings.instances, "seeds": settings.seeds, "limits": limits}
-        kind = "ablation" if solver.info.name == "ledma" else f"ablation-{settings.solver}"
-        out = Path(settings.out or f"runs/{kind}-{settings.problem.replace('/', '-')}-{settings.llm}")
-        plan = _collect(found, "", lambda: make_plan(problem, solver, out, arms=names, budget=budget, llm=llm, **size))
-    if found or plan is None:
-        raise OptionError("The ablation's configuration", found)
-    return plan, settings
+    from optisolve.llm.config import llm_config
+    from optisolve.study.ablation.plan import LIMITS, make_plan
+
+    collected = Collected("optisolve ablate")
+    named, asked = settings.problem, settings.llm
+    problem = collected("problem", lambda: make_problem(named.name, named.options))
+    solver = collected("solver", lambda: _small(settings.solver))
+    llm = collected("llm", lambda: llm_config(asked.name, **asked.options))
+    budget = collected("budget", lambda: Budget.from_mapping({"evaluations": EVALUATIONS, **settings.budget}))
+    limits = collected("limits", lambda: LIMITS.with_option(**settings.limits))
+    if problem is None or solver is None or llm is None or budget is None or limits is None:
+        raise OptionError(collected.title, collected.problems)
+    kind = "ablation" if solver.info.name == "ledma" else f"ablation-{settings.solver.name}"
+    out = Path(settings.out or f"runs/{kind}-{named.name.replace('/', '-')}-{asked.name}")
+    return make_plan(
+        problem,
+        solver,
+        out,
+        arms=settings.arms,
+        instances=settings.instances,
+        seeds=settings.seeds,
+        budget=budget,
+        llm=llm,
+        limits=limits,
+    )
 
 
-def _small(name: str, given: dict[str, Any]) -> Solver:
+def _small(solver: Choice) -> Solver:
     """The solver; where nothing is said, small."""
-    made = make_solver(name, given)
+    made, given = make_solver(solver.name, solver.options), solver.options
     return made.with_option(**{key: value for key, value in ENGINE.items() if key in made.options() and key not in given})
-
-
-def _collect(found: list[FieldProblem], prefix: str, make: Callable[[], Any]) -> Any:
-    """The made object, or None after adding its bad fields with their full names."""
-    try:
-        return make()
-    except OptionError as error:
-        dot = f"{prefix}." if prefix else ""
-        found.extend(FieldProblem(dot + p.field, p.given, p.expected) for p in error.problems)
-        return None
 
 
 # -- before ------------------------------------------------------------------------------------------------------------
 
 
 def _print_forecast(plan: Plan, ahead: Forecast) -> None:
+    from optisolve.study.ablation.verdict import pairs_needed
+
     found = f", {ahead.finished} of them are there already" if ahead.finished else ""
     console.print(
         f"[bold]plan:[/] {len(plan.arms)} arms x {plan.instances} instance(s) x {plan.seeds} seed(s) = {ahead.runs} runs of "
@@ -177,48 +188,32 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-class _Display:
-    """A bar on stderr over all runs, weighted by what the language model takes; a line per pair when there is no terminal."""
+class _Display(Bar):
+    """A bar over all runs, with the time that the language model will still take."""
 
-    def __init__(self, plan: Plan, ahead: Forecast) -> None:
-        self._plan, self._run_s, self._left_s = plan, ahead.run_s, ahead.seconds
-        self._bar = Bar(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("runs {task.fields[note]}"),
-            TimeElapsedColumn(),
-            console=errors,
-            transient=True,
-            disable=not errors.is_terminal,
-        )
-        self._task = self._bar.add_task("ablate", total=ahead.runs, note="")
+    def __init__(self, ahead: Forecast) -> None:
+        super().__init__("ablate", "runs", ahead.runs)
+        self._run_s, self._left_s = ahead.run_s, ahead.seconds
 
-    def __enter__(self) -> _Display:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
-
-    def update(self, state: Progress) -> None:
+    def show(self, state: Progress) -> None:
         """A run is over."""
         unit = state.unit
         if unit is None:
-            self._bar.update(self._task, total=state.total)
+            self.update(state.done, state.total)
             return
         self._left_s = max(0.0, self._left_s - self._run_s * (unit.llm is not None))
         where = f"{unit.label}, instance {unit.index}, seed {unit.repetition}"
         left = f"· about {_duration(self._left_s)} left" if self._left_s else ""
-        self._bar.update(self._task, completed=state.done, description=where, note=left)
-        if self._bar.disable and state.done % len(self._plan.arms) == 0:
-            errors.print(f"{state.done} of {state.total} runs are done ({where} was the last)")
+        line = f"{state.done} of {state.total} runs are done ({where} was the last)"
+        self.update(state.done, state.total, name=where, note=left, line=line)
 
 
 # -- after -------------------------------------------------------------------------------------------------------------
 
 
 def _print_report(report: Report, written: Written) -> None:
+    from optisolve.study.ablation.markdown import answers
+
     for banner in report.banners:
         console.print(f"[bold yellow]{escape(banner)}[/]", soft_wrap=True)
     if report.arms:
@@ -235,15 +230,18 @@ def _print_report(report: Report, written: Written) -> None:
 
 
 def _results(report: Report) -> Table:
+    from optisolve.study.ablation.markdown import comparison
+
     against = {row["llm against"]: row for row in comparison(report.versus)}
-    columns = (">mean loss", ">hypervolume", ">llm better", ">Holm p", ">A12", ">tokens")
+    others = [name for name in ("hypervolume",) if all(name in summary.others for summary in report.arms)]
+    columns = (">mean loss", *(f">{name}" for name in others), ">llm better", ">Holm p", ">A12", ">tokens")
     table = new_table("arm", *columns, title=escape(f"{report.setting}; means over {report.arms[0].n} pairs"))
     for summary in sorted(report.arms, key=lambda s: s.standing):
         told = against.get(summary.arm.name, {})
         table.add_row(
             f"[bold]{summary.arm.name}[/]" if summary.asks else summary.arm.name,
             format_number(summary.loss.mean),
-            format_number(summary.others.get("hypervolume")),
+            *(format_number(summary.others[name]) for name in others),
             f"{told['better']} of {summary.n}" if told else "",
             *(told.get(key, "").replace("**", "") for key in ("Holm p", "A12")),
             f"{summary.cost['tokens']:,.0f}",

@@ -13,6 +13,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import BudgetMeter
+from optisolve.core.capabilities import capability_gap
 from optisolve.core.options import Options
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.seeds import generator
@@ -62,6 +63,8 @@ class SolverInfo:
         extra: The optisolve extra that installs them.
         deterministic: Same seed gives the same answer (given the same language-model replies).
         uses_llm: It asks a language model.
+        requires: Capabilities without which it cannot treat an instance, see `optisolve.core.capabilities`.
+        welcomes: Capabilities that it uses where an instance offers them.
         keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
         citation: Paper or equation, with arXiv id or DOI where there is one.
     """
@@ -74,6 +77,8 @@ class SolverInfo:
     extra: str = ""
     deterministic: bool = True
     uses_llm: bool = False
+    requires: tuple[type, ...] = ()
+    welcomes: tuple[type, ...] = ()
     keeps_best: bool = True
     citation: str = ""
 
@@ -189,7 +194,7 @@ class Solver(Options, ABC):
         lacking = sorted(features_of(instance) - self.info.supports)
         if lacking:
             return f"{self.info.name} cannot treat {', '.join(lacking)}"
-        return None
+        return next(filter(None, (capability_gap(instance, c) for c in self.info.requires)), None)
 
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
         """What was learned before and is used on an instance: ``name`` and ``sha256`` of the file; None for no such thing."""

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from optisolve.core.json import Json, JsonObject, plain
 from optisolve.llm.forms import Fate, Fault
 from optisolve.llm.session import LlmSession
-from optisolve.llm.types import LlmReply, LlmRequest, Message
+from optisolve.llm.types import LlmReply, LlmRequest, Message, NoteBehind, PointsBehind
 
 __all__ = ["BUDGET", "Dialogue", "DialogueReport", "Turn", "Verdict", "worded"]
 
@@ -270,7 +270,7 @@ def worded(
     max_tokens: int,
     schema: JsonObject | None = None,
     grammar: str | None = None,
-    context: JsonObject | None = None,
+    behind: PointsBehind | NoteBehind | None = None,
 ) -> LlmRequest:
     """A request in a prompt style: a chat with the schema of its answer, or a text to continue under a grammar alone.
 
@@ -283,7 +283,7 @@ def worded(
         max_tokens: Most tokens of the answer.
         schema: JSON schema of the answer; chats only.
         grammar: GBNF of the answer.
-        context: Numbers behind the prompt, for the surrogate.
+        behind: Numbers behind the prompt, for the surrogate.
     """
     chat = style != "continuation"
     return LlmRequest(
@@ -295,5 +295,5 @@ def worded(
         prompt=None if chat else text,
         schema=schema if chat else None,
         grammar=grammar,
-        context=context or {},
+        behind=behind,
     )

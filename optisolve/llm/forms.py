@@ -350,7 +350,7 @@ def first_object(text: str, names: Collection[str]) -> tuple[JsonObject, Fault |
     for value in json_values(text):
         if isinstance(value, Mapping) and any(name in value for name in names):
             return value, None if _is_finite(value) else Fault("not finite", "a number is NaN or infinite")
-    return {}, Fault("count", "the reply holds no complete JSON object of the form, every name once")
+    return {}, Fault("count", "expected one complete JSON object of the asked form, every name once")
 
 
 def _unique(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:

@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
 from optisolve.core.budget import BudgetMeter, Reservation
 from optisolve.core.errors import BudgetExhausted, LlmError, SolverError
+from optisolve.core.json import JsonObject
 from optisolve.core.solver import Task
 from optisolve.core.status import Limit
 from optisolve.core.text import Redactor
@@ -26,7 +27,7 @@ from optisolve.llm.transcript import Transcript, mend_end, read_transcript
 from optisolve.llm.transport import Client, Profile, RetryPolicy
 from optisolve.llm.types import LlmReply, LlmRequest, told
 
-__all__ = ["LlmSession", "open_session", "session_of"]
+__all__ = ["LlmSession", "SessionReport", "open_session", "session_of"]
 
 T = TypeVar("T")
 
@@ -42,6 +43,21 @@ _OURS = ("budget", "refused_by_breaker", "interrupted")
 """Failures that say nothing about the endpoint."""
 _RECOVERABLE = (Limit.LLM_TOKENS.value, Limit.USD.value)
 """Limits of which settled calls give some back, since they are reserved at their worst case."""
+
+
+class SessionReport(TypedDict):
+    """Deterministic figures of a session, as they stand in a record: model, parameters, counters, the transcript's hash."""
+
+    provider: str
+    model: str
+    models_reported: list[str]
+    params: JsonObject
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    failures: dict[str, int]
+    transcript: str
 
 
 def open_session(
@@ -279,7 +295,7 @@ class LlmSession:
         return self.profile.model
 
     @property
-    def params(self) -> dict[str, Any]:
+    def params(self) -> JsonObject:
         """Everything else that shapes the replies."""
         return dict(self.profile.params)
 
@@ -288,8 +304,8 @@ class LlmSession:
         """Prompt style that suits the model: ``"schema"`` or ``"continuation"``."""
         return self.profile.preferred_style
 
-    def describe(self) -> dict[str, Any]:
-        """Deterministic, JSON-compatible: model, parameters, counters and the transcript's hash; equal in a replay."""
+    def describe(self) -> SessionReport:
+        """What was asked of whom; equal in a replay."""
         return {
             "provider": self.provider,
             "model": self.model,

@@ -140,7 +140,7 @@ def execute(
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
             session.forget_unasked()
-        described = None if session is None else session.describe()
+        described = None if session is None else dict(session.describe())
         notice = "" if session is None else session.notice
         cache = None
         if session is not None and session.cached_calls:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from optisolve.cli.bench import _table as summary_table
+from optisolve.cli.compose import flags_first
 from optisolve.cli.display import console
 from optisolve.cli.main import main
-from optisolve.cli.run import flags_first
 from optisolve.cli.typed_file import read_typed
 from tests.study.records import made
 
@@ -285,9 +285,11 @@ def test_a_library_that_cannot_be_loaded_is_one_line_with_a_cure(monkeypatch, ca
 
 
 @pytest.mark.parametrize("verb", ["report", "replay"])
-def test_a_setting_written_as_for_bench_is_told_its_flag(verb, capsys):
+def test_a_setting_may_be_written_as_for_bench_and_is_never_taken_for_a_path(verb, capsys):
     assert main([verb, "out=somewhere"]) == 1
-    assert f"'out=somewhere' is no file; {verb} takes this setting as --out somewhere" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "path: got None, expected PATH" in told
+    assert "somewhere" not in told
 
 
 def test_a_suite_s_summary_counts_feasible_runs_only_and_shows_losses(capsys):

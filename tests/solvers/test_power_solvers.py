@@ -162,10 +162,10 @@ def test_the_modelling_layers_agree_with_the_classical_solvers():
         ("wmmse", "power_control/min_power", "inequality"),
         ("wmmse", "power_control/energy_efficiency", "goal"),
         ("branch_and_bound", "power_control/max_min", "goal"),
-        ("branch_and_bound", "parallel_channels", "gain"),
+        ("branch_and_bound", "parallel_channels", "WeightedChannel"),
         ("foschini_miljanic", "power_control", "goal"),
-        ("water_filling", "power_control", "gain"),
-        ("water_filling", "power_game", "goal"),
+        ("water_filling", "power_control", "ParallelChannels"),
+        ("water_filling", "power_game", "p_total_w"),
     ],
 )
 def test_unfit_instances_are_skipped_with_a_reason(solver, scenario, word):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.bridge import Bridge
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
 from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
@@ -148,6 +150,12 @@ class ParallelChannelsInstance(MeasuredInstance):
         base = ParallelChannelsInstance(self.origin, goals.native_arrays(self._given, None, bounds)[0] or self._given)
         return GoalInstance(base, goal, rest)
 
+    def bridge(self) -> Bridge:
+        """What a sampler must know about this family."""
+        from optisolve.problems.parallel_channels.sampling import ParallelChannelsBridge
+
+        return ParallelChannelsBridge()
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.
 
@@ -159,10 +167,11 @@ class ParallelChannelsInstance(MeasuredInstance):
         """
         import torch
 
+        from optisolve.problems.parallel_channels.sampling import weighted_nats
+
         snr = torch.as_tensor(self._snr_per_w.copy(), dtype=x.dtype, device=x.device)
         weight = torch.as_tensor(self.weight.copy(), dtype=x.dtype, device=x.device)
-        value: torch.Tensor = (weight * torch.log1p(x * snr)).sum(dim=1, keepdim=True) / np.log(2.0)
-        return value
+        return weighted_nats(x, snr, weight)[:, None] / math.log(2.0)
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """The water picture: noise over gain as the ground, power on top."""

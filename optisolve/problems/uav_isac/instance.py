@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Space, Variable
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.bridge import Bridge
 from optisolve.problems.uav_isac import model, policies
 from optisolve.problems.uav_isac.packed import pack
 from optisolve.problems.uav_isac.packing import lattice
@@ -75,6 +76,12 @@ class UavIsacInstance(Instance):
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """Users, and the numbers of the scenario that enter the equations."""
         return {"users_m": self.users_m, **self._scenario}
+
+    def bridge(self) -> Bridge:
+        """What a sampler must know about this family."""
+        from optisolve.problems.uav_isac.sampling import UavIsacBridge
+
+        return UavIsacBridge()
 
     def features(self) -> Mapping[str, npt.NDArray[Any]]:
         """Users in units of the area [K, 2]; and M, H / A, D_min / A, P_min / P_max and P_tot / P_max [5]."""

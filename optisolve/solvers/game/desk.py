@@ -16,7 +16,7 @@ from optisolve.llm.forms import Fate, grammar_of, line_grammar
 from optisolve.llm.notes import clean_note
 from optisolve.llm.prompts import load_prompt, named_prompt
 from optisolve.llm.session import LlmSession
-from optisolve.llm.types import LlmRequest
+from optisolve.llm.types import LlmRequest, NoteBehind, PointsBehind
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game import words
 from optisolve.solvers.game.loop import REFUSED, Move
@@ -162,6 +162,7 @@ class LlmDesk:
         seat, options = turn.question, self._options
         view, question = seat.question.view, replace(seat.question, errors=turn.errors)
         form = words.answer_form(options.levels, talks=self._talks)
+        shown = [[row.level] for row in question.rows]
         if options.style == "continuation":
             told = words.table_variables(self._game, question, options.levels, seat.order)
             grammar, tokens = words.level_line(options.levels), 16
@@ -177,7 +178,7 @@ class LlmDesk:
             max_tokens=tokens,
             schema=form.schema(),
             grammar=grammar,
-            context=self._context([row.level for row in question.rows]),
+            behind=PointsBehind(("level",), [options.levels], 1, [shown], [0] if options.style == "continuation" else None),
         )
 
     def _chat(
@@ -187,17 +188,6 @@ class LlmDesk:
         return words.chat_variables(
             self._game, question, self._options.levels, talks=talks, intent=intent, reach=reach, order=order
         )
-
-    def _context(self, known: Sequence[int]) -> JsonObject:
-        """The numbers behind the question, for the surrogate: the levels seen stand in for an operator's parents."""
-        return {
-            "style": self._options.style,
-            "batched": False,
-            "names": ("level",),
-            "levels": [self._options.levels],
-            "count": 1,
-            "tasks": [{"parents": [[level] for level in known], "targets": [0]}],
-        }
 
     def _judge(self, text: str) -> Verdict[_Level]:
         table = self._options.style == "continuation"
@@ -246,5 +236,5 @@ class LlmDesk:
             seed=int(self._rng(view, "lesson").integers(2**31)),
             max_tokens=80,
             grammar=_LINE if self._options.style == "continuation" else None,
-            context={"reflection": {"kept": int((gains > 0.0).sum()), "made": int(gains.size)}},
+            behind=NoteBehind(made=int(gains.size), kept=int((gains > 0.0).sum())),
         )

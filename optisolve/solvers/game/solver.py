@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
+from optisolve.core.capabilities import PowerSaving, StartingPowers
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
 from optisolve.core.errors import FieldProblem
 from optisolve.core.json import Json
@@ -22,7 +23,7 @@ from optisolve.llm.styles import StyleName, require_style, style_problems
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.agents import ControlKind, agent_gap, make_agent
 from optisolve.solvers.game.desk import DeskOptions, LlmDesk
-from optisolve.solvers.game.forms import game_gap, game_of
+from optisolve.solvers.game.forms import WELCOMES, game_gap, game_of
 from optisolve.solvers.game.loop import Play, Protocols, Rules
 from optisolve.solvers.game.memory import Memory
 from optisolve.solvers.game.views import Information
@@ -142,6 +143,7 @@ class GameControl(_AgentSolver):
         version="1",
         summary="Agents without a language model, round after round: best response, Foschini-Miljanic, regret matching, cuts.",
         supports=_SUPPORTS,
+        welcomes=WELCOMES,
         keeps_best=False,
         citation="Foschini and Miljanic 1993; Hart and Mas-Colell 2000 (regret matching)",
     )
@@ -194,6 +196,7 @@ class Game(_AgentSolver):
         version="3",
         summary="Language-model agents in a game: each names its own action, with memory and messages.",
         supports=_SUPPORTS,
+        welcomes=WELCOMES,
         uses_llm=True,
         keeps_best=False,
         citation="Setting after Zou et al. 2023, arXiv 2307.02757; prompts, memory and scoring are ours",
@@ -262,7 +265,7 @@ def _start(task: Task, game: AgentGame) -> FloatArray:
     """The warm start, the instance's own start, or the game's default."""
     if task.warm_start is not None:
         start = np.asarray(task.instance.space.require(np.atleast_2d(task.warm_start)[:1], what="warm_start")[0])
-    elif hasattr(task.instance, "initial_power_w"):
+    elif isinstance(task.instance, StartingPowers):
         start = np.asarray(task.instance.initial_power_w, dtype=np.float64)
     else:
         start = game.lower + game.default_start * (game.upper - game.lower)
@@ -271,7 +274,7 @@ def _start(task: Task, game: AgentGame) -> FloatArray:
 
 def _intent(instance: Instance, start: FloatArray, cut_share: float | None) -> tuple[float, str]:
     """Share of the total that is to be saved, and the wish in words; from the instance where it has one."""
-    saving = getattr(getattr(instance, "cell", None), "power_saving_w", 0.0)
+    saving = instance.power_saving_w if isinstance(instance, PowerSaving) else 0.0
     total = float(start.sum())
     if cut_share is None and saving > 0.0 and total > 0.0:
         return min(1.0, saving / total), f"Together you should save at least {saving:g} W of the {total:g} W used at the start."

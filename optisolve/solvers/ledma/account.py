@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
+from optisolve.core.json import JsonObject
 from optisolve.llm.types import LlmReply
 
 __all__ = ["PAID_LABELS", "Account", "Watch"]
@@ -81,7 +82,7 @@ class Account:
                 spent.usd += reply.usd / len(labels)
         self._calls.clear()
 
-    def report(self, meter: BudgetMeter) -> Mapping[str, Any]:
+    def report(self, meter: BudgetMeter) -> JsonObject:
         """``{source: {"tokens_in": ..., "tokens_out": ..., "usd": ...}}``.
 
         Args:

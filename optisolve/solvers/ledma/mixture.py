@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import IntArray
+from optisolve.core.json import JsonObject
 from optisolve.solvers.moead.variation import Proposals, Variation, Wave
 
 __all__ = ["Chooser", "Mixture", "random_share"]
@@ -44,7 +45,7 @@ class Mixture:
                 parts.append(operator.propose(_part(wave, mask, rng)))
         return parts[0] if len(parts) == 1 else _merged(parts)
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Figures of both operators."""
         return {"primary": dict(self.primary.report()), "secondary": dict(self.secondary.report())}
 

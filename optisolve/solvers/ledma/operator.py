@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.arrays import FloatArray
 from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
@@ -70,7 +70,7 @@ class _Target:
 class _Offspring:
     """Usable candidates of one answer: on the grid as given [k, d], as points [k, d], and who made each."""
 
-    numbers: IntArray
+    numbers: FloatArray
     X: FloatArray
     labels: list[str]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
+from optisolve.core.json import JsonObject
 from optisolve.llm.scale import Grid
 from optisolve.llm.types import LlmReply
 from optisolve.solvers.ledma.account import PAID_LABELS, Account
@@ -133,7 +133,7 @@ class Portfolio:
             gain = least[:-1] - least[1:]
         self._bandit.add(np.bincount(makers, gain, minlength=n).astype(np.float64), cost)
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """The language model's figures; share of the offspring that is the model's, credit, cost, and the fitted operator.
 
         ``model_share``: offspring that the model made, used as given or repaired, over all offspring. ``credit``: see

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem
-from optisolve.core.json import Json, JsonObject
 from optisolve.core.problem import Instance
 from optisolve.llm.candidates import (
     Row,
@@ -26,7 +25,7 @@ from optisolve.llm.forms import grammar_of
 from optisolve.llm.prompts import Prompt, named_prompt
 from optisolve.llm.scale import Grid
 from optisolve.llm.styles import StyleName, style_name, style_problems
-from optisolve.llm.types import LlmRequest
+from optisolve.llm.types import LlmRequest, PointsBehind
 from optisolve.solvers.ledma import words
 from optisolve.solvers.ledma.words import Parents
 
@@ -83,16 +82,11 @@ class Style(ABC):
     def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
         """Points in an answer, one list per question."""
 
-    def _context(self, questions: Sequence[Question], **more: Json) -> JsonObject:
+    def _behind(self, questions: Sequence[Question], targets: Sequence[int] | None = None) -> PointsBehind:
         """The numbers behind the prompt, for the surrogate."""
-        return {
-            "style": self.name,
-            "batched": self._batched,
-            "names": self._instance.space.names,
-            "levels": self._grid.levels.tolist(),
-            "count": questions[0].count,
-            "tasks": [{"parents": question.parents.numbers.tolist(), **more} for question in questions],
-        }
+        parents = [question.parents.numbers.tolist() for question in questions]
+        names, levels = self._instance.space.names, self._grid.levels.tolist()
+        return PointsBehind(names, levels, questions[0].count, parents, targets, self._batched)
 
 
 class Schema(Style):
@@ -128,7 +122,7 @@ class Schema(Style):
             max_tokens=64 + len(questions) * (count * per_point + 16 * self._batched),
             schema=form.schema(),
             grammar=grammar_of(form),
-            context=self._context(questions),
+            behind=self._behind(questions),
         )
 
     def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
@@ -175,7 +169,7 @@ class Continuation(Style):
             seed=seed,
             max_tokens=8 + question.count * (5 * dim + 10),
             grammar=table_grammar(self._grid.levels.tolist(), targets),
-            context=self._context(questions, targets=targets),
+            behind=self._behind(questions, targets),
         )
 
     def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, object]:

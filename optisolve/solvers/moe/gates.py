@@ -167,7 +167,7 @@ class LearnedGate:
         order = by_loss(losses, experts, instance)
         reasons = {e.name: "PREDICTED_LOSS" if e.name in losses else "NOT_TRAINED" for e in experts}
         outside = self.model.outside(z)
-        note = {"trained_on": self.model.trained_on, **({"outside": outside} if outside else {})}
+        note: JsonObject = {"trained_on": self.model.trained_on, **({"outside": outside} if outside else {})}
         return ranked(self.kind, order, count, reasons=reasons, scores=losses, losses=losses, note=note)
 
 

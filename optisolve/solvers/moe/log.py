@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from optisolve.core.errors import RecordError
-from optisolve.core.json import Json, JsonObject, plain
+from optisolve.core.json import Json, plain
 
 __all__ = ["Entry", "ExplanationLog", "Facts", "read_entries", "to_jsonl"]
 
@@ -57,7 +57,7 @@ class ExplanationLog:
         return [plain(entry) for entry in self._entries]
 
 
-def read_entries(entries: Iterable[JsonObject]) -> list[Entry]:
+def read_entries(entries: Iterable[Json]) -> list[Entry]:
     """The log of a record.
 
     Raises:
@@ -65,15 +65,16 @@ def read_entries(entries: Iterable[JsonObject]) -> list[Entry]:
     """
     read = []
     for index, entry in enumerate(entries):
-        step, facts = (entry.get("step"), entry.get("facts")) if isinstance(entry, Mapping) else (None, None)
-        if not isinstance(step, str) or not isinstance(facts, Mapping) or entry.get("index") != index:
+        fields = entry if isinstance(entry, Mapping) else {}
+        step, facts = fields.get("step"), fields.get("facts")
+        if not isinstance(step, str) or not isinstance(facts, Mapping) or fields.get("index") != index:
             told = json.dumps(entry)[:80]
             raise RecordError(f"explanation[{index}]: {told} is no entry; expected index {index}, a step and its facts.")
         read.append(Entry(index, step, facts))
     return read
 
 
-def to_jsonl(entries: Iterable[JsonObject]) -> str:
+def to_jsonl(entries: Iterable[Json]) -> str:
     """One entry per line."""
     return "".join(json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n" for entry in entries)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from optisolve.core.errors import RecordError
-from optisolve.core.json import JsonObject
+from optisolve.core.json import Json
 from optisolve.solvers.moe.log import Facts, read_entries
 
 __all__ = ["explanation_page"]
 
 
-def explanation_page(entries: Iterable[JsonObject]) -> str:
+def explanation_page(entries: Iterable[Json]) -> str:
     """Markdown of a log.
 
     Args:

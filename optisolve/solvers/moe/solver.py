@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 
 from optisolve.content import digest
 from optisolve.core.budget import Budget
+from optisolve.core.capabilities import ShadowPrices
 from optisolve.core.controls import SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.options import Resource
@@ -59,6 +60,7 @@ class Moe(Solver):
         name="moe",
         version="3",
         summary="Mixture of experts: a gate chooses solvers, a budget is shared, answers are verified.",
+        welcomes=(ShadowPrices,),
         citation=_CITATION,
     )
     gate: Literal["learned", "rule", "knn", "uniform", "random", "sbs"] = "learned"
@@ -109,6 +111,7 @@ class MoeLlm(Solver):
         version="3",
         summary="Mixture of experts whose gate asks a language model; fallbacks are learned, rule and a safe default.",
         uses_llm=True,
+        welcomes=(ShadowPrices,),
         citation=_CITATION,
     )
     gate: Literal["hybrid", "llm", "planner"] = "hybrid"

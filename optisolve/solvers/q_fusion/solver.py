@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
+from optisolve.core.capabilities import GridWalk, Requested
 from optisolve.core.controls import SUBJECT, Arm
 from optisolve.core.errors import FieldProblem
 from optisolve.core.json import Json
-from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
@@ -46,18 +46,12 @@ class _Fused(Solver):
     temperature: Annotated[float, Gt(0)] = 0.1
     revisit_penalty: Annotated[float, Ge(0)] = 0.0
 
-    def skip(self, instance: Instance) -> str | None:
-        """Needs a grid world."""
-        reason = Solver.skip(self, instance)
-        if reason is None and not isinstance(getattr(instance, "world", None), GridWorld):
-            return "needs an instance with the attribute 'world' (a grid world), such as those of maze"
-        return reason
-
     def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Json]]:
         raise NotImplementedError
 
     def _solve(self, task: Task) -> Outcome:
-        world = cast(GridWorld, getattr(task.instance, "world"))  # noqa: B009
+        assert isinstance(task.instance, GridWalk)
+        world = task.instance.world
         experts = make_experts(
             world,
             training=self.training,
@@ -132,6 +126,7 @@ class QFusionControl(_Fused):
         version="1",
         summary="Tabular experts fused along a plan by rule: prizes in order, then the goal, always avoiding traps.",
         supports=_SUPPORTS,
+        requires=(GridWalk,),
         citation="Setting after Du et al. 2024, arXiv 2402.09756; the plan by rule is ours",
     )
 
@@ -165,6 +160,8 @@ class QFusion(_Fused):
         version="2",
         summary="A language model plans stages; tabular experts of primitive intents are fused in each.",
         supports=_SUPPORTS,
+        requires=(GridWalk,),
+        welcomes=(Requested,),
         uses_llm=True,
         citation="Setting after Du et al. 2024, arXiv 2402.09756; prompts, experts and fusion rules are ours",
     )
@@ -197,8 +194,9 @@ class QFusion(_Fused):
         return turn.answer or blind_plan(world), {"operator": {**report.plain(), "rejected": turn.why}}
 
     def _request(self, task: Task, world: GridWorld, prompt: Prompt, style: str, attempt: int, error: str) -> LlmRequest:
+        wish = task.instance.request if isinstance(task.instance, Requested) else ""
         variables = {
-            "request": str(getattr(task.instance, "request", "")) or task.instance.describe().summary,
+            "request": wish or task.instance.describe().summary,
             "experts": [{"name": name, "meaning": _MEANING[name.rstrip("_0123456789")]} for name in expert_names(world)],
             "ends": stage_ends(world),
             "stages": stage_keys(world),

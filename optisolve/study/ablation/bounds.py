@@ -6,7 +6,7 @@ is shifted. So an ablation says where its problem's optimum is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,9 @@ from optisolve.study.ablation.runs import Ablation
 from optisolve.study.ablation.scores import feasible_points
 from optisolve.study.ablation.verdict import ArmSummary
 
-__all__ = ["PLACES", "ZEROS", "Corner", "Corners", "corners", "find_corners"]
+__all__ = ["PLACES", "Corners", "corners", "find_corners"]
 
-ZEROS = "zeros"
+_ZEROS = "zeros"
 """Name of the arm that answers zeros."""
 
 PLACES = ("lower bound", "upper bound", "zero")
@@ -36,38 +36,21 @@ _MANY_VARIABLES = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Corner:
-    """A variable that sits on a bound or at zero in most optimal points.
-
-    Attributes:
-        variable: Its name.
-        where: ``lower bound``, ``upper bound``, ``zero``, or ``now here, now there`` when none of them has most points.
-        share: Share of the optimal points, mean over instances.
-    """
-
-    variable: str
-    where: str
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
 class Corners:
     """Where the optimum is.
 
     Attributes:
         source: Which points were looked at.
-        n_variables: Variables of the problem.
         share: Share of all coordinates of the optimal points on a bound or at zero, mean over instances.
-        variables: Variables that sit there in most of the points.
+        variables: Variables that sit there in most of the points, by place: one of `PLACES`, or "now here, now there".
         zeros_rank: Average rank of the arm that answers zeros; None when it did not take part.
         n_arms: Arms that were ranked.
         warning: One sentence that the user must see, or "".
     """
 
     source: str
-    n_variables: int
     share: float
-    variables: tuple[Corner, ...]
+    variables: Mapping[str, Sequence[str]]
     zeros_rank: float | None
     n_arms: int
     warning: str
@@ -84,22 +67,14 @@ def find_corners(ablation: Ablation, arms: Sequence[ArmSummary]) -> Corners | No
         return None
     space = ablation.plan.instance(0).space
     shares = np.mean([corners(space, X).mean(axis=1) for X in fronts], axis=0)  # [3, d]
-    found = [
-        Corner(variable, _place(shares[:, i]), float(shares[:, i].sum()))
-        for i, variable in enumerate(space.names)
-        if shares[:, i].sum() >= _MOST_POINTS
-    ]
-    ranks = {summary.arm.name: summary.rank for summary in arms}
-    zeros = ranks.get(ZEROS)
-    return Corners(
-        source=source,
-        n_variables=space.dim,
-        share=float(shares.sum(axis=0).mean()),
-        variables=tuple(found),
-        zeros_rank=zeros,
-        n_arms=len(ranks),
-        warning=_warning(found, space.dim, zeros, len(ranks)),
-    )
+    variables: dict[str, list[str]] = {}
+    for name, share in zip(space.names, shares.T, strict=True):
+        if share.sum() >= _MOST_POINTS:
+            place = PLACES[share.argmax()] if share.max() >= _MOST_POINTS else _MIXED
+            variables.setdefault(place, []).append(name)
+    zeros = next((summary.rank for summary in arms if summary.arm.name == _ZEROS), None)
+    warning = _warning(variables, space.dim, zeros, len(arms))
+    return Corners(source, float(shares.sum(axis=0).mean()), variables, zeros, len(arms), warning)
 
 
 def corners(space: Space, X: FloatArray) -> BoolArray:
@@ -112,11 +87,6 @@ def corners(space: Space, X: FloatArray) -> BoolArray:
     high = (unit >= 1.0 - _NEAR) & (width > 0) & ~low
     zero = (np.abs(X) <= _NEAR * width) & (space.lower < 0.0) & (space.upper > 0.0) & ~low & ~high
     return np.stack([low, high, zero])
-
-
-def _place(shares: FloatArray) -> str:
-    place = int(shares.argmax())
-    return PLACES[place] if shares[place] >= _MOST_POINTS else _MIXED
 
 
 def _optimal_points(ablation: Ablation) -> tuple[list[FloatArray], str]:
@@ -133,16 +103,18 @@ def _optimal_points(ablation: Ablation) -> tuple[list[FloatArray], str]:
 def _best_points(ablation: Ablation, index: int) -> FloatArray:
     """Non-dominated points of all arms on one instance, float64 [n, d]."""
     parts = [feasible_points(record) for key, record in ablation.records.items() if key[1] == index]
-    X, F = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else (np.empty((0, 1)), np.empty((0, 1)))
+    if not parts:
+        return np.empty((0, 0))
+    X, F = (np.concatenate(part) for part in zip(*parts, strict=True))
     return X[nondominated(F * ablation.plan.instance(index).signs)] if X.size else X
 
 
-def _warning(found: Sequence[Corner], dim: int, zeros: float | None, n_arms: int) -> str:
+def _warning(variables: Mapping[str, Sequence[str]], dim: int, zeros: float | None, n_arms: int) -> str:
     reasons = []
-    if len(found) >= _MANY_VARIABLES * dim:
-        places = {place: [c.variable for c in found if c.where == place] for place in (*PLACES, _MIXED)}
-        told = "; ".join(f"{place}: {_listed(names)}" for place, names in places.items() if names)
-        reasons.append(f"{len(found)} of {dim} variables sit on a bound or at zero in the best points ({told})")
+    count = sum(map(len, variables.values()))
+    if count >= _MANY_VARIABLES * dim:
+        listed = "; ".join(f"{place}: {_listed(names)}" for place, names in variables.items())
+        reasons.append(f"{count} of {dim} variables sit on a bound or at zero in the best points ({listed})")
     if zeros is not None and n_arms > 2 and zeros < (n_arms + 1) / 2:
         reasons.append(f"the constant answer 0 has average rank {zeros:.1f} of {n_arms} arms")
     if not reasons:

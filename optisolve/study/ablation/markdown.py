@@ -184,7 +184,7 @@ def _corners(report: Report) -> str:
         return ""
     lines = [f"Looked at {found.source}: {found.share:.0%} of their coordinates sit on a bound or at zero."]
     if found.variables:
-        named = "; ".join(f"{c.variable} ({c.where}, {c.share:.0%} of the points)" for c in found.variables)
+        named = "; ".join(f"{', '.join(names)} ({place})" for place, names in found.variables.items())
         lines.append(f"Variables that do so in most points: {named}.")
     if found.zeros_rank is not None:
         lines.append(f"The constant answer 0 has average rank {found.zeros_rank:.1f} of {found.n_arms}.")

@@ -40,10 +40,9 @@ def write_report(report: Report, *, command: Sequence[str] = ()) -> Written:
     told = "optisolve " + shlex.join(command) if command else ""
     text = markdown(report, told, [path.name for path in pictures], datetime.now(UTC).date().isoformat())
     written = Written(out / f"{NAME}.md", out / f"{NAME}.csv", pictures)
-    plan, table = report.ablation.plan, report.runs.assign(partial=report.ablation.partial)  # marks stand in every row
-    table.insert(0, "problem", plan.scenario)
+    marks = {"partial": report.ablation.partial, "surrogate": report.ablation.plan.surrogate}  # in every row
     write_atomic(written.markdown, text.encode())
-    write_atomic(written.csv, table.assign(surrogate=plan.surrogate).to_csv(index=False).encode())
+    write_atomic(written.csv, report.runs.assign(**marks).to_csv(index=False).encode())
     return written
 
 

@@ -6,17 +6,17 @@ the solver says itself (`optisolve.core.controls`); `optisolve.study.ablation.ve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import yaml
 
 from optisolve.core.budget import Budget
 from optisolve.core.controls import SUBJECT, Arm, HasControls
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nearest
-from optisolve.core.json import plain
+from optisolve.core.json import Json, document, plain
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, secrets_here
@@ -185,7 +185,7 @@ def make_plan(
         "problems": [{"problem": problem.name, "label": problem.scenario or problem.name, "params": problem.options()}],
         "solvers": [_entry(arm, budget) for arm in chosen],
     }
-    header = cast(Mapping[str, object], plain(values))
+    header: dict[str, Json] = json.loads(document(plain(values)))  # plain strings where a value is a member of an enumeration
     suite = make_suite(Header.from_mapping(header), summary, out / f"{NAME}.yaml")
     units = plan_suite(suite)
     left_out = {skip.label: skip.reason for skip in units.skipped}

@@ -278,7 +278,7 @@ def _summary(arm: Arm, asks: bool, rows: pd.DataFrame, rank: float) -> ArmSummar
     cost = {
         "evaluations": float((rows["evaluations"] - rows["first"]).mean()),
         "calls": float(rows["llm_calls"].mean()),
-        "tokens": float((rows["tokens_in"] + rows["tokens_out"]).mean()),
+        "tokens": float(rows["tokens"].mean()),
         "usd": float(rows["usd"].mean()),
     }
     gain = float(rows["gain"].mean())
@@ -293,7 +293,7 @@ def _summary(arm: Arm, asks: bool, rows: pd.DataFrame, rank: float) -> ArmSummar
         rank=float(rank),
         gain=gain,
         failed=int(rows["failed"].sum()),
-        broke=int((rows["broke"] != "").sum()),
+        broke=int(rows["broke"].sum()),
         cost=cost,
         cost_per_step={name: value * GAIN_STEP / gain for name, value in cost.items()} if gain > 0 else {},
     )
@@ -303,4 +303,4 @@ def _blocks(ablation: Ablation, table: pd.DataFrame, column: str = "standing") -
     """Values of a column, a row per pair and a column per arm, and up to which difference they are ties."""
     keys = ["instance", "seed"]
     wide = table.pivot_table(index=keys, columns="arm", values=column)[[arm.name for arm in ablation.plan.arms]]
-    return wide, table.groupby(keys)["tie"].max()
+    return wide, table.groupby(keys)["quiet"].max()

@@ -7,12 +7,14 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.plotting.profiles import Stroke, strokes
+from optisolve.run.table import TABLE
 from optisolve.study.aggregate import Ranking, ranking
 from optisolve.study.portfolio import portfolio
 from optisolve.study.profiles import runtimes
@@ -212,6 +214,11 @@ def _notices(inputs: Inputs) -> list[str]:
         found.append(
             f"No suite.json stands beside the records{which}, so units that were never recorded cannot all be known; every "
             "solver is expected on every instance that has a record."
+        )
+    if any(Path(path).name == TABLE for path in inputs.records["path"]):
+        found.append(
+            "Some records are rows of a published table, which hold the end of a run and no curve: every target counts as reached "
+            "at the end. Progress and fronts need the full records: make records SUITE=NAME."
         )
     tiers = {str(record["provenance"]["tier"]) for record in documents}
     if "replayed" in tiers:

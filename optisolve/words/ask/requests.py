@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.errors import OptionError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
@@ -31,7 +31,7 @@ from optisolve.words.ask.satisfy import Satisfiability, check_satisfiable
 from optisolve.words.ask.words import back_translation
 
 if TYPE_CHECKING:
-    from optisolve.llm.session import LlmSession
+    from optisolve.llm.session import LlmSession, SessionReport
 
 __all__ = [
     "ASK_BUDGET",
@@ -93,7 +93,7 @@ class Parsed:
     unknown: tuple[str, ...] = ()
     reading: Reading | None = None
     model: ModelReading | None = None
-    llm: Mapping[str, Any] | None = None
+    llm: SessionReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Answer:
 
 
 def parse(
-    request: str | Goal | Mapping[str, Any],
+    request: str | Goal | JsonObject,
     instance: Instance,
     *,
     parser: Literal["model", "rules", "auto"] = "model",
@@ -205,12 +205,13 @@ def parse_in(
     reading = read_by_rules(text, metrics) if reading is None else reading
     model = read_by_model(text, metrics, session, seed=seed, tag=tag)
     model = dataclasses.replace(model, goal=_completed(model.goal, reading.goal))
-    common: dict[str, Any] = {"reading": reading, "model": model, "llm": session.describe()}
     if model.goal is None:
         told = f"The language model gave no usable reading: {model.problem}."
-        return Parsed(None, "model", False, (told, *reading.questions), reading.unknown, **common)
-    found = ground(model.goal, text, reading, measured(instance))
-    return Parsed(model.goal, "model", found.agreed, found.questions, found.unknown, **common)
+        agreed, questions, unknown = False, (told, *reading.questions), reading.unknown
+    else:
+        found = ground(model.goal, text, reading, measured(instance))
+        agreed, questions, unknown = found.agreed, found.questions, found.unknown
+    return Parsed(model.goal, "model", agreed, questions, unknown, reading, model, session.describe())
 
 
 def _completed(goal: Goal | None, said: Goal) -> Goal | None:
@@ -223,7 +224,7 @@ def _completed(goal: Goal | None, said: Goal) -> Goal | None:
 
 
 def ask(
-    request: str | Goal | Mapping[str, Any],
+    request: str | Goal | JsonObject,
     problem: Problem | str,
     *,
     instance: int = 0,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import optisolve
+from optisolve.core.bridge import distinct, stack
 from optisolve.core.errors import SolverError
 from optisolve.core.reference import Effort
 from optisolve.numerics.switches import rates, switch_links
+from optisolve.numerics.water_filling import project_to_simplex
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
-from optisolve.solvers.ddpm.bridges.base import distinct, stack
-from optisolve.solvers.ddpm.bridges.parallel_channels import project_to_simplex
 from optisolve.solvers.ddpm.noise import case_keys, normal, uniform
 from optisolve.solvers.ddpm.pipeline import draw, finish, take_best
 from tests.numerics.channels_in_numpy import switch_in_numpy
@@ -156,7 +156,7 @@ def test_distinct_drops_copies_and_marks_what_is_missing() -> None:
         ("offloading/deadlines", "deadlines"),
         ("noma_uav/diffsg", "order"),
         ("uav_isac/urban", "line-of-sight"),
-        ("beamforming", "knows"),
+        ("beamforming", "capability Samplable"),
     ],
 )
 def test_what_a_bridge_cannot_treat_is_said(name: str, word: str) -> None:

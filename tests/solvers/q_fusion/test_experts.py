@@ -220,6 +220,6 @@ def test_plans_are_read_in_both_forms_and_bad_ones_are_told():
 
 
 def test_other_instances_are_refused_in_words():
-    assert "grid world" in QFusionControl().skip(make_problem("user_association").instance(0))
+    assert "GridWalk" in QFusionControl().skip(make_problem("user_association").instance(0))
     assert make_solver("q_fusion") == QFusion()
     assert make_solver("q_fusion_control") == QFusionControl()

@@ -7,13 +7,14 @@ A batch of samples with evenly spread preferences is a whole front. Preference w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge, Cases, Polished, distinct, to_tensors
 from optisolve.core.problem import Instance
-from optisolve.solvers.ddpm.bridges.base import Bridge, Cases, Polished, distinct
+from optisolve.problems.uav_isac.model import Constants
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,14 @@ _CONSTANTS = (
 )
 
 
+@runtime_checkable
+class UavIsacCase(Protocol):
+    """What the bridge reads of an instance."""
+
+    constants: Constants
+    users_m: FloatArray
+
+
 class UavIsacBridge(Bridge):
     """M variables (UAVs) of three channels: x and y over the side, power over its range."""
 
@@ -50,17 +59,15 @@ class UavIsacBridge(Bridge):
 
     def gap(self, instance: Instance) -> str | None:
         """Needs the line-of-sight channel and at least two UAVs."""
-        constants = getattr(instance, "constants", None)
-        if constants is None or instance.hypervolume_box is None:
-            return "needs the attribute 'constants' and a scoring box on the instance"
+        constants = _case(instance).constants
         if constants.channel is not None:
             return "treats the line-of-sight channel only"
         return "treats two or more UAVs" if constants.n_uavs < 2 else None
 
     def read(self, instance: Instance) -> dict[str, FloatArray]:
         """``users`` [K, 2] over the side, ``constants`` [11], ``box`` [4] (worst and ideal utility and error), ``uavs`` [M]."""
-        case: Any = instance
-        box = case.hypervolume_box
+        case, box = _case(instance), instance.hypervolume_box
+        assert box is not None  # two objectives
         return {
             "users": case.users_m / case.constants.area_m,
             "constants": np.array([float(getattr(case.constants, name)) for name in _CONSTANTS]),
@@ -116,8 +123,6 @@ class UavIsacBridge(Bridge):
         """One minus the weighted Chebyshev distance, as `value`."""
         import torch
 
-        from optisolve.solvers.ddpm.sampler import to_tensors
-
         with torch.inference_mode():
             condition = to_tensors(self.condition(cases), "cpu")
             uavs = torch.as_tensor(points.astype(np.float32)).view(*points.shape[:2], -1, 3)
@@ -141,7 +146,7 @@ class UavIsacBridge(Bridge):
 
     def points(self, instance: Instance, points: FloatArray) -> FloatArray:
         """Rows (x m, y m, p W) per UAV, repaired by the instance: separations and total power."""
-        case: Any = instance
+        case = _case(instance)
         uavs = points.reshape(len(points), -1, 3).copy()
         uavs[..., :2] *= float(case.constants.area_m)
         return instance.project(uavs.reshape(len(points), -1))
@@ -196,8 +201,6 @@ class UavIsacBridge(Bridge):
     def _climb(self, cases: Cases, y: FloatArray, steps: int) -> FloatArray:
         """Adam on `value`, projected after every step; the best point on the way."""
         import torch
-
-        from optisolve.solvers.ddpm.sampler import to_tensors
 
         with torch.inference_mode(False), torch.enable_grad():
             condition = to_tensors(self.condition(cases), "cpu")
@@ -269,3 +272,8 @@ def _objectives(condition: Mapping[str, Tensor], uavs: Tensor) -> tuple[Tensor, 
             lacking = lacking + torch.relu(1.0 - apart / c["d_min_m"][..., 0, 0])
     error = ((2.0 * eps + trace) / determinant).sqrt().mean(dim=2)
     return utility, error, lacking
+
+
+def _case(instance: Instance) -> UavIsacCase:
+    assert isinstance(instance, UavIsacCase)
+    return instance

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.bridge import Bridge, Cases, Polished, distinct
 from optisolve.core.problem import Instance
-from optisolve.solvers.ddpm.bridges.base import Bridge, Cases, Polished, distinct
+from optisolve.problems.noma_uav.model import Constants
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NomaUavBridge"]
+__all__ = ["NomaUavBridge", "sum_rate"]
 
 _INFEASIBLE = -1.0
 """Score of a position where no split meets the minimum rates."""
 _GRID = 20
 _FIRST_STEP = 0.05
 _PATTERN = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1, -1]], dtype=np.float64)
+
+
+@runtime_checkable
+class NomaUavCase(Protocol):
+    """What the bridge reads of an instance."""
+
+    constants: Constants
+    area_m: float
+    users_m: FloatArray
+    min_rate: FloatArray
 
 
 class NomaUavBridge(Bridge):
@@ -32,14 +43,13 @@ class NomaUavBridge(Bridge):
 
     def gap(self, instance: Instance) -> str | None:
         """Needs minimum rates without the NOMA order as a constraint."""
-        constants = getattr(instance, "constants", None)
-        if constants is None or getattr(constants, "power_order", True):
+        if _case(instance).constants.power_order:
             return "treats noma_uav without the power order as a constraint"
         return None
 
     def read(self, instance: Instance) -> dict[str, FloatArray]:
         """``users`` [K, 2] over the side, ``min_rate`` [K], ``height`` over the side, ``noise``: see `noise_over_power`."""
-        case: Any = instance
+        case = _case(instance)
         c, area = case.constants, float(case.area_m)
         return {
             "users": case.users_m / area,
@@ -84,7 +94,7 @@ class NomaUavBridge(Bridge):
 
     def points(self, instance: Instance, points: FloatArray) -> FloatArray:
         """Position in m and powers in W; the instance's own repair removes the last rounding error."""
-        case: Any = instance
+        case = _case(instance)
         scale = np.concatenate([np.full(2, float(case.area_m)), np.full(points.shape[1] - 2, case.constants.p_total_w)])
         return instance.project(points * scale)
 
@@ -97,8 +107,8 @@ class NomaUavBridge(Bridge):
         square = ((users - place[:, :, None]) ** 2).sum(dim=3) + condition["height"].square()[:, None, None]
         noise, order = (condition["noise"][:, None, None] * square).sort(dim=2)  # [B, S, K]
         shrink = torch.exp2(-floor[:, None].expand_as(noise).gather(2, order))
-        above = torch.ones_like(noise[..., 0])
-        total, lacking = torch.zeros_like(above), torch.zeros_like(above)
+        above, power = torch.ones_like(noise[..., 0]), torch.zeros_like(noise)
+        lacking = torch.zeros_like(above)
         for k in range(noise.shape[2] - 1, -1, -1):
             n = noise[..., k]
             below = torch.zeros_like(above) if k == 0 else torch.minimum(above, (above + n) * shrink[..., k] - n)
@@ -106,10 +116,10 @@ class NomaUavBridge(Bridge):
                 lacking = lacking + torch.relu(n - (above + n) * shrink[..., 0]) / n
             lacking = lacking + torch.relu(-below)
             below = below.clamp(min=0.0)
-            total = total + torch.log2((above + n) / (below + n))
+            power = power + (above - below)[..., None] * torch.nn.functional.one_hot(torch.tensor(k), noise.shape[2])
             above = below
         overhead = torch.log2(1.0 + 1.0 / (condition["noise"] * condition["height"].square()))
-        return total / overhead[:, None] - lacking
+        return sum_rate(power, noise) / overhead[:, None] - lacking
 
     def label(self, cases: Cases, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
         """The best points of a grid, refined."""
@@ -164,7 +174,7 @@ def split(cases: Cases, place: FloatArray) -> tuple[FloatArray, FloatArray]:
     return out, np.where(fits, total, _INFEASIBLE)
 
 
-def _pattern(cases: Cases, place: FloatArray, steps: int) -> tuple[FloatArray, FloatArray, Any]:
+def _pattern(cases: Cases, place: FloatArray, steps: int) -> tuple[FloatArray, FloatArray, IntArray]:
     """Pattern search from every position: places, powers, and the number of positions looked at."""
     place = place.copy()
     power, value = split(cases, place)
@@ -181,3 +191,22 @@ def _pattern(cases: Cases, place: FloatArray, steps: int) -> tuple[FloatArray, F
         length = np.where(better, length, 0.5 * length)
     power = split(cases, place)[0]
     return place, power, np.full(value.shape, steps * len(_PATTERN), dtype=np.int64)
+
+
+def sum_rate(power: Tensor, noise: Tensor) -> Tensor:
+    """Sum rate of users from strong to weak, differentiable, bit/s/Hz; the one torch text of this family's equations.
+
+    Args:
+        power: [..., K].
+        noise: [..., K], noise over channel gain in the unit of power, ascending.
+    """
+    import torch
+
+    stronger = torch.nn.functional.pad(torch.cumsum(power[..., :-1], dim=-1), (1, 0))
+    rate: Tensor = torch.log1p(power / (stronger + noise)).sum(dim=-1) / math.log(2.0)
+    return rate
+
+
+def _case(instance: Instance) -> NomaUavCase:
+    assert isinstance(instance, NomaUavCase)
+    return instance

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge, Cases, Polished, distinct
 from optisolve.core.problem import Instance
-from optisolve.solvers.ddpm.bridges.base import Bridge, Cases, Polished, distinct
+from optisolve.problems.offloading.model import Costs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["OffloadingBridge"]
+__all__ = ["OffloadingBridge", "cost_of"]
+
+
+@runtime_checkable
+class OffloadingCase(Protocol):
+    """What the bridge reads of an instance."""
+
+    costs: Costs
+    n_servers: int
+    hard_deadlines: bool
+
+    def complete(self, servers: npt.ArrayLike) -> FloatArray:
+        """The point with given servers [N] and the best shares for them."""
+        ...
 
 
 class OffloadingBridge(Bridge):
@@ -29,13 +44,14 @@ class OffloadingBridge(Bridge):
 
     def gap(self, instance: Instance) -> str | None:
         """Needs one server and no hard deadlines."""
-        if getattr(instance, "n_servers", 0) != 1:
+        case = _case(instance)
+        if case.n_servers != 1:
             return "treats offloading to one server"
-        return "treats offloading without hard deadlines" if getattr(instance, "hard_deadlines", True) else None
+        return "treats offloading without hard deadlines" if case.hard_deadlines else None
 
     def read(self, instance: Instance) -> dict[str, FloatArray]:
         """``local`` L, ``remote`` A and ``root`` b, each [N], over the mean of L (of its square root)."""
-        costs: Any = instance.costs  # type: ignore[attr-defined]  # `gap` made sure
+        costs = _case(instance).costs
         unit = float(costs.local.mean())
         return {"local": costs.local / unit, "remote": costs.transmit[:, 0] / unit, "root": costs.root[:, 0] / unit**0.5}
 
@@ -88,7 +104,7 @@ class OffloadingBridge(Bridge):
 
     def points(self, instance: Instance, points: FloatArray) -> FloatArray:
         """Servers and shares, completed by the instance."""
-        complete = instance.complete  # type: ignore[attr-defined]
+        complete = _case(instance).complete
         return np.stack([complete(row) for row in points])
 
     def value(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
@@ -112,3 +128,30 @@ class OffloadingBridge(Bridge):
         starts = np.concatenate([prefixes, random], axis=1)
         points = self.polish(cases, starts, method="switch", steps=4 * local.shape[1]).points
         return distinct(2.0 * points[..., None] - 1.0, self.score(cases, points), count, digits=0)
+
+
+def cost_of(costs: Costs, x: Tensor) -> Tensor:
+    """Cost of points [n, 2N], differentiable; [n, 1].
+
+    Servers may be fractions for one server: cost is linear in the choice then; with several servers they are rounded and only
+    the shares carry a gradient.
+    """
+    import torch
+
+    n, n_servers = costs.transmit.shape
+    local, transmit, execute = (
+        torch.tensor(v, dtype=x.dtype, device=x.device) for v in (costs.local, costs.transmit, costs.root**2)
+    )
+    choice, share = x[:, :n], x[:, n:]
+    if n_servers == 1:
+        remote = transmit[:, 0] + execute[:, 0] / share
+        return ((1.0 - choice) * local + choice * remote).sum(dim=1, keepdim=True)
+    server = (choice.round().long() - 1).clamp(min=0)  # [n, N]
+    users = torch.arange(n, device=x.device)
+    remote = transmit[users, server] + execute[users, server] / share
+    return torch.where(choice.round() > 0, remote, local).sum(dim=1, keepdim=True)
+
+
+def _case(instance: Instance) -> OffloadingCase:
+    assert isinstance(instance, OffloadingCase)
+    return instance

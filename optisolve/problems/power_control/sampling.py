@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge, Cases, Polished, distinct
+from optisolve.core.capabilities import WeightedChannel, capability_gap
 from optisolve.core.problem import Instance
 from optisolve.numerics.switches import rates, switch_links
 from optisolve.numerics.wmmse import normalized_gain, wmmse
-from optisolve.solvers.ddpm.bridges.base import Bridge, Cases, Polished, distinct
-from optisolve.solvers.interference import as_interference, interference_gap
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PowerControlBridge"]
+__all__ = ["PowerControlBridge", "link_rates"]
 
 _GOALS = ("sum_rate", "weighted_sum_rate")
 _ON_LINKS = 3.5
@@ -35,14 +35,16 @@ class PowerControlBridge(Bridge):
 
     def gap(self, instance: Instance) -> str | None:
         """Needs a sum rate without minimum rates."""
-        reason = interference_gap(instance, _GOALS)
+        reason = capability_gap(instance, WeightedChannel)
+        if reason is None and isinstance(instance, WeightedChannel) and instance.goal not in _GOALS:
+            reason = f"needs an instance with the goal {' or '.join(_GOALS)}, this one has {instance.goal}"
         if reason is None and instance.constraint_names:
             reason = "treats sum rates without minimum rates"
         return reason
 
     def read(self, instance: Instance) -> dict[str, FloatArray]:
         """``gain`` [K, K] at full power over noise, ``weight`` [K] with largest weight 1, ``cap`` [K] in W."""
-        channel = as_interference(instance)
+        channel = _channel(instance)
         gain = normalized_gain(channel.gain, channel.noise_w, channel.p_max_w)
         return {"gain": gain, "weight": channel.weight / max(channel.weight.max(), 1e-300), "cap": channel.p_max_w}
 
@@ -82,7 +84,7 @@ class PowerControlBridge(Bridge):
 
     def points(self, instance: Instance, points: FloatArray) -> FloatArray:
         """Powers, W."""
-        return instance.space.clip(points * as_interference(instance).p_max_w)
+        return instance.space.clip(points * _channel(instance).p_max_w)
 
     def value(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
         """Weighted sum rate of the relaxed powers over a cheap estimate of its size."""
@@ -90,9 +92,8 @@ class PowerControlBridge(Bridge):
 
         gain, weight, power = condition["gain"], condition["weight"], 0.5 * (y[..., 0] + 1.0)
         own = torch.diagonal(gain, dim1=1, dim2=2)[:, None]  # [B, 1, K]
-        signal = own * power
-        heard = 1.0 + torch.matmul(power, gain.transpose(1, 2)) - signal
-        rate = (weight[:, None] * torch.log1p(signal / heard)).sum(dim=2) / math.log(2.0)
+        cross_t = (gain - torch.diag_embed(own[:, 0])).transpose(1, 2)
+        rate = (link_rates(power, own, cross_t, 1.0) * weight[:, None]).sum(dim=2)
         alone = (weight * torch.log1p(own[:, 0])).max(dim=1).values / math.log(2.0)  # [B], the best link alone
         return rate / alone.clamp(min=1e-6)[:, None]
 
@@ -100,7 +101,7 @@ class PowerControlBridge(Bridge):
         """Powers [S, K], W."""
         import torch
 
-        cap = torch.as_tensor(as_interference(instance).p_max_w.copy(), dtype=y.dtype, device=y.device)
+        cap = torch.as_tensor(_channel(instance).p_max_w.copy(), dtype=y.dtype, device=y.device)
         return 0.5 * (y[..., 0] + 1.0) * cap
 
     def label(self, cases: Cases, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
@@ -116,6 +117,26 @@ class PowerControlBridge(Bridge):
         on, _, _ = switch_links(gain, weight, np.concatenate([ascended, random], axis=1), max_switches=50)
         points = np.concatenate([ascended, _settle(gain, weight, on, 100)], axis=1)
         return distinct(2.0 * points[..., None] - 1.0, self.score(cases, points), count, digits=2)
+
+
+def link_rates(power: Tensor, own: Tensor, cross_t: Tensor, noise: Tensor | float) -> Tensor:
+    """Rates of K links, differentiable, bit/s/Hz; the one torch text of this family's equations.
+
+    Args:
+        power: [..., n, K].
+        own: [..., 1, K] or [K], gain of every link to its own receiver.
+        cross_t: [..., K, K], gain from transmitter (row) to receiver (column), 0 on the diagonal.
+        noise: [K], in the unit of power times gain.
+    """
+    import torch
+
+    rate: Tensor = torch.log1p(power * own / (power @ cross_t + noise)) / math.log(2.0)
+    return rate
+
+
+def _channel(instance: Instance) -> WeightedChannel:
+    assert isinstance(instance, WeightedChannel)
+    return instance
 
 
 def _settle(gain: FloatArray, weight: FloatArray, on: FloatArray, steps: int) -> FloatArray:

@@ -1,8 +1,9 @@
-"""Bridges: what a sampler must know about a family of problems, and nothing more.
+"""Bridges: what a conditional sampler must know about a family of problems, and nothing more.
 
-A bridge turns instances into *cases* (stacked arrays), tells the network what it is conditioned on, and maps the network's
-variables y in [-1, 1] to points. The hard part of a mixed problem is sampled, the rest is completed in closed form. The same
-decoding, projection and polish serve the trained sampler and its null control.
+A family that can be sampled gives its instances a method ``bridge()`` (`optisolve.core.capabilities.Samplable`). A bridge turns
+instances into *cases* (stacked arrays), tells the network what it is conditioned on, and maps the network's variables y in
+[-1, 1] to points. The hard part of a mixed problem is sampled, the rest is completed in closed form. The same decoding,
+projection and polish serve the trained sampler and its null control.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from optisolve.core.problem import Instance
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NO_POLISH", "Bridge", "Cases", "Polished", "stack"]
+__all__ = ["NO_POLISH", "Bridge", "Cases", "Polished", "distinct", "stack", "to_tensors"]
 
 NO_POLISH = "none"
 
@@ -48,6 +49,9 @@ def stack(cases: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
 
 class Bridge(ABC):
     """One family of problems.
+
+    The hooks in order of use: `gap`, `read` and `condition` before the network, `shape` and `project` inside the chain,
+    `decode`, `polish`, `points` and `score` after it, `null` for the control; `value` and `label` (and `vary`) for training.
 
     Attributes:
         family: Registry name of the problem.
@@ -201,6 +205,8 @@ def distinct(y: FloatArray, score: FloatArray, count: int, digits: int) -> tuple
     return kept, kept_score
 
 
-def as_float(values: Any) -> FloatArray:
-    """A contiguous float64 array."""
-    return np.ascontiguousarray(values, dtype=np.float64)
+def to_tensors(condition: Mapping[str, FloatArray], device: str) -> dict[str, Tensor]:
+    """A bridge's condition as float32 tensors."""
+    import torch
+
+    return {name: torch.as_tensor(np.asarray(values, dtype=np.float32), device=device) for name, values in condition.items()}

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge, Cases
+from optisolve.core.capabilities import ParallelChannels, capability_gap
 from optisolve.core.problem import Instance
-from optisolve.numerics.water_filling import water_fill
-from optisolve.solvers.ddpm.bridges.base import Bridge, Cases
+from optisolve.numerics.water_filling import project_to_simplex, water_fill
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ParallelChannelsBridge"]
+__all__ = ["ParallelChannelsBridge", "weighted_nats"]
 
 _CAP = 4.0
 """Largest power that a sample can name, in units of the uniform split."""
@@ -29,15 +30,12 @@ class ParallelChannelsBridge(Bridge):
 
     def gap(self, instance: Instance) -> str | None:
         """Needs gains, noise, weights and one budget."""
-        for name in ("gain", "noise_w", "weight"):
-            if np.shape(getattr(instance, name, 0.0)) != (instance.space.dim,):
-                return f"needs the attribute '{name}' with one number per channel on the instance"
-        return None if isinstance(getattr(instance, "p_total_w", None), float) else "needs a power budget 'p_total_w'"
+        return capability_gap(instance, ParallelChannels)
 
     def read(self, instance: Instance) -> dict[str, FloatArray]:
         """``snr`` [M] of the uniform split, ``weight`` [M] with largest weight 1, ``budget`` in W."""
-        gain, noise, weight = (np.asarray(getattr(instance, name)) for name in ("gain", "noise_w", "weight"))
-        budget = float(instance.p_total_w)  # type: ignore[attr-defined]  # `gap` made sure
+        channels = _channels(instance)
+        gain, noise, weight, budget = channels.gain, channels.noise_w, channels.weight, channels.p_total_w
         return {"snr": gain / noise * budget / gain.size, "weight": weight / weight.max(), "budget": np.array(budget)}
 
     def condition(self, cases: Cases) -> dict[str, FloatArray]:
@@ -74,7 +72,7 @@ class ParallelChannelsBridge(Bridge):
 
     def points(self, instance: Instance, points: FloatArray) -> FloatArray:
         """Powers, W."""
-        budget = float(instance.p_total_w)  # type: ignore[attr-defined]
+        budget = _channels(instance).p_total_w
         return instance.space.clip(points * (budget / points.shape[1]) * (1.0 - 1e-15 * points.shape[1]))
 
     def project(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
@@ -96,12 +94,12 @@ class ParallelChannelsBridge(Bridge):
 
         snr, weight = condition["snr"][:, None], condition["weight"][:, None]
         u = 0.5 * _CAP * (y[..., 0] + 1.0)
-        uniform = (weight * torch.log1p(snr)).sum(dim=2)
-        return (weight * torch.log1p(snr * u)).sum(dim=2) / uniform.clamp(min=1e-9)
+        uniform = weighted_nats(torch.ones_like(snr), snr, weight)
+        return weighted_nats(u, snr, weight) / uniform.clamp(min=1e-9)
 
     def decision(self, instance: Instance, y: Tensor) -> Tensor:
         """Powers [S, M], W."""
-        budget = float(instance.p_total_w)  # type: ignore[attr-defined]
+        budget = _channels(instance).p_total_w
         return 0.5 * _CAP * (y[..., 0] + 1.0) * (budget / y.shape[1])
 
     def label(self, cases: Cases, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
@@ -115,11 +113,19 @@ class ParallelChannelsBridge(Bridge):
         return np.repeat(y, count, axis=1), np.concatenate([score, missing], axis=1)
 
 
-def project_to_simplex(u: FloatArray) -> FloatArray:
-    """Euclidean projection of the last axis (length n) onto {u >= 0, sum u = n}."""
-    n = u.shape[-1]
-    ordered = -np.sort(-u, axis=-1)
-    cut = (np.cumsum(ordered, axis=-1) - n) / np.arange(1, n + 1)
-    kept = np.maximum((ordered > cut).sum(axis=-1, keepdims=True), 1)
-    projected: FloatArray = np.maximum(u - np.take_along_axis(cut, kept - 1, axis=-1), 0.0)
-    return projected
+def weighted_nats(power: Tensor, snr: Tensor, weight: Tensor) -> Tensor:
+    """Weighted sum rate, differentiable, nat; the one torch text of this family's equations.
+
+    Args:
+        power: [..., M].
+        snr: Broadcast to `power`, signal to noise ratio per unit of power.
+        weight: Broadcast to `power`.
+    """
+    import torch
+
+    return (weight * torch.log1p(power * snr)).sum(dim=-1)
+
+
+def _channels(instance: Instance) -> ParallelChannels:
+    assert isinstance(instance, ParallelChannels)
+    return instance
