@@ -82,8 +82,8 @@ def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], ot
         best = sorted(name for name, loss in losses.items() if loss == least)
         told = ", ".join(f"`{name}`" for name in best[:2]) + (f" and {len(best) - 2} more" if len(best) > 2 else "")
         beside = " | ".join(f"{losses[name]:.3f}" if name in losses else "–" for name in others)
-        measured = " or ".join(sorted({e["problems"][problem]["measured_to"] for e in entries if problem in e["problems"]} - {""}))
-        lines.append(f"| `{problem}` | {measured} | {told} | {least:.3g} | {beside} |")
+        measured = {entry["problems"][problem]["measured_to"] for entry in entries if problem in entry["problems"]} - {""}
+        lines.append(f"| `{problem}` | {' or '.join(sorted(measured))} | {told} | {least:.3g} | {beside} |")
     return "\n".join(lines)
 
 
