@@ -111,7 +111,7 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
         families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
         controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
         costs=tables.costs(units),
-        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if len(table.texts)),
+        failures=tuple(tables.failures(units)),
         commands=commands_of(units, inputs.suites),
         solvers=solvers,
         units=units.frame.drop(columns="record"),
@@ -217,8 +217,8 @@ def _notices(inputs: Inputs) -> list[str]:
         )
     if any(Path(path).name == TABLE for path in inputs.records["path"]):
         found.append(
-            "Some records are rows of a published table, which hold the end of a run and no curve: every target counts as reached "
-            "at the end. Progress and fronts need the full records: make records SUITE=NAME."
+            "Some records are rows of a published table, which hold the end of a run and no curve: every target counts as "
+            "reached at the end. Progress and fronts need the full records: make records SUITE=NAME."
         )
     tiers = {str(record["provenance"]["tier"]) for record in documents}
     if "replayed" in tiers:
