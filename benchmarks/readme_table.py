@@ -82,8 +82,9 @@ def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], ot
         best = sorted(name for name, loss in losses.items() if loss == least)
         told = ", ".join(f"`{name}`" for name in best[:2]) + (f" and {len(best) - 2} more" if len(best) > 2 else "")
         beside = " | ".join(f"{losses[name]:.3f}" if name in losses else "–" for name in others)
-        measured = {entry["problems"][problem]["measured_to"] for entry in entries if problem in entry["problems"]} - {""}
-        lines.append(f"| `{problem}` | {' or '.join(sorted(measured))} | {told} | {least:.3g} | {beside} |")
+        yardsticks = {e["problems"][problem]["measured_to"] for e in entries if problem in e["problems"]} - {""}
+        measured = " or ".join(sorted(yardsticks))
+        lines.append(f"| `{problem}` | {measured} | {told} | {least:.3g} | {beside} |")
     return "\n".join(lines)
 
 

@@ -182,6 +182,8 @@ def _conversation(out: Path, verb: str) -> Iterator[Path]:
 
 def told(request: object, answer: Answer) -> dict[str, Json]:
     """What was asked, understood and reached, JSON-compatible; it stands beside the record as ``ask.json``."""
+    from optisolve.core.json import plain
+
     parsed = answer.parsed
     words = request if isinstance(request, str) else None
     return {
@@ -199,7 +201,7 @@ def told(request: object, answer: Answer) -> dict[str, Json]:
             {"text": c.text, "value": c.value, "limit": c.limit, "unit": c.unit, "margin": c.margin, "source": c.source}
             for c in answer.clauses
         ],
-        "language_model": None if parsed.llm is None else dict(parsed.llm),
+        "language_model": None if parsed.llm is None else plain(parsed.llm),
         "model_answer": None if parsed.model is None else parsed.model.raw,
         "prompt": {} if parsed.model is None else dict(parsed.model.prompt),
     }
