@@ -90,7 +90,9 @@ def performance_profile_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], 
     )
 
 
-def anytime_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], *, measure: str, subtitle: str = "") -> Figure:
+def anytime_figure(
+    data: pd.DataFrame, looks: Mapping[str, Stroke], *, measure: str, subtitle: str = "", axis: str = "evaluations"
+) -> Figure:
     """Median over evaluations with the quartiles as a band.
 
     Args:
@@ -98,6 +100,7 @@ def anytime_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], *, measure: 
         looks: From `strokes`.
         measure: Label of the value axis.
         subtitle: Which runs.
+        axis: What stands in the place of evaluations.
     """
     figure, axes = new_figure("", subtitle, **_SIZE)
     for name, own in data.groupby("solver", sort=True):
@@ -109,7 +112,7 @@ def anytime_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], *, measure: 
         axes.fill_between(at, low, high, step="post", color=look.color, alpha=0.12, linewidth=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("evaluations", color=INK)
+    axes.set_xlabel(axis, color=INK)
     axes.set_ylabel(measure, color=INK)
     _legend(figure, axes)
     return figure

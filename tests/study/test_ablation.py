@@ -34,11 +34,12 @@ from optisolve.solvers.ledma.solver import OPERATORS, planned_share
 from optisolve.study.ablation import plan as plans
 from optisolve.study.ablation.bounds import corners, find_corners
 from optisolve.study.ablation.forecast import forecast
+from optisolve.study.ablation.markdown import results
 from optisolve.study.ablation.pages import write_report
 from optisolve.study.ablation.plan import Plan, arms_of, make_plan
 from optisolve.study.ablation.report import Report, make_report, share_of_answers, spread_words
 from optisolve.study.ablation.runs import Ablation, run_plan
-from optisolve.study.ablation.scores import curves, score_runs, spending_curves
+from optisolve.study.ablation.scores import progress, score_runs, spending
 from optisolve.study.ablation.verdict import Answer, Verdict, compare, conclude, summarize, told_p
 from optisolve.study.loss import loss_of
 from optisolve.study.runner import Progress, run_suite
@@ -458,6 +459,11 @@ def test_a_stand_in_gets_no_verdict_about_language_models(verdict_of):
     assert not told.model
 
 
+def test_a_stand_in_is_never_called_a_language_model(whole):
+    assert [arm.label for arm in whole.plan.arms[:2]] == ["surrogate, no language model", "surrogate, told nothing (placebo)"]
+    assert not any(row["what it is"] == "the language model" for row in results(make_report(whole)))
+
+
 def test_a_partial_experiment_says_so_first(verdict_of):
     assert verdict_of({"llm": spread(0.6), "de": spread(0.5, seed=2)}, missing=3).sentence.startswith("PARTIAL, 12 of 15 pairs")
 
@@ -533,12 +539,12 @@ def test_the_figures_of_a_run_are_those_of_its_record(whole):
         assert row["hypervolume"] == record["scores"]["hypervolume"]
         scale = (1.0 - row["loss"]) / row["hypervolume"] if row["hypervolume"] else 0.0
         assert row["gain"] == pytest.approx((row["hypervolume"] - initial) * scale)
-    ends = {arm: curve.mean[-1] for arm, curve in curves(whole).items()}
-    means = runs.groupby("arm")["loss"].mean()
-    assert ends == pytest.approx(means.to_dict())
-    for curve in curves(whole).values():
-        assert np.all(np.diff(curve.mean) <= 1e-12)
-        assert np.all((curve.low <= curve.mean) & (curve.mean <= curve.high))
+    curves = progress(whole)
+    ends = curves.groupby("solver")["mean"].last()
+    assert ends.to_dict() == pytest.approx(runs.groupby("arm")["loss"].mean().to_dict())
+    for _, curve in curves.groupby("solver"):
+        assert np.all(np.diff(curve["mean"]) <= 1e-12)
+        assert np.all((curve["low"] <= curve["median"]) & (curve["median"] <= curve["high"]))
 
 
 def test_cost_of_a_gain_is_total_use_over_total_gain(tmp_path):
@@ -560,12 +566,13 @@ def test_cost_of_a_gain_is_total_use_over_total_gain(tmp_path):
         assert summary.cost_per_step[name] == pytest.approx(0.01 * total / gain)
     written = write_report(report)
     assert {p.name for p in written.pictures} == {"ablation.png", "ablation_evaluations.png", "ablation_tokens.png"}
-    spent, found = spending_curves(report.ablation)
-    assert spent == "tokens"
-    assert list(found) == ["llm"]
-    assert found["llm"].x.size > 3  # noted while the run went on
-    assert found["llm"].x[-1] == used["tokens_in"] + used["tokens_out"]
-    assert found["llm"].mean[-1] == pytest.approx(summary.loss.mean)
+    what, spent = spending(report.ablation, progress(report.ablation))
+    model, control = (spent[spent["solver"] == name] for name in ("llm", "de"))
+    assert what == "tokens"
+    assert model["evaluations"].nunique() > 3  # noted while the run went on
+    assert model["evaluations"].iloc[-1] == used["tokens_in"] + used["tokens_out"]
+    assert model["mean"].iloc[-1] == pytest.approx(summary.loss.mean)
+    assert control["mean"].to_list() == pytest.approx([report.arms[1].loss.mean] * 2)
 
 
 def test_fates_and_fallbacks_of_the_models_answers_are_reported(tmp_path):
@@ -615,7 +622,7 @@ def test_without_a_reference_one_objective_is_measured_to_the_best_of_all_arms(t
     report = make_report(run_plan(plan_of(tmp_path, problem=problem, arms=("llm", "de"), instances=1)))
     assert report.runs["loss"].min() == 0.0 < report.runs["loss"].max() <= 1.0
     assert "the best of all arms" in report.runs["measured_to"].iloc[0]
-    assert np.isfinite(curves(report.ablation)["de"].mean).all()
+    assert progress(report.ablation)["mean"].between(0.0, 1.0).all()
 
 
 # -- where the optimum is ----------------------------------------------------------------------------------------------
@@ -785,7 +792,7 @@ def test_ctrl_c_leaves_a_partial_report(tmp_path, capsys, monkeypatch):
         ),
         (["problem=uav_isac", "budget.seconds=3"], ["budget.seconds", "equal evaluations"]),
         (["problem=uav_isac", "arms=llm,gausian"], ["did you mean 'gaussian'"]),
-        (["problem=uav_isac", "mix=0.3"], ["mix: got 0.3", "solver.mix=0.3"]),
+        (["problem=uav_isac", "mix=0.3"], ["mix: got '0.3'", "solver.mix=0.3"]),
         (["problem=uav_isac", "solver.mix=0"], ["solver.mix"]),
         (["uav_isac"], ["key=value"]),
     ],

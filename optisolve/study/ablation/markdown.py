@@ -19,9 +19,9 @@ Rows = list[dict[str, str]]
 
 _TITLES = {
     "ablation.png": "Final losses: means and single runs of every arm",
-    "ablation_evaluations.png": "Progress over evaluations, mean of all pairs",
-    "ablation_tokens.png": "Progress over tokens, mean of all pairs",
-    "ablation_calls.png": "Progress over calls, mean of all pairs",
+    "ablation_evaluations.png": "Progress over evaluations: median of all pairs, band between the quartiles",
+    "ablation_tokens.png": "Progress over tokens; the others use none",
+    "ablation_calls.png": "Progress over calls; the others make none",
 }
 
 _RESULTS = """## Results

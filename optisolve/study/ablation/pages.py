@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from optisolve.core.controls import SUBJECT
 from optisolve.core.files import write_atomic
 from optisolve.study.ablation.markdown import markdown
 from optisolve.study.ablation.plan import NAME
 from optisolve.study.ablation.report import Report
-from optisolve.study.ablation.scores import Curve, curves, spending_curves
+from optisolve.study.ablation.scores import progress, spending
 from optisolve.study.ablation.verdict import complete_runs, told_p, told_share
-from optisolve.study.intervals import MIN_BLOCKS
 
 __all__ = ["Written", "write_report"]
 
@@ -47,25 +47,31 @@ def write_report(report: Report, *, command: Sequence[str] = ()) -> Written:
 
 
 def _pictures(report: Report, out: Path) -> Iterator[Path]:
-    from optisolve.plotting.ablation import ArmLine, ArmRow, final_figure, progress_figure
+    from optisolve.plotting.ablation import ArmRow, final_figure
     from optisolve.plotting.figures import save_figure
+    from optisolve.plotting.profiles import Stroke, anytime_figure, strokes
+    from optisolve.plotting.style import ACCENT
 
     ablation, plan = report.ablation, report.ablation.plan
-    where = report.setting + " – PARTIAL" * ablation.partial + " – no language model was called" * plan.surrogate
-    n = len(ablation.complete_pairs)
-    band = f"95 % interval of the mean of {n} pairs" if n >= MIN_BLOCKS else f"smallest and largest of {n} pairs"
+    marks = " – PARTIAL" * ablation.partial + " – no language model was called" * plan.surrogate
     notes = {row.arm.name: f"p {told_p(row.p_holm)}, A12 {told_share(row.comparison.a12)}" for row in report.versus}
     losses = dict(iter(complete_runs(ablation, report.runs).groupby("arm")["loss"]))
-    rows = [ArmRow(s.arm.label, s.asks, losses[s.arm.name].to_numpy(), s.loss, notes.get(s.arm.name, "")) for s in report.arms]
-
-    def lines(drawn: Mapping[str, Curve]) -> list[ArmLine]:
-        return [ArmLine(arm.label, arm.name in plan.asking, *drawn[arm.name]) for arm in plan.arms if arm.name in drawn]
-
-    first = float(report.runs["first"].max())
-    progress = progress_figure(lines(curves(ablation)), where, "evaluations", band, start=first)
-    yield save_figure(final_figure(rows, where), out / f"{NAME}.png")
-    yield save_figure(progress, out / f"{NAME}_evaluations.png")
+    rows = [
+        ArmRow(
+            s.arm.label, s.asks, losses[s.arm.name].to_numpy(), s.loss.mean, s.loss.low, s.loss.high, notes.get(s.arm.name, "")
+        )
+        for s in report.arms
+    ]
+    yield save_figure(final_figure(rows, report.setting + marks), out / f"{NAME}.png")
+    controls = [arm.name for arm in plan.arms if arm.name not in plan.asking]
+    looks = strokes([*controls[:1], SUBJECT, *controls[1:]])  # the second color is the accent, the model's own
+    looks |= {name: Stroke(ACCENT, (0, (1, 1.5))) for name in plan.asking - {SUBJECT}}
+    data = progress(ablation)
+    yield save_figure(
+        anytime_figure(data, looks, measure="loss", subtitle=plan.scenario + marks), out / f"{NAME}_evaluations.png"
+    )
     if not plan.surrogate:  # a stand-in costs nothing
-        spent, drawn = spending_curves(ablation)
-        finals = {s.arm.label: s.loss.mean for s in report.arms if not s.asks}
-        yield save_figure(progress_figure(lines(drawn), where, spent, band, finals=finals), out / f"{NAME}_{spent}.png")
+        axis, spent = spending(ablation, data)
+        yield save_figure(
+            anytime_figure(spent, looks, measure="loss", subtitle=plan.scenario + marks, axis=axis), out / f"{NAME}_{axis}.png"
+        )

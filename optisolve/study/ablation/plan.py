@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from optisolve.core.budget import Budget
-from optisolve.core.controls import SUBJECT, Arm, HasControls
-from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nearest
+from optisolve.core.controls import PLACEBO, SUBJECT, Arm, HasControls
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError, nearest
 from optisolve.core.json import Json, document, plain
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
@@ -35,6 +35,9 @@ NAME = "ablation"
 
 LIMITS = Limits(seconds=86_400.0, memory_mb=16_000.0)
 """When a unit is killed unless something else is said: models on two cores take their time."""
+
+_STAND_IN = {SUBJECT: "surrogate, no language model", PLACEBO: "surrogate, told nothing (placebo)"}
+"""What the arms that ask a model are when a surrogate answers."""
 
 Key = tuple[str, int, int]
 """Arm, number of the instance, number of the repetition."""
@@ -131,7 +134,10 @@ def arms_of(solver: Solver, *, budget: Budget, model: str) -> tuple[Arm, ...]:
         expected = "a solver that asks a language model, e.g. solver=ledma; the others are what it is compared with"
         raise OptionError("The ablation's configuration", [FieldProblem("solver", solver.info.name, expected)])
     if isinstance(solver, HasControls):
-        return tuple(solver.controls(budget=budget, model=model))
+        arms = tuple(solver.controls(budget=budget, model=model))
+        if not arms or arms[0].name != SUBJECT:
+            raise SolverError(f"{solver.info.name}: its method controls must give the solver itself first, called '{SUBJECT}'.")
+        return arms
     options = solver.options()
     return (
         Arm(SUBJECT, "the language model", solver.info.name, options),
@@ -213,7 +219,9 @@ def _chosen(solver: Solver, names: Sequence[str], budget: Budget, model: str) ->
         wrong += _check_arms(names, [arm.name for arm in offered])
     if wrong:
         raise OptionError("The ablation's configuration", list({problem.field: problem for problem in wrong}.values()))
-    return [arm for arm in offered if arm.name == SUBJECT or not names or arm.name in names]
+    labels = _STAND_IN if model == "surrogate" else {}
+    chosen = [arm for arm in offered if arm.name == SUBJECT or not names or arm.name in names]
+    return [replace(arm, label=labels.get(arm.name, arm.label)) for arm in chosen]
 
 
 def _entry(arm: Arm, budget: Budget) -> dict[str, object]:

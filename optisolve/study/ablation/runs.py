@@ -9,7 +9,6 @@ from typing import Any
 
 from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
-from optisolve.core.status import Termination
 from optisolve.study.ablation.plan import Key, Plan
 from optisolve.study.runner import Progress, run_suite
 from optisolve.study.runner.run import Executor
@@ -117,5 +116,5 @@ def _store(plan: Plan) -> Store:
 
 
 def _never_began(record: Mapping[str, Any]) -> bool:
-    """A run that broke before its first evaluation, as without a key or without weights."""
-    return bool(record["termination"]["status"] == Termination.ERROR and not record["used"]["evaluations"])
+    """A run that broke before its first evaluation, as without a key or without weights; a killed one has had its chance."""
+    return bool(record["used"]["report"].get("failure") == "error")

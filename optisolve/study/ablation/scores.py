@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,15 +14,15 @@ from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import hypervolume
 from optisolve.study.ablation.plan import Key
 from optisolve.study.ablation.runs import Ablation
-from optisolve.study.intervals import estimate
-from optisolve.study.loss import LOSS_CAP, aim_of, loss_of, losses_along
+from optisolve.study.loss import aim_of, loss_of
+from optisolve.study.profiles import anytime_data
 from optisolve.study.runner.child import SPENDING
 from optisolve.study.scored import Outcome, score_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FATES", "GAIN_STEP", "Curve", "curves", "feasible_points", "score_runs", "spending_curves"]
+__all__ = ["FATES", "GAIN_STEP", "feasible_points", "progress", "score_runs", "spending"]
 
 FATES = ("ok", "clipped", "repaired", "duplicate", "rejected")
 """What may become of a candidate that a language model names."""
@@ -136,67 +136,45 @@ def feasible_points(record: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
 # -- curves ------------------------------------------------------------------------------------------------------------
 
 
-class Curve(NamedTuple):
-    """Mean loss of an arm's runs as a step function.
+def progress(ablation: Ablation) -> pd.DataFrame:
+    """Loss over evaluations by arm over the complete pairs, see `optisolve.study.profiles.anytime_data`."""
+    import pandas as pd
 
-    Attributes:
-        x: float64 [k], evaluations or what was spent.
-        mean: float64 [k].
-        low: float64 [k], lower end of the 95 % interval of the mean; of fewer than ten runs the smallest value.
-        high: float64 [k], its upper end, or the largest value.
-    """
-
-    x: FloatArray
-    mean: FloatArray
-    low: FloatArray
-    high: FloatArray
+    pairs, measured = set(ablation.complete_pairs), _measured(ablation)
+    records = pd.DataFrame({"record": [record for key, record in measured.items() if key[1:] in pairs]})
+    return anytime_data(score_units(records), ablation.plan.scenario)
 
 
-def curves(ablation: Ablation) -> dict[str, Curve]:
-    """Loss over evaluations by arm, over the complete pairs."""
-    measured, pairs = _measured(ablation), ablation.complete_pairs
-    names = [arm.name for arm in ablation.plan.arms if pairs]
-    return {name: _mean([_trace(measured[name, *pair]) for pair in pairs]) for name in names}
+def spending(ablation: Ablation, data: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """Progress over what was spent on the language model.
 
-
-def spending_curves(ablation: Ablation) -> tuple[str, dict[str, Curve]]:
-    """Loss over what the arms spent on the language model, over the complete pairs.
+    Args:
+        ablation: The experiment.
+        data: From `progress`.
 
     Returns:
-        ``"tokens"``, or ``"calls"`` when no tokens were counted, and the curves of the arms that ask the model.
+        ``"tokens"``, or ``"calls"`` when no tokens were counted, and the data with what an arm had spent by then, mean over
+        the complete pairs, in place of ``evaluations``; arms that spend nothing keep their last loss all along.
     """
-    measured, pairs = _measured(ablation), ablation.complete_pairs
-    names = [arm.name for arm in ablation.plan.arms if pairs and arm.name in ablation.plan.asking]
-    runs = {name: [(_spent(ablation, (name, *pair)), *_trace(measured[name, *pair])) for pair in pairs] for name in names}
-    column, what = (2, "tokens") if any(spent[-1, 2] for parts in runs.values() for spent, *_ in parts) else (1, "calls")
+    import pandas as pd
 
-    def by_then(spent: FloatArray, at: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return spent[:, column], loss[np.maximum(np.searchsorted(at, spent[:, 0], side="right") - 1, 0)]
-
-    return what, {name: _mean([by_then(*part) for part in parts]) for name, parts in runs.items()}
-
-
-def _trace(record: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
-    """Evaluations and the loss after them, both float64 [t]; the last row is the verified answer."""
-    loss, end = loss_of(record).value, max(1.0, float(record["used"]["evaluations"]))
-    last = np.nan if loss is None else loss
-    at, losses = losses_along(record) if loss != LOSS_CAP else (np.empty(0), np.empty(0))
-    return (np.append(at, end), np.append(losses, last)) if at.size else (np.array([1.0, end]), np.full(2, last))
+    plan, pairs = ablation.plan, ablation.complete_pairs
+    asking = [arm.name for arm in plan.arms if arm.name in plan.asking]
+    spent = {name: [_spent(ablation, (name, *pair)) for pair in pairs] for name in asking}
+    column, what = (2, "tokens") if any(run[-1, 2] for runs in spent.values() for run in runs) else (1, "calls")
+    parts = []
+    for name, own in data.groupby("solver", sort=False):
+        by_then = [run[np.searchsorted(run[:, 0], own["evaluations"], "right") - 1, column] for run in spent.get(str(name), ())]
+        parts.append(own.assign(evaluations=np.mean(by_then, axis=0)) if by_then else own.tail(1))
+    table = pd.concat([part for part in parts if len(part) > 1])
+    table = table[table["evaluations"] > 0]
+    ends = [part.assign(evaluations=at) for part in parts if len(part) == 1 for at in table["evaluations"].agg(["min", "max"])]
+    return what, pd.concat([table, *ends])
 
 
 def _spent(ablation: Ablation, key: Key) -> FloatArray:
-    """Evaluations, calls, tokens and US dollars so far, float64 [s, 4]; the end of the run comes last."""
+    """Evaluations, calls, tokens and US dollars so far, float64 [s, 4], from nothing to the end of the run."""
     used = ablation.records[key]["used"]
     end = (used["evaluations"], used["llm_calls"], used["tokens_in"] + used["tokens_out"], used["usd"])
     rows = [row for row in json.loads(ablation.files(key).get(SPENDING, b"[]")) if row[0] < end[0]]
-    return np.array([*rows, end], dtype=np.float64)
-
-
-def _mean(parts: Sequence[tuple[FloatArray, FloatArray]]) -> Curve:
-    """Mean of step functions on the union of their steps, from where all of them have begun; each keeps its last value."""
-    grid = np.unique(np.concatenate([at for at, _ in parts]))
-    grid = grid[grid >= max(at[0] for at, _ in parts)]
-    values = np.stack([value[np.searchsorted(at, grid, side="right") - 1] for at, value in parts])  # [runs, k]
-    found = [estimate(column, within=(0.0, LOSS_CAP)) for column in values.T]
-    ends = [(e.least, e.most) if np.isnan(e.low) else (e.low, e.high) for e in found]
-    return Curve(grid, np.array([e.mean for e in found]), *np.array(ends).T)
+    return np.array([(0, 0, 0, 0), *rows, end], dtype=np.float64)
