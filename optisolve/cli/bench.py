@@ -20,6 +20,7 @@ from optisolve.cli.display import console, errors, format_number, new_table, pri
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
 from optisolve.core.status import Termination
+from optisolve.run.schema import Record
 from optisolve.study.suite import Suite, list_suites, load_suite
 from optisolve.study.units import loss_of_gap
 
@@ -196,16 +197,16 @@ def _print_skips(skips: Iterable[Skip], *, full: bool) -> None:
 
 def _print_summary(done: SuiteRun) -> int:
     """One row per problem and solver; returns the number of failed units."""
-    cells: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    cells: dict[tuple[str, str], list[Record]] = {}
     failed: list[tuple[Unit, str]] = []
     for unit, record in done.records():
         cells.setdefault((unit.case, unit.label), []).append(record)
-        if record["termination"]["status"] == Termination.ERROR:
-            failed.append((unit, record["termination"]["detail"]))
+        if record.termination.status == Termination.ERROR:
+            failed.append((unit, record.termination.detail))
     for case in dict.fromkeys(case for case, _ in cells):
         console.print(_table(case, {label: records for (name, label), records in cells.items() if name == case}))
     _print_skips(done.skipped, full=False)
-    told = {f"{u.case}: {r['reference']['note']}": None for u, r in done.records() if (r["reference"] or {}).get("note")}
+    told = {f"{u.case}: {r.reference.note}": None for u, r in done.records() if r.reference is not None and r.reference.note}
     for note in told:
         print_note(note)
     kept = len(done.finished) - done.executed
@@ -221,20 +222,20 @@ def _print_summary(done: SuiteRun) -> int:
     return len(failed)
 
 
-def _table(case: str, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+def _table(case: str, cells: Mapping[str, Sequence[Record]]) -> Table:
     """Medians of one problem; by hypervolume, else by the loss to the reference, the bound, or the objective."""
-    scores = [record["scores"] for records in cells.values() for record in records]
+    scores = [record.scores.values() for records in cells.values() for record in records]
     measures = ("hypervolume", "gap", "bound_gap", "objective")
-    name = next((key for key in measures if any(score.get(key) is not None for score in scores)), "objective")
+    name = next((key for key in measures if any(score[key] is not None for score in scores)), "objective")
     columns = (f">median {name.replace('_', ' ')}", ">units", ">feasible", ">failed", ">seconds")
     table = new_table("solver", *columns, title=escape(case))
     for label, records in cells.items():
-        found = [r["scores"] for r in records if r["scores"].get(name) is not None]
-        values = [loss_of_gap(s[name], s["tie"]) if name.endswith("gap") else s[name] for s in found]
-        feasible = sum(any(r["verified"]["feasible"]) for r in records)
-        failed = sum(r["termination"]["status"] == Termination.ERROR for r in records)
+        found = [(value, r.scores.tie) for r in records if (value := r.scores.values()[name]) is not None]
+        values = [loss_of_gap(value, tie) if name.endswith("gap") else value for value, tie in found]
+        feasible = sum(any(r.verified.feasible) for r in records)
+        failed = sum(r.termination.status is Termination.ERROR for r in records)
         median = format_number(statistics.median(values) if values else None)
-        seconds = statistics.median(r["used"]["wall_s"] for r in records)
+        seconds = statistics.median(r.used.wall_s for r in records)
         table.add_row(escape(label), median, str(len(records)), str(feasible), str(failed), f"{seconds:.2f}")
     return table
 

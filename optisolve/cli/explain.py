@@ -22,9 +22,9 @@ def explain_command(options: argparse.Namespace) -> int:
 
     path = Path(options.path)
     record = read_record(path / "record.json" if path.is_dir() else path)
-    entries = record["used"]["report"].get("explanation")
+    entries = record.used.report.get("explanation")
     if not entries:
-        raise RecordError(f"{path}: the record of {record['solver']['name']} has no explanation; moe and moe_llm write one.")
+        raise RecordError(f"{path}: the record of {record.solver.name} has no explanation; moe and moe_llm write one.")
     page = explanation_page(entries)
     if options.jsonl:
         write_atomic(Path(options.jsonl), to_jsonl(entries).encode())

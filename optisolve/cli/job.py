@@ -22,7 +22,7 @@ from optisolve.cli.display import (
     print_summary,
 )
 from optisolve.cli.pictures import write_pictures
-from optisolve.cli.resume import asked, how_to_prolong, note_continued
+from optisolve.cli.resume import asked, continued, how_to_prolong
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Options
@@ -154,7 +154,7 @@ def run_job(job: Job) -> int:
         reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
         if job.continues is not None:
-            note_continued(subject, job.continues)
+            subject = continued(subject, job.continues)
         folder = subject.save(out)
     except BaseException:
         held.discard_when_empty()
@@ -170,7 +170,7 @@ def run_job(job: Job) -> int:
         print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
         complete = False
     if job.settings.print == "json":
-        print_json(subject.record)
+        print_json(subject.record.to_json())
     else:
         print_summary(results, folder, pictures)
     return _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)
@@ -229,11 +229,11 @@ def report_finished(folder: Path, *, as_json: bool) -> int:
     """
     record = read_record(folder)
     if as_json:
-        print_json(record)
+        print_json(record.to_json())
     else:
-        told = f"already finished: {escape(str(folder))}; result hash {record['result_hash'][:16]}"
+        told = f"already finished: {escape(str(folder))}; result hash {record.result_hash[:16]}"
         console.print(f"{told}\n{escape(how_to_prolong(record, folder))}", soft_wrap=True)
-    return EXIT_OK if record["verified"]["point"] in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
+    return EXIT_OK if record.verified.point in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
 
 
 def _dry_run(job: Job) -> int:
@@ -264,11 +264,11 @@ def _usd(value: float | None) -> str:
 
 def _exit_code(result: Result) -> int:
     if result.termination is Termination.ERROR:
-        print_error(f"{result.record['solver']['name']} broke: {result.run.outcome.detail} What it had found is in the record.")
+        print_error(f"{result.record.solver.name} broke: {result.run.outcome.detail} What it had found is in the record.")
         return EXIT_ERROR
     if result.termination is Termination.INTERRUPTED:
         return EXIT_INTERRUPTED
-    if errors := result.record["provenance"].get("errors"):
+    if errors := result.record.provenance.errors:
         for told in errors:
             print_error(f"{told}. The record claims nothing.")
         return EXIT_UNVERIFIED

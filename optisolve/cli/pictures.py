@@ -41,10 +41,10 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     sources = shown_sources(subject.record)
     if len(offspring_sources(sources)) > 1:
         written.append(save_figure(credit_figure(sources, instance), folder / "credit.png"))
-    played = {name: result.record["used"]["report"] for name, result in results.items()}
+    played = {name: result.record.used.report for name, result in results.items()}
     played = {name: report for name, report in played.items() if "rounds" in report and "epsilon" in report}
     if played:
-        optimum = (subject.record["reference"] or {}).get("value")
+        optimum = None if subject.record.reference is None else subject.record.reference.value
         written.append(save_figure(rounds_figure(played, instance, optimum), folder / "rounds.png"))
     traces = {name: result.trace for name, result in results.items() if len(result.trace)}
     if traces:

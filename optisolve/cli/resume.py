@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +13,12 @@ from optisolve.core.problem import FROM_FILES
 from optisolve.core.status import Limit, Termination
 from optisolve.registry import load_problem
 from optisolve.run.jobs import FINISHED_LATER, SUFFIX, read_job, unfinished
-from optisolve.run.records import read_record, seal
+from optisolve.run.records import read_record
 from optisolve.run.result import Result
+from optisolve.run.schema import ContinuedPart, Record
 from optisolve.run.trace import common_beginning
 
-__all__ = ["Resolved", "asked", "how_to_prolong", "note_continued", "resolve"]
+__all__ = ["Resolved", "asked", "continued", "how_to_prolong", "resolve"]
 
 _HOW_SHOWN = ("out", "pictures", "print", "reference", "controls", "resume", "trust")
 """Settings that do not change what a run finds."""
@@ -106,9 +108,9 @@ def resolve(values: dict[str, Any], problem: str, solver: str, given: Sequence[s
 
 def _of_record(values: dict[str, Any], folder: Path, problem: str, solver: str, chosen: Sequence[str]) -> Resolved:
     """A run that has a record: nothing is left to do, it was stopped and goes on, or it gets more than it had."""
-    termination = read_record(folder)["termination"]
+    termination = read_record(folder).termination
     budget = [key.partition(".")[2] for key in chosen if key.startswith("budget.")]
-    if termination["status"] not in FINISHED_LATER and not chosen:
+    if termination.status not in FINISHED_LATER and not chosen:
         return Resolved(values, problem, solver, finished=folder)
     if not (folder / "job.json").is_file():
         raise OptisolveError(f"resume={folder}: optisolve run did not write it (no job.json), so its settings are not known.")
@@ -121,9 +123,9 @@ def _of_record(values: dict[str, Any], folder: Path, problem: str, solver: str, 
     values = {**values, "budget": wanted}
     resolved = _adopted(values, folder, problem, solver, [key for key in chosen if not key.startswith("budget.")])
     resolved = resolved._replace(values={**resolved.values, "budget": wanted})
-    if termination["status"] in FINISHED_LATER:
+    if termination.status in FINISHED_LATER:
         return resolved
-    if wanted == had or termination["status"] != Termination.LIMIT:
+    if wanted == had or termination.status != Termination.LIMIT:
         return resolved._replace(finished=folder)
     return resolved._replace(continues=folder)
 
@@ -164,9 +166,9 @@ def _adopted(values: dict[str, Any], folder: Path, problem: str, solver: str, ch
     return Resolved({**values, **told}, job["problem"]["name"], job["solver"]["name"])
 
 
-def how_to_prolong(record: Mapping[str, Any], folder: Path) -> str:
+def how_to_prolong(record: Record, folder: Path) -> str:
     """What to do with a finished run, in words."""
-    status, limit, had = record["termination"]["status"], record["termination"]["limit"], record["budget"]["evaluations"]
+    status, limit, had = record.termination.status, record.termination.limit, record.budget.evaluations
     if status != Termination.LIMIT:
         return f"it ended by itself ({status}), so a larger budget would change nothing"
     if limit == Limit.EVALUATIONS:
@@ -174,25 +176,23 @@ def how_to_prolong(record: Mapping[str, Any], folder: Path) -> str:
     return f"it ended at a limit ({limit}); to go on: resume={folder} with a larger budget"
 
 
-def note_continued(result: Result, folder: Path) -> None:
+def continued(result: Result, folder: Path) -> Result:
     """Name the run that a result prolongs in its record, and say how far the two agree.
 
     A longer run is the same run from its seed on, so that anybody can repeat it from its own record alone. Where the earlier
     one cut its last batch short, or a solver plans by its budget, the two part; the earlier record stands beside the new one.
 
     Args:
-        result: The longer run; its record is sealed again.
+        result: The longer run.
         folder: The earlier record's folder.
+
+    Returns:
+        The longer run with its record sealed again.
     """
     old = read_record(folder)
-    had = old["used"]["evaluations"]
-    agree = common_beginning(result.instance, result.run.evaluator.history, old["trace"])
-    result.record["provenance"]["continues"] = {
-        "record_id": old["record_id"],
-        "result_hash": old["result_hash"],
-        "evaluations": had,
-        "agree": agree,
-    }
-    seal(result.record)
+    had = old.used.evaluations
+    agree = common_beginning(result.instance, result.run.evaluator.history, old.trace)
+    shorter = ContinuedPart(record_id=old.record_id, result_hash=old.result_hash, evaluations=had, agree=agree)
     parted = f"agrees with it for {agree} of its {had} evaluations (a last batch cut short, or a plan by the budget)"
-    print_note(f"continues {old['record_id']}: {f'its {had} evaluations are the beginning' if agree == had else parted}")
+    print_note(f"continues {old.record_id}: {f'its {had} evaluations are the beginning' if agree == had else parted}")
+    return replace(result, record=result.record.with_provenance(continues=shorter))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.run.schema import Record
 from optisolve.study.aggregate import targets_of
 from optisolve.study.units import GAP_NOISE, KEYS, LOSS_CAP, Measure, Outcome, Units, losses_of_gaps
 
@@ -76,7 +77,7 @@ def loss_trace(unit: Mapping[str, Any], measure: Measure) -> tuple[FloatArray, F
     empty = np.empty(0), np.empty(0)
     if unit["outcome"] != Outcome.OK or not measure.has_loss:
         return empty
-    rows = [(row[0], row[2]) for row in unit["record"]["trace"]]
+    rows = [(row[0], row[2]) for row in unit["record"].trace]
     if not rows:
         return empty
     at = np.array([row[0] for row in rows], dtype=np.float64)
@@ -84,10 +85,13 @@ def loss_trace(unit: Mapping[str, Any], measure: Measure) -> tuple[FloatArray, F
     if measure.maximize:
         front = unit["hypervolume"] / unit["value"] if measure.name == "hypervolume_share" and unit["value"] > 0 else 1.0
         return at, losses_of_gaps(LOSS_CAP - value / front, None)
-    record = unit["record"]
-    goal = record["reference"]["value" if measure.name == "gap" else "dual_bound"]
-    sign = 1.0 if record["verified"]["objectives"][0]["sense"] == "maximize" else -1.0
-    return at, losses_of_gaps(sign * (goal - value) / record["scores"]["gap_scale"], record["scores"]["tie"])
+    record: Record = unit["record"]
+    reference, scale = record.reference, record.scores.gap_scale
+    goal = None if reference is None else reference.value if measure.name == "gap" else reference.dual_bound
+    if goal is None or scale is None:
+        return empty
+    sign = 1.0 if record.verified.objectives[0].sense == "maximize" else -1.0
+    return at, losses_of_gaps(sign * (goal - value) / scale, record.scores.tie)
 
 
 def expected_runtime(times: pd.DataFrame, by: Sequence[str] = ("scenario",)) -> pd.DataFrame:

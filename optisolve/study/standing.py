@@ -6,8 +6,9 @@ nothing: all records of an instance are measured from the middle one of their re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from optisolve.run.schema import Record, ReferencePart
 
 __all__ = ["share_references"]
 
@@ -16,7 +17,7 @@ _SAME = 1e-6
 """Relative distance up to which stated values are one and the same reference; farther ones are left as they are."""
 
 
-def share_references(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def share_references(records: Sequence[Record]) -> list[Record]:
     """The records with gaps from one reference per instance.
 
     Args:
@@ -27,36 +28,43 @@ def share_references(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, 
     """
     groups: dict[str, list[int]] = {}
     for i, record in enumerate(records):
-        if record["reference"] is not None and record["reference"]["value"] is not None:
-            groups.setdefault(record["instance"]["sha256"], []).append(i)
+        if record.reference is not None and record.reference.value is not None:
+            groups.setdefault(record.instance.sha256, []).append(i)
     shared = list(records)
     for members in groups.values():
-        ranked = sorted(members, key=lambda i: (records[i]["reference"]["value"], records[i]["record_id"]))
-        middle = records[ranked[(len(ranked) - 1) // 2]]["reference"]
-        scales = sorted(s for i in members if (s := records[i]["scores"]["gap_scale"]) is not None)
-        for i in members if scales else ():
-            if _same(records[i]["reference"], middle, scale := scales[(len(scales) - 1) // 2]):
-                shared[i] = _measured_from(records[i], middle, scale)
+        ranked = sorted(members, key=lambda i: (_value(records[i]), records[i].record_id))
+        middle = records[ranked[(len(ranked) - 1) // 2]].reference
+        scales = sorted(s for i in members if (s := records[i].scores.gap_scale) is not None)
+        if middle is None or not scales:
+            continue
+        for i in members:
+            shared[i] = _measured_from(records[i], middle, scales[(len(scales) - 1) // 2])
     return shared
 
 
-def _same(told: Mapping[str, Any], middle: Mapping[str, Any], scale: float) -> bool:
+def _value(record: Record) -> float:
+    return 0.0 if record.reference is None or record.reference.value is None else record.reference.value
+
+
+def _same(told: ReferencePart, middle: ReferencePart, scale: float) -> bool:
     """One and the same reference up to rounding."""
-    return bool(told["evidence"] == middle["evidence"]) and all(
-        (told[name] is None) == (middle[name] is None) and abs((told[name] or 0.0) - (middle[name] or 0.0)) <= _SAME * scale
-        for name in _NUMBERS
+    pairs = [(getattr(told, name), getattr(middle, name)) for name in _NUMBERS]
+    return told.evidence is middle.evidence and all(
+        (a is None) == (b is None) and abs((a or 0.0) - (b or 0.0)) <= _SAME * scale for a, b in pairs
     )
 
 
-def _measured_from(record: Mapping[str, Any], reference: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
-    """The record, or where it has another number a copy, with the gaps to a reference."""
-    numbers = {name: reference[name] for name in _NUMBERS}
-    stated = {**record["reference"], **numbers}
-    if record["scores"]["objective"] is None or (stated == record["reference"] and scale == record["scores"]["gap_scale"]):
-        return {**record, "reference": stated}
-    scores = {**record["scores"], "gap_scale": scale, "tie": (reference["tolerance"] + reference["slack"]) / scale}
-    sign = -1.0 if record["verified"]["objectives"][0]["sense"] == "maximize" else 1.0
-    for name, key in (("gap", "value"), ("bound_gap", "dual_bound")):
-        if reference[key] is not None:
-            scores[name] = sign * (scores["objective"] - reference[key]) / scale
-    return {**record, "scores": scores, "reference": stated}
+def _measured_from(record: Record, reference: ReferencePart, scale: float) -> Record:
+    """The record, or where it has another number of the same reference a copy, with the gaps to that."""
+    own, scores = record.reference, record.scores
+    if own is None or not _same(own, reference, scale):
+        return record
+    stated = own.model_copy(update={name: getattr(reference, name) for name in _NUMBERS})
+    if scores.objective is None or (stated == own and scale == scores.gap_scale):
+        return record.model_copy(update={"reference": stated})
+    sign = -1.0 if record.verified.objectives[0].sense == "maximize" else 1.0
+    told: dict[str, float] = {"gap_scale": scale, "tie": (reference.tolerance + reference.slack) / scale}
+    for name, aim in (("gap", reference.value), ("bound_gap", reference.dual_bound)):
+        if aim is not None:
+            told[name] = sign * (scores.objective - aim) / scale
+    return record.model_copy(update={"scores": scores.model_copy(update=told), "reference": stated})

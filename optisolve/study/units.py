@@ -18,6 +18,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import RecordError
 from optisolve.core.status import PointStatus, Termination
+from optisolve.run.schema import Record
 from optisolve.study.labels import label_records
 
 if TYPE_CHECKING:
@@ -147,7 +148,6 @@ def units_of(
         expected: All units that the records' suites plan. Without any, a solver is expected on every instance that some
             solver has in the scenario, in each of the repetitions that it has anywhere in it.
         reference_hypervolumes: Hypervolume of the reference front by the instance's SHA-256, in the scenario's own box.
-            A record's ``reference.hypervolume`` goes first where it is set.
 
     Returns:
         The units. Several records of one unit count once when they agree, else the worst of them counts.
@@ -172,55 +172,53 @@ def units_of(
     return Units(frame.drop(columns=list(_INTERNAL)), measures, tuple(notices))
 
 
-def _row(record: Mapping[str, Any], scenario: str, solver: str, known: Mapping[str, float]) -> dict[str, Any]:
-    used, scores, suite = record["used"], record["scores"], record["suite"]
+def _row(record: Record, scenario: str, solver: str, known: Mapping[str, float]) -> dict[str, Any]:
+    used, suite, reference = record.used, record.suite, record.reference
     outcome, reason = _outcome(record)
-    reference = record["reference"] or {}
-    objective = record["verified"]["objectives"][0] if record["verified"]["objectives"] else {}
+    objectives, scores = record.verified.objectives, record.scores.values()
     return {
         "scenario": scenario,
         "solver": solver,
-        "instance": int(suite.get("instance", record["instance"]["seed"])),
-        "repetition": int(suite.get("repetition", record["seed"])),
-        "family": record["instance"]["problem"],
+        "instance": int(suite.instance or record.instance.seed),
+        "repetition": int(suite.repetition or record.seed),
+        "family": record.instance.problem,
         "outcome": outcome,
         "reason": reason,
-        **{key: _number(scores.get(key)) for key in ("gap", "bound_gap", "tie", "hypervolume", "igd_plus", "objective")},
-        "several": len(record["verified"]["objectives"]) > 1,
-        "maximize": objective.get("sense") == "maximize",
-        "reference_value": _number(reference.get("value")),
-        "reference_hypervolume": _number(reference.get("hypervolume") or known.get(record["instance"]["sha256"])),
-        "evaluations": _number(used.get("evaluations")),
-        "evaluation_limit": _number(record["budget"].get("evaluations")),
-        "seconds": _number(used.get("wall_s")),
-        "llm_calls": _number(used.get("llm_calls") or 0),
-        "tokens": _number((used.get("tokens_in") or 0) + (used.get("tokens_out") or 0)),
-        "usd": _number(used.get("usd") or 0),
-        "dimension": len(record["solutions"]["variables"]),
-        "record_id": record["record_id"],
-        "result_hash": record["result_hash"],
-        "suite": suite.get("sha256", ""),
+        **{key: _number(scores[key]) for key in ("gap", "bound_gap", "tie", "hypervolume", "igd_plus", "objective")},
+        "several": len(objectives) > 1,
+        "maximize": bool(objectives) and objectives[0].sense == "maximize",
+        "reference_value": _number(None if reference is None else reference.value),
+        "reference_hypervolume": _number(known.get(record.instance.sha256)),
+        "evaluations": float(used.evaluations),
+        "evaluation_limit": _number(record.budget.evaluations),
+        "seconds": used.wall_s,
+        "llm_calls": float(used.llm_calls),
+        "tokens": float(used.tokens_in + used.tokens_out),
+        "usd": float(used.usd),
+        "dimension": len(record.solutions.variables),
+        "record_id": record.record_id,
+        "result_hash": record.result_hash,
+        "suite": suite.sha256,
         "record": record,
     }
 
 
-def _outcome(record: Mapping[str, Any]) -> tuple[Outcome, str]:
+def _outcome(record: Record) -> tuple[Outcome, str]:
     """What became of a run and why, in words."""
-    status, detail = record["termination"]["status"], record["termination"]["detail"] or ""
-    point, told = record["verified"]["point"], record["verified"]["detail"] or ""
-    if status == Termination.SKIPPED.value:
-        return Outcome.SKIPPED, detail or "no reason given"
-    if status == Termination.ERROR.value:
-        return Outcome.FAILED, detail or "broke without a message"
-    if status == Termination.INTERRUPTED.value:
+    stop, verified = record.termination, record.verified
+    if stop.status is Termination.SKIPPED:
+        return Outcome.SKIPPED, stop.detail or "no reason given"
+    if stop.status is Termination.ERROR:
+        return Outcome.FAILED, stop.detail or "broke without a message"
+    if stop.status is Termination.INTERRUPTED:
         return Outcome.FAILED, "interrupted before its budget was used"
-    if any(record["verified"]["feasible"]):
+    if any(verified.feasible):
         return Outcome.OK, ""
-    if point == PointStatus.NONE.value:
-        return Outcome.INFEASIBLE, f"no point returned ({status}{': ' + detail if detail else ''})"
-    if point == PointStatus.INVALID.value:
-        return Outcome.INFEASIBLE, f"invalid point: {told or 'it could not be evaluated'}"
-    return Outcome.INFEASIBLE, f"{point.replace('_', ' ')}: largest violation {record['verified']['max_violation']:.2e}"
+    if verified.point is PointStatus.NONE:
+        return Outcome.INFEASIBLE, f"no point returned ({stop.status}{f': {stop.detail}' if stop.detail else ''})"
+    if verified.point is PointStatus.INVALID:
+        return Outcome.INFEASIBLE, f"invalid point: {verified.detail or 'it could not be evaluated'}"
+    return Outcome.INFEASIBLE, f"{verified.point.replace('_', ' ')}: largest violation {verified.max_violation:.2e}"
 
 
 _Unit = tuple[str, str, int, int]
@@ -239,9 +237,9 @@ def _absent(rows: list[dict[str, Any]], expected: Sequence[Expected], notices: l
 
 def _planned(rows: list[dict[str, Any]], expected: Sequence[Expected], notices: list[str]) -> dict[_Unit, str]:
     """Units of the suites' plans under the names that this table gives them, with the reason of those that are skipped."""
-    members = [(row, row["record"]["suite"]) for row in rows if row["suite"]]
-    scenarios = {(row["suite"], suite.get("problem")): row["scenario"] for row, suite in members}
-    solvers = {(row["suite"], suite.get("solver")): row["solver"] for row, suite in members}
+    members = [(row, row["record"].suite) for row in rows if row["suite"]]
+    scenarios = {(row["suite"], suite.problem): row["scenario"] for row, suite in members}
+    solvers = {(row["suite"], suite.solver): row["solver"] for row, suite in members}
     unknown = sorted({unit.problem for unit in expected if (unit.suite, unit.problem) not in scenarios})
     if unknown:
         notices.append(f"No solver has a record on {', '.join(unknown)}, which the suite holds; these problems are left out.")
@@ -325,8 +323,8 @@ def _withdrawals(rows: list[dict[str, Any]]) -> list[str]:
     """What must be told about references that were refuted or could not be computed, once each."""
     told: dict[str, list[str]] = {}
     for row in rows:
-        note = ((row["record"] or {}).get("reference") or {}).get("note")
-        if note:
+        reference = None if row["record"] is None else row["record"].reference
+        if reference is not None and (note := reference.note):
             told.setdefault(f"{row['scenario']}, instance {row['instance']}: {note}", []).append(row["solver"])
     return [f"{note} (records of {', '.join(sorted(set(solvers)))})" for note, solvers in told.items()]
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.run.records import read_record
+from optisolve.run.schema import Record
 from optisolve.study.compare import succeeded
 from optisolve.study.standing import share_references
 from optisolve.study.units import LOSS_CAP, loss_of_gap
@@ -56,24 +57,24 @@ class Located:
         path: ``SUITE/SUBMITTER/RECORD_ID/record.json``.
         suite: First part of the path.
         submitter: Second part.
-        record: The document.
+        record: The record.
     """
 
     path: str
     suite: str
     submitter: str
-    record: Mapping[str, Any]
+    record: Record
 
     @property
     def label(self) -> str:
         """The solver's name within the suite."""
-        return str(self.record["suite"].get("solver", ""))
+        return self.record.suite.solver
 
     @property
     def unit(self) -> Unit:
         """Problem, instance and repetition within the suite."""
-        told = self.record["suite"]
-        return str(told.get("problem", "")), str(told.get("instance", "")), str(told.get("repetition", ""))
+        told = self.record.suite
+        return told.problem, told.instance, told.repetition
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Entry:
 
     submitter: str
     solver: str
-    records: Mapping[Unit, Mapping[str, Any]]
+    records: Mapping[Unit, Record]
 
 
 def read_located(root: Path) -> list[Located]:
@@ -125,22 +126,22 @@ def board_bytes(board: Mapping[str, Any]) -> bytes:
     return json.dumps(board, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def loss_of(record: Mapping[str, Any]) -> float | None:
+def loss_of(record: Record) -> float | None:
     """Loss of a run in [0, 1]; None for a successful one that has neither gap nor hypervolume."""
     if not succeeded(record):
         return LOSS_CAP
-    scores: Mapping[str, float | None] = record["scores"]
-    volume, gap = scores["hypervolume"], scores["gap"] if scores["gap"] is not None else scores["bound_gap"]
+    scores = record.scores
+    volume, gap = scores.hypervolume, scores.gap if scores.gap is not None else scores.bound_gap
     if volume is not None:
         return loss_of_gap(LOSS_CAP - volume, None)
     if gap is None:
         return None
-    return loss_of_gap(gap, scores["tie"])
+    return loss_of_gap(gap, scores.tie)
 
 
 def entries_of(located: Iterable[Located]) -> list[Entry]:
     """Records grouped by submitter and solver, sorted."""
-    grouped: dict[tuple[str, str], dict[Unit, Mapping[str, Any]]] = {}
+    grouped: dict[tuple[str, str], dict[Unit, Record]] = {}
     for item in located:
         grouped.setdefault((item.submitter, item.label), {})[item.unit] = item.record
     return [Entry(*key, grouped[key]) for key in sorted(grouped)]
@@ -160,7 +161,7 @@ def units_of(locked: LockedSuite, solver: str) -> dict[str, list[Unit]]:
 
 
 def _suite(locked: LockedSuite, located: Sequence[Located]) -> dict[str, Any]:
-    current = [item for item in located if item.record["suite"]["sha256"] == locked.sha256]
+    current = [item for item in located if item.record.suite.sha256 == locked.sha256]
     rows = [_entry(entry, units_of(locked, entry.solver)) for entry in entries_of(current)]
     problems = [case.label for case in locked.suite.cases]
     _rank(rows, problems)
@@ -182,22 +183,22 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Unit]]) -> dict[str, Any]:
             "loss": None if len(known) < len(losses) else _six(_mean(known)),
             "success": _six(_mean([float(record is not None and succeeded(record)) for record in own])),
         }
-    solver, used = records[0]["solver"], [record["used"] for record in records]
+    solver, used = records[0].solver, [record.used for record in records]
     return {
         "rank": None,
         "submitter": entry.submitter,
         "solver": entry.solver,
-        "method": f"{solver['name']} {solver['version']}",
-        "llm": None if solver["llm"] is None else f"{solver['llm']['provider']} {solver['llm']['model']}".strip(),
-        "tier": min((Tier(record["provenance"]["tier"]) for record in records), key=lambda tier: tier.rank).value,
+        "method": f"{solver.name} {solver.version}",
+        "llm": None if solver.llm is None else f"{solver.llm.provider} {solver.llm.model}".strip(),
+        "tier": min((record.provenance.tier for record in records), key=lambda tier: tier.rank).value,
         "loss": _overall(problems, units),
         "records": len(records),
         "failed": sum(not succeeded(record) for record in records),
         "missing": missing,
-        "evaluations": _six(_mean([item["evaluations"] for item in used])),
-        "llm_calls": _six(_mean([item["llm_calls"] for item in used])),
-        "tokens": _six(_mean([item["tokens_in"] + item["tokens_out"] for item in used])),
-        "usd": _six(_mean([item["usd"] for item in used])),
+        "evaluations": _six(_mean([item.evaluations for item in used])),
+        "llm_calls": _six(_mean([item.llm_calls for item in used])),
+        "tokens": _six(_mean([item.tokens_in + item.tokens_out for item in used])),
+        "usd": _six(_mean([item.usd for item in used])),
         "problems": problems,
     }
 

@@ -23,7 +23,7 @@ from optisolve.study.profiles import (
     runtimes,
 )
 from optisolve.study.units import Measure, units_of
-from tests.study.records import made, table
+from tests.study.records import instance_hash, made, table
 
 TRACE = [[1, 0.0, None, 1.0], [10, 0.0, 8.0, 0.0], [50, 0.0, 9.5, 0.0], [100, 0.0, 9.95, 0.0]]
 """Reference value 10, so gaps: nothing, 0.2, 0.05, 0.005."""
@@ -51,14 +51,14 @@ def test_an_answer_without_a_trace_counts_at_the_last_evaluation():
 
 def test_traces_of_hypervolume_are_read_relative_to_the_reference_front():
     trace = [[1, 0.0, 0.2, 0.0], [20, 0.0, 0.4, 0.0]]
-    record = made(hypervolume=0.4, reference_hypervolume=0.5, trace=trace)
-    assert needed(record, targets=(0.6, 0.2, 0.1)) == [1.0, 20.0, np.inf]
+    record = made(hypervolume=0.4, trace=trace)
+    units = units_of(table(record), reference_hypervolumes={instance_hash(): 0.5})
+    assert runtimes(units, (0.6, 0.2, 0.1))["evaluations"].tolist() == [1.0, 20.0, np.inf]
 
 
 def test_a_trace_is_divided_by_what_its_own_record_says_and_ties_with_the_reference_as_the_answer_does():
     """A reference near zero: 0.05 short of 0.1 is 5 % of the objective's scale, not 50 % of the reference."""
-    record = made(gap=0.0, value=0.1, trace=[[1, 0.0, 0.05, 0.0], [9, 0.0, 0.1, 0.0]])
-    record["scores"]["gap_scale"] = 1.0
+    record = made(gap=0.0, value=0.1, trace=[[1, 0.0, 0.05, 0.0], [9, 0.0, 0.1, 0.0]], scale=1.0)
     assert needed(record, targets=(0.05, 0.01)) == [1.0, 9.0]
     loose = made(gap=0.0, trace=[[1, 0.0, 9.8, 0.0], [9, 0.0, 10.0, 0.0]], tie=0.03)
     assert needed(loose, targets=(0.01,)) == [1.0]

@@ -86,8 +86,9 @@ def test_an_altered_record_and_a_folder_that_holds_something_else_are_refused(re
 
 
 def test_text_from_records_cannot_inject_markup(records, tmp_path):
-    from optisolve.run.records import read_record, record_bytes
-    from optisolve.run.records import seal as resealed
+    from optisolve.run.records import read_record
+    from tests.forging import record_bytes
+    from tests.forging import seal as resealed
 
     pytest.importorskip("plotly")
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"

@@ -19,7 +19,6 @@ from optisolve.core import Budget
 from optisolve.core.errors import OptionError, OptisolveError, RecordError
 from optisolve.llm.config import llm_config
 from optisolve.registry import PROBLEMS, SOLVERS
-from optisolve.run.records import record_bytes, seal
 from optisolve.study.lock import lock_suite, write_lock
 from optisolve.study.runner.units import make_plan
 from optisolve.study.suite import load_suite, with_solvers
@@ -29,6 +28,7 @@ from optisolve.trust.board import Located, board_bytes, build_board, loss_of, re
 from optisolve.trust.submission import RECORDS, TABLE, Tree, check_submission, comment_text, pack
 from optisolve.trust.submission.gate import Verdict, _check_duplicates, _identities
 from optisolve.trust.submission.pack import write_table
+from tests.forging import record_bytes, seal
 from tests.llm.helpers import config_for
 
 SUITE = """# Two problems, two instances, two runs each.

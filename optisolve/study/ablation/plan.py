@@ -19,6 +19,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.llm.config import AutoLlm, LlmConfig
 from optisolve.run.execution import Progress
+from optisolve.run.schema import Record
 from optisolve.solvers.ledma.controls import LedmaControl
 from optisolve.solvers.ledma.solver import Ledma
 from optisolve.study.ablation.runs import Asked, finished_run, perform
@@ -167,7 +168,7 @@ class Ablation:
     plan: Plan
     instances: dict[int, Instance]
     references: dict[int, Reference | None]
-    records: dict[tuple[str, int, int], dict[str, Any]] = field(default_factory=dict)
+    records: dict[tuple[str, int, int], Record] = field(default_factory=dict)
     folders: dict[tuple[str, int, int], Path] = field(default_factory=dict)
     reused: int = 0
     stopped: str = ""

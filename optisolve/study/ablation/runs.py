@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from optisolve.run.execution import Progress
 from optisolve.run.history import History
 from optisolve.run.jobs import find_finished, identity, join_job
 from optisolve.run.records import read_record
+from optisolve.run.schema import Record
 from optisolve.run.solve import solve
 
 __all__ = ["CURVE", "Asked", "RunCurve", "finished_run", "perform", "read_curve"]
@@ -32,7 +33,7 @@ CURVE = "curve.json"
 
 _CURVE_POINTS = 200
 
-Found = tuple[dict[str, Any], Path]
+Found = tuple[Record, Path]
 """A record and its folder."""
 
 
@@ -143,7 +144,7 @@ def perform(asked: Asked, *, reference: Reference | None, on_progress: Callable[
     return result.record, folder
 
 
-def read_curve(folder: Path, record: Mapping[str, Any]) -> RunCurve:
+def read_curve(folder: Path, record: Record) -> RunCurve:
     """The curve of a finished run."""
     told = json.loads((folder / CURVE).read_text(encoding="utf-8"))
     value = [np.nan if v is None else v for v in told["value"]]

@@ -13,6 +13,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
 from optisolve.numerics.indicators import igd_plus
 from optisolve.run.archive import nondominated
+from optisolve.run.schema import Record
 from optisolve.run.verify import confront_values
 from optisolve.study.ablation.plan import Ablation
 from optisolve.study.ablation.runs import read_curve
@@ -180,7 +181,7 @@ def score_runs(ablation: Ablation, sticks: Mapping[int, Yardstick]) -> pd.DataFr
     return table if table.empty else _without_holes(table, ablation, sticks)
 
 
-def _quality(instance: Instance, record: Mapping[str, Any], stick: Yardstick) -> dict[str, float]:
+def _quality(instance: Instance, record: Record, stick: Yardstick) -> dict[str, float]:
     """Measures of one run, and by how much it improved on its first population."""
     F = _feasible(record)
     sources = record["used"]["by_source"]
@@ -231,7 +232,7 @@ def _corner(instance: Instance, stick: Yardstick) -> float:
     return float(igd_plus(np.array([box.reference]), stick.front, box) or 0.0)
 
 
-def _feasible(record: Mapping[str, Any]) -> FloatArray:
+def _feasible(record: Record) -> FloatArray:
     F = np.array(record["verified"]["F"], dtype=np.float64).reshape(-1, len(record["verified"]["objectives"]))
     mask = np.array(record["verified"]["feasible"], dtype=bool)
     return np.ascontiguousarray(F[mask])

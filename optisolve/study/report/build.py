@@ -12,6 +12,7 @@ import numpy as np
 
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.plotting.profiles import Stroke, strokes
+from optisolve.run.schema import Record
 from optisolve.study.aggregate import Ranking, ranking
 from optisolve.study.portfolio import portfolio
 from optisolve.study.profiles import runtimes
@@ -218,18 +219,20 @@ def _notices(inputs: Inputs, units: Units) -> list[str]:
             f"No suite.json stands beside the records{which}, so units that were never recorded cannot all be known; every "
             "solver is expected on every instance that has a record."
         )
-    tiers = {str(record["provenance"]["tier"]) for record in documents}
+    tiers = {record.provenance.tier.value for record in documents}
     if "replayed" in tiers:
         found.append(
             "Some records were replayed: they follow from the replies beside them, and nobody can show who wrote those."
         )
     if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
         found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
-    codes = sorted({str(record["solver"]["code"]) for record in documents})
+    codes = sorted({record.solver.code for record in documents})
     if len(codes) > 1:
         found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
     made_up = {
-        record["solver"]["name"] for record in documents if (record["solver"]["llm"] or {}).get("provider") == "surrogate"
+        record.solver.name
+        for record in documents
+        if record.solver.llm is not None and record.solver.llm.provider == "surrogate"
     }
     found += [f"{solver}: surrogate: no language model was called" for solver in sorted(made_up)]
     if any(measure.name == "hypervolume" for measure in units.measures.values()):
@@ -260,15 +263,15 @@ def _scenarios(units: Units) -> Table:
 
 def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
     own = units.frame[units.frame["scenario"] == scenario]
-    documents = [record for record in own["record"] if record is not None]
-    objectives = documents[0]["verified"]["objectives"]
-    evidence = sorted({str(d["reference"]["evidence"]).replace("_", " ") for d in documents if d["reference"] is not None})
-    limits = sorted({int(d["budget"]["evaluations"]) for d in documents if d["budget"].get("evaluations") is not None})
+    documents: list[Record] = [record for record in own["record"] if record is not None]
+    objectives = documents[0].verified.objectives
+    evidence = sorted({d.reference.evidence.value.replace("_", " ") for d in documents if d.reference is not None})
+    limits = sorted({d.budget.evaluations for d in documents if d.budget.evaluations is not None})
     return (
         scenario,
         own["family"].iloc[0],
-        ", ".join(sorted({str(d["instance"]["version"]) for d in documents})),
-        ", ".join(f"{o['sense']} {o['name']}" + (f" ({o['unit']})" if o["unit"] else "") for o in objectives),
+        ", ".join(sorted({d.instance.version for d in documents})),
+        ", ".join(f"{o.sense} {o.name}" + (f" ({o.unit})" if o.unit else "") for o in objectives),
         units.measures[scenario].label,
         ", ".join(f"{limit:,}" for limit in limits) or "unlimited",
         own["instance"].nunique(),
@@ -277,14 +280,14 @@ def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
     )
 
 
-def _environments(documents: Sequence[dict[str, Any]]) -> Table:
+def _environments(documents: Sequence[Record]) -> Table:
     groups: dict[tuple[str, ...], int] = {}
     for record in documents:
-        env = record["env"]
-        packages = ", ".join(f"{name} {version}" for name, version in sorted(env.get("packages", {}).items()))
-        threads = ", ".join(f"{name}={value}" for name, value in sorted(env.get("threads", {}).items()))
-        place = f"{env.get('platform', '')}; {env.get('cpu', '')}, {env.get('cores', '')} cores"
-        key = (_revision(str(record["solver"]["code"])), str(env.get("python", "")), place, threads, packages)
+        env = record.env
+        packages = ", ".join(f"{name} {version}" for name, version in sorted(env.packages.items()))
+        threads = ", ".join(f"{name}={value}" for name, value in sorted(env.threads.items()))
+        place = f"{env.platform}; {env.cpu}, {env.cores} cores"
+        key = (_revision(record.solver.code), env.python, place, threads, packages)
         groups[key] = groups.get(key, 0) + 1
     rows = [(*key, count) for key, count in sorted(groups.items())]
     headings = ("code", "python", "machine", "threads", "packages", "records")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from optisolve.content import content_dir
 from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.problem import HypervolumeBox
 from optisolve.numerics.indicators import hypervolume
-from optisolve.run.records import load_records, record_id_of
+from optisolve.run.records import load_records
+from optisolve.run.schema import Record
 from optisolve.study.standing import share_references
 from optisolve.study.units import Expected
 
@@ -97,7 +98,7 @@ def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
     )
 
 
-def reference_hypervolumes(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def reference_hypervolumes(records: Iterable[Record]) -> dict[str, float]:
     """Hypervolume of the published reference front of every instance that has one, in the box of its records.
 
     Args:
@@ -112,19 +113,19 @@ def reference_hypervolumes(records: Iterable[Mapping[str, Any]]) -> dict[str, fl
         return {}  # an installation without published fronts
     found: dict[str, float] = {}
     for record in records:
-        key, box = record["instance"]["sha256"], record["scores"].get("box")
+        key, box = record.instance.sha256, record.scores.box
         if box is None or key in found:
             continue
         for path in sorted(root.glob(f"*/{key[:16]}.json")):
             data = json.loads(path.read_text(encoding="utf-8"))
             if data.get("instance_sha256") == key:
                 front = np.array(data["F"], dtype=np.float64)
-                found[key] = hypervolume(front, HypervolumeBox(tuple(box["reference"]), tuple(box["ideal"])))
+                found[key] = hypervolume(front, HypervolumeBox(tuple(box.reference), tuple(box.ideal)))
     return found
 
 
-def _altered(record: Mapping[str, Any]) -> bool:
-    return record_id_of(record) != str(record["record_id"])
+def _altered(record: Record) -> bool:
+    return record.record_id != record.sealed().record_id
 
 
 def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
@@ -143,11 +144,11 @@ def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda manifest: manifest["sha256"])
 
 
-def _expected(records: Iterable[Mapping[str, Any]], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
+def _expected(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
     """Every unit that was asked for, and every one that was skipped beforehand."""
-    members = [record["suite"] for record in records if record["suite"].get("unit")]
-    cells = {_slug(f"{m['problem']}.{m['solver']}"): (m["problem"], m["solver"]) for m in members}
-    problems = sorted({m["problem"] for m in members}, key=lambda name: -len(name))
+    members = [record.suite for record in records if record.suite.unit]
+    cells = {_slug(f"{m.problem}.{m.solver}"): (m.problem, m.solver) for m in members}
+    problems = sorted({m.problem for m in members}, key=lambda name: -len(name))
     for manifest in manifests:
         for item in manifest.get("skipped", []):
             cells[_slug(f"{item['problem']}.{item['solver']}")] = (item["problem"], item["solver"])
@@ -175,12 +176,12 @@ def _slug(text: str) -> str:
     return re.sub(r"[^\w.+-]", "-", text)
 
 
-def _suites(records: Iterable[Mapping[str, Any]], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:
+def _suites(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:
     counts: dict[tuple[str, str, str], int] = {}
     for record in records:
-        suite = record["suite"]
-        if suite.get("name"):
-            key = (str(suite["name"]), str(suite["version"]), str(suite["sha256"]))
+        suite = record.suite
+        if suite.name:
+            key = (suite.name, suite.version, suite.sha256)
             counts[key] = counts.get(key, 0) + 1
     asked: dict[str, set[str]] = {}
     total: dict[str, int] = {}

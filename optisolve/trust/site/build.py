@@ -13,6 +13,7 @@ from optisolve import content
 from optisolve.core.errors import OptisolveError
 from optisolve.core.status import Evidence
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.run.schema import Record
 from optisolve.study.aggregate import success_table
 from optisolve.study.report.build import build_report
 from optisolve.study.report.commands import override_text
@@ -73,15 +74,14 @@ def build_site(
 def _by_suite(records: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for path, record in zip(records["path"], records["record"], strict=True):
-        suite = record["suite"]
-        groups.setdefault((str(suite["name"]), str(suite["version"]), str(suite["sha256"])), []).append(str(path))
+        suite = record.suite
+        groups.setdefault((suite.name, suite.version, suite.sha256), []).append(str(path))
     return dict(sorted(groups.items()))
 
 
 def _track(key: tuple[str, str, str], paths: list[str], rows: Sequence[Row], units: Units, ranked: Mapping[str, Any]) -> Track:
     name, version, sha256 = key
-    ids = {json_id(record) for record in units.frame["record"] if record is not None and record["suite"]["sha256"] == sha256}
-    own = units.frame[units.frame["record"].map(lambda r: r is not None and json_id(r) in ids)]
+    own = units.frame[units.frame["record"].map(lambda record: record is not None and record.suite.sha256 == sha256)]
     cells = set(zip(own["scenario"], own["solver"], strict=True))
     shown = tuple(row for row in rows if (row.scenario, row.solver) in cells)
     return Track(
@@ -94,11 +94,6 @@ def _track(key: tuple[str, str, str], paths: list[str], rows: Sequence[Row], uni
         standings=tuple(ranked.get("entries", ())),
         problems=len(ranked.get("problems", ())),
     )
-
-
-def json_id(record: Mapping[str, Any]) -> str:
-    """A record's id."""
-    return str(record["record_id"])
 
 
 def _rows(units: Units) -> list[Row]:
@@ -118,7 +113,7 @@ def _rows(units: Units) -> list[Row]:
         ties = float(frame.groupby("instance")["quiet"].max().mean()) if len(frame) else 0.0
         ranks = {line[1]: 1 + sum(other[0] < line[0] - ties for other in lines) for line in lines}
         for standing, solver, own, good, share in lines:
-            tiers = [str(record["provenance"]["tier"]) for record in own["record"] if record is not None]
+            tiers = [record.provenance.tier for record in own["record"] if record is not None]
             found.append(
                 Row(
                     family=str(own["family"].iloc[0]),
@@ -146,8 +141,8 @@ def _mean(values: pd.Series[float]) -> float:
     return float(known.mean()) if len(known) else 0.0
 
 
-def _lowest(tiers: Iterable[str]) -> str:
-    known = sorted(map(Tier, set(tiers)), key=lambda tier: tier.rank)
+def _lowest(tiers: Iterable[Tier]) -> str:
+    known = sorted(set(tiers), key=lambda tier: tier.rank)
     return known[0].value.replace("_", "-") if known else "none"
 
 
@@ -158,8 +153,8 @@ def _problem(
     degeneracy: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> ProblemPage:
     own = units.frame[units.frame["scenario"] == name]
-    documents = [record for record in own["record"] if record is not None]
-    scenario, family = str(documents[0]["instance"]["scenario"]), str(own["family"].iloc[0])
+    documents: list[Record] = [record for record in own["record"] if record is not None]
+    scenario, family = documents[0].instance.scenario, str(own["family"].iloc[0])
     measure = units.measures[name]
     charts = [score_chart(name, units.frame, measure.label, colors), progress_chart(name, units.frame, colors)]
     tables = [_references(documents)]
@@ -177,19 +172,19 @@ def _problem(
     )
 
 
-def _references(documents: Sequence[Mapping[str, Any]]) -> Table:
+def _references(documents: Sequence[Record]) -> Table:
     """The reference of every instance with its evidence."""
     seen: dict[tuple[Any, ...], None] = {}
     for record in documents:
-        told, instance = record["reference"], record["instance"]
-        where = (instance["seed"], instance["sha256"][:16])
+        told, instance = record.reference, record.instance
+        where = (instance.seed, instance.sha256[:16])
         if told is None:
             seen[(*where, "none", "", "", "", "", "")] = None
             continue
-        value, bound = (("" if told[key] is None else f"{told[key]:.8g}") for key in ("value", "dual_bound"))
-        tie = "" if told["dual_bound"] is None else f"{told['tolerance'] + told['slack']:.2g}"
-        note = told["note"] or (told["detail"] if told["evidence"] == Evidence.PROVEN_INFEASIBLE else "")
-        seen[(*where, told["evidence"].replace("_", " "), value, bound, tie, told["solver"], note)] = None
+        value, bound = ("" if number is None else f"{number:.8g}" for number in (told.value, told.dual_bound))
+        tie = "" if told.dual_bound is None else f"{told.tolerance + told.slack:.2g}"
+        note = told.note or (told.detail if told.evidence is Evidence.PROVEN_INFEASIBLE else "")
+        seen[(*where, told.evidence.value.replace("_", " "), value, bound, tie, told.solver, note)] = None
     headings = ("instance", "SHA-256", "evidence", "value", "dual bound", "tie", "by", "note")
     caption = (
         "Reference of every instance: what is proven, the value, the bound, the difference up to which values are ties "
@@ -217,9 +212,9 @@ def _degeneracy(scenario: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _solver(name: str, units: Units, rows: Sequence[Row]) -> SolverPage:
     own = units.frame[units.frame["solver"] == name]
-    documents = [record for record in own["record"] if record is not None]
-    registered = str(documents[0]["solver"]["name"]) if documents else name
-    options = {json.dumps(record["solver"]["options"], sort_keys=True) for record in documents}
+    documents: list[Record] = [record for record in own["record"] if record is not None]
+    registered = documents[0].solver.name if documents else name
+    options = {json.dumps(record.solver.options, sort_keys=True) for record in documents}
     chosen = json.loads(sorted(options)[0]) if options else {}
     caption = "Options of its records." if len(options) < 2 else "Options of its first records; others differ, see each record."
     table = plain_table("options", caption, ("option", "value"), [(key, override_text(value)) for key, value in chosen.items()])
@@ -242,7 +237,7 @@ def _record_lines(own: pd.DataFrame) -> Iterable[dict[str, Any]]:
                 "repetition": int(row["repetition"]),
                 "outcome": str(row["outcome"]),
                 "value": number(float(row["value"])),
-                "tier": str(row["record"]["provenance"]["tier"]).replace("_", "-"),
+                "tier": row["record"].provenance.tier.value.replace("_", "-"),
             }
 
 
@@ -253,14 +248,13 @@ def _records(units: Units) -> Iterable[RecordPage]:
             yield RecordPage(record, row["scenario"], row["solver"], _command(record), tuple(record_charts(record)))
 
 
-def _command(record: Mapping[str, Any]) -> str:
-    suite = record["suite"]
-    if suite.get("name"):
-        only = f"problem:{suite.get('problem')},solver:{suite.get('solver')}"
-        return f"optisolve bench suite={suite['name']} only={only}"
-    settings = [f"problem={record['instance']['scenario']}", f"solver={record['solver']['name']}"]
-    settings += [f"instance={record['instance']['seed']}", f"seed={record['seed']}"]
-    settings += [f"budget.{key}={override_text(value)}" for key, value in record["budget"].items()]
+def _command(record: Record) -> str:
+    suite = record.suite
+    if suite.name:
+        return f"optisolve bench suite={suite.name} only=problem:{suite.problem},solver:{suite.solver}"
+    settings = [f"problem={record.instance.scenario}", f"solver={record.solver.name}"]
+    settings += [f"instance={record.instance.seed}", f"seed={record.seed}"]
+    settings += [f"budget.{key}={override_text(value)}" for key, value in record.budget]
     return f"optisolve run {' '.join(settings)}"
 
 

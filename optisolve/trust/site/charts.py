@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optisolve.run.schema import ObjectivePart, Record
 from optisolve.study.units import Outcome
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
     own = units[(units["scenario"] == scenario) & (units["outcome"] == Outcome.OK)]
     traces = []
     for solver, rows in own.groupby("solver", sort=True):
-        curves = [[row for row in record["trace"] if row[2] is not None] for record in rows["record"]]
+        curves = [[row for row in record.trace if row[2] is not None] for record in rows["record"]]
         curves = [curve for curve in curves if len(curve) > 1]
         if not curves:
             continue
@@ -73,8 +74,8 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
         )
     if not traces:
         return None
-    several = len(own["record"].iloc[0]["verified"]["objectives"]) > 1
-    value = "hypervolume" if several else own["record"].iloc[0]["verified"]["objectives"][0]["name"]
+    objectives = own["record"].iloc[0].verified.objectives
+    value = "hypervolume" if len(objectives) > 1 else objectives[0].name
     alt = f"Mean {value} on {scenario} against evaluations, one line per solver."
     return {
         "id": "progress",
@@ -87,11 +88,11 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
     }
 
 
-def record_charts(record: Mapping[str, Any]) -> list[Chart]:
+def record_charts(record: Record) -> list[Chart]:
     """The front and the anytime curve of one record."""
     found: list[Chart] = []
-    objectives = record["verified"]["objectives"]
-    points = [F for F, ok in zip(record["verified"]["F"], record["verified"]["feasible"], strict=True) if ok]
+    objectives = record.verified.objectives
+    points = [F for F, ok in zip(record.verified.F, record.verified.feasible, strict=True) if ok]
     if len(objectives) > 1 and points:
         first, second = objectives[0], objectives[1]
         trace = {
@@ -100,7 +101,7 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
             "x": _numbers(F[0] for F in points),
             "y": _numbers(F[1] for F in points),
         }
-        alt = f"{len(points)} verified points: {second['name']} against {first['name']}."
+        alt = f"{len(points)} verified points: {second.name} against {first.name}."
         found.append(
             {
                 "id": "front",
@@ -111,9 +112,9 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
                 "traces": [{**trace, "kind": "points"}],
             }
         )
-    curve = [row for row in record["trace"] if row[2] is not None]
+    curve = [row for row in record.trace if row[2] is not None]
     if len(curve) > 1:
-        value = "hypervolume" if len(objectives) > 1 else objectives[0]["name"]
+        value = "hypervolume" if len(objectives) > 1 else objectives[0].name
         trace = {"name": _words(value), "color": 0, "x": [row[0] for row in curve], "y": _numbers(row[2] for row in curve)}
         found.append(
             {
@@ -129,9 +130,9 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
     return found
 
 
-def _axis(objective: Mapping[str, Any]) -> str:
-    unit = f"{objective['unit']}, " if objective["unit"] else ""
-    return _words(f"{objective['name']} ({unit}{objective['sense']})")
+def _axis(objective: ObjectivePart) -> str:
+    unit = f"{objective.unit}, " if objective.unit else ""
+    return _words(f"{objective.name} ({unit}{objective.sense})")
 
 
 def _words(text: object) -> str:

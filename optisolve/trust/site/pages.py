@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from optisolve.run.schema import Record
 from optisolve.study.report.build import Report
 from optisolve.study.report.tables import Table
 from optisolve.trust.site.charts import Chart
@@ -128,14 +129,14 @@ class RecordPage:
     """One record.
 
     Attributes:
-        record: The document.
+        record: The record.
         scenario: Label of its scenario.
         solver: Label of its solver.
         command: What makes it again.
         charts: Front and trace.
     """
 
-    record: Mapping[str, Any]
+    record: Record
     scenario: str
     solver: str
     command: str

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RecordError
 from optisolve.core.files import write_atomic
 from optisolve.core.reference import Effort
 from optisolve.llm.config import SurrogateLlm
 from optisolve.registry import PROBLEMS, SOLVERS
-from optisolve.run.records import iter_records, record_bytes, seal
+from optisolve.run.records import iter_records
+from optisolve.run.schema import Record
 from optisolve.run.untrusted import printable, read_json
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.trust.board import board_bytes, build_board, read_located
@@ -84,7 +83,7 @@ def pack(
     wanted: list[Path] = []
     for file in (file for path in runs for file in iter_records(path)):
         record = _readable(file)
-        if record is not None and (record["suite"].get("name") != suite or solver not in ("", record["suite"].get("solver"))):
+        if record is not None and (record.suite.name != suite or solver not in ("", record.suite.solver)):
             other += 1
         else:
             wanted.append(file)
@@ -121,13 +120,12 @@ def _require(submitter: str, title: str) -> None:
         raise OptionError("The submission", found)
 
 
-def _readable(file: Path) -> Mapping[str, Any] | None:
+def _readable(file: Path) -> Record | None:
     """A record whose suite can be asked for; None leaves the answer to the audit."""
     try:
-        record = read_json(file)
+        return Record.from_json(read_json(file))
     except RecordError:
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("suite"), dict) else None
 
 
 def _enough(audit: Audit, tier: Tier) -> Audit:
@@ -144,17 +142,16 @@ def _enough(audit: Audit, tier: Tier) -> Audit:
 
 def _write(file: Path, folder: Path, tier: Tier) -> bool:
     """Write one record with its new claim; False when it is there already."""
-    record = copy.deepcopy(read_json(file))
-    record["provenance"]["tier"] = tier.value
-    target = folder / seal(record)["record_id"]
+    record = Record.from_json(read_json(file)).with_provenance(tier=tier)
+    target = folder / record.record_id
     if (target / "record.json").is_file():
         return False
     target.mkdir(parents=True, exist_ok=True)
     transcript = file.parent / "transcript.jsonl"
-    model = record["solver"]["llm"]
-    if model is not None and model["provider"] != SurrogateLlm.kind and transcript.is_file():
+    model = record.solver.llm
+    if model is not None and model.provider != SurrogateLlm.kind and transcript.is_file():
         write_atomic(target / transcript.name, transcript.read_bytes())
-    write_atomic(target / "record.json", record_bytes(record))
+    write_atomic(target / "record.json", record.to_bytes())
     return True
 
 
