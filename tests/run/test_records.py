@@ -211,7 +211,8 @@ def test_points_to_start_from_stand_in_the_record_and_are_part_of_what_was_asked
     instance, budget = optisolve.load_problem("uav_isac", n_uavs=1, n_users=3).instance(0), Budget(evaluations=120)
     cold = optisolve.solve(instance, "moead_de", budget=budget, pop_size=12, n_neighbors=6)
     warm = optisolve.solve(instance, "moead_de", budget=budget, pop_size=12, n_neighbors=6, warm_start=cold.X[:5])
-    assert cold.record.warm_start is None and b"warm_start" not in cold.record.to_bytes()
+    assert cold.record.warm_start is None
+    assert b"warm_start" not in cold.record.to_bytes()
     np.testing.assert_array_equal(warm.record.warm_start, cold.X[:5])
     assert warm.result_hash != cold.result_hash
     assert warm.record.provenance.run_id != cold.record.provenance.run_id

@@ -205,7 +205,7 @@ def test_words_of_others_cannot_break_page_or_tables(records, tmp_path):
     words = '<script>alert("x")</script> & 5%_{$}'
     record = one(records, "parallel_channels.random_search")
     changed(record, tmp_path / "named", solver__name=words.replace("/", ""))
-    with pytest.raises(RecordError, match="solver.name"):
+    with pytest.raises(RecordError, match=r"solver\.name"):
         build_report([tmp_path / "named"])
     broke = {"status": "error", "limit": None, "detail": words}
     changed(record, tmp_path / "r", termination=broke, provenance__notice="<b>free</b>")
@@ -223,7 +223,7 @@ def test_words_of_others_cannot_break_page_or_tables(records, tmp_path):
 def test_names_of_others_cannot_leave_the_folder_or_hide_a_file(records, tmp_path):
     record = one(records, "parallel_channels.random_search")
     changed(record, tmp_path / "named", instance__problem="../../evil", instance__scenario="../../evil")
-    with pytest.raises(RecordError, match="instance.problem"):
+    with pytest.raises(RecordError, match=r"instance\.problem"):
         build_report([tmp_path / "named"])
     for name in ("evil+x", "evil-x"):
         changed(record, tmp_path / "r", instance__problem=name, instance__scenario=name)

@@ -227,7 +227,7 @@ def make_plan(
     return Plan(problem, made, instances, seeds, budget, share, config, notice)
 
 
-def finished_cells(plan: Plan, out: Path) -> dict[tuple[str, int, int], dict[str, Any]]:
+def finished_cells(plan: Plan, out: Path) -> dict[tuple[str, int, int], Record]:
     """Records of the runs that are there already, by `Cell.key`."""
     instances = {seed: plan.problem.instance(seed) for seed in range(plan.instances)}
     found = {cell.key: finished_run(_asked(plan, cell, instances[cell.instance], out)) for cell in plan.cells}

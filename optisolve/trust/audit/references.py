@@ -194,7 +194,7 @@ def _check_several(told: ReferencePart, instance: Instance, actual: Verification
 # -- against a reference made here -------------------------------------------------------------------------------------
 
 
-def _compare(record: Record, told: ReferencePart, instance: Instance, _: Verification, made: Reference, found: Findings) -> str:
+def _compare(told: ReferencePart, instance: Instance, made: Reference, found: Findings) -> str:
     """Compare with a reference made here: problems for what is refuted, a reason when it merely differs, else ""."""
     own, objective = describe_reference(made), instance.objectives[0]
     target = own.value if own.value is not None else own.dual_bound
