@@ -84,7 +84,7 @@ def replay_record(
         RecordError: As `replay`.
     """
     _require_repeatable(record)
-    problem, instance = rebuild(record, problems)
+    problem, instance = rebuild(record.instance, problems)
     solver = solvers.get(record.solver.name).from_mapping(record.solver.options)
     result = solve(
         instance,

@@ -115,7 +115,7 @@ class Auditor:
     def _rebuilt(self, record: Record, found: Findings) -> tuple[Problem, Instance] | None:
         told = record.instance
         try:
-            return rebuild(record, self.problems)
+            return rebuild(record.instance, self.problems)
         except (UnknownNameError, RegistryError) as error:
             why = "is not installed here" if isinstance(error, UnknownNameError) else f"cannot be loaded here ({error})"
             found.unchecked(f"problem '{told.problem}' {why}: nothing but the hashes can be checked")

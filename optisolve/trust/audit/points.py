@@ -15,7 +15,7 @@ from optisolve.core.status import Evidence, PointStatus
 from optisolve.numerics.indicators import score
 from optisolve.registry import Registry
 from optisolve.run.records import describe_box, describe_objectives
-from optisolve.run.schema import Record
+from optisolve.run.schema import InstancePart, Record
 from optisolve.run.verify import Verification, verify_points
 from optisolve.trust.audit.findings import Findings
 
@@ -34,15 +34,14 @@ RELATIVE_TOLERANCE = 1e-9
 """Agreement asked of recomputed objectives and scores; other processors round differently in the last digits."""
 
 
-def rebuild(record: Record, problems: Registry[Problem]) -> tuple[Problem, Instance]:
+def rebuild(told: InstancePart, problems: Registry[Problem]) -> tuple[Problem, Instance]:
     """The problem and instance that a record speaks of, made again from parameters and seed.
 
-    Nothing but the record is read: a record that names an instance file carries the file's arrays.
+    Nothing else is read: a record that names an instance file carries the file's arrays.
 
     Raises:
         OptisolveError: Unknown problem, other version of its equations, or bad parameters.
     """
-    told = record.instance
     cls = problems.get(told.problem)
     if told.version != cls.version:
         raise OptisolveError(f"problem version {told.version}, this installation has {cls.version}")
