@@ -16,12 +16,11 @@ from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.numerics.indicators import score
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
-from optisolve.run.agreement import own_errors
 from optisolve.run.execution import Progress, Run, execute
 from optisolve.run.records import build_record
 from optisolve.run.result import Result
 from optisolve.run.trace import credit, trace_rows
-from optisolve.run.verify import confront, verify_points
+from optisolve.run.verify import confront, own_errors, verify_points
 
 __all__ = ["DEFAULT_BUDGET", "solve"]
 
