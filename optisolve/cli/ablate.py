@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from optisolve.cli.display import Bar, console, format_number, new_table, print_error
-from optisolve.cli.settings import Choice, Collected, Group, Verb
+from optisolve.cli.settings import Choice, Group, Verb
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
+from optisolve.core.options import Collected
 from optisolve.registry import make_problem, make_solver
 
 if TYPE_CHECKING:
