@@ -82,8 +82,7 @@ class Ablate(Verb):
         object.__setattr__(made, "command", (verb, *words))
         return made
 
-    def run(self) -> int:
-        """0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
+    def __call__(self) -> int:
         from optisolve.study.ablation.forecast import forecast
         from optisolve.study.ablation.pages import write_report
         from optisolve.study.ablation.report import make_report

@@ -1,6 +1,6 @@
 """The words behind every verb, read in one way: settings as ``key=value`` or ``--key value``, typed by a frozen dataclass.
 
-The dataclass is the verb: its fields are the settings, its docstring is the help, its `run` does the work. Only ``run`` reads
+The dataclass is the verb: its fields are the settings, its docstring is the help, calling it does the work. Only ``run`` reads
 its words otherwise, since hydra composes them; its settings and their help are a dataclass like all others.
 """
 
@@ -66,8 +66,7 @@ class Verb(Options):
     moved: ClassVar[Mapping[str, str]] = {}
     """Settings that have another name now, by their old one."""
 
-    def run(self) -> int:
-        """Do it; returns the exit code."""
+    def __call__(self) -> int:
         raise NotImplementedError
 
     @classmethod
