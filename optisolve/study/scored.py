@@ -290,7 +290,7 @@ def _absent_row(unit: _Unit, skip: str, pattern: _Row) -> _Row:
 
 def _planned(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[str]) -> dict[_Unit, str]:
     """Units of the suites' plans under the names that this table gives them, with the reason of those that are skipped."""
-    members = [(row, row.record["suite"]) for row in rows if row.record is not None and row.record["suite"].get("unit")]
+    members = [(row, row.record["suite"]) for row in rows if row.record is not None and row.record["suite"].get("problem")]
     scenarios = {(row.suite, suite.get("problem")): row.scenario for row, suite in members}
     solvers = {(row.suite, suite.get("solver")): row.solver for row, suite in members}
     unknown = sorted({unit.problem for unit in expected if (unit.suite, unit.problem) not in scenarios})

@@ -461,7 +461,7 @@ def test_command_line_writes_a_report_and_tells_the_outcome(records, tmp_path, c
 
 def test_bad_input_is_one_clear_error(tmp_path, records, capsys):
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert "no record.json at or below this path" in capsys.readouterr().err.replace("\n", " ")
+    assert "no record.json and no table.json at or below this path" in capsys.readouterr().err.replace("\n", " ")
     with pytest.raises(OptionError, match=r"alpha: got 1.5"):
         build_report([records], alpha=1.5)
     with pytest.raises(RecordError, match="No path"):

@@ -111,7 +111,7 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
         families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
         controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
         costs=tables.costs(units),
-        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if len(table.texts)),
+        failures=tuple(tables.failures(units)),
         commands=commands_of(units, inputs.suites),
         solvers=solvers,
         units=units.frame.drop(columns="record"),
