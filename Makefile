@@ -34,9 +34,10 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	for script in benchmarks/speed/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-# What continuous integration does with the leaderboard. BASE=origin/main checks only what the current commit adds.
+# What continuous integration does with the leaderboard. BASE=origin/main checks only what the current commit adds; SAMPLE=N makes
+# only N rows of every table again.
 leaderboard: $(VENV)/.report
-	$(BIN)/optisolve submit check $(BASE) --site site --workers $$(nproc)
+	$(BIN)/optisolve submit check $(BASE) --site site --workers $$(nproc) $(if $(SAMPLE),--sample $(SAMPLE))
 
 # The full records of a published suite: out of benchmarks/archives where the table's archive lies there, else made again.
 SUITE ?= smoke

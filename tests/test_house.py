@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import graphlib
 import subprocess
 import sys
+from pathlib import Path
 
 import grimp
+
+ROOT = Path(__file__).parents[1]
 
 RUN = """
 import sys
@@ -28,3 +32,14 @@ def test_one_run_loads_neither_studies_nor_trust(tmp_path):
         [sys.executable, "-c", RUN.format(out=tmp_path / "out")], check=False, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_solvers_ask_instances_by_capability_and_not_by_name():
+    """No ``getattr(instance, "...")`` and no ``hasattr``: what a solver may ask stands in `optisolve.core.capabilities`."""
+    probes = []
+    for file in (ROOT / "optisolve" / "solvers").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
+                asked = ast.unparse(node.args[0])
+                probes += [f"{file.name}:{node.lineno} {asked}"] if asked.endswith(("instance", "case")) else []
+    assert not probes

@@ -58,7 +58,7 @@ class Ablate(Verb):
     exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)
     """
 
-    moved: ClassVar = {"mix": "solver.mix=X: whom the model serves is an option of the solver"}
+    moved: ClassVar = {"mix": "solver.mix"}
     problem: Choice
     solver: Choice = Choice("ledma")
     llm: Choice = Choice("auto")

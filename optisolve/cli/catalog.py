@@ -71,6 +71,7 @@ class Info(Verb):
             problem, values = problem_options(self.name)
             console.print(f"[bold]{self.name}[/]: {escape(problem.summary)}")
             console.print(f"reference: {escape(problem.evidence)}")
+            console.print(f"offers: {_offered(self.name)}", soft_wrap=True)
             _print_fields(problem, values)
             _print_card("problems", self.name)
             return 0
@@ -80,11 +81,29 @@ class Info(Verb):
             console.print(f"[bold]{self.name}[/]: {escape(info.summary)}")
             console.print(f"source: {escape(info.citation or '–')}", soft_wrap=True)
             console.print(f"treats: {', '.join(sorted(info.supports))}", soft_wrap=True)
+            for verb, capabilities in (("requires", info.requires), ("uses where offered", info.welcomes)):
+                if capabilities:
+                    console.print(f"{verb}: {', '.join(c.__name__ for c in capabilities)}", soft_wrap=True)
             console.print(f"same seed, same answer: {'yes' if info.deterministic else 'no'}")
             _print_fields(solver, values)
             _print_card("solvers", self.name)
             return 0
         raise UnknownNameError("problem or solver", self.name, {*PROBLEMS.choices(), *SOLVERS.choices()})
+
+
+def _offered(name: str) -> str:
+    """Capabilities of a scenario's instances, and whether goals may speak about them."""
+    from optisolve.core.capabilities import offers
+    from optisolve.goals import MeasuredInstance
+
+    try:
+        instance = make_problem(name).instance(0)
+    except OptisolveError as error:  # a family whose parameters have no defaults
+        return f"unknown until it is given what it needs ({escape(str(error))})"
+    capabilities = [c.__name__ for c in offers(instance)]
+    if isinstance(instance, MeasuredInstance):
+        capabilities.append(f"MeasuredInstance ({', '.join(metric.name for metric in instance.metrics())})")
+    return ", ".join(capabilities) or "evaluation only"
 
 
 @dataclass(frozen=True, slots=True)

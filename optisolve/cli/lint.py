@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 from rich.markup import escape
@@ -13,9 +13,10 @@ from optisolve.cli.display import console, new_table
 from optisolve.cli.settings import Verb, Word
 from optisolve.content import content_dir
 from optisolve.core.errors import LlmError
-from optisolve.core.problem import Instance
-from optisolve.llm.prompt_lint import Level, Lint, lint_prompt
-from optisolve.llm.prompts import make_prompt, named_prompt, prompt_names
+
+if TYPE_CHECKING:
+    from optisolve.core.problem import Instance
+    from optisolve.llm.prompt_lint import Lint
 
 __all__ = ["LintPrompts", "lint_file"]
 
@@ -36,6 +37,7 @@ class LintPrompts(Verb):
 
     def run(self) -> int:
         """0 when no prompt has an error, else 1."""
+        from optisolve.llm.prompt_lint import Level
         from optisolve.registry import load_problem
 
         files = [_file(word) for word in self.prompt] or sorted(content_dir("prompts").glob("*.jinja"))
@@ -65,6 +67,8 @@ def lint_file(file: Path, instance: Instance, *, max_tokens: int = 8000) -> Lint
         instance: Sample problem.
         max_tokens: Largest size of a sample rendering, tokens, estimated.
     """
+    from optisolve.llm.prompt_lint import lint_prompt
+    from optisolve.llm.prompts import make_prompt, prompt_names
     from optisolve.solvers.ledma.samples import sample_variables
 
     text = file.read_text(encoding="utf-8")
@@ -79,6 +83,8 @@ def lint_file(file: Path, instance: Instance, *, max_tokens: int = 8000) -> Lint
 
 def _file(word: str) -> Path:
     """A prompt by path, by ``NAME.vVERSION``, or by name for its newest version."""
+    from optisolve.llm.prompts import named_prompt
+
     if word.endswith(".jinja"):
         if not Path(word).is_file():
             raise LlmError(f"No prompt at {word}; give a file, or a name such as ledma_schema or ledma_schema.v1.")

@@ -66,7 +66,7 @@ class Verb(Options):
     """The group that takes settings which the verb does not know, as ``inspect problem=NAME n_users=5`` does."""
 
     moved: ClassVar[Mapping[str, str]] = {}
-    """Settings that are written otherwise now, by name: how."""
+    """Settings that have another name now, by their old one."""
 
     def run(self) -> int:
         """Do it; returns the exit code."""
@@ -289,7 +289,7 @@ class _Reader:
         if setting is not None and setting.grouped and rest:
             self._add(setting, rest, typed(value))
         elif setting is None or dot or (setting.grouped and setting.hint is not Choice):
-            self.problems.append(FieldProblem(key, value, self._known(key)))
+            self.problems.append(FieldProblem(key, value, self._known(key, value)))
         elif setting.hint is Choice:
             options = self.given[name].options if name in self.given else {}  # type: ignore[attr-defined]
             self.given[name] = Choice(value, options)
@@ -308,11 +308,11 @@ class _Reader:
         else:
             self.given[setting.name] = {**typing.cast(Group, self.given.get(setting.name, {})), key: value}
 
-    def _known(self, key: str) -> str:
+    def _known(self, key: str, value: str) -> str:
         shown = [f"{s.name}{'.KEY' * (s.hint == Group)}=" for s in self.settings.values() if s.word is None]
         name, dot, rest = key.partition(".")
         if key in self.moved:
-            return self.moved[key]
+            return f"{self.moved[key]}={value} in its place"
         guess = nearest(name, self.settings)
         hint = f"; did you mean '{guess}{dot}{rest}'?" if guess else ""
         quote = "; or quote the whole request" if any(s.many and not s.is_file for s in self.words) else ""

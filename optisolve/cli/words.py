@@ -20,6 +20,7 @@ from optisolve.cli.typed_file import read_typed
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem
 from optisolve.core.files import write_atomic
+from optisolve.core.json import plain
 
 if TYPE_CHECKING:
     from optisolve.core.json import Json
@@ -182,7 +183,6 @@ def _conversation(out: Path, verb: str) -> Iterator[Path]:
 
 def told(request: object, answer: Answer) -> dict[str, Json]:
     """What was asked, understood and reached, JSON-compatible; it stands beside the record as ``ask.json``."""
-    from optisolve.core.json import plain
 
     parsed = answer.parsed
     words = request if isinstance(request, str) else None
@@ -201,9 +201,10 @@ def told(request: object, answer: Answer) -> dict[str, Json]:
             {"text": c.text, "value": c.value, "limit": c.limit, "unit": c.unit, "margin": c.margin, "source": c.source}
             for c in answer.clauses
         ],
-        "language_model": None if parsed.llm is None else plain(parsed.llm),
+        "language_model": plain(parsed.llm),
         "model_answer": None if parsed.model is None else parsed.model.raw,
         "prompt": {} if parsed.model is None else dict(parsed.model.prompt),
+        "dialogue": None if parsed.model is None else parsed.model.dialogue.plain(),
     }
 
 

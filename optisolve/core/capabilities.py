@@ -272,11 +272,8 @@ def capability_gap(instance: Instance, capability: type) -> str | None:
     """
     lacking = _lacking(instance, capability, instance.space.dim)
     meaning = (capability.__doc__ or "").partition(".")[0].replace("\n", " ")
-    return (
-        None
-        if lacking is None
-        else f"needs the capability {capability.__name__} ({meaning}); this instance of {instance.origin.problem}: {lacking}"
-    )
+    where = f"this instance of {instance.origin.problem}"
+    return None if lacking is None else f"needs the capability {capability.__name__} ({meaning}); {where}: {lacking}"
 
 
 @cache

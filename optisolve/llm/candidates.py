@@ -83,7 +83,7 @@ def table_grammar(levels: Sequence[int], targets: Sequence[int]) -> str:
         levels: Largest integer of each variable.
         targets: Value of each row; the first already stands in the prompt.
     """
-    numbers = {form.rule: form for form in map(Integer, map(int, levels))}
+    numbers = {f"n{int(level)}": Integer(int(level)) for level in levels}
     rows = " ".join(f"{literal(chr(10) + str(target) + ': ')} row" for target in targets[1:])
     row = ' "," '.join(f"n{int(level)}" for level in levels)
     return line_grammar(f'" " row {rows} "\\n"', row=row, **numbers)

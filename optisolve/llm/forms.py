@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from optisolve.core.json import Json, JsonObject
 
@@ -32,6 +32,8 @@ __all__ = [
     "json_values",
     "line_grammar",
     "literal",
+    "read_form",
+    "schema_of",
 ]
 
 MAX_TEXT = 200_000
@@ -40,6 +42,8 @@ _MAX_STARTS = 400
 """Places in a reply where an object or array may begin."""
 _SHOWN = 40
 """Characters of a wrong value that an error quotes."""
+_NAMED = 6
+"""Missing members that an error names."""
 _NUMBER_RULE = re.compile(r"n(\d+)")
 
 
@@ -68,8 +72,8 @@ class Fault:
     """What is wrong with an answer.
 
     Attributes:
-        reason: ``count`` (nothing of the asked form stands in the reply), ``length`` (something is missing), ``not finite``, or
-            ``bounds`` (not among what may be answered).
+        reason: ``count`` (nothing of the asked form stands in the reply), ``length`` (something is missing), ``not finite``,
+            ``bounds`` (not among what may be answered), or a word of the one who asks.
         detail: The same in words, for the model that is asked again.
     """
 
@@ -77,177 +81,68 @@ class Fault:
     detail: str
 
 
-class Form(ABC):
-    """A part of an answer's form; all of it in JSON."""
-
-    @property
-    def rule(self) -> str:
-        """Name of its grammar rule; without one it is written out where it stands."""
-        return ""
-
-    @abstractmethod
-    def schema(self) -> JsonObject:
-        """JSON schema."""
-
-    @abstractmethod
-    def body(self, rules: dict[str, str]) -> str:
-        """GBNF of the form itself; the named rules that it needs are added."""
-
-    @abstractmethod
-    def fault(self, value: Json, place: str) -> Fault | None:
-        """What is wrong with a value at a place of the answer; None when it has the form."""
-
-    def gbnf(self, rules: dict[str, str]) -> str:
-        """GBNF where the form is used: its rule's name, or its body."""
-        if not self.rule:
-            return self.body(rules)
-        if self.rule not in rules:
-            rules[self.rule] = ""  # a rule stands in front of those that it needs
-            rules[self.rule] = self.body(rules)
-        return self.rule
+# -- forms ---------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Integer(Form):
+class Integer:
     """A whole number from 0 to the highest one."""
 
     highest: int
 
-    @property
-    def rule(self) -> str:
-        """Its rule, shared by all numbers with the same bounds."""
-        return f"n{self.highest}"
-
-    def schema(self) -> JsonObject:
-        """An integer within its bounds."""
-        return {"type": "integer", "minimum": 0, "maximum": self.highest}
-
-    def body(self, rules: dict[str, str]) -> str:
-        """Alternatives by length and leading digits."""
-        return integer_rule(self.highest)
-
-    def fault(self, value: Json, place: str) -> Fault | None:
-        """A number that is no whole one within the bounds."""
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= self.highest:
-            return None
-        return _odd(value, place, f"a whole number from 0 to {self.highest}")
-
 
 @dataclass(frozen=True, slots=True)
-class Choice(Form):
+class Choice:
     """One of some words."""
 
     values: tuple[str, ...]
 
-    def schema(self) -> JsonObject:
-        """A string out of a list."""
-        return {"type": "string", "enum": list(self.values)}
-
-    def body(self, rules: dict[str, str]) -> str:
-        """The words with their quotation marks."""
-        return f"( {' | '.join(literal(json.dumps(value)) for value in self.values)} )"
-
-    def fault(self, value: Json, place: str) -> Fault | None:
-        """A word that is not on the list."""
-        return None if value in self.values else _odd(value, place, f"one of {', '.join(self.values)}")
-
 
 @dataclass(frozen=True, slots=True)
-class Text(Form):
-    """Free words.
-
-    Attributes:
-        longest: Most characters.
-        letters: GBNF class of the characters that a grammar allows.
-    """
+class Text:
+    """Free words of at most so many characters; a grammar allows only those of the GBNF class."""
 
     longest: int
     letters: str = "[a-zA-Z0-9 .,%-]"
 
-    def schema(self) -> JsonObject:
-        """A string of limited length."""
-        return {"type": "string", "maxLength": self.longest}
-
-    def body(self, rules: dict[str, str]) -> str:
-        """Characters between quotation marks."""
-        return f'"\\"" {self.letters}{{0,{self.longest}}} "\\""'
-
-    def fault(self, value: Json, place: str) -> Fault | None:
-        """Something that is no text; a long one is for the reader to cut."""
-        return None if isinstance(value, str) else _odd(value, place, "a text")
-
 
 @dataclass(frozen=True, slots=True)
-class Object(Form):
-    """An object with named members, all of them required; members are named because several back ends do not enforce lengths.
+class Object:
+    """Named members in the order of the answer, all required; named because several back ends do not enforce lengths.
 
-    Attributes:
-        members: Form by name, in the order of the answer.
-        name: Name of its rule; "" for none.
+    With a name it is a grammar rule of its own.
     """
 
     members: Mapping[str, Form]
     name: str = ""
 
-    @property
-    def rule(self) -> str:
-        """Its name."""
-        return self.name
-
-    def schema(self) -> JsonObject:
-        """Every member required, nothing else allowed."""
-        properties = {name: form.schema() for name, form in self.members.items()}
-        return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-    def body(self, rules: dict[str, str]) -> str:
-        """Members in order, without blanks."""
-        members = ' "," '.join(f"{literal(json.dumps(name) + ':')} {form.gbnf(rules)}" for name, form in self.members.items())
-        return f'"{{" {members} "}}"'
-
-    def fault(self, value: Json, place: str = "answer") -> Fault | None:
-        """A member that is missing or has another form; members that nobody asked for are ignored."""
-        if not isinstance(value, Mapping):
-            return _odd(value, place, "an object")
-        lacking = [name for name in self.members if name not in value]
-        if lacking:
-            return Fault("length", f"the answer leaves out {', '.join(repr(name) for name in lacking[:6])}")
-        faults = (form.fault(value[name], name) for name, form in self.members.items())
-        return next((fault for fault in faults if fault is not None), None)
-
-    def read(self, text: str) -> tuple[JsonObject, Fault | None]:
-        """The first object of a reply that has one of the members, and what is wrong with it.
-
-        Returns:
-            The object, empty where there is none, and None or its fault.
-        """
-        value, fault = first_object(text, self.members)
-        return value, fault or self.fault(value)
-
 
 @dataclass(frozen=True, slots=True)
-class OneOf(Form):
+class OneOf:
     """One of some forms."""
 
     forms: tuple[Form, ...]
 
-    def schema(self) -> JsonObject:
-        """Any of the schemas; a single one stands by itself."""
-        return self.forms[0].schema() if len(self.forms) == 1 else {"anyOf": [form.schema() for form in self.forms]}
 
-    def body(self, rules: dict[str, str]) -> str:
-        """Alternatives."""
-        return f"( {' | '.join(form.gbnf(rules) for form in self.forms)} )"
-
-    def fault(self, value: Json, place: str) -> Fault | None:
-        """A value of none of the forms; what is missing in all of them is named."""
-        faults = [form.fault(value, place) for form in self.forms]
-        if None in faults:
-            return None
-        same = {fault.reason for fault in faults if fault is not None}
-        return faults[0] if len(same) == 1 and same != {"bounds"} else Fault("bounds", f"'{place}' is not one of the choices")
+Form: TypeAlias = "Integer | Choice | Text | Object | OneOf"
 
 
-# -- grammars ------------------------------------------------------------------------------------------------------------
+def schema_of(form: Form) -> JsonObject:
+    """JSON schema: bounds and choices as they are, every member of an object required and no other allowed."""
+    match form:
+        case Integer(highest):
+            return {"type": "integer", "minimum": 0, "maximum": highest}
+        case Choice(values):
+            return {"type": "string", "enum": list(values)}
+        case Text(longest):
+            return {"type": "string", "maxLength": longest}
+        case OneOf((only,)):
+            return schema_of(only)
+        case OneOf(forms):
+            return {"anyOf": [schema_of(one) for one in forms]}
+        case Object(members):
+            properties = {name: schema_of(member) for name, member in members.items()}
+            return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def grammar_of(form: Form, *, blank: bool = False) -> str:
@@ -258,21 +153,19 @@ def grammar_of(form: Form, *, blank: bool = False) -> str:
         blank: A blank may stand in front, as it does where a text is continued.
     """
     rules: dict[str, str] = {"root": ""}
-    rules["root"] = ('" "? ' if blank else "") + form.gbnf(rules)
+    rules["root"] = ('" "? ' if blank else "") + _gbnf(form, rules)
     return _written(rules)
 
 
-def line_grammar(root: str, **parts: str | Form) -> str:
+def line_grammar(root: str, **parts: str | Integer) -> str:
     """GBNF of an answer that is no JSON.
 
     Args:
         root: What the answer is made of, in GBNF.
         **parts: Rules by name.
     """
-    rules = {"root": root}
-    for name, part in parts.items():
-        rules[name] = part if isinstance(part, str) else part.body(rules)
-    return _written(rules)
+    rules = {name: part if isinstance(part, str) else integer_rule(part.highest) for name, part in parts.items()}
+    return _written({"root": root, **rules})
 
 
 def literal(text: str) -> str:
@@ -299,6 +192,36 @@ def integer_rule(level: int, *, padded: bool = False) -> str:
     return " | ".join(alternatives)
 
 
+def _gbnf(form: Form, rules: dict[str, str]) -> str:
+    """GBNF where a form is used: its rule's name, or the form itself; the rules that it needs are added."""
+    match form:
+        case Integer(highest):
+            return _rule(f"n{highest}", rules, lambda: integer_rule(highest))
+        case Choice(values):
+            return f"( {' | '.join(literal(json.dumps(value)) for value in values)} )"
+        case Text(longest, letters):
+            return f'"\\"" {letters}{{0,{longest}}} "\\""'
+        case OneOf(forms):
+            return f"( {' | '.join(_gbnf(one, rules) for one in forms)} )"
+        case Object(members, name):
+            return _rule(name, rules, lambda: _members(members, rules))
+
+
+def _members(members: Mapping[str, Form], rules: dict[str, str]) -> str:
+    parts = ' "," '.join(f"{literal(json.dumps(name) + ':')} {_gbnf(member, rules)}" for name, member in members.items())
+    return f'"{{" {parts} "}}"'
+
+
+def _rule(name: str, rules: dict[str, str], body: Callable[[], str]) -> str:
+    """The name of a rule, which stands in front of those that it needs; the body where there is no name."""
+    if not name:
+        return body()
+    if name not in rules:
+        rules[name] = ""
+        rules[name] = body()
+    return name
+
+
 def _written(rules: Mapping[str, str]) -> str:
     """Rules line by line, those of plain numbers last and ascending."""
 
@@ -318,6 +241,16 @@ def _free(count: int) -> str:
 
 
 # -- reading -------------------------------------------------------------------------------------------------------------
+
+
+def read_form(form: Object, text: str) -> tuple[JsonObject, Fault | None]:
+    """The first object of a reply that has one of the form's members; members that nobody asked for are ignored.
+
+    Returns:
+        The object, empty where there is none, and None or what is wrong with it.
+    """
+    value, fault = first_object(text, form.members)
+    return value, fault or _fault(form, value, "answer")
 
 
 def json_values(text: str) -> Iterator[Json]:
@@ -366,6 +299,31 @@ def _is_finite(value: Json) -> bool:
     if isinstance(value, Mapping):
         return all(map(_is_finite, value.values()))
     return isinstance(value, str) or not isinstance(value, Sequence) or all(map(_is_finite, value))
+
+
+def _fault(form: Form, value: Json, place: str) -> Fault | None:
+    """What is wrong with a value at a place of the answer; None when it has the form."""
+    match form:
+        case Integer(highest):
+            whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= highest
+            return None if whole else _odd(value, place, f"a whole number from 0 to {highest}")
+        case Choice(values):
+            return None if value in values else _odd(value, place, f"one of {', '.join(values)}")
+        case Text():
+            return None if isinstance(value, str) else _odd(value, place, "a text")
+        case OneOf(forms):
+            faults = [fault for one in forms if (fault := _fault(one, value, place))]
+            if len(faults) < len(forms):
+                return None
+            same = all(fault.reason == "length" for fault in faults)
+            return faults[0] if same else Fault("bounds", f"'{place}' is not one of the choices")
+        case Object(members):
+            if not isinstance(value, Mapping):
+                return _odd(value, place, "an object")
+            lacking = [repr(name) for name in members if name not in value][:_NAMED]
+            if lacking:
+                return Fault("length", f"the answer leaves out {', '.join(lacking)}")
+            return next((fault for name, one in members.items() if (fault := _fault(one, value[name], name))), None)
 
 
 def _odd(value: Json, place: str, expected: str) -> Fault:

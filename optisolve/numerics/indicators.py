@@ -14,7 +14,6 @@ __all__ = [
     "GAP_NOISE",
     "GainMeter",
     "hypervolume",
-    "hypervolume_gains",
     "hypervolume_trace",
     "igd_plus",
     "normalize",
@@ -160,18 +159,10 @@ def hypervolume_trace(
     return values
 
 
-def hypervolume_gains(F_min: FloatArray, violation: FloatArray, signs: FloatArray, box: HypervolumeBox) -> FloatArray:
-    """Hypervolume that each evaluation added at the moment it was made, float64 [n]; sums to the final hypervolume.
-
-    Args: as `hypervolume_trace`.
-    """
-    return GainMeter(signs, box).add(F_min, violation)
-
-
 class GainMeter:
     """What each new point adds to all points before it, batch by batch.
 
-    For several objectives this is the hypervolume in the scenario's box, as in `hypervolume_gains`; for one objective
+    For several objectives this is the hypervolume in the scenario's box, which sums to the final one; for one objective
     without a box it is the improvement of the best feasible value, 0 for the first feasible point.
 
     Args:

@@ -366,7 +366,7 @@ def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:
         row.update({f"used.{key}": value for key, value in record["used"].items() if key not in ("report", "by_source")})
         rows.append({**row, "path": file, "record": record})
     if not rows:
-        raise RecordError(f"{path}: no record.json and no table.json at or below this path.")
+        raise RecordError(f"{path}: no record.json at or below this path, and no {TABLE}.")
     return pd.DataFrame(rows)
 
 

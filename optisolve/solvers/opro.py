@@ -133,7 +133,7 @@ class _Search:
     def step(self) -> bool:
         """Ask about the history and evaluate what comes; False when the budget allowed no call at all."""
         made = self._operator.propose(self._wave())
-        labels = [made.source] * made.owner.size if isinstance(made.source, str) else made.source
+        labels = made.labels
         kept = [i for i, label in enumerate(labels) if label != _REFUSED]
         self._steps += bool(kept)
         if kept:

@@ -71,10 +71,11 @@ def remake(
     relative = row.scores.model_copy(update={name: getattr(again.scores, name) for name in ("hypervolume", "objective", "box")})
     provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
     record = again.model_copy(update={"reference": row.reference, "scores": relative, "provenance": provenance}).sealed()
-    if record.result_hash == row.result_hash:
-        return Remade(record, Match.SAME)
     told, found = row.to_json(), light(again).to_json()
     reason = difference(told, found)
+    if record.result_hash == row.result_hash:  # as the row states it; what else it states must be what that hash covers
+        same = row.sealed().result_hash == light(again).sealed().result_hash
+        return Remade(record, Match.SAME) if same else Remade(record, Match.DIFFERENT, reason)
     if agrees(told, found):
         return Remade(record, Match.ROUNDING, reason)
     if platform := other_platform(told):

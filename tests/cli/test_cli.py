@@ -157,6 +157,10 @@ def test_list_and_info_name_what_there_is(capsys):
     assert "d_min_m" in capsys.readouterr().out
     assert cli("info", "moead_de") == 0
     assert "10.1109/TEVC" in capsys.readouterr().out
+    assert cli("info", "power_control") == 0
+    assert "offers: InterferenceChannel, WeightedChannel" in capsys.readouterr().out
+    assert cli("info", "wmmse") == 0
+    assert "requires: WeightedChannel" in capsys.readouterr().out
     assert cli("info", "nothing") == 1
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.llm.candidates import judge, parse_points, parse_rows, parse_tasks, points_form, table_grammar
-from optisolve.llm.forms import Fate, grammar_of
+from optisolve.llm.forms import Fate, grammar_of, schema_of
 from optisolve.llm.scale import Grid
 
 NAMES = ("a", "b.x_m", "c")
@@ -152,16 +152,16 @@ def test_hostile_texts_end_quickly(text):
 
 
 def test_the_schema_requires_every_named_variable_within_its_bounds():
-    schema = points_form(NAMES, LEVELS.tolist(), 2).schema()
+    schema = schema_of(points_form(NAMES, LEVELS.tolist(), 2))
     assert schema["required"] == ["design_1", "design_2"]
     inner = schema["properties"]["design_1"]
     assert inner["required"] == list(NAMES)
     assert inner["additionalProperties"] is False
     assert inner["properties"]["c"] == {"type": "integer", "minimum": 0, "maximum": 7}
-    batched = points_form(NAMES, LEVELS.tolist(), 2, n_tasks=3).schema()
+    batched = schema_of(points_form(NAMES, LEVELS.tolist(), 2, n_tasks=3))
     assert batched["required"] == ["task_1", "task_2", "task_3"]
     assert all(batched["properties"][key] == schema for key in batched["required"])
-    assert points_form(NAMES, LEVELS.tolist(), 2, n_tasks=1).schema()["required"] == ["task_1"]
+    assert schema_of(points_form(NAMES, LEVELS.tolist(), 2, n_tasks=1))["required"] == ["task_1"]
 
 
 @pytest.mark.parametrize("level", [0, 1, 7, 9, 10, 42, 99, 100, 205, 999, 1000, 1234])

@@ -22,6 +22,8 @@ from optisolve.llm.forms import (
     first_object,
     grammar_of,
     json_values,
+    read_form,
+    schema_of,
 )
 from optisolve.registry import make_problem, make_solver
 from optisolve.testing.llm_server import Fault as Failure
@@ -240,12 +242,12 @@ def test_schema_grammar_and_reader_follow_from_one_form():
     good = {"level": 20, "kind": "low", "part": {"y": 3}, "said": "hello"}
     bad = [{**good, "level": 21}, {**good, "kind": "mid"}, {**good, "part": {"y": 4}}, {**good, "said": 3}]
     bad += [{k: v for k, v in good.items() if k != "part"}, {**good, "level": True}, {**good, "part": {}}]
-    checker = jsonschema.Draft202012Validator(FORM.schema())
+    checker = jsonschema.Draft202012Validator(schema_of(FORM))
     assert checker.is_valid(good)
-    assert FORM.read(json.dumps(good)) == (good, None)
+    assert read_form(FORM, json.dumps(good)) == (good, None)
     for value in bad:
         assert not checker.is_valid(value), value
-        assert FORM.read(json.dumps(value))[1] is not None, value
+        assert read_form(FORM, json.dumps(value))[1] is not None, value
     assert grammar_of(FORM, blank=True) == (
         'root ::= " "? "{" "\\"level\\":" n20 "," "\\"kind\\":" ( "\\"low\\"" | "\\"high\\"" ) "," '
         '"\\"part\\":" ( "{" "\\"x\\":" ( "\\"a\\"" ) "}" | "{" "\\"y\\":" n3 "}" ) "," '
@@ -257,9 +259,9 @@ def test_schema_grammar_and_reader_follow_from_one_form():
 
 def test_members_that_nobody_asked_for_are_ignored_and_errors_name_the_place():
     good = {"level": 1, "kind": "low", "part": {"x": "a"}, "said": "", "verified": True}
-    assert FORM.read(json.dumps(good))[1] is None
-    assert "'kind'" in FORM.read(json.dumps({**good, "kind": "mid"}))[1].detail
-    assert FORM.read('{"level": 3}')[1] == Fault("length", "the answer leaves out 'kind', 'part', 'said'")
+    assert read_form(FORM, json.dumps(good))[1] is None
+    assert "'kind'" in read_form(FORM, json.dumps({**good, "kind": "mid"}))[1].detail
+    assert read_form(FORM, '{"level": 3}')[1] == Fault("length", "the answer leaves out 'kind', 'part', 'said'")
 
 
 def test_the_reader_finds_objects_in_prose_and_ends_at_its_limit():

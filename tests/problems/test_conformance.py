@@ -2,6 +2,7 @@
 
 import pytest
 
+from optisolve.core.capabilities import offers
 from optisolve.registry import PROBLEMS, make_problem
 from optisolve.testing import check_problem
 
@@ -9,6 +10,7 @@ LARGE = {"offloading/multi_server_large"}
 """Scenarios whose reference takes its time."""
 
 WITHOUT_TWIN = "kernel agrees with the numpy twin"
+WITHOUT_CAPABILITIES = "capabilities mean what they say"
 WITHOUT_POLICIES = "null policies can be evaluated"
 
 
@@ -19,10 +21,11 @@ def _case(scenario):
 
 @pytest.mark.parametrize("scenario", [_case(name) for name in PROBLEMS.choices()])
 def test_every_scenario_conforms(scenario):
-    """Only what a problem lacks may be skipped: a second evaluation, policies of a test function with constraints."""
+    """Only what a problem lacks may be skipped: a second evaluation, capabilities, policies of a test function with constraints."""
     problem = make_problem(scenario)
     instance = problem.instance(0)
     lacking = set() if instance.has_twin else {WITHOUT_TWIN}
+    lacking |= set() if offers(instance) else {WITHOUT_CAPABILITIES}
     lacking |= {WITHOUT_POLICIES} if scenario.startswith("pymoo/") and instance.constraint_names else set()
     results = check_problem(problem)
     assert {result.name for result in results if result.outcome != "passed"} == lacking, results

@@ -13,6 +13,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from grid_placements import grid_seeds
 
 from optisolve.content import content_dir, load_yaml
 from optisolve.core import Effort, Evidence
@@ -23,7 +24,6 @@ from optisolve.problems.uav_isac import UavIsac
 from optisolve.problems.uav_isac.gradients import associate, smooth_objectives
 from optisolve.problems.uav_isac.reference import boxes, per_objective
 from optisolve.problems.uav_isac.reference.bounds import error_bound, ideal_bound, utility_bound
-from optisolve.problems.uav_isac.reference.grid import grid_seeds
 from optisolve.problems.uav_isac.reference.search import SearchWork, local_front, non_dominated, unit_losses
 from optisolve.registry import make_problem
 from optisolve.run.verify import verify_points

@@ -792,7 +792,7 @@ def test_ctrl_c_leaves_a_partial_report(tmp_path, capsys, monkeypatch):
         ),
         (["problem=uav_isac", "budget.seconds=3"], ["budget.seconds", "equal evaluations"]),
         (["problem=uav_isac", "arms=llm,gausian"], ["did you mean 'gaussian'"]),
-        (["problem=uav_isac", "mix=0.3"], ["mix: got '0.3'", "solver.mix=X"]),
+        (["problem=uav_isac", "mix=0.3"], ["mix: got '0.3'", "solver.mix=0.3"]),
         (["problem=uav_isac", "solver.mix=0"], ["solver.mix"]),
         (["uav_isac"], ["key=value"]),
     ],

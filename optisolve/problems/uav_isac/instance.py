@@ -12,7 +12,7 @@ from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Ob
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.bridge import Bridge
 from optisolve.problems.uav_isac import model, policies
-from optisolve.problems.uav_isac.packed import pack
+from optisolve.problems.uav_isac.kernel_data import pack
 from optisolve.problems.uav_isac.packing import lattice
 from optisolve.problems.uav_isac.words import describe
 

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.compiled import njit
-from optisolve.problems.uav_isac.packed import (
+from optisolve.problems.uav_isac.kernel_data import (
     A_DEG,
     B_PER_DEG,
     D_MIN,
@@ -64,7 +64,7 @@ def evaluate_serial(X: FloatArray, users: FloatArray, constants: FloatArray, F: 
     Args:
         X: float64 [n, 3M], C order.
         users: float64 [K, 2], m.
-        constants: float64 [PRICE + K + 1], see `packed`.
+        constants: float64 [PRICE + K + 1], see `kernel_data`.
         F: float64 [n, 2], written.
         G: float64 [n, M(M-1)/2 + 1], written.
     """

@@ -20,8 +20,8 @@ import time
 import numba
 
 from optisolve.core.arrays import FloatArray
+from optisolve.problems.uav_isac.kernel_data import A_DEG
 from optisolve.problems.uav_isac.kernels import evaluate_parallel, evaluate_serial
-from optisolve.problems.uav_isac.packed import A_DEG
 
 __all__ = ["evaluate"]
 

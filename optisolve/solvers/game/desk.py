@@ -12,7 +12,7 @@ from optisolve.core.json import JsonObject
 from optisolve.core.seeds import generator
 from optisolve.llm.candidates import judge, parse_points, parse_rows
 from optisolve.llm.dialogue import BUDGET, Dialogue, Turn, Verdict, worded
-from optisolve.llm.forms import Fate, grammar_of, line_grammar
+from optisolve.llm.forms import Fate, grammar_of, line_grammar, schema_of
 from optisolve.llm.notes import clean_note
 from optisolve.llm.prompts import load_prompt, named_prompt
 from optisolve.llm.session import LlmSession
@@ -176,7 +176,7 @@ class LlmDesk:
             attempt=attempt,
             seed=int(self._rng(view, "sampling", attempt).integers(2**31)),
             max_tokens=tokens,
-            schema=form.schema(),
+            schema=schema_of(form),
             grammar=grammar,
             behind=PointsBehind(("level",), [options.levels], 1, [shown], [0] if options.style == "continuation" else None),
         )

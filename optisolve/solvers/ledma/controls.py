@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -114,9 +114,7 @@ class Repeated:
     def propose(self, wave: Wave) -> Proposals:
         """`count` children of every target, labelled as the control's."""
         rows = np.repeat(np.arange(wave.targets.size), self._count)
-        made = self._operator.propose(
-            replace(wave, targets=wave.targets[rows], mates=wave.mates[rows], values=wave.values[rows])
-        )
+        made = self._operator.propose(wave.part(rows, wave.rng))
         return Proposals(made.X, made.owner, CONTROL)
 
     def report(self) -> JsonObject:

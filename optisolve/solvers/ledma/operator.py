@@ -19,7 +19,7 @@ from optisolve.llm.session import LlmSession
 from optisolve.llm.styles import StyleName, style_name
 from optisolve.llm.types import LlmReply, LlmRequest
 from optisolve.solvers.ledma import words
-from optisolve.solvers.ledma.account import Watch
+from optisolve.solvers.ledma.account import Notes
 from optisolve.solvers.ledma.prompts import Question, Style, prompt_style
 from optisolve.solvers.ledma.reflect import Reflection, Shown
 from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave
@@ -95,7 +95,7 @@ class LlmVariation:
         fallback: Operator for targets that the model does not serve.
         operation: What is asked, and how often.
         seed: The run's seed.
-        watch: Told about every call and every usable answer, or None.
+        notes: Told about every call and every usable answer, or None.
         reflection: Writes notes that later questions quote, or None.
     """
 
@@ -106,11 +106,11 @@ class LlmVariation:
         operation: Operation,
         *,
         seed: int,
-        watch: Watch | None = None,
+        notes: Notes | None = None,
         reflection: Reflection | None = None,
     ) -> None:
         self._fallback, self._operation, self._seed = fallback, operation, seed
-        self._watch, self._reflection = watch, reflection
+        self._notes, self._reflection = notes, reflection
         self._dialogue = Dialogue(session, max_reasks=operation.max_reasks)
         self._style_name = style_name(operation.style, operation.prompt, session.preferred_style)
         self._shown: dict[int, Shown] = {}
@@ -171,12 +171,12 @@ class LlmVariation:
         if self._reflection is None:
             return
         reply = self._reflection.ask(wave.instance, grid, wave.index)
-        if reply is not None and self._watch is not None:
-            self._watch.asked(wave.targets.tolist(), reply)
+        if reply is not None and self._notes is not None:
+            self._notes.asked(wave.targets.tolist(), reply)
 
     def _heard(self, group: Sequence[_Turn], reply: LlmReply) -> None:
-        if self._watch is not None:
-            self._watch.asked([turn.question.index for turn in group], reply)
+        if self._notes is not None:
+            self._notes.asked([turn.question.index for turn in group], reply)
 
     def _target(self, wave: Wave, row: int, grid: Grid) -> _Target:
         """Take the best of the target's pool as parents, from worst to best, feasible ones last."""
@@ -254,24 +254,13 @@ class LlmVariation:
 
     def _offspring(self, wave: Wave, turn: _Turn) -> tuple[FloatArray, list[str]]:
         if turn.answer is not None:
-            if self._watch is not None:
-                self._watch.answered(turn.question.question.parents.numbers, turn.answer.numbers)
+            if self._notes is not None:
+                self._notes.answered(turn.question.question.parents.numbers, turn.answer.numbers)
             return turn.answer.X, turn.answer.labels
-        made = self._fallback.propose(self._alone(wave, turn.question))
-        if turn.failure != BUDGET:
-            return made.X, ["fallback"] * made.owner.size
-        return made.X, [made.source] * made.owner.size if isinstance(made.source, str) else made.source
-
-    def _alone(self, wave: Wave, target: _Target) -> Wave:
-        """The wave reduced to one target, with a stream of its own."""
-        rows = slice(target.row, target.row + 1)
-        return replace(
-            wave,
-            targets=wave.targets[rows],
-            mates=wave.mates[rows],
-            values=wave.values[rows],
-            rng=self._rng(wave, target.index, "fallback"),
-        )
+        target = turn.question
+        alone = wave.part(np.array([target.row]), self._rng(wave, target.index, "fallback"))
+        made = self._fallback.propose(alone)
+        return made.X, made.labels if turn.failure == BUDGET else ["fallback"] * made.owner.size
 
 
 def _shown(question: Question) -> Shown:

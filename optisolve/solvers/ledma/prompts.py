@@ -21,7 +21,7 @@ from optisolve.llm.candidates import (
     task_keys,
 )
 from optisolve.llm.dialogue import worded
-from optisolve.llm.forms import grammar_of
+from optisolve.llm.forms import grammar_of, schema_of
 from optisolve.llm.prompts import Prompt, named_prompt
 from optisolve.llm.scale import Grid
 from optisolve.llm.styles import StyleName, style_name, style_problems
@@ -120,7 +120,7 @@ class Schema(Style):
             attempt=attempt,
             seed=seed,
             max_tokens=64 + len(questions) * (count * per_point + 16 * self._batched),
-            schema=form.schema(),
+            schema=schema_of(form),
             grammar=grammar_of(form),
             behind=self._behind(questions),
         )

@@ -15,11 +15,12 @@ from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.llm.scale import Grid
 from optisolve.llm.session import LlmSession, session_of
 from optisolve.llm.styles import StyleName, refuse
+from optisolve.solvers.ledma.account import Notes
 from optisolve.solvers.ledma.bandit import Bandit
 from optisolve.solvers.ledma.mixture import Chooser, random_share
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.ledma.pacing import LLM, MIXES, paced, read_mix
-from optisolve.solvers.ledma.portfolio import Notes, Portfolio
+from optisolve.solvers.ledma.portfolio import Portfolio
 from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
 from optisolve.solvers.moead.engine import run
@@ -181,7 +182,7 @@ class Ledma(DecompositionSolver):
             placebo=self.placebo,
         )
         reflection = self._reflection(session, task.seed)
-        llm = LlmVariation(session, de, operation, seed=task.seed, watch=notes, reflection=reflection)
+        llm = LlmVariation(session, de, operation, seed=task.seed, notes=notes, reflection=reflection)
         return self._portfolio(task, llm, de, notes)
 
     def _portfolio(self, task: Task, llm: LlmVariation, de: De, notes: Notes) -> Variation:

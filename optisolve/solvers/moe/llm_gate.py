@@ -13,7 +13,7 @@ from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import derive
 from optisolve.llm.dialogue import Dialogue, Verdict, worded
-from optisolve.llm.forms import Choice, Fate, Object, grammar_of
+from optisolve.llm.forms import Choice, Fate, Object, grammar_of, read_form, schema_of
 from optisolve.llm.prompts import load_prompt
 from optisolve.llm.types import LlmRequest
 from optisolve.solvers.moe.cards import Expert
@@ -97,7 +97,7 @@ def ask_opinion(
             attempt=attempt,
             seed=int(derive(seed, purpose="moe_gate", tag=tag, attempt=attempt).generate_state(1)[0]) % 2**31,
             max_tokens=64,
-            schema=form.schema(),
+            schema=schema_of(form),
             grammar=grammar_of(form, blank=True),
         )
 
@@ -110,7 +110,7 @@ def ask_opinion(
 
 def _judge(text: str, form: Object) -> Verdict[tuple[str, ...]]:
     """Names of an answer in order, without repeats."""
-    value, fault = form.read(text)
+    value, fault = read_form(form, text)
     if fault is not None:
         return Verdict.rejected(fault)
     order = tuple(dict.fromkeys(str(value[place]) for place in form.members))

@@ -19,7 +19,7 @@ from optisolve.core.seeds import generator
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
 from optisolve.llm.dialogue import Dialogue, Turn, Verdict, worded
-from optisolve.llm.forms import grammar_of
+from optisolve.llm.forms import grammar_of, schema_of
 from optisolve.llm.prompts import Prompt, named_prompt
 from optisolve.llm.session import session_of
 from optisolve.llm.styles import StyleName, require_style, style_problems
@@ -210,7 +210,7 @@ class QFusion(_Fused):
             attempt=attempt,
             seed=int(generator(task.seed, operator="q_fusion", purpose="plan", attempt=attempt).integers(2**31)),
             max_tokens=400,
-            schema=form.schema(),
+            schema=schema_of(form),
             grammar=plan_line(world) if style == "continuation" else grammar_of(form),
         )
 

@@ -217,8 +217,8 @@ def _notices(inputs: Inputs) -> list[str]:
         )
     if any(Path(path).name == TABLE for path in inputs.records["path"]):
         found.append(
-            "Some records are rows of a published table, which hold the end of a run and no curve: every target counts as reached "
-            "at the end. Progress and fronts need the full records: make records SUITE=NAME."
+            "Some records are rows of a published table, which hold the end of a run and no curve: every target counts as "
+            "reached at the end. Progress and fronts need the full records: make records SUITE=NAME."
         )
     tiers = {str(record["provenance"]["tier"]) for record in documents}
     if "replayed" in tiers:

@@ -123,12 +123,12 @@ def read_archive(path: Path, archive: Archive) -> Iterator[dict[str, bytes]]:
 def _unpacked(data: bytes, most: int, where: str) -> bytes:
     """The content of an xz file that may not unpack to more than `most` bytes."""
     unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MEMORY)
-    parts, size = [unpacker.decompress(data, _CHUNK)], 0
+    parts, size, left = [], 0, data
     while not unpacker.eof:
-        size += len(parts[-1])
+        parts.append(unpacker.decompress(left, _CHUNK))
+        left, size = b"", size + len(parts[-1])
         if size > most:
             raise RecordError(f"{where}: unpacks to more than {most:,} bytes.")
-        if unpacker.needs_input:
+        if unpacker.needs_input and not unpacker.eof:
             raise ValueError("cut short")
-        parts.append(unpacker.decompress(b"", _CHUNK))
     return b"".join(parts)

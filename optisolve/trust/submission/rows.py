@@ -145,7 +145,9 @@ class RowAuditor(Auditor):
         if made.match is Match.ROUNDING:
             found.notes.append(f"another platform: a second run agrees up to rounding ({made.reason})")
             return made
-        if made.match is Match.DIFFERENT:
+        if made.match is Match.DIFFERENT and made.record.result_hash == told.result_hash:
+            found.wrong("(row)", made.reason, "what its result_hash covers: a second run has the hash and other values")
+        elif made.match is Match.DIFFERENT:
             found.wrong("result_hash", told.result_hash, f"{made.record.result_hash}, {again}")
         elif content_of(made.record) != row.content:
             found.wrong("content", row.content, f"{content_of(made.record)}, {again}")

@@ -18,7 +18,7 @@ from optisolve.goals.goal import Clause, Goal, GoalObjective, Term, bounds_of
 from optisolve.goals.metric import Metric
 from optisolve.goals.units import UnitError, to_si
 from optisolve.llm.dialogue import Dialogue, DialogueReport, Turn, Verdict, worded
-from optisolve.llm.forms import Choice, Fault, Object, OneOf, grammar_of
+from optisolve.llm.forms import Choice, Fault, Object, OneOf, grammar_of, read_form, schema_of
 from optisolve.llm.prompts import Prompt, load_prompt
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmRequest
@@ -179,7 +179,7 @@ def _request(
         attempt=attempt,
         seed=int(derive(seed, purpose="ask", attempt=attempt).generate_state(1)[0]) % 2**31,
         max_tokens=40 + 48 * max(1, len(choices.numbers)),
-        schema=form.schema(),
+        schema=schema_of(form),
         grammar=grammar_of(form, blank=True),
     )
 
@@ -232,7 +232,7 @@ def _example_form(choices: _Choices) -> str:
 
 
 def _judge(raw: str, choices: _Choices, style: str, metrics: Sequence[Metric]) -> Verdict[Goal]:
-    value, fault = choices.form(style).read(raw)
+    value, fault = read_form(choices.form(style), raw)
     if fault is not None:
         return Verdict.rejected(fault)
     entries = zip(choices.keys(style), choices.numbers, strict=True)
