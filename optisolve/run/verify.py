@@ -175,9 +175,6 @@ def _status(violation: float) -> PointStatus:
 def own_errors(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violation: float) -> list[str]:
     """What must not happen whatever the user asked, in words; a record with any of it claims nothing.
 
-    Where a family has a kernel, its readable twin has to agree. Where it has one implementation, there is no second one at run
-    time: it only has to repeat itself, and that it is right is for tests against another one to say.
-
     Args:
         evaluator: The run's evaluator; its numbers come from the fast kernel, if there is one.
         X: float64 [n, d], the returned points.
