@@ -64,10 +64,10 @@ class SolverConformance:
         if not isinstance(solver, HasControls):
             raise NotApplicable("the solver names no controls")
         arms = solver.controls(budget=Budget(evaluations=self.evaluations), model="surrogate")
-        _require(bool(arms) and arms[0].name == SUBJECT, f"controls() must give the solver itself first, called '{SUBJECT}'")
+        require(bool(arms) and arms[0].name == SUBJECT, f"controls() must give the solver itself first, called '{SUBJECT}'")
         for arm in arms:
             asks = make_solver(arm.solver, arm.options).info.uses_llm
-            _require(asks == (arm.name in (SUBJECT, PLACEBO)), f"arm '{arm.name}' {'asks' if asks else 'asks no'} model")
+            require(asks == (arm.name in (SUBJECT, PLACEBO)), f"arm '{arm.name}' {'asks' if asks else 'asks no'} model")
 
     def test_skip_gives_a_reason(self) -> None:
         """`skip` returns None or a sentence, never raises."""
@@ -79,7 +79,7 @@ class SolverConformance:
         """Awkward budgets are kept to the last evaluation."""
         for instance in self._cases():
             for evaluations in (1, 7, self.evaluations - 1):
-                used = self._run(instance, evaluations=evaluations).record["used"]["evaluations"]
+                used = self._run(instance, evaluations=evaluations).record.used.evaluations
                 require(used <= evaluations, f"{instance!r}: {used} evaluations, budget {evaluations}")
 
     def test_same_seed_gives_the_same_result_hash(self) -> None:
