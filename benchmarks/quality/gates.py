@@ -159,7 +159,7 @@ def run_once(
     settings: dict[str, Any] = {"experts": list(experts), "gate_file": str(options.gate), **more}
     llm = model_of(options.llm) if asks else "auto"
     result = optisolve.solve(case.instance(), solver, budget=budget, seed=0, llm=llm, reference=reference, **settings)
-    used, scores = result.record["used"], result.scores
+    used, scores = result.record.used, result.scores
     feasible = len(result.X) > 0
     loss = loss_of(result.record).value
     bound = scores["bound_gap"]

@@ -10,8 +10,8 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
+from optisolve.run.schema import EnvironmentPart
 from optisolve.version import __version__
 
 __all__ = ["code_revision", "environment", "forget_peak_memory", "kernels", "peak_memory_mb"]
@@ -25,20 +25,20 @@ _FEATURES = ("sse4.2", "avx", "avx2", "avx512f", "fma", "neon", "sve")
 
 
 @cache
-def environment() -> dict[str, Any]:
+def environment() -> EnvironmentPart:
     """Interpreter, platform, processor, thread settings and versions of the packages that matter."""
     revision, dirty = _git()
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu": _processor(),
-        "kernels": kernels(),
-        "cores": os.cpu_count(),
-        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
-        "git": revision,
-        "dirty": dirty,
-    }
+    return EnvironmentPart(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=_processor(),
+        kernels=kernels(),
+        cores=os.cpu_count(),
+        threads={name: os.environ[name] for name in _THREADS if name in os.environ},
+        packages={name: found for name in _PACKAGES if (found := _version(name))},
+        git=revision,
+        dirty=dirty,
+    )
 
 
 @cache
