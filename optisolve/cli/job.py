@@ -23,10 +23,11 @@ from optisolve.cli.display import (
     write_pictures,
 )
 from optisolve.cli.run import Run
-from optisolve.cli.settings import Choice, Collected, Group
+from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.json import Json
+from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
