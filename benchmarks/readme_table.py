@@ -66,8 +66,8 @@ def _overall(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> 
 
 def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], others: Sequence[str]) -> str:
     lines = [
-        f"| problem | best | its loss | {' | '.join(f'`{name}`' for name in others)} |",
-        "|---|---|---|" + "---|" * len(others),
+        f"| problem | measured to | best | its loss | {' | '.join(f'`{name}`' for name in others)} |",
+        "|---|---|---|---|" + "---|" * len(others),
     ]
     for problem in found["problems"]:
         losses = {
@@ -76,13 +76,15 @@ def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], ot
             if problem in entry["problems"] and entry["problems"][problem]["rank"] is not None
         }
         if not losses:
-            lines.append(f"| `{problem}` | – | – |{' – |' * len(others)}")
+            lines.append(f"| `{problem}` | – | – | – |{' – |' * len(others)}")
             continue
         least = min(losses.values())
         best = sorted(name for name, loss in losses.items() if loss == least)
         told = ", ".join(f"`{name}`" for name in best[:2]) + (f" and {len(best) - 2} more" if len(best) > 2 else "")
         beside = " | ".join(f"{losses[name]:.3f}" if name in losses else "–" for name in others)
-        lines.append(f"| `{problem}` | {told} | {least:.3g} | {beside} |")
+        yardsticks = {e["problems"][problem]["measured_to"] for e in entries if problem in e["problems"]} - {""}
+        measured = " or ".join(sorted(yardsticks))
+        lines.append(f"| `{problem}` | {measured} | {told} | {least:.3g} | {beside} |")
     return "\n".join(lines)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from optisolve.version import __version__
+
 if TYPE_CHECKING:
     from optisolve.core import Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
     from optisolve.core.errors import OptisolveError
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from optisolve.run.solve import solve
     from optisolve.trust.audit import verify
     from optisolve.trust.replay import replay
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Budget",

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import settings
 
 from optisolve import registry
+from tests import marks
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that; tests of Ctrl-C need the usual handler.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -19,6 +20,31 @@ settings.register_profile("optisolve", deadline=None)
 settings.load_profile("optisolve")
 
 PLUGINS = Path(__file__).parent / "plugins"
+
+
+def pytest_configure(config):
+    lines = [*(f"{name}: tests of this family or solver" for name in marks.plugins())]
+    lines += ["plumbing: all of those below", *(f"{name}: {told}" for name, told in marks.PLUMBING.items())]
+    for line in sorted(lines):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out files that cannot hold a wanted test before they are imported."""
+    wanted = collection_path.suffix == ".py" and collection_path.name.startswith("test_")
+    return True if wanted and not marks.can_hold(collection_path, config.option.markexpr) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        for name in marks.marks_of(item.path) | marks.marks_of_item(item.fixturenames, parameters):
+            item.add_marker(name)
+    if "slow" not in config.option.markexpr:  # whatever else is asked for
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ def test_a_page_whose_records_are_not_published_says_so_and_gets_its_tables_back
     assert readme_table.renewed(empty, {"suites": []}, "game") == empty
     full = readme_table.renewed(empty, {"suites": [_suite("game")]}, "game")
     assert "| 1 | `game_local` | 0.250 | 1 of 1 |" in full
+    assert "| `a` | dual bound | `game_local` | 0.25 |" in full
     assert full.startswith("before ")
     assert full.endswith(" after")
     assert "| `b` | – |" in readme_table.tables({"suites": [{**_suite("game"), "problems": ["a", "b"]}]}, "game")
@@ -71,7 +72,7 @@ def _suite(name: str) -> dict[str, object]:
         "llm_calls": "0",
         "records": 3,
     }
-    entry |= {"evaluations": "10", "problems": {"a": {"rank": 1, "loss": "0.25"}}}
+    entry |= {"evaluations": "10", "problems": {"a": {"rank": 1, "loss": "0.25", "measured_to": "dual bound"}}}
     return {"name": name, "problems": ["a"], "entries": [entry]}
 
 

@@ -5,7 +5,7 @@
     python benchmarks/quality/ablation.py --problems uav_isac --seeds 5 --evaluations 300
 
 Records stay in --out and are found again, so the script goes on where it was stopped. What is copied to docs/ablation is
-what the command wrote, unchanged: ablation.md, ablation.csv and the pictures. Partial reports are not copied.
+what the command wrote, unchanged: ablation.md, ablation.csv, ablation.yaml and the pictures. Partial reports are not copied.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def publish(out: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for file in sorted(out.glob("ablation*")):
-        shutil.copyfile(file, target / file.name)
+        if file.is_file():  # not the records
+            shutil.copyfile(file, target / file.name)
     print(f"-> {target}")
 
 

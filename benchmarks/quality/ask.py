@@ -15,12 +15,13 @@ import json
 import time
 from pathlib import Path
 
+from labelled.judging import Judged, judge, summary_rows
+from labelled.requests import Intent, generate_intents
+
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import LlmSession, open_session
 from optisolve.registry import make_problem
-from optisolve.words.ask.fidelity import Judged, judge, summary_rows
-from optisolve.words.ask.generate import Intent, generate_intents
 from optisolve.words.ask.requests import Parsed, answer, parse, parse_in
 
 

@@ -26,14 +26,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelled.judging import same_optimum
+from labelled.requests import Intent, Kind, generate_intents
+
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.errors import OptisolveError
 from optisolve.goals.goal import Goal
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import open_session
 from optisolve.registry import make_problem
-from optisolve.words.ask.fidelity import same_optimum
-from optisolve.words.ask.generate import Intent, Kind, generate_intents
 from optisolve.words.ask.ground import explicit, same_goal
 from optisolve.words.ask.requests import Parsed, parse_in
 from optisolve.words.ask.satisfy import check_satisfiable

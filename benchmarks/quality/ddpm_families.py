@@ -14,9 +14,9 @@ import numpy as np
 
 import optisolve
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge, Cases, stack
 from optisolve.core.reference import Effort
-from optisolve.solvers.ddpm.bridges import make_bridge
-from optisolve.solvers.ddpm.bridges.base import Bridge, Cases, stack
+from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import draw, finish
 from optisolve.solvers.ddpm.sampler import Sampling
@@ -51,7 +51,7 @@ def single(scenario: str, first: int, count: int, steps: int) -> None:
     problem = optisolve.load_problem(scenario)
     instances = [problem.instance(seed) for seed in range(first, first + count)]
     reference = np.array([_reference(problem, instance) for instance in instances])
-    bridge = make_bridge(problem.name)
+    bridge = bridge_of(problem.instance(0))
     cases = stack([bridge.read(instance) for instance in instances])
     unit = _unit(bridge, cases, instances)
     print(f"\n{scenario}, {count} instances, {steps} step(s): sum of values / sum of references\n")

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 import optisolve
+from optisolve.core.bridge import stack
 from optisolve.numerics.switches import rates
 from optisolve.numerics.wmmse import wmmse
-from optisolve.solvers.ddpm.bridges import make_bridge
-from optisolve.solvers.ddpm.bridges.base import stack
+from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import draw, finish, take_best
 from optisolve.solvers.ddpm.sampler import Sampling, pick_device
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def one_case(name: str, options: argparse.Namespace, network: Any, device: str, spent: float) -> None:
-    bridge = make_bridge("power_control")
+    bridge = bridge_of(optisolve.load_problem("power_control").instance(0))
     problem = optisolve.load_problem("power_control" if name == "k10_0db" else f"power_control/gaussian_{name}")
     cases = stack([bridge.read(problem.instance(seed)) for seed in range(options.batch)])
     gain, weight = cases["gain"], cases["weight"]

@@ -24,9 +24,9 @@ import torch
 
 import optisolve
 from optisolve.core.arrays import FloatArray
-from optisolve.solvers.ddpm.bridges import make_bridge
-from optisolve.solvers.ddpm.bridges.base import stack
-from optisolve.solvers.ddpm.bridges.parallel_channels import project_to_simplex
+from optisolve.core.bridge import stack
+from optisolve.numerics.water_filling import project_to_simplex
+from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.networks import parameter_count
 from optisolve.solvers.ddpm.noise import case_keys, normal
 from optisolve.solvers.ddpm.pipeline import draw, finish
@@ -56,7 +56,7 @@ def main() -> None:
 
 def read(first: int, count: int) -> tuple[dict[str, FloatArray], FloatArray]:
     """Cases and their optimal powers over the uniform split, float64 [B, N]."""
-    problem, bridge = optisolve.load_problem(SCENARIO), make_bridge("parallel_channels")
+    problem, bridge = optisolve.load_problem(SCENARIO), bridge_of(optisolve.load_problem("parallel_channels").instance(0))
     cases = stack([bridge.read(problem.instance(first + i)) for i in range(count)])
     label, _ = bridge.label(cases, np.random.default_rng(0), 1)
     return cases, bridge.decode(cases, label)[:, 0]
@@ -95,7 +95,7 @@ def write(folder: Path, count: int, epochs: int) -> None:
 
 def batch(count: int) -> None:
     """The test set as one batch, as published."""
-    bridge, (cases, best) = make_bridge("parallel_channels"), read(0, count)
+    bridge, (cases, best) = bridge_of(optisolve.load_problem("parallel_channels").instance(0)), read(0, count)
     network, scale, _ = load_legacy()
     keys, optimum = case_keys(0, np.arange(count)), bridge.score(cases, best[:, None])[:, 0]
 
@@ -125,7 +125,10 @@ def batch(count: int) -> None:
 
 
 def ours(cases: dict[str, FloatArray], count: int) -> FloatArray:
-    bridge, network = make_bridge("parallel_channels"), load_weights("auto", "parallel_channels").network
+    bridge, network = (
+        bridge_of(optisolve.load_problem("parallel_channels").instance(0)),
+        load_weights("auto", "parallel_channels").network,
+    )
     y = draw(bridge, cases, case_keys(0, np.arange(count)), 1, network=network, how=Sampling(steps=2))
     return finish(bridge, cases, y, polish="none", steps=0).projected[:, 0]
 

@@ -15,10 +15,10 @@ import numpy as np
 
 import optisolve
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Cases, stack
 from optisolve.numerics.switches import rates
 from optisolve.numerics.wmmse import wmmse
-from optisolve.solvers.ddpm.bridges import make_bridge
-from optisolve.solvers.ddpm.bridges.base import Cases, stack
+from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import draw, finish
 from optisolve.solvers.ddpm.sampler import Sampling
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def table(name: str, options: argparse.Namespace) -> None:
-    bridge = make_bridge("power_control")
+    bridge = bridge_of(optisolve.load_problem("power_control").instance(0))
     problem = optisolve.load_problem("power_control" if name == "k10_0db" else f"power_control/gaussian_{name}")
     cases = stack([bridge.read(problem.instance(seed)) for seed in range(options.first, options.first + options.instances)])
     full, restarts = references(cases)

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 import optisolve
-from optisolve.solvers.ddpm.bridges import make_bridge
-from optisolve.solvers.ddpm.bridges.base import stack
+from optisolve.core.bridge import stack
+from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import draw
 from optisolve.solvers.ddpm.sampler import Sampling
@@ -37,7 +37,7 @@ def main() -> None:
     print("|---|---|" + "---|" * len(options.steps))
     for scenario in options.scenarios:
         problem = optisolve.load_problem(scenario)
-        bridge, network = make_bridge(problem.name), load_weights("auto", problem.name).network
+        bridge, network = bridge_of(problem.instance(0)), load_weights("auto", problem.name).network
         cases = stack([bridge.read(problem.instance(seed)) for seed in range(options.instances)])
         best = bridge.label(cases, np.random.default_rng(0), 1)[1][:, 0]  # [B]
         keys = case_keys(0, np.arange(options.instances))

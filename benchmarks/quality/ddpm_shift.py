@@ -15,11 +15,11 @@ import numpy as np
 
 import optisolve
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import stack
 from optisolve.core.problem import Problem
 from optisolve.numerics.switches import rates
 from optisolve.numerics.wmmse import wmmse
-from optisolve.solvers.ddpm.bridges import make_bridge
-from optisolve.solvers.ddpm.bridges.base import stack
+from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import draw, finish
 from optisolve.solvers.ddpm.sampler import Sampling
@@ -55,7 +55,7 @@ def main() -> None:
     print("| shift | " + " | ".join(f"{who}, best of {k}" for who in ("ddpm", "null") for k in COUNTS), end=" | ")
     print("ddpm, 8, polished | null, 8, polished |\n|---|" + "---|" * (2 * len(COUNTS) + 2))
     for label, problem in shifts():
-        bridge, instances = make_bridge(problem.name), [problem.instance(seed) for seed in range(options.instances)]
+        bridge, instances = bridge_of(problem.instance(0)), [problem.instance(seed) for seed in range(options.instances)]
         cases = stack([bridge.read(instance) for instance in instances])
         reference = best_known(problem.name, cases)
         keys, raw, polished = case_keys(0, np.arange(len(instances))), [], []
@@ -71,7 +71,7 @@ def main() -> None:
 
 def best_known(family: str, cases: dict[str, FloatArray]) -> FloatArray:
     if family == "parallel_channels":
-        return make_bridge(family).label(cases, np.random.default_rng(0), 1)[1][:, 0]
+        return bridge_of(optisolve.load_problem(family).instance(0)).label(cases, np.random.default_rng(0), 1)[1][:, 0]
     gain, weight = cases["gain"], cases["weight"]
     return rates(gain, weight, wmmse(gain, weight, np.ones((len(gain), 1, weight.shape[1])))[0])[:, 0]
 

@@ -4,7 +4,7 @@
     python benchmarks/quality/freeform.py 90 --llm gold        the gold models through the same path: what the path itself loses
     python benchmarks/quality/freeform.py 90 --llm mistakes    gold models with one mistake each: what the checks can see
 
-The problems of textbook.yaml come first, then N generated ones (`optisolve.words.ask.word_problems`).
+The problems of textbook.yaml come first, then N generated ones (`labelled.word_problems`).
 What is printed, per kind:
 
 - valid: the first reply is a model of the schema whose names, shapes and expressions are in order
@@ -33,12 +33,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from labelled.word_problems import WordProblem, generate_word_problems
 
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.errors import LlmError
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import open_session
-from optisolve.words.ask.word_problems import WordProblem, generate_word_problems
 from optisolve.words.formulate.doubts import doubts
 from optisolve.words.formulate.drafts import Formulated, FormulateStatus, formulate_in, formulate_model
 

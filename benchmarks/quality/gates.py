@@ -34,7 +34,7 @@ from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
 from optisolve.solvers.moe.gates import knn_losses
 from optisolve.study.gates import RunTable, gate_rows, learned_choice, run_table, train_gate, write_aslib
 from optisolve.study.gates.evaluate import evaluate_choices
-from optisolve.study.units import Outcome, units_of
+from optisolve.study.scored import Outcome, score_units
 
 EVALUATIONS = 500
 TRAINING, HELD_OUT = (0, 1, 2), (3, 4)
@@ -116,7 +116,7 @@ def gates_table(table: RunTable, options: argparse.Namespace) -> None:
 def recorded(table: RunTable, options: argparse.Namespace) -> None:
     """Mixtures that ran in the suite, scored like the experts; a held-out instance without a record of one counts 1."""
     held_out, model = of_seeds(table, HELD_OUT), read_gate(options.gate)
-    frame = units_of(optisolve.load_records(options.records)).frame
+    frame = score_units(optisolve.load_records(options.records)).frame
     known: dict[str, list[dict[str, float]]] = {}
     for label in sorted(set(frame["solver"]) - set(table.experts)):
         own = frame[frame["solver"] == label]

@@ -38,7 +38,8 @@ from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
-from optisolve.llm.session import LlmSession, open_session
+from optisolve.llm.dialogue import Dialogue
+from optisolve.llm.session import open_session
 from optisolve.solvers.moe.cards import Expert, find_experts
 from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
 from optisolve.solvers.moe.llm_gate import Opinion, ask_opinion, problem_words
@@ -188,10 +189,10 @@ def planner(table: RunTable, options: argparse.Namespace) -> None:
     print_rows(own, model.single_best, known)
 
 
-def _random_plan(_: LlmSession, instance: Instance, experts: Sequence[Expert], *, seed: int, **__: Any) -> Opinion:
+def _random_plan(_: Dialogue, instance: Instance, experts: Sequence[Expert], *, seed: int, **__: Any) -> Opinion:
     """Three experts by chance and no question: what is left of the planner is its critic and its reflection."""
     order = generator(seed, purpose="random_plan", instance=instance.sha256).permutation(len(experts))[:3]
-    return Opinion(tuple(experts[i].name for i in order), 0, {"model": "none", "prompt": {}, "attempts": 0})
+    return Opinion(tuple(experts[i].name for i in order), {"model": "none", "attempts": 0})
 
 
 def _opinions(table: RunTable, kind: str, words: Words = _original) -> list[dict[str, float]]:
@@ -205,7 +206,7 @@ def _opinions(table: RunTable, kind: str, words: Words = _original) -> list[dict
             spoken = words(problem_words(instance))
             try:
                 opinion = ask_opinion(
-                    session, instance, experts, seed=0, evaluations=EVALUATIONS, tag=f"trust/{n}", words=spoken
+                    Dialogue(session), instance, experts, seed=0, evaluations=EVALUATIONS, tag=f"trust/{n}", words=spoken
                 )
                 told.append(opinion.weights)
             except OptisolveError:

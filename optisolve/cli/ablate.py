@@ -2,143 +2,162 @@
 
 from __future__ import annotations
 
-import argparse
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.table import Table
 
-from optisolve.cli.commands import parse_overrides
-from optisolve.cli.display import console, errors, format_number, new_table, print_error
+from optisolve.cli.display import Bar, console, format_number, new_table, print_error
+from optisolve.cli.settings import Choice, Collected, Group, Verb
 from optisolve.core.budget import Budget
-from optisolve.core.errors import FieldProblem, OptionError, nearest
-from optisolve.core.options import Options
-from optisolve.llm.config import llm_config
-from optisolve.registry import load_problem, load_solver
-from optisolve.solvers.ledma.solver import Ledma
-from optisolve.study.ablation.forecast import Forecast, forecast
-from optisolve.study.ablation.plan import ARMS, Cell, Plan, make_plan, run_plan
-from optisolve.study.ablation.report import FATES, Report, Written, make_report, share_of_answers, write_report
-from optisolve.study.ablation.verdict import pairs_needed, told_p, told_share
+from optisolve.core.errors import OptionError
+from optisolve.registry import make_problem, make_solver
 
 if TYPE_CHECKING:
-    from optisolve.run.execution import Progress
+    from optisolve.core.solver import Solver
+    from optisolve.study.ablation.forecast import Forecast
+    from optisolve.study.ablation.pages import Written
+    from optisolve.study.ablation.plan import Plan
+    from optisolve.study.ablation.report import Report
+    from optisolve.study.runner import Progress
 
-__all__ = ["ENGINE", "EVALUATIONS", "ablate_command"]
+__all__ = ["ENGINE", "EVALUATIONS", "Ablate"]
 
 ENGINE = {"pop_size": 20, "n_neighbors": 10, "wave_size": 10}
-"""Engine settings when nothing is said: small, so that a model on two cores is done in minutes."""
+"""Settings of a solver that has them when nothing is said: small, so that a model on two cores is done in minutes."""
 
 EVALUATIONS = 100
 
-_GROUPS = ("problem", "solver", "llm", "budget")
-
 
 @dataclass(frozen=True, slots=True)
-class _Settings(Options):
-    problem: str
-    solver: str = "ledma"
-    llm: str = "auto"
-    arms: str = ",".join(ARMS)
+class Ablate(Verb):
+    """Was the language model needed? The same run with plain operators in its place.
+
+    Args:
+        problem: What is solved.
+        solver: Any solver that asks a language model (ledma is small here unless said otherwise: pop_size=20, n_neighbors=10,
+            wave_size=10); solver.mix=1.0 of ledma is the share of the targets that the arms serve, DE serves the others.
+        llm: The language model: auto, local, openai, surrogate.
+        arms: What the solver itself says belongs in the model's place, all of it unless said otherwise; for ledma placebo,
+            sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null.
+        instances: Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be significant.
+        seeds: See instances.
+        budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls, llm_tokens and usd of an arm that
+            asks the model; a limit lowers the share when it must.
+        limits: Per run: seconds (86400 unless said otherwise), memory_mb (16000).
+        executor: As for bench.
+        workers: Runs at a time; one per core unless said otherwise.
+        threads: Threads of the numerical libraries in each worker.
+        out: Folder (runs/ablation-PROBLEM-LLM unless said otherwise); finished runs in it are found again and not repeated.
+        dry_run: Print the planned calls, run nothing.
+
+    exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)
+    """
+
+    moved: ClassVar = {"mix": "solver.mix"}
+    problem: Choice
+    solver: Choice = Choice("ledma")
+    llm: Choice = Choice("auto")
+    arms: tuple[str, ...] = ()
     instances: Annotated[int, Ge(1)] = 3
     seeds: Annotated[int, Ge(1), Le(1000)] = 3
-    mix: Annotated[float, Gt(0), Le(1)] = 1.0
+    budget: Group = field(default_factory=dict)
+    limits: Group = field(default_factory=dict)
+    executor: Literal["serial", "joblib", "ray"] = "serial"
+    workers: Annotated[int, Ge(1)] | None = None
+    threads: Annotated[int, Ge(1)] = 1
     out: str = ""
     dry_run: bool = False
+    command: tuple[str, ...] = field(default=(), init=False)
+
+    @classmethod
+    def read(cls, verb: str, words: Sequence[str]) -> Ablate:
+        """The settings, with the words themselves for the head of the report."""
+        made = super(Ablate, cls).read(verb, words)
+        object.__setattr__(made, "command", (verb, *words))
+        return made
+
+    def run(self) -> int:
+        """0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
+        from optisolve.study.ablation.forecast import forecast
+        from optisolve.study.ablation.pages import write_report
+        from optisolve.study.ablation.report import make_report
+        from optisolve.study.ablation.runs import STOPPED, run_plan
+
+        plan = _plan(self)
+        if plan.surrogate:
+            console.print("[bold yellow]No language model will be called:[/] a surrogate answers in its place.", soft_wrap=True)
+        for notice in plan.notices:
+            console.print(f"[yellow]note:[/] {escape(notice)}", soft_wrap=True)
+        ahead = forecast(plan)
+        _print_forecast(plan, ahead)
+        if self.dry_run:
+            return 0
+        with _Display(ahead) as display:
+            ablation = run_plan(plan, self.executor, self.workers, self.threads, on_progress=display.show)
+        report = make_report(ablation)
+        _print_report(report, write_report(report, command=self.command))
+        if not ablation.stopped:
+            return 0
+        if ablation.stopped == STOPPED:
+            return 130
+        print_error(ablation.stopped)
+        return 1
 
 
-def ablate_command(options: argparse.Namespace) -> int:
-    """``optisolve ablate key=value...``: 0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
-    plan, out, dry_run = _parse(options.overrides)
-    if plan.surrogate:
-        why = f" ({escape(plan.notice)})" if plan.notice else ""
-        console.print(
-            f"[bold yellow]No language model will be called:[/] a surrogate answers in its place{why}.", soft_wrap=True
-        )
-    ahead = forecast(plan, out)
-    _print_forecast(plan, ahead, out)
-    if dry_run:
-        return 0
-    with _Display(plan, ahead) as display:
-        ablation = run_plan(plan, out, on_cell=display.cell, on_progress=display.update)
-    report = make_report(ablation)
-    written = write_report(report, out, command=["ablate", *options.overrides])
-    _print_report(report, written)
-    if not ablation.stopped:
-        return 0
-    if ablation.stopped == "stopped by the user":
-        return 130
-    print_error(ablation.stopped)
-    return 1
-
-
-def _parse(words: Iterable[str]) -> tuple[Plan, Path, bool]:
-    """The plan, its folder, and whether only the plan is wanted.
+def _plan(settings: Ablate) -> Plan:
+    """The plan.
 
     Raises:
         OptionError: Bad settings, all of them listed with their full names.
     """
-    plain: dict[str, Any] = {}
-    nested: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
-    found: list[FieldProblem] = []
-    for key, value in parse_overrides(words).items():
-        group, dot, rest = key.partition(".")
-        if not dot:
-            plain[key] = ",".join(map(str, value)) if key == "arms" and isinstance(value, list) else value
-        elif group in nested:
-            nested[group][rest] = value
-        else:
-            guess = nearest(group, _GROUPS)
-            hint = f"; did you mean '{guess}.{rest}'?" if guess else ""
-            found.append(FieldProblem(key, value, f"a setting of {', '.join(_GROUPS)}{hint}"))
-    settings = _collect(found, "", lambda: _Settings.from_mapping({"problem": "", **plain}))
-    if settings is not None and not settings.problem:
-        found.append(FieldProblem("problem", None, "which problem, e.g. problem=uav_isac (see: optisolve list problems)"))
-    if settings is None or not settings.problem:
-        raise OptionError("The ablation's configuration", found)
-    problem = _collect(found, "problem", lambda: load_problem(settings.problem, **nested["problem"]))
-    solver = _collect(found, "solver", lambda: load_solver(settings.solver, **{**ENGINE, **nested["solver"]}))
-    llm = _collect(found, "llm", lambda: llm_config(settings.llm, **nested["llm"]))
-    budget = _collect(found, "budget", lambda: Budget.from_mapping({"evaluations": EVALUATIONS, **nested["budget"]}))
-    if solver is not None and not isinstance(solver, Ledma):
-        expected = "a solver whose operator is a language model, e.g. solver=ledma; all other operators are arms"
-        found.append(FieldProblem("solver", settings.solver, expected))
-    plan = None
-    if not found:
-        names = [name.strip() for name in settings.arms.split(",") if name.strip()]
-        size = {"instances": settings.instances, "seeds": settings.seeds, "mix": settings.mix}
-        plan = _collect(found, "", lambda: make_plan(problem, solver, arms=names, budget=budget, llm=llm, **size))
-    if found or plan is None:
-        raise OptionError("The ablation's configuration", found)
-    name = settings.problem.replace("/", "-")
-    out = settings.out or f"runs/ablation-{name}-{'none' if plan.llm is None else plan.llm.kind}"
-    return plan, Path(out), settings.dry_run
+    from optisolve.llm.config import llm_config
+    from optisolve.study.ablation.plan import LIMITS, make_plan
+
+    collected = Collected("optisolve ablate")
+    named, asked = settings.problem, settings.llm
+    problem = collected("problem", lambda: make_problem(named.name, named.options))
+    solver = collected("solver", lambda: _small(settings.solver))
+    llm = collected("llm", lambda: llm_config(asked.name, **asked.options))
+    budget = collected("budget", lambda: Budget.from_mapping({"evaluations": EVALUATIONS, **settings.budget}))
+    limits = collected("limits", lambda: LIMITS.with_option(**settings.limits))
+    if problem is None or solver is None or llm is None or budget is None or limits is None:
+        raise OptionError(collected.title, collected.problems)
+    kind = "ablation" if solver.info.name == "ledma" else f"ablation-{settings.solver.name}"
+    out = Path(settings.out or f"runs/{kind}-{named.name.replace('/', '-')}-{asked.name}")
+    return make_plan(
+        problem,
+        solver,
+        out,
+        arms=settings.arms,
+        instances=settings.instances,
+        seeds=settings.seeds,
+        budget=budget,
+        llm=llm,
+        limits=limits,
+    )
 
 
-def _collect(found: list[FieldProblem], prefix: str, make: Callable[[], Any]) -> Any:
-    """The made object, or None after adding its bad fields with their full names."""
-    try:
-        return make()
-    except OptionError as error:
-        dot = f"{prefix}." if prefix else ""
-        found.extend(FieldProblem(dot + p.field, p.given, p.expected) for p in error.problems)
-        return None
+def _small(solver: Choice) -> Solver:
+    """The solver; where nothing is said, small."""
+    made, given = make_solver(solver.name, solver.options), solver.options
+    return made.with_option(**{key: value for key, value in ENGINE.items() if key in made.options() and key not in given})
 
 
 # -- before ------------------------------------------------------------------------------------------------------------
 
 
-def _print_forecast(plan: Plan, ahead: Forecast, out: Path) -> None:
+def _print_forecast(plan: Plan, ahead: Forecast) -> None:
+    from optisolve.study.ablation.verdict import pairs_needed
+
     found = f", {ahead.finished} of them are there already" if ahead.finished else ""
     console.print(
         f"[bold]plan:[/] {len(plan.arms)} arms x {plan.instances} instance(s) x {plan.seeds} seed(s) = {ahead.runs} runs of "
-        f"{plan.budget.evaluations} evaluations{found}; folder {escape(str(out))}",
+        f"{plan.budget.evaluations} evaluations{found}; folder {escape(str(plan.out))}",
         soft_wrap=True,
     )
     pairs, needed = len(plan.pairs), pairs_needed(len(plan.arms) - 1)
@@ -148,132 +167,83 @@ def _print_forecast(plan: Plan, ahead: Forecast, out: Path) -> None:
             f"{needed} pairs are needed (raise seeds or instances, or name fewer arms)",
             soft_wrap=True,
         )
-    told = ahead.per_run
-    if told is None:
-        return
-    share = "" if plan.share == 1.0 else f"; the arms serve {plan.share:.0%} of the targets"
-    calls = f"{ahead.llm_runs} runs x {told.calls} calls = {ahead.llm_runs * told.calls} calls"
+    one = ahead.per_run
+    calls = f"{ahead.llm_runs} runs x {one.calls} calls = {ahead.llm_runs * one.calls} calls"
     if plan.surrogate:
-        console.print(f"surrogate: {calls}, no tokens, no cost{share}", soft_wrap=True)
+        console.print(f"surrogate: {calls}, no tokens, no cost", soft_wrap=True)
         return
-    tokens = f"{ahead.llm_runs * (told.tokens_in + told.tokens_out):,} tokens"
-    usd = "" if not told.usd else f", about {ahead.llm_runs * told.usd:.2f} USD"
+    tokens = f"{ahead.llm_runs * (one.tokens_in + one.tokens_out):,} tokens"
+    usd = "" if not one.usd else f", about {ahead.llm_runs * one.usd:.2f} USD"
     console.print(
-        f"language model: {escape(told.model)}, {escape(told.prices)}; planned: {calls}, about {tokens}{usd}{share}; re-asks "
-        "come on top",
+        f"language model: {escape(one.model)}, {escape(one.prices)}; planned: {calls}, about {tokens}{usd}; re-asks come on "
+        "top",
         soft_wrap=True,
     )
     if ahead.how:
-        told_time = f"time: about {_duration(ahead.seconds)} for the language model ({ahead.how}), little for the rest"
-        console.print(told_time, soft_wrap=True)
+        took = f"time: about {_duration(ahead.seconds)} for the language model ({ahead.how}), little for the rest"
+        console.print(took, soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-class _Display:
-    """A bar on stderr over all runs, weighted by what the language model takes; a line per pair when there is no terminal."""
+class _Display(Bar):
+    """A bar over all runs, with the time that the language model will still take."""
 
-    def __init__(self, plan: Plan, ahead: Forecast) -> None:
-        self._plan, self._run_s = plan, ahead.run_s
-        self._calls = 0 if ahead.per_run is None else ahead.per_run.calls
-        self._left_s = ahead.seconds
-        self._bar = Bar(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("runs {task.fields[note]}"),
-            TimeElapsedColumn(),
-            console=errors,
-            transient=True,
-            disable=not errors.is_terminal,
-        )
-        self._task = self._bar.add_task("ablate", total=ahead.runs, note="")
+    def __init__(self, ahead: Forecast) -> None:
+        super().__init__("ablate", "runs", ahead.runs)
+        self._run_s, self._left_s = ahead.run_s, ahead.seconds
 
-    def __enter__(self) -> _Display:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
-
-    def cell(self, cell: Cell, done: bool) -> None:
-        """A run begins, or is over."""
-        where = f"{cell.arm.name}, instance {cell.instance}, seed {cell.seed}"
-        self._bar.update(self._task, description=where, note=self._note(0))
-        if not done:
+    def show(self, state: Progress) -> None:
+        """A run is over."""
+        unit = state.unit
+        if unit is None:
+            self.update(state.done, state.total)
             return
-        if cell.arm.asks_llm:
-            self._left_s = max(0.0, self._left_s - self._run_s)
-        self._bar.advance(self._task)
-        if cell.arm is self._plan.arms[-1] and self._bar.disable:
-            pair = self._plan.pairs.index((cell.instance, cell.seed)) + 1
-            errors.print(f"pair {pair} of {len(self._plan.pairs)} is complete (instance {cell.instance}, seed {cell.seed})")
-
-    def update(self, state: Progress) -> None:
-        """The current run's state; called a few times a second."""
-        if not self._bar.disable:
-            self._bar.update(self._task, note=self._note(state.meter.llm_calls))
-
-    def _note(self, calls: int) -> str:
-        told = f"· call {calls} of {self._calls} " if calls else ""
-        return f"{told}· about {_duration(self._left_s)} left" if self._left_s else told
+        self._left_s = max(0.0, self._left_s - self._run_s * (unit.llm is not None))
+        where = f"{unit.label}, instance {unit.index}, seed {unit.repetition}"
+        left = f"· about {_duration(self._left_s)} left" if self._left_s else ""
+        line = f"{state.done} of {state.total} runs are done ({where} was the last)"
+        self.update(state.done, state.total, name=where, note=left, line=line)
 
 
 # -- after -------------------------------------------------------------------------------------------------------------
 
 
 def _print_report(report: Report, written: Written) -> None:
+    from optisolve.study.ablation.markdown import answers
+
     for banner in report.banners:
         console.print(f"[bold yellow]{escape(banner)}[/]", soft_wrap=True)
     if report.arms:
         console.print(_results(report))
-        _print_answers(report)
+    for row in answers(report):
+        told = ", ".join(
+            f"{share} {fate}" for fate, share in row.items() if fate not in ("arm", "candidates") and share != "0.0%"
+        )
+        console.print(f"answers of {row['arm']}: {row['candidates']} candidates, {told}", soft_wrap=True)
     console.print(f"[bold]verdict:[/] {escape(report.verdict.sentence)}", soft_wrap=True)
     console.print(f"report:   {escape(str(written.markdown))}, {written.csv.name}", soft_wrap=True)
     if written.pictures:
         console.print(f"pictures: {', '.join(path.name for path in written.pictures)}", soft_wrap=True)
 
 
-def _results(report: Report) -> Any:
-    primary = report.measures[0]
-    versus = {row.arm.name: row for row in report.versus[primary.column]}
-    labels = [f">{measure.label}" for measure in report.measures]
-    instances = len({instance for instance, _ in report.ablation.complete_pairs})
-    title = f"{report.setting}; means over {report.arms[0].n} pairs from {instances} instance{'s' * (instances > 1)}"
-    spent = any(summary.cost["tokens"] for summary in report.arms)
-    sure = not all(math.isnan(summary.estimates[primary.column].low) for summary in report.arms)
-    spread = ">95 % interval" if sure else ">range"
-    head = ["arm", labels[0], spread, *labels[1:], ">llm wins", ">Holm p", ">A12", *([">tokens"] if spent else [])]
-    table = new_table(*head, title=escape(title))
-    ranked = sorted(report.arms, key=lambda s: s.means[primary.column], reverse=primary.maximize)
-    for summary in ranked:
-        row = versus.get(summary.arm.name)
-        found = summary.estimates[primary.column]
-        low, high = (found.low, found.high) if sure else (found.least, found.most)
-        against = ("", "", "")
-        if row is not None:
-            p = told_p(row.p_holm).removeprefix("= ")
-            times = f"{row.comparison.wins} of {row.comparison.n}"
-            against = (times, f"[bold]{p}[/]" if row.significant else p, told_share(row.comparison.a12))
-        first, *more = (format_number(summary.means[measure.column]) for measure in report.measures)
+def _results(report: Report) -> Table:
+    from optisolve.study.ablation.markdown import comparison
+
+    against = {row["llm against"]: row for row in comparison(report.versus)}
+    others = [name for name in ("hypervolume",) if all(name in summary.others for summary in report.arms)]
+    columns = (">mean loss", *(f">{name}" for name in others), ">llm better", ">Holm p", ">A12", ">tokens")
+    table = new_table("arm", *columns, title=escape(f"{report.setting}; means over {report.arms[0].n} pairs"))
+    for summary in sorted(report.arms, key=lambda s: s.standing):
+        told = against.get(summary.arm.name, {})
         table.add_row(
-            f"[bold]{summary.arm.name}[/]" if summary.arm.asks_llm else summary.arm.name,
-            first,
-            "–" if math.isnan(low) else f"{low:.3f}–{high:.3f}",
-            *more,
-            *against,
-            *([f"{summary.cost['tokens']:,.0f}"] if spent else []),
+            f"[bold]{summary.arm.name}[/]" if summary.asks else summary.arm.name,
+            format_number(summary.loss.mean),
+            *(format_number(summary.others[name]) for name in others),
+            f"{told['better']} of {summary.n}" if told else "",
+            *(told.get(key, "").replace("**", "") for key in ("Holm p", "A12")),
+            f"{summary.cost['tokens']:,.0f}",
         )
     return table
-
-
-def _print_answers(report: Report) -> None:
-    for arm in report.ablation.plan.arms:
-        told = share_of_answers(report.runs, arm.name) if arm.asks_llm else None
-        if told is None:
-            continue
-        fates = ", ".join(f"{told[fate]:.0%} {fate}" for fate in FATES if told[fate])
-        rest = f"; {told['fallbacks']:.0%} of the targets by fallback" if told["fallbacks"] else ""
-        console.print(f"answers of {arm.name}: {told['candidates']:.0f} candidates, {fates}{rest}", soft_wrap=True)

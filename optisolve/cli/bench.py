@@ -2,81 +2,110 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
 from optisolve import content
-from optisolve.cli.display import console, errors, format_number, new_table, print_error, print_note, print_os_error, shown
-from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.core.options import Options
+from optisolve.cli.display import Bar, console, format_number, new_table, print_error, print_note, print_os_error
+from optisolve.cli.settings import Choice, Verb
+from optisolve.core.errors import FieldProblem
 from optisolve.core.status import Termination
 from optisolve.run.schema import Record
-from optisolve.study.suite import Suite, list_suites, load_suite
-from optisolve.study.units import loss_of_gap
 
 if TYPE_CHECKING:
     from optisolve.study.runner import Plan, Progress, Skip, SuiteRun, Unit
-    from optisolve.study.tracking import Tracker
+    from optisolve.study.suite import Suite
 
-__all__ = ["bench_command"]
-
-_LINE_EVERY_S = 30.0
+__all__ = ["Bench"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings(Options):
-    suite: str
+class Bench(Verb):
+    """Run a benchmark suite, resume it, or lock it; without settings the suites are listed.
+
+    Args:
+        suite: A suite that comes with optisolve, or the path of a YAML file.
+        out: Folder or URL; the records go to OUT/SUITE/UNIT/.
+        executor: joblib: workers on this machine, serial: one worker, ray: a cluster.
+        workers: Units at a time; one per core unless said otherwise.
+        threads: Threads of the numerical libraries in each worker.
+        address: Ray cluster: local, auto or HOST:PORT.
+        only: Part of the suite, e.g. solver:moead,problem:uav_isac; also instance:0, repetition:0.
+        solvers: Other solvers NAME,NAME@LABEL on the suite's problems, at the suite's budget.
+        llm: Language model of those solvers.
+        trust: Hosts and key variables VARIABLE@URL,... that the suite's file names, and you confirm.
+        resume: Keep finished units; false refuses a folder with records.
+        retry: Run failed units again.
+        dry_run: Show the plan, run nothing.
+        lock: Write NAME.lock.json beside the suite, run nothing.
+        tracker: mlflow: send every record to an MLflow server; tracker.uri is its address (default MLFLOW_TRACKING_URI).
+
+    exit codes: 0 ok, 1 error or failed units, 130 interrupted (the same command goes on)
+    """
+
+    suite: str = ""
     out: str = "runs"
     executor: Literal["joblib", "serial", "ray"] = "joblib"
     workers: Annotated[int, Ge(1)] | None = None
     threads: Annotated[int, Ge(1)] = 1
     address: str = "local"
     only: str = ""
-    solvers: str = ""
-    trust: str = ""
+    solvers: tuple[str, ...] = ()
+    llm: Choice = Choice()
+    trust: tuple[str, ...] = ()
     resume: bool = True
     retry: bool = False
     dry_run: bool = False
     lock: bool = False
-    tracker: Literal["none", "mlflow"] = "none"
+    tracker: Choice = Choice("none")
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if not self.suite and any(getattr(self, f.name) != f.default for f in fields(self)):
+            from optisolve.study.suite import list_suites
+
+            yield FieldProblem("suite", None, f"one of {', '.join(list_suites())}, or the path of a YAML file")
+        if self.tracker.name not in ("none", "mlflow"):
+            yield FieldProblem("tracker", self.tracker.name, "none or mlflow")
+        if self.tracker.name == "none" and self.tracker.options:
+            yield FieldProblem("tracker.uri", self.tracker.options.get("uri"), "tracker=mlflow beside it")
+        if self.llm != Choice() and not self.solvers:
+            given = ", ".join(["kind"] * bool(self.llm.name) + [*self.llm.options])
+            expected = "solvers=NAME@LABEL beside it; the language models of a suite's own solvers stand in the suite"
+            yield FieldProblem("llm", given, expected)
+
+    def run(self) -> int:
+        """0 when every unit has a result, 1 when some failed, 130 after Ctrl-C."""
+        from optisolve.study.suite import load_suite
+
+        if not self.suite:
+            return _list()
+        suite = load_suite(self.suite)
+        if self.lock:
+            return _lock(suite)
+        if self.dry_run:
+            from optisolve.study.runner import plan_suite
+
+            _print_plan(plan_suite(suite, self.only, _solvers(self.solvers, self.llm)))
+            return 0
+        try:
+            return _run(self, suite)
+        except OSError as error:
+            print_os_error(error, "; finished units are complete, the same command goes on with the others")
+            return 1
 
 
-def bench_command(options: argparse.Namespace) -> int:
-    """``optisolve bench key=value...``: 0 when every unit has a result, 1 when some failed, 130 after Ctrl-C."""
-    if not options.overrides:
-        _list()
-        return 0
-    settings, llm, uri = _parse(options.overrides)
-    suite = load_suite(settings.suite)
-    if settings.lock:
-        return _lock(suite)
-    solvers = _solvers(settings.solvers, llm)
-    if settings.dry_run:
-        from optisolve.study.runner import plan_suite
-
-        _print_plan(plan_suite(suite, settings.only, solvers))
-        return 0
-    try:
-        return _run(settings, suite, solvers, _tracker(settings, suite, uri))
-    except OSError as error:
-        print_os_error(error, "; finished units are complete, the same command goes on with the others")
-        return 1
-
-
-def _run(settings: _Settings, suite: Suite, solvers: list[dict[str, Any]], tracker: Tracker | None) -> int:
+def _run(settings: Bench, suite: Suite) -> int:
     from optisolve.study.runner import run_suite
+    from optisolve.study.tracking import MlflowTracker
 
-    with _Display(suite.name) as display:
+    uri = str(settings.tracker.options.get("uri", ""))
+    with Bar(suite.name, "units") as bar:
         done = run_suite(
             suite,
             settings.out,
@@ -85,12 +114,12 @@ def _run(settings: _Settings, suite: Suite, solvers: list[dict[str, Any]], track
             threads=settings.threads,
             address=settings.address,
             only=settings.only,
-            solvers=solvers,
-            trust=tuple(filter(None, settings.trust.split(","))),
+            solvers=_solvers(settings.solvers, settings.llm),
+            trust=settings.trust,
             resume=settings.resume,
             retry=settings.retry,
-            tracker=tracker,
-            on_progress=display.update,
+            tracker=MlflowTracker(suite.name, uri) if settings.tracker.name == "mlflow" else None,
+            on_progress=lambda state: _show(bar, state),
         )
     failures = _print_summary(done)
     if done.interrupted:
@@ -100,50 +129,17 @@ def _run(settings: _Settings, suite: Suite, solvers: list[dict[str, Any]], track
     return 1 if failures else 0
 
 
-def _parse(words: Sequence[str]) -> tuple[_Settings, dict[str, str], str]:
-    """Settings, settings of the language model, address of the tracker; bad ones in one message."""
-    given: dict[str, Any] = {}
-    llm: dict[str, str] = {}
-    found: list[FieldProblem] = []
-    for word in words:
-        key, separator, value = word.lstrip("+").partition("=")
-        if not separator:
-            found.append(FieldProblem("setting", word, "key=value, e.g. suite=smoke"))
-        elif key == "llm" or key.startswith("llm."):
-            llm["kind" if key == "llm" else key.removeprefix("llm.")] = value
-        else:
-            given[key] = None if value in ("null", "None") else value
-    uri = given.pop("tracker.uri", "")
-    try:
-        settings = _Settings.from_mapping({"suite": "", **given})
-    except OptionError as error:
-        found += error.problems
-    if not found and not settings.suite:
-        found.append(FieldProblem("suite", None, f"one of {', '.join(list_suites())}, or the path of a YAML file"))
-    if not found and uri and settings.tracker == "none":
-        found.append(FieldProblem("tracker.uri", uri, "tracker=mlflow beside it"))
-    if not found and llm and not settings.solvers:
-        expected = "solvers=NAME@LABEL beside it; the language models of a suite's own solvers stand in the suite"
-        found.append(FieldProblem("llm", ", ".join(llm), expected))
-    if found:
-        raise OptionError("The configuration of the benchmark", found)
-    return settings, llm, uri
+def _show(bar: Bar, state: Progress) -> None:
+    failed = f"{state.failed} failed" if state.failed else ""
+    last = "" if state.unit is None else f"{state.unit.case} {state.unit.label}"
+    note = " · ".join(part for part in (failed, last) if part)
+    line = f"{bar.name}: {state.done} of {state.total} units{', ' + failed if failed else ''}"
+    bar.update(state.done, total=state.total, note=note, line=line)
 
 
-def _solvers(names: str, llm: Mapping[str, str]) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = []
-    for name in filter(None, (part.strip() for part in names.split(","))):
-        preset, _, label = name.partition("@")
-        made.append({"solver": preset, "label": label, **({"llm": {"kind": "openai", **llm}} if llm else {})})
-    return made
-
-
-def _tracker(settings: _Settings, suite: Suite, uri: str) -> Tracker | None:
-    if settings.tracker == "none":
-        return None
-    from optisolve.study.tracking import MlflowTracker
-
-    return MlflowTracker(suite.name, uri)
+def _solvers(names: Iterable[str], llm: Choice) -> list[Mapping[str, object]]:
+    asked = {} if llm == Choice() else {"llm": {"kind": llm.name or "openai", **llm.options}}
+    return [{"solver": preset, "label": label, **asked} for preset, _, label in (name.partition("@") for name in names)]
 
 
 def _lock(suite: Suite) -> int:
@@ -154,12 +150,15 @@ def _lock(suite: Suite) -> int:
     return 0
 
 
-def _list() -> None:
+def _list() -> int:
+    from optisolve.study.suite import list_suites
+
     table = new_table("suite", "what it compares", title="Suites (suite=NAME)")
     for name in list_suites():
         table.add_row(name, escape(content.header("suites", name).get("summary", "")))
     console.print(table)
     console.print("optisolve bench --help shows all settings")
+    return 0
 
 
 def _print_plan(plan: Plan) -> None:
@@ -223,57 +222,22 @@ def _print_summary(done: SuiteRun) -> int:
 
 
 def _table(case: str, cells: Mapping[str, Sequence[Record]]) -> Table:
-    """Medians of one problem; by hypervolume, else by the loss to the reference, the bound, or the objective."""
-    scores = [record.scores.values() for records in cells.values() for record in records]
-    measures = ("hypervolume", "gap", "bound_gap", "objective")
-    name = next((key for key in measures if any(score[key] is not None for score in scores)), "objective")
-    columns = (f">median {name.replace('_', ' ')}", ">units", ">feasible", ">failed", ">seconds")
-    table = new_table("solver", *columns, title=escape(case))
+    """Medians of one problem: of the loss, or where nothing measures it of hypervolume or objective."""
+    from optisolve.study.loss import Yardstick, describe_loss, loss_of
+
+    losses = {label: [loss_of(record) for record in records] for label, records in cells.items()}
+    told = {loss.yardstick.value for own in losses.values() for loss in own} - {Yardstick.NOTHING.value}
+    several = any(record.scores.hypervolume is not None for records in cells.values() for record in records)
+    name = "loss" if told else "hypervolume" if several else "objective"
+    columns = (f">median {name}", ">units", ">feasible", ">failed", ">seconds")
+    title = f"{case}: {describe_loss(told, several=several)}" if told else case
+    table = new_table("solver", *columns, title=escape(title))
     for label, records in cells.items():
-        found = [(value, r.scores.tie) for r in records if (value := r.scores.values()[name]) is not None]
-        values = [loss_of_gap(value, tie) if name.endswith("gap") else value for value, tie in found]
+        values = [loss.value for loss in losses[label]] if told else [record.scores.values()[name] for record in records]
         feasible = sum(any(r.verified.feasible) for r in records)
         failed = sum(r.termination.status is Termination.ERROR for r in records)
-        median = format_number(statistics.median(values) if values else None)
+        known = [value for value in values if value is not None]
+        median = format_number(statistics.median(known) if known else None)
         seconds = statistics.median(r.used.wall_s for r in records)
         table.add_row(escape(label), median, str(len(records)), str(feasible), str(failed), f"{seconds:.2f}")
     return table
-
-
-class _Display:
-    """Progress on stderr: a bar with an estimate of the time left on a terminal, else a line now and then."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._last = name, time.monotonic()
-        self._bar = Bar(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=errors,
-            transient=True,
-            disable=not errors.is_terminal,
-        )
-        self._task = self._bar.add_task(escape(shown(name)), total=None, note="")
-
-    def __enter__(self) -> _Display:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
-
-    def update(self, state: Progress) -> None:
-        """Show a run's state."""
-        failed = f"{state.failed} failed" if state.failed else ""
-        last = "" if state.unit is None else f"{state.unit.case} {state.unit.label}"
-        note = " · ".join(part for part in (failed, last) if part)
-        self._bar.update(self._task, total=state.total, completed=state.done, note=escape(shown(note)))
-        if self._bar.disable and time.monotonic() - self._last > _LINE_EVERY_S:
-            self._last = time.monotonic()
-            errors.print(
-                f"{escape(self._name)}: {state.done} of {state.total} units{', ' + failed if failed else ''}", soft_wrap=True
-            )

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.core.text import Redactor, printable_lines, secrets_here
-from optisolve.study.units import quiet
+from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
-    from optisolve.core.budget import Budget
-    from optisolve.core.problem import Instance
-    from optisolve.run.execution import Progress as RunProgress
     from optisolve.run.result import Result
     from optisolve.run.schema import Record, SourcePart
 
 __all__ = [
-    "ProgressBar",
+    "Bar",
     "console",
     "errors",
     "format_number",
@@ -39,8 +37,11 @@ __all__ = [
     "print_os_error",
     "print_summary",
     "shown",
+    "write_pictures",
     "write_plain",
 ]
+
+_LINE_EVERY_S = 30.0
 
 _hidden: set[str] = set()
 """Environment variables whose values are never shown, beside all that end in ``_API_KEY``."""
@@ -73,7 +74,7 @@ console = _Screen(highlight=False, emoji=False)
 errors = _Screen(stderr=True, highlight=False, emoji=False)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """One JSON document on one line of stdout."""
     write_plain(json.dumps(value, allow_nan=False) + "\n")
 
@@ -107,55 +108,45 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
-class ProgressBar:
-    """Live bar on stderr with evaluations, hypervolume, model calls and tokens; silent when stderr is no terminal.
+class Bar:
+    """A live bar on stderr; where stderr is no terminal, a line now and then when there is one to print.
 
     Args:
-        name: Solver name.
-        budget: Gives the totals.
-        instance: Gives the scoring box.
+        name: What is done.
+        unit: What is counted.
+        total: How many there will be, when that is known.
     """
 
-    def __init__(self, name: str, budget: Budget, instance: Instance) -> None:
-        self._budget, self._instance = budget, instance
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:>6.0f} evaluations"),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            console=errors,
-            transient=True,
-            disable=not errors.is_terminal,
-        )
-        self._task = self._progress.add_task(name, total=budget.evaluations, note="")
+    def __init__(self, name: str, unit: str, total: float | None = None) -> None:
+        self.name, self.live, self._last = name, errors.is_terminal, time.monotonic()
+        columns = ("[bold]{task.description}", BarColumn(bar_width=24), MofNCompleteColumn(), unit, "{task.fields[note]}")
+        times = (TimeElapsedColumn(), "left", TimeRemainingColumn())
+        self._bar = Progress(*columns, *times, console=errors, transient=True, disable=not self.live)
+        self._task = self._bar.add_task(escape(shown(name)), total=total, note="")
 
-    def __enter__(self) -> ProgressBar:
-        self._progress.start()
+    def __enter__(self) -> Self:
+        self._bar.start()
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
 
-    def update(self, state: RunProgress) -> None:
-        """Show a run's state; called a few times a second."""
-        if self._progress.disable:
-            return
-        self._progress.update(self._task, completed=state.meter.evaluations, note=self._note(state))
+    def update(self, done: float, total: float | None = None, *, name: str = "", note: str = "", line: str = "") -> None:
+        """Show a state; what is not given stays.
 
-    def _note(self, state: RunProgress) -> str:
-        parts = []
-        from optisolve.numerics.indicators import hypervolume
-
-        archive, scoring_box = state.evaluator.archive, self._instance.hypervolume_box
-        if scoring_box is not None:
-            parts.append(f"hypervolume {hypervolume(archive.F_min * self._instance.signs, scoring_box):.4f}")
-        elif len(archive.F_min):
-            parts.append(f"best {float(archive.F_min[:, 0].min() * self._instance.signs[0]):.6g}")
-        if state.meter.llm_calls:
-            limit = "" if self._budget.llm_calls is None else f"/{self._budget.llm_calls}"
-            parts.append(f"LLM calls {state.meter.llm_calls}{limit}, {state.meter.tokens_in + state.meter.tokens_out:,} tokens")
-        return " · ".join(parts)
+        Args:
+            done: How many are done.
+            total: How many there will be.
+            name: What is done now.
+            note: What else there is to say.
+            line: What stands for the bar where there is no terminal, every 30 s.
+        """
+        if self.live:
+            title = escape(shown(name or self.name))
+            self._bar.update(self._task, completed=done, total=total, description=title, note=escape(shown(note)))
+        elif line and time.monotonic() - self._last > _LINE_EVERY_S:
+            self._last = time.monotonic()
+            errors.print(escape(line), soft_wrap=True)
 
 
 def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequence[Path]) -> None:
@@ -209,7 +200,7 @@ def _score_table(results: Mapping[str, Result]) -> Table:
 
 def _score_row(result: Result, multi: bool) -> dict[str, str]:
     scores, used = result.scores, result.record.used
-    wanted = ("hypervolume", "igd_plus") if multi else ("objective", "gap", "bound_gap")
+    wanted = ("hypervolume", "gap", "igd_plus") if multi else ("objective", "gap", "bound_gap")
     told = {**scores, **{name: _told_gap(scores[name], scores["tie"]) for name in ("gap", "bound_gap")}}
     return {
         **{name.replace("_plus", "+").replace("_", " "): format_number(told[name]) for name in wanted},
@@ -287,3 +278,45 @@ def format_number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.4f}" if value == 0.0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+
+
+def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
+    """Draw front, map and convergence of a run beside its controls, who made what when several sources did, and the rounds of
+    a game.
+
+    Args:
+        results: By solver name; the first one is the subject.
+        folder: Where the PNG files go.
+
+    Returns:
+        The files written; a picture that does not apply is left out.
+    """
+    from optisolve.numerics.knee import knee_index
+    from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
+    from optisolve.plotting.credit import credit_figure, offspring_sources
+    from optisolve.plotting.game import rounds_figure
+
+    subject = next(iter(results.values()))
+    instance = subject.instance
+    written = []
+    if len(instance.objectives) > 1:
+        figure = front_figure({name: result.F for name, result in results.items()}, instance)
+        written.append(save_figure(figure, folder / "front.png"))
+    if len(subject.X):
+        index = knee_index(subject.F * instance.signs)
+        label = "knee point" if len(instance.objectives) > 1 else "best point"
+        drawn = map_figure(instance, subject.X[index], label=label)
+        if drawn is not None:
+            written.append(save_figure(drawn, folder / "map.png"))
+    sources = shown_sources(subject.record)
+    if len(offspring_sources(sources)) > 1:
+        written.append(save_figure(credit_figure(sources, instance), folder / "credit.png"))
+    played = {name: result.record.used.report for name, result in results.items()}
+    played = {name: report for name, report in played.items() if "rounds" in report and "epsilon" in report}
+    if played:
+        optimum = None if subject.record.reference is None else subject.record.reference.value
+        written.append(save_figure(rounds_figure(played, instance, optimum), folder / "rounds.png"))
+    traces = {name: result.trace for name, result in results.items() if len(result.trace)}
+    if traces:
+        written.append(save_figure(convergence_figure(traces, instance), folder / "convergence.png"))
+    return written

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, cast
 
 from rich.markup import escape
 
 from optisolve.cli.display import (
-    ProgressBar,
+    Bar,
     console,
     hide,
     new_table,
@@ -20,25 +20,43 @@ from optisolve.cli.display import (
     print_note,
     print_os_error,
     print_summary,
+    write_pictures,
 )
-from optisolve.cli.pictures import write_pictures
-from optisolve.cli.resume import asked, continued, how_to_prolong
+from optisolve.cli.run import Run
+from optisolve.cli.settings import Choice, Collected, Group
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.core.options import Options
-from optisolve.core.problem import Instance, Problem
+from optisolve.core.json import Json
+from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
-from optisolve.core.status import PointStatus, Termination
+from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.registry import load_problem, load_solver
+from optisolve.numerics.indicators import hypervolume
+from optisolve.registry import make_problem, make_solver
 from optisolve.run.estimate import estimate
 from optisolve.run.jobs import JobFolder, join_job, open_job
 from optisolve.run.records import read_record
 from optisolve.run.result import Result
-from optisolve.run.solve import DEFAULT_BUDGET, solve
+from optisolve.run.schema import ContinuedPart, Record
+from optisolve.run.solve import solve
+from optisolve.run.trace import common_beginning
 
-__all__ = ["CONTROLS", "DEFAULTS", "EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_UNVERIFIED", "Job", "run_job"]
+if TYPE_CHECKING:
+    from optisolve.llm.config import LlmConfig
+    from optisolve.run.execution import Progress
+
+__all__ = [
+    "CONTROLS",
+    "EXIT_ERROR",
+    "EXIT_INTERRUPTED",
+    "EXIT_OK",
+    "EXIT_UNVERIFIED",
+    "Asked",
+    "Job",
+    "report_finished",
+    "run_job",
+]
 
 EXIT_OK, EXIT_ERROR, EXIT_UNVERIFIED, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -50,33 +68,42 @@ OWN_CONTROLS = {"ddpm": ("ddpm_null",)}
 
 _NO_KEY = "no key: one belongs into its environment variable only, and llm.api_key_env=NAME names that"
 
-DEFAULTS: dict[str, Any] = {
-    "seed": 0,
-    "instance": 0,
-    "budget": DEFAULT_BUDGET.options(),
-    "reference": "quick",
-    "controls": False,
-    "pictures": True,
-    "print": "table",
-    "out": "runs",
-    "resume": None,
-    "trust": "",
-    "dry_run": False,
-}
-
 
 @dataclass(frozen=True, slots=True)
-class _Settings(Options):
-    seed: int
-    instance: int
-    reference: Literal["none", "quick", "normal", "thorough"]
-    controls: bool
-    pictures: bool
-    print: Literal["table", "json"]
-    out: str
-    resume: str | None
-    trust: str
-    dry_run: bool
+class Asked:
+    """What a run is asked to do: a composed configuration, not yet checked.
+
+    Args:
+        problem: Scenario with all of its parameters.
+        solver: Preset with all of its options.
+        llm: Kind of the language model with all of its settings.
+        budget: Limits.
+        settings: Values of `Run`.
+        given: Keys that the user set herself.
+    """
+
+    problem: Choice
+    solver: Choice
+    llm: Choice
+    budget: Group
+    settings: Group
+    given: tuple[str, ...] = ()
+
+    def plain(self, *, uses_llm: bool) -> dict[str, Json]:
+        """As it stands in ``job.json``, equal for every start of the same run: contents of files stand for their paths."""
+        params = self.problem.options
+        if any(params.get(name) is not None for name in FROM_FILES):
+            problem = make_problem(self.problem.name, params)
+            params = {**params, **problem.instance(cast(int, self.settings["instance"])).origin.params}
+        told = {
+            "problem": {"name": self.problem.name, **params},
+            "instance": self.settings["instance"],
+            "solver": {"name": self.solver.name, **self.solver.options},
+            "llm": {"kind": self.llm.name, **self.llm.options} if uses_llm else None,
+            "budget": self.budget,
+            "seed": self.settings["seed"],
+        }
+        return cast(dict[str, Json], told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,48 +124,35 @@ class Job:
     problem: Problem
     instance: Instance
     solver: Solver
-    llm: Any
+    llm: LlmConfig | None
     budget: Budget
-    settings: _Settings
-    asked: dict[str, Any]
+    settings: Run
+    asked: dict[str, Json]
     continues: Path | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], *, problem: str, solver: str, given: Sequence[str]) -> Job:
+    def of(cls, asked: Asked, continues: Path | None = None) -> Job:
         """Check a composed configuration; every bad field is named with its full path in one error.
-
-        Args:
-            values: The composed configuration.
-            problem: Scenario name.
-            solver: Preset name.
-            given: Keys that the user set herself.
 
         Raises:
             OptionError: Bad fields.
         """
-        found: list[FieldProblem] = []
-        settings = _collect(
-            found, "", lambda: _Settings.from_mapping({k: values[k] or None if k == "resume" else values[k] for k in _SETTINGS})
-        )
-        budget = _collect(found, "budget", lambda: Budget.from_mapping(values["budget"]))
-        family = _collect(found, "problem", lambda: load_problem(problem, **_without(values["problem"], "name")))
-        method = _collect(found, "solver", lambda: load_solver(solver, **_without(values["solver"], "name")))
-        llm = None
-        if method is not None:
-            if method.info.uses_llm:
-                llm = _collect(found, "llm", lambda: _llm(values["llm"]))
-            elif any(key.split(".")[0] == "llm" for key in given):
-                expected = f"no llm setting: solver '{solver}' asks no language model (try solver=ledma)"
-                found.append(FieldProblem("llm", values["llm"].get("kind"), expected))
-        if found or settings is None or budget is None or family is None or method is None:
-            raise OptionError("The run's configuration", found)
-        told = asked(values, problem, solver, method.info.uses_llm)
-        _require_own(llm, settings, given)
+        collected = Collected("The run's configuration")
+        settings = collected("", lambda: Run.from_mapping({**asked.settings, "resume": asked.settings["resume"] or None}))
+        budget = collected("budget", lambda: Budget.from_mapping(asked.budget))
+        problem = collected("problem", lambda: make_problem(asked.problem.name, asked.problem.options))
+        solver = collected("solver", lambda: make_solver(asked.solver.name, asked.solver.options))
+        uses_llm = solver is not None and solver.info.uses_llm
+        llm = collected("llm", lambda: _llm(asked.llm)) if uses_llm else None
+        if solver is not None and not uses_llm and any(key.split(".")[0] == "llm" for key in asked.given):
+            expected = f"no llm setting: solver '{asked.solver.name}' asks no language model (try solver=ledma)"
+            collected.problems.append(FieldProblem("llm", asked.llm.name, expected))
+        if settings is None or budget is None or problem is None or solver is None or collected.problems:
+            raise OptionError(collected.title, collected.problems)
+        told = asked.plain(uses_llm=uses_llm)
+        _require_own(llm, settings, asked.given)
         _require_no_key(told)
-        return cls(family, family.instance(settings.instance), method, llm, budget, settings, told)
-
-
-_SETTINGS = tuple(f for f in DEFAULTS if f != "budget")
+        return cls(problem, problem.instance(settings.instance), solver, llm, budget, settings, told, continues)
 
 
 def run_job(job: Job) -> int:
@@ -154,7 +168,7 @@ def run_job(job: Job) -> int:
         reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
         if job.continues is not None:
-            subject = continued(subject, job.continues)
+            subject = _continued(subject, job.continues)
         folder = subject.save(out)
     except BaseException:
         held.discard_when_empty()
@@ -195,7 +209,7 @@ def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[st
         return {}
     subject_name = job.solver.info.name
     names = (*OWN_CONTROLS.get(subject_name, ()), *CONTROLS)
-    wanted = {name: load_solver(name) for name in names if name != subject_name}
+    wanted = {name: make_solver(name) for name in names if name != subject_name}
     results = {n: _solve(job, solver, reference) for n, solver in wanted.items() if solver.skip(job.instance) is None}
     for result in results.values():
         result.save(job.settings.out)
@@ -203,7 +217,7 @@ def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[st
 
 
 def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path | None = None) -> Result:
-    with ProgressBar(solver.info.name, job.budget, job.instance) as progress:
+    with Bar(solver.info.name, "evaluations", job.budget.evaluations) as bar:
         return solve(
             job.instance,
             solver,
@@ -211,9 +225,22 @@ def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path 
             seed=job.settings.seed,
             llm=job.llm,
             reference=reference,
-            on_progress=progress.update,
+            on_progress=lambda state: bar.update(state.meter.evaluations, note=_note(job, state)) if bar.live else None,
             scratch=scratch,
         )
+
+
+def _note(job: Job, state: Progress) -> str:
+    """How good the best points are, and what the language model was asked so far."""
+    found, box, parts = state.evaluator.archive.F_min, job.instance.hypervolume_box, list[str]()
+    if box is not None:
+        parts.append(f"hypervolume {hypervolume(found * job.instance.signs, box):.4f}")
+    elif len(found):
+        parts.append(f"best {float(found[:, 0].min() * job.instance.signs[0]):.6g}")
+    if state.meter.llm_calls:
+        limit = "" if job.budget.llm_calls is None else f"/{job.budget.llm_calls}"
+        parts.append(f"LLM calls {state.meter.llm_calls}{limit}, {state.meter.tokens_in + state.meter.tokens_out:,} tokens")
+    return " · ".join(parts)
 
 
 def _name(job: Job) -> str:
@@ -232,8 +259,40 @@ def report_finished(folder: Path, *, as_json: bool) -> int:
         print_json(record.to_json())
     else:
         told = f"already finished: {escape(str(folder))}; result hash {record.result_hash[:16]}"
-        console.print(f"{told}\n{escape(how_to_prolong(record, folder))}", soft_wrap=True)
+        console.print(f"{told}\n{escape(_how_to_prolong(record, folder))}", soft_wrap=True)
     return EXIT_OK if record.verified.point in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
+
+
+def _how_to_prolong(record: Record, folder: Path) -> str:
+    """What to do with a finished run, in words."""
+    status, limit, had = record.termination.status, record.termination.limit, record.budget.evaluations
+    if status != Termination.LIMIT:
+        return f"it ended by itself ({status}), so a larger budget would change nothing"
+    if limit == Limit.EVALUATIONS:
+        return f"to go on: resume={folder} budget.evaluations=N with N above {had}"
+    return f"it ended at a limit ({limit}); to go on: resume={folder} with a larger budget"
+
+
+def _continued(result: Result, folder: Path) -> Result:
+    """Name the run that a result prolongs in its record, and say how far the two agree.
+
+    A longer run is the same run from its seed on, so that anybody can repeat it from its own record alone. Where the earlier
+    one cut its last batch short, or a solver plans by its budget, the two part; the earlier record stands beside the new one.
+
+    Args:
+        result: The longer run.
+        folder: The earlier record's folder.
+
+    Returns:
+        The longer run with its record sealed again.
+    """
+    old = read_record(folder)
+    had = old.used.evaluations
+    agree = common_beginning(result.instance, result.run.evaluator.history, old.trace)
+    shorter = ContinuedPart(record_id=old.record_id, result_hash=old.result_hash, evaluations=had, agree=agree)
+    parted = f"agrees with it for {agree} of its {had} evaluations (a last batch cut short, or a plan by the budget)"
+    print_note(f"continues {old.record_id}: {f'its {had} evaluations are the beginning' if agree == had else parted}")
+    return dataclasses.replace(result, record=result.record.with_provenance(continues=shorter))
 
 
 def _dry_run(job: Job) -> int:
@@ -275,7 +334,7 @@ def _exit_code(result: Result) -> int:
     return EXIT_OK if result.point_status in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
 
 
-def _require_own(llm: Any, settings: _Settings, given: Sequence[str]) -> None:
+def _require_own(llm: LlmConfig | None, settings: Run, given: Sequence[str]) -> None:
     """Refuse a host or a key variable that stands in the folder to resume, or in a file of settings, alone."""
     if llm is None or settings.dry_run:
         return
@@ -287,7 +346,7 @@ def _require_own(llm: Any, settings: _Settings, given: Sequence[str]) -> None:
     require_trust(llm, where, given=own, trusted=[settings.trust])
 
 
-def _require_no_key(told: Mapping[str, Any]) -> None:
+def _require_no_key(told: Mapping[str, Json]) -> None:
     """Refuse a key in a file of settings or in a folder to resume; words of the command line were looked at before."""
     redactor = Redactor(secrets_here())
     groups = {key: part if isinstance(part, dict) else {"": part} for key, part in told.items()}
@@ -296,21 +355,7 @@ def _require_no_key(told: Mapping[str, Any]) -> None:
         raise OptionError("The run's configuration", [FieldProblem(name, "(not shown)", _NO_KEY) for name in names])
 
 
-def _llm(values: Mapping[str, Any]) -> Any:
+def _llm(choice: Choice) -> LlmConfig:
     from optisolve.llm.config import llm_config
 
-    return llm_config(values["kind"], **_without(values, "kind"))
-
-
-def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {k: v for k, v in values.items() if k != key}
-
-
-def _collect(found: list[FieldProblem], prefix: str, make: Any) -> Any:
-    """The made object, or None after adding its bad fields with their full path."""
-    try:
-        return make()
-    except OptionError as error:
-        dot = f"{prefix}." if prefix else ""
-        found.extend(FieldProblem(dot + p.field, p.given, p.expected) for p in error.problems)
-        return None
+    return llm_config(choice.name, **choice.options)

@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+from annotated_types import Ge
 from rich.markup import escape
 
 from optisolve.cli.display import console, new_table
+from optisolve.cli.settings import Verb, Word
 from optisolve.content import content_dir
 from optisolve.core.errors import LlmError
-from optisolve.core.problem import Instance
-from optisolve.llm.prompt_lint import Level, Lint, lint_prompt
-from optisolve.llm.prompts import make_prompt, named_prompt, prompt_names
 
-__all__ = ["lint_command", "lint_file"]
+if TYPE_CHECKING:
+    from optisolve.core.problem import Instance
+    from optisolve.llm.prompt_lint import Lint
+
+__all__ = ["LintPrompts", "lint_file"]
 
 
-def lint_command(options: argparse.Namespace) -> int:
-    """``optisolve lint [PROMPT...]``: 0 when no prompt has an error, else 1."""
-    from optisolve.registry import load_problem
+@dataclass(frozen=True, slots=True)
+class LintPrompts(Verb):
+    """Check prompt templates before any model sees them: variables, header, safety, size, stable prefix.
 
-    files = [_file(word) for word in options.prompt] or sorted(content_dir("prompts").glob("*.jinja"))
-    instance = load_problem(options.problem).instance(0)
-    lints = [lint_file(file, instance, max_tokens=options.max_tokens) for file in files]
-    table = new_table(
-        "prompt", ">characters", ">tokens", ">same prefix", ">errors", ">warnings", title=f"Sample: {instance.origin.scenario}"
-    )
-    table.columns[0].min_width = max((len(lint.file.removesuffix(".jinja")) for lint in lints), default=0)
-    for lint in lints:
-        table.add_row(
-            lint.file.removesuffix(".jinja"), *_sizes(lint), str(_count(lint, Level.ERROR)), str(_count(lint, Level.WARNING))
-        )
-    console.print(table)
-    for lint in lints:
-        for finding in lint.findings:
-            style = "red" if finding.level is Level.ERROR else "yellow"
-            console.print(f"[{style}]{escape(lint.file)}[/], {escape(str(finding))}", soft_wrap=True)
-    console.print(
-        "tokens are estimated; 'same prefix' is what two different questions share at their start, which endpoints cache"
-    )
-    return 0 if all(lint.ok for lint in lints) else 1
+    Args:
+        prompt: A file, NAME.vVERSION, or NAME for its newest version; all shipped ones when none is given.
+        problem: Problem of the sample renderings.
+        max_tokens: Largest size of a sample rendering, tokens, estimated.
+    """
+
+    prompt: Annotated[tuple[str, ...], Word("PROMPT")] = ()
+    problem: str = "uav_isac"
+    max_tokens: Annotated[int, Ge(1)] = 8000
+
+    def run(self) -> int:
+        """0 when no prompt has an error, else 1."""
+        from optisolve.llm.prompt_lint import Level
+        from optisolve.registry import load_problem
+
+        files = [_file(word) for word in self.prompt] or sorted(content_dir("prompts").glob("*.jinja"))
+        instance = load_problem(self.problem).instance(0)
+        lints = [lint_file(file, instance, max_tokens=self.max_tokens) for file in files]
+        columns = (">characters", ">tokens", ">same prefix", ">errors", ">warnings")
+        table = new_table("prompt", *columns, title=f"Sample: {instance.origin.scenario}")
+        table.columns[0].min_width = max((len(lint.file.removesuffix(".jinja")) for lint in lints), default=0)
+        for lint in lints:
+            counts = (str(sum(finding.level is level for finding in lint.findings)) for level in (Level.ERROR, Level.WARNING))
+            table.add_row(lint.file.removesuffix(".jinja"), *_sizes(lint), *counts)
+        console.print(table)
+        for lint in lints:
+            for finding in lint.findings:
+                style = "red" if finding.level is Level.ERROR else "yellow"
+                console.print(f"[{style}]{escape(lint.file)}[/], {escape(str(finding))}", soft_wrap=True)
+        shared = "'same prefix' is what two different questions share at their start, which endpoints cache"
+        console.print(f"tokens are estimated; {shared}")
+        return 0 if all(lint.ok for lint in lints) else 1
 
 
 def lint_file(file: Path, instance: Instance, *, max_tokens: int = 8000) -> Lint:
@@ -51,6 +67,8 @@ def lint_file(file: Path, instance: Instance, *, max_tokens: int = 8000) -> Lint
         instance: Sample problem.
         max_tokens: Largest size of a sample rendering, tokens, estimated.
     """
+    from optisolve.llm.prompt_lint import lint_prompt
+    from optisolve.llm.prompts import make_prompt, prompt_names
     from optisolve.solvers.ledma.samples import sample_variables
 
     text = file.read_text(encoding="utf-8")
@@ -65,6 +83,8 @@ def lint_file(file: Path, instance: Instance, *, max_tokens: int = 8000) -> Lint
 
 def _file(word: str) -> Path:
     """A prompt by path, by ``NAME.vVERSION``, or by name for its newest version."""
+    from optisolve.llm.prompts import named_prompt
+
     if word.endswith(".jinja"):
         if not Path(word).is_file():
             raise LlmError(f"No prompt at {word}; give a file, or a name such as ledma_schema or ledma_schema.v1.")
@@ -78,7 +98,3 @@ def _sizes(lint: Lint) -> tuple[str, str, str]:
     if not lint.real or not lint.characters:
         return "", "", ""
     return f"{lint.characters:,}", f"{lint.tokens:,}", f"{lint.prefix_tokens / lint.tokens:.0%}"
-
-
-def _count(lint: Lint, level: Level) -> int:
-    return sum(finding.level is level for finding in lint.findings)

@@ -1,295 +1,39 @@
-"""``optisolve run``: hydra composes the configuration, we check it, run it and print what came out."""
+"""``optisolve run``: its settings. Hydra composes them with those of problem, solver, language model and budget."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import re
-import shlex
-import sys
-import tempfile
-from collections.abc import Sequence
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Any, cast
-from uuid import uuid4
+from dataclasses import dataclass
+from typing import Literal
 
-import hydra
-from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from omegaconf.resolvers import oc
+from optisolve.cli.settings import Verb
 
-from optisolve.cli.config_source import SCHEME, choices, register
-from optisolve.cli.display import print_error, print_os_error
-from optisolve.cli.job import DEFAULTS, EXIT_ERROR, Job, report_finished, run_job
-from optisolve.cli.resume import resolve
-from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["flags_first", "run_command"]
-
-_HELP = (
-    "optisolve run: solve one problem with one solver, verify the answer, write a record.\n\n"
-    "problem=NAME  {problem}\nsolver=NAME   {solver}\nllm=KIND      {llm}\n\n"
-    "== Settings (override anything: key=value) ==\n$CONFIG\n"
-    "-m runs a sweep: optisolve run -m seed=0,1,2 solver=moead,moead_de\n"
-    "--cfg job shows the composed configuration without running.\n"
-)
-
-_PRIMARY: dict[str, Any] = {
-    "defaults": [
-        "_self_",
-        {"problem": "uav_isac"},
-        {"solver": "ledma"},
-        {"llm": "auto"},
-        {"override hydra/job_logging": "none"},
-        {"override hydra/hydra_logging": "none"},
-    ],
-    **DEFAULTS,
-    "hydra": {
-        "searchpath": [f"{SCHEME}://"],
-        "output_subdir": None,
-        "run": {"dir": "."},
-        "sweep": {"dir": "${out}/.hydra", "subdir": "."},  # hydra always writes its multirun.yaml there
-        "job": {"chdir": False},
-        "help": {
-            "app_name": "optisolve run",
-            "template": "",
-        },
-    },
-}
-
-_NO_INTERPOLATION = (
-    "{what} holds an interpolation (${{…}}): settings are taken as they stand, nothing is filled in from the environment or "
-    "elsewhere. Write the value itself; a key belongs into its environment variable only."
-)
-
-_CALL = re.compile(r"(?<![\w'\"])(fixed\([^()'\"]*\))")
-_FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
-
-_begun = Event()
-"""Set when a job of this process has begun; what is raised before that is about the composition of its settings."""
-
-_CODES = "OPTISOLVE_EXIT_CODES"
-"""Environment variable with the folder where the jobs of a sweep leave their exit codes; they may run in other processes."""
+__all__ = ["Run"]
 
 
-def run_command(arguments: Sequence[str]) -> int:
-    """Run with hydra overrides; the worst exit code of all jobs of a sweep.
+@dataclass(frozen=True, slots=True)
+class Run(Verb):
+    """Solve a problem, verify the answer, write a record.
 
     Args:
-        arguments: What stands behind ``optisolve run``.
-
-    Raises:
-        OptisolveError: The configuration is wrong; the text names the setting.
+        seed: Of the solver.
+        instance: Instance seed.
+        reference: Work on the reference beside the answer.
+        controls: Also run the controls that the answer is printed beside.
+        pictures: Draw front, map and convergence beside the record.
+        print: What is printed.
+        out: Folder of the records.
+        resume: Go on with an unfinished run: a folder, or true for that in out. Nothing that is done is repeated.
+        trust: A host and a key variable, VARIABLE@URL, that a file of settings names, and you confirm.
+        dry_run: Say what would be asked of a language model, and what it may cost; send nothing.
     """
-    _require_plain(arguments)
-    register()
-    _PRIMARY["hydra"]["help"]["template"] = _HELP.format(**{group: ", ".join(names) for group, names in choices().items()})
-    words = flags_first(arguments)
-    sweep = not {"-m", "--multirun"}.isdisjoint(words)
-    application = hydra.main(version_base="1.3", config_path=None, config_name="run")
-    codes: list[int] = []
-    broken: list[Exception] = []
-    _begun.clear()
 
-    def job(config: DictConfig) -> None:
-        try:
-            codes.append(_job(config))
-        except Exception as error:  # hydra would print words of its own on the way
-            broken.append(error)
-
-    with _code_folder() if sweep else nullcontext() as folder, _arguments(words), _no_environment():
-        _PRIMARY["hydra"]["job"]["env_set"] = {} if folder is None else {_CODES: folder}
-        ConfigStore.instance().store(name="run", node=_PRIMARY)
-        try:
-            application(_swept_job if sweep else job)()
-        except MissingConfigException as error:
-            raise _unknown_choice(error) from error
-        except (HydraException, OmegaConfBaseException) as error:
-            raise OptisolveError(_explain(error)) from error
-        except (ValueError, TypeError, AssertionError) as error:
-            if _begun.is_set():  # not hydra's
-                raise
-            raise OptisolveError(f"The settings cannot be composed: {_explain(error)}") from error
-        if broken:
-            raise broken[0]
-        if folder is not None:
-            codes = [int(path.read_text(encoding="ascii")) for path in Path(folder).iterdir()]
-        return max(codes, default=0)
-
-
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Hydra's parser wants flags before overrides; people mix them.
-
-    Args:
-        arguments: E.g. ``["solver=moead", "-m", "seed=1,2"]``.
-    """
-    flags, overrides = _split(arguments)
-    return [*flags, *map(_quoted, overrides)]
-
-
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Flags with their values, and overrides."""
-    flags, overrides, rest = list[str](), list[str](), list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            overrides.append(word)
-            continue
-        flags.append(word)
-        if word in _FLAGS_WITH_VALUE and rest and "=" not in rest[0]:
-            flags.append(rest.pop(0))
-    return flags, overrides
-
-
-def _quoted(word: str) -> str:
-    """An override with names in quotes that hydra would take for something else.
-
-    These are the solver ``null`` (no value) and a mix like ``fixed(0.3)`` (the call of a function).
-    """
-    key, equals, value = word.partition("=")
-    if key == "solver.mix":
-        return f"{key}=" + _CALL.sub(r"'\1'", value)
-    if key != "solver" or not equals:
-        return word
-    names = ['"null"' if item.strip() == "null" else item for item in value.split(",")]
-    return f"{key}={','.join(names)}"
-
-
-def _require_plain(arguments: Sequence[str]) -> None:
-    """Refuse words that hydra would fill in from elsewhere, and explain how to write those that its grammar does not take.
-
-    Raises:
-        OptisolveError: The word, and its quoted form where that helps.
-    """
-    flags, overrides = _split(arguments)
-    for word in arguments:
-        if "${" in word:
-            raise OptisolveError(_NO_INTERPOLATION.format(what=f"'{word}'"))
-    parser, sweep = OverridesParser.create(), not {"-m", "--multirun"}.isdisjoint(flags)
-    for word in overrides:
-        if word.startswith("~"):
-            raise OptisolveError(
-                f"'{word}' would take a setting away; every run needs all of them. Give another value instead."
-            )
-        try:
-            wrong = parser.parse_override(_quoted(word)).is_sweep_override() and not sweep
-        except HydraException:
-            wrong = True
-        if wrong:
-            raise OptisolveError(_in_quotes(parser, word))
-
-
-def _in_quotes(parser: OverridesParser, word: str) -> str:
-    """How to write a word whose value hydra takes for something else than text."""
-    key, equals, value = word.partition("=")
-    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
-    quoted = f'{key}="{bare.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34))}"'
-    try:
-        parser.parse_override(quoted if equals else "")
-    except HydraException:
-        return f"'{word}' is no setting: expected key=value, e.g. seed=1."
-    several = "For one run per value give -m; as one text, quote" if "," in value else "Quote"
-    return (
-        f"The value of '{key}' holds characters that have a meaning of their own here: {value}\n"
-        f"{several} it for optisolve and for the shell: {shlex.quote(quoted)}"
-    )
-
-
-@contextmanager
-def _no_environment() -> Iterator[None]:
-    """Let no file of settings read the environment, not even for a name of a folder."""
-    OmegaConf.clear_resolver("oc.env")
-    try:
-        yield
-    finally:
-        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
-
-
-def _code_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="optisolve-")
-
-
-def _swept_job(config: DictConfig) -> None:
-    """One job of a sweep, perhaps in a process of its own."""
-    code = _job(config)
-    if (folder := os.environ.get(_CODES)) is not None:
-        (Path(folder) / uuid4().hex).write_text(str(code), encoding="ascii")
-
-
-def _job(config: DictConfig) -> int:
-    _begun.set()
-    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=False))
-    chosen = HydraConfig.get().runtime.choices
-    given = [item.split("=", maxsplit=1)[0].lstrip("+") for item in HydraConfig.get().overrides.task]
-    problem, solver = str(chosen["problem"]), str(chosen["solver"])
-    try:
-        if "${" in str(values):
-            raise OptisolveError(_NO_INTERPOLATION.format(what="A file of settings"))
-        if unknown := sorted({*values} - {"problem", "solver", "llm", *DEFAULTS}):
-            raise OptisolveError(f"Unknown setting '{unknown[0]}'. Settings of the run: {', '.join(sorted(DEFAULTS))}.")
-        if values["resume"] in (None, False):
-            return run_job(Job.of(values, problem=problem, solver=solver, given=given))
-        meant = resolve(values, problem, solver, given)
-        if meant.finished is not None:
-            return report_finished(meant.finished, as_json=values["print"] == "json")
-        job = Job.of(meant.values, problem=meant.problem, solver=meant.solver, given=given)
-        return run_job(dataclasses.replace(job, continues=meant.continues))
-    except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
-        print_error(str(error))
-        return EXIT_ERROR
-    except BrokenPipeError:  # nobody reads any more: the entry point knows what to do
-        raise
-    except OSError as error:
-        print_os_error(error, "; no record was written")
-        return EXIT_ERROR
-
-
-@contextmanager
-def _arguments(arguments: list[str]) -> Iterator[None]:
-    """Let hydra see its own arguments only, and let its errors reach us instead of its printer."""
-    saved_argv, saved_flag = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = ["optisolve run", *arguments]
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        sys.argv = saved_argv
-        if saved_flag is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = saved_flag
-
-
-def _unknown_choice(error: MissingConfigException) -> OptisolveError:
-    missing = error.missing_cfg_file or ""
-    if missing == "hydra/launcher/joblib":
-        return MissingDependency("Hydra's launcher joblib", extra="sweep")
-    group, _, name = missing.partition("/")
-    from optisolve.registry import PROBLEMS, SOLVERS
-
-    known = {"problem": PROBLEMS.choices, "solver": SOLVERS.choices}.get(group)
-    return UnknownNameError(group or "configuration", name, known() if known else (error.options or ()))
-
-
-def _explain(error: Exception) -> str:
-    """One readable message from hydra's or omegaconf's, with the nearest known key."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    key, parent = getattr(cause, "full_key", None) or getattr(cause, "key", None), getattr(cause, "parent_node", None)
-    if key and isinstance(parent, DictConfig) and "is not in struct" in str(cause):
-        prefix, _, name = str(key).rpartition(".")
-        known = [str(k) for k in parent]
-        guess = nearest(name, known)
-        hint = f" Did you mean '{f'{prefix}.{guess}' if prefix else guess}'?" if guess else ""
-        where = f"'{prefix}'" if prefix else "the run"
-        return f"Unknown setting '{key}'.{hint} Settings of {where}: {', '.join(sorted(known))}."
-    lines = [line for line in f"{error}\n{cause if cause is not error else ''}".splitlines() if line.strip()]
-    return " ".join(line.strip() for line in lines[:4])
+    seed: int = 0
+    instance: int = 0
+    reference: Literal["none", "quick", "normal", "thorough"] = "quick"
+    controls: bool = False
+    pictures: bool = True
+    print: Literal["table", "json"] = "table"
+    out: str = "runs"
+    resume: str | None = None
+    trust: str = ""
+    dry_run: bool = False

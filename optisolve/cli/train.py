@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-from optisolve.cli.commands import parse_overrides
-from optisolve.cli.display import console, errors, new_table
-from optisolve.core.errors import MissingDependency, OptisolveError
-from optisolve.core.options import Options
+from optisolve.cli.display import Bar, console, new_table
+from optisolve.cli.settings import Choice, Group, Verb
+from optisolve.core.errors import MissingDependency
 
 if TYPE_CHECKING:
     from optisolve.solvers.ddpm.training import Check
 
-__all__ = ["train_command"]
+__all__ = ["Train"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings(Options):
+class Train(Verb):
+    """Train a learned solver's weights from a recipe.
+
+    Args:
+        problem: Scenario whose instances are learned; a bare family means the recipe's own scenario.
+        solver: The learned solver.
+        recipe: A recipe of solvers/ddpm/recipes or the path of a TOML file; the family's own unless said otherwise.
+        start_from: Changes the recipe: weights to begin with.
+        labels: Folder of label shards (OUT/labels unless said otherwise), made once, used again; KEYs change the recipe.
+        steps: Changes the recipe.
+        network: Changes the recipe, e.g. network.config.KEY=.
+        vary: Changes the recipe, e.g. vary.NAME.KEY=.
+        out: Folder of checkpoint, learning curve and weights (runs/train-RECIPE unless said otherwise).
+        seed: Decides initial weights and every step.
+        device: Where it is trained.
+        workers: Processes of the label factory.
+        threads: Threads of torch.
+        resume: Go on from the checkpoint in out, to the last bit.
+        seconds: Stop after about so many seconds of training; the same command goes on.
+        tensorboard: Write logs to OUT/tensorboard.
+        dry_run: Read the recipe, train nothing.
+    """
+
     problem: str
     solver: Literal["ddpm"] = "ddpm"
     recipe: str = ""
+    start_from: str | None = None
+    labels: Choice = Choice()
+    steps: Group = field(default_factory=dict)
+    network: Group = field(default_factory=dict)
+    vary: Group = field(default_factory=dict)
     out: str = ""
-    labels: str = ""
     seed: Annotated[int, Ge(0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: Annotated[int, Ge(1)] = 1
@@ -42,22 +64,28 @@ class _Settings(Options):
     tensorboard: bool = False
     dry_run: bool = False
 
+    def run(self) -> int:
+        """0 when the weights are written."""
+        missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
+        if missing:
+            raise MissingDependency(", ".join(missing), extra="diffusion")
+        return _train(self)
 
-_PARTS = ("labels.", "steps.", "network.", "vary.", "start_from")
+
+def _changes(settings: Train) -> Mapping[str, object]:
+    """What is changed in the recipe, by dotted name."""
+    scenario = {"problem": settings.problem} if "/" in settings.problem else {}
+    start = {} if settings.start_from is None else {"start_from": settings.start_from}
+    groups = {"labels": settings.labels.options, "steps": settings.steps, "network": settings.network, "vary": settings.vary}
+    return {**scenario, **start, **{f"{g}.{key}": value for g, group in groups.items() for key, value in group.items()}}
 
 
-def train_command(options: argparse.Namespace) -> int:
-    """``optisolve train key=value...``: 0 when the weights are written."""
-    settings, changes = _parse(options.overrides)
-    missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise MissingDependency(", ".join(missing), extra="diffusion")
+def _train(settings: Train) -> int:
     from optisolve.solvers.ddpm.recipe import load_recipe
     from optisolve.solvers.ddpm.session import train
 
     name = settings.recipe or settings.problem.split("/", maxsplit=1)[0]
-    scenario = {"problem": settings.problem} if "/" in settings.problem else {}  # a bare family means the recipe's own scenario
-    recipe = load_recipe(name, {**scenario, **changes})
+    recipe = load_recipe(name, _changes(settings))
     out = Path(settings.out or f"runs/train-{name.split('/')[-1].removesuffix('.toml')}")
     console.print(f"recipe {escape(name)}: {escape(recipe.problem)}, {recipe.labels.shards} shards, {recipe.steps.total} steps")
     if settings.dry_run:
@@ -69,7 +97,7 @@ def train_command(options: argparse.Namespace) -> int:
         trained = train(
             recipe,
             out,
-            labels=Path(settings.labels) if settings.labels else None,
+            labels=Path(settings.labels.name) if settings.labels.name else None,
             seed=settings.seed,
             device=settings.device,
             workers=settings.workers,
@@ -86,30 +114,24 @@ def train_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parse(words: Iterable[str]) -> tuple[_Settings, dict[str, Any]]:
-    values = parse_overrides(words)
-    if "problem" not in values:
-        raise OptisolveError("Say which problem, e.g. optisolve train solver=ddpm problem=power_control.")
-    changes = {key: values.pop(key) for key in list(values) if key.startswith(_PARTS) and key != "labels"}
-    return _Settings.from_mapping(values, title="train"), changes
-
-
 class _Display:
-    """Two progress bars on the error stream, and a table of the last validations at the end."""
+    """A bar over labels, then over steps, and a table of the last validations at the end.
+
+    Args:
+        total: Steps of training.
+    """
 
     def __init__(self, total: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Bar(*columns, TimeRemainingColumn(), TextColumn("{task.fields[told]}"), console=errors, transient=True)
-        self._labels = self._bar.add_task("labels", total=None, told="")
-        self._steps = self._bar.add_task("training", total=total, told="", start=False)
+        self._bar = Bar("labels", "done", total)
+        self._note = ""
         self._checks: list[Check] = []
 
     def __enter__(self) -> _Display:
-        self._bar.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._bar.__exit__()
         table = new_table(">step", ">loss", ">decoded", ">seconds", title="validation: best sample / best label")
         for check in self._checks[-8:]:
             table.add_row(str(check.step), f"{check.loss:.4f}", f"{check.decoded:.4f}", f"{check.seconds:.0f}")
@@ -117,12 +139,11 @@ class _Display:
             console.print(table)
 
     def shard(self, done: int, total: int) -> None:
-        self._bar.update(self._labels, completed=done, total=total)
+        self._bar.update(done, total, line=f"labels: {done} of {total} shards")
 
     def step(self, step: int, total: int, loss: float) -> None:
-        self._bar.start_task(self._steps)
-        self._bar.update(self._steps, completed=step, total=total)
+        self._bar.update(step, total, name="training", note=self._note, line=f"training: step {step} of {total}{self._note}")
 
     def check(self, check: Check) -> None:
         self._checks.append(check)
-        self._bar.update(self._steps, told=f"decoded {check.decoded:.4f}")
+        self._note = f" decoded {check.decoded:.4f}"

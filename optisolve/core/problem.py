@@ -30,13 +30,10 @@ from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.space import Space
 from optisolve.core.watch import refuse_reference, watched
-from optisolve.goals.metric import Bound, Feasibility, Metric
 
 if TYPE_CHECKING:
     import pymoo.core.problem
     from matplotlib.axes import Axes
-
-    from optisolve.goals.goal import Goal
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -98,8 +95,9 @@ class Origin:
 class Instance(ABC):
     """One concrete case of a problem; immutable and safe to share between solvers.
 
-    Subclasses implement `_evaluate`, `_evaluate_twin`, `describe` and `arrays`, and may override `_project`,
-    `features`, `null_policies` and `model`.
+    Subclasses implement `_evaluate`, `describe` and `arrays`, and may override `_project`, `features`, `null_policies` and
+    `model`. A family has one evaluation, in numpy and written to be read; where that is too slow, `_evaluate` is a compiled
+    kernel and the readable one stays as `_evaluate_twin`, which then verifies what the kernel says.
 
     Args:
         origin: How to make this instance again.
@@ -143,10 +141,13 @@ class Instance(ABC):
     as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
     by `__init__`."""
 
+    convex: bool = False
+    """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
+
     # -- what solvers call ---------------------------------------------------------------------------------------
 
     def evaluate(self, X: npt.ArrayLike) -> Evaluation:
-        """Objectives and constraints of a batch, by the fast kernel.
+        """Objectives and constraints of a batch, by the compiled kernel where the family has one.
 
         Args:
             X: [n, d] or [d], inside the bounds of `space`.
@@ -169,6 +170,11 @@ class Instance(ABC):
         points = self.space.require(X)
         counted = watched(self)
         return self._finite(self._evaluate_twin(points)) if counted is None else counted(points)
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether verification runs on other code than solvers do; without one only tests compare the equations with others."""
+        return type(self)._evaluate_twin not in (Instance._evaluate_twin, type(self)._evaluate)
 
     def project(self, X: npt.ArrayLike) -> FloatArray:
         """Exact projection or repair towards the feasible set; at least a clip to the bounds.
@@ -210,72 +216,12 @@ class Instance(ABC):
         """
         return None
 
-    # -- typed goals: families opt in by documenting metrics ----------------------------------------------------------
-
-    convex: bool = False
-    """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
-
-    def metrics(self) -> tuple[Metric, ...]:
-        """Quantities that a goal may speak about; none unless the family documents them."""
-        return ()
-
-    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
-        """All metrics at checked points float64 [n, d], by numpy equations: float64 [n], or [n, users]; SI units."""
-        return {}
-
-    def with_goal(self, goal: Goal) -> Instance:
-        """This instance with a goal on top: a native instance of the family where it has one, else a general one.
-
-        Wishes (soft clauses) are settled first, see `optisolve.goals.wishes`.
-
-        Args:
-            goal: Refers to `metrics`.
-
-        Raises:
-            OptionError: The goal does not fit this instance; every problem is listed.
-        """
-        from optisolve.goals.goal import require_goal
-        from optisolve.goals.goal_instance import GoalInstance
-        from optisolve.goals.wishes import settle_wishes
-
-        require_goal(self, goal)
-        goal = settle_wishes(self, goal)
-        bounds = require_goal(self, goal)
-        native = self._native_goal(goal, bounds)
-        return GoalInstance(self, goal, bounds) if native is None else native
-
-    def own_bounds(self) -> tuple[Bound, ...]:
-        """The scenario's own requirements as bounds on metrics, for those that a goal may replace."""
-        return ()
-
-    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
-        """Whether bounds can be met together on this instance's space; undecided unless the family has a procedure."""
-        return Feasibility(None)
-
-    def goal_model(self, dialect: str, goal: Goal, bounds: tuple[Bound, ...]) -> Any:
-        """A modelling-layer object for a goal without a native instance, or None."""
-        return None
-
-    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
-        """What the optimum gains, in the objective's unit, when a constraint is relaxed by 1 %; by constraint name.
-
-        Args:
-            x: float64 [d], an optimum.
-
-        Returns:
-            From multipliers, for families that know them in closed form; empty otherwise.
-        """
-        return {}
-
-    def _native_goal(self, goal: Goal, bounds: tuple[Bound, ...]) -> Instance | None:
-        """The family's own instance for a goal, or None."""
-        return None
-
     def to_pymoo(self) -> pymoo.core.problem.Problem:
         """This instance as a vectorized `pymoo.core.problem.Problem` (minimization form)."""
-        from optisolve.core.pymoo_export import export
+        from optisolve.core.pymoo_export import Exported
 
-        return export(self)
+        counts = (len(self.objectives), len(self.constraint_names), len(self.equality_names))
+        return Exported(self.evaluate, self.space, self.signs, *counts)
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """Draw one solution on matplotlib axes (a map, a bar chart, ...).
@@ -310,11 +256,11 @@ class Instance(ABC):
 
     @abstractmethod
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        """Fast evaluation of checked points, float64 [n, d]."""
+        """Evaluation of checked points, float64 [n, d]."""
 
-    @abstractmethod
     def _evaluate_twin(self, X: FloatArray) -> Evaluation:
-        """The same in plain numpy, written to be read."""
+        """The same once more in plain numpy, written to be read, where `_evaluate` is a compiled kernel."""
+        return self._evaluate(X)
 
     def _project(self, X: FloatArray) -> FloatArray:
         """Projection or repair of clipped points, float64 [n, d]; may write into X."""

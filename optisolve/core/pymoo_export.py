@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from pymoo.core.problem import Problem as PymooProblem
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.objective import Evaluation
+from optisolve.core.space import Space
 
-if TYPE_CHECKING:
-    from optisolve.core.problem import Instance
-
-__all__ = ["export"]
+__all__ = ["Exported"]
 
 
-def export(instance: Instance) -> PymooProblem:
-    """A vectorized pymoo problem in minimization form.
+class Exported(PymooProblem):  # type: ignore[misc]  # pymoo ships no types
+    """A vectorized pymoo problem in minimization form: ``F`` (signs flipped for maximized objectives), ``G <= 0``, ``H == 0``.
+
+    Integer variables are rounded before evaluation, since pymoo's default operators work on reals.
 
     Args:
-        instance: Any instance; integer variables are rounded before evaluation, since pymoo's default operators
-            work on reals.
-
-    Returns:
-        A `pymoo.core.problem.Problem` with ``F`` (signs flipped for maximized objectives), ``G <= 0`` and ``H == 0``.
+        evaluate: `Instance.evaluate`.
+        space: The decision space.
+        signs: float64 [m], +1 to minimize, -1 to maximize.
+        n_objectives: m.
+        n_inequalities: Columns of G.
+        n_equalities: Columns of H.
     """
-    return _Exported(instance)
 
-
-class _Exported(PymooProblem):  # type: ignore[misc]  # pymoo ships no types
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
+    def __init__(
+        self,
+        evaluate: Callable[[FloatArray], Evaluation],
+        space: Space,
+        signs: FloatArray,
+        n_objectives: int,
+        n_inequalities: int,
+        n_equalities: int,
+    ) -> None:
+        self._points, self._space, self._signs = evaluate, space, signs
         super().__init__(
-            n_var=instance.space.dim,
-            n_obj=len(instance.objectives),
-            n_ieq_constr=len(instance.constraint_names),
-            n_eq_constr=len(instance.equality_names),
-            xl=instance.space.lower.copy(),
-            xu=instance.space.upper.copy(),
+            n_var=space.dim,
+            n_obj=n_objectives,
+            n_ieq_constr=n_inequalities,
+            n_eq_constr=n_equalities,
+            xl=space.lower.copy(),
+            xu=space.upper.copy(),
         )
 
     def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        evaluation = self.instance.evaluate(self.instance.space.clip(x))
-        out["F"] = evaluation.F * self.instance.signs
+        evaluation = self._points(self._space.clip(x))
+        out["F"] = evaluation.F * self._signs
         if evaluation.G.shape[1]:
             out["G"] = evaluation.G
         if evaluation.H.shape[1]:

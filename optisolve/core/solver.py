@@ -7,19 +7,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import BudgetMeter
+from optisolve.core.capabilities import capability_gap
 from optisolve.core.options import Options
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.seeds import generator
 from optisolve.core.status import Limit, Termination
-
-if TYPE_CHECKING:
-    from optisolve.llm.session import LlmSession
 
 __all__ = ["ANY_PROBLEM", "Evaluate", "Feature", "Outcome", "Solver", "SolverInfo", "Task"]
 
@@ -65,6 +63,8 @@ class SolverInfo:
         extra: The optisolve extra that installs them.
         deterministic: Same seed gives the same answer (given the same language-model replies).
         uses_llm: It asks a language model.
+        requires: Capabilities without which it cannot treat an instance, see `optisolve.core.capabilities`.
+        welcomes: Capabilities that it uses where an instance offers them.
         keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
         citation: Paper or equation, with arXiv id or DOI where there is one.
     """
@@ -77,6 +77,8 @@ class SolverInfo:
     extra: str = ""
     deterministic: bool = True
     uses_llm: bool = False
+    requires: tuple[type, ...] = ()
+    welcomes: tuple[type, ...] = ()
     keeps_best: bool = True
     citation: str = ""
 
@@ -120,6 +122,28 @@ class Recorder(Protocol):
         ...
 
 
+class Conversation(Protocol):
+    """What a task says of its language model; `optisolve.llm.session.session_of` gives the session itself.
+
+    Attributes:
+        tokens_in: Prompt tokens so far.
+        tokens_out: Completion tokens so far.
+    """
+
+    tokens_in: int
+    tokens_out: int
+
+    @property
+    def model(self) -> str:
+        """Name of the model that was asked for."""
+        ...
+
+    @property
+    def preferred_style(self) -> str:
+        """Prompt style that suits the model: ``"schema"`` or ``"continuation"``."""
+        ...
+
+
 @dataclass(slots=True)
 class Task:
     """Everything a solver may touch while it solves one instance.
@@ -142,7 +166,7 @@ class Task:
     seed: int
     solver_name: str
     warm_start: FloatArray | None = None
-    llm: LlmSession | None = None
+    llm: Conversation | None = None
     reporter: Callable[[], Mapping[str, Any]] | None = None
 
     def rng(self, **axes: str | int) -> np.random.Generator:
@@ -170,7 +194,7 @@ class Solver(Options, ABC):
         lacking = sorted(features_of(instance) - self.info.supports)
         if lacking:
             return f"{self.info.name} cannot treat {', '.join(lacking)}"
-        return None
+        return next(filter(None, (capability_gap(instance, c) for c in self.info.requires)), None)
 
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
         """What was learned before and is used on an instance: ``name`` and ``sha256`` of the file; None for no such thing."""

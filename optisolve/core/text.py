@@ -9,7 +9,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["SHORTEST_KEY", "Redactor", "encodable", "printable", "printable_lines", "require_encodable", "secrets_here"]
+__all__ = [
+    "SHORTEST_KEY",
+    "Redactor",
+    "encodable",
+    "plain_slug",
+    "printable",
+    "printable_lines",
+    "require_encodable",
+    "secrets_here",
+    "slug",
+    "unit_slug",
+]
 
 SHORTEST_KEY = 8
 """Characters from which a key is masked; a shorter one is no secret but a placeholder, and would be found in any text."""
@@ -52,6 +63,21 @@ def require_encodable(value: Any) -> None:
         json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         raise ValueError("a text in it has a lone surrogate, such as \\ud800") from None
+
+
+def slug(text: str) -> str:
+    """Text as a file name or as the id of an element."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "x"
+
+
+def plain_slug(text: str) -> str:
+    """What two labels must not share: they would be one page, one file where case does not count, one name to a reader."""
+    return re.sub(r"[-_.]+", "-", slug(text).casefold()).strip("-")
+
+
+def unit_slug(text: str) -> str:
+    """Text as it stands in the id of a suite's unit: letter by letter, so that labels keep their length."""
+    return re.sub(r"[^\w.+-]", "-", text)
 
 
 def secrets_here(names: Iterable[str] = ()) -> tuple[str, ...]:

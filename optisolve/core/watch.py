@@ -12,23 +12,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import SolverError
-
-if TYPE_CHECKING:
-    from optisolve.core.arrays import FloatArray
-    from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.objective import Evaluation
 
 __all__ = ["refuse_reference", "unwatched", "watched", "watching"]
 
 
+class _Hashed(Protocol):
+    """What tells an instance from others."""
+
+    @property
+    def sha256(self) -> str: ...
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Watch:
-    instance: Instance
+    instance: _Hashed
     evaluate: Callable[[FloatArray], Evaluation]
 
-    def covers(self, instance: Instance) -> bool:
+    def covers(self, instance: _Hashed) -> bool:
         return instance is self.instance or instance.sha256 == self.instance.sha256
 
 
@@ -36,7 +41,7 @@ _WATCH: ContextVar[_Watch | None] = ContextVar("watch", default=None)
 
 
 @contextmanager
-def watching(instance: Instance, evaluate: Callable[[FloatArray], Evaluation]) -> Iterator[None]:
+def watching(instance: _Hashed, evaluate: Callable[[FloatArray], Evaluation]) -> Iterator[None]:
     """While a solver runs in this thread.
 
     Args:
@@ -65,7 +70,7 @@ def unwatched() -> Iterator[None]:
         _WATCH.reset(token)
 
 
-def watched(instance: Instance) -> Callable[[FloatArray], Evaluation] | None:
+def watched(instance: _Hashed) -> Callable[[FloatArray], Evaluation] | None:
     """The counting evaluation of the run that this call belongs to; None when it belongs to no run on this instance."""
     watch = _WATCH.get()
     if watch is None:

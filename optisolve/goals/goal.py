@@ -1,22 +1,19 @@
 """Typed goals: what somebody wants of an instance, as data that is checked before anything is solved.
 
-A goal names metrics that the instance documents (`Instance.metrics`). Values keep the unit they were given in; `bounds_of`
-brings them to SI and says everything that is wrong at once. Users are counted from 1, as people do.
+A goal names metrics that the instance documents (`MeasuredInstance.metrics`). Values keep the unit they were given in;
+`bounds_of` brings them to SI and says everything that is wrong at once. Users are counted from 1, as people do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optisolve.core.errors import FieldProblem, OptionError, nearest
 from optisolve.goals.metric import Bound, Metric
 from optisolve.goals.units import UnitError, to_si
-
-if TYPE_CHECKING:
-    from optisolve.core.problem import Instance
 
 __all__ = ["Clause", "Goal", "GoalObjective", "Term", "bounds_of", "check_objective", "goal_from", "require_goal"]
 
@@ -182,17 +179,15 @@ def check_objective(goal: Goal, metrics: Sequence[Metric]) -> list[FieldProblem]
     return problems
 
 
-def require_goal(instance: Instance, goal: Goal) -> tuple[Bound, ...]:
-    """`bounds_of` for an instance, which must document metrics, and a goal, which must leave nothing open.
+def require_goal(goal: Goal, metrics: Sequence[Metric]) -> tuple[Bound, ...]:
+    """`bounds_of` for a goal that must leave nothing open.
 
     Raises:
-        OptionError: The instance has no metrics, or the goal does not fit, or holds ambiguities.
+        OptionError: The goal does not fit, or holds ambiguities.
     """
-    if not instance.metrics():
-        raise OptionError("goal", [FieldProblem("goal", "a goal", f"none: {instance.origin.problem} documents no metrics")])
     if goal.ambiguities:
         raise OptionError("goal", [FieldProblem("ambiguities", list(goal.ambiguities), "none before a goal is solved")])
-    return bounds_of(goal, instance.metrics())
+    return bounds_of(goal, metrics)
 
 
 def _si(clause: Clause, metric: Metric) -> tuple[str, float]:

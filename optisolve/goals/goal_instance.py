@@ -1,11 +1,14 @@
-"""An instance with a goal on top: the same space and equations, other objective and further constraints.
+"""Instances that a goal can be put on, and an instance with a goal on top: the same space, other objective, more constraints.
 
-Families express common goals natively, so that their exact solvers apply (`Instance.with_goal`); everything else becomes a
-`GoalInstance`, which any general solver can treat. Its equations are the base instance's numpy metrics.
+Families opt in by deriving their instance from `MeasuredInstance`. They express common goals natively, so that their exact
+solvers apply; everything else becomes a `GoalInstance`, which any general solver can treat. Its equations are the base
+instance's numpy metrics.
 """
 
 from __future__ import annotations
 
+import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,13 +16,94 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import ProblemError
+from optisolve.core.errors import FieldProblem, OptionError, ProblemError
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
-from optisolve.goals.goal import Goal, GoalObjective
-from optisolve.goals.metric import Bound, Metric
+from optisolve.goals.goal import Goal, GoalObjective, require_goal
+from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.goals.units import format_si
+from optisolve.goals.wishes import settle_wishes
 
-__all__ = ["GoalInstance", "bound_scales", "bound_text", "goal_origin", "shortfall"]
+__all__ = [
+    "GoalInstance",
+    "MeasuredInstance",
+    "bound_scales",
+    "bound_text",
+    "goal_origin",
+    "measured",
+    "shortfall",
+    "with_goal",
+]
+
+
+class MeasuredInstance(Instance):
+    """An instance that documents quantities which a goal may speak about.
+
+    Subclasses implement `metrics` and `metric_values` and, as far as they can, `own_bounds`, `satisfiable`, `goal_model` and
+    `_native_goal`.
+    """
+
+    @abstractmethod
+    def metrics(self) -> tuple[Metric, ...]:
+        """Quantities that a goal may speak about."""
+
+    @abstractmethod
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """All metrics at checked points float64 [n, d], by numpy equations: float64 [n], or [n, users]; SI units."""
+
+    def own_bounds(self) -> tuple[Bound, ...]:
+        """The scenario's own requirements as bounds on metrics, for those that a goal may replace."""
+        return ()
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """Whether bounds can be met together on this instance's space; undecided unless the family has a procedure."""
+        return Feasibility(None)
+
+    def goal_model(self, dialect: str, goal: Goal, bounds: tuple[Bound, ...]) -> Any:
+        """A modelling-layer object for a goal without a native instance, or None."""
+        return None
+
+    def _native_goal(self, goal: Goal, bounds: tuple[Bound, ...]) -> Instance | None:
+        """The family's own instance for a goal, or None."""
+        return None
+
+    def with_goal(self, goal: Goal) -> Instance:
+        """`optisolve.goals.with_goal` of this instance."""
+        return with_goal(self, goal)
+
+
+def measured(instance: Instance) -> MeasuredInstance:
+    """The same instance, which must document metrics.
+
+    Raises:
+        OptionError: It documents none.
+    """
+    if isinstance(instance, MeasuredInstance):
+        return instance
+    expected = (
+        f"none: {instance.origin.problem} documents no metrics, so no goal can speak about it. Families that do: power_game, "
+        "power_control, nsp_utility, parallel_channels, beamforming; a family opts in by optisolve.goals.MeasuredInstance"
+    )
+    raise OptionError("goal", [FieldProblem("goal", "a goal", expected)])
+
+
+def with_goal(instance: Instance, goal: Goal) -> Instance:
+    """An instance with a goal on top: a native instance of the family where it has one, else a general one.
+
+    Wishes (soft clauses) are settled first, see `optisolve.goals.wishes`.
+
+    Args:
+        instance: A `MeasuredInstance`.
+        goal: Refers to its metrics.
+
+    Raises:
+        OptionError: The goal does not fit this instance; every problem is listed.
+    """
+    base = measured(instance)
+    require_goal(goal, base.metrics())
+    goal = settle_wishes(base, goal)
+    bounds = require_goal(goal, base.metrics())
+    native = base._native_goal(goal, bounds)
+    return GoalInstance(base, goal, bounds) if native is None else native
 
 
 def goal_origin(base: Instance, goal: Goal) -> Origin:
@@ -46,7 +130,7 @@ def shortfall(values: Mapping[str, FloatArray], bounds: Sequence[Bound], scales:
     return np.column_stack(columns) if columns else np.empty((n, 0))
 
 
-def bound_scales(base: Instance, bounds: Sequence[Bound]) -> FloatArray:
+def bound_scales(base: MeasuredInstance, bounds: Sequence[Bound]) -> FloatArray:
     """What the distance from each bound is divided by, float64 [k], > 0, in the metric's unit.
 
     That is the bound itself; a bound of 0 is measured by the metric at a few points of the space, so that it changes with the
@@ -82,7 +166,7 @@ def bound_text(bound: Bound, metrics: Sequence[Metric]) -> str:
     return f"{metric.name}{who} at {'most' if bound.upper else 'least'} {format_si(bound.value, metric.unit)}"
 
 
-class GoalInstance(Instance):
+class GoalInstance(MeasuredInstance):
     """A base instance with a goal.
 
     Args:
@@ -91,7 +175,7 @@ class GoalInstance(Instance):
         bounds: Its requirements in SI.
     """
 
-    def __init__(self, base: Instance, goal: Goal, bounds: Sequence[Bound]) -> None:
+    def __init__(self, base: MeasuredInstance, goal: Goal, bounds: Sequence[Bound]) -> None:
         self.base, self.typed_goal, self.bounds = base, goal, tuple(bounds)
         self.on_failure = base.on_failure
         if len(base.objectives) != 1 and goal.objective is None:
@@ -141,6 +225,11 @@ class GoalInstance(Instance):
         """What the base offers for this goal."""
         return self.base.goal_model(dialect, self.typed_goal, self.bounds)
 
+    @property
+    def has_twin(self) -> bool:
+        """Whether the base has one; metrics have one implementation."""
+        return self.base.has_twin
+
     def _evaluate(self, X: FloatArray) -> Evaluation:
         return self._combined(X, self.base.evaluate_checked(X))
 
@@ -170,12 +259,10 @@ def objective_value(objective: GoalObjective, values: Mapping[str, FloatArray]) 
 
 def hash_free_index(name: str) -> float:
     """A number that stands for a metric's name in an array, the same everywhere."""
-    import hashlib
-
     return float(int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big"))
 
 
-def _objective(objective: GoalObjective, metrics: Mapping[str, Metric], base: Instance) -> Objective:
+def _objective(objective: GoalObjective, metrics: Mapping[str, Metric], base: MeasuredInstance) -> Objective:
     names = [term.metric for term in objective.terms]
     first = metrics[names[0]]
     unit = first.unit if len({metrics[name].unit for name in names}) == 1 else ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["Bound", "Feasibility", "Metric", "effective", "tightest"]
+__all__ = ["Bound", "Feasibility", "Measured", "Metric", "effective", "tightest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,22 @@ class Feasibility:
 
     answer: bool | None
     proof: str = ""
+
+
+class Measured(Protocol):
+    """What deciding about requirements asks of an instance; see `optisolve.goals.goal_instance.MeasuredInstance`."""
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Quantities that a goal may speak about."""
+        ...
+
+    def own_bounds(self) -> tuple[Bound, ...]:
+        """The scenario's own requirements, for those that a goal may replace."""
+        ...
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """Whether bounds can be met together."""
+        ...
 
 
 def effective(own: Iterable[Bound], asked: Iterable[Bound], *, keep: bool) -> tuple[Bound, ...]:

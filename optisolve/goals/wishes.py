@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from optisolve.goals.goal import Clause, Goal, bounds_of
-from optisolve.goals.metric import Bound, Metric, effective
-
-if TYPE_CHECKING:
-    from optisolve.core.problem import Instance
+from optisolve.goals.metric import Bound, Measured, Metric, effective
 
 __all__ = ["MAX_EXACT", "one_by_one", "settle_wishes"]
 
@@ -22,13 +18,13 @@ MAX_EXACT = 10
 """Wishes up to which the largest set is found by looking at all of them; more are taken in their order while they fit."""
 
 
-def settle_wishes(instance: Instance, goal: Goal) -> Goal:
+def settle_wishes(instance: Measured, goal: Goal) -> Goal:
     """The goal with its wishes decided: clauses that are enforced are hard, the others stay soft.
 
     Of sets of the same size the one with earlier wishes is taken. Settling twice changes nothing.
 
     Args:
-        instance: The instance without the goal; `Instance.satisfiable` decides.
+        instance: The instance without the goal; its `satisfiable` decides.
         goal: A goal that fits it.
 
     Raises:
@@ -55,7 +51,7 @@ def one_by_one(goal: Goal, metrics: Sequence[Metric]) -> list[Clause]:
     return [piece for clause in goal.constraints for piece in ([clause] if clause.hard else _pieces(clause, metrics))]
 
 
-def _largest(instance: Instance, held: tuple[Bound, ...], wishes: Sequence[tuple[Bound, ...]]) -> tuple[int, ...]:
+def _largest(instance: Measured, held: tuple[Bound, ...], wishes: Sequence[tuple[Bound, ...]]) -> tuple[int, ...]:
     """Indices of the largest set of wishes that provably can be met beside the bounds that hold."""
 
     def fits(chosen: Sequence[int]) -> bool:

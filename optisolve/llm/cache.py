@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from optisolve.core.errors import LlmError
 from optisolve.core.files import write_atomic
+from optisolve.core.json import JsonObject
 from optisolve.core.text import Redactor
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
 
@@ -52,7 +52,7 @@ class ResponseCache:
         """Keep a reply."""
         path = self._path(key)
         path.parent.mkdir(exist_ok=True)
-        row: dict[str, Any] = {"format": FORMAT, "request": told(request), "reply": told(reply)}
+        row: JsonObject = {"format": FORMAT, "request": told(request), "reply": told(reply)}
         write_atomic(path, json.dumps(self._redactor.value(row), ensure_ascii=False).encode())
 
     def _path(self, key: str) -> Path:

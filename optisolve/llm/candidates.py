@@ -1,51 +1,37 @@
-"""From raw text to candidates, each with its fate; the text is data and is never executed."""
+"""Answers that are points of a grid: their forms, and the way from raw text to candidates, each with its fate."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.json import Json
+from optisolve.llm.forms import MAX_TEXT, Fate, Integer, Object, json_values, line_grammar, literal
 
-__all__ = ["Candidate", "Fate", "judge", "parse_points", "parse_rows", "parse_tasks"]
+__all__ = [
+    "Candidate",
+    "Row",
+    "design_keys",
+    "judge",
+    "parse_points",
+    "parse_rows",
+    "parse_tasks",
+    "points_form",
+    "table_grammar",
+    "task_keys",
+]
 
-_MAX_TEXT = 200_000
-"""Characters of an answer that are looked at."""
-_MAX_STARTS = 400
-"""Places in an answer where an object or array may begin."""
 _MENTIONS = 8
 """Times that a task's name is looked for behind, on average; a hostile answer repeats it without end."""
 _NUMBER = re.compile(r"[+-]?(?:nan|inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE)
 
 Row = tuple[list[float], str]
 """Numbers of one parsed point, and why it is unusable or ""."""
-
-
-class Fate(StrEnum):
-    """What became of one candidate."""
-
-    OK = "ok"
-    """Used as given."""
-    CLIPPED = "clipped"
-    """Outside the bounds, moved to the nearest one."""
-    REPAIRED = "repaired"
-    """Rounded to an integer or projected by the problem."""
-    DUPLICATE = "duplicate"
-    """Equal to a parent or to another candidate; not used."""
-    REJECTED = "rejected"
-    """Not usable."""
-
-    @property
-    def usable(self) -> bool:
-        """True when the candidate is evaluated."""
-        return self not in (Fate.DUPLICATE, Fate.REJECTED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +52,43 @@ class Candidate:
     detail: str = ""
 
 
+def design_keys(count: int) -> list[str]:
+    """Names of the points in an answer."""
+    return [f"design_{i + 1}" for i in range(count)]
+
+
+def task_keys(count: int) -> list[str]:
+    """Names of the tasks in an answer to several of them."""
+    return [f"task_{i + 1}" for i in range(count)]
+
+
+def points_form(names: Sequence[str], levels: Sequence[int], count: int, n_tasks: int | None = None) -> Object:
+    """The form of `count` points.
+
+    Args:
+        names: Variable names.
+        levels: Largest integer of each variable.
+        count: Number of points.
+        n_tasks: The answer holds so many tasks by name, each with `count` points; None means one task without a name.
+    """
+    point = Object({name: Integer(int(level)) for name, level in zip(names, levels, strict=True)}, "point")
+    points = Object(dict.fromkeys(design_keys(count), point), "points")
+    return points if n_tasks is None else Object(dict.fromkeys(task_keys(n_tasks), points))
+
+
+def table_grammar(levels: Sequence[int], targets: Sequence[int]) -> str:
+    """GBNF of a table's continuation: the first row's numbers, then further rows behind their given values.
+
+    Args:
+        levels: Largest integer of each variable.
+        targets: Value of each row; the first already stands in the prompt.
+    """
+    numbers = {f"n{int(level)}": Integer(int(level)) for level in levels}
+    rows = " ".join(f"{literal(chr(10) + str(target) + ': ')} row" for target in targets[1:])
+    row = ' "," '.join(f"n{int(level)}" for level in levels)
+    return line_grammar(f'" " row {rows} "\\n"', row=row, **numbers)
+
+
 def parse_points(text: str, names: Sequence[str], count: int) -> list[Row]:
     """Points in a JSON answer: prose around it is skipped, of a truncated one the complete points are kept.
 
@@ -75,7 +98,7 @@ def parse_points(text: str, names: Sequence[str], count: int) -> list[Row]:
         count: Points that were asked for; further ones are dropped.
     """
     rows: list[Row] = []
-    for value in _json_values(text[:_MAX_TEXT]):
+    for value in json_values(text):
         rows.extend(_points(value, names))
         if len(rows) >= count:
             break
@@ -97,7 +120,7 @@ def parse_tasks(text: str, names: Sequence[str], keys: Sequence[str], count: int
     Returns:
         Points per task in the order of `keys`; empty for a task that the answer leaves out.
     """
-    text = text[:_MAX_TEXT]
+    text = text[:MAX_TEXT]
     found: dict[str, list[Row]] = {}
     marks = list(re.finditer(rf"(?<!\w)(?:{'|'.join(map(re.escape, keys))})(?!\w)", text))[: _MENTIONS * len(keys)]
     for mark, following in zip(marks, [*marks[1:], None], strict=False):
@@ -117,7 +140,7 @@ def parse_rows(text: str, dim: int, count: int) -> list[Row]:
         count: Rows that were asked for; further ones are dropped.
     """
     rows: list[Row] = []
-    for line in text[:_MAX_TEXT].splitlines():
+    for line in text[:MAX_TEXT].splitlines():
         body = line.rpartition(":")[2]
         numbers = [_number(item) for item in _NUMBER.findall(body)[: dim + 1]]
         if numbers:
@@ -169,25 +192,9 @@ def _judge_one(row: Row, levels: IntArray, seen: dict[tuple[int, ...], str]) -> 
     return Candidate(rounded, Fate.OK)
 
 
-def _json_values(text: str) -> Iterator[Any]:
-    """Every JSON object or array in a text, outermost first; what a broken outer one holds complete comes by itself."""
-    decoder = json.JSONDecoder()
-    position = 0
-    for _ in range(_MAX_STARTS):
-        match = re.compile(r"[{\[]").search(text, position)
-        if match is None:
-            return
-        try:
-            value, position = decoder.raw_decode(text, match.start())
-        except (ValueError, RecursionError):
-            position = match.start() + 1
-            continue
-        yield value
-
-
-def _points(value: Any, names: Sequence[str]) -> Iterable[Row]:
+def _points(value: Json, names: Sequence[str]) -> Iterable[Row]:
     """Points anywhere inside a JSON value, in order."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         if any(name in value for name in names):
             lacking = [name for name in names if name not in value]
             problem = f"missing: {', '.join(lacking[:6])}" if lacking else ""
@@ -207,13 +214,13 @@ def _length_problem(found: int, dim: int) -> str:
     return f"{'more than ' + str(dim) if found > dim else found} numbers, expected {dim}"
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     """The value as a float; NaN when it is none."""
     if isinstance(value, bool):
         return math.nan
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         return math.nan
     try:
-        return float(value)
+        return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return math.nan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from optisolve.llm.clients import make_client
 from optisolve.llm.config import LlmConfig, LocalLlm, OpenAiLlm, SurrogateLlm
 from optisolve.llm.surrogate import SurrogateClient
 from optisolve.llm.tokens import estimate_tokens
@@ -29,8 +30,6 @@ def dry_profile(config: LlmConfig) -> Profile:
     if isinstance(config, LocalLlm):
         name = config.gguf.rpartition("/")[2] or config.model
         return Profile(provider="local", model=name, preferred_style="continuation", max_tokens=config.max_tokens)
-    from optisolve.llm.session import make_client
-
     return make_client(config).profile
 
 

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from optisolve.core.errors import LlmError, MissingDependency
 from optisolve.llm import catalog
@@ -107,7 +106,7 @@ class LocalClient:
         if process is not None:
             await asyncio.to_thread(_stop, process)
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, str | int]:
         return {
             "path": str(self._weights.path),
             "alias": self._weights.name,
@@ -117,7 +116,7 @@ class LocalClient:
         }
 
 
-def _spawn(settings: dict[str, Any]) -> subprocess.Popen[str]:
+def _spawn(settings: dict[str, str | int]) -> subprocess.Popen[str]:
     hidden = {name for name in os.environ if "KEY" in name.upper() or "TOKEN" in name.upper() or "SECRET" in name.upper()}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     # Waiting threads spin briefly: not at all costs a factor of two on an idle machine, as long as the runtime's
@@ -138,7 +137,7 @@ def _spawn(settings: dict[str, Any]) -> subprocess.Popen[str]:
     return process
 
 
-def _first_line(process: subprocess.Popen[str]) -> dict[str, Any]:
+def _first_line(process: subprocess.Popen[str]) -> dict[str, str]:
     assert process.stdout is not None
     for line in process.stdout:  # the runtime may print before us
         with contextlib.suppress(json.JSONDecodeError):

@@ -49,7 +49,7 @@ def _serve(settings: dict[str, Any]) -> Any:
     return xllamacpp.Server(params)
 
 
-def _tell(line: dict[str, Any]) -> None:
+def _tell(line: dict[str, str]) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 

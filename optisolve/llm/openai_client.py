@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from optisolve.core.errors import LlmError, nearest
+from optisolve.core.json import JsonObject
 from optisolve.core.text import SHORTEST_KEY, Redactor, encodable, printable
 from optisolve.llm.config import OpenAiLlm, is_loopback
 from optisolve.llm.prices import Prices, listed_prices
@@ -56,7 +57,7 @@ class Endpoint:
         timeout_s: float,
         max_tokens_field: str = "max_tokens",
         send_seed: bool = True,
-        extra: dict[str, Any] | None = None,
+        extra: JsonObject | None = None,
     ) -> None:
         self._base_url, self._api_key, self.model = base_url, api_key, model
         self._temperature, self._max_tokens_field, self._send_seed = temperature, max_tokens_field, send_seed

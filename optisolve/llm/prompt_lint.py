@@ -91,7 +91,7 @@ class _Header:
 
 
 def lint_prompt(
-    file: str, text: str, samples: Sequence[Mapping[str, Any]] = (), *, max_tokens: int = 8000, known: Sequence[int] = ()
+    file: str, text: str, samples: Sequence[Mapping[str, object]] = (), *, max_tokens: int = 8000, known: Sequence[int] = ()
 ) -> Lint:
     """Check a prompt template.
 
@@ -292,7 +292,7 @@ class _StandIn:
     __lt__ = __ge__ = __le__ = __gt__
 
 
-def _rendered(prompt: Prompt, samples: Sequence[Mapping[str, Any]], max_tokens: int) -> tuple[list[str], list[Finding]]:
+def _rendered(prompt: Prompt, samples: Sequence[Mapping[str, object]], max_tokens: int) -> tuple[list[str], list[Finding]]:
     """Renderings of the samples, and what is wrong with them."""
     given = samples or [{name: _StandIn() for name in prompt.variables}]
     try:

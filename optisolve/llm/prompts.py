@@ -34,7 +34,7 @@ class Prompt:
     variables: frozenset[str]
     _template: Any = field(repr=False, compare=False)
 
-    def render(self, **variables: Any) -> str:
+    def render(self, **variables: object) -> str:
         """The prompt's text; no blank at its ends.
 
         Raises:

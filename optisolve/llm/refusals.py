@@ -6,8 +6,7 @@ import email.utils
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Collection
 from typing import Any
 
 from optisolve.core.text import printable
@@ -20,7 +19,7 @@ _OTHER_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": 
 _UNSUPPORTED = r"not supported|unsupported|unrecogni[sz]ed|not permitted|not allowed|unknown|does not support|only the default"
 
 
-def explain(error: Exception, redact: Callable[[str], str], sent: Mapping[str, Any] = MappingProxyType({})) -> TransportError:
+def explain(error: Exception, redact: Callable[[str], str], sent: Collection[str] = ()) -> TransportError:
     """What an exception of the `openai` package means.
 
     Args:
@@ -46,7 +45,7 @@ def explain(error: Exception, redact: Callable[[str], str], sent: Mapping[str, A
     return TransportError("bad_reply", detail, retryable=True, may_be_billed=True)
 
 
-def _explain_status(error: Any, detail: str, sent: Mapping[str, Any]) -> TransportError:
+def _explain_status(error: Any, detail: str, sent: Collection[str]) -> TransportError:
     status = int(error.status_code)
     wait = _retry_after(error.response.headers)
     if status == 429:
@@ -60,7 +59,7 @@ def _explain_status(error: Any, detail: str, sent: Mapping[str, Any]) -> Transpo
     return TransportError("bad_request", detail, retryable=False, final=final, cure=cure)
 
 
-def _cure(status: int, said: str, code: str, sent: Mapping[str, Any]) -> tuple[str, bool]:
+def _cure(status: int, said: str, code: str, sent: Collection[str]) -> tuple[str, bool]:
     """The setting that cures a refusal, "" when none is known, and whether every other call would meet the same one."""
     if status == 404:
         about_model = "model" in said or code == "model_not_found"

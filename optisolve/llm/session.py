@@ -11,20 +11,23 @@ from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
 from optisolve.core.budget import BudgetMeter, Reservation
-from optisolve.core.errors import BudgetExhausted, LlmError
+from optisolve.core.errors import BudgetExhausted, LlmError, SolverError
+from optisolve.core.json import JsonObject
+from optisolve.core.solver import Task
 from optisolve.core.status import Limit
 from optisolve.core.text import Redactor
 from optisolve.llm.cache import ResponseCache
-from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
+from optisolve.llm.clients import make_client
+from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm
 from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
 from optisolve.llm.transcript import Transcript, mend_end, read_transcript
 from optisolve.llm.transport import Client, Profile, RetryPolicy
 from optisolve.llm.types import LlmReply, LlmRequest, told
 
-__all__ = ["LlmSession", "open_session"]
+__all__ = ["LlmSession", "SessionReport", "open_session", "session_of"]
 
 T = TypeVar("T")
 
@@ -40,6 +43,21 @@ _OURS = ("budget", "refused_by_breaker", "interrupted")
 """Failures that say nothing about the endpoint."""
 _RECOVERABLE = (Limit.LLM_TOKENS.value, Limit.USD.value)
 """Limits of which settled calls give some back, since they are reserved at their worst case."""
+
+
+class SessionReport(TypedDict):
+    """Deterministic figures of a session, as they stand in a record: model, parameters, counters, the transcript's hash."""
+
+    provider: str
+    model: str
+    models_reported: list[str]
+    params: JsonObject
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    failures: dict[str, int]
+    transcript: str
 
 
 def open_session(
@@ -81,25 +99,17 @@ def open_session(
     return LlmSession(client, meter, policy, transcript, seed, cache)
 
 
-def make_client(config: LlmConfig) -> Client:
-    """The client of a configuration, not yet started."""
-    if isinstance(config, LocalLlm):
-        from optisolve.llm.local import LocalClient
+def session_of(task: Task) -> LlmSession:
+    """The session that a solver asks.
 
-        return LocalClient(config)
-    if isinstance(config, OpenAiLlm):
-        from optisolve.llm.openai_client import OpenAiClient
-
-        return OpenAiClient(config)
-    if isinstance(config, SurrogateLlm):
-        from optisolve.llm.surrogate import SurrogateClient
-
-        return SurrogateClient(config)
-    if isinstance(config, ReplayLlm):
-        from optisolve.llm.replay import ReplayClient
-
-        return ReplayClient(config)
-    raise LlmError(f"llm must be a configuration made by llm_config, got {type(config).__name__}.")
+    Raises:
+        SolverError: The run has none.
+    """
+    if not isinstance(task.llm, LlmSession):
+        raise SolverError(
+            f"{task.solver_name} asks a language model; run it with llm=auto, local, openai, surrogate or replay."
+        )
+    return task.llm
 
 
 class LlmSession:
@@ -285,7 +295,7 @@ class LlmSession:
         return self.profile.model
 
     @property
-    def params(self) -> dict[str, Any]:
+    def params(self) -> JsonObject:
         """Everything else that shapes the replies."""
         return dict(self.profile.params)
 
@@ -294,8 +304,8 @@ class LlmSession:
         """Prompt style that suits the model: ``"schema"`` or ``"continuation"``."""
         return self.profile.preferred_style
 
-    def describe(self) -> dict[str, Any]:
-        """Deterministic, JSON-compatible: model, parameters, counters and the transcript's hash; equal in a replay."""
+    def describe(self) -> SessionReport:
+        """What was asked of whom; equal in a replay."""
         return {
             "provider": self.provider,
             "model": self.model,

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.llm.candidates import design_keys, task_keys
 from optisolve.llm.config import SurrogateLlm
-from optisolve.llm.schema import design_keys, task_keys
 from optisolve.llm.transport import Profile, TransportError
-from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.llm.types import LlmReply, LlmRequest, NoteBehind, PointsBehind
 
 __all__ = ["SurrogateClient", "draw_offspring"]
 
@@ -56,34 +55,32 @@ class SurrogateClient:
         Raises:
             TransportError: The request is not one of a variation operator.
         """
-        if "reflection" in request.context:
-            return LlmReply(texts=(_NOTE.format(**request.context["reflection"]),), model=MODEL, finish=("stop",))
-        if "tasks" not in request.context:
+        behind = request.behind
+        if isinstance(behind, NoteBehind):
+            return LlmReply(texts=(_NOTE.format(made=behind.made, kept=behind.kept),), model=MODEL, finish=("stop",))
+        if behind is None:
             text = "the surrogate stands in for variation operators only; use llm=local or llm=openai here"
             raise TransportError("bad_request", text, retryable=False)
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
-        texts = tuple(self._answer(request.context, rng) for _ in range(request.n))
+        texts = tuple(self._answer(behind, rng) for _ in range(request.n))
         return LlmReply(texts=texts, model=MODEL, finish=("stop",) * request.n)
 
     async def close(self) -> None:
         """Nothing to close."""
 
-    def _answer(self, context: Mapping[str, Any], rng: np.random.Generator) -> str:
+    def _answer(self, behind: PointsBehind, rng: np.random.Generator) -> str:
         if rng.random() < self._config.malformed_rate:
             return "I am sorry, but I cannot give further points."
-        drawn = [self._draw(context, task, rng) for task in context["tasks"]]
-        if context["style"] == "continuation":
+        levels = np.asarray(behind.levels)
+        drawn = [draw_offspring(np.asarray(shown), levels, behind.count, rng, self._config) for shown in behind.parents]
+        if behind.targets is not None:
             lines = [",".join(str(v) for v in row) for row in drawn[0]]
-            heads = ["", *(f"{target}: " for target in context["tasks"][0]["targets"][1:])]
+            heads = ["", *(f"{target}: " for target in behind.targets[1:])]
             return "\n".join(head + line for head, line in zip(heads, lines, strict=True)) + "\n"
-        answers = [_named_points(context["names"], rows) for rows in drawn]
-        if not context["batched"]:
+        answers = [_named_points(behind.names, rows) for rows in drawn]
+        if not behind.batched:
             return json.dumps(answers[0])
         return json.dumps(dict(zip(task_keys(len(answers)), answers, strict=True)))
-
-    def _draw(self, context: Mapping[str, Any], task: Mapping[str, Any], rng: np.random.Generator) -> list[list[int]]:
-        parents, levels = np.asarray(task["parents"]), np.asarray(context["levels"])
-        return draw_offspring(parents, levels, int(context["count"]), rng, self._config)
 
 
 def _named_points(names: Sequence[str], rows: Sequence[Sequence[int]]) -> dict[str, dict[str, int]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -17,7 +16,7 @@ from typing import IO, Any
 
 from optisolve.core.errors import LlmError
 from optisolve.core.files import naming, write_atomic
-from optisolve.core.json import canonical
+from optisolve.core.json import Json, JsonObject, canonical
 from optisolve.core.text import Redactor
 from optisolve.llm.transport import Profile
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
@@ -58,7 +57,7 @@ class Transcript:
 
     def header(self, profile: Profile, notice: str, endpoint: str, seed: int) -> None:
         """Describe the model; the endpoint's address is volatile."""
-        line = {"type": "header", "format": FORMAT, "profile": asdict(profile), "notice": notice, "seed": seed}
+        line: dict[str, Json] = {"type": "header", "format": FORMAT, "profile": asdict(profile), "notice": notice, "seed": seed}
         self._write({**line, "volatile": {"endpoint": endpoint}})
 
     def resumed(self, calls: int) -> None:
@@ -107,7 +106,7 @@ class Transcript:
                 self._file.close()
                 self._file = None
 
-    def _write(self, line: Mapping[str, Any], *, redacted: bool = False) -> None:
+    def _write(self, line: JsonObject, *, redacted: bool = False) -> None:
         if self._file is None:
             return
         text = json.dumps(line if redacted else self._redactor.value(line), ensure_ascii=False, separators=(",", ":"))

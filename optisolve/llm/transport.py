@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from optisolve.core.json import JsonObject
 from optisolve.llm.types import LlmReply, LlmRequest
 
 __all__ = ["Client", "Profile", "RetryPolicy", "TransportError"]
@@ -31,7 +31,7 @@ class Profile:
 
     provider: str
     model: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: JsonObject = field(default_factory=dict)
     preferred_style: str = "schema"
     max_tokens: int | None = None
     usd_per_million_in: float = 0.0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
+from optisolve.core.json import Json, JsonObject
 from optisolve.core.text import encodable
 
-__all__ = ["MOST_TOKENS", "LlmReply", "LlmRequest", "Message", "reply_from", "told"]
+__all__ = ["MOST_TOKENS", "LlmReply", "LlmRequest", "Message", "NoteBehind", "PointsBehind", "reply_from", "told"]
 
 MOST_TOKENS = 10**12
 """Largest count of tokens that is believed."""
@@ -23,6 +24,35 @@ class Message:
 
     role: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class PointsBehind:
+    """Numbers behind a question for points of a grid.
+
+    Attributes:
+        names: Variable names.
+        levels: Largest integer of each variable.
+        count: Points asked for per task.
+        parents: Points shown per task, worst to best.
+        targets: Values promised to the rows of a table that is continued; None for a chat.
+        batched: Tasks are named in the answer.
+    """
+
+    names: Sequence[str]
+    levels: Sequence[int]
+    count: int
+    parents: Sequence[Sequence[Sequence[int]]]
+    targets: Sequence[int] | None = None
+    batched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoteBehind:
+    """Numbers behind a question for a note: how many proposals there were, and how many were kept."""
+
+    made: int
+    kept: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +73,7 @@ class LlmRequest:
         seed: Sampling seed sent to the server.
         schema: JSON schema of the answer, for servers that support structured output.
         grammar: GBNF grammar of the answer, for llama.cpp servers.
-        context: Numbers behind the prompt (scaled parents, count asked for, ...). Never sent anywhere; only the
-            offline surrogate reads it.
+        behind: Numbers behind the prompt. Never sent anywhere; only the offline surrogate reads them.
     """
 
     tag: str
@@ -55,19 +84,19 @@ class LlmRequest:
     n: int = 1
     max_tokens: int = 512
     seed: int = 0
-    schema: Mapping[str, Any] | None = None
+    schema: JsonObject | None = None
     grammar: str | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
+    behind: PointsBehind | NoteBehind | None = None
 
-    def key(self, model: str, params: Mapping[str, Any]) -> str:
+    def key(self, model: str, params: JsonObject) -> str:
         """SHA-256 over model, parameters, text, tag, sample and attempt index: the call's place in its run."""
         return _digest({**self._question(model, params), "tag": self.tag})
 
-    def content_key(self, model: str, params: Mapping[str, Any], scope: str) -> str:
+    def content_key(self, model: str, params: JsonObject, scope: str) -> str:
         """SHA-256 over what is asked of whom, wherever in a run: as `key`, with the endpoint instead of the tag."""
         return _digest({**self._question(model, params), "scope": scope})
 
-    def _question(self, model: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _question(self, model: str, params: JsonObject) -> JsonObject:
         return {
             "model": model,
             "params": dict(params),
@@ -126,10 +155,10 @@ class LlmReply:
         return not self.failure
 
 
-_TOLD = {cls: tuple(f.name for f in fields(cls) if f.name != "context") for cls in (LlmRequest, LlmReply)}
+_TOLD = {cls: tuple(f.name for f in fields(cls) if f.name != "behind") for cls in (LlmRequest, LlmReply)}
 
 
-def told(item: LlmRequest | LlmReply) -> dict[str, Any]:
+def told(item: LlmRequest | LlmReply) -> dict[str, Json]:
     """A request or a reply as JSON; a request without the numbers behind its prompt."""
     row = {name: getattr(item, name) for name in _TOLD[type(item)]}
     if isinstance(item, LlmRequest):
@@ -156,5 +185,5 @@ def reply_from(row: Mapping[str, Any]) -> LlmReply:
     return cast(LlmReply, reply)
 
 
-def _digest(body: Mapping[str, Any]) -> str:
+def _digest(body: JsonObject) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -22,11 +22,9 @@ import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.misc.appdirs import AppDirs
 
-import optisolve
-
 __all__ = ["njit"]
 
-_ROOT = Path(optisolve.__file__).parent
+_ROOT = Path(__file__).resolve().parents[1]
 _DIGEST_BYTES = 32
 _log = logging.getLogger(__name__)
 

@@ -10,10 +10,27 @@ from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.problem import HypervolumeBox, Instance
 from optisolve.core.reference import Reference
 
-__all__ = ["GainMeter", "hypervolume", "hypervolume_gains", "hypervolume_trace", "igd_plus", "normalize", "score"]
+__all__ = [
+    "GAP_NOISE",
+    "GainMeter",
+    "hypervolume",
+    "hypervolume_trace",
+    "igd_plus",
+    "normalize",
+    "quiet",
+    "score",
+]
+
+GAP_NOISE = 1e-9
+"""Gaps of at most this size count as zero even where a reference states no tolerance, so that rounding decides nothing."""
 
 _BLOCK = 256
 """Points screened at once against the front; bounds the memory of the comparison."""
+
+
+def quiet(tie: float | None) -> float:
+    """Relative difference that says nothing: the reference's tie, or rounding where it states none (None or NaN)."""
+    return float(np.fmax(np.nan if tie is None else tie, GAP_NOISE))
 
 
 def normalize(F: FloatArray, box: HypervolumeBox) -> FloatArray:
@@ -80,17 +97,21 @@ def score(instance: Instance, F: FloatArray, reference: Reference | None) -> dic
     Returns:
         ``hypervolume``, ``igd_plus`` (several objectives), ``objective`` (one objective, the best value), ``gap`` to
         the reference value and ``bound_gap`` to its dual bound, both signed, > 0 when worse and relative to ``gap_scale``.
-        Between -``tie`` and ``tie`` a gap says nothing: that is the reference's own tolerance and slack, relative. None
-        where a score does not apply. No feasible point gives hypervolume 0 and infinite distance, written as None.
+        Between -``tie`` and ``tie`` a gap says nothing: that is the reference's own tolerance and slack, relative. For
+        several objectives the gap is the share of the reference front's hypervolume that is missing, and ``gap_scale`` is
+        that hypervolume. None where a score does not apply. No feasible point gives hypervolume 0 and infinite distance,
+        written as None.
     """
     names = ("hypervolume", "igd_plus", "objective", "gap", "bound_gap", "gap_scale", "tie")
     scores: dict[str, float | None] = dict.fromkeys(names)
     if len(instance.objectives) > 1:
         box = instance.hypervolume_box
         assert box is not None  # the instance's constructor refuses several objectives without a box
-        scores["hypervolume"] = hypervolume(F, box)
-        if reference is not None and reference.F is not None:
+        scores["hypervolume"] = own = hypervolume(F, box)
+        if reference is not None and reference.F is not None and F.shape[0]:
             scores["igd_plus"] = igd_plus(F, reference.F, box)
+            if (front := hypervolume(reference.F, box)) > 0.0:
+                scores["gap"], scores["gap_scale"] = (front - own) / front, front
         return scores
     if F.shape[0] == 0:
         return scores
@@ -138,18 +159,10 @@ def hypervolume_trace(
     return values
 
 
-def hypervolume_gains(F_min: FloatArray, violation: FloatArray, signs: FloatArray, box: HypervolumeBox) -> FloatArray:
-    """Hypervolume that each evaluation added at the moment it was made, float64 [n]; sums to the final hypervolume.
-
-    Args: as `hypervolume_trace`.
-    """
-    return GainMeter(signs, box).add(F_min, violation)
-
-
 class GainMeter:
     """What each new point adds to all points before it, batch by batch.
 
-    For several objectives this is the hypervolume in the scenario's box, as in `hypervolume_gains`; for one objective
+    For several objectives this is the hypervolume in the scenario's box, which sums to the final one; for one objective
     without a box it is the improvement of the best feasible value, 0 for the first feasible point.
 
     Args:

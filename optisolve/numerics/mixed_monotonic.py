@@ -23,9 +23,8 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.interference import relaxed_floor
-from optisolve.numerics.mixed_monotonic_twin import Data
 
-__all__ = ["CertifiedSearch", "RateProgram", "maximize_rate"]
+__all__ = ["CertifiedSearch", "Data", "RateProgram", "maximize_rate"]
 
 _Number = TypeVar("_Number", np.float64, np.int64)
 
@@ -34,6 +33,29 @@ _CHUNK = 8192
 
 _WIDENING = 1e-12
 """Relative widening of a bound that covers rounding."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Data:
+    """What the bounds need: a program scaled so that noise is 1 and every power runs over [0, 1]; rates are in nats.
+
+    Args:
+        gain: float64 [K, K], receiver i from transmitter j at full power, over the noise of receiver i.
+        weight: float64 [K].
+        floor: float64 [K], smallest SINR allowed, 0 for none.
+        circuit: Power consumed in any case.
+        slope: float64 [K], further consumed power at full power.
+    """
+
+    gain: FloatArray
+    weight: FloatArray
+    floor: FloatArray
+    circuit: float
+    slope: FloatArray
+
+    def unpacked(self) -> tuple[FloatArray, FloatArray, FloatArray, float, FloatArray]:
+        """The tuple that the kernels take."""
+        return self.gain, self.weight, self.floor, self.circuit, self.slope
 
 
 @dataclass(frozen=True, eq=False, slots=True)

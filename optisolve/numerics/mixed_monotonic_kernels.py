@@ -1,4 +1,4 @@
-"""Hot loops of the mixed-monotonic branch and bound; `mixed_monotonic_twin` holds the same steps as plain numpy.
+"""Hot loops of the mixed-monotonic branch and bound; the tests hold the same steps as plain numpy.
 
 Powers are scaled to [0, 1] and gains to the noise; rates are in nats. A node is a box [low, high] of powers. `data` is the
 tuple (gain [K, K], weight [K], floor [K], circuit, slope [K]); `mixed_monotonic` documents the method.
@@ -22,7 +22,7 @@ _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 @_kernel
 def objective(p, data):  # type: ignore[no-untyped-def]
-    """See `mixed_monotonic_twin.objective`."""
+    """Weighted sum rate over consumed power at p [K]; -inf when an SINR floor is missed."""
     gain, weight, floor, circuit, slope = data
     total, consumed = 0.0, circuit
     for i in range(p.size):
@@ -62,7 +62,11 @@ def _monotonic_bound(low, high, least, data):  # type: ignore[no-untyped-def]
 
 @_kernel
 def _lift(low, high, gain, floor):  # type: ignore[no-untyped-def]
-    """See `mixed_monotonic_twin.lift`."""
+    """Shrink the box in place to what the SINR floors leave; False when nothing is left.
+
+    A link needs ``floor * least interference / gain`` at least, and nobody may interfere so much that a link misses its
+    floor even at its largest power.
+    """
     n = low.size
     for _ in range(n + 2):
         moved = False
@@ -90,7 +94,11 @@ def _lift(low, high, gain, floor):  # type: ignore[no-untyped-def]
 
 @_kernel
 def _fix_monotone(low, high, least, most, data, least_value, most_value):  # type: ignore[no-untyped-def]
-    """See `mixed_monotonic_twin.fix_monotone`."""
+    """Fix powers in which the objective only rises or only falls on the box, in place; True when one was fixed.
+
+    The derivative of ``rate - value * consumed power`` is bounded over the box by interval arithmetic, for every value that
+    the optimum may still have: at a maximizer of the ratio that difference is maximal (Dinkelbach 1967).
+    """
     gain, weight, _, _, slope = data
     n = low.size
     harm_least, harm_most = np.zeros(n), np.zeros(n)
@@ -119,7 +127,12 @@ def _fix_monotone(low, high, least, most, data, least_value, most_value):  # typ
 
 @_kernel
 def _concave_bound(low, high, least, most, data, value, rounds, target, corner):  # type: ignore[no-untyped-def]
-    """See `mixed_monotonic_twin.concave_bound`."""
+    """Bound on ``rate - value * consumed power`` over a box by a concave function and its tangent planes.
+
+    ``rate_i = log(received power) - log(interference)``: the chord of ``-log`` over the box's interference range lies above
+    the second term, a tangent of ``log`` above the first. Every tangent point gives a valid bound; a few steps of Frank and
+    Wolfe improve it. The corner that maximizes the last plane, a good candidate point, is written to `corner` float64 [K].
+    """
     gain, weight, _, circuit, slope = data
     n = low.size
     chord, at, received = np.empty(n), np.empty(n), np.empty(n)
@@ -159,7 +172,10 @@ def _concave_bound(low, high, least, most, data, value, rounds, target, corner):
 
 @_kernel
 def screen(low, high, parent, incumbent, gap, data, rounds, corner):  # type: ignore[no-untyped-def]
-    """See `mixed_monotonic_twin.screen`."""
+    """Shrink one box in place and bound the objective on it; -inf when no feasible point is left.
+
+    A corner of the box that may be a good point is written to `corner`, float64 [K].
+    """
     gain, _, floor, circuit, slope = data
     constrained = floor.max() > 0.0
     if constrained and not _lift(low, high, gain, floor):

@@ -1,4 +1,4 @@
-"""Hot loops of the on/off switches; `switches` holds the numpy twin and the documentation."""
+"""Hot loops of the on/off switches; `switches` holds the documentation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from optisolve.numerics.compiled import njit
 from optisolve.numerics.logarithm import log_one_plus
+from optisolve.numerics.wmmse_kernels import hear
 
 __all__ = ["evaluate", "switch"]
 
@@ -36,15 +37,6 @@ def _prepare(gain, own, cross_t):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _hear(power, cross_t, heard):  # type: ignore[no-untyped-def]
-    heard[:] = 1.0
-    for j in range(power.size):
-        if power[j] > 0.0:
-            for i in range(power.size):
-                heard[i] += cross_t[j, i] * power[j]
-
-
-@_kernel
 def evaluate(gain, weight, powers):  # type: ignore[no-untyped-def]
     """See `switches.rates`."""
     n_cases, n_points, n_links = powers.shape
@@ -53,7 +45,7 @@ def evaluate(gain, weight, powers):  # type: ignore[no-untyped-def]
     for b in range(n_cases):
         _prepare(gain[b], own, cross_t)
         for s in range(n_points):
-            _hear(powers[b, s], cross_t, heard)
+            hear(powers[b, s], cross_t, heard)
             values[b, s] = _rate(own, weight[b], powers[b, s], heard)
     return values
 
@@ -115,7 +107,7 @@ def switch(gain, weight, powers, equal, max_switches):  # type: ignore[no-untype
         products = equal and _TELLING_BITS < alone < _SAFE_BITS
         for s in range(n_points):
             power = powers[b, s]
-            _hear(power, cross_t, heard)
+            hear(power, cross_t, heard)
             value = _rate(own, weight[b], power, heard)
             for _ in range(max_switches):
                 if products:
@@ -126,7 +118,7 @@ def switch(gain, weight, powers, equal, max_switches):  # type: ignore[no-untype
                 if chosen < 0:
                     break
                 power[chosen] = 1.0 - power[chosen]
-                _hear(power, cross_t, heard)  # summed anew: differences would gather rounding errors
+                hear(power, cross_t, heard)  # summed anew: differences would gather rounding errors
                 value = _rate(own, weight[b], power, heard)
             values[b, s] = value
     return values, looked

@@ -12,7 +12,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["rates", "switch_links", "switch_twin"]
+__all__ = ["rates", "switch_links"]
 
 
 def rates(gain: FloatArray, weight: FloatArray, powers: FloatArray) -> FloatArray:
@@ -54,32 +54,3 @@ def switch_links(
     args: tuple[Any, ...] = tuple(np.ascontiguousarray(a, dtype=np.float64) for a in (gain, weight))
     values, looked = switch(*args, on, equal, max_switches)
     return on, values, looked
-
-
-def switch_twin(gain: FloatArray, weight: FloatArray, power: FloatArray, *, max_switches: int) -> tuple[FloatArray, float]:
-    """One point in plain numpy; see `switch_links`.
-
-    Args:
-        gain: float64 [K, K].
-        weight: float64 [K].
-        power: float64 [K].
-        max_switches: Switches at most.
-
-    Returns:
-        float64 [K] in {0, 1} and its weighted sum rate, bit/s/Hz.
-    """
-
-    def rate(p: FloatArray) -> float:
-        signal = np.diag(gain) * p
-        return float(weight @ np.log1p(signal / (1.0 + gain @ p - signal)) / np.log(2.0))
-
-    on = (np.asarray(power) > 0.5).astype(np.float64)
-    value = rate(on)
-    for _ in range(max_switches):
-        flipped = np.abs(on - np.eye(on.size))  # [K, K], row k with link k switched
-        candidates = np.array([rate(row) for row in flipped])
-        k = int(np.argmax(candidates))
-        if candidates[k] <= value * (1.0 + 1e-9):
-            break
-        on, value = flipped[k], float(candidates[k])
-    return on, value

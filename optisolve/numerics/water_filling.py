@@ -6,7 +6,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 
-__all__ = ["dual_value", "net_rates", "water_fill"]
+__all__ = ["dual_value", "net_rates", "project_to_simplex", "water_fill"]
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -72,3 +72,13 @@ def net_rates(gain_per_w: FloatArray, weight: FloatArray, price: float, cap_w: f
     tangent = np.maximum(slope * (1.0 + 4.0 * _EPS) - price, 0.0) * cap_w
     bound: FloatArray = np.minimum(inside, tangent)
     return bound
+
+
+def project_to_simplex(u: FloatArray) -> FloatArray:
+    """Euclidean projection of the last axis (length n) onto {u >= 0, sum u = n}."""
+    n = u.shape[-1]
+    ordered = -np.sort(-u, axis=-1)
+    cut = (np.cumsum(ordered, axis=-1) - n) / np.arange(1, n + 1)
+    kept = np.maximum((ordered > cut).sum(axis=-1, keepdims=True), 1)
+    projected: FloatArray = np.maximum(u - np.take_along_axis(cut, kept - 1, axis=-1), 0.0)
+    return projected

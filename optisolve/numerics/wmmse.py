@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["normalized_gain", "on_off_search", "wmmse", "wmmse_twin"]
+__all__ = ["normalized_gain", "on_off_search", "wmmse"]
 
 
 def normalized_gain(gain: FloatArray, noise_w: FloatArray, p_max_w: FloatArray) -> FloatArray:
@@ -54,39 +54,6 @@ def wmmse(
     arrays = (np.ascontiguousarray(a, dtype=np.float64) for a in (gain, weight, starts))
     powers: FloatArray = ascend(*arrays, max_iterations, tolerance, iterations)
     return powers, iterations
-
-
-def wmmse_twin(
-    gain: FloatArray, weight: FloatArray, start: FloatArray, *, max_iterations: int = 500, tolerance: float = 1e-6
-) -> tuple[FloatArray, int]:
-    """One instance and one start in plain numpy, in the textbook's receiver-weight-transmitter form.
-
-    Args:
-        gain: float64 [K, K].
-        weight: float64 [K].
-        start: float64 [K].
-        max_iterations: As `wmmse`.
-        tolerance: As `wmmse`.
-
-    Returns:
-        Powers float64 [K] and steps taken.
-    """
-    h = np.sqrt(np.diag(gain))  # [K] direct amplitudes
-    cross = gain - np.diag(np.diag(gain))
-    b = np.sqrt(start)  # [K] transmit amplitudes
-    before = -1.0
-    for step in range(max_iterations):
-        heard = 1.0 + cross @ b**2  # [K]
-        received = heard + (h * b) ** 2
-        u = h * b / received  # MMSE receivers
-        m = received / heard  # weights 1 / (1 - u h b)
-        rate = float(weight @ np.log1p((h * b) ** 2 / heard)) / np.log(2.0)
-        if rate - before <= tolerance * min(1.0, rate):
-            return b**2, step
-        before = rate
-        pressure = gain.T @ (weight * m * u**2)  # [K]
-        b = np.where(b > 0.0, np.clip(weight * m * u * h / np.where(pressure > 0.0, pressure, 1.0), 0.0, 1.0), 0.0)
-    return b**2, max_iterations
 
 
 def on_off_search(

@@ -1,4 +1,4 @@
-"""Hot loops of WMMSE and of the on/off search; `wmmse` holds the numpy twin and the documentation."""
+"""Hot loops of WMMSE and of the on/off search; `wmmse` holds the documentation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from optisolve.numerics.compiled import njit
 
-__all__ = ["ascend", "flip"]
+__all__ = ["ascend", "flip", "hear"]
 
 _PER_BIT = 1.0 / log(2.0)
 
@@ -16,7 +16,7 @@ _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_kernel
-def _hear(p, cross_t, heard):  # type: ignore[no-untyped-def]
+def hear(p, cross_t, heard):  # type: ignore[no-untyped-def]
     """Interference and noise (1) at every receiver; the inner loop runs along a row so that it vectorizes."""
     heard[:] = 1.0
     for j in range(p.size):
@@ -43,7 +43,7 @@ def _bits(ratio):  # type: ignore[no-untyped-def]
 
 @_kernel
 def ascend(gain, weight, starts, max_iterations, tolerance, iterations):  # type: ignore[no-untyped-def]
-    """See `wmmse_twin`; instances [B] times starts [S]: float64 [B, S, K], `iterations` int64 [B, S] is written."""
+    """See `wmmse`; instances [B] times starts [S]: float64 [B, S, K], `iterations` int64 [B, S] is written."""
     n_instances, n_starts, n_links = starts.shape
     result = np.empty(starts.shape)
     own, price, heard = np.empty(n_links), np.empty(n_links), np.empty(n_links)
@@ -56,7 +56,7 @@ def ascend(gain, weight, starts, max_iterations, tolerance, iterations):  # type
             power[:] = starts[b, s]
             before, step = -1.0, 0
             while step < max_iterations:
-                _hear(power, cross_t, heard)
+                hear(power, cross_t, heard)
                 rate = 0.0
                 for i in range(n_links):
                     signal = own[i] * power[i]
@@ -83,7 +83,7 @@ def ascend(gain, weight, starts, max_iterations, tolerance, iterations):  # type
 
 @_kernel
 def _sum_rate(power, own, cross_t, weight, heard):  # type: ignore[no-untyped-def]
-    _hear(power, cross_t, heard)
+    hear(power, cross_t, heard)
     rate = 0.0
     for i in range(power.size):
         if power[i] > 0.0:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
 from optisolve.plotting.style import INK, MUTED, PALETTE, new_figure
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ __all__ = [
 
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 SMALLEST_DRAWN = 1e-6
-"""Gaps below this, the tightest of the targets, are drawn at it: the axis is logarithmic and a proven optimum has gap 0."""
+"""Losses below this, the tightest of the targets, are drawn at it: the axis is logarithmic and a proven optimum has gap 0."""
 
 _LEGEND_CHARACTERS = 58
 """Characters that fit beside each other below a figure."""
@@ -92,7 +91,7 @@ def performance_profile_figure(data: pd.DataFrame, looks: Mapping[str, Stroke], 
 
 
 def anytime_figure(
-    data: pd.DataFrame, looks: Mapping[str, Stroke], *, measure: str, maximize: bool, subtitle: str = ""
+    data: pd.DataFrame, looks: Mapping[str, Stroke], *, measure: str, subtitle: str = "", axis: str = "evaluations"
 ) -> Figure:
     """Median over evaluations with the quartiles as a band.
 
@@ -100,31 +99,23 @@ def anytime_figure(
         data: From `optisolve.study.profiles.anytime_data`.
         looks: From `strokes`.
         measure: Label of the value axis.
-        maximize: True for shares of hypervolume, which are 1 - loss and drawn on a linear axis; gaps are losses and drawn on a
-            logarithmic one.
         subtitle: Which runs.
+        axis: What stands in the place of evaluations.
     """
     figure, axes = new_figure("", subtitle, **_SIZE)
     for name, own in data.groupby("solver", sort=True):
         look = looks[str(name)]
         at = own["evaluations"].to_numpy(dtype=np.float64)
-        low, middle, high = (_shown(own[column].to_numpy(dtype=np.float64), maximize) for column in ("low", "median", "high"))
+        losses = own[["low", "median", "high"]].to_numpy(dtype=np.float64)
+        low, middle, high = np.maximum(losses, SMALLEST_DRAWN).T
         axes.step(at, middle, where="post", color=look.color, linestyle=look.dashes, linewidth=1.8, label=str(name))
         axes.fill_between(at, low, high, step="post", color=look.color, alpha=0.12, linewidth=0)
     axes.set_xscale("log")
-    if maximize:
-        axes.set_ylim(bottom=0.0)
-    else:
-        axes.set_yscale("log")
-    axes.set_xlabel("evaluations", color=INK)
+    axes.set_yscale("log")
+    axes.set_xlabel(axis, color=INK)
     axes.set_ylabel(measure, color=INK)
     _legend(figure, axes)
     return figure
-
-
-def _shown(losses: FloatArray, maximize: bool) -> FloatArray:
-    shown: FloatArray = 1.0 - losses if maximize else np.maximum(losses, SMALLEST_DRAWN)
-    return shown
 
 
 def _profile(

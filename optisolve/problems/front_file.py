@@ -16,7 +16,7 @@ import numpy as np
 from optisolve.content import content_dir
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError, ProblemError, RecordError
-from optisolve.core.json import digest
+from optisolve.core.json import Json, JsonObject, digest
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
 
 __all__ = ["cached_front", "front_path", "read_front", "write_front"]
@@ -83,7 +83,7 @@ def read_front(path: Path, instance: Instance) -> tuple[FloatArray, FloatArray]:
 
 
 def write_front(
-    instance: Instance, X: FloatArray, how: Mapping[str, Any], folder: Path, *, versions: Mapping[str, str], date: str
+    instance: Instance, X: FloatArray, how: JsonObject, folder: Path, *, versions: Mapping[str, str], date: str
 ) -> Path:
     """Verify a front with the numpy twin and publish it.
 
@@ -98,7 +98,7 @@ def write_front(
     Returns:
         The file, read back once.
     """
-    data: dict[str, Any] = {
+    data: dict[str, Json] = {
         "format": _FORMAT,
         "problem": instance.origin.problem,
         "problem_version": instance.origin.version,
@@ -124,7 +124,7 @@ def write_front(
     return path
 
 
-def _content_hash(data: Mapping[str, Any]) -> str:
+def _content_hash(data: JsonObject) -> str:
     """SHA-256 of everything but the hash itself, as canonical JSON."""
     content = {key: value for key, value in data.items() if key != "content_sha256"}
     return digest(content)

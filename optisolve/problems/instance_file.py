@@ -15,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,14 @@ from optisolve.content import named_file
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, OptionError, ProblemError, nearest
 from optisolve.core.files import file_source, write_atomic
+from optisolve.core.json import Json
 from optisolve.core.problem import Instance, Origin, Problem
 from optisolve.core.seeds import generator
 
 __all__ = ["ArrayProblem", "ArraySpec", "check_arrays", "read_arrays", "write_arrays"]
 
+Arrays: TypeAlias = dict[str, npt.ArrayLike]
+"""Arrays, or what a JSON file has in their place, by name."""
 SUFFIXES = (".npz", ".json", ".mat")
 
 LARGEST_BYTES = 2**28
@@ -121,7 +124,7 @@ class ArrayProblem(Problem):
         """The instance made of checked, read-only float64 arrays."""
 
 
-def check_arrays(given: Mapping[str, Any], specs: Sequence[ArraySpec], *, where: str) -> dict[str, FloatArray]:
+def check_arrays(given: Mapping[str, npt.ArrayLike], specs: Sequence[ArraySpec], *, where: str) -> dict[str, FloatArray]:
     """Check named arrays against their declaration.
 
     Args:
@@ -163,7 +166,7 @@ def check_arrays(given: Mapping[str, Any], specs: Sequence[ArraySpec], *, where:
     return arrays
 
 
-def read_arrays(path: str) -> dict[str, Any]:
+def read_arrays(path: str) -> Arrays:
     """Read all arrays of an npz, JSON or .mat file; nothing is unpickled, and nothing inflated that is too large.
 
     A complex array ``h`` becomes ``h_re`` and ``h_im``.
@@ -224,7 +227,7 @@ def _shown(error: Exception) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _read_npz(file: Path) -> dict[str, Any]:
+def _read_npz(file: Path) -> Arrays:
     with zipfile.ZipFile(file) as packed:
         _require_size(file, sum(item.file_size for item in packed.infolist()), "declares")
         for item in packed.infolist():  # what an array claims to be is allocated before it is read
@@ -237,7 +240,7 @@ def _read_npz(file: Path) -> dict[str, Any]:
         return {name: data[name] for name in data.files}
 
 
-def _read_mat(file: Path) -> dict[str, Any]:
+def _read_mat(file: Path) -> Arrays:
     with file.open("rb") as stream:
         if stream.read(len(_MATLAB_HDF5)) == _MATLAB_HDF5:
             raise ProblemError(
@@ -253,14 +256,14 @@ def _read_mat(file: Path) -> dict[str, Any]:
     return {name: values for name, values in loadmat(file).items() if not name.startswith("__")}
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> Arrays:
     data = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     if not isinstance(data, dict):
         raise ValueError("the top level must be an object of named arrays")
     return data
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     """An object in which no name stands twice: which of the two would be meant?"""
     made = dict(pairs)
     if len(made) < len(pairs):
@@ -274,11 +277,11 @@ def _quoted(name: str) -> str:
     return f"'{name}'" if name.isprintable() else ascii(name)
 
 
-_READERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {".npz": _read_npz, ".mat": _read_mat, ".json": _read_json}
+_READERS: Mapping[str, Callable[[Path], Arrays]] = {".npz": _read_npz, ".mat": _read_mat, ".json": _read_json}
 
 
-def _split_complex(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    split: dict[str, Any] = {}
+def _split_complex(arrays: Arrays) -> Arrays:
+    split: Arrays = {}
     for name, values in arrays.items():
         if isinstance(values, np.ndarray) and np.iscomplexobj(values):
             split[f"{name}_re"], split[f"{name}_im"] = values.real, values.imag

@@ -11,8 +11,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import optisolve
 from optisolve.run.schema import EnvironmentPart
+from optisolve.version import __version__
 
 __all__ = ["code_revision", "environment", "forget_peak_memory", "kernels", "peak_memory_mb"]
 
@@ -69,7 +69,7 @@ def code_revision() -> str:
     """``git:<commit>`` in a checkout, else ``optisolve <version>``."""
     revision, dirty = _git()
     if not revision:
-        return f"optisolve {optisolve.__version__}"
+        return f"optisolve {__version__}"
     return f"git:{revision}{'+dirty' if dirty else ''}"
 
 
@@ -97,7 +97,7 @@ def forget_peak_memory() -> None:
 
 @cache
 def _git() -> tuple[str, bool]:
-    root = Path(optisolve.__file__).parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return "", False
     try:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
-import optisolve
 from optisolve.core.errors import RecordError
 from optisolve.core.json import canonical, plain
 from optisolve.core.problem import Instance
@@ -48,8 +47,10 @@ from optisolve.run.schema import (
     UsedPart,
     VerifiedPart,
 )
+from optisolve.run.table import TABLE, Table
 from optisolve.run.trace import credit, trace_rows
 from optisolve.run.verify import Verification
+from optisolve.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,7 @@ __all__ = [
     "iter_records",
     "load_records",
     "publish",
+    "read_all",
     "read_record",
 ]
 
@@ -206,7 +208,7 @@ def _verified(instance: Instance, verification: Verification) -> VerifiedPart:
         feasible=verification.feasible.tolist(),
         max_violation=verification.max_violation,
         detail=verification.detail,
-        by=f"optisolve {optisolve.__version__}",
+        by=f"optisolve {__version__}",
     )
 
 
@@ -310,11 +312,27 @@ def iter_records(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield file
 
 
+def read_all(path: str | os.PathLike[str]) -> Iterator[tuple[str, Record]]:
+    """All records at or below a path with their file, those of tables last; a row of a table lacks points and curve.
+
+    Raises:
+        RecordError: A file that is not a record, or not a table.
+    """
+    root = Path(path)
+    if root.is_file() and root.name == TABLE:
+        tables = [root]
+    else:
+        yield from ((str(file), read_record(file)) for file in iter_records(path))
+        tables = sorted(root.rglob(TABLE)) if root.is_dir() else []
+    for file in tables:
+        yield from ((str(file), row.record) for row in Table.read(file).rows)
+
+
 def load_records(path: str | os.PathLike[str], *, columns: Literal["differing", "all"] = "differing") -> pd.DataFrame:
     """All records at or below a path as one table, a row per run.
 
     Args:
-        path: A record, its folder, or a folder of folders.
+        path: A record, its folder, a folder of folders, or a published table.
         columns: Which problem parameters and solver options get a column, named ``param.NAME`` and ``option.NAME``, those
             inside others joined by dots: ``"differing"``, those of which the records hold more than one value, or ``"all"``.
 
@@ -329,13 +347,13 @@ def load_records(path: str | os.PathLike[str], *, columns: Literal["differing", 
 
     if columns not in ("differing", "all"):
         raise RecordError(f"load_records: columns is {columns!r}, expected 'differing' or 'all'.")
-    records = {str(file): read_record(file) for file in iter_records(path)}
+    records = list(read_all(path))
     if not records:
-        raise RecordError(f"{path}: no record.json at or below this path.")
-    settings = [_settings(record) for record in records.values()]
+        raise RecordError(f"{path}: no record.json at or below this path, and no {TABLE}.")
+    settings = [_settings(record) for _, record in records]
     if columns == "differing":
         settings = _differing(settings)
-    found = zip(records.items(), settings, strict=True)
+    found = zip(records, settings, strict=True)
     return pd.DataFrame([{**_row(record), **own, "path": file, "record": record} for (file, record), own in found])
 
 

@@ -20,13 +20,11 @@ __all__ = [
     "MAX_RECORD_BYTES",
     "bounded_memory",
     "is_safe_name",
-    "plain_slug",
     "printable",
     "read_bytes",
     "read_json",
     "reason",
     "shortened",
-    "slug",
     "strict_json",
 ]
 
@@ -43,16 +41,6 @@ _SHOWN = 120
 def is_safe_name(text: object) -> bool:
     """True for a word that may become a file name anywhere: no separators, no leading dot, at most 200 characters."""
     return isinstance(text, str) and _NAME.fullmatch(text) is not None and ".." not in text
-
-
-def slug(text: str) -> str:
-    """Text as a file name."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "x"
-
-
-def plain_slug(text: str) -> str:
-    """What two labels must not share: they would be one page, one file where case does not count, one name to a reader."""
-    return re.sub(r"[-_.]+", "-", slug(text).casefold()).strip("-")
 
 
 def shortened(value: object) -> object:

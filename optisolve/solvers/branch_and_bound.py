@@ -9,12 +9,13 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.capabilities import EnergyChannel, WeightedChannel
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.mixed_monotonic import CertifiedSearch, RateProgram, maximize_rate
 from optisolve.numerics.wmmse import normalized_gain, wmmse
-from optisolve.solvers.interference import InterferenceInstance, as_interference, interference_gap
+from optisolve.solvers.interference import channel_of, interference_gap
 
 __all__ = ["BranchAndBound"]
 
@@ -38,6 +39,8 @@ class BranchAndBound(Solver):
         version="2",
         summary="Certified power control by mixed-monotonic branch and bound.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
+        requires=(WeightedChannel,),
+        welcomes=(EnergyChannel,),
         citation="Matthiesen, Hellings, Jorswieck and Utschick, arXiv 1910.07853; pruning by monotonicity and chords is ours",
     )
     gap: Annotated[float, Gt(0)] = 1e-4
@@ -51,19 +54,20 @@ class BranchAndBound(Solver):
         return Solver.skip(self, instance) or interference_gap(instance, goals)
 
     def _solve(self, task: Task) -> Outcome:
-        channel = as_interference(task.instance)
+        channel = channel_of(task.instance)
+        assert isinstance(channel, WeightedChannel)
         start = self._start(task, channel)
         if task.meter.remaining_evaluations > 1:  # the last evaluation is kept for the answer
             task.evaluate(start, source="wmmse_start")
-        efficiency = channel.goal == "energy_efficiency"
+        consumer = channel if isinstance(channel, EnergyChannel) and channel.goal == "energy_efficiency" else None
         program = RateProgram(
             gain=channel.gain,
             noise_w=channel.noise_w,
             p_max_w=channel.p_max_w,
             weight=channel.weight,
             sinr_floor=channel.sinr_floor,
-            circuit_power_w=channel.circuit_power_w if efficiency else 1.0,
-            slope=channel.power_slope if efficiency else 0.0,
+            circuit_power_w=1.0 if consumer is None else consumer.circuit_power_w,
+            slope=0.0 if consumer is None else consumer.power_slope,
         )
         search = maximize_rate(
             program,
@@ -92,7 +96,7 @@ class BranchAndBound(Solver):
             return Outcome(X, Termination.OPTIMAL, None, detail, search.dual_bound, report)
         return Outcome(X, Termination.LIMIT, Limit.NODES, detail, search.dual_bound, report)
 
-    def _start(self, task: Task, channel: InterferenceInstance) -> FloatArray:
+    def _start(self, task: Task, channel: WeightedChannel) -> FloatArray:
         """The best of WMMSE's answers and the warm start, repaired, float64 [1, K], W; judged without evaluations."""
         n_links = channel.p_max_w.size
         random = task.rng(purpose="starts").random((self.n_random_starts, n_links))
@@ -104,7 +108,7 @@ class BranchAndBound(Solver):
         received = points @ (channel.gain - np.diag(np.diag(channel.gain))).T + channel.noise_w  # [S, K]
         ratio = points * np.diag(channel.gain) / received
         value = np.log1p(ratio) @ channel.weight
-        if channel.goal == "energy_efficiency":
+        if isinstance(channel, EnergyChannel) and channel.goal == "energy_efficiency":
             value = value / (channel.circuit_power_w + channel.power_slope * points.sum(axis=1))
         feasible = (ratio >= channel.sinr_floor * (1.0 - 1e-10)).all(axis=1)
         return points[[int(np.argmax(np.where(feasible, value, -1.0)))]]

@@ -15,6 +15,7 @@ from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
+from optisolve.modelling.cvxpy import CvxpyModel
 
 __all__ = ["Cvxpy"]
 
@@ -45,7 +46,7 @@ class Cvxpy(Solver):
     def skip(self, instance: Instance) -> str | None:
         """Instances without a CVXPY model are skipped."""
         reason = super(Cvxpy, self).skip(instance)
-        if reason is None and not hasattr(instance.model("cvxpy"), "solve"):
+        if reason is None and not isinstance(instance.model("cvxpy"), CvxpyModel):
             return f"{instance.origin.scenario} offers no CVXPY model"
         return reason
 

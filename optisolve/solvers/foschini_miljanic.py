@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt
 
+from optisolve.core.capabilities import InterferenceChannel, StartingPowers
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.interference import foschini_miljanic, least_powers, sinr
-from optisolve.solvers.interference import as_interference, interference_gap
+from optisolve.solvers.interference import channel_of, interference_gap
 
 __all__ = ["FoschiniMiljanic"]
 
@@ -34,6 +35,8 @@ class FoschiniMiljanic(Solver):
         version="2",
         summary="Distributed iteration to the least powers that meet all SINR floors.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
+        requires=(InterferenceChannel,),
+        welcomes=(StartingPowers,),
         citation="Foschini and Miljanic, IEEE Trans. Veh. Technol. 1993; caps: Yates, IEEE J. Sel. Areas Commun. 1995",
     )
     max_rounds: Annotated[int, Ge(1)] = 2000
@@ -44,8 +47,8 @@ class FoschiniMiljanic(Solver):
         return Solver.skip(self, instance) or interference_gap(instance, ("min_power",))
 
     def _solve(self, task: Task) -> Outcome:
-        channel = as_interference(task.instance)
-        start = getattr(task.instance, "initial_power_w", channel.p_max_w)
+        channel, instance = channel_of(task.instance), task.instance
+        start = instance.initial_power_w if isinstance(instance, StartingPowers) else channel.p_max_w
         start = start if task.warm_start is None else np.atleast_2d(task.warm_start)[0]
         arrays = (channel.gain, channel.noise_w, channel.sinr_floor)
         rounds = min(self.max_rounds, max(1, task.meter.remaining_evaluations) - 1)

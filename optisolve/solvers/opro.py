@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.budget import BudgetMeter
-from optisolve.core.errors import BudgetExhausted, FieldProblem, OptionError, SolverError
+from optisolve.core.errors import BudgetExhausted, FieldProblem, SolverError
+from optisolve.core.json import Json, JsonObject
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
-from optisolve.core.status import Limit, Termination
+from optisolve.core.status import Termination
+from optisolve.llm.session import session_of
+from optisolve.llm.styles import StyleName, require_style, style_problems
 from optisolve.run.archive import nondominated
-from optisolve.solvers.ledma.operator import LlmVariation
-from optisolve.solvers.ledma.prompts import StyleName, prompt_problems, style_name
+from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_width, tchebycheff
 from optisolve.solvers.moead.variation import Proposals, Wave
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.stopping import require_stopping_rule, spent_limit
+from optisolve.solvers.stopping import require_stopping_rule, spent_limit, spent_on_the_model
 
 __all__ = ["Opro"]
 
@@ -74,11 +75,10 @@ class Opro(Solver):
     repair: bool = True
 
     def _check(self) -> Iterable[FieldProblem]:
-        yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
+        yield from style_problems(self.style, self.prompt)
 
     def _solve(self, task: Task) -> Outcome:
-        if task.llm is None:
-            raise SolverError("opro asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
+        session_of(task)
         require_stopping_rule(task)
         search = _Search(task, self, self._operator(task))
         task.reporter = search.report
@@ -88,19 +88,13 @@ class Opro(Solver):
                 pass
         except BudgetExhausted as stop:  # the clock ran out between the check and the batch
             return task.outcome(Termination.LIMIT, stop.limit, detail=str(stop), report=search.report())
-        limit = spent_limit(task) if task.meter.remaining_evaluations <= 0 else _spent_on_the_model(task.meter)
+        limit = spent_limit(task) if task.meter.remaining_evaluations <= 0 else spent_on_the_model(task.meter)
         return task.outcome(Termination.LIMIT, limit, report=search.report())
 
     def _operator(self, task: Task) -> LlmVariation:
-        assert task.llm is not None
-        name = style_name(self.style, self.prompt, task.llm.preferred_style)
-        problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
-        if problems:
-            raise OptionError(f"opro with the model '{task.llm.model}'", problems)
-        return LlmVariation(
-            task.llm,
-            _Uniform(),
-            seed=task.seed,
+        session = session_of(task)
+        name = require_style(session, self.info.name, self.style, self.prompt)
+        operation = Operation(
             style=self.style,
             prompt=self.prompt or f"opro_{name}",
             n_parents=self.history_size or _HISTORY[name],
@@ -110,6 +104,7 @@ class Opro(Solver):
             project=self.repair,
             warn_share=self.warn_share,
         )
+        return LlmVariation(session, _Uniform(), operation, seed=task.seed)
 
 
 class _Search:
@@ -138,17 +133,17 @@ class _Search:
     def step(self) -> bool:
         """Ask about the history and evaluate what comes; False when the budget allowed no call at all."""
         made = self._operator.propose(self._wave())
-        labels = [made.source] * made.owner.size if isinstance(made.source, str) else made.source
+        labels = made.labels
         kept = [i for i, label in enumerate(labels) if label != _REFUSED]
         self._steps += bool(kept)
         if kept:
             self._evaluate(made.X[kept], [labels[i] for i in kept])
         return bool(kept)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Json]:
         """Deterministic figures of the run so far, JSON-compatible."""
         offspring = dict(sorted(self._offspring.items()))
-        return {"steps": self._steps, "offspring": offspring, "operator": dict(self._operator.report())}
+        return {"steps": self._steps, "offspring": offspring, "operator": self._operator.report()}
 
     def _evaluate(self, X: FloatArray, source: list[str]) -> None:
         task, left = self._task, self._task.meter.remaining_evaluations
@@ -207,19 +202,6 @@ class _Uniform:
         """Uniform samples of the space, under a label that says that no model made them."""
         return Proposals(wave.instance.space.sample(wave.rng, wave.targets.size), wave.targets, _REFUSED)
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing to report."""
         return {}
-
-
-def _spent_on_the_model(meter: BudgetMeter) -> Limit:
-    """Which limit allows no further call: the one that is nearest."""
-    budget, used = meter.budget, {}
-    for limit, allowed, spent in (
-        (Limit.LLM_CALLS, budget.llm_calls, meter.llm_calls),
-        (Limit.LLM_TOKENS, budget.llm_tokens, meter.tokens_in + meter.tokens_out),
-        (Limit.USD, budget.usd, meter.usd),
-    ):
-        if allowed is not None:
-            used[limit] = spent / allowed if allowed > 0 else 1.0
-    return max(used, key=lambda limit: used[limit])

@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.capabilities import ConstraintGradients, Differentiable
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
@@ -43,6 +44,7 @@ class ScipyLocal(Solver):
         version="4",
         summary="Multi-start SLSQP or L-BFGS-B, gradients by finite differences or torch.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.INEQUALITY, Feature.EQUALITY, Feature.REAL}),
+        welcomes=(Differentiable, ConstraintGradients),
         citation="Kraft 1988 (SLSQP); Byrd et al. 1995 (L-BFGS-B), doi 10.1137/0916069; scipy.optimize",
     )
     n_starts: Annotated[int, Ge(1)] = 4
@@ -126,8 +128,8 @@ class _Smooth:
         self._task, self._step = task, step
         instance = task.instance
         self._width = instance.space.upper - instance.space.lower
-        self._objective = getattr(instance, "objective_torch", None) if use_torch else None
-        self._inequality = getattr(instance, "constraints_torch", None) if use_torch else None
+        self._objective = instance.objective_torch if use_torch and isinstance(instance, Differentiable) else None
+        self._inequality = instance.constraints_torch if use_torch and isinstance(instance, ConstraintGradients) else None
         self._n_ineq, self._n_eq = len(instance.constraint_names), len(instance.equality_names)
         self._scale = 1.0
         self._point: FloatArray | None = None

@@ -9,11 +9,12 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.capabilities import WeightedChannel
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.wmmse import normalized_gain, wmmse
-from optisolve.solvers.interference import as_interference, interference_gap
+from optisolve.solvers.interference import channel_of, interference_gap
 
 __all__ = ["Wmmse"]
 
@@ -35,6 +36,7 @@ class Wmmse(Solver):
         version="2",
         summary="WMMSE power control, multi-start, batched.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL}),
+        requires=(WeightedChannel,),
         citation="Shi, Razaviyayn, Luo and He, IEEE Trans. Signal Process. 2011",
     )
     n_random_starts: Annotated[int, Ge(0)] = 32
@@ -47,7 +49,8 @@ class Wmmse(Solver):
         return Solver.skip(self, instance) or interference_gap(instance, ("sum_rate", "weighted_sum_rate"))
 
     def _solve(self, task: Task) -> Outcome:
-        channel = as_interference(task.instance)
+        channel = channel_of(task.instance)
+        assert isinstance(channel, WeightedChannel)
         starts = self._starts(task, channel.p_max_w)
         affordable = starts[: max(1, task.meter.remaining_evaluations)]  # [S, K]
         gain = normalized_gain(channel.gain, channel.noise_w, channel.p_max_w)

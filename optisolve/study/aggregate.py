@@ -7,22 +7,22 @@ tested, since they say how a solver varies, not how problems vary. Every functio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.study.intervals import Estimate, estimate
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, losses_of_gaps
+from optisolve.study.scored import Measure, Outcome, ScoredUnits
 from optisolve.study.statistics import (
     FriedmanResult,
     cliques,
     friedman,
     paired_comparison,
     pairwise_comparisons,
-    rank_rows,
 )
-from optisolve.study.units import GAP_NOISE, LOSS_CAP, Measure, Outcome, Units, losses_of_gaps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +44,10 @@ __all__ = [
 ]
 
 GAP_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-"""Gaps at which success is counted; fixed, so that no set of records can move them."""
+"""Losses at which success is counted for one objective; fixed, so that no set of records can move them."""
 
 SHARE_TARGETS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
-"""Missing shares of the hypervolume at which success is counted."""
+"""The same for several objectives."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,7 +90,7 @@ class Ranking:
     alpha: float
 
 
-def blocks_of(units: Units, scenarios: Sequence[str] | None = None) -> Blocks:
+def blocks_of(units: ScoredUnits, scenarios: Sequence[str] | None = None) -> Blocks:
     """Average the repetitions of every solver on every instance.
 
     Args:
@@ -99,7 +99,7 @@ def blocks_of(units: Units, scenarios: Sequence[str] | None = None) -> Blocks:
             an instance, never averaged with others.
 
     Returns:
-        Mean standings (see `Units.frame`), with what may be told apart. A solver that skips a block, or has no unit in one
+        Mean standings (see `ScoredUnits`), with what may be told apart. A solver that skips a block, or has no unit in one
         of the scenarios, is left out.
     """
 
@@ -124,7 +124,7 @@ def _why_left_out(frame: pd.DataFrame, solver: str) -> str:
     return f"no run on {', '.join(absent)}"
 
 
-def ranking(units: Units, scenarios: Sequence[str] | None = None, *, alpha: float = 0.05) -> Ranking:
+def ranking(units: ScoredUnits, scenarios: Sequence[str] | None = None, *, alpha: float = 0.05) -> Ranking:
     """Rank the solvers over all instances of some scenarios and test what the order is worth.
 
     Args:
@@ -147,19 +147,17 @@ def ranking(units: Units, scenarios: Sequence[str] | None = None, *, alpha: floa
         return Ranking(empty, blocks, None, pd.DataFrame(), (), alpha)
     pairs = pairwise_comparisons(blocks.table, maximize=False, tolerance=blocks.tolerance)
     test = friedman(blocks.table, maximize=False, tolerance=blocks.tolerance) if blocks.table.shape[1] > 1 else None
-    averages = rank_rows(blocks.table, maximize=False, tolerance=blocks.tolerance).mean(axis=0)
+    averages = test.average_ranks if test is not None else {str(blocks.table.columns[0]): 1.0}
     frame = units.frame[units.frame["scenario"].isin(blocks.scenarios)]
     has_loss = all(units.measures[name].has_loss for name in blocks.scenarios)
     rows = []
-    for name in sorted(blocks.table.columns, key=lambda solver: (averages[solver], solver)):
+    for name in sorted(averages, key=lambda solver: (averages[solver], solver)):
         own = frame[frame["solver"] == name]
         found = _estimated(own, "loss", (0.0, LOSS_CAP)) if has_loss else _NOTHING
         failures = int((own["outcome"] != Outcome.OK).sum())
-        row = {"solver": name, "average_rank": float(averages[name]), **found}
-        rows.append({**row, "runs": len(own), "failures": failures})
+        rows.append({"solver": name, "average_rank": averages[name], **found, "runs": len(own), "failures": failures})
     table = _against_first(pd.DataFrame(rows), pairs, alpha)
-    groups = cliques({str(name): float(averages[name]) for name in averages.index}, pairs, alpha=alpha)
-    return Ranking(table, blocks, test, pairs, tuple(groups), alpha)
+    return Ranking(table, blocks, test, pairs, tuple(cliques(averages, pairs, alpha=alpha)), alpha)
 
 
 def _against_first(table: pd.DataFrame, pairs: pd.DataFrame, alpha: float) -> pd.DataFrame:
@@ -185,7 +183,7 @@ def _estimated(own: pd.DataFrame, column: str, within: tuple[float, float]) -> d
     return dict(zip(_ESTIMATED, (*values, "runs" if alone else "instances"), strict=True))
 
 
-def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alpha: float = 0.05) -> pd.DataFrame:
+def scenario_table(units: ScoredUnits, scenarios: Sequence[str] | None = None, *, alpha: float = 0.05) -> pd.DataFrame:
     """What every solver reaches on every scenario, in the scenario's own measure.
 
     Args:
@@ -195,8 +193,8 @@ def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alph
 
     Returns:
         A row per scenario and solver: ``family``, ``scenario``, ``solver``, ``measure``, ``instances``, ``runs``, ``failures``,
-        ``skipped`` (reason, "" when it ran), ``mean`` (gaps are capped at 1, failures count 1; shares of hypervolume count 0;
-        an objective value has no mean once a run failed) with ``low``, ``high`` (its 95 % interval, NaN below ten blocks, see
+        ``skipped`` (reason, "" when it ran), ``mean`` (loss; in a scenario without losses the value, and then an objective has
+        no mean once a run failed) with ``low``, ``high`` (its 95 % interval, NaN below ten blocks, see
         `optisolve.study.intervals`), ``least``, ``most`` (range of the blocks), ``blocks`` (how many) and ``over`` (what
         they are: ``instances``, or ``runs`` of the only instance, which say nothing about other instances), ``best``
         (nothing tells its mean from the best one), ``average_rank``, ``p_holm`` (against the solver ranked first) and
@@ -235,18 +233,14 @@ def scenario_table(units: Units, scenarios: Sequence[str] | None = None, *, alph
 
 
 def _in_measure(own: pd.DataFrame, measure: Measure) -> Mapping[str, Any]:
-    """Mean with its interval the way the measure is read: shares of hypervolume instead of what is missing from them."""
+    """Mean of what the scenario is scored by, with its interval."""
     ran = own[own["outcome"] != Outcome.SKIPPED]
     if ran.empty:
         return _NOTHING
-    if not measure.has_loss:
-        return _estimated(ran, "value", (-np.inf, np.inf))
-    if measure.maximize:
-        return _estimated(ran.assign(share=LOSS_CAP - ran["loss"]), "share", (0.0, LOSS_CAP))
-    return _estimated(ran, "loss", (0.0, LOSS_CAP))
+    return _estimated(ran, "loss", (0.0, LOSS_CAP)) if measure.has_loss else _estimated(ran, "value", (-np.inf, np.inf))
 
 
-def indicator_table(units: Units, scenarios: Sequence[str] | None = None) -> pd.DataFrame:
+def indicator_table(units: ScoredUnits, scenarios: Sequence[str] | None = None) -> pd.DataFrame:
     """Every indicator side by side, failures as the worst value of each.
 
     Args:
@@ -255,7 +249,7 @@ def indicator_table(units: Units, scenarios: Sequence[str] | None = None) -> pd.
 
     Returns:
         A row per scenario and solver that ran: ``feasible`` (share of runs), means over instances of ``gap`` and ``bound_gap``
-        (as losses: 0 within the reference's tie, capped at 1, failures 1), ``hypervolume`` (share of the box, failures 0),
+        (read as losses: 0 within the reference's tie, capped at 1, failures 1), ``hypervolume`` (share of the box, failures 0),
         ``igd_plus`` (in units of the box, infinite once a run failed) and ``objective`` (NaN once a run failed). NaN where
         the scenario has no such indicator, or where the records of an instance refer to different references.
     """
@@ -293,12 +287,12 @@ def _same_references(answers: pd.DataFrame) -> bool:
 
 
 def targets_of(measure: Measure) -> tuple[float, ...]:
-    """The fixed losses at which success is counted under a measure."""
-    return SHARE_TARGETS if measure.maximize else GAP_TARGETS
+    """The fixed losses at which success is counted under a measure; fronts come less close than single values."""
+    return SHARE_TARGETS if measure.several else GAP_TARGETS
 
 
 def success_table(
-    units: Units, targets: Sequence[float] | None = None, *, scenarios: Sequence[str] | None = None
+    units: ScoredUnits, targets: Sequence[float] | None = None, *, scenarios: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """How often each solver's verified answer is within each target.
 
@@ -323,7 +317,7 @@ def success_table(
     return pd.DataFrame(rows, columns=["scenario", "solver", "target", "runs", "reached", "share"])
 
 
-def cost_table(units: Units) -> pd.DataFrame:
+def cost_table(units: ScoredUnits) -> pd.DataFrame:
     """What the runs of every solver in every family cost.
 
     Returns:
@@ -341,7 +335,7 @@ def cost_table(units: Units) -> pd.DataFrame:
     )
 
 
-def failure_table(units: Units) -> pd.DataFrame:
+def failure_table(units: ScoredUnits) -> pd.DataFrame:
     """Every unit that did not end well, or was not run, grouped by reason.
 
     Returns:
@@ -352,7 +346,7 @@ def failure_table(units: Units) -> pd.DataFrame:
     return bad.groupby(keys, sort=True, as_index=False).agg(units=("record_id", "size"), example=("record_id", "max"))
 
 
-def control_table(units: Units, control: str = "null") -> pd.DataFrame:
+def control_table(units: ScoredUnits, control: str = "null") -> pd.DataFrame:
     """Every solver against a control, instance by instance: what does it add to a trivial answer?
 
     Args:
@@ -369,11 +363,7 @@ def control_table(units: Units, control: str = "null") -> pd.DataFrame:
     for scenario in units.scenarios():
         blocks = blocks_of(units, [scenario])
         table = blocks.table
-        if control not in table:
-            continue
-        for solver in table.columns.drop(control):
+        for solver in table.columns.drop(control) if control in table else ():
             compared = paired_comparison(table[solver], table[control], maximize=False, tolerance=blocks.tolerance)
-            row = {"scenario": scenario, "solver": solver, "instances": compared.n, "wins": compared.wins}
-            row |= {"ties": compared.ties, "losses": compared.losses, "a12": compared.a12, "p_value": compared.p_value}
-            rows.append(row)
+            rows.append({"scenario": scenario, "solver": solver, "instances": compared.n, **asdict(compared)})
     return pd.DataFrame(rows, columns=["scenario", "solver", "instances", "wins", "ties", "losses", "a12", "p_value"])

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from optisolve.core.errors import FieldProblem, OptionError, RecordError, nearest
-from optisolve.core.status import Termination
 from optisolve.run.records import iter_records
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import printable, read_json
-from optisolve.study.units import GAP_NOISE, LOSS_CAP, loss_of_gap, quiet
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, loss_of, loss_of_gap, quiet, succeeded
 
 __all__ = [
     "METRICS",
@@ -29,7 +28,6 @@ __all__ = [
     "missing_units",
     "parse_rules",
     "read_units",
-    "succeeded",
 ]
 
 UnitKey = tuple[str, str, str, int]
@@ -59,27 +57,27 @@ def _score(name: str) -> Callable[[Record], float | None]:
     return lambda record: record.scores.values()[name]
 
 
+def _loss(record: Record) -> float | None:
+    return loss_of(record).value
+
+
 def _gap(name: str) -> Callable[[Record], float | None]:
-    def loss(record: Record) -> float | None:
+    def cut(record: Record) -> float | None:
         gap = record.scores.values()[name]
         return None if gap is None else loss_of_gap(gap, record.scores.tie)
 
-    return loss
+    return cut
 
 
 def _cost(*names: str) -> Callable[[Record], float | None]:
     return lambda record: float(sum(getattr(record.used, name) for name in names))
 
 
-def succeeded(record: Record) -> bool:
-    """True for a run that ended by itself with a feasible point."""
-    return record.termination.status not in (Termination.ERROR, Termination.INTERRUPTED) and any(record.verified.feasible)
-
-
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("gap", False, LOSS_CAP, "relative gap to the reference, 0 within its tie", _gap("gap")),
+        Metric("loss", False, LOSS_CAP, "gap to optimum or bound, or missing share of the reference front", _loss),
+        Metric("gap", False, LOSS_CAP, "relative gap to the reference value or front, 0 within its tie", _gap("gap")),
         Metric("bound_gap", False, LOSS_CAP, "relative gap to the dual bound, 0 within its tie", _gap("bound_gap")),
         Metric("igd_plus", False, LOSS_CAP, "distance to the reference front, units of the box", _score("igd_plus")),
         Metric("hypervolume", True, 0.0, "share of the scoring box", _score("hypervolume")),
@@ -103,7 +101,7 @@ class Rule:
 
     Attributes:
         metric: What is looked at.
-        allowed: Largest loss of the mean, >= 0, in the metric's unit.
+        allowed: By how much the mean may get worse, >= 0, in the metric's unit.
     """
 
     metric: Metric
@@ -135,11 +133,6 @@ class Change:
     p_value: float
     failed: bool
     worst: tuple[tuple[str, float, float], ...]
-
-    @property
-    def loss(self) -> float:
-        """By how much the mean got worse; negative when it got better."""
-        return self.base - self.new if self.rule.metric.maximize else self.new - self.base
 
 
 def parse_rules(text: str) -> list[Rule]:
@@ -258,8 +251,8 @@ def _change(base: Mapping[UnitKey, Record], new: Mapping[UnitKey, Record], rule:
     ties = [_tie(metric, base[key], new.get(key)) for key in pairs]
     test = paired_comparison(now, before, maximize=metric.maximize, tolerance=ties)
     means = math.fsum(before) / len(pairs), math.fsum(now) / len(pairs)
-    lost = {key: _loss(metric, *pair) for key, pair in pairs.items()}
-    told = {key: loss for (key, loss), tie in zip(lost.items(), ties, strict=True) if abs(loss) > tie}
+    changes = [_worsening(metric, *pair) for pair in pairs.values()]
+    told = {key: change for key, change, tie in zip(pairs, changes, ties, strict=True) if abs(change) > tie}
     rounding = _ROUNDING * max(map(abs, means))
     failed = math.fsum(told.values()) / len(pairs) > rule.allowed + rounding and (alpha is None or test.p_value < alpha)
     worst = sorted((key for key in told if told[key] > 0.0), key=lambda key: told[key], reverse=True)[:5]
@@ -269,7 +262,7 @@ def _change(base: Mapping[UnitKey, Record], new: Mapping[UnitKey, Record], rule:
 
 def _tie(metric: Metric, *records: Record | None) -> float:
     """Difference of two values of a metric that says nothing."""
-    if metric.name not in ("gap", "bound_gap"):
+    if metric.name not in ("loss", "gap", "bound_gap"):
         return GAP_NOISE if metric.name in ("hypervolume", "igd_plus") else 0.0
     return max(quiet(record.scores.tie) for record in records if record is not None)
 
@@ -301,7 +294,7 @@ def _given(metric: Metric, record: Record) -> float:
     return max(value, limit) if metric.maximize else min(value, limit)  # nothing is worse than a failure
 
 
-def _loss(metric: Metric, before: float, now: float) -> float:
+def _worsening(metric: Metric, before: float, now: float) -> float:
     return before - now if metric.maximize else now - before
 
 

@@ -21,7 +21,7 @@ from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import make_solver
 from optisolve.run.solve import solve
 from optisolve.run.verify import confront_values, verify_points
-from optisolve.study.units import GAP_NOISE
+from optisolve.study.loss import GAP_NOISE
 
 __all__ = ["Degeneracy", "PolicyRow", "degeneracy"]
 

@@ -38,7 +38,7 @@ class Lock:
 
     @property
     def sha256(self) -> str:
-        """Hash of the whole suite."""
+        """Hash of the whole suite, "" for an open one, whose units alone say what was run."""
         return str(self.document["sha256"])
 
     @property
@@ -54,8 +54,9 @@ def lock_suite(suite: Suite) -> Lock:
         suite: A checked suite.
     """
     instances = {(case.label, seed): case.problem.instance(seed) for case in suite.cases for seed in case.instances}
+    pinned, pinned_cells = ((), ()) if suite.open else (suite.cases, suite.cells)
     solvers: dict[str, dict[str, Any]] = {}
-    for cell in suite.cells:
+    for cell in pinned_cells:
         entry = solvers.setdefault(cell.label, {"solver": cell.solver.info.name, "version": cell.solver.info.version, "on": {}})
         entry["on"][cell.case.label] = _digest(
             {
@@ -72,11 +73,11 @@ def lock_suite(suite: Suite) -> Lock:
         "suite": suite.name,
         "version": suite.version,
         "seed": suite.seed,
-        "repetitions": suite.repetitions,
-        "problems": {case.label: _describe(case, instances) for case in suite.cases},
+        "repetitions": None if suite.open else suite.repetitions,
+        "problems": {case.label: _describe(case, instances) for case in pinned},
         "solvers": solvers,
     }
-    document["sha256"] = hashlib.sha256(canonical(document)).hexdigest()
+    document["sha256"] = "" if suite.open else hashlib.sha256(canonical(document)).hexdigest()
     return Lock(document, instances)
 
 
@@ -130,6 +131,10 @@ def write_lock(suite: Suite) -> tuple[Path, bool]:
     Raises:
         OptisolveError: Another lock of the same version exists, or the folder cannot be written.
     """
+    if suite.open:
+        raise OptisolveError(
+            f"suite {suite.name} is open: it may grow, so there is nothing to lock. Remove 'open' from its file."
+        )
     lock, told, path = lock_suite(suite), read_lock(suite), lock_path(suite)
     if told is not None and told["sha256"] == lock.sha256:
         return path, False

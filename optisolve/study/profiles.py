@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.run.schema import Record
 from optisolve.study.aggregate import targets_of
-from optisolve.study.units import GAP_NOISE, KEYS, LOSS_CAP, Measure, Outcome, Units, losses_of_gaps
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP, losses_along
+from optisolve.study.scored import KEYS, Outcome, ScoredUnits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,13 +24,12 @@ __all__ = [
     "data_profile_data",
     "ecdf_data",
     "expected_runtime",
-    "loss_trace",
     "performance_profile_data",
     "runtimes",
 ]
 
 
-def runtimes(units: Units, targets: Sequence[float] | None = None) -> pd.DataFrame:
+def runtimes(units: ScoredUnits, targets: Sequence[float] | None = None) -> pd.DataFrame:
     """Evaluations that each unit needed to reach each target.
 
     A target counts only when the verified final answer meets it, whatever the trace says. Where the trace does not show it (a
@@ -51,7 +50,7 @@ def runtimes(units: Units, targets: Sequence[float] | None = None) -> pd.DataFra
     allowed = _allowed(units)
     for unit in _rows(scored):
         scenario = str(unit["scenario"])
-        at, losses = loss_trace(unit, units.measures[scenario])
+        at, losses = _curve(unit)
         spent = unit["evaluations"] if np.isfinite(unit["evaluations"]) else allowed[scenario]
         kept = {key: unit[key] for key in (*KEYS, "family", "dimension")}
         for target in targets_of(units.measures[scenario]) if targets is None else targets:
@@ -62,36 +61,6 @@ def runtimes(units: Units, targets: Sequence[float] | None = None) -> pd.DataFra
             rows.append({**kept, "target": float(target), "evaluations": needed, "spent": max(1.0, float(spent))})
     table = pd.DataFrame(rows, columns=[*KEYS, "family", "dimension", "target", "evaluations", "spent"])
     return table.astype(dict.fromkeys(("dimension", "target", "evaluations", "spent"), "float64"))  # also when it is empty
-
-
-def loss_trace(unit: Mapping[str, Any], measure: Measure) -> tuple[FloatArray, FloatArray]:
-    """The anytime curve of one unit as losses.
-
-    Args:
-        unit: A row of `Units.frame`.
-        measure: The scenario's measure.
-
-    Returns:
-        (evaluations [t], loss [t]), both float64, loss 1 while nothing is feasible; empty for a unit that is not ok.
-    """
-    empty = np.empty(0), np.empty(0)
-    if unit["outcome"] != Outcome.OK or not measure.has_loss:
-        return empty
-    rows = [(row[0], row[2]) for row in unit["record"].trace]
-    if not rows:
-        return empty
-    at = np.array([row[0] for row in rows], dtype=np.float64)
-    value = np.array([np.nan if row[1] is None else row[1] for row in rows], dtype=np.float64)
-    if measure.maximize:
-        front = unit["hypervolume"] / unit["value"] if measure.name == "hypervolume_share" and unit["value"] > 0 else 1.0
-        return at, losses_of_gaps(LOSS_CAP - value / front, None)
-    record: Record = unit["record"]
-    reference, scale = record.reference, record.scores.gap_scale
-    goal = None if reference is None else reference.value if measure.name == "gap" else reference.dual_bound
-    if goal is None or scale is None:
-        return empty
-    sign = 1.0 if record.verified.objectives[0].sense == "maximize" else -1.0
-    return at, losses_of_gaps(sign * (goal - value) / scale, record.scores.tie)
 
 
 def expected_runtime(times: pd.DataFrame, by: Sequence[str] = ("scenario",)) -> pd.DataFrame:
@@ -175,7 +144,7 @@ def performance_profile_data(costs: pd.DataFrame, /) -> pd.DataFrame:
     return _steps(((str(name), ratios[:, i]) for i, name in enumerate(costs.columns)), "ratio")
 
 
-def anytime_data(units: Units, scenario: str, *, points: int = 64) -> pd.DataFrame:
+def anytime_data(units: ScoredUnits, scenario: str, *, points: int = 64) -> pd.DataFrame:
     """Loss over evaluations, all runs of a scenario together.
 
     Args:
@@ -190,7 +159,6 @@ def anytime_data(units: Units, scenario: str, *, points: int = 64) -> pd.DataFra
     import pandas as pd
 
     columns = ["solver", "evaluations", "median", "low", "high", "mean"]
-    measure = units.measures[scenario]
     frame = units.frame[(units.frame["scenario"] == scenario) & units.frame["loss"].notna()]
     if frame.empty:
         return pd.DataFrame(columns=columns)
@@ -198,15 +166,19 @@ def anytime_data(units: Units, scenario: str, *, points: int = 64) -> pd.DataFra
     grid = np.unique(np.rint(np.geomspace(1.0, last, points)))
     rows = []
     for solver, own in frame.groupby("solver", sort=True):
-        curves = np.array([_on_grid(unit, measure, grid) for unit in _rows(own)])  # [runs, t]
+        curves = np.array([_on_grid(unit, grid) for unit in _rows(own)])  # [runs, t]
         low, median, high = np.quantile(curves, (0.25, 0.5, 0.75), axis=0)
         mean = curves.mean(axis=0)
         rows += [(solver, *row) for row in zip(grid, median, low, high, mean, strict=True)]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _on_grid(unit: Mapping[str, Any], measure: Measure, grid: FloatArray) -> FloatArray:
-    at, losses = loss_trace(unit, measure)
+def _curve(unit: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
+    return losses_along(unit["record"]) if unit["outcome"] == Outcome.OK else (np.empty(0), np.empty(0))
+
+
+def _on_grid(unit: Mapping[str, Any], grid: FloatArray) -> FloatArray:
+    at, losses = _curve(unit)
     if unit["outcome"] == Outcome.OK:
         end = max(1.0, unit["evaluations"], *at[-1:])
         at, losses = np.append(at, end), np.append(losses, unit["loss"])
@@ -229,7 +201,7 @@ def _steps(samples: Iterator[tuple[Any, Any]], column: str, *, start: float = 1.
     return pd.DataFrame(rows, columns=["solver", column, "share"])
 
 
-def _allowed(units: Units) -> dict[str, float]:
+def _allowed(units: ScoredUnits) -> dict[str, float]:
     """Evaluations that a run of each scenario may spend; the most that one did spend where there is no limit."""
     frame = units.frame.assign(most=units.frame[["evaluations", "evaluation_limit"]].max(axis=1))
     most = frame.groupby("scenario")["most"].max().fillna(1.0)

@@ -7,8 +7,9 @@ because a missing result must have been turned into the worst one before it gets
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import astuple, dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +110,7 @@ def paired_comparison(
         Wilcoxon 1945, doi 10.2307/3001968; Pratt 1959, doi 10.1080/01621459.1959.10501526; Vargha and Delaney 2000,
         doi 10.3102/10769986025002101; Kerby 2014, doi 10.2466/11.IT.3.1 (rank-biserial).
     """
-    first, second = _vector("a", a), _vector("b", b)
+    first, second = _checked("a", a, 1), _checked("b", b, 1)
     _require(first.size == second.size, "b", f"{second.size} values", f"as many as in a ({first.size}), one per shared unit")
     quiet = _tolerance(tolerance, first.size)
     difference = _difference(first, second)
@@ -152,16 +153,13 @@ def pairwise_comparisons(table: pd.DataFrame, /, *, maximize: bool = True, toler
     """
     import pandas as pd
 
-    values = _table(table)
-    names = [str(name) for name in table.columns]
-    rows: list[dict[str, Any]] = []
-    for i, first in enumerate(names):
-        for j in range(i + 1, len(names)):
-            compared = paired_comparison(values[:, i], values[:, j], maximize=maximize, tolerance=tolerance)
-            rows.append({"a": first, "b": names[j], **{field: getattr(compared, field) for field in Comparison.__slots__}})
+    values = _checked("table", table, 2)
+    rows = [
+        (a, b, *astuple(paired_comparison(values[:, i], values[:, j], maximize=maximize, tolerance=tolerance)))
+        for (i, a), (j, b) in combinations(enumerate(map(str, table.columns)), 2)
+    ]
     frame = pd.DataFrame(rows, columns=["a", "b", *Comparison.__slots__])
-    frame["p_holm"] = holm(frame["p_value"].to_numpy(dtype=np.float64)) if rows else np.empty(0)
-    return frame
+    return frame.assign(p_holm=holm(frame["p_value"]))
 
 
 def holm(p_values: npt.ArrayLike, /) -> FloatArray:
@@ -206,7 +204,7 @@ def rank_rows(table: pd.DataFrame, /, *, maximize: bool = True, tolerance: npt.A
     """
     import pandas as pd
 
-    values = _table(table)
+    values = _checked("table", table, 2)
     quiet = _tolerance(tolerance, values.shape[0])
     ranks = np.empty_like(values)
     for i, row in enumerate(values if maximize else -values):
@@ -359,20 +357,12 @@ def _median(values: FloatArray) -> float:
     return 0.0 if low == -np.inf and high == np.inf else float(0.5 * (low + high))
 
 
-def _vector(name: str, values: npt.ArrayLike) -> FloatArray:
+def _checked(name: str, values: npt.ArrayLike, dimensions: int) -> FloatArray:
     array = np.asarray(values, dtype=np.float64)
-    _require(
-        array.ndim == 1 and array.size > 0, name, f"shape {array.shape}", "a one-dimensional array with at least one value"
-    )
-    _require(not bool(np.isnan(array).any()), name, "NaN", "numbers; a failure is the worst value, never NaN")
+    expected = "a table of at least one block (row) and solver (column)" if dimensions > 1 else "at least one value in a row"
+    _require(array.ndim == dimensions and array.size > 0, name, f"shape {array.shape}", expected)
+    _require(not bool(np.isnan(array).any()), name, "NaN", "numbers, nothing missing; a failure is the worst value, never NaN")
     return array
-
-
-def _table(table: pd.DataFrame) -> FloatArray:
-    values: FloatArray = table.to_numpy(dtype=np.float64)
-    _require(values.size > 0, "table", f"shape {values.shape}", "at least one block (row) and one solver (column)")
-    _require(not bool(np.isnan(values).any()), "table", "NaN", "a complete table; a failure is the worst value, never NaN")
-    return values
 
 
 def _require(holds: bool, field: str, given: object, expected: str) -> None:

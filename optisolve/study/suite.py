@@ -19,9 +19,10 @@ from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import derive
 from optisolve.core.solver import Solver
+from optisolve.core.text import plain_slug
 from optisolve.llm.config import AutoLlm, LlmConfig, llm_config
 from optisolve.registry import make_problem, make_solver
-from optisolve.run.untrusted import is_safe_name, plain_slug
+from optisolve.run.untrusted import is_safe_name
 from optisolve.study.suite_entries import (
     Header,
     Limits,
@@ -35,7 +36,7 @@ from optisolve.study.suite_entries import (
     unknown,
 )
 
-__all__ = ["Case", "Cell", "Limits", "Suite", "list_suites", "load_suite", "suite_file", "with_solvers"]
+__all__ = ["Case", "Cell", "Limits", "Suite", "list_suites", "load_suite", "make_suite", "suite_file", "with_solvers"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -97,6 +98,7 @@ class Suite:
         summary: Its first line.
         cases: The problems.
         cells: Every problem with every solver, in the order of the file.
+        open: It may grow: it has no hash, and units of earlier calls count as long as nothing that shapes them has changed.
         extra: Cells of solvers that do not belong to the suite; see `with_solvers`.
     """
 
@@ -108,6 +110,7 @@ class Suite:
     summary: str
     cases: tuple[Case, ...]
     cells: tuple[Cell, ...]
+    open: bool = False
     extra: tuple[Cell, ...] = ()
 
     @property
@@ -161,7 +164,20 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
         OptionError: Bad fields, all of them in one message.
     """
     path = suite_file(name)
-    header, summary = read(path)
+    return make_suite(*read(path), path)
+
+
+def make_suite(header: Header, summary: str, path: Path) -> Suite:
+    """Check a suite.
+
+    Args:
+        header: Its content.
+        summary: Its first line.
+        path: Its file, which need not be there yet.
+
+    Raises:
+        OptionError: Bad fields, all of them in one message.
+    """
     found: list[FieldProblem] = []
     if not is_safe_name(path.stem):
         found.append(
@@ -184,7 +200,8 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
             cell = _cell(found, f"solvers[{j}]", header, case, (entry, solver, *matching))
             cells += [] if cell is None else [cell]
     _raise(f"suite {path}", found)
-    return Suite(path.stem, header.version, header.seed, header.repetitions, path, summary, tuple(cases), tuple(cells))
+    size = (header.version, header.seed, header.repetitions)
+    return Suite(path.stem, *size, path, summary, tuple(cases), tuple(cells), header.open)
 
 
 def with_solvers(suite: Suite, given: Iterable[str | Mapping[str, Any]]) -> Suite:

@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt, MinLen
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.options import Options
-from optisolve.core.text import require_encodable
-from optisolve.run.untrusted import is_safe_name, plain_slug
+from optisolve.core.text import plain_slug, require_encodable
+from optisolve.run.untrusted import is_safe_name
 
 __all__ = [
     "Header",
@@ -64,6 +64,7 @@ class Header(Options):
     limits: dict[str, Any] = field(default_factory=dict)
     llm: Llm | None = None
     overrides: list[Any] = field(default_factory=list)
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from optisolve.core.json import JsonObject
 from optisolve.run.schema import Record
 
 if TYPE_CHECKING:
+    from optisolve.study.runner.plan import Unit
     from optisolve.study.runner.store import Store
-    from optisolve.study.runner.units import Unit
 
 __all__ = ["MlflowTracker", "Tracked", "Tracker"]
 

@@ -7,7 +7,7 @@ from unittest import SkipTest
 
 from optisolve.core.errors import OptisolveError
 
-__all__ = ["CheckResult", "NotApplicable", "run_kit"]
+__all__ = ["CheckResult", "NotApplicable", "require", "run_kit"]
 
 
 class NotApplicable(SkipTest):
@@ -27,6 +27,16 @@ class CheckResult:
     name: str
     outcome: str
     detail: str = ""
+
+
+def require(condition: bool, message: str) -> None:
+    """Fail with a message unless a property holds.
+
+    Raises:
+        AssertionError: It does not hold.
+    """
+    if not condition:
+        raise AssertionError(message)
 
 
 def run_kit(kit: object) -> list[CheckResult]:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.budget import Budget
+from optisolve.core.controls import PLACEBO, SUBJECT, HasControls
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
+from optisolve.registry import make_solver
 from optisolve.run.result import Result
 from optisolve.run.solve import solve
-from optisolve.testing.kit import CheckResult, NotApplicable, run_kit
+from optisolve.testing.kit import CheckResult, NotApplicable, require, run_kit
 from optisolve.testing.toys import toy_instances
 
 __all__ = ["SolverConformance", "check_solver"]
@@ -43,8 +45,8 @@ class SolverConformance:
     def test_info_is_complete(self) -> None:
         """Name, version and summary are set, and options can be copied with a change."""
         solver = self.make_solver()
-        _require(bool(solver.info.name and solver.info.version and solver.info.summary), "info lacks name, version or summary")
-        _require(solver.with_option() == solver, "with_option() without changes must give an equal solver")
+        require(bool(solver.info.name and solver.info.version and solver.info.summary), "info lacks name, version or summary")
+        require(solver.with_option() == solver, "with_option() without changes must give an equal solver")
 
     def test_unknown_option_is_refused(self) -> None:
         """A misspelt option raises one clear error."""
@@ -56,18 +58,29 @@ class SolverConformance:
             return
         raise AssertionError("with_option(no_such_option=1) was accepted")
 
+    def test_controls_can_be_made(self) -> None:
+        """What it names in its language model's place are solvers, and nobody but itself and its placebo asks the model."""
+        solver = self.make_solver()
+        if not isinstance(solver, HasControls):
+            raise NotApplicable("the solver names no controls")
+        arms = solver.controls(budget=Budget(evaluations=self.evaluations), model="surrogate")
+        require(bool(arms) and arms[0].name == SUBJECT, f"controls() must give the solver itself first, called '{SUBJECT}'")
+        for arm in arms:
+            asks = make_solver(arm.solver, arm.options).info.uses_llm
+            require(asks == (arm.name in (SUBJECT, PLACEBO)), f"arm '{arm.name}' {'asks' if asks else 'asks no'} model")
+
     def test_skip_gives_a_reason(self) -> None:
         """`skip` returns None or a sentence, never raises."""
         for instance in self.make_instances():
             reason = self.make_solver().skip(instance)
-            _require(reason is None or len(reason) > 5, f"skip returned {reason!r}")
+            require(reason is None or len(reason) > 5, f"skip returned {reason!r}")
 
     def test_budget_is_never_exceeded(self) -> None:
         """Awkward budgets are kept to the last evaluation."""
         for instance in self._cases():
             for evaluations in (1, 7, self.evaluations - 1):
-                used = self._run(instance, evaluations=evaluations).record["used"]["evaluations"]
-                _require(used <= evaluations, f"{instance!r}: {used} evaluations, budget {evaluations}")
+                used = self._run(instance, evaluations=evaluations).record.used.evaluations
+                require(used <= evaluations, f"{instance!r}: {used} evaluations, budget {evaluations}")
 
     def test_same_seed_gives_the_same_result_hash(self) -> None:
         """Two runs of one seed agree to the last bit, if the solver says it is deterministic."""
@@ -75,14 +88,14 @@ class SolverConformance:
             raise NotApplicable("the solver does not claim to be deterministic")
         for instance in self._cases():
             first, second = self._run(instance, seed=11), self._run(instance, seed=11)
-            _require(first.result_hash == second.result_hash, f"{instance!r}: two runs of seed 11 differ")
+            require(first.result_hash == second.result_hash, f"{instance!r}: two runs of seed 11 differ")
 
     def test_answers_survive_verification(self) -> None:
         """Returned points are valid: right shape, inside the domain; status comes from re-evaluation."""
         for instance in self._cases():
             result = self._run(instance)
-            _require(result.point_status is not PointStatus.INVALID, f"{instance!r}: {result.verification.detail}")
-            _require(result.termination is not Termination.ERROR, f"{instance!r}: {result.run.outcome.detail}")
+            require(result.point_status is not PointStatus.INVALID, f"{instance!r}: {result.verification.detail}")
+            require(result.termination is not Termination.ERROR, f"{instance!r}: {result.run.outcome.detail}")
 
     def test_instance_is_left_untouched(self) -> None:
         """The solver writes nothing into the instance."""
@@ -90,7 +103,7 @@ class SolverConformance:
             before = {name: values.copy() for name, values in instance.arrays().items()}
             self._run(instance)
             after = instance.arrays()
-            _require(all(np.array_equal(before[k], after[k]) for k in before), f"{instance!r} was changed by the solver")
+            require(all(np.array_equal(before[k], after[k]) for k in before), f"{instance!r} was changed by the solver")
 
     def _cases(self) -> list[Instance]:
         solver = self.make_solver()
@@ -112,8 +125,3 @@ def check_solver(cls: type[Solver]) -> list[CheckResult]:
             return cls()
 
     return run_kit(Kit())
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)

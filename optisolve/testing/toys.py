@@ -73,9 +73,6 @@ class _Zdt1Instance(Instance):
         return Description("Minimize two conflicting functions of the variables x0, x1, ...; f2 is small near a hidden shift.")
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        return self._evaluate_twin(X)
-
-    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
         g = 1.0 + 9.0 * np.abs(X[:, 1:] - self.shift).mean(axis=1)  # [n]
         F = np.column_stack([X[:, 0], g * (1.0 - np.sqrt(X[:, 0] / g))])
         return Evaluation(F, np.empty((X.shape[0], 0)), np.empty((X.shape[0], 0)))
@@ -147,9 +144,6 @@ class _SphereInstance(Instance):
         return {"zeros": np.zeros((1, self.center.size))}
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        return self._evaluate_twin(X)
-
-    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
         F = -((X - self.center) ** 2).sum(axis=1, keepdims=True)
         G = (X.sum(axis=1, keepdims=True) - self.cap) / max(self.cap, 1.0)
         return Evaluation(F, G, np.empty((X.shape[0], 0)))

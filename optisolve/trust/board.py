@@ -1,8 +1,8 @@
 """The leaderboard's table: from records to one JSON document, the same bytes on every machine.
 
-Every number comes from records whose audit has recomputed it. The loss of a run is its gap to the reference, at most 1, or
-the share of the scoring box that its front misses; a failed, infeasible or absent run has loss 1. A solver's loss on a
-problem is the mean over the suite's units there, its loss in the suite the mean over all problems of the suite.
+Every number comes from records whose audit has recomputed it. The loss of a run is that of `optisolve.study.loss`; an absent
+run has loss 1. A solver's loss on a problem is the mean over the suite's units there, its loss in the suite the mean over all
+problems of the suite.
 
 All records of an instance are measured from one reference, see `optisolve.study.standing`. Entries whose every record was
 reproduced are ranked among each other. Apart from them are ranked those whose replies of a language model were replayed, since
@@ -20,9 +20,9 @@ from typing import Any
 
 from optisolve.run.records import read_record
 from optisolve.run.schema import Record
-from optisolve.study.compare import succeeded
+from optisolve.run.table import TABLE, Table
+from optisolve.study.loss import LOSS_CAP, Yardstick, loss_of, succeeded
 from optisolve.study.standing import share_references
-from optisolve.study.units import LOSS_CAP, loss_of_gap
 from optisolve.trust.audit import SuiteBook, Tier
 from optisolve.trust.audit.suites import LockedSuite
 
@@ -31,21 +31,20 @@ __all__ = [
     "SCHEMA",
     "Entry",
     "Located",
-    "Unit",
+    "Slot",
     "board_bytes",
     "build_board",
     "entries_of",
-    "loss_of",
     "read_located",
-    "units_of",
+    "slots_of",
 ]
 
-SCHEMA = "optisolve.leaderboard/1"
+SCHEMA = "optisolve.leaderboard/2"
 
 RANKED = (Tier.REPRODUCED, Tier.REPLAYED)
 """Tiers that are ranked, each among itself, in this order."""
 
-Unit = tuple[str, str, str]
+Slot = tuple[str, str, str]
 """Problem, instance and repetition within a suite, as its records carry them."""
 
 
@@ -54,16 +53,18 @@ class Located:
     """A record at its place in the submissions.
 
     Attributes:
-        path: ``SUITE/SUBMITTER/RECORD_ID/record.json``.
+        path: ``SUITE/SUBMITTER/RECORD_ID/record.json``, or ``row.json`` for a row of a table.
         suite: First part of the path.
         submitter: Second part.
-        record: The record.
+        record: The document.
+        content: Hash of points and curve as a row states it; None where they stand in the record.
     """
 
     path: str
     suite: str
     submitter: str
     record: Record
+    content: str | None = None
 
     @property
     def label(self) -> str:
@@ -71,7 +72,7 @@ class Located:
         return self.record.suite.solver
 
     @property
-    def unit(self) -> Unit:
+    def unit(self) -> Slot:
         """Problem, instance and repetition within the suite."""
         told = self.record.suite
         return told.problem, told.instance, told.repetition
@@ -89,16 +90,21 @@ class Entry:
 
     submitter: str
     solver: str
-    records: Mapping[Unit, Record]
+    records: Mapping[Slot, Record]
 
 
 def read_located(root: Path) -> list[Located]:
-    """All records below a folder ``SUITE/SUBMITTER/RECORD_ID``, sorted by path."""
+    """All records below a folder ``SUITE/SUBMITTER/RECORD_ID`` and in its tables, sorted by path."""
     found = []
+    for file in sorted(root.glob(f"*/*/{TABLE}")):
+        suite, submitter, *_ = file.relative_to(root).parts
+        for row in Table.read(file).rows:
+            path = f"{suite}/{submitter}/{row.record.record_id}/row.json"
+            found.append(Located(path, suite, submitter, row.record, row.content))
     for file in sorted(root.glob("*/*/*/record.json")):
         suite, submitter, *_ = file.relative_to(root).parts
         found.append(Located(file.relative_to(root).as_posix(), suite, submitter, read_record(file)))
-    return found
+    return sorted(found, key=lambda item: item.path)
 
 
 def build_board(located: Iterable[Located], book: SuiteBook) -> dict[str, Any]:
@@ -126,33 +132,20 @@ def board_bytes(board: Mapping[str, Any]) -> bytes:
     return json.dumps(board, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def loss_of(record: Record) -> float | None:
-    """Loss of a run in [0, 1]; None for a successful one that has neither gap nor hypervolume."""
-    if not succeeded(record):
-        return LOSS_CAP
-    scores = record.scores
-    volume, gap = scores.hypervolume, scores.gap if scores.gap is not None else scores.bound_gap
-    if volume is not None:
-        return loss_of_gap(LOSS_CAP - volume, None)
-    if gap is None:
-        return None
-    return loss_of_gap(gap, scores.tie)
-
-
 def entries_of(located: Iterable[Located]) -> list[Entry]:
     """Records grouped by submitter and solver, sorted."""
-    grouped: dict[tuple[str, str], dict[Unit, Record]] = {}
+    grouped: dict[tuple[str, str], dict[Slot, Record]] = {}
     for item in located:
         grouped.setdefault((item.submitter, item.label), {})[item.unit] = item.record
     return [Entry(*key, grouped[key]) for key in sorted(grouped)]
 
 
-def units_of(locked: LockedSuite, solver: str) -> dict[str, list[Unit]]:
+def slots_of(locked: LockedSuite, solver: str) -> dict[str, list[Slot]]:
     """The units that an entry is measured on, by problem: every instance of the suite in every repetition.
 
     A solver that the suite lists has the repetitions that it has there; nobody else chooses how many runs count.
     """
-    units: dict[str, list[Unit]] = {}
+    units: dict[str, list[Slot]] = {}
     for case in locked.suite.cases:
         listed = next((cell.repetitions for cell in locked.cells(case) if cell.label == solver), None)
         repetitions = locked.suite.repetitions if listed is None else listed
@@ -162,25 +155,28 @@ def units_of(locked: LockedSuite, solver: str) -> dict[str, list[Unit]]:
 
 def _suite(locked: LockedSuite, located: Sequence[Located]) -> dict[str, Any]:
     current = [item for item in located if item.record.suite.sha256 == locked.sha256]
-    rows = [_entry(entry, units_of(locked, entry.solver)) for entry in entries_of(current)]
+    rows = [_entry(entry, slots_of(locked, entry.solver)) for entry in entries_of(current)]
     problems = [case.label for case in locked.suite.cases]
     _rank(rows, problems)
     return {**locked.identity, "problems": problems, "stale_records": len(located) - len(current), "entries": rows}
 
 
-def _entry(entry: Entry, units: Mapping[str, Sequence[Unit]]) -> dict[str, Any]:
+def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> dict[str, Any]:
     records = list(entry.records.values())
     problems, missing = {}, 0
     for label, wanted in units.items():
         own = [entry.records.get(unit) for unit in wanted]
         missing += sum(record is None for record in own)
-        losses = [LOSS_CAP if record is None else loss_of(record) for record in own]
         if all(record is None for record in own):
             continue
+        measured = [loss_of(record) for record in own if record is not None]
+        losses = [*(loss.value for loss in measured), *[LOSS_CAP] * (len(own) - len(measured))]
         known = [loss for loss in losses if loss is not None]
+        yardsticks = {loss.yardstick.value for loss in measured} - {Yardstick.NOTHING.value}
         problems[label] = {
             "rank": None,
             "loss": None if len(known) < len(losses) else _six(_mean(known)),
+            "measured_to": " or ".join(sorted(yardsticks)),
             "success": _six(_mean([float(record is not None and succeeded(record)) for record in own])),
         }
     solver, used = records[0].solver, [record.used for record in records]

@@ -25,7 +25,7 @@ from optisolve.run.schema import Record, Tier
 from optisolve.run.solve import solve
 from optisolve.trust.audit.points import rebuild
 
-__all__ = ["Replay", "other_platform", "replay", "replay_record", "tier_of"]
+__all__ = ["Replay", "agrees", "close", "difference", "other_platform", "replay", "replay_record", "tier_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def replay_record(
     if same:
         shown = result.record.with_provenance(tier=tier_of(record))
         return Replay(replace(result, record=shown), True, "")
-    told = _difference(record, result.record), _agrees(record, result.record), other_platform(record)
+    told = difference(record, result.record), agrees(record, result.record), other_platform(record)
     return Replay(result, False, *told)
 
 
@@ -144,7 +144,8 @@ def _replay_config(record: Record, folder: Path | None) -> Any:
 _MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap", "gap_scale", "tie")
 
 
-def _difference(old: Record, new: Record) -> str:
+def difference(old: Record, new: Record) -> str:
+    """The first part in which two records of the same run differ, in words."""
     for key in ("instance", "solver", "budget", "used", "termination", "solutions", "verified", "scores"):
         for name, value in getattr(old, key):
             if value != getattr(getattr(new, key), name) and name not in _MAY_DIFFER:
@@ -152,7 +153,7 @@ def _difference(old: Record, new: Record) -> str:
     return "the trace differs"
 
 
-def _agrees(old: Record, new: Record) -> bool:
+def agrees(old: Record, new: Record) -> bool:
     """Two runs of the same settings that differ by rounding alone: same course, same counts, same values to nine digits."""
     (asked, spent, reached), (asked_again, spent_again, reached_again) = (
         (_asked(record), _spent(record), _reached(record)) for record in (old, new)

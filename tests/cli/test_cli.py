@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from optisolve.cli.bench import _table as summary_table
+from optisolve.cli.compose import flags_first
 from optisolve.cli.display import console
 from optisolve.cli.main import main
-from optisolve.cli.run import flags_first
 from optisolve.cli.typed_file import read_typed
 from tests.study.records import made
 
@@ -157,6 +157,10 @@ def test_list_and_info_name_what_there_is(capsys):
     assert "d_min_m" in capsys.readouterr().out
     assert cli("info", "moead_de") == 0
     assert "10.1109/TEVC" in capsys.readouterr().out
+    assert cli("info", "power_control") == 0
+    assert "offers: InterferenceChannel, WeightedChannel" in capsys.readouterr().out
+    assert cli("info", "wmmse") == 0
+    assert "requires: WeightedChannel" in capsys.readouterr().out
     assert cli("info", "nothing") == 1
 
 
@@ -285,16 +289,18 @@ def test_a_library_that_cannot_be_loaded_is_one_line_with_a_cure(monkeypatch, ca
 
 
 @pytest.mark.parametrize("verb", ["report", "replay"])
-def test_a_setting_written_as_for_bench_is_told_its_flag(verb, capsys):
+def test_a_setting_may_be_written_as_for_bench_and_is_never_taken_for_a_path(verb, capsys):
     assert main([verb, "out=somewhere"]) == 1
-    assert f"'out=somewhere' is no file; {verb} takes this setting as --out somewhere" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "path: got None, expected PATH" in told
+    assert "somewhere" not in told
 
 
 def test_a_suite_s_summary_counts_feasible_runs_only_and_shows_losses(capsys):
     runs = [made(gap=-1e-8, tie=1e-7), made(gap=-2e-8, tie=1e-7, seed=1), made(point="nearly_feasible", seed=2)]
     console.print(summary_table("case", {"a": runs}))
     header, *_, row = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()][1:]
-    assert header[:3] == ["solver", "median", "gap"]
+    assert header[:3] == ["solver", "median", "loss"]
     assert row[:4] == ["a", "0.0000", "3", "2"]
 
 

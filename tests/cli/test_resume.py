@@ -232,16 +232,9 @@ def test_a_dry_run_tells_calls_tokens_and_dollars_and_sends_nothing(tmp_path, ca
 
 
 def _resolve(folder):
+    from optisolve.cli.job import Asked
     from optisolve.cli.resume import resolve
+    from optisolve.cli.settings import Choice
 
-    values = {
-        "resume": str(folder),
-        "out": "runs",
-        "problem": {},
-        "solver": {},
-        "llm": {},
-        "budget": {},
-        "seed": 0,
-        "instance": 0,
-    }
-    return resolve(values, "uav_isac", "ledma", ["resume"])
+    settings = {"resume": str(folder), "out": "runs", "seed": 0, "instance": 0}
+    return resolve(Asked(Choice("uav_isac"), Choice("ledma"), Choice("auto"), {}, settings, ("resume",)))

@@ -43,6 +43,6 @@ def test_without_the_launcher_the_message_names_the_extra(tmp_path, monkeypatch,
     def missing(*_args, **_kwargs):
         raise MissingConfigException("no", missing_cfg_file="hydra/launcher/joblib")
 
-    monkeypatch.setattr("optisolve.cli.run.hydra.main", lambda **_: lambda _job: missing)
+    monkeypatch.setattr("optisolve.cli.compose.hydra.main", lambda **_: lambda _job: missing)
     assert main(["run", "-m", *SMALL, "hydra/launcher=joblib", f"out={tmp_path}"]) == 1
     assert "optisolve[sweep]" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Kernel and twin of every family say what its card says, on all scenarios and on parameters nobody tried."""
+"""Evaluation, and the twin where there is a kernel, say what the card says, on all scenarios and on parameters nobody tried."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def points(instance: Instance, rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def disagreement(name: str, instance: Instance, X: np.ndarray) -> float:
-    """Largest difference between the card and both evaluators, relative to each number's own size."""
+    """Largest difference between the card and all of the family's evaluators, relative to each number's own size."""
     told = own_evaluation(name, instance, X)
     worst = 0.0
-    for evaluation in (instance.evaluate(X), instance.evaluate_twin(X)):
+    for evaluation in (instance.evaluate(X), *([instance.evaluate_twin(X)] if instance.has_twin else [])):
         for part, (own, given) in enumerate(zip(told, evaluation, strict=True)):
             assert own.shape == given.shape, f"{'FGH'[part]}: {given.shape}, by the card {own.shape}"
             if own.size:

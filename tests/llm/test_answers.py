@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.core.space import Kind, Space, Variable
-from optisolve.llm.candidates import Fate, judge, parse_points, parse_rows, parse_tasks
+from optisolve.llm.candidates import judge, parse_points, parse_rows, parse_tasks, points_form, table_grammar
+from optisolve.llm.forms import Fate, grammar_of, schema_of
 from optisolve.llm.scale import Grid
-from optisolve.llm.schema import continuation_grammar, point_schema, schema_grammar
 
 NAMES = ("a", "b.x_m", "c")
 LEVELS = np.array([1000, 1000, 7])
@@ -152,22 +152,22 @@ def test_hostile_texts_end_quickly(text):
 
 
 def test_the_schema_requires_every_named_variable_within_its_bounds():
-    schema = point_schema(NAMES, LEVELS.tolist(), 2)
+    schema = schema_of(points_form(NAMES, LEVELS.tolist(), 2))
     assert schema["required"] == ["design_1", "design_2"]
     inner = schema["properties"]["design_1"]
     assert inner["required"] == list(NAMES)
     assert inner["additionalProperties"] is False
     assert inner["properties"]["c"] == {"type": "integer", "minimum": 0, "maximum": 7}
-    batched = point_schema(NAMES, LEVELS.tolist(), 2, n_tasks=3)
+    batched = schema_of(points_form(NAMES, LEVELS.tolist(), 2, n_tasks=3))
     assert batched["required"] == ["task_1", "task_2", "task_3"]
     assert all(batched["properties"][key] == schema for key in batched["required"])
-    assert point_schema(NAMES, LEVELS.tolist(), 2, n_tasks=1)["required"] == ["task_1"]
+    assert schema_of(points_form(NAMES, LEVELS.tolist(), 2, n_tasks=1))["required"] == ["task_1"]
 
 
 @pytest.mark.parametrize("level", [0, 1, 7, 9, 10, 42, 99, 100, 205, 999, 1000, 1234])
 def test_the_grammar_of_a_number_matches_exactly_its_range(level):
     """The rule is read as a regular expression, whose syntax GBNF shares here, and tried on all integers."""
-    line = next(line for line in continuation_grammar([level], [1]).splitlines() if line.startswith(f"n{level} ::="))
+    line = next(line for line in table_grammar([level], [1]).splitlines() if line.startswith(f"n{level} ::="))
     pattern = re.compile(line.split("::=")[1].replace('"', "").replace(" ", ""))
     matched = {k for k in range(5000) if pattern.fullmatch(str(k))}
     assert matched == set(range(level + 1))
@@ -177,9 +177,9 @@ def test_the_grammar_of_a_number_matches_exactly_its_range(level):
 def test_grammars_leave_no_room_for_blanks():
     levels = LEVELS.tolist()
     for grammar in (
-        schema_grammar(NAMES, levels, 2),
-        schema_grammar(NAMES, levels, 2, n_tasks=2),
-        continuation_grammar(levels, [90, 80]),
+        grammar_of(points_form(NAMES, levels, 2)),
+        grammar_of(points_form(NAMES, levels, 2, n_tasks=2)),
+        table_grammar(levels, [90, 80]),
     ):
         assert "ws" not in grammar
         assert "\\t" not in grammar

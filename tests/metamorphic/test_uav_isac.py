@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optisolve.problems.uav_isac.reference_bounds import ideal_bound
+from optisolve.problems.uav_isac.reference.bounds import ideal_bound
 from optisolve.registry import make_problem
 
 

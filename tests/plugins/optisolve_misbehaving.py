@@ -6,16 +6,21 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from optisolve.core import Limit, Outcome, Problem, Solver, SolverInfo, Task, Termination
+from optisolve.core import Budget, Limit, Outcome, Problem, Solver, SolverInfo, Task, Termination
+from optisolve.core.controls import SUBJECT, Arm
 from optisolve.core.problem import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Sense
+from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import ANY_PROBLEM
 from optisolve.core.space import Space, Variable
+from optisolve.core.status import Evidence
+from optisolve.testing.toys import SumCapSphere
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -76,6 +81,27 @@ class Asking(Solver):
             _ask(task, attempt)
             if Path(self.gate).exists():
                 os.kill(os.getpid(), signal.SIGKILL)
+        return task.outcome(Termination.LIMIT, Limit.EVALUATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Guessing(Solver):
+    """Asks its language model for a number, takes a random point when it gets none, and names a control of its own."""
+
+    info: ClassVar[SolverInfo] = SolverInfo("guessing", "1", "asks a language model for points", ANY_PROBLEM, uses_llm=True)
+    batch: int = 4
+
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        return [
+            Arm(SUBJECT, "guesses of the model", "guessing", self.options()),
+            Arm("blind", "guesses without it", "random_search", {"batch_size": self.batch}),
+        ]
+
+    def _solve(self, task: Task) -> Outcome:
+        space, rng = task.instance.space, task.rng()
+        while (left := task.meter.remaining_evaluations) > 0:
+            _ask(task, task.meter.evaluations)
+            task.evaluate(task.instance.project(space.sample(rng, min(self.batch, left))), source="llm")
         return task.outcome(Termination.LIMIT, Limit.EVALUATIONS)
 
 
@@ -146,3 +172,27 @@ class _FragileInstance(Instance):
         F = np.column_stack([((X - corner) ** 2).sum(axis=1) for corner in (0.0, 1.0)[: len(self.objectives)]])
         G = X.sum(axis=1, keepdims=True)[:, : len(self.constraint_names)] - 2.5
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
+
+
+@dataclass(frozen=True)
+class Misjudged(SumCapSphere):
+    """A sphere with another reference: ``loose``, ``beaten``, with a ``wrong`` bound, or with none.
+
+    Args:
+        kind: Which one; "" for the true one.
+    """
+
+    name: ClassVar[str] = "misjudged"
+    kind: str = ""
+
+    def reference(self, instance: Instance, effort: Effort = Effort.QUICK) -> Reference | None:
+        true = SumCapSphere.reference(self, instance, effort)
+        assert true is not None
+        assert true.value is not None
+        if self.kind == "loose":  # nothing up to 90 % off can be told from the optimum
+            return replace(true, tolerance=0.9 * instance.objectives[0].gap_scale(true.value))
+        if self.kind in ("beaten", "wrong"):
+            low = true.value - 50.0
+            bound = low if self.kind == "wrong" else None
+            return Reference(Evidence.BEST_KNOWN, X=true.X, value=low, dual_bound=bound, solver="careless")
+        return None if self.kind == "none" else true

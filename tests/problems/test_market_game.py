@@ -9,7 +9,7 @@ import optisolve
 from optisolve.core import Budget, Evidence, Termination
 from optisolve.core.errors import OptionError
 from optisolve.registry import make_problem, make_solver
-from optisolve.testing import check_problem
+from tests.independent.protocol import own_evaluation
 
 SCENARIOS = ("market_game", "market_game/cournot")
 
@@ -18,12 +18,6 @@ def play(scenario, seed=0, **options):
     instance = make_problem(scenario).instance(seed)
     result = optisolve.solve(instance, make_solver("game_control", options), budget=Budget(evaluations=600))
     return instance, result
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_scenario_conforms(scenario):
-    failed = [result for result in check_problem(make_problem(scenario)) if result.outcome != "passed"]
-    assert not failed
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -84,15 +78,16 @@ def test_equal_sellers_have_the_textbook_equilibrium():
 
 @pytest.mark.parametrize("ratio", [1e-12, 1e-9, 1.0, 1e9, 1e12])
 def test_kelly_keeps_its_digits_far_from_the_knee(ratio):
-    """Shares far below or above the knee: kernel and twin agree, and the bound holds without a note."""
+    """Shares far below or above the knee: the card's loops give the same, and the bound holds without a note."""
     problem = make_problem("market_game", {"knee": 100.0 * ratio})
     for seed in range(5):
         instance = problem.instance(seed)
-        X = instance.space.sample(np.random.default_rng(seed), 500)
-        np.testing.assert_allclose(instance.evaluate(X).F, instance.evaluate_twin(X).F, rtol=1e-12)
+        X = instance.space.sample(np.random.default_rng(seed), 100)
+        F = instance.evaluate(X).F
+        np.testing.assert_allclose(F, own_evaluation("market_game", instance, X)[0], rtol=1e-12)
         reference = problem.reference(instance)
         assert reference.note == ""
-        assert instance.evaluate_twin(X).F.max() <= reference.dual_bound
+        assert F.max() <= reference.dual_bound
 
 
 def test_what_a_binding_smallest_bid_leaves_is_a_bound():

@@ -17,16 +17,9 @@ from optisolve.goals.metric import Bound
 from optisolve.numerics.water_filling import dual_value, water_fill
 from optisolve.problems.parallel_channels.model import project_to_budget
 from optisolve.registry import make_problem, make_solver
-from optisolve.testing import ProblemConformance, check_problem
+from optisolve.testing import ProblemConformance
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "parallel_channels"]
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_scenario_conforms(scenario):
-    """All properties of the conformance kit, for every scenario file."""
-    failed = [result for result in check_problem(make_problem(scenario)) if result.outcome != "passed"]
-    assert not failed
 
 
 class TestProjectionIsExact(ProblemConformance):

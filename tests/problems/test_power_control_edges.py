@@ -86,7 +86,7 @@ def test_the_kernel_keeps_ratios_below_one_unit_in_the_last_place():
 @pytest.mark.parametrize("exponent", [-20, -18, -16, -14, -12, -10, -5, 0, 12])
 def test_the_concave_bound_of_a_box_holds_at_any_ratio(exponent):
     """Between -190 and -90 dB the rounding of its terms is larger than the rates; the bound carries it."""
-    from optisolve.numerics.mixed_monotonic_twin import concave_bound, objective
+    from tests.numerics.mixed_monotonic_in_numpy import concave_bound, objective
 
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -108,12 +108,13 @@ def test_ratios_beyond_float64_are_refused_by_name(overrides, named):
 
 def test_a_wmmse_run_does_not_stop_at_once_where_rates_are_small():
     """Rates of 1e-6 bit/s/Hz are improved like large ones: the limit does not depend on their size."""
-    from optisolve.numerics.wmmse import wmmse, wmmse_twin
+    from optisolve.numerics.wmmse import wmmse
+    from tests.numerics.channels_in_numpy import wmmse_in_numpy
 
     gain = np.array([[1.0, 50.0], [50.0, 2.0]]) * 1e-9
     start = np.full(2, 0.01)
     powers, steps = wmmse(gain[None], np.ones((1, 2)), start[None, None])
-    _, slow = wmmse_twin(gain, np.ones(2), start)
+    _, slow = wmmse_in_numpy(gain, np.ones(2), start)
     assert steps[0, 0] > 1
     assert abs(int(steps[0, 0]) - slow) <= 1
     assert powers[0, 0].max() > 0.5

@@ -9,7 +9,7 @@ from optisolve.core import Effort, Evidence
 from optisolve.core.errors import OptionError, ProblemError
 from optisolve.problems.pricing_game.certificate import enclosed_value, upper_bound
 from optisolve.registry import make_problem
-from optisolve.testing import check_problem
+from tests.problems.pricing_in_numpy import equilibrium, total_utility
 
 
 def sinrs(instance, powers):
@@ -18,9 +18,16 @@ def sinrs(instance, powers):
     return up.processing_gain * up.gain * powers / heard
 
 
-def test_the_family_conforms():
-    failed = [result for result in check_problem(make_problem("pricing_game")) if result.outcome != "passed"]
-    assert not failed
+@pytest.mark.parametrize(
+    ("changes", "seed"), [({}, 0), ({}, 5), ({"p_max_w": 0.02}, 1), ({"n_links": 16}, 2), ({"frame_bits": 20}, 3)]
+)
+def test_compiled_loops_and_numpy_settle_at_the_same_powers(changes, seed):
+    """Golden: `pricing_in_numpy`, which plays all prices at once; caps that bind, a full receiver, short frames."""
+    instance = make_problem("pricing_game", changes).instance(seed)
+    X = instance.space.sample(np.random.default_rng(seed), 100)
+    powers = equilibrium(10.0 ** X[:, 0], instance.uplink)
+    np.testing.assert_allclose(np.array([instance.powers(x) for x in X]), powers, rtol=1e-9)
+    np.testing.assert_allclose(instance.evaluate(X).F[:, 0], total_utility(powers, instance.uplink), rtol=1e-9)
 
 
 def test_without_a_price_all_links_end_at_the_balanced_sinr():
@@ -51,7 +58,7 @@ def test_no_price_of_a_dense_grid_beats_the_certified_one(seed):
     instance = problem.instance(seed)
     reference = problem.reference(instance, Effort.QUICK)
     grid = np.linspace(instance.space.lower[0], instance.space.upper[0], 3_001)[:, None]
-    best = float(instance.evaluate_twin(grid).F[:, 0].max())
+    best = float(total_utility(equilibrium(10.0 ** grid[:, 0], instance.uplink), instance.uplink).max())
     assert best <= reference.dual_bound
     assert best == pytest.approx(reference.value, rel=3e-3)
     assert reference.value <= reference.dual_bound <= reference.value * (1.0 + 1.01e-4)

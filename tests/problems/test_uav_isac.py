@@ -13,7 +13,6 @@ from optisolve.content import load_yaml
 from optisolve.core.errors import OptionError, ProblemError
 from optisolve.problems.uav_isac import UavIsac
 from optisolve.problems.uav_isac.packing import lattice
-from optisolve.testing import ProblemConformance
 from tests.problems.uav_isac_cases import ROOT, URBAN, scenario
 
 SCENARIOS = ("uav_isac", "uav_isac/dense", "uav_isac/urban", "uav_isac/single")
@@ -23,20 +22,6 @@ def load(name):
     values = load_yaml("problems", name)
     assert values.pop("name") == "uav_isac"
     return UavIsac.from_mapping({"scenario": name, **values})
-
-
-class TestConformanceOfTheDefault(ProblemConformance):
-    projection_is_exact = True
-
-    def make_problem(self):
-        return load("uav_isac")
-
-
-class TestConformanceOfTheCity(ProblemConformance):
-    projection_is_exact = True
-
-    def make_problem(self):
-        return load("uav_isac/urban")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.problems.uav_isac import kernels, model, threads
-from tests.problems.uav_isac_cases import ROOT, URBAN, scenario
+from tests.problems.uav_isac_cases import ROOT, URBAN, project_powers, scenario
 
 RING = {50: 0.124055, 100: 0.079151, 200: 0.080095, 400: 0.158301, 600: 0.298496}
 
@@ -275,7 +275,7 @@ def test_power_projection_is_the_nearest_point_under_the_cap(seed, n_uavs, share
     X = instance.space.sample(rng, 20)
     X[:, 0::3] = np.arange(n_uavs) * 10.0
     P, wanted = instance.project(X)[:, 2::3], X[:, 2::3]
-    np.testing.assert_allclose(P, model.project_powers(wanted, p_min, p_max, cap), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(P, project_powers(wanted, p_min, p_max, cap), rtol=0, atol=1e-12)
     Q = instance.project(instance.space.sample(rng, 200))[:, 2::3]
     inner = ((wanted - P)[:, None, :] * (Q[None, :, :] - P[:, None, :])).sum(axis=2)
     assert inner.max() <= 1e-12

@@ -13,22 +13,20 @@ import tomllib
 
 import numpy as np
 import pytest
+from grid_placements import grid_seeds
 
 from optisolve.content import content_dir, load_yaml
 from optisolve.core import Effort, Evidence
 from optisolve.core.errors import ProblemError, RecordError
 from optisolve.numerics.indicators import hypervolume
+from optisolve.problems.front_file import cached_front, front_path, read_front, write_front
 from optisolve.problems.uav_isac import UavIsac
-from optisolve.problems.uav_isac import reference_boxes as boxes
 from optisolve.problems.uav_isac.gradients import associate, smooth_objectives
-from optisolve.problems.uav_isac.reference import per_objective
-from optisolve.problems.uav_isac.reference_bounds import error_bound, ideal_bound, utility_bound
-from optisolve.problems.uav_isac.reference_cache import cached_front, front_path, read_front, write_front
-from optisolve.problems.uav_isac.reference_grid import grid_seeds
-from optisolve.problems.uav_isac.reference_search import SearchWork, local_front, non_dominated, unit_losses
+from optisolve.problems.uav_isac.reference import boxes, per_objective
+from optisolve.problems.uav_isac.reference.bounds import error_bound, ideal_bound, utility_bound
+from optisolve.problems.uav_isac.reference.search import SearchWork, local_front, non_dominated, unit_losses
 from optisolve.registry import make_problem
 from optisolve.run.verify import verify_points
-from optisolve.testing import ProblemConformance
 from tests.problems.uav_isac_cases import ROOT, URBAN, scenario
 
 PUBLISHED = sorted(content_dir("references").glob("uav_isac*/*.json"))
@@ -39,13 +37,6 @@ def load(name, **changes):
     values = {**load_yaml("problems", name), **changes}
     values.pop("name")
     return UavIsac.from_mapping({"scenario": name, **values})
-
-
-class TestConformanceOfOneUav(ProblemConformance):
-    projection_is_exact = True
-
-    def make_problem(self):
-        return load("uav_isac/single")
 
 
 # -- one UAV: proofs ---------------------------------------------------------------------------------------------
@@ -377,7 +368,7 @@ def test_no_object_inside_an_instance_leads_to_a_front():
         if id(item) in seen:
             continue
         seen.add(id(item))
-        assert "reference_" not in type(item).__module__
+        assert "uav_isac.reference" not in type(item).__module__
         if isinstance(item, np.ndarray):
             assert not known & set(np.ravel(item).tolist())
         elif isinstance(item, dict):

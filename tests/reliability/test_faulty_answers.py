@@ -11,8 +11,8 @@ import pytest
 
 from optisolve.core.budget import Budget
 from optisolve.core.solver import Solver
-from optisolve.llm.candidates import Fate
 from optisolve.llm.config import llm_config
+from optisolve.llm.forms import Fate
 from optisolve.registry import load_problem
 from optisolve.run.solve import solve
 from optisolve.solvers.ledma.solver import Ledma

@@ -25,10 +25,7 @@ def run(words: list[str], limited: Any) -> tuple[int, str]:
     """Exit code, and all that was said."""
     said, complained = io.StringIO(), io.StringIO()
     with limited(LIMIT_S), redirect_stdout(said), redirect_stderr(complained):
-        try:
-            code = main(words)
-        except SystemExit as end:  # of argparse: usage errors, --help
-            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        code = main(words)
     return code, said.getvalue() + complained.getvalue()
 
 

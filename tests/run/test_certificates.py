@@ -27,11 +27,11 @@ from optisolve.run.records import describe_reference, read_record
 from optisolve.run.verify import confront, verify_points
 from optisolve.study.aggregate import indicator_table, ranking, scenario_table
 from optisolve.study.degeneracy import degeneracy
+from optisolve.study.loss import loss_of
 from optisolve.study.profiles import anytime_data
 from optisolve.study.report.build import build_report
-from optisolve.study.units import units_of
+from optisolve.study.scored import score_units
 from optisolve.testing.toys import SumCapSphere
-from optisolve.trust.board import loss_of
 from optisolve.trust.site.build import build_site
 
 # --- a solver that uses the feasibility tolerance -----------------------------------------------------------------------
@@ -91,7 +91,7 @@ def rivals(request, tmp_path_factory):
 
 def test_who_uses_the_tolerance_of_verification_ties_with_the_optimum_and_never_ranks_above_it(rivals):
     """It is feasible and better by 1e-8, which was significant in six of six instances."""
-    units = units_of(optisolve.load_records(rivals))
+    units = score_units(optisolve.load_records(rivals))
     cheating = units.frame[units.frame["solver"] == "cheat"]
     assert (cheating["outcome"] == "ok").all()
     assert (cheating["gap"] < 0.0).all()
@@ -107,12 +107,12 @@ def test_who_uses_the_tolerance_of_verification_ties_with_the_optimum_and_never_
 
 
 def test_no_product_shows_a_negative_loss(rivals):
-    units = units_of(optisolve.load_records(rivals))
+    units = score_units(optisolve.load_records(rivals))
     assert (indicator_table(units)[["gap", "bound_gap"]] >= 0.0).all().all()
     assert (anytime_data(units, units.scenarios()[0])[["median", "low", "high", "mean"]] >= 0.0).all().all()
-    assert [loss_of(record) for record in units.frame["record"] if record.solver.name != "worse"] == [0.0] * 12
+    assert [loss_of(record).value for record in units.frame["record"] if record.solver.name != "worse"] == [0.0] * 12
     (family,) = build_report([str(rivals)]).families
-    cells = [cell.text for shown in (family.ranking, *family.tables) for row in shown.rows for cell in row]
+    cells = [text for shown in (family.ranking, *family.tables) for text in shown.texts.to_numpy().ravel()]
     assert not any("−" in text or text.startswith("-") or "[-" in text for text in cells)
 
 
@@ -244,14 +244,14 @@ def test_a_refuted_proof_is_withdrawn_recorded_and_shown_everywhere_and_ends_no_
     assert words in note
     assert "error of optisolve" in note
     assert claimed.note == ""
-    assert loss_of(read_record(folder)) in (None, 0.0)
+    assert loss_of(read_record(folder)).value in (None, 0.0)
     print_summary({"scipy_local": result}, folder, ())
     assert note in capsys.readouterr().err
     report = build_report([str(tmp_path / "runs")])
     assert any(note in notice for notice in report.notices)
     site = build_site([str(tmp_path / "runs")])
     assert any(note in notice for notice in site.notices)
-    assert any(note in cell.text for row in site.problems[0].tables[0].rows for cell in row)
+    assert any(note in text for text in site.problems[0].tables[0].texts.to_numpy().ravel())
 
 
 def test_a_proof_of_infeasibility_stands_and_is_told_while_nothing_contradicts_it(tmp_path, capsys):

@@ -10,7 +10,7 @@ import pytest
 import optisolve
 from optisolve.cli.main import main
 from optisolve.core.errors import ProblemError, SolverError
-from optisolve.core.problem import FAILED_VIOLATION
+from optisolve.core.problem import FAILED_VIOLATION, Evaluation
 from optisolve.core.status import PointStatus, Termination
 from optisolve.trust.replay import replay
 
@@ -125,6 +125,24 @@ def test_a_kernel_that_is_not_its_twin_is_shown_and_claims_nothing(tmp_path, cap
     record = json.loads(file.read_text("utf-8"))
     assert record["provenance"]["tier"] == "self_reported"
     assert "fragile disagree" in record["provenance"]["errors"][0]
+
+
+def test_one_evaluation_that_does_not_repeat_itself_is_shown_and_claims_nothing(monkeypatch):
+    """With no kernel there is no twin to compare with at run time; that its values change is seen all the same."""
+    instance = optisolve.load_problem("parallel_channels").instance(0)
+    assert not instance.has_twin
+    original, calls = type(instance)._evaluate, []
+
+    def drifting(self, X):
+        calls.append(1)
+        F, G, H = original(self, X)
+        return Evaluation(F * (1.0 + 1e-3 * len(calls)), G, H)
+
+    monkeypatch.setattr(type(instance), "_evaluate", drifting)
+    result = optisolve.solve(instance, "moead_de", budget=optisolve.Budget(evaluations=200), seed=1)
+    (text,) = result.record.provenance.errors
+    assert "evaluating the returned points of parallel_channels again gives other values" in text
+    assert result.record.provenance.tier == "self_reported"
 
 
 def test_a_shipped_model_that_fails_is_an_error_of_ours_and_not_the_end(monkeypatch):

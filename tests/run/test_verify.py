@@ -13,7 +13,6 @@ from optisolve.numerics.indicators import (
     _Front,
     _Staircase,
     hypervolume,
-    hypervolume_gains,
     hypervolume_trace,
     igd_plus,
     score,
@@ -59,7 +58,7 @@ def test_gains_by_evaluation_sum_to_the_final_hypervolume(seed, n):
     F_min = np.column_stack([rng.uniform(0, 11, n), rng.uniform(0, 5, n)])
     violation = (rng.random(n) < 0.3).astype(float)
     signs = np.array([-1.0, 1.0])
-    gains = hypervolume_gains(F_min, violation, signs, BOX)
+    gains = GainMeter(signs, BOX).add(F_min, violation)
     total = hypervolume((F_min * signs)[violation == 0], BOX)
     assert (gains >= 0).all()
     assert (gains[violation > 0] == 0).all()

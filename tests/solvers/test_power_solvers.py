@@ -162,10 +162,10 @@ def test_the_modelling_layers_agree_with_the_classical_solvers():
         ("wmmse", "power_control/min_power", "inequality"),
         ("wmmse", "power_control/energy_efficiency", "goal"),
         ("branch_and_bound", "power_control/max_min", "goal"),
-        ("branch_and_bound", "parallel_channels", "gain"),
+        ("branch_and_bound", "parallel_channels", "WeightedChannel"),
         ("foschini_miljanic", "power_control", "goal"),
-        ("water_filling", "power_control", "gain"),
-        ("water_filling", "power_game", "goal"),
+        ("water_filling", "power_control", "ParallelChannels"),
+        ("water_filling", "power_game", "p_total_w"),
     ],
 )
 def test_unfit_instances_are_skipped_with_a_reason(solver, scenario, word):
@@ -195,8 +195,9 @@ def test_importing_families_and_solvers_loads_no_heavy_package():
 def test_numerics_twins_agree_on_random_instances():
     """WMMSE and branch and bound: numba against plain numpy, same values to 1e-9."""
     from optisolve.numerics.mixed_monotonic import RateProgram, maximize_rate
-    from optisolve.numerics.mixed_monotonic_twin import search
-    from optisolve.numerics.wmmse import wmmse, wmmse_twin
+    from optisolve.numerics.wmmse import wmmse
+    from tests.numerics.channels_in_numpy import wmmse_in_numpy
+    from tests.numerics.mixed_monotonic_in_numpy import search
 
     for seed in range(6):
         rng = np.random.default_rng(seed)
@@ -204,7 +205,7 @@ def test_numerics_twins_agree_on_random_instances():
         gain = rng.exponential(size=(n_links, n_links)) * 10.0
         weight, start = rng.uniform(0.2, 1.0, n_links), rng.random(n_links)
         fast, steps = wmmse(gain[None], weight[None], start[None, None])
-        slow, slow_steps = wmmse_twin(gain, weight, start)
+        slow, slow_steps = wmmse_in_numpy(gain, weight, start)
         assert steps[0, 0] == slow_steps
         np.testing.assert_allclose(fast[0, 0], slow, rtol=1e-9, atol=1e-12)
 

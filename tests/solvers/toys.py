@@ -44,8 +44,6 @@ class Toy(Instance):
         F, G = self._formula(X)
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
 
-    _evaluate_twin = _evaluate
-
     def _project(self, X: FloatArray) -> FloatArray:
         return X if self._projection is None else self._projection(X)
 

@@ -18,6 +18,7 @@ def made(
     seed: int = 0,
     gap: float | None = None,
     hypervolume: float | None = None,
+    reference_hypervolume: float | None = None,
     status: str = "limit",
     point: str = "feasible",
     detail: str = "",
@@ -33,14 +34,18 @@ def made(
     tie: float = 0.0,
     scale: float | None = None,
     note: str = "",
+    evidence: str = "",
 ) -> Record:
     """A record of a maximization problem with reference value 10, or of two objectives when a hypervolume is given.
 
     Args: as the fields of a record; `gap` is what verification found, None for nothing feasible.
     """
-    several = hypervolume is not None
+    several = hypervolume is not None or reference_hypervolume is not None
     feasible = (hypervolume if several else gap) is not None
     names = ("f1", "f2") if several else ("rate",)
+    shown = gap if reference else None
+    if several and reference_hypervolume is not None and hypervolume is not None:
+        shown = (reference_hypervolume - hypervolume) / reference_hypervolume
     objective = None if gap is None else value * (1 - gap)
     identity = f"{scenario}.{solver}.i{instance}.s{seed}.{gap}.{hypervolume}.{status}"
     single = reference and not several
@@ -98,11 +103,11 @@ def made(
         },
         "reference": {
             "sha256": "0" * 64,
-            "evidence": "best_known",
+            "evidence": evidence or ("best_known" if several else "proven_optimal"),
             "value": None if several else value,
-            "dual_bound": value,
+            "dual_bound": None if several else value,
             "ideal_bound": None,
-            "tolerance": 0.0,
+            "tolerance": tie * value,
             "slack": 0.0,
             "solver": "by hand",
             "solver_version": "1",
@@ -115,9 +120,9 @@ def made(
             "hypervolume": hypervolume,
             "igd_plus": None,
             "objective": objective,
-            "gap": gap if reference else None,
-            "bound_gap": gap if reference else None,
-            "gap_scale": (value if scale is None else scale) if single else None,
+            "gap": shown,
+            "bound_gap": None if several else shown,
+            "gap_scale": (scale or (reference_hypervolume if several else value)) if reference else None,
             "tie": tie if single else None,
             "box": {"reference": [1.0, 1.0], "ideal": [0.0, 0.0]} if several else None,
         },
@@ -143,6 +148,11 @@ def made(
 def instance_hash(scenario: str = "s", instance: int = 0) -> str:
     """Hash of an instance's data, as `made` has it."""
     return hashlib.sha256(f"{scenario}|{instance}".encode()).hexdigest()
+
+
+def but(record: Record, part: str, **values: Any) -> Record:
+    """The record with other fields in one of its parts."""
+    return record.model_copy(update={part: getattr(record, part).model_copy(update=values)})
 
 
 def table(*records: Record) -> pd.DataFrame:

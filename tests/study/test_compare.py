@@ -48,7 +48,7 @@ def test_the_same_results_pass_and_worse_ones_fail(folders, capsys):
 def test_the_allowed_change_is_the_border(folders):
     told = changes(folders / "good", folders / "poor", "gap:+0,hypervolume:-0,success:-0")
     assert (told["gap"].n, told["hypervolume"].n, told["success"].n) == (6, 6, 12)
-    loss = told["gap"].loss
+    loss = told["gap"].new - told["gap"].base
     assert loss > 0.0
     assert told["gap"].failed
     assert changes(folders / "good", folders / "poor", f"gap:+{loss * 0.99}")["gap"].failed
@@ -109,6 +109,7 @@ def test_wall_clock_wrong_signs_and_unknown_metrics_are_refused_together():
 def test_every_metric_reads_every_record(folders):
     record = next(iter(read_units(folders / "good").values()))
     assert {name: metric.value(record) is not None for name, metric in METRICS.items()} == {
+        "loss": True,
         "gap": True,
         "bound_gap": True,
         "igd_plus": False,

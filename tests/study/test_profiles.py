@@ -12,25 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.core.errors import OptionError
+from optisolve.study.loss import losses_along
 from optisolve.study.portfolio import portfolio
 from optisolve.study.profiles import (
     anytime_data,
     data_profile_data,
     ecdf_data,
     expected_runtime,
-    loss_trace,
     performance_profile_data,
     runtimes,
 )
-from optisolve.study.units import Measure, units_of
-from tests.study.records import instance_hash, made, table
+from optisolve.study.scored import score_units
+from tests.study.records import made, table
 
 TRACE = [[1, 0.0, None, 1.0], [10, 0.0, 8.0, 0.0], [50, 0.0, 9.5, 0.0], [100, 0.0, 9.95, 0.0]]
 """Reference value 10, so gaps: nothing, 0.2, 0.05, 0.005."""
 
 
 def needed(*records, targets=(0.1, 0.01, 0.001)):
-    return runtimes(units_of(table(*records)), targets)["evaluations"].tolist()
+    return runtimes(score_units(table(*records)), targets)["evaluations"].tolist()
 
 
 def test_evaluations_to_target_are_read_from_the_trace():
@@ -51,9 +51,8 @@ def test_an_answer_without_a_trace_counts_at_the_last_evaluation():
 
 def test_traces_of_hypervolume_are_read_relative_to_the_reference_front():
     trace = [[1, 0.0, 0.2, 0.0], [20, 0.0, 0.4, 0.0]]
-    record = made(hypervolume=0.4, trace=trace)
-    units = units_of(table(record), reference_hypervolumes={instance_hash(): 0.5})
-    assert runtimes(units, (0.6, 0.2, 0.1))["evaluations"].tolist() == [1.0, 20.0, np.inf]
+    record = made(hypervolume=0.4, reference_hypervolume=0.5, trace=trace)
+    assert needed(record, targets=(0.6, 0.2, 0.1)) == [1.0, 20.0, np.inf]
 
 
 def test_a_trace_is_divided_by_what_its_own_record_says_and_ties_with_the_reference_as_the_answer_does():
@@ -66,34 +65,34 @@ def test_a_trace_is_divided_by_what_its_own_record_says_and_ties_with_the_refere
 
 def test_no_point_of_a_curve_is_below_zero():
     beaten = made(gap=-0.2, trace=[[1, 0.0, 9.0, 0.0], [50, 0.0, 12.0, 0.0]])
-    _, losses = loss_trace(units_of(table(beaten)).frame.iloc[0], Measure("gap", "", maximize=False))
+    _, losses = losses_along(beaten)
     assert losses.tolist() == pytest.approx([0.1, 0.0])
-    assert (anytime_data(units_of(table(beaten)), "s")[["median", "low", "high", "mean"]] >= 0.0).all().all()
+    assert (anytime_data(score_units(table(beaten)), "s")[["median", "low", "high", "mean"]] >= 0.0).all().all()
 
 
 def test_expected_runtime_charges_failed_runs_to_the_successes():
     """COCO's definition: (50 + 100 + 100) evaluations for one success."""
     runs = table(made(gap=0.05, trace=TRACE), made(gap=0.5, seed=1), made(status="error", seed=2, evaluations=100))
-    row = expected_runtime(runtimes(units_of(runs), (0.1, 0.01))).set_index("target")
+    row = expected_runtime(runtimes(score_units(runs), (0.1, 0.01))).set_index("target")
     assert (row.loc[0.1, "ert"], row.loc[0.1, "successes"], row.loc[0.1, "runs"]) == (250.0, 1, 3)
     assert row.loc[0.01, "ert"] == np.inf
 
 
 def test_a_unit_without_a_record_is_charged_the_whole_budget():
     runs = table(made(gap=0.05, trace=TRACE), made("b", gap=0.5), made("b", gap=0.5, instance=1))
-    row = expected_runtime(runtimes(units_of(runs), (0.1,))).set_index("solver")
+    row = expected_runtime(runtimes(score_units(runs), (0.1,))).set_index("solver")
     assert row.loc["a", "ert"] == 150.0
 
 
 def test_ecdf_steps_at_every_hit_and_keeps_misses_in_the_denominator():
-    curve = ecdf_data(runtimes(units_of(table(made(gap=0.005, trace=TRACE), made("b"))), (0.1, 0.01, 0.001)))
+    curve = ecdf_data(runtimes(score_units(table(made(gap=0.005, trace=TRACE), made("b"))), (0.1, 0.01, 0.001)))
     assert curve[curve["solver"] == "a"][["evaluations", "share"]].to_numpy().tolist() == [[1, 0], [50, 1 / 3], [100, 2 / 3]]
     assert curve[curve["solver"] == "b"][["evaluations", "share"]].to_numpy().tolist() == [[1, 0]]
 
 
 def test_data_profile_counts_simplex_gradients():
     """Three variables, so a gradient costs four evaluations."""
-    times = runtimes(units_of(table(made(gap=0.005, trace=TRACE), made(gap=0.5, instance=1))), (0.1, 0.01))
+    times = runtimes(score_units(table(made(gap=0.005, trace=TRACE), made(gap=0.5, instance=1))), (0.1, 0.01))
     assert data_profile_data(times, 0.1)[["gradients", "share"]].to_numpy().tolist() == [[0.0, 0.0], [12.5, 0.5]]
 
 
@@ -108,13 +107,13 @@ def test_performance_profile_by_hand():
 
 def test_adding_a_solver_changes_nobody_elses_ecdf():
     first, second = made(gap=0.005, trace=TRACE), made("b", gap=0.0, evaluations=1)
-    alone = ecdf_data(runtimes(units_of(table(first))))
-    both = ecdf_data(runtimes(units_of(table(first, second))))
+    alone = ecdf_data(runtimes(score_units(table(first))))
+    both = ecdf_data(runtimes(score_units(table(first, second))))
     pd.testing.assert_frame_equal(alone, both[both["solver"] == "a"].reset_index(drop=True))
 
 
 def test_anytime_curve_starts_worst_ends_at_the_verified_answer_and_holds_the_last_value():
-    units = units_of(table(made(gap=0.05, trace=TRACE[:3], evaluations=60), made(status="error", seed=1)))
+    units = score_units(table(made(gap=0.05, trace=TRACE[:3], evaluations=60), made(status="error", seed=1)))
     curve = anytime_data(units, "s").set_index("evaluations")
     assert curve.loc[1.0, "low"] == 1.0
     assert curve.loc[100.0, "mean"] == pytest.approx((0.05 + 1.0) / 2)
@@ -122,10 +121,10 @@ def test_anytime_curve_starts_worst_ends_at_the_verified_answer_and_holds_the_la
 
 
 def test_profiles_of_nothing_but_failures_are_flat_at_zero():
-    times = runtimes(units_of(table(made(), made("b", status="error"))))
+    times = runtimes(score_units(table(made(), made("b", status="error"))))
     assert (ecdf_data(times)["share"] == 0).all()
     assert np.isinf(expected_runtime(times)["ert"]).all()
-    assert (anytime_data(units_of(table(made())), "s")["mean"] == 1.0).all()
+    assert (anytime_data(score_units(table(made())), "s")["mean"] == 1.0).all()
 
 
 # --- portfolios --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import optisolve
@@ -24,8 +23,8 @@ from optisolve.study.aggregate import ranking
 from optisolve.study.report import build_report, escape_latex, render_html, render_latex, write_report
 from optisolve.study.report.commands import override_text
 from optisolve.study.report.svg import COLORS
-from optisolve.study.report.tables import Cell, Column, Table, number, ranks, scores
-from optisolve.study.units import units_of
+from optisolve.study.report.tables import make_table, number, ranks, scores
+from optisolve.study.scored import score_units
 from tests.forging import record_bytes, seal
 from tests.study.records import made
 from tests.study.records import table as loaded
@@ -194,7 +193,7 @@ def test_pictures_follow_the_color_scheme(page):
 
 def test_page_says_what_was_run_and_how_to_run_it_again(page, records):
     record = one(records, "uav_isac.moead_de")
-    assert "share of the reference hypervolume" in page  # the published front was found
+    assert "share of the best known front&#39;s hypervolume that is missing" in page  # the published front was found
     assert record["solver"]["code"][:16] in page
     assert record["env"]["python"] in page
     assert "optisolve run -m problem=uav_isac solver=moead_de instance=0,1 seed=0,1 budget.evaluations=60" in page
@@ -256,12 +255,12 @@ def test_failures_stand_in_the_report_with_their_reasons(records, tmp_path):
     changed(record, tmp_path, instance__seed=9)
     changed(record, tmp_path, solver__name="other")
     made = build_report([tmp_path])
-    rows = [[cell.text for cell in row] for row in made.failures[0].rows]
+    rows = made.failures[0].texts.to_numpy().tolist()
     assert ["parallel_channels", "random_search", "1", "failed", "ValueError: a plug-in's bug"] in rows
     assert any(row[3] == "missing" for row in rows)
     assert "1 failed" in made.summary[1]
     ranking = made.families[0].ranking
-    failed = {row[0].text: row[3].text for row in ranking.rows}
+    failed = dict(zip(ranking.texts["solver"], ranking.texts["failed"], strict=True))
     assert failed["random_search"].startswith("3 / 4")  # one broke, two of (instance, seed) are missing
 
 
@@ -278,7 +277,7 @@ def test_units_that_a_suite_planned_and_that_are_missing_are_failures(records, t
     made = build_report([tmp_path])
     assert "3 missing" in made.summary[1]
     assert any("5 of its 9 units were asked for" in notice for notice in made.notices)
-    assert [[cell.text for cell in row][:2] for row in made.failures[1].rows] == [["p", "unable"]]
+    assert made.failures[1].texts[["scenario", "solver"]].to_numpy().tolist() == [["p", "unable"]]
     assert any(command.text == "optisolve bench suite=mine.yaml" for command in made.commands)
     (folder / "suite.json").unlink()
     assert any("No suite.json" in notice for notice in build_report([tmp_path]).notices)
@@ -299,7 +298,7 @@ def test_stand_ins_and_unverified_tiers_are_announced(records, tmp_path):
 
 def test_trivial_answers_stand_beside_the_solvers(report):
     assert [table.name for table in report.controls] == ["against-null", "against-random_search"]
-    solvers = {row[1].text for row in report.controls[0].rows}
+    solvers = set(report.controls[0].texts["solver"])
     assert solvers == {"random_search", "water_filling"}
     assert any("Behind the control null" in sentence for sentence in report.families[0].summary)
 
@@ -339,7 +338,7 @@ def test_latex_tables_are_complete_and_rectangular(report):
         letters = re.search(r"\\begin\{tabular\}\{@\{\}([lr]+)@\{\}\}", tex).group(1)
         body = tex[tex.index(r"\toprule") : tex.index(r"\bottomrule")].splitlines()
         rows = [line for line in body if line.endswith(r"\\")]
-        assert len(rows) == len(table.rows) + 1
+        assert len(rows) == len(table.texts) + 1
         assert all(len(re.findall(r"(?<!\\)&", row)) == len(letters) - 1 for row in rows)
         assert not re.search(r"(?<!\\)[_%#](?!\{)", tex.split("\n", 1)[1])
         assert tex.count("{") == tex.count("}") or r"\{" in tex
@@ -347,32 +346,40 @@ def test_latex_tables_are_complete_and_rectangular(report):
 
 def test_captions_of_scores_state_instances_runs_and_marks(report):
     caption = report.families[0].tables[0].caption
-    for words in ("2 instances", "4 runs", "Bold: best", "†", "95 %", "failed run counts as gap 1"):
+    for words in (
+        "2 instances",
+        "4 runs",
+        "Bold: best",
+        "†",
+        "95 %",
+        "failed run has loss 1",
+        "loss, gap to the proven optimum",
+    ):
         assert words in caption
 
 
 @pytest.mark.parametrize(("instances", "shape"), [(1, r"\(n = 1\)"), (9, r"\(.+ to .+, n = 9\)"), (10, r"\[.+, .+\], n = 10")])
 def test_a_mean_stands_beside_its_range_or_interval_and_its_number_of_instances(instances, shape):
     gaps = np.random.default_rng(0).uniform(0.1, 0.9, instances)
-    units = units_of(loaded(*(made(solver, gap=gap, instance=i) for i, gap in enumerate(gaps) for solver in "ab")))
+    units = score_units(loaded(*(made(solver, gap=gap, instance=i) for i, gap in enumerate(gaps) for solver in "ab")))
     (shown,) = scores("toy", units, alpha=0.05)
     ranked = ranks("toy", ranking(units), "gap")
-    for text in (shown.rows[0][1].text, ranked.rows[0][2].text):
+    for text in (shown.texts.iloc[0, 1], ranked.texts.iloc[0, 2]):
         assert re.search(shape, text), text
         assert ("[" in text) == (instances == 10)
 
 
 def test_runs_of_the_only_instance_are_called_runs():
-    units = units_of(loaded(*(made(gap=0.1 + k / 100, seed=k) for k in range(12))))
+    units = score_units(loaded(*(made(gap=0.1 + k / 100, seed=k) for k in range(12))))
     (shown,) = scores("toy", units, alpha=0.05)
-    assert shown.rows[0][1].text.endswith("n = 12 runs")
+    assert shown.texts.iloc[0, 1].endswith("n = 12 runs")
     assert "say nothing about others" in shown.caption
 
 
-def test_best_is_bold_and_worse_is_marked_in_both_outputs():
-    data = pd.DataFrame({"a": [1]})
-    table = Table("t", "c", (Column("s", False), Column("x")), ((Cell("a", best=True), Cell("8.8e-8", worse=True)),), data)
+def test_best_is_bold_and_worse_is_marked_in_both_outputs(report):
+    table = make_table("t", "c", {"s": ["a"], "x": ["8.8e-8†"]}, words=["s"], best={"s": [True]})
     assert r"\textbf{a} & $8.8\times10^{-8}$$^\dagger$ \\" in render_latex(table)
+    assert '<strong>a</strong></th><td class="n">8.8e-8†</td>' in render_html(replace(report, setup=(table,)))
     assert escape_latex("a_1 <b> ≤ ∞ {x}") == r"a\_1 \textless{}b\textgreater{} $\le$ $\infty$ \{x\}"
 
 

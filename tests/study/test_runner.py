@@ -18,7 +18,7 @@ from optisolve.core.errors import OptionError, OptisolveError
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.study.runner import plan_suite, run_suite
 from optisolve.study.runner.child import carry_out
-from optisolve.study.runner.units import StaleWorker
+from optisolve.study.runner.plan import StaleWorker
 from optisolve.study.runner.worker import Worker
 from optisolve.study.suite import load_suite
 from optisolve.trust.audit import Auditor, SuiteBook

@@ -23,6 +23,14 @@ def test_the_toys_conform(problem):
     assert "failed" not in outcomes(check_problem(problem)).values()
 
 
+def test_a_family_with_one_evaluation_is_told_that_nothing_checks_it_at_run_time():
+    told = {result.name: result for result in check_problem(SumCapSphere())}["kernel agrees with the numpy twin"]
+    assert told.outcome == "skipped"
+    assert "independent" in told.detail
+    assert not SumCapSphere().instance(0).has_twin
+    assert WrongKernel().instance(0).has_twin
+
+
 @dataclass(frozen=True)
 class WrongKernel(SumCapSphere):
     def instance(self, seed=0):
@@ -30,6 +38,9 @@ class WrongKernel(SumCapSphere):
             def _evaluate(self, X):
                 true = self._evaluate_twin(X)
                 return Evaluation(true.F * (1 + 1e-6), true.G, true.H)
+
+            def _evaluate_twin(self, X):
+                return _SphereInstance._evaluate(self, X)
 
         return Wrong(self.origin(seed), super().instance(seed).center, self.cap, False)
 

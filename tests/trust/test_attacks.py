@@ -27,15 +27,15 @@ from optisolve.core.errors import SolverError
 from optisolve.core.options import _resources
 from optisolve.core.reference import Effort
 from optisolve.core.status import Limit
+from optisolve.core.text import plain_slug
 from optisolve.llm.config import llm_config
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.environment import kernels
 from optisolve.run.schema import Record
 from optisolve.run.solve import solve
-from optisolve.run.untrusted import plain_slug
 from optisolve.solvers.ddpm.weights import WEIGHTS_FILE, find_weights
 from optisolve.study.lock import lock_suite
-from optisolve.study.runner.units import make_plan
+from optisolve.study.runner.plan import make_plan
 from optisolve.study.standing import share_references
 from optisolve.study.suite import load_suite
 from optisolve.trust.audit import AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
@@ -448,8 +448,8 @@ def test_plots_hold_no_markup(record):
     import pandas as pd
 
     label = '<a href="https://evil.example/login">moe</a>'
-    rows = pd.DataFrame([{"scenario": "s", "solver": label, "outcome": "ok", "value": 1.0}])
-    chart = score_chart("s", rows, label, {label: 0})
+    rows = pd.DataFrame([{"scenario": "s", "solver": label, "outcome": "ok", "loss": 1.0}])
+    chart = score_chart("s", rows, label, {label: 0}).plain()
     assert "<" not in chart["y"] + chart["traces"][0]["name"]
 
 

@@ -15,7 +15,7 @@ from optisolve.core import Budget
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.study.lock import lock_suite
-from optisolve.study.runner.units import make_plan
+from optisolve.study.runner.plan import make_plan
 from optisolve.study.suite import load_suite
 from optisolve.testing.llm_server import LlmServer
 from optisolve.trust.audit import Auditor, SuiteBook, Tier

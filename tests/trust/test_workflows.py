@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
+import optisolve
+
 FOLDER = Path(__file__).parents[2] / ".github" / "workflows"
 FILES = [FOLDER / "leaderboard.yml", FOLDER / "leaderboard_comment.yml"]
+EVERY = [*FILES, FOLDER / "ci.yml"]
 
 
 def steps(document):
     return [step for job in document["jobs"].values() for step in job["steps"]]
 
 
-@pytest.fixture(params=FILES, ids=lambda path: path.name)
+@pytest.fixture(params=EVERY, ids=lambda path: path.name)
 def document(request):
     return yaml.safe_load(request.param.read_text())
 
@@ -56,3 +61,36 @@ def test_continuous_integration_and_make_run_the_same_command():
     assert "optisolve submit check" in text
     assert re.search(r"^leaderboard:.*\n\t\$\(BIN\)/optisolve submit check", makefile, re.MULTILINE)
     assert "make leaderboard" in text
+
+
+def test_every_pull_request_runs_the_script_that_a_laptop_runs():
+    """On the oldest and the newest Python; other systems install the wheel, run and verify."""
+    document = yaml.safe_load((FOLDER / "ci.yml").read_text())
+    everything, smoke = document["jobs"]["everything"], document["jobs"]["smoke"]
+    script = FOLDER.parents[1] / ".ci" / "run"
+    assert "pull_request" in document[True]
+    assert everything["strategy"]["matrix"]["python"] == ["3.11", "3.14"]
+    assert [step["run"] for step in everything["steps"] if "run" in step] == [".ci/run"]
+    assert script.is_file()
+    assert os.access(script, os.X_OK)
+    assert {name.partition("-")[0] for name in smoke["strategy"]["matrix"]["system"]} == {"macos", "windows"}
+    assert all(verb in smoke["steps"][-1]["run"] for verb in ("optisolve run problem=uav_isac", "optisolve verify"))
+
+
+def test_the_citation_and_the_package_agree():
+    root = FOLDER.parents[1]
+    told = yaml.safe_load((root / "CITATION.cff").read_text())
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert told["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= set(told)
+    assert (told["version"], told["license"]) == (optisolve.__version__, project["license"])
+    assert told["repository-code"] == project["urls"]["Source"]
+
+
+def test_the_changelog_names_every_change_once_and_the_version_of_the_package():
+    text = (FOLDER.parents[1] / "CHANGELOG.md").read_text()
+    entries = re.findall(r"^- .+(?:\n  .+)*", text, re.MULTILINE)
+    assert len(entries) == len(set(entries))
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(optisolve.__version__)} \(\d{{4}}-\d\d-\d\d\)", headings[1])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.problems.beamforming import goals, model
 from optisolve.problems.beamforming.model import ComplexArray, Constants
@@ -33,7 +33,7 @@ _OBJECTIVES = {
 }
 
 
-class BeamformingInstance(Instance):
+class BeamformingInstance(MeasuredInstance):
     """Channels of K users to M antennas.
 
     Args:

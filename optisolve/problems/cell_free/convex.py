@@ -6,7 +6,7 @@ Write n_k(a) for the signal amplitude and d_k(a) for the root of noise plus inte
 .. math:: v(t) = \max_a \min_k (n_k(a) / t - d_k(a)) / c_k
 
 is an SOCP with any scales c_k > 0, positive below the optimal level and negative above it. `CellFreeModel` moves t to the level
-of the last point (generalized Dinkelbach, c_k = d_k of that point); `bisection` halves a bracket by the sign of v.
+of the last point (generalized Dinkelbach, c_k = d_k of that point). The textbook halves a bracket by the sign of v.
 
 The dual bound. For weights mu >= 0 and unit vectors u_k, :math:`d_k(a) \ge u_{k0} + \sum_m u_{km}\sqrt{\beta_{mk}}\,|a_m|`, so
 :math:`\max_a \sum_k \mu_k (n_k - t d_k)` is at most
@@ -33,7 +33,7 @@ from optisolve.modelling import ModelAnswer
 from optisolve.modelling.cvxpy import Parametrized, Solved, cvxpy_answer, cvxpy_module
 from optisolve.problems.cell_free import model
 
-__all__ = ["REL_TOLERANCE", "CellFreeModel", "bisection", "compiled", "level_bound", "rounding"]
+__all__ = ["REL_TOLERANCE", "CellFreeModel", "compiled", "level_bound", "rounding"]
 
 REL_TOLERANCE = 1e-6
 """Relative distance of levels (square roots of SINR) at which the search ends."""
@@ -167,22 +167,3 @@ class CellFreeModel:
     def level(self, a: FloatArray) -> float:
         """min_k n_k / d_k, the root of the worst SINR."""
         return math.sqrt(float(model.sinr(self.beta, self.gamma, a[None]).min()))
-
-
-def bisection(owner: CellFreeModel, *, rel_tolerance: float = 1e-6) -> tuple[float, float]:
-    """The textbook bisection on the level by feasibility SOCPs.
-
-    Args:
-        owner: The model.
-        rel_tolerance: Relative width at which it ends.
-
-    Returns:
-        Lower and upper end of the level, by the sign of the SOCP's margin.
-    """
-    scale_point = np.full(owner.beta.shape, owner.beta.shape[1] ** -0.5)
-    low, high = 0.0, math.sqrt(float((np.sqrt(owner.gamma).sum(axis=0) ** 2).min()))
-    while high > low * (1.0 + rel_tolerance):
-        middle = 0.5 * (low + high)
-        solved, _ = owner.at_level(middle, scale_point, None)
-        low, high = (middle, high) if solved.value is not None and solved.value >= 0.0 else (low, middle)
-    return low, high

@@ -11,7 +11,7 @@ from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, Pro
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.goals.goal import goal_from
-from optisolve.goals.goal_instance import GoalInstance, bound_scales
+from optisolve.goals.goal_instance import GoalInstance, bound_scales, with_goal
 from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.registry import make_problem
 
@@ -46,7 +46,7 @@ class GoalProblem(Problem):
         Raises:
             OptionError: The goal does not fit the instance.
         """
-        return self.base().instance(seed).with_goal(goal_from(self.goal))
+        return with_goal(self.base().instance(seed), goal_from(self.goal))
 
     def base(self) -> Problem:
         """The problem without the goal."""

@@ -1,4 +1,4 @@
-r"""The equations of `market_game` in plain numpy: the twin that verification runs on.
+r"""The equations of `market_game` in numpy; they are fast enough without a compiled kernel.
 
 Kelly's mechanism: bids w share a capacity C; the objective is the total worth, which the bids themselves do not reduce since
 they are paid from one to another.

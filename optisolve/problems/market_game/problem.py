@@ -85,16 +85,6 @@ class MarketGameInstance(Instance):
         return {"alike": alike[None, :], "nash": np.clip(nash, game.lower, game.upper)[None, :]}
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        from optisolve.problems.market_game import kernels
-
-        game, F = self.game, np.empty((X.shape[0], 1))
-        if isinstance(game, KellyGame):
-            kernels.worth(X, game.capacity, game.worth, game.knee, F)
-        else:
-            kernels.profit(X, game.intercept, game.slope, game.cost, F)
-        return Evaluation(F, np.empty((X.shape[0], 0)), np.empty((X.shape[0], 0)))
-
-    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
         game = self.game
         if isinstance(game, KellyGame):
             F = model.worth(X, game.capacity, game.worth, game.knee)
@@ -124,7 +114,7 @@ class MarketGame(Problem):
     """
 
     name: ClassVar[str] = "market_game"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     summary: ClassVar[str] = "Agents share a good by bids (Kelly) or sell on one market (Cournot)."
     evidence: ClassVar[str] = "proven optimal; Kelly where the smallest bid binds: a bound"
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
 from optisolve.problems.noma_uav import model
@@ -103,6 +104,12 @@ class NomaUavInstance(Instance):
             policies["centroid_exact_split"] = np.concatenate([centroid, power])[None]
         return policies
 
+    def bridge(self) -> Bridge:
+        """What a sampler must know about this family."""
+        from optisolve.problems.noma_uav.sampling import NomaUavBridge
+
+        return NomaUavBridge()
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective, differentiable almost everywhere (not where two users are at one distance).
 
@@ -114,13 +121,13 @@ class NomaUavInstance(Instance):
         """
         import torch
 
+        from optisolve.problems.noma_uav.sampling import sum_rate
+
         users = torch.as_tensor(self.users_m.copy(), dtype=x.dtype, device=x.device)
         c, power = self.constants, x[:, 2:]
         noise = c.noise_over_gain_1m_w * (c.altitude_m**2 + ((users[None] - x[:, None, :2]) ** 2).sum(dim=2))  # [n, K]
         noise, order = torch.sort(noise, dim=1, stable=True)
-        power = torch.gather(power, 1, order)
-        stronger = torch.nn.functional.pad(torch.cumsum(power[:, :-1], dim=1), (1, 0))
-        return torch.log1p(power / (stronger + noise)).sum(dim=1, keepdim=True) / math.log(2.0)
+        return sum_rate(torch.gather(power, 1, order), noise)[:, None]
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """A map: users with their rates, and the UAV."""

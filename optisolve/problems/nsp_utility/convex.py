@@ -98,7 +98,7 @@ def solve_inner(inner: Inner, share: float, time_limit_s: float | None) -> tuple
     """
     has_outage, has_rate = inner.exponent_max is not None, inner.nats_min is not None
     parametrized = compiled(inner.goal, inner.snr.size, has_outage, inner.bep_max, has_rate)
-    parameters: dict[str, Any] = {"cap": share}
+    parameters: dict[str, FloatArray | float] = {"cap": share}
     if inner.goal in ("rate", "bep", "log_throughput") or has_rate or inner.bep_max is not None:
         parameters["snr"] = inner.snr
     if inner.goal in ("rate", "bep"):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.problems.nsp_utility import goals, model
 from optisolve.problems.nsp_utility.model import Constants
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["NspUtilityInstance"]
 
 
-class NspUtilityInstance(Instance):
+class NspUtilityInstance(MeasuredInstance):
     """Parallel branches with known (mean) gains.
 
     Args:

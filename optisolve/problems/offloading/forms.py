@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.modelling.cpsat import CpSatModel, steps
-
-if TYPE_CHECKING:
-    from optisolve.problems.offloading.instance import OffloadingInstance
+from optisolve.problems.offloading.model import Costs
 
 __all__ = ["VERIFIED", "cpsat_form"]
 
@@ -27,19 +26,23 @@ _COST_STEPS = 4e14
 _FLOOR_SCALE = 10**6
 
 
-def cpsat_form(instance: OffloadingInstance) -> CpSatModel:
+def cpsat_form(c: Costs, known: float, complete: Callable[[npt.ArrayLike], FloatArray], *, hard_deadlines: bool) -> CpSatModel:
     """min sum of whole costs + sum_s q_s^2, q_s the rounded sum of b on server s.
 
     Every number is rounded down and every constraint relaxed by what verification allows, so the integer optimum is never
     above the cost of a verified point. The floors that deadlines put under the shares enter as a knapsack; their effect on
     the cost is left out, which only lowers it. A choice that costs one user alone more than a trivial policy costs all is no
     choice: it would use up the digits of the others.
+
+    Args:
+        c: Costs with every constraint relaxed by `VERIFIED`.
+        known: Cost of the best trivial policy that is feasible, inf when none is.
+        complete: The point of servers [N], with the best shares for them.
+        hard_deadlines: Deadlines are constraints.
     """
     from ortools.sat.python import cp_model
 
-    c = instance.relaxed_costs(VERIFIED)
     n, n_servers = c.transmit.shape
-    known = _trivial_cost(instance)
     alone = np.column_stack([c.local, c.transmit + c.root**2])
     possible = np.column_stack([c.local_allowed, c.share_floor <= 1.0]) & (alone <= known * (1.0 + 1e-9))  # [N, S + 1]
     reach = float(np.where(possible[:, 1:], c.root, 0.0).max(axis=1).sum())
@@ -66,13 +69,13 @@ def cpsat_form(instance: OffloadingInstance) -> CpSatModel:
         model.add(load == sum(int(root[i, s]) * x[i][s + 1] for i in range(n)))
         model.add_multiplication_equality(square, [load, load])
         squares.append(square)
-        if instance.hard_deadlines:
+        if hard_deadlines:
             floors = steps(np.minimum(c.share_floor[:, s], 1.0), _FLOOR_SCALE, up=False)
             model.add(sum(int(floors[i]) * x[i][s + 1] for i in range(n)) <= _FLOOR_SCALE)
     model.minimize(sum(int(linear[i, k]) * x[i][k] for i in range(n) for k in range(n_servers + 1)) + sum(squares))
 
     def decode(values: FloatArray) -> FloatArray:
-        return instance.complete(np.argmax(values.reshape(n, n_servers + 1), axis=1))
+        return complete(np.argmax(values.reshape(n, n_servers + 1), axis=1))
 
     error = n / scale**2 + 2.0 * reach * n / scale
     return CpSatModel(
@@ -82,11 +85,5 @@ def cpsat_form(instance: OffloadingInstance) -> CpSatModel:
         lambda value: value / scale**2,
         error,
         f"costs rounded down to 1/{scale**2:.3g}, roots to 1/{scale:.3g}: the bound is at most {error:.1e} too low",
-        feasible_set_is_exact=not instance.hard_deadlines,
+        feasible_set_is_exact=not hard_deadlines,
     )
-
-
-def _trivial_cost(instance: OffloadingInstance) -> float:
-    """Cost of the best trivial policy that is feasible, inf when none is."""
-    evaluation = instance.evaluate_twin(np.concatenate(list(instance.null_policies().values())))
-    return float(np.where(evaluation.violation <= 0.0, evaluation.F[:, 0], np.inf).min())

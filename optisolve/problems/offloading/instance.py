@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.bridge import Bridge
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.problems.offloading import model
@@ -144,11 +145,19 @@ class OffloadingInstance(Instance):
 
     def model(self, dialect: str) -> Any:
         """A CP-SAT model for ``"cpsat"``; None for the others (the cost is quadratic in binary variables)."""
-        if dialect == "cpsat":
-            from optisolve.problems.offloading.forms import cpsat_form
+        if dialect != "cpsat":
+            return None
+        from optisolve.problems.offloading.forms import VERIFIED, cpsat_form
 
-            return cpsat_form(self)
-        return None
+        trivial = self.evaluate_twin(np.concatenate(list(self.null_policies().values())))
+        known = float(np.where(trivial.violation <= 0.0, trivial.F[:, 0], np.inf).min())
+        return cpsat_form(self.relaxed_costs(VERIFIED), known, self.complete, hard_deadlines=self.hard_deadlines)
+
+    def bridge(self) -> Bridge:
+        """What a sampler must know about this family."""
+        from optisolve.problems.offloading.sampling import OffloadingBridge
+
+        return OffloadingBridge()
 
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """Cost of a batch as a differentiable torch expression.
@@ -160,18 +169,9 @@ class OffloadingInstance(Instance):
         Returns:
             [n, 1], the same values as the numpy twin at whole choices.
         """
-        import torch
+        from optisolve.problems.offloading.sampling import cost_of
 
-        n, c = self.n_users, self.costs
-        local, transmit, execute = (torch.tensor(v, dtype=x.dtype, device=x.device) for v in (c.local, c.transmit, c.root**2))
-        choice, share = x[:, :n], x[:, n:]
-        if self.n_servers == 1:
-            remote = transmit[:, 0] + execute[:, 0] / share
-            return ((1.0 - choice) * local + choice * remote).sum(dim=1, keepdim=True)
-        server = (choice.round().long() - 1).clamp(min=0)  # [n, N]
-        users = torch.arange(n, device=x.device)
-        remote = transmit[users, server] + execute[users, server] / share
-        return torch.where(choice.round() > 0, remote, local).sum(dim=1, keepdim=True)
+        return cost_of(self.costs, x)
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.bridge import Bridge
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.problems.parallel_channels import goals, model
 
@@ -30,7 +32,7 @@ _LISTED = 32
 """Channels described one by one; more would drown the reader."""
 
 
-class ParallelChannelsInstance(Instance):
+class ParallelChannelsInstance(MeasuredInstance):
     """Powers of M channels that do not disturb each other, under one budget.
 
     Solvers may ask for the attributes below.
@@ -148,6 +150,12 @@ class ParallelChannelsInstance(Instance):
         base = ParallelChannelsInstance(self.origin, goals.native_arrays(self._given, None, bounds)[0] or self._given)
         return GoalInstance(base, goal, rest)
 
+    def bridge(self) -> Bridge:
+        """What a sampler must know about this family."""
+        from optisolve.problems.parallel_channels.sampling import ParallelChannelsBridge
+
+        return ParallelChannelsBridge()
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.
 
@@ -159,10 +167,11 @@ class ParallelChannelsInstance(Instance):
         """
         import torch
 
+        from optisolve.problems.parallel_channels.sampling import weighted_nats
+
         snr = torch.as_tensor(self._snr_per_w.copy(), dtype=x.dtype, device=x.device)
         weight = torch.as_tensor(self.weight.copy(), dtype=x.dtype, device=x.device)
-        value: torch.Tensor = (weight * torch.log1p(x * snr)).sum(dim=1, keepdim=True) / np.log(2.0)
-        return value
+        return weighted_nats(x, snr, weight)[:, None] / math.log(2.0)
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """The water picture: noise over gain as the ground, power on top."""
@@ -178,13 +187,6 @@ class ParallelChannelsInstance(Instance):
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        from optisolve.problems.parallel_channels.kernels import evaluate
-
-        F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], 1))
-        evaluate(X, self._snr_per_w, self.weight, self.p_total_w, self._equal, F, G)
-        return Evaluation(F, G, np.empty((X.shape[0], 0)))
-
-    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
         F = model.weighted_rate(X, self.gain, self.noise_w, self.weight)[:, None]
         return Evaluation(F, model.budget_excess(X, self.p_total_w), np.empty((X.shape[0], 0)))
 

@@ -1,4 +1,4 @@
-"""The equations of `parallel_channels` in plain numpy: the twin that verification runs on.
+"""The equations of `parallel_channels` in numpy; they are fast enough without a compiled kernel.
 
 .. math:: \\max_p \\sum_m w_m \\log_2(1 + g_m p_m / \\sigma_m^2) \\quad \\text{s.t.} \\quad \\sum_m p_m \\le P, \\; p \\ge 0
 

@@ -38,7 +38,7 @@ class ParallelChannels(ArrayProblem):
     """
 
     name: ClassVar[str] = "parallel_channels"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     summary: ClassVar[str] = "Sum rate of parallel channels under one power budget: water-filling."
     evidence: ClassVar[str] = "proven optimal"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (

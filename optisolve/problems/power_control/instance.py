@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.bridge import Bridge
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.numerics.fixed_order import product
 from optisolve.numerics.interference import least_powers, lift_to_floors
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PowerControlInstance"]
 
 
-class PowerControlInstance(Instance):
+class PowerControlInstance(MeasuredInstance):
     """Powers of K links that disturb each other.
 
     Solvers may ask for the attributes below.
@@ -133,6 +134,12 @@ class PowerControlInstance(Instance):
             return PowerControlInstance(goal_origin(self, goal), links, own)
         return GoalInstance(PowerControlInstance(self.origin, links, self.goal), goal, rest)
 
+    def bridge(self) -> Bridge:
+        """What a sampler must know about this family."""
+        from optisolve.problems.power_control.sampling import PowerControlBridge
+
+        return PowerControlBridge()
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.
 
@@ -144,14 +151,15 @@ class PowerControlInstance(Instance):
         """
         import torch
 
+        from optisolve.problems.power_control.sampling import link_rates
+
         def constant(values: FloatArray) -> torch.Tensor:
             return torch.as_tensor(values.copy(), dtype=x.dtype, device=x.device)
 
         power = x.sum(dim=1, keepdim=True)
         if self.goal is Goal.MIN_POWER:
             return power
-        ratio = x * constant(self._own) / (x @ constant(self._cross_t) + constant(self.noise_w))
-        rate: torch.Tensor = torch.log1p(ratio) / np.log(2.0)
+        rate = link_rates(x, constant(self._own), constant(self._cross_t), constant(self.noise_w))
         if self.goal is Goal.MAX_MIN:
             worst: torch.Tensor = rate.min(dim=1, keepdim=True).values
             return worst

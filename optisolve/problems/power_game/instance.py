@@ -11,7 +11,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.numerics.interference import least_powers, lift_to_floors
 from optisolve.problems.power_game import goals, model
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["PowerGameInstance"]
 
 
-class PowerGameInstance(Instance):
+class PowerGameInstance(MeasuredInstance):
     """Powers of K agents with a common receiver.
 
     Solvers may ask for the attributes below; the first group is the same as on an interference channel.
@@ -38,6 +38,7 @@ class PowerGameInstance(Instance):
         p_max_w: float64 [K], W.
         sinr_floor: float64 [K], linear.
         initial_power_w: float64 [K], powers before the game, W.
+        power_saving_w: Intended fall of the total power, W; 0 for none.
         cell: The numbers as they are published: gains, initial powers, thresholds, bandwidth, noise, intent.
     """
 
@@ -48,7 +49,7 @@ class PowerGameInstance(Instance):
         n_agents = cell.link_gain.size
         self.gain = frozen(np.tile(cell.link_gain, (n_agents, 1)))
         self.noise_w, self.p_max_w = frozen(np.full(n_agents, cell.noise_w)), cell.p_max_w
-        self.initial_power_w = cell.initial_power_w
+        self.initial_power_w, self.power_saving_w = cell.initial_power_w, cell.power_saving_w
         self.sinr_floor = frozen(np.expm1(cell.rate_threshold_bit_s / cell.bandwidth_hz * np.log(2.0)))
         self._least = least_powers(self.gain, self.noise_w, self.sinr_floor, self.p_max_w)
         names = [f"agent{k}.min_rate" for k in np.flatnonzero(cell.rate_threshold_bit_s > 0.0)]

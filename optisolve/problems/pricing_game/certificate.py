@@ -30,7 +30,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.compiled import njit
-from optisolve.problems.pricing_game.kernels import excess, response
+from optisolve.problems.pricing_game.equilibrium import excess, response
 from optisolve.problems.pricing_game.model import Uplink
 
 __all__ = ["ROUNDING", "Proof", "enclosed_value", "upper_bound"]

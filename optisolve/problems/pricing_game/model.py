@@ -1,4 +1,4 @@
-r"""The equations of `pricing_game` in plain numpy: the twin that verification runs on.
+r"""The equations of `pricing_game` and the data of one game; `equilibrium` plays it.
 
 K links transmit to one receiver with processing gain G. Every link maximizes bits per joule less a price on its power:
 
@@ -23,11 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.numerics.fixed_order import product
 
-__all__ = ["Uplink", "alone", "equilibrium", "total_utility"]
-
-ROUNDS, BISECTIONS, SETTLED = 300, 45, 1e-12
+__all__ = ["Uplink", "alone"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -53,29 +50,6 @@ class Uplink:
     balanced_sinr: float
 
 
-def equilibrium(price: FloatArray, up: Uplink) -> FloatArray:
-    """Powers of the smallest equilibrium, float64 [n, K], W, at prices float64 [n]."""
-    P = np.zeros((price.size, up.gain.size))
-    out = np.zeros(P.shape, dtype=bool)
-    for _ in range(ROUNDS):
-        following = np.where(out, 0.0, _best_response(P, price[:, None], up))
-        out |= following <= 0.0
-        moved = np.abs(following - P) > SETTLED * np.maximum(following, P)
-        P = following
-        if not moved.any():
-            break
-    return P
-
-
-def total_utility(P: FloatArray, up: Uplink) -> FloatArray:
-    """Delivered bits per joule of all links, float64 [n], kbit/J."""
-    heard = up.noise_w + _others(P, up)
-    sinr = up.processing_gain * up.gain * P / heard
-    sent = P > 0.0
-    each = np.where(sent, up.rate_bit_s * (-np.expm1(-sinr)) ** up.frame_bits / np.where(sent, P, 1.0), 0.0)
-    return np.asarray(1e-3 * each.sum(axis=1))
-
-
 def alone(up: Uplink) -> FloatArray:
     """What each link would deliver per joule if it were alone and paid nothing, float64 [K], kbit/J, > 0.
 
@@ -87,28 +61,3 @@ def alone(up: Uplink) -> FloatArray:
     f = (-np.expm1(-reached)) ** up.frame_bits
     f = np.where(f > 0.0, f, (-np.expm1(-up.balanced_sinr)) ** up.frame_bits)
     return np.asarray(1e-3 * up.rate_bit_s * f * per_watt / reached)
-
-
-def _others(P: FloatArray, up: Uplink) -> FloatArray:
-    """What every link hears of the others, float64 [n, K], W."""
-    return product(P, up.gain[:, None] * (1.0 - np.eye(up.gain.size)))
-
-
-def _best_response(P: FloatArray, price: FloatArray, up: Uplink) -> FloatArray:
-    heard = up.noise_w + _others(P, up)  # [n, K]
-    per_watt = up.processing_gain * up.gain / heard
-    M, cost = up.frame_bits, price / up.rate_bit_s / per_watt**2
-    low, high = np.full(P.shape, np.log(M)), np.full(P.shape, up.balanced_sinr)
-
-    def gain(g: FloatArray) -> FloatArray:  # g f'(g) - f(g)
-        base = -np.expm1(-g)
-        return np.asarray(base ** (M - 1) * (M * g * np.exp(-g) - base))
-
-    pays = gain(low) > cost * low**2
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        rising = gain(middle) > cost * middle**2
-        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    power = np.minimum(0.5 * (low + high) / per_watt, up.p_max_w)
-    net = up.rate_bit_s * (-np.expm1(-power * per_watt)) ** M / power - price * power
-    return np.asarray(np.where(pays & (net > 0.0), power, 0.0))

@@ -73,21 +73,21 @@ class PricingGameInstance(Instance):
 
     def powers(self, x: FloatArray) -> FloatArray:
         """Powers of the links at the equilibrium of one decision, float64 [K], W."""
-        settled: FloatArray = model.equilibrium(10.0 ** x[:1], self.uplink)[0]
-        return settled
+        power_w: FloatArray = self._settled(x[None, :1])[0][0]
+        return power_w
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        from optisolve.problems.pricing_game.kernels import evaluate
+        return Evaluation(self._settled(X)[1], np.empty((X.shape[0], 0)), np.empty((X.shape[0], 0)))
+
+    def _settled(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Powers float64 [n, K], W, and total utility float64 [n, 1], kbit/J."""
+        from optisolve.problems.pricing_game.equilibrium import evaluate
 
         up, n = self.uplink, X.shape[0]
-        F, P = np.empty((n, 1)), np.empty((n, up.gain.size))
+        P, F = np.empty((n, up.gain.size)), np.empty((n, 1))
         numbers = (up.noise_w, up.processing_gain, up.p_max_w, up.rate_bit_s, up.frame_bits, up.balanced_sinr)
         evaluate(10.0 ** X[:, 0], up.gain, *numbers, P, F)
-        return Evaluation(F, np.empty((n, 0)), np.empty((n, 0)))
-
-    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
-        F = model.total_utility(model.equilibrium(10.0 ** X[:, 0], self.uplink), self.uplink)[:, None]
-        return Evaluation(F, np.empty((X.shape[0], 0)), np.empty((X.shape[0], 0)))
+        return P, F
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class PricingGame(Problem):
     """
 
     name: ClassVar[str] = "pricing_game"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     summary: ClassVar[str] = "A price on power makes selfish links deliver more bits per joule."
     evidence: ClassVar[str] = "proven optimal (branch and bound over the price)"
 
@@ -174,7 +174,7 @@ class PricingGame(Problem):
             rtol=_RTOL[effort],
             most_cells=_CELLS[effort],
         )
-        # Where a link leaves the value jumps, for kernel and twin not always at the same float64 number.
+        # Where a link leaves the value jumps; the best decision is the last float64 number before it.
         near = instance.space.clip((proof.x + 8.0 * np.spacing(proof.x) * np.linspace(-1.0, 1.0, 17))[:, None])
         return certify(
             instance,

@@ -17,8 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
-from optisolve.problems.pymoo.model import ZDT5_BITS
-from optisolve.problems.pymoo.model_mw import mw_best_distances, mw_distance, mw_limits, mw_shape
+from optisolve.problems.pymoo.literature import ZDT5_BITS, mw_at_distance, mw_best_distances, mw_distance
 
 __all__ = ["optimal_points"]
 
@@ -202,7 +201,7 @@ def _kept(name: str, position: FloatArray, g: FloatArray, d: int) -> BoolArray:
     from moocore import is_nondominated
 
     kept = np.isfinite(g)
-    kept[kept] = is_nondominated(mw_shape(name, position[kept], g[kept], d), keep_weakly=False)
+    kept[kept] = is_nondominated(mw_at_distance(name, position[kept], g[kept], d)[0], keep_weakly=False)
     return kept
 
 
@@ -249,7 +248,7 @@ def _smallest_of_block(name: str, position: FloatArray, d: int) -> FloatArray:
 
 def _excess(name: str, position: FloatArray, g: FloatArray, d: int) -> FloatArray:
     """Largest constraint at positions float64 [n, m - 1] and distances float64 [n], float64 [n]."""
-    return np.asarray(mw_limits(name, mw_shape(name, position, g, d)).max(axis=1)) if g.size else np.empty(0)
+    return np.asarray(mw_at_distance(name, position, g, d)[1].max(axis=1)) if g.size else np.empty(0)
 
 
 def _near_misses(excess: FloatArray, first: IntArray) -> tuple[IntArray, IntArray]:

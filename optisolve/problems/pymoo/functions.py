@@ -7,7 +7,7 @@ from typing import Literal
 
 from optisolve.core.problem import Description, Objective, Sense
 from optisolve.core.space import Kind, Space, Variable
-from optisolve.problems.pymoo.model import ZDT5_BITS, ZDT5_GROUP
+from optisolve.problems.pymoo.literature import ZDT5_BITS, ZDT5_GROUP
 
 __all__ = ["Function"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Description, Evaluation, HypervolumeBox, Instance, Origin
 from optisolve.problems.pymoo.functions import Function
-from optisolve.problems.pymoo.model import dtlz_twin, zdt_twin
-from optisolve.problems.pymoo.model_mw import mw_twin
-from optisolve.problems.pymoo.model_re import re_twin
+from optisolve.problems.pymoo.literature import values
+from optisolve.problems.pymoo.model_re import design_values
 from optisolve.problems.pymoo.shift import moved
 
 __all__ = ["PymooInstance"]
@@ -37,7 +36,6 @@ class PymooInstance(Instance):
     ) -> None:
         self.function = function
         self.shift = shift
-        self._kernel: Callable[..., None] | None = None
         super().__init__(
             origin=origin,
             space=function.space(n_variables, n_objectives),
@@ -76,7 +74,7 @@ class PymooInstance(Instance):
         return {name: self.space.clip(self._swept(place)) for name, place in places.items()}
 
     def inner(self, X: FloatArray) -> FloatArray:
-        """What the unshifted function sees of points float64 [n, d]; the readable way."""
+        """What the unshifted function sees of points float64 [n, d]."""
         if not self.shift.size:
             return X
         return moved(X, self.space.lower, self.space.upper, self.shift, self.function.fold)
@@ -96,36 +94,9 @@ class PymooInstance(Instance):
         return np.hstack([position, np.tile(place[first:], (len(position), 1))])
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        from optisolve.problems.pymoo.kernels import bend_and_fold
-
-        if self._kernel is None:
-            self._kernel = _kernel_of(self.function)
-        if self.shift.size:
-            Y = np.empty_like(X)
-            bend_and_fold(X, self.space.lower, self.space.upper, self.shift, self.function.fold, Y)
-            X = Y
-        F, G = np.empty((X.shape[0], len(self.objectives))), np.empty((X.shape[0], len(self.constraint_names)))
-        self._kernel(*((X, F, G) if self.constraint_names else (X, F)))
-        return Evaluation(F, G, np.empty((X.shape[0], 0)))
-
-    def _evaluate_twin(self, X: FloatArray) -> Evaluation:
-        name, m, Y = self.function.name, len(self.objectives), self.inner(X)
-        n, family = X.shape[0], self.function.family
-        G = np.empty((n, 0))
-        if family == "mw":
-            F, G = mw_twin(name, Y, m)
-        elif family == "dtlz":
-            F = dtlz_twin(name, Y, m)
+        Y, n = self.inner(X), X.shape[0]
+        if self.function.family == "re":
+            F, G = design_values(self.function.name, Y), np.empty((n, 0))
         else:
-            F = zdt_twin(name, Y) if family == "zdt" else re_twin(name, Y)
+            F, G = values(self.function.name, Y, len(self.objectives))
         return Evaluation(F, G, np.empty((n, 0)))
-
-
-def _kernel_of(function: Function) -> Callable[..., None]:
-    """The compiled function; importing it imports numba."""
-    from optisolve.problems.pymoo.kernels import DTLZ_KERNELS, ZDT_KERNELS
-    from optisolve.problems.pymoo.kernels_mw import MW_KERNELS
-    from optisolve.problems.pymoo.kernels_re import RE_KERNELS
-
-    kernel: Callable[..., None] = {**ZDT_KERNELS, **DTLZ_KERNELS, **MW_KERNELS, **RE_KERNELS}[function.name]
-    return kernel

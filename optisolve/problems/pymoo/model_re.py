@@ -1,4 +1,4 @@
-"""RE, real-world design problems, in plain numpy: the twins that verification runs on.
+"""RE, real-world design problems, in plain numpy; pymoo does not have them.
 
 All are without constraints: the published suite adds up the violations of the original constraints and makes the sum an
 objective of its own.
@@ -15,7 +15,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, frozen
 
-__all__ = ["REBAR_AREAS_IN2", "SMALLEST_RING_MM2", "WIRE_DIAMETERS_IN", "re_twin"]
+__all__ = ["REBAR_AREAS_IN2", "SMALLEST_RING_MM2", "WIRE_DIAMETERS_IN", "design_values"]
 
 _REBARS = (
     "0.2 0.31 0.4 0.44 0.6 0.62 0.79 0.8 0.88 0.93 1 1.2 1.24 1.32 1.4 1.55 1.58 1.6 1.76 1.8 1.86 2 2.17 2.2 2.37 2.4 2.48 "
@@ -35,7 +35,7 @@ SMALLEST_RING_MM2 = 1e-9
 """RE33 divides by the difference of two squared radii; this takes its place when they are equal, mm^2."""
 
 
-def re_twin(name: str, X: FloatArray) -> FloatArray:
+def design_values(name: str, X: FloatArray) -> FloatArray:
     """Objectives of an RE problem, float64 [n, m].
 
     Args:

@@ -39,7 +39,7 @@ class PymooFunction(Problem):
     """
 
     name: ClassVar[str] = "pymoo"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Test functions of the literature: ZDT, DTLZ, MW and the RE design problems, optionally shifted."
     evidence: ClassVar[str] = "analytic front (RE: best known)"
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.modelling.assignment import AssignmentModel
 from optisolve.modelling.cpsat import CpSatModel, steps
 from optisolve.modelling.highs import HighsModel
-
-if TYPE_CHECKING:
-    from optisolve.problems.resource_allocation.instance import ResourceAllocationInstance
+from optisolve.problems.resource_allocation.model import Cell
 
 __all__ = ["assignment_form", "cpsat_level_form", "cpsat_quota_form", "highs_level_form", "highs_quota_form"]
 
@@ -23,7 +22,25 @@ _STEPS = 1e7
 _INTEGER_RANGE = 2.0**60
 
 
-def _quota_rates(instance: ResourceAllocationInstance) -> tuple[FloatArray, float]:
+class Tones(Protocol):
+    """What the models are made of.
+
+    Attributes:
+        cell: Data of the equations.
+        n_tones: M.
+        power_levels: Levels of a tone's power, 0 for continuous powers.
+    """
+
+    cell: Cell
+    n_tones: int
+    power_levels: int
+
+    def point(self, owner: npt.ArrayLike, power: npt.ArrayLike | None = ...) -> FloatArray:
+        """The point of owners [M] and powers or levels [M]."""
+        ...
+
+
+def _quota_rates(instance: Tones) -> tuple[FloatArray, float]:
     """Weighted rate of every pair at equal power, float64 [M, K], relative to the largest; and the largest, Mbit/s."""
     c = instance.cell
     nats: FloatArray = c.weight * np.log1p(c.snr_per_w.T * (c.power_total_w / instance.n_tones))
@@ -31,7 +48,7 @@ def _quota_rates(instance: ResourceAllocationInstance) -> tuple[FloatArray, floa
     return nats / largest, largest * c.tone_mbps / np.log(2.0)
 
 
-def _level_rates(instance: ResourceAllocationInstance) -> tuple[FloatArray, float]:
+def _level_rates(instance: Tones) -> tuple[FloatArray, float]:
     """Rate of every option, float64 [K, M, L], option l has l + 1 levels, relative to the largest; and that, Mbit/s."""
     c = instance.cell
     power = c.level_w * np.arange(1, instance.power_levels + 1)  # [L], W
@@ -40,9 +57,7 @@ def _level_rates(instance: ResourceAllocationInstance) -> tuple[FloatArray, floa
     return nats / largest, largest * c.tone_mbps / np.log(2.0)
 
 
-def _own_rates(
-    instance: ResourceAllocationInstance, rates: FloatArray, largest: float, slack: float
-) -> tuple[FloatArray, FloatArray]:
+def _own_rates(instance: Tones, rates: FloatArray, largest: float, slack: float) -> tuple[FloatArray, FloatArray]:
     """Rates and minimum rates in units of each user's own best option: a weak user's have as many digits as a strong one's.
 
     Args:
@@ -59,7 +74,7 @@ def _own_rates(
     return rates / own[:, None, None], np.minimum(asked, 2.0 * rates.shape[1])
 
 
-def _decode_levels(instance: ResourceAllocationInstance) -> Callable[[FloatArray], FloatArray]:
+def _decode_levels(instance: Tones) -> Callable[[FloatArray], FloatArray]:
     k, m, n_levels = instance.cell.weight.size, instance.n_tones, instance.power_levels
 
     def decode(values: FloatArray) -> FloatArray:
@@ -72,7 +87,7 @@ def _decode_levels(instance: ResourceAllocationInstance) -> Callable[[FloatArray
     return decode
 
 
-def assignment_form(instance: ResourceAllocationInstance) -> AssignmentModel:
+def assignment_form(instance: Tones) -> AssignmentModel:
     """Tones to users; a user's slots are free up to the quota."""
     n_users = instance.cell.weight.size
     slots = np.where(np.arange(instance.n_tones) < instance.cell.quota[:, None], 0.0, np.inf)  # [K, M]
@@ -85,7 +100,7 @@ def assignment_form(instance: ResourceAllocationInstance) -> AssignmentModel:
     return AssignmentModel(rates, slots, decode, lambda bound: bound * largest)
 
 
-def cpsat_quota_form(instance: ResourceAllocationInstance) -> CpSatModel:
+def cpsat_quota_form(instance: Tones) -> CpSatModel:
     """Binary x_mk, one owner per tone, at most the quota per user; rates rounded up."""
     from ortools.sat.python import cp_model
 
@@ -109,7 +124,7 @@ def cpsat_quota_form(instance: ResourceAllocationInstance) -> CpSatModel:
     return CpSatModel(model, [v for row in x for v in row], decode, lambda v: v * largest / scale, error, rounding)
 
 
-def highs_quota_form(instance: ResourceAllocationInstance) -> HighsModel:
+def highs_quota_form(instance: Tones) -> HighsModel:
     """A transportation polytope: its vertices are whole, so the linear program is exact."""
     import scipy.sparse as sp
 
@@ -136,7 +151,7 @@ def highs_quota_form(instance: ResourceAllocationInstance) -> HighsModel:
     )
 
 
-def cpsat_level_form(instance: ResourceAllocationInstance, *, tight: bool = False) -> CpSatModel:
+def cpsat_level_form(instance: Tones, *, tight: bool = False) -> CpSatModel:
     """Binary y_kml, at most one option per tone, levels within the budget, rates at least their minimum.
 
     Args:
@@ -178,7 +193,7 @@ def cpsat_level_form(instance: ResourceAllocationInstance, *, tight: bool = Fals
     )
 
 
-def highs_level_form(instance: ResourceAllocationInstance) -> HighsModel:
+def highs_level_form(instance: Tones) -> HighsModel:
     """The same options with unrounded rates."""
     import scipy.sparse as sp
 

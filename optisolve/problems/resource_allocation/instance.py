@@ -140,7 +140,7 @@ class ResourceAllocationInstance(Instance):
         """``"cpsat"`` and ``"highs"`` for power levels and equal power, ``"assignment"`` for equal power."""
         from optisolve.problems.resource_allocation import forms
 
-        builders: dict[str, Callable[[ResourceAllocationInstance], Any]]
+        builders: dict[str, Callable[[forms.Tones], Any]]
         if self.cell.goal is Goal.EQUAL_POWER:
             builders = {"assignment": forms.assignment_form, "cpsat": forms.cpsat_quota_form, "highs": forms.highs_quota_form}
         elif self.power_levels:

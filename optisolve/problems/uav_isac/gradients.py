@@ -13,6 +13,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.numerics.compiled import njit
+from optisolve.problems.uav_isac.kernel_data import A_DEG, B_PER_DEG, EPS, ETA_LOS, ETA_NLOS, H2, KAPPA, NOISE, OFFSET, PRICE
 
 __all__ = ["associate", "smooth_objectives"]
 
@@ -43,13 +44,13 @@ def smooth_objectives(
     Args:
         x: float64 [3M], (x_m, y_m, p_w) per UAV.
         users: float64 [K, 2], m.
-        packed: float64 [12 + K + 1], see `optisolve.problems.uav_isac.instance.pack`.
+        packed: float64 [PRICE + K + 1], see `kernel_data`.
         serving: int64 [K], the serving UAV of every user.
         F: float64 [2], written: utility in nat, mean error bound in m.
         dF: float64 [2, 3M], written: per m and per W.
     """
     n_users = users.shape[0]
-    F[0], F[1] = packed[6], 0.0
+    F[0], F[1] = packed[OFFSET], 0.0
     dF[:] = 0.0
     load = np.zeros(x.shape[0] // 3, dtype=np.int64)
     for k in range(n_users):
@@ -57,32 +58,32 @@ def smooth_objectives(
         _add_utility(x, users[k, 0], users[k, 1], packed, serving[k], F, dF[0])
         _add_error(x, users[k, 0], users[k, 1], packed, 1.0 / n_users, F, dF[1])
     for count in load:
-        F[0] -= packed[12 + count]
+        F[0] -= packed[PRICE + count]
 
 
 @_compiled  # type: ignore[untyped-decorator]
 def _gain(dx: Any, dy: Any, packed: Any) -> Any:
     """Path gain over alpha0 and its gradient with respect to the UAV's position."""
-    h2 = packed[0]
+    h2 = packed[H2]
     ground2 = dx * dx + dy * dy
     d2 = ground2 + h2
     gain, slope = 1.0 / d2, -2.0 / d2  # slope: (d gain / d dx) / (gain dx)
-    if packed[8] > 0.0:
+    if packed[A_DEG] > 0.0:
         ground = math.sqrt(ground2)
         elevation = _DEG_PER_RAD * math.atan2(math.sqrt(h2), ground)
-        p_los = 1.0 / (1.0 + packed[8] * math.exp(-packed[9] * (elevation - packed[8])))
-        extra = packed[10] - packed[11]
-        gain *= math.exp(-_NEPER_PER_DB * (packed[11] + p_los * extra))
+        p_los = 1.0 / (1.0 + packed[A_DEG] * math.exp(-packed[B_PER_DEG] * (elevation - packed[A_DEG])))
+        extra = packed[ETA_LOS] - packed[ETA_NLOS]
+        gain *= math.exp(-_NEPER_PER_DB * (packed[ETA_NLOS] + p_los * extra))
         if ground > 0.0:  # straight below, the gain peaks in a cone: any slope of it will do
             turn = _DEG_PER_RAD * math.sqrt(h2) / (d2 * ground)  # -(d elevation / d ground) / ground
-            slope += _NEPER_PER_DB * extra * packed[9] * p_los * (1.0 - p_los) * turn
+            slope += _NEPER_PER_DB * extra * packed[B_PER_DEG] * p_los * (1.0 - p_los) * turn
     return gain, gain * slope * dx, gain * slope * dy
 
 
 @_compiled  # type: ignore[untyped-decorator]
 def _add_utility(x: Any, gx: Any, gy: Any, packed: Any, server: Any, F: Any, gradient: Any) -> None:
     """Add ln ln(1 + SINR) of one user."""
-    signal, others = 0.0, packed[1]
+    signal, others = 0.0, packed[NOISE]
     for m in range(x.shape[0] // 3):
         gain, _, _ = _gain(x[3 * m] - gx, x[3 * m + 1] - gy, packed)
         if m == server:
@@ -104,7 +105,7 @@ def _add_utility(x: Any, gx: Any, gy: Any, packed: Any, server: Any, F: Any, gra
 @_compiled  # type: ignore[untyped-decorator]
 def _add_error(x: Any, gx: Any, gy: Any, packed: Any, share: Any, F: Any, gradient: Any) -> None:
     """Add the error bound of one user times `share`; d sqrt(tr J^-1) = -tr(J^-2 dJ) / (2 sqrt(tr J^-1))."""
-    h2, kappa, eps = packed[0], packed[2], packed[3]
+    h2, kappa, eps = packed[H2], packed[KAPPA], packed[EPS]
     j11, j22, j12 = eps, eps, 0.0
     for m in range(x.shape[0] // 3):
         dx, dy = x[3 * m] - gx, x[3 * m + 1] - gy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,9 @@ import numpy.typing as npt
 
 from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Space, Variable
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.bridge import Bridge
 from optisolve.problems.uav_isac import model, policies
+from optisolve.problems.uav_isac.kernel_data import pack
 from optisolve.problems.uav_isac.packing import lattice
 from optisolve.problems.uav_isac.words import describe
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["UavIsacInstance"]
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")  # Okabe and Ito
-_SAFE_EXPONENT = 280.0  # products of rates stay inside 10^-280 ... 10^280
 
 
 class UavIsacInstance(Instance):
@@ -77,6 +77,12 @@ class UavIsacInstance(Instance):
         """Users, and the numbers of the scenario that enter the equations."""
         return {"users_m": self.users_m, **self._scenario}
 
+    def bridge(self) -> Bridge:
+        """What a sampler must know about this family."""
+        from optisolve.problems.uav_isac.sampling import UavIsacBridge
+
+        return UavIsacBridge()
+
     def features(self) -> Mapping[str, npt.NDArray[Any]]:
         """Users in units of the area [K, 2]; and M, H / A, D_min / A, P_min / P_max and P_tot / P_max [5]."""
         c = self.constants
@@ -129,42 +135,6 @@ class UavIsacInstance(Instance):
         X = np.ascontiguousarray(X)
         project_rows(X, points, c.area_m, c.d_min_m, c.p_min_w, c.p_max_w, c.p_total_w)
         return X
-
-
-def pack(c: model.Constants, n_users: int) -> FloatArray:
-    """The numbers the kernel needs in one array, since every argument of a compiled call costs time.
-
-    Args:
-        c: Constants of the scenario.
-        n_users: Number of users K.
-
-    Returns:
-        float64 [12 + K + 1], read-only: H^2, noise / alpha0, kappa, epsilon, d_min, P_tot, the constant part of the
-        utility, users per logarithm, the four channel parameters (zeros for line of sight), then L ln L for
-        L = 0 ... K, the price of sharing a UAV's band.
-    """
-    ch = c.channel
-    loads = np.arange(n_users + 1, dtype=np.float64)
-    offset = n_users * math.log(c.bandwidth_hz / c.rate_ref_bps / math.log(2.0))
-    head = [c.altitude_m**2, c.noise_over_gain, c.ranging_per_w, c.prior_per_m2, c.d_min_m, c.p_total_w, offset]
-    channel = [ch.a_deg, ch.b_per_deg, ch.eta_los_db, ch.eta_nlos_db] if ch else [0.0] * 4
-    price = loads * np.log(np.maximum(loads, 1.0))
-    packed = np.concatenate([head, [_users_per_log(c)], channel, price])
-    packed.setflags(write=False)
-    return packed
-
-
-def _users_per_log(c: model.Constants) -> float:
-    """How many factors ln(1 + SINR) may be multiplied before a logarithm without leaving the range of a double."""
-    ch = c.channel
-    gains = [1.0, 1.0] if ch is None else [10.0 ** (-eta / 10.0) for eta in (ch.eta_los_db, ch.eta_nlos_db)]
-    near = max(gains) / c.altitude_m**2
-    far = min(gains) / (2.0 * c.area_m**2 + c.altitude_m**2)
-    largest = math.log1p(c.p_max_w * near / c.noise_over_gain)
-    crowd = (c.n_uavs - 1) * c.p_max_w * near
-    smallest = math.log1p(c.p_min_w * far / (crowd + c.noise_over_gain))
-    digits = max(abs(math.log10(value)) if value > 0 else _SAFE_EXPONENT for value in (smallest, largest))
-    return float(max(1, int(_SAFE_EXPONENT / max(digits, 1e-3))))
 
 
 def _variables(c: model.Constants) -> list[Variable]:

@@ -19,6 +19,21 @@ from numba.extending import intrinsic
 
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.compiled import njit
+from optisolve.problems.uav_isac.kernel_data import (
+    A_DEG,
+    B_PER_DEG,
+    D_MIN,
+    EPS,
+    ETA_LOS,
+    ETA_NLOS,
+    H2,
+    KAPPA,
+    NOISE,
+    OFFSET,
+    P_TOTAL,
+    PRICE,
+    USERS_PER_LOG,
+)
 
 __all__ = ["LANES", "MAX_UAVS", "evaluate_parallel", "evaluate_serial"]
 
@@ -49,7 +64,7 @@ def evaluate_serial(X: FloatArray, users: FloatArray, constants: FloatArray, F: 
     Args:
         X: float64 [n, 3M], C order.
         users: float64 [K, 2], m.
-        constants: float64 [12 + K + 1], see `optisolve.problems.uav_isac.instance.pack`.
+        constants: float64 [PRICE + K + 1], see `kernel_data`.
         F: float64 [n, 2], written.
         G: float64 [n, M(M-1)/2 + 1], written.
     """
@@ -69,8 +84,8 @@ def _evaluate_block(X: Any, first: Any, users: Any, constants: Any, F: Any, G: A
     """Rows first ... first + LANES - 1."""
     n_lanes = min(LANES, X.shape[0] - first)
     n_uavs = X.shape[1] // 3
-    h2, noise, kappa, eps = constants[0], constants[1], constants[2], constants[3]
-    users_per_log = int(constants[7])
+    h2, noise, kappa, eps = constants[H2], constants[NOISE], constants[KAPPA], constants[EPS]
+    users_per_log = int(constants[USERS_PER_LOG])
 
     shape = (MAX_UAVS, LANES)  # per UAV and lane
     x, y, p = carray(_stack(_ROWS), shape), carray(_stack(_ROWS), shape), carray(_stack(_ROWS), shape)
@@ -82,11 +97,11 @@ def _evaluate_block(X: Any, first: Any, users: Any, constants: Any, F: Any, G: A
     _load_points(X, first, n_lanes, x, y, p, fade, load)
     for i in range(n_lanes):
         product[i] = 1.0
-        utility[i] = constants[6]
+        utility[i] = constants[OFFSET]
         error[i] = 0.0
     for k in range(users.shape[0]):
         gx, gy = users[k, 0], users[k, 1]
-        if constants[8] > 0.0:
+        if constants[A_DEG] > 0.0:
             _fade_links(n_uavs, n_lanes, gx, gy, constants, x, y, fade)
         for i in range(n_lanes):
             best[i] = 0.0
@@ -134,9 +149,9 @@ def _load_points(X: Any, first: Any, n_lanes: Any, x: Any, y: Any, p: Any, fade:
 @_part  # type: ignore[untyped-decorator]
 def _fade_links(n_uavs: Any, n_lanes: Any, gx: Any, gy: Any, constants: Any, x: Any, y: Any, fade: Any) -> None:
     """Mean excess loss of the Al-Hourani channel towards one user, as a linear factor."""
-    h2 = constants[0]
+    h2 = constants[H2]
     altitude = np.sqrt(h2)
-    a_deg, b_per_deg, eta_los, eta_nlos = constants[8], constants[9], constants[10], constants[11]
+    a_deg, b_per_deg, eta_los, eta_nlos = constants[A_DEG], constants[B_PER_DEG], constants[ETA_LOS], constants[ETA_NLOS]
     for m in range(n_uavs):
         for i in range(n_lanes):
             dx = x[m, i] - gx
@@ -214,7 +229,7 @@ def _store_objectives(
 ) -> None:
     for i in range(n_lanes):
         for m in range(n_uavs):
-            utility[i] -= constants[12 + int(load[m, i])]  # L ln L, the price of sharing a band
+            utility[i] -= constants[PRICE + int(load[m, i])]  # L ln L, the price of sharing a band
         F[first + i, 0] = utility[i]
         F[first + i, 1] = error[i] / n_users
 
@@ -223,7 +238,7 @@ def _store_objectives(
 def _store_constraints(
     first: Any, n_lanes: Any, n_uavs: Any, constants: Any, x: Any, y: Any, p: Any, lane: Any, G: Any
 ) -> None:
-    d_min, p_total = constants[4], constants[5]
+    d_min, p_total = constants[D_MIN], constants[P_TOTAL]
     column = 0
     for m in range(n_uavs):
         for n in range(m + 1, n_uavs):

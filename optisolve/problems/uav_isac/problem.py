@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 
@@ -172,7 +172,7 @@ class UavIsac(Problem):
     def origin(self, seed: int) -> Origin:
         """The origin, with lists instead of tuples, as JSON has them."""
         origin = super().origin(seed)
-        params: dict[str, Any] = dict(origin.params)
+        params = dict(origin.params)
         for name in ("hypervolume_reference", "hypervolume_ideal"):
             params[name] = list(params[name])
         if self.users_m is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from optisolve.modelling.assignment import AssignmentModel
 from optisolve.modelling.cpsat import CpSatModel, steps
 from optisolve.modelling.highs import HighsModel
 from optisolve.problems.user_association.model import Goal, count_costs, min_rate_bound, out_of_reach_mbps
-
-if TYPE_CHECKING:
-    from optisolve.problems.user_association.instance import UserAssociationInstance
 
 __all__ = ["assignment_form", "cpsat_form", "highs_form"]
 
@@ -27,7 +24,19 @@ _RATE_STEPS = 1e7
 _INTEGER_RANGE = 2.0**60
 
 
-def assignment_form(instance: UserAssociationInstance) -> AssignmentModel:
+class Association(Protocol):
+    """What the models are made of.
+
+    Attributes:
+        rate_mbps: float64 [I, J], peak rate of user i at station j, 0 out of reach, Mbit/s.
+        goal: What is maximized.
+    """
+
+    rate_mbps: FloatArray
+    goal: Goal
+
+
+def assignment_form(instance: Association) -> AssignmentModel:
     """Proportional fairness: ln c_ij less the slots' increasing costs, exact."""
     n_users, n_stations = instance.rate_mbps.shape
     values, own_best = _log_rates(instance)
@@ -38,7 +47,7 @@ def assignment_form(instance: UserAssociationInstance) -> AssignmentModel:
     return AssignmentModel(values, count_costs(n_stations, n_users), decode, lambda bound: bound + own_best)
 
 
-def _log_rates(instance: UserAssociationInstance) -> tuple[FloatArray, float]:
+def _log_rates(instance: Association) -> tuple[FloatArray, float]:
     """ln(c_ij / the user's best), float64 [I, J], -inf out of reach, and the sum of the bests' logarithms; free of units."""
     best = instance.rate_mbps.max(axis=1, keepdims=True)
     best = np.where(best > 0.0, best, out_of_reach_mbps(instance.rate_mbps))
@@ -47,7 +56,7 @@ def _log_rates(instance: UserAssociationInstance) -> tuple[FloatArray, float]:
     return logs, math.fsum(np.log(best[:, 0]))
 
 
-def _useful(instance: UserAssociationInstance) -> tuple[BoolArray, float]:
+def _useful(instance: Association) -> tuple[BoolArray, float]:
     """Pairs that an optimal smallest rate may use, bool [I, J], and the bound `min_rate_bound`, Mbit/s.
 
     Everybody at its best station has at least its peak rate over I. A pair whose peak rate is below the smallest of these
@@ -61,7 +70,7 @@ def _useful(instance: UserAssociationInstance) -> tuple[BoolArray, float]:
     return (rates > 0.0) & (rates >= reached * (1.0 - 1e-12)), min_rate_bound(served)
 
 
-def cpsat_form(instance: UserAssociationInstance) -> CpSatModel:
+def cpsat_form(instance: Association) -> CpSatModel:
     """Binary x_ij and station loads; the goal decides the objective."""
     from ortools.sat.python import cp_model
 
@@ -90,7 +99,7 @@ def cpsat_form(instance: UserAssociationInstance) -> CpSatModel:
     return CpSatModel(model, [v for row in x for v in row], decode, value_of, error, rounding)
 
 
-def _cpsat_log_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
+def _cpsat_log_rate(instance: Association, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
     n_users, n_stations = instance.rate_mbps.shape
     logs, own_best = _log_rates(instance)
     losses = steps(np.where(np.isfinite(logs), -logs, 0.0), _LOG_STEPS, up=False)  # [I, J]
@@ -107,7 +116,7 @@ def _cpsat_log_rate(instance: UserAssociationInstance, model: Any, x: Any, load:
     return (lambda v: v / _LOG_STEPS + own_best), error, rounding
 
 
-def _cpsat_min_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
+def _cpsat_min_rate(instance: Association, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
     """Minimize the largest time per bit, load / c; its inverse is the smallest rate. Times are relative to `top_rate`'s."""
     n_users, n_stations = instance.rate_mbps.shape
     useful, top_rate = _useful(instance)
@@ -125,7 +134,7 @@ def _cpsat_min_rate(instance: UserAssociationInstance, model: Any, x: Any, load:
     return (lambda v: top_rate * scale / max(v, scale)), error, rounding  # nobody can have more than `top_rate`
 
 
-def _cpsat_sum_rate(instance: UserAssociationInstance, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
+def _cpsat_sum_rate(instance: Association, model: Any, x: Any, load: Any) -> tuple[Any, float, str]:
     """Maximize the stations' mean rates q_j, q_j * max(load_j, 1) <= sum of the peak rates there."""
     n_users, n_stations = instance.rate_mbps.shape
     largest = float(instance.rate_mbps.max()) or 1.0
@@ -146,7 +155,7 @@ def _cpsat_sum_rate(instance: UserAssociationInstance, model: Any, x: Any, load:
     return (lambda v: (v + n_stations) * largest / scale), error, rounding  # each mean was rounded down by less than a step
 
 
-def highs_form(instance: UserAssociationInstance) -> HighsModel:
+def highs_form(instance: Association) -> HighsModel:
     """The same as linear models: an LP for proportional fairness, MILPs for the other goals."""
     builder = {
         Goal.PROPORTIONAL_FAIR: _highs_log_rate,
@@ -159,7 +168,7 @@ def highs_form(instance: UserAssociationInstance) -> HighsModel:
 class _Columns:
     """Columns of a linear model: x_ij first, row after row, then what a goal adds."""
 
-    def __init__(self, instance: UserAssociationInstance) -> None:
+    def __init__(self, instance: Association) -> None:
         self.n_users, self.n_stations = (int(size) for size in instance.rate_mbps.shape)
         self.n_x = self.n_users * self.n_stations
         self.reach = instance.rate_mbps.ravel() > 0.0  # [I * J]
@@ -193,7 +202,7 @@ class _Columns:
         )
 
 
-def _highs_log_rate(instance: UserAssociationInstance) -> HighsModel:
+def _highs_log_rate(instance: Association) -> HighsModel:
     """A transportation polytope: its vertices are whole, so the linear program is exact."""
     c = _Columns(instance)
     rows = c.one_station_each()
@@ -206,7 +215,7 @@ def _highs_log_rate(instance: UserAssociationInstance) -> HighsModel:
     return c.form(rows, cost, np.ones(cost.size), integer_x=False, maximize=True, value_of=lambda v: v + own_best)
 
 
-def _highs_min_rate(instance: UserAssociationInstance) -> HighsModel:
+def _highs_min_rate(instance: Association) -> HighsModel:
     """Minimize T >= load_j / c_ij wherever x_ij = 1 (big M = I / c_ij); times are relative to that at `top_rate`."""
     c = _Columns(instance)
     useful, top_rate = _useful(instance)
@@ -227,7 +236,7 @@ def _highs_min_rate(instance: UserAssociationInstance) -> HighsModel:
     return c.form(rows, cost, upper, integer_x=True, maximize=False, value_of=lambda v: top_rate / max(v, 1.0))
 
 
-def _highs_sum_rate(instance: UserAssociationInstance) -> HighsModel:
+def _highs_sum_rate(instance: Association) -> HighsModel:
     """z_ij = x_ij / load_j after Charnes and Cooper: u_j = 1 / load_j, sum_i z_ij = 1 for stations in use (a_j = 1)."""
     c = _Columns(instance)
     rows = c.one_station_each()

@@ -92,9 +92,9 @@ class UserAssociationInstance(Instance):
 
     def model(self, dialect: str) -> Any:
         """``"assignment"`` for proportional fairness; ``"cpsat"`` and ``"highs"`` for every goal."""
-        from optisolve.problems.user_association.forms import assignment_form, cpsat_form, highs_form
+        from optisolve.problems.user_association.forms import Association, assignment_form, cpsat_form, highs_form
 
-        builders: dict[str, Callable[[UserAssociationInstance], Any]] = {"cpsat": cpsat_form, "highs": highs_form}
+        builders: dict[str, Callable[[Association], Any]] = {"cpsat": cpsat_form, "highs": highs_form}
         if self.goal is Goal.PROPORTIONAL_FAIR:
             builders["assignment"] = assignment_form
         return builders[dialect](self) if dialect in builders else None

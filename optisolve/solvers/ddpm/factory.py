@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge, stack
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
 from optisolve.core.problem import Problem
 from optisolve.core.seeds import generator
 from optisolve.solvers.ddpm.bridges import bridge_of
-from optisolve.solvers.ddpm.bridges.base import Bridge, stack
 from optisolve.solvers.ddpm.recipe import Recipe
 
-__all__ = ["TRAINING_SEEDS", "VALIDATION_SEEDS", "Shard", "check_split", "make_shards", "read_shard"]
+__all__ = ["TRAINING_SEEDS", "VALIDATION_SEEDS", "Shard", "check_split", "make_shards", "read_shard", "recipe_bridge"]
 
 TRAINING_SEEDS = 2_000_000_000
 """First instance seed of training; seeds below 1,000,000,000 are for tests and benchmarks."""
@@ -117,6 +117,15 @@ def shard_problem(recipe: Recipe, kind: str, index: int) -> Problem:
 
     rng = generator(index, purpose="ddpm-shard", kind=kind)
     return make_problem(recipe.problem, {name: vary.draw(rng) for name, vary in recipe.vary.items()})
+
+
+def recipe_bridge(recipe: Recipe) -> Bridge:
+    """The bridge of the instances that a recipe makes.
+
+    Raises:
+        SolverError: They cannot be sampled.
+    """
+    return bridge_of(shard_problem(recipe, "train", 0).instance(TRAINING_SEEDS))
 
 
 def _make(recipe: Recipe, kind: str, index: int, path: Path) -> Path:

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from optisolve.core.arrays import FloatArray
-from optisolve.solvers.ddpm.bridges.base import Bridge, Cases
+from optisolve.core.bridge import Bridge, Cases, to_tensors
 from optisolve.solvers.ddpm.factory import Shard
 from optisolve.solvers.ddpm.networks import Condition, Denoiser
 from optisolve.solvers.ddpm.recipe import Recipe
-from optisolve.solvers.ddpm.sampler import to_tensors
 from optisolve.solvers.ddpm.schedules import Chain, Schedule
 
 __all__ = ["Losses", "cases_in", "spread"]

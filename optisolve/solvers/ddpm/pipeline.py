@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.solvers.ddpm.bridges.base import NO_POLISH, Bridge, Cases
+from optisolve.core.bridge import NO_POLISH, Bridge, Cases
 from optisolve.solvers.ddpm.noise import Keys, uniform
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge, Cases, to_tensors
 from optisolve.core.errors import SolverError
-from optisolve.solvers.ddpm.bridges.base import Bridge, Cases
 from optisolve.solvers.ddpm.networks import Condition, Denoiser
 from optisolve.solvers.ddpm.noise import Keys, normal
 from optisolve.solvers.ddpm.schedules import Chain, Schedule
@@ -57,11 +57,6 @@ def pick_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise SolverError("device=cuda: torch finds no CUDA device here; use device=cpu or device=auto.")
     return device
-
-
-def to_tensors(condition: Mapping[str, FloatArray], device: str) -> Condition:
-    """A bridge's condition as float32 tensors."""
-    return {name: torch.as_tensor(np.asarray(values, dtype=np.float32), device=device) for name, values in condition.items()}
 
 
 def sample(

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
-from optisolve.registry import problem_options
-from optisolve.solvers.ddpm.bridges import FAMILIES, make_bridge
-from optisolve.solvers.ddpm.factory import make_shards
+from optisolve.solvers.ddpm.factory import make_shards, recipe_bridge
 from optisolve.solvers.ddpm.networks import parameter_count
 from optisolve.solvers.ddpm.recipe import Recipe
 from optisolve.solvers.ddpm.sampler import pick_device
@@ -84,12 +82,11 @@ def train(
         The weights and their card.
 
     Raises:
-        SolverError: The family is unknown, the folder holds another training, or labels leak.
+        SolverError: The instances cannot be sampled, the folder holds another training, or labels leak.
     """
-    family = problem_options(recipe.problem)[0].name
-    if family not in FAMILIES:
-        raise SolverError(f"train: ddpm knows {', '.join(FAMILIES)}; {recipe.problem} is {family}.")
-    if recipe.steps.front and not make_bridge(family).preferences:
+    bridge = recipe_bridge(recipe)
+    family = bridge.family
+    if recipe.steps.front and not bridge.preferences:
         raise SolverError(
             f"train: steps.front={recipe.steps.front} needs several objectives; {family} has one, use steps.front=0."
         )

@@ -10,14 +10,15 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import NO_POLISH, Bridge, Cases, stack, to_tensors
+from optisolve.core.capabilities import Differentiable, Samplable
 from optisolve.core.errors import FieldProblem
 from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.core.watch import unwatched
-from optisolve.solvers.ddpm.bridges import bridge_gap, make_bridge
-from optisolve.solvers.ddpm.bridges.base import NO_POLISH, Bridge, Cases, stack
+from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish
 from optisolve.solvers.ddpm.weights import find_weights, is_shipped, load_weights, weights_digest
@@ -51,9 +52,9 @@ class Candidates(Solver):
 
     def _gap(self, instance: Instance) -> str | None:
         """Why the family or the polish does not fit; None when both do."""
-        family, reason = instance.origin.problem, bridge_gap(instance)
-        if reason is None and self.polish not in ("auto", NO_POLISH, *make_bridge(family).polishes):
-            return f"has no polish '{self.polish}' for {family}; there are auto, {', '.join(make_bridge(family).polishes)}"
+        reason = bridge_gap(instance)
+        if reason is None and self.polish not in ("auto", NO_POLISH, *(known := bridge_of(instance).polishes)):
+            return f"has no polish '{self.polish}' for {instance.origin.problem}; there are auto, {', '.join(known)}"
         return reason
 
     def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Any]]:
@@ -61,7 +62,7 @@ class Candidates(Solver):
         raise NotImplementedError
 
     def _solve(self, task: Task) -> Outcome:
-        bridge = make_bridge(task.instance.origin.problem)
+        bridge = bridge_of(task.instance)
         polish = bridge.polishes[0] if self.polish == "auto" else self.polish
         polished = polish != NO_POLISH and self.polish_steps > 0
         if task.meter.remaining_evaluations == 0:
@@ -131,6 +132,8 @@ class Ddpm(Candidates):
         version="2",
         summary="Conditional diffusion sampler: sample K, project, polish, keep the best by the true objective.",
         supports=frozenset(Feature) - {Feature.EQUALITY},
+        requires=(Samplable,),
+        welcomes=(Differentiable,),
         needs=("torch", "diffusers", "safetensors"),
         extra="diffusion",
         citation="Ho, Jain and Abbeel 2020, arXiv 2006.11239; Song, Meng and Ermon 2021, arXiv 2010.02502",
@@ -190,6 +193,7 @@ class DdpmNull(Candidates):
         version="1",
         summary="The control of ddpm: uninformed samples, the same repair, polish and selection.",
         supports=frozenset(Feature) - {Feature.EQUALITY},
+        requires=(Samplable,),
     )
 
     def skip(self, instance: Instance) -> str | None:
@@ -221,17 +225,14 @@ def _guide(bridge: Bridge, instance: Instance, cases: Cases, device: str) -> Gui
     """Gradient of the instance's own `objective_torch`, or of the bridge's value where the instance has none."""
     import torch
 
-    from optisolve.solvers.ddpm.sampler import to_tensors
-
-    objective = getattr(instance, "objective_torch", None)
     condition = to_tensors(bridge.condition(cases), device)
 
     def gradient(y: Tensor) -> Tensor:
         with torch.enable_grad():
             y = y.detach().requires_grad_(True)
-            decision = bridge.decision(instance, y.reshape(-1, *y.shape[2:])) if objective is not None else None
-            if decision is not None and objective is not None:
-                total = -float(instance.signs[0]) * objective(decision).sum()
+            decision = bridge.decision(instance, y.reshape(-1, *y.shape[2:]))
+            if decision is not None and isinstance(instance, Differentiable):
+                total = -float(instance.signs[0]) * instance.objective_torch(decision).sum()
             else:
                 total = bridge.value(condition, y).sum()
             found: Tensor = torch.autograd.grad(total, y)[0]

@@ -20,18 +20,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from optisolve.core.bridge import Bridge, to_tensors
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
 from optisolve.core.seeds import generator
 from optisolve.solvers.ddpm import networks
-from optisolve.solvers.ddpm.bridges import make_bridge
-from optisolve.solvers.ddpm.bridges.base import Bridge
-from optisolve.solvers.ddpm.factory import Shard, read_shard
+from optisolve.solvers.ddpm.factory import Shard, read_shard, recipe_bridge
 from optisolve.solvers.ddpm.losses import Losses, cases_in, spread
 from optisolve.solvers.ddpm.networks import Denoiser
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.recipe import Recipe
-from optisolve.solvers.ddpm.sampler import Sampling, sample, to_tensors
+from optisolve.solvers.ddpm.sampler import Sampling, sample
 
 __all__ = ["Check", "Trainer", "best_of", "front_of", "make_network"]
 
@@ -98,7 +97,7 @@ class Trainer:
         self.network = (self.network or make_network(self.recipe)).to(self.device)
         self.average = EMAModel(self.network.parameters(), decay=self.recipe.steps.ema, use_ema_warmup=True, foreach=False)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.steps.learning_rate, weight_decay=1e-4)
-        self.bridge: Bridge = make_bridge(_family(self.recipe.problem))
+        self.bridge: Bridge = recipe_bridge(self.recipe)
         self.losses = Losses(self.recipe, self.network, self.bridge, self.device)
         self._shard = lru_cache(maxsize=64)(read_shard)
         self._recent: list[float] = []
@@ -303,12 +302,6 @@ def write_history(history: list[Check], file: Path) -> None:
     """The learning curve as CSV: step, loss, decoded objective, seconds."""
     lines = ["step,loss,decoded,seconds", *(f"{c.step},{c.loss:.6g},{c.decoded:.6g},{c.seconds:.1f}" for c in history)]
     write_atomic(file, ("\n".join(lines) + "\n").encode())
-
-
-def _family(problem: str) -> str:
-    from optisolve.registry import problem_options
-
-    return problem_options(problem)[0].name
 
 
 def _plain(recipe: Recipe) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.capabilities import BranchTargets, IntentBranches
 from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
@@ -16,27 +17,6 @@ from optisolve.core.status import Limit, Termination
 from optisolve.solvers.drl_fusion.policy import EXPERTS, Training, least_total, load_policy, policies_digest
 
 __all__ = ["DrlFusion", "average_powers", "expert_powers", "intent_weights"]
-
-
-class _Constants(Protocol):
-    goal: str
-    noise_w: float
-    p_total_w: float
-    outage_max: float | None
-    bep_max: float | None
-    rate_min_mbps: float | None
-
-
-class BranchInstance(Protocol):
-    """Documented attributes of an instance whose variables are the powers of parallel branches.
-
-    Attributes:
-        gain: float64 [M], linear.
-        constants: Goal, noise and cap on the total power, floors.
-    """
-
-    gain: FloatArray
-    constants: _Constants
 
 
 def expert_powers(instance: Instance, training: Training = "ppo") -> dict[str, FloatArray]:
@@ -49,7 +29,7 @@ def expert_powers(instance: Instance, training: Training = "ppo") -> dict[str, F
         instance: One that `DrlFusion.skip` accepts.
         training: Which policies, by how they were trained.
     """
-    case = cast(BranchInstance, instance)
+    case = _branches(instance)
     c = case.constants
     powers = {}
     for name in EXPERTS:
@@ -72,7 +52,7 @@ def average_powers(instance: Instance, weights: Mapping[str, float], powers: Map
 
 
 def _placed(instance: Instance, powers: FloatArray) -> FloatArray:
-    c = cast(BranchInstance, instance).constants
+    c = _branches(instance).constants
     if not _floors(c):
         return powers
     return least_total(instance, powers) if c.goal == "energy" else np.asarray(instance.project(powers[None, :])[0])
@@ -84,7 +64,7 @@ def intent_weights(instance: Instance) -> dict[str, float]:
     Throughput is rate and availability together; a floor on a quality names its expert beside the goal's. Energy at a rate is
     a primitive intent itself.
     """
-    c = cast(BranchInstance, instance).constants
+    c = _branches(instance).constants
     named = {"throughput": ["rate", "availability"]}.get(c.goal, [c.goal])
     named = list(dict.fromkeys([*named, *(name for name in _floors(c) if (c.goal, name) != ("energy", "rate"))]))
     if c.goal == "energy" and not _floors(c):
@@ -92,7 +72,12 @@ def intent_weights(instance: Instance) -> dict[str, float]:
     return {name: 1.0 / len(named) for name in named}
 
 
-def _floors(c: _Constants) -> list[str]:
+def _branches(instance: Instance) -> IntentBranches:
+    assert isinstance(instance, IntentBranches)  # `skip` made sure
+    return instance
+
+
+def _floors(c: BranchTargets) -> list[str]:
     """Experts of the qualities that have a floor."""
     floors = (("availability", c.outage_max), ("bep", c.bep_max), ("rate", c.rate_min_mbps))
     return [name for name, value in floors if value is not None]
@@ -114,6 +99,7 @@ class DrlFusion(Solver):
         version="2",
         summary="Small trained policies for primitive intents, averaged or picked for compound ones.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
+        requires=(IntentBranches,),
         citation="Setting after Du et al. 2024, arXiv 2402.09756; policies trained here with PPO and SAC (stable-baselines3)",
     )
     fusion: Literal["average", "best_of", "safe"] = "safe"
@@ -125,14 +111,6 @@ class DrlFusion(Solver):
         reason = Solver.skip(self, instance)
         if reason is not None:
             return reason
-        gain, constants = getattr(instance, "gain", None), getattr(instance, "constants", None)
-        if (
-            gain is None
-            or np.shape(gain) != (instance.space.dim,)
-            or not hasattr(constants, "p_total_w")
-            or not hasattr(constants, "goal")
-        ):
-            return "needs the attributes 'gain' [M] and 'constants' of nsp_utility"
         wanted = load_policy(EXPERTS[0], self.training).n_branches
         has = instance.space.dim
         return None if has == wanted else f"its policies are for {wanted} branches, this instance has {has}"

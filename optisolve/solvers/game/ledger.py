@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.json import Json
 from optisolve.numerics.games import AgentGame
 
 __all__ = ["Ledger", "jain", "oscillation"]
@@ -78,7 +77,7 @@ class Ledger:
         """Joint actions, float64 [T + 1, K]."""
         return np.array(self._path)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Json]:
         """Rounds as columns, and the figures of the whole game.
 
         ``epsilon`` is the largest gain that any agent would have by moving alone: 0 at a Nash equilibrium. ``shortfall`` is
@@ -99,7 +98,7 @@ class Ledger:
             "rounds": self._listed(),
         }
 
-    def _listed(self) -> dict[str, Any]:
+    def _listed(self) -> dict[str, Json]:
         n = len(self._path)
         kept = np.unique(np.rint(np.linspace(0, n - 1, min(n, _KEPT))).astype(np.int64)).tolist()
         listed = {name: [values[i] for i in kept] for name, values in self._columns.items()}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.json import Json
 from optisolve.core.solver import Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.games import AgentGame
@@ -125,7 +126,7 @@ class Play:
                 return Termination.CONVERGED, None
         return Termination.LIMIT, Limit.ITERATIONS
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Json]:
         """Deterministic figures, JSON-compatible."""
         return {**self._ledger.report(), "moves": dict(sorted(self._sources.items())), "agents": list(self._kinds)}
 

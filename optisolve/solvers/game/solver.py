@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.budget import Budget
+from optisolve.core.capabilities import PowerSaving, StartingPowers
+from optisolve.core.controls import PLACEBO, SUBJECT, Arm
+from optisolve.core.errors import FieldProblem
+from optisolve.core.json import Json
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
-from optisolve.core.status import Limit, Termination
+from optisolve.core.status import Termination
+from optisolve.llm.session import session_of
+from optisolve.llm.styles import StyleName, require_style, style_problems
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.agents import ControlKind, agent_gap, make_agent
-from optisolve.solvers.game.desk import LlmDesk
-from optisolve.solvers.game.forms import game_gap, game_of
+from optisolve.solvers.game.desk import DeskOptions, LlmDesk
+from optisolve.solvers.game.forms import WELCOMES, game_gap, game_of
 from optisolve.solvers.game.loop import Play, Protocols, Rules
 from optisolve.solvers.game.memory import Memory
 from optisolve.solvers.game.views import Information
-from optisolve.solvers.ledma.prompts import StyleName, prompt_problems, style_name
+from optisolve.solvers.stopping import spent_on_the_model
 
 __all__ = ["Game", "GameControl"]
 
@@ -96,13 +102,13 @@ class _AgentSolver(Solver):
         )
         play = Play(task, game, rules, start, agents, desk, kinds)
 
-        def report() -> dict[str, Any]:
+        def report() -> dict[str, Json]:
             return {**play.report(), **({} if desk is None else {"operator": desk.report()})}
 
         task.reporter = report
         termination, limit = play.run()
         if termination is Termination.LIMIT and limit is None:
-            limit = _model_limit(task)
+            limit = spent_on_the_model(task.meter)
         outcome = task.outcome(termination, limit, report=report())
         if self.answer == "best":
             return outcome
@@ -137,6 +143,7 @@ class GameControl(_AgentSolver):
         version="1",
         summary="Agents without a language model, round after round: best response, Foschini-Miljanic, regret matching, cuts.",
         supports=_SUPPORTS,
+        welcomes=WELCOMES,
         keeps_best=False,
         citation="Foschini and Miljanic 1993; Hart and Mas-Colell 2000 (regret matching)",
     )
@@ -186,9 +193,10 @@ class Game(_AgentSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="game",
-        version="2",
+        version="3",
         summary="Language-model agents in a game: each names its own action, with memory and messages.",
         supports=_SUPPORTS,
+        welcomes=WELCOMES,
         uses_llm=True,
         keeps_best=False,
         citation="Setting after Zou et al. 2023, arXiv 2307.02757; prompts, memory and scoring are ours",
@@ -210,23 +218,33 @@ class Game(_AgentSolver):
             yield FieldProblem(
                 "agents", self.agents, "at least one 'llm'; the solver game_control plays without a language model"
             )
-        yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
+        yield from style_problems(self.style, self.prompt)
+
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same game with other agents in the seats that the language model has."""
+        subject = {**self.options(), "placebo": False}
+        shared = {f.name: subject[f.name] for f in fields(_AgentSolver)}
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, subject),
+            Arm(PLACEBO, "same model, measurements shuffled (placebo)", self.info.name, {**subject, "placebo": True}),
+            *(
+                Arm(
+                    kind,
+                    f"{kind.replace('_', ' ')} agents",
+                    "game_control",
+                    {**shared, "agents": [kind if agent == "llm" else agent for agent in self.agents]},
+                )
+                for kind in get_args(ControlKind)
+            ),
+        ]
 
     def _named(self) -> Sequence[str]:
         return self.agents
 
     def _desk(self, task: Task, game: AgentGame, intent: str) -> LlmDesk:
-        if task.llm is None:
-            raise SolverError("game asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-        name = style_name(self.style, self.prompt, task.llm.preferred_style)
-        problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
-        if problems:
-            raise OptionError(f"game with the model '{task.llm.model}'", problems)
-        return LlmDesk(
-            task.llm,
-            game,
-            seed=task.seed,
-            style=name,
+        session = session_of(task)
+        options = DeskOptions(
+            style=require_style(session, self.info.name, self.style, self.prompt),
             prompt=self.prompt,
             levels=self.levels,
             memory=self.memory,
@@ -240,13 +258,14 @@ class Game(_AgentSolver):
             placebo=self.placebo,
             warn_share=self.warn_share,
         )
+        return LlmDesk(session, game, options, seed=task.seed)
 
 
 def _start(task: Task, game: AgentGame) -> FloatArray:
     """The warm start, the instance's own start, or the game's default."""
     if task.warm_start is not None:
         start = np.asarray(task.instance.space.require(np.atleast_2d(task.warm_start)[:1], what="warm_start")[0])
-    elif hasattr(task.instance, "initial_power_w"):
+    elif isinstance(task.instance, StartingPowers):
         start = np.asarray(task.instance.initial_power_w, dtype=np.float64)
     else:
         start = game.lower + game.default_start * (game.upper - game.lower)
@@ -255,26 +274,9 @@ def _start(task: Task, game: AgentGame) -> FloatArray:
 
 def _intent(instance: Instance, start: FloatArray, cut_share: float | None) -> tuple[float, str]:
     """Share of the total that is to be saved, and the wish in words; from the instance where it has one."""
-    saving = getattr(getattr(instance, "cell", None), "power_saving_w", 0.0)
+    saving = instance.power_saving_w if isinstance(instance, PowerSaving) else 0.0
     total = float(start.sum())
     if cut_share is None and saving > 0.0 and total > 0.0:
         return min(1.0, saving / total), f"Together you should save at least {saving:g} W of the {total:g} W used at the start."
     share = 0.05 if cut_share is None else cut_share
     return share, ""
-
-
-def _model_limit(task: Task) -> Limit:
-    """Which limit of the language model is nearest."""
-    meter, budget = task.meter, task.meter.budget
-    used = {
-        limit: spent / allowed if allowed else 1.0
-        for limit, allowed, spent in (
-            (Limit.LLM_CALLS, budget.llm_calls, meter.llm_calls),
-            (Limit.LLM_TOKENS, budget.llm_tokens, meter.tokens_in + meter.tokens_out),
-            (Limit.USD, budget.usd, meter.usd),
-        )
-        if allowed is not None
-    }
-    if meter.out_of_time or not used:
-        return Limit.TIME
-    return max(used, key=lambda limit: used[limit])

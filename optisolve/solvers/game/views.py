@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Report:
     @property
     def size_bytes(self) -> int:
         """Length of the message as compact JSON, bytes."""
-        body: dict[str, Any] = {"a": self.agent, "l": self.level, "s": self.signal}
+        body: dict[str, int | float | str] = {"a": self.agent, "l": self.level, "s": self.signal}
         if self.words:
             body["w"] = self.words
         return len(json.dumps(body, separators=(",", ":")).encode())

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import IntArray
-from optisolve.llm.schema import integer_rule
+from optisolve.llm.forms import Integer, Object, Text, first_object, integer_rule, line_grammar
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.memory import Experience
 from optisolve.solvers.game.views import Report, View
 
 __all__ = [
     "Question",
-    "answer_grammar",
-    "answer_schema",
+    "answer_form",
     "chat_variables",
+    "level_line",
     "log_rows",
     "message_in",
-    "table_grammar",
     "table_variables",
 ]
 
@@ -49,7 +46,7 @@ class Question:
 
     view: View
     rows: tuple[Experience, ...]
-    lessons: tuple[str, ...]
+    lessons: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 
 
@@ -75,7 +72,7 @@ def log_rows(game: AgentGame, rows: Sequence[Experience]) -> tuple[list[tuple[in
     return told, round(_WANTED * _BEST)
 
 
-def table_variables(game: AgentGame, question: Question, levels: int, order: IntArray | None = None) -> dict[str, Any]:
+def table_variables(game: AgentGame, question: Question, levels: int, order: IntArray | None = None) -> dict[str, object]:
     """Variables of the continuation prompt.
 
     Args:
@@ -109,7 +106,7 @@ def chat_variables(
     intent: str,
     reach: int | None = None,
     order: IntArray | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Variables of the chat prompt; the arguments are those of `table_variables`.
 
     Args:
@@ -156,37 +153,21 @@ def padded(level: int, levels: int) -> str:
     return f"{level:0{len(str(levels))}d}"
 
 
-def table_grammar(levels: int) -> str:
+def level_line(levels: int) -> str:
     """GBNF of one padded level on the line that the prompt leaves open."""
-    return f'root ::= " " n "\\n"\nn ::= {integer_rule(levels, padded=True)}\n'
+    return line_grammar('" " n "\\n"', n=integer_rule(levels, padded=True))
 
 
-def answer_schema(levels: int, *, talks: bool) -> dict[str, Any]:
-    """JSON schema of an answer."""
-    properties: dict[str, Any] = {"level": {"type": "integer", "minimum": 0, "maximum": levels}}
-    if talks:
-        properties["message"] = {"type": "string", "maxLength": _MOST_WORDS}
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def answer_grammar(levels: int, *, talks: bool) -> str:
-    """GBNF of the same answer, without blanks."""
-    words = f' ",\\"message\\":\\"" [a-zA-Z0-9 .,%-]{{0,{_MOST_WORDS}}} "\\""' if talks else ""
-    return f'root ::= "{{\\"level\\":" n{words} "}}"\nn ::= {integer_rule(levels)}\n'
+def answer_form(levels: int, *, talks: bool) -> Object:
+    """The form of a chat agent's answer."""
+    level = Integer(levels)
+    return Object({"level": level, "message": Text(_MOST_WORDS)} if talks else {"level": level})
 
 
 def message_in(text: str) -> str:
     """The message of an answer, "" when there is none; it is cleaned before anybody quotes it."""
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    if start < 0:
-        return ""
-    try:
-        value, _ = decoder.raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return ""
-    told = value.get("message", "") if isinstance(value, dict) else ""
-    return told[:_MOST_WORDS] if isinstance(told, str) else ""
+    said = first_object(text, ["message"])[0].get("message", "")
+    return said[:_MOST_WORDS] if isinstance(said, str) else ""
 
 
 def _told(game: AgentGame, report: Report) -> str:

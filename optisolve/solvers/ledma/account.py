@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
+from optisolve.core.json import JsonObject
+from optisolve.llm.scale import Grid
 from optisolve.llm.types import LlmReply
+from optisolve.solvers.ledma.distill import Samples
 
-__all__ = ["PAID_LABELS", "Account", "Watch"]
+__all__ = ["PAID_LABELS", "Account", "Notes"]
 
 PAID_LABELS = ("llm", "repaired", "fallback")
 """Labels of offspring that a call was paid for."""
 _UNUSED = "unused"
 """Where the cost of calls stands that came to no offspring, since the run was cut off."""
-
-
-class Watch(Protocol):
-    """Told by the language-model operator what it asks and what it gets."""
-
-    def asked(self, targets: Sequence[int], reply: LlmReply) -> None:
-        """One call was made for these sub-problems (none: for all of the wave's); its cost stands in the reply, also when
-        it failed."""
-        ...
-
-    def answered(self, parents: IntArray, numbers: FloatArray) -> None:
-        """One sub-problem's usable candidates [k, d] as the model gave them (clipped and rounded to the grid, not yet
-        projected), and the parents [l, d] that it was shown, worst to best."""
-        ...
 
 
 @dataclass(slots=True)
@@ -81,7 +69,7 @@ class Account:
                 spent.usd += reply.usd / len(labels)
         self._calls.clear()
 
-    def report(self, meter: BudgetMeter) -> Mapping[str, Any]:
+    def report(self, meter: BudgetMeter) -> JsonObject:
         """``{source: {"tokens_in": ..., "tokens_out": ..., "usd": ...}}``.
 
         Args:
@@ -103,3 +91,24 @@ def _parts(total: int, n: int) -> list[int]:
     """A whole number in n parts that differ by at most one."""
     each, rest = divmod(total, max(1, n))
     return [each + (i < rest) for i in range(n)]
+
+
+class Notes:
+    """What the language-model operator tells while it works: the cost of its calls, and its answers.
+
+    Args:
+        grid: The grid of its prompt.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid, self.account, self.samples = grid, Account(), Samples(grid)
+
+    def asked(self, targets: Sequence[int], reply: LlmReply) -> None:
+        """One call was made for these sub-problems (none: for all of the wave's); its cost stands in the reply, also when it
+        failed."""
+        self.account.asked(targets, reply)
+
+    def answered(self, parents: IntArray, numbers: FloatArray) -> None:
+        """One sub-problem's usable candidates [k, d] as the model gave them (clipped and rounded to the grid, not yet
+        projected), and the parents [l, d] that it was shown, worst to best."""
+        self.samples.add(parents, numbers)

@@ -10,11 +10,11 @@ are compared per unit of cost instead of by rank, since an operator may cost mor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.json import JsonObject
 
 __all__ = ["Bandit"]
 
@@ -108,7 +108,7 @@ class Bandit:
         k = self.names.index(name)
         return float(sum(cost[k] for cost, _ in self._history if cost.size > k))
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> JsonObject:
         """Shares of the cost and credit relative to the average over at most ten equal parts of the run."""
         n = len(self.names)
         cost = np.array([np.pad(c, (0, n - c.size)) for c, _ in self._history]).reshape(-1, n)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
+from optisolve.core.json import JsonObject
 from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.solvers.ledma.mixture import Chooser, Mixture, random_share
 from optisolve.solvers.ledma.solver import Ledma
@@ -113,12 +114,10 @@ class Repeated:
     def propose(self, wave: Wave) -> Proposals:
         """`count` children of every target, labelled as the control's."""
         rows = np.repeat(np.arange(wave.targets.size), self._count)
-        made = self._operator.propose(
-            replace(wave, targets=wave.targets[rows], mates=wave.mates[rows], values=wave.values[rows])
-        )
+        made = self._operator.propose(wave.part(rows, wave.rng))
         return Proposals(made.X, made.owner, CONTROL)
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """The operator's own figures."""
         return self._operator.report()
 
@@ -140,7 +139,7 @@ class Sampler:
         rows = np.repeat(np.arange(wave.targets.size), self._count)
         return Proposals(self._draw(wave, rows), wave.targets[rows], CONTROL)
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 

@@ -9,13 +9,12 @@ poorly determined, their trend is not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.json import JsonObject
 from optisolve.llm.scale import Grid
 from optisolve.solvers.moead.variation import Proposals, Wave
 
@@ -59,7 +58,7 @@ class LinearFit:
     offspring: int
     coordinates: int
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> JsonObject:
         """JSON-compatible, rounded to six digits."""
         figures = {
             name: round(float(getattr(self, name)), 6)
@@ -118,7 +117,7 @@ class Samples:
             coordinates=int(y.size),
         )
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> JsonObject:
         """The fit's figures; only the number of offspring while there are too few."""
         fitted = self.fit()
         return {"offspring": self.offspring} if fitted is None else fitted.report()
@@ -164,7 +163,7 @@ class Distilled:
         X = self._grid.decode(np.clip(children, 0.0, levels))
         return Proposals(wave.instance.space.clip(X), wave.targets, "distilled")
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """The fit's figures."""
         return self.fit.report()
 

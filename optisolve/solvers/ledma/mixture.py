@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import IntArray
+from optisolve.core.json import JsonObject
 from optisolve.solvers.moead.variation import Proposals, Variation, Wave
 
 __all__ = ["Chooser", "Mixture", "random_share"]
@@ -41,10 +41,10 @@ class Mixture:
         parts = []
         for operator, mask, rng in ((self.primary, chosen, primary_rng), (self.secondary, ~chosen, secondary_rng)):
             if mask.any():
-                parts.append(operator.propose(_part(wave, mask, rng)))
+                parts.append(operator.propose(wave.part(mask, rng)))
         return parts[0] if len(parts) == 1 else _merged(parts)
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Figures of both operators."""
         return {"primary": dict(self.primary.report()), "secondary": dict(self.secondary.report())}
 
@@ -66,17 +66,9 @@ def random_share(share: float, *, at_most: int | None = None) -> Chooser:
     return choose
 
 
-def _part(wave: Wave, mask: np.ndarray[Any, np.dtype[np.bool_]], rng: np.random.Generator) -> Wave:
-    return replace(wave, targets=wave.targets[mask], mates=wave.mates[mask], values=wave.values[mask], rng=rng)
-
-
 def _merged(parts: list[Proposals]) -> Proposals:
     X = np.concatenate([part.X for part in parts])
     owner = np.concatenate([part.owner for part in parts])
-    source = [label for part in parts for label in _labels(part)]
+    source = [label for part in parts for label in part.labels]
     order = np.argsort(owner, kind="stable")
     return Proposals(X[order], owner[order], [source[i] for i in order])
-
-
-def _labels(part: Proposals) -> list[str]:
-    return [part.source] * part.owner.size if isinstance(part.source, str) else part.source

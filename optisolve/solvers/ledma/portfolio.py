@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from optisolve.core.arrays import BoolArray, FloatArray, IntArray
+from optisolve.core.arrays import IntArray
 from optisolve.core.budget import BudgetMeter
-from optisolve.llm.scale import Grid
-from optisolve.llm.types import LlmReply
-from optisolve.solvers.ledma.account import PAID_LABELS, Account
+from optisolve.core.json import JsonObject
+from optisolve.solvers.ledma.account import PAID_LABELS, Notes
 from optisolve.solvers.ledma.bandit import Bandit
-from optisolve.solvers.ledma.distill import Distilled, Samples
+from optisolve.solvers.ledma.distill import Distilled
 from optisolve.solvers.ledma.mixture import Chooser
 from optisolve.solvers.ledma.pacing import LLM
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 
-__all__ = ["DISTILLED", "TRIAL", "Notes", "Portfolio"]
+__all__ = ["DISTILLED", "TRIAL", "Portfolio"]
 
 DISTILLED = "distilled"
 """Name and source label of the fitted operator."""
 TRIAL = 60
 """Evaluations that the fitted operator makes before it may take over."""
 _BY_MODEL = ("llm", "repaired")
-
-
-class Notes:
-    """What the language-model operator tells while it works: the cost of its calls, and its answers.
-
-    Args:
-        grid: The grid of its prompt.
-    """
-
-    def __init__(self, grid: Grid) -> None:
-        self.grid, self.account, self.samples = grid, Account(), Samples(grid)
-
-    def asked(self, targets: Sequence[int], reply: LlmReply) -> None:
-        """Note a call."""
-        self.account.asked(targets, reply)
-
-    def answered(self, parents: IntArray, numbers: FloatArray) -> None:
-        """Note an answer."""
-        self.samples.add(parents, numbers)
 
 
 class Portfolio:
@@ -113,7 +92,7 @@ class Portfolio:
         parts: list[tuple[int, Proposals]] = []
         for k, (operator, stream) in enumerate(zip(self._operators.values(), streams, strict=True)):
             if (makers == k).any():
-                parts.append((k, operator.propose(_part(wave, makers == k, stream))))
+                parts.append((k, operator.propose(wave.part(makers == k, stream))))
         self._calls = self._meter.llm_calls - calls
         made = self._merged(parts)
         self._made += made.owner.size
@@ -133,7 +112,7 @@ class Portfolio:
             gain = least[:-1] - least[1:]
         self._bandit.add(np.bincount(makers, gain, minlength=n).astype(np.float64), cost)
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """The language model's figures; share of the offspring that is the model's, credit, cost, and the fitted operator.
 
         ``model_share``: offspring that the model made, used as given or repaired, over all offspring. ``credit``: see
@@ -144,7 +123,7 @@ class Portfolio:
         share = self._made_by_model / self._made if self._made else 0.0
         if self._mix == "llm_only" and self._made_by_model < self._made:
             others = f"mix=llm_only, yet other operators made {1.0 - share:.1%} of the offspring"
-            told["warning"] = "; ".join(filter(None, (told.get("warning"), others)))
+            told["warning"] = f"{told['warning']}; {others}" if told.get("warning") else others
         return {
             **told,
             "mix": self._mix,
@@ -176,7 +155,7 @@ class Portfolio:
         """All offspring in owner order, without the free ones that no longer fit into the budget."""
         X = np.concatenate([part.X for _, part in parts])
         owner = np.concatenate([part.owner for _, part in parts])
-        labels = [label for _, part in parts for label in _labels(part)]
+        labels = [label for _, part in parts for label in part.labels]
         makers = np.repeat([k for k, _ in parts], [part.owner.size for _, part in parts])
         makers[[k == 0 and label not in _BY_MODEL for k, label in zip(makers, labels, strict=True)]] = self._fallback
         self._notes.account.settle(owner, labels)
@@ -206,11 +185,3 @@ class Portfolio:
     @property
     def _names(self) -> list[str]:
         return list(self._operators)
-
-
-def _part(wave: Wave, mask: BoolArray, rng: np.random.Generator) -> Wave:
-    return replace(wave, targets=wave.targets[mask], mates=wave.mates[mask], values=wave.values[mask], rng=rng)
-
-
-def _labels(part: Proposals) -> list[str]:
-    return [part.source] * part.owner.size if isinstance(part.source, str) else part.source

@@ -5,32 +5,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptisolveError
+from optisolve.core.errors import FieldProblem
 from optisolve.core.problem import Instance
-from optisolve.llm.candidates import Row, parse_points, parse_rows, parse_tasks
+from optisolve.llm.candidates import (
+    Row,
+    design_keys,
+    parse_points,
+    parse_rows,
+    parse_tasks,
+    points_form,
+    table_grammar,
+    task_keys,
+)
+from optisolve.llm.dialogue import worded
+from optisolve.llm.forms import grammar_of, schema_of
 from optisolve.llm.prompts import Prompt, named_prompt
 from optisolve.llm.scale import Grid
-from optisolve.llm.schema import continuation_grammar, design_keys, point_schema, schema_grammar, task_keys
-from optisolve.llm.types import LlmRequest, Message
+from optisolve.llm.styles import StyleName, style_name, style_problems
+from optisolve.llm.types import LlmRequest, PointsBehind
 from optisolve.solvers.ledma import words
 from optisolve.solvers.ledma.words import Parents
 
-__all__ = [
-    "STYLES",
-    "Continuation",
-    "Question",
-    "Schema",
-    "Style",
-    "StyleName",
-    "prompt_problems",
-    "prompt_style",
-    "style_name",
-]
+__all__ = ["STYLES", "Continuation", "Question", "Schema", "Style", "prompt_problems", "prompt_style"]
 
-StyleName = Literal["auto", "schema", "continuation"]
 DEFAULT_PROMPTS = {"schema": "ledma_schema", "continuation": "ledma_continuation.v1"}
 """Prompt of each style when none is named: the newest, but for the table the first, which names no problem. With SmolLM2-135M
 the second one, which does, was no better (see the card of ledma)."""
@@ -75,23 +75,18 @@ class Style(ABC):
         """The request for some questions, one unless batched; the note is shown where the style has room for it."""
 
     @abstractmethod
-    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, Any]:
+    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, object]:
         """Variables of the prompt for some questions."""
 
     @abstractmethod
     def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
         """Points in an answer, one list per question."""
 
-    def _context(self, questions: Sequence[Question], **more: Any) -> dict[str, Any]:
+    def _behind(self, questions: Sequence[Question], targets: Sequence[int] | None = None) -> PointsBehind:
         """The numbers behind the prompt, for the surrogate."""
-        return {
-            "style": self.name,
-            "batched": self._batched,
-            "names": self._instance.space.names,
-            "levels": self._grid.levels.tolist(),
-            "count": questions[0].count,
-            "tasks": [{"parents": question.parents.numbers.tolist(), **more} for question in questions],
-        }
+        parents = [question.parents.numbers.tolist() for question in questions]
+        names, levels = self._instance.space.names, self._grid.levels.tolist()
+        return PointsBehind(names, levels, questions[0].count, parents, targets, self._batched)
 
 
 class Schema(Style):
@@ -117,15 +112,17 @@ class Schema(Style):
         names, count = self._instance.space.names, questions[0].count
         n_tasks = len(questions) if self._batched else None
         per_point = sum(len(name.encode()) + 12 for name in names) + 32
-        return LlmRequest(
+        form = points_form(names, self._levels, count, n_tasks)
+        return worded(
+            self.prompt.render(**self.variables(questions, note)),
+            self.name,
             tag=tag,
             attempt=attempt,
             seed=seed,
-            messages=(Message("user", self.prompt.render(**self.variables(questions, note))),),
             max_tokens=64 + len(questions) * (count * per_point + 16 * self._batched),
-            schema=point_schema(names, self._levels, count, n_tasks),
-            grammar=schema_grammar(names, self._levels, count, n_tasks),
-            context=self._context(questions),
+            schema=schema_of(form),
+            grammar=grammar_of(form),
+            behind=self._behind(questions),
         )
 
     def parse(self, text: str, questions: Sequence[Question]) -> list[list[Row]]:
@@ -135,7 +132,7 @@ class Schema(Style):
             return [parse_points(text, names, count)]
         return parse_tasks(text, names, task_keys(len(questions)), count)
 
-    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, Any]:
+    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, object]:
         """Variables of the prompt: version 1 takes one question by itself, later ones take a list of tasks."""
         count, designs = questions[0].count, design_keys(questions[0].count)
         tasks = [
@@ -164,17 +161,18 @@ class Continuation(Style):
         """The table up to the first new row's value; errors cannot be told in this style, another seed is drawn."""
         (question,) = questions
         dim, targets = self._instance.space.dim, self._targets(question)
-        return LlmRequest(
+        return worded(
+            self.prompt.render(**self.variables(questions)),
+            self.name,
             tag=tag,
             attempt=attempt,
             seed=seed,
-            prompt=self.prompt.render(**self.variables(questions)),
             max_tokens=8 + question.count * (5 * dim + 10),
-            grammar=continuation_grammar(self._grid.levels.tolist(), targets),
-            context=self._context(questions, targets=targets),
+            grammar=table_grammar(self._grid.levels.tolist(), targets),
+            behind=self._behind(questions, targets),
         )
 
-    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, Any]:
+    def variables(self, questions: Sequence[Question], note: str = "") -> dict[str, object]:
         """Variables of the prompt."""
         (question,) = questions
         rows = zip(words.table_values(question.parents).tolist(), question.parents.numbers.tolist(), strict=True)
@@ -198,19 +196,6 @@ STYLES: dict[str, type[Style]] = {"schema": Schema, "continuation": Continuation
 """Every style by its name."""
 
 
-def style_name(wanted: StyleName, prompt: str | None, preferred: str = "auto") -> str:
-    """Name of the style: the wanted one, else that of the prompt, else the one that the model prefers.
-
-    Args:
-        wanted: Option of the solver.
-        prompt: Prompt named by the user, or None; its name ends with its style.
-        preferred: What the model prefers; ``"auto"`` while that is unknown.
-    """
-    if wanted != "auto":
-        return wanted
-    return preferred if prompt is None else _style_of(prompt) or preferred
-
-
 def prompt_problems(
     wanted: StyleName, prompt: str | None, *, batch: int, reflect_every: int | None, preferred: str = "auto"
 ) -> Iterator[FieldProblem]:
@@ -223,19 +208,11 @@ def prompt_problems(
         reflect_every: Waves between notes, or None.
         preferred: What the model prefers; ``"auto"`` while that is unknown, and then less can be said.
     """
-    name = style_name(wanted, prompt, preferred)
-    if prompt is not None and _style_of(prompt) != name:
-        yield FieldProblem(
-            "prompt", prompt, f"a prompt whose name ends in _{'schema or _continuation' if name == 'auto' else name}"
-        )
+    name, problems = style_name(wanted, prompt, preferred), list(style_problems(wanted, prompt, preferred))
+    if problems or name == "auto":
+        yield from problems
         return
-    if name == "auto":
-        return
-    try:
-        uses = named_prompt(prompt or DEFAULT_PROMPTS[name]).variables
-    except OptisolveError as error:
-        yield FieldProblem("prompt", prompt, f"a known prompt ({error})")
-        return
+    uses = named_prompt(prompt or DEFAULT_PROMPTS[name]).variables
     why = f"the {name} style" if name == "continuation" else f"the prompt {prompt}"
     cure = "style=schema with its newest prompt"
     if batch > 1 and "tasks" not in uses:
@@ -255,9 +232,3 @@ def prompt_style(name: str, prompt: str | None, instance: Instance, grid: Grid, 
         batched: One request holds several questions.
     """
     return STYLES[name](instance, grid, named_prompt(prompt or DEFAULT_PROMPTS[name]), batched=batched)
-
-
-def _style_of(prompt: str) -> str:
-    """The style that a prompt's name ends with, or ""."""
-    stem = prompt.partition(".v")[0]
-    return next((name for name in STYLES if stem.endswith(f"_{name}")), "")

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
 from optisolve.llm.notes import clean_note
 from optisolve.llm.prompts import load_prompt
 from optisolve.llm.scale import Grid
 from optisolve.llm.session import LlmSession
-from optisolve.llm.types import LlmReply, LlmRequest, Message
+from optisolve.llm.types import LlmReply, LlmRequest, Message, NoteBehind
 from optisolve.solvers.ledma import words
 from optisolve.solvers.moead.variation import Feedback
 
@@ -65,6 +65,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def kept(self) -> int:
+        """How many of them were kept."""
+        return sum(row.kept for row in self._rows)
+
     def learn(self, instance: Instance, grid: Grid, shown: Mapping[int, Shown], feedback: Feedback) -> None:
         """Put the model's offspring of a wave on record.
 
@@ -87,7 +92,7 @@ class Ledger:
                 }
                 self._rows.append(_Row(text, kept, float(feedback.gain[i])))
 
-    def variables(self, instance: Instance, grid: Grid, *, note: str, note_tokens: int) -> dict[str, Any]:
+    def variables(self, instance: Instance, grid: Grid, *, note: str, note_tokens: int) -> dict[str, object]:
         """Variables of the prompt.
 
         Args:
@@ -104,7 +109,7 @@ class Ledger:
             "n_words": max(10, int(_WORDS_PER_TOKEN * note_tokens)),
             "note": note,
             "made": len(self._rows),
-            "kept": sum(row.kept for row in self._rows),
+            "kept": self.kept,
             "rows": [row.text for row in _listed(self._rows)],
         }
 
@@ -164,7 +169,7 @@ class Reflection:
             self._failures[reply.failure or "empty"] += 1
         return reply
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Deterministic figures: calls, notes, failures, the note in use."""
         return {
             "calls": self._calls,
@@ -185,7 +190,7 @@ class Reflection:
             seed=int(rng.integers(2**31)),
             messages=(Message("user", self._prompt.render(**told)),),
             max_tokens=2 * self._tokens,
-            context={"reflection": {"made": told["made"], "kept": told["kept"]}},
+            behind=NoteBehind(made=len(self.ledger), kept=self.ledger.kept),
         )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from optisolve.core.problem import Instance
 from optisolve.llm.prompts import Prompt
 from optisolve.llm.scale import Grid
+from optisolve.llm.styles import style_name
 from optisolve.solvers.ledma import words
-from optisolve.solvers.ledma.prompts import STYLES, Question, Style, style_name
+from optisolve.solvers.ledma.prompts import STYLES, Question, Style
 from optisolve.solvers.ledma.reflect import Ledger, Shown
 from optisolve.solvers.moead.variation import Feedback
 
@@ -33,7 +32,7 @@ def sample_questions(instance: Instance, grid: Grid, *, count: int, seed: int = 
     return [_question(instance, grid, rng, n_parents) for _ in range(count)]
 
 
-def sample_variables(prompt: Prompt, instance: Instance, *, n_parents: int = 10) -> list[dict[str, Any]]:
+def sample_variables(prompt: Prompt, instance: Instance, *, n_parents: int = 10) -> list[dict[str, object]]:
     """Variables of two different sample questions; empty for a prompt that asks for others, so is not of this operator.
 
     Args:
@@ -45,7 +44,7 @@ def sample_variables(prompt: Prompt, instance: Instance, *, n_parents: int = 10)
     return samples if samples and prompt.variables <= samples[0].keys() else []
 
 
-def _samples(prompt: Prompt, instance: Instance, grid: Grid, n_parents: int) -> list[dict[str, Any]]:
+def _samples(prompt: Prompt, instance: Instance, grid: Grid, n_parents: int) -> list[dict[str, object]]:
     if prompt.name.endswith("_reflect"):
         return [_reflection(instance, grid, seed, note) for seed, note in ((1, ""), (2, _NOTE))]
     name = style_name("auto", prompt.name, "")
@@ -69,7 +68,7 @@ def _question(instance: Instance, grid: Grid, rng: np.random.Generator, n_parent
     return Question(parents, rng.dirichlet(np.ones(len(instance.objectives))), 2, gaps)
 
 
-def _reflection(instance: Instance, grid: Grid, seed: int, note: str) -> dict[str, Any]:
+def _reflection(instance: Instance, grid: Grid, seed: int, note: str) -> dict[str, object]:
     """A ledger of a few designs, each compared with a question's best parent."""
     questions = sample_questions(instance, grid, count=4, seed=seed, n_parents=3)
     shown = {i: Shown(q.parents.numbers[-1], q.parents.F[-1], 0.0, q.weight) for i, q in enumerate(questions)}

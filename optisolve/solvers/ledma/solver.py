@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.budget import Budget
+from optisolve.core.controls import PLACEBO, SUBJECT, Arm
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.llm.scale import Grid
-from optisolve.llm.session import LlmSession
+from optisolve.llm.session import LlmSession, session_of
+from optisolve.llm.styles import StyleName, refuse
+from optisolve.solvers.ledma.account import Notes
 from optisolve.solvers.ledma.bandit import Bandit
 from optisolve.solvers.ledma.mixture import Chooser, random_share
-from optisolve.solvers.ledma.operator import LlmVariation
+from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.ledma.pacing import LLM, MIXES, paced, read_mix
-from optisolve.solvers.ledma.portfolio import Notes, Portfolio
-from optisolve.solvers.ledma.prompts import StyleName, prompt_problems
+from optisolve.solvers.ledma.portfolio import Portfolio
+from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.operators import De, Gaussian, Linear, Mutation, Sbx
 from optisolve.solvers.moead.solvers import DecompositionSolver
 from optisolve.solvers.moead.variation import Variation
 
-__all__ = ["LLM_START", "Ledma"]
+__all__ = ["LLM_START", "OPERATORS", "Ledma", "planned_share"]
 
 LLM_START = 0.1
 """Share of the targets that the language model starts with in the adaptive mix, as far as its budget pays for it."""
+
+OPERATORS = {
+    "sbx": "SBX and mutation",
+    "de": "DE and mutation",
+    "linear": "published linear operator",
+    "convex": "random convex combination and noise",
+    "gaussian": "Gaussian step round the best parent",
+    "zeros": "constant answer 0",
+    "uniform": "uniform random points",
+}
+"""What `ledma_control` can put in the language model's place."""
+
+_USUAL_PARENTS = {"schema": 10, "continuation": 5}
+"""Parents that a question shows when the options leave it open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +76,7 @@ class Ledma(DecompositionSolver):
         note_tokens: Most tokens of a note, estimated.
         warn_share: Share of fallbacks above which the report holds a warning.
         placebo: Shuffle the parents against their values in every question: a control that asks the same model as often
-            but tells it nothing, see `optisolve.study.ablation.plan`.
+            but tells it nothing, see `controls`.
         de_scale: Factor on the difference of two mates in the other operator, DE, which also is the fallback.
         de_crossover: Its chance per variable to take the new value.
         mutation_eta: Distribution index of its mutation.
@@ -109,21 +127,49 @@ class Ledma(DecompositionSolver):
             self.style, self.prompt, batch=self.batch_subproblems, reflect_every=self.reflect_every, preferred=preferred
         )
 
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same engine, first populations and chosen targets; the arms differ in nothing but who makes the offspring.
+
+        The model serves a fixed share of the targets: `mix` where it is a number, else all of them, and in both cases no
+        more than the budget of calls lasts for when it is spread over the run. The controls serve as many.
+        """
+        wrong = list(self._uncontrolled(budget))
+        if wrong:
+            raise OptionError("The ablation's configuration", wrong)
+        style = self.style if self.style != "auto" else "continuation" if model == "local" else "schema"
+        parents = self.n_parents or min(_USUAL_PARENTS[style], self.n_neighbors)
+        share = planned_share(budget, self, self.mix if isinstance(self.mix, float) else 1.0)
+        subject = {**self.options(), "mix": share, "n_parents": parents, "placebo": False}
+        served = None if budget.llm_calls is None else budget.llm_calls * self.batch_subproblems
+        engine = {f.name for f in fields(DecompositionSolver)} | {"n_offspring", "n_parents", "de_scale", "de_crossover"}
+        shared = {key: subject[key] for key in subject if key in engine or key.startswith("mutation_")}
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, subject),
+            Arm(PLACEBO, "same model, parents shuffled (placebo)", self.info.name, {**subject, "placebo": True}),
+            *(
+                Arm(name, label, "ledma_control", {**shared, "operator": name, "mix": share, "max_targets": served})
+                for name, label in OPERATORS.items()
+            ),
+        ]
+
+    def _uncontrolled(self, budget: Budget) -> Iterable[FieldProblem]:
+        if self.mix == 0.0:
+            yield FieldProblem("solver.mix", self.mix, "a share of the targets above 0, or a mix with a name")
+        if self.distill:
+            yield FieldProblem("solver.distill", True, "false: the fitted operator would replace the model in its own arm")
+        if budget.evaluations is None or budget.evaluations <= self.pop_size:
+            expected = f"more evaluations than the first population has points (solver.pop_size = {self.pop_size})"
+            yield FieldProblem("budget.evaluations", budget.evaluations, expected)
+
     def _solve(self, task: Task) -> Outcome:
         return run(task, self, self._variation(task))
 
     def _variation(self, task: Task) -> Variation:
-        if task.llm is None:
-            raise SolverError("ledma asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-        problems = list(self._prompt_problems(task.llm.preferred_style))
-        if problems:  # what the options alone could not tell: the model decides the style
-            raise OptionError(f"ledma with the model '{task.llm.model}'", problems)
+        session = session_of(task)
+        refuse(session, "ledma", self._prompt_problems(session.preferred_style))
         de = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
         notes = Notes(Grid(task.instance.space))
-        llm = LlmVariation(
-            task.llm,
-            de,
-            seed=task.seed,
+        operation = Operation(
             style=self.style,
             prompt=self.prompt,
             n_parents=self.n_parents,
@@ -134,9 +180,9 @@ class Ledma(DecompositionSolver):
             project=self.repair,
             warn_share=self.warn_share,
             placebo=self.placebo,
-            reflection=self._reflection(task.llm, task.seed),
-            watch=notes,
         )
+        reflection = self._reflection(session, task.seed)
+        llm = LlmVariation(session, de, operation, seed=task.seed, notes=notes, reflection=reflection)
         return self._portfolio(task, llm, de, notes)
 
     def _portfolio(self, task: Task, llm: LlmVariation, de: De, notes: Notes) -> Variation:
@@ -169,3 +215,18 @@ class Ledma(DecompositionSolver):
             return random_share(1.0)
         pace = (task.meter, self.pop_size, self.n_offspring, self.batch_subproblems)
         return paced(*pace, bandit=bandit if self.mix == "adaptive" else None)
+
+
+def planned_share(budget: Budget, solver: Ledma, most: float) -> float:
+    """Share of the targets that makes the budget of calls last for the whole run, at most `most`.
+
+    With share p a wave of n targets costs p n / b calls, b targets per call, and brings n (p s + 1 - p) offspring, s per
+    served target; so c calls on E offspring mean p = b c / (E - b c (s - 1)).
+    """
+    assert budget.evaluations is not None
+    if budget.llm_calls is None:
+        return most
+    offspring, served = budget.evaluations - solver.pop_size, budget.llm_calls * solver.batch_subproblems
+    if served * solver.n_offspring >= offspring:
+        return most
+    return min(most, served / (offspring - served * (solver.n_offspring - 1)))

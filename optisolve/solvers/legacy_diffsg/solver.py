@@ -11,11 +11,13 @@ from annotated_types import Ge
 
 from optisolve.content import content_dir, digest
 from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import stack
+from optisolve.core.capabilities import ParallelChannels, Samplable
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
-from optisolve.solvers.ddpm.bridges.base import stack
-from optisolve.solvers.ddpm.bridges.parallel_channels import ParallelChannelsBridge, project_to_simplex
+from optisolve.numerics.water_filling import project_to_simplex
+from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys, normal
 from optisolve.solvers.ddpm.weights import WEIGHTS_FILE
 from optisolve.solvers.stopping import spent_limit
@@ -47,6 +49,7 @@ class LegacyDiffsg(Solver):
         version="1",
         summary="DiffSG as published, rebuilt on its 80-channel set: what ddpm does differently is seen beside it.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
+        requires=(ParallelChannels, Samplable),
         needs=("torch", "diffusers", "safetensors"),
         extra="diffusion",
         citation="Liang et al. 2024, arXiv 2408.06701",
@@ -61,10 +64,11 @@ class LegacyDiffsg(Solver):
         family = instance.origin.problem
         if family != "parallel_channels":
             return f"knows parallel_channels/msr80, which it was trained on; this problem is {family}"
-        reason = ParallelChannelsBridge().gap(instance)
+        reason = bridge_gap(instance)
         if reason is not None:
             return reason
-        weight: Any = instance.weight  # type: ignore[attr-defined]  # `gap` made sure
+        assert isinstance(instance, ParallelChannels)  # its bridge made sure
+        weight = instance.weight
         if instance.space.dim != CHANNELS or np.ptp(weight) > 0.0:
             return (
                 f"has a network of one size, {CHANNELS} channels of equal weight; this instance has {instance.space.dim}"
@@ -84,7 +88,7 @@ class LegacyDiffsg(Solver):
             return task.outcome(Termination.LIMIT, spent_limit(task))
         count = min(self.n_samples, left)
         network, scale, sha256 = load_legacy()
-        bridge = ParallelChannelsBridge()
+        bridge = bridge_of(task.instance)
         gain = conditions(stack([bridge.read(task.instance)])).repeat(count, axis=0)  # [S, N]
         keys = case_keys(task.seed, np.arange(count))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import yaml
 
@@ -58,8 +57,7 @@ class Expert:
 @cache
 def _cards() -> Mapping[str, Card]:
     file = content_dir("solvers") / "cards" / "experts.yml"
-    told: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return {name: Card(**fields) for name, fields in told.items()}
+    return {name: Card(**fields) for name, fields in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
 
 
 @cache

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from optisolve.core.errors import OptisolveError
+from optisolve.core.json import Json
 from optisolve.core.solver import Task
+from optisolve.llm.dialogue import Dialogue
+from optisolve.llm.session import session_of
 from optisolve.solvers.moe.cards import Expert
 from optisolve.solvers.moe.gate_model import GateModel, load_gate
 from optisolve.solvers.moe.gates import (
@@ -25,9 +27,6 @@ from optisolve.solvers.moe.gates import (
 from optisolve.solvers.moe.llm_gate import HybridGate, LlmGate
 from optisolve.solvers.moe.log import ExplanationLog
 from optisolve.solvers.moe.planner import PlannerGate
-
-if TYPE_CHECKING:
-    from optisolve.llm.session import LlmSession
 
 __all__ = ["GateChain", "GateOptions"]
 
@@ -65,12 +64,14 @@ class GateChain:
     Attributes:
         fallbacks: Gates that could not decide, in order.
         prompts: Prompts that were used, by name.
+        dialogue: Asks the language model; None where the run has none.
     """
 
     def __init__(self, task: Task, options: GateOptions, log: ExplanationLog, evaluations: int) -> None:
         self._task, self._options, self._log, self._evaluations = task, options, log, evaluations
         self.fallbacks: list[str] = []
         self.prompts: dict[str, str] = {}
+        self.dialogue = None if task.llm is None else Dialogue(session_of(task), max_reasks=options.reasks)
 
     def decide(self, experts: Sequence[Expert]) -> Decision:
         """Ask the gates of the chain until one decides."""
@@ -85,7 +86,7 @@ class GateChain:
             except OptisolveError as error:
                 self._hop(kind, str(error))
         assert decided is not None  # the safe default never fails
-        self.prompts.update(decided.note.get("prompt", {}))
+        self.prompts.update(decided.prompts)
         self._log.add(
             "gate",
             gate=decided.gate,
@@ -93,20 +94,29 @@ class GateChain:
             choices=[dataclasses.asdict(c) for c in decided.choices],
             ranking=list(decided.ranking),
             scores=dict(decided.scores),
-            note={k: v for k, v in decided.note.items() if k != "prompt"},
+            note=decided.note,
             prompts=dict(self.prompts),
         )
         return decided
 
+    def report(self) -> dict[str, Json]:
+        """What was asked and what came of it, under ``operator``; nothing where nobody can be asked."""
+        if self.dialogue is None:
+            return {}
+        told = f"the language model gave no usable opinion ({self.dialogue.failures}); another gate decided"
+        warning = told if self.dialogue.fallback_share > 0.0 else ""
+        style = self.dialogue.session.preferred_style
+        return {"operator": self.dialogue.report(style=style, prompts=self.prompts, warning=warning).plain()}
+
     def counterfactuals(
         self, experts: Sequence[Expert], decision: Decision | None, reached: Mapping[str, float | None]
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, Json]]:
         """What the gates without a language model would have asked first, and what that expert reached here if it ran."""
         trained = self._trained()
         gates: list[Gate] = [RuleGate()]
         if isinstance(trained, GateModel):
             gates += [LearnedGate(trained), SbsGate(trained.single_best)]
-        told: list[dict[str, Any]] = []
+        told: list[dict[str, Json]] = []
         for gate in gates:
             if decision is not None and gate.kind == decision.gate:
                 continue
@@ -140,20 +150,17 @@ class GateChain:
         if asked in _TRAINED:
             assert model is not None
             return _TRAINED[asked](model)
-        assert task.llm is not None
+        assert self.dialogue is not None
         if asked == "planner":
-            return self._planner(task.llm, model)
+            steps = (options.retrieve, options.criticize, self._step)
+            return PlannerGate(self.dialogue, model, task.seed, self._evaluations, *steps)
         if asked == "llm":
-            return LlmGate(task.llm, task.seed, self._evaluations, reasks=options.reasks)
+            return LlmGate(self.dialogue, task.seed, self._evaluations)
         assert model is not None
-        return HybridGate(task.llm, model, task.seed, self._evaluations, options.trust, reasks=options.reasks)
+        return HybridGate(self.dialogue, model, task.seed, self._evaluations, options.trust)
 
-    def _planner(self, session: LlmSession, model: GateModel | None) -> PlannerGate:
-        def note(role: str, told: str) -> None:
-            self._log.add("planner", role=role, told=told)
-
-        o = self._options
-        return PlannerGate(session, model, self._task.seed, self._evaluations, o.retrieve, o.criticize, o.reasks, note)
+    def _step(self, role: str, told: str) -> None:
+        self._log.add("planner", role=role, told=told)
 
     def _trained(self) -> GateModel | OptisolveError:
         try:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import BudgetMeter, Reservation
 from optisolve.core.errors import BudgetExhausted, OptisolveError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation, Instance, Sense
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
@@ -49,7 +49,6 @@ class Attempt:
         quality: Its answer, verified.
         dual_bound: Bound that it claims, own sense.
         detail: Its words, or the error that ended it.
-        report: Its report.
     """
 
     expert: str
@@ -60,7 +59,6 @@ class Attempt:
     quality: Quality
     dual_bound: float | None
     detail: str = ""
-    report: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _ShareMeter(BudgetMeter):
@@ -114,7 +112,7 @@ class _ExpertEvaluator:
         limit: Limit | None = None,
         *,
         detail: str = "",
-        report: Mapping[str, Any] | None = None,
+        report: JsonObject | None = None,
     ) -> Outcome:
         """The outcome of everything that this expert evaluated."""
         return archived_outcome(self.archive, termination, limit, detail=detail, report=report)
@@ -171,7 +169,6 @@ def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_
         quality=verified_quality(task.instance, outcome.X),
         dual_bound=outcome.dual_bound,
         detail=outcome.detail,
-        report=dict(outcome.report),
     )
 
 

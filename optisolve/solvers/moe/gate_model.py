@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from optisolve.content import content_dir, named_file
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import OptisolveError
+from optisolve.core.json import Json, JsonObject
 from optisolve.solvers.moe.features import FEATURE_VERSION, feature_names
 
 __all__ = ["FORMAT", "GateModel", "Tree", "gate_path", "is_shipped", "load_gate", "read_gate", "write_gate"]
@@ -84,7 +84,7 @@ class GateModel:
     reach: float | None
     trust: float
     single_best: str
-    trained_on: Mapping[str, Any]
+    trained_on: JsonObject
 
     def predict(self, z: FloatArray) -> FloatArray:
         """Predicted loss per expert, float64 [experts], for features z float64 [features]."""
@@ -118,8 +118,9 @@ class GateModel:
 def write_gate(model: GateModel, path: Path) -> None:
     """Write a gate; numbers are rounded to 6 significant digits, which is what is then used."""
 
-    def rounded(values: FloatArray) -> Any:
-        return np.vectorize(lambda v: float(f"{v:.6g}"), otypes=[float])(values).tolist() if values.size else values.tolist()
+    def rounded(values: FloatArray) -> Json:
+        numbers: Json = (np.vectorize(lambda v: float(f"{v:.6g}"), otypes=[float])(values) if values.size else values).tolist()
+        return numbers
 
     body = {
         "format": FORMAT,
@@ -215,7 +216,7 @@ def _loaded(path: Path) -> GateModel:
     return read_gate(path)
 
 
-def _tree(item: Mapping[str, Any], n_features: int) -> Tree:
+def _tree(item: Mapping[str, Sequence[float]], n_features: int) -> Tree:
     feature = np.asarray(item["feature"], dtype=np.int64)
     n = feature.size
     left, right = np.asarray(item["left"], dtype=np.int64), np.asarray(item["right"], dtype=np.int64)
@@ -229,7 +230,7 @@ def _tree(item: Mapping[str, Any], n_features: int) -> Tree:
     return Tree(feature, _array(item["threshold"], (n,)), left, right, _array(item["value"], (n,)))
 
 
-def _array(values: Sequence[Any], shape: tuple[int, ...]) -> FloatArray:
+def _array(values: Sequence[float], shape: tuple[int, ...]) -> FloatArray:
     array = np.asarray(values, dtype=np.float64).reshape(shape)
     if not np.isfinite(array).all():
         raise ValueError("a number is not finite")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.solvers.moe.cards import Expert, find_experts
 from optisolve.solvers.moe.features import instance_features
@@ -65,13 +66,15 @@ class Decision:
         ranking: All experts, best first.
         scores: What the ranking is made of, by expert.
         note: Anything worth logging (model, confidence, the model's own answer).
+        prompts: Prompts that were used, by name and version.
     """
 
     gate: str
     choices: tuple[Choice, ...]
     ranking: tuple[str, ...]
     scores: Mapping[str, float] = field(default_factory=dict)
-    note: Mapping[str, Any] = field(default_factory=dict)
+    note: JsonObject = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Gate(Protocol):
@@ -110,7 +113,8 @@ def ranked(
     reasons: Mapping[str, str],
     scores: Mapping[str, float],
     losses: Mapping[str, float] | None = None,
-    note: Mapping[str, Any] | None = None,
+    note: JsonObject | None = None,
+    prompts: Mapping[str, str] | None = None,
     fall: float = 0.5,
 ) -> Decision:
     """A decision from an order of experts, with weights that fall by half, or by another factor."""
@@ -129,7 +133,7 @@ def ranked(
         )
         for e, w, s in zip(chosen, weights, parts, strict=True)
     )
-    return Decision(gate, choices, tuple(e.name for e in order), dict(scores), dict(note or {}))
+    return Decision(gate, choices, tuple(e.name for e in order), dict(scores), note or {}, prompts or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +166,8 @@ class LearnedGate:
         losses = by_column(self.model, self.model.predict(z), experts)
         order = by_loss(losses, experts, instance)
         reasons = {e.name: "PREDICTED_LOSS" if e.name in losses else "NOT_TRAINED" for e in experts}
-        note: dict[str, Any] = {"trained_on": dict(self.model.trained_on)}
-        if outside := self.model.outside(z):
-            note["outside"] = outside
+        outside = self.model.outside(z)
+        note: JsonObject = {"trained_on": self.model.trained_on, **({"outside": outside} if outside else {})}
         return ranked(self.kind, order, count, reasons=reasons, scores=losses, losses=losses, note=note)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from optisolve.core.errors import OptisolveError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import derive
+from optisolve.llm.dialogue import Dialogue, Verdict, worded
+from optisolve.llm.forms import Choice, Fate, Object, grammar_of, read_form, schema_of
 from optisolve.llm.prompts import load_prompt
-from optisolve.llm.session import LlmSession
-from optisolve.llm.types import LlmRequest, Message
+from optisolve.llm.types import LlmRequest
 from optisolve.solvers.moe.cards import Expert
 from optisolve.solvers.moe.gate_model import GateModel
 from optisolve.solvers.moe.gates import Decision, LearnedGate, by_column, by_loss, features_for, ranked
@@ -33,13 +34,13 @@ class Opinion:
 
     Attributes:
         order: Names, best first.
-        attempts: Questions asked.
-        note: Model and prompt.
+        note: Model and number of questions.
+        prompts: The prompt's name, version and hash.
     """
 
     order: tuple[str, ...]
-    attempts: int
-    note: Mapping[str, Any]
+    note: JsonObject = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -50,7 +51,7 @@ class Opinion:
 
 
 def ask_opinion(
-    session: LlmSession,
+    dialogue: Dialogue,
     instance: Instance,
     experts: Sequence[Expert],
     *,
@@ -58,62 +59,66 @@ def ask_opinion(
     evaluations: int,
     records: Sequence[str] = (),
     tag: str = "gate",
-    reasks: int = 1,
-    words: Mapping[str, Any] | None = None,
+    words: JsonObject | None = None,
 ) -> Opinion:
     """Ask for the best experts in order; names outside the list are impossible by form and refused in any case.
 
     Args:
-        session: Open session.
+        dialogue: Asks the language model.
         instance: What is to be solved.
         experts: Who can be chosen.
         seed: The run's seed.
         evaluations: Budget that the model is told.
         records: Lines about similar runs.
         tag: Names the question in logs.
-        reasks: Further questions after an unusable answer.
         words: How the problem is described; None for `problem_words`.
 
     Raises:
         OptisolveError: No usable answer after the re-asks; the text says why.
     """
-    names = [e.name for e in experts]
-    count = min(len(_PLACES), len(names))
-    style = session.preferred_style
-    prompt = load_prompt(f"moe_gate_{style}")
-    problem = dict(words or problem_words(instance))
-    cards = [{"name": e.name, "words": e.card.words, "guarantee": e.card.guarantee} for e in experts]
-    problem_text = "no usable answer"
-    for attempt in range(reasks + 1):
-        stream = int(derive(seed, purpose="moe_gate", tag=tag, attempt=attempt).generate_state(1)[0]) % 2**31
-        shared: dict[str, Any] = {
-            "tag": tag,
-            "attempt": attempt,
-            "max_tokens": 64,
-            "seed": stream,
-            "grammar": _grammar(names, count),
-        }
-        if style == "continuation":
-            text = prompt.render(problem=problem, experts=cards, examples=_EXAMPLES)
-            request = LlmRequest(prompt=text, **shared)
-        else:
-            form = json.dumps(dict.fromkeys(_PLACES[:count], "..."))
-            text = prompt.render(
-                problem=problem, experts=cards, count=count, form=form, evaluations=evaluations, records=list(records)
-            )
-            request = LlmRequest(messages=(Message("user", text),), schema=_schema(names, count), **shared)
-        reply = session.ask([request])[0]
-        if reply.failure:
-            problem_text = f"the language model did not answer ({reply.failure}: {reply.detail})"
-            continue
-        order = _parsed(reply.texts[0] if reply.texts else "", names, count)
-        if order:
-            return Opinion(order, attempt + 1, {"model": session.model, "prompt": prompt.describe(), "attempts": attempt + 1})
-        problem_text = "the language model named no expert of the list"
-    raise OptisolveError(f"{problem_text}, {reasks + 1} time(s)")
+    session = dialogue.session
+    style, prompt = session.preferred_style, load_prompt(f"moe_gate_{session.preferred_style}")
+    form = Object(dict.fromkeys(_PLACES[: len(experts)], Choice(tuple(e.name for e in experts))))
+    variables = {
+        "problem": problem_words(instance) if words is None else words,
+        "experts": [{"name": e.name, "words": e.card.words, "guarantee": e.card.guarantee} for e in experts],
+        "examples": _EXAMPLES,
+        "count": len(form.members),
+        "form": json.dumps(dict.fromkeys(form.members, "...")),
+        "evaluations": evaluations,
+        "records": list(records),
+    }
+
+    def request(_: object, attempt: int) -> LlmRequest:
+        return worded(
+            prompt.render(**variables),
+            style,
+            tag=tag,
+            attempt=attempt,
+            seed=int(derive(seed, purpose="moe_gate", tag=tag, attempt=attempt).generate_state(1)[0]) % 2**31,
+            max_tokens=64,
+            schema=schema_of(form),
+            grammar=grammar_of(form, blank=True),
+        )
+
+    turn = dialogue.ask_one(form, request, lambda _, text: _judge(text, form))
+    if turn.answer is None:
+        told = f"did not answer ({turn.why})" if turn.unheard else f"named no expert of the list ({turn.why})"
+        raise OptisolveError(f"the language model {told}, {turn.asked} time(s)")
+    return Opinion(turn.answer, {"model": session.model, "attempts": turn.asked}, prompt.describe())
 
 
-def problem_words(instance: Instance) -> dict[str, Any]:
+def _judge(text: str, form: Object) -> Verdict[tuple[str, ...]]:
+    """Names of an answer in order, without repeats."""
+    value, fault = read_form(form, text)
+    if fault is not None:
+        return Verdict.rejected(fault)
+    order = tuple(dict.fromkeys(str(value[place]) for place in form.members))
+    repeated = len(order) < len(form.members)
+    return Verdict(order, ((Fate.REPAIRED, "duplicate of a sibling") if repeated else (Fate.OK, ""),))
+
+
+def problem_words(instance: Instance) -> JsonObject:
     """What a language model is told of the problem: summary, constraints, variables, objectives."""
     told = instance.describe()
     kinds = "integers" if instance.space.integer.all() else "mixed" if instance.space.has_integers else "real"
@@ -129,11 +134,10 @@ def problem_words(instance: Instance) -> dict[str, Any]:
 class LlmGate:
     """The language model's order, nothing else."""
 
-    session: LlmSession
+    dialogue: Dialogue
     seed: int
     evaluations: int
     records: tuple[str, ...] = ()
-    reasks: int = 1
     kind: str = "llm"
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
@@ -142,7 +146,9 @@ class LlmGate:
         by_name = {e.name: e for e in experts}
         order = [by_name[name] for name in opinion.order] + [e for e in experts if e.name not in opinion.order]
         reasons = dict.fromkeys(opinion.order, "LANGUAGE_MODEL")
-        return ranked(self.kind, order, count, reasons=reasons, scores=opinion.weights, note=opinion.note)
+        return ranked(
+            self.kind, order, count, reasons=reasons, scores=opinion.weights, note=opinion.note, prompts=opinion.prompts
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +162,12 @@ class HybridGate:
     is asked.
     """
 
-    session: LlmSession
+    dialogue: Dialogue
     model: GateModel
     seed: int
     evaluations: int
     trust: float | None = None
     records: tuple[str, ...] = ()
-    reasks: int = 1
     kind: str = "hybrid"
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
@@ -179,20 +184,14 @@ class HybridGate:
         learned = {e.name: i for i, e in enumerate(by_loss(losses, experts, instance))}
         order = sorted(experts, key=lambda e: (-round(posterior.get(e.name, 0.0), 6), learned[e.name]))
         reasons = dict.fromkeys(losses, "POSTERIOR")
-        note: dict[str, Any] = {"trust": trust, "similar_runs": seen, "prior": opinion.weights, **opinion.note}
-        return ranked(self.kind, order, count, reasons=reasons, scores=posterior, losses=losses, note=note)
+        note: JsonObject = {"trust": trust, "similar_runs": seen, "prior": opinion.weights, **opinion.note}
+        return ranked(
+            self.kind, order, count, reasons=reasons, scores=posterior, losses=losses, note=note, prompts=opinion.prompts
+        )
 
 
 def _opinion(gate: LlmGate | HybridGate, instance: Instance, experts: Sequence[Expert]) -> Opinion:
-    return ask_opinion(
-        gate.session,
-        instance,
-        experts,
-        seed=gate.seed,
-        evaluations=gate.evaluations,
-        records=gate.records,
-        reasks=gate.reasks,
-    )
+    return ask_opinion(gate.dialogue, instance, experts, seed=gate.seed, evaluations=gate.evaluations, records=gate.records)
 
 
 def posterior_of(losses: Mapping[str, float], prior: Mapping[str, float], trust: float, seen: float) -> dict[str, float]:
@@ -220,30 +219,3 @@ _EXAMPLES: tuple[dict[str, str], ...] = (
         "answer": '{"first":"moead_de","second":"nsga2","third":"random_search"}',
     },
 )
-
-
-def _schema(names: Sequence[str], count: int) -> dict[str, Any]:
-    properties = {place: {"enum": list(names)} for place in _PLACES[:count]}
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def _grammar(names: Sequence[str], count: int) -> str:
-    def literal(text: str) -> str:
-        return json.dumps(text, ensure_ascii=True)
-
-    choice = "( " + " | ".join(literal(json.dumps(name)) for name in names) + " )"
-    members = ' "," '.join(f"{literal(json.dumps(place) + ':')} {choice}" for place in _PLACES[:count])
-    return f'root ::= " "? "{{" {members} "}}"\n'
-
-
-def _parsed(raw: str, names: Sequence[str], count: int) -> tuple[str, ...]:
-    """Names of an answer in order, without repeats and without any that are not on the list."""
-    start = raw.find("{")
-    try:
-        answer, _ = json.JSONDecoder().raw_decode(raw[:20_000], start) if start >= 0 else (None, 0)
-    except (ValueError, RecursionError):
-        return ()
-    if not isinstance(answer, dict):
-        return ()
-    given = [answer.get(place) for place in _PLACES[:count]]
-    return tuple(dict.fromkeys(name for name in given if isinstance(name, str) and name in names))

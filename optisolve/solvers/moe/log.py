@@ -1,89 +1,87 @@
-"""The explanation log: what was decided, predicted and reached, as a chain of hashed entries.
+"""The explanation log: what was decided, predicted and reached, entry by entry.
 
-Each entry holds the hash of the one before it, so that no entry can be changed, dropped or moved without notice. Entries hold
-nothing that depends on clocks, so that the same seed gives the same chain.
+Entries hold nothing that depends on clocks, so that the same seed gives the same log. They stand in the run's record, whose
+hashes cover them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from optisolve.core.errors import RecordError
+from optisolve.core.json import Json, plain
 
-__all__ = ["GENESIS", "ExplanationLog", "check_chain", "to_jsonl"]
+__all__ = ["Entry", "ExplanationLog", "Facts", "read_entries", "to_jsonl"]
 
-GENESIS = "optisolve.explanation/1"
-"""What the first entry refers to."""
+Facts: TypeAlias = Mapping[str, Any]
+"""What one entry says, in JSON; which facts there are depends on its step, and a file may hold others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry.
+
+    Attributes:
+        index: Its place, from 0.
+        step: What it is about, e.g. ``"gate"``.
+        facts: What it says.
+    """
+
+    index: int
+    step: str
+    facts: Facts
 
 
 class ExplanationLog:
-    """Entries in order; see the module."""
+    """Entries in order."""
 
     def __init__(self) -> None:
-        self._entries: list[dict[str, Any]] = []
-        self._head = hashlib.sha256(GENESIS.encode()).hexdigest()
+        self._entries: list[Entry] = []
 
-    def add(self, step: str, **facts: Any) -> None:
+    def add(self, step: str, **facts: object) -> None:
         """Append an entry.
 
         Args:
             step: What it is about, e.g. ``"gate"``.
             **facts: JSON-compatible; floats that are not finite become None.
         """
-        body = {"index": len(self._entries), "step": step, "facts": _plain(facts), "previous": self._head}
-        self._head = _digest(body)
-        self._entries.append({**body, "hash": self._head})
+        self._entries.append(Entry(len(self._entries), step, {name: _finite(plain(fact)) for name, fact in facts.items()}))
 
     @property
-    def entries(self) -> list[dict[str, Any]]:
-        """All entries so far, copies."""
-        return [dict(entry) for entry in self._entries]
+    def entries(self) -> list[Json]:
+        """All entries so far, as they stand in a record."""
+        return [plain(entry) for entry in self._entries]
 
 
-def check_chain(entries: Iterable[Mapping[str, Any]]) -> int:
-    """Check a chain.
-
-    Returns:
-        The number of entries.
+def read_entries(entries: Iterable[Json]) -> list[Entry]:
+    """The log of a record.
 
     Raises:
-        RecordError: An entry was changed, dropped, moved or added; the text names its place.
+        RecordError: An entry is none, or stands at another place than it says; the text names it.
     """
-    head = hashlib.sha256(GENESIS.encode()).hexdigest()
-    count = 0
-    for count, entry in enumerate(entries, start=1):
-        body = {key: entry.get(key) for key in ("index", "step", "facts", "previous")}
-        if (
-            set(entry) != {*body, "hash"}
-            or body["index"] != count - 1
-            or body["previous"] != head
-            or _digest(body) != entry["hash"]
-        ):
-            raise RecordError(f"explanation[{count - 1}]: the chain is broken here; an entry was changed, dropped or moved.")
-        head = str(entry["hash"])
-    return count
+    read = []
+    for index, entry in enumerate(entries):
+        fields = entry if isinstance(entry, Mapping) else {}
+        step, facts = fields.get("step"), fields.get("facts")
+        if not isinstance(step, str) or not isinstance(facts, Mapping) or fields.get("index") != index:
+            told = json.dumps(entry)[:80]
+            raise RecordError(f"explanation[{index}]: {told} is no entry; expected index {index}, a step and its facts.")
+        read.append(Entry(index, step, facts))
+    return read
 
 
-def to_jsonl(entries: Iterable[Mapping[str, Any]]) -> str:
+def to_jsonl(entries: Iterable[Json]) -> str:
     """One entry per line."""
     return "".join(json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n" for entry in entries)
 
 
-def _digest(body: Mapping[str, Any]) -> str:
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
+def _finite(value: Json) -> Json:
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, bool) or value is None or isinstance(value, str | int):
-        return value
-    number = float(value)
-    return number if math.isfinite(number) else None
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

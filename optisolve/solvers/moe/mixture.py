@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from optisolve.core.capabilities import ShadowPrices
+from optisolve.core.json import Json
 from optisolve.core.problem import Sense
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
@@ -78,8 +79,8 @@ class Mixture:
         self._combine()
         return self._finish()
 
-    def report(self) -> dict[str, Any]:
-        """Deterministic figures, JSON-compatible; ``explanation`` is the chained log."""
+    def report(self) -> dict[str, Json]:
+        """Deterministic figures; ``explanation`` is the log."""
         decision = self.decision
         return {
             "gate": None if decision is None else decision.gate,
@@ -88,7 +89,7 @@ class Mixture:
             "answer_by": self.best.source,
             "fallbacks": list(self.chain.fallbacks),
             "synergy": self.synergy,
-            "prompts": dict(self.chain.prompts),
+            **self.chain.report(),
             "explanation": self.log.entries,
         }
 
@@ -177,7 +178,7 @@ class Mixture:
             return False
         return not self._closed()
 
-    def _note_attempt(self, attempt: Attempt, choice: Choice, **more: Any) -> None:
+    def _note_attempt(self, attempt: Attempt, choice: Choice, **more: Json) -> None:
         best = self.best
         best.attempts.append(attempt)
         improved = best.offer(attempt.quality, attempt.expert)
@@ -283,7 +284,7 @@ class Mixture:
         gap = best.gap(best.quality.value)
         certificate = "NONE" if gap is None else "EXACT" if gap <= _EXACT else f"GAP({100.0 * gap:.4g}%)"
         prices: dict[str, float] = {}
-        if best.quality.point is not None and self._closed():
+        if best.quality.point is not None and self._closed() and isinstance(instance, ShadowPrices):
             prices = dict(instance.shadow_prices(best.quality.point))
         reached = {a.expert: a.quality.value for a in best.attempts}
         self.log.add("counterfactuals", gates=self.chain.counterfactuals(self.experts, self.decision, reached))

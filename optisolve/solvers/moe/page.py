@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
-from optisolve.solvers.moe.log import check_chain
+from optisolve.core.errors import RecordError
+from optisolve.core.json import Json
+from optisolve.solvers.moe.log import Facts, read_entries
 
 __all__ = ["explanation_page"]
 
 
-def explanation_page(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown of a log; the chain is checked first.
+def explanation_page(entries: Iterable[Json]) -> str:
+    """Markdown of a log.
 
     Args:
         entries: The log, as it stands in a record under ``used.report.explanation``.
 
     Raises:
-        RecordError: The chain is broken.
+        RecordError: An entry is none.
     """
-    count = check_chain(entries)
+    log = read_entries(entries)
     lines = ["# Why this answer", ""]
-    for entry in entries:
-        told = list(_LINES.get(entry["step"], _other)(entry["facts"]))
+    for entry in log:
+        try:
+            told = list(_LINES.get(entry.step, _other)(entry.facts))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RecordError(
+                f"explanation[{entry.index}]: the facts of step '{entry.step}' cannot be read ({error})."
+            ) from None
         for text, following in zip(told, [*told[1:], ""], strict=True):
-            lines.append(f"{text} [{entry['index']}]")
+            lines.append(f"{text} [{entry.index}]")
             if not (text.startswith("- ") and following.startswith("- ")):
                 lines.append("")
-    head = entries[-1]["hash"][:16] if entries else ""
-    lines += [
-        "",
-        f"Numbers in brackets name the entry of the log that a line is made of; {count} entries, chain intact, head {head}.",
-    ]
+    lines += ["", f"Numbers in brackets name the entry of the log that a line is made of; {len(log)} entries."]
     return "\n".join(lines) + "\n"
 
 
-def _instance(facts: Mapping[str, Any]) -> Iterable[str]:
+def _instance(facts: Facts) -> Iterable[str]:
     aims = ", ".join(f"{o['sense']} {o['name']}{' [' + o['unit'] + ']' if o['unit'] else ''}" for o in facts["objectives"])
     yield f"**Problem** {facts['scenario']}, instance {facts['seed']}: {facts['variables']} variables, {aims}."
     if facts["goal"] is not None:
@@ -43,20 +45,20 @@ def _instance(facts: Mapping[str, Any]) -> Iterable[str]:
     yield f"- Budget: {_pairs(facts['budget'])}."
 
 
-def _experts(facts: Mapping[str, Any]) -> Iterable[str]:
+def _experts(facts: Facts) -> Iterable[str]:
     yield f"**Experts** that can treat it: {', '.join(facts['able']) or 'none'}."
     yield from (f"- {name} cannot: {reason}" for name, reason in facts["left_out"].items())
 
 
-def _baseline(facts: Mapping[str, Any]) -> Iterable[str]:
+def _baseline(facts: Facts) -> Iterable[str]:
     yield f"**Safe baseline** first: {_value(facts['value'])} after {facts['evaluations']} evaluations ({facts['status']})."
 
 
-def _fallback(facts: Mapping[str, Any]) -> Iterable[str]:
+def _fallback(facts: Facts) -> Iterable[str]:
     yield f"**Fallback**: the gate `{facts['gate']}` could not decide: {facts['reason']}."
 
 
-def _gate(facts: Mapping[str, Any]) -> Iterable[str]:
+def _gate(facts: Facts) -> Iterable[str]:
     asked = "" if facts["asked_for"] == facts["gate"] else f" (asked for: `{facts['asked_for']}`)"
     yield f"**Gate** `{facts['gate']}`{asked}:"
     for choice in facts["choices"]:
@@ -71,7 +73,7 @@ def _gate(facts: Mapping[str, Any]) -> Iterable[str]:
         yield f"- the language model's prior: {prior}; {weight}"
 
 
-def _expert(facts: Mapping[str, Any]) -> Iterable[str]:
+def _expert(facts: Facts) -> Iterable[str]:
     actual, predicted = facts["actual"], facts["predicted"]
     used = f"{actual['evaluations']} of {facts['allotted']} evaluations"
     ended = f"{facts['termination']}, {facts['verified']}"
@@ -85,14 +87,14 @@ def _expert(facts: Mapping[str, Any]) -> Iterable[str]:
         yield "- the best answer so far"
 
 
-def _combine(facts: Mapping[str, Any]) -> Iterable[str]:
+def _combine(facts: Facts) -> Iterable[str]:
     synergy = "" if facts["synergy"] is None else f"; synergy {facts['synergy']:.4g}"
     yield f"**Combination** {facts['how']}: {facts['note'] or 'the best member'}{synergy}."
     if facts["synergy"] is not None and facts["synergy"] <= 0.0:
         yield "- nothing was gained over the best member: this mixture is a selection"
 
 
-def _counterfactuals(facts: Mapping[str, Any]) -> Iterable[str]:
+def _counterfactuals(facts: Facts) -> Iterable[str]:
     for other in facts["gates"]:
         if other["first"] is None:
             yield f"**Otherwise**: the gate `{other['gate']}` could not have decided: {other['reason']}."
@@ -101,7 +103,7 @@ def _counterfactuals(facts: Mapping[str, Any]) -> Iterable[str]:
             yield f"**Otherwise**: the gate `{other['gate']}` would have asked {other['first']} first; {told}."
 
 
-def _answer(facts: Mapping[str, Any]) -> Iterable[str]:
+def _answer(facts: Facts) -> Iterable[str]:
     bound = "no bound" if facts["bound"] is None else f"bound {facts['bound']:.9g} by {facts['bound_by']}"
     verdict = f"{facts['verified']}; {bound}; certificate {facts['certificate']}"
     yield f"**Answer** by {facts['by']}: {_value(facts['value'])} {facts['unit']}, {verdict}."
@@ -111,15 +113,15 @@ def _answer(facts: Mapping[str, Any]) -> Iterable[str]:
         yield f"- relaxing {name} by 1 % is worth {price:.4g} {facts['unit']}"
 
 
-def _plan(facts: Mapping[str, Any]) -> Iterable[str]:
+def _plan(facts: Facts) -> Iterable[str]:
     yield f"**{str(facts.get('role', 'Planner')).capitalize()}**: {facts.get('told', '')}"
 
 
-def _other(facts: Mapping[str, Any]) -> Iterable[str]:
+def _other(facts: Facts) -> Iterable[str]:
     yield f"{_pairs(facts)}"
 
 
-_LINES: Mapping[str, Callable[[Mapping[str, Any]], Iterable[str]]] = {
+_LINES: Mapping[str, Callable[[Facts], Iterable[str]]] = {
     "instance": _instance,
     "experts": _experts,
     "baseline": _baseline,
@@ -137,5 +139,5 @@ def _value(value: float | None) -> str:
     return "nothing feasible" if value is None else f"{value:.9g}"
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
+def _pairs(values: Facts) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())

@@ -1,4 +1,4 @@
-"""The agentic planner: retrieve, plan, criticize, reflect; bounded, and each part can be switched off.
+"""The agentic planner: retrieve similar runs, plan, criticize, reflect; bounded, and each part can be switched off.
 
 The language model only orders experts of the list. The critic is a set of rules that knows the cards; it may move or drop an
 expert and says why. Reflection happens between experts, from verified values alone.
@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
-from optisolve.llm.session import LlmSession
+from optisolve.llm.dialogue import Dialogue
 from optisolve.solvers.moe.cards import Expert
 from optisolve.solvers.moe.gate_model import GateModel
 from optisolve.solvers.moe.gates import Decision, features_for, ranked
 from optisolve.solvers.moe.llm_gate import ask_opinion
-from optisolve.solvers.moe.retrieval import Bm25, similar_runs
 
-__all__ = ["PlannerGate", "criticize"]
+__all__ = ["PlannerGate", "criticize", "similar_runs"]
 
-_RETRIEVED = 8
-"""Cards that the language model sees at most."""
 _SIMILAR = 4
-"""Similar runs that it sees at most."""
+"""Similar runs that the language model sees at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +30,35 @@ class PlannerGate:
     """A gate of several steps, each on the log.
 
     Args:
-        session: Open session.
+        dialogue: Asks the language model.
         model: Trained gate, for similar runs; None leaves them out.
         seed: The run's seed.
         evaluations: Budget, told to the model.
-        retrieve: Show only the best matching cards and similar runs; otherwise all cards and no runs.
+        retrieve: Show what the most similar training runs say; the cards of all experts are shown in any case.
         criticize: Let the rules correct the plan.
-        reasks: Further questions after an unusable answer.
         note: Called with every step, ``note(role, told)``.
     """
 
-    session: LlmSession
+    dialogue: Dialogue
     model: GateModel | None
     seed: int
     evaluations: int
     retrieve: bool
     criticize: bool
-    reasks: int
     note: Callable[[str, str], None]
     kind: str = "planner"
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
         """Retrieve, ask, criticize; the language model's failure is the gate's."""
-        shown, records = list(experts), tuple[str, ...]()
-        if self.retrieve:
-            shown, records = self._retrieved(instance, experts)
+        records = self._retrieved(instance, experts) if self.retrieve else ()
         opinion = ask_opinion(
-            self.session,
+            self.dialogue,
             instance,
-            shown,
+            experts,
             seed=self.seed,
             evaluations=self.evaluations,
             records=records,
             tag="planner",
-            reasks=self.reasks,
         )
         self.note("plan", ", then ".join(opinion.order))
         by_name = {e.name: e for e in experts}
@@ -73,28 +67,38 @@ class PlannerGate:
             order, remarks = criticize(order, experts, instance)
             for remark in remarks or ["nothing to correct"]:
                 self.note("critic", remark)
-        rest = [e for e in shown if e not in order] + [e for e in experts if e not in order and e not in shown]
         reasons = {e.name: "PLAN" if e.name in opinion.order else "CRITIC" for e in order}
-        note: dict[str, Any] = {**opinion.note, "retrieved": [e.name for e in shown], "records": list(records)}
-        return ranked(self.kind, [*order, *rest], count, reasons=reasons, scores=opinion.weights, note=note)
+        return ranked(
+            self.kind,
+            [*order, *(e for e in experts if e not in order)],
+            count,
+            reasons=reasons,
+            scores=opinion.weights,
+            note={**opinion.note, "records": list(records)},
+            prompts=opinion.prompts,
+        )
 
-    def _retrieved(self, instance: Instance, experts: Sequence[Expert]) -> tuple[list[Expert], tuple[str, ...]]:
-        told = instance.describe()
-        kinds = "integer" if instance.space.has_integers else "real"
-        aims = " ".join(f"{o.name.replace('_', ' ')} {o.meaning}" for o in instance.objectives)
-        several = "several objectives" if len(instance.objectives) > 1 else "one objective"
-        query = f"{told.summary} {' '.join(told.constraints)} {aims} {kinds} variables {several}"
-        found = Bm25({e.name: f"{e.name.replace('_', ' ')} {e.card.words}" for e in experts}).rank(query, _RETRIEVED)
-        names = [name for name, _ in found]
-        shown = [e for e in experts if e.name in names] or list(experts)
-        self.note("retrieve", f"cards: {', '.join(names) or 'none matches, all are shown'}")
+    def _retrieved(self, instance: Instance, experts: Sequence[Expert]) -> tuple[str, ...]:
         if self.model is None:
-            return shown, ()
-        able = [e.name for e in experts]
-        records = tuple(similar_runs(self.model, features_for(self.model, instance, experts), able, _SIMILAR))
-        for line in records:
+            self.note("retrieve", "no trained gate, so no similar runs are known")
+            return ()
+        z = features_for(self.model, instance, experts)
+        records = tuple(similar_runs(self.model, z, [e.name for e in experts], _SIMILAR))
+        for line in records or ("no similar run says anything about these experts",):
             self.note("retrieve", line)
-        return shown, records
+        return records
+
+
+def similar_runs(model: GateModel, z: FloatArray, able: Sequence[str], count: int) -> list[str]:
+    """What the nearest training instances say about the experts that can treat this one, one line each."""
+    columns = [j for j, name in enumerate(model.experts) if name in able]
+    lines = []
+    for i in np.argsort(model.distances(z), kind="stable")[:count]:
+        order = sorted(columns, key=lambda j: (float(model.losses[i, j]), model.experts[j]))[:3]
+        told = ", ".join(f"{model.experts[j]} (loss {model.losses[i, j]:.3g})" for j in order)
+        if told:
+            lines.append(f"a similar problem: {told}")
+    return list(dict.fromkeys(lines))
 
 
 def criticize(order: Sequence[Expert], experts: Sequence[Expert], instance: Instance) -> tuple[list[Expert], list[str]]:

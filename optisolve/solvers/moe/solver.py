@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
 from optisolve.content import digest
+from optisolve.core.budget import Budget
+from optisolve.core.capabilities import ShadowPrices
+from optisolve.core.controls import SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
@@ -19,6 +22,16 @@ from optisolve.solvers.moe.gate_model import gate_path, is_shipped
 from optisolve.solvers.moe.mixture import Mixture, MixtureOptions
 
 __all__ = ["Moe", "MoeLlm"]
+
+_GATES = {
+    "learned": "the learned gate",
+    "rule": "the gate by rule",
+    "knn": "the gate by nearest instances",
+    "uniform": "equal shares for the best on average",
+    "random": "random experts",
+    "sbs": "the single best solver",
+}
+"""Gates of `Moe`, in words."""
 
 _CITATION = (
     "Du et al., arXiv 2402.09756 (experts and a language model as gate); Rice 1976 and Lindauer et al. 2019, arXiv 1805.01214 "
@@ -45,8 +58,9 @@ class Moe(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe",
-        version="2",
+        version="3",
         summary="Mixture of experts: a gate chooses solvers, a budget is shared, answers are verified.",
+        welcomes=(ShadowPrices,),
         citation=_CITATION,
     )
     gate: Literal["learned", "rule", "knn", "uniform", "random", "sbs"] = "learned"
@@ -87,16 +101,17 @@ class MoeLlm(Solver):
         trust: Trust n0 in the model's opinion, in similar runs; None takes the value fitted on validation.
         llm_experts: Experts that ask a language model themselves may be chosen, on the same budget.
         reasks: Further questions after an answer that cannot be used.
-        retrieve: Planner: show the best matching cards and similar runs, not all cards.
+        retrieve: Planner: show what the most similar training runs say, beside the cards of all experts.
         criticize: Planner: let rules that know the cards correct the plan.
         reflect: Planner: after an expert that brought nothing the next one gets another role.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe_llm",
-        version="2",
+        version="3",
         summary="Mixture of experts whose gate asks a language model; fallbacks are learned, rule and a safe default.",
         uses_llm=True,
+        welcomes=(ShadowPrices,),
         citation=_CITATION,
     )
     gate: Literal["hybrid", "llm", "planner"] = "hybrid"
@@ -117,6 +132,14 @@ class MoeLlm(Solver):
     def _check(self) -> Iterable[FieldProblem]:
         if self.trust is not None and self.gate != "hybrid":
             yield FieldProblem("trust", self.trust, "none unless gate is 'hybrid'")
+
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same experts, shares and combination behind the gates of `Moe`."""
+        shared = {f.name: getattr(self, f.name) for f in fields(Moe) if f.name != "gate"}
+        return [
+            Arm(SUBJECT, "the language model's gate", self.info.name, self.options()),
+            *(Arm(gate, label, "moe", {**shared, "gate": gate}) for gate, label in _GATES.items()),
+        ]
 
     def skip(self, instance: Instance) -> str | None:
         """Needs at least one expert that does not skip the instance."""

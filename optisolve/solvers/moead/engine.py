@@ -11,20 +11,18 @@ replacement).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import BudgetExhausted, SolverError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter
 from optisolve.solvers.moead.initialize import assign, initial_points
 from optisolve.solvers.moead.options import DecompositionOptions
-from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Scalarization
+from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Scalarization, Yardstick
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
 from optisolve.solvers.stopping import require_stopping_rule, spent_limit
@@ -119,7 +117,7 @@ class _Engine:
         task = self._task
         rng = self._rng
         targets = self._next_targets()
-        wave, width = self._wave(targets, rng)
+        wave, yardstick = self._wave(targets, rng)
         proposals = self._variation.propose(wave)
         self._waves += 1
         if proposals.owner.size == 0:
@@ -136,18 +134,10 @@ class _Engine:
                 return
         X, F, violation = self._evaluate(X, source)
         replaced = self._kernels.commit(
-            self._X,
-            self._F,
-            self._violation,
-            X,
-            F,
-            violation,
-            *self._replaceable(F, rows, wave.mates, width),
-            self._safe_weights,
-            self._ideal,
-            width,
-            self._kind,
-            self._options.pbi_theta,
+            Points(self._X, self._F, self._violation),
+            Points(X, F, violation),
+            *self._replaceable(F, rows, wave.mates, yardstick),
+            yardstick,
             self._max_replaced,
             rng.random((rows.size, self._size)),
         )
@@ -157,9 +147,9 @@ class _Engine:
             owner = proposals.owner[: rows.size]
             self._learner.learn(Feedback(owner, labels, replaced, self._gains.add(F, violation), X, F, violation))
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> JsonObject:
         """Deterministic figures of the run so far, JSON-compatible."""
-        operator: Mapping[str, Any] = self._variation.report()
+        operator = self._variation.report()
         return {
             "waves": self._waves,
             "offspring": dict(sorted(self._offspring.items())),
@@ -178,8 +168,8 @@ class _Engine:
         targets, self._queue = np.sort(self._queue[:size]), self._queue[size:]
         return targets
 
-    def _wave(self, targets: IntArray, rng: np.random.Generator) -> tuple[Wave, FloatArray]:
-        """The frozen state for the operator, and the width of the front that its values were scaled by."""
+    def _wave(self, targets: IntArray, rng: np.random.Generator) -> tuple[Wave, Yardstick]:
+        """The frozen state for the operator, and what its values were measured by."""
         options, kernels = self._options, self._kernels
         nadir, width = kernels.front(self._F, self._violation, self._ideal)
         if not options.normalize:
@@ -187,9 +177,7 @@ class _Engine:
         mates = kernels.mating_pools(
             self._neighbors, targets, options.delta, rng.random(targets.size), rng.random((targets.size, self._size))
         )
-        values = kernels.mate_values(
-            self._F, targets, mates, self._safe_weights, self._ideal, width, self._kind, options.pbi_theta
-        )
+        yardstick = Yardstick(self._safe_weights, self._ideal, width, self._kind, options.pbi_theta)
         wave = Wave(
             index=self._waves,
             targets=targets,
@@ -200,11 +188,11 @@ class _Engine:
             weights=self._weights,
             ideal=self._ideal.copy(),
             nadir=nadir,
-            values=values,
+            values=kernels.mate_values(self._F, targets, mates, yardstick),
             rng=self._task.rng(wave=self._waves, operator="variation"),
             instance=self._instance,
         )
-        return wave, width
+        return wave, yardstick
 
     def _rows(self, proposals: Proposals, targets: IntArray) -> IntArray:
         """Row of the wave that each offspring belongs to, int64 [k]."""
@@ -222,13 +210,11 @@ class _Engine:
             )
         return rows
 
-    def _replaceable(self, F: FloatArray, rows: IntArray, mates: IntArray, width: FloatArray) -> tuple[IntArray, IntArray]:
+    def _replaceable(self, F: FloatArray, rows: IntArray, mates: IntArray, yardstick: Yardstick) -> tuple[IntArray, IntArray]:
         """Pools of incumbents, int64 [p, T], and the row of it that each offspring may replace, int64 [k]."""
         if not self._global:
             return rows, mates
-        options = self._options
-        suited = self._kernels.best_suited(F, self._safe_weights, self._ideal, width, self._kind, options.pbi_theta)
-        return suited, self._neighbors
+        return self._kernels.best_suited(F, yardstick), self._neighbors
 
     def _evaluate(self, X: FloatArray, source: str | list[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Repair or clip, evaluate, and update the ideal point: points, objectives (minimized), violations."""

@@ -1,7 +1,8 @@
-"""The engine's hot loops in numba; `twins` holds the same functions as readable numpy, with their documentation.
+"""The engine's hot loops in numba: who mates with whom, what a point is worth to a sub-problem, and who is replaced.
 
 Every kernel is sequential: a population of a few hundred is far too small to gain from threads, and results then
-cannot depend on their number.
+cannot depend on their number. All randomness arrives as arrays, drawn beforehand: ``u...`` and ``U...`` hold uniform numbers in
+[0, 1). So the tests can feed the same numbers to the same functions in plain numpy.
 """
 
 from __future__ import annotations
@@ -13,20 +14,8 @@ import numpy as np
 from optisolve.numerics.compiled import njit
 from optisolve.solvers.moead.scalarize import Scalarization
 
-__all__ = [
-    "best_suited",
-    "commit",
-    "differential",
-    "front",
-    "linear",
-    "mate_values",
-    "mating_pools",
-    "polynomial_mutation",
-    "running_ideal",
-    "sbx",
-]
+__all__ = ["best_suited", "commit", "front", "mate_values", "mating_pools", "running_ideal"]
 
-_TOO_CLOSE = 1e-14
 _TCHEBYCHEFF = int(Scalarization.TCHEBYCHEFF)
 
 _kernel = njit(cache=True, error_model="numpy")
@@ -69,7 +58,18 @@ def _value(F_hat, row, weights, i, kind, theta):  # type: ignore[no-untyped-def]
 
 @_kernel
 def mating_pools(neighbors, targets, delta, u_pool, U_pick):  # type: ignore[no-untyped-def]
-    """See `twins.mating_pools`."""
+    """The pool of each target: its neighborhood, or with probability 1 - delta a sample of the whole population.
+
+    Args:
+        neighbors: int64 [N, T].
+        targets: int64 [n].
+        delta: Probability of the neighborhood.
+        u_pool: float64 [n].
+        U_pick: float64 [n, T].
+
+    Returns:
+        int64 [n, T], no sub-problem twice in a row.
+    """
     n_population, size = neighbors.shape
     pools = np.empty((targets.size, size), dtype=np.int64)
     everyone = np.empty(n_population, dtype=np.int64)
@@ -87,8 +87,9 @@ def mating_pools(neighbors, targets, delta, u_pool, U_pick):  # type: ignore[no-
 
 
 @_kernel
-def mate_values(F, targets, mates, weights, ideal, width, kind, theta):  # type: ignore[no-untyped-def]
-    """See `twins.mate_values`."""
+def mate_values(F, targets, mates, yardstick):  # type: ignore[no-untyped-def]
+    """Scalarized value of every mate for its target's sub-problem, float64 [n, T]."""
+    weights, ideal, width, kind, theta = yardstick
     F_hat = _normalized(F, ideal, width)
     values = np.empty(mates.shape)
     for row in range(mates.shape[0]):
@@ -117,7 +118,7 @@ def _is_dominated(F, violation, i):  # type: ignore[no-untyped-def]
 
 @_kernel
 def front(F, violation, ideal):  # type: ignore[no-untyped-def]
-    """See `twins.front`."""
+    """Running nadir point and width of the front, both float64 [m]."""
     n, m = F.shape
     largest = np.full(m, -np.inf)
     out = np.empty(n, dtype=np.bool_)  # infeasible, or known to be dominated
@@ -130,7 +131,7 @@ def front(F, violation, ideal):  # type: ignore[no-untyped-def]
     nadir = largest.copy()
     if any_feasible:
         for j in range(m):  # the largest value that belongs to the front; few points need to be tested for it
-            while True:
+            while True:  # the largest of those not yet known to be dominated: mostly the first one is not
                 top = -1
                 for i in range(n):
                     if not out[i] and (top < 0 or F[i, j] > F[top, j]):
@@ -152,7 +153,19 @@ def front(F, violation, ideal):  # type: ignore[no-untyped-def]
 
 @_kernel
 def running_ideal(F, violation, ideal, any_feasible):  # type: ignore[no-untyped-def]
-    """See `twins.running_ideal`."""
+    """Lower the ideal point by a batch: by its feasible points, by all of them while none has been feasible.
+
+    The first feasible point discards what infeasible ones had set.
+
+    Args:
+        F: float64 [k, m], minimization form.
+        violation: float64 [k].
+        ideal: float64 [m], written.
+        any_feasible: Whether a feasible point came before this batch.
+
+    Returns:
+        Whether a feasible point has come by now.
+    """
     for i in range(F.shape[0]):
         feasible = violation[i] <= 0.0
         if any_feasible and not feasible:
@@ -166,135 +179,16 @@ def running_ideal(F, violation, ideal, any_feasible):  # type: ignore[no-untyped
 
 
 @_kernel
-def _pair(mates, row, u_first, u_second):  # type: ignore[no-untyped-def]
-    """Two different mates of a row (the same one twice when there is only one)."""
-    size = mates.shape[1]
-    first = int(u_first * size)
-    second = int(u_second * (size - 1))
-    if second >= first and size > 1:
-        second += 1
-    return mates[row, first], mates[row, second]
+def best_suited(F, yardstick):  # type: ignore[no-untyped-def]
+    """The sub-problem for which each point has the smallest scalarized value, the first of equals, int64 [k].
 
+    Args:
+        F: float64 [k, m], minimization form.
+        yardstick: A `scalarize.Yardstick`.
 
-@_kernel
-def _power(x, exponent):  # type: ignore[no-untyped-def]
-    """x ** exponent for x >= 0; the usual whole exponents go by multiplication, several times faster than pow."""
-    whole = int(exponent)
-    if whole != exponent:
-        return x**exponent
-    result = 1.0
-    while whole > 0:
-        if whole & 1:
-            result *= x
-        x *= x
-        whole >>= 1
-    return result
-
-
-@_kernel
-def sbx(X, mates, lower, upper, probability, eta, u_pair, U_cross, U_spread):  # type: ignore[no-untyped-def]
-    """See `twins.sbx`."""
-    n, d = mates.shape[0], X.shape[1]
-    children = np.empty((n, d))
-    power, root = eta + 1.0, 1.0 / (eta + 1.0)
-    for i in range(n):
-        first, second = _pair(mates, i, u_pair[i, 0], u_pair[i, 1])
-        cross = u_pair[i, 2] < probability
-        for j in range(d):
-            a, b = X[first, j], X[second, j]
-            y1, y2 = min(a, b), max(a, b)
-            gap = y2 - y1
-            u = U_cross[i, j]
-            if not (cross and u < 0.5 and gap > _TOO_CLOSE * (upper[j] - lower[j])):
-                children[i, j] = a
-                continue
-            room = y1 - lower[j] if u < 0.25 else upper[j] - y2
-            product = U_spread[i, j] * (2.0 - 1.0 / _power(1.0 + 2.0 * room / gap, power))
-            spread = (product if product <= 1.0 else 1.0 / (2.0 - product)) ** root
-            if u < 0.25:
-                spread = -spread
-            children[i, j] = min(max(0.5 * ((y1 + y2) + spread * gap), lower[j]), upper[j])
-    return children
-
-
-@_kernel
-def differential(X, targets, mates, lower, upper, scale, crossover, u_pair, U_cross):  # type: ignore[no-untyped-def]
-    """See `twins.differential`."""
-    n, d = mates.shape[0], X.shape[1]
-    children = np.empty((n, d))
-    for i in range(n):
-        plus, minus = _pair(mates, i, u_pair[i, 0], u_pair[i, 1])
-        target = targets[i]
-        for j in range(d):
-            x = X[target, j]
-            if U_cross[i, j] < crossover:
-                x += scale * (X[plus, j] - X[minus, j])
-            children[i, j] = min(max(x, lower[j]), upper[j])
-    return children
-
-
-@_kernel
-def linear(  # type: ignore[no-untyped-def]
-    X, violation, targets, mates, values, rank_weights, noise, mask, lower, upper, Z_noise, U_mask
-):
-    """See `twins.linear`."""
-    n, d, n_parents = mates.shape[0], X.shape[1], rank_weights.size
-    children = np.empty((n, d))
-    order = np.empty(n_parents, dtype=np.int64)
-    factors = np.empty(n_parents)
-    for i in range(n):
-        for k in range(n_parents):  # stable insertion sort, worst first
-            v, g = violation[mates[i, k]], values[i, k]
-            place = k
-            while place > 0:
-                other = order[place - 1]
-                v_other, g_other = violation[mates[i, other]], values[i, other]
-                if not (v > v_other or (v == v_other and g > g_other)):
-                    break
-                order[place] = other
-                place -= 1
-            order[place] = k
-        for k in range(n_parents):
-            factors[k] = rank_weights[k] + noise * Z_noise[i, k]
-        for j in range(d):
-            x = X[targets[i], j]
-            if U_mask[i, j] < mask:
-                x = 0.0
-                for k in range(n_parents):
-                    x += factors[k] * X[mates[i, order[k]], j]
-            children[i, j] = min(max(x, lower[j]), upper[j])
-    return children
-
-
-@_kernel
-def polynomial_mutation(X, lower, upper, probability, eta, U):  # type: ignore[no-untyped-def]
-    """See `twins.polynomial_mutation`."""
-    n, d = X.shape
-    children = X.copy()
-    # Two passes: in one, the compiler evaluates the powers for every coordinate and throws most of them away.
-    hits = np.empty(n * d, dtype=np.int64)
-    n_hits = 0
-    for i in range(n):
-        for j in range(d):
-            if U[i, j] < probability and upper[j] > lower[j]:
-                hits[n_hits] = i * d + j
-                n_hits += 1
-    power, root = eta + 1.0, 1.0 / (eta + 1.0)
-    for k in range(n_hits):
-        i, j = hits[k] // d, hits[k] % d
-        x, span = X[i, j], upper[j] - lower[j]
-        u = U[i, j] / probability
-        down = u <= 0.5
-        tail = 2.0 * u if down else 2.0 * (1.0 - u)
-        room = 1.0 - (x - lower[j] if down else upper[j] - x) / span
-        step = (tail + (1.0 - tail) * _power(room, power)) ** root - 1.0
-        children[i, j] = min(max(x + (step if down else -step) * span, lower[j]), upper[j])
-    return children
-
-
-@_kernel
-def best_suited(F, weights, ideal, width, kind, theta):  # type: ignore[no-untyped-def]
-    """See `twins.best_suited`."""
+    Source: Wang et al. 2014, doi 10.1109/CEC.2014.6900319 (global replacement).
+    """
+    weights, ideal, width, kind, theta = yardstick
     F_hat = _normalized(F, ideal, width)
     suited = np.zeros(F.shape[0], dtype=np.int64)
     n, m = weights.shape
@@ -316,28 +210,33 @@ def best_suited(F, weights, ideal, width, kind, theta):  # type: ignore[no-untyp
 
 
 @_kernel
-def commit(  # type: ignore[no-untyped-def]
-    X,
-    F,
-    violation,
-    X_new,
-    F_new,
-    violation_new,
-    rows,
-    mates,
-    weights,
-    ideal,
-    width,
-    kind,
-    theta,
-    max_replaced,
-    U_order,
-):
-    """See `twins.commit`."""
+def commit(incumbents, offspring, rows, mates, yardstick, max_replaced, U_order):  # type: ignore[no-untyped-def]
+    """Offer each offspring, in order, to its pool; the first incumbents it beats are replaced in place.
+
+    A feasible point beats an infeasible one, less violation beats more, and of two feasible points (or two equally
+    violating ones) the strictly smaller scalarized value wins.
+
+    Args:
+        incumbents: `scalarize.Points`, one per sub-problem; written.
+        offspring: `Points`.
+        rows: int64 [k], the row of `mates` that each offspring may replace.
+        mates: int64 [n, T].
+        yardstick: A `scalarize.Yardstick`.
+        max_replaced: Most incumbents that one offspring may replace.
+        U_order: float64 [k, T], shuffles the pool.
+
+    Returns:
+        int64 [k], how many incumbents each offspring replaced.
+
+    Source: Li & Zhang 2009, doi 10.1109/TEVC.2008.925798, steps 2.4-2.5.
+    """
+    X, F, violation = incumbents
+    X_new, F_new, violation_new = offspring
+    weights, ideal, width, kind, theta = yardstick
     n, d = X.shape
     m, size = F.shape[1], mates.shape[1]
     old_hat, new_hat = _normalized(F, ideal, width), _normalized(F_new, ideal, width)
-    current = np.empty(n)  # each incumbent's value for its own sub-problem
+    current = np.empty(n)  # each incumbent's value for its own sub-problem, kept up to date: it is asked for many times
     for i in range(n):
         current[i] = _value(old_hat, i, weights, i, kind, theta)
     replaced = np.zeros(rows.size, dtype=np.int64)
@@ -348,7 +247,7 @@ def commit(  # type: ignore[no-untyped-def]
         for s in range(size):
             if replaced[k] >= max_replaced:
                 break
-            j = s + int(U_order[k, s] * (size - s))
+            j = s + int(U_order[k, s] * (size - s))  # one step of a shuffle; most offspring stop long before the pool's end
             i = pool[j]
             pool[j] = pool[s]
             value = _value(new_hat, k, weights, i, kind, theta)

@@ -6,14 +6,14 @@ offspring depend on nothing but its state and its stream.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.json import JsonObject
 from optisolve.core.options import Options
 from optisolve.core.space import Space
 from optisolve.solvers.moead.variation import Proposals, Wave
@@ -37,7 +37,7 @@ class Mutation(Options):
 
     def apply(self, children: FloatArray, space: Space, rng: np.random.Generator) -> FloatArray:
         """Mutate children float64 [n, d] and round integer variables; returns a new array inside the bounds."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         probability = 1.0 / space.dim if self.probability is None else self.probability
         U = rng.random(children.shape)
@@ -61,7 +61,7 @@ class Sbx(Options):
 
     def propose(self, wave: Wave) -> Proposals:
         """One child for every target."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         space, n = wave.instance.space, wave.targets.size
         u_pair = wave.rng.random((n, 3))
@@ -69,7 +69,7 @@ class Sbx(Options):
         children = kernels.sbx(wave.X, wave.mates, space.lower, space.upper, self.probability, self.eta, u_pair, U[0], U[1])
         return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "sbx")
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 
@@ -95,7 +95,7 @@ class De(Options):
 
     def propose(self, wave: Wave) -> Proposals:
         """One child for every target."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         space, n = wave.instance.space, wave.targets.size
         u_pair = wave.rng.random((n, 2))
@@ -110,7 +110,7 @@ class De(Options):
 
     def _round_the_best(self, wave: Wave, u_pair: FloatArray, U_cross: FloatArray) -> FloatArray:
         """Children for one objective, where all sub-problems are the same and the best of the pool is a better base."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         space, n = wave.instance.space, wave.targets.size
         best = np.lexsort((wave.values, wave.violation[wave.mates]), axis=1)[:, 0]
@@ -121,7 +121,7 @@ class De(Options):
         children: FloatArray = np.where(taken, moved, wave.X[wave.targets])
         return children
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 
@@ -145,7 +145,7 @@ class Gaussian(Options):
         children = wave.X[wave.targets] + self.width * spread * wave.rng.standard_normal(spread.shape)
         return Proposals(wave.instance.space.clip(children), wave.targets, "gaussian")
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 
@@ -171,7 +171,7 @@ class Linear(Options):
 
     def propose(self, wave: Wave) -> Proposals:
         """One child for every target."""
-        from optisolve.solvers.moead import kernels
+        from optisolve.solvers.moead import operator_kernels as kernels
 
         space, n = wave.instance.space, wave.targets.size
         rank_weights = published_rank_weights(min(self.parents, wave.mates.shape[1]))
@@ -193,7 +193,7 @@ class Linear(Options):
         )
         return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "linear")
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Nothing beyond the engine's own figures."""
         return {}
 

@@ -1,4 +1,4 @@
-"""Scalarizing functions in plain numpy: the readable twins of the kernels.
+"""Scalarizing functions in plain numpy, for what is computed once a run; the kernels compute them once a point.
 
 All objectives are in minimization form and are first normalized,
 
@@ -10,12 +10,24 @@ with the running ideal point z and the width s of the running front (all ones wi
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
 
-__all__ = ["MIN_WEIGHT", "Scalarization", "dominated", "front_nadir", "front_width", "pbi", "scalarize", "tchebycheff"]
+__all__ = [
+    "MIN_WEIGHT",
+    "Points",
+    "Scalarization",
+    "Yardstick",
+    "dominated",
+    "front_nadir",
+    "front_width",
+    "pbi",
+    "scalarize",
+    "tchebycheff",
+]
 
 MIN_WEIGHT = 1e-6
 """Replaces smaller weights, so that no objective is ignored altogether (weakly optimal points otherwise tie)."""
@@ -26,6 +38,38 @@ class Scalarization(IntEnum):
 
     TCHEBYCHEFF = 0
     PBI = 1
+
+
+class Points(NamedTuple):
+    """Evaluated points.
+
+    Args:
+        X: float64 [n, d].
+        F: float64 [n, m], minimization form.
+        violation: float64 [n].
+    """
+
+    X: FloatArray
+    F: FloatArray
+    violation: FloatArray
+
+
+class Yardstick(NamedTuple):
+    """What a point is worth to each of N sub-problems.
+
+    Args:
+        weights: float64 [N, m], >= `MIN_WEIGHT`.
+        ideal: float64 [m].
+        width: float64 [m], > 0.
+        kind: A `Scalarization`.
+        theta: Penalty of PBI.
+    """
+
+    weights: FloatArray
+    ideal: FloatArray
+    width: FloatArray
+    kind: int
+    theta: float
 
 
 def tchebycheff(f_hat: FloatArray, weight: FloatArray) -> FloatArray:

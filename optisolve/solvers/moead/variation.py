@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.arrays import BoolArray, FloatArray, IntArray
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 
 __all__ = ["Feedback", "Learner", "Proposals", "Variation", "Wave"]
@@ -47,6 +47,10 @@ class Wave:
     rng: np.random.Generator
     instance: Instance
 
+    def part(self, rows: IntArray | BoolArray, rng: np.random.Generator) -> Wave:
+        """The wave reduced to some of its targets, with a stream of their own; a row may stand several times."""
+        return replace(self, targets=self.targets[rows], mates=self.mates[rows], values=self.values[rows], rng=rng)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposals:
@@ -62,6 +66,11 @@ class Proposals:
     X: FloatArray
     owner: IntArray
     source: str | list[str]
+
+    @property
+    def labels(self) -> list[str]:
+        """One label per row."""
+        return [self.source] * self.owner.size if isinstance(self.source, str) else self.source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +104,7 @@ class Variation(Protocol):
         """Offspring for the wave's targets; an operator may return several per target, or none."""
         ...
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> JsonObject:
         """Deterministic, JSON-compatible figures of the whole run so far."""
         ...
 

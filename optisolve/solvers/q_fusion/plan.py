@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from optisolve.llm.schema import integer_rule
+from optisolve.core.json import Json
+from optisolve.llm.forms import Choice, Fault, Integer, Object, first_object, line_grammar
 from optisolve.numerics.grid_world import GridWorld
 from optisolve.solvers.q_fusion.experts import expert_names
 
-__all__ = ["Plan", "Stage", "blind_plan", "plan_grammar", "plan_schema", "read_plan", "rule_plan", "stage_keys"]
+__all__ = ["Plan", "Stage", "blind_plan", "plan_form", "plan_line", "read_plan", "rule_plan", "stage_ends", "stage_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Plan:
     stages: tuple[Stage, ...]
     source: str
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self) -> list[dict[str, Json]]:
         """JSON-compatible."""
         return [{"until": stage.until, "experts": dict(stage.weights)} for stage in self.stages]
 
@@ -63,80 +62,60 @@ def stage_keys(world: GridWorld) -> list[str]:
     return [f"stage_{i + 1}" for i in range(int(world.prizes.size) + 1)]
 
 
-def plan_schema(world: GridWorld) -> dict[str, Any]:
-    """JSON schema of a plan: named stages, each with its end and a weight from 0 to 100 for every expert."""
-    ends = [*(f"prize_{i + 1}" for i in range(int(world.prizes.size))), "goal"]
-    weight = {"type": "integer", "minimum": 0, "maximum": 100}
-    stage = _object({"until": {"type": "string", "enum": ends}, **dict.fromkeys(expert_names(world), weight)})
-    return _object(dict.fromkeys(stage_keys(world), stage))
+def stage_ends(world: GridWorld) -> tuple[str, ...]:
+    """What may end a stage."""
+    return (*(f"prize_{i + 1}" for i in range(int(world.prizes.size))), "goal")
 
 
-def plan_grammar(world: GridWorld, *, table: bool) -> str:
-    """GBNF of a plan: the JSON of `plan_schema` without blanks, or one line ``experts until end; ...`` for continuation."""
-    ends = " | ".join(f'"{name}"' for name in [*(f"prize_{i + 1}" for i in range(int(world.prizes.size))), "goal"])
-    names = expert_names(world)
-    if table:
-        n_more = int(world.prizes.size)
-        some = " | ".join(f'"{name}"' for name in names)
-        return (
-            f'root ::= " " stage ("; " stage){{0,{n_more}}} "\\n"\nstage ::= expert (" and " expert){{0,2}} " until " end\n'
-            f"expert ::= {some}\nend ::= {ends}\n"
-        )
-    members = ' "," '.join(f'"\\"{name}\\":" n' for name in names)
-    stages = ' "," '.join(f'"\\"{key}\\":" stage' for key in stage_keys(world))
-    return (
-        f'root ::= "{{" {stages} "}}"\nstage ::= "{{\\"until\\":\\"" end "\\"," {members} "}}"\n'
-        f"end ::= {ends}\nn ::= {integer_rule(100)}\n"
+def plan_form(world: GridWorld) -> Object:
+    """The form of a plan: named stages, each with its end and a weight from 0 to 100 for every expert."""
+    stage = Object({"until": Choice(stage_ends(world)), **dict.fromkeys(expert_names(world), Integer(100))}, "stage")
+    return Object(dict.fromkeys(stage_keys(world), stage))
+
+
+def plan_line(world: GridWorld) -> str:
+    """GBNF of a plan on one line, ``experts until end; ...``, for continuation."""
+    return line_grammar(
+        f'" " stage ("; " stage){{0,{int(world.prizes.size)}}} "\\n"',
+        stage='expert (" and " expert){0,2} " until " end',
+        expert=" | ".join(f'"{name}"' for name in expert_names(world)),
+        end=" | ".join(f'"{name}"' for name in stage_ends(world)),
     )
 
 
-def read_plan(text: str, world: GridWorld) -> tuple[Plan | None, str]:
-    """A plan out of an answer, in either form.
+def read_plan(text: str, world: GridWorld) -> tuple[Plan | None, Fault]:
+    """A plan out of an answer, in either form; it may have fewer stages than could be.
 
     Returns:
-        The plan and "", or None and what is wrong with the answer.
+        The plan and a fault without a reason, or None and what is wrong with the answer.
     """
-    names = set(expert_names(world))
-    ends = {*(f"prize_{i + 1}" for i in range(int(world.prizes.size))), "goal"}
-    rows = _json_stages(text, stage_keys(world)) or _line_stages(text)
+    names, ends = set(expert_names(world)), stage_ends(world)
+    value, fault = first_object(text, stage_keys(world))
+    if fault is not None and fault.reason != "count":
+        return None, fault
+    rows = [stage for key in stage_keys(world) if isinstance(stage := value.get(key), Mapping)] or _line_stages(text)
     if not rows:
-        return None, "no stages found"
+        return None, Fault("count", "no stages found")
     stages = []
-    for until, weights in rows:
-        kept = {name: float(weight) for name, weight in weights.items() if name in names and weight > 0.0}
+    for row in rows:
+        until = row.get("until")
+        numbers = {k: v for k, v in row.items() if k in names and isinstance(v, int | float) and not isinstance(v, bool)}
+        weights = {name: float(value) for name, value in numbers.items() if value > 0}
         if until not in ends:
-            return None, f"a stage ends with '{str(until)[:40]}'; expected one of {', '.join(sorted(ends))}"
-        if not kept:
-            return None, f"no expert has a weight in the stage until {until}"
-        total = sum(kept.values())
-        stages.append(Stage(str(until), {name: weight / total for name, weight in kept.items()}))
-    return Plan(tuple(stages), "llm"), ""
+            told = f"a stage ends with '{str(until)[:40]}'; expected one of {', '.join(sorted(ends))}"
+            return None, Fault("length" if until is None else "bounds", told)
+        if not weights:
+            return None, Fault("length", f"no expert has a weight in the stage until {until}")
+        total = sum(weights.values())
+        stages.append(Stage(str(until), {name: weight / total for name, weight in weights.items()}))
+    return Plan(tuple(stages), "llm"), Fault("", "")
 
 
-def _json_stages(text: str, keys: Sequence[str]) -> list[tuple[Any, dict[str, float]]]:
-    start = text.find("{")
-    if start < 0:
-        return []
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return []
-    found = [value[key] for key in keys if isinstance(value, dict) and isinstance(value.get(key), dict)]
-    return [
-        (item.get("until"), {k: v for k, v in item.items() if isinstance(v, int | float) and not isinstance(v, bool)})
-        for item in found
-    ]
-
-
-def _line_stages(text: str) -> list[tuple[Any, dict[str, float]]]:
+def _line_stages(text: str) -> list[Mapping[str, Json]]:
     lines = text.strip().splitlines()
-    rows = []
+    rows: list[Mapping[str, Json]] = []
     for part in (lines[0] if lines else "").split(";"):
         match = re.fullmatch(r"\s*(\w+(?: and \w+)*) until (\w+)\s*", part)
         if match:
-            rows.append((match[2], dict.fromkeys(match[1].split(" and "), 1.0)))
+            rows.append({"until": match[2], **dict.fromkeys(match[1].split(" and "), 1.0)})
     return rows
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, cast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
-from optisolve.core.problem import Instance
+from optisolve.core.budget import Budget
+from optisolve.core.capabilities import GridWalk, Requested
+from optisolve.core.controls import SUBJECT, Arm
+from optisolve.core.errors import FieldProblem
+from optisolve.core.json import Json
 from optisolve.core.seeds import generator
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
-from optisolve.llm.prompts import named_prompt
-from optisolve.llm.types import LlmRequest, Message
+from optisolve.llm.dialogue import Dialogue, Turn, Verdict, worded
+from optisolve.llm.forms import grammar_of, schema_of
+from optisolve.llm.prompts import Prompt, named_prompt
+from optisolve.llm.session import session_of
+from optisolve.llm.styles import StyleName, require_style, style_problems
+from optisolve.llm.types import LlmRequest
 from optisolve.numerics.grid_world import GridWorld
-from optisolve.solvers.ledma.prompts import StyleName, prompt_problems, style_name
 from optisolve.solvers.q_fusion.experts import Expert, expert_names, joint_values, make_experts, successor_values
 from optisolve.solvers.q_fusion.fusion import Rule, fuse_q
-from optisolve.solvers.q_fusion.plan import Plan, blind_plan, plan_grammar, plan_schema, read_plan, rule_plan, stage_keys
+from optisolve.solvers.q_fusion.plan import Plan, blind_plan, plan_form, plan_line, read_plan, rule_plan, stage_ends, stage_keys
 
 __all__ = ["QFusion", "QFusionControl"]
 
@@ -40,18 +46,12 @@ class _Fused(Solver):
     temperature: Annotated[float, Gt(0)] = 0.1
     revisit_penalty: Annotated[float, Ge(0)] = 0.0
 
-    def skip(self, instance: Instance) -> str | None:
-        """Needs a grid world."""
-        reason = Solver.skip(self, instance)
-        if reason is None and not isinstance(getattr(instance, "world", None), GridWorld):
-            return "needs an instance with the attribute 'world' (a grid world), such as those of maze"
-        return reason
-
-    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Any]]:
+    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Json]]:
         raise NotImplementedError
 
     def _solve(self, task: Task) -> Outcome:
-        world = cast(GridWorld, getattr(task.instance, "world"))  # noqa: B009
+        assert isinstance(task.instance, GridWalk)
+        world = task.instance.world
         experts = make_experts(
             world,
             training=self.training,
@@ -94,7 +94,7 @@ class _Fused(Solver):
                 visits[:] = 0.0
         return moves, stage
 
-    def _scores(self, world: GridWorld, experts: list[Expert], weights: Any) -> FloatArray:
+    def _scores(self, world: GridWorld, experts: list[Expert], weights: Mapping[str, float]) -> FloatArray:
         """Fused scores of every move in every cell, float64 [cells, 5]."""
         if self.fusion == "joint":
             return joint_values(world, [name for name, weight in weights.items() if weight > 0.0])
@@ -126,10 +126,11 @@ class QFusionControl(_Fused):
         version="1",
         summary="Tabular experts fused along a plan by rule: prizes in order, then the goal, always avoiding traps.",
         supports=_SUPPORTS,
+        requires=(GridWalk,),
         citation="Setting after Du et al. 2024, arXiv 2402.09756; the plan by rule is ours",
     )
 
-    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Any]]:
+    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Json]]:
         return rule_plan(world), {}
 
 
@@ -156,9 +157,11 @@ class QFusion(_Fused):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="q_fusion",
-        version="1",
+        version="2",
         summary="A language model plans stages; tabular experts of primitive intents are fused in each.",
         supports=_SUPPORTS,
+        requires=(GridWalk,),
+        welcomes=(Requested,),
         uses_llm=True,
         citation="Setting after Du et al. 2024, arXiv 2402.09756; prompts, experts and fusion rules are ours",
     )
@@ -167,53 +170,54 @@ class QFusion(_Fused):
     max_reasks: Annotated[int, Ge(0), Le(10)] = 1
 
     def _check(self) -> Iterable[FieldProblem]:
-        yield from prompt_problems(self.style, self.prompt, batch=1, reflect_every=None)
+        yield from style_problems(self.style, self.prompt)
 
-    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Any]]:
-        if task.llm is None:
-            raise SolverError("q_fusion asks a language model; run it with llm=auto, local, openai, surrogate or replay.")
-        session = task.llm
-        name = style_name(self.style, self.prompt, session.preferred_style)
-        problems = list(prompt_problems(self.style, self.prompt, batch=1, reflect_every=None, preferred=name))
-        if problems:
-            raise OptionError(f"q_fusion with the model '{session.model}'", problems)
-        prompt = named_prompt(self.prompt or f"maze_plan_{name}")
-        plan, wrong, calls = None, "", 0
-        for attempt in range(self.max_reasks + 1):
-            (reply,) = session.ask([self._request(task, world, prompt, name, attempt, wrong)])
-            if reply.failure == "budget":
-                wrong = "the budget allows no call"
-                break
-            calls += 1
-            if not reply.ok:
-                wrong = reply.failure
-                break
-            plan, wrong = read_plan(reply.texts[0] if reply.texts else "", world)
-            if plan is not None:
-                break
-        warning = "" if plan is not None else f"the language model gave no plan ({wrong}); all experts alike until the goal"
-        operator = {"style": name, "calls": calls, "rejected": wrong, "prompts": prompt.describe(), "warning": warning}
-        return plan or blind_plan(world), {"operator": operator}
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The same experts and fusion along a plan by rule."""
+        shared = {f.name: getattr(self, f.name) for f in fields(_Fused)}
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, self.options()),
+            Arm("rule", "a plan by rule", "q_fusion_control", shared),
+        ]
 
-    def _request(self, task: Task, world: GridWorld, prompt: Any, style: str, attempt: int, wrong: str) -> LlmRequest:
-        given = {
-            "request": str(getattr(task.instance, "request", "")) or task.instance.describe().summary,
+    def _plan(self, task: Task, world: GridWorld) -> tuple[Plan, dict[str, Json]]:
+        session = session_of(task)
+        style = require_style(session, self.info.name, self.style, self.prompt)
+        prompt, dialogue = named_prompt(self.prompt or f"maze_plan_{style}"), Dialogue(session, max_reasks=self.max_reasks)
+
+        def request(turn: Turn[GridWorld, Plan], attempt: int) -> LlmRequest:
+            return self._request(task, world, prompt, style, attempt, "; ".join(turn.errors))
+
+        turn = dialogue.ask_one(world, request, lambda _, text: _judge(text, world))
+        warning = f"the language model gave no plan ({turn.why}); all experts alike until the goal" if turn.failure else ""
+        report = dialogue.report(style=style, prompts=prompt.describe(), warning=warning)
+        return turn.answer or blind_plan(world), {"operator": {**report.plain(), "rejected": turn.why}}
+
+    def _request(self, task: Task, world: GridWorld, prompt: Prompt, style: str, attempt: int, error: str) -> LlmRequest:
+        wish = task.instance.request if isinstance(task.instance, Requested) else ""
+        variables = {
+            "request": wish or task.instance.describe().summary,
             "experts": [{"name": name, "meaning": _MEANING[name.rstrip("_0123456789")]} for name in expert_names(world)],
-            "ends": [*(f"prize_{i + 1}" for i in range(int(world.prizes.size))), "goal"],
+            "ends": stage_ends(world),
             "stages": stage_keys(world),
-            "error": wrong,
+            "error": error,
         }
-        common: dict[str, Any] = {
-            "tag": "plan",
-            "attempt": attempt,
-            "seed": int(generator(task.seed, operator="q_fusion", purpose="plan", attempt=attempt).integers(2**31)),
-            "max_tokens": 400,
-        }
-        text = prompt.render(**{key: value for key, value in given.items() if key in prompt.variables})
-        if style == "continuation":
-            return LlmRequest(prompt=text, grammar=plan_grammar(world, table=True), **common)
-        messages = (Message("user", text),)
-        return LlmRequest(messages=messages, schema=plan_schema(world), grammar=plan_grammar(world, table=False), **common)
+        form = plan_form(world)
+        return worded(
+            prompt.render(**{key: value for key, value in variables.items() if key in prompt.variables}),
+            style,
+            tag="plan",
+            attempt=attempt,
+            seed=int(generator(task.seed, operator="q_fusion", purpose="plan", attempt=attempt).integers(2**31)),
+            max_tokens=400,
+            schema=schema_of(form),
+            grammar=plan_line(world) if style == "continuation" else grammar_of(form),
+        )
+
+
+def _judge(text: str, world: GridWorld) -> Verdict[Plan]:
+    plan, fault = read_plan(text, world)
+    return Verdict.rejected(fault) if plan is None else Verdict(plan)
 
 
 _MEANING = {

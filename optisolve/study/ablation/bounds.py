@@ -6,21 +6,22 @@ is shifted. So an ablation says where its problem's optimum is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
-from optisolve.core.problem import Instance
+from optisolve.core.reference import Effort
 from optisolve.core.space import Space
 from optisolve.run.archive import nondominated
-from optisolve.study.ablation.plan import Ablation
+from optisolve.study.ablation.runs import Ablation
+from optisolve.study.ablation.scores import feasible_points
 from optisolve.study.ablation.verdict import ArmSummary
 
-__all__ = ["PLACES", "ZEROS", "Corner", "Corners", "corners", "find_corners"]
+__all__ = ["PLACES", "Corners", "corners", "find_corners"]
 
-ZEROS = "zeros"
+_ZEROS = "zeros"
 """Name of the arm that answers zeros."""
 
 PLACES = ("lower bound", "upper bound", "zero")
@@ -35,38 +36,21 @@ _MANY_VARIABLES = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Corner:
-    """A variable that sits on a bound or at zero in most optimal points.
-
-    Attributes:
-        variable: Its name.
-        where: ``lower bound``, ``upper bound``, ``zero``, or ``now here, now there`` when none of them has most points.
-        share: Share of the optimal points, mean over instances.
-    """
-
-    variable: str
-    where: str
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
 class Corners:
     """Where the optimum is.
 
     Attributes:
         source: Which points were looked at.
-        n_variables: Variables of the problem.
         share: Share of all coordinates of the optimal points on a bound or at zero, mean over instances.
-        variables: Variables that sit there in most of the points.
+        variables: Variables that sit there in most of the points, by place: one of `PLACES`, or "now here, now there".
         zeros_rank: Average rank of the arm that answers zeros; None when it did not take part.
         n_arms: Arms that were ranked.
         warning: One sentence that the user must see, or "".
     """
 
     source: str
-    n_variables: int
     share: float
-    variables: tuple[Corner, ...]
+    variables: Mapping[str, Sequence[str]]
     zeros_rank: float | None
     n_arms: int
     warning: str
@@ -81,24 +65,16 @@ def find_corners(ablation: Ablation, arms: Sequence[ArmSummary]) -> Corners | No
     fronts, source = _optimal_points(ablation)
     if not fronts:
         return None
-    space = next(iter(ablation.instances.values())).space
+    space = ablation.plan.instance(0).space
     shares = np.mean([corners(space, X).mean(axis=1) for X in fronts], axis=0)  # [3, d]
-    found = [
-        Corner(variable, _place(shares[:, i]), float(shares[:, i].sum()))
-        for i, variable in enumerate(space.names)
-        if shares[:, i].sum() >= _MOST_POINTS
-    ]
-    ranks = {summary.arm.name: summary.rank for summary in arms}
-    zeros = ranks.get(ZEROS)
-    return Corners(
-        source=source,
-        n_variables=space.dim,
-        share=float(shares.sum(axis=0).mean()),
-        variables=tuple(found),
-        zeros_rank=zeros,
-        n_arms=len(ranks),
-        warning=_warning(found, space.dim, zeros, len(ranks)),
-    )
+    variables: dict[str, list[str]] = {}
+    for name, share in zip(space.names, shares.T, strict=True):
+        if share.sum() >= _MOST_POINTS:
+            place = PLACES[share.argmax()] if share.max() >= _MOST_POINTS else _MIXED
+            variables.setdefault(place, []).append(name)
+    zeros = next((summary.rank for summary in arms if summary.arm.name == _ZEROS), None)
+    warning = _warning(variables, space.dim, zeros, len(arms))
+    return Corners(source, float(shares.sum(axis=0).mean()), variables, zeros, len(arms), warning)
 
 
 def corners(space: Space, X: FloatArray) -> BoolArray:
@@ -113,37 +89,32 @@ def corners(space: Space, X: FloatArray) -> BoolArray:
     return np.stack([low, high, zero])
 
 
-def _place(shares: FloatArray) -> str:
-    place = int(shares.argmax())
-    return PLACES[place] if shares[place] >= _MOST_POINTS else _MIXED
-
-
 def _optimal_points(ablation: Ablation) -> tuple[list[FloatArray], str]:
-    references = [reference for reference in ablation.references.values() if reference is not None]
-    points = [reference.X for reference in references if reference.X is not None and reference.X.size]
-    if len(points) == len(ablation.instances):
+    plan = ablation.plan
+    instances = [plan.instance(index) for index in range(plan.instances)]
+    known = [plan.problem.reference(instance, Effort.QUICK) for instance in instances]
+    points = [reference.X for reference in known if reference is not None and reference.X is not None and reference.X.size]
+    if len(points) == len(instances):
         return points, "the problem's reference points"
-    found = [_best_points(ablation, seed, instance) for seed, instance in ablation.instances.items()]
-    return [X for X in found if X.size], "the best points of all arms"
+    best = [_best_points(ablation, index) for index in range(plan.instances)]
+    return [X for X in best if X.size], "the best points of all arms"
 
 
-def _best_points(ablation: Ablation, seed: int, instance: Instance) -> FloatArray:
-    X, F = [np.empty((0, instance.space.dim))], [np.empty((0, len(instance.objectives)))]
-    for (_, where, _), record in ablation.records.items():
-        mask = np.array(record["verified"]["feasible"], dtype=bool)
-        if where == seed and mask.any():
-            X.append(np.array(record["solutions"]["x"], dtype=np.float64)[mask])
-            F.append(np.array(record["verified"]["F"], dtype=np.float64)[mask])
-    points, objectives = np.concatenate(X), np.concatenate(F)
-    return points[nondominated(objectives * instance.signs)] if points.size else points
+def _best_points(ablation: Ablation, index: int) -> FloatArray:
+    """Non-dominated points of all arms on one instance, float64 [n, d]."""
+    parts = [feasible_points(record) for key, record in ablation.records.items() if key[1] == index]
+    if not parts:
+        return np.empty((0, 0))
+    X, F = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return X[nondominated(F * ablation.plan.instance(index).signs)] if X.size else X
 
 
-def _warning(found: Sequence[Corner], dim: int, zeros: float | None, n_arms: int) -> str:
+def _warning(variables: Mapping[str, Sequence[str]], dim: int, zeros: float | None, n_arms: int) -> str:
     reasons = []
-    if len(found) >= _MANY_VARIABLES * dim:
-        places = {place: [c.variable for c in found if c.where == place] for place in (*PLACES, _MIXED)}
-        told = "; ".join(f"{place}: {_listed(names)}" for place, names in places.items() if names)
-        reasons.append(f"{len(found)} of {dim} variables sit on a bound or at zero in the best points ({told})")
+    count = sum(map(len, variables.values()))
+    if count >= _MANY_VARIABLES * dim:
+        listed = "; ".join(f"{place}: {_listed(names)}" for place, names in variables.items())
+        reasons.append(f"{count} of {dim} variables sit on a bound or at zero in the best points ({listed})")
     if zeros is not None and n_arms > 2 and zeros < (n_arms + 1) / 2:
         reasons.append(f"the constant answer 0 has average rank {zeros:.1f} of {n_arms} arms")
     if not reasons:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from optisolve.core.budget import Budget
-from optisolve.llm.config import OpenAiLlm
+from optisolve.core.controls import SUBJECT
+from optisolve.llm.config import OpenAiLlm, ReplayLlm
 from optisolve.run.estimate import Estimate, estimate
 from optisolve.run.solve import solve
-from optisolve.study.ablation.plan import LLM, Plan, finished_cells
+from optisolve.study.ablation.plan import Plan
+from optisolve.study.ablation.runs import finished_runs
 
 __all__ = ["Forecast", "forecast"]
 
@@ -26,7 +27,7 @@ class Forecast:
         runs: All runs of the plan.
         finished: Runs that are there already.
         llm_runs: Runs ahead that ask the language model.
-        per_run: What one of them asks; None without a language model.
+        per_run: What one of them asks.
         run_s: Expected time of one of them, s.
         how: Where that time comes from.
     """
@@ -34,7 +35,7 @@ class Forecast:
     runs: int
     finished: int
     llm_runs: int
-    per_run: Estimate | None
+    per_run: Estimate
     run_s: float
     how: str
 
@@ -44,7 +45,7 @@ class Forecast:
         return self.llm_runs * self.run_s
 
 
-def forecast(plan: Plan, out: Path) -> Forecast:
+def forecast(plan: Plan) -> Forecast:
     """Count what is missing, estimate the prompts, and time the model.
 
     A local model is asked one question, which takes seconds and costs nothing; a hosted one is not asked. Where runs of
@@ -53,40 +54,34 @@ def forecast(plan: Plan, out: Path) -> Forecast:
     Raises:
         LlmError: The local model cannot be had.
     """
-    done = finished_cells(plan, out)
-    cells = list(plan.cells)
-    asking = sum(cell.arm.asks_llm and cell.key not in done for cell in cells)
-    if plan.llm is None:
-        return Forecast(len(cells), len(done), asking, None, 0.0, "")
-    subject = plan.arms[0].solver
-    told = estimate(plan.problem.instance(0), subject, budget=plan.budget, llm=plan.llm)
+    done = finished_runs(plan)
+    asking = sum(key[0] in plan.asking and key not in done for key in plan.runs)
+    per_run = estimate(plan.instance(0), plan.subject, budget=plan.budget, llm=plan.llm)
+    earlier = [record.used.wall_s for key, record in done.items() if key[0] == SUBJECT]
+    run_s, how = _time_of_a_run(plan, per_run, earlier, asking)
+    return Forecast(len(plan.runs), len(done), asking, per_run, run_s, how)
+
+
+def _time_of_a_run(plan: Plan, per_run: Estimate, earlier: Sequence[float], asking: int) -> tuple[float, str]:
+    """Expected seconds of a run that asks the model, and where that comes from."""
     if plan.surrogate:
-        return Forecast(len(cells), len(done), asking, told, 0.0, "the surrogate answers at once")
-    earlier = [record["used"]["wall_s"] for key, record in done.items() if key[0] == LLM]
+        return 0.0, "the surrogate answers at once"
     if earlier:
-        return Forecast(len(cells), len(done), asking, told, sum(earlier) / len(earlier), "as the finished runs took")
+        return sum(earlier) / len(earlier), "as the finished runs took"
     if isinstance(plan.llm, OpenAiLlm):
-        waves = told.calls / plan.llm.max_concurrency
+        waves = per_run.calls / plan.llm.max_concurrency
         how = f"assuming {_HOSTED_CALL_S:g} s per call and {plan.llm.max_concurrency} calls in flight"
-        return Forecast(len(cells), len(done), asking, told, waves * _HOSTED_CALL_S, how)
-    if asking == 0:
-        return Forecast(len(cells), len(done), 0, told, 0.0, "")
+        return waves * _HOSTED_CALL_S, how
+    if not asking or isinstance(plan.llm, ReplayLlm):
+        return 0.0, ""
     start_s, call_s = _timed(plan)
-    how = f"timed on one question: {call_s:.1f} s, and {start_s:.1f} s to start the model"
-    return Forecast(len(cells), len(done), asking, told, start_s + told.calls * call_s, how)
+    return start_s + per_run.calls * call_s, f"timed on one question: {call_s:.1f} s, and {start_s:.1f} s to start the model"
 
 
 def _timed(plan: Plan) -> tuple[float, float]:
-    """Seconds to start a local model and for one question to it."""
-    subject = plan.arms[0].solver.with_option(wave_size=1, max_reasks=0)
-    pop_size, n_offspring = (int(getattr(subject, name)) for name in ("pop_size", "n_offspring"))
+    """Seconds to start a local model and for one question to it: a run of the subject that may ask no more."""
     begin = time.perf_counter()
-    result = solve(
-        plan.problem.instance(0),
-        subject,
-        budget=Budget(evaluations=pop_size + n_offspring, llm_calls=1),
-        seed=-1,
-        llm=plan.llm,
-    )
-    total_s, call_s = time.perf_counter() - begin, float(result.record["used"]["wall_s"])
+    budget = replace(plan.budget, llm_calls=1)
+    result = solve(plan.instance(0), plan.subject, budget=budget, seed=-1, llm=plan.llm)
+    total_s, call_s = time.perf_counter() - begin, float(result.record.used.wall_s)
     return max(0.0, total_s - call_s), call_s

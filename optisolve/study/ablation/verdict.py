@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from optisolve.core.arrays import FloatArray
-from optisolve.study.ablation.plan import PLACEBO, Ablation, Arm
-from optisolve.study.ablation.scores import Measure, base_measure
+from optisolve.core.controls import PLACEBO, Arm
+from optisolve.study.ablation.runs import Ablation
+from optisolve.study.ablation.scores import GAIN_STEP
 from optisolve.study.intervals import Estimate, estimate
+from optisolve.study.loss import LOSS_CAP
 from optisolve.study.statistics import Comparison, holm, paired_comparison, rank_rows
-from optisolve.study.units import GAP_NOISE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +26,7 @@ __all__ = [
     "Verdict",
     "Versus",
     "compare",
+    "complete_runs",
     "conclude",
     "pairs_needed",
     "summarize",
@@ -44,15 +43,15 @@ MIN_PAIRS = 6
 RULES = f"""\
 The language model is compared with every other arm on the same pairs (instance, seed): Wilcoxon's signed-rank test,
 two-sided, p-values adjusted for the number of arms (Holm), alpha = {ALPHA:g}. A control is an arm that asks no language model.
-The measure is the hypervolume, for one objective the gap; where half of the runs or more do not reach the scoring box, so that
-their hypervolume is 0, it is IGD+.
+The measure is the loss (docs/loss.md): 0 is as good as the reference, 1 the worst, which every run without a verified feasible
+answer has; differences within the reference's tie are ties, and who beats a reference that is only best known is ahead.
 
 1. *Undecided*: fewer than {MIN_PAIRS} complete pairs, or so few that no result could be significant after the adjustment.
-2. *Not needed*: at least one control is significantly better than the language model; the one with the best mean is named.
+2. *Not needed*: at least one control is significantly better than the language model; the one with the lowest loss is named.
 3. *Needed*: the language model is significantly better than every control, and than its placebo when that took part.
 4. *Not shown to use what it is told*: significantly better than every control, not significantly better than its placebo
    (the same model, asked as often, whose examples were shuffled).
-5. *Undecided*: everything else; the control with the best mean from which the model could not be told apart is named.
+5. *Undecided*: everything else; the control with the lowest mean loss from which the model could not be told apart is named.
 
 When a stand-in answered in the language model's place, no verdict about a language model is given at all. The verdict holds
 for these instances, this budget and this model; pairs of one instance share it and say little about other instances."""
@@ -77,11 +76,13 @@ class ArmSummary:
 
     Attributes:
         arm: The arm.
+        asks: It asks the language model.
         n: Pairs.
-        means: Mean by measure.
-        estimates: The same with interval or range over the pairs.
-        rank: Average rank by the primary measure within the pairs, 1 is best.
-        gain: Mean improvement over the first population, hypervolume or gap.
+        loss: Mean loss with interval or range over the pairs.
+        standing: Mean of what is compared, see `optisolve.study.ablation.scores.score_runs`.
+        others: Further means by name, e.g. ``hypervolume``, where every run has one.
+        rank: Average rank within the pairs, 1 is best.
+        gain: Mean improvement over the first population, as a share of the loss's scale.
         failed: Runs without a feasible point.
         broke: Runs that ended in an error.
         cost: Mean use per run: ``evaluations`` after the first population, ``calls``, ``tokens``, ``usd``.
@@ -89,9 +90,11 @@ class ArmSummary:
     """
 
     arm: Arm
+    asks: bool
     n: int
-    means: Mapping[str, float]
-    estimates: Mapping[str, Estimate]
+    loss: Estimate
+    standing: float
+    others: Mapping[str, float]
     rank: float
     gain: float
     failed: int
@@ -102,21 +105,21 @@ class ArmSummary:
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """The language model against one arm, on one measure.
+    """The language model against one arm.
 
     Attributes:
         arm: The other arm.
+        asks: It asks the language model, too.
         comparison: Seen from the language model.
         p_holm: Adjusted for the number of arms.
-        difference: Language model less the other arm, in the measure's own sign: mean, with interval or range over the pairs.
-        maximize: Larger values are better.
+        difference: Loss of the language model less that of the other arm: mean, with interval or range over the pairs.
     """
 
     arm: Arm
+    asks: bool
     comparison: Comparison
     p_holm: float
     difference: Estimate
-    maximize: bool
 
     @property
     def significant(self) -> bool:
@@ -144,59 +147,64 @@ class Verdict:
     model: bool
 
 
-def summarize(ablation: Ablation, runs: pd.DataFrame, wanted: Sequence[Measure]) -> list[ArmSummary]:
+def complete_runs(ablation: Ablation, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of complete pairs."""
+    pairs = set(ablation.complete_pairs)
+    return runs if runs.empty else runs[[pair in pairs for pair in zip(runs["instance"], runs["seed"], strict=True)]]
+
+
+def summarize(ablation: Ablation, runs: pd.DataFrame) -> list[ArmSummary]:
     """Every arm over the complete pairs, in the plan's order; empty without a complete pair."""
-    table = _complete(ablation, runs)
+    table = complete_runs(ablation, runs)
     if table.empty:
         return []
-    primary, step = wanted[0], base_measure(ablation).step
-    wide = _by_arm(ablation, table, primary.column)
-    ranks = rank_rows(wide, maximize=primary.maximize, tolerance=_ties(table))
+    standings, ties = _blocks(ablation, table)
+    ranks = rank_rows(standings, maximize=False, tolerance=ties).mean()
+    rows = dict(iter(table.groupby("arm")))
+    return [_summary(arm, arm.name in ablation.plan.asking, rows[arm.name], ranks[arm.name]) for arm in ablation.plan.arms]
+
+
+def compare(ablation: Ablation, runs: pd.DataFrame, column: str = "loss") -> list[Versus]:
+    """The language model against every other arm; empty without a complete pair.
+
+    Args:
+        ablation: The experiment.
+        runs: From `score_runs`.
+        column: ``loss``, or another figure without holes of which less is better.
+    """
+    table = complete_runs(ablation, runs)
+    if table.empty:
+        return []
+    compared, ties = _blocks(ablation, table, "standing" if column == "loss" else column)
+    shown, _ = _blocks(ablation, table, column)
+    subject, *others = ablation.plan.arms
+    ours = subject.name
+    found = [paired_comparison(compared[ours], compared[arm.name], maximize=False, tolerance=ties) for arm in others]
+    adjusted = holm([comparison.p_value for comparison in found]).tolist()
     return [
-        _summary(arm, table[table["arm"] == arm.name], wanted, float(ranks[arm.name].mean()), step)
-        for arm in ablation.plan.arms
+        Versus(arm, arm.name in ablation.plan.asking, comparison, p, estimate(shown[ours] - shown[arm.name]))
+        for arm, comparison, p in zip(others, found, adjusted, strict=True)
     ]
 
 
-def compare(ablation: Ablation, runs: pd.DataFrame, measure: Measure) -> list[Versus]:
-    """The language model against every other arm on one measure; empty without a complete pair."""
-    table = _complete(ablation, runs)
-    if table.empty:
-        return []
-    wide = _by_arm(ablation, table, measure.column)
-    subject, *others = ablation.plan.arms
-    ours = wide[subject.name].to_numpy(dtype=np.float64)
-    ties = _ties(table)
-    found = [paired_comparison(ours, wide[arm.name].to_numpy(), maximize=measure.maximize, tolerance=ties) for arm in others]
-    adjusted = holm([c.p_value for c in found])
-    rows = []
-    for arm, comparison, p in zip(others, found, adjusted.tolist(), strict=True):
-        difference = estimate(ours - wide[arm.name].to_numpy(dtype=np.float64))
-        rows.append(Versus(arm, comparison, p, difference, measure.maximize))
-    return rows
-
-
-def conclude(
-    ablation: Ablation, measure: Measure, arms: Sequence[ArmSummary], versus: Sequence[Versus], corner_warning: str = ""
-) -> Verdict:
+def conclude(ablation: Ablation, arms: Sequence[ArmSummary], versus: Sequence[Versus], corner_warning: str = "") -> Verdict:
     """Apply the rules of `RULES`.
 
     Args:
         ablation: Says whether a model took part and what is missing.
-        measure: The primary one.
         arms: From `summarize`.
-        versus: From `compare` on the primary measure.
+        versus: From `compare`.
         corner_warning: Of `optisolve.study.ablation.bounds`; a verdict in the model's favor repeats that there is one.
     """
     model = not ablation.plan.surrogate
     answer, sentence = _judge(
-        "the language model" if model else "the stand-in", measure, {summary.arm.name: summary for summary in arms}, versus
+        "the language model" if model else "the stand-in", {summary.arm.name: summary for summary in arms}, versus
     )
     if corner_warning and answer in (Answer.NEEDED, Answer.UNTOLD):
         sentence += " The optimum sits where trivial answers look clever, so this alone does not speak for a model."
     if not model:
         sentence = (
-            "No language model was called: offspring of the arm 'llm' were drawn from published statistics, so nothing is "
+            "No language model was called: the answers of the arm 'llm' were drawn from published statistics, so nothing is "
             f"said about a language model. For the stand-in: {sentence[0].lower()}{sentence[1:]}"
         )
     if ablation.partial:
@@ -204,17 +212,12 @@ def conclude(
     return Verdict(answer, sentence, model)
 
 
-def _judge(who: str, measure: Measure, arms: Mapping[str, ArmSummary], versus: Sequence[Versus]) -> tuple[Answer, str]:
+def _judge(who: str, arms: Mapping[str, ArmSummary], versus: Sequence[Versus]) -> tuple[Answer, str]:
     """Which rule applies, and the sentence; `who` is the subject's name."""
     pairs = versus[0].comparison.n if versus else 0
     if pairs < MIN_PAIRS:
         return Answer.UNDECIDED, f"Undecided: complete pairs: {pairs}, at least {MIN_PAIRS} are needed."
-
-    def merit(row: Versus) -> float:
-        mean = arms[row.arm.name].means[measure.column]
-        return mean if measure.maximize else -mean
-
-    controls = sorted((row for row in versus if not row.arm.asks_llm), key=merit, reverse=True)
+    controls = sorted((row for row in versus if not row.asks), key=lambda row: arms[row.arm.name].standing)
     if not controls:
         return Answer.UNDECIDED, "Undecided: no arm without a language model took part."
     needed = pairs_needed(len(versus))
@@ -222,12 +225,11 @@ def _judge(who: str, measure: Measure, arms: Mapping[str, ArmSummary], versus: S
         leader, times = controls[0].arm.label, controls[0].comparison.wins
         return Answer.UNDECIDED, (
             f"Undecided: with {pairs} pairs and {len(versus)} comparisons nothing could be significant, {needed} pairs are "
-            f"needed. The control with the best mean is {leader}; {who} was ahead of it in {times} of {pairs} pairs."
+            f"needed. The control with the lowest mean loss is {leader}; {who} was ahead of it in {times} of {pairs} pairs."
         )
-    higher = f"a {'higher' if measure.maximize else 'lower'} {measure.label}"
     for row in controls:
         if row.significant and not row.model_better:
-            told = f"{row.arm.label} reached {higher} in {_counts(row, row.comparison.losses)}"
+            told = f"{row.arm.label} reached a lower loss in {_counts(row, row.comparison.losses)}"
             return Answer.NOT_NEEDED, f"{_capital(who)} was not needed: {told}."
     equal = [row for row in controls if not row.significant]
     if equal:
@@ -236,7 +238,7 @@ def _judge(who: str, measure: Measure, arms: Mapping[str, ArmSummary], versus: S
         told = f"{equal[0].arm.label}; it was ahead in {_counts(equal[0], equal[0].comparison.wins)}"
         return Answer.UNDECIDED, f"Undecided: {who} could not be told apart from {told}{also}."
     best = controls[0]
-    closest = f"against the best control, {best.arm.label}, it reached {higher} in {_counts(best, best.comparison.wins)}"
+    closest = f"against the best control, {best.arm.label}, it reached a lower loss in {_counts(best, best.comparison.wins)}"
     placebo = next((row for row in versus if row.arm.name == PLACEBO), None)
     if placebo is None:
         return Answer.NEEDED, f"{_capital(who)} was needed: it beat every control; {closest}."
@@ -272,43 +274,33 @@ def told_share(share: float) -> str:
     return f"{share:.2f}".removeprefix("0")
 
 
-def _summary(arm: Arm, rows: pd.DataFrame, wanted: Sequence[Measure], rank: float, step: float) -> ArmSummary:
-    first = int(getattr(arm.solver, "pop_size", 0))
+def _summary(arm: Arm, asks: bool, rows: pd.DataFrame, rank: float) -> ArmSummary:
     cost = {
-        "evaluations": float(rows["evaluations"].mean()) - first,
+        "evaluations": float((rows["evaluations"] - rows["first"]).mean()),
         "calls": float(rows["llm_calls"].mean()),
-        "tokens": float((rows["tokens_in"] + rows["tokens_out"]).mean()),
+        "tokens": float(rows["tokens"].mean()),
         "usd": float(rows["usd"].mean()),
     }
     gain = float(rows["gain"].mean())
+    others = [name for name in ("hypervolume", "igd_plus") if name in rows and rows[name].notna().all()]
     return ArmSummary(
         arm=arm,
+        asks=asks,
         n=len(rows),
-        means={m.column: float(rows[m.column].mean()) for m in wanted},
-        estimates={m.column: estimate(rows[m.column].to_numpy(dtype=np.float64), within=(0.0, np.inf)) for m in wanted},
-        rank=rank,
+        loss=estimate(rows["loss"], within=(0.0, LOSS_CAP)),
+        standing=float(rows["standing"].mean()),
+        others={name: float(rows[name].mean()) for name in others},
+        rank=float(rank),
         gain=gain,
         failed=int(rows["failed"].sum()),
-        broke=int((rows["broke"] != "").sum()),
+        broke=int(rows["broke"].sum()),
         cost=cost,
-        cost_per_step={name: value * step / gain for name, value in cost.items()} if gain > 0 else {},
+        cost_per_step={name: value * GAIN_STEP / gain for name, value in cost.items()} if gain > 0 else {},
     )
 
 
-def _complete(ablation: Ablation, runs: pd.DataFrame) -> pd.DataFrame:
-    pairs = set(ablation.complete_pairs)
-    if runs.empty:
-        return runs
-    return runs[[pair in pairs for pair in zip(runs["instance"], runs["seed"], strict=True)]]
-
-
-def _ties(table: pd.DataFrame) -> FloatArray:
-    """Differences up to this size are ties, float64 [pairs], in the order of `_by_arm`; measures have no unit."""
-    ties: FloatArray = table.groupby(["instance", "seed"])["tie"].max().to_numpy(dtype=np.float64)
-    return np.maximum(ties, GAP_NOISE)
-
-
-def _by_arm(ablation: Ablation, table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Values of a column, a row per pair and a column per arm."""
-    wide = table.pivot_table(index=["instance", "seed"], columns="arm", values=column)
-    return wide[[arm.name for arm in ablation.plan.arms]]
+def _blocks(ablation: Ablation, table: pd.DataFrame, column: str = "standing") -> tuple[pd.DataFrame, pd.Series[float]]:
+    """Values of a column, a row per pair and a column per arm, and up to which difference they are ties."""
+    keys = ["instance", "seed"]
+    wide = table.pivot_table(index=keys, columns="arm", values=column)[[arm.name for arm in ablation.plan.arms]]
+    return wide, table.groupby(keys)["quiet"].max()

@@ -13,7 +13,7 @@ import numpy as np
 from optisolve.core.files import write_atomic
 from optisolve.solvers.moe.features import feature_names
 from optisolve.study.gates.runs import RunTable
-from optisolve.study.units import LOSS_CAP
+from optisolve.study.loss import LOSS_CAP
 
 __all__ = ["write_aslib"]
 

@@ -15,7 +15,8 @@ from optisolve.registry import SOLVERS, make_problem, make_solver
 from optisolve.solvers.moe.cards import expert_names, find_experts, is_mixture
 from optisolve.solvers.moe.features import instance_features
 from optisolve.solvers.moe.gates import RuleGate
-from optisolve.study.units import LOSS_CAP, units_of
+from optisolve.study.loss import LOSS_CAP
+from optisolve.study.scored import score_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,9 +95,7 @@ class RunTable:
         return pd.DataFrame(self.losses, columns=list(self.experts))
 
 
-def run_table(
-    records: pd.DataFrame, *, only: Collection[str] = (), reference_hypervolumes: Mapping[str, float] | None = None
-) -> RunTable:
+def run_table(records: pd.DataFrame, *, only: Collection[str] = ()) -> RunTable:
     """Losses and features from records of single experts.
 
     Mixtures, solvers that ask a language model, and labels that name no preset are left out, with a notice.
@@ -104,12 +103,11 @@ def run_table(
     Args:
         records: From `optisolve.load_records`.
         only: Solver labels to use; empty means all.
-        reference_hypervolumes: As for `optisolve.study.units.units_of`.
 
     Raises:
         RecordError: No record has a loss.
     """
-    units = units_of(records, reference_hypervolumes=reference_hypervolumes)
+    units = score_units(records)
     labels = sorted(units.frame["solver"].unique())
     usable = [name for name in labels if _is_expert(name) and (not only or name in only)]
     frame = units.frame[units.frame["solver"].isin(usable)]

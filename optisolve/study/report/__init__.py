@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from optisolve.core.files import write_atomic
+from optisolve.core.text import slug
 from optisolve.study.report.build import FamilySection, Report, build_report
 from optisolve.study.report.html import render_html
 from optisolve.study.report.latex import escape_latex, render_latex
@@ -49,7 +49,7 @@ def _file_names(names: Iterable[str]) -> Iterable[str]:
     """Names of files for names that come from records, and so may hold anything; every one is different."""
     taken: set[str] = set()
     for name in names:
-        safe = re.sub(r"[^\w-]+", "-", name).strip("-")
+        safe = slug(name)
         number = next(i for i in itertools.count(1) if (safe if i == 1 else f"{safe}-{i}") not in taken)
         taken.add(unique := safe if number == 1 else f"{safe}-{number}")
         yield unique

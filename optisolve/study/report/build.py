@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.plotting.profiles import Stroke, strokes
 from optisolve.run.schema import Record
+from optisolve.run.table import TABLE
 from optisolve.study.aggregate import Ranking, ranking
 from optisolve.study.portfolio import portfolio
 from optisolve.study.profiles import runtimes
@@ -20,8 +23,8 @@ from optisolve.study.report import tables
 from optisolve.study.report.commands import Command, commands_of
 from optisolve.study.report.inputs import Inputs, read_inputs
 from optisolve.study.report.pictures import Picture, family_pictures
-from optisolve.study.report.tables import Table, plain_table
-from optisolve.study.units import Outcome, Units, units_of
+from optisolve.study.report.tables import Table, make_table
+from optisolve.study.scored import Outcome, ScoredUnits, score_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,25 +101,25 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
     if not 0.0 < alpha < 1.0:
         raise OptionError("The report", [FieldProblem("alpha", alpha, "an error rate between 0 and 1, e.g. 0.05")])
     inputs = read_inputs(paths)
-    units = units_of(inputs.records, expected=inputs.expected, reference_hypervolumes=inputs.reference_hypervolumes)
+    units = score_units(inputs.records, expected=inputs.expected)
     solvers = tuple(sorted(units.frame["solver"].unique()))
     looks, times = strokes(solvers), runtimes(units)
     return Report(
         title=title,
         summary=_summary(inputs, units),
-        notices=(*_notices(inputs, units), *units.notices),
+        notices=(*_notices(inputs), *units.notices),
         setup=_setup(inputs, units),
         families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
         controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
         costs=tables.costs(units),
-        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if table.rows),
+        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if len(table.texts)),
         commands=commands_of(units, inputs.suites),
         solvers=solvers,
         units=units.frame.drop(columns="record"),
     )
 
 
-def _family(name: str, units: Units, times: pd.DataFrame, looks: dict[str, Stroke], alpha: float) -> FamilySection:
+def _family(name: str, units: ScoredUnits, times: pd.DataFrame, looks: dict[str, Stroke], alpha: float) -> FamilySection:
     ranked = ranking(units, units.scenarios(name), alpha=alpha)
     own = times[times["family"] == name]
     shown = [*tables.scores(name, units, alpha=alpha), *tables.successes(name, units, own)]
@@ -129,17 +132,11 @@ def _family(name: str, units: Units, times: pd.DataFrame, looks: dict[str, Strok
     return FamilySection(
         name=name,
         summary=tuple(_findings(ranked)),
-        ranking=tables.ranks(name, ranked, _loss_word(units, ranked.blocks.scenarios)),
+        ranking=tables.ranks(name, ranked, "; ".join(sorted({units.measures[s].label for s in ranked.blocks.scenarios}))),
         tables=tuple(shown),
         details=tuple(details.items()),
         pictures=tuple(family_pictures(name, units, ranked, own, looks)),
     )
-
-
-def _loss_word(units: Units, scenarios: Sequence[str]) -> str:
-    words = {"gap": "gap", "bound_gap": "gap to the bound", "objective": "gap"}
-    found = {words.get(units.measures[name].name, "missing hypervolume") for name in scenarios}
-    return found.pop() if len(found) == 1 else "loss"
 
 
 def _findings(ranked: Ranking) -> Iterable[str]:
@@ -195,7 +192,7 @@ def _verdict(ranked: Ranking, n: int) -> str:
     return f"{first[0]} ranks first {over}; {verdict}."
 
 
-def _summary(inputs: Inputs, units: Units) -> tuple[str, ...]:
+def _summary(inputs: Inputs, units: ScoredUnits) -> tuple[str, ...]:
     frame = units.frame
     bad = frame[~frame["outcome"].isin([Outcome.OK, Outcome.SKIPPED])]
     count = {str(kind): int(number) for kind, number in bad["outcome"].value_counts().sort_index().items()}
@@ -207,8 +204,8 @@ def _summary(inputs: Inputs, units: Units) -> tuple[str, ...]:
     )
 
 
-def _notices(inputs: Inputs, units: Units) -> list[str]:
-    documents = inputs.records["record"].tolist()
+def _notices(inputs: Inputs) -> list[str]:
+    documents: list[Record] = inputs.records["record"].tolist()
     found = []
     for suite in inputs.suites:
         if suite.asked is not None and suite.total and suite.asked < suite.total:
@@ -219,52 +216,54 @@ def _notices(inputs: Inputs, units: Units) -> list[str]:
             f"No suite.json stands beside the records{which}, so units that were never recorded cannot all be known; every "
             "solver is expected on every instance that has a record."
         )
-    tiers = {record.provenance.tier.value for record in documents}
+    if any(Path(path).name == TABLE for path in inputs.records["path"]):
+        found.append(
+            "Some records are rows of a published table, which hold the end of a run and no curve: every target counts as "
+            "reached at the end. Progress and fronts need the full records: make records SUITE=NAME."
+        )
+    tiers = {str(record.provenance.tier) for record in documents}
     if "replayed" in tiers:
         found.append(
             "Some records were replayed: they follow from the replies beside them, and nobody can show who wrote those."
         )
     if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
         found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
-    codes = sorted({record.solver.code for record in documents})
+    codes = sorted({str(record.solver.code) for record in documents})
     if len(codes) > 1:
         found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
-    made_up = {
-        record.solver.name
-        for record in documents
-        if record.solver.llm is not None and record.solver.llm.provider == "surrogate"
-    }
+    models = [(record.solver.name, record.solver.llm) for record in documents]
+    made_up = {name for name, llm in models if llm is not None and llm.provider == "surrogate"}
     found += [f"{solver}: surrogate: no language model was called" for solver in sorted(made_up)]
-    if any(measure.name == "hypervolume" for measure in units.measures.values()):
-        names = ", ".join(name for name, measure in units.measures.items() if measure.name == "hypervolume")
-        found.append(
-            f"{names}: hypervolume is given as share of the scoring box, since no reference front is published for it."
-        )
     return found
 
 
-def _setup(inputs: Inputs, units: Units) -> tuple[Table, ...]:
+def _setup(inputs: Inputs, units: ScoredUnits) -> tuple[Table, ...]:
     found = []
     if inputs.suites:
-        rows = [(s.name, s.version, s.sha256, s.records, s.asked, s.total) for s in inputs.suites]
-        headings = ("suite", "version", "lock (SHA-256)", "records", "asked for", "units of the suite")
-        found.append(plain_table("suites", "Suites.", headings, rows, headings[3:]))
-    found.append(_scenarios(units))
-    found.append(_environments(inputs.records["record"].tolist()))
-    return tuple(found)
+        columns = {"suite": "name", "version": "version", "lock (SHA-256)": "sha256", "records": "records"}
+        columns |= {"asked for": "asked", "units of the suite": "total"}
+        told = {heading: [getattr(suite, name) for suite in inputs.suites] for heading, name in columns.items()}
+        found.append(make_table("suites", "Suites.", told, words=list(columns)[:3]))
+    return (*found, _scenarios(units), _environments(inputs.records["record"].tolist()))
 
 
-def _scenarios(units: Units) -> Table:
+def _scenarios(units: ScoredUnits) -> Table:
     headings = ("scenario", "family", "version", "objectives", "scored by", "evaluations", "instances", "solvers", "reference")
-    caption = "What was solved, what it is scored by, the budget in evaluations, and what is proven about the reference."
+    caption = (
+        "What was solved, what it is scored by and measured to, the budget in evaluations, and what is proven about the "
+        "reference."
+    )
     rows = [_scenario_row(name, units) for name in units.scenarios()]
-    return plain_table("scenarios", caption, headings, rows, ("evaluations", "instances", "solvers"))
+    numbers = ("evaluations", "instances", "solvers")
+    return make_table(
+        "scenarios", caption, dict(zip(headings, zip(*rows, strict=True), strict=True)), words={*headings}.difference(numbers)
+    )
 
 
-def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
+def _scenario_row(scenario: str, units: ScoredUnits) -> tuple[Any, ...]:
     own = units.frame[units.frame["scenario"] == scenario]
     documents: list[Record] = [record for record in own["record"] if record is not None]
-    objectives = documents[0].verified.objectives
+    objectives, measure = documents[0].verified.objectives, units.measures[scenario]
     evidence = sorted({d.reference.evidence.value.replace("_", " ") for d in documents if d.reference is not None})
     limits = sorted({d.budget.evaluations for d in documents if d.budget.evaluations is not None})
     return (
@@ -272,7 +271,7 @@ def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
         own["family"].iloc[0],
         ", ".join(sorted({d.instance.version for d in documents})),
         ", ".join(f"{o.sense} {o.name}" + (f" ({o.unit})" if o.unit else "") for o in objectives),
-        units.measures[scenario].label,
+        f"loss: {measure.label}" if measure.has_loss else measure.label,
         ", ".join(f"{limit:,}" for limit in limits) or "unlimited",
         own["instance"].nunique(),
         own["solver"].nunique(),
@@ -281,17 +280,19 @@ def _scenario_row(scenario: str, units: Units) -> tuple[Any, ...]:
 
 
 def _environments(documents: Sequence[Record]) -> Table:
-    groups: dict[tuple[str, ...], int] = {}
-    for record in documents:
-        env = record.env
-        packages = ", ".join(f"{name} {version}" for name, version in sorted(env.packages.items()))
-        threads = ", ".join(f"{name}={value}" for name, value in sorted(env.threads.items()))
-        place = f"{env.platform}; {env.cpu}, {env.cores} cores"
-        key = (_revision(record.solver.code), env.python, place, threads, packages)
-        groups[key] = groups.get(key, 0) + 1
-    rows = [(*key, count) for key, count in sorted(groups.items())]
-    headings = ("code", "python", "machine", "threads", "packages", "records")
-    return plain_table("environments", "Where the records come from.", headings, rows, ("records",))
+    groups = Counter(map(_environment, documents))
+    headings = ("code", "python", "machine", "threads", "packages")
+    columns = dict(zip(headings, zip(*sorted(groups), strict=True), strict=True))
+    counts = [groups[key] for key in sorted(groups)]
+    return make_table("environments", "Where the records come from.", {**columns, "records": counts}, words=headings)
+
+
+def _environment(record: Record) -> tuple[str, ...]:
+    env = record.env
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(env.packages.items()))
+    threads = ", ".join(f"{name}={value}" for name, value in sorted(env.threads.items()))
+    place = f"{env.platform}; {env.cpu}, {env.cores} cores"
+    return _revision(record.solver.code), env.python, place, threads, packages
 
 
 def _revision(code: str) -> str:

@@ -17,9 +17,9 @@ from optisolve.study.suite import list_suites
 
 if TYPE_CHECKING:
     from optisolve.study.report.inputs import SuiteRun
-    from optisolve.study.units import Units
+    from optisolve.study.scored import ScoredUnits
 
-__all__ = ["Command", "commands_of", "override_text"]
+__all__ = ["Command", "command_of", "commands_of", "override_text"]
 
 _BARE = re.compile(r"[A-Za-z_./][\w./-]*")
 _KEYWORDS = {"null", "true", "false", "nan", "inf"}
@@ -42,7 +42,7 @@ class Command:
     note: str = ""
 
 
-def commands_of(units: Units, suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
+def commands_of(units: ScoredUnits, suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
     """Commands for all records of a report: one per suite, and one per scenario and solver for runs of their own.
 
     Args:
@@ -58,6 +58,18 @@ def commands_of(units: Units, suites: Sequence[SuiteRun]) -> tuple[Command, ...]
         text, note = _run(records[0], instances, seeds)
         found.append(Command(f"{solver} on {scenario}", text, note))
     return tuple(found)
+
+
+def command_of(record: Record) -> str:
+    """The command that makes one record again.
+
+    Args:
+        record: A whole record.
+    """
+    suite = record.suite
+    if suite.name:
+        return f"optisolve bench suite={suite.name} only=problem:{suite.problem},solver:{suite.solver}"
+    return _run(record, [record.instance.seed], [record.seed])[0]
 
 
 def _suite(suite: SuiteRun) -> Command:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from optisolve.core.text import slug
 from optisolve.study.report.svg import svg_text
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from optisolve.study.report.build import Report
     from optisolve.study.report.pictures import Picture
 
-__all__ = ["render_html"]
+__all__ = ["render_html", "templates"]
 
 
 def render_html(report: Report) -> str:
@@ -24,27 +23,23 @@ def render_html(report: Report) -> str:
     Args:
         report: From `optisolve.study.report.build_report`.
     """
-    page = _environment().get_template("report.html.jinja")
-    return page.render(report=report, css=_read("report.css"), svg=_svg, anchor=_anchor) + "\n"
-
-
-def _svg(picture: Picture) -> str:
-    return svg_text(picture.figure, name=_anchor(picture.name), alt=picture.alt)
-
-
-def _anchor(text: str) -> str:
-    """Text as the id of an element."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return templates("optisolve.study.report").get_template("report.html.jinja").render(report=report) + "\n"
 
 
 @cache
-def _environment() -> Environment:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
+def templates(*packages: str) -> Environment:
+    """The templates of some packages; what comes from records is escaped.
 
-    return Environment(
-        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    Args:
+        packages: Whose folder ``templates`` is searched, in this order.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    loader = ChoiceLoader([PackageLoader(package) for package in packages])
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters.update(slug=slug, svg=_svg)
+    return made
 
 
-def _read(name: str) -> str:
-    return (files("optisolve.study.report") / "templates" / name).read_text(encoding="utf-8")
+def _svg(picture: Picture) -> str:
+    return svg_text(picture.figure, name=slug(picture.name), alt=picture.alt)

@@ -1,4 +1,4 @@
-"""What a report is made from: intact records, what their suites planned, hypervolumes of published reference fronts."""
+"""What a report is made from: intact records, and what their suites planned."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from optisolve.content import content_dir
-from optisolve.core.errors import OptisolveError, RecordError
-from optisolve.core.problem import HypervolumeBox
-from optisolve.numerics.indicators import hypervolume
+from optisolve.core.errors import RecordError
+from optisolve.core.text import unit_slug
 from optisolve.run.records import load_records
 from optisolve.run.schema import Record
-from optisolve.study.standing import share_references
-from optisolve.study.units import Expected
+from optisolve.run.table import TABLE
+from optisolve.study.scored import Expected
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Inputs", "SuiteRun", "read_inputs", "reference_hypervolumes"]
+__all__ = ["Inputs", "SuiteRun", "read_inputs"]
 
 _UNIT_ID = re.compile(r"(?P<cell>.+)\.i(?P<instance>\d+)\.r(?P<repetition>\d+)-[0-9a-f]+")
 _MOST_NAMED = 5
@@ -59,13 +55,11 @@ class Inputs:
         records: From `optisolve.load_records`, each record once, sorted by record id.
         expected: Units that the suites planned.
         suites: The suites among the records.
-        reference_hypervolumes: Hypervolume of the published reference front by the instance's SHA-256.
     """
 
     records: pd.DataFrame
     expected: tuple[Expected, ...]
     suites: tuple[SuiteRun, ...]
-    reference_hypervolumes: dict[str, float]
 
 
 def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
@@ -83,49 +77,21 @@ def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
         raise RecordError("No path to read records from. Give a folder, e.g. optisolve report runs/")
     records = pd.concat([load_records(path) for path in paths], ignore_index=True)
     records = records.drop_duplicates("record_id").sort_values("record_id", kind="stable", ignore_index=True)
-    altered = [str(path) for path, record in zip(records["path"], records["record"], strict=True) if _altered(record)]
+    altered = [str(path) for path, record in zip(records["path"], records["record"], strict=True) if _altered(path, record)]
     if altered:
         more = f" and {len(altered) - _MOST_NAMED} more" if len(altered) > _MOST_NAMED else ""
         raise RecordError(
             f"{len(altered)} record(s) were altered after they were written, so no report is made: "
             f"{', '.join(altered[:_MOST_NAMED])}{more}. Restore them, or remove them and run the units again."
         )
-    documents = share_references(records["record"].tolist())
-    records["record"] = pd.Series(list(documents), dtype=object)
+    documents: list[Record] = records["record"].tolist()
     manifests = _manifests(records["path"])
-    return Inputs(
-        records, tuple(_expected(documents, manifests)), _suites(documents, manifests), reference_hypervolumes(documents)
-    )
+    return Inputs(records, tuple(_expected(documents, manifests)), _suites(documents, manifests))
 
 
-def reference_hypervolumes(records: Iterable[Record]) -> dict[str, float]:
-    """Hypervolume of the published reference front of every instance that has one, in the box of its records.
-
-    Args:
-        records: Whole documents.
-
-    Returns:
-        By the instance's SHA-256; an instance without a published front is absent.
-    """
-    try:
-        root = content_dir("references")
-    except OptisolveError:
-        return {}  # an installation without published fronts
-    found: dict[str, float] = {}
-    for record in records:
-        key, box = record.instance.sha256, record.scores.box
-        if box is None or key in found:
-            continue
-        for path in sorted(root.glob(f"*/{key[:16]}.json")):
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if data.get("instance_sha256") == key:
-                front = np.array(data["F"], dtype=np.float64)
-                found[key] = hypervolume(front, HypervolumeBox(tuple(box.reference), tuple(box.ideal)))
-    return found
-
-
-def _altered(record: Record) -> bool:
-    return record.record_id != record.sealed().record_id
+def _altered(path: str, record: Record) -> bool:
+    """A row of a table lacks what its id was made of, so only a second run can tell."""
+    return Path(path).name != TABLE and record.record_id != record.sealed().record_id
 
 
 def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
@@ -147,11 +113,11 @@ def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
 def _expected(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
     """Every unit that was asked for, and every one that was skipped beforehand."""
     members = [record.suite for record in records if record.suite.unit]
-    cells = {_slug(f"{m.problem}.{m.solver}"): (m.problem, m.solver) for m in members}
+    cells = {unit_slug(f"{m.problem}.{m.solver}"): (m.problem, m.solver) for m in members}
     problems = sorted({m.problem for m in members}, key=lambda name: -len(name))
     for manifest in manifests:
         for item in manifest.get("skipped", []):
-            cells[_slug(f"{item['problem']}.{item['solver']}")] = (item["problem"], item["solver"])
+            cells[unit_slug(f"{item['problem']}.{item['solver']}")] = (item["problem"], item["solver"])
             for instance in item["instances"]:
                 yield Expected(manifest["sha256"], item["problem"], item["solver"], int(instance), 0, item["reason"])
         for unit in manifest["units"]:
@@ -165,15 +131,10 @@ def _expected(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) ->
 def _split(cell: str, problems: Sequence[str]) -> tuple[str, str]:
     """Problem and solver of a cell without any record, by the longest problem's name that fits."""
     for problem in problems:
-        if cell.startswith(f"{_slug(problem)}."):
+        if cell.startswith(f"{unit_slug(problem)}."):
             return problem, cell[len(problem) + 1 :]
     problem, _, solver = cell.rpartition(".")
     return problem, solver
-
-
-def _slug(text: str) -> str:
-    """Text the way it stands in the id of a unit."""
-    return re.sub(r"[^\w.+-]", "-", text)
 
 
 def _suites(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:

@@ -1,24 +1,19 @@
-"""Tables for papers: booktabs, names escaped, best in bold, captions that make each table readable alone."""
+"""Tables for papers: booktabs by pandas, names escaped, best in bold, captions that make each table readable alone."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from optisolve.study.report.tables import Cell, Table
+    from optisolve.study.report.tables import Table
 
 __all__ = ["escape_latex", "render_latex"]
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
@@ -34,10 +29,10 @@ _SPECIAL = {
     "↓": r"$\downarrow$",
     "…": r"\dots{}",
     "\n": " ",
+    **{character: rf"\{character}" for character in "{}&%$#_"},
 }
 _POWER = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)e(-?\d+)(?![\w.])")
-_HEAD = """% Made by optisolve report. Needs \\usepackage{booktabs} and UTF-8 input.
-"""
+_HEAD = "% Made by optisolve report. Needs \\usepackage{booktabs} and UTF-8 input.\n"
 
 
 def escape_latex(text: str) -> str:
@@ -46,11 +41,9 @@ def escape_latex(text: str) -> str:
     Args:
         text: Any names or numbers.
     """
-    pieces, last = [], 0
-    for found in _POWER.finditer(text):
-        pieces += [_escaped(text[last : found.start()]), rf"${found.group(1)}\times10^{{{found.group(2)}}}$"]
-        last = found.end()
-    return "".join([*pieces, _escaped(text[last:])])
+    plain, *rest = _POWER.split(text)
+    powers = (rf"${rest[i]}\times10^{{{rest[i + 1]}}}${_escaped(rest[i + 2])}" for i in range(0, len(rest), 3))
+    return _escaped(plain) + "".join(powers)
 
 
 def render_latex(table: Table) -> str:
@@ -59,29 +52,19 @@ def render_latex(table: Table) -> str:
     Args:
         table: From `optisolve.study.report.tables`.
     """
-    letters = "".join("r" if column.numeric else "l" for column in table.columns)
-    heading = " & ".join(escape_latex(column.heading) for column in table.columns)
-    rows = [" & ".join(_cell(cell) for cell in row) + r" \\" for row in table.rows]
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape_latex(table.caption)}}}",
-        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', table.name)}}}",
-        rf"\begin{{tabular}}{{@{{}}{letters}@{{}}}}",
-        r"\toprule",
-        rf"{heading} \\",
-        r"\midrule",
-        *rows,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return _HEAD + "\n".join(lines) + "\n"
-
-
-def _cell(cell: Cell) -> str:
-    text = escape_latex(cell.text)
-    return (rf"\textbf{{{text}}}" if cell.best else text) + (r"$^\dagger$" if cell.worse else "")
+    texts = table.texts.map(escape_latex).rename(columns=escape_latex)
+    bold = np.array([["textbf:--rwrap;" if best else "" for _, _, best in row] for row in table.rows], dtype=object)
+    styler = texts.style.hide(axis="index")
+    if bold.size:
+        styler = styler.apply(lambda _: bold, axis=None)
+    letters = "".join("l" if heading in table.words else "r" for heading in table.texts)
+    return _HEAD + styler.to_latex(
+        column_format=f"@{{}}{letters}@{{}}",
+        hrules=True,
+        position_float="centering",
+        caption=escape_latex(table.caption),
+        label=f"tab:{re.sub(r'[^A-Za-z0-9]+', '-', table.name)}",
+    )
 
 
 def _escaped(text: str) -> str:

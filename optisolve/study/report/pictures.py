@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optisolve.core.text import slug
 from optisolve.plotting.profiles import (
     SMALLEST_DRAWN,
     Stroke,
@@ -31,9 +32,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from optisolve.study.aggregate import Ranking
-    from optisolve.study.units import Units
+    from optisolve.study.scored import ScoredUnits
 
-__all__ = ["Picture", "family_pictures", "profile_target"]
+__all__ = ["Picture", "family_pictures"]
+
+_PROFILED = {False: 0.01, True: 0.1}
+"""The loss at which data profiles are drawn: for one objective, for several."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,13 +61,8 @@ class Picture:
     data: pd.DataFrame
 
 
-def profile_target(maximize: bool) -> float:
-    """The loss at which data profiles are drawn: a gap of 1 %, or 90 % of the hypervolume."""
-    return 0.1 if maximize else 0.01
-
-
 def family_pictures(
-    family: str, units: Units, ranked: Ranking, times: pd.DataFrame, looks: Mapping[str, Stroke]
+    family: str, units: ScoredUnits, ranked: Ranking, times: pd.DataFrame, looks: Mapping[str, Stroke]
 ) -> list[Picture]:
     """All pictures of one family.
 
@@ -83,7 +82,7 @@ def family_pictures(
     for name in units.scenarios(family):
         own = times[times["scenario"] == name]
         if set(own["solver"]) - set(ranked.blocks.table.columns):  # solvers that the family's picture leaves out
-            found.append(_ecdf(f"on-{_slug(name)}", f"Targets reached on {name}", own, looks))
+            found.append(_ecdf(f"on-{slug(name)}", f"Targets reached on {name}", own, looks))
     return found
 
 
@@ -104,35 +103,33 @@ def _critical(family: str, ranked: Ranking) -> Picture:
     )
 
 
-def _anytime(scenario: str, units: Units, looks: Mapping[str, Stroke]) -> list[Picture]:
+def _anytime(scenario: str, units: ScoredUnits, looks: Mapping[str, Stroke]) -> list[Picture]:
     measure = units.measures[scenario]
     data = anytime_data(units, scenario) if measure.has_loss else None
     if data is None or data.empty:
         return []
-    last = data.groupby("solver", sort=True)["median"].last()
-    values = 1.0 - last if measure.maximize else last
+    values = data.groupby("solver", sort=True)["median"].last()
     told = ", ".join(f"{name} {number(float(value))}" for name, value in values.items())
     return [
         Picture(
-            f"anytime-{_slug(scenario)}",
+            f"anytime-{slug(scenario)}",
             f"Progress on {scenario}",
-            f"{measure.label.capitalize()} over evaluations: median of all runs, band between the quartiles. A run keeps its "
-            "last value after it stopped; a failed run has the worst value throughout."
-            + ("" if measure.maximize else f" Gaps below {number(SMALLEST_DRAWN)} are drawn at the lower edge."),
-            f"Median {measure.label} at the end: {told}.",
-            anytime_figure(data, looks, measure=measure.label, maximize=measure.maximize),
+            f"Loss ({measure.label}) over evaluations: median of all runs, band between the quartiles. A run keeps its last "
+            "loss after it stopped; a failed run has loss 1 throughout. Losses below "
+            f"{number(SMALLEST_DRAWN)} are drawn at the lower edge.",
+            f"Median loss on {scenario} at the end: {told}.",
+            anytime_figure(data, looks, measure=f"loss: {measure.label}"),
             data,
         )
     ]
 
 
-def _profiles(family: str, units: Units, times: pd.DataFrame, looks: Mapping[str, Stroke]) -> list[Picture]:
+def _profiles(family: str, units: ScoredUnits, times: pd.DataFrame, looks: Mapping[str, Stroke]) -> list[Picture]:
     last = float(times["spent"].max())
     found = [_ecdf(family, f"Targets reached, all of {family}", times, looks)]
-    maximize = any(units.measures[name].maximize for name in units.scenarios(family))
-    target = profile_target(maximize)
+    target = _PROFILED[any(units.measures[name].several for name in units.scenarios(family))]
     if np.isclose(times["target"], target).any():
-        words = f"{1 - target:.0%} of the hypervolume" if maximize else f"a gap of {target:.0%}"
+        words = f"a loss of {target:g}"
         profile = data_profile_data(times, target)
         gradients = last / (float(times["dimension"].min()) + 1.0)
         found.append(
@@ -181,7 +178,3 @@ def _ecdf(name: str, title: str, times: pd.DataFrame, looks: Mapping[str, Stroke
 def _ends(curves: pd.DataFrame) -> str:
     last = curves.groupby("solver", sort=True)["share"].last()
     return ", ".join(f"{name} {share:.0%}" for name, share in last.items())
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in text).strip("-")

@@ -22,13 +22,18 @@ from typing import Any
 
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptisolveError
+from optisolve.core.files import write_atomic
 from optisolve.core.json import canonical
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.run.environment import forget_peak_memory
-from optisolve.study.runner.units import StaleWorker, Unit
+from optisolve.run.execution import Progress
+from optisolve.study.runner.plan import StaleWorker, Unit
 
-__all__ = ["carry_out", "main"]
+__all__ = ["SPENDING", "carry_out", "main"]
+
+SPENDING = "spending.json"
+"""Beside a record: rows of evaluations, calls, tokens and US dollars so far, of a unit that asks a language model."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NEEDED_BY_ALL = ("optisolve.run.solve", "moocore", "pandas", "pyarrow.parquet")
@@ -75,6 +80,7 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
     instance, reference = _instance(*where, unit.instance, unit.effort)
     _require("instance", f"{unit.case} {unit.instance}", unit.instance_sha256, instance.sha256)
     forget_peak_memory()
+    work, spent = scratch / "work", _Spending()
     result = solve(
         instance,
         solver,
@@ -82,10 +88,24 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         seed=unit.seed,
         llm=None if unit.llm is None else llm_config(**unit.llm),
         reference=reference,
-        scratch=scratch / "work" if unit.llm is not None else None,
+        on_progress=None if unit.llm is None else spent,
+        scratch=None if unit.llm is None else work,
         suite=unit.membership(),
     )
+    if unit.llm is not None:
+        write_atomic(work / SPENDING, canonical(spent.rows))
     return result.save(scratch)
+
+
+class _Spending:
+    """Notes a few times a second what the language model has cost so far."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, int, int, float]] = []
+
+    def __call__(self, state: Progress) -> None:
+        meter = state.meter
+        self.rows.append((meter.evaluations, meter.llm_calls, meter.tokens_in + meter.tokens_out, meter.usd))
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-from optisolve.study.runner.units import Unit
+from optisolve.study.runner.plan import Unit
 from optisolve.study.runner.worker import Delivery, Stopped, Worker
 
 __all__ = ["cores", "joblib_executor", "serial_executor"]

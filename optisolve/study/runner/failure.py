@@ -17,7 +17,7 @@ from optisolve.run.records import build_record
 from optisolve.run.result import Result
 from optisolve.run.schema import ModelPart
 from optisolve.run.verify import verify_points
-from optisolve.study.runner.units import Unit
+from optisolve.study.runner.plan import Unit
 from optisolve.study.runner.worker import Failure
 
 __all__ = ["failure_files"]

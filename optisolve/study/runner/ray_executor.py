@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import MissingDependency, OptisolveError
-from optisolve.study.runner.units import StaleWorker, Unit
+from optisolve.study.runner.plan import StaleWorker, Unit
 from optisolve.study.runner.worker import Delivery, Failure, Worker
 
 __all__ = ["ray_executor"]

@@ -15,8 +15,8 @@ from optisolve.run.schema import Record
 from optisolve.study.lock import require_lock
 from optisolve.study.runner.executors import cores, joblib_executor, serial_executor
 from optisolve.study.runner.failure import failure_files
+from optisolve.study.runner.plan import Plan, Skip, Unit, make_plan
 from optisolve.study.runner.store import Store, open_store
-from optisolve.study.runner.units import Plan, Skip, Unit, make_plan
 from optisolve.study.runner.worker import Delivery
 from optisolve.study.suite import Suite, load_suite, with_solvers
 from optisolve.study.tracking import Tracked, Tracker
@@ -238,7 +238,7 @@ def _publish(plan: Plan, store: Store, unit: Unit, delivery: Delivery) -> Record
         files = {**files, **failure_files(unit, instance, delivery.failure, delivery.seconds)}
     record = Record.parse(files["record.json"], where=f"unit {unit.id}")
     if record.suite.unit != unit.id:
-        raise OptisolveError(f"A worker delivered {record.suite.get('unit')} for {unit.id}; nothing of it was written.")
+        raise OptisolveError(f"A worker delivered {record.suite.unit} for {unit.id}; nothing of it was written.")
     store.write(unit.id, files)
     return record
 

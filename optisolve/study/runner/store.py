@@ -20,7 +20,7 @@ from optisolve.core.files import staging_folder, write_atomic
 from optisolve.run.records import publish
 from optisolve.run.schema import Record
 from optisolve.study.lock import differences
-from optisolve.study.runner.units import Plan
+from optisolve.study.runner.plan import Plan
 from optisolve.study.runner.worker import keep_transcript_only
 
 __all__ = ["MANIFEST", "Store", "open_store"]

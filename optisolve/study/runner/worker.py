@@ -26,7 +26,7 @@ from typing import IO, Any, Literal
 
 from optisolve.core.errors import OptisolveError
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.study.runner.units import StaleWorker, Unit
+from optisolve.study.runner.plan import StaleWorker, Unit
 
 __all__ = ["Delivery", "Failure", "Stopped", "Worker", "keep_transcript_only", "thread_settings"]
 

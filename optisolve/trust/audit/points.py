@@ -121,6 +121,8 @@ def check_scores(record: Record, instance: Instance, actual: Verification, found
         else Reference(Evidence.NONE, value=part.value, dual_bound=part.dual_bound, tolerance=part.tolerance, slack=part.slack)
     )
     wanted = score(instance, feasible_objectives(actual), stated)
+    if len(instance.objectives) > 1 and (front := told.gap_scale) and wanted["hypervolume"] is not None:
+        wanted["gap"], wanted["gap_scale"] = (front - wanted["hypervolume"]) / front, front
     scale = instance.objectives[0].scale if len(instance.objectives) == 1 else 1.0
     if len(instance.objectives) == 1 and told.igd_plus is not None:
         found.wrong("scores.igd_plus", told.igd_plus, "null for one objective")

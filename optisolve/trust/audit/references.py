@@ -19,7 +19,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import score
 from optisolve.run.records import describe_reference
-from optisolve.run.schema import Record, ReferencePart
+from optisolve.run.schema import Record, ReferencePart, ScoresPart
 from optisolve.run.verify import IDEAL_TOLERANCE, Verification, confront
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import agrees, feasible_objectives
@@ -93,8 +93,9 @@ def check_reference(
     """
     told = record.reference
     if told is None:
-        if record.scores.igd_plus is not None:
-            found.wrong("scores.igd_plus", record.scores.igd_plus, "null, since the record has no reference")
+        for name, value in (("igd_plus", record.scores.igd_plus), ("gap_scale", record.scores.gap_scale)):
+            if value is not None:
+                found.wrong(f"scores.{name}", value, "null, since the record has no reference")
         return
     before = len(found.problems)
     several = len(instance.objectives) > 1
@@ -105,7 +106,7 @@ def check_reference(
         _check_own_points(told, instance, actual, found)
     if len(found.problems) > before:
         return
-    scores = ("igd_plus",) if several else ("gap", "bound_gap")
+    scores = ("gap", "igd_plus" if several else "bound_gap")
     if not maker.efforts:
         found.not_counted(scores, "the reference was not made again, as asked")
         return
@@ -120,7 +121,7 @@ def check_reference(
                 )
                 return
             if several:
-                why = _compare_fronts(told, record.scores.igd_plus, instance, actual, standing, found)
+                why = _compare_fronts(told, record.scores, instance, actual, standing, found)
             else:
                 why = _compare(told, instance, standing, found)
             if not why or len(found.problems) > before:
@@ -268,13 +269,15 @@ def _same_words(told: ReferencePart, own: ReferencePart, name: str) -> bool:
 
 
 def _compare_fronts(
-    told: ReferencePart, distance: float | None, instance: Instance, actual: Verification, made: Reference, found: Findings
+    told: ReferencePart, stated: ScoresPart, instance: Instance, actual: Verification, made: Reference, found: Findings
 ) -> str:
     own = describe_reference(made)
-    wanted = score(instance, feasible_objectives(actual), made)["igd_plus"]
+    wanted, scores = score(instance, feasible_objectives(actual), made), stated.values()
     same_front = told.sha256 == own.sha256
     same_method = all(getattr(told, name) == getattr(own, name) for name in ("solver", "solver_version", "detail"))
-    if agrees(distance, wanted, 1.0, tolerance=_ROUNDING if same_front else _AGREEMENT):
+    tolerance = _ROUNDING if same_front else _AGREEMENT
+    apart = [name for name in ("igd_plus", "gap_scale") if not agrees(scores[name], wanted[name], 1.0, tolerance=tolerance)]
+    if not apart:
         if same_front or same_method:
             _compare_bounds(told, own, instance, found)
             _check_words(told, own, found, closed=True)
@@ -282,12 +285,18 @@ def _compare_fronts(
                 if getattr(told, name) != getattr(own, name):
                     found.wrong(f"reference.{name}", getattr(told, name), getattr(own, name))
             return ""
-    elif same_front or (same_method and distance is not None and wanted is not None and distance < wanted - _FLATTERY):
-        found.wrong("scores.igd_plus", distance, wanted)
+    elif flattered := [name for name in apart if same_front or (same_method and _flatters(scores[name], wanted[name]))]:
+        for name in flattered:
+            found.wrong(f"scores.{name}", scores[name], wanted[name])
         return ""
     if _SHOWS[told.evidence] > _SHOWS[made.evidence]:
         found.wrong("reference.evidence", told.evidence, f"{own.evidence}, all that this problem's references show")
     return f"its front ({told.solver}) is not the one made here ({own.solver}); try --effort thorough"
+
+
+def _flatters(told: float | None, wanted: float | None) -> bool:
+    """A distance, or a front to be measured to, that is smaller than it should be."""
+    return told is not None and wanted is not None and told < wanted - _FLATTERY
 
 
 def _compare_bounds(told: ReferencePart, own: ReferencePart, instance: Instance, found: Findings) -> None:

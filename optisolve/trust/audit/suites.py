@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Origin
+from optisolve.core.text import unit_slug
 from optisolve.run.schema import Record
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import same_setting
@@ -97,6 +98,8 @@ def check_suite(record: Record, book: SuiteBook, found: Findings) -> None:
     except OptisolveError as error:
         found.unchecked(f"suite '{told.name}' cannot be used here ({error})")
         return
+    if locked is None and not told.sha256:  # an open suite pins nothing that could be compared
+        return
     if locked is None:
         found.unchecked(f"suite '{told.name}' is not known here: its lock cannot be compared")
         return
@@ -171,7 +174,7 @@ def _check_cell(record: Record, locked: LockedSuite, case: Case, found: Findings
     if repetition is None:
         found.wrong("suite.repetition", told.repetition, f"a number from 0 to {repetitions - 1}")
         return
-    unit = re.sub(r"[^\w.+-]", "-", f"{case.label}.{told.solver}.i{told.instance}.r{repetition}")
+    unit = unit_slug(f"{case.label}.{told.solver}.i{told.instance}.r{repetition}")
     if re.fullmatch(re.escape(unit) + "-[0-9a-f]{12}", told.unit) is None:
         found.wrong("suite.unit", told.unit, f"{unit}- and 12 hexadecimal digits")
     seed = suite.run_seed(case, record.instance.seed, repetition)

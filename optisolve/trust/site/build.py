@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from optisolve import content
 from optisolve.core.errors import OptisolveError
@@ -16,22 +17,17 @@ from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.schema import Record
 from optisolve.study.aggregate import success_table
 from optisolve.study.report.build import build_report
-from optisolve.study.report.commands import override_text
+from optisolve.study.report.commands import command_of, override_text
 from optisolve.study.report.inputs import read_inputs
-from optisolve.study.report.tables import Table, number, plain_table
-from optisolve.study.units import Outcome, Units, units_of
-from optisolve.trust.audit import Tier
+from optisolve.study.report.tables import Table, make_table, number
+from optisolve.study.scored import Outcome, ScoredUnits, score_units
 from optisolve.trust.site.charts import progress_chart, record_charts, score_chart
-from optisolve.trust.site.pages import ProblemPage, RecordPage, Row, Site, SolverPage, Track
+from optisolve.trust.site.pages import ProblemPage, RecordPage, Site, SolverPage, Track
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["build_site", "lines_of"]
 
-__all__ = ["build_site"]
-
-_BAD = (Outcome.FAILED, Outcome.INFEASIBLE, Outcome.MISSING)
 _TARGET = {False: 1e-3, True: 0.05}
-"""Target whose success share the table shows: gap, or missing share of hypervolume."""
+"""Loss whose success share the table shows: for one objective, for several."""
 
 
 def build_site(
@@ -53,102 +49,108 @@ def build_site(
         RecordError: No record, a file that is not one, or one that was altered.
     """
     inputs = read_inputs(paths)
-    groups = _by_suite(inputs.records)
-    units = units_of(inputs.records, expected=inputs.expected, reference_hypervolumes=inputs.reference_hypervolumes)
-    rows = _rows(units)
+    units = score_units(inputs.records, expected=inputs.expected)
+    lines = lines_of(units)
     solvers = sorted(units.frame["solver"].unique())
     colors = {solver: index for index, solver in enumerate(solvers)}
     ranked = {suite["sha256"]: suite for suite in (board or {}).get("suites", ())}
-    tracks = tuple(_track(key, group, rows, units, ranked.get(key[2], {})) for key, group in groups.items())
-    problems = tuple(_problem(name, units, colors, degeneracy or {}) for name in units.scenarios())
+    suites: dict[tuple[str, str, str], list[str]] = {}
+    for path, record in zip(inputs.records["path"], inputs.records["record"], strict=True):
+        suite = record.suite
+        suites.setdefault((suite.name, suite.version, suite.sha256), []).append(str(path))
+    tracks = tuple(_track(*key, suites[key], lines, units, ranked.get(key[2], {})) for key in sorted(suites))
     return Site(
         title=title,
         tracks=tracks,
-        problems=problems,
-        solvers=tuple(_solver(name, units, rows) for name in solvers),
+        problems=tuple(_problem(name, lines, units, colors, degeneracy or {}) for name in units.scenarios()),
+        solvers=tuple(_solver(name, units, lines) for name in solvers),
         records=tuple(_records(units)),
         notices=tuple(dict.fromkeys(notice for track in tracks for notice in track.report.notices)),
     )
 
 
-def _by_suite(records: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for path, record in zip(records["path"], records["record"], strict=True):
-        suite = record.suite
-        groups.setdefault((suite.name, suite.version, suite.sha256), []).append(str(path))
-    return dict(sorted(groups.items()))
-
-
-def _track(key: tuple[str, str, str], paths: list[str], rows: Sequence[Row], units: Units, ranked: Mapping[str, Any]) -> Track:
-    name, version, sha256 = key
-    own = units.frame[units.frame["record"].map(lambda record: record is not None and record.suite.sha256 == sha256)]
-    cells = set(zip(own["scenario"], own["solver"], strict=True))
-    shown = tuple(row for row in rows if (row.scenario, row.solver) in cells)
+def _track(
+    name: str,
+    version: str,
+    sha256: str,
+    paths: list[str],
+    lines: pd.DataFrame,
+    units: ScoredUnits,
+    ranked: Mapping[str, Any],
+) -> Track:
+    own = units.frame[[record is not None and record.suite.sha256 == sha256 for record in units.frame["record"]]]
+    cells = pd.MultiIndex.from_frame(own[["scenario", "solver"]])
     return Track(
         name=name or "runs",
         version=version,
         sha256=sha256,
-        report=build_report(paths, title=name or "runs"),
-        rows=shown,
+        report=build_report(list(dict.fromkeys(paths)), title=name or "runs"),
+        lines=_tuples(lines[pd.MultiIndex.from_frame(lines[["scenario", "solver"]]).isin(cells)]),
         records=len(paths),
         standings=tuple(ranked.get("entries", ())),
         problems=len(ranked.get("problems", ())),
     )
 
 
-def _rows(units: Units) -> list[Row]:
-    """All lines, best first within each scenario."""
-    success = success_table(units)
-    shares = {(row["scenario"], row["solver"], row["target"]): float(row["share"]) for row in success.to_dict("records")}
-    found = []
-    for scenario in units.scenarios():
-        measure = units.measures[scenario]
-        frame = units.frame[(units.frame["scenario"] == scenario) & (units.frame["outcome"] != Outcome.SKIPPED)]
-        lines = []
-        for solver, own in frame.groupby("solver", sort=True):
-            good = own[own["outcome"] == Outcome.OK]
-            share = shares.get((scenario, solver, _TARGET[measure.maximize]))
-            lines.append((float(own["standing"].mean()), str(solver), own, good, share))
-        lines.sort(key=lambda line: (np.inf if np.isnan(line[0]) else line[0], line[1]))
-        ties = float(frame.groupby("instance")["quiet"].max().mean()) if len(frame) else 0.0
-        ranks = {line[1]: 1 + sum(other[0] < line[0] - ties for other in lines) for line in lines}
-        for standing, solver, own, good, share in lines:
-            tiers = [record.provenance.tier for record in own["record"] if record is not None]
-            found.append(
-                Row(
-                    family=str(own["family"].iloc[0]),
-                    scenario=scenario,
-                    solver=solver,
-                    measure=measure.label,
-                    score=number(float(good["value"].mean())) if len(good) else "none feasible",
-                    loss=float(own["loss"].mean()) if measure.has_loss else standing,
-                    success=share,
-                    runs=len(own),
-                    failures=int(own["outcome"].isin(_BAD).sum()),
-                    evaluations=_mean(own["evaluations"]),
-                    calls=_mean(own["llm_calls"]),
-                    tokens=_mean(own["tokens"]),
-                    usd=float(own["usd"].fillna(0.0).sum()),
-                    tier=_lowest(tiers),
-                    rank=ranks[solver],
-                )
-            )
-    return found
+def lines_of(units: ScoredUnits) -> pd.DataFrame:
+    """What every solver reaches on every scenario, best first within each.
+
+    Args:
+        units: All units.
+
+    Returns:
+        A row per scenario and solver: ``family``, ``score`` (in words: mean loss of all units, failures as 1; else the
+        mean value of the feasible answers), ``measure`` (what it is, and what it is measured to), ``loss`` (NaN without),
+        ``standing`` (mean, sorts), ``rank`` (ties share the better place), ``success`` (share of runs that reach the target),
+        ``runs``, ``failures``, ``evaluations``, ``llm_calls`` and ``tokens`` (means per run), ``usd`` (of all runs), ``tier``
+        (the lowest).
+    """
+    ran = units.frame[units.frame["outcome"] != Outcome.SKIPPED]
+    found = ran.assign(good=ran["value"].where(ran["outcome"] == Outcome.OK), failed=ran["outcome"] != Outcome.OK)
+    table = found.groupby(["scenario", "solver"], as_index=False).agg(
+        family=("family", "first"),
+        standing=("standing", "mean"),
+        loss=("loss", "mean"),
+        good=("good", "mean"),
+        runs=("failed", "size"),
+        failures=("failed", "sum"),
+        evaluations=("evaluations", "mean"),
+        llm_calls=("llm_calls", "mean"),
+        tokens=("tokens", "mean"),
+        usd=("usd", "sum"),
+        tier=("record", _lowest),
+    )
+    measures = [units.measures[name] for name in table["scenario"]]
+    targets = [_TARGET[measure.several] for measure in measures]
+    shares = success_table(units).set_index(["scenario", "solver", "target"])["share"]
+    ties = ran.groupby(["scenario", "instance"])["quiet"].max().groupby("scenario").mean()
+    ahead = table["standing"] + table["scenario"].map(ties)
+    table["rank"] = [1 + int((ahead[table["scenario"] == s] < own).sum()) for s, own in _zipped(table, "scenario", "standing")]
+    table["measure"] = [f"loss: {measure.label}" if measure.has_loss else measure.label for measure in measures]
+    shown = np.where([measure.has_loss for measure in measures], table["loss"], table["good"])
+    table["score"] = ["none feasible" if np.isnan(value) else number(value) for value in shown]
+    keys = pd.MultiIndex.from_arrays([table["scenario"], table["solver"], targets])
+    table["success"] = shares.reindex(keys).to_numpy()
+    return table.fillna({"evaluations": 0.0}).sort_values(["scenario", "standing", "solver"], ignore_index=True)
 
 
-def _mean(values: pd.Series[float]) -> float:
-    known = values.dropna()
-    return float(known.mean()) if len(known) else 0.0
+def _zipped(frame: pd.DataFrame, *names: str) -> Iterable[tuple[Any, ...]]:
+    return zip(*(frame[name] for name in names), strict=True)
 
 
-def _lowest(tiers: Iterable[Tier]) -> str:
-    known = sorted(set(tiers), key=lambda tier: tier.rank)
-    return known[0].value.replace("_", "-") if known else "none"
+def _tuples(lines: pd.DataFrame) -> tuple[Any, ...]:
+    return tuple(lines.itertuples(index=False, name="Line"))
+
+
+def _lowest(records: Iterable[Record | None]) -> str:
+    known = [record.provenance.tier for record in records if record is not None]
+    return min(known, key=lambda tier: tier.rank).value.replace("_", "-") if known else "none"
 
 
 def _problem(
     name: str,
-    units: Units,
+    lines: pd.DataFrame,
+    units: ScoredUnits,
     colors: Mapping[str, int],
     degeneracy: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> ProblemPage:
@@ -156,7 +158,9 @@ def _problem(
     documents: list[Record] = [record for record in own["record"] if record is not None]
     scenario, family = documents[0].instance.scenario, str(own["family"].iloc[0])
     measure = units.measures[name]
-    charts = [score_chart(name, units.frame, measure.label, colors), progress_chart(name, units.frame, colors)]
+    label = f"loss ({measure.label})" if measure.has_loss else measure.label
+    column = "loss" if measure.has_loss else "value"
+    charts = [score_chart(name, units.frame, label, colors, column=column), progress_chart(name, units.frame, colors)]
     tables = [_references(documents)]
     if scenario in degeneracy:
         tables.append(_degeneracy(scenario, degeneracy[scenario]))
@@ -168,7 +172,8 @@ def _problem(
         evidence=_told("problems", scenario, "reference") or _told("problems", family, "reference"),
         tables=tuple(tables),
         charts=tuple(chart for chart in charts if chart is not None),
-        records=tuple(_record_lines(own)),
+        lines=_tuples(lines[lines["scenario"] == name]),
+        records=tuple(_record_lines(own, column)),
     )
 
 
@@ -190,44 +195,41 @@ def _references(documents: Sequence[Record]) -> Table:
         "Reference of every instance: what is proven, the value, the bound, the difference up to which values are ties "
         "(tolerance plus slack), and who found it. Solvers never see it."
     )
-    return plain_table("references", caption, headings, sorted(seen, key=str), ("instance", "value", "dual bound", "tie"))
+    words = ("SHA-256", "evidence", "by", "note")
+    columns = zip(*sorted(seen, key=str), strict=True)
+    return make_table("references", caption, dict(zip(headings, columns, strict=True)), words=words)
 
 
 def _degeneracy(scenario: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    headings = ("policy", "feasible", "value", "ratio to the reference", "worst ratio")
-    shown = [
-        (
-            row["policy"],
-            f"{row['feasible']:.0%}",
-            *("" if row[key] is None else number(row[key]) for key in ("value", "ratio", "worst_ratio")),
-        )
-        for row in rows
-    ]
+    numbers = {"value": "value", "ratio to the reference": "ratio", "worst ratio": "worst_ratio"}
+    columns: dict[str, list[object]] = {"policy": [row["policy"] for row in rows]}
+    columns["feasible"] = [f"{row['feasible']:.0%}" for row in rows]
+    columns |= {heading: [row[key] for row in rows] for heading, key in numbers.items()}
     caption = (
         f"What trivial policies and random points reach on {scenario} before anybody trains or compares anything "
         f"(optisolve inspect problem={scenario})."
     )
-    return plain_table("degeneracy", caption, headings, shown, headings[1:])
+    return make_table("degeneracy", caption, columns, words=["policy"])
 
 
-def _solver(name: str, units: Units, rows: Sequence[Row]) -> SolverPage:
+def _solver(name: str, units: ScoredUnits, lines: pd.DataFrame) -> SolverPage:
     own = units.frame[units.frame["solver"] == name]
     documents: list[Record] = [record for record in own["record"] if record is not None]
     registered = documents[0].solver.name if documents else name
     options = {json.dumps(record.solver.options, sort_keys=True) for record in documents}
     chosen = json.loads(sorted(options)[0]) if options else {}
     caption = "Options of its records." if len(options) < 2 else "Options of its first records; others differ, see each record."
-    table = plain_table("options", caption, ("option", "value"), [(key, override_text(value)) for key, value in chosen.items()])
+    columns = {"option": list(chosen), "value": [override_text(value) for value in chosen.values()]}
+    table = make_table("options", caption, columns, words=list(columns))
     summary = citation = ""
     if registered in SOLVERS.choices():
         info = SOLVERS.get(registered).info
         summary, citation = info.summary, info.citation
-    return SolverPage(
-        name, summary, citation, _card_file("solvers", registered), table, tuple(r for r in rows if r.solver == name)
-    )
+    card = _text("solvers", f"{registered}.md")
+    return SolverPage(name, summary, citation, card, table, _tuples(lines[lines["solver"] == name]))
 
 
-def _record_lines(own: pd.DataFrame) -> Iterable[dict[str, Any]]:
+def _record_lines(own: pd.DataFrame, column: str) -> Iterable[dict[str, Any]]:
     for row in own.to_dict("records"):
         if row["record"] is not None:
             yield {
@@ -236,26 +238,16 @@ def _record_lines(own: pd.DataFrame) -> Iterable[dict[str, Any]]:
                 "instance": int(row["instance"]),
                 "repetition": int(row["repetition"]),
                 "outcome": str(row["outcome"]),
-                "value": number(float(row["value"])),
+                "score": number(float(row[column])),
                 "tier": row["record"].provenance.tier.value.replace("_", "-"),
             }
 
 
-def _records(units: Units) -> Iterable[RecordPage]:
+def _records(units: ScoredUnits) -> Iterable[RecordPage]:
     for row in units.frame.to_dict("records"):
         record = row["record"]
         if record is not None:
-            yield RecordPage(record, row["scenario"], row["solver"], _command(record), tuple(record_charts(record)))
-
-
-def _command(record: Record) -> str:
-    suite = record.suite
-    if suite.name:
-        return f"optisolve bench suite={suite.name} only=problem:{suite.problem},solver:{suite.solver}"
-    settings = [f"problem={record.instance.scenario}", f"solver={record.solver.name}"]
-    settings += [f"instance={record.instance.seed}", f"seed={record.seed}"]
-    settings += [f"budget.{key}={override_text(value)}" for key, value in record.budget]
-    return f"optisolve run {' '.join(settings)}"
+            yield RecordPage(record, row["scenario"], row["solver"], command_of(record), tuple(record_charts(record)))
 
 
 def _told(kind: str, name: str, key: str) -> str:
@@ -269,10 +261,6 @@ def _card(kind: str, family: str) -> str:
     if family not in {name.split("/")[0] for name in PROBLEMS.choices()}:
         return ""
     return _text(kind, f"{family}/README.md")
-
-
-def _card_file(kind: str, name: str) -> str:
-    return _text(kind, f"{name}.md")
 
 
 def _text(kind: str, name: str) -> str:

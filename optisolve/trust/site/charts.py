@@ -4,42 +4,70 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optisolve.core.arrays import FloatArray
+from optisolve.core.json import JsonObject
 from optisolve.run.schema import ObjectivePart, Record
-from optisolve.study.units import Outcome
+from optisolve.study.scored import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Chart", "progress_chart", "record_charts", "score_chart"]
 
-Chart = dict[str, Any]
-"""``{"id", "title", "alt", "x", "y", "traces", ...}``; every trace has ``name``, ``x``, ``y`` and the index of its color."""
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart.
+
+    Attributes:
+        id: Of the element it is drawn in.
+        title: Heading.
+        alt: What it shows, in words.
+        x: Label of the axis.
+        y: Label of the axis.
+        traces: Each has a ``name``, the index of its ``color``, ``kind``, ``y`` and, but for boxes, ``x``.
+        log_x: The axis is logarithmic.
+    """
+
+    id: str
+    title: str
+    alt: str
+    x: str
+    y: str
+    traces: Sequence[JsonObject]
+    log_x: bool = False
+
+    def plain(self) -> JsonObject:
+        """As JSON; names and labels are escaped, since plotly draws links and other tags where it finds them."""
+        traces = [{**trace, "name": html.escape(str(trace["name"]), quote=False)} for trace in self.traces]
+        return {**asdict(self), "x": html.escape(self.x, quote=False), "y": html.escape(self.y, quote=False), "traces": traces}
 
 
-def score_chart(scenario: str, units: pd.DataFrame, label: str, colors: Mapping[str, int]) -> Chart:
+def score_chart(scenario: str, units: pd.DataFrame, label: str, colors: Mapping[str, int], *, column: str = "loss") -> Chart:
     """Every run's score by solver, failures left out and counted in the text.
 
     Args:
         scenario: Which one.
-        units: Rows of `optisolve.study.units.Units.frame`.
+        units: Rows of `optisolve.study.scored.ScoredUnits.frame`.
         label: What the score is.
         colors: Color index of every solver.
+        column: Where it stands.
     """
-    own = units[(units["scenario"] == scenario) & (units["outcome"] == Outcome.OK)]
-    traces = [
-        {"name": _words(solver), "color": colors[str(solver)], "y": _numbers(rows["value"]), "kind": "box"}
-        for solver, rows in own.groupby("solver", sort=True)
+    own = units[units["scenario"] == scenario]
+    good = own[own["outcome"] == Outcome.OK]
+    traces: list[JsonObject] = [
+        {"name": str(solver), "color": colors[str(solver)], "y": _numbers(rows[column]), "kind": "box"}
+        for solver, rows in good.groupby("solver", sort=True)
     ]
-    failed = int(
-        (units[units["scenario"] == scenario]["outcome"].isin([Outcome.FAILED, Outcome.INFEASIBLE, Outcome.MISSING])).sum()
-    )
+    failed = int((~own["outcome"].isin([Outcome.OK, Outcome.SKIPPED])).sum())
     alt = f"{label} of every run on {scenario} by solver; {failed} runs without a feasible answer are not drawn."
-    return {"id": "scores", "title": "Scores of all runs", "alt": alt, "x": "", "y": _words(label), "traces": traces}
+    return Chart("scores", "Scores of all runs", alt, "", label, traces)
 
 
 def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]) -> Chart | None:
@@ -47,106 +75,66 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
 
     Args:
         scenario: Which one.
-        units: Rows of `optisolve.study.units.Units.frame`.
+        units: Rows of `optisolve.study.scored.ScoredUnits.frame`.
         colors: Color index of every solver.
     """
     own = units[(units["scenario"] == scenario) & (units["outcome"] == Outcome.OK)]
-    traces = []
+    traces: list[JsonObject] = []
     for solver, rows in own.groupby("solver", sort=True):
-        curves = [[row for row in record.trace if row[2] is not None] for record in rows["record"]]
-        curves = [curve for curve in curves if len(curve) > 1]
-        if not curves:
-            continue
-        last = min(int(curve[-1][0]) for curve in curves)
-        first = max(int(curve[0][0]) for curve in curves)
-        if first >= last:
-            continue
-        at = np.unique(np.rint(np.geomspace(first, last, 40)).astype(int))
-        values = [_at(curve, at) for curve in curves]
-        traces.append(
-            {
-                "name": _words(solver),
-                "color": colors[str(solver)],
-                "x": at.tolist(),
-                "y": _numbers(np.mean(values, axis=0)),
-                "kind": "line",
-            }
-        )
+        curves = [curve for record in rows["record"] if len(curve := _curve(record)) > 1]
+        last = min((curve[-1, 0] for curve in curves), default=0.0)
+        first = max((curve[0, 0] for curve in curves), default=0.0)
+        if first < last:
+            at = np.unique(np.rint(np.geomspace(first, last, 40)).astype(int))
+            values = _numbers(np.mean([_at(curve, at) for curve in curves], axis=0))
+            traces.append({"name": str(solver), "color": colors[str(solver)], "x": at.tolist(), "y": values, "kind": "line"})
     if not traces:
         return None
-    objectives = own["record"].iloc[0].verified.objectives
-    value = "hypervolume" if len(objectives) > 1 else objectives[0].name
+    value = _value(own["record"].iloc[0])
     alt = f"Mean {value} on {scenario} against evaluations, one line per solver."
-    return {
-        "id": "progress",
-        "title": "Progress",
-        "alt": alt,
-        "x": "evaluations",
-        "y": _words(f"mean {value}"),
-        "log_x": True,
-        "traces": traces,
-    }
+    return Chart("progress", "Progress", alt, "evaluations", f"mean {value}", traces, log_x=True)
 
 
 def record_charts(record: Record) -> list[Chart]:
     """The front and the anytime curve of one record."""
     found: list[Chart] = []
-    objectives = record.verified.objectives
-    points = [F for F, ok in zip(record.verified.F, record.verified.feasible, strict=True) if ok]
+    objectives, verified = record.verified.objectives, record.verified
+    points = [F for F, ok in zip(verified.F, verified.feasible, strict=True) if ok] if verified.F else []
     if len(objectives) > 1 and points:
-        first, second = objectives[0], objectives[1]
-        trace = {
-            "name": "verified points",
-            "color": 0,
-            "x": _numbers(F[0] for F in points),
-            "y": _numbers(F[1] for F in points),
-        }
-        alt = f"{len(points)} verified points: {second.name} against {first.name}."
-        found.append(
-            {
-                "id": "front",
-                "title": "Verified front",
-                "alt": alt,
-                "x": _axis(first),
-                "y": _axis(second),
-                "traces": [{**trace, "kind": "points"}],
-            }
-        )
-    curve = [row for row in record.trace if row[2] is not None]
+        x, y, *_ = (_numbers(column) for column in zip(*points, strict=True))
+        trace: JsonObject = {"name": "verified points", "color": 0, "x": x, "y": y, "kind": "points"}
+        alt = f"{len(points)} verified points: {objectives[1].name} against {objectives[0].name}."
+        found.append(Chart("front", "Verified front", alt, _axis(objectives[0]), _axis(objectives[1]), [trace]))
+    curve, value = _curve(record), _value(record)
     if len(curve) > 1:
-        value = "hypervolume" if len(objectives) > 1 else objectives[0].name
-        trace = {"name": _words(value), "color": 0, "x": [row[0] for row in curve], "y": _numbers(row[2] for row in curve)}
-        found.append(
-            {
-                "id": "trace",
-                "title": "Progress",
-                "alt": f"{value} against evaluations.",
-                "x": "evaluations",
-                "y": _words(value),
-                "log_x": True,
-                "traces": [{**trace, "kind": "line"}],
-            }
-        )
+        trace = {"name": value, "color": 0, "x": curve[:, 0].tolist(), "y": _numbers(curve[:, 1]), "kind": "line"}
+        alt = f"{value} against evaluations."
+        found.append(Chart("trace", "Progress", alt, "evaluations", value, [trace], log_x=True))
     return found
+
+
+def _value(record: Record) -> str:
+    objectives = record.verified.objectives
+    return "hypervolume" if len(objectives) > 1 else objectives[0].name
 
 
 def _axis(objective: ObjectivePart) -> str:
     unit = f"{objective.unit}, " if objective.unit else ""
-    return _words(f"{objective.name} ({unit}{objective.sense})")
+    return f"{objective.name} ({unit}{objective.sense})"
 
 
-def _words(text: object) -> str:
-    """Text for plotly, which draws links and other tags where it finds them."""
-    return html.escape(str(text), quote=False)
+def _curve(record: Record) -> FloatArray:
+    """Evaluations and value of the anytime curve, float64 [t, 2], from the first feasible point on."""
+    rows = [(row[0], row[2]) for row in record.trace if row[2] is not None]
+    return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
 
-def _at(curve: Sequence[Sequence[Any]], at: Sequence[int] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _at(curve: FloatArray, at: Iterable[int]) -> FloatArray:
     """Values of a step curve at evaluation counts."""
-    counts = np.array([row[0] for row in curve])
-    values = np.array([row[2] for row in curve], dtype=np.float64)
-    return values[np.maximum(np.searchsorted(counts, at, side="right") - 1, 0)]
+    values: FloatArray = curve[np.maximum(np.searchsorted(curve[:, 0], list(at), side="right") - 1, 0), 1]
+    return values
 
 
-def _numbers(values: Any) -> list[float | None]:
+def _numbers(values: Iterable[float]) -> list[float | None]:
     """Six digits are plenty for a picture; what is not finite is left out."""
     return [float(f"{float(v):.6g}") if math.isfinite(float(v)) else None for v in values]

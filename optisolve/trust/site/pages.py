@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,46 +11,11 @@ from optisolve.study.report.build import Report
 from optisolve.study.report.tables import Table
 from optisolve.trust.site.charts import Chart
 
-__all__ = ["ProblemPage", "RecordPage", "Row", "Site", "SolverPage", "Track"]
+__all__ = ["Lines", "ProblemPage", "RecordPage", "Site", "SolverPage", "Track"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One solver on one scenario, a line of the leaderboard.
-
-    Attributes:
-        family: Problem family.
-        scenario: Label of the scenario.
-        solver: Label of the solver.
-        measure: What `score` is.
-        score: In words.
-        loss: Sorting key, smaller is better; failures count as the worst.
-        success: Share of runs that reach the target, None without one.
-        runs: Units that count.
-        failures: Of those, how many failed.
-        evaluations: Mean per run.
-        calls: Mean language-model calls per run.
-        tokens: Mean tokens per run.
-        usd: US dollars of all runs.
-        tier: Lowest tier among the records.
-        rank: Within the scenario, ties share the better place.
-    """
-
-    family: str
-    scenario: str
-    solver: str
-    measure: str
-    score: str
-    loss: float
-    success: float | None
-    runs: int
-    failures: int
-    evaluations: float
-    calls: float
-    tokens: float
-    usd: float
-    tier: str
-    rank: int
+Lines = Sequence[Any]
+"""Lines of a leaderboard, one solver on one scenario each, from `optisolve.trust.site.build.lines_of`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,7 +27,7 @@ class Track:
         version: Of the suite.
         sha256: Of its lock.
         report: Rankings and statistics.
-        rows: Lines of the table, best first within each scenario.
+        lines: Of the table, best first within each scenario.
         records: How many there are.
         standings: Entries of the suite in the leaderboard's own table, best first; empty without it.
         problems: How many problems the suite has, for `standings`.
@@ -72,7 +37,7 @@ class Track:
     version: str
     sha256: str
     report: Report
-    rows: tuple[Row, ...]
+    lines: Lines
     records: int
     standings: tuple[Mapping[str, Any], ...] = ()
     problems: int = 0
@@ -80,18 +45,7 @@ class Track:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ProblemPage:
-    """One scenario.
-
-    Attributes:
-        name: Label.
-        family: Family.
-        summary: What is decided.
-        card: The family's model card, Markdown.
-        evidence: What is proven about the references.
-        tables: Scores, null policies, instances and references, degeneracy.
-        charts: Interactive.
-        records: Record ids with solver, instance, repetition, score.
-    """
+    """One scenario: its card, what is proven about its references, and what every solver reaches on it."""
 
     name: str
     family: str
@@ -100,41 +54,25 @@ class ProblemPage:
     evidence: str
     tables: tuple[Table, ...]
     charts: tuple[Chart, ...]
+    lines: Lines
     records: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SolverPage:
-    """One solver.
-
-    Attributes:
-        name: Label.
-        summary: What it is.
-        citation: Source.
-        card: Markdown, "" when it has none.
-        options: Its options in the records, as a table.
-        rows: Its lines of all tracks.
-    """
+    """One solver: its card, the options in its records, and its lines of all tracks."""
 
     name: str
     summary: str
     citation: str
     card: str
     options: Table
-    rows: tuple[Row, ...]
+    lines: Lines
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RecordPage:
-    """One record.
-
-    Attributes:
-        record: The record.
-        scenario: Label of its scenario.
-        solver: Label of its solver.
-        command: What makes it again.
-        charts: Front and trace.
-    """
+    """One record under the names that the site gives to its scenario and solver, with the command that makes it again."""
 
     record: Record
     scenario: str

@@ -8,14 +8,14 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optisolve.core.errors import MissingDependency, OptisolveError
-from optisolve.run.untrusted import slug
+from optisolve.core.text import slug
 from optisolve.study.report import render_html
 from optisolve.study.report.commands import override_text
+from optisolve.study.report.html import templates
 from optisolve.study.report.tables import number
 from optisolve.trust.board import RANKED
 from optisolve.trust.site.pages import Site
@@ -63,17 +63,15 @@ def _fill(site: Site, root: Path) -> None:
     (root / _MARKER).write_text("made by optisolve leaderboard; the whole folder is replaced when it is made again\n")
     (root / ".nojekyll").write_text("")  # GitHub Pages serves the folder as it is
     assets = root / "assets"
-    assets.mkdir()
-    (assets / "site.css").write_text(_report_css() + _read("site.css"), encoding="utf-8")
-    (assets / "site.js").write_text(_read("site.js"), encoding="utf-8")
-    (assets / "plotly.min.js").write_text(_plotly(), encoding="utf-8")
+    _write(assets / "site.css", _text("report.css") + _text("site.css"))
+    _write(assets / "site.js", _text("site.js"))
+    _write(assets / "plotly.min.js", _plotly())
     _page(root / "index.html", "index.html.jinja", site=site, here="", tracks=site.tracks)
     for track in site.tracks:
         _write(root / "tracks" / f"{slug(track.name)}.html", render_html(track.report))
     for problem in site.problems:
-        lines = [row for track in site.tracks for row in track.rows if row.scenario == problem.name]
         path = root / "problems" / f"{slug(problem.name)}.html"
-        _page(path, "problem.html.jinja", site=site, here="../", problem=problem, rows=list(dict.fromkeys(lines)))
+        _page(path, "problem.html.jinja", site=site, here="../", problem=problem)
     for solver in site.solvers:
         _page(root / "solvers" / f"{slug(solver.name)}.html", "solver.html.jinja", site=site, here="../", solver=solver)
     for record in site.records:
@@ -92,14 +90,17 @@ def _write(path: Path, text: str) -> None:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["groupby_tier"] = _by_tier
-    environment.filters.update(slug=slug, markdown=_markdown, setting=override_text, number=number, embedded=_embedded)
+    environment = templates("optisolve.trust.site", "optisolve.study.report").overlay()
+    environment.filters = {**environment.filters, "groupby_tier": _by_tier, "markdown": _markdown, "setting": override_text}
+    environment.filters |= {"number": number, "embedded": _embedded}
     return environment
+
+
+def _text(name: str) -> str:
+    """A file as it is, whatever stands in it."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
 
 
 def _by_tier(standings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
@@ -133,11 +134,3 @@ def _plotly() -> str:
     except ImportError:
         raise MissingDependency("plotly, which draws the leaderboard's plots", extra="report") from None
     return str(get_plotlyjs())
-
-
-def _report_css() -> str:
-    return (files("optisolve.study.report") / "templates" / "report.css").read_text(encoding="utf-8")
-
-
-def _read(name: str) -> str:
-    return (files("optisolve.trust.site") / "templates" / name).read_text(encoding="utf-8")

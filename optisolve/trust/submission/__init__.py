@@ -3,14 +3,16 @@
 from optisolve.trust.submission.comment import comment_text
 from optisolve.trust.submission.gate import Verdict, check_submission
 from optisolve.trust.submission.pack import Packed, pack
-from optisolve.trust.submission.rules import DESCRIPTION, LIMITS, RECORDS, TABLE, Limits
+from optisolve.trust.submission.rules import DESCRIPTION, LIMITS, RECORDS, ROWS, TABLE, TRANSCRIPTS, Limits
 from optisolve.trust.submission.tree import Tree
 
 __all__ = [
     "DESCRIPTION",
     "LIMITS",
     "RECORDS",
+    "ROWS",
     "TABLE",
+    "TRANSCRIPTS",
     "Limits",
     "Packed",
     "Tree",

@@ -17,24 +17,29 @@ from typing import Any
 from optisolve.core.errors import FieldProblem, OptisolveError
 from optisolve.core.json import JsonObject, canonical
 from optisolve.core.reference import Effort
+from optisolve.core.text import plain_slug
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.schema import Record
-from optisolve.run.untrusted import plain_slug, printable, strict_json
-from optisolve.study.units import GAP_NOISE
+from optisolve.run.untrusted import printable, strict_json
+from optisolve.study.loss import GAP_NOISE
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
-from optisolve.trust.board import Located, board_bytes, build_board, units_of
+from optisolve.trust.board import Located, board_bytes, build_board, slots_of
+from optisolve.trust.submission.rows import ELSEWHERE, ROW, RowAuditor, read_row
 from optisolve.trust.submission.rules import (
     DESCRIPTION,
     EXPLANATION,
     LIMITS,
     RECORDS,
+    ROWS,
     TABLE,
+    TRANSCRIPTS,
     Limits,
     Place,
     check_changes,
     check_description,
     place_of,
 )
+from optisolve.trust.submission.tables import Rows, rows_of
 from optisolve.trust.submission.tree import File, Tree, changed_paths
 
 __all__ = ["Verdict", "check_submission"]
@@ -83,6 +88,7 @@ def check_submission(
     export: Path | None = None,
     workers: int = 1,
     guard: AuditLimits | None = AUDIT_LIMITS,
+    sample: int | None = None,
 ) -> Verdict:
     """Check what a commit adds to the leaderboard.
 
@@ -95,6 +101,7 @@ def check_submission(
         export: Empty folder that gets the head's records when they are accepted, e.g. to build a site from them.
         workers: Processes that audit.
         guard: What the audit of one record may take; None audits in this process, without limits.
+        sample: Without a base, how many rows of every table are made again; None for all. The commit's name draws them.
 
     Returns:
         The verdict; its `after` is the table that the head must hold.
@@ -123,10 +130,16 @@ def check_submission(
     with tempfile.TemporaryDirectory(prefix="optisolve-submission-") as scratch:
         root = Path(scratch)
         _extract(head, files, added, root, limits)
+        rows = rows_of(head, base, files, root, suites, sample)
+        verdict.problems += rows.problems
+        if verdict.problems:
+            return verdict
+        added = sorted([*added, *rows.fresh])
         stale = set() if base is not None else _stale(added, root, suites, verdict)
         fresh = [path for path in added if path not in stale]
-        verdict.audits = _audited(fresh, root, suites, workers, guard)
-        located = _checked(fresh, files, root, suites, verdict)
+        places = {**{path: place for path in files if (place := place_of(path))}, **rows.places}
+        verdict.audits = _audited(fresh, places, root, suites, workers, guard)
+        located = _checked(fresh, places, rows, root, suites, verdict, whole=base is None)
         _check_duplicates(located, set(added), verdict)
         _check_entries(located, added, files, suites, verdict)
         if verdict.problems:
@@ -146,7 +159,7 @@ def _extract(head: Tree, files: Mapping[str, File], added: Iterable[str], root: 
     for path, file in files.items():
         place = place_of(path)
         usable = place is not None and file.mode == "100644" and file.size <= limits.of(place.name)
-        if usable and place is not None and (path in new or place.name == "record.json"):
+        if usable and place is not None and (path in new or place.name in ("record.json", ROWS, TRANSCRIPTS)):
             wanted.append((file, place))
     for (_, place), (_, data) in zip(wanted, head.read(file for file, _ in wanted), strict=True):
         target = root / place.suite / place.submitter / place.folder / place.name
@@ -161,46 +174,70 @@ def _unknown_suites(added: Iterable[str], suites: SuiteBook) -> list[FieldProble
     return [FieldProblem(f"{RECORDS}/{name}", name, expected) for name in names if suites.get(name) is None]
 
 
-def _audited(added: Sequence[str], root: Path, suites: SuiteBook, workers: int, guard: AuditLimits | None) -> dict[str, Audit]:
-    """Audits of all new records, by path."""
-    effort = _effort({place.suite for path in added if (place := place_of(path))}, suites)
-    auditor = Auditor(PROBLEMS, SOLVERS, ReferenceMaker(effort), suites, max_bytes=LIMITS.record)
-    places = {path: place for path in added if (place := place_of(path)) is not None and place.name == "record.json"}
-    files = [root / place.suite / place.submitter / place.folder / place.name for place in places.values()]
-    return dict(zip(places, audit_files(auditor, files, workers=workers, limits=guard), strict=True))
+def _audited(
+    added: Sequence[str],
+    places: Mapping[str, Place],
+    root: Path,
+    suites: SuiteBook,
+    workers: int,
+    guard: AuditLimits | None,
+) -> dict[str, Audit]:
+    """Audits of all new records and rows, by path."""
+    effort = _effort({places[path].suite for path in added if path in places}, suites)
+    found: dict[str, Audit] = {}
+    for name, kind in (("record.json", Auditor), (ROW, RowAuditor)):
+        auditor = kind(PROBLEMS, SOLVERS, ReferenceMaker(effort), suites, max_bytes=LIMITS.record)
+        own = [path for path in added if path in places and places[path].name == name]
+        files = [_file(root, places[path]) for path in own]
+        found |= dict(zip(own, audit_files(auditor, files, workers=workers, limits=guard), strict=True))
+    return found
 
 
-def _checked(added: Sequence[str], files: Mapping[str, File], root: Path, suites: SuiteBook, verdict: Verdict) -> list[Located]:
-    """Read all records, the new ones if their audit found nothing; problems are named by path."""
-    located = []
-    for path in sorted(files):
-        place = place_of(path)
-        if place is None:
-            continue
-        file = root / place.suite / place.submitter / place.folder / place.name
-        if path in added:
-            problems = _check_file(path, place, file, suites, verdict)
+def _file(root: Path, place: Place) -> Path:
+    return root / place.suite / place.submitter / place.folder / place.name
+
+
+def _checked(
+    added: Sequence[str],
+    places: Mapping[str, Place],
+    rows: Rows,
+    root: Path,
+    suites: SuiteBook,
+    verdict: Verdict,
+    *,
+    whole: bool,
+) -> list[Located]:
+    """Read all records and rows, the new ones if their audit found nothing; problems are named by path."""
+    located, new = [], set(added)
+    for path, place in sorted(places.items()):
+        file = _file(root, place)
+        if path in new:
+            problems = _check_file(path, place, file, suites, verdict, whole=whole)
             verdict.problems += [FieldProblem(f"{path}: {p.field}", p.given, p.expected) for p in problems]
             if problems:
                 continue
-        if place.name == "record.json":
-            record = Record.from_json(strict_json(file.read_bytes()))
-            located.append(Located(path.removeprefix(f"{RECORDS}/"), place.suite, place.submitter, record))
+        if place.name in ("record.json", ROW):
+            short = path.removeprefix(f"{RECORDS}/")
+            located.append(Located(short, place.suite, place.submitter, _record(file), rows.contents.get(path)))
     return located
+
+
+def _record(file: Path) -> Record:
+    """The record in its own file or in that of a row."""
+    return read_row(file).record if file.name == ROW else Record.from_json(strict_json(file.read_bytes()))
 
 
 def _stale(added: Iterable[str], root: Path, suites: SuiteBook, verdict: Verdict) -> set[str]:
     """Published records of an older lock; they were checked when they came, and newer code cannot check them again."""
     found = set()
     for path in added:
-        place = place_of(path)
-        locked = None if place is None or place.name != "record.json" else suites.get(place.suite)
-        if place is None or locked is None:
+        suite, _, rest = path.removeprefix(f"{RECORDS}/").partition("/")
+        locked = suites.get(suite) if rest.endswith(("/record.json", f"/{ROW}")) else None
+        if locked is None:
             continue
         try:
-            told = strict_json((root / place.suite / place.submitter / place.folder / place.name).read_bytes())
-            sha256 = told["suite"]["sha256"]
-        except (ValueError, KeyError, TypeError):
+            sha256 = _record(root / suite / rest).suite.sha256
+        except (OptisolveError, ValueError, KeyError, TypeError):
             continue  # the audit says what is wrong with it
         if sha256 != locked.sha256:
             found.add(path)
@@ -209,13 +246,16 @@ def _stale(added: Iterable[str], root: Path, suites: SuiteBook, verdict: Verdict
     return found
 
 
-def _check_file(path: str, place: Place, file: Path, suites: SuiteBook, verdict: Verdict) -> list[FieldProblem]:
+def _check_file(path: str, place: Place, file: Path, suites: SuiteBook, verdict: Verdict, *, whole: bool) -> list[FieldProblem]:
     if place.name == DESCRIPTION:
         try:
             return check_description(strict_json(file.read_bytes()), place.submitter)
         except ValueError as error:
             return [FieldProblem("(file)", printable(error), "a JSON object")]
-    if place.name != "record.json":
+    if place.name in (ROWS, TRANSCRIPTS):
+        alone = not file.with_name(ROWS).is_file()
+        return [FieldProblem("(file)", "transcripts alone", f"a {ROWS} beside them")] if alone else []
+    if place.name == "transcript.jsonl":
         alone = not (file.parent / "record.json").is_file()
         return [FieldProblem("(file)", "a transcript alone", "a record.json beside it")] if alone else []
     audit = verdict.audits[path]
@@ -223,7 +263,15 @@ def _check_file(path: str, place: Place, file: Path, suites: SuiteBook, verdict:
     problems = list(audit.problems)
     if problems:
         return problems
-    record = Record.from_json(strict_json(file.read_bytes()))
+    if whole and any(note.startswith(ELSEWHERE) for note in audit.notes):
+        verdict.notes.append(f"{path}: {'; '.join(audit.notes)}")
+        return []  # its claim was shown when it came
+    return _check_record(_record(file), audit, place, file, suites)
+
+
+def _check_record(record: Record, audit: Audit, place: Place, file: Path, suites: SuiteBook) -> list[FieldProblem]:
+    """What a record claims beside what its audit has shown, and beside where it stands."""
+    problems = []
     if record.provenance.tier.rank > audit.tier.rank:  # the audit holds on this machine, its claim does not
         expected = f"at most '{audit.tier.value}', which is what was shown here ({'; '.join(audit.notes)})"
         problems.append(FieldProblem("provenance.tier", record.provenance.tier.value, expected))
@@ -289,6 +337,9 @@ def _identities(item: Located) -> Iterable[tuple[str, tuple[str, ...]]]:
     yield "unit", (item.suite, record.suite.sha256, item.submitter, item.label, *item.unit)
     yield "id", (record.record_id,)
     yield "result", (record.result_hash,)
+    if item.content is not None:
+        yield from ([("content", (item.content,))] if item.content else [])
+        return
     curve = [[row[0], *row[2:]] for row in record.trace]
     gap = record.scores.gap
     at_once = gap is not None and abs(gap) <= GAP_NOISE and len({tuple(row[1:]) for row in curve}) < _CLIMB
@@ -330,7 +381,7 @@ def _check_entries(
         if cells:
             expected = f"a label of your own; the suite has {', '.join(sorted(cells))}"
             verdict.problems.append(FieldProblem(f"{suite}/{submitter}: suite.solver", label, expected))
-        units = [unit for wanted in units_of(locked, label).values() for unit in wanted]
+        units = [unit for wanted in slots_of(locked, label).values() for unit in wanted]
         missing = len(set(units) - {item.unit for item in current})
         if missing:
             told = f"{missing} of {len(units)} units of suite {suite} have no record; they count as lost"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from optisolve.llm.config import SurrogateLlm
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.records import iter_records
 from optisolve.run.schema import Record
-from optisolve.run.untrusted import printable, read_json
+from optisolve.run.table import Row, Table
+from optisolve.run.untrusted import printable, read_bytes, read_json
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.trust.board import board_bytes, build_board, read_located
-from optisolve.trust.submission.rules import DESCRIPTION, SCHEMA, SUBMITTER, check_description
+from optisolve.trust.submission.bundle import read_transcripts, transcripts_bytes, write_archive
+from optisolve.trust.submission.rules import DESCRIPTION, LIMITS, ROWS, SCHEMA, SUBMITTER, TRANSCRIPTS, check_description
 
 __all__ = ["Packed", "pack", "write_table"]
 
@@ -28,15 +30,17 @@ class Packed:
 
     Attributes:
         folder: ``SUITE/SUBMITTER`` with its files.
-        written: Records written.
+        written: Records written, as rows of the table or as files.
         known: Records that were there already.
         other: Records of other suites or solvers, left out.
+        files: How many of them could not become rows.
     """
 
     folder: Path
     written: int
     known: int
     other: int
+    files: int
 
 
 def pack(
@@ -51,8 +55,13 @@ def pack(
     book: SuiteBook | None = None,
     workers: int = 1,
     guard: AuditLimits | None = AUDIT_LIMITS,
+    archive: Path | None = None,
+    full: bool = False,
 ) -> Packed:
-    """Audit records and copy them, with the transcripts of language models, to where a submission has them.
+    """Audit records and bring them, with the transcripts of language models, to where a submission has them.
+
+    Records that were reproduced or replayed become rows of ``table.json``, since anybody can make them again; others are
+    written as they are.
 
     Args:
         runs: Records, or folders with records.
@@ -66,6 +75,8 @@ def pack(
         book: Suites; None means those that come with optisolve.
         workers: Processes that audit.
         guard: What the audit of one record may take; None audits in this process, without limits.
+        archive: Folder that gets the full records of the table in one compressed file; its hash goes into the table.
+        full: Write every record as it is and no table.
 
     Raises:
         OptionError: A name that does not fit.
@@ -95,9 +106,13 @@ def pack(
     if not chosen:
         raise RecordError(f"No record of suite {suite}{f' and solver {solver}' if solver else ''} at or below these paths.")
     shown = [min(tier, audit.tier, key=lambda t: t.rank) for audit in audits if audit]
-    known = sum(not _write(file, folder, claim) for file, claim in zip(chosen, shown, strict=True))
+    records = [(_claiming(file, claim), file.parent) for file, claim in zip(chosen, shown, strict=True)]
+    repeated = [] if full else [item for item in records if item[0].provenance.tier.rank >= Tier.REPLAYED.rank]
+    others = [item for item in records if item not in repeated]
+    fresh = _write_rows(repeated, folder, locked.sha256, suite, archive) if repeated else 0
+    fresh += (files := sum(_write(record, parent, folder) for record, parent in others))
     _describe(folder / DESCRIPTION, submitter, title)
-    return Packed(folder, len(chosen) - known, known, other)
+    return Packed(folder, fresh, len(chosen) - fresh, other, files)
 
 
 def write_table(records: Path, table: Path, book: SuiteBook | None = None) -> bool:
@@ -140,18 +155,59 @@ def _enough(audit: Audit, tier: Tier) -> Audit:
     return replace(audit, problems=(problem,))
 
 
-def _write(file: Path, folder: Path, tier: Tier) -> bool:
-    """Write one record with its new claim; False when it is there already."""
-    record = Record.from_json(read_json(file)).with_provenance(tier=tier)
+def _claiming(file: Path, tier: Tier) -> Record:
+    """A record with its new claim."""
+    return Record.from_json(read_json(file), where=printable(file)).with_provenance(tier=tier)
+
+
+def _write_rows(records: Sequence[tuple[Record, Path]], folder: Path, current: str, suite: str, archive: Path | None) -> int:
+    """Add records to the table of a submission; rows of an older lock go. Returns how many are new.
+
+    A run that is there already, under any clock, stays as it was published.
+    """
+    table, transcripts = folder / ROWS, folder / TRANSCRIPTS
+    rows = [row for row in Table.read(table).rows if row.record.suite.sha256 == current] if table.is_file() else []
+    known = {row.record.result_hash for row in rows}
+    texts = read_transcripts(read_bytes(transcripts, max_bytes=LIMITS.transcript)) if transcripts.is_file() else {}
+    fresh = [(record, parent) for record, parent in records if record.result_hash not in known]
+    texts |= {record.record_id: told for record, parent in fresh if (told := _transcript(record, parent))}
+    rows += [Row.of(record) for record, _ in fresh]
+    ids = {row.record.record_id for row in rows}
+    texts = {name: told for name, told in texts.items() if name in ids}
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = None
+    if archive is not None:
+        kept = write_archive({record.record_id: _files(record, parent) for record, parent in records}, archive, suite)
+    elif not fresh and table.is_file():
+        kept = Table.read(table).archive
+    write_atomic(table, Table.of(rows, kept).to_bytes())
+    if texts:
+        write_atomic(transcripts, transcripts_bytes(texts))
+    else:
+        transcripts.unlink(missing_ok=True)
+    return len(fresh)
+
+
+def _transcript(record: Record, parent: Path) -> str:
+    """The transcript that a second run needs; the surrogate's is left out, since it answers the same again."""
+    file, model = parent / "transcript.jsonl", record.solver.llm
+    asked = model is not None and model.provider != SurrogateLlm.kind
+    return file.read_text(encoding="utf-8") if asked and file.is_file() else ""
+
+
+def _files(record: Record, parent: Path) -> dict[str, bytes]:
+    told = _transcript(record, parent)
+    return {"record.json": record.to_bytes(), **({"transcript.jsonl": told.encode()} if told else {})}
+
+
+def _write(record: Record, parent: Path, folder: Path) -> bool:
+    """Write one record as it is; False when it is there already."""
     target = folder / record.record_id
     if (target / "record.json").is_file():
         return False
     target.mkdir(parents=True, exist_ok=True)
-    transcript = file.parent / "transcript.jsonl"
-    model = record.solver.llm
-    if model is not None and model.provider != SurrogateLlm.kind and transcript.is_file():
-        write_atomic(target / transcript.name, transcript.read_bytes())
-    write_atomic(target / "record.json", record.to_bytes())
+    for name, data in sorted(_files(record, parent).items(), reverse=True):  # the record last
+        write_atomic(target / name, data)
     return True
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optisolve.core.errors import FieldProblem
+from optisolve.run.table import TABLE as ROWS
 from optisolve.run.untrusted import is_safe_name, printable, shortened
 from optisolve.trust.submission.tree import File
 
@@ -16,8 +17,10 @@ __all__ = [
     "EXPLANATION",
     "LIMITS",
     "RECORDS",
+    "ROWS",
     "SCHEMA",
     "TABLE",
+    "TRANSCRIPTS",
     "Limits",
     "Place",
     "check_changes",
@@ -38,10 +41,15 @@ TABLE = "benchmarks/leaderboard/table.json"
 DESCRIPTION = "submission.json"
 """Who submits what, in a few words."""
 
+TRANSCRIPTS = "transcripts.jsonl.xz"
+"""The transcripts of a table: a line per run, ``record_id`` and the transcript's own ``text``."""
+
 SUBMITTER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,37}[a-z0-9])?")
 """A user name in lower case."""
 
 _RECORD_FILES = ("record.json", "transcript.jsonl")
+_GROWING = (ROWS, TRANSCRIPTS)
+"""Files that a later submission may add to; that nothing else of them changes is seen row by row."""
 _MIB = 2**20
 
 
@@ -57,7 +65,9 @@ class Limits:
 
     def of(self, name: str) -> int:
         """Largest size of a file of this name."""
-        return {"record.json": self.record, "transcript.jsonl": self.transcript}.get(name, self.description)
+        sizes = dict.fromkeys(("record.json", ROWS), self.record)
+        sizes |= dict.fromkeys(("transcript.jsonl", TRANSCRIPTS), self.transcript)
+        return sizes.get(name, self.description)
 
 
 LIMITS = Limits()
@@ -70,7 +80,7 @@ class Place:
     Attributes:
         suite: Name of the suite.
         submitter: User name.
-        folder: The record's own folder, "" for the description.
+        folder: The record's own folder, "" for the description, the table and its transcripts.
         name: File name.
     """
 
@@ -85,7 +95,7 @@ def place_of(path: str) -> Place | None:
     parts = path.removeprefix(f"{RECORDS}/").split("/")
     if not path.startswith(f"{RECORDS}/") or not all(map(is_safe_name, parts)):
         return None
-    if len(parts) == 3 and parts[2] == DESCRIPTION and SUBMITTER.fullmatch(parts[1]):
+    if len(parts) == 3 and parts[2] in (DESCRIPTION, *_GROWING) and SUBMITTER.fullmatch(parts[1]):
         return Place(parts[0], parts[1], "", parts[2])
     if len(parts) == 4 and parts[3] in _RECORD_FILES and SUBMITTER.fullmatch(parts[1]):
         return Place(*parts)
@@ -132,15 +142,17 @@ def check_changes(
 
 def _change_problem(path: str, status: str, file: File | None, limits: Limits) -> tuple[str, str] | None:
     """(given, expected) of a change that is not allowed."""
-    if status != "A":
+    place = place_of(path)
+    if status != "A" and not (status == "M" and place is not None and place.name in _GROWING):
         told = {"M": "a change", "D": "a removal", "T": "a change of kind"}.get(status[:1], f"status {printable(status)}")
         return told, "additions only; published records stay as they are"
     if file is None or file.mode != "100644":
         kind = {"120000": "a symbolic link", "160000": "a submodule", "100755": "an executable file"}
         return kind.get("" if file is None else file.mode, "something that is no file"), "a plain file"
-    place = place_of(path)
     if place is None:
-        allowed = f"SUITE/SUBMITTER/{DESCRIPTION} or SUITE/SUBMITTER/RECORD_ID/{' or '.join(_RECORD_FILES)}"
+        allowed = (
+            f"SUITE/SUBMITTER/{' or '.join((DESCRIPTION, *_GROWING))}, SUITE/SUBMITTER/RECORD_ID/{' or '.join(_RECORD_FILES)}"
+        )
         return "this file", f"{allowed}, the submitter in lower case"
     if file.size > limits.of(place.name):
         return f"{file.size:,} bytes", f"at most {limits.of(place.name):,}"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
+from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.goals.goal import Clause, Goal, bounds_of
-from optisolve.goals.goal_instance import bound_scales, bound_text, shortfall
+from optisolve.goals.goal_instance import MeasuredInstance, bound_scales, bound_text, shortfall
 from optisolve.goals.metric import effective
 from optisolve.goals.units import format_si
 from optisolve.goals.wishes import one_by_one
@@ -50,7 +50,7 @@ class ClauseCheck:
         return self.margin >= -FEASIBILITY_TOLERANCE
 
 
-def check_clauses(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]:
+def check_clauses(base: MeasuredInstance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]:
     """Every hard requirement of a goal, and those kept from the scenario, at a point, by the base's numpy equations.
 
     Args:
@@ -74,7 +74,7 @@ def check_clauses(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]
     return tuple(checks)
 
 
-def check_wishes(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]:
+def check_wishes(base: MeasuredInstance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]:
     """The wishes of a settled goal that are not enforced, at a point; arguments as for `check_clauses`."""
     soft = tuple(c.model_copy(update={"hard": True}) for c in goal.constraints if not c.hard)
     if not soft:
@@ -83,7 +83,7 @@ def check_wishes(base: Instance, goal: Goal, x: Any) -> tuple[ClauseCheck, ...]:
     return tuple(dataclasses.replace(check, source="wish") for check in checks)
 
 
-def wishes_told(settled: Goal, goal: Goal, base: Instance) -> tuple[str, ...]:
+def wishes_told(settled: Goal, goal: Goal, base: MeasuredInstance) -> tuple[str, ...]:
     """What became of the wishes, one line each."""
     if all(c.hard for c in goal.constraints):
         return ()
@@ -93,7 +93,7 @@ def wishes_told(settled: Goal, goal: Goal, base: Instance) -> tuple[str, ...]:
     return tuple(f"{_fate(clause, settled, base)}: {clause_text(clause, metrics)}." for clause in wished)
 
 
-def _fate(wish: Clause, settled: Goal, base: Instance) -> str:
+def _fate(wish: Clause, settled: Goal, base: MeasuredInstance) -> str:
     """What became of one wish, and why."""
     if wish.hard:
         return "Wish enforced"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optisolve.core.errors import OptionError
-from optisolve.core.problem import Instance
 from optisolve.goals.goal import Clause, Goal
+from optisolve.goals.goal_instance import MeasuredInstance
 from optisolve.goals.metric import Metric
 from optisolve.words.ask.rules import Reading
 from optisolve.words.ask.words import clause_text
@@ -30,7 +30,7 @@ class Grounding:
     unknown: tuple[str, ...]
 
 
-def ground(goal: Goal, text: str, reading: Reading, instance: Instance) -> Grounding:
+def ground(goal: Goal, text: str, reading: Reading, instance: MeasuredInstance) -> Grounding:
     """Compare a goal that a model read with the deterministic reading of the same text.
 
     Args:
@@ -62,7 +62,7 @@ def ground(goal: Goal, text: str, reading: Reading, instance: Instance) -> Groun
     return Grounding(not unique and reading.complete, unique, reading.unknown)
 
 
-def explicit(goal: Goal, instance: Instance) -> Goal:
+def explicit(goal: Goal, instance: MeasuredInstance) -> Goal:
     """The same goal without an objective where it only repeats the instance's own."""
     if goal.objective is None or len(goal.objective.terms) != 1 or len(instance.objectives) != 1:
         return goal

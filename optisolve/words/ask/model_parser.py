@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from optisolve.core.errors import OptionError
+from optisolve.core.json import JsonObject
 from optisolve.core.seeds import derive
 from optisolve.goals.goal import Clause, Goal, GoalObjective, Term, bounds_of
 from optisolve.goals.metric import Metric
 from optisolve.goals.units import UnitError, to_si
+from optisolve.llm.dialogue import Dialogue, DialogueReport, Turn, Verdict, worded
+from optisolve.llm.forms import Choice, Fault, Object, OneOf, grammar_of, read_form, schema_of
 from optisolve.llm.prompts import Prompt, load_prompt
 from optisolve.llm.session import LlmSession
-from optisolve.llm.types import LlmRequest, Message
+from optisolve.llm.types import LlmRequest
 from optisolve.words.ask.quantities import Quantity, Users
 from optisolve.words.ask.rules import deadline_of, scan
 
@@ -40,6 +42,7 @@ class ModelReading:
         valid: The first answer fitted the form.
         raw: The last answer.
         prompt: Name, version and hash of the prompt.
+        dialogue: What was asked and what came of it.
     """
 
     goal: Goal | None
@@ -48,10 +51,11 @@ class ModelReading:
     valid: bool
     raw: str
     prompt: Mapping[str, str]
+    dialogue: DialogueReport
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _Choices:
     """What may be answered.
 
     Attributes:
@@ -63,6 +67,24 @@ class _Form:
     numbers: tuple[Quantity, ...]
     choices: tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], ...]
     aims: tuple[str, ...]
+
+    def keys(self, style: str) -> list[str]:
+        """Name of every number in the answer: its words where a text is continued, else its place."""
+        return [q.text if style == "continuation" else f"number_{i + 1}" for i, q in enumerate(self.numbers)]
+
+    def form(self, style: str) -> Object:
+        """The form of the answer; the aim stands first where a text is continued."""
+        aim = {"aim": Choice(self.aims)}
+        entries = {
+            key: OneOf(
+                tuple(
+                    Object({"about": Choice((name,)), "bound": Choice(bounds), "users": Choice(users)})
+                    for name, (bounds, users) in choices.items()
+                )
+            )
+            for key, choices in zip(self.keys(style), self.choices, strict=True)
+        }
+        return Object({**aim, **entries} if style == "continuation" else {**entries, **aim})
 
 
 def read_by_model(
@@ -83,32 +105,31 @@ def read_by_model(
     """
     quantities, users, mentions = scan(text, metrics)
     quantities = [q for q in quantities if deadline_of(q, mentions) is None]  # says nothing about the network
-    style = session.preferred_style
+    style, dialogue = session.preferred_style, Dialogue(session, max_reasks=reasks)
     prompt = load_prompt(f"ask_{style}")
+
+    def reading(goal: Goal | None, problem: str, turn: Turn[_Choices, Goal] | None = None) -> ModelReading:
+        asked, raw = (0, "") if turn is None else (turn.asked, turn.text)
+        report = dialogue.report(style=style, prompts=prompt.describe())
+        return ModelReading(goal, problem, asked, goal is not None and asked == 1, raw, prompt.describe(), report)
+
     if len(quantities) > _MAX_NUMBERS:
-        told = f"{len(quantities)} numbers; at most {_MAX_NUMBERS} are read at once"
-        return ModelReading(None, told, 0, False, "", prompt.describe())
+        return reading(None, f"{len(quantities)} numbers; at most {_MAX_NUMBERS} are read at once")
     everybody = any(m.kind in ("everybody", "others") for m in mentions)
-    form = _form(quantities, users, metrics, everybody=everybody)
-    if not all(form.choices):
-        lost = next(q.text for q, names in zip(form.numbers, form.choices, strict=True) if not names)
-        return ModelReading(None, f"no quantity of this problem fits '{lost}'", 0, False, "", prompt.describe())
-    raw, problem, valid = "", "", False
-    for attempt in range(reasks + 1):
-        reply = session.ask([_request(text, metrics, form, prompt, style, seed, attempt, tag)])[0]
-        raw = reply.texts[0] if reply.texts else ""
-        if reply.failure:
-            problem = f"the model did not answer ({reply.failure}: {reply.detail})"
-            if reply.failure == "budget":
-                break
-            continue
-        goal, problem = _parsed(raw, form, metrics)
-        if goal is not None:
-            return ModelReading(goal, "", attempt + 1, attempt == 0, raw, prompt.describe())
-    return ModelReading(None, problem, attempt + 1, valid, raw, prompt.describe())
+    choices = _choices(quantities, users, metrics, everybody=everybody)
+    if not all(choices.choices):
+        lost = next(q.text for q, names in zip(choices.numbers, choices.choices, strict=True) if not names)
+        return reading(None, f"no quantity of this problem fits '{lost}'")
+    turn = dialogue.ask_one(
+        choices,
+        lambda _, attempt: _request(text, metrics, choices, prompt, style, seed, attempt, tag),
+        lambda _, raw: _judge(raw, choices, style, metrics),
+    )
+    problem = f"the model did not answer ({turn.why})" if turn.unheard else turn.why
+    return reading(turn.answer, problem, turn)
 
 
-def _form(quantities: Sequence[Quantity], users: Sequence[Users], metrics: Sequence[Metric], *, everybody: bool) -> _Form:
+def _choices(quantities: Sequence[Quantity], users: Sequence[Users], metrics: Sequence[Metric], *, everybody: bool) -> _Choices:
     mentioned = tuple(dict.fromkeys("+".join(map(str, u.numbers)) for u in users))
     named = (*mentioned, "all") if everybody or not mentioned else mentioned
     choices: list[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = []
@@ -125,7 +146,7 @@ def _form(quantities: Sequence[Quantity], users: Sequence[Users], metrics: Seque
             aims.append(f"{'max' if metric.larger_is_better else 'min'} {metric.name}")
         elif metric.larger_is_better:
             aims.append(f"maxmin {metric.name}")
-    return _Form(tuple(quantities), tuple(choices), tuple(aims))
+    return _Choices(tuple(quantities), tuple(choices), tuple(aims))
 
 
 def _bounds(quantity: Quantity, metric: Metric) -> tuple[str, ...]:
@@ -142,23 +163,25 @@ def _bounds(quantity: Quantity, metric: Metric) -> tuple[str, ...]:
 
 
 def _request(
-    text: str, metrics: Sequence[Metric], form: _Form, prompt: Prompt, style: str, seed: int, attempt: int, tag: str
+    text: str, metrics: Sequence[Metric], choices: _Choices, prompt: Prompt, style: str, seed: int, attempt: int, tag: str
 ) -> LlmRequest:
-    shared: dict[str, Any] = {
-        "tag": tag,
-        "attempt": attempt,
-        "max_tokens": 40 + 48 * max(1, len(form.numbers)),
-        "seed": int(derive(seed, purpose="ask", attempt=attempt).generate_state(1)[0]) % 2**31,
-        "grammar": _grammar(form),
-    }
-    flat = " ".join(text.split())
+    form, variables = choices.form(style), {"request": " ".join(text.split())}
     if style == "continuation":
-        body = prompt.render(request=flat, examples=_examples(metrics))
-        return LlmRequest(prompt=body, **shared)
-    told = [{"name": m.name, "meaning": m.meaning, "users": m.users} for m in metrics]
-    numbers = [{"key": f"number_{i + 1}", "text": q.text} for i, q in enumerate(form.numbers)]
-    body = prompt.render(metrics=told, form=_example_form(form), request=flat, numbers=numbers)
-    return LlmRequest(messages=(Message("user", body),), schema=_schema(form), **shared)
+        body = prompt.render(**variables, examples=_examples(metrics))
+    else:
+        told = [{"name": m.name, "meaning": m.meaning, "users": m.users} for m in metrics]
+        numbers = [{"key": key, "text": q.text} for key, q in zip(choices.keys(style), choices.numbers, strict=True)]
+        body = prompt.render(**variables, metrics=told, form=_example_form(choices), numbers=numbers)
+    return worded(
+        body,
+        style,
+        tag=tag,
+        attempt=attempt,
+        seed=int(derive(seed, purpose="ask", attempt=attempt).generate_state(1)[0]) % 2**31,
+        max_tokens=40 + 48 * max(1, len(choices.numbers)),
+        schema=schema_of(form),
+        grammar=grammar_of(form, blank=True),
+    )
 
 
 def _examples(metrics: Sequence[Metric]) -> list[dict[str, str]]:
@@ -199,83 +222,40 @@ def _examples(metrics: Sequence[Metric]) -> list[dict[str, str]]:
     return [{"request": request, "answer": answer} for request, answer in told]
 
 
-def _example_form(form: _Form) -> str:
-    body: dict[str, Any] = {}
-    for i, choices in enumerate(form.choices):
-        bounds = dict.fromkeys(b for options, _ in choices.values() for b in options)
-        users = dict.fromkeys(u for _, options in choices.values() for u in options)
-        body[f"number_{i + 1}"] = {"about": "|".join(choices), "bound": "|".join(bounds), "users": "|".join(users)}
-    return json.dumps({**body, "aim": "|".join(form.aims)})
+def _example_form(choices: _Choices) -> str:
+    body: dict[str, object] = {}
+    for key, kinds in zip(choices.keys("schema"), choices.choices, strict=True):
+        bounds = dict.fromkeys(b for options, _ in kinds.values() for b in options)
+        users = dict.fromkeys(u for _, options in kinds.values() for u in options)
+        body[key] = {"about": "|".join(kinds), "bound": "|".join(bounds), "users": "|".join(users)}
+    return json.dumps({**body, "aim": "|".join(choices.aims)})
 
 
-def _schema(form: _Form) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
-    for i, choices in enumerate(form.choices):
-        kinds = []
-        for name, (bounds, users) in choices.items():
-            fields = {"about": {"enum": [name]}, "bound": {"enum": list(bounds)}, "users": {"enum": list(users)}}
-            kinds.append({"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False})
-        properties[f"number_{i + 1}"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
-    properties["aim"] = {"enum": list(form.aims)}
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def _grammar(form: _Form) -> str:
-    """GBNF of the same answer in continuation style, keyed by the number as it is written, without free blanks."""
-
-    def literal(text: str) -> str:
-        return json.dumps(text, ensure_ascii=True)
-
-    def choice(values: Sequence[str]) -> str:
-        return "( " + " | ".join(literal(json.dumps(v)) for v in values) + " )"
-
-    about, bound, user, aim, end = (literal(t) for t in ('"about":', ',"bound":', ',"users":', '"aim":', "}"))
-    parts = []
-    for quantity, choices in zip(form.numbers, form.choices, strict=True):
-        kinds = [f"{choice([n])} {bound} {choice(b)} {user} {choice(u)}" for n, (b, u) in choices.items()]
-        parts.append(f"{literal(',' + json.dumps(quantity.text) + ':{')} {about} ( {' | '.join(kinds)} ) {end}")
-    entries = " ".join([f"{aim} {choice(form.aims)}", *parts])
-    return f'root ::= " "? "{{" {entries} "}}"\n'
-
-
-def _parsed(raw: str, form: _Form, metrics: Sequence[Metric]) -> tuple[Goal | None, str]:
-    """The goal of an answer, or what is wrong with it."""
-    start = raw.find("{")
-    try:
-        answer, _ = json.JSONDecoder().raw_decode(raw[:20_000], start) if start >= 0 else (None, 0)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
-        return None, "the answer is no JSON object"
-    clauses = []
-    for i, (quantity, choices) in enumerate(zip(form.numbers, form.choices, strict=True)):
-        entry = answer.get(f"number_{i + 1}", answer.get(quantity.text))
-        if not isinstance(entry, dict):
-            return None, f"the answer leaves out '{quantity.text}'"
-        about, bound, users = (str(entry.get(key)) for key in ("about", "bound", "users"))
-        bounds, known = choices.get(about, ((), ()))
-        if bound not in bounds or users not in known:
-            return None, f"the answer for '{quantity.text}' is not one of the choices"
-        numbers = () if users in ("none", "all") else tuple(int(n) for n in users.split("+"))
-        clauses.append(
-            Clause(
-                metric=about,
-                op=_OPS[bound],  # type: ignore[arg-type]
-                value=quantity.value,
-                unit=quantity.unit,
-                users=numbers,
-                change="saving" if bound == "saving" else "none",
-                source_span=quantity.span,
-            )
-        )
-    if answer.get("aim") not in form.aims:
-        return None, "the aim is not one of the choices"
-    goal = Goal(objective=_aim(str(answer["aim"])), constraints=tuple(clauses))
+def _judge(raw: str, choices: _Choices, style: str, metrics: Sequence[Metric]) -> Verdict[Goal]:
+    value, fault = read_form(choices.form(style), raw)
+    if fault is not None:
+        return Verdict.rejected(fault)
+    entries = zip(choices.keys(style), choices.numbers, strict=True)
+    clauses = tuple(_clause(quantity, entry) for key, quantity in entries if isinstance(entry := value[key], Mapping))
+    goal = Goal(objective=_aim(str(value["aim"])), constraints=clauses)
     try:
         bounds_of(goal, metrics)
     except OptionError as error:
-        return None, "; ".join(f"{p.given!r}: {p.expected}" for p in error.problems)
-    return goal, ""
+        return Verdict.rejected(Fault("bounds", "; ".join(f"{p.given!r}: {p.expected}" for p in error.problems)))
+    return Verdict(goal)
+
+
+def _clause(quantity: Quantity, entry: JsonObject) -> Clause:
+    bound, users = str(entry["bound"]), str(entry["users"])
+    return Clause(
+        metric=str(entry["about"]),
+        op=_OPS[bound],  # type: ignore[arg-type]
+        value=quantity.value,
+        unit=quantity.unit,
+        users=() if users in ("none", "all") else tuple(int(n) for n in users.split("+")),
+        change="saving" if bound == "saving" else "none",
+        source_span=quantity.span,
+    )
 
 
 def _aim(text: str) -> GoalObjective | None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from optisolve.core.budget import Budget, BudgetMeter
-from optisolve.core.errors import OptionError, OptisolveError
+from optisolve.core.errors import OptionError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.goals.goal import Goal, goal_from, require_goal
-from optisolve.goals.metric import Metric
+from optisolve.goals.goal_instance import MeasuredInstance, measured
 from optisolve.goals.wishes import settle_wishes
 from optisolve.llm.config import LlmConfig, real_llm
 from optisolve.registry import make_problem
@@ -31,7 +31,7 @@ from optisolve.words.ask.satisfy import Satisfiability, check_satisfiable
 from optisolve.words.ask.words import back_translation
 
 if TYPE_CHECKING:
-    from optisolve.llm.session import LlmSession
+    from optisolve.llm.session import LlmSession, SessionReport
 
 __all__ = [
     "ASK_BUDGET",
@@ -93,7 +93,7 @@ class Parsed:
     unknown: tuple[str, ...] = ()
     reading: Reading | None = None
     model: ModelReading | None = None
-    llm: Mapping[str, Any] | None = None
+    llm: SessionReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Answer:
 
 
 def parse(
-    request: str | Goal | Mapping[str, Any],
+    request: str | Goal | JsonObject,
     instance: Instance,
     *,
     parser: Literal["model", "rules", "auto"] = "model",
@@ -175,9 +175,9 @@ def parse(
     """
     if not isinstance(request, str):
         goal = goal_from(request)
-        require_goal(instance, goal)
+        require_goal(goal, measured(instance).metrics())
         return Parsed(goal, "typed", grounded=True)
-    metrics = _metrics(instance)
+    metrics = measured(instance).metrics()
     reading = read_by_rules(request, metrics)
     if parser == "rules" or (parser == "auto" and reading.complete):
         return Parsed(reading.goal, "rules", reading.complete, reading.questions, reading.unknown, reading)
@@ -201,16 +201,17 @@ def parse_in(
         seed: Seed of the model's sampling.
         tag: Place of the question in the session's transcript.
     """
-    metrics = _metrics(instance)
+    metrics = measured(instance).metrics()
     reading = read_by_rules(text, metrics) if reading is None else reading
     model = read_by_model(text, metrics, session, seed=seed, tag=tag)
     model = dataclasses.replace(model, goal=_completed(model.goal, reading.goal))
-    common: dict[str, Any] = {"reading": reading, "model": model, "llm": session.describe()}
     if model.goal is None:
         told = f"The language model gave no usable reading: {model.problem}."
-        return Parsed(None, "model", False, (told, *reading.questions), reading.unknown, **common)
-    found = ground(model.goal, text, reading, instance)
-    return Parsed(model.goal, "model", found.agreed, found.questions, found.unknown, **common)
+        agreed, questions, unknown = False, (told, *reading.questions), reading.unknown
+    else:
+        found = ground(model.goal, text, reading, measured(instance))
+        agreed, questions, unknown = found.agreed, found.questions, found.unknown
+    return Parsed(model.goal, "model", agreed, questions, unknown, reading, model, session.describe())
 
 
 def _completed(goal: Goal | None, said: Goal) -> Goal | None:
@@ -223,7 +224,7 @@ def _completed(goal: Goal | None, said: Goal) -> Goal | None:
 
 
 def ask(
-    request: str | Goal | Mapping[str, Any],
+    request: str | Goal | JsonObject,
     problem: Problem | str,
     *,
     instance: int = 0,
@@ -291,7 +292,7 @@ def answer(
     """
     if parsed.goal is None:
         return Answer(AskStatus.ASKED, parsed)
-    goal = parsed.goal.model_copy(update={"ambiguities": ()})
+    base, goal = measured(base), parsed.goal.model_copy(update={"ambiguities": ()})
     try:
         told = back_translation(goal, base)
     except OptionError:  # an incomplete reading may not fit; its questions say so
@@ -310,7 +311,7 @@ def answer(
 
 
 def _solved(
-    base: Instance,
+    base: MeasuredInstance,
     goal: Goal,
     parsed: Parsed,
     told: tuple[str, ...],
@@ -334,13 +335,3 @@ def _solved(
     met = result.point_status is PointStatus.FEASIBLE and bool(len(result.X)) and all(c.holds for c in clauses if not c.soft)
     status = AskStatus.NOT_MET if not met else AskStatus.VERIFIED if parsed.grounded else AskStatus.CONFIRMED
     return Answer(status, parsed, told, checked, result, confront(case, reference, result.verification), clauses)
-
-
-def _metrics(instance: Instance) -> tuple[Metric, ...]:
-    metrics = instance.metrics()
-    if not metrics:
-        raise OptisolveError(
-            f"{instance.origin.problem} documents no metrics, so no request can be understood. Families that do: power_game, "
-            "power_control, nsp_utility, parallel_channels, beamforming."
-        )
-    return metrics

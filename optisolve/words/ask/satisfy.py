@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from optisolve.core.problem import Instance
 from optisolve.goals.goal import Goal, bounds_of
-from optisolve.goals.goal_instance import bound_text
+from optisolve.goals.goal_instance import MeasuredInstance, bound_text
 from optisolve.goals.metric import Bound, Feasibility, Metric, effective
 from optisolve.goals.units import format_si
 
@@ -49,11 +48,11 @@ class Satisfiability:
     bounds: tuple[Bound, ...]
 
 
-def check_satisfiable(instance: Instance, goal: Goal) -> Satisfiability:
+def check_satisfiable(instance: MeasuredInstance, goal: Goal) -> Satisfiability:
     """Decide whether a goal can be met on an instance, and compute the smallest relaxations if not.
 
     Args:
-        instance: The instance without the goal; its family decides (`Instance.satisfiable`).
+        instance: The instance without the goal; its family decides (`MeasuredInstance.satisfiable`).
         goal: A goal that fits it.
     """
     metrics = instance.metrics()
@@ -88,7 +87,7 @@ def _crossed(bounds: tuple[Bound, ...], metrics: tuple[Metric, ...]) -> Feasibil
     return None
 
 
-def _smallest(instance: Instance, bounds: tuple[Bound, ...], members: list[int]) -> tuple[Bound, ...] | None:
+def _smallest(instance: MeasuredInstance, bounds: tuple[Bound, ...], members: list[int]) -> tuple[Bound, ...] | None:
     """The least common loosening of some bounds, by bisection; None when no loosening of them suffices or none is decided."""
 
     def meets(share: float) -> bool:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from optisolve.core.problem import Instance
 from optisolve.goals.goal import Clause, Goal, bounds_of
-from optisolve.goals.goal_instance import bound_text
+from optisolve.goals.goal_instance import MeasuredInstance, bound_text
 from optisolve.goals.metric import Bound, Metric, effective
 from optisolve.goals.units import format_si
 
 __all__ = ["back_translation", "clause_text", "kept_bounds"]
 
 
-def back_translation(goal: Goal, instance: Instance) -> tuple[str, ...]:
+def back_translation(goal: Goal, instance: MeasuredInstance) -> tuple[str, ...]:
     """The goal in sentences, one per line.
 
     Args:
@@ -38,7 +37,7 @@ def back_translation(goal: Goal, instance: Instance) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def kept_bounds(goal: Goal, instance: Instance) -> tuple[Bound, ...]:
+def kept_bounds(goal: Goal, instance: MeasuredInstance) -> tuple[Bound, ...]:
     """The scenario's own requirements that hold beside the goal."""
     asked = bounds_of(goal, instance.metrics())
     return effective(instance.own_bounds(), asked, keep=goal.keep)[len(asked) :]
@@ -62,7 +61,7 @@ def clause_text(clause: Clause, metrics: tuple[Metric, ...]) -> str:
     return text if given == format_si(bound.value, metric.unit) else f"{text} (written {given})"
 
 
-def _aim(goal: Goal, instance: Instance) -> str:
+def _aim(goal: Goal, instance: MeasuredInstance) -> str:
     if goal.objective is None:
         objective = instance.objectives[0]
         meaning = (objective.meaning or objective.name).rstrip(".")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.errors import OptionError
 from optisolve.core.seeds import derive
+from optisolve.llm.dialogue import Dialogue, DialogueReport, Turn, Verdict, worded
+from optisolve.llm.forms import Fate, Fault, first_object
 from optisolve.llm.prompts import Prompt, load_prompt
 from optisolve.llm.session import LlmSession
-from optisolve.llm.types import LlmRequest, Message
+from optisolve.llm.types import LlmRequest
 from optisolve.words.ask.quantities import IntentError, require_text
 from optisolve.words.formulate.doubts import doubts, numbers_of_text
 from optisolve.words.formulate.grammar import MAX_ANSWER_TOKENS, freeform_grammar
@@ -28,6 +29,10 @@ __all__ = ["Modelled", "ask_for_model", "model_in_words"]
 
 _MAX_NUMBERS = 60
 _SCHEMA_TOKENS = 1500
+_MOST_ERRORS = 8
+_NEEDED = tuple(name for name, told in FreeModel.model_fields.items() if told.is_required())
+
+_Solved = tuple[Checked, FreeAnswer]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,6 +50,7 @@ class Modelled:
         raw: The last reply.
         prompt: Name, version and hash of the prompt.
         unanswered: The last question got no reply, so that nothing can be said about the text.
+        dialogue: What was asked and what came of it.
     """
 
     answer: FreeAnswer | None
@@ -57,6 +63,7 @@ class Modelled:
     raw: str = ""
     prompt: Mapping[str, str] = field(default_factory=dict)
     unanswered: bool = False
+    dialogue: DialogueReport | None = None
 
     @property
     def to_confirm(self) -> bool:
@@ -88,45 +95,60 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
         raise IntentError(
             f"The problem holds {len(said)} numbers; at most {_MAX_NUMBERS} are read. Write a model file instead."
         )
-    style = session.preferred_style
-    prompt, errors, raw, first = load_prompt(f"freeform_{style}"), list[str](), "", False
-    for attempt in range(reasks + 1):
-        reply = session.ask([_request(text, said, prompt, style, errors, seed, attempt, tag)])[0]
-        if reply.failure:
-            errors = [f"{reply.failure.replace('_', ' ')}{': ' + reply.detail if reply.detail else ''}"]
-            if reply.failure == "budget":
-                break
-            continue
-        raw = reply.texts[0]
+    style, dialogue = session.preferred_style, Dialogue(session, max_reasks=reasks)
+    prompt, usable = load_prompt(f"freeform_{style}"), set[int]()
+
+    def judge(turn: Turn[str, _Solved], raw: str) -> Verdict[_Solved]:
+        values, fault = first_object(raw, FreeModel.model_fields)
+        if fault is not None:
+            return Verdict.rejected(fault)
         try:
-            values = _object(raw)
             checked = free_model(values)
-            first = first or attempt == 0
+            usable.add(turn.asked)
             answer = solve_free(checked)
         except OptionError as error:
-            errors = [f"{p.field}: {p.expected}" for p in error.problems][:8]
-            continue
-        if not answer.accepted and attempt < reasks:
+            reason = "bounds" if all(name in values for name in _NEEDED) else "length"
+            told = [f"{p.field}: {p.expected}" for p in error.problems][:_MOST_ERRORS]
+            return Verdict(None, ((Fate.REJECTED, reason),), tuple(told))
+        if not answer.accepted and turn.asked <= reasks:
             # what several solvers say holds digits that differ between machines, and a question must not
-            errors = [answer.status.partition(":")[0], *(answer.checks if len(answer.checks) == 1 else ())]
-            continue
-        words, told = model_in_words(checked), prompt.describe()
-        return Modelled(answer, words, doubts(checked, text), "", attempt + 1, checked, first, raw, told)
-    told = prompt.describe()
-    return Modelled(None, (), (), "; ".join(errors), attempt + 1, None, first, raw, told, unanswered=bool(reply.failure))
+            more = answer.checks if len(answer.checks) == 1 else ()
+            return Verdict.rejected(Fault("not accepted", answer.status.partition(":")[0]), *more)
+        return Verdict((checked, answer))
+
+    turn = dialogue.ask_one(
+        text, lambda turn, attempt: _request(text, said, prompt, style, turn.errors, seed, attempt, tag), judge
+    )
+    checked, answer = (None, None) if turn.answer is None else turn.answer
+    return Modelled(
+        answer=answer,
+        words=() if checked is None else model_in_words(checked),
+        doubts=() if checked is None else doubts(checked, text),
+        problem=turn.why,
+        attempts=turn.asked,
+        model=checked,
+        first_valid=1 in usable,
+        raw=turn.text,
+        prompt=prompt.describe(),
+        unanswered=turn.unheard,
+        dialogue=dialogue.report(style=style, prompts=prompt.describe()),
+    )
 
 
 def _request(
-    text: str, said: Sequence[float], prompt: Prompt, style: str, errors: list[str], seed: int, attempt: int, tag: str
+    text: str, said: Sequence[float], prompt: Prompt, style: str, errors: Sequence[str], seed: int, attempt: int, tag: str
 ) -> LlmRequest:
-    body = prompt.render(request=" ".join(text.split()), errors=errors)
-    number = int(derive(seed, purpose="freeform", attempt=attempt).generate_state(1)[0]) % 2**31
-    if style == "continuation":
-        grammar = freeform_grammar(said)
-        return LlmRequest(tag, attempt=attempt, prompt=body, max_tokens=MAX_ANSWER_TOKENS, seed=number, grammar=grammar)
-    schema = FreeModel.model_json_schema()
-    messages = (Message("user", body),)
-    return LlmRequest(tag, attempt=attempt, messages=messages, max_tokens=_SCHEMA_TOKENS, seed=number, schema=schema)
+    continued = style == "continuation"
+    return worded(
+        prompt.render(request=" ".join(text.split()), errors=list(errors)),
+        style,
+        tag=tag,
+        attempt=attempt,
+        seed=int(derive(seed, purpose="freeform", attempt=attempt).generate_state(1)[0]) % 2**31,
+        max_tokens=MAX_ANSWER_TOKENS if continued else _SCHEMA_TOKENS,
+        schema=FreeModel.model_json_schema(),
+        grammar=freeform_grammar(said) if continued else None,
+    )
 
 
 def model_in_words(checked: Checked) -> tuple[str, ...]:
@@ -150,27 +172,3 @@ def model_in_words(checked: Checked) -> tuple[str, ...]:
         each += f", where {constraint.where}" if constraint.where else ""
         lines.append(f"Such that {constraint.relation}{each} ({constraint.name}).")
     return (*lines, *(f"Note: {note}." for note in checked.notes))
-
-
-def _object(raw: str) -> Mapping[str, Any]:
-    """The first JSON object of a reply.
-
-    Raises:
-        OptionError: There is none, or a name stands in it twice, so that one of two meanings would be lost.
-    """
-    start = raw.find("{")
-    try:
-        value, _ = json.JSONDecoder(object_pairs_hook=_unique).raw_decode(raw[:50_000], start) if start >= 0 else (None, 0)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise OptionError("model", [FieldProblem("answer", "a text", "one complete JSON object")])
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1] if len(names) <= 5000 else names[:1]
-    if twice:
-        raise OptionError("model", [FieldProblem(twice[0][:40], "a name that stands twice", "every name once")])
-    return dict(pairs)

@@ -7,15 +7,14 @@ what was meant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.json import Json, JsonObject, plain
 from optisolve.llm.config import LlmConfig, real_llm
-from optisolve.llm.session import LlmSession, open_session
+from optisolve.llm.session import LlmSession, SessionReport, open_session
 from optisolve.words.formulate.dialogue import Modelled, ask_for_model, model_in_words
 from optisolve.words.freeform import FreeAnswer, FreeModel, free_model, solve_free
 from optisolve.words.freeform.schema import Checked
@@ -62,9 +61,9 @@ class Formulated:
     questions: tuple[str, ...] = ()
     model: Checked | None = None
     modelled: Modelled | None = None
-    llm: Mapping[str, Any] | None = None
+    llm: SessionReport | None = None
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Json]:
         """JSON-compatible."""
         answer = self.answer
         accepted = answer is not None and answer.accepted
@@ -77,9 +76,10 @@ class Formulated:
             "objective": answer.objective if answer is not None and accepted else None,
             "values": None if answer is None else dict(answer.values) if accepted else {},
             "checks": [] if answer is None else list(answer.checks),
-            "language_model": None if self.llm is None else dict(self.llm),
+            "language_model": plain(self.llm),
             "model_answer": None if self.modelled is None else self.modelled.raw,
             "prompt": {} if self.modelled is None else dict(self.modelled.prompt),
+            "dialogue": None if self.modelled is None or self.modelled.dialogue is None else self.modelled.dialogue.plain(),
         }
 
 
@@ -120,21 +120,20 @@ def formulate_in(session: LlmSession, text: str, *, seed: int = 0, reasks: int =
         tag: Place of the question in the session's transcript.
     """
     told = ask_for_model(text, session, seed=seed, reasks=reasks, tag=tag)
-    common: dict[str, Any] = {"model": told.model, "modelled": told, "llm": session.describe()}
     if told.answer is None:
         question = f"The language model gave no model that can be used ({told.problem}). Say it in other words?"
         if told.unanswered:
             question = f"The language model did not answer ({told.problem}). The words are not the cause; ask again?"
-        return Formulated(FormulateStatus.ASKED, None, (), (question,), **common)
+        return Formulated(FormulateStatus.ASKED, None, (), (question,), None, told, session.describe())
     questions = list(told.doubts)
     status = _status(told.answer)
     if status is FormulateStatus.SOLVED:
         status = FormulateStatus.UNCONFIRMED if told.to_confirm else FormulateStatus.ASKED
         questions.append("Is this the problem that you meant? Nothing but you can tell.")
-    return Formulated(status, told.answer, told.words, tuple(questions), **common)
+    return Formulated(status, told.answer, told.words, tuple(questions), told.model, told, session.describe())
 
 
-def formulate_model(model: Mapping[str, Any] | FreeModel | Checked) -> Formulated:
+def formulate_model(model: JsonObject | FreeModel | Checked) -> Formulated:
     """Solve a typed model; no language model is called.
 
     Args:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from optisolve.llm.forms import line_grammar
+
 __all__ = ["MAX_ANSWER_TOKENS", "freeform_grammar"]
 
 MAX_ANSWER_TOKENS = 700
 _MAX_NAMES, _MAX_ROWS, _MAX_TERMS = 12, 8, 8
 """Variables, constraints and further terms of a sum; without limits a small model repeats itself to its last token."""
-
-_GRAMMAR = r"""root ::= " "? "{\"variables\":{" variables "},\"objective\":" aim ",\"constraints\":[" rows "]}"
-variables ::= variable ("," variable){0,NAMES}
-variable ::= "\"" name "\":{\"kind\":" kind "}"
-kind ::= "\"real\"" | "\"integer\"" | "\"binary\""
-aim ::= "{\"sense\":" sense ",\"expression\":\"" sum "\"}"
-sense ::= "\"max\"" | "\"min\""
-rows ::= row ("," row){0,ROWS}
-row ::= "{\"name\":\"" name "\",\"relation\":\"" sum (" <= " | " >= " | " == ") sum "\"}"
-sum ::= term ((" + " | " - ") term){0,TERMS}
-term ::= number ("*" name)? | name
-name ::= [a-z] [a-z0-9_]{0,19}
-number ::= NUMBERS
-"""
 
 
 def freeform_grammar(numbers: Iterable[float]) -> str:
@@ -32,8 +20,17 @@ def freeform_grammar(numbers: Iterable[float]) -> str:
         numbers: The text's numbers; 0 and 1 are always allowed, as "no more than nothing" and "each of them" need them.
     """
     written = dict.fromkeys(f"{v:.12g}" for v in (*numbers, 0.0, 1.0) if v >= 0.0)
-    choice = " | ".join(f'"{text}"' for text in written if "e" not in text)
-    filled = _GRAMMAR
-    for key, value in (("NAMES", _MAX_NAMES - 1), ("ROWS", _MAX_ROWS - 1), ("TERMS", _MAX_TERMS), ("NUMBERS", choice)):
-        filled = filled.replace(key, str(value))
-    return filled
+    return line_grammar(
+        r'''" "? "{\"variables\":{" variables "},\"objective\":" aim ",\"constraints\":[" rows "]}"''',
+        variables=f'variable ("," variable){{0,{_MAX_NAMES - 1}}}',
+        variable=r'''"\"" name "\":{\"kind\":" kind "}"''',
+        kind=r'''"\"real\"" | "\"integer\"" | "\"binary\""''',
+        aim=r'''"{\"sense\":" sense ",\"expression\":\"" sum "\"}"''',
+        sense=r'''"\"max\"" | "\"min\""''',
+        rows=f'row ("," row){{0,{_MAX_ROWS - 1}}}',
+        row=r'''"{\"name\":\"" name "\",\"relation\":\"" sum (" <= " | " >= " | " == ") sum "\"}"''',
+        sum=f'term ((" + " | " - ") term){{0,{_MAX_TERMS}}}',
+        term="""number ("*" name)? | name""",
+        name="[a-z] [a-z0-9_]{0,19}",
+        number=" | ".join(f'"{text}"' for text in written if "e" not in text),
+    )

@@ -372,7 +372,7 @@ def _least(terms: Terms, checked: Checked) -> float:
     return least
 
 
-_OPTIONS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+_OPTIONS: Mapping[str, tuple[Mapping[str, object], ...]] = {
     "CLARABEL": (
         {"time_limit": TIME_LIMIT_S, "tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10},
         {"time_limit": TIME_LIMIT_S},

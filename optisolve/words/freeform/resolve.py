@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import (
     RESERVED,
     ExpressionError,
@@ -51,7 +51,7 @@ __all__ = ["free_model"]
 _MAX_ROWS, _MAX_VARIABLES, _MAX_NODES = 5000, 5000, 50_000
 
 
-def free_model(values: Mapping[str, Any] | FreeModel) -> Checked:
+def free_model(values: JsonObject | FreeModel) -> Checked:
     """Check a model.
 
     Raises:

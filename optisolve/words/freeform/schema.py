@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import RESERVED
 from optisolve.words.freeform.tree import Node, Relation
 
@@ -172,7 +173,7 @@ class Checked:
         return self.model.label(owner, [int(i) for i in index] if self.shapes[owner] else [])
 
 
-def free_values(values: Mapping[str, Any] | FreeModel) -> FreeModel:
+def free_values(values: JsonObject | FreeModel) -> FreeModel:
     """Fields, types and limits of a model; names and expressions are not looked at.
 
     Raises:

@@ -12,13 +12,13 @@ arithmetic, which finds nothing better from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.json import JsonObject
 from optisolve.words.freeform.compiled import Compiled, NotConvex, Units, compile_model
 from optisolve.words.freeform.evaluate import number, require_defined
 from optisolve.words.freeform.linear import TOLERANCE, Form, form_agrees, form_of, impossible, integers, limits, misses
@@ -59,12 +59,12 @@ class FreeAnswer:
     accepted: bool
     status: str
     objective: float | None
-    values: Mapping[str, Any]
+    values: JsonObject
     checks: tuple[str, ...]
     x: FloatArray | None = None
 
 
-def solve_free(model: Mapping[str, Any] | FreeModel | Checked) -> FreeAnswer:
+def solve_free(model: JsonObject | FreeModel | Checked) -> FreeAnswer:
     """Solve a declarative model.
 
     Raises:

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 import optisolve
+from optisolve.core.bridge import Bridge, stack, to_tensors
 from optisolve.solvers.ddpm.bridges import bridge_of
-from optisolve.solvers.ddpm.bridges.base import Bridge, stack
 from optisolve.solvers.ddpm.networks import Condition, Denoiser, FilmDenoiser, InterferenceDenoiser, SetDenoiser
 from optisolve.solvers.ddpm.recipe import Recipe, load_recipe
-from optisolve.solvers.ddpm.sampler import to_tensors
 
 
 def cases_of(name: str, count: int, first: int = 0) -> tuple[Bridge, dict[str, Any]]:

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import optisolve
+from optisolve.core.bridge import distinct, stack
 from optisolve.core.errors import SolverError
 from optisolve.core.reference import Effort
-from optisolve.numerics.switches import rates, switch_links, switch_twin
+from optisolve.numerics.switches import rates, switch_links
+from optisolve.numerics.water_filling import project_to_simplex
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
-from optisolve.solvers.ddpm.bridges.base import distinct, stack
-from optisolve.solvers.ddpm.bridges.parallel_channels import project_to_simplex
 from optisolve.solvers.ddpm.noise import case_keys, normal, uniform
 from optisolve.solvers.ddpm.pipeline import draw, finish, take_best
+from tests.numerics.channels_in_numpy import switch_in_numpy
 
 SINGLE = (
     "power_control",
@@ -81,7 +82,7 @@ def test_polish_and_more_samples_never_make_the_best_worse(name: str) -> None:
             assert stages.probes.min() > 0
 
 
-def test_switch_kernel_agrees_with_its_twin() -> None:
+def test_switch_kernel_agrees_with_plain_numpy() -> None:
     rng = np.random.default_rng(0)
     for n_links, weights in ((7, np.ones((3, 7))), (12, rng.random((3, 12)) + 0.1)):
         gain = rng.exponential(size=(3, n_links, n_links)) * 3.0
@@ -91,7 +92,7 @@ def test_switch_kernel_agrees_with_its_twin() -> None:
         assert (looked % n_links == 0).all()
         for b in range(3):
             for s in range(4):
-                twin, twin_value = switch_twin(gain[b], weights[b], start[b, s], max_switches=20)
+                twin, twin_value = switch_in_numpy(gain[b], weights[b], start[b, s], max_switches=20)
                 np.testing.assert_array_equal(twin, on[b, s])
                 assert value[b, s] == pytest.approx(twin_value, rel=1e-12)
 
@@ -100,7 +101,7 @@ def test_switches_see_faint_signals() -> None:
     """Signals of 1e-12 of the noise: every link is worth switching on, and rates are theirs to the last digit."""
     gain = 1e-12 * (1.0 + np.random.default_rng(3).random((1, 5, 5)))
     on, value, _ = switch_links(gain, np.ones((1, 5)), np.zeros((1, 1, 5)), max_switches=20)
-    twin, twin_value = switch_twin(gain[0], np.ones(5), np.zeros(5), max_switches=20)
+    twin, twin_value = switch_in_numpy(gain[0], np.ones(5), np.zeros(5), max_switches=20)
     assert on[0, 0].tolist() == twin.tolist() == [1.0] * 5
     exact = np.trace(gain[0]) / np.log(2.0)
     assert value[0, 0] == pytest.approx(exact, rel=1e-10)
@@ -155,7 +156,7 @@ def test_distinct_drops_copies_and_marks_what_is_missing() -> None:
         ("offloading/deadlines", "deadlines"),
         ("noma_uav/diffsg", "order"),
         ("uav_isac/urban", "line-of-sight"),
-        ("beamforming", "knows"),
+        ("beamforming", "capability Samplable"),
     ],
 )
 def test_what_a_bridge_cannot_treat_is_said(name: str, word: str) -> None:

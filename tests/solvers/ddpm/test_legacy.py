@@ -86,8 +86,8 @@ def test_samples_depend_on_their_batch_as_published_and_not_with_the_posterior()
     instance = optisolve.load_problem(SCENARIO).instance(2)
 
     def mean_of_first(solver: LegacyDiffsg) -> Any:
-        from optisolve.solvers.ddpm.bridges.base import stack
-        from optisolve.solvers.ddpm.bridges.parallel_channels import ParallelChannelsBridge
+        from optisolve.core.bridge import stack
+        from optisolve.problems.parallel_channels.sampling import ParallelChannelsBridge
         from optisolve.solvers.ddpm.noise import case_keys, normal
         from optisolve.solvers.legacy_diffsg.chain import walk_back
         from optisolve.solvers.legacy_diffsg.solver import conditions, load_legacy

@@ -13,8 +13,8 @@ pytest.importorskip("diffusers")
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
 
+from optisolve.core.bridge import Bridge  # noqa: E402
 from optisolve.core.errors import SolverError  # noqa: E402
-from optisolve.solvers.ddpm.bridges.base import Bridge  # noqa: E402
 from optisolve.solvers.ddpm.losses import spread  # noqa: E402
 from optisolve.solvers.ddpm.networks import Condition, InterferenceDenoiser  # noqa: E402
 from optisolve.solvers.ddpm.noise import case_keys  # noqa: E402
@@ -231,7 +231,7 @@ def test_torch_value_grows_with_the_score(scenario: str) -> None:
 
 def test_uav_value_is_made_of_the_instances_objectives() -> None:
     import optisolve
-    from optisolve.solvers.ddpm.bridges.uav_isac import UavIsacBridge, _objectives
+    from optisolve.problems.uav_isac.sampling import UavIsacBridge, _objectives
 
     instance = optisolve.load_problem("uav_isac").instance(3)
     bridge: Bridge = UavIsacBridge()
@@ -251,7 +251,7 @@ def test_a_fronts_value_is_its_hypervolume_and_its_gradient_widens_it() -> None:
     """Against moocore, less the samples' own small share; a step along the gradient raises it."""
     import moocore
 
-    from optisolve.solvers.ddpm.bridges import uav_isac
+    from optisolve.problems.uav_isac import sampling as uav_isac
 
     bridge, cases = cases_of("uav_isac", 2)
     many = spread(bridge, cases, 12)

@@ -14,15 +14,15 @@ from optisolve.core.errors import OptionError
 from optisolve.core.status import Limit, Termination
 from optisolve.llm import catalog
 from optisolve.llm.config import llm_config
+from optisolve.llm.forms import grammar_of, integer_rule
 from optisolve.llm.prompt_lint import lint_prompt
 from optisolve.llm.prompts import load_prompt
-from optisolve.llm.schema import integer_rule
 from optisolve.numerics.games import AgentGame
 from optisolve.registry import make_problem, make_solver
 from optisolve.solvers.game import Game
 from optisolve.solvers.game.forms import game_of
 from optisolve.solvers.game.memory import Experience, Notebook
-from optisolve.solvers.game.words import Question, answer_grammar, chat_variables, log_rows, table_grammar, table_variables
+from optisolve.solvers.game.words import Question, answer_form, chat_variables, level_line, log_rows, table_variables
 from optisolve.testing import SolverConformance
 from optisolve.testing.llm_server import Fault, LlmServer
 from tests.llm.helpers import config_for
@@ -225,7 +225,7 @@ def test_what_agents_say_is_cleaned_capped_and_quoted():
 
 def test_agents_of_both_kinds_share_a_table():
     result = run(llm_config("surrogate"), agents=["llm", "foschini_miljanic", "best_response", "llm"], rounds=5)
-    assert report_of(result)["operator"]["moves"] == 10
+    assert report_of(result)["operator"]["targets"] == 10
     assert report_of(result)["moves"]["foschini_miljanic"] == 5
     assert report_of(result)["agents"] == ["llm", "foschini_miljanic", "best_response", "llm"]
 
@@ -235,8 +235,8 @@ def test_every_protocol_asks_every_agent_at_most_once_per_round(protocol):
     with LlmServer(answer=least_level) as server:
         result = run(config_for(server), protocol=protocol, rounds=6)
     told = report_of(result)
-    assert told["operator"]["moves"] == len(prompts_of(server))
-    assert told["operator"]["moves"] <= 4 * told["played"]
+    assert told["operator"]["targets"] == len(prompts_of(server))
+    assert told["operator"]["targets"] <= 4 * told["played"]
 
 
 def test_who_moves_later_in_a_round_measures_what_the_others_have_just_done():
@@ -320,9 +320,9 @@ def test_grammars_of_levels_match_exactly_the_range(level):
     for number in range(10**width):
         assert matches(integer_rule(level), str(number)) == (number <= level)
         assert matches(integer_rule(level, padded=True), f"{number:0{width}d}") == (number <= level)
-    assert '" " n "\\n"' in table_grammar(level)
-    assert '\\"message\\"' in answer_grammar(level, talks=True)
-    assert "message" not in answer_grammar(level, talks=False)
+    assert '" " n "\\n"' in level_line(level)
+    assert '\\"message\\"' in grammar_of(answer_form(level, talks=True))
+    assert "message" not in grammar_of(answer_form(level, talks=False))
 
 
 def views(game: AgentGame, x, **more):

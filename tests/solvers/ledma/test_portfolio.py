@@ -15,12 +15,12 @@ from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.scale import Grid
 from optisolve.llm.surrogate import draw_offspring
 from optisolve.llm.types import LlmReply
-from optisolve.solvers.ledma.account import Account
+from optisolve.solvers.ledma.account import Account, Notes
 from optisolve.solvers.ledma.bandit import FLOOR, Bandit
 from optisolve.solvers.ledma.distill import MIN_OFFSPRING, Distilled, LinearFit, Samples, ranked_parents
 from optisolve.solvers.ledma.mixture import random_share
 from optisolve.solvers.ledma.pacing import read_mix
-from optisolve.solvers.ledma.portfolio import TRIAL, Notes, Portfolio
+from optisolve.solvers.ledma.portfolio import TRIAL, Portfolio
 from optisolve.solvers.moead import De, Linear, Sbx
 from optisolve.solvers.moead.operators import Gaussian, published_rank_weights
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Wave

@@ -1,4 +1,4 @@
-"""Combining: averages only where they are safe, fronts merged, action values fused without a scale."""
+"""Combining: averages only where they are safe."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pytest
 
 import optisolve
 from optisolve.core.budget import Budget
-from optisolve.core.errors import SolverError
-from optisolve.solvers.moe.combine import blend_refusal, convex_blend, fuse_gpi, fuse_q, pareto_merge, weighted_policy
+from optisolve.solvers.moe.combine import blend_refusal, convex_blend
 from optisolve.testing.toys import SumCapSphere
 
 
@@ -95,28 +94,3 @@ def test_declared_convexity_holds_on_random_segments():
         middle = instance.evaluate(np.clip(t * A + (1 - t) * B, instance.space.lower, instance.space.upper))
         assert (instance.signs[0] * middle.F[:, 0] <= ends + 1e-9).all()
         assert (middle.violation <= 1e-8).all()
-
-
-def test_merged_fronts_hold_only_what_nobody_dominates():
-    first, second = np.array([[0.0, 3.0], [2.0, 2.0]]), np.array([[1.0, 1.0], [4.0, 0.0]])
-    kept = pareto_merge([first, second])
-    assert [k.tolist() for k in kept] == [[0], [0, 1]]
-
-
-def test_fusion_does_not_care_for_scales_and_a_silent_expert_has_no_say():
-    q = np.array([[[0.0, 1.0, 0.2]], [[500.0, 0.0, 900.0]], [[7.0, 7.0, 7.0]]])
-    fused = fuse_q(q, [1.0, 1.0, 5.0])
-    scaled = fuse_q(q * np.array([3.0, 0.01, 1.0])[:, None, None] + 4.0, [1.0, 1.0, 5.0])
-    assert np.allclose(fused, scaled)
-    assert np.allclose(fused, fuse_q(q[:2], [1.0, 1.0]))
-    assert weighted_policy(q, [1.0, 0.0, 0.0]).tolist() == [1]
-    assert weighted_policy(q, [0.0, 1.0, 0.0]).tolist() == [2]
-    assert fuse_gpi(q)[0].tolist() == [500.0, 7.0, 900.0]
-
-
-def test_forbidden_actions_stay_forbidden():
-    q = np.array([[[9.0, 1.0, 2.0]]])
-    fused = fuse_q(q, [1.0], allowed=np.array([[False, True, True]]))
-    assert int(np.argmax(fused)) == 2
-    with pytest.raises(SolverError, match="weights"):
-        fuse_q(q, [1.0, 1.0])

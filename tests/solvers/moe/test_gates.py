@@ -12,6 +12,7 @@ import optisolve
 from optisolve.content import content_dir
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptisolveError
+from optisolve.llm.dialogue import Dialogue
 from optisolve.registry import SOLVERS
 from optisolve.solvers.moe.cards import card_of, expert_names, find_experts
 from optisolve.solvers.moe.features import feature_names, instance_features
@@ -114,7 +115,7 @@ def test_the_controls_do_what_their_names_say(game):
 def test_the_language_model_s_order_is_taken_and_nothing_else_of_it(game):
     instance, experts = game
     session = Scripted(f"Sure! {ANSWER} Shall I also run it?")
-    decision = LlmGate(session, 0, 500).decide(instance, experts, 2)
+    decision = LlmGate(Dialogue(session), 0, 500).decide(instance, experts, 2)
     assert [c.expert for c in decision.choices] == ["cma_es", "scipy_local"]
     assert set(decision.ranking) == {e.name for e in experts}
     schema = session.requests[0].schema["properties"]["first"]
@@ -123,28 +124,43 @@ def test_the_language_model_s_order_is_taken_and_nothing_else_of_it(game):
 
 @pytest.mark.parametrize(
     "texts",
-    [("",), ("no idea", ""), ('{"first":"gurobi"}', '{"first": 3}'), ("[1, 2]", "{"), ('{"first": {"first": "cma_es"}}', "")],
+    [("no idea", ""), ('{"first":"gurobi"}', '{"first": 3}'), ("[1, 2]", "{"), ('{"first": {"first": "cma_es"}}', "")],
 )
 def test_unusable_answers_are_asked_again_once_and_then_refused(texts, game):
     instance, experts = game
     session = Scripted(*texts)
     with pytest.raises(OptisolveError, match=r"2 time\(s\)"):
-        LlmGate(session, 0, 500).decide(instance, experts, 2)
+        LlmGate(Dialogue(session), 0, 500).decide(instance, experts, 2)
     assert [r.attempt for r in session.requests] == [0, 1]
+
+
+def test_a_call_that_failed_is_not_repeated_since_the_session_has_tried_again(game):
+    instance, experts = game
+    session = Scripted("")
+    with pytest.raises(OptisolveError, match=r"did not answer \(timeout: too slow\), 1 time\(s\)"):
+        LlmGate(Dialogue(session), 0, 500).decide(instance, experts, 2)
+
+
+def test_a_name_that_stands_at_two_places_counts_once(game):
+    instance, experts = game
+    dialogue = Dialogue(Scripted('{"first":"cma_es","second":"cma_es","third":"scipy_local"}'))
+    decision = LlmGate(dialogue, 0, 500).decide(instance, experts, 3)
+    assert list(decision.scores) == ["cma_es", "scipy_local"]
+    assert dialogue.report().fates["repaired"] == 1
 
 
 def test_without_trust_the_hybrid_is_the_learned_gate_and_asks_nobody(game):
     instance, experts = game
     session = Scripted()
     learned = LearnedGate(load_gate()).decide(instance, experts, 2)
-    hybrid = HybridGate(session, load_gate(), 0, 500, trust=0.0).decide(instance, experts, 2)
+    hybrid = HybridGate(Dialogue(session), load_gate(), 0, 500, trust=0.0).decide(instance, experts, 2)
     assert session.requests == []
     assert [c.expert for c in hybrid.choices] == [c.expert for c in learned.choices]
 
 
 def test_with_unlimited_trust_the_hybrid_follows_the_language_model(game):
     instance, experts = game
-    hybrid = HybridGate(Scripted(ANSWER), load_gate(), 0, 500, trust=1e6).decide(instance, experts, 3)
+    hybrid = HybridGate(Dialogue(Scripted(ANSWER)), load_gate(), 0, 500, trust=1e6).decide(instance, experts, 3)
     assert [c.expert for c in hybrid.choices] == ["cma_es", "scipy_local", "random_search"]
     assert hybrid.note["prior"]["cma_es"] == pytest.approx(0.6)
 
@@ -229,7 +245,7 @@ def test_far_from_training_the_log_and_the_page_say_so_and_the_choice_stays(tmp_
     assert "outside" not in near.note
     assert near.choices == far.choices
     # the hybrid without trust is the learned gate here, too
-    assert HybridGate(Scripted(), moved, 0, 500, trust=0.0).decide(instance, experts, 2).note == far.note
+    assert HybridGate(Dialogue(Scripted()), moved, 0, 500, trust=0.0).decide(instance, experts, 2).note == far.note
     write_gate(moved, tmp_path / "far.json")
     result = optisolve.solve(instance, "moe", budget=Budget(evaluations=60), gate_file=str(tmp_path / "far.json"))
     assert "nothing similar was seen in training" in explanation_page(result.record.used.report["explanation"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from optisolve.run.evaluator import Evaluator
 from optisolve.solvers.moe import mixture
 from optisolve.solvers.moe.executor import run_expert, safe_baseline
 from optisolve.solvers.moe.gates import RuleGate, ranked
-from optisolve.solvers.moe.log import ExplanationLog, check_chain, to_jsonl
+from optisolve.solvers.moe.log import ExplanationLog, read_entries, to_jsonl
 from optisolve.solvers.moe.page import explanation_page
 from optisolve.testing.toys import SumCapSphere, toy_instances
 from tests.solvers.moe.toys import Boasts, Breaks, Greedy, Invents, expert
@@ -163,20 +164,21 @@ def entries():
     return result.record.used.report["explanation"]
 
 
-def test_the_chain_holds_and_every_change_breaks_it(entries):
-    assert check_chain(entries) == len(entries) >= 7
-    changed = copy.deepcopy(entries)
-    changed[3]["facts"]["ranking"] = ["bought"]
-    with pytest.raises(RecordError, match=r"explanation\[3\]"):
-        check_chain(changed)
-    with pytest.raises(RecordError, match=r"explanation\[2\]"):
-        check_chain(entries[:2] + entries[3:])
-    with pytest.raises(RecordError):
-        check_chain([entries[1], entries[0], *entries[2:]])
-    forged = copy.deepcopy(entries)
-    forged[-1]["note"] = "trust me"
-    with pytest.raises(RecordError):
-        check_chain(forged)
+def test_entries_stand_in_order_and_what_is_none_is_named(entries):
+    assert [entry.index for entry in read_entries(entries)] == list(range(len(entries)))
+    assert len(entries) >= 7
+    for broken, place in (
+        (entries[:2] + entries[3:], 2),
+        ([entries[1], entries[0], *entries[2:]], 0),
+        ([*entries[:3], "bought"], 3),
+        ([{**entries[0], "facts": None}], 0),
+    ):
+        with pytest.raises(RecordError, match=rf"explanation\[{place}\]"):
+            explanation_page(broken)
+    bent = copy.deepcopy(entries)
+    bent[0]["facts"].pop("objectives")
+    with pytest.raises(RecordError, match=r"explanation\[0\]: the facts of step 'instance'"):
+        explanation_page(bent)
 
 
 def test_every_number_of_the_page_traces_to_its_entry(entries):
@@ -208,7 +210,7 @@ def test_floats_that_are_not_finite_become_none():
     log = ExplanationLog()
     log.add("x", value=float("nan"), items=[float("inf"), 1])
     assert log.entries[0]["facts"] == {"value": None, "items": [None, 1]}
-    assert check_chain(log.entries) == 1
+    assert len(read_entries(log.entries)) == 1
     assert to_jsonl(log.entries).count("\n") == 1
 
 
@@ -217,8 +219,13 @@ def test_the_command_line_explains_a_record_and_refuses_a_bent_one(tmp_path, cap
     folder = result.save(tmp_path / "runs")
     page, jsonl = tmp_path / "why.md", tmp_path / "why.jsonl"
     assert main(["explain", str(folder), "--out", str(page), "--jsonl", str(jsonl)]) == 0
-    assert "chain intact" in page.read_text()
+    assert "entries." in page.read_text()
     assert len(jsonl.read_text().splitlines()) == len(result.record.used.report["explanation"])
+    record = json.loads((folder / "record.json").read_text())
+    record["used"]["report"]["explanation"][1]["facts"]["able"] = ["bought"]
+    (folder / "record.json").write_text(json.dumps(record))
+    assert main(["explain", str(folder)]) == 1
+    assert "result_hash" in capsys.readouterr().err
     plain = optisolve.solve(SumCapSphere().instance(1), "random_search", budget=Budget(evaluations=10)).save(tmp_path / "runs")
     assert main(["explain", str(plain)]) == 1
     assert "no explanation" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The planner: retrieval without an embedding, a plan from a closed list, a critic that knows the cards, bounded reflection."""
+"""The planner: similar runs, a plan from a closed list, a critic that knows the cards, bounded reflection."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import pytest
 
 import optisolve
 from optisolve.core.budget import Budget
+from optisolve.llm.dialogue import Dialogue
+from optisolve.llm.tokens import estimate_tokens
 from optisolve.solvers.moe.cards import find_experts
 from optisolve.solvers.moe.gate_model import load_gate
 from optisolve.solvers.moe.gates import features_for
-from optisolve.solvers.moe.planner import PlannerGate, criticize
-from optisolve.solvers.moe.retrieval import Bm25, similar_runs
+from optisolve.solvers.moe.planner import PlannerGate, criticize, similar_runs
 from tests.solvers.moe.toys import Scripted
 
 
@@ -21,25 +22,20 @@ def channels():
 
 
 def gate(session, steps, **options):
-    values = {"retrieve": True, "criticize": True, "reasks": 1, **options}
-    return PlannerGate(session, load_gate(), 0, 500, note=lambda role, told: steps.append((role, told)), **values)
+    values = {"retrieve": True, "criticize": True, **options}
+    return PlannerGate(Dialogue(session), load_gate(), 0, 500, note=lambda role, told: steps.append((role, told)), **values)
 
 
-def test_bm25_ranks_rare_words_above_common_ones_and_drops_what_does_not_match():
-    texts = {"a": "power power power", "b": "power water filling", "c": "assignment of users"}
-    found = Bm25(texts).rank("water filling for power", 3)
-    assert [name for name, _ in found] == ["b", "a"]
-    assert Bm25(texts).rank("nothing here matches", 3) == []
-
-
-def test_the_right_card_is_retrieved_for_parallel_channels(channels):
+def test_the_model_sees_the_cards_of_all_experts_and_what_similar_runs_say(channels):
     instance, experts = channels
     steps = []
     session = Scripted('{"first":"cma_es","second":"moead_de","third":"random_search"}')
     gate(session, steps).decide(instance, experts, 2)
-    assert "water_filling" in steps[0][1]
+    text = session.requests[0].messages[0].content
+    assert all(e.name in text and e.card.words in text for e in experts)
+    assert "similar problem" in text
     assert any("similar problem" in told for role, told in steps if role == "retrieve")
-    assert "similar problem" in session.requests[0].messages[0].content
+    assert estimate_tokens(text) < 2000
 
 
 def test_similar_runs_speak_only_about_experts_that_can_treat_the_instance(channels):

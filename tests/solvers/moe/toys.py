@@ -58,6 +58,7 @@ class Scripted:
     """A session that answers from a list of texts; an empty text is a failure."""
 
     model, preferred_style = "scripted", "schema"
+    tokens_in, tokens_out, usd = 0, 0, 0.0
 
     def __init__(self, *texts: str) -> None:
         self.texts, self.requests = list(texts), []

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optisolve.solvers.moead import kernels, twins
+from optisolve.solvers.moead import kernels, operator_kernels
 from optisolve.solvers.moead.operators import published_rank_weights
-from optisolve.solvers.moead.scalarize import MIN_WEIGHT, scalarize
+from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Yardstick, scalarize
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
+from tests.solvers.moead import twins
 
 RTOL = 1e-12
 
@@ -38,6 +39,9 @@ class State:
         self.ideal, self.width = self.F.min(axis=0), 0.1 + rng.random(m)
         self.rng = rng
 
+    def yardstick(self, kind: int) -> Yardstick:
+        return Yardstick(self.weights, self.ideal, self.width, kind, 5.0)
+
     def uniform(self, *shape: int) -> Any:
         return self.rng.random(shape)
 
@@ -56,7 +60,8 @@ both = settings(max_examples=60, deadline=None)
 
 def same(name: str, *arguments: Any) -> None:
     copies = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
-    fast, slow = getattr(kernels, name)(*arguments), getattr(twins, name)(*copies)
+    kernel = getattr(kernels, name, None) or getattr(operator_kernels, name)
+    fast, slow = kernel(*arguments), getattr(twins, name)(*copies)
     for left, right in zip(np.atleast_1d(fast), np.atleast_1d(slow), strict=True):
         np.testing.assert_allclose(left, right, rtol=RTOL, atol=RTOL)
 
@@ -74,7 +79,7 @@ def test_mating_pools(s: State, delta: float) -> None:
 @both
 @given(states, st.sampled_from([0, 1]))
 def test_mate_values(s: State, kind: int) -> None:
-    same("mate_values", s.F, s.targets, s.mates, s.weights, s.ideal, s.width, kind, 5.0)
+    same("mate_values", s.F, s.targets, s.mates, s.yardstick(kind))
 
 
 @both
@@ -114,7 +119,7 @@ def test_differential(s: State, scale: float, crossover: float) -> None:
 def test_linear(s: State, noise: float, mask: float, parents: int) -> None:
     n = s.targets.size
     weights = published_rank_weights(min(parents, s.size))
-    values = twins.mate_values(s.F, s.targets, s.mates, s.weights, s.ideal, s.width, 0, 5.0)
+    values = twins.mate_values(s.F, s.targets, s.mates, s.yardstick(0))
     draws = (s.rng.normal(size=(n, weights.size)), s.uniform(n, s.d))
     bounds = (s.lower, s.upper)
     same("linear", s.X, s.violation, s.targets, s.mates, values, weights, noise, mask, *bounds, *draws)
@@ -132,7 +137,7 @@ def test_best_suited(s: State, kind: int) -> None:
     """Compared by value: equal sub-problems may be told apart by rounding."""
     values = scalarize(s.F[:, None, :], s.weights[None], s.ideal, s.width, kind, 5.0)
     for side in (kernels, twins):
-        suited = side.best_suited(s.F, s.weights, s.ideal, s.width, kind, 5.0)
+        suited = side.best_suited(s.F, s.yardstick(kind))
         np.testing.assert_allclose(values[np.arange(s.n), suited], values.min(axis=1), rtol=RTOL, atol=RTOL)
 
 
@@ -143,11 +148,11 @@ def test_commit(s: State, kind: int, max_replaced: int) -> None:
     rows = np.sort(s.rng.integers(0, s.targets.size, k))
     X_new, F_new = s.uniform(k, s.d), s.F[s.rng.integers(0, s.n, k)] - s.rng.integers(-1, 2, (k, s.m)) * 0.5
     violation_new = np.where(s.uniform(k) < 0.3, 0.5, 0.0)
-    rest = (X_new, F_new, violation_new, rows, s.mates, s.weights, s.ideal, s.width, kind, 5.0, max_replaced)
+    rest = (Points(X_new, F_new, violation_new), rows, s.mates, s.yardstick(kind), max_replaced)
     U_order = s.uniform(k, s.size)
-    fast, slow = ([a.copy() for a in (s.X, s.F, s.violation)] for _ in range(2))
-    replaced = kernels.commit(*fast, *rest, U_order)
-    np.testing.assert_array_equal(replaced, twins.commit(*slow, *rest, U_order))
+    fast, slow = (Points(s.X.copy(), s.F.copy(), s.violation.copy()) for _ in range(2))
+    replaced = kernels.commit(fast, *rest, U_order)
+    np.testing.assert_array_equal(replaced, twins.commit(slow, *rest, U_order))
     assert replaced.max() <= max_replaced
     for left, right in zip(fast, slow, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -158,8 +163,9 @@ def test_a_feasible_point_beats_an_infeasible_one_whatever_its_value(new: Any, o
     """`new` and `old` are (violation, objective) of the offspring and the incumbent."""
     X, F, violation = np.zeros((1, 1)), np.array([[old[1]]]), np.array([old[0]])
     row, one = np.zeros(1, dtype=np.int64), np.ones((1, 1))
-    arguments = (np.ones((1, 1)), np.array([[new[1]]]), np.array([new[0]]), row, row[None, :], one, np.zeros(1), np.ones(1))
-    replaced = kernels.commit(X, F, violation, *arguments, 0, 5.0, 1, np.zeros((1, 1)))
+    incumbents, offspring = Points(X, F, violation), Points(np.ones((1, 1)), np.array([[new[1]]]), np.array([new[0]]))
+    yardstick = Yardstick(one, np.zeros(1), np.ones(1), 0, 5.0)
+    replaced = kernels.commit(incumbents, offspring, row, row[None, :], yardstick, 1, np.zeros((1, 1)))
     assert bool(replaced[0]) is wins
 
 
@@ -169,7 +175,7 @@ def test_mutation_steps_have_the_published_size() -> None:
     Independent value: the MATLAB expression of the MOEA/D-LO authors, evaluated by hand.
     """
     one = np.ones(1)
-    moved = kernels.polynomial_mutation(np.full((1, 1), 0.5), 0 * one, one, 1.0, 20.0, np.full((1, 1), 0.25))
+    moved = operator_kernels.polynomial_mutation(np.full((1, 1), 0.5), 0 * one, one, 1.0, 20.0, np.full((1, 1), 0.25))
     assert moved[0, 0] == pytest.approx(0.46753, abs=5e-6)
 
 

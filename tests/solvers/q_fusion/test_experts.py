@@ -7,12 +7,13 @@ import pytest
 
 import optisolve
 from optisolve.core import Budget, PointStatus
+from optisolve.llm.forms import schema_of
 from optisolve.numerics.grid_world import shortest_walk
 from optisolve.numerics.interference import sinr
 from optisolve.registry import make_problem, make_solver
 from optisolve.solvers.q_fusion import RULES, QFusion, QFusionControl, fuse_q, mix_actions, normalized
 from optisolve.solvers.q_fusion.experts import expert_names, joint_values, make_experts, successor_values, target_of
-from optisolve.solvers.q_fusion.plan import blind_plan, plan_schema, read_plan, rule_plan
+from optisolve.solvers.q_fusion.plan import blind_plan, plan_form, read_plan, rule_plan
 from optisolve.testing import SolverConformance
 from optisolve.testing.toys import toy_instances
 
@@ -63,6 +64,15 @@ def test_one_expert_alone_decides_as_it_would_and_a_weightless_one_has_no_say(ru
     np.testing.assert_array_equal(alone, Q[0].argmax(axis=-1))
     muted = fuse_q(rule, Q, np.array([0.7, 0.0, 0.0])).argmax(axis=-1)
     np.testing.assert_array_equal(muted, Q[0].argmax(axis=-1))
+
+
+def test_fusion_does_not_care_for_scales_and_an_expert_without_an_opinion_has_no_say():
+    Q, weight = np.array([[[0.0, 1.0, 0.2]], [[500.0, 0.0, 900.0]], [[7.0, 7.0, 7.0]]]), np.array([1.0, 1.0, 5.0])
+    scaled = Q * np.array([3.0, 0.01, 1.0])[:, None, None] + 4.0
+    assert np.allclose(fuse_q("normalized", Q, weight), fuse_q("normalized", scaled, weight))
+    alone = fuse_q("normalized", Q[:2], weight[:2])
+    assert (fuse_q("normalized", Q, weight).argmax(), alone.argmax()) == (2, 2)
+    assert fuse_q("gpi", Q, weight)[0].tolist() == [500.0, 7.0, 900.0]
 
 
 def test_averaging_raw_values_lets_the_loudest_expert_win_and_normalizing_does_not():
@@ -197,7 +207,7 @@ def test_plans_are_read_in_both_forms_and_bad_ones_are_told():
     world = make_problem("maze/ordered").instance(0).world
     line = " get_prize_1 and avoid_trap until prize_1; go_goal until goal\n"
     plan, wrong = read_plan(line, world)
-    assert wrong == ""
+    assert not wrong.reason
     assert plan.told() == [
         {"until": "prize_1", "experts": {"get_prize_1": 0.5, "avoid_trap": 0.5}},
         {"until": "goal", "experts": {"go_goal": 1.0}},
@@ -213,13 +223,13 @@ def test_plans_are_read_in_both_forms_and_bad_ones_are_told():
     ):
         plan, wrong = read_plan(bad, world)
         assert plan is None
-        assert told in wrong
+        assert told in wrong.detail
     assert [stage.until for stage in rule_plan(world).stages] == ["prize_1", "prize_2", "prize_3", "goal"]
     assert len(blind_plan(world).stages) == 1
-    assert set(plan_schema(world)["properties"]["stage_1"]["properties"]) == {"until", *expert_names(world)}
+    assert set(schema_of(plan_form(world))["properties"]["stage_1"]["properties"]) == {"until", *expert_names(world)}
 
 
 def test_other_instances_are_refused_in_words():
-    assert "grid world" in QFusionControl().skip(make_problem("user_association").instance(0))
+    assert "GridWalk" in QFusionControl().skip(make_problem("user_association").instance(0))
     assert make_solver("q_fusion") == QFusion()
     assert make_solver("q_fusion_control") == QFusionControl()

@@ -155,6 +155,16 @@ def better_distance(case):
     case.record["scores"]["igd_plus"] *= 0.5
 
 
+@forgery("front to be measured to", "scores.gap_scale")
+def poorer_front(case):
+    """A reference front that dominates less leaves less to miss."""
+    scores = case.record["scores"]
+    if not case.several or scores["gap"] is None:
+        raise DoesNotApply
+    scores["gap_scale"] *= 0.9
+    scores["gap"] = (scores["gap_scale"] - scores["hypervolume"]) / scores["gap_scale"]
+
+
 @forgery("ideal point that a point beats", "reference.ideal_bound")
 def ideal_bound(case):
     told = case.record["reference"]

@@ -9,6 +9,7 @@ import optisolve
 from optisolve.core.errors import OptionError
 from optisolve.core.reference import Effort
 from optisolve.core.status import Evidence
+from optisolve.goals import with_goal
 from optisolve.goals.goal import Goal, bounds_of, goal_from
 from optisolve.goals.goal_instance import GoalInstance
 from optisolve.registry import make_problem
@@ -126,7 +127,7 @@ def test_all_problems_of_a_goal_are_listed_at_once():
 
 def test_a_family_without_metrics_refuses_goals():
     with pytest.raises(OptionError, match="documents no metrics"):
-        optisolve.load_problem("offloading/n10").instance(0).with_goal(Goal())
+        with_goal(optisolve.load_problem("offloading/n10").instance(0), Goal())
 
 
 CONTRADICTIONS = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from labelled.judging import judge
+from labelled.requests import Kind, generate_intents
 
 import optisolve
 from optisolve.core.reference import Effort
@@ -12,8 +14,6 @@ from optisolve.core.status import Evidence
 from optisolve.goals.goal import Goal
 from optisolve.problems.goal import GoalProblem
 from optisolve.registry import make_problem
-from optisolve.words.ask.fidelity import judge
-from optisolve.words.ask.generate import Kind, generate_intents
 from optisolve.words.ask.quantities import MAX_TEXT, IntentError
 from optisolve.words.ask.requests import AskStatus, ask, parse
 from optisolve.words.ask.rules import read_by_rules

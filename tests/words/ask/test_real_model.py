@@ -11,14 +11,14 @@ import json
 from pathlib import Path
 
 import pytest
+from labelled.judging import judge
+from labelled.requests import Intent, Kind
 
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.goals.goal import goal_from
 from optisolve.llm.config import llm_config
 from optisolve.llm.session import open_session
 from optisolve.registry import make_problem
-from optisolve.words.ask.fidelity import judge
-from optisolve.words.ask.generate import Intent, Kind
 from optisolve.words.ask.requests import AskStatus, answer, parse_in
 
 FOLDER = Path(__file__).parent / "transcripts"

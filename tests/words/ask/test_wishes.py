@@ -6,6 +6,7 @@ from itertools import chain, combinations
 
 import numpy as np
 import pytest
+from labelled.requests import Kind, generate_intents
 
 import optisolve
 from optisolve.core.budget import Budget
@@ -17,7 +18,6 @@ from optisolve.goals.goal_instance import GoalInstance
 from optisolve.goals.metric import effective
 from optisolve.goals.wishes import settle_wishes
 from optisolve.words.ask import requests as asking
-from optisolve.words.ask.generate import Kind, generate_intents
 from optisolve.words.ask.requests import AskStatus, answer, ask, parse
 from optisolve.words.ask.rules import read_by_rules
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from labelled.word_problems import WORD_PROBLEM_KINDS, generate_word_problems
 
 from optisolve.cli.main import main
-from optisolve.words.ask.word_problems import WORD_PROBLEM_KINDS, generate_word_problems
 from optisolve.words.formulate.doubts import unused_numbers
 from optisolve.words.formulate.drafts import FormulateStatus, formulate_in, formulate_model
 from optisolve.words.formulate.grammar import freeform_grammar

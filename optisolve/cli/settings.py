@@ -1,0 +1,377 @@
+"""The words behind every verb, read in one way: settings as ``key=value`` or ``--key value``, typed by a frozen dataclass.
+
+The dataclass is the verb: its fields are the settings, its docstring is the help, its `run` does the work. Only ``run`` reads
+its words otherwise, since hydra composes them; its settings and their help are a dataclass like all others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import re
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
+
+from optisolve.core.errors import FieldProblem, OptionError, nearest
+from optisolve.core.options import Options
+
+__all__ = ["Choice", "Collected", "Group", "Verb", "Word", "help_text", "meanings", "settings_help", "typed"]
+
+T = TypeVar("T")
+
+Group: TypeAlias = Mapping[str, object]
+"""Settings below a name, as in ``budget.KEY=VALUE``."""
+
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z_.0-9]*=\S*")
+_WIDTH = 84
+"""Characters of a line of help, beside the name of the setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a name stands for, with settings of its own: ``solver=NAME solver.KEY=VALUE``.
+
+    Args:
+        name: The name.
+        options: Values behind ``solver.KEY=``, by key.
+    """
+
+    name: str = ""
+    options: Group = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Marks a setting that is given without its name, by where it stands: ``Annotated[Path, Word("RECORD")]``.
+
+    Args:
+        shown: How the help calls it.
+    """
+
+    shown: str
+
+
+class Verb(Options):
+    """A verb of the command line: a frozen dataclass of its settings, whose docstring is their help."""
+
+    __slots__ = ()
+
+    others: ClassVar[str] = ""
+    """The group that takes settings which the verb does not know, as ``inspect problem=NAME n_users=5`` does."""
+
+    moved: ClassVar[Mapping[str, str]] = {}
+    """Settings that have another name now, by their old one."""
+
+    def run(self) -> int:
+        """Do it; returns the exit code."""
+        raise NotImplementedError
+
+    @classmethod
+    def more_help(cls) -> str:
+        """What the help lists below the settings, beside what the docstring says."""
+        return ""
+
+    @classmethod
+    def read(cls, verb: str, words: Sequence[str]) -> Self:
+        """The settings that the words behind a verb give.
+
+        Raises:
+            OptionError: Words that are no settings, unknown names, bad values; all of them listed.
+        """
+        given, problems = _Reader(cls).read(words)
+        collected = Collected(f"optisolve {verb}", problems)
+        for setting in _settings(cls).values():
+            if setting.required and _is_nothing(given.get(setting.name)):
+                collected.problems.append(FieldProblem(setting.name, None, f"{setting.written}: {setting.meaning}"))
+                given[setting.name] = setting.stand_in
+        made = collected("", lambda: cls.from_mapping(given))
+        return collected.whole(made)
+
+    def __post_init__(self) -> None:
+        if not all(_fits(setting, getattr(self, name)) for name, setting in _settings(type(self)).items()):
+            Options.__post_init__(self)  # loads the library that checks
+        elif problems := list(self._check()):
+            raise OptionError(self._title(), problems)
+
+
+class Collected:
+    """Bad settings of several parts, told in one error.
+
+    Args:
+        title: What they are settings of.
+        problems: What is known already.
+    """
+
+    def __init__(self, title: str, problems: Iterable[FieldProblem] = ()) -> None:
+        self.title, self.problems = title, list(problems)
+
+    def __call__(self, prefix: str, make: Callable[[], T]) -> T | None:
+        """The made object, or None after its bad fields were added with their full names."""
+        try:
+            return make()
+        except OptionError as error:
+            dot = f"{prefix}." if prefix else ""
+            self.problems.extend(FieldProblem(dot + p.field, p.given, p.expected) for p in error.problems)
+            return None
+
+    def whole(self, made: T | None) -> T:
+        """The object when nothing is bad.
+
+        Raises:
+            OptionError: All that is bad.
+        """
+        if self.problems or made is None:
+            raise OptionError(self.title, self.problems)
+        return made
+
+
+def typed(text: str) -> object:
+    """A value as YAML would type it; what is no YAML is text."""
+    import yaml
+
+    try:
+        value: object = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):  # the latter for dates that do not exist
+        return text
+    return value
+
+
+# -- what a verb takes -------------------------------------------------------------------------------------------------
+
+
+class _Setting(NamedTuple):
+    """One field of a verb.
+
+    Attributes:
+        name: Its name.
+        hint: Its type, without marks.
+        word: How the help calls a setting that is given without its name, else None.
+        default: Its value when nothing is said; `dataclasses.MISSING` when it must be said.
+        meaning: Its help.
+    """
+
+    name: str
+    hint: typing.Any
+    word: str | None
+    default: object
+    meaning: str
+
+    @property
+    def required(self) -> bool:
+        return self.default is dataclasses.MISSING
+
+    @property
+    def many(self) -> bool:
+        return typing.get_origin(self.hint) is tuple
+
+    @property
+    def grouped(self) -> bool:
+        return self.hint in (Choice, Group)
+
+    @property
+    def is_file(self) -> bool:
+        return self.hint in (Path, tuple[Path, ...])
+
+    @property
+    def written(self) -> str:
+        """How it stands on the command line, with its default or with the kind of value that is meant."""
+        if self.word is not None:
+            return self.word
+        default = self.default.name if isinstance(self.default, Choice) else self.default
+        kinds: dict[object, str] = {int: "N", float: "X", Path: "PATH", Choice: "NAME"}
+        of_this = {getattr(hint, "__origin__", hint) for hint in (self.hint, *typing.get_args(self.hint))}
+        shown = next((shown for kind, shown in kinds.items() if kind in of_this), "TEXT")
+        if isinstance(default, bool):
+            shown = str(default).lower()
+        elif isinstance(default, Mapping) or default in ("", None, (), dataclasses.MISSING):
+            pass
+        else:
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        return f"{self.name}={shown}"
+
+    @property
+    def stand_in(self) -> object:
+        """A value of its type, so that all other settings can be checked although this one is missing."""
+        return {int: 1, float: 1.0, Path: Path(), Choice: Choice()}.get(self.hint, ("",) if self.many else "")
+
+
+def _settings(cls: type[Verb]) -> dict[str, _Setting]:
+    hints, texts = typing.get_type_hints(cls, include_extras=True), meanings(cls)[1]
+    made = {}
+    for f in (f for f in dataclasses.fields(typing.cast(typing.Any, cls)) if f.init):
+        marks = getattr(hints[f.name], "__metadata__", ())
+        word = next((mark.shown for mark in marks if isinstance(mark, Word)), None)
+        hint = typing.get_args(hints[f.name])[0] if marks else hints[f.name]
+        default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+        made[f.name] = _Setting(f.name, hint, word, default, texts.get(f.name, ""))
+    return made
+
+
+def _is_nothing(value: object) -> bool:
+    return value in (None, "", ()) or (isinstance(value, Choice) and not value.name)
+
+
+def _fits(setting: _Setting, value: object) -> bool:
+    """A default, or a text that may be anything or is one of those known; else a library has to look at it."""
+    if typing.get_origin(setting.hint) is typing.Literal:
+        return value in typing.get_args(setting.hint)
+    return value is setting.default or (setting.hint is str and isinstance(value, str))
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """Tells settings from words, and reads both.
+
+    Args:
+        cls: The verb.
+    """
+
+    def __init__(self, cls: type[Verb]) -> None:
+        self.others, self.moved, self.settings = cls.others, cls.moved, _settings(cls)
+        self.words = [s for s in self.settings.values() if s.word is not None]
+        self.given: dict[str, object] = {}
+        self.problems: list[FieldProblem] = []
+
+    def read(self, words: Sequence[str]) -> tuple[dict[str, object], list[FieldProblem]]:
+        """Values by setting, and what is wrong with the words."""
+        rest, plain = list(words), list[str]()
+        while rest:
+            word = rest.pop(0)
+            if word == "--":
+                plain += rest
+                break
+            if word.startswith("-") and not any(map(str.isspace, word)) and word.strip("-"):
+                self._flag(word, rest)
+            elif self._is_setting(word):
+                key, _, value = word.lstrip("+").partition("=")
+                self._set(key, value)
+            else:
+                plain.append(word)
+        self._place(plain)
+        return self.given, self.problems
+
+    def _is_setting(self, word: str) -> bool:
+        """``key=value`` of a key that the verb has, or of one that it could mean; never what is a file or a sentence."""
+        key, equals, _ = word.lstrip("+").partition("=")
+        name, dot, _ = key.partition(".")
+        if not equals or (any(s.is_file for s in self.words) and os.path.lexists(word)):
+            return False
+        known = self.settings.get(name)
+        return (known is not None and (not dot or known.grouped)) or not self.words or bool(_SETTING.fullmatch(word))
+
+    def _flag(self, word: str, rest: list[str]) -> None:
+        """``--key value``, ``--key=value``, or ``--key`` alone for what is true or false; a unique beginning will do."""
+        key, equals, value = word.lstrip("-").partition("=")
+        key = key.replace("-", "_")
+        near = [name for name in self.settings if name.startswith(key)]
+        name = near[0] if len(near) == 1 and key not in self.settings else key
+        setting = self.settings.get(name.partition(".")[0])
+        if setting is not None and not equals:
+            if setting.hint is not bool and not rest:
+                self.problems.append(FieldProblem(word, None, f"a value behind it: {word} VALUE"))
+                return
+            value = "true" if setting.hint is bool else rest.pop(0)
+        self._set(name, value, split=False)
+
+    def _set(self, key: str, value: str, *, split: bool = True) -> None:
+        name, dot, rest = key.partition(".")
+        setting = self.settings.get(name)
+        if setting is None and self.others:
+            setting, rest = self.settings[self.others], key
+        if setting is not None and setting.grouped and rest:
+            self._add(setting, rest, typed(value))
+        elif setting is None or dot or (setting.grouped and setting.hint is not Choice):
+            self.problems.append(FieldProblem(key, value, self._known(key, value)))
+        elif setting.hint is Choice:
+            options = self.given[name].options if name in self.given else {}  # type: ignore[attr-defined]
+            self.given[name] = Choice(value, options)
+        elif setting.many:
+            parts = [part.strip() for part in value.strip("[]").split(",") if part.strip()] if split else [value]
+            self.given[name] = (*typing.cast(tuple[str, ...], self.given.get(name, ())), *parts)
+        else:
+            absent = value in ("null", "None") and types.NoneType in typing.get_args(setting.hint)
+            self.given[name] = None if absent else value
+
+    def _add(self, setting: _Setting, key: str, value: object) -> None:
+        if setting.hint is Choice:
+            old = self.given.get(setting.name, setting.default)
+            before = old if isinstance(old, Choice) else Choice()
+            self.given[setting.name] = Choice(before.name, {**before.options, key: value})
+        else:
+            self.given[setting.name] = {**typing.cast(Group, self.given.get(setting.name, {})), key: value}
+
+    def _known(self, key: str, value: str) -> str:
+        shown = [f"{s.name}{'.KEY' * (s.hint == Group)}=" for s in self.settings.values() if s.word is None]
+        name, dot, rest = key.partition(".")
+        if key in self.moved:
+            return f"{self.moved[key]}={value} in its place"
+        guess = nearest(name, self.settings)
+        hint = f"; did you mean '{guess}{dot}{rest}'?" if guess else ""
+        quote = "; or quote the whole request" if any(s.many and not s.is_file for s in self.words) else ""
+        return f"one of {', '.join(shown)}{hint}{quote}"
+
+    def _place(self, plain: list[str]) -> None:
+        """Words without a name go to the settings that are given by their place."""
+        for setting in self.words:
+            if setting.many and plain:
+                self.given[setting.name] = (*typing.cast(tuple[str, ...], self.given.get(setting.name, ())), *plain)
+                plain = []
+            elif plain and setting.name not in self.given:
+                self.given[setting.name] = plain.pop(0)
+        example = next((s.name for s in self.settings.values() if s.word is None), "key")
+        self.problems += [FieldProblem("setting", word, f"key=value, e.g. {example}=VALUE") for word in plain]
+
+
+# -- help --------------------------------------------------------------------------------------------------------------
+
+
+def meanings(cls: type) -> tuple[str, Mapping[str, str], str]:
+    """What a docstring says: the text before its ``Args``, the help of each of them, and what stands behind them."""
+    before, _, rest = f"{inspect.getdoc(cls) or ''}\n".partition("\nArgs:\n")
+    args, after = list[str](), list[str]()
+    for line in rest.splitlines():
+        (after if after or (line and not line.startswith(" ")) else args).append(line)
+    texts: dict[str, str] = {}
+    name = ""
+    for line in filter(str.strip, args):
+        said = line.strip()
+        if line.startswith("    ") and not line.startswith("     "):
+            name, _, said = said.partition(":")
+        texts[name] = f"{texts.get(name, '')} {said.strip()}".strip()
+    return before.strip(), texts, "\n".join(after).strip()
+
+
+def settings_help(cls: type[Verb]) -> str:
+    """One entry per setting: how it is written, what it means, what holds when nothing is said."""
+    entries = []
+    for setting in _settings(cls).values():
+        written = setting.written
+        if setting.grouped:
+            named = f"{written} " if setting.hint is Choice else ""
+            written = f"{named}{setting.name}.KEY=VALUE"
+        choices = typing.get_args(setting.hint) if typing.get_origin(setting.hint) is typing.Literal else ()
+        untold = not all(choice in setting.meaning for choice in choices)
+        lines = textwrap.wrap(setting.meaning + f" One of {', '.join(choices)}." * untold, _WIDTH) or [""]
+        head = f"  {written:<24}" if len(written) <= 24 else f"  {written}\n{'':26}"
+        entries.append(f"{head}  " + f"\n{'':28}".join(lines))
+    return "\n".join(entries)
+
+
+def help_text(verb: str, cls: type[Verb]) -> str:
+    """What ``optisolve VERB --help`` prints."""
+    before, _, after = meanings(cls)
+    words = [
+        f"{s.word}{'...' * s.many}" if s.required else f"[{s.word}{'...' * s.many}]"
+        for s in _settings(cls).values()
+        if s.word is not None
+    ]
+    usage = " ".join(["usage: optisolve", verb, *words, "[key=value | --key value ...]"])
+    return "\n\n".join(filter(None, (usage, before, f"settings:\n{settings_help(cls)}", cls.more_help(), after)))

@@ -1,0 +1,318 @@
+"""Capabilities: what an instance may offer beyond evaluation, and what solvers ask for.
+
+A capability is a protocol. A family offers it by having its members under these names, with these shapes; it registers
+nothing and derives from nothing. `isinstance` looks at the names, `capability_gap` at shapes too and says what is missing. The
+conformance kit checks every capability that an instance claims against the instance's own evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args, get_type_hints, runtime_checkable
+
+import numpy as np
+
+from optisolve.core.agent_game import AgentGame
+from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Bridge
+from optisolve.core.grid_world import GridWorld
+from optisolve.core.problem import Instance
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "CAPABILITIES",
+    "AgentsGame",
+    "ConstraintGradients",
+    "Differentiable",
+    "EnergyChannel",
+    "GridWalk",
+    "IntentBranches",
+    "InterferenceChannel",
+    "ParallelChannels",
+    "PowerSaving",
+    "Requested",
+    "Samplable",
+    "ShadowPrices",
+    "Shape",
+    "StartingPowers",
+    "WeightedChannel",
+    "capability_gap",
+    "capability_members",
+    "offers",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Axes of an array member; ``"d"`` is the number of decision variables."""
+
+    axes: tuple[str, ...]
+
+
+_Vector = Annotated[FloatArray, Shape(("d",))]
+_Matrix = Annotated[FloatArray, Shape(("d", "d"))]
+
+
+@runtime_checkable
+class InterferenceChannel(Protocol):
+    """The variables are the powers of K links that disturb each other.
+
+    Attributes:
+        goal: What is optimized: ``"min_power"``, ``"sum_rate"``, ``"weighted_sum_rate"``, ``"energy_efficiency"`` or another.
+        gain: float64 [K, K], linear, receiver i from transmitter j.
+        noise_w: float64 [K], W.
+        p_max_w: float64 [K], W.
+        sinr_floor: float64 [K], linear, 0 for none.
+    """
+
+    goal: str
+    gain: _Matrix
+    noise_w: _Vector
+    p_max_w: _Vector
+    sinr_floor: _Vector
+
+
+@runtime_checkable
+class WeightedChannel(InterferenceChannel, Protocol):
+    """An interference channel whose rates have weights.
+
+    Attributes:
+        weight: float64 [K].
+    """
+
+    weight: _Vector
+
+
+@runtime_checkable
+class EnergyChannel(WeightedChannel, Protocol):
+    """An interference channel whose consumed power is known.
+
+    Attributes:
+        circuit_power_w: W.
+        power_slope: Consumed per radiated power.
+    """
+
+    circuit_power_w: float
+    power_slope: float
+
+
+@runtime_checkable
+class ParallelChannels(Protocol):
+    """The variables are the powers of M channels that do not disturb each other, under one budget.
+
+    Attributes:
+        goal: ``"sum_rate"`` or ``"weighted_sum_rate"``.
+        gain: float64 [M], linear.
+        noise_w: float64 [M], W.
+        weight: float64 [M].
+        p_total_w: Budget, W.
+    """
+
+    goal: str
+    gain: _Vector
+    noise_w: _Vector
+    weight: _Vector
+    p_total_w: float
+
+
+@runtime_checkable
+class BranchTargets(Protocol):
+    """Goal, noise and cap of parallel branches, and their floors; None for no floor."""
+
+    goal: str
+    noise_w: float
+    p_total_w: float
+    outage_max: float | None
+    bep_max: float | None
+    rate_min_mbps: float | None
+
+
+@runtime_checkable
+class IntentBranches(Protocol):
+    """The variables are the powers of M parallel branches; the goal and the floors are primitive intents.
+
+    Attributes:
+        gain: float64 [M], linear.
+        constants: Goal, noise and cap on the total power, floors.
+    """
+
+    gain: _Vector
+    constants: BranchTargets
+
+
+@runtime_checkable
+class StartingPowers(Protocol):
+    """Powers in use before anything is decided.
+
+    Attributes:
+        initial_power_w: float64 [K], W.
+    """
+
+    initial_power_w: _Vector
+
+
+@runtime_checkable
+class PowerSaving(Protocol):
+    """An intended fall of the total power.
+
+    Attributes:
+        power_saving_w: W; 0 for none.
+    """
+
+    power_saving_w: float
+
+
+@runtime_checkable
+class AgentsGame(Protocol):
+    """Every variable is the action of one agent with a utility of its own.
+
+    Attributes:
+        game: Its bounds are those of the decision variables.
+    """
+
+    game: AgentGame
+
+
+@runtime_checkable
+class GridWalk(Protocol):
+    """The variables are the moves of a walk on a grid.
+
+    Attributes:
+        world: The grid.
+    """
+
+    world: GridWorld
+
+
+@runtime_checkable
+class Requested(Protocol):
+    """What is asked for stands in somebody's words.
+
+    Attributes:
+        request: One or a few sentences.
+    """
+
+    request: str
+
+
+@runtime_checkable
+class ShadowPrices(Protocol):
+    """Multipliers known in closed form."""
+
+    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
+        """What the optimum gains, in the objective's unit, when a constraint is relaxed by 1 %; by constraint name.
+
+        Args:
+            x: float64 [d], an optimum.
+        """
+        ...
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """The objectives as differentiable functions; needs torch when called."""
+
+    def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """Tensor [n, d] to tensor [n, m]: the values of `evaluate_twin`."""
+        ...
+
+
+@runtime_checkable
+class ConstraintGradients(Protocol):
+    """The inequality constraints as differentiable functions; needs torch when called."""
+
+    def constraints_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """Tensor [n, d] to tensor [n, k]: the values of G of `evaluate_twin`."""
+        ...
+
+
+@runtime_checkable
+class Samplable(Protocol):
+    """A conditional sampler can be trained and used on instances like this one."""
+
+    def bridge(self) -> Bridge:
+        """What a sampler must know about the family."""
+        ...
+
+
+CAPABILITIES: tuple[type, ...] = (
+    InterferenceChannel,
+    WeightedChannel,
+    EnergyChannel,
+    ParallelChannels,
+    IntentBranches,
+    StartingPowers,
+    PowerSaving,
+    AgentsGame,
+    GridWalk,
+    Requested,
+    ShadowPrices,
+    Differentiable,
+    ConstraintGradients,
+    Samplable,
+)
+"""Those that solvers of this package ask for; a plug-in may bring its own."""
+
+
+def offers(instance: Instance) -> tuple[type, ...]:
+    """The capabilities that an instance offers."""
+    return tuple(c for c in CAPABILITIES if isinstance(instance, c) and capability_gap(instance, c) is None)
+
+
+def capability_gap(instance: Instance, capability: type) -> str | None:
+    """What an instance lacks to offer a capability, in one sentence; None when it lacks nothing.
+
+    Args:
+        instance: Any instance.
+        capability: A protocol; arrays are annotated with their `Shape`.
+    """
+    lacking = _lacking(instance, capability, instance.space.dim)
+    meaning = (capability.__doc__ or "").partition(".")[0].replace("\n", " ")
+    where = f"this instance of {instance.origin.problem}"
+    return None if lacking is None else f"needs the capability {capability.__name__} ({meaning}); {where}: {lacking}"
+
+
+@cache
+def capability_members(capability: type) -> Mapping[str, Any]:
+    """Members of a protocol by name: their annotation, or None for a method."""
+    found: dict[str, Any] = {}
+    for base in reversed(capability.__mro__):
+        if getattr(base, "_is_protocol", False) and base is not Protocol:
+            found |= {name: None for name, value in vars(base).items() if callable(value) and not name.startswith("_")}
+            found |= dict.fromkeys(vars(base).get("__annotations__", {}))
+    hints = get_type_hints(capability, include_extras=True)
+    return {name: hints.get(name) for name in found}
+
+
+def _lacking(holder: object, capability: type, dim: int) -> str | None:
+    members = capability_members(capability)
+    absent = [name for name in members if not hasattr(holder, name)]
+    if absent:
+        return f"has no {', '.join(absent)}"
+    for name, hint in members.items():
+        value = getattr(holder, name)
+        if hint is None:
+            wrong = None if callable(value) else "a method"
+        elif isinstance(hint, type) and getattr(hint, "_is_protocol", False):
+            inner = _lacking(value, hint, dim)
+            wrong = None if inner is None else f"{hint.__name__}: {inner}"
+        else:
+            wrong = _unlike(value, hint, dim)
+        if wrong is not None:
+            return f"'{name}' must be {wrong}"
+    return None
+
+
+def _unlike(value: Any, hint: Any, dim: int) -> str | None:
+    """What a value should be, in words; None when it is that."""
+    for shape in (extra for extra in get_args(hint)[1:] if isinstance(extra, Shape)):
+        expected = tuple(dim if axis == "d" else int(axis) for axis in shape.axes)
+        actual = np.shape(value)
+        return None if actual == expected else f"an array with shape {list(expected)}, found {list(actual)}"
+    kinds = tuple(kind for kind in get_args(hint) or (hint,) if isinstance(kind, type))
+    kinds = (*kinds, int) if float in kinds else kinds
+    return None if isinstance(value, kinds) else f"{' or '.join(k.__name__ for k in kinds)}, found {type(value).__name__}"

@@ -1,0 +1,63 @@
+"""Controls: what a solver with a language model is compared with when somebody asks whether the model was needed.
+
+A solver of anybody's that asks a model may say what belongs in the model's place:
+
+    def controls(self, *, budget, model):
+        return [
+            Arm(SUBJECT, "the language model", self.info.name, self.options()),
+            Arm("rule", "the same plan by rule", "my_solver_control", {"depth": self.depth}),
+        ]
+
+Without the method `optisolve ablate` compares with random search at the same budget and repair, and with the instance's
+trivial answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from optisolve.core.budget import Budget
+
+__all__ = ["PLACEBO", "SUBJECT", "Arm", "HasControls"]
+
+SUBJECT = "llm"
+"""Name of the arm that is the solver itself."""
+
+PLACEBO = "placebo"
+"""Name of the arm that asks the same model as often, but tells it nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One competitor: a solver by name, with options, as a suite lists it.
+
+    Args:
+        name: Short name, different from the other arms'.
+        label: Who does the work here, in words for tables.
+        solver: Registry name; a solver that asks a language model gets the one that is asked about.
+        options: Its options; what is left out has the solver's default.
+    """
+
+    name: str
+    label: str
+    solver: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class HasControls(Protocol):
+    """A solver that names its own controls."""
+
+    def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
+        """The solver itself, called `SUBJECT`, as it takes part; then the same with something else in the model's place.
+
+        Args:
+            budget: Limits of every run of the subject; controls get its evaluations.
+            model: Kind of the language model, a key of `optisolve.llm.config.LLM_KINDS`.
+
+        Raises:
+            OptionError: Options or limits with which the comparison would mean nothing.
+        """
+        ...

@@ -1,0 +1,198 @@
+"""What an instance that claims a capability must be true to: its shapes, its units, and its own evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+
+import numpy as np
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import stack, to_tensors
+from optisolve.core.capabilities import (
+    CAPABILITIES,
+    AgentsGame,
+    ConstraintGradients,
+    Differentiable,
+    EnergyChannel,
+    GridWalk,
+    InterferenceChannel,
+    ParallelChannels,
+    Samplable,
+    ShadowPrices,
+    WeightedChannel,
+    capability_gap,
+)
+from optisolve.core.problem import Instance
+from optisolve.numerics.interference import sinr
+from optisolve.testing.kit import NotApplicable, require
+
+__all__ = ["require_capabilities"]
+
+_RTOL = 1e-9
+"""Agreement asked of what a capability says and what the instance evaluates, relative to the largest value."""
+
+
+def require_capabilities(instance: Instance, X: FloatArray) -> None:
+    """Check every capability that an instance claims by the names of its members.
+
+    Args:
+        instance: Any instance.
+        X: float64 [n, d], valid points.
+
+    Raises:
+        AssertionError: A member has another shape or another meaning.
+        NotApplicable: It claims none.
+    """
+    claimed = [c for c in CAPABILITIES if isinstance(instance, c)]
+    for capability in claimed:
+        reason = capability_gap(instance, capability)
+        require(reason is None, f"claims {capability.__name__} by its names, but {reason}")
+        check = _MEANINGS.get(capability)
+        if check is not None:
+            check(instance, X)
+    if not claimed:
+        raise NotApplicable("the instance claims no capability")
+
+
+def _interference(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, InterferenceChannel)
+    _powers(instance, instance.p_max_w)
+    require(bool((instance.noise_w > 0.0).all() and (instance.sinr_floor >= 0.0).all()), "noise_w > 0 and sinr_floor >= 0")
+    if instance.goal == "min_power":
+        _same(instance, X, X.sum(axis=1), "the sum of the powers")
+
+
+def _weighted(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, WeightedChannel)
+    if instance.goal in ("sum_rate", "weighted_sum_rate"):
+        _same(instance, X, _rate(instance, X), "the weighted sum of log2(1 + SINR)")
+
+
+def _energy(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, EnergyChannel)
+    if instance.goal == "energy_efficiency":
+        consumed = instance.circuit_power_w + instance.power_slope * X.sum(axis=1)
+        _same(instance, X, _rate(instance, X) / consumed, "the sum rate over the consumed power")
+
+
+def _rate(channel: WeightedChannel, X: FloatArray) -> FloatArray:
+    rate: FloatArray = np.log1p(sinr(X, channel.gain, channel.noise_w)) @ channel.weight / np.log(2.0)
+    return rate
+
+
+def _parallel(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, ParallelChannels)
+    _powers(instance, np.full(instance.space.dim, instance.p_total_w))
+    rate = np.log1p(X * instance.gain / instance.noise_w) @ instance.weight / np.log(2.0)
+    _same(instance, X, rate, "the weighted sum of log2(1 + SNR)")
+
+
+def _powers(instance: Instance, caps: FloatArray) -> None:
+    space = instance.space
+    require(all(unit == "W" for unit in space.units), "the variables must be powers in W")
+    require(not space.lower.any() and np.array_equal(space.upper, caps), "the variables must go from 0 to the caps, W")
+
+
+def _game(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, AgentsGame)
+    game, x = instance.game, X[0]
+    bounds = np.array_equal(game.lower, instance.space.lower) and np.array_equal(game.upper, instance.space.upper)
+    require(bounds, "the game's bounds must be those of the decision variables")
+    best = game.best_response(x)
+    require(bool(((best >= game.lower) & (best <= game.upper)).all()), "a best response leaves the bounds")
+    for agent in range(game.n_agents):
+        actions = np.array([*np.linspace(game.lower[agent], game.upper[agent], 9), best[agent]])
+        gained = game.own_utilities(agent, actions, x)
+        require(bool(gained[-1] >= gained.max() - 1e-6 * (1.0 + abs(gained.max()))), f"agent {agent}: a better response exists")
+
+
+def _grid(instance: Instance, _: FloatArray) -> None:
+    assert isinstance(instance, GridWalk)
+    table, space = instance.world.next_cells(), instance.space
+    whole = bool(space.integer.all()) and not space.lower.any() and bool((space.upper == table.shape[1] - 1).all())
+    require(whole, f"the variables must be moves 0 to {table.shape[1] - 1}")
+
+
+def _prices(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, ShadowPrices)
+    names = {*instance.constraint_names, *instance.equality_names}
+    strangers = sorted(set(instance.shadow_prices(instance.project(X[0])[0])) - names)
+    require(not strangers, f"shadow prices of {strangers}, which are no constraints of the instance")
+
+
+def _differentiable(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, Differentiable)
+    _torch_agrees(instance.objective_torch, X, instance.evaluate_twin(X).F, "objective_torch")
+
+
+def _constraints(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, ConstraintGradients)
+    _torch_agrees(instance.constraints_torch, X, instance.evaluate_twin(X).G, "constraints_torch")
+
+
+def _torch_agrees(function: Callable[..., object], X: FloatArray, expected: FloatArray, name: str) -> None:
+    if find_spec("torch") is None:
+        return
+    import torch
+
+    values = function(torch.tensor(X, dtype=torch.float64))
+    require(isinstance(values, torch.Tensor) and tuple(values.shape) == expected.shape, f"{name} must return [n, k] values")
+    _close(np.asarray(values), expected, f"{name} differs from evaluate_twin")
+
+
+def _samplable(instance: Instance, _: FloatArray) -> None:
+    """Uninformed samples of the instance's bridge decode to valid points; single objectives rank as evaluated."""
+    assert isinstance(instance, Samplable)
+    bridge = instance.bridge()
+    if bridge.gap(instance) is not None:
+        return
+    rng = np.random.default_rng(0)
+    case = bridge.read(instance)
+    cases: Mapping[str, FloatArray] = bridge.spread(case, 8) if bridge.preferences else stack([case])
+    n_cases, n_samples = (8, 1) if bridge.preferences else (1, 8)
+    size, channels = bridge.shape(cases)
+    y = bridge.null(cases, rng.random((n_cases, n_samples, size, channels)))
+    require(y.shape == (n_cases, n_samples, size, channels) and bool((np.abs(y) <= 1.0).all()), "null must return y in [-1, 1]")
+    points = bridge.decode(cases, y)
+    found = bridge.points(instance, points.reshape(8, -1))
+    instance.space.require(found)
+    score = bridge.score(cases, points)
+    require(score.shape == (n_cases, n_samples), "score must have one value per sample")
+    if not bridge.preferences:
+        evaluation = instance.evaluate(found)
+        met = evaluation.violation <= 0.0
+        value = -evaluation.F[:, 0] * instance.signs[0]
+        best = bool(met.any()) and value[met].max() - value[met][np.argmax(score[0][met])]
+        spread = float(np.ptp(value[met])) if met.any() else 0.0
+        require(not met.any() or best <= 0.05 * spread, "score ranks another sample first than evaluation does")
+    if find_spec("torch") is not None:
+        import torch
+
+        condition = to_tensors(bridge.condition(cases), "cpu")
+        worth = bridge.value(condition, bridge.project(condition, torch.as_tensor(y, dtype=torch.float32)))
+        require(tuple(worth.shape) == (n_cases, n_samples), "value must have one number per sample")
+
+
+def _same(instance: Instance, X: FloatArray, expected: FloatArray, what: str) -> None:
+    _close(instance.evaluate_twin(X).F[:, 0], expected, f"with its goal the objective must be {what}")
+
+
+def _close(values: FloatArray, expected: FloatArray, message: str) -> None:
+    scale = float(np.abs(expected).max(initial=0.0)) or 1.0
+    worst = float(np.abs(values - expected).max(initial=0.0)) / scale
+    require(worst <= _RTOL, f"{message} (by {worst:.1e} of the largest value)")
+
+
+_MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
+    InterferenceChannel: _interference,
+    WeightedChannel: _weighted,
+    EnergyChannel: _energy,
+    ParallelChannels: _parallel,
+    AgentsGame: _game,
+    GridWalk: _grid,
+    ShadowPrices: _prices,
+    Differentiable: _differentiable,
+    ConstraintGradients: _constraints,
+    Samplable: _samplable,
+}

@@ -1,0 +1,154 @@
+"""Rows of tables in a submission: taken apart into a file each, audited by making the run again, compared with their base.
+
+A row holds when a second run gives it, and an audit of the full record of that run finds nothing. One whose run ends elsewhere
+on another platform is self-reported, since nobody has seen its points; its full record, or a table made there, shows more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from optisolve.content import shipped_only
+from optisolve.core.errors import FieldProblem, OptisolveError, RecordError
+from optisolve.registry import SOLVERS
+from optisolve.run.schema import Record
+from optisolve.run.table import Row, Table, content_of
+from optisolve.run.untrusted import bounded_memory, is_safe_name, printable, read_bytes, read_json, reason
+from optisolve.trust.audit import Audit, Auditor, Tier
+from optisolve.trust.audit.auditor import MOST_EVALUATIONS
+from optisolve.trust.audit.findings import Findings
+from optisolve.trust.audit.suites import check_suite
+from optisolve.trust.remake import Match, Remade, remake
+from optisolve.trust.replay import tier_of
+from optisolve.trust.submission.bundle import read_transcripts
+from optisolve.trust.submission.rules import LIMITS, TRANSCRIPTS
+
+__all__ = ["ELSEWHERE", "ROW", "RowAuditor", "read_row", "row_changes", "taken_apart"]
+
+ROW = "row.json"
+"""A row taken out of its table, in the folder of its record; made by the gate and no part of any submission."""
+
+
+ELSEWHERE = "another platform: a second run ends elsewhere here"
+"""How the note begins of a row that was neither shown nor refuted."""
+
+
+def taken_apart(table: Path) -> list[Row]:
+    """The rows of a table; each is also written, with its transcript, to where its full record would stand beside the table.
+
+    Raises:
+        RecordError: The table or the file of transcripts beside it cannot be used.
+    """
+    rows, beside = Table.read(table, max_bytes=LIMITS.record).rows, table.with_name(TRANSCRIPTS)
+    transcripts = {}
+    if beside.is_file():
+        transcripts = read_transcripts(read_bytes(beside, max_bytes=LIMITS.transcript), where=printable(beside))
+    unknown = sorted(set(transcripts) - {row.record.record_id for row in rows if row.record.solver.llm is not None})
+    if unknown:
+        raise RecordError(f"{printable(beside)}: {unknown[0]} is no row that asked a language model.")
+    for row in rows:
+        folder = table.parent / row.record.record_id
+        folder.mkdir(parents=True, exist_ok=True)
+        told = {"content": row.content, "record": row.record.to_json()}
+        (folder / ROW).write_text(json.dumps(told), encoding="utf-8")
+        if row.record.record_id in transcripts:
+            (folder / "transcript.jsonl").write_text(transcripts[row.record.record_id], encoding="utf-8")
+    return list(rows)
+
+
+def read_row(path: Path) -> Row:
+    """Read what `write_row` wrote.
+
+    Raises:
+        RecordError: It is no row.
+    """
+    told = read_json(path)
+    return Row(Record.from_json(told["record"], where=printable(path)), str(told["content"]))
+
+
+def row_changes(before: Iterable[Row], after: Iterable[Row], current: str) -> tuple[list[Row], list[FieldProblem]]:
+    """What a submission changes in a table.
+
+    Args:
+        before: Rows of the base.
+        after: Rows of the head.
+        current: Hash of the suite's lock; rows of an older lock may go.
+
+    Returns:
+        The new rows, and a problem for every published row that was changed or removed.
+    """
+    kept = {row.record.record_id: row for row in after}
+    known, problems = {row.record.record_id: row for row in before}, []
+    for name, row in known.items():
+        now = kept.get(name)
+        if now is None and row.record.suite.sha256 == current:
+            problems.append(FieldProblem(name, "a removal", "additions only; published rows stay as they are"))
+        elif now is not None and (now.record, now.content) != (row.record, row.content):
+            problems.append(FieldProblem(name, "a change", "additions only; published rows stay as they are"))
+    return [row for name, row in kept.items() if name not in known], problems
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RowAuditor(Auditor):
+    """Audits rows: the run is made again, and the full record that follows is audited with the row's claims in it."""
+
+    def file(self, path: Path) -> Audit:
+        """Audit a row's file; never raises, whatever the file holds."""
+        try:
+            row = read_row(path)
+        except (RecordError, KeyError, TypeError) as error:
+            found = Findings()
+            found.wrong("(row)", printable(error), "a row of a table that optisolve wrote")
+            return found.audit(printable(path), printable(path))
+        return self._row(row, path.parent, printable(path))
+
+    def _row(self, row: Row, folder: Path, where: str) -> Audit:
+        told, found = row.record, Findings()
+        name = told.record_id if is_safe_name(told.record_id) else where
+        check_suite(told, self.suites, found)
+        if not told.suite.name:
+            found.wrong("suite.name", "", "a suite: a row is made again from its lock")
+        made = None if found.problems else self._remade(row, folder, found)
+        if made is None:
+            return found.audit(name, where)
+        unclaimed = made.record.provenance.model_copy(update={"tier": type(told.provenance.tier).VERIFIED})
+        full = made.record.model_copy(update={"provenance": unclaimed}).sealed()
+        audit = replace(self, reproduce=False).record(full, folder=folder, where=where)
+        shown = tier_of(told) if audit.tier is not Tier.SELF_REPORTED else audit.tier
+        return replace(audit, record_id=name, tier=shown, notes=(*found.notes, *audit.notes))
+
+    def _remade(self, row: Row, folder: Path, found: Findings) -> Remade | None:
+        """The second run, if it shows the row; else `found` says why not."""
+        told, limit = row.record, row.record.budget.evaluations
+        if limit is None or limit > MOST_EVALUATIONS:
+            found.unchecked(f"not run again: budget.evaluations = {limit}; at most {MOST_EVALUATIONS:,} are repeated")
+            return None
+        try:
+            with bounded_memory(), shipped_only():
+                made = remake(told, folder, problems=self.problems, solvers=self.solvers or SOLVERS)
+        except MemoryError:
+            found.wrong("instance.params", "parameters", "a case that fits into this machine's memory")
+            return None
+        except OptisolveError as error:
+            found.unchecked(f"not run again: {error} A row whose run cannot be made again needs its full record")
+            return None
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
+            found.wrong("(content)", reason(error), "values that the problem and the solver can read")
+            return None
+        again = f"as a second run gives ({made.reason})" if made.reason else "as a second run gives"
+        if made.match is Match.PLATFORM:
+            found.unchecked(f"{ELSEWHERE}, which neither shows nor refutes it ({made.reason})")
+            return None
+        if made.match is Match.ROUNDING:
+            found.notes.append(f"another platform: a second run agrees up to rounding ({made.reason})")
+            return made
+        if made.match is Match.DIFFERENT and made.record.result_hash == told.result_hash:
+            found.wrong("(row)", made.reason, "what its result_hash covers: a second run has the hash and other values")
+        elif made.match is Match.DIFFERENT:
+            found.wrong("result_hash", told.result_hash, f"{made.record.result_hash}, {again}")
+        elif content_of(made.record) != row.content:
+            found.wrong("content", row.content, f"{content_of(made.record)}, {again}")
+        return None if found.problems else made

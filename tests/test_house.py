@@ -1,0 +1,45 @@
+"""The house: imports point one way in every file, and one run loads nothing that is about many."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+
+ROOT = Path(__file__).parents[1]
+
+RUN = """
+import sys
+from optisolve.cli.main import main
+code = main(["run", "problem=uav_isac/dense", "solver=random_search", "budget.evaluations=64", "out={out}"])
+strangers = sorted(name for name in sys.modules if name.startswith(("optisolve.study", "optisolve.trust")))
+sys.exit(f"code {{code}}, loaded {{strangers}}" if code or strangers else 0)
+"""
+
+
+def test_no_file_imports_itself_by_a_detour():
+    """Imports inside functions, those for type checkers only and those between siblings count like all others."""
+    graph = grimp.build_graph("optisolve", exclude_type_checking_imports=False, cache_dir=None)
+    graphlib.TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}).prepare()
+
+
+def test_one_run_loads_neither_studies_nor_trust(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", RUN.format(out=tmp_path / "out")], check=False, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_solvers_ask_instances_by_capability_and_not_by_name():
+    """No ``getattr(instance, "...")`` and no ``hasattr``: what a solver may ask stands in `optisolve.core.capabilities`."""
+    probes = []
+    for file in (ROOT / "optisolve" / "solvers").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
+                asked = ast.unparse(node.args[0])
+                probes += [f"{file.name}:{node.lineno} {asked}"] if asked.endswith(("instance", "case")) else []
+    assert not probes
