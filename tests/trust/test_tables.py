@@ -188,7 +188,7 @@ def test_a_row_of_another_platform_is_neither_believed_nor_refuted(board, monkey
 
     def elsewhere(record, *arguments, **options):
         again = real(record, *arguments, **options)
-        again.result.record["used"]["evaluations"] += 1
+        again.result.record.used.evaluations += 1
         return again
 
     monkeypatch.setattr(remake, "replay_record", elsewhere)
