@@ -7,9 +7,12 @@ import re
 import typing
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from optisolve.core.errors import FieldProblem, OptionError, nearest
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 __all__ = ["Options", "Resource"]
 
@@ -106,7 +109,7 @@ class Options:
 
 
 @cache
-def _adapters(cls: type) -> dict[str, Any]:
+def _adapters(cls: type) -> dict[str, TypeAdapter[object]]:
     """Pydantic adapters of a dataclass's fields, by name."""
     from pydantic import ConfigDict, TypeAdapter
 
@@ -131,7 +134,7 @@ def _resources(cls: type) -> dict[str, Resource]:
     return found
 
 
-def _validate(adapter: Any, value: object) -> tuple[object, str | None]:
+def _validate(adapter: TypeAdapter[object], value: object) -> tuple[object, str | None]:
     """Validated value, and what was expected when it does not fit."""
     from pydantic import ValidationError
 

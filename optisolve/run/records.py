@@ -134,7 +134,7 @@ def build_record(
         A JSON-compatible mapping with ``record_id`` and ``result_hash`` set.
     """
     origin, meter, outcome = instance.origin, run.meter, run.outcome
-    report = dict(outcome.report)
+    report: dict[str, Any] = dict(outcome.report)
     operator = dict(report.get("operator", {}))
     prompts = report.pop("prompts", None) or operator.pop("prompts", {})
     if "operator" in report:

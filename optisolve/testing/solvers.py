@@ -64,10 +64,10 @@ class SolverConformance:
         if not isinstance(solver, HasControls):
             raise NotApplicable("the solver names no controls")
         arms = solver.controls(budget=Budget(evaluations=self.evaluations), model="surrogate")
-        _require(bool(arms) and arms[0].name == SUBJECT, f"controls() must give the solver itself first, called '{SUBJECT}'")
+        require(bool(arms) and arms[0].name == SUBJECT, f"controls() must give the solver itself first, called '{SUBJECT}'")
         for arm in arms:
             asks = make_solver(arm.solver, arm.options).info.uses_llm
-            _require(asks == (arm.name in (SUBJECT, PLACEBO)), f"arm '{arm.name}' {'asks' if asks else 'asks no'} model")
+            require(asks == (arm.name in (SUBJECT, PLACEBO)), f"arm '{arm.name}' {'asks' if asks else 'asks no'} model")
 
     def test_skip_gives_a_reason(self) -> None:
         """`skip` returns None or a sentence, never raises."""
