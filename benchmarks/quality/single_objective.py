@@ -83,7 +83,7 @@ def gaps(
         optisolve.solve(problem.instance(seed), method, budget=budget, seed=seed, llm=options.llm, reference=case)
         for seed, case in enumerate(cases)
     ]
-    return [result.record["scores"]["gap"] for result in results]
+    return [result.record.scores.gap for result in results]
 
 
 def told(cell: Sequence[float | None]) -> str:

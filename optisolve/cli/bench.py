@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 from rich.markup import escape
@@ -18,6 +18,7 @@ from optisolve.core.errors import FieldProblem
 from optisolve.core.status import Termination
 
 if TYPE_CHECKING:
+    from optisolve.run.schema import Record
     from optisolve.study.runner import Plan, Progress, Skip, SuiteRun, Unit
     from optisolve.study.suite import Suite
 
@@ -195,16 +196,17 @@ def _print_skips(skips: Iterable[Skip], *, full: bool) -> None:
 
 def _print_summary(done: SuiteRun) -> int:
     """One row per problem and solver; returns the number of failed units."""
-    cells: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    cells: dict[tuple[str, str], list[Record]] = {}
     failed: list[tuple[Unit, str]] = []
     for unit, record in done.records():
         cells.setdefault((unit.case, unit.label), []).append(record)
-        if record["termination"]["status"] == Termination.ERROR:
-            failed.append((unit, record["termination"]["detail"]))
+        if record.termination.status == Termination.ERROR:
+            failed.append((unit, record.termination.detail))
     for case in dict.fromkeys(case for case, _ in cells):
         console.print(_table(case, {label: records for (name, label), records in cells.items() if name == case}))
     _print_skips(done.skipped, full=False)
-    told = {f"{u.case}: {r['reference']['note']}": None for u, r in done.records() if (r["reference"] or {}).get("note")}
+    references = ((unit.case, record.reference) for unit, record in done.records())
+    told = {f"{case}: {reference.note}": None for case, reference in references if reference is not None and reference.note}
     for note in told:
         print_note(note)
     kept = len(done.finished) - done.executed
@@ -220,24 +222,24 @@ def _print_summary(done: SuiteRun) -> int:
     return len(failed)
 
 
-def _table(case: str, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+def _table(case: str, cells: Mapping[str, Sequence[Record]]) -> Table:
     """Medians of one problem: of the loss, or where nothing measures it of hypervolume or objective."""
     from optisolve.study.loss import Yardstick, describe_loss, loss_of
 
     losses = {label: [loss_of(record) for record in records] for label, records in cells.items()}
     told = {loss.yardstick.value for own in losses.values() for loss in own} - {Yardstick.NOTHING.value}
-    scores = [record["scores"] for records in cells.values() for record in records]
+    scores = [record.scores.values() for records in cells.values() for record in records]
     several = any(score["hypervolume"] is not None for score in scores)
     name = "loss" if told else "hypervolume" if several else "objective"
     columns = (f">median {name}", ">units", ">feasible", ">failed", ">seconds")
     title = f"{case}: {describe_loss(told, several=several)}" if told else case
     table = new_table("solver", *columns, title=escape(title))
     for label, records in cells.items():
-        values = [loss.value for loss in losses[label]] if told else [record["scores"][name] for record in records]
-        feasible = sum(any(r["verified"]["feasible"]) for r in records)
-        failed = sum(r["termination"]["status"] == Termination.ERROR for r in records)
+        values = [loss.value for loss in losses[label]] if told else [record.scores.values()[name] for record in records]
+        feasible = sum(any(r.verified.feasible) for r in records)
+        failed = sum(r.termination.status == Termination.ERROR for r in records)
         known = [value for value in values if value is not None]
         median = format_number(statistics.median(known) if known else None)
-        seconds = statistics.median(r["used"]["wall_s"] for r in records)
+        seconds = statistics.median(r.used.wall_s for r in records)
         table.add_row(escape(label), median, str(len(records)), str(feasible), str(failed), f"{seconds:.2f}")
     return table

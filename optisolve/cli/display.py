@@ -22,6 +22,7 @@ from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
     from optisolve.run.result import Result
+    from optisolve.run.schema import Record, SourcePart
 
 __all__ = [
     "Bar",
@@ -152,30 +153,30 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     """Scores of a run beside its controls, who made what, notices, and where the files are."""
     subject = next(iter(results.values()))
     origin = subject.instance.origin
-    console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record['seed']}")
+    console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record.seed}")
     console.print(_score_table(results))
     _print_reference(subject.record)
-    if subject.record["solver"]["llm"] is not None:
+    if subject.record.solver.llm is not None:
         console.print(_source_table(subject))
         _print_llm(subject.record)
     if subject.run.notice:
         console.print(f"[yellow]note:[/] {escape(subject.run.notice)}", soft_wrap=True)
-    if failed := subject.record["used"].get("failed"):
-        told = subject.record["provenance"]["failed"]
-        how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[told["policy"]]
-        text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {told['first']}"
+    if told := subject.record.provenance.failed:
+        failed = subject.record.used.failed
+        how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[told.policy]
+        text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {told.first}"
         console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
-    if cache := subject.record["provenance"]["llm_cache"]:
-        console.print(f"response cache: {cache['calls']} calls answered from it, {cache['usd']:.4f} USD not spent")
-    if warning := subject.record["used"]["report"].get("operator", {}).get("warning"):
+    if cache := subject.record.provenance.llm_cache:
+        console.print(f"response cache: {cache.calls} calls answered from it, {cache.usd:.4f} USD not spent")
+    if warning := subject.record.used.report.get("operator", {}).get("warning"):
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
-    if hops := subject.record["used"]["report"].get("fallbacks"):
-        took = subject.record["used"]["report"].get("gate")
+    if hops := subject.record.used.report.get("fallbacks"):
+        took = subject.record.used.report.get("gate")
         console.print(f"[yellow]warning:[/] {', '.join(hops)} made no choice; the gate {took} took over", soft_wrap=True)
-    termination = subject.record["termination"]
-    limit = f" ({termination['limit']})" if termination["limit"] else ""
+    termination = subject.record.termination
+    limit = f" ({termination.limit})" if termination.limit else ""
     console.print(
-        f"stopped: {termination['status']}{limit}; points verified: {_counts(subject)}; result hash {subject.result_hash[:16]}",
+        f"stopped: {termination.status}{limit}; points verified: {_counts(subject)}; result hash {subject.result_hash[:16]}",
         soft_wrap=True,
     )
     console.print(f"record:   {escape(str(folder))}", soft_wrap=True)
@@ -198,15 +199,15 @@ def _score_table(results: Mapping[str, Result]) -> Table:
 
 
 def _score_row(result: Result, multi: bool) -> dict[str, str]:
-    scores, used = result.scores, result.record["used"]
+    scores, used = result.scores, result.record.used
     wanted = ("hypervolume", "gap", "igd_plus") if multi else ("objective", "gap", "bound_gap")
     told = {**scores, **{name: _told_gap(scores[name], scores["tie"]) for name in ("gap", "bound_gap")}}
     return {
         **{name.replace("_plus", "+").replace("_", " "): format_number(told[name]) for name in wanted},
         "points": str(len(result.X)),
         "status": "" if result.point_status is PointStatus.FEASIBLE else result.point_status.value.replace("_", " "),
-        "evaluations": str(used["evaluations"]),
-        "seconds": f"{used['wall_s']:.2f}",
+        "evaluations": str(used.evaluations),
+        "seconds": f"{used.wall_s:.2f}",
     }
 
 
@@ -215,52 +216,55 @@ def _told_gap(gap: float | None, tie: float | None) -> float | None:
     return gap if gap is None or abs(gap) > quiet(tie) else 0.0
 
 
-def _print_reference(record: Mapping[str, Any]) -> None:
-    told = record["reference"]
+def _print_reference(record: Record) -> None:
+    told = record.reference
     if told is None:
         return
-    parts = [f"{name.replace('_', ' ')} {told[name]:.6g}" for name in ("value", "dual_bound") if told[name] is not None]
-    evidence = told["evidence"].replace("_", " ")
-    why = f"; {escape(told['detail'])}" if told["evidence"] == Evidence.PROVEN_INFEASIBLE else ""
-    parts += [f"slack {told['slack']:.2g}"] if told["slack"] > told["tolerance"] else []
-    by = escape(told["solver"])
+    numbers = {"value": told.value, "dual bound": told.dual_bound}
+    parts = [f"{name} {value:.6g}" for name, value in numbers.items() if value is not None]
+    evidence = told.evidence.value.replace("_", " ")
+    why = f"; {escape(told.detail)}" if told.evidence is Evidence.PROVEN_INFEASIBLE else ""
+    parts += [f"slack {told.slack:.2g}"] if told.slack > told.tolerance else []
+    by = escape(told.solver)
     console.print(f"reference: {evidence}{': ' if parts else ''}{', '.join(parts)} ({by}{why})", soft_wrap=True)
-    if told["note"]:
-        print_note(told["note"])
+    if told.note:
+        print_note(told.note)
 
 
 def _source_table(result: Result) -> Table:
     by_source = shown_sources(result.record)
-    total = sum(item["evaluations"] for item in by_source.values())
-    gain = "hypervolume_gain" if len(result.instance.objectives) > 1 else "objective_gain"
-    table = new_table("offspring by", ">evaluations", ">share", f">{gain.replace('_', ' ')}")
+    total = sum(item.evaluations for item in by_source.values())
+    gain = "hypervolume gain" if len(result.instance.objectives) > 1 else "objective gain"
+    table = new_table("offspring by", ">evaluations", ">share", f">{gain}")
     for name, item in by_source.items():
-        share = f"{item['evaluations'] / max(total, 1):.1%}"
-        table.add_row(name, str(item["evaluations"]), share, format_number(item[gain]))
+        share = f"{item.evaluations / max(total, 1):.1%}"
+        table.add_row(name, str(item.evaluations), share, format_number(item.gain))
     return table
 
 
-def shown_sources(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def shown_sources(record: Record) -> dict[str, SourcePart]:
     """Who made what, for people: what the offline stand-in made is not shown as a language model's.
 
     Args:
         record: A record; its ``used.by_source`` has the same label ``llm`` for whoever sits in the model's place.
     """
-    llm, by_source = record["solver"]["llm"], record["used"]["by_source"]
-    stand_in = llm is not None and llm["provider"] == "surrogate"
+    llm, by_source = record.solver.llm, record.used.by_source
+    stand_in = llm is not None and llm.provider == "surrogate"
     return {"surrogate" if stand_in and name == "llm" else name: item for name, item in by_source.items()}
 
 
-def _print_llm(record: Mapping[str, Any]) -> None:
-    llm, report = record["solver"]["llm"], record["used"]["report"]
+def _print_llm(record: Record) -> None:
+    llm, report = record.solver.llm, record.used.report
+    if llm is None:
+        return
     fates = report.get("operator", {}).get("fates", {})
     told = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
-    used = record["used"]
-    cost = f", {used['usd']:.4f} USD" if used["usd"] else ""
-    name = "stand-in" if llm["provider"] == "surrogate" else "language model"
+    used = record.used
+    cost = f", {used.usd:.4f} USD" if used.usd else ""
+    name = "stand-in" if llm.provider == "surrogate" else "language model"
     console.print(
-        f"{name}: {llm['provider']} {escape(llm['model'])}; {used['llm_calls']} calls, "
-        f"{used['tokens_in'] + used['tokens_out']:,} tokens{cost}; candidates: {escape(told) or 'none'}",
+        f"{name}: {llm.provider} {escape(llm.model)}; {used.llm_calls} calls, "
+        f"{used.tokens_in + used.tokens_out:,} tokens{cost}; candidates: {escape(told) or 'none'}",
         soft_wrap=True,
     )
 
@@ -307,10 +311,10 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     sources = shown_sources(subject.record)
     if len(offspring_sources(sources)) > 1:
         written.append(save_figure(credit_figure(sources, instance), folder / "credit.png"))
-    played = {name: result.record["used"]["report"] for name, result in results.items()}
+    played = {name: result.record.used.report for name, result in results.items()}
     played = {name: report for name, report in played.items() if "rounds" in report and "epsilon" in report}
     if played:
-        optimum = (subject.record["reference"] or {}).get("value")
+        optimum = None if subject.record.reference is None else subject.record.reference.value
         written.append(save_figure(rounds_figure(played, instance, optimum), folder / "rounds.png"))
     traces = {name: result.trace for name, result in results.items() if len(result.trace)}
     if traces:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from rich.markup import escape
 
@@ -36,8 +36,9 @@ from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import make_problem, make_solver
 from optisolve.run.estimate import estimate
 from optisolve.run.jobs import JobFolder, join_job, open_job
-from optisolve.run.records import read_record, seal
+from optisolve.run.records import read_record
 from optisolve.run.result import Result
+from optisolve.run.schema import ContinuedPart, Record
 from optisolve.run.solve import solve
 from optisolve.run.trace import common_beginning
 
@@ -167,7 +168,7 @@ def run_job(job: Job) -> int:
         reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
         if job.continues is not None:
-            _note_continued(subject, job.continues)
+            subject = _continued(subject, job.continues)
         folder = subject.save(out)
     except BaseException:
         held.discard_when_empty()
@@ -255,16 +256,16 @@ def report_finished(folder: Path, *, as_json: bool) -> int:
     """
     record = read_record(folder)
     if as_json:
-        print_json(record)
+        print_json(record.to_json())
     else:
-        told = f"already finished: {escape(str(folder))}; result hash {record['result_hash'][:16]}"
+        told = f"already finished: {escape(str(folder))}; result hash {record.result_hash[:16]}"
         console.print(f"{told}\n{escape(_how_to_prolong(record, folder))}", soft_wrap=True)
-    return EXIT_OK if record["verified"]["point"] in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
+    return EXIT_OK if record.verified.point in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
 
 
-def _how_to_prolong(record: Mapping[str, Any], folder: Path) -> str:
+def _how_to_prolong(record: Record, folder: Path) -> str:
     """What to do with a finished run, in words."""
-    status, limit, had = record["termination"]["status"], record["termination"]["limit"], record["budget"]["evaluations"]
+    status, limit, had = record.termination.status, record.termination.limit, record.budget.evaluations
     if status != Termination.LIMIT:
         return f"it ended by itself ({status}), so a larger budget would change nothing"
     if limit == Limit.EVALUATIONS:
@@ -272,28 +273,26 @@ def _how_to_prolong(record: Mapping[str, Any], folder: Path) -> str:
     return f"it ended at a limit ({limit}); to go on: resume={folder} with a larger budget"
 
 
-def _note_continued(result: Result, folder: Path) -> None:
+def _continued(result: Result, folder: Path) -> Result:
     """Name the run that a result prolongs in its record, and say how far the two agree.
 
     A longer run is the same run from its seed on, so that anybody can repeat it from its own record alone. Where the earlier
     one cut its last batch short, or a solver plans by its budget, the two part; the earlier record stands beside the new one.
 
     Args:
-        result: The longer run; its record is sealed again.
+        result: The longer run.
         folder: The earlier record's folder.
+
+    Returns:
+        The longer run with its record sealed again.
     """
     old = read_record(folder)
-    had = old["used"]["evaluations"]
-    agree = common_beginning(result.instance, result.run.evaluator.history, old["trace"])
-    result.record["provenance"]["continues"] = {
-        "record_id": old["record_id"],
-        "result_hash": old["result_hash"],
-        "evaluations": had,
-        "agree": agree,
-    }
-    seal(result.record)
+    had = old.used.evaluations
+    agree = common_beginning(result.instance, result.run.evaluator.history, old.trace)
+    shorter = ContinuedPart(record_id=old.record_id, result_hash=old.result_hash, evaluations=had, agree=agree)
     parted = f"agrees with it for {agree} of its {had} evaluations (a last batch cut short, or a plan by the budget)"
-    print_note(f"continues {old['record_id']}: {f'its {had} evaluations are the beginning' if agree == had else parted}")
+    print_note(f"continues {old.record_id}: {f'its {had} evaluations are the beginning' if agree == had else parted}")
+    return replace(result, record=result.record.with_provenance(continues=shorter))
 
 
 def _dry_run(job: Job) -> int:
@@ -324,11 +323,11 @@ def _usd(value: float | None) -> str:
 
 def _exit_code(result: Result) -> int:
     if result.termination is Termination.ERROR:
-        print_error(f"{result.record['solver']['name']} broke: {result.run.outcome.detail} What it had found is in the record.")
+        print_error(f"{result.record.solver.name} broke: {result.run.outcome.detail} What it had found is in the record.")
         return EXIT_ERROR
     if result.termination is Termination.INTERRUPTED:
         return EXIT_INTERRUPTED
-    if errors := result.record["provenance"].get("errors"):
+    if errors := result.record.provenance.errors:
         for told in errors:
             print_error(f"{told}. The record claims nothing.")
         return EXIT_UNVERIFIED

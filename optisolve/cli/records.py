@@ -180,16 +180,16 @@ class Explain(Verb):
         from rich.markdown import Markdown
 
         from optisolve.core.files import write_atomic
-        from optisolve.run.records import read_record, result_hash_of
+        from optisolve.run.records import read_record
         from optisolve.solvers.moe.log import to_jsonl
         from optisolve.solvers.moe.page import explanation_page
 
         record = read_record(self.path / "record.json" if self.path.is_dir() else self.path)
-        entries = record["used"]["report"].get("explanation")
+        entries = record.used.report.get("explanation")
         if not entries:
-            solver = record["solver"]["name"]
+            solver = record.solver.name
             raise RecordError(f"{self.path}: the record of {solver} has no explanation; moe and moe_llm write one.")
-        if result_hash_of(record) != record["result_hash"]:
+        if record.sealed().result_hash != record.result_hash:
             told = "field 'result_hash' does not fit the record; it was changed after the run. Run it again."
             raise RecordError(f"{self.path}: {told}")
         page = explanation_page(entries)

@@ -67,8 +67,8 @@ def resolve(asked: Asked) -> Resolved:
 
 def _of_record(asked: Asked, folder: Path, chosen: Sequence[str]) -> Resolved:
     """A run that has a record: nothing is left to do, it was stopped and goes on, or it gets more than it had."""
-    termination = read_record(folder)["termination"]
-    if termination["status"] not in FINISHED_LATER and not chosen:
+    termination = read_record(folder).termination
+    if termination.status not in FINISHED_LATER and not chosen:
         return Resolved(asked, finished=folder)
     if not (folder / "job.json").is_file():
         raise OptisolveError(f"resume={folder}: optisolve run did not write it (no job.json), so its settings are not known.")
@@ -81,9 +81,9 @@ def _of_record(asked: Asked, folder: Path, chosen: Sequence[str]) -> Resolved:
         raise OptisolveError(f"resume={folder}: a run is prolonged by a larger budget, not by {told}.")
     resolved = _adopted(asked, folder, [key for key in chosen if not key.startswith("budget.")])
     resolved = resolved._replace(asked=dataclasses.replace(resolved.asked, budget=wanted))
-    if termination["status"] in FINISHED_LATER:
+    if termination.status in FINISHED_LATER:
         return resolved
-    if wanted == had or termination["status"] != Termination.LIMIT:
+    if wanted == had or termination.status != Termination.LIMIT:
         return resolved._replace(finished=folder)
     return resolved._replace(continues=folder)
 

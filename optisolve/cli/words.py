@@ -203,7 +203,7 @@ def told(request: object, answer: Answer) -> dict[str, Json]:
         ],
         "language_model": plain(parsed.llm),
         "model_answer": None if parsed.model is None else parsed.model.raw,
-        "prompt": {} if parsed.model is None else dict(parsed.model.prompt),
+        "prompt": {} if parsed.model is None else plain(parsed.model.dialogue.prompts),
         "dialogue": None if parsed.model is None else parsed.model.dialogue.plain(),
     }
 

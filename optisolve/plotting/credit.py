@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -21,17 +21,34 @@ _MADE, _GAINED = "#B8C4CE", PALETTE[0]
 _THICK = 0.36
 
 
-def offspring_sources(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
+class Source(Protocol):
+    """What one source of candidates made, gained and cost, as a record tells it."""
+
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def gain(self) -> float: ...
+    @property
+    def survivors(self) -> int | None: ...
+    @property
+    def tokens_in(self) -> int: ...
+    @property
+    def tokens_out(self) -> int: ...
+    @property
+    def usd(self) -> float: ...
+
+
+def offspring_sources(sources: Mapping[str, Source]) -> list[str]:
     """Sources that made offspring, largest gain first; the first population is nobody's.
 
     Args:
         sources: ``used.by_source`` of a record.
     """
-    made = [name for name, item in sources.items() if name not in _STARTS and item["evaluations"]]
-    return sorted(made, key=lambda name: (-sources[name][_gain_of(sources[name])], -sources[name]["evaluations"], name))
+    made = [name for name, item in sources.items() if name not in _STARTS and item.evaluations]
+    return sorted(made, key=lambda name: (-sources[name].gain, -sources[name].evaluations, name))
 
 
-def credit_figure(sources: Mapping[str, Mapping[str, Any]], instance: Instance) -> Figure:
+def credit_figure(sources: Mapping[str, Source], instance: Instance) -> Figure:
     """Share of the evaluations beside share of the gain, by source, with what each one cost.
 
     Args:
@@ -39,13 +56,12 @@ def credit_figure(sources: Mapping[str, Mapping[str, Any]], instance: Instance) 
         instance: Names the scenario.
     """
     names = offspring_sources(sources)
-    gain_name = _gain_of(sources[names[0]])
     where = f"{instance.origin.scenario}, instance {instance.origin.seed}; first population left out"
     figure, axes = new_figure("Who made the offspring, and what they gained", where, height=1.9 + 0.72 * len(names))
-    made = np.array([sources[name]["evaluations"] for name in names], dtype=float)
-    gained = np.array([sources[name][gain_name] for name in names])
+    made = np.array([sources[name].evaluations for name in names], dtype=float)
+    gained = np.array([sources[name].gain for name in names])
     at = np.arange(len(names))
-    told = "hypervolume gain" if gain_name == "hypervolume_gain" else "improvement"
+    told = "hypervolume gain" if len(instance.objectives) > 1 else "improvement"
     for offset, values, color, label in (
         (-_THICK / 2, _percent(made), _MADE, f"share of {int(made.sum()):,} evaluations"),
         (_THICK / 2, _percent(gained), _GAINED, f"share of the {told} of {gained.sum():.4g}"),
@@ -62,19 +78,15 @@ def credit_figure(sources: Mapping[str, Mapping[str, Any]], instance: Instance) 
     return figure
 
 
-def _gain_of(item: Mapping[str, Any]) -> str:
-    return "hypervolume_gain" if "hypervolume_gain" in item else "objective_gain"
-
-
 def _percent(values: FloatArray) -> FloatArray:
     total = float(values.sum())
     return 100.0 * values / total if total > 0.0 else np.zeros_like(values)
 
 
-def _label(name: str, item: Mapping[str, Any]) -> str:
+def _label(name: str, item: Source) -> str:
     """Name, survivors, tokens and dollars, as far as there are any."""
-    told = [f"{item['survivors']:,} of {item['evaluations']:,} survived"] if "survivors" in item else []
-    tokens = item.get("tokens_in", 0) + item.get("tokens_out", 0)
+    told = [] if item.survivors is None else [f"{item.survivors:,} of {item.evaluations:,} survived"]
+    tokens = item.tokens_in + item.tokens_out
     cost = [f"{tokens:,} tokens"] if tokens else []
-    cost += [f"{item['usd']:.4f} USD"] if item.get("usd", 0.0) else []
+    cost += [f"{item.usd:.4f} USD"] if item.usd else []
     return "\n".join(filter(None, (name, *told, ", ".join(cost))))

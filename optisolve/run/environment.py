@@ -10,8 +10,8 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
+from optisolve.run.schema import EnvironmentPart
 from optisolve.version import __version__
 
 __all__ = ["code_revision", "environment", "forget_peak_memory", "kernels", "peak_memory_mb"]
@@ -25,25 +25,25 @@ _FEATURES = ("sse4.2", "avx", "avx2", "avx512f", "fma", "neon", "sve")
 
 
 @cache
-def environment() -> dict[str, Any]:
+def environment() -> EnvironmentPart:
     """Interpreter, platform, processor, thread settings and versions of the packages that matter."""
     revision, dirty = _git()
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu": _processor(),
-        "kernels": kernels(),
-        "cores": os.cpu_count(),
-        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
-        "git": revision,
-        "dirty": dirty,
-    }
+    return EnvironmentPart(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=_processor(),
+        kernels=kernels(),
+        cores=os.cpu_count(),
+        threads={name: os.environ[name] for name in _THREADS if name in os.environ},
+        packages={name: found for name in _PACKAGES if (found := _version(name))},
+        git=revision,
+        dirty=dirty,
+    )
 
 
 @cache
 def kernels() -> dict[str, str]:
-    """What the last bits of floating-point sums depend on: the kernels that BLAS libraries chose, numba's processor.
+    """What the last bits depend on: the kernels that BLAS libraries chose, numpy's instructions, numba's processor.
 
     Two machines with the same name of processor and the same packages may differ here, and then a run may end elsewhere.
     """
@@ -59,6 +59,9 @@ def kernels() -> dict[str, str]:
         if library.get("user_api") == "blas" and owner is not None:
             told = (library["internal_api"], library.get("version"), library.get("architecture"))
             found[f"blas.{owner}"] = " ".join(str(part) for part in told if part)
+    # A logarithm of an array is another one with other instructions; those found stand from the oldest to the newest
+    instructions = np.show_config(mode="dicts").get("SIMD Extensions", {})  # what is empty is left out
+    found["numpy"] = " ".join(instructions.get("found", ()))
     features = binding.get_host_cpu_features()
     named = os.environ.get("NUMBA_CPU_FEATURES") or " ".join(sorted(name for name in _FEATURES if features.get(name)))
     found["numba"] = f"{os.environ.get('NUMBA_CPU_NAME') or binding.get_host_cpu_name()} {named}".strip()

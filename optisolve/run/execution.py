@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.errors import BudgetExhausted, OptisolveError, SolverError
+from optisolve.core.json import plain
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.core.watch import watching
 from optisolve.run.evaluator import Evaluator
+from optisolve.run.schema import CachePart, ModelPart
 
 if TYPE_CHECKING:
     from optisolve.llm.session import LlmSession
@@ -52,9 +54,11 @@ class Run:
         wall_s: Wall-clock time, s.
         cpu_s: Processor time of this process, s.
         error: The exception that ended the run, None in all other cases.
+        seed: The run's seed.
         llm: Provider, model, parameters and transcript of the language model; None without one.
         notice: One line the user must see (which stand-in was used and why), or "".
         llm_cache: Calls answered by the response cache and what they would have cost, US dollars; None without hits.
+        warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
     """
 
     outcome: Outcome
@@ -63,9 +67,11 @@ class Run:
     wall_s: float
     cpu_s: float
     error: Exception | None
-    llm: dict[str, Any] | None
-    notice: str
-    llm_cache: dict[str, Any] | None = None
+    seed: int
+    llm: ModelPart | None = None
+    notice: str = ""
+    llm_cache: CachePart | None = None
+    warm_start: FloatArray | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Runs travel between processes; an exception of a plug-in that cannot is told in words."""
@@ -140,12 +146,12 @@ def execute(
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
             session.forget_unasked()
-        described = None if session is None else dict(session.describe())
+        described = None if session is None else ModelPart.model_validate(plain(session.describe()))
         notice = "" if session is None else session.notice
         cache = None
         if session is not None and session.cached_calls:
-            cache = {"calls": session.cached_calls, "usd": session.cached_usd}
-    return Run(outcome, evaluator, meter, wall, cpu, error, described, notice, cache)
+            cache = CachePart(calls=session.cached_calls, usd=session.cached_usd)
+    return Run(outcome, evaluator, meter, wall, cpu, error, seed, described, notice, cache, warm_start)
 
 
 def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome, Exception | None]:

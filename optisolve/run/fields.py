@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -25,6 +25,8 @@ __all__ = [
     "Object",
     "Part",
     "PlainNumber",
+    "Positive",
+    "Report",
     "Rows",
     "Scenario",
     "SuiteName",
@@ -44,6 +46,32 @@ class Part(BaseModel):
     """An object of a file: every field known, of its type and unchangeable; what is absent stays absent when written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_by_name=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, in the order of the file."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def __repr__(self) -> str:
+        return str(self.to_json())
+
+    # Transition: rooms that still read records as dictionaries.
+    def __getitem__(self, key: str) -> Any:
+        name = "layout" if key == "schema" else key
+        if name not in self.model_fields_set:
+            raise KeyError(key)
+        return getattr(self, name)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.model_fields_set
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self else default
+
+    def keys(self) -> list[str]:
+        return ["schema" if name == "layout" else name for name in type(self).model_fields if name in self.model_fields_set]
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(key, self[key]) for key in self.keys()]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,6 +114,7 @@ _COUNT = core_schema.int_schema(strict=True, ge=0, lt=_LARGEST)
 
 Integer: TypeAlias = Annotated[int, _as(_INTEGER, "a whole number of at most 63 bits")]
 Count: TypeAlias = Annotated[int, _as(_COUNT, "a whole number >= 0")]
+Positive: TypeAlias = Annotated[int, _as(core_schema.int_schema(strict=True, ge=1, lt=_LARGEST), "a whole number >= 1")]
 Number: TypeAlias = Annotated[float, _as(_numbers(), "a number")]
 Amount: TypeAlias = Annotated[float, _as(_numbers(0), "a number >= 0")]
 Digest: TypeAlias = Annotated[str, _as(_texts(_DIGEST.fullmatch), "64 hexadecimal digits")]
@@ -99,9 +128,10 @@ PlainNumber: TypeAlias = Annotated[
 
 if TYPE_CHECKING:
     Object: TypeAlias = JsonObject
+    Report: TypeAlias = Mapping[str, Any]
 else:  # a type that contains itself is more than a model needs to look into
-    Object = Annotated[dict, _as(core_schema.dict_schema(core_schema.str_schema()), "an object")]
-"""Keys and values of others: parameters, options, reports."""
+    Object = Report = Annotated[dict, _as(core_schema.dict_schema(core_schema.str_schema()), "an object")]
+"""Keys and values of others: parameters and options; a solver's report, which only its own pages know how to read."""
 
 
 def _equal_rows(rows: list[list[float]]) -> list[list[float]]:

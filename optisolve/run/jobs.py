@@ -25,6 +25,7 @@ from optisolve.core.files import staging_folder, write_atomic
 from optisolve.core.json import canonical
 from optisolve.core.text import require_encodable
 from optisolve.run.records import read_record
+from optisolve.run.schema import Record
 
 __all__ = [
     "FINISHED_LATER",
@@ -177,7 +178,7 @@ def unfinished(out: Path) -> list[Path]:
 def find_finished(out: Path, wanted: str) -> Path | None:
     """The record's folder of a finished run with this identity, or None."""
     for folder, record in _recorded(out, wanted):
-        if record["termination"]["status"] not in FINISHED_LATER:
+        if record.termination.status not in FINISHED_LATER:
             return folder
     return None
 
@@ -192,7 +193,7 @@ def _with_transcript(folder: Path | None) -> Path | None:
     return folder if folder is not None and (folder / "transcript.jsonl").is_file() else None
 
 
-def _recorded(out: Path, wanted: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _recorded(out: Path, wanted: str) -> Iterator[tuple[Path, Record]]:
     for file in sorted(out.glob("*/job.json")):
         folder = file.parent
         if folder.suffix == SUFFIX or _identity_in(folder) != wanted:

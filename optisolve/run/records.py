@@ -1,34 +1,54 @@
-"""Records: one JSON document per run, hashed, written atomically, readable as a table.
-
-The layout is ``optisolve.record/2``. ``result_hash`` covers what the run was asked to do and what it found; clock
-times, the machine and the code revision are outside it, so that the same seed gives the same hash. ``record_id``
-covers everything.
-"""
+"""Records: one JSON document per run, built from a run, written atomically, readable as a table."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
-from optisolve.core.arrays import FloatArray
-from optisolve.core.budget import Budget
 from optisolve.core.errors import RecordError
 from optisolve.core.json import canonical, plain
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
-from optisolve.core.text import Redactor, require_encodable, secrets_here
+from optisolve.core.text import Redactor, secrets_here
+from optisolve.numerics.indicators import score
 from optisolve.run.environment import code_revision, environment, peak_memory_mb
 from optisolve.run.execution import Run
+from optisolve.run.fields import field_problems
+from optisolve.run.schema import (
+    SCHEMA,
+    BoxPart,
+    BudgetPart,
+    CheckpointPart,
+    ClaimPart,
+    FailedPart,
+    FilePart,
+    InstancePart,
+    LayoutError,
+    ObjectivePart,
+    ProvenancePart,
+    Record,
+    ReferencePart,
+    ScoresPart,
+    SolutionsPart,
+    SolverPart,
+    SuitePart,
+    TerminationPart,
+    Tier,
+    UsedPart,
+    VerifiedPart,
+)
 from optisolve.run.table import TABLE, Table
+from optisolve.run.trace import credit, trace_rows
 from optisolve.run.verify import Verification
 from optisolve.version import __version__
 
@@ -36,221 +56,209 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "SCHEMA",
     "build_record",
-    "canonical",
+    "describe_box",
+    "describe_objectives",
     "describe_reference",
     "iter_records",
     "load_records",
     "publish",
     "read_all",
     "read_record",
-    "record_bytes",
-    "record_id_of",
-    "result_hash_of",
-    "run_id_of",
 ]
 
-SCHEMA = "optisolve.record/2"
-
-_VOLATILE_USED = ("wall_s", "cpu_s", "peak_mb")
-_RELATIVE_SCORES = ("igd_plus", "gap", "bound_gap", "gap_scale", "tie")
-"""Scores against a reference; better references appear later and must not change what a run found."""
-
-_WHEN_GIVEN = ("warm_start",)
-"""Fields of a run that was given something more than others; absent in all others, and hashed like what was asked."""
-
-_HASHED = ("schema", "suite", "instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores")
-
-
-def result_hash_of(record: Mapping[str, Any]) -> str:
-    """SHA-256 over the deterministic part of a record."""
-    part = {key: record[key] for key in (*_HASHED, *_given(record))}
-    part["solver"] = {key: value for key, value in record["solver"].items() if key != "code"}
-    part["used"] = {key: value for key, value in record["used"].items() if key not in _VOLATILE_USED}
-    part["verified"] = {key: value for key, value in record["verified"].items() if key != "by"}
-    part["scores"] = {key: value for key, value in record["scores"].items() if key not in _RELATIVE_SCORES}
-    part["trace"] = [[row[0], *row[2:]] for row in record["trace"]]  # without the seconds
-    return hashlib.sha256(canonical(part)).hexdigest()
-
-
-def run_id_of(record: Mapping[str, Any]) -> str:
-    """SHA-256 (16 digits) over what the run was asked to do; equal for every repetition of the same run."""
-    solver = {key: record["solver"][key] for key in ("name", "version", "options")}
-    if record["solver"]["llm"] is not None:
-        solver["llm"] = {key: record["solver"]["llm"][key] for key in ("provider", "model", "params")}
-    part = {"instance": record["instance"], "solver": solver, "seed": record["seed"], "budget": record["budget"]}
-    part |= {key: record[key] for key in _given(record)}
-    return hashlib.sha256(canonical(part)).hexdigest()[:16]
-
-
-def _given(record: Mapping[str, Any]) -> list[str]:
-    return [key for key in _WHEN_GIVEN if key in record]
-
-
-def record_id_of(record: Mapping[str, Any]) -> str:
-    """Readable name plus SHA-256 (16 digits) over the whole record except the id itself."""
-    digest = hashlib.sha256(canonical({k: v for k, v in record.items() if k != "record_id"})).hexdigest()[:16]
-    problem = str(record["instance"]["scenario"]).replace("/", "-")
-    return f"{problem}.{record['solver']['name']}.s{record['seed']}.{digest}"
+_UNSEALED: dict[str, Any] = {"result_hash": "0" * 64, "record_id": "unsealed"}
 
 
 def build_record(
     instance: Instance,
     solver: Solver,
     run: Run,
-    *,
     verification: Verification,
-    scores: Mapping[str, Any],
-    trace: list[list[float | None]],
-    sources: Mapping[str, Any],
-    budget: Budget,
-    seed: int,
-    reference: Reference | None,
-    warm_start: FloatArray | None = None,
+    *,
+    reference: Reference | None = None,
     suite: Mapping[str, str] | None = None,
-    tier: str = "verified",
+    tier: Tier = Tier.VERIFIED,
     errors: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Assemble the record of one run; see the module for what is hashed.
+) -> Record:
+    """The record of one run.
 
     Args:
         instance: What was solved.
         solver: Who solved it.
         run: Raw result.
-        verification: Re-evaluated points.
-        scores: From `optisolve.numerics.indicators.score`.
-        trace: Rows (evaluations, seconds, best feasible objective or hypervolume, smallest violation).
-        sources: Evaluations and hypervolume gain by source.
-        budget: The limits.
-        seed: The run's seed.
+        verification: Its points, re-evaluated.
         reference: What the scores refer to.
-        warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
         suite: ``name``, ``version`` and ``sha256`` of the suite that the run belongs to; None for a run of its own.
-        tier: A value of `optisolve.trust.audit.Tier`.
+        tier: What the record claims.
         errors: Errors of optisolve's own that the run has shown.
 
-    Returns:
-        A JSON-compatible mapping with ``record_id`` and ``result_hash`` set.
+    Raises:
+        RecordError: The run, its solver or its problem has put something into a field that no record may hold.
     """
-    origin, meter, outcome = instance.origin, run.meter, run.outcome
-    report: dict[str, Any] = dict(outcome.report)
-    operator = dict(report.get("operator", {}))
-    prompts = report.pop("prompts", None) or operator.pop("prompts", {})
+    try:
+        record = _record(instance, solver, run, verification, reference, suite, tier, errors)
+    except ValidationError as error:
+        part = error.title.removesuffix("Part").lower()
+        problems = (replace(problem, field=f"{part}.{problem.field}") for problem in field_problems(error, Record))
+        raise LayoutError(f"{solver.info.name} on {instance.origin.scenario}: ", problems) from None
+    cleared = Redactor(secrets_here()).value(record.to_json())  # whatever a plug-in or a file has put into it
+    return Record.read(cleared).sealed()
+
+
+def _record(
+    instance: Instance,
+    solver: Solver,
+    run: Run,
+    verification: Verification,
+    reference: Reference | None,
+    suite: Mapping[str, str] | None,
+    tier: Tier,
+    errors: Sequence[str],
+) -> Record:
+    report: dict[str, Any] = dict(run.outcome.report)
+    prompts = report.pop("prompts", None)
     if "operator" in report:
-        report["operator"] = operator
-    box, failed = instance.hypervolume_box, run.evaluator.failed
-    record: dict[str, Any] = {
-        "schema": SCHEMA,
-        "suite": {"name": "", "version": "", "sha256": "", **(suite or {})},
-        "instance": {
-            "problem": origin.problem,
-            "version": origin.version,
-            "scenario": origin.scenario,
-            "params": plain(origin.params),
-            "seed": origin.seed,
-            "sha256": instance.sha256,
-        },
-        "solver": {
-            "name": solver.info.name,
-            "version": solver.info.version,
-            "options": plain(solver.options()),
-            "code": code_revision(),
-            "prompts": prompts,
-            "checkpoint": solver.checkpoint(instance),
-            "llm": run.llm,
-        },
-        "seed": seed,
-        **({} if warm_start is None else {"warm_start": warm_start.tolist()}),
-        "budget": plain(budget.options()),
-        "used": {
-            "evaluations": meter.evaluations,
-            "wall_s": round(run.wall_s, 4),
-            "cpu_s": round(run.cpu_s, 4),
-            "peak_mb": peak_memory_mb(),
-            "llm_calls": meter.llm_calls,
-            "tokens_in": meter.tokens_in,
-            "tokens_out": meter.tokens_out,
-            "tokens_cached": meter.tokens_cached,
-            "usd": meter.usd,
-            **({"failed": failed} if failed else {}),
-            "by_source": plain(sources),
-            "report": plain(report),
-        },
-        "termination": {
-            "status": outcome.termination.value,
-            "limit": None if outcome.limit is None else outcome.limit.value,
-            "detail": outcome.detail,
-        },
-        "solutions": {
-            "variables": list(instance.space.names),
-            "x": verification.X.tolist(),
-            "returned": int(np.atleast_2d(outcome.X).shape[0]) if np.size(outcome.X) else 0,
-            "claimed": {"dual_bound": outcome.dual_bound},
-        },
-        "verified": {
-            "point": verification.point.value,
-            "counts": dict(verification.counts),
-            "objectives": [{"name": o.name, "sense": o.sense.value, "unit": o.unit} for o in instance.objectives],
-            "F": verification.F.tolist(),
-            "feasible": verification.feasible.tolist(),
-            "max_violation": verification.max_violation,
-            "detail": verification.detail,
-            "by": f"optisolve {__version__}",
-        },
-        "reference": describe_reference(reference),
-        "scores": {
-            **scores,
-            "box": None if box is None else {"reference": list(box.reference), "ideal": list(box.ideal)},
-        },
-        "trace": trace,
-        "env": environment(),
-        "provenance": {
-            "tier": tier,
-            "run_id": "",
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "notice": run.notice,
-            "llm_cache": run.llm_cache,
-            **({"files": plain(origin.files)} if origin.files else {}),
-            **({"failed": {"policy": run.evaluator.policy, "first": run.evaluator.first_failure}} if failed else {}),
-            **({"errors": list(errors)} if errors else {}),
-        },
-    }
-    return seal(Redactor(secrets_here()).value(record))  # whatever a plug-in or a file has put into it
+        report["operator"] = operator = dict(report["operator"])
+        prompts = prompts or operator.pop("prompts", None)
+    origin, history = instance.origin, run.evaluator.history
+    return Record(
+        schema=SCHEMA,
+        suite=SuitePart(**{"name": "", "version": "", "sha256": "", **(suite or {})}),
+        instance=InstancePart(
+            problem=origin.problem,
+            version=origin.version,
+            scenario=origin.scenario,
+            params=_object(origin.params),
+            seed=origin.seed,
+            sha256=instance.sha256,
+        ),
+        solver=SolverPart(
+            name=solver.info.name,
+            version=solver.info.version,
+            options=_object(solver.options()),
+            code=code_revision(),
+            prompts=prompts or {},
+            checkpoint=_optional(CheckpointPart, solver.checkpoint(instance)),
+            llm=run.llm,
+        ),
+        seed=run.seed,
+        **_given(warm_start=None if run.warm_start is None else run.warm_start.tolist()),
+        budget=BudgetPart.model_validate(plain(run.meter.budget.options())),
+        used=_used(instance, run, report),
+        termination=TerminationPart(status=run.outcome.termination, limit=run.outcome.limit, detail=run.outcome.detail),
+        solutions=_solutions(instance, run, verification),
+        verified=_verified(instance, verification),
+        reference=None if reference is None else describe_reference(reference),
+        scores=_scores(instance, verification, reference),
+        trace=trace_rows(instance, history),
+        env=environment(),
+        provenance=_provenance(instance, run, tier, errors),
+        **_UNSEALED,
+    )
 
 
-def seal(record: dict[str, Any]) -> dict[str, Any]:
-    """Set ``run_id``, ``result_hash`` and ``record_id`` of a complete record, in this order."""
-    record["provenance"]["run_id"] = run_id_of(record)
-    record["result_hash"] = result_hash_of(record)
-    record["record_id"] = record_id_of(record)
-    return record
+def _object(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: plain(item) for key, item in value.items()}
 
 
-def describe_reference(reference: Reference | None) -> dict[str, Any] | None:
+def _optional(model: type[FilePart], value: Mapping[str, str] | None) -> FilePart | None:
+    return None if value is None else model(**value)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Fields of a run that was given something more than others; absent in all others."""
+    return {name: value for name, value in values.items() if value}
+
+
+def _used(instance: Instance, run: Run, report: Mapping[str, Any]) -> UsedPart:
+    meter = run.meter
+    return UsedPart(
+        evaluations=meter.evaluations,
+        wall_s=round(run.wall_s, 4),
+        cpu_s=round(run.cpu_s, 4),
+        peak_mb=peak_memory_mb(),
+        llm_calls=meter.llm_calls,
+        tokens_in=meter.tokens_in,
+        tokens_out=meter.tokens_out,
+        tokens_cached=meter.tokens_cached,
+        usd=meter.usd,
+        **_given(failed=run.evaluator.failed),
+        by_source=credit(instance, run.evaluator.history, run.outcome.report),
+        report=_object(report),
+    )
+
+
+def _solutions(instance: Instance, run: Run, verification: Verification) -> SolutionsPart:
+    X = run.outcome.X
+    return SolutionsPart(
+        variables=list(instance.space.names),
+        x=verification.X.tolist(),
+        returned=int(np.atleast_2d(X).shape[0]) if np.size(X) else 0,
+        claimed=ClaimPart(dual_bound=run.outcome.dual_bound),
+    )
+
+
+def _verified(instance: Instance, verification: Verification) -> VerifiedPart:
+    return VerifiedPart(
+        point=verification.point,
+        counts=dict(verification.counts),
+        objectives=describe_objectives(instance),
+        F=verification.F.tolist(),
+        feasible=verification.feasible.tolist(),
+        max_violation=verification.max_violation,
+        detail=verification.detail,
+        by=f"optisolve {__version__}",
+    )
+
+
+def describe_objectives(instance: Instance) -> list[ObjectivePart]:
+    """The objectives as they stand in a record."""
+    return [ObjectivePart(name=o.name, sense=o.sense.value, unit=o.unit) for o in instance.objectives]
+
+
+def describe_box(instance: Instance) -> BoxPart | None:
+    """The scoring box as it stands in a record."""
+    box = instance.hypervolume_box
+    return None if box is None else BoxPart(reference=list(box.reference), ideal=list(box.ideal))
+
+
+def _scores(instance: Instance, verification: Verification, reference: Reference | None) -> ScoresPart:
+    feasible = np.ascontiguousarray(verification.F[verification.feasible])
+    return ScoresPart(**score(instance, feasible, reference), box=describe_box(instance))
+
+
+def _provenance(instance: Instance, run: Run, tier: Tier, errors: Sequence[str]) -> ProvenancePart:
+    evaluator = run.evaluator
+    failed = FailedPart(policy=evaluator.policy, first=evaluator.first_failure) if evaluator.failed else None
+    files = {name: FilePart(**file) for name, file in instance.origin.files.items()}
+    return ProvenancePart(
+        tier=tier,
+        run_id="",
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        notice=run.notice,
+        llm_cache=run.llm_cache,
+        **_given(files=files, failed=failed, errors=list(errors)),
+    )
+
+
+def describe_reference(reference: Reference) -> ReferencePart:
     """A reference as it stands in a record: value, bound, evidence and a hash of its points."""
-    if reference is None:
-        return None
     points = b"" if reference.X is None else np.ascontiguousarray(reference.X).tobytes()
     front = b"" if reference.F is None else np.ascontiguousarray(reference.F).tobytes()
-    return {
-        "sha256": hashlib.sha256(points + front).hexdigest(),
-        "evidence": reference.evidence.value,
-        "value": reference.value,
-        "dual_bound": reference.dual_bound,
-        "ideal_bound": None if reference.ideal_bound is None else list(reference.ideal_bound),
-        "tolerance": reference.tolerance,
-        "slack": reference.slack,
-        "solver": reference.solver,
-        "solver_version": reference.solver_version,
-        "detail": reference.detail,
-        "note": reference.note,
-    }
-
-
-def record_bytes(record: Mapping[str, Any]) -> bytes:
-    """A record as it stands in its file."""
-    return json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+    return ReferencePart(
+        sha256=hashlib.sha256(points + front).hexdigest(),
+        evidence=reference.evidence,
+        value=reference.value,
+        dual_bound=reference.dual_bound,
+        ideal_bound=None if reference.ideal_bound is None else list(reference.ideal_bound),
+        tolerance=reference.tolerance,
+        slack=reference.slack,
+        solver=reference.solver,
+        solver_version=reference.solver_version,
+        detail=reference.detail,
+        note=reference.note,
+    )
 
 
 def publish(staging: Path, target: Path) -> Path:
@@ -275,34 +283,22 @@ def publish(staging: Path, target: Path) -> Path:
     return target
 
 
-def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_record(path: str | os.PathLike[str]) -> Record:
     """Read one record from its file or its folder.
 
     Raises:
-        RecordError: Missing, not JSON, or not a record.
+        RecordError: Missing, not JSON, or not a record; every bad field is named.
     """
     file = Path(path)
     if file.is_dir():
         file = file / "record.json"
     try:
-        text = file.read_text(encoding="utf-8")
-        record = json.loads(text, parse_constant=_refuse_constant)
-        if "\\u" in text:
-            require_encodable(record)
+        data = file.read_bytes()
     except OSError as error:
         raise RecordError(
             f"{file}: cannot be read ({error.strerror}). Give a record.json or the folder that holds it."
         ) from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise RecordError(f"{file}: not valid JSON ({error}).") from error
-    if isinstance(record, dict) and record.get("schema") == "optisolve.record/1":
-        raise RecordError(
-            f"{file}: a record of the first layout, whose references state no slack; what it says about gaps and proofs no "
-            f"longer holds. Run it again with this version ({SCHEMA})."
-        )
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise RecordError(f"{file}: field 'schema' must be '{SCHEMA}'; this is not an optisolve record.")
-    return record
+    return Record.parse(data, where=str(file))
 
 
 def iter_records(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -316,7 +312,7 @@ def iter_records(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield file
 
 
-def read_all(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_all(path: str | os.PathLike[str]) -> Iterator[tuple[str, Record]]:
     """All records at or below a path with their file, those of tables last; a row of a table lacks points and curve.
 
     Raises:
@@ -329,46 +325,76 @@ def read_all(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]
         yield from ((str(file), read_record(file)) for file in iter_records(path))
         tables = sorted(root.rglob(TABLE)) if root.is_dir() else []
     for file in tables:
-        yield from ((str(file), row.record.to_json()) for row in Table.read(file).rows)
+        yield from ((str(file), row.record) for row in Table.read(file).rows)
 
 
-def load_records(path: str | os.PathLike[str]) -> pd.DataFrame:
+def load_records(path: str | os.PathLike[str], *, columns: Literal["differing", "all"] = "differing") -> pd.DataFrame:
     """All records at or below a path as one table, a row per run.
 
     Args:
         path: A record, its folder, a folder of folders, or a published table.
+        columns: Which problem parameters and solver options get a column, named ``param.NAME`` and ``option.NAME``, those
+            inside others joined by dots: ``"differing"``, those of which the records hold more than one value, or ``"all"``.
 
     Returns:
-        DataFrame with identifiers, settings, usage, status and scores; nested keys joined by dots. The columns
-        ``record`` and ``path`` hold the whole document and its file.
+        DataFrame with identifiers, settings, usage, status and scores. Lists are told as JSON text. The columns ``record``
+        and ``path`` hold the whole document, a `Record`, and its file.
 
     Raises:
         RecordError: Nothing there, or a file that is not a record.
     """
     import pandas as pd
 
-    rows = []
-    for file, record in read_all(path):
-        row: dict[str, Any] = {"record_id": record["record_id"], "result_hash": record["result_hash"]}
-        row.update(
-            scenario=record["instance"]["scenario"],
-            problem=record["instance"]["problem"],
-            instance=record["instance"]["seed"],
-            solver=record["solver"]["name"],
-            seed=record["seed"],
-            llm=(record["solver"]["llm"] or {}).get("provider"),
-            termination=record["termination"]["status"],
-            point=record["verified"]["point"],
-            points=len(record["verified"]["F"]),
-            tier=record["provenance"]["tier"],
-        )
-        row.update({f"scores.{key}": value for key, value in record["scores"].items() if key != "box"})
-        row.update({f"used.{key}": value for key, value in record["used"].items() if key not in ("report", "by_source")})
-        rows.append({**row, "path": file, "record": record})
-    if not rows:
+    if columns not in ("differing", "all"):
+        raise RecordError(f"load_records: columns is {columns!r}, expected 'differing' or 'all'.")
+    records = list(read_all(path))
+    if not records:
         raise RecordError(f"{path}: no record.json at or below this path, and no {TABLE}.")
-    return pd.DataFrame(rows)
+    settings = [_settings(record) for _, record in records]
+    if columns == "differing":
+        settings = _differing(settings)
+    found = zip(records, settings, strict=True)
+    return pd.DataFrame([{**_row(record), **own, "path": file, "record": record} for (file, record), own in found])
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not allowed in a record")
+def _row(record: Record) -> dict[str, Any]:
+    used = record.used.model_dump(exclude={"report", "by_source"})
+    return {
+        "record_id": record.record_id,
+        "result_hash": record.result_hash,
+        "scenario": record.instance.scenario,
+        "problem": record.instance.problem,
+        "instance": record.instance.seed,
+        "solver": record.solver.name,
+        "seed": record.seed,
+        "llm": None if record.solver.llm is None else record.solver.llm.provider,
+        "termination": record.termination.status.value,
+        "point": record.verified.point.value,
+        "points": len(record.verified.F),
+        "tier": record.provenance.tier.value,
+        **{f"scores.{name}": value for name, value in record.scores.values().items()},
+        **{f"used.{name}": value for name, value in used.items()},
+    }
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """Parameters and options by column; settings of settings have columns of their own."""
+    pending: list[tuple[str, Any]] = [("option", record.solver.options), ("param", record.instance.params)]
+    columns: dict[str, Any] = {}
+    while pending:
+        name, value = pending.pop()
+        if isinstance(value, Mapping):
+            pending += [(f"{name}.{key}", item) for key, item in reversed(list(value.items()))]
+        else:
+            columns[name] = canonical(value).decode() if isinstance(value, list) else value
+    return columns
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The columns of which there is more than one value."""
+    first: dict[str, Any] = {}
+    kept: set[str] = set()
+    for name, value in (item for own in settings for item in own.items()):
+        if first.setdefault(name, value) != value:
+            kept.add(name)
+    return [{name: value for name, value in own.items() if name in kept} for own in settings]

@@ -6,7 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from optisolve.core.files import staging_folder, write_atomic
 from optisolve.core.problem import Instance
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.run.execution import Run
-from optisolve.run.records import publish, record_bytes
+from optisolve.run.records import publish
+from optisolve.run.schema import Record
 from optisolve.run.verify import Verification
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ class Result:
 
     Attributes:
         instance: What was solved.
-        record: The run's record, a JSON-compatible mapping.
+        record: The run's record.
         verification: Re-evaluated points.
         run: Raw result (history, archive, meter).
     """
 
     instance: Instance
-    record: dict[str, Any]
+    record: Record
     verification: Verification
     run: Run
     _scratch: Path | None = None
@@ -46,7 +47,7 @@ class Result:
 
     def __repr__(self) -> str:
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
-        return f"<Result {self.record['record_id']}: {self.point_status}, {len(self.X)} points, {scores}>"
+        return f"<Result {self.record.record_id}: {self.point_status}, {len(self.X)} points, {scores}>"
 
     @property
     def X(self) -> FloatArray:
@@ -73,17 +74,17 @@ class Result:
         import pandas as pd
 
         value = "hypervolume" if len(self.instance.objectives) > 1 else self.instance.objectives[0].name
-        return pd.DataFrame(self.record["trace"], columns=["evaluations", "seconds", value, "violation"])
+        return pd.DataFrame(self.record.trace, columns=["evaluations", "seconds", value, "violation"])
 
     @property
     def scores(self) -> dict[str, float | None]:
         """Scores of the verified points: hypervolume, igd_plus, objective, gap, bound_gap."""
-        return {key: value for key, value in self.record["scores"].items() if key != "box"}
+        return self.record.scores.values()
 
     @property
     def hypervolume(self) -> float | None:
         """Normalized hypervolume in the scenario's fixed box; None for one objective."""
-        return self.scores["hypervolume"]
+        return self.record.scores.hypervolume
 
     @property
     def termination(self) -> Termination:
@@ -103,15 +104,15 @@ class Result:
     @property
     def result_hash(self) -> str:
         """Same seed, same hash."""
-        return str(self.record["result_hash"])
+        return self.record.result_hash
 
     def plot(self) -> Figure:
         """The Pareto front (or the anytime curve for one objective) as a matplotlib figure."""
         from optisolve.plotting import convergence_figure, front_figure
 
         if len(self.instance.objectives) > 1:
-            return front_figure({self.record["solver"]["name"]: self.F}, self.instance)
-        return convergence_figure({self.record["solver"]["name"]: self.trace}, self.instance)
+            return front_figure({self.record.solver.name: self.F}, self.instance)
+        return convergence_figure({self.record.solver.name: self.trace}, self.instance)
 
     def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
         """Write record, front, trace and, when there is one, the transcript; the folder appears at once or not at all.
@@ -131,7 +132,7 @@ class Result:
             raise RecordError(f"{folder}: lies in the run's own folder {self._scratch}; save to a folder beside it.")
         parent.mkdir(parents=True, exist_ok=True)
         scratch, kept = self._scratch, self._saved or self._scratch
-        if kept is not None and not kept.is_dir() and self.record["solver"]["llm"] is not None:
+        if kept is not None and not kept.is_dir() and self.record.solver.llm is not None:
             raise RecordError(f"{kept}: gone, and the transcript with it; the record would claim what nobody can check.")
         if scratch is not None and kept == scratch and scratch.is_dir() and scratch.parent.resolve() == parent.resolve():
             saved = self._fill(scratch, parent)
@@ -149,5 +150,5 @@ class Result:
         """Write the run's files and let the folder appear under its name."""
         for name, table in (("front", self.front), ("trace", self.trace)):
             write_atomic(staging / f"{name}.parquet", table.to_parquet(index=False))
-        write_atomic(staging / "record.json", record_bytes(self.record))
-        return publish(staging, parent / str(self.record["record_id"]))
+        write_atomic(staging / "record.json", self.record.to_bytes())
+        return publish(staging, parent / self.record.record_id)

@@ -13,8 +13,9 @@ from itertools import islice
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, from_json
 
+from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.failures import OnFailure
 from optisolve.core.json import canonical, digest, document
@@ -30,6 +31,8 @@ from optisolve.run.fields import (
     Object,
     Part,
     PlainNumber,
+    Positive,
+    Report,
     Rows,
     Scenario,
     SuiteName,
@@ -70,7 +73,7 @@ SCHEMA: Literal["optisolve.record/2"] = "optisolve.record/2"
 _FIRST = "optisolve.record/1"
 _MOST_KEPT = 100
 _MOST_SHOWN = 10
-_MOST_ENTRIES = 100_000
+_MOST_ENTRIES = 10_000
 """Entries of one object; a file of millions of bad fields must not fill memory, a terminal or a log."""
 
 
@@ -179,6 +182,14 @@ class BudgetPart(Part):
     llm_tokens: Count | None
     usd: Amount | None
 
+    def limits(self) -> Budget:
+        """The budget itself.
+
+        Raises:
+            OptionError: Limits that no budget may have.
+        """
+        return Budget.from_mapping(self.to_json())
+
 
 class SourcePart(Part):
     """What one source of candidates made, gained and cost."""
@@ -186,10 +197,15 @@ class SourcePart(Part):
     evaluations: Count
     hypervolume_gain: Given[Amount | None] = None
     objective_gain: Given[Amount | None] = None
-    survivors: Count = 0
+    survivors: Given[Count | None] = None
     tokens_in: Count = 0
     tokens_out: Count = 0
     usd: Amount = 0.0
+
+    @property
+    def gain(self) -> float:
+        """Hypervolume for several objectives, the improvement of the best value for one."""
+        return self.hypervolume_gain if self.hypervolume_gain is not None else self.objective_gain or 0.0
 
     @model_validator(mode="after")
     def _one_gain(self) -> SourcePart:
@@ -210,9 +226,9 @@ class UsedPart(Part):
     tokens_out: Count
     tokens_cached: Count
     usd: Amount
-    failed: Count = 0
+    failed: Positive = 0
     by_source: dict[str, SourcePart]
-    report: Object
+    report: Report
 
 
 class TerminationPart(Part):
@@ -410,6 +426,19 @@ class Record(Part):
         return record
 
     @classmethod
+    def parse(cls, data: bytes, *, where: str) -> Record:
+        """The record in a file that optisolve wrote, fast; a stranger's goes through `from_json`.
+
+        Raises:
+            RecordError: Not JSON, or no record.
+        """
+        try:
+            value = from_json(data, allow_inf_nan=False)
+        except ValueError as error:
+            raise RecordError(f"{where}: not valid JSON ({error}).") from error
+        return cls.read(value, where=where)
+
+    @classmethod
     def read(cls, value: object, *, where: str = "") -> Record:
         """The same for JSON whose numbers are known to be finite and whose texts can be written.
 
@@ -430,10 +459,6 @@ class Record(Part):
         except ValidationError as error:
             raise LayoutError(start, field_problems(error, cls)) from None
 
-    def to_json(self) -> dict[str, Any]:
-        """The record as JSON values, in the order of its file."""
-        return self.model_dump(by_alias=True, exclude_unset=True)
-
     def to_bytes(self) -> bytes:
         """The record as it stands in its file."""
         return document(self.to_json())
@@ -443,6 +468,10 @@ class Record(Part):
         provenance = self.provenance.model_copy(update={"run_id": self._run_id()})
         named = self.model_copy(update={"provenance": provenance, "result_hash": self._result_hash()})
         return named.model_copy(update={"record_id": named._record_id()})
+
+    def with_provenance(self, **changes: object) -> Record:
+        """The record with other fields under ``provenance``, sealed again."""
+        return self.model_copy(update={"provenance": self.provenance.model_copy(update=changes)}).sealed()
 
     def _result_hash(self) -> str:
         """SHA-256 over the deterministic part."""

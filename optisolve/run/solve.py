@@ -14,13 +14,12 @@ from optisolve.core.errors import SolverError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
-from optisolve.numerics.indicators import score
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.agreement import own_errors
 from optisolve.run.execution import Progress, Run, execute
 from optisolve.run.records import build_record
 from optisolve.run.result import Result
-from optisolve.run.trace import credit, trace_rows
+from optisolve.run.schema import Tier
 from optisolve.run.verify import confront, verify_points
 
 __all__ = ["DEFAULT_BUDGET", "solve"]
@@ -86,21 +85,14 @@ def solve(
     verification = verify_points(case, run.outcome.X)
     errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     standing = confront(case, reference, verification)
-    feasible = np.ascontiguousarray(verification.F[verification.feasible])
     record = build_record(
         case,
         method,
         run,
-        verification=verification,
-        scores=score(case, feasible, standing),
-        trace=trace_rows(case, run.evaluator.history),
-        sources=credit(case, run.evaluator.history, run.outcome.report),
-        budget=limits,
-        seed=seed,
+        verification,
         reference=standing,
-        warm_start=start,
         suite=suite,
-        tier="self_reported" if errors else _claim(case, method, kept=scratch is not None),
+        tier=Tier.SELF_REPORTED if errors else _claim(case, method, kept=scratch is not None),
         errors=errors,
     )
     return Result(case, record, verification, run, scratch)
@@ -128,11 +120,11 @@ def _warm_start(instance: Instance, points: FloatArray) -> FloatArray | None:
     return X
 
 
-def _claim(instance: Instance, solver: Solver, *, kept: bool) -> str:
+def _claim(instance: Instance, solver: Solver, *, kept: bool) -> Tier:
     """What a record may claim at most: nobody else can check an unregistered plug-in, own files, replies that are not kept."""
     known = PROBLEMS.targets().get(instance.origin.problem) and SOLVERS.targets().get(solver.info.name)
     checkable = known and not solver.unshipped()
-    return "verified" if checkable and (kept or not solver.info.uses_llm) else "self_reported"
+    return Tier.VERIFIED if checkable and (kept or not solver.info.uses_llm) else Tier.SELF_REPORTED
 
 
 def _solver(solver: str | Solver, options: Mapping[str, Any]) -> Solver:

@@ -11,6 +11,7 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import Instance
 from optisolve.numerics.indicators import GainMeter, hypervolume_trace
 from optisolve.run.history import History
+from optisolve.run.schema import SourcePart, TraceRow
 
 __all__ = ["checkpoints", "common_beginning", "credit", "trace_rows"]
 
@@ -24,7 +25,7 @@ def checkpoints(n: int, count: int = 48) -> IntArray:
     return np.unique(np.rint(np.geomspace(1, n, count)).astype(np.int64))
 
 
-def trace_rows(instance: Instance, history: History) -> list[list[float | None]]:
+def trace_rows(instance: Instance, history: History) -> list[TraceRow]:
     """Rows (evaluations, seconds, value, smallest violation so far).
 
     The value is the hypervolume for several objectives and the best feasible objective, in its own sense, for one;
@@ -37,23 +38,23 @@ def trace_rows(instance: Instance, history: History) -> list[list[float | None]]
     values = _values(instance, history, at)
     seconds = history.seconds_at(at)
     return [
-        [int(n), round(float(s), 6), None if np.isnan(value) else float(value), float(v)]
+        (int(n), round(float(s), 6), None if np.isnan(value) else float(value), float(v))
         for n, s, value, v in zip(at, seconds, values, least, strict=True)
     ]
 
 
-def common_beginning(instance: Instance, history: History, trace: Sequence[Sequence[float | None]]) -> int:
+def common_beginning(instance: Instance, history: History, trace: Sequence[TraceRow]) -> int:
     """Evaluations up to which the curve of an earlier run is that of a history: same values and violations, row by row."""
-    n = min(int(trace[-1][0] or 0), len(history)) if trace else 0
+    n = min(trace[-1][0], len(history)) if trace else 0
     agreed = 0
     for row, again in zip(trace, trace_rows(instance, history.first(n)), strict=False):
-        if [row[0], *row[2:]] != [again[0], *again[2:]]:
+        if (row[0], *row[2:]) != (again[0], *again[2:]):
             break
-        agreed = int(row[0] or 0)
+        agreed = row[0]
     return agreed
 
 
-def credit(instance: Instance, history: History, report: Mapping[str, Any] | None = None) -> dict[str, dict[str, float]]:
+def credit(instance: Instance, history: History, report: Mapping[str, Any] | None = None) -> dict[str, SourcePart]:
     """What every source made, gained and cost, in order of first appearance.
 
     Args:
@@ -63,8 +64,8 @@ def credit(instance: Instance, history: History, report: Mapping[str, Any] | Non
             ``spent`` of its operator are taken over.
 
     Returns:
-        ``{source: {"evaluations": ..., "hypervolume_gain": ...}}``; the gains sum to the final hypervolume. For one
-        objective ``objective_gain``: by how much the source improved the best feasible objective, >= 0. ``survivors``:
+        Evaluations and ``hypervolume_gain`` by source; the gains sum to the final hypervolume. For one objective
+        ``objective_gain``: by how much the source improved the best feasible objective, >= 0. ``survivors``:
         offspring that replaced an incumbent, for sources of offspring. ``tokens_in``, ``tokens_out`` and ``usd`` of the
         calls that the source came from; they sum to the run's totals, if need be with the source ``"unused"``.
     """
@@ -81,7 +82,7 @@ def credit(instance: Instance, history: History, report: Mapping[str, Any] | Non
     spent: Mapping[str, Mapping[str, float]] = report.get("operator", {}).get("spent", {})
     for source in [*told, *(source for source in spent if source not in told)] if spent else ():
         told.setdefault(source, {"evaluations": 0, name: 0.0}).update(spent.get(source, _NOTHING))
-    return told
+    return {source: SourcePart.model_validate(values) for source, values in told.items()}
 
 
 def _values(instance: Instance, history: History, at: IntArray) -> FloatArray:

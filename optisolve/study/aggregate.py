@@ -282,7 +282,7 @@ def _of(frame: pd.DataFrame, scenarios: Sequence[str] | None) -> pd.DataFrame:
 
 
 def _same_references(answers: pd.DataFrame) -> bool:
-    hashes = answers["record"].map(lambda record: (record["reference"] or {}).get("sha256"))
+    hashes = answers["record"].map(lambda record: None if record.reference is None else record.reference.sha256)
     return bool((hashes.groupby(answers["instance"]).nunique() <= 1).all())
 
 

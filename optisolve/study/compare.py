@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from optisolve.core.errors import FieldProblem, OptionError, RecordError, nearest
-from optisolve.run.records import iter_records, record_id_of, result_hash_of
+from optisolve.run.records import iter_records
+from optisolve.run.schema import Record
 from optisolve.run.untrusted import printable, read_json
 from optisolve.study.loss import GAP_NOISE, LOSS_CAP, loss_of, loss_of_gap, quiet, succeeded
-from optisolve.trust.audit.findings import Findings
-from optisolve.trust.audit.layout import check_layout
 
 __all__ = [
     "METRICS",
@@ -51,27 +50,27 @@ class Metric:
     maximize: bool
     worst: float | None
     meaning: str
-    value: Callable[[Mapping[str, Any]], float | None]
+    value: Callable[[Record], float | None]
 
 
-def _score(name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    return lambda record: record["scores"][name]
+def _score(name: str) -> Callable[[Record], float | None]:
+    return lambda record: record.scores.values()[name]
 
 
-def _loss(record: Mapping[str, Any]) -> float | None:
+def _loss(record: Record) -> float | None:
     return loss_of(record).value
 
 
-def _gap(name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    def cut(record: Mapping[str, Any]) -> float | None:
-        gap = record["scores"][name]
-        return None if gap is None else loss_of_gap(gap, record["scores"]["tie"])
+def _gap(name: str) -> Callable[[Record], float | None]:
+    def cut(record: Record) -> float | None:
+        gap = record.scores.values()[name]
+        return None if gap is None else loss_of_gap(gap, record.scores.tie)
 
     return cut
 
 
-def _cost(*names: str) -> Callable[[Mapping[str, Any]], float | None]:
-    return lambda record: float(sum(record["used"][name] for name in names))
+def _cost(*names: str) -> Callable[[Record], float | None]:
+    return lambda record: float(sum(getattr(record.used, name) for name in names))
 
 
 METRICS: Mapping[str, Metric] = {
@@ -188,30 +187,24 @@ def _example(name: str) -> str:
     return f"{name}:{'-' if METRICS[name].maximize else '+'}0.01"
 
 
-def read_units(path: str | os.PathLike[str]) -> dict[UnitKey, Mapping[str, Any]]:
+def read_units(path: str | os.PathLike[str]) -> dict[UnitKey, Record]:
     """All records at or below a path by unit; layout and hashes are checked.
 
     Raises:
         RecordError: No record, an altered or malformed one, or two different results of one unit.
     """
-    units: dict[UnitKey, Mapping[str, Any]] = {}
+    units: dict[UnitKey, Record] = {}
     for file in iter_records(path):
-        record, found = read_json(file), Findings()
-        if not check_layout(record, found):
-            raise RecordError(f"{printable(file)}: {found.problems[0]}")
-        try:
-            fits = record["record_id"] == record_id_of(record) and record["result_hash"] == result_hash_of(record)
-        except ValueError:  # content that cannot be hashed, such as half a surrogate pair
-            fits = False
-        if not fits:
+        record = Record.from_json(read_json(file), where=printable(file))
+        if record != record.sealed():
             raise RecordError(
                 f"{printable(file)}: the content does not fit its hashes; see: optisolve verify {printable(file)}"
             )
         key = _key(record)
         twin = units.setdefault(key, record)
-        if twin["result_hash"] != record["result_hash"]:
+        if twin.result_hash != record.result_hash:
             raise RecordError(
-                f"{printable(path)}: two different results for {_words(key)} ({twin['record_id']} and {record['record_id']}). "
+                f"{printable(path)}: two different results for {_words(key)} ({twin.record_id} and {record.record_id}). "
                 "Give a folder that holds every unit once."
             )
     if not units:
@@ -220,8 +213,8 @@ def read_units(path: str | os.PathLike[str]) -> dict[UnitKey, Mapping[str, Any]]
 
 
 def compare_records(
-    base: Mapping[UnitKey, Mapping[str, Any]],
-    new: Mapping[UnitKey, Mapping[str, Any]],
+    base: Mapping[UnitKey, Record],
+    new: Mapping[UnitKey, Record],
     rules: Sequence[Rule],
     *,
     alpha: float | None = None,
@@ -245,9 +238,7 @@ def compare_records(
     return [_change(base, new, rule, alpha) for rule in rules]
 
 
-def _change(
-    base: Mapping[UnitKey, Mapping[str, Any]], new: Mapping[UnitKey, Mapping[str, Any]], rule: Rule, alpha: float | None
-) -> Change:
+def _change(base: Mapping[UnitKey, Record], new: Mapping[UnitKey, Record], rule: Rule, alpha: float | None) -> Change:
     from optisolve.study.statistics import paired_comparison
 
     metric = rule.metric
@@ -269,14 +260,14 @@ def _change(
     return Change(rule, len(pairs), *means, test.wins, test.losses, test.p_value, failed, units)
 
 
-def _tie(metric: Metric, *records: Mapping[str, Any] | None) -> float:
+def _tie(metric: Metric, *records: Record | None) -> float:
     """Difference of two values of a metric that says nothing."""
     if metric.name not in ("loss", "gap", "bound_gap"):
         return GAP_NOISE if metric.name in ("hypervolume", "igd_plus") else 0.0
-    return max(quiet(record["scores"]["tie"]) for record in records if record is not None)
+    return max(quiet(record.scores.tie) for record in records if record is not None)
 
 
-def _pair(metric: Metric, before: Mapping[str, Any], now: Mapping[str, Any] | None) -> tuple[float, float] | None:
+def _pair(metric: Metric, before: Record, now: Record | None) -> tuple[float, float] | None:
     """Values before and now; None where the metric does not apply to the unit."""
     if metric.name == "success":
         return float(succeeded(before)), float(now is not None and succeeded(now))
@@ -291,11 +282,11 @@ def _pair(metric: Metric, before: Mapping[str, Any], now: Mapping[str, Any] | No
     return old, fresh
 
 
-def _given(metric: Metric, record: Mapping[str, Any]) -> float:
+def _given(metric: Metric, record: Record) -> float:
     value = metric.value(record)
     if value is None:
         raise RecordError(
-            f"{record['record_id']}: has no {metric.name} although its counterpart does. Run both with the same reference=…"
+            f"{record.record_id}: has no {metric.name} although its counterpart does. Run both with the same reference=…"
         )
     limit = metric.worst
     if limit is None:
@@ -307,9 +298,8 @@ def _worsening(metric: Metric, before: float, now: float) -> float:
     return before - now if metric.maximize else now - before
 
 
-def _key(record: Mapping[str, Any]) -> UnitKey:
-    scenario, solver = record["instance"]["scenario"], record["suite"].get("solver") or record["solver"]["name"]
-    return str(scenario), str(record["instance"]["sha256"]), printable(solver), int(record["seed"])
+def _key(record: Record) -> UnitKey:
+    return record.instance.scenario, record.instance.sha256, printable(record.suite.solver or record.solver.name), record.seed
 
 
 def _words(key: UnitKey) -> str:

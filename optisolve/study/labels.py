@@ -7,13 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optisolve.run.schema import Record
+
 __all__ = ["label_records"]
 
 _LONGEST = 24
 """Characters of a setting's value in a label; longer values are shown by eight digits of their hash."""
 
 
-def label_records(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def label_records(records: Sequence[Record]) -> list[tuple[str, str]]:
     """Scenario and solver of every record, so that equal labels mean comparable runs.
 
     Runs of a suite have the suite's labels. Other runs are told apart by what differs: scenarios by parameters, version and
@@ -26,14 +28,12 @@ def label_records(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]
         (scenario, solver) of each record, in the given order.
     """
     scenarios = _labels(
-        [(_suite(r), str(r["suite"].get("problem") or r["instance"]["scenario"])) for r in records],
-        [{} if r["suite"].get("problem") else _scenario_facets(r) for r in records],
+        [(_suite(r), r.suite.problem or r.instance.scenario) for r in records],
+        [{} if r.suite.problem else _scenario_facets(r) for r in records],
     )
     scenarios = _apart(scenarios, [_suite(r) for r in records])
-    names = [str(r["suite"].get("solver") or r["solver"]["name"]) for r in records]
-    solvers = _labels(
-        list(zip(scenarios, names, strict=True)), [{} if r["suite"].get("solver") else _solver_facets(r) for r in records]
-    )
+    names = [r.suite.solver or r.solver.name for r in records]
+    solvers = _labels(list(zip(scenarios, names, strict=True)), [{} if r.suite.solver else _solver_facets(r) for r in records])
     return list(zip(scenarios, solvers, strict=True))
 
 
@@ -67,33 +67,33 @@ def _apart(scenarios: Sequence[str], suites: Sequence[str]) -> list[str]:
     ]
 
 
-def _suite(record: Mapping[str, Any]) -> str:
-    suite = record["suite"]
-    return f"{suite['name']} {suite['version']} {suite['sha256'][:8]}".strip() if suite.get("name") else ""
+def _suite(record: Record) -> str:
+    suite = record.suite
+    return f"{suite.name} {suite.version} {suite.sha256[:8]}".strip() if suite.name else ""
 
 
-def _scenario_facets(record: Mapping[str, Any]) -> dict[str, str]:
-    budget = record["budget"]
+def _scenario_facets(record: Record) -> dict[str, str]:
+    budget = record.budget
     return {
-        **{key: _short(value) for key, value in record["instance"]["params"].items()},
-        "version": str(record["instance"]["version"]),
-        "evaluations": _short(budget.get("evaluations")),
-        "seconds": _short(budget.get("seconds")),
+        **{key: _short(value) for key, value in record.instance.params.items()},
+        "version": record.instance.version,
+        "evaluations": _short(budget.evaluations),
+        "seconds": _short(budget.seconds),
     }
 
 
-def _solver_facets(record: Mapping[str, Any]) -> dict[str, str]:
-    solver, budget = record["solver"], record["budget"]
-    facets = {key: _short(value) for key, value in solver["options"].items()}
-    facets["version"] = str(solver["version"])
-    if solver["llm"] is not None:
-        facets |= {"llm": str(solver["llm"].get("provider")), "model": str(solver["llm"].get("model"))}
-        facets |= {f"llm.{key}": _short(value) for key, value in (solver["llm"].get("params") or {}).items()}
-        facets |= {key: _short(budget.get(key)) for key in ("llm_calls", "llm_tokens", "usd")}
-    if "warm_start" in record:
-        facets["warm_start"] = f"{len(record['warm_start'])} points"
-    if solver.get("checkpoint"):
-        facets["checkpoint"] = _short(solver["checkpoint"])
+def _solver_facets(record: Record) -> dict[str, str]:
+    solver, budget = record.solver, record.budget
+    facets = {key: _short(value) for key, value in solver.options.items()}
+    facets["version"] = solver.version
+    if solver.llm is not None:
+        facets |= {"llm": solver.llm.provider, "model": solver.llm.model}
+        facets |= {f"llm.{key}": _short(value) for key, value in solver.llm.params.items()}
+        facets |= {key: _short(getattr(budget, key)) for key in ("llm_calls", "llm_tokens", "usd")}
+    if record.warm_start is not None:
+        facets["warm_start"] = f"{len(record.warm_start)} points"
+    if solver.checkpoint is not None:
+        facets["checkpoint"] = _short(solver.checkpoint.to_json())
     return facets
 
 

@@ -7,10 +7,9 @@ what it is measured to" and 1 the worst, which every run without a verified feas
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.status import Evidence, Termination
 from optisolve.numerics.indicators import GAP_NOISE, quiet
+from optisolve.run.schema import Record
 
 __all__ = [
     "GAP_NOISE",
@@ -78,7 +78,7 @@ class Loss:
         return float("nan") if self.value is None else self.value
 
 
-def loss_of(record: Mapping[str, Any], /) -> Loss:
+def loss_of(record: Record, /) -> Loss:
     """The loss of a run.
 
     Args:
@@ -91,37 +91,36 @@ def loss_of(record: Mapping[str, Any], /) -> Loss:
     name, yardstick = measured_by(record)
     if not succeeded(record):
         return Loss(LOSS_CAP, None, yardstick)
-    gap = None if name is None else record["scores"][name]
+    gap = None if name is None else record.scores.values()[name]
     if gap is None:
         return Loss(None, None, Yardstick.NOTHING)
-    return Loss(loss_of_gap(gap, record["scores"]["tie"]), float(gap), yardstick, quiet(record["scores"]["tie"]))
+    return Loss(loss_of_gap(gap, record.scores.tie), float(gap), yardstick, quiet(record.scores.tie))
 
 
-def aim_of(record: Mapping[str, Any], /) -> float:
+def aim_of(record: Record, /) -> float:
     """The number behind a record's yardstick: a value, a bound, or a front's hypervolume; NaN without one."""
     name, yardstick = measured_by(record)
     if name is None:
         return float("nan")
-    if yardstick is Yardstick.BEST_FRONT:
-        aim = record["scores"]["gap_scale"]
-    else:
-        aim = record["reference"]["value" if name == "gap" else "dual_bound"]
+    aim = record.scores.gap_scale
+    if yardstick is not Yardstick.BEST_FRONT and record.reference is not None:
+        aim = record.reference.value if name == "gap" else record.reference.dual_bound
     return float("nan") if aim is None else float(aim)
 
 
-def losses_along(record: Mapping[str, Any], /) -> tuple[FloatArray, FloatArray]:
+def losses_along(record: Record, /) -> tuple[FloatArray, FloatArray]:
     """The anytime curve of a run as losses.
 
     Returns:
         (evaluations [t], loss [t]), both float64, loss 1 while nothing is feasible; empty without a curve or a yardstick.
     """
-    rows = [(row[0], np.nan if row[2] is None else row[2]) for row in record["trace"]]
-    aim, scores, objectives = aim_of(record), record["scores"], record["verified"]["objectives"]
-    if not rows or np.isnan(aim) or not scores["gap_scale"]:
+    rows = [(row[0], np.nan if row[2] is None else row[2]) for row in record.trace]
+    aim, scores, objectives = aim_of(record), record.scores, record.verified.objectives
+    if not rows or np.isnan(aim) or not scores.gap_scale:
         return np.empty(0), np.empty(0)
     at, values = np.array(rows, dtype=np.float64).T
-    sign = 1.0 if len(objectives) > 1 or objectives[0]["sense"] == "maximize" else -1.0
-    return at, losses_of_gaps(sign * (aim - values) / scores["gap_scale"], scores["tie"])
+    sign = 1.0 if len(objectives) > 1 or objectives[0].sense == "maximize" else -1.0
+    return at, losses_of_gaps(sign * (aim - values) / scores.gap_scale, scores.tie)
 
 
 def describe_loss(yardsticks: Iterable[str], *, several: bool) -> str:
@@ -135,24 +134,24 @@ def describe_loss(yardsticks: Iterable[str], *, several: bool) -> str:
     return f"share of the {told}'s hypervolume that is missing" if several else f"gap to the {told}"
 
 
-def measured_by(record: Mapping[str, Any], /) -> tuple[str | None, Yardstick]:
+def measured_by(record: Record, /) -> tuple[str | None, Yardstick]:
     """The score that is the gap of a record's loss (``gap``, ``bound_gap`` or None), and what it is the gap to."""
-    reference = record["reference"]
+    reference = record.reference
     if reference is None:
         return None, Yardstick.NOTHING
-    if len(record["verified"]["objectives"]) > 1:
+    if len(record.verified.objectives) > 1:
         return "gap", Yardstick.BEST_FRONT
-    if reference["evidence"] == Evidence.PROVEN_OPTIMAL:
+    if reference.evidence is Evidence.PROVEN_OPTIMAL:
         return "gap", Yardstick.PROVEN_OPTIMUM
-    if reference["dual_bound"] is not None:
+    if reference.dual_bound is not None:
         return "bound_gap", Yardstick.DUAL_BOUND
-    return ("gap", Yardstick.BEST_KNOWN) if reference["value"] is not None else (None, Yardstick.NOTHING)
+    return ("gap", Yardstick.BEST_KNOWN) if reference.value is not None else (None, Yardstick.NOTHING)
 
 
-def succeeded(record: Mapping[str, Any], /) -> bool:
+def succeeded(record: Record, /) -> bool:
     """True for a run that ended by itself with a verified feasible point."""
-    broken = record["termination"]["status"] in (Termination.ERROR, Termination.INTERRUPTED)
-    return not broken and any(record["verified"]["feasible"])
+    broken = record.termination.status in (Termination.ERROR, Termination.INTERRUPTED)
+    return not broken and any(record.verified.feasible)
 
 
 def losses_of_gaps(gaps: npt.ArrayLike, tie: npt.ArrayLike | None, *, cap: float = LOSS_CAP) -> FloatArray:

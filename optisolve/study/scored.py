@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from optisolve.core.errors import RecordError
 from optisolve.core.status import PointStatus, Termination
+from optisolve.run.schema import Record
 from optisolve.study.labels import label_records
 from optisolve.study.loss import GAP_NOISE, LOSS_CAP, Yardstick, aim_of, describe_loss, loss_of
 from optisolve.study.standing import share_references
@@ -189,7 +190,7 @@ class _Row(NamedTuple):
     usd: float = 0.0
     record_id: str = ""
     result_hash: str = ""
-    record: Mapping[str, Any] | None = None
+    record: Record | None = None
 
     @property
     def unit(self) -> _Unit:
@@ -202,58 +203,57 @@ _Unit = tuple[str, str, int, int]
 _SCORES = ("gap", "bound_gap", "tie", "hypervolume", "igd_plus", "objective")
 
 
-def _row(record: Mapping[str, Any], scenario: str, solver: str) -> _Row:
-    used, suite, objectives = record["used"], record["suite"], record["verified"]["objectives"]
+def _row(record: Record, scenario: str, solver: str) -> _Row:
+    used, suite, scores, objectives = record.used, record.suite, record.scores.values(), record.verified.objectives
     outcome, reason = _outcome(record)
     loss = loss_of(record)
     return _Row(
         scenario=scenario,
         solver=solver,
-        instance=int(suite.get("instance") or record["instance"]["seed"]),
-        repetition=int(suite.get("repetition") or record["seed"]),
-        family=record["instance"]["problem"],
+        instance=int(suite.instance or record.instance.seed),
+        repetition=int(suite.repetition or record.seed),
+        family=record.instance.problem,
         outcome=outcome,
         reason=reason,
         several=len(objectives) > 1,
-        maximize=bool(objectives) and objectives[0]["sense"] == "maximize",
-        suite=suite["sha256"],
-        dimension=len(record["solutions"]["variables"]),
-        evaluation_limit=_number(record["budget"]["evaluations"]),
+        maximize=bool(objectives) and objectives[0].sense == "maximize",
+        suite=suite.sha256,
+        dimension=len(record.solutions.variables),
+        evaluation_limit=_number(record.budget.evaluations),
         measured_to=loss.yardstick.value,
         aim=aim_of(record),
         loss=_number(loss.value),
         value=float("inf") if loss.gap is None else loss.gap,
         standing=loss.standing,
         quiet=loss.tie,
-        evaluations=_number(used["evaluations"]),
-        seconds=_number(used["wall_s"]),
-        llm_calls=_number(used["llm_calls"]),
-        tokens=_number(used["tokens_in"] + used["tokens_out"]),
-        usd=_number(used["usd"]),
-        record_id=record["record_id"],
-        result_hash=record["result_hash"],
+        evaluations=float(used.evaluations),
+        seconds=used.wall_s,
+        llm_calls=float(used.llm_calls),
+        tokens=float(used.tokens_in + used.tokens_out),
+        usd=used.usd,
+        record_id=record.record_id,
+        result_hash=record.result_hash,
         record=record,
-        **{name: _number(record["scores"][name]) for name in _SCORES},
+        **{name: _number(scores[name]) for name in _SCORES},
     )
 
 
-def _outcome(record: Mapping[str, Any]) -> tuple[Outcome, str]:
+def _outcome(record: Record) -> tuple[Outcome, str]:
     """What became of a run and why, in words."""
-    status, detail = record["termination"]["status"], record["termination"]["detail"] or ""
-    point, told = record["verified"]["point"], record["verified"]["detail"] or ""
-    if status == Termination.SKIPPED:
-        return Outcome.SKIPPED, detail or "no reason given"
-    if status == Termination.ERROR:
-        return Outcome.FAILED, detail or "broke without a message"
-    if status == Termination.INTERRUPTED:
+    stop, verified = record.termination, record.verified
+    if stop.status is Termination.SKIPPED:
+        return Outcome.SKIPPED, stop.detail or "no reason given"
+    if stop.status is Termination.ERROR:
+        return Outcome.FAILED, stop.detail or "broke without a message"
+    if stop.status is Termination.INTERRUPTED:
         return Outcome.FAILED, "interrupted before its budget was used"
-    if any(record["verified"]["feasible"]):
+    if any(verified.feasible):
         return Outcome.OK, ""
-    if point == PointStatus.NONE:
-        return Outcome.INFEASIBLE, f"no point returned ({status}{': ' + detail if detail else ''})"
-    if point == PointStatus.INVALID:
-        return Outcome.INFEASIBLE, f"invalid point: {told or 'it could not be evaluated'}"
-    return Outcome.INFEASIBLE, f"{point.replace('_', ' ')}: largest violation {record['verified']['max_violation']:.2e}"
+    if verified.point is PointStatus.NONE:
+        return Outcome.INFEASIBLE, f"no point returned ({stop.status}{f': {stop.detail}' if stop.detail else ''})"
+    if verified.point is PointStatus.INVALID:
+        return Outcome.INFEASIBLE, f"invalid point: {verified.detail or 'it could not be evaluated'}"
+    return Outcome.INFEASIBLE, f"{verified.point.replace('_', ' ')}: largest violation {verified.max_violation:.2e}"
 
 
 def _absent(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[str]) -> list[_Row]:
@@ -290,9 +290,9 @@ def _absent_row(unit: _Unit, skip: str, pattern: _Row) -> _Row:
 
 def _planned(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[str]) -> dict[_Unit, str]:
     """Units of the suites' plans under the names that this table gives them, with the reason of those that are skipped."""
-    members = [(row, row.record["suite"]) for row in rows if row.record is not None and row.record["suite"].get("unit")]
-    scenarios = {(row.suite, suite.get("problem")): row.scenario for row, suite in members}
-    solvers = {(row.suite, suite.get("solver")): row.solver for row, suite in members}
+    members = [(row, row.record.suite) for row in rows if row.record is not None and row.record.suite.problem]
+    scenarios = {(row.suite, suite.problem): row.scenario for row, suite in members}
+    solvers = {(row.suite, suite.solver): row.solver for row, suite in members}
     unknown = sorted({unit.problem for unit in expected if (unit.suite, unit.problem) not in scenarios})
     if unknown:
         notices.append(f"No solver has a record on {', '.join(unknown)}, which the suite holds; these problems are left out.")
@@ -350,8 +350,7 @@ def _withdrawals(rows: Sequence[_Row]) -> list[str]:
     """What must be told about references that were refuted or could not be computed, once each."""
     told: dict[str, set[str]] = {}
     for row in rows:
-        note = ((row.record or {}).get("reference") or {}).get("note")
-        if note:
+        if row.record is not None and row.record.reference is not None and (note := row.record.reference.note):
             told.setdefault(f"{row.scenario}, instance {row.instance}: {note}", set()).add(row.solver)
     return [f"{note} (records of {', '.join(sorted(solvers))})" for note, solvers in told.items()]
 

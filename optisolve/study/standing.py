@@ -6,8 +6,9 @@ nothing: all records of an instance are measured from the middle one of their re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from optisolve.run.schema import Record, ReferencePart
 
 __all__ = ["share_references"]
 
@@ -16,7 +17,7 @@ _SAME = 1e-6
 """Relative distance up to which stated values are one and the same reference; farther ones are left as they are."""
 
 
-def share_references(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def share_references(records: Sequence[Record]) -> list[Record]:
     """The records with gaps from one reference per instance.
 
     Args:
@@ -25,54 +26,51 @@ def share_references(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, 
     Returns:
         In the given order; those whose reference is another one altogether stay as they are.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, list[tuple[int, ReferencePart]]] = {}
     for i, record in enumerate(records):
-        if record["reference"] is not None:
-            groups.setdefault(record["instance"]["sha256"], []).append(i)
+        if record.reference is not None:
+            groups.setdefault(record.instance.sha256, []).append((i, record.reference))
     shared = list(records)
     for members in groups.values():
-        scales = sorted(s for i in members if (s := records[i]["scores"]["gap_scale"]) is not None)
+        scales = sorted(scale for i, _ in members if (scale := records[i].scores.gap_scale) is not None)
         if not scales:
             continue
         scale = scales[(len(scales) - 1) // 2]
-        ranked = sorted(members, key=lambda i: (_aim(records[i]["reference"]), records[i]["record_id"]))
-        middle = records[ranked[(len(ranked) - 1) // 2]]["reference"]
-        for i in members:
-            if _same(records[i], middle, scale):
-                shared[i] = _measured_from(records[i], middle, scale)
+        ranked = sorted(members, key=lambda member: (_aim(member[1]), records[member[0]].record_id))
+        _, middle = ranked[(len(ranked) - 1) // 2]
+        for i, reference in members:
+            if _same(records[i].scores.gap_scale, reference, middle, scale):
+                shared[i] = _measured_from(records[i], reference, middle, scale)
     return shared
 
 
-def _aim(reference: Mapping[str, Any]) -> float:
-    return float(reference["dual_bound"] or 0.0 if reference["value"] is None else reference["value"])
+def _aim(reference: ReferencePart) -> float:
+    return (reference.dual_bound or 0.0) if reference.value is None else reference.value
 
 
-def _same(record: Mapping[str, Any], middle: Mapping[str, Any], scale: float) -> bool:
-    """One and the same reference up to rounding."""
-    told, own = record["reference"], record["scores"]["gap_scale"]
-    return bool(
-        told["evidence"] == middle["evidence"]
+def _same(own: float | None, told: ReferencePart, middle: ReferencePart, scale: float) -> bool:
+    """One and the same reference up to rounding, and gaps divided by the same."""
+    pairs = [(getattr(told, name), getattr(middle, name)) for name in _NUMBERS]
+    return (
+        told.evidence is middle.evidence
         and (own is None or abs(own - scale) <= _SAME * scale)
-        and all(
-            (told[name] is None) == (middle[name] is None) and abs((told[name] or 0.0) - (middle[name] or 0.0)) <= _SAME * scale
-            for name in _NUMBERS
-        )
+        and all((a is None) == (b is None) and abs((a or 0.0) - (b or 0.0)) <= _SAME * scale for a, b in pairs)
     )
 
 
-def _measured_from(record: Mapping[str, Any], reference: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
+def _measured_from(record: Record, own: ReferencePart, middle: ReferencePart, scale: float) -> Record:
     """The record, or where it has another number a copy, with the gaps to a reference."""
-    stated = {**record["reference"], **{name: reference[name] for name in _NUMBERS}}
-    objectives, told = record["verified"]["objectives"], record["scores"]
-    if told["gap_scale"] is None or (stated == record["reference"] and scale == told["gap_scale"]):
-        return {**record, "reference": stated}
-    scores = {**told, "gap_scale": scale}
+    stated = own.model_copy(update={name: getattr(middle, name) for name in _NUMBERS})
+    objectives, scores = record.verified.objectives, record.scores
+    if scores.gap_scale is None or (stated == own and scale == scores.gap_scale):
+        return record.model_copy(update={"reference": stated})
+    told: dict[str, float] = {"gap_scale": scale}
     if len(objectives) > 1:
-        scores["gap"] = (scale - told["hypervolume"]) / scale
-        return {**record, "scores": scores, "reference": stated}
-    scores["tie"] = (reference["tolerance"] + reference["slack"]) / scale
-    sign = -1.0 if objectives[0]["sense"] == "maximize" else 1.0
-    for name, key in (("gap", "value"), ("bound_gap", "dual_bound")):
-        if reference[key] is not None:
-            scores[name] = sign * (told["objective"] - reference[key]) / scale
-    return {**record, "scores": scores, "reference": stated}
+        told["gap"] = (scale - (scores.hypervolume or 0.0)) / scale
+    elif scores.objective is not None:
+        told["tie"] = (middle.tolerance + middle.slack) / scale
+        sign = -1.0 if objectives[0].sense == "maximize" else 1.0
+        for name, aim in (("gap", middle.value), ("bound_gap", middle.dual_bound)):
+            if aim is not None:
+                told[name] = sign * (scores.objective - aim) / scale
+    return record.model_copy(update={"scores": scores.model_copy(update=told), "reference": stated})

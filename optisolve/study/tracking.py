@@ -7,9 +7,11 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from optisolve.core.errors import MissingDependency
+from optisolve.core.json import JsonObject
+from optisolve.run.schema import Record
 
 if TYPE_CHECKING:
     from optisolve.study.runner.plan import Unit
@@ -32,7 +34,7 @@ class Tracker(Protocol):
         """Ids of the units it has been told of before."""
         ...
 
-    def log(self, unit_id: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def log(self, unit_id: str, record: Record, files: Mapping[str, bytes]) -> None:
         """Take one record with its files."""
         ...
 
@@ -65,7 +67,7 @@ class Tracked:
             if self._tracker is not None and unit.id not in known:
                 self.log(store, unit, store.record(unit.id))
 
-    def log(self, store: Store, unit: Unit, record: Mapping[str, Any]) -> None:
+    def log(self, store: Store, unit: Unit, record: Record) -> None:
         """Tell of one record, which is written already."""
         if self._tracker is None:
             return
@@ -128,13 +130,13 @@ class MlflowTracker:
             if not token:
                 return units
 
-    def log(self, unit_id: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def log(self, unit_id: str, record: Record, files: Mapping[str, bytes]) -> None:
         """One run with everything that the record says."""
         from mlflow.entities import Metric, Param, RunTag
 
         run = self._client.create_run(self._experiment, run_name=unit_id).info.run_id
         metrics = [Metric(key, value, 0, 0) for key, value in _metrics(record).items()]
-        for evaluations, seconds, value, violation in record["trace"]:
+        for evaluations, seconds, value, violation in record.trace:
             told = {"trace.value": value, "trace.violation": violation}
             metrics += [
                 Metric(key, float(v), int(seconds * 1000), int(evaluations)) for key, v in told.items() if v is not None
@@ -154,9 +156,9 @@ class MlflowTracker:
         """Nothing is kept open."""
 
 
-def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
-    violation = {"max_violation": record["verified"]["max_violation"]}
-    parts = {"scores": record["scores"], "used": record["used"], "verified": violation}
+def _metrics(record: Record) -> dict[str, float]:
+    violation = {"max_violation": record.verified.max_violation}
+    parts = {"scores": record.scores.values(), "used": record.used.to_json(), "verified": violation}
     return {
         f"{part}.{key}": float(value)
         for part, values in parts.items()
@@ -165,26 +167,25 @@ def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _params(record: Mapping[str, Any]) -> dict[str, str]:
-    instance, solver = record["instance"], record["solver"]
-    parts = {
-        "instance": {key: instance[key] for key in ("problem", "version", "scenario", "seed", "sha256")},
-        "problem": instance["params"],
-        "solver": {"name": solver["name"], "version": solver["version"], **solver["options"]},
-        "budget": record["budget"],
-        "run": {"seed": record["seed"]},
+def _params(record: Record) -> dict[str, str]:
+    solver, llm = record.solver, record.solver.llm
+    parts: dict[str, JsonObject] = {
+        "instance": record.instance.model_dump(exclude={"params"}),
+        "problem": record.instance.params,
+        "solver": {"name": solver.name, "version": solver.version, **solver.options},
+        "budget": record.budget.to_json(),
+        "run": {"seed": record.seed},
+        "llm": {} if llm is None else {"provider": llm.provider, "model": llm.model},
     }
-    if solver["llm"] is not None:
-        parts["llm"] = {key: solver["llm"][key] for key in ("provider", "model")}
     return {f"{part}.{key}": str(value) for part, values in parts.items() for key, value in values.items()}
 
 
-def _tags(record: Mapping[str, Any]) -> dict[str, str]:
+def _tags(record: Record) -> dict[str, str]:
     return {
-        **{f"suite.{key}": str(value) for key, value in record["suite"].items()},
-        "record_id": record["record_id"],
-        "result_hash": record["result_hash"],
-        "termination": record["termination"]["status"],
-        "point": record["verified"]["point"],
-        "code": record["solver"]["code"],
+        **{f"suite.{key}": str(value) for key, value in record.suite.to_json().items()},
+        "record_id": record.record_id,
+        "result_hash": record.result_hash,
+        "termination": record.termination.status.value,
+        "point": record.verified.point.value,
+        "code": record.solver.code,
     }

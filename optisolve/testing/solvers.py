@@ -79,7 +79,7 @@ class SolverConformance:
         """Awkward budgets are kept to the last evaluation."""
         for instance in self._cases():
             for evaluations in (1, 7, self.evaluations - 1):
-                used = self._run(instance, evaluations=evaluations).record["used"]["evaluations"]
+                used = self._run(instance, evaluations=evaluations).record.used.evaluations
                 require(used <= evaluations, f"{instance!r}: {used} evaluations, budget {evaluations}")
 
     def test_same_seed_gives_the_same_result_hash(self) -> None:

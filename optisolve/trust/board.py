@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.run.records import read_record
+from optisolve.run.schema import Record
 from optisolve.run.table import TABLE, Table
 from optisolve.study.loss import LOSS_CAP, Yardstick, loss_of, succeeded
 from optisolve.study.standing import share_references
@@ -62,19 +63,19 @@ class Located:
     path: str
     suite: str
     submitter: str
-    record: Mapping[str, Any]
+    record: Record
     content: str | None = None
 
     @property
     def label(self) -> str:
         """The solver's name within the suite."""
-        return str(self.record["suite"].get("solver", ""))
+        return self.record.suite.solver
 
     @property
     def unit(self) -> Slot:
         """Problem, instance and repetition within the suite."""
-        told = self.record["suite"]
-        return str(told.get("problem", "")), str(told.get("instance", "")), str(told.get("repetition", ""))
+        told = self.record.suite
+        return told.problem, told.instance, told.repetition
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Entry:
 
     submitter: str
     solver: str
-    records: Mapping[Slot, Mapping[str, Any]]
+    records: Mapping[Slot, Record]
 
 
 def read_located(root: Path) -> list[Located]:
@@ -99,7 +100,7 @@ def read_located(root: Path) -> list[Located]:
         suite, submitter, *_ = file.relative_to(root).parts
         for row in Table.read(file).rows:
             path = f"{suite}/{submitter}/{row.record.record_id}/row.json"
-            found.append(Located(path, suite, submitter, row.record.to_json(), row.content))
+            found.append(Located(path, suite, submitter, row.record, row.content))
     for file in sorted(root.glob("*/*/*/record.json")):
         suite, submitter, *_ = file.relative_to(root).parts
         found.append(Located(file.relative_to(root).as_posix(), suite, submitter, read_record(file)))
@@ -133,7 +134,7 @@ def board_bytes(board: Mapping[str, Any]) -> bytes:
 
 def entries_of(located: Iterable[Located]) -> list[Entry]:
     """Records grouped by submitter and solver, sorted."""
-    grouped: dict[tuple[str, str], dict[Slot, Mapping[str, Any]]] = {}
+    grouped: dict[tuple[str, str], dict[Slot, Record]] = {}
     for item in located:
         grouped.setdefault((item.submitter, item.label), {})[item.unit] = item.record
     return [Entry(*key, grouped[key]) for key in sorted(grouped)]
@@ -153,7 +154,7 @@ def slots_of(locked: LockedSuite, solver: str) -> dict[str, list[Slot]]:
 
 
 def _suite(locked: LockedSuite, located: Sequence[Located]) -> dict[str, Any]:
-    current = [item for item in located if item.record["suite"]["sha256"] == locked.sha256]
+    current = [item for item in located if item.record.suite["sha256"] == locked.sha256]
     rows = [_entry(entry, slots_of(locked, entry.solver)) for entry in entries_of(current)]
     problems = [case.label for case in locked.suite.cases]
     _rank(rows, problems)
@@ -178,22 +179,22 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> dict[str, Any]:
             "measured_to": " or ".join(sorted(yardsticks)),
             "success": _six(_mean([float(record is not None and succeeded(record)) for record in own])),
         }
-    solver, used = records[0]["solver"], [record["used"] for record in records]
+    solver, used = records[0].solver, [record.used for record in records]
     return {
         "rank": None,
         "submitter": entry.submitter,
         "solver": entry.solver,
-        "method": f"{solver['name']} {solver['version']}",
-        "llm": None if solver["llm"] is None else f"{solver['llm']['provider']} {solver['llm']['model']}".strip(),
-        "tier": min((Tier(record["provenance"]["tier"]) for record in records), key=lambda tier: tier.rank).value,
+        "method": f"{solver.name} {solver.version}",
+        "llm": None if solver.llm is None else f"{solver.llm.provider} {solver.llm.model}".strip(),
+        "tier": min((record.provenance.tier for record in records), key=lambda tier: tier.rank).value,
         "loss": _overall(problems, units),
         "records": len(records),
         "failed": sum(not succeeded(record) for record in records),
         "missing": missing,
-        "evaluations": _six(_mean([item["evaluations"] for item in used])),
-        "llm_calls": _six(_mean([item["llm_calls"] for item in used])),
-        "tokens": _six(_mean([item["tokens_in"] + item["tokens_out"] for item in used])),
-        "usd": _six(_mean([item["usd"] for item in used])),
+        "evaluations": _six(_mean([item.evaluations for item in used])),
+        "llm_calls": _six(_mean([item.llm_calls for item in used])),
+        "tokens": _six(_mean([item.tokens_in + item.tokens_out for item in used])),
+        "usd": _six(_mean([item.usd for item in used])),
         "problems": problems,
     }
 

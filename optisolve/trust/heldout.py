@@ -13,12 +13,13 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
+from optisolve.run.schema import Record
 from optisolve.run.untrusted import is_safe_name, printable, read_bytes, read_json
 
 __all__ = ["SECRET_VARIABLE", "Season", "Secret", "check_season", "commit", "heldout_seed", "read_season", "reveal"]
@@ -197,7 +198,7 @@ def read_season(path: str | os.PathLike[str]) -> Season:
         raise OptisolveError(f"{printable(path)}: field 'secret' must be hexadecimal.") from None
 
 
-def check_season(committed: Season, revealed: Season, records: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
+def check_season(committed: Season, revealed: Season, records: Iterable[Record]) -> list[FieldProblem]:
     """Check a season's records against what was committed before it and revealed after it.
 
     Args:
@@ -215,14 +216,14 @@ def check_season(committed: Season, revealed: Season, records: Iterable[Mapping[
     found: list[FieldProblem] = []
     run: dict[tuple[str, str], set[int]] = {}
     for record in records:
-        told, where = record["instance"]["seed"], record["record_id"]
-        if record["suite"]["name"] != revealed.suite:
-            found.append(FieldProblem(f"{where}: suite.name", record["suite"]["name"], revealed.suite))
+        told, where = record.instance.seed, record.record_id
+        if record.suite.name != revealed.suite:
+            found.append(FieldProblem(f"{where}: suite.name", record.suite.name, revealed.suite))
         elif told not in seeds:
             found.append(FieldProblem(f"{where}: instance.seed", told, f"one of the {len(seeds)} held-out seeds"))
         else:
-            solver = str(record["suite"].get("solver") or record["solver"]["name"])
-            run.setdefault((str(record["instance"]["scenario"]), solver), set()).add(told)
+            solver = record.suite.solver or record.solver.name
+            run.setdefault((record.instance.scenario, solver), set()).add(told)
     for (scenario, solver), used in sorted(run.items()):
         absent = [index for index, seed in enumerate(seeds) if seed not in used]
         if absent:

@@ -66,18 +66,18 @@ def remake(
     Raises:
         OptisolveError: The run cannot be made again here.
     """
-    again = Record.read(replay_record(row.to_json(), folder, problems=problems, solvers=solvers).result.record)
+    again = replay_record(row, folder, problems=problems, solvers=solvers).result.record
     # The reference and what follows from it are no part of a run; whether they hold is for an audit to say.
     relative = row.scores.model_copy(update={name: getattr(again.scores, name) for name in ("hypervolume", "objective", "box")})
     provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
     record = again.model_copy(update={"reference": row.reference, "scores": relative, "provenance": provenance}).sealed()
-    told, found = row.to_json(), light(again).to_json()
-    reason = difference(told, found)
+    found = light(again)
+    reason = difference(row, found)
     if record.result_hash == row.result_hash:  # as the row states it; what else it states must be what that hash covers
-        same = row.sealed().result_hash == light(again).sealed().result_hash
+        same = row.sealed().result_hash == found.sealed().result_hash
         return Remade(record, Match.SAME) if same else Remade(record, Match.DIFFERENT, reason)
-    if agrees(told, found):
+    if agrees(row, found):
         return Remade(record, Match.ROUNDING, reason)
-    if platform := other_platform(told):
+    if platform := other_platform(row):
         return Remade(record, Match.PLATFORM, f"{reason}; {platform}")
     return Remade(record, Match.DIFFERENT, reason)

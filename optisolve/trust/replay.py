@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from optisolve.core.budget import Budget
 from optisolve.core.errors import RecordError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
+from optisolve.core.status import Limit, Termination
 from optisolve.llm.config import SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.environment import environment
-from optisolve.run.records import read_record, seal
+from optisolve.run.records import read_record
 from optisolve.run.result import Result
+from optisolve.run.schema import Record, Tier
 from optisolve.run.solve import solve
-from optisolve.trust.audit.findings import Findings, Tier
-from optisolve.trust.audit.layout import check_layout
 from optisolve.trust.audit.points import rebuild
 
 __all__ = ["Replay", "agrees", "close", "difference", "other_platform", "replay", "replay_record", "tier_of"]
-
-_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +60,11 @@ def replay(path: Path) -> Replay:
         RecordError: The record or its transcript is missing or damaged, or the run was cut short by the user or the clock,
             which cannot be repeated exactly.
     """
-    record, found = read_record(path), Findings()
-    if not check_layout(record, found):
-        told = "\n".join(f"  - {problem}" for problem in found.problems[:_MOST_SHOWN])
-        raise RecordError(f"{path}: not a whole record:\n{told}")
-    return replay_record(record, path if path.is_dir() else path.parent, effort=Effort.QUICK)
+    return replay_record(read_record(path), path if path.is_dir() else path.parent, effort=Effort.QUICK)
 
 
 def replay_record(
-    record: Mapping[str, Any],
+    record: Record,
     folder: Path | None,
     *,
     effort: Effort | None = None,
@@ -90,58 +84,57 @@ def replay_record(
         RecordError: As `replay`.
     """
     _require_repeatable(record)
-    problem, instance = rebuild(record, problems)
-    solver = solvers.get(record["solver"]["name"]).from_mapping(record["solver"]["options"])
+    problem, instance = rebuild(record.instance, problems)
+    solver = solvers.get(record.solver.name).from_mapping(record.solver.options)
     result = solve(
         instance,
         solver,
-        budget=Budget.from_mapping(record["budget"]),
-        seed=record["seed"],
+        budget=record.budget.limits(),
+        seed=record.seed,
         llm=_replay_config(record, folder),
-        warm_start=np.array(record["warm_start"]) if "warm_start" in record else None,
-        reference=None if record["reference"] is None or effort is None else problem.reference(instance, effort),
-        suite=record["suite"],
+        warm_start=None if record.warm_start is None else np.array(record.warm_start),
+        reference=None if record.reference is None or effort is None else problem.reference(instance, effort),
+        suite=record.suite.to_json(),
     )
-    same = result.result_hash == record["result_hash"]
+    same = result.result_hash == record.result_hash
     if same:
-        result.record["provenance"]["tier"] = tier_of(record).value
-        seal(result.record)
-        return Replay(result, True, "")
+        shown = result.record.with_provenance(tier=tier_of(record))
+        return Replay(replace(result, record=shown), True, "")
     told = difference(record, result.record), agrees(record, result.record), other_platform(record)
     return Replay(result, False, *told)
 
 
-def tier_of(record: Mapping[str, Any]) -> Tier:
+def tier_of(record: Record) -> Tier:
     """What a second run that gave the same shows: less where the replies of a language model had to be taken on trust."""
-    model = record["solver"]["llm"]
-    return Tier.REPRODUCED if model is None or model["provider"] == SurrogateLlm.kind else Tier.REPLAYED
+    model = record.solver.llm
+    return Tier.REPRODUCED if model is None or model.provider == SurrogateLlm.kind else Tier.REPLAYED
 
 
-def other_platform(record: Mapping[str, Any]) -> str:
+def other_platform(record: Record) -> str:
     """What differs between the machine that a record names and this one, as far as the last bits of a run depend on it.
 
     Args:
         record: Its ``env`` is its own word: it can excuse a difference and never show that a run is true.
     """
-    here, told = environment(), record["env"]
-    parts = {**told["kernels"], **told["packages"]}, {**here["kernels"], **here["packages"]}
+    here, told = environment(), record.env
+    parts = {**told.kernels, **told.packages}, {**here.kernels, **here.packages}
     differing = [name for name in sorted(parts[0] | parts[1]) if parts[0].get(name) != parts[1].get(name)]
     return ", ".join(f"{name}: {parts[0].get(name, 'unknown')} there, {parts[1].get(name, 'none')} here" for name in differing)
 
 
-def _require_repeatable(record: Mapping[str, Any]) -> None:
-    termination = record["termination"]
-    if termination["status"] == "interrupted" or termination["limit"] == "time":
-        cut = "the user" if termination["status"] == "interrupted" else "the clock"
-        raise RecordError(f"{record['record_id']}: the run was stopped by {cut}, so it cannot be repeated exactly.")
+def _require_repeatable(record: Record) -> None:
+    termination = record.termination
+    if termination.status is Termination.INTERRUPTED or termination.limit is Limit.TIME:
+        cut = "the user" if termination.status is Termination.INTERRUPTED else "the clock"
+        raise RecordError(f"{record.record_id}: the run was stopped by {cut}, so it cannot be repeated exactly.")
 
 
-def _replay_config(record: Mapping[str, Any], folder: Path | None) -> Any:
-    model = record["solver"]["llm"]
+def _replay_config(record: Record, folder: Path | None) -> Any:
+    model = record.solver.llm
     if model is None:
         return None
-    if model["provider"] == SurrogateLlm.kind:  # it answers the same again, so a file of replies is not believed
-        return llm_config(SurrogateLlm.kind, **model["params"])
+    if model.provider == SurrogateLlm.kind:  # it answers the same again, so a file of replies is not believed
+        return llm_config(SurrogateLlm.kind, **model.params)
     transcript = (folder or Path()) / "transcript.jsonl"
     if folder is not None and transcript.is_file():
         return llm_config("replay", transcript=str(transcript))
@@ -151,20 +144,16 @@ def _replay_config(record: Mapping[str, Any], folder: Path | None) -> Any:
 _MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap", "gap_scale", "tie")
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def difference(old: Record, new: Record) -> str:
     """The first part in which two records of the same run differ, in words."""
-    for key in ("instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores"):
-        left, right = old[key], new[key]
-        if isinstance(left, dict):
-            differing = [name for name in left if left[name] != right.get(name) and name not in _MAY_DIFFER]
-            if differing:
-                return f"'{key}.{differing[0]}' differs"
-        elif left != right:
-            return f"'{key}' differs"
+    for key in ("instance", "solver", "budget", "used", "termination", "solutions", "verified", "scores"):
+        for name, value in getattr(old, key):
+            if value != getattr(getattr(new, key), name) and name not in _MAY_DIFFER:
+                return f"'{key}.{name}' differs"
     return "the trace differs"
 
 
-def agrees(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def agrees(old: Record, new: Record) -> bool:
     """Two runs of the same settings that differ by rounding alone: same course, same counts, same values to nine digits."""
     (asked, spent, reached), (asked_again, spent_again, reached_again) = (
         (_asked(record), _spent(record), _reached(record)) for record in (old, new)
@@ -172,25 +161,25 @@ def agrees(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return asked == asked_again and close(spent, spent_again, _COURSE) and close(reached, reached_again, _OUTCOME)
 
 
-def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
-    solver = {key: value for key, value in record["solver"].items() if key not in ("code", "llm")}
-    return {"solver": solver, **{name: record[name] for name in ("suite", "instance", "seed", "budget", "termination")}}
+def _asked(record: Record) -> JsonObject:
+    return record.model_dump(
+        include=dict.fromkeys(("suite", "instance", "solver", "seed", "budget", "termination"), True),
+        exclude={"solver": {"code", "llm"}},
+    )
 
 
-def _spent(record: Mapping[str, Any]) -> dict[str, Any]:
-    used = {key: value for key, value in record["used"].items() if key not in ("wall_s", "cpu_s", "peak_mb", "report")}
+def _spent(record: Record) -> JsonObject:
     return {
-        "used": used,
-        "trace": [[row[0], *row[2:]] for row in record["trace"]],
-        "llm": record["solver"]["llm"],
-        "claimed": record["solutions"]["claimed"],
+        "used": record.used.model_dump(exclude={"wall_s", "cpu_s", "peak_mb", "report"}),
+        "trace": [[row[0], *row[2:]] for row in record.trace],
+        "llm": None if record.solver.llm is None else record.solver.llm.to_json(),
+        "claimed": record.solutions.claimed.dual_bound,
     }
 
 
-def _reached(record: Mapping[str, Any]) -> dict[str, Any]:
-    verified = record["verified"]
-    scores = {key: record["scores"][key] for key in ("hypervolume", "objective")}
-    return {"F": verified["F"], "feasible": verified["feasible"], "counts": verified["counts"], "scores": scores}
+def _reached(record: Record) -> JsonObject:
+    scores = record.scores.model_dump(include={"hypervolume", "objective"})
+    return {"verified": record.verified.model_dump(include={"F", "feasible", "counts"}), "scores": scores}
 
 
 _OUTCOME = 1e-9

@@ -58,7 +58,7 @@ def statement(instance: Instance, reference: Reference | None, solvers: tuple[st
         statuses[name] = (
             result.termination.value,
             result.point_status.value,
-            str(result.record["reference"] and result.record["reference"]["evidence"]),
+            str(result.record.reference and result.record.reference.evidence),
         )
         known = [score for key in ("gap", "bound_gap", "hypervolume") if (score := result.scores[key]) is not None]
         gaps[name] = known[0] if known else float("nan")

@@ -114,7 +114,7 @@ def test_a_local_method_reaches_the_balanced_optimum_from_below():
     instance = problem.instance(1)
     found = problem.reference(instance)
     run = solve(instance, "scipy_local", budget=Budget(evaluations=4000), seed=0, gradient="finite_differences")
-    assert run.record["scores"]["objective"] == pytest.approx(found.value, rel=1e-6)
+    assert run.record.scores.objective == pytest.approx(found.value, rel=1e-6)
 
 
 def test_infeasible_and_limited_cases_say_so():
@@ -153,9 +153,7 @@ def test_balanced_bounds_hold_at_high_signal_to_noise_ratios(noise_w):
         tried = np.concatenate(list(instance.null_policies().values()))
         assert max(found.value, instance.evaluate_twin(tried).F.max()) <= found.dual_bound + found.slack
         assert found.slack <= (3e-8 + 1e-12 * noise_w**-0.5) * found.dual_bound
-        assert (
-            solve(instance, "random_search", budget=Budget(evaluations=50), reference=found).record["reference"]["note"] == ""
-        )
+        assert solve(instance, "random_search", budget=Budget(evaluations=50), reference=found).record.reference.note == ""
 
 
 def test_a_spread_of_100_db_leaves_finite_bounds():

@@ -21,7 +21,7 @@ def _case(scenario):
 
 @pytest.mark.parametrize("scenario", [_case(name) for name in PROBLEMS.choices()])
 def test_every_scenario_conforms(scenario):
-    """Only what a problem lacks may be skipped: a twin, capabilities, policies of a test function with constraints."""
+    """Only what a problem lacks may be skipped: a second evaluation, capabilities, policies."""
     problem = make_problem(scenario)
     instance = problem.instance(0)
     lacking = set() if instance.has_twin else {WITHOUT_TWIN}

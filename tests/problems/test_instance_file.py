@@ -56,7 +56,7 @@ def test_a_record_of_a_file_s_instance_can_be_verified_when_the_file_is_gone(fam
     instance = optisolve.load_problem(family, instance_file=str(file)).instance(0)
     result = optisolve.solve(instance, "random_search", budget=optisolve.Budget(evaluations=20))
     file.unlink()
-    assert optisolve.verify(json.loads(json.dumps(result.record)))
+    assert optisolve.verify(result.record.to_json())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

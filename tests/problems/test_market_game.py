@@ -33,7 +33,7 @@ def test_best_responses_in_turn_reach_the_equilibrium_that_the_formula_gives(sce
 def test_five_sellers_who_all_respond_at_once_never_settle():
     """Theory: with more than three sellers simultaneous best responses diverge on a linear market."""
     _, result = play("market_game/cournot")
-    told = result.record["used"]["report"]
+    told = result.record.used.report
     assert result.termination is not Termination.CONVERGED
     assert told["epsilon"] > 100.0
     assert told["oscillation"] > 0.9

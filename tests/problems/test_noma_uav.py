@@ -68,7 +68,7 @@ def test_a_local_method_agrees():
     instance = problem.instance(4)
     found = problem.reference(instance, Effort.THOROUGH)
     result = solve(instance, "scipy_local", budget=Budget(evaluations=3000), seed=0, gradient="finite_differences")
-    best = result.record["scores"]["objective"]
+    best = result.record.scores.objective
     assert found.value * (1.0 - 1e-6) <= best <= found.dual_bound * (1.0 + 1e-8)
 
 
@@ -197,7 +197,7 @@ def test_projections_stay_in_the_box(p_total_w):
         assert (fixed >= instance.space.lower).all()
         assert (fixed <= instance.space.upper).all()
         run = solve(instance, "cma_es", budget=Budget(evaluations=400), seed=1)
-        assert run.record["scores"] is not None
+        assert run.record.scores is not None
         assert run.termination.value != "numerical_error"
 
 

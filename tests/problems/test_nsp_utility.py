@@ -52,7 +52,7 @@ def test_local_search_agrees_with_the_convex_optimum(scenario):
     instance = problem.instance(2)
     found = problem.reference(instance)
     run = solve(instance, "scipy_local", budget=Budget(evaluations=4000), seed=0, gradient="finite_differences")
-    best = run.record["scores"]["objective"]
+    best = run.record.scores.objective
     assert best == pytest.approx(found.value, rel=1e-5)
     # A feasible point may use the feasibility tolerance, 1e-8 of each floor
     assert (found.dual_bound - best) * -instance.signs[0] >= -1e-6 * abs(found.value)

@@ -282,8 +282,8 @@ def test_a_server_that_claims_absurd_usage_cannot_make_the_run_spend_more(tmp_pa
         budget = Budget(evaluations=800, llm_tokens=400_000)
         result = solve(problem.instance(0), solver, budget=budget, llm=config, scratch=tmp_path / "scratch")
     assert server.calls <= 5 + 8  # those of the wave in flight
-    assert result.record["used"]["tokens_out"] > 10**9
-    assert result.record["used"]["evaluations"] == 800
+    assert result.record.used.tokens_out > 10**9
+    assert result.record.used.evaluations == 800
     audit = verify(result.save(tmp_path))
     assert not audit
     assert "used.llm_tokens" in str(audit)

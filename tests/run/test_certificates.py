@@ -23,6 +23,7 @@ from optisolve.goals.goal import goal_from
 from optisolve.modelling.answer import certify, proven_infeasible
 from optisolve.numerics.indicators import score
 from optisolve.problems.instance_file import write_arrays
+from optisolve.run.records import describe_reference, read_record
 from optisolve.run.verify import confront, verify_points
 from optisolve.study.aggregate import indicator_table, ranking, scenario_table
 from optisolve.study.degeneracy import degeneracy
@@ -109,7 +110,7 @@ def test_no_product_shows_a_negative_loss(rivals):
     units = score_units(optisolve.load_records(rivals))
     assert (indicator_table(units)[["gap", "bound_gap"]] >= 0.0).all().all()
     assert (anytime_data(units, units.scenarios()[0])[["median", "low", "high", "mean"]] >= 0.0).all().all()
-    assert [loss_of(record).value for record in units.frame["record"] if record["solver"]["name"] != "worse"] == [0.0] * 12
+    assert [loss_of(record).value for record in units.frame["record"] if record.solver.name != "worse"] == [0.0] * 12
     (family,) = build_report([str(rivals)]).families
     cells = [text for shown in (family.ranking, *family.tables) for text in shown.texts.to_numpy().ravel()]
     assert not any("−" in text or text.startswith("-") or "[-" in text for text in cells)
@@ -117,8 +118,8 @@ def test_no_product_shows_a_negative_loss(rivals):
 
 def test_nothing_is_withdrawn_for_a_point_within_the_slack(rivals):
     for record in optisolve.load_records(rivals)["record"]:
-        assert record["reference"]["evidence"] == "proven_optimal"
-        assert record["reference"]["note"] == ""
+        assert record.reference.evidence == "proven_optimal"
+        assert record.reference.note == ""
 
 
 # --- what a reference states --------------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_a_refuted_proof_is_withdrawn_recorded_and_shown_everywhere_and_ends_no_
     assert words in note
     assert "error of optisolve" in note
     assert claimed.note == ""
-    assert loss_of(record).value in (None, 0.0)
+    assert loss_of(read_record(folder)).value in (None, 0.0)
     print_summary({"scipy_local": result}, folder, ())
     assert note in capsys.readouterr().err
     report = build_report([str(tmp_path / "runs")])
@@ -258,9 +259,9 @@ def test_a_proof_of_infeasibility_stands_and_is_told_while_nothing_contradicts_i
     nothing = verify_points(instance, np.full((1, 4), 5.0))
     assert confront(instance, claimed, nothing) is claimed
     result = optisolve.solve(instance, "null", budget=Budget(evaluations=10))
-    told = {**dict.fromkeys(("value", "dual_bound")), "tolerance": 0.0, "slack": 0.0, "solver": "s", "note": ""}
-    told |= {"evidence": "proven_infeasible", "detail": "no power suffices"}
-    print_summary({"null": dataclasses.replace(result, record={**result.record, "reference": told})}, tmp_path, ())
+    claim = Reference(Evidence.PROVEN_INFEASIBLE, solver="s", detail="no power suffices")
+    record = result.record.model_copy(update={"reference": describe_reference(claim)})
+    print_summary({"null": dataclasses.replace(result, record=record)}, tmp_path, ())
     assert "reference: proven infeasible (s; no power suffices)" in capsys.readouterr().out
 
 

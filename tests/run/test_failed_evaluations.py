@@ -29,7 +29,7 @@ def run(solver="random_search", evaluations=300, **params):
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_every_solver_goes_on_and_its_record_holds(solver, fails, tmp_path):
     result = run(solver, fails=fails)
-    used, told = result.record["used"], result.record["provenance"]["failed"]
+    used, told = result.record.used, result.record.provenance.failed
     assert result.termination is not Termination.ERROR, result.run.outcome.detail
     assert 0 < used["failed"] <= used["evaluations"] <= 300
     assert told["policy"] == "penalize"
@@ -46,7 +46,7 @@ def test_two_objectives_keep_failed_points_out_of_the_front():
     assert (result.X[:, 0] >= 0.1).all()
     assert result.hypervolume > 0.3
     history = result.run.evaluator.history
-    assert (history.violation == FAILED_VIOLATION).sum() == result.record["used"]["failed"]
+    assert (history.violation == FAILED_VIOLATION).sum() == result.record.used.failed
     assert np.isfinite(history.F_min).all()
 
 
@@ -60,8 +60,8 @@ def test_one_bad_point_in_a_batch_costs_no_other_point_its_value():
 
 def test_what_is_skipped_costs_no_evaluation():
     result = run(policy="skip")
-    assert result.record["used"]["evaluations"] == 300 == len(result.run.evaluator.history)
-    assert result.record["used"]["failed"] > 10
+    assert result.record.used.evaluations == 300 == len(result.run.evaluator.history)
+    assert result.record.used.failed > 10
     assert (result.run.evaluator.history.violation == 0.0).all()
     assert optisolve.verify(result.record)
 
@@ -69,8 +69,8 @@ def test_what_is_skipped_costs_no_evaluation():
 def test_a_model_that_mostly_fails_cannot_be_skipped_for_ever():
     result = run(policy="skip", share=0.999, evaluations=2000)
     assert result.termination is Termination.LIMIT
-    assert result.record["used"]["failed"] >= 2000
-    assert result.record["used"]["evaluations"] < 20
+    assert result.record.used.failed >= 2000
+    assert result.record.used.evaluations < 20
 
 
 def test_stop_names_problem_and_point():
@@ -108,7 +108,7 @@ def test_the_screen_tells_how_many_failed_and_why(tmp_path, capsys):
 
 
 def test_a_forged_count_of_failures_is_refused():
-    record = json.loads(json.dumps(run().record))
+    record = run().record.to_json()
     record["used"]["failed"] = 1000
     assert any(problem.field == "used.failed" for problem in optisolve.verify(record).problems)
 
@@ -157,13 +157,13 @@ def test_a_shipped_model_that_fails_is_an_error_of_ours_and_not_the_end(monkeypa
 
     monkeypatch.setattr(type(instance), "_evaluate", sometimes)
     result = optisolve.solve(instance, "moead_de", budget=optisolve.Budget(evaluations=400), seed=1)
-    assert result.record["used"]["failed"] > 0
-    assert result.record["provenance"]["tier"] == "self_reported"
-    assert "parallel_channels, which comes with optisolve, could not evaluate" in result.record["provenance"]["errors"][0]
+    assert result.record.used.failed > 0
+    assert result.record.provenance.tier == "self_reported"
+    assert "parallel_channels, which comes with optisolve, could not evaluate" in result.record.provenance.errors[0]
 
 
 def test_no_shipped_family_disagrees_with_itself():
     for name in ("uav_isac", "power_control", "noma_uav", "offloading", "nsp_utility", "pymoo"):
         instance = optisolve.load_problem(name).instance(0)
         result = optisolve.solve(instance, "moead_de", budget=optisolve.Budget(evaluations=200), seed=1)
-        assert "errors" not in result.record["provenance"], name
+        assert not result.record.provenance.errors, name

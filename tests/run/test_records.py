@@ -28,9 +28,10 @@ from optisolve.core.errors import (
     UnknownNameError,
 )
 from optisolve.registry import Registry
-from optisolve.run.records import seal
+from optisolve.run.records import read_record
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere
 from optisolve.trust.audit import audit_record
+from tests.forging import seal
 
 
 class ToyRegistry(Registry):
@@ -84,10 +85,10 @@ def test_record_id_tells_two_runs_apart_run_id_does_not():
 )
 def test_what_was_evaluated_is_kept_whatever_happens(then, termination, limit):
     result = run(then)
-    assert result.record["termination"]["status"] == termination
-    assert result.record["termination"]["limit"] == limit
+    assert result.record.termination.status == termination
+    assert result.record.termination.limit == limit
     assert result.point_status is PointStatus.FEASIBLE
-    assert result.record["used"]["evaluations"] == 100
+    assert result.record.used.evaluations == 100
     assert audit_record(result.record, TOYS)
 
 
@@ -100,7 +101,7 @@ def test_an_interrupt_that_foreign_code_swallows_still_stops_the_run():
 
     result = optisolve.solve(ShiftedZdt1().instance(2), Swallower(then="x"), budget=Budget(evaluations=400))
     assert result.termination is Termination.INTERRUPTED
-    assert result.record["used"]["evaluations"] == 100
+    assert result.record.used.evaluations == 100
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -123,9 +124,9 @@ def test_a_run_without_any_limit_is_refused():
 
 def test_gains_by_source_add_up():
     multi, single = run(), run(problem=SumCapSphere())
-    assert multi.record["used"]["by_source"]["random"]["hypervolume_gain"] == pytest.approx(multi.hypervolume)
+    assert multi.record.used.by_source["random"].hypervolume_gain == pytest.approx(multi.hypervolume)
     values = single.trace["closeness"].dropna()
-    gain = single.record["used"]["by_source"]["random"]["objective_gain"]
+    gain = single.record.used.by_source["random"].objective_gain
     assert gain == pytest.approx(values.iloc[-1] - values.iloc[0])
 
 
@@ -134,8 +135,9 @@ def test_saved_records_come_back_as_a_table_and_parquet(tmp_path):
 
     result = run()
     folder = result.save(tmp_path)
-    assert folder.name == result.record["record_id"]
-    assert json.loads((folder / "record.json").read_text()) == json.loads(json.dumps(result.record))
+    assert folder.name == result.record.record_id
+    assert (folder / "record.json").read_bytes() == result.record.to_bytes()
+    assert read_record(folder) == result.record
     table = optisolve.load_records(tmp_path)
     assert table.loc[0, "scores.hypervolume"] == result.hypervolume
     front = pd.read_parquet(folder / "front.parquet")
@@ -184,7 +186,7 @@ FORGERIES = {
 
 @pytest.mark.parametrize("path", FORGERIES)
 def test_a_forged_field_is_found_even_when_the_hashes_were_made_anew(path):
-    forged = copy.deepcopy(run().record)
+    forged = run().record.to_json()
     _set(forged, path, FORGERIES[path])
     with contextlib.suppress(TypeError, KeyError):  # not even hashable: the audit must still answer
         forged = seal(forged)
@@ -194,7 +196,7 @@ def test_a_forged_field_is_found_even_when_the_hashes_were_made_anew(path):
 
 
 def test_an_edited_record_no_longer_fits_its_hashes():
-    forged = copy.deepcopy(run().record)
+    forged = run().record.to_json()
     forged["seed"] = 77
     fields = {problem.field for problem in audit_record(forged, TOYS).problems}
     assert {"result_hash", "record_id", "provenance.run_id"} <= fields
@@ -202,17 +204,18 @@ def test_an_edited_record_no_longer_fits_its_hashes():
 
 def test_a_genuine_record_passes_after_a_round_trip_through_json():
     for problem in (ShiftedZdt1(), SumCapSphere(), SumCapSphere(integers=True)):
-        assert audit_record(json.loads(json.dumps(run(problem=problem).record)), TOYS)
+        assert audit_record(json.loads(run(problem=problem).record.to_bytes()), TOYS)
 
 
 def test_points_to_start_from_stand_in_the_record_and_are_part_of_what_was_asked(tmp_path):
     instance, budget = optisolve.load_problem("uav_isac", n_uavs=1, n_users=3).instance(0), Budget(evaluations=120)
     cold = optisolve.solve(instance, "moead_de", budget=budget, pop_size=12, n_neighbors=6)
     warm = optisolve.solve(instance, "moead_de", budget=budget, pop_size=12, n_neighbors=6, warm_start=cold.X[:5])
-    assert "warm_start" not in cold.record
-    np.testing.assert_array_equal(warm.record["warm_start"], cold.X[:5])
+    assert cold.record.warm_start is None
+    assert b"warm_start" not in cold.record.to_bytes()
+    np.testing.assert_array_equal(warm.record.warm_start, cold.X[:5])
     assert warm.result_hash != cold.result_hash
-    assert warm.record["provenance"]["run_id"] != cold.record["provenance"]["run_id"]
+    assert warm.record.provenance.run_id != cold.record.provenance.run_id
     folder = warm.save(tmp_path)
     again = optisolve.replay(folder)
     assert again.same, again.reason

@@ -113,7 +113,7 @@ def test_solver_certifies_and_hands_on_the_bound():
     result = solve(instance, "cvxpy", budget=Budget(evaluations=5))
     assert result.termination is Termination.OPTIMAL
     assert result.point_status is PointStatus.FEASIBLE
-    assert result.run.outcome.dual_bound == pytest.approx(result.record["scores"]["objective"], rel=1e-6)
+    assert result.run.outcome.dual_bound == pytest.approx(result.record.scores.objective, rel=1e-6)
 
 
 def test_infeasible_instances_end_as_infeasible():

@@ -70,7 +70,7 @@ def test_the_energy_expert_needs_a_floor_and_says_so():
     both, _ = solve("nsp_utility", 1, weights={"rate": 1.0, "energy": 1.0}, fusion="average")
     alone, _ = solve("nsp_utility", 1, weights={"rate": 1.0}, fusion="average")
     np.testing.assert_array_equal(both.X, alone.X)
-    assert both.record["used"]["report"]["no_answer"] == ["energy"]
+    assert both.record.used.report["no_answer"] == ["energy"]
     with pytest.raises(SolverError, match="needs a floor"):
         solve("nsp_utility", 1, weights={"energy": 1.0})
 
@@ -95,7 +95,7 @@ def test_averaging_experts_is_worse_than_the_better_one_for_the_compound_intent(
         assert mean.F[0, 0] < 0.9 * best.F[0, 0]
         assert mean.F[0, 0] < uniform
         assert safe.F[0, 0] == best.F[0, 0] <= reference.value * (1.0 + 1e-6)
-        assert safe.record["used"]["report"]["synergy"] < 0.0
+        assert safe.record.used.report["synergy"] < 0.0
 
 
 @pytest.mark.parametrize("training", ["ppo", "sac"])

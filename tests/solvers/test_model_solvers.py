@@ -91,7 +91,7 @@ def test_the_answer_is_the_reference(name):
         reference = problem.reference(instance)
         result = solve(instance, name, budget=Budget(evaluations=5), reference=reference)
         assert result.point_status is PointStatus.FEASIBLE
-        assert result.record["scores"]["gap"] == pytest.approx(0.0, abs=1e-6)
+        assert result.record.scores.gap == pytest.approx(0.0, abs=1e-6)
         bound = result.run.outcome.dual_bound
         sign = instance.signs[0]
         assert sign * bound <= sign * reference.value + 1e-6 * max(1.0, abs(reference.value))

@@ -45,7 +45,7 @@ def run(config, instance=None, *, evaluations=60, calls=24, seed=3, scratch=None
 
 
 def figures(result):
-    report = result.record["used"]["report"]
+    report = result.record.used.report
     return report["offspring"], report["operator"]
 
 
@@ -184,8 +184,8 @@ def test_a_warm_start_is_evaluated_first_and_shown():
 def test_budgets_of_evaluations_and_calls_are_both_kept(evaluations, calls):
     with LlmServer() as server:
         result = run(config_for(server), evaluations=evaluations, calls=calls)
-        assert server.calls == result.record["used"]["llm_calls"] <= calls
-    used = result.record["used"]["evaluations"]
+        assert server.calls == result.record.used.llm_calls <= calls
+    used = result.record.used.evaluations
     assert used == min(evaluations, 20 + calls)
     assert result.termination is Termination.LIMIT
     wanted = Limit.EVALUATIONS if used == evaluations else Limit.LLM_CALLS
@@ -201,7 +201,7 @@ def test_tokens_and_dollars_end_the_run_too():
         with LlmServer() as server:
             result = optisolve.solve(SumCapSphere().instance(1), Opro(), budget=budget, llm=config_for(server, **prices))
         assert result.run.outcome.limit is limit
-        assert 20 < result.record["used"]["evaluations"] < 500
+        assert 20 < result.record.used.evaluations < 500
 
 
 def test_results_depend_on_neither_latency_nor_concurrency():
@@ -246,7 +246,7 @@ def test_more_calls_help():
         values = []
         for seed in range(5):
             result = run("surrogate", problem.instance(seed), evaluations=400, calls=calls, seed=seed)
-            values.append(problem.reference(problem.instance(seed)).value - result.record["scores"]["objective"])
+            values.append(problem.reference(problem.instance(seed)).value - result.record.scores.objective)
         return np.mean(values)
 
     assert shortfall(160) < 0.5 * shortfall(8)

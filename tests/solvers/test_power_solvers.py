@@ -139,7 +139,7 @@ def test_water_filling_is_optimal_in_one_evaluation():
     result = solve(instance, "water_filling")
     value = float(result.verification.F[0, 0])
     assert result.termination is Termination.OPTIMAL
-    assert result.record["used"]["evaluations"] == 1
+    assert result.record.used.evaluations == 1
     assert value == pytest.approx(problem.reference(instance, Effort.QUICK).value, rel=1e-12)
     assert result.run.outcome.dual_bound == pytest.approx(value, rel=1e-9)
 

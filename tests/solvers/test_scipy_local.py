@@ -32,7 +32,7 @@ def test_reaches_the_known_projection():
     instance = problem.instance(3)
     result = solve(instance, "scipy_local", budget=Budget(evaluations=2000), reference=problem.reference(instance))
     assert result.termination is Termination.CONVERGED
-    assert abs(result.record["scores"]["gap"]) < 1e-7
+    assert abs(result.record.scores.gap) < 1e-7
 
 
 def test_reasons_to_skip():
@@ -66,8 +66,8 @@ def test_torch_gradients_save_evaluations():
         solve(instance, "scipy_local", budget=Budget(evaluations=6000), gradient=gradient)
         for gradient in ("torch", "finite_differences")
     ]
-    values = [run.record["scores"]["objective"] for run in runs]
-    used = [run.record["used"]["evaluations"] for run in runs]
+    values = [run.record.scores.objective for run in runs]
+    used = [run.record.used.evaluations for run in runs]
     assert values[0] == pytest.approx(values[1], rel=1e-7)
     assert used[0] < 0.25 * used[1]
     assert runs[0].run.outcome.report["gradient"] == "torch"

@@ -95,7 +95,7 @@ def test_gaps_of_the_single_objective_families(scenario, gap, solver):
         reference = problem.reference(instance, Effort.QUICK)
         budget = Budget(evaluations=2000, llm_calls=40)
         result = optisolve.solve(instance, solver, budget=budget, seed=seed, llm="surrogate", reference=reference)
-        gaps.append(result.record["scores"]["gap"])
+        gaps.append(result.record.scores.gap)
     assert np.mean(gaps) < gap
 
 
@@ -108,8 +108,8 @@ def test_ledma_runs_on_every_scenario(scenario, tmp_path):
     result = optisolve.solve(instance, "ledma", budget=budget, seed=1, llm="surrogate", scratch=tmp_path / "scratch")
     assert result.termination is Termination.LIMIT, result.run.outcome.detail
     assert result.point_status in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE, PointStatus.INFEASIBLE)
-    assert result.record["used"]["evaluations"] == 260
-    assert 0 < result.record["used"]["llm_calls"] <= 6
+    assert result.record.used.evaluations == 260
+    assert 0 < result.record.used.llm_calls <= 6
     history = result.run.evaluator.history
     labels = [history.sources[i] for i in history.source]
     assert labels.count("llm") + labels.count("repaired") + labels.count("fallback") > 0

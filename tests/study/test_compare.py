@@ -11,8 +11,8 @@ from optisolve.cli.main import main
 from optisolve.core import Budget
 from optisolve.core.errors import OptionError, RecordError
 from optisolve.core.reference import Effort
-from optisolve.run.records import record_bytes, seal
 from optisolve.study.compare import METRICS, compare_records, parse_rules, read_units
+from tests.forging import record_bytes, seal
 
 
 @pytest.fixture(scope="module")

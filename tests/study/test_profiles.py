@@ -57,8 +57,7 @@ def test_traces_of_hypervolume_are_read_relative_to_the_reference_front():
 
 def test_a_trace_is_divided_by_what_its_own_record_says_and_ties_with_the_reference_as_the_answer_does():
     """A reference near zero: 0.05 short of 0.1 is 5 % of the objective's scale, not 50 % of the reference."""
-    record = made(gap=0.0, value=0.1, trace=[[1, 0.0, 0.05, 0.0], [9, 0.0, 0.1, 0.0]])
-    record["scores"]["gap_scale"] = 1.0
+    record = made(gap=0.0, value=0.1, trace=[[1, 0.0, 0.05, 0.0], [9, 0.0, 0.1, 0.0]], scale=1.0)
     assert needed(record, targets=(0.05, 0.01)) == [1.0, 9.0]
     loose = made(gap=0.0, trace=[[1, 0.0, 9.8, 0.0], [9, 0.0, 10.0, 0.0]], tie=0.03)
     assert needed(loose, targets=(0.01,)) == [1.0]

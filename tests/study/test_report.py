@@ -19,13 +19,13 @@ from optisolve.cli.main import main
 from optisolve.core import Budget, Effort
 from optisolve.core.errors import OptionError, RecordError
 from optisolve.plotting.profiles import strokes
-from optisolve.run.records import record_bytes, seal
 from optisolve.study.aggregate import ranking
 from optisolve.study.report import build_report, escape_latex, render_html, render_latex, write_report
 from optisolve.study.report.commands import override_text
 from optisolve.study.report.svg import COLORS
 from optisolve.study.report.tables import make_table, number, ranks, scores
 from optisolve.study.scored import score_units
+from tests.forging import record_bytes, seal
 from tests.study.records import made
 from tests.study.records import table as loaded
 
@@ -200,10 +200,14 @@ def test_page_says_what_was_run_and_how_to_run_it_again(page, records):
     assert "no pairwise difference can be significant" in page  # two instances
 
 
-def test_names_of_others_cannot_break_page_or_tables(records, tmp_path):
-    name = '<script>alert("x")</script> & 5%_{$}'
+def test_words_of_others_cannot_break_page_or_tables(records, tmp_path):
+    words = '<script>alert("x")</script> & 5%_{$}'
     record = one(records, "parallel_channels.random_search")
-    changed(record, tmp_path / "r", solver__name=name, provenance__notice="<b>free</b>")
+    changed(record, tmp_path / "named", solver__name=words.replace("/", ""))
+    with pytest.raises(RecordError, match=r"solver\.name"):
+        build_report([tmp_path / "named"])
+    broke = {"status": "error", "limit": None, "detail": words}
+    changed(record, tmp_path / "r", termination=broke, provenance__notice="<b>free</b>")
     changed(record, tmp_path / "r", seed=7)
     made = build_report([tmp_path / "r"], title="A <i>title</i>")
     page = render_html(made)
@@ -211,18 +215,21 @@ def test_names_of_others_cannot_break_page_or_tables(records, tmp_path):
     assert "<b>free" not in page
     assert "<i>title" not in page
     assert "&lt;script&gt;" in page
-    tex = render_latex(made.families[0].ranking)
+    tex = render_latex(made.failures[0])
     assert r"\& 5\%\_\{\$\}" in tex
 
 
 def test_names_of_others_cannot_leave_the_folder_or_hide_a_file(records, tmp_path):
     record = one(records, "parallel_channels.random_search")
-    for name in ("../../evil", "..-..-evil"):
+    changed(record, tmp_path / "named", instance__problem="../../evil", instance__scenario="../../evil")
+    with pytest.raises(RecordError, match=r"instance\.problem"):
+        build_report([tmp_path / "named"])
+    for name in ("evil+x", "evil-x"):
         changed(record, tmp_path / "r", instance__problem=name, instance__scenario=name)
     made = build_report([tmp_path / "r"])
     bare = replace(made, families=tuple(replace(family, pictures=()) for family in made.families))
     out = write_report(bare, tmp_path / "out" / "deep")
-    assert {path.name for path in tmp_path.iterdir()} == {"r", "out"}
+    assert {path.name for path in tmp_path.iterdir()} == {"named", "r", "out"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"deep"}
     names = {path.stem for path in (out.parent / "tables").glob("*.csv")}
     assert len([name for name in names if name.startswith("scores-")]) == 2

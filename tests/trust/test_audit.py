@@ -21,12 +21,12 @@ from optisolve.core.errors import RecordError
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
-from optisolve.run.records import record_bytes, seal
 from optisolve.run.solve import solve
 from optisolve.run.untrusted import MAX_DEPTH, bounded_memory, is_safe_name, printable, read_json, strict_json
 from optisolve.testing.llm_server import LlmServer
 from optisolve.testing.toys import SumCapSphere
 from optisolve.trust.audit import Auditor, ReferenceMaker, Tier, audit_record
+from tests.forging import record_bytes, seal
 from tests.llm.helpers import config_for
 
 
@@ -201,7 +201,7 @@ def test_a_solver_from_a_notebook_is_self_reported_and_says_so():
             task.evaluate(task.instance.project(task.instance.space.sample(task.rng(), 1)))
             return task.outcome(Termination.CONVERGED)
 
-    told = solve(optisolve.load_problem("parallel_channels").instance(0), Mine(), budget=Budget(evaluations=5)).record
+    told = solve(optisolve.load_problem("parallel_channels").instance(0), Mine(), budget=Budget(evaluations=5)).record.to_json()
     assert told["provenance"]["tier"] == "self_reported"
     audit = optisolve.verify(told)
     assert audit
@@ -216,7 +216,7 @@ def test_replies_that_were_not_kept_make_a_record_self_reported(tmp_path):
         llm = config_for(server)
         lost = solve(problem.instance(0), "ledma", budget=budget, llm=llm)
         kept = solve(problem.instance(0), "ledma", budget=budget, llm=llm, scratch=Path(tempfile.mkdtemp(dir=tmp_path)))
-    assert (lost.record["provenance"]["tier"], kept.record["provenance"]["tier"]) == ("self_reported", "verified")
+    assert (lost.record.provenance.tier, kept.record.provenance.tier) == ("self_reported", "verified")
     assert lost.result_hash == kept.result_hash
     assert optisolve.verify(lost.save(tmp_path)).tier is Tier.SELF_REPORTED
     folder = kept.save(tmp_path)
@@ -262,7 +262,9 @@ class Toys(Registry):
 def harder(effort: Effort) -> dict[str, Any]:
     problem = Harder()
     instance = problem.instance(2)
-    return solve(instance, "random_search", budget=Budget(evaluations=50), reference=problem.reference(instance, effort)).record
+    return solve(
+        instance, "random_search", budget=Budget(evaluations=50), reference=problem.reference(instance, effort)
+    ).record.to_json()
 
 
 def test_a_reference_that_took_more_work_is_not_counted_until_that_work_is_done():
@@ -298,7 +300,7 @@ def test_a_record_that_names_a_file_without_carrying_it_reads_nothing(record, tm
     audit = optisolve.verify(seal(record))
     assert not audit
     assert "does not carry" in str(audit)
-    told = solve(optisolve.load_problem("uav_isac").instance(0), "random_search", budget=Budget(evaluations=5)).record
+    told = solve(optisolve.load_problem("uav_isac").instance(0), "random_search", budget=Budget(evaluations=5)).record.to_json()
     told["instance"]["params"].update(users_file=str(secret), users_m=None)
     assert "does not carry" in str(optisolve.verify(seal(told)))
 

@@ -12,6 +12,7 @@ import yaml
 from optisolve.cli.main import main
 from optisolve.core.errors import OptionError, OptisolveError
 from optisolve.trust.heldout import Secret, check_season, commit, heldout_seed, read_season, reveal
+from tests.study.records import made
 
 WORD = "correct horse battery staple, thirty-two bytes"
 
@@ -21,12 +22,8 @@ def season(count=4, word=WORD):
 
 
 def record(seed, *, suite="core", solver="moead", scenario="uav_isac"):
-    return {
-        "record_id": f"r{seed}",
-        "suite": {"name": suite, "solver": solver},
-        "solver": {"name": solver},
-        "instance": {"seed": seed, "scenario": scenario},
-    }
+    unnamed = made(solver, scenario=scenario, instance=seed, suite={"name": suite, "solver": solver})
+    return unnamed.model_copy(update={"record_id": f"r{seed}"})
 
 
 def test_seeds_are_the_published_formula_and_differ_by_suite_index_and_secret():

@@ -11,6 +11,7 @@ from optisolve.cli.main import main
 from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.reference import Effort
 from optisolve.trust.site import build_site, write_site
+from tests.forging import record_bytes, seal
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 
@@ -86,17 +87,13 @@ def test_an_altered_record_and_a_folder_that_holds_something_else_are_refused(re
 
 
 def test_text_from_records_cannot_inject_markup(records, tmp_path):
-    from optisolve.run.records import read_record, record_bytes
-    from optisolve.run.records import seal as resealed
-
     pytest.importorskip("plotly")
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    record = read_record(next(records.rglob("record.json")))
+    record = json.loads(next(records.rglob("record.json")).read_bytes())
     record["termination"]["detail"] = record["provenance"]["notice"] = evil
     record["solver"]["options"] = {**record["solver"]["options"], "note": evil}
-    resealed(record)
     (tmp_path / "r" / "x").mkdir(parents=True)
-    (tmp_path / "r" / "x" / "record.json").write_bytes(record_bytes(record))
+    (tmp_path / "r" / "x" / "record.json").write_bytes(record_bytes(seal(record)))
     write_site(build_site([tmp_path / "r"]), tmp_path / "site")
     for page in (tmp_path / "site").rglob("*.html"):
         text = page.read_text()

@@ -12,7 +12,8 @@ import pytest
 
 from optisolve.cli.main import main
 from optisolve.core.errors import OptionError, OptisolveError, RecordError
-from optisolve.run.records import record_bytes, seal
+from optisolve.core.status import Termination
+from optisolve.run.records import read_record
 from optisolve.study.lock import write_lock
 from optisolve.study.loss import loss_of
 from optisolve.study.suite import load_suite
@@ -20,6 +21,8 @@ from optisolve.trust.audit import AUDIT_LIMITS, Audit, Tier
 from optisolve.trust.board import Located, board_bytes, build_board, read_located
 from optisolve.trust.submission import RECORDS, TABLE, Tree, check_submission, comment_text
 from optisolve.trust.submission.gate import Verdict, _check_duplicates, _identities
+from tests.forging import record_bytes, seal
+from tests.study.records import made
 from tests.trust.conftest import Board, git
 
 
@@ -67,10 +70,10 @@ def test_only_reproduced_entries_are_ranked_and_absent_units_count_as_lost(board
 
 
 def test_a_failed_run_has_the_worst_loss(board):
-    record = json.loads(board.files("baseline")[0].read_text())
+    record = read_record(board.files("baseline")[0])
     assert 0.0 <= loss_of(record).value < 1.0
-    record["termination"]["status"] = "error"
-    assert loss_of(record).value == 1.0
+    stopped = record.termination.model_copy(update={"status": Termination.ERROR})
+    assert loss_of(record.model_copy(update={"termination": stopped})).value == 1.0
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -199,10 +202,10 @@ def unknown_suite(board):
 
 
 def odd_instance(board):
-    edit(board, lambda r: r["suite"].update(instance="not-a-number"))
+    edit(board, lambda r: r["suite"].update(instance="not-a-number"), table=False)
 
 
-def relabel(board: Board, label: str) -> None:
+def relabel(board: Board, label: str, *, table: bool = True) -> None:
     """All records of a solver under another label, sealed again."""
     board.pack("ada", "mine")
     for file in board.files("ada"):
@@ -212,15 +215,16 @@ def relabel(board: Board, label: str) -> None:
         target = file.parent.with_name(record["record_id"])
         file.parent.rename(target)
         (target / "record.json").write_bytes(record_bytes(record))
-    board.table()
+    if table:
+        board.table()
 
 
 def invisible_label(board):
-    relabel(board, "random_search\u200b")
+    relabel(board, "random_search\u200b", table=False)
 
 
 def label_with_a_link(board):
-    relabel(board, '<a href="https://evil.example/login">random_search</a>')
+    relabel(board, '<a href="https://evil.example/login">random_search</a>', table=False)
 
 
 def label_of_the_same_page(board):
@@ -553,20 +557,18 @@ def test_equal_curves_of_two_solvers_that_met_the_optimum_at_once_are_no_copies(
     """Where the repair leads to the optimum, different solvers have the same two-step curve and the same point."""
     steps = [[1, 0.0, 16.15, 0.0], *([n, 0.0, 13.56, 0.0] for n in range(2, 40))]
     climb = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 12)]
-    record = {"record_id": "a", "result_hash": "b", "instance": {"sha256": "c"}, "solutions": {"x": [[1.0]]}}
     for trace, gap, compared in ((steps, 0.0, False), (steps, 0.1, True), (climb, 0.0, True), (steps, None, True)):
-        told = {**record, "suite": {"sha256": "d"}, "scores": {"gap": gap}, "trace": trace}
-        assert ("content" in [kind for kind, _ in _identities(Located("p", "s", "u", told))]) is compared
+        record = made(gap=gap, trace=trace)
+        assert ("content" in [kind for kind, _ in _identities(Located("p", "s", "u", record))]) is compared
 
 
 @pytest.mark.parametrize(("tier", "refused"), [(Tier.REPRODUCED, 0), (Tier.VERIFIED, 1)])
 def test_a_run_that_its_own_solver_gave_again_is_no_copy_of_another_solver_s(tier, refused):
-    shared = {"instance": {"sha256": "c"}, "solutions": {"x": [[1.0]]}, "scores": {"gap": 0.1}}
     trace = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 12)]
     items = []
     for name in ("a", "b"):
         suite = {"sha256": "d", "solver": name, "problem": "p", "instance": "0", "repetition": "0"}
-        record = {**shared, "record_id": name, "result_hash": name, "suite": suite, "trace": trace}
+        record = made(name, gap=0.1, suite=suite, trace=trace)
         items.append(Located(f"s/u/{name}/record.json", "s", "u", record))
     paths = {f"{RECORDS}/{item.path}" for item in items}
     verdict = Verdict(audits={path: Audit(path, (), tier) for path in paths})

@@ -20,6 +20,7 @@ from optisolve.llm.styles import StyleName, style_name
 from optisolve.llm.types import LlmReply, LlmRequest
 from optisolve.solvers.ledma import words
 from optisolve.solvers.ledma.account import Notes
+from optisolve.solvers.ledma.distill import ranked_parents
 from optisolve.solvers.ledma.prompts import Question, Style, prompt_style
 from optisolve.solvers.ledma.reflect import Reflection, Shown
 from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave
@@ -181,20 +182,11 @@ class LlmVariation:
     def _target(self, wave: Wave, row: int, grid: Grid) -> _Target:
         """Take the best of the target's pool as parents, from worst to best, feasible ones last."""
         target = int(wave.targets[row])
-        pool, first = np.unique(wave.mates[row], return_index=True)
-        values = wave.values[row][first]
-        best_first = np.lexsort((pool, values, wave.violation[pool]))
-        order = best_first[: self._n_parents][::-1]  # worst first
-        numbers = grid.encode(wave.X[pool[order]])
-        # Of points that are equal after rounding the best, which stands last, is kept.
-        _, last = np.unique(numbers[::-1], axis=0, return_index=True)
-        keep = np.sort(order.size - 1 - last)
-        chosen = pool[order[keep]]
-        shown = numbers[keep]
+        shown, chosen, values = ranked_parents(wave, row, self._n_parents, grid)
         if self._operation.placebo:  # uniform, identity included: a permutation that is never the true one would say something
-            shown = shown[self._rng(wave, target, "placebo").permutation(keep.size)]
+            shown = shown[self._rng(wave, target, "placebo").permutation(chosen.size)]
         F, violation = wave.F[chosen] * wave.instance.signs, wave.violation[chosen]
-        parents = words.Parents(shown, F, violation, values[order[keep]])
+        parents = words.Parents(shown, F, violation, values)
         gaps = words.gaps(wave.instance, parents, wave.ideal, wave.nadir)
         return _Target(row, target, Question(parents, wave.weights[target], self._operation.n_offspring, gaps))
 

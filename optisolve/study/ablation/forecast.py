@@ -57,7 +57,7 @@ def forecast(plan: Plan) -> Forecast:
     done = finished_runs(plan)
     asking = sum(key[0] in plan.asking and key not in done for key in plan.runs)
     per_run = estimate(plan.instance(0), plan.subject, budget=plan.budget, llm=plan.llm)
-    earlier = [record["used"]["wall_s"] for key, record in done.items() if key[0] == SUBJECT]
+    earlier = [record.used.wall_s for key, record in done.items() if key[0] == SUBJECT]
     run_s, how = _time_of_a_run(plan, per_run, earlier, asking)
     return Forecast(len(plan.runs), len(done), asking, per_run, run_s, how)
 
@@ -83,5 +83,5 @@ def _timed(plan: Plan) -> tuple[float, float]:
     begin = time.perf_counter()
     budget = replace(plan.budget, llm_calls=1)
     result = solve(plan.instance(0), plan.subject, budget=budget, seed=-1, llm=plan.llm)
-    total_s, call_s = time.perf_counter() - begin, float(result.record["used"]["wall_s"])
+    total_s, call_s = time.perf_counter() - begin, float(result.record.used.wall_s)
     return max(0.0, total_s - call_s), call_s

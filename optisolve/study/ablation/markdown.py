@@ -173,8 +173,8 @@ def _setting(report: Report, day: str) -> str:
 
 def _model(report: Report) -> str:
     plan = report.ablation.plan
-    asked = [record["solver"]["llm"] for key, record in report.ablation.records.items() if key[0] in plan.asking]
-    models = sorted({f"{llm['provider']} {llm['model']}" for llm in asked if llm is not None}) or [plan.llm.kind]
+    asked = [record.solver.llm for key, record in report.ablation.records.items() if key[0] in plan.asking]
+    models = sorted({f"{llm.provider} {llm.model}" for llm in asked if llm is not None}) or [plan.llm.kind]
     return ", ".join(models) + (" (a stand-in: **no language model was called**)" if plan.surrogate else "")
 
 

@@ -134,7 +134,7 @@ def _banners(ablation: Ablation, arms: Sequence[ArmSummary], runs: pd.DataFrame,
                 f"BUDGET: {answers['refused_by_budget']:.0%} of the targets of {summary.arm.name} were left to others, because "
                 "the budget of the language model was spent (re-asks cost calls, too)."
             )
-    notes = {(key[1], (record["reference"] or {}).get("note")) for key, record in ablation.records.items()}
+    notes = {(key[1], r.reference.note) for key, r in ablation.records.items() if r.reference is not None}
     yield from (f"REFERENCE WITHDRAWN on instance {index}: {note}" for index, note in sorted(n for n in notes if n[1]))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
+from optisolve.run.schema import Record
 from optisolve.study.ablation.plan import Key, Plan
 from optisolve.study.runner import Progress, run_suite
 from optisolve.study.runner.run import Executor
@@ -86,7 +87,7 @@ def run_plan(
         if on_progress is not None:
             on_progress(state)
         if state.unit is not None and state.unit.llm is not None and state.record is not None and _never_began(state.record):
-            raise OptisolveError(str(state.record["termination"]["detail"]))  # says nothing about the model's worth
+            raise OptisolveError(str(state.record.termination.detail))  # says nothing about the model's worth
 
     plan.out.mkdir(parents=True, exist_ok=True)
     write_atomic(plan.suite.path, plan.text.encode())
@@ -115,6 +116,6 @@ def _store(plan: Plan) -> Store:
     return open_store(os.fspath(plan.out), plan.suite.name)
 
 
-def _never_began(record: Mapping[str, Any]) -> bool:
+def _never_began(record: Record) -> bool:
     """A run that broke before its first evaluation, as without a key or without weights; a killed one has had its chance."""
-    return bool(record["used"]["report"].get("failure") == "error")
+    return bool(record.used.report.get("failure") == "error")

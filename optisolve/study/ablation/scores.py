@@ -10,8 +10,11 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
+from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import hypervolume
+from optisolve.run.records import describe_reference
+from optisolve.run.schema import Record
 from optisolve.study.ablation.plan import Key
 from optisolve.study.ablation.runs import Ablation
 from optisolve.study.loss import aim_of, loss_of
@@ -58,21 +61,17 @@ def score_runs(ablation: Ablation) -> pd.DataFrame:
     return shown.assign(failed=(frame["outcome"] != Outcome.OK) & ~broke, broke=broke).join(more)
 
 
-def _more(record: Mapping[str, Any]) -> dict[str, object]:
+def _more(record: Record) -> dict[str, object]:
     """What scored units do not hold."""
-    used, loss, reference = record["used"], loss_of(record), record["reference"]
-    sources, scale = used["by_source"], record["scores"]["gap_scale"]
-    gains = [
-        part.get("hypervolume_gain") or part.get("objective_gain") or 0.0
-        for name, part in sources.items()
-        if name not in _FIRST
-    ]
+    used, loss, reference = record.used, loss_of(record), record.reference
+    sources, scale = used.by_source, record.scores.gap_scale
+    gains = [part.gain for name, part in sources.items() if name not in _FIRST]
     return {
-        "measured_to": "" if reference is None else f"{loss.yardstick} ({reference['solver']})",
+        "measured_to": "" if reference is None else f"{loss.yardstick} ({reference.solver})",
         "gain": sum(gains) / scale if scale else 0.0,
-        "first": sum(sources[name]["evaluations"] for name in _FIRST if name in sources),
-        **_answers(used["report"].get("operator", {})),
-        "result_hash": record["result_hash"],
+        "first": sum(sources[name].evaluations for name in _FIRST if name in sources),
+        **_answers(used.report.get("operator", {})),
+        "result_hash": record.result_hash,
     }
 
 
@@ -89,12 +88,12 @@ def _answers(operator: Mapping[str, Any]) -> dict[str, float]:
 # -- what losses are measured to -----------------------------------------------------------------------------------------
 
 
-def _measured(ablation: Ablation) -> dict[Key, Mapping[str, Any]]:
+def _measured(ablation: Ablation) -> dict[Key, Record]:
     """The records; with gaps to the best of all arms where an instance has no reference that all of its records share."""
-    measured: dict[Key, Mapping[str, Any]] = dict(ablation.records)
+    measured = dict(ablation.records)
     for index in range(ablation.plan.instances):
         here = {key: record for key, record in ablation.records.items() if key[1] == index}
-        goals = {(loss_of(record).yardstick, aim_of(record)) for record in here.values() if record["scores"]["gap_scale"]}
+        goals = {(loss_of(record).yardstick, aim_of(record)) for record in here.values() if record.scores.gap_scale}
         if len(goals) > 1 or any(loss_of(record).value is None for record in here.values()):
             instance = ablation.plan.instance(index)
             best = _best(instance, [feasible_points(record)[1] for record in here.values()])
@@ -110,27 +109,26 @@ def _best(instance: Instance, fronts: Sequence[FloatArray]) -> float:
     return float(np.min(F[:, 0] * instance.signs[0]) * instance.signs[0])
 
 
-def _to_best(instance: Instance, record: Mapping[str, Any], best: float) -> Mapping[str, Any]:
-    scores, several = record["scores"], instance.hypervolume_box is not None
+def _to_best(instance: Instance, record: Record, best: float) -> Record:
+    scores, several = record.scores, instance.hypervolume_box is not None
     scale = best if several else instance.objectives[0].gap_scale(best)
     gap = None
     if several:
-        gap = 1.0 - scores["hypervolume"] / best
-    elif scores["objective"] is not None:
-        gap = instance.objectives[0].shortfall(scores["objective"], best) / scale
-    reference = {
-        "evidence": Evidence.BEST_KNOWN, "value": None if several else best, "dual_bound": None, "tolerance": 0.0, "slack": 0.0,
-        "solver": _UNION, "note": "",
-    }  # fmt: skip
-    return {**record, "reference": reference, "scores": {**scores, "gap": gap, "gap_scale": scale, "tie": 0.0}}
+        gap = 1.0 - (scores.hypervolume or 0.0) / best
+    elif scores.objective is not None:
+        gap = instance.objectives[0].shortfall(scores.objective, best) / scale
+    value = None if several else best
+    reference = describe_reference(Reference(Evidence.BEST_KNOWN, value=value, solver=_UNION))
+    measured = scores.model_copy(update={"gap": gap, "gap_scale": scale, "tie": 0.0})
+    return record.model_copy(update={"reference": reference, "scores": measured})
 
 
-def feasible_points(record: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
+def feasible_points(record: Record) -> tuple[FloatArray, FloatArray]:
     """Verified feasible points of a run, X float64 [n, d] and F float64 [n, m]."""
-    verified, solutions = record["verified"], record["solutions"]
-    mask = np.array(verified["feasible"], dtype=bool)
-    X = np.array(solutions["x"], dtype=np.float64).reshape(-1, len(solutions["variables"]))
-    return X[mask], np.array(verified["F"], dtype=np.float64).reshape(-1, len(verified["objectives"]))[mask]
+    verified, solutions = record.verified, record.solutions
+    mask = np.array(verified.feasible, dtype=bool)
+    X = np.array(solutions.x, dtype=np.float64).reshape(-1, len(solutions.variables))
+    return X[mask], np.array(verified.F, dtype=np.float64).reshape(-1, len(verified.objectives))[mask]
 
 
 # -- curves ------------------------------------------------------------------------------------------------------------
@@ -174,7 +172,7 @@ def spending(ablation: Ablation, data: pd.DataFrame) -> tuple[str, pd.DataFrame]
 
 def _spent(ablation: Ablation, key: Key) -> FloatArray:
     """Evaluations, calls, tokens and US dollars so far, float64 [s, 4], from nothing to the end of the run."""
-    used = ablation.records[key]["used"]
-    end = (used["evaluations"], used["llm_calls"], used["tokens_in"] + used["tokens_out"], used["usd"])
+    used = ablation.records[key].used
+    end = (used.evaluations, used.llm_calls, used.tokens_in + used.tokens_out, used.usd)
     rows = [row for row in json.loads(ablation.files(key).get(SPENDING, b"[]")) if row[0] < end[0]]
     return np.array([(0, 0, 0, 0), *rows, end], dtype=np.float64)

@@ -148,7 +148,5 @@ def _is_expert(label: str) -> bool:
 
 def _case(own: pd.DataFrame) -> Case:
     record = next(r for r in own["record"] if r is not None)
-    told = record["instance"]
-    return Case(
-        str(own["scenario"].iloc[0]), told["problem"], told["params"], int(told["seed"]), len(record["solutions"]["variables"])
-    )
+    told = record.instance
+    return Case(str(own["scenario"].iloc[0]), told.problem, dict(told.params), told.seed, len(record.solutions.variables))

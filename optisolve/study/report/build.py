@@ -14,6 +14,7 @@ import numpy as np
 
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.plotting.profiles import Stroke, strokes
+from optisolve.run.schema import Record
 from optisolve.run.table import TABLE
 from optisolve.study.aggregate import Ranking, ranking
 from optisolve.study.portfolio import portfolio
@@ -111,7 +112,7 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
         families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
         controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
         costs=tables.costs(units),
-        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if len(table.texts)),
+        failures=tuple(tables.failures(units)),
         commands=commands_of(units, inputs.suites),
         solvers=solvers,
         units=units.frame.drop(columns="record"),
@@ -204,7 +205,7 @@ def _summary(inputs: Inputs, units: ScoredUnits) -> tuple[str, ...]:
 
 
 def _notices(inputs: Inputs) -> list[str]:
-    documents = inputs.records["record"].tolist()
+    documents: list[Record] = inputs.records["record"].tolist()
     found = []
     for suite in inputs.suites:
         if suite.asked is not None and suite.total and suite.asked < suite.total:
@@ -220,18 +221,20 @@ def _notices(inputs: Inputs) -> list[str]:
             "Some records are rows of a published table, which hold the end of a run and no curve: every target counts as "
             "reached at the end. Progress and fronts need the full records: make records SUITE=NAME."
         )
-    tiers = {str(record["provenance"]["tier"]) for record in documents}
+    tiers = {record.provenance.tier.value for record in documents}
     if "replayed" in tiers:
         found.append(
             "Some records were replayed: they follow from the replies beside them, and nobody can show who wrote those."
         )
     if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
         found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
-    codes = sorted({str(record["solver"]["code"]) for record in documents})
+    codes = sorted({record.solver.code for record in documents})
     if len(codes) > 1:
         found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
     made_up = {
-        record["solver"]["name"] for record in documents if (record["solver"]["llm"] or {}).get("provider") == "surrogate"
+        record.solver.name
+        for record in documents
+        if record.solver.llm is not None and record.solver.llm.provider == "surrogate"
     }
     found += [f"{solver}: surrogate: no language model was called" for solver in sorted(made_up)]
     return found
@@ -262,15 +265,15 @@ def _scenarios(units: ScoredUnits) -> Table:
 
 def _scenario_row(scenario: str, units: ScoredUnits) -> tuple[Any, ...]:
     own = units.frame[units.frame["scenario"] == scenario]
-    documents = [record for record in own["record"] if record is not None]
-    objectives, measure = documents[0]["verified"]["objectives"], units.measures[scenario]
-    evidence = sorted({str(d["reference"]["evidence"]).replace("_", " ") for d in documents if d["reference"] is not None})
-    limits = sorted({int(d["budget"]["evaluations"]) for d in documents if d["budget"].get("evaluations") is not None})
+    documents: list[Record] = [record for record in own["record"] if record is not None]
+    objectives, measure = documents[0].verified.objectives, units.measures[scenario]
+    evidence = sorted({d.reference.evidence.value.replace("_", " ") for d in documents if d.reference is not None})
+    limits = sorted({d.budget.evaluations for d in documents if d.budget.evaluations is not None})
     return (
         scenario,
         own["family"].iloc[0],
-        ", ".join(sorted({str(d["instance"]["version"]) for d in documents})),
-        ", ".join(f"{o['sense']} {o['name']}" + (f" ({o['unit']})" if o["unit"] else "") for o in objectives),
+        ", ".join(sorted({d.instance.version for d in documents})),
+        ", ".join(f"{o.sense} {o.name}" + (f" ({o.unit})" if o.unit else "") for o in objectives),
         f"loss: {measure.label}" if measure.has_loss else measure.label,
         ", ".join(f"{limit:,}" for limit in limits) or "unlimited",
         own["instance"].nunique(),
@@ -279,7 +282,7 @@ def _scenario_row(scenario: str, units: ScoredUnits) -> tuple[Any, ...]:
     )
 
 
-def _environments(documents: Sequence[dict[str, Any]]) -> Table:
+def _environments(documents: Sequence[Record]) -> Table:
     groups = Counter(map(_environment, documents))
     headings = ("code", "python", "machine", "threads", "packages")
     columns = dict(zip(headings, zip(*sorted(groups), strict=True), strict=True))
@@ -287,12 +290,11 @@ def _environments(documents: Sequence[dict[str, Any]]) -> Table:
     return make_table("environments", "Where the records come from.", {**columns, "records": counts}, words=headings)
 
 
-def _environment(record: dict[str, Any]) -> tuple[str, ...]:
-    env = record["env"]
-    packages = ", ".join(f"{name} {version}" for name, version in sorted(env.get("packages", {}).items()))
-    threads = ", ".join(f"{name}={value}" for name, value in sorted(env.get("threads", {}).items()))
-    place = f"{env.get('platform', '')}; {env.get('cpu', '')}, {env.get('cores', '')} cores"
-    return _revision(str(record["solver"]["code"])), str(env.get("python", "")), place, threads, packages
+def _environment(record: Record) -> tuple[str, ...]:
+    env = record.env
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(env.packages.items()))
+    threads = ", ".join(f"{name}={value}" for name, value in sorted(env.threads.items()))
+    return _revision(record.solver.code), env.python, f"{env.platform}; {env.cpu}, {env.cores} cores", threads, packages
 
 
 def _revision(code: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from optisolve.core.errors import OptisolveError
 from optisolve.core.json import plain
 from optisolve.registry import make_problem, make_solver
+from optisolve.run.schema import Record
 from optisolve.run.solve import DEFAULT_BUDGET
 from optisolve.study.suite import list_suites
 
@@ -49,26 +50,26 @@ def commands_of(units: ScoredUnits, suites: Sequence[SuiteRun]) -> tuple[Command
         suites: The suites among them.
     """
     found = [_suite(suite) for suite in suites]
-    alone = units.frame[units.frame["record"].map(lambda record: record is not None and not record["suite"].get("name"))]
+    alone = units.frame[units.frame["record"].map(lambda record: record is not None and not record.suite.name)]
     for (scenario, solver), own in alone.groupby(["scenario", "solver"], sort=True):
         records = own["record"].tolist()
-        instances = sorted({int(record["instance"]["seed"]) for record in records})
-        seeds = sorted({int(record["seed"]) for record in records})
+        instances = sorted({record.instance.seed for record in records})
+        seeds = sorted({int(record.seed) for record in records})
         text, note = _run(records[0], instances, seeds)
         found.append(Command(f"{solver} on {scenario}", text, note))
     return tuple(found)
 
 
-def command_of(record: Mapping[str, Any]) -> str:
+def command_of(record: Record) -> str:
     """The command that makes one record again.
 
     Args:
         record: A whole record.
     """
-    suite = record["suite"]
-    if suite.get("name"):
-        return f"optisolve bench suite={suite['name']} only=problem:{suite.get('problem')},solver:{suite.get('solver')}"
-    return _run(record, [record["instance"]["seed"]], [record["seed"]])[0]
+    suite = record.suite
+    if suite.name:
+        return f"optisolve bench suite={suite.name} only=problem:{suite.problem},solver:{suite.solver}"
+    return _run(record, [record.instance.seed], [record.seed])[0]
 
 
 def _suite(suite: SuiteRun) -> Command:
@@ -79,15 +80,15 @@ def _suite(suite: SuiteRun) -> Command:
     return Command(f"Suite {suite.name} {suite.version}", f"optisolve bench suite={file}", note)
 
 
-def _run(record: Mapping[str, Any], instances: Sequence[int], seeds: Sequence[int]) -> tuple[str, str]:
-    scenario, solver = record["instance"]["scenario"], record["solver"]["name"]
+def _run(record: Record, instances: Sequence[int], seeds: Sequence[int]) -> tuple[str, str]:
+    scenario, solver = record.instance.scenario, record.solver.name
     sweep = len(instances) > 1 or len(seeds) > 1
     settings = [f"problem={scenario}", f"solver={override_text(solver)}"]
     settings += [f"instance={','.join(map(str, instances))}", f"seed={','.join(map(str, seeds))}"]
     changed = {
-        **_changed("budget", record["budget"], DEFAULT_BUDGET.options()),
-        **_changed("problem", record["instance"]["params"], _scenario_defaults(scenario)),
-        **_changed("solver", record["solver"]["options"], _solver_defaults(solver)),
+        **_changed("budget", record.budget.to_json(), DEFAULT_BUDGET.options()),
+        **_changed("problem", record.instance.params, _scenario_defaults(scenario)),
+        **_changed("solver", record.solver.options, _solver_defaults(solver)),
     }
     notes = []
     for key, value in changed.items():
@@ -96,13 +97,13 @@ def _run(record: Mapping[str, Any], instances: Sequence[int], seeds: Sequence[in
             notes.append(f"{key} is data of its own and stands in the record")
         else:
             settings.append(f"{key}={text}")
-    if record["reference"] is None:
+    if record.reference is None:
         settings.append("reference=none")
-    llm = record["solver"]["llm"]
+    llm = record.solver.llm
     if llm is not None:
-        settings.append(f"llm={override_text(llm.get('provider'))}")
-        if llm.get("model") and llm.get("provider") != "surrogate":
-            settings.append(f"llm.model={override_text(llm['model'])}")
+        settings.append(f"llm={override_text(llm.provider)}")
+        if llm.model and llm.provider != "surrogate":
+            settings.append(f"llm.model={override_text(llm.model)}")
         notes.append("replies of a language model are repeated exactly by optisolve replay RECORD, from the transcript")
     words = ["optisolve", "run", *(["-m"] if sweep else []), *(shlex.quote(item) for item in settings)]
     return " ".join(words), "; ".join(notes)

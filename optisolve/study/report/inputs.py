@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optisolve.core.errors import RecordError
 from optisolve.core.text import unit_slug
-from optisolve.run.records import load_records, record_id_of
+from optisolve.run.records import load_records
+from optisolve.run.schema import Record
 from optisolve.run.table import TABLE
 from optisolve.study.scored import Expected
 
@@ -87,9 +88,9 @@ def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
     return Inputs(records, tuple(_expected(documents, manifests)), _suites(documents, manifests))
 
 
-def _altered(path: str, record: Mapping[str, Any]) -> bool:
+def _altered(path: str, record: Record) -> bool:
     """A row of a table lacks what its id was made of, so only a second run can tell."""
-    return Path(path).name != TABLE and record_id_of(record) != str(record["record_id"])
+    return Path(path).name != TABLE and record.record_id != record.sealed().record_id
 
 
 def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
@@ -108,11 +109,11 @@ def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda manifest: manifest["sha256"])
 
 
-def _expected(records: Iterable[Mapping[str, Any]], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
+def _expected(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
     """Every unit that was asked for, and every one that was skipped beforehand."""
-    members = [record["suite"] for record in records if record["suite"].get("unit")]
-    cells = {unit_slug(f"{m['problem']}.{m['solver']}"): (m["problem"], m["solver"]) for m in members}
-    problems = sorted({m["problem"] for m in members}, key=lambda name: -len(name))
+    members = [record.suite for record in records if record.suite.unit]
+    cells = {unit_slug(f"{m.problem}.{m.solver}"): (m.problem, m.solver) for m in members}
+    problems = sorted({m.problem for m in members}, key=lambda name: -len(name))
     for manifest in manifests:
         for item in manifest.get("skipped", []):
             cells[unit_slug(f"{item['problem']}.{item['solver']}")] = (item["problem"], item["solver"])
@@ -135,12 +136,12 @@ def _split(cell: str, problems: Sequence[str]) -> tuple[str, str]:
     return problem, solver
 
 
-def _suites(records: Iterable[Mapping[str, Any]], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:
+def _suites(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:
     counts: dict[tuple[str, str, str], int] = {}
     for record in records:
-        suite = record["suite"]
-        if suite.get("name"):
-            key = (str(suite["name"]), str(suite["version"]), str(suite["sha256"]))
+        suite = record.suite
+        if suite.name:
+            key = (suite.name, suite.version, suite.sha256)
             counts[key] = counts.get(key, 0) + 1
     asked: dict[str, set[str]] = {}
     total: dict[str, int] = {}

@@ -10,12 +10,12 @@ from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Termination
-from optisolve.numerics.indicators import score
 from optisolve.registry import SOLVERS
 from optisolve.run.evaluator import Evaluator
 from optisolve.run.execution import Run
 from optisolve.run.records import build_record
 from optisolve.run.result import Result
+from optisolve.run.schema import ModelPart
 from optisolve.run.verify import verify_points
 from optisolve.study.runner.plan import Unit
 from optisolve.study.runner.worker import Failure
@@ -40,22 +40,10 @@ def failure_files(unit: Unit, instance: Instance, failure: Failure, seconds: flo
     nothing = np.empty((0, instance.space.dim))
     outcome = Outcome(nothing, Termination.ERROR, detail=failure.detail, report={"failure": failure.kind})
     meter = BudgetMeter(budget)
-    llm = None if unit.llm is None else {"provider": unit.llm["kind"], "model": unit.llm.get("model", ""), "params": {}}
-    run = Run(outcome, Evaluator(instance, meter), meter, seconds, 0.0, None, llm, "")
+    llm = None if unit.llm is None else ModelPart(provider=unit.llm["kind"], model=unit.llm.get("model", ""), params={})
+    run = Run(outcome, Evaluator(instance, meter), meter, seconds, 0.0, None, unit.seed, llm)
     verification = verify_points(instance, nothing)
-    record = build_record(
-        instance,
-        solver,
-        run,
-        verification=verification,
-        scores=score(instance, verification.F, None),
-        trace=[],
-        sources={},
-        budget=budget,
-        seed=unit.seed,
-        reference=None,
-        suite=unit.membership(),
-    )
+    record = build_record(instance, solver, run, verification, suite=unit.membership())
     with tempfile.TemporaryDirectory(prefix="optisolve-failure-") as folder:
         saved = Result(instance, record, verification, run).save(folder)
         return {path.name: path.read_bytes() for path in saved.iterdir()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.core.status import Termination
 from optisolve.llm.config import llm_config
 from optisolve.llm.trust import require_trust
+from optisolve.run.schema import Record
 from optisolve.study.lock import require_lock
 from optisolve.study.runner.executors import cores, joblib_executor, serial_executor
 from optisolve.study.runner.failure import failure_files
@@ -43,13 +43,13 @@ class Progress:
     done: int = 0
     failed: int = 0
     unit: Unit | None = None
-    record: Mapping[str, Any] | None = None
+    record: Record | None = None
     seconds: float = 0.0
 
-    def after(self, unit: Unit, record: Mapping[str, Any], seconds: float) -> None:
+    def after(self, unit: Unit, record: Record, seconds: float) -> None:
         """Count one more unit."""
         self.done += 1
-        self.failed += record["termination"]["status"] == Termination.ERROR
+        self.failed += record.termination.status == Termination.ERROR
         self.unit, self.record, self.seconds = unit, record, seconds
 
 
@@ -78,7 +78,7 @@ class SuiteRun:
     notices: tuple[str, ...]
     _store: Store = field(repr=False)
 
-    def records(self) -> Iterator[tuple[Unit, dict[str, Any]]]:
+    def records(self) -> Iterator[tuple[Unit, Record]]:
         """Every finished unit with its record."""
         for unit in self.finished:
             yield unit, self._store.record(unit.id)
@@ -86,7 +86,7 @@ class SuiteRun:
     @property
     def failures(self) -> list[tuple[Unit, str]]:
         """Units whose record says ERROR, and why."""
-        return [(u, r["termination"]["detail"]) for u, r in self.records() if r["termination"]["status"] == Termination.ERROR]
+        return [(u, r.termination.detail) for u, r in self.records() if r.termination.status is Termination.ERROR]
 
 
 def plan_suite(suite: str | os.PathLike[str] | Suite, only: str = "", solvers: Iterable[str | Mapping[str, Any]] = ()) -> Plan:
@@ -230,15 +230,15 @@ def _deliveries(
         yield from ray_executor(units, address=address, workers=workers, threads=threads)
 
 
-def _publish(plan: Plan, store: Store, unit: Unit, delivery: Delivery) -> dict[str, Any]:
+def _publish(plan: Plan, store: Store, unit: Unit, delivery: Delivery) -> Record:
     """Write what a unit brought; a failure becomes a record of its own."""
     files = delivery.files
     if delivery.failure is not None:
         instance = plan.lock.instances[unit.case, unit.instance]
         files = {**files, **failure_files(unit, instance, delivery.failure, delivery.seconds)}
-    record: dict[str, Any] = json.loads(files["record.json"])
-    if record["suite"].get("unit") != unit.id:
-        raise OptisolveError(f"A worker delivered {record['suite'].get('unit')} for {unit.id}; nothing of it was written.")
+    record = Record.parse(files["record.json"], where=f"unit {unit.id}")
+    if record.suite.unit != unit.id:
+        raise OptisolveError(f"A worker delivered {record.suite.get('unit')} for {unit.id}; nothing of it was written.")
     store.write(unit.id, files)
     return record
 
@@ -246,7 +246,7 @@ def _publish(plan: Plan, store: Store, unit: Unit, delivery: Delivery) -> dict[s
 def _withdraw(store: Store, plan: Plan, finished: set[str]) -> set[str]:
     """Remove the planned units whose record says ERROR."""
     ids = [unit.id for unit in plan.units if unit.id in finished]
-    broken = {name for name in ids if store.record(name)["termination"]["status"] == Termination.ERROR}
+    broken = {name for name in ids if store.record(name).termination.status is Termination.ERROR}
     for name in broken:
         store.remove(name)
     return broken

@@ -17,8 +17,8 @@ from typing import Any
 
 from optisolve.core.errors import MissingDependency, OptisolveError, RecordError
 from optisolve.core.files import staging_folder, write_atomic
-from optisolve.run.records import SCHEMA as RECORD_SCHEMA
 from optisolve.run.records import publish
+from optisolve.run.schema import Record
 from optisolve.study.lock import differences
 from optisolve.study.runner.plan import Plan
 from optisolve.study.runner.worker import keep_transcript_only
@@ -69,19 +69,17 @@ class Store(ABC):
     def _write_beside(self, name: str, data: bytes) -> None:
         """Write a file beside the units."""
 
-    def record(self, unit_id: str) -> dict[str, Any]:
+    def record(self, unit_id: str) -> Record:
         """The record of a finished unit.
 
         Raises:
             RecordError: The file is damaged.
         """
         try:
-            record = json.loads(self.read(unit_id)["record.json"])
-        except (KeyError, ValueError) as error:
-            raise RecordError(f"{self.name}/{unit_id}/record.json: not valid JSON ({error}).") from error
-        if not isinstance(record, dict) or record.get("schema") != RECORD_SCHEMA:
-            raise RecordError(f"{self.name}/{unit_id}/record.json: not a record of schema {RECORD_SCHEMA}.")
-        return record
+            data = self.read(unit_id)["record.json"]
+        except KeyError:
+            raise RecordError(f"{self.name}/{unit_id}/record.json: missing.") from None
+        return Record.parse(data, where=f"{self.name}/{unit_id}/record.json")
 
     def adopt(self, plan: Plan, *, resume: bool) -> set[str]:
         """Make sure that everything here belongs to the plan's suite.

@@ -1,8 +1,9 @@
 """Audit of records by independent code: nothing that a record says about itself is believed.
 
+Keys, types and finite numbers are the business of `optisolve.run.schema`, which reads the record; the rest is here.
+
 | part | what it derives again |
 |---|---|
-| `layout` | keys and types, strictly; every number finite |
 | `points` | instance from parameters and seed, points by the numpy twin, scores |
 | `references` | the reference behind the gaps |
 | `solver`, `transcript` | version, options, prompts, every request and reply |
@@ -13,8 +14,9 @@
 | `many`, `child` | many records, in processes with limits of time and memory |
 """
 
+from optisolve.run.schema import Tier
 from optisolve.trust.audit.auditor import Auditor, audit_record, verify
-from optisolve.trust.audit.findings import Audit, Tier
+from optisolve.trust.audit.findings import Audit
 from optisolve.trust.audit.many import AUDIT_LIMITS, AuditLimits, audit_files, audits
 from optisolve.trust.audit.points import rebuild
 from optisolve.trust.audit.references import ReferenceMaker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.content import shipped_only
-from optisolve.core.errors import OptisolveError, RecordError, RegistryError, UnknownNameError
+from optisolve.core.errors import FieldProblem, OptisolveError, RecordError, RegistryError, UnknownNameError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
-from optisolve.run.records import record_id_of, result_hash_of, run_id_of
+from optisolve.run.schema import SCHEMA, LayoutError, Record, Tier
 from optisolve.run.untrusted import MAX_RECORD_BYTES, bounded_memory, is_safe_name, printable, read_json, reason
 from optisolve.trust.audit.beside import check_tables
-from optisolve.trust.audit.findings import Audit, Findings, Tier
-from optisolve.trust.audit.layout import check_layout
+from optisolve.trust.audit.findings import Audit, Findings
 from optisolve.trust.audit.points import check_instance, check_points, check_scores, rebuild
 from optisolve.trust.audit.references import ReferenceMaker, check_reference
 from optisolve.trust.audit.solver import check_model, check_prompts, check_solver, is_failure
@@ -63,19 +61,22 @@ class Auditor:
             return found.audit(printable(path), printable(path))
         return self.record(record, folder=path.parent, where=printable(path))
 
-    def record(self, record: Any, *, folder: Path | None = None, where: str = "") -> Audit:
-        """Audit a parsed record.
+    def record(self, record: object, *, folder: Path | None = None, where: str = "") -> Audit:
+        """Audit a record in memory.
 
         Args:
-            record: Anything that JSON can hold.
+            record: A record, or anything else that JSON can hold.
             folder: Where its transcript and tables stand; None leaves them out of the audit.
             where: File, for messages.
         """
         found = Findings()
-        name = record.get("record_id") if isinstance(record, Mapping) else None
+        name = record.get("record_id") if isinstance(record, Mapping) else getattr(record, "record_id", None)
         try:
             with bounded_memory(), shipped_only():
-                self._check(record, folder, found)
+                self._check(record if isinstance(record, Record) else Record.from_json(record), folder, found)
+        except RecordError as error:
+            for problem in error.problems if isinstance(error, LayoutError) else [FieldProblem("schema", str(error), SCHEMA)]:
+                found.wrong(problem.field, problem.given, problem.expected)
         except MemoryError:
             found.wrong("instance.params", "parameters", "a case that fits into this machine's memory")
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
@@ -84,9 +85,7 @@ class Auditor:
         known = str(name) if is_safe_name(name) else where or "(no usable record_id)"
         return found.audit(known, where)
 
-    def _check(self, record: Any, folder: Path | None, found: Findings) -> None:
-        if not check_layout(record, found):
-            return
+    def _check(self, record: Record, folder: Path | None, found: Findings) -> None:
         _check_hashes(record, found)
         check_suite(record, self.suites, found)
         if any(p.field.startswith(("suite.", "instance.")) for p in found.problems):
@@ -107,28 +106,28 @@ class Auditor:
         self._check_points(record, problem, instance, solver, found)
         if folder is not None:
             check_tables(record, folder, found)
-            if record["solver"]["llm"] is not None and not is_failure(record):
+            if record.solver.llm is not None and not is_failure(record):
                 check_transcript(record, folder, found)
         if not found.problems:
             self._reproduce(record, folder, found)
         _check_claim(record, found)
 
-    def _rebuilt(self, record: Mapping[str, Any], found: Findings) -> tuple[Problem, Instance] | None:
-        told = record["instance"]
+    def _rebuilt(self, record: Record, found: Findings) -> tuple[Problem, Instance] | None:
+        told = record.instance
         try:
-            return rebuild(record, self.problems)
+            return rebuild(record.instance, self.problems)
         except (UnknownNameError, RegistryError) as error:
             why = "is not installed here" if isinstance(error, UnknownNameError) else f"cannot be loaded here ({error})"
-            found.unchecked(f"problem '{told['problem']}' {why}: nothing but the hashes can be checked")
+            found.unchecked(f"problem '{told.problem}' {why}: nothing but the hashes can be checked")
             return None
         except OptisolveError as error:
             field_name = "instance.version" if "problem version" in str(error) else "instance"
-            given = told["version"] if field_name == "instance.version" else told["scenario"]
+            given = told.version if field_name == "instance.version" else told.scenario
             found.wrong(field_name, given, f"a case that this version can rebuild ({error})")
             return None
 
     def _check_points(
-        self, record: Mapping[str, Any], problem: Problem, instance: Instance, solver: Solver | None, found: Findings
+        self, record: Record, problem: Problem, instance: Instance, solver: Solver | None, found: Findings
     ) -> None:
         actual = check_points(record, instance, found)
         scores = check_scores(record, instance, actual, found)
@@ -137,12 +136,11 @@ class Auditor:
         check_trace(record, instance, scores, archived=ours and solver is not None and solver.info.keeps_best, found=found)
         check_reference(record, problem, instance, actual, self.references, found)
 
-    def _reproduce(self, record: Mapping[str, Any], folder: Path | None, found: Findings) -> None:
-        claims = (Tier.REPRODUCED.value, Tier.REPLAYED.value)
-        asked = record["provenance"]["tier"] in claims if self.reproduce is None else self.reproduce
+    def _reproduce(self, record: Record, folder: Path | None, found: Findings) -> None:
+        asked = record.provenance.tier in (Tier.REPRODUCED, Tier.REPLAYED) if self.reproduce is None else self.reproduce
         if not asked or found.tier is Tier.SELF_REPORTED or self.solvers is None:
             return
-        limit = record["budget"]["evaluations"]
+        limit = record.budget.evaluations
         if limit is None or limit > MOST_EVALUATIONS:
             found.notes.append(f"not run again: budget.evaluations = {limit}; at most {MOST_EVALUATIONS:,} are repeated")
             return
@@ -165,15 +163,15 @@ class Auditor:
             )
         else:
             found.wrong(
-                "result_hash", record["result_hash"], f"{again.result.result_hash}, as a second run gives ({again.reason})"
+                "result_hash", record.result_hash, f"{again.result.result_hash}, as a second run gives ({again.reason})"
             )
 
 
-def audit_record(record: Mapping[str, Any], problems: Registry[Problem]) -> Audit:
+def audit_record(record: Record | Mapping[str, Any], problems: Registry[Problem]) -> Audit:
     """Re-derive everything that a record in memory claims.
 
     Args:
-        record: A parsed record; any content is accepted, malformed ones fail the audit.
+        record: A record or a parsed document; any content is accepted, malformed ones fail the audit.
         problems: Where to find the problem's class.
 
     Returns:
@@ -182,32 +180,27 @@ def audit_record(record: Mapping[str, Any], problems: Registry[Problem]) -> Audi
     return Auditor(problems).record(record)
 
 
-def _check_hashes(record: Mapping[str, Any], found: Findings) -> None:
-    checks = {
-        "provenance.run_id": (record["provenance"]["run_id"], run_id_of),
-        "result_hash": (record["result_hash"], result_hash_of),
-        "record_id": (record["record_id"], record_id_of),
-    }
-    for name, (given, compute) in checks.items():
-        try:
-            wanted = compute(record)
-        except UnicodeEncodeError:  # half a surrogate pair is valid JSON and no text
-            found.wrong("(content)", json.dumps(given)[:40], "text without broken characters")
-            return
+def _check_hashes(record: Record, found: Findings) -> None:
+    sealed = record.sealed()
+    for name, given, wanted in (
+        ("provenance.run_id", record.provenance.run_id, sealed.provenance.run_id),
+        ("result_hash", record.result_hash, sealed.result_hash),
+        ("record_id", record.record_id, sealed.record_id),
+    ):
         if given != wanted:
             found.wrong(name, given, f"{wanted} (hash of the content)")
 
 
-def _check_claim(record: Mapping[str, Any], found: Findings) -> None:
+def _check_claim(record: Record, found: Findings) -> None:
     """A record may claim less than what was shown, never more."""
-    claimed = Tier(record["provenance"]["tier"])
+    claimed = record.provenance.tier
     if claimed.rank > found.tier.rank and not (found.other_platform and claimed.rank <= Tier.REPRODUCED.rank):
         why = f" ({'; '.join(found.notes)})" if found.notes else ""
         found.wrong("provenance.tier", claimed.value, f"at most '{found.tier.value}', which is what was shown{why}")
 
 
 def verify(
-    record: Mapping[str, Any] | str | os.PathLike[str], *, reproduce: bool | None = None, effort: str | None = "quick"
+    record: Record | Mapping[str, Any] | str | os.PathLike[str], *, reproduce: bool | None = None, effort: str | None = "quick"
 ) -> Audit:
     """Check a record against independent code: layout, hashes, instance, points, scores, reference, usage, suite.
 
@@ -224,7 +217,7 @@ def verify(
     """
     references = ReferenceMaker(None if effort is None else Effort(effort))
     auditor = Auditor(PROBLEMS, SOLVERS, references, reproduce=reproduce)
-    if isinstance(record, Mapping):
+    if isinstance(record, Record | Mapping):
         return auditor.record(record)
     path = Path(record)
     file = path / "record.json" if path.is_dir() else path

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.run.schema import Record
 from optisolve.run.untrusted import bounded_memory
 from optisolve.trust.audit.findings import Findings
 
@@ -20,7 +19,7 @@ _BYTES_PER_NUMBER = 16
 _MEMORY = 2**28
 
 
-def check_tables(record: Mapping[str, Any], folder: Path, found: Findings) -> None:
+def check_tables(record: Record, folder: Path, found: Findings) -> None:
     """Compare ``front.parquet`` and ``trace.parquet``, where they exist, with the record.
 
     Args:
@@ -28,16 +27,13 @@ def check_tables(record: Mapping[str, Any], folder: Path, found: Findings) -> No
         folder: Its folder.
         found: Gets the problems.
     """
-    feasible = np.asarray(record["verified"]["feasible"], dtype=bool)
-    width = len(record["verified"]["objectives"]) + len(record["solutions"]["variables"])
+    feasible = np.asarray(record.verified.feasible, dtype=bool)
+    width = len(record.verified.objectives) + len(record.solutions.variables)
     front = np.empty((0, width))
     if feasible.any():
-        rows = [
-            np.asarray(record[part][key], dtype=np.float64)[feasible] for part, key in (("verified", "F"), ("solutions", "x"))
-        ]
-        front = np.hstack(rows)
+        front = np.hstack([np.array(rows, dtype=np.float64)[feasible] for rows in (record.verified.F, record.solutions.x)])
         front = front[np.argsort(front[:, 0], kind="stable")]
-    trace = np.array([[np.nan if v is None else float(v) for v in row] for row in record["trace"]]).reshape(-1, 4)
+    trace = np.array([[np.nan if v is None else float(v) for v in row] for row in record.trace]).reshape(-1, 4)
     for name, wanted in (("front.parquet", front), ("trace.parquet", trace)):
         path = folder / name
         if path.exists() and (why := _differs(path, wanted)):

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from optisolve.core.errors import FieldProblem
+from optisolve.run.schema import Tier
 from optisolve.run.untrusted import printable, shortened
 
-__all__ = ["Audit", "Findings", "Tier"]
+__all__ = ["Audit", "Findings"]
 
 _MOST_KEPT = 100
 _MOST_SHOWN = 10
 _LONGEST = 1000
 """A record of millions of wrong fields must not fill memory, a terminal or a log."""
-
-
-class Tier(StrEnum):
-    """How much of a record was shown to be true, by whoever audits it and never by the record itself."""
-
-    SELF_REPORTED = "self_reported"
-    """Nothing contradicts it, but a part could not be checked; the audit says which."""
-    VERIFIED = "verified"
-    """Everything that can be checked without a second run holds: layout, hashes, instance, points, scores, usage.
-
-    A record from another platform whose second run ends elsewhere here counts as this, whatever it claims."""
-    REPLAYED = "replayed"
-    """A second run gave the same from the replies in the transcript; who wrote those nobody can show."""
-    REPRODUCED = "reproduced"
-    """A second run gave the same ``result_hash``, or the same answer up to the rounding of another processor."""
-
-    @property
-    def rank(self) -> int:
-        """0 for the weakest tier."""
-        return list(Tier).index(self)
 
 
 @dataclass(frozen=True, slots=True)

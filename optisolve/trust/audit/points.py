@@ -14,6 +14,8 @@ from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.numerics.indicators import score
 from optisolve.registry import Registry
+from optisolve.run.records import describe_box, describe_objectives
+from optisolve.run.schema import InstancePart, Record
 from optisolve.run.verify import Verification, verify_points
 from optisolve.trust.audit.findings import Findings
 
@@ -32,22 +34,21 @@ RELATIVE_TOLERANCE = 1e-9
 """Agreement asked of recomputed objectives and scores; other processors round differently in the last digits."""
 
 
-def rebuild(record: Mapping[str, Any], problems: Registry[Problem]) -> tuple[Problem, Instance]:
+def rebuild(told: InstancePart, problems: Registry[Problem]) -> tuple[Problem, Instance]:
     """The problem and instance that a record speaks of, made again from parameters and seed.
 
-    Nothing but the record is read: a record that names an instance file carries the file's arrays.
+    Nothing else is read: a record that names an instance file carries the file's arrays.
 
     Raises:
         OptisolveError: Unknown problem, other version of its equations, or bad parameters.
     """
-    told = record["instance"]
-    cls = problems.get(told["problem"])
-    if told["version"] != cls.version:
-        raise OptisolveError(f"problem version {told['version']}, this installation has {cls.version}")
-    for name in _missing_files(told["params"]):
+    cls = problems.get(told.problem)
+    if told.version != cls.version:
+        raise OptisolveError(f"problem version {told.version}, this installation has {cls.version}")
+    for name in _missing_files(told.params):
         raise OptisolveError(f"instance.params.{name} names a file, but the record does not carry what is in it")
-    problem = cls.from_mapping({**told["params"], "scenario": told["scenario"]}, title="instance.params")
-    return problem, problem.instance(int(told["seed"]))
+    problem = cls.from_mapping({**told.params, "scenario": told.scenario}, title="instance.params")
+    return problem, problem.instance(told.seed)
 
 
 def _missing_files(params: Mapping[str, Any]) -> Iterator[str]:
@@ -59,55 +60,53 @@ def _missing_files(params: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def check_instance(record: Mapping[str, Any], instance: Instance, found: Findings) -> None:
+def check_instance(record: Record, instance: Instance, found: Findings) -> None:
     """Hash of the data, all parameters with their values, names of variables and objectives, the scoring box."""
-    told = record["instance"]
-    if told["sha256"] != instance.sha256:
-        found.wrong("instance.sha256", told["sha256"], f"{instance.sha256} (rebuilt from params and seed)")
+    told = record.instance
+    if told.sha256 != instance.sha256:
+        found.wrong("instance.sha256", told.sha256, f"{instance.sha256} (rebuilt from params and seed)")
     for name, value in instance.origin.params.items():
-        if name not in told["params"]:
+        if name not in told.params:
             found.wrong(f"instance.params.{name}", None, "to be present")
-        elif not same_setting(told["params"][name], value):
-            found.wrong(f"instance.params.{name}", told["params"][name], f"{value!r} (as the problem reads it)")
+        elif not same_setting(told.params[name], value):
+            found.wrong(f"instance.params.{name}", told.params[name], f"{value!r} (as the problem reads it)")
     names = list(instance.space.names)
-    if record["solutions"]["variables"] != names:
-        found.wrong("solutions.variables", record["solutions"]["variables"], f"the instance's variables {names[:4]}...")
-    objectives = [{"name": o.name, "sense": o.sense.value, "unit": o.unit} for o in instance.objectives]
-    if record["verified"]["objectives"] != objectives:
-        found.wrong("verified.objectives", record["verified"]["objectives"], f"the instance's objectives {objectives}")
-    box = instance.hypervolume_box
-    corners = None if box is None else {"reference": list(box.reference), "ideal": list(box.ideal)}
-    if record["scores"]["box"] != corners:
-        found.wrong("scores.box", record["scores"]["box"], f"the scenario's box {corners}")
+    if record.solutions.variables != names:
+        found.wrong("solutions.variables", record.solutions.variables, f"the instance's variables {names[:4]}...")
+    objectives = describe_objectives(instance)
+    if record.verified.objectives != objectives:
+        found.wrong("verified.objectives", record.verified.objectives, f"the instance's objectives {objectives}")
+    if record.scores.box != (box := describe_box(instance)):
+        found.wrong("scores.box", record.scores.box, f"the scenario's box {box}")
 
 
-def check_points(record: Mapping[str, Any], instance: Instance, found: Findings) -> Verification:
+def check_points(record: Record, instance: Instance, found: Findings) -> Verification:
     """Objectives, feasibility and violation of the returned points."""
-    told = record["verified"]
-    actual = verify_points(instance, record["solutions"]["x"])
-    n_invalid = told["counts"].get(PointStatus.INVALID.value, 0)  # such points are not in the record
-    valid = {status: count for status, count in told["counts"].items() if status != PointStatus.INVALID.value}
+    told = record.verified
+    actual = verify_points(instance, record.solutions.x)
+    n_invalid = told.counts.get(PointStatus.INVALID.value, 0)  # such points are not in the record
+    valid = {status: count for status, count in told.counts.items() if status != PointStatus.INVALID.value}
     if actual.counts.get(PointStatus.INVALID.value, 0):
         found.wrong("solutions.x", "a point that cannot be evaluated", f"points of the instance ({actual.detail})")
         return actual
     if valid != dict(actual.counts):
-        found.wrong("verified.counts", told["counts"], f"{dict(actual.counts)} for the points in solutions.x")
+        found.wrong("verified.counts", told.counts, f"{dict(actual.counts)} for the points in solutions.x")
     point = PointStatus.INVALID if n_invalid else actual.point
-    if told["point"] != point.value:
-        found.wrong("verified.point", told["point"], point.value)
-    if record["solutions"]["returned"] != sum(told["counts"].values()):
-        found.wrong("solutions.returned", record["solutions"]["returned"], f"the sum of verified.counts {told['counts']}")
+    if told.point is not point:
+        found.wrong("verified.point", told.point, point.value)
+    if record.solutions.returned != sum(told.counts.values()):
+        found.wrong("solutions.returned", record.solutions.returned, f"the sum of verified.counts {told.counts}")
     scales = [o.scale for o in instance.objectives]
-    if not agrees(told["F"], actual.F, scales):
+    if not agrees(told.F, actual.F, scales):
         found.wrong("verified.F", "values", "the objectives of solutions.x, re-evaluated")
-    if told["feasible"] != actual.feasible.tolist():
-        found.wrong("verified.feasible", told["feasible"], "the feasibility of solutions.x")
-    if not agrees(told["max_violation"], actual.max_violation, 1.0):
-        found.wrong("verified.max_violation", told["max_violation"], actual.max_violation)
+    if told.feasible != actual.feasible.tolist():
+        found.wrong("verified.feasible", told.feasible, "the feasibility of solutions.x")
+    if not agrees(told.max_violation, actual.max_violation, 1.0):
+        found.wrong("verified.max_violation", told.max_violation, actual.max_violation)
     return actual
 
 
-def check_scores(record: Mapping[str, Any], instance: Instance, actual: Verification, found: Findings) -> dict[str, Any]:
+def check_scores(record: Record, instance: Instance, actual: Verification, found: Findings) -> dict[str, float | None]:
     """Hypervolume, objective, and the gaps to the reference that the record states.
 
     Whether that reference is true is another check. IGD+ needs its front, see `references`.
@@ -115,23 +114,22 @@ def check_scores(record: Mapping[str, Any], instance: Instance, actual: Verifica
     Returns:
         The recomputed scores.
     """
-    told, reference = record["scores"], record["reference"] or {}
-    stated = Reference(
-        Evidence.NONE,
-        value=reference.get("value"),
-        dual_bound=reference.get("dual_bound"),
-        tolerance=reference.get("tolerance", 0.0),
-        slack=reference.get("slack", 0.0),
+    told, part = record.scores, record.reference
+    stated = (
+        None
+        if part is None
+        else Reference(Evidence.NONE, value=part.value, dual_bound=part.dual_bound, tolerance=part.tolerance, slack=part.slack)
     )
     wanted = score(instance, feasible_objectives(actual), stated)
-    if len(instance.objectives) > 1 and (front := told["gap_scale"]) and wanted["hypervolume"] is not None:
+    if len(instance.objectives) > 1 and (front := told.gap_scale) and wanted["hypervolume"] is not None:
         wanted["gap"], wanted["gap_scale"] = (front - wanted["hypervolume"]) / front, front
     scale = instance.objectives[0].scale if len(instance.objectives) == 1 else 1.0
-    if len(instance.objectives) == 1 and told["igd_plus"] is not None:
-        found.wrong("scores.igd_plus", told["igd_plus"], "null for one objective")
+    if len(instance.objectives) == 1 and told.igd_plus is not None:
+        found.wrong("scores.igd_plus", told.igd_plus, "null for one objective")
     for name in ("hypervolume", "objective", "gap", "bound_gap", "gap_scale", "tie"):
-        if not agrees(told[name], wanted[name], scale if name == "objective" else 1.0):
-            found.wrong(f"scores.{name}", told[name], wanted[name])
+        given = getattr(told, name)
+        if not agrees(given, wanted[name], scale if name == "objective" else 1.0):
+            found.wrong(f"scores.{name}", given, wanted[name])
     return wanted
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +19,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import score
 from optisolve.run.records import describe_reference
+from optisolve.run.schema import Record, ReferencePart
 from optisolve.run.verify import IDEAL_TOLERANCE, Verification, confront
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import agrees, feasible_objectives
@@ -75,7 +74,7 @@ class ReferenceMaker:
 
 
 def check_reference(
-    record: Mapping[str, Any],
+    record: Record,
     problem: Problem,
     instance: Instance,
     actual: Verification,
@@ -92,11 +91,11 @@ def check_reference(
         maker: Makes and remembers references.
         found: Gets the problems.
     """
-    told = record["reference"]
+    told = record.reference
     if told is None:
-        for name in ("igd_plus", "gap_scale"):
-            if record["scores"][name] is not None:
-                found.wrong(f"scores.{name}", record["scores"][name], "null, since the record has no reference")
+        for name, value in (("igd_plus", record.scores.igd_plus), ("gap_scale", record.scores.gap_scale)):
+            if value is not None:
+                found.wrong(f"scores.{name}", value, "null, since the record has no reference")
         return
     before = len(found.problems)
     several = len(instance.objectives) > 1
@@ -118,11 +117,13 @@ def check_reference(
             standing = confront(instance, made, actual)
             if made is None or standing is None:
                 found.wrong(
-                    "reference", told["solver"] or "a reference", f"null: {problem.name} has no reference for this instance"
+                    "reference", told.solver or "a reference", f"null: {problem.name} has no reference for this instance"
                 )
                 return
-            compare = _compare_fronts if several else _compare
-            why = compare(record, instance, actual, standing, found)
+            if several:
+                why = _compare_fronts(record, told, instance, actual, standing, found)
+            else:
+                why = _compare(told, instance, standing, found)
             if not why or len(found.problems) > before:
                 return
     except OptisolveError as error:
@@ -133,18 +134,18 @@ def check_reference(
 # -- what a reference must satisfy whoever made it ---------------------------------------------------------------------
 
 
-def _check_alone(told: Mapping[str, Any], objective: Objective, found: Findings) -> None:
+def _check_alone(told: ReferencePart, objective: Objective, found: Findings) -> None:
     """Evidence follows from value, bound and tolerance; nothing lies beyond the bound."""
-    evidence, value, bound = (told[key] for key in ("evidence", "value", "dual_bound"))
-    if told["ideal_bound"] is not None:
-        found.wrong("reference.ideal_bound", told["ideal_bound"], "null for one objective")
+    evidence, value, bound = told.evidence, told.value, told.dual_bound
+    if told.ideal_bound is not None:
+        found.wrong("reference.ideal_bound", told.ideal_bound, "null for one objective")
     needs = {
-        "proven_optimal": (value is not None and bound is not None, "a value and a dual bound"),
-        "dual_bound": (bound is not None, "a dual bound"),
-        "best_known": (value is not None, "a value"),
-        "local": (value is not None, "a value"),
-        "none": (value is None and bound is None, "neither value nor bound"),
-        "proven_infeasible": (value is None and bound is None, "neither value nor bound"),
+        Evidence.PROVEN_OPTIMAL: (value is not None and bound is not None, "a value and a dual bound"),
+        Evidence.DUAL_BOUND: (bound is not None, "a dual bound"),
+        Evidence.BEST_KNOWN: (value is not None, "a value"),
+        Evidence.LOCAL: (value is not None, "a value"),
+        Evidence.NONE: (value is None and bound is None, "neither value nor bound"),
+        Evidence.PROVEN_INFEASIBLE: (value is None and bound is None, "neither value nor bound"),
     }
     holds, expected = needs[evidence]
     if not holds:
@@ -152,32 +153,32 @@ def _check_alone(told: Mapping[str, Any], objective: Objective, found: Findings)
     if value is None or bound is None:
         return
     short, room = objective.shortfall(value, bound), _ROUNDING * objective.gap_scale(bound)
-    if short < -(told["tolerance"] + told["slack"] + room):
+    if short < -(told.tolerance + told.slack + room):
         found.wrong("reference.value", value, f"no better than reference.dual_bound {bound!r}")
-    if evidence == "proven_optimal" and short > told["tolerance"] + room:
-        found.wrong("reference.evidence", evidence, f"value and dual_bound within the tolerance {told['tolerance']!r}")
+    if evidence is Evidence.PROVEN_OPTIMAL and short > told.tolerance + room:
+        found.wrong("reference.evidence", evidence, f"value and dual_bound within the tolerance {told.tolerance!r}")
 
 
-def _check_own_points(told: Mapping[str, Any], instance: Instance, actual: Verification, found: Findings) -> None:
+def _check_own_points(told: ReferencePart, instance: Instance, actual: Verification, found: Findings) -> None:
     """A feasible point of this very record refutes a bound that it beats, and a proof that there is no such point."""
-    bound, F, objective = told["dual_bound"], feasible_objectives(actual), instance.objectives[0]
+    bound, F, objective = told.dual_bound, feasible_objectives(actual), instance.objectives[0]
     if not F.size:
         return
-    if told["evidence"] == Evidence.PROVEN_INFEASIBLE.value:
-        found.wrong("reference.evidence", told["evidence"], "another one: the record holds a feasible point")
+    if told.evidence is Evidence.PROVEN_INFEASIBLE:
+        found.wrong("reference.evidence", told.evidence, "another one: the record holds a feasible point")
     if bound is None:
         return
     best = float(F.max() if objective.sense is Sense.MAXIMIZE else F.min())
-    room = told["tolerance"] + told["slack"] + _ROUNDING * objective.gap_scale(bound)
+    room = told.tolerance + told.slack + _ROUNDING * objective.gap_scale(bound)
     if -objective.shortfall(best, bound) > room:
         found.wrong("reference.dual_bound", bound, f"a bound that the record's own point {best!r} does not beat")
 
 
-def _check_several(told: Mapping[str, Any], instance: Instance, actual: Verification, found: Findings) -> None:
-    for name in ("value", "dual_bound"):
-        if told[name] is not None:
-            found.wrong(f"reference.{name}", told[name], "null for several objectives")
-    bounds, F = told["ideal_bound"], feasible_objectives(actual)
+def _check_several(told: ReferencePart, instance: Instance, actual: Verification, found: Findings) -> None:
+    for name, value in (("value", told.value), ("dual_bound", told.dual_bound)):
+        if value is not None:
+            found.wrong(f"reference.{name}", value, "null for several objectives")
+    bounds, F = told.ideal_bound, feasible_objectives(actual)
     if bounds is None:
         return
     if len(bounds) != len(instance.objectives):
@@ -194,25 +195,26 @@ def _check_several(told: Mapping[str, Any], instance: Instance, actual: Verifica
 # -- against a reference made here -------------------------------------------------------------------------------------
 
 
-def _compare(record: Mapping[str, Any], instance: Instance, _: Verification, made: Reference, found: Findings) -> str:
+def _compare(told: ReferencePart, instance: Instance, made: Reference, found: Findings) -> str:
     """Compare with a reference made here: problems for what is refuted, a reason when it merely differs, else ""."""
-    told, own, objective = record["reference"], describe_reference(made), instance.objectives[0]
-    assert own is not None
-    target = own["value"] if own["value"] is not None else own["dual_bound"]
+    own, objective = describe_reference(made), instance.objectives[0]
+    target = own.value if own.value is not None else own.dual_bound
     rounding = _AGREEMENT * objective.gap_scale(target or 0.0)
-    differing = [name for name in ("value", "dual_bound", "tolerance", "slack") if _apart(told[name], own[name]) > rounding]
-    if told["evidence"] != own["evidence"]:
+    apart = {name: _apart(getattr(told, name), getattr(own, name)) for name in ("value", "dual_bound", "tolerance", "slack")}
+    differing = [name for name, distance in apart.items() if distance > rounding]
+    if told.evidence != own.evidence:
         differing.append("evidence")
     closed = made.evidence in (Evidence.PROVEN_INFEASIBLE, Evidence.PROVEN_OPTIMAL)
     if not differing:
         return _check_words(told, own, found, closed=closed)
     _refute(told, own, instance, made, rounding, found)
-    within = all(name in ("value", "dual_bound") and _apart(told[name], own[name]) <= made.tie for name in differing)
+    within = all(name in ("value", "dual_bound") and apart[name] <= made.tie for name in differing)
     if not found.problems and closed and not within:
         # The case is closed at this effort already, so more work would end with the same reference.
+        stated, ours = told.to_json(), own.to_json()
         for name in differing:
-            found.wrong(f"reference.{name}", told[name], f"{own[name]!r}, which the problem itself gives")
-    return f"its reference ({told['solver']}) was not confirmed by the one made here ({own['solver']}); try --effort thorough"
+            found.wrong(f"reference.{name}", stated[name], f"{ours[name]!r}, which the problem itself gives")
+    return f"its reference ({told.solver}) was not confirmed by the one made here ({own.solver}); try --effort thorough"
 
 
 def _apart(told: float | None, own: float | None) -> float:
@@ -222,7 +224,7 @@ def _apart(told: float | None, own: float | None) -> float:
 
 
 def _refute(
-    told: Mapping[str, Any], own: Mapping[str, Any], instance: Instance, made: Reference, rounding: float, found: Findings
+    told: ReferencePart, own: ReferencePart, instance: Instance, made: Reference, rounding: float, found: Findings
 ) -> None:
     """What a verified point or a proven bound made here contradicts, or what flatters the run."""
     point, objective = _verified_value(instance, made), instance.objectives[0]
@@ -230,46 +232,49 @@ def _refute(
     def better_by(value: float, other: float) -> float:
         return -objective.shortfall(value, other)
 
-    if told["dual_bound"] is not None and point is not None and better_by(point, told["dual_bound"]) > made.tie + rounding:
+    if told.dual_bound is not None and point is not None and better_by(point, told.dual_bound) > made.tie + rounding:
         found.wrong(
-            "reference.dual_bound", told["dual_bound"], f"a bound that the feasible point of value {point!r} does not beat"
+            "reference.dual_bound", told.dual_bound, f"a bound that the feasible point of value {point!r} does not beat"
         )
-    if told["tolerance"] + told["slack"] > made.tie + rounding and told["evidence"] == own["evidence"]:  # gaps inside are ties
-        name = "tolerance" if told["tolerance"] > made.tolerance + rounding else "slack"
-        found.wrong(f"reference.{name}", told[name], f"{own[name]!r}, which the problem itself gives")
-    if told["value"] is None:
+    if told.tolerance + told.slack > made.tie + rounding and told.evidence == own.evidence:  # gaps inside are ties
+        name = "tolerance" if told.tolerance > made.tolerance + rounding else "slack"
+        found.wrong(f"reference.{name}", getattr(told, name), f"{getattr(own, name)!r}, which the problem itself gives")
+    if told.value is None:
         return
-    if own["dual_bound"] is not None and better_by(told["value"], own["dual_bound"]) > made.tie + rounding:
-        found.wrong("reference.value", told["value"], f"a value within the proven bound {own['dual_bound']!r}")
-    if point is not None and better_by(point, told["value"]) > rounding:  # it would flatter the run
-        found.wrong("reference.value", told["value"], f"at least as good as the feasible point of value {point!r}")
+    if own.dual_bound is not None and better_by(told.value, own.dual_bound) > made.tie + rounding:
+        found.wrong("reference.value", told.value, f"a value within the proven bound {own.dual_bound!r}")
+    if point is not None and better_by(point, told.value) > rounding:  # it would flatter the run
+        found.wrong("reference.value", told.value, f"at least as good as the feasible point of value {point!r}")
 
 
-def _check_words(told: Mapping[str, Any], own: Mapping[str, Any], found: Findings, *, closed: bool) -> str:
+def _check_words(told: ReferencePart, own: ReferencePart, found: Findings, *, closed: bool) -> str:
     """Who made it and what was withdrawn, as the problem itself says; how, in words, is the record's own account.
 
     Returns:
         Why the reference may be another one of the same numbers, made with more work; "" when it is this one.
     """
     for name in ("solver", "note"):  # numbers inside the words may round
-        if _NUMBER.sub("#", told[name]) != _NUMBER.sub("#", own[name]):
+        if not _same_words(told, own, name):
             if name == "solver" and not closed:
-                return f"its reference is by {told['solver']}, the one made here by {own['solver']}; try --effort thorough"
-            found.wrong(f"reference.{name}", told[name], f"{own[name]!r}, as the problem itself says")
+                return f"its reference is by {told.solver}, the one made here by {own.solver}; try --effort thorough"
+            found.wrong(f"reference.{name}", getattr(told, name), f"{getattr(own, name)!r}, as the problem itself says")
     for name in ("detail", "solver_version"):
-        if _NUMBER.sub("#", told[name]) != _NUMBER.sub("#", own[name]):
+        if not _same_words(told, own, name):
             found.notes.append(f"reference.{name} is the record's own word, not confirmed here")
     return ""
 
 
+def _same_words(told: ReferencePart, own: ReferencePart, name: str) -> bool:
+    return _NUMBER.sub("#", getattr(told, name)) == _NUMBER.sub("#", getattr(own, name))
+
+
 def _compare_fronts(
-    record: Mapping[str, Any], instance: Instance, actual: Verification, made: Reference, found: Findings
+    record: Record, told: ReferencePart, instance: Instance, actual: Verification, made: Reference, found: Findings
 ) -> str:
-    told, own = record["reference"], describe_reference(made)
-    assert own is not None
-    wanted, scores = score(instance, feasible_objectives(actual), made), record["scores"]
-    same_front = told["sha256"] == own["sha256"]
-    same_method = all(told[name] == own[name] for name in ("solver", "solver_version", "detail"))
+    own, scores = describe_reference(made), record.scores.values()
+    wanted = score(instance, feasible_objectives(actual), made)
+    same_front = told.sha256 == own.sha256
+    same_method = all(getattr(told, name) == getattr(own, name) for name in ("solver", "solver_version", "detail"))
     tolerance = _ROUNDING if same_front else _AGREEMENT
     apart = [name for name in ("igd_plus", "gap_scale") if not agrees(scores[name], wanted[name], 1.0, tolerance=tolerance)]
     if not apart:
@@ -277,16 +282,16 @@ def _compare_fronts(
             _compare_bounds(told, own, instance, found)
             _check_words(told, own, found, closed=True)
             for name in ("evidence", "tolerance", "slack"):
-                if told[name] != own[name]:
-                    found.wrong(f"reference.{name}", told[name], own[name])
+                if getattr(told, name) != getattr(own, name):
+                    found.wrong(f"reference.{name}", getattr(told, name), getattr(own, name))
             return ""
     elif flattered := [name for name in apart if same_front or (same_method and _flatters(scores[name], wanted[name]))]:
         for name in flattered:
             found.wrong(f"scores.{name}", scores[name], wanted[name])
         return ""
-    if _SHOWS[Evidence(told["evidence"])] > _SHOWS[made.evidence]:
-        found.wrong("reference.evidence", told["evidence"], f"{own['evidence']}, all that this problem's references show")
-    return f"its front ({told['solver']}) is not the one made here ({own['solver']}); try --effort thorough"
+    if _SHOWS[told.evidence] > _SHOWS[made.evidence]:
+        found.wrong("reference.evidence", told.evidence, f"{own.evidence}, all that this problem's references show")
+    return f"its front ({told.solver}) is not the one made here ({own.solver}); try --effort thorough"
 
 
 def _flatters(told: float | None, wanted: float | None) -> bool:
@@ -294,10 +299,10 @@ def _flatters(told: float | None, wanted: float | None) -> bool:
     return told is not None and wanted is not None and told < wanted - _FLATTERY
 
 
-def _compare_bounds(told: Mapping[str, Any], own: Mapping[str, Any], instance: Instance, found: Findings) -> None:
+def _compare_bounds(told: ReferencePart, own: ReferencePart, instance: Instance, found: Findings) -> None:
     scales = [objective.scale for objective in instance.objectives]
-    if not agrees(told["ideal_bound"], own["ideal_bound"], scales, tolerance=1e-4):
-        found.wrong("reference.ideal_bound", told["ideal_bound"], f"{own['ideal_bound']}, which the problem itself gives")
+    if not agrees(told.ideal_bound, own.ideal_bound, scales, tolerance=1e-4):
+        found.wrong("reference.ideal_bound", told.ideal_bound, f"{own.ideal_bound}, which the problem itself gives")
 
 
 def _verified_value(instance: Instance, made: Reference) -> float | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Origin
 from optisolve.core.text import unit_slug
+from optisolve.run.schema import Record
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import same_setting
 
@@ -78,7 +79,7 @@ class SuiteBook:
         return self._read[name]
 
 
-def check_suite(record: Mapping[str, Any], book: SuiteBook, found: Findings) -> None:
+def check_suite(record: Record, book: SuiteBook, found: Findings) -> None:
     """Check what the record says about its suite, before anything of the record is built.
 
     Args:
@@ -86,26 +87,28 @@ def check_suite(record: Mapping[str, Any], book: SuiteBook, found: Findings) -> 
         book: Known suites.
         found: Gets the problems.
     """
-    told = record["suite"]
-    if not told["name"]:
-        for key, value in told.items():
+    told = record.suite
+    if not told.name:
+        for key, value in told:
             if value:
                 found.wrong(f"suite.{key}", value, "empty for a run that belongs to no suite")
         return
     try:
-        locked = book.get(told["name"])
+        locked = book.get(told.name)
     except OptisolveError as error:
-        found.unchecked(f"suite '{told['name']}' cannot be used here ({error})")
+        found.unchecked(f"suite '{told.name}' cannot be used here ({error})")
         return
     if locked is None and not told["sha256"]:  # an open suite pins nothing that could be compared
         return
     if locked is None:
-        found.unchecked(f"suite '{told['name']}' is not known here: its lock cannot be compared")
+        found.unchecked(f"suite '{told.name}' is not known here: its lock cannot be compared")
         return
     before = len(found.problems)
     for key in ("version", "sha256"):
-        if told[key] != locked.identity[key]:
-            found.wrong(f"suite.{key}", told[key], f"{locked.identity[key]}, the lock of suite {locked.suite.name} here")
+        if getattr(told, key) != locked.identity[key]:
+            found.wrong(
+                f"suite.{key}", getattr(told, key), f"{locked.identity[key]}, the lock of suite {locked.suite.name} here"
+            )
     if len(found.problems) > before:
         return
     case = _check_case(record, locked, found)
@@ -125,67 +128,67 @@ def _locked(suite: Suite) -> LockedSuite:
     return LockedSuite(suite, document["sha256"], hashes)
 
 
-def _check_case(record: Mapping[str, Any], locked: LockedSuite, found: Findings) -> Case | None:
+def _check_case(record: Record, locked: LockedSuite, found: Findings) -> Case | None:
     """The suite's problem that the record belongs to; its instance is named as the suite has it."""
-    told, suite = record["suite"], locked.suite
+    told, suite = record.suite, locked.suite
     for key in ("unit", "problem", "solver", "instance", "repetition"):
-        if not told.get(key):
-            found.wrong(f"suite.{key}", told.get(key), "to be present in a record of a suite")
+        if key not in told.model_fields_set:
+            found.wrong(f"suite.{key}", None, "to be present in a record of a suite")
             return None
-    case = next((case for case in suite.cases if case.label == told["problem"]), None)
+    case = next((case for case in suite.cases if case.label == told.problem), None)
     if case is None:
-        found.wrong("suite.problem", told["problem"], f"one of {', '.join(case.label for case in suite.cases)}")
+        found.wrong("suite.problem", told.problem, f"one of {', '.join(case.label for case in suite.cases)}")
         return None
-    index = _index(told["instance"], len(case.instances))
+    index = _index(told.instance, len(case.instances))
     if index is None:
-        found.wrong("suite.instance", told["instance"], f"a number from 0 to {len(case.instances) - 1}")
+        found.wrong("suite.instance", told.instance, f"a number from 0 to {len(case.instances) - 1}")
         return None
     seed = case.instances[index]
     origin = locked.origin(case, seed)
     for key, wanted in (("problem", origin.problem), ("version", origin.version), ("scenario", origin.scenario)):
-        if record["instance"][key] != wanted:
-            found.wrong(f"instance.{key}", record["instance"][key], f"{wanted}, as in suite {suite.name}")
-    if not same_setting(record["instance"]["params"], dict(origin.params)):
+        if (given := getattr(record.instance, key)) != wanted:
+            found.wrong(f"instance.{key}", given, f"{wanted}, as in suite {suite.name}")
+    if not same_setting(record.instance.params, dict(origin.params)):
         found.wrong("instance.params", "other parameters", f"those of {case.label} in suite {suite.name}")
-    if record["instance"]["seed"] != seed:
-        found.wrong("instance.seed", record["instance"]["seed"], f"{seed}, instance {index} of {case.label}")
+    if record.instance.seed != seed:
+        found.wrong("instance.seed", record.instance.seed, f"{seed}, instance {index} of {case.label}")
     digest = locked.instances.get((case.label, seed))
-    if record["instance"]["sha256"] != digest:
-        found.wrong("instance.sha256", record["instance"]["sha256"], f"{digest}, as in the lock")
+    if record.instance.sha256 != digest:
+        found.wrong("instance.sha256", record.instance.sha256, f"{digest}, as in the lock")
     return case
 
 
-def _check_cell(record: Mapping[str, Any], locked: LockedSuite, case: Case, found: Findings) -> None:
+def _check_cell(record: Record, locked: LockedSuite, case: Case, found: Findings) -> None:
     """Options, model, budget and seed: those of the suite for a solver it lists, its open budget for another one."""
-    told, suite = record["suite"], locked.suite
-    cell = next((cell for cell in locked.cells(case) if cell.label == told["solver"]), None)
+    told, suite = record.suite, locked.suite
+    cell = next((cell for cell in locked.cells(case) if cell.label == told.solver), None)
     budget = suite.budget_of(case) if cell is None else cell.budget
     repetitions = suite.repetitions if cell is None else cell.repetitions
-    if "warm_start" in record:
-        given = f"{len(record['warm_start'])} points"
+    if record.warm_start is not None:
+        given = f"{len(record.warm_start)} points"
         found.wrong("warm_start", given, f"none: the runs of suite {suite.name} start from nothing")
     for name, limit in budget.options().items():
-        if record["budget"][name] != limit:
-            found.wrong(f"budget.{name}", record["budget"][name], f"{limit}, as in suite {suite.name}")
-    repetition = _index(told["repetition"], repetitions)
+        if (stated := getattr(record.budget, name)) != limit:
+            found.wrong(f"budget.{name}", stated, f"{limit}, as in suite {suite.name}")
+    repetition = _index(told.repetition, repetitions)
     if repetition is None:
-        found.wrong("suite.repetition", told["repetition"], f"a number from 0 to {repetitions - 1}")
+        found.wrong("suite.repetition", told.repetition, f"a number from 0 to {repetitions - 1}")
         return
-    unit = unit_slug(f"{case.label}.{told['solver']}.i{told['instance']}.r{repetition}")
-    if re.fullmatch(re.escape(unit) + "-[0-9a-f]{12}", told["unit"]) is None:
-        found.wrong("suite.unit", told["unit"], f"{unit}- and 12 hexadecimal digits")
-    seed = suite.run_seed(case, record["instance"]["seed"], repetition)
-    if record["seed"] != seed:
-        found.wrong("seed", record["seed"], f"{seed}, repetition {repetition} on this instance")
+    unit = unit_slug(f"{case.label}.{told.solver}.i{told.instance}.r{repetition}")
+    if re.fullmatch(re.escape(unit) + "-[0-9a-f]{12}", told.unit) is None:
+        found.wrong("suite.unit", told.unit, f"{unit}- and 12 hexadecimal digits")
+    seed = suite.run_seed(case, record.instance.seed, repetition)
+    if record.seed != seed:
+        found.wrong("seed", record.seed, f"{seed}, repetition {repetition} on this instance")
     if cell is None:
         return
-    solver = record["solver"]
-    if solver["name"] != cell.solver.info.name:
-        found.wrong("solver.name", solver["name"], f"{cell.solver.info.name}, which suite {suite.name} calls {cell.label}")
-    elif not same_setting(solver["options"], cell.solver.options()):
+    solver = record.solver
+    if solver.name != cell.solver.info.name:
+        found.wrong("solver.name", solver.name, f"{cell.solver.info.name}, which suite {suite.name} calls {cell.label}")
+    elif not same_setting(solver.options, cell.solver.options()):
         found.wrong("solver.options", "other options", f"those of {cell.label} in suite {suite.name}")
-    if cell.llm is not None and solver["llm"] is not None and solver["llm"]["provider"] != cell.llm.kind:
-        found.wrong("solver.llm.provider", solver["llm"]["provider"], f"{cell.llm.kind}, as in suite {suite.name}")
+    if cell.llm is not None and solver.llm is not None and solver.llm.provider != cell.llm.kind:
+        found.wrong("solver.llm.provider", solver.llm.provider, f"{cell.llm.kind}, as in suite {suite.name}")
 
 
 def _index(text: str, count: int) -> int | None:

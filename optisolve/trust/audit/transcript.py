@@ -12,8 +12,10 @@ from typing import Any
 
 from optisolve.core.errors import RecordError
 from optisolve.core.json import canonical
+from optisolve.core.status import Termination
 from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.types import LlmRequest, Message
+from optisolve.run.schema import ModelPart, Record
 from optisolve.run.untrusted import read_bytes, reason, strict_json
 from optisolve.trust.audit.findings import Findings
 
@@ -24,7 +26,7 @@ MAX_BYTES = 256 * 2**20
 """Largest transcript that is read."""
 
 
-def check_transcript(record: Mapping[str, Any], folder: Path, found: Findings) -> None:
+def check_transcript(record: Record, folder: Path, found: Findings) -> None:
     """Compare the file with the record: hash, model, seed, keys, calls, tokens, dollars.
 
     Args:
@@ -32,8 +34,10 @@ def check_transcript(record: Mapping[str, Any], folder: Path, found: Findings) -
         folder: Where ``transcript.jsonl`` should stand.
         found: Gets the problems.
     """
-    path = folder / FILE_NAME
-    if not path.is_file() and record["solver"]["llm"]["provider"] == SurrogateLlm.kind:
+    path, model = folder / FILE_NAME, record.solver.llm
+    if model is None:
+        return
+    if not path.is_file() and model.provider == SurrogateLlm.kind:
         _compare_free(record, found)
         return
     if not path.is_file():
@@ -42,19 +46,19 @@ def check_transcript(record: Mapping[str, Any], folder: Path, found: Findings) -
     try:
         lines = [line for line in read_bytes(path, max_bytes=MAX_BYTES).split(b"\n") if line.strip()]
         rows = _rows(lines)
-        _compare(record, rows, found)
+        _compare(record, model, rows, found)
     except RecordError as error:
         found.wrong(FILE_NAME, str(error), "a transcript")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         found.wrong(FILE_NAME, reason(error), "lines as optisolve writes them")
 
 
-def _compare_free(record: Mapping[str, Any], found: Findings) -> None:
+def _compare_free(record: Record, found: Findings) -> None:
     """The surrogate costs nothing and answers the same again, so its replies need not be kept; a second run makes them."""
     found.notes.append(f"{FILE_NAME} was left out: no language model was called, the surrogate answers the same again")
     for name in ("tokens_in", "tokens_out", "tokens_cached", "usd"):
-        if record["used"][name]:
-            found.wrong(f"used.{name}", record["used"][name], "0 for the surrogate, which is no language model")
+        if getattr(record.used, name):
+            found.wrong(f"used.{name}", getattr(record.used, name), "0 for the surrogate, which is no language model")
 
 
 def _rows(lines: list[bytes]) -> list[dict[str, Any]]:
@@ -72,43 +76,44 @@ def _rows(lines: list[bytes]) -> list[dict[str, Any]]:
     return rows
 
 
-def _compare(record: Mapping[str, Any], rows: list[dict[str, Any]], found: Findings) -> None:
-    model, used, header = record["solver"]["llm"], record["used"], rows[0]
+def _compare(record: Record, model: ModelPart, rows: list[dict[str, Any]], found: Findings) -> None:
+    used, header = record.used, rows[0]
     profile = header["profile"]
     for name in ("provider", "model", "params"):
-        if profile[name] != model[name]:
-            found.wrong(f"solver.llm.{name}", model[name], f"{profile[name]!r}, as in {FILE_NAME}")
-    if header["seed"] != record["seed"]:
-        found.wrong(f"{FILE_NAME}: seed", header["seed"], f"the run's seed {record['seed']}")
+        if profile[name] != getattr(model, name):
+            found.wrong(f"solver.llm.{name}", getattr(model, name), f"{profile[name]!r}, as in {FILE_NAME}")
+    if header["seed"] != record.seed:
+        found.wrong(f"{FILE_NAME}: seed", header["seed"], f"the run's seed {record.seed}")
     calls = [row for row in rows if row["type"] == "call"]
     digests: dict[str, str] = {}
     for row in calls:
         key, body = row["key"], {name: row[name] for name in ("key", "request", "reply")}
         if key in digests:
             found.wrong(f"{FILE_NAME}: key", key, "every call once")
-        if key != _request(row["request"]).key(model["model"], model["params"]):
+        if key != _request(row["request"]).key(model.model, model.params):
             found.wrong(f"{FILE_NAME}: key", key, "the hash of its request")
         digests[key] = hashlib.sha256(canonical(body)).hexdigest()
     digest = hashlib.sha256("\n".join(f"{key}:{digests[key]}" for key in sorted(digests)).encode()).hexdigest()
-    if model["transcript"] != f"sha256:{digest}":
-        found.wrong("solver.llm.transcript", model["transcript"], f"sha256:{digest}, the hash of {FILE_NAME}")
+    if model.transcript != f"sha256:{digest}":
+        found.wrong("solver.llm.transcript", model.transcript, f"sha256:{digest}, the hash of {FILE_NAME}")
     _compare_counts(record, [row["reply"] for row in calls], found)
     answered = [row["reply"] for row in calls if not row["reply"]["failure"]]
-    if model["calls"] != len(answered):
-        found.wrong("solver.llm.calls", model["calls"], f"{len(answered)} answered calls in {FILE_NAME}")
+    if model.calls != len(answered):
+        found.wrong("solver.llm.calls", model.calls, f"{len(answered)} answered calls in {FILE_NAME}")
     reported = sorted({row["reply"]["model"] for row in calls} - {""})
-    if model["models_reported"] != reported:
-        found.wrong("solver.llm.models_reported", model["models_reported"], f"{reported}, as in {FILE_NAME}")
-    if not answered and used["by_source"].get("llm", {}).get("evaluations", 0):
-        found.wrong("used.by_source", list(used["by_source"]), f"no offspring of a language model; {FILE_NAME} holds no answer")
+    if model.models_reported != reported:
+        found.wrong("solver.llm.models_reported", model.models_reported, f"{reported}, as in {FILE_NAME}")
+    source = used.by_source.get("llm")
+    if not answered and source is not None and source.evaluations:
+        found.wrong("used.by_source", list(used.by_source), f"no offspring of a language model; {FILE_NAME} holds no answer")
 
 
-def _compare_counts(record: Mapping[str, Any], replies: list[dict[str, Any]], found: Findings) -> None:
+def _compare_counts(record: Record, replies: list[dict[str, Any]], found: Findings) -> None:
     """What the calls cost; calls that an interrupt cut off are charged without leaving a line."""
-    cut = record["termination"]["status"] in ("interrupted", "error")
+    cut = record.termination.status in (Termination.INTERRUPTED, Termination.ERROR)
     fields = {"llm_calls": "charged_calls", **{name: name for name in ("tokens_in", "tokens_out", "tokens_cached", "usd")}}
     for name, key in fields.items():
-        spent, told = sum(reply[key] for reply in replies), record["used"][name]
+        spent, told = sum(reply[key] for reply in replies), getattr(record.used, name)
         slack = 1e-9 * max(1.0, spent) if name == "usd" else 0
         if told < spent - slack or (told > spent + slack and not cut):
             found.wrong(f"used.{name}", told, f"{spent}, the sum over {FILE_NAME}")

@@ -6,11 +6,11 @@ Without a second run the story can only be shown to be consistent, not to be tru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Sense
+from optisolve.core.status import Limit, Termination
+from optisolve.run.schema import Record, SourcePart, TraceRow
 from optisolve.run.trace import checkpoints
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import agrees
@@ -20,61 +20,59 @@ __all__ = ["check_budget", "check_start", "check_termination", "check_trace"]
 _TRACE_TOLERANCE = 1e-7
 """Traces come from the fast kernel, scores from its twin; sums over a run's hypervolume gains round as well."""
 
-_LIMITS = {
-    "evaluations": "evaluations",
-    "time": "seconds",
-    "llm_calls": "llm_calls",
-    "llm_tokens": "llm_tokens",
-    "usd": "usd",
-}
 
-
-def check_budget(record: Mapping[str, Any], found: Findings) -> None:
+def check_budget(record: Record, found: Findings) -> None:
     """Limits are usable, and what was spent lies within them."""
-    budget, used = record["budget"], record["used"]
+    budget, used = record.budget, record.used
     try:
-        if Budget.from_mapping(budget).unlimited:
+        if budget.limits().unlimited:
             found.wrong("budget", budget, "at least one limit")
     except OptionError as error:
         for problem in error.problems:
             found.wrong(f"budget.{problem.field}", problem.given, problem.expected)
         return
-    spent = {**used, "llm_tokens": used["tokens_in"] + used["tokens_out"]}
-    for name in ("evaluations", "llm_calls", "llm_tokens", "usd"):
-        if budget[name] is not None and spent[name] > budget[name]:
-            found.wrong(f"used.{name}", spent[name], f"at most budget.{name} = {budget[name]}")
-    if used["tokens_cached"] > used["tokens_in"]:
-        found.wrong("used.tokens_cached", used["tokens_cached"], f"at most used.tokens_in = {used['tokens_in']}")
+    limits = {
+        "evaluations": (used.evaluations, budget.evaluations),
+        "llm_calls": (used.llm_calls, budget.llm_calls),
+        "llm_tokens": (used.tokens_in + used.tokens_out, budget.llm_tokens),
+        "usd": (used.usd, budget.usd),
+    }
+    for name, (spent, limit) in limits.items():
+        if limit is not None and spent > limit:
+            found.wrong(f"used.{name}", spent, f"at most budget.{name} = {limit}")
+    if used.tokens_cached > used.tokens_in:
+        found.wrong("used.tokens_cached", used.tokens_cached, f"at most used.tokens_in = {used.tokens_in}")
     _check_failed(record, found)
-    late = record["termination"]["limit"] == "time"  # a back end's last point is kept although its evaluation no longer fits
-    n_points = len(record["solutions"]["x"])
-    if n_points > used["evaluations"] + late:
-        found.wrong("solutions.x", f"{n_points} points", f"no more points than evaluations ({used['evaluations']})")
+    late = record.termination.limit is Limit.TIME  # a back end's last point is kept although its evaluation no longer fits
+    n_points = len(record.solutions.x)
+    if n_points > used.evaluations + late:
+        found.wrong("solutions.x", f"{n_points} points", f"no more points than evaluations ({used.evaluations})")
 
 
-def _check_failed(record: Mapping[str, Any], found: Findings) -> None:
+def _check_failed(record: Record, found: Findings) -> None:
     """Points that the model could not evaluate: counted, explained, and no more than there were."""
-    count, told = record["used"].get("failed"), record["provenance"].get("failed")
-    if (count is None) != (told is None) or count == 0:
+    count, told = record.used.failed, record.provenance.failed
+    if bool(count) != (told is not None):
         found.wrong("used.failed", count, "a number above 0 exactly where provenance.failed says why")
-    elif told is not None and told["policy"] == "penalize" and count > record["used"]["evaluations"]:
-        found.wrong("used.failed", count, f"at most used.evaluations = {record['used']['evaluations']}")
+    elif told is not None and told.policy == "penalize" and count > record.used.evaluations:
+        found.wrong("used.failed", count, f"at most used.evaluations = {record.used.evaluations}")
 
 
-def check_start(record: Mapping[str, Any], instance: Instance, found: Findings) -> None:
+def check_start(record: Record, instance: Instance, found: Findings) -> None:
     """What the run started from are points of this instance, and no more than those were evaluated as such."""
-    rows = record.get("warm_start")
+    rows = record.warm_start
     if rows is not None and (not rows or len(rows[0]) != instance.space.dim):
         width = len(rows[0]) if rows else 0
         found.wrong(
             "warm_start", f"{len(rows)} rows of {width} numbers", f"rows of {instance.space.dim} numbers, or no such field"
         )
-    made, given = record["used"]["by_source"].get("warm_start", {"evaluations": 0})["evaluations"], len(rows or ())
+    source, given = record.used.by_source.get("warm_start"), len(rows or ())
+    made = 0 if source is None else source.evaluations
     if made > given:
         found.wrong("used.by_source.warm_start", f"{made} evaluations", f"at most the {given} points of warm_start")
 
 
-def check_termination(record: Mapping[str, Any], instance: Instance, best: float | None, found: Findings) -> None:
+def check_termination(record: Record, instance: Instance, best: float | None, found: Findings) -> None:
     """Why it stopped fits the limits, and no point of the record contradicts what the solver claims to have proven.
 
     Args:
@@ -83,25 +81,25 @@ def check_termination(record: Mapping[str, Any], instance: Instance, best: float
         best: Best objective value of the feasible points, None without one or for several objectives.
         found: Gets the problems.
     """
-    told, budget = record["termination"], record["budget"]
-    if (told["status"] == "limit") != (told["limit"] is not None):
-        found.wrong("termination.limit", told["limit"], "a limit exactly when termination.status is 'limit'")
-    needed = _LIMITS.get(told["limit"] or "")
-    if needed is not None and budget[needed] is None:
-        found.wrong("termination.limit", told["limit"], f"a limit that the budget has; budget.{needed} is null")
-    claimed = record["solutions"]["claimed"]["dual_bound"]
-    if told["status"] == "infeasible" and any(record["verified"]["feasible"]):
-        found.wrong("termination.status", told["status"], "another one: the record holds a feasible point")
+    told, budget = record.termination, record.budget
+    if (told.status is Termination.LIMIT) != (told.limit is not None):
+        found.wrong("termination.limit", told.limit, "a limit exactly when termination.status is 'limit'")
+    needed = "seconds" if told.limit is Limit.TIME else told.limit
+    if needed in type(budget).model_fields and getattr(budget, needed) is None:
+        found.wrong("termination.limit", told.limit, f"a limit that the budget has; budget.{needed} is null")
+    claimed = record.solutions.claimed.dual_bound
+    if told.status is Termination.INFEASIBLE and any(record.verified.feasible):
+        found.wrong("termination.status", told.status, "another one: the record holds a feasible point")
     if claimed is None or best is None:
         return
     objective = instance.objectives[0]
-    tie = (record["scores"]["tie"] or 0.0) * (record["scores"]["gap_scale"] or 0.0)  # checked against the reference made here
+    tie = (record.scores.tie or 0.0) * (record.scores.gap_scale or 0.0)  # checked against the reference made here
     if -objective.shortfall(best, claimed) > max(tie, 1e-6 * objective.gap_scale(best)):
         found.wrong("solutions.claimed.dual_bound", claimed, f"a bound that the record's own point {best!r} does not beat")
 
 
 def check_trace(
-    record: Mapping[str, Any], instance: Instance, scores: Mapping[str, Any], *, archived: bool, found: Findings
+    record: Record, instance: Instance, scores: Mapping[str, float | None], *, archived: bool, found: Findings
 ) -> None:
     """The anytime curve: right checkpoints, monotone, ends where the scores begin, and its sources add up.
 
@@ -112,19 +110,19 @@ def check_trace(
         archived: The solver returns the best of what it evaluated, so the curve must end at the recomputed score.
         found: Gets the problems.
     """
-    rows, used, sources = record["trace"], record["used"], record["used"]["by_source"]
-    stop = record["termination"]  # a batch that raised or was interrupted was paid for, yet left no trace
-    broke = stop["status"] in ("error", "interrupted") or stop["limit"] == "memory"
-    total = sum(item["evaluations"] for item in sources.values())
-    if total != used["evaluations"] and not (broke and total < used["evaluations"]):
-        found.wrong("used.by_source", f"{total} evaluations in all", f"used.evaluations = {used['evaluations']}")
+    rows, used, sources = record.trace, record.used, record.used.by_source
+    stop = record.termination  # a batch that raised or was interrupted was paid for, yet left no trace
+    broke = stop.status in (Termination.ERROR, Termination.INTERRUPTED) or stop.limit is Limit.MEMORY
+    total = sum(item.evaluations for item in sources.values())
+    if total != used.evaluations and not (broke and total < used.evaluations):
+        found.wrong("used.by_source", f"{total} evaluations in all", f"used.evaluations = {used.evaluations}")
     for name in ("tokens_in", "tokens_out", "usd"):
-        credited = sum(item.get(name, 0) for item in sources.values())
-        if credited > used[name] * (1.0 + 1e-9):
-            found.wrong("used.by_source", f"{credited} {name} in all", f"at most used.{name} = {used[name]}")
+        credited = sum(getattr(item, name) for item in sources.values())
+        if credited > getattr(used, name) * (1.0 + 1e-9):
+            found.wrong("used.by_source", f"{credited} {name} in all", f"at most used.{name} = {getattr(used, name)}")
     for label, item in sources.items():
-        if item.get("survivors", 0) > item["evaluations"]:
-            found.wrong(f"used.by_source.{label}", f"{item['survivors']} survivors", f"at most {item['evaluations']}")
+        if (item.survivors or 0) > item.evaluations:
+            found.wrong(f"used.by_source.{label}", f"{item.survivors} survivors", f"at most {item.evaluations}")
     wanted = checkpoints(total).tolist()
     if [row[0] for row in rows] != wanted:
         ends = rows[-1][0] if rows else 0
@@ -134,11 +132,11 @@ def check_trace(
     if not rows:
         return
     _check_curve(rows, instance, found)
-    _check_end(rows, instance, scores, late=stop["limit"] == "time", archived=archived, found=found)
+    _check_end(rows, instance, scores, late=stop.limit is Limit.TIME, archived=archived, found=found)
     _check_gains(rows, sources, instance, found)
 
 
-def _check_curve(rows: list[list[Any]], instance: Instance, found: Findings) -> None:
+def _check_curve(rows: list[TraceRow], instance: Instance, found: Findings) -> None:
     maximize = _rises(instance)
     for i, (_, seconds, value, violation) in enumerate(rows):
         if (value is None) != (violation > 0.0):
@@ -162,7 +160,7 @@ def _check_curve(rows: list[list[Any]], instance: Instance, found: Findings) -> 
 
 
 def _check_end(
-    rows: list[list[Any]], instance: Instance, scores: Mapping[str, Any], *, late: bool, archived: bool, found: Findings
+    rows: list[TraceRow], instance: Instance, scores: Mapping[str, float | None], *, late: bool, archived: bool, found: Findings
 ) -> None:
     """No returned point may be better than the curve, since every one was evaluated; nor worse, for an archive."""
     end = rows[-1][2]
@@ -185,14 +183,17 @@ def _check_end(
         found.wrong("trace", f"ends at {end!r}", f"the recomputed {field} = {score!r}")
 
 
-def _check_gains(rows: list[list[Any]], sources: Mapping[str, Mapping[str, Any]], instance: Instance, found: Findings) -> None:
+def _check_gains(rows: list[TraceRow], sources: Mapping[str, SourcePart], instance: Instance, found: Findings) -> None:
     """Hypervolume gains add up to the end of the curve; objective gains cover at least what the curve shows."""
     several = instance.hypervolume_box is not None
     name = "hypervolume_gain" if several else "objective_gain"
-    if bad := next((label for label, item in sources.items() if name not in item), None):
-        found.wrong(f"used.by_source.{bad}", "another gain", f"{name}, as fits the number of objectives")
-        return
-    total = sum(item[name] for item in sources.values())
+    total = 0.0
+    for label, source in sources.items():
+        gain: float | None = getattr(source, name)
+        if gain is None:
+            found.wrong(f"used.by_source.{label}", "another gain", f"{name}, as fits the number of objectives")
+            return
+        total += gain
     values = [row[2] for row in rows if row[2] is not None]
     if several:
         end = values[-1] if values else 0.0

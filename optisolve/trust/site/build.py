@@ -14,13 +14,13 @@ from optisolve import content
 from optisolve.core.errors import OptisolveError
 from optisolve.core.status import Evidence
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.run.schema import Record
 from optisolve.study.aggregate import success_table
 from optisolve.study.report.build import build_report
 from optisolve.study.report.commands import command_of, override_text
 from optisolve.study.report.inputs import read_inputs
 from optisolve.study.report.tables import Table, make_table, number
 from optisolve.study.scored import Outcome, ScoredUnits, score_units
-from optisolve.trust.audit import Tier
 from optisolve.trust.site.charts import progress_chart, record_charts, score_chart
 from optisolve.trust.site.pages import ProblemPage, RecordPage, Site, SolverPage, Track
 
@@ -56,8 +56,8 @@ def build_site(
     ranked = {suite["sha256"]: suite for suite in (board or {}).get("suites", ())}
     suites: dict[tuple[str, str, str], list[str]] = {}
     for path, record in zip(inputs.records["path"], inputs.records["record"], strict=True):
-        suite = record["suite"]
-        suites.setdefault((suite["name"], suite["version"], suite["sha256"]), []).append(str(path))
+        suite = record.suite
+        suites.setdefault((suite.name, suite.version, suite.sha256), []).append(str(path))
     tracks = tuple(_track(*key, suites[key], lines, units, ranked.get(key[2], {})) for key in sorted(suites))
     return Site(
         title=title,
@@ -78,7 +78,7 @@ def _track(
     units: ScoredUnits,
     ranked: Mapping[str, Any],
 ) -> Track:
-    own = units.frame[[record is not None and record["suite"]["sha256"] == sha256 for record in units.frame["record"]]]
+    own = units.frame[[record is not None and record.suite["sha256"] == sha256 for record in units.frame["record"]]]
     cells = pd.MultiIndex.from_frame(own[["scenario", "solver"]])
     return Track(
         name=name or "runs",
@@ -142,8 +142,8 @@ def _tuples(lines: pd.DataFrame) -> tuple[Any, ...]:
     return tuple(lines.itertuples(index=False, name="Line"))
 
 
-def _lowest(records: Iterable[Mapping[str, Any] | None]) -> str:
-    known = [Tier(record["provenance"]["tier"]) for record in records if record is not None]
+def _lowest(records: Iterable[Record | None]) -> str:
+    known = [record.provenance.tier for record in records if record is not None]
     return min(known, key=lambda tier: tier.rank).value.replace("_", "-") if known else "none"
 
 
@@ -155,8 +155,8 @@ def _problem(
     degeneracy: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> ProblemPage:
     own = units.frame[units.frame["scenario"] == name]
-    documents = [record for record in own["record"] if record is not None]
-    scenario, family = str(documents[0]["instance"]["scenario"]), str(own["family"].iloc[0])
+    documents: list[Record] = [record for record in own["record"] if record is not None]
+    scenario, family = documents[0].instance.scenario, str(own["family"].iloc[0])
     measure = units.measures[name]
     label = f"loss ({measure.label})" if measure.has_loss else measure.label
     column = "loss" if measure.has_loss else "value"
@@ -177,19 +177,19 @@ def _problem(
     )
 
 
-def _references(documents: Sequence[Mapping[str, Any]]) -> Table:
+def _references(documents: Sequence[Record]) -> Table:
     """The reference of every instance with its evidence."""
     seen: dict[tuple[Any, ...], None] = {}
     for record in documents:
-        told, instance = record["reference"], record["instance"]
-        where = (instance["seed"], instance["sha256"][:16])
+        told, instance = record.reference, record.instance
+        where = (instance.seed, instance.sha256[:16])
         if told is None:
             seen[(*where, "none", "", "", "", "", "")] = None
             continue
-        value, bound = (("" if told[key] is None else f"{told[key]:.8g}") for key in ("value", "dual_bound"))
-        tie = "" if told["dual_bound"] is None else f"{told['tolerance'] + told['slack']:.2g}"
-        note = told["note"] or (told["detail"] if told["evidence"] == Evidence.PROVEN_INFEASIBLE else "")
-        seen[(*where, told["evidence"].replace("_", " "), value, bound, tie, told["solver"], note)] = None
+        value, bound = ("" if number is None else f"{number:.8g}" for number in (told.value, told.dual_bound))
+        tie = "" if told.dual_bound is None else f"{told.tolerance + told.slack:.2g}"
+        note = told.note or (told.detail if told.evidence is Evidence.PROVEN_INFEASIBLE else "")
+        seen[(*where, told.evidence.value.replace("_", " "), value, bound, tie, told.solver, note)] = None
     headings = ("instance", "SHA-256", "evidence", "value", "dual bound", "tie", "by", "note")
     caption = (
         "Reference of every instance: what is proven, the value, the bound, the difference up to which values are ties "
@@ -214,9 +214,9 @@ def _degeneracy(scenario: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _solver(name: str, units: ScoredUnits, lines: pd.DataFrame) -> SolverPage:
     own = units.frame[units.frame["solver"] == name]
-    documents = [record for record in own["record"] if record is not None]
-    registered = str(documents[0]["solver"]["name"]) if documents else name
-    options = {json.dumps(record["solver"]["options"], sort_keys=True) for record in documents}
+    documents: list[Record] = [record for record in own["record"] if record is not None]
+    registered = documents[0].solver.name if documents else name
+    options = {json.dumps(record.solver.options, sort_keys=True) for record in documents}
     chosen = json.loads(sorted(options)[0]) if options else {}
     caption = "Options of its records." if len(options) < 2 else "Options of its first records; others differ, see each record."
     columns = {"option": list(chosen), "value": [override_text(value) for value in chosen.values()]}
@@ -239,7 +239,7 @@ def _record_lines(own: pd.DataFrame, column: str) -> Iterable[dict[str, Any]]:
                 "repetition": int(row["repetition"]),
                 "outcome": str(row["outcome"]),
                 "score": number(float(row[column])),
-                "tier": str(row["record"]["provenance"]["tier"]).replace("_", "-"),
+                "tier": row["record"].provenance.tier.value.replace("_", "-"),
             }
 
 

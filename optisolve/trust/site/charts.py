@@ -6,12 +6,13 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.json import JsonObject
+from optisolve.run.schema import ObjectivePart, Record
 from optisolve.study.scored import Outcome
 
 if TYPE_CHECKING:
@@ -94,15 +95,15 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
     return Chart("progress", "Progress", alt, "evaluations", f"mean {value}", traces, log_x=True)
 
 
-def record_charts(record: Mapping[str, Any]) -> list[Chart]:
+def record_charts(record: Record) -> list[Chart]:
     """The front and the anytime curve of one record."""
     found: list[Chart] = []
-    objectives, verified = record["verified"]["objectives"], record["verified"]
-    points = [F for F, ok in zip(verified["F"], verified["feasible"], strict=True) if ok] if verified["F"] else []
+    objectives, verified = record.verified.objectives, record.verified
+    points = [F for F, ok in zip(verified.F, verified.feasible, strict=True) if ok] if verified["F"] else []
     if len(objectives) > 1 and points:
         x, y, *_ = (_numbers(column) for column in zip(*points, strict=True))
         trace: JsonObject = {"name": "verified points", "color": 0, "x": x, "y": y, "kind": "points"}
-        alt = f"{len(points)} verified points: {objectives[1]['name']} against {objectives[0]['name']}."
+        alt = f"{len(points)} verified points: {objectives[1].name} against {objectives[0].name}."
         found.append(Chart("front", "Verified front", alt, _axis(objectives[0]), _axis(objectives[1]), [trace]))
     curve, value = _curve(record), _value(record)
     if len(curve) > 1:
@@ -112,19 +113,19 @@ def record_charts(record: Mapping[str, Any]) -> list[Chart]:
     return found
 
 
-def _value(record: Mapping[str, Any]) -> str:
-    objectives = record["verified"]["objectives"]
-    return "hypervolume" if len(objectives) > 1 else str(objectives[0]["name"])
+def _value(record: Record) -> str:
+    objectives = record.verified.objectives
+    return "hypervolume" if len(objectives) > 1 else objectives[0].name
 
 
-def _axis(objective: Mapping[str, Any]) -> str:
-    unit = f"{objective['unit']}, " if objective["unit"] else ""
-    return f"{objective['name']} ({unit}{objective['sense']})"
+def _axis(objective: ObjectivePart) -> str:
+    unit = f"{objective.unit}, " if objective.unit else ""
+    return f"{objective.name} ({unit}{objective.sense})"
 
 
-def _curve(record: Mapping[str, Any]) -> FloatArray:
+def _curve(record: Record) -> FloatArray:
     """Evaluations and value of the anytime curve, float64 [t, 2], from the first feasible point on."""
-    rows = [(row[0], row[2]) for row in record["trace"] if row[2] is not None]
+    rows = [(row[0], row[2]) for row in record.trace if row[2] is not None]
     return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
 

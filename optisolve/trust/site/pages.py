@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optisolve.run.schema import Record
 from optisolve.study.report.build import Report
 from optisolve.study.report.tables import Table
 from optisolve.trust.site.charts import Chart
@@ -73,7 +74,7 @@ class SolverPage:
 class RecordPage:
     """One record under the names that the site gives to its scenario and solver, with the command that makes it again."""
 
-    record: Mapping[str, Any]
+    record: Record
     scenario: str
     solver: str
     command: str

@@ -75,7 +75,7 @@ def _fill(site: Site, root: Path) -> None:
     for solver in site.solvers:
         _page(root / "solvers" / f"{slug(solver.name)}.html", "solver.html.jinja", site=site, here="../", solver=solver)
     for record in site.records:
-        path = root / "records" / f"{slug(str(record.record['record_id']))}.html"
+        path = root / "records" / f"{slug(record.record.record_id)}.html"
         _page(path, "record.html.jinja", site=site, here="../", page=record, record=record.record)
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import FieldProblem, OptisolveError
-from optisolve.core.json import canonical
+from optisolve.core.json import JsonObject, canonical
 from optisolve.core.reference import Effort
 from optisolve.core.text import plain_slug
 from optisolve.registry import PROBLEMS, SOLVERS
+from optisolve.run.schema import Record
 from optisolve.run.untrusted import printable, strict_json
 from optisolve.study.loss import GAP_NOISE
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
@@ -221,10 +222,9 @@ def _checked(
     return located
 
 
-def _record(file: Path) -> dict[str, Any]:
-    """The document of a record's or a row's file."""
-    told: dict[str, Any] = read_row(file).record.to_json() if file.name == ROW else strict_json(file.read_bytes())
-    return told
+def _record(file: Path) -> Record:
+    """The record of its file, or of a row's."""
+    return read_row(file).record if file.name == ROW else Record.from_json(strict_json(file.read_bytes()))
 
 
 def _stale(added: Iterable[str], root: Path, suites: SuiteBook, verdict: Verdict) -> set[str]:
@@ -269,23 +269,23 @@ def _check_file(path: str, place: Place, file: Path, suites: SuiteBook, verdict:
     return _check_record(_record(file), audit, place, file, suites)
 
 
-def _check_record(record: Mapping[str, Any], audit: Audit, place: Place, file: Path, suites: SuiteBook) -> list[FieldProblem]:
+def _check_record(record: Record, audit: Audit, place: Place, file: Path, suites: SuiteBook) -> list[FieldProblem]:
     """What a record claims beside what its audit has shown, and beside where it stands."""
     problems = []
-    if Tier(record["provenance"]["tier"]).rank > audit.tier.rank:  # the audit holds on this machine, its claim does not
+    if record.provenance.tier.rank > audit.tier.rank:  # the audit holds on this machine, its claim does not
         expected = f"at most '{audit.tier.value}', which is what was shown here ({'; '.join(audit.notes)})"
-        problems.append(FieldProblem("provenance.tier", record["provenance"]["tier"], expected))
-    if record["record_id"] != place.folder:
-        problems.append(FieldProblem("record_id", record["record_id"], f"the folder's name, {place.folder}"))
-    if record["suite"]["name"] != place.suite:
-        problems.append(FieldProblem("suite.name", record["suite"]["name"], f"{place.suite}, where the record stands"))
+        problems.append(FieldProblem("provenance.tier", record.provenance.tier.value, expected))
+    if record.record_id != place.folder:
+        problems.append(FieldProblem("record_id", record.record_id, f"the folder's name, {place.folder}"))
+    if record.suite.name != place.suite:
+        problems.append(FieldProblem("suite.name", record.suite.name, f"{place.suite}, where the record stands"))
     case = _case(record, suites)
     if audit.uncounted and case is not None and case.effort is not None:
         expected = f"a reference of effort {case.effort.value}, as the suite has it ({'; '.join(audit.notes)})"
-        problems.append(FieldProblem("reference", (record["reference"] or {}).get("solver"), expected))
-    if case is not None and case.effort is not None and record["reference"] is None and any(record["verified"]["feasible"]):
+        problems.append(FieldProblem("reference", None if record.reference is None else record.reference.solver, expected))
+    if case is not None and case.effort is not None and record.reference is None and any(record.verified.feasible):
         problems.append(FieldProblem("reference", None, f"a reference of effort {case.effort.value}, as the suite has it"))
-    if record["solver"]["llm"] is None and (file.parent / "transcript.jsonl").exists():
+    if record.solver.llm is None and (file.parent / "transcript.jsonl").exists():
         problems.append(FieldProblem("transcript.jsonl", "a transcript", "none: no language model was asked"))
     return problems
 
@@ -299,11 +299,11 @@ def _effort(names: Iterable[str], suites: SuiteBook) -> Effort:
     return max(asked, key=list(Effort).index)
 
 
-def _case(record: Mapping[str, Any], suites: SuiteBook) -> Any:
-    locked = suites.get(record["suite"]["name"])
+def _case(record: Record, suites: SuiteBook) -> Any:
+    locked = suites.get(record.suite.name)
     if locked is None:
         return None
-    return next((case for case in locked.suite.cases if case.label == record["suite"].get("problem")), None)
+    return next((case for case in locked.suite.cases if case.label == record.suite.problem), None)
 
 
 def _check_duplicates(located: Sequence[Located], added: set[str], verdict: Verdict) -> None:
@@ -334,17 +334,17 @@ def _check_duplicates(located: Sequence[Located], added: set[str], verdict: Verd
 
 def _identities(item: Located) -> Iterable[tuple[str, tuple[str, ...]]]:
     record = item.record
-    yield "unit", (item.suite, record["suite"]["sha256"], item.submitter, item.label, *item.unit)
-    yield "id", (record["record_id"],)
-    yield "result", (record["result_hash"],)
+    yield "unit", (item.suite, record.suite.sha256, item.submitter, item.label, *item.unit)
+    yield "id", (record.record_id,)
+    yield "result", (record.result_hash,)
     if item.content is not None:
         yield from ([("content", (item.content,))] if item.content else [])
         return
-    curve = [[row[0], *row[2:]] for row in record["trace"]]
-    gap = record["scores"]["gap"]
+    curve = [[row[0], *row[2:]] for row in record.trace]
+    gap = record.scores.gap
     at_once = gap is not None and abs(gap) <= GAP_NOISE and len({tuple(row[1:]) for row in curve}) < _CLIMB
     if len(curve) >= _LONG_TRACE and not at_once:
-        content = canonical([record["instance"]["sha256"], record["solutions"]["x"], curve])
+        content = canonical([record.instance.sha256, record.solutions.x, curve])
         yield "content", (hashlib.sha256(content).hexdigest(),)
 
 
@@ -362,7 +362,7 @@ def _check_entries(
         if locked is None:
             continue
         own = [item for item in located if (item.suite, item.submitter, item.label) == (suite, submitter, label)]
-        current = [item for item in own if item.record["suite"]["sha256"] == locked.sha256]
+        current = [item for item in own if item.record.suite.sha256 == locked.sha256]
         listed = any(cell.label == label for cell in locked.suite.cells)
         kinds = {canonical(_method(item.record)) for item in current}
         if len(kinds) > 1 and not listed:  # the suite itself may set options per problem
@@ -388,10 +388,10 @@ def _check_entries(
             verdict.notes.append(f"{label}: {told}")
 
 
-def _method(record: Mapping[str, Any]) -> dict[str, Any]:
-    solver = record["solver"]
-    model = solver["llm"] and {key: solver["llm"][key] for key in ("provider", "model", "params")}
-    return {"name": solver["name"], "version": solver["version"], "options": solver["options"], "llm": model}
+def _method(record: Record) -> JsonObject:
+    solver = record.solver
+    model = None if solver.llm is None else solver.llm.model_dump(include={"provider", "model", "params"})
+    return {"name": solver.name, "version": solver.version, "options": solver.options, "llm": model}
 
 
 def _table_of(tree: Tree) -> dict[str, Any]:

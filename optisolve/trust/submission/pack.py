@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RecordError
 from optisolve.core.files import write_atomic
@@ -95,7 +94,7 @@ def pack(
     wanted: list[Path] = []
     for file in (file for path in runs for file in iter_records(path)):
         record = _readable(file)
-        if record is not None and (record["suite"].get("name") != suite or solver not in ("", record["suite"].get("solver"))):
+        if record is not None and (record.suite.name != suite or solver not in ("", record.suite.solver)):
             other += 1
         else:
             wanted.append(file)
@@ -136,13 +135,12 @@ def _require(submitter: str, title: str) -> None:
         raise OptionError("The submission", found)
 
 
-def _readable(file: Path) -> Mapping[str, Any] | None:
+def _readable(file: Path) -> Record | None:
     """A record whose suite can be asked for; None leaves the answer to the audit."""
     try:
-        record = read_json(file)
+        return Record.from_json(read_json(file))
     except RecordError:
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("suite"), dict) else None
 
 
 def _enough(audit: Audit, tier: Tier) -> Audit:
@@ -159,10 +157,7 @@ def _enough(audit: Audit, tier: Tier) -> Audit:
 
 def _claiming(file: Path, tier: Tier) -> Record:
     """A record with its new claim."""
-    record = Record.from_json(read_json(file), where=printable(file))
-    return record.model_copy(
-        update={"provenance": record.provenance.model_copy(update={"tier": type(record.provenance.tier)(tier)})}
-    ).sealed()
+    return Record.from_json(read_json(file), where=printable(file)).with_provenance(tier=tier)
 
 
 def _write_rows(records: Sequence[tuple[Record, Path]], folder: Path, current: str, suite: str, archive: Path | None) -> int:

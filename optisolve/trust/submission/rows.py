@@ -108,7 +108,7 @@ class RowAuditor(Auditor):
     def _row(self, row: Row, folder: Path, where: str) -> Audit:
         told, found = row.record, Findings()
         name = told.record_id if is_safe_name(told.record_id) else where
-        check_suite(told.to_json(), self.suites, found)
+        check_suite(told, self.suites, found)
         if not told.suite.name:
             found.wrong("suite.name", "", "a suite: a row is made again from its lock")
         made = None if found.problems else self._remade(row, folder, found)
@@ -117,7 +117,7 @@ class RowAuditor(Auditor):
         unclaimed = made.record.provenance.model_copy(update={"tier": type(told.provenance.tier).VERIFIED})
         full = made.record.model_copy(update={"provenance": unclaimed}).sealed()
         audit = replace(self, reproduce=False).record(strict_json(full.to_bytes()), folder=folder, where=where)
-        shown = tier_of(told.to_json()) if audit.tier is not Tier.SELF_REPORTED else audit.tier
+        shown = tier_of(told) if audit.tier is not Tier.SELF_REPORTED else audit.tier
         return replace(audit, record_id=name, tier=shown, notes=(*found.notes, *audit.notes))
 
     def _remade(self, row: Row, folder: Path, found: Findings) -> Remade | None:

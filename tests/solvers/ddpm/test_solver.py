@@ -69,7 +69,7 @@ def test_shipped_weights_beat_their_null_control(weights: str) -> None:
         for solver, values in ((network, ours), (null, theirs)):
             result = optisolve.solve(problem.instance(seed), solver, budget=budget, seed=seed)
             assert result.point_status is PointStatus.FEASIBLE
-            assert result.record["used"]["evaluations"] == 8
+            assert result.record.used.evaluations == 8
             F = result.verification.F
             sign = problem.instance(0).signs
             values.append(result.hypervolume if len(sign) > 1 else -float(F[0, 0]) * sign[0])
@@ -81,7 +81,7 @@ def test_power_control_works_without_training_and_reports_its_stages() -> None:
     result = optisolve.solve(optisolve.load_problem("power_control").instance(0), "ddpm", budget=Budget(evaluations=5000))
     told = report(result)
     assert result.termination is Termination.CONVERGED
-    assert result.record["used"]["evaluations"] == 2 * told["samples"] == 32
+    assert result.record.used.evaluations == 2 * told["samples"] == 32
     assert told["raw"]["best"] <= told["projected"]["best"] + 1e-12
     assert told["polished"]["best"] >= told["raw"]["mean"]
     assert told["polish"]["method"] == "switch"
@@ -106,7 +106,7 @@ def test_every_schedule_solves_the_default_case(schedule: str) -> None:
 def test_evaluations_are_counted_and_small_budgets_draw_fewer_samples(evaluations: int) -> None:
     instance = optisolve.load_problem("power_control").instance(0)
     result = optisolve.solve(instance, DdpmNull(), budget=Budget(evaluations=evaluations))
-    used = result.record["used"]
+    used = result.record.used
     assert used["evaluations"] <= evaluations
     assert used["evaluations"] == min(32, evaluations if evaluations == 1 else 2 * (evaluations // 2))
     assert (result.termination is Termination.LIMIT) == (evaluations < 32)

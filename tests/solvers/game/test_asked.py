@@ -57,7 +57,7 @@ def run(config, *, scenario=HARD, calls=200, seed=3, scratch=None, **options):
 
 
 def report_of(result):
-    return result.record["used"]["report"]
+    return result.record.used.report
 
 
 def prompts_of(server):
@@ -92,8 +92,8 @@ def test_a_recorded_game_of_a_real_model_is_replayed_to_the_last_bit(tmp_path):
     """SmolLM2-135M played all four agents for four rounds, with messages and lessons of its own."""
     result = replayed(tmp_path / "scratch")
     told = report_of(result)
-    assert result.record["solver"]["llm"]["model"] == "smollm2-135m"
-    assert result.record["solver"]["llm"]["provider"] == "local"
+    assert result.record.solver.llm.model == "smollm2-135m"
+    assert result.record.solver.llm.provider == "local"
     assert told["moves"] == {"llm": 16}
     assert told["operator"]["lessons"] == 4
     assert told["operator"]["calls"] == 20
@@ -121,7 +121,7 @@ def test_a_live_model_plays_by_the_rules():
     told = report_of(result)
     assert told["moves"] == {"llm": 8}
     assert told["operator"]["fates"]["rejected"] == told["operator"]["fates"]["clipped"] == 0
-    assert result.record["used"]["tokens_in"] > 100
+    assert result.record.used.tokens_in > 100
 
 
 # -- answers and their fates ------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_a_useless_model_stands_still_and_the_run_says_so(fault):
     assert told["moves"] == {"fallback": sum(told["moves"].values())}
     assert told["rounds"]["actions"][-1] == told["rounds"]["actions"][0]
     assert "stood still in 100%" in told["operator"]["warning"]
-    assert "llm" not in result.record["used"]["by_source"]
+    assert "llm" not in result.record.used.by_source
     assert bool(told["operator"]["reasks"]) == (fault is not Fault.SERVER_ERROR)
 
 
@@ -188,7 +188,7 @@ def test_calls_that_the_budget_refuses_end_the_game_and_what_was_paid_is_played(
 def test_the_stand_in_is_never_called_a_language_model():
     result = run(llm_config("surrogate"), rounds=3)
     assert result.run.notice.startswith("surrogate: no language model was called")
-    assert result.record["solver"]["llm"]["provider"] == "surrogate"
+    assert result.record.solver.llm.provider == "surrogate"
 
 
 # -- what agents know -------------------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_lessons_cost_calls_and_are_cleaned():
     assert told["operator"]["lessons"] == 4
     assert told["operator"]["calls"] == 4 * 4 + 4
     assert any("- Go down 'slowly'" in text for text in texts)
-    assert "game_reflect@1" in run(llm_config("surrogate"), memory="strategies", rounds=2).record["solver"]["prompts"]
+    assert "game_reflect@1" in run(llm_config("surrogate"), memory="strategies", rounds=2).record.solver.prompts
 
 
 def test_the_placebo_asks_as_often_and_tells_nothing():

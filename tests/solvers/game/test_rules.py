@@ -74,7 +74,7 @@ def play(scenario=HARD, *, seed=0, evaluations=3000, reference=False, instance=0
 
 
 def report_of(result):
-    return result.record["used"]["report"]
+    return result.record.used.report
 
 
 # -- utilities and equilibria -----------------------------------------------------------------------------------------

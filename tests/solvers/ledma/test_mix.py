@@ -126,7 +126,7 @@ def test_tokens_and_dollars_by_source_sum_to_the_totals(options, tmp_path):
             budget=Budget(evaluations=240, llm_calls=60),
             seed=2,
         )
-    used = result.record["used"]
+    used = result.record.used
     sources = used["by_source"]
     assert used["tokens_in"] > 0
     for name in ("tokens_in", "tokens_out"):
@@ -153,7 +153,7 @@ def test_a_replay_gives_the_same_result_hash_with_the_model_gone(options, proble
             seed=2,
             scratch=tmp_path / "scratch",
         )
-    told = result.record["used"]["report"]["operator"]
+    told = result.record.used.report["operator"]
     if options.get("distill"):
         assert told["distilled"]["joined_in_wave"] is not None
     again = optisolve.solve(

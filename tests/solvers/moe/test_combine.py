@@ -39,7 +39,7 @@ def test_the_blend_trap_is_refused(trap):
 def test_the_mixture_keeps_the_best_member_in_the_trap(trap):
     result = optisolve.solve(trap, "moe", budget=Budget(evaluations=120), gate="rule", combine="convex_blend")
     assert result.scores["objective"] == pytest.approx(3.4594, abs=1e-4)
-    combined = next(e["facts"] for e in result.record["used"]["report"]["explanation"] if e["step"] == "combine")
+    combined = next(e["facts"] for e in result.record.used.report["explanation"] if e["step"] == "combine")
     assert combined["note"].startswith("refused: power_control declares no convex set")
 
 

@@ -179,7 +179,7 @@ def test_the_posterior_is_a_distribution_between_opinion_and_evidence():
 def test_a_model_that_cannot_answer_leaves_the_choice_to_the_learned_gate_on_the_log():
     instance = optisolve.load_problem("parallel_channels").instance(0)
     result = optisolve.solve(instance, "moe_llm", budget=Budget(evaluations=100, llm_calls=5), llm="surrogate", gate="llm")
-    report = result.record["used"]["report"]
+    report = result.record.used.report
     assert report["fallbacks"] == ["llm"]
     assert report["gate"] == "learned"
     hop = next(e["facts"] for e in report["explanation"] if e["step"] == "fallback")
@@ -208,7 +208,7 @@ def test_the_default_mixture_answers_the_same_whether_or_not_the_gate_was_traine
     first = optisolve.solve(instance, "moe", budget=budget, seed=5)
     second = optisolve.solve(instance, "moe", budget=budget, seed=5, gate_file=str(path))
     assert np.array_equal(first.X, second.X)
-    reports = [r.record["used"]["report"] for r in (first, second)]
+    reports = [r.record.used.report for r in (first, second)]
     assert reports[0]["ran"] == reports[1]["ran"]
     assert "ddpm" not in reports[0]["ran"]
     assert "ddpm" in load_gate().experts
@@ -248,7 +248,7 @@ def test_far_from_training_the_log_and_the_page_say_so_and_the_choice_stays(tmp_
     assert HybridGate(Dialogue(Scripted()), moved, 0, 500, trust=0.0).decide(instance, experts, 2).note == far.note
     write_gate(moved, tmp_path / "far.json")
     result = optisolve.solve(instance, "moe", budget=Budget(evaluations=60), gate_file=str(tmp_path / "far.json"))
-    assert "nothing similar was seen in training" in explanation_page(result.record["used"]["report"]["explanation"])
+    assert "nothing similar was seen in training" in explanation_page(result.record.used.report["explanation"])
 
 
 def test_the_controls_look_at_neighbors_or_at_nothing(game):

@@ -40,7 +40,7 @@ def run(instance, evaluations=120, seed=1, **options):
 
 
 def steps(result):
-    return [entry["step"] for entry in result.record["used"]["report"]["explanation"]]
+    return [entry["step"] for entry in result.record.used.report["explanation"]]
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 7, 33, 120])
@@ -48,7 +48,7 @@ def steps(result):
 def test_odd_budgets_are_kept_and_a_feasible_point_comes_first(evaluations, number):
     instance = toy_instances()[number]
     result = run(instance, evaluations)
-    assert result.record["used"]["evaluations"] <= evaluations
+    assert result.record.used.evaluations <= evaluations
     assert len(result.X) >= 1
     assert steps(result)[:3] == ["instance", "experts", "baseline"]
 
@@ -90,9 +90,9 @@ def test_answers_are_verified_whatever_an_expert_claims():
 def test_a_bound_that_a_verified_point_beats_is_refused_and_not_passed_on(monkeypatch):
     monkeypatch.setattr(mixture, "find_experts", lambda *a, **k: ((expert(Boasts(), guarantee="exact"),), {}))
     result = optisolve.solve(SumCapSphere().instance(1), "moe", budget=Budget(evaluations=60), gate="rule", combine="best_of")
-    told = next(e["facts"] for e in result.record["used"]["report"]["explanation"] if e["step"] == "expert")
+    told = next(e["facts"] for e in result.record.used.report["explanation"] if e["step"] == "expert")
     assert "better than this bound" in told["bound_refused"]
-    assert result.record["solutions"]["claimed"]["dual_bound"] is None
+    assert result.record.solutions.claimed.dual_bound is None
     assert result.termination is not Termination.OPTIMAL
 
 
@@ -101,8 +101,8 @@ def test_a_proven_optimum_ends_the_search():
         optisolve.load_problem("parallel_channels").instance(0), "moe", budget=Budget(evaluations=400), gate="rule"
     )
     assert result.termination is Termination.OPTIMAL
-    assert result.record["used"]["evaluations"] < 20
-    answer = result.record["used"]["report"]["explanation"][-1]["facts"]
+    assert result.record.used.evaluations < 20
+    answer = result.record.used.report["explanation"][-1]["facts"]
     assert answer["certificate"] == "EXACT"
     assert answer["shadow_prices"]["power_budget"] > 0.0
 
@@ -116,7 +116,7 @@ def test_the_safe_baseline_is_feasible_where_the_family_repairs_exactly():
 
 def test_several_objectives_are_merged_and_the_synergy_is_reported():
     result = run(toy_instances()[0], 200, experts=("moead_de", "nsga2"), n_experts=2)
-    combined = next(e["facts"] for e in result.record["used"]["report"]["explanation"] if e["step"] == "combine")
+    combined = next(e["facts"] for e in result.record.used.report["explanation"] if e["step"] == "combine")
     assert combined["how"] == "pareto_merge"
     assert combined["combined"] == pytest.approx(result.hypervolume, rel=1e-9)
     assert combined["synergy"] >= 0.0
@@ -139,7 +139,7 @@ def test_bad_options_are_one_clear_error(options, error):
 
 def test_a_missing_gate_file_falls_back_to_the_rules_on_the_log(tmp_path):
     result = run(SumCapSphere().instance(1), gate="learned", gate_file=str(tmp_path / "none.json"))
-    report = result.record["used"]["report"]
+    report = result.record.used.report
     assert report["gate"] == "rule"
     assert report["fallbacks"] == ["learned"]
     hop = next(e["facts"] for e in report["explanation"] if e["step"] == "fallback")
@@ -149,7 +149,7 @@ def test_a_missing_gate_file_falls_back_to_the_rules_on_the_log(tmp_path):
 def test_nobody_left_means_the_safe_default(monkeypatch):
     monkeypatch.setattr(mixture, "find_experts", lambda *a, **k: ((), {"all": "gone"}))
     result = optisolve.solve(SumCapSphere().instance(1), "moe", budget=Budget(evaluations=30), gate="rule")
-    assert result.record["used"]["report"]["gate"] == "safe_default"
+    assert result.record.used.report["gate"] == "safe_default"
     assert len(result.X) == 1
 
 
@@ -161,7 +161,7 @@ def entries():
     result = optisolve.solve(
         optisolve.load_problem("power_game").instance(0), "moe", budget=Budget(evaluations=150), gate="rule"
     )
-    return result.record["used"]["report"]["explanation"]
+    return result.record.used.report["explanation"]
 
 
 def test_entries_stand_in_order_and_what_is_none_is_named(entries):
@@ -220,7 +220,7 @@ def test_the_command_line_explains_a_record_and_refuses_a_bent_one(tmp_path, cap
     page, jsonl = tmp_path / "why.md", tmp_path / "why.jsonl"
     assert main(["explain", str(folder), "--out", str(page), "--jsonl", str(jsonl)]) == 0
     assert "entries." in page.read_text()
-    assert len(jsonl.read_text().splitlines()) == len(result.record["used"]["report"]["explanation"])
+    assert len(jsonl.read_text().splitlines()) == len(result.record.used.report["explanation"])
     record = json.loads((folder / "record.json").read_text())
     record["used"]["report"]["explanation"][1]["facts"]["able"] = ["bought"]
     (folder / "record.json").write_text(json.dumps(record))

@@ -70,7 +70,7 @@ def test_each_part_can_be_switched_off(switched_off, channels):
 def test_the_preset_runs_falls_back_on_the_log_and_verifies():
     instance = optisolve.load_problem("power_game").instance(0)
     result = optisolve.solve(instance, "moe_planner", budget=Budget(evaluations=120, llm_calls=4), llm="surrogate")
-    report = result.record["used"]["report"]
+    report = result.record.used.report
     assert report["fallbacks"] == ["planner"]
     assert report["gate"] == "learned"
     roles = [e["facts"]["role"] for e in report["explanation"] if e["step"] == "planner"]

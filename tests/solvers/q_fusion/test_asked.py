@@ -54,7 +54,7 @@ def run(config, calls=6, seed=7, **options):
 
 
 def report_of(result):
-    return result.record["used"]["report"]
+    return result.record.used.report
 
 
 def test_the_plan_of_a_real_small_model_is_replayed_and_forgets_the_prize():
@@ -64,7 +64,7 @@ def test_the_plan_of_a_real_small_model_is_replayed_and_forgets_the_prize():
     assert told["plan_source"] == "llm"
     assert told["plan"] == [{"until": "goal", "experts": {"go_goal": 1.0}}]
     assert result.point_status is PointStatus.INFEASIBLE
-    assert list(result.record["used"]["by_source"]) == ["llm"]
+    assert list(result.record.used.by_source) == ["llm"]
 
 
 def test_a_model_that_plans_as_the_paper_draws_it_walks_nine_moves():
@@ -74,7 +74,7 @@ def test_a_model_that_plans_as_the_paper_draws_it_walks_nine_moves():
     assert result.F[0, 0] == 9.0
     assert "Safely obtain the prize first, then arrive at the goal." in text
     assert "get_prize_1: knows the shortest way to that prize" in text
-    assert result.record["solver"]["prompts"] == load_prompt("maze_plan_schema").describe()
+    assert result.record.solver.prompts == load_prompt("maze_plan_schema").describe()
 
 
 def test_a_plan_that_cannot_be_read_is_asked_for_again_with_the_reason():
@@ -94,7 +94,7 @@ def test_without_a_plan_all_experts_are_alike_and_the_run_says_so(fault):
     told = report_of(result)
     assert told["plan_source"] == "fallback"
     assert "gave no plan" in told["operator"]["warning"]
-    assert list(result.record["used"]["by_source"]) == ["fallback"]
+    assert list(result.record.used.by_source) == ["fallback"]
 
 
 def test_a_budget_without_calls_leaves_the_fallback():

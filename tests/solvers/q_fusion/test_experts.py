@@ -175,7 +175,7 @@ def test_the_maze_of_the_paper_is_walked_in_nine_moves(fusion):
     result = play("maze", fusion=fusion, training="value_iteration")
     assert result.point_status is PointStatus.FEASIBLE
     assert result.F[0, 0] == 9.0
-    report = result.record["used"]["report"]
+    report = result.record.used.report
     assert report["stages_reached"] == 2
     assert report["plan"] == [
         {"until": "prize_1", "experts": {"avoid_trap": 0.5, "get_prize_1": 0.5}},

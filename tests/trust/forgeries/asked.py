@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optisolve.registry import PROBLEMS
+from optisolve.run.schema import InstancePart
 from optisolve.trust.audit import rebuild
 from tests.trust.forgeries.case import DoesNotApply, forgery
 
@@ -27,7 +28,7 @@ def easier_instance(case):
     if case.record["instance"]["problem"] == "power_game":
         raise DoesNotApply
     case.record["instance"]["seed"] += int(case.rng.integers(1, 100))
-    case.record["instance"]["sha256"] = rebuild(case.record, PROBLEMS)[1].sha256
+    case.record["instance"]["sha256"] = rebuild(InstancePart.model_validate(case.record["instance"]), PROBLEMS)[1].sha256
 
 
 @forgery("altered scenario parameter", "instance", "verified", "scores", "solutions")

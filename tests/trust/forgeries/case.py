@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.run.records import seal
+from tests.forging import seal
 
 
 class DoesNotApply(Exception):

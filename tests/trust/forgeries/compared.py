@@ -8,6 +8,7 @@ from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import score
 from optisolve.registry import PROBLEMS
+from optisolve.run.schema import InstancePart
 from optisolve.trust.audit import rebuild
 from tests.trust.forgeries.case import DoesNotApply, forgery
 
@@ -15,7 +16,7 @@ from tests.trust.forgeries.case import DoesNotApply, forgery
 def regap(case) -> None:
     """Gaps that follow from the forged reference."""
 
-    told, instance = case.record["reference"], rebuild(case.record, PROBLEMS)[1]
+    told, instance = case.record["reference"], rebuild(InstancePart.model_validate(case.record["instance"]), PROBLEMS)[1]
     F = np.asarray(case.record["verified"]["F"])[np.asarray(case.record["verified"]["feasible"], dtype=bool)]
     stated = Reference(
         Evidence.NONE,

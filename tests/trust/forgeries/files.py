@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from optisolve.run.records import seal
+from tests.forging import seal
 from tests.trust.forgeries.case import DoesNotApply, forgery
 
 

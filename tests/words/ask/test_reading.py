@@ -160,7 +160,7 @@ def test_an_answer_that_refutes_its_bound_says_so_and_claims_nothing(game, monke
     answer = ask("save at least 5 % power", "power_game", parser="rules", solver="scipy_local")
     assert (answer.status, answer.certificate) == (AskStatus.VERIFIED, "NONE")
     assert "the bound is wrong" in answer.reference.note
-    assert answer.result.record["reference"]["note"] == answer.reference.note
+    assert answer.result.record.reference.note == answer.reference.note
 
 
 def test_a_contradiction_is_proven_and_each_relaxation_offered(game):
