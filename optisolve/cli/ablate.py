@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from optisolve.cli.display import Bar, console, format_number, new_table, print_error
-from optisolve.cli.settings import Choice, Collected, Group, Verb
+from optisolve.cli.settings import Choice, Group, Verb
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
+from optisolve.core.options import Collected
 from optisolve.registry import make_problem, make_solver
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ class Ablate(Verb):
         object.__setattr__(made, "command", (verb, *words))
         return made
 
-    def run(self) -> int:
-        """0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
+    def __call__(self) -> int:
         from optisolve.study.ablation.forecast import forecast
         from optisolve.study.ablation.pages import write_report
         from optisolve.study.ablation.report import make_report

@@ -79,8 +79,7 @@ class Bench(Verb):
             expected = "solvers=NAME@LABEL beside it; the language models of a suite's own solvers stand in the suite"
             yield FieldProblem("llm", given, expected)
 
-    def run(self) -> int:
-        """0 when every unit has a result, 1 when some failed, 130 after Ctrl-C."""
+    def __call__(self) -> int:
         from optisolve.study.suite import load_suite
 
         if not self.suite:

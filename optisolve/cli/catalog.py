@@ -35,8 +35,7 @@ class List(Verb):
 
     what: Annotated[Literal["problems", "solvers", "prompts", "all"], Word("WHAT")] = "all"
 
-    def run(self) -> int:
-        """Print one line each."""
+    def __call__(self) -> int:
         if self.what in ("all", "problems"):
             table = new_table("problem", "what is decided", "reference", title="Problems (problem=NAME)")
             for name in PROBLEMS.choices():
@@ -65,8 +64,7 @@ class Info(Verb):
 
     name: Annotated[str, Word("NAME")]
 
-    def run(self) -> int:
-        """Print every parameter with its value, and where it comes from."""
+    def __call__(self) -> int:
         if self.name in PROBLEMS.choices():
             problem, values = problem_options(self.name)
             console.print(f"[bold]{self.name}[/]: {escape(problem.summary)}")
@@ -118,8 +116,7 @@ class Models(Verb):
     action: Annotated[Literal["list", "fetch"], Word("ACTION")] = "list"
     name: Annotated[str, Word("NAME")] = ""
 
-    def run(self) -> int:
-        """List or fetch."""
+    def __call__(self) -> int:
         from optisolve.llm import catalog
 
         if self.action == "fetch":
@@ -159,8 +156,7 @@ class Inspect(Verb):
     effort: Literal["quick", "normal", "thorough"] = "quick"
     out: Path = Path("runs")
 
-    def run(self) -> int:
-        """Null policies, random best-of-k, reference, bound, local optima."""
+    def __call__(self) -> int:
         from optisolve.core.reference import Effort
         from optisolve.plotting import degeneracy_figure, save_figure
         from optisolve.study.degeneracy import degeneracy
@@ -205,8 +201,7 @@ class Export(Verb):
     to: str
     instance: int = 0
 
-    def run(self) -> int:
-        """Write the file."""
+    def __call__(self) -> int:
         from optisolve.problems.instance_file import write_arrays
 
         arrays = make_problem(self.problem.name, self.problem.options).instance(self.instance).arrays()
@@ -226,8 +221,7 @@ class Check(Verb):
 
     target: Annotated[str, Word("TARGET")]
 
-    def run(self) -> int:
-        """1 when a property fails."""
+    def __call__(self) -> int:
         from optisolve.core.problem import Problem
         from optisolve.testing import check_problem, check_solver
 

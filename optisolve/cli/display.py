@@ -291,9 +291,9 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     Returns:
         The files written; a picture that does not apply is left out.
     """
-    from optisolve.numerics.knee import knee_index
+    from optisolve.numerics.indicators import knee_index
     from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
-    from optisolve.plotting.credit import credit_figure, offspring_sources
+    from optisolve.plotting.figures import credit_figure, offspring_sources
     from optisolve.plotting.game import rounds_figure
 
     subject = next(iter(results.values()))

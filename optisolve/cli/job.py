@@ -23,10 +23,11 @@ from optisolve.cli.display import (
     write_pictures,
 )
 from optisolve.cli.run import Run
-from optisolve.cli.settings import Choice, Collected, Group
+from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.json import Json
+from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
@@ -184,7 +185,7 @@ def run_job(job: Job) -> int:
         print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
         complete = False
     if job.settings.print == "json":
-        print_json(subject.record)
+        print_json(subject.record.to_json())
     else:
         print_summary(results, folder, pictures)
     return _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)

@@ -14,13 +14,24 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.capabilities import capability_gap
+from optisolve.core.errors import SolverError
 from optisolve.core.json import JsonObject
 from optisolve.core.options import Options
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.seeds import generator
 from optisolve.core.status import Limit, Termination
 
-__all__ = ["ANY_PROBLEM", "Evaluate", "Feature", "Outcome", "Solver", "SolverInfo", "Task"]
+__all__ = [
+    "ANY_PROBLEM",
+    "Evaluate",
+    "Feature",
+    "Outcome",
+    "Solver",
+    "SolverInfo",
+    "Task",
+    "require_stopping_rule",
+    "spent_limit",
+]
 
 
 class Feature(StrEnum):
@@ -207,3 +218,21 @@ class Solver(Options, ABC):
 
     def _title(self) -> str:
         return f"solver '{self.info.name}'"
+
+
+def require_stopping_rule(task: Task) -> None:
+    """Refuse a budget under which a solver would never stop.
+
+    Raises:
+        SolverError: The budget limits neither evaluations nor seconds.
+    """
+    budget = task.meter.budget
+    if budget.evaluations is None and budget.seconds is None:
+        raise SolverError(
+            f"{task.solver_name} stops only at a limit; set budget.evaluations (points) or budget.seconds, got {budget}."
+        )
+
+
+def spent_limit(task: Task) -> Limit:
+    """Which limit left no evaluations."""
+    return Limit.TIME if task.meter.out_of_time else Limit.EVALUATIONS

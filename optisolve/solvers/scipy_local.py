@@ -13,9 +13,8 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.capabilities import ConstraintGradients, Differentiable
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
-from optisolve.solvers.stopping import spent_limit
 
 __all__ = ["ScipyLocal"]
 

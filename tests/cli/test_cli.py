@@ -17,7 +17,7 @@ from optisolve.cli.bench import _table as summary_table
 from optisolve.cli.compose import flags_first
 from optisolve.cli.display import console
 from optisolve.cli.main import main
-from optisolve.cli.typed_file import read_typed
+from optisolve.words.typed_file import read_typed
 from tests.study.records import made
 
 SMALL = ["solver=moead_de", "budget.evaluations=300", "pictures=false"]

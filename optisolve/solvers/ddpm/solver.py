@@ -16,14 +16,13 @@ from optisolve.core.errors import FieldProblem
 from optisolve.core.json import Json
 from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.core.watch import unwatched
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish
 from optisolve.solvers.ddpm.weights import find_weights, is_shipped, load_weights, weights_digest
-from optisolve.solvers.stopping import spent_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,13 +15,12 @@ from optisolve.core.bridge import stack
 from optisolve.core.capabilities import ParallelChannels, Samplable
 from optisolve.core.json import Json
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.water_filling import project_to_simplex
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys, normal
 from optisolve.solvers.ddpm.weights import WEIGHTS_FILE
-from optisolve.solvers.stopping import spent_limit
 
 __all__ = ["CHANNELS", "LegacyDiffsg", "conditions", "load_legacy"]
 
