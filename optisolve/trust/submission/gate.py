@@ -231,7 +231,7 @@ def _stale(added: Iterable[str], root: Path, suites: SuiteBook, verdict: Verdict
         if locked is None:
             continue
         try:
-            sha256 = _record(root / suite / rest)["suite"]["sha256"]
+            sha256 = _record(root / suite / rest).suite.sha256
         except (OptisolveError, ValueError, KeyError, TypeError):
             continue  # the audit says what is wrong with it
         if sha256 != locked.sha256:
