@@ -1,4 +1,4 @@
-"""From a checked schema to trees without names: elements become numbers, sums and constraints get their ranges and are written out.
+"""From a checked schema to trees without names: elements become numbers, sums and constraints are written out.
 
 A shifted index such as ``s[t-1]`` exists only inside its set. Where it does not, the row of the constraint, or the term of the
 sum that its index belongs to, is not made; a note says so.
