@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.errors import FieldProblem, OptionError, short
 from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import (
     RESERVED,
@@ -30,7 +30,6 @@ from optisolve.words.freeform.schema import (
     checked_data,
     free_values,
     name_problems,
-    short,
 )
 from optisolve.words.freeform.tree import (
     Call,

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.errors import FieldProblem, OptionError, short
 from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import RESERVED
 from optisolve.words.freeform.tree import Node, Relation
@@ -261,9 +261,3 @@ def taken(where: str, name: str, seen: Mapping[str, str]) -> Iterator[FieldProbl
         yield FieldProblem(where, name, f"{told} ({', '.join(sorted(RESERVED))})")
     elif name in seen:
         yield FieldProblem(where, name, f"a name that nothing else has: it is {seen[name]} already")
-
-
-def short(value: object) -> object:
-    """A value as it was given, cut when it is long."""
-    text = repr(value)
-    return value if len(text) <= 80 else f"{text[:77]}..."

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import SolverError
+from optisolve.core.status import Termination
+from optisolve.modelling.cpsat import CpSatModel, solve_cpsat
 from optisolve.words.freeform.linear import Form, integers, limits
 from optisolve.words.freeform.schema import Checked
 
@@ -139,14 +142,15 @@ def by_cpsat(checked: Checked, form: Form) -> tuple[str, float | None]:
         model.add(total <= 0 if op == "<=" else total >= 0 if op == ">=" else total == 0)
     total = sum(a * xs[i] for i, a in zip(form.aim.coefficients, aim[1], strict=False))
     (model.maximize if checked.model.objective.sense == "max" else model.minimize)(total)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.max_deterministic_time = 5.0
-    status = solver.solve(model)
-    if status == cp_model.OPTIMAL:
-        found = sum(a * solver.value(xs[i]) for i, a in zip(form.aim.coefficients, aim[1], strict=False))
+    exact = CpSatModel(model, xs, decode=lambda z: z, value_of=float, rounding_error=0.0, rounding="nothing is rounded")
+    try:
+        answer = solve_cpsat(exact, deterministic_time=5.0)
+    except SolverError:  # numbers too large for 64 bits
+        return "unknown", None
+    if answer.termination is Termination.OPTIMAL and answer.x is not None:
+        found = sum(a * int(answer.x[i]) for i, a in zip(form.aim.coefficients, aim[1], strict=False))
         return "optimal", float(found / aim[0]) + form.aim.constant
-    return {cp_model.INFEASIBLE: "infeasible"}.get(status, "unknown"), None
+    return "infeasible" if answer.termination is Termination.INFEASIBLE else "unknown", None
 
 
 def _whole(values: list[float]) -> tuple[Fraction, list[int]] | None:
