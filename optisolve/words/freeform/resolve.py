@@ -73,7 +73,11 @@ def free_model(values: JsonObject | FreeModel) -> Checked:
     rows = tuple(names.rows())
     if names.problems or objective is None:
         raise OptionError("model", names.problems)
-    return Checked(model, data, offsets, shapes, size, objective, rows, tuple(dict.fromkeys(names.notes)))
+    owners, counts = model.variables.values(), list(sizes.values())
+    lower, upper = np.repeat(np.array([v.limits for v in owners], dtype=np.float64).T, counts, axis=1)
+    whole = np.repeat([v.kind != "real" for v in owners], counts)
+    notes = tuple(dict.fromkeys(names.notes))
+    return Checked(model, data, offsets, shapes, size, (lower, upper), whole, objective, rows, notes)
 
 
 class _Names:

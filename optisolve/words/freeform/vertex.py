@@ -12,7 +12,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import SolverError
 from optisolve.core.status import Termination
 from optisolve.modelling.cpsat import CpSatModel, solve_cpsat
-from optisolve.words.freeform.linear import Form, integers, limits
+from optisolve.words.freeform.linear import Form
 from optisolve.words.freeform.schema import Checked
 
 __all__ = ["TIME_LIMIT_S", "by_cpsat", "by_highs"]
@@ -33,8 +33,8 @@ def by_highs(checked: Checked, form: Form, scale: FloatArray, *, aim: bool = Tru
         scale: float64 [size], usual size of every variable.
         aim: Without, any feasible point will do.
     """
-    lower, upper = limits(checked)
-    whole = integers(checked)
+    lower, upper = checked.limits
+    whole = checked.whole
     status, z = _run(checked, form, scale, lower, upper, whole, aim=aim)
     if z is None or not whole.any():
         return status, None if z is None else _snapped(z, scale, lower, upper)
@@ -125,8 +125,8 @@ def by_cpsat(checked: Checked, form: Form) -> tuple[str, float | None]:
     """
     from ortools.sat.python import cp_model
 
-    lower, upper = limits(checked)
-    if not integers(checked).all() or not np.isfinite([lower, upper]).all() or np.abs([lower, upper]).max() > 2**31:
+    lower, upper = checked.limits
+    if not checked.whole.all() or not np.isfinite([lower, upper]).all() or np.abs([lower, upper]).max() > 2**31:
         return "unknown", None
     rows = [_whole([*terms.coefficients.values(), terms.constant]) for terms in form.rows]
     aim = _whole([*form.aim.coefficients.values(), 0.0])
