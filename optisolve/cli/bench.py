@@ -16,9 +16,9 @@ from optisolve.cli.display import Bar, console, format_number, new_table, print_
 from optisolve.cli.settings import Choice, Verb
 from optisolve.core.errors import FieldProblem
 from optisolve.core.status import Termination
-from optisolve.run.schema import Record
 
 if TYPE_CHECKING:
+    from optisolve.run.schema import Record
     from optisolve.study.runner import Plan, Progress, Skip, SuiteRun, Unit
     from optisolve.study.suite import Suite
 

@@ -358,7 +358,6 @@ def load_records(path: str | os.PathLike[str], *, columns: Literal["differing", 
 
 
 def _row(record: Record) -> dict[str, Any]:
-    used = record.used.model_dump(exclude={"report", "by_source"})
     return {
         "record_id": record.record_id,
         "result_hash": record.result_hash,
@@ -373,21 +372,25 @@ def _row(record: Record) -> dict[str, Any]:
         "points": len(record.verified.F),
         "tier": record.provenance.tier.value,
         **{f"scores.{name}": value for name, value in record.scores.values().items()},
-        **{f"used.{name}": value for name, value in used.items()},
+        **{f"used.{name}": value for name, value in record.used if name not in ("report", "by_source")},
     }
 
 
 def _settings(record: Record) -> dict[str, Any]:
     """Parameters and options by column; settings of settings have columns of their own."""
-    pending: list[tuple[str, Any]] = [("option", record.solver.options), ("param", record.instance.params)]
     columns: dict[str, Any] = {}
-    while pending:
-        name, value = pending.pop()
-        if isinstance(value, Mapping):
-            pending += [(f"{name}.{key}", item) for key, item in reversed(list(value.items()))]
-        else:
-            columns[name] = canonical(value).decode() if isinstance(value, list) else value
+    for prefix, values in (("param", record.instance.params), ("option", record.solver.options)):
+        for name, value in values.items():
+            _add(columns, f"{prefix}.{name}", value)
     return columns
+
+
+def _add(columns: dict[str, Any], name: str, value: object) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _add(columns, f"{name}.{key}", item)
+    else:
+        columns[name] = canonical(value).decode() if isinstance(value, list) else value
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
