@@ -352,7 +352,9 @@ def load_records(path: str | os.PathLike[str], *, columns: Literal["differing", 
         raise RecordError(f"{path}: no record.json at or below this path, and no {TABLE}.")
     settings = [_settings(record) for _, record in records]
     if columns == "differing":
-        settings = _differing(settings)
+        settings = _differing(list(map(_flat, _differing(settings))))
+    else:
+        settings = list(map(_flat, settings))
     found = zip(records, settings, strict=True)
     return pd.DataFrame([{**_row(record), **own, "path": file, "record": record} for (file, record), own in found])
 
@@ -377,20 +379,20 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _settings(record: Record) -> dict[str, Any]:
-    """Parameters and options by column; settings of settings have columns of their own."""
-    columns: dict[str, Any] = {}
-    for prefix, values in (("param", record.instance.params), ("option", record.solver.options)):
-        for name, value in values.items():
-            _add(columns, f"{prefix}.{name}", value)
-    return columns
+    """Parameters and options by column."""
+    columns: dict[str, Any] = {f"param.{name}": value for name, value in record.instance.params.items()}
+    return columns | {f"option.{name}": value for name, value in record.solver.options.items()}
 
 
-def _add(columns: dict[str, Any], name: str, value: object) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _add(columns, f"{name}.{key}", item)
-    else:
-        columns[name] = canonical(value).decode() if isinstance(value, list) else value
+def _flat(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of settings in columns of their own, lists as text."""
+    flat: dict[str, Any] = {}
+    for name, value in columns.items():
+        if isinstance(value, dict):
+            flat |= _flat({f"{name}.{key}": item for key, item in value.items()})
+        else:
+            flat[name] = canonical(value).decode() if isinstance(value, list) else value
+    return flat
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
