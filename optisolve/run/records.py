@@ -350,11 +350,8 @@ def load_records(path: str | os.PathLike[str], *, columns: Literal["differing", 
     records = list(read_all(path))
     if not records:
         raise RecordError(f"{path}: no record.json at or below this path, and no {TABLE}.")
-    settings = [_settings(record) for _, record in records]
-    if columns == "differing":
-        settings = _differing(list(map(_flat, _differing(settings))))
-    else:
-        settings = list(map(_flat, settings))
+    keep = _differing if columns == "differing" else list
+    settings = keep([_flat(own) for own in keep([_settings(record) for _, record in records])])
     found = zip(records, settings, strict=True)
     return pd.DataFrame([{**_row(record), **own, "path": file, "record": record} for (file, record), own in found])
 
