@@ -28,7 +28,7 @@ from optisolve.run.fields import Count, Digest, Part, field_problems
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import MAX_RECORD_BYTES, printable, read_json
 
-__all__ = ["SCHEMA", "TABLE", "Archive", "Row", "Table", "light"]
+__all__ = ["SCHEMA", "TABLE", "Archive", "Row", "Table", "content_of", "light"]
 
 SCHEMA: Literal["optisolve.table/1"] = "optisolve.table/1"
 TABLE = "table.json"

@@ -45,6 +45,7 @@ from optisolve.study.loss import loss_of
 from optisolve.study.runner import Progress, run_suite
 from optisolve.testing.llm_server import Fault, LlmServer
 from tests.llm.helpers import config_for
+from tests.study.records import but
 
 ENGINE = {"pop_size": 8, "n_neighbors": 5, "wave_size": 4}
 SMALL = ("llm", "placebo", "de", "zeros")
@@ -586,9 +587,8 @@ def test_fates_and_fallbacks_of_the_models_answers_are_reported(tmp_path):
 
 def test_a_run_without_a_feasible_point_counts_as_worst(whole):
     lost = whole.records["zeros", 0, 0]
-    verified = lost.verified.model_copy(update={"feasible": [False] * len(lost.verified.feasible)})
-    scores = lost.scores.model_copy(update={"hypervolume": 0.0})
-    whole.records["zeros", 0, 0] = lost.model_copy(update={"verified": verified, "scores": scores})
+    lost = but(lost, "verified", feasible=[False] * len(lost.verified.feasible))
+    whole.records["zeros", 0, 0] = but(lost, "scores", hypervolume=0.0)
     report = make_report(whole)
     row = report.runs.set_index(["arm", "instance"]).loc["zeros", 0]
     assert row["failed"]
@@ -808,5 +808,5 @@ def test_bad_input_is_one_error_that_names_the_settings(tmp_path, capsys, words,
 
 def test_records_of_controls_hold_their_options(whole):
     record = json.loads(whole.files(("zeros", 0, 0))["record.json"])
-    assert record["solver"]["name"] == "ledma_control"
-    assert record["solver"]["options"]["operator"] == "zeros"
+    assert record.solver.name == "ledma_control"
+    assert record.solver.options["operator"] == "zeros"

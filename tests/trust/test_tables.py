@@ -188,8 +188,9 @@ def test_a_row_of_another_platform_is_neither_believed_nor_refuted(board, monkey
 
     def elsewhere(record, *arguments, **options):
         again = real(record, *arguments, **options)
-        again.result.record["used"]["evaluations"] += 1
-        return again
+        told = again.result.record
+        other = told.model_copy(update={"used": told.used.model_copy(update={"evaluations": told.used.evaluations + 1})})
+        return replace(again, result=replace(again.result, record=other))
 
     monkeypatch.setattr(remake, "replay_record", elsewhere)
     assert any("result_hash" in str(problem) for problem in board.check().problems)
