@@ -140,9 +140,9 @@ def test_one_evaluation_that_does_not_repeat_itself_is_shown_and_claims_nothing(
 
     monkeypatch.setattr(type(instance), "_evaluate", drifting)
     result = optisolve.solve(instance, "moead_de", budget=optisolve.Budget(evaluations=200), seed=1)
-    (text,) = result.record["provenance"]["errors"]
+    (text,) = result.record.provenance.errors
     assert "evaluating the returned points of parallel_channels again gives other values" in text
-    assert result.record["provenance"]["tier"] == "self_reported"
+    assert result.record.provenance.tier == "self_reported"
 
 
 def test_a_shipped_model_that_fails_is_an_error_of_ours_and_not_the_end(monkeypatch):

@@ -90,9 +90,9 @@ def test_a_sampler_is_trained_on_the_plugin_s_family(installed, tmp_path):
     assert trained.returncode == 0, trained.stderr
     gains = {"ddpm": [], "ddpm_null": []}
     for solver, options in (("ddpm", ["solver.weights=trained/weights"]), ("ddpm_null", [])):
-        for seed in range(3):
+        for seed in range(2):
             words = (f"solver={solver}", *options, f"instance={seed}", "solver.n_samples=2", "print=json")
             run = optisolve(installed, "run", "problem=relay", *words, cwd=tmp_path)
             assert run.returncode == 0, run.stderr
             gains[solver].append(json.loads(run.stdout)["scores"]["objective"])
-    assert sum(gains["ddpm"]) > sum(gains["ddpm_null"]) + 3.0  # dB
+    assert sum(gains["ddpm"]) > sum(gains["ddpm_null"]) + 2.0  # dB
