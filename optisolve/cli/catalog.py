@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,8 @@ class Info(Verb):
             problem, values = problem_options(self.name)
             console.print(f"[bold]{self.name}[/]: {escape(problem.summary)}")
             console.print(f"reference: {escape(problem.evidence)}")
-            console.print(f"offers: {_offered(self.name)}", soft_wrap=True)
+            for line in _offered(self.name):
+                console.print(line, soft_wrap=True)
             _print_fields(problem, values)
             _print_card("problems", self.name)
             return 0
@@ -89,19 +90,25 @@ class Info(Verb):
         raise UnknownNameError("problem or solver", self.name, {*PROBLEMS.choices(), *SOLVERS.choices()})
 
 
-def _offered(name: str) -> str:
-    """Capabilities of a scenario's instances, and whether goals may speak about them."""
+def _offered(name: str) -> Iterator[str]:
+    """Capabilities of a scenario's instances, whether goals may speak about them, and what verification runs on."""
     from optisolve.core.capabilities import offers
     from optisolve.goals import MeasuredInstance
 
     try:
         instance = make_problem(name).instance(0)
     except OptisolveError as error:  # a family whose parameters have no defaults
-        return f"unknown until it is given what it needs ({escape(str(error))})"
+        yield f"offers: unknown until it is given what it needs ({escape(str(error))})"
+        return
     capabilities = [c.__name__ for c in offers(instance)]
     if isinstance(instance, MeasuredInstance):
         capabilities.append(f"MeasuredInstance ({', '.join(metric.name for metric in instance.metrics())})")
-    return ", ".join(capabilities) or "evaluation only"
+    yield f"offers: {', '.join(capabilities) or 'evaluation only'}"
+    yield "evaluation: " + (
+        "a compiled kernel; verification runs on other code, the readable equations"
+        if instance.has_twin
+        else "one implementation, which verification runs again (docs/trust.md)"
+    )
 
 
 @dataclass(frozen=True, slots=True)

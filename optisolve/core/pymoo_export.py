@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pymoo.core.problem import Problem as PymooProblem
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.objective import Evaluation
+from optisolve.core.evaluation import Evaluation
 from optisolve.core.space import Space
 
 __all__ = ["Exported"]

@@ -11,11 +11,11 @@ import numpy as np
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import BudgetExhausted, ProblemError
+from optisolve.core.evaluation import unwatched
 from optisolve.core.failures import Attempt, attempt, policy_of
 from optisolve.core.problem import FAILED_VIOLATION, Evaluation, Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Limit, Termination
-from optisolve.core.watch import unwatched
 
 __all__ = ["Archive", "Evaluator", "History", "archived_outcome", "nondominated"]
 

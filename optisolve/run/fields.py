@@ -54,24 +54,10 @@ class Part(BaseModel):
     def __repr__(self) -> str:
         return str(self.to_json())
 
-    # Transition: rooms that still read records as dictionaries.
-    def __getitem__(self, key: str) -> Any:
-        name = "layout" if key == "schema" else key
-        if name not in self.model_fields_set:
-            raise KeyError(key)
-        return getattr(self, name)
+    if not TYPE_CHECKING:  # what was a dictionary once tells who still writes so; a type checker knows anyway
 
-    def __contains__(self, key: str) -> bool:
-        return key in self.model_fields_set
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
-
-    def keys(self) -> list[str]:
-        return ["schema" if name == "layout" else name for name in type(self).model_fields if name in self.model_fields_set]
-
-    def items(self) -> list[tuple[str, Any]]:
-        return [(key, self[key]) for key in self.keys()]
+        def __getitem__(self, key):
+            raise TypeError(f"fields are attributes: write .{key} instead of [{key!r}]; to_json() gives a dictionary")
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -178,8 +178,8 @@ def own_errors(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violation
     Args:
         evaluator: The run's evaluator; its numbers come from the fast kernel, if there is one.
         X: float64 [n, d], the returned points.
-        F: float64 [n, m], their objectives by the twin.
-        max_violation: Their largest violation by the twin.
+        F: float64 [n, m], their objectives by verification.
+        max_violation: Their largest violation by verification.
     """
     instance = evaluator.instance
     shipped = type(getattr(instance, "base", instance)).__module__.startswith("optisolve.problems.")

@@ -104,7 +104,7 @@ class Opro(Solver):
             project=self.repair,
             warn_share=self.warn_share,
         )
-        return LlmVariation(session, _Uniform(), operation, seed=task.seed)
+        return LlmVariation(session, task.instance, _Uniform(), operation, seed=task.seed)
 
 
 class _Search:

@@ -100,10 +100,11 @@ def loss_of(record: Record, /) -> Loss:
 def aim_of(record: Record, /) -> float:
     """The number behind a record's yardstick: a value, a bound, or a front's hypervolume; NaN without one."""
     name, yardstick = measured_by(record)
-    if name is None:
+    if name is None or record.reference is None:
         return float("nan")
-    aim = record.scores.gap_scale
-    if yardstick is not Yardstick.BEST_FRONT and record.reference is not None:
+    if yardstick is Yardstick.BEST_FRONT:
+        aim = record.scores.gap_scale
+    else:
         aim = record.reference.value if name == "gap" else record.reference.dual_bound
     return float("nan") if aim is None else float(aim)
 

@@ -154,7 +154,7 @@ def slots_of(locked: LockedSuite, solver: str) -> dict[str, list[Slot]]:
 
 
 def _suite(locked: LockedSuite, located: Sequence[Located]) -> dict[str, Any]:
-    current = [item for item in located if item.record.suite["sha256"] == locked.sha256]
+    current = [item for item in located if item.record.suite.sha256 == locked.sha256]
     rows = [_entry(entry, slots_of(locked, entry.solver)) for entry in entries_of(current)]
     problems = [case.label for case in locked.suite.cases]
     _rank(rows, problems)

@@ -158,7 +158,11 @@ def test_list_and_info_name_what_there_is(capsys):
     assert cli("info", "moead_de") == 0
     assert "10.1109/TEVC" in capsys.readouterr().out
     assert cli("info", "power_control") == 0
-    assert "offers: InterferenceChannel, WeightedChannel" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "offers: InterferenceChannel, WeightedChannel" in shown
+    assert "verification runs on other code" in shown
+    assert cli("info", "parallel_channels") == 0
+    assert "one implementation, which verification runs again" in capsys.readouterr().out
     assert cli("info", "wmmse") == 0
     assert "requires: WeightedChannel" in capsys.readouterr().out
     assert cli("info", "nothing") == 1

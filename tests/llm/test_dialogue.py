@@ -55,8 +55,8 @@ def solved(problem: str, solver: str, evaluations: int, **options: Any) -> Calla
             budget=Budget(evaluations=evaluations, llm_calls=calls),
             llm=config_for(server, retries=0, breaker_calls=0),
         )
-        assert result.record["solver"]["prompts"] or not calls or solver == "moe_llm"
-        return dict(result.record["used"]["report"]["operator"])
+        assert result.record.solver.prompts or not calls or solver == "moe_llm"
+        return dict(result.record.used.report["operator"])
 
     return ask
 

@@ -37,7 +37,7 @@ def check(name: str, folder: Path, capsys: Any) -> tuple[int, int]:
             before = server.calls
             assert main(["run", "pictures=false", "print=json", "reference=none", f"resume={out / f'it{SUFFIX}'}"]) == 0
             (again,) = iter_records(out)
-            assert read_record(again)["result_hash"] == whole["result_hash"]
+            assert read_record(again).result_hash == whole.result_hash
             assert server.calls - before == asked - left
             assert (audit := verify(again, effort=None)), audit
             recalled += left

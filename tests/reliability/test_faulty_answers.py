@@ -14,6 +14,7 @@ from optisolve.core.solver import Solver
 from optisolve.llm.config import llm_config
 from optisolve.llm.forms import Fate
 from optisolve.registry import load_problem
+from optisolve.run.schema import Record
 from optisolve.run.solve import solve
 from optisolve.solvers.ledma.solver import Ledma
 from optisolve.solvers.opro import Opro
@@ -164,7 +165,7 @@ def campaign(form: str, faulty: int, tmp_path: Path, limited: Any, tell: Any) ->
     while sum(served.values()) - served[Fault.NONE] < faulty:
         result, server = one_run(form, runs, tmp_path, limited, short=faulty <= FEW)
         record = result.record
-        assert record["termination"]["status"] == "limit", record["termination"]
+        assert record.termination.status == "limit", record.termination
         folder = result.save(tmp_path)
         calls = [row for row in _rows(folder) if row["type"] == "call"]
         slow += check_replies(calls, Served(server))
@@ -177,8 +178,8 @@ def campaign(form: str, faulty: int, tmp_path: Path, limited: Any, tell: Any) ->
                 assert (again := replay(folder)).same, again.reason
                 replayed += 1
         served.update(server.served)
-        fates.update(record["used"]["report"]["operator"]["fates"])
-        reasons.update(record["used"]["report"]["operator"]["fallbacks"])
+        fates.update(record.used.report["operator"]["fates"])
+        reasons.update(record.used.report["operator"]["fallbacks"])
         runs += 1
     calls_met = sum(served.values())
     assert slow <= 0.2 * calls_met, f"{slow} of {calls_met} replies were late without a fault: the machine is too busy"
@@ -212,40 +213,40 @@ def check_replies(calls: list[dict[str, Any]], served: Served) -> int:
     return late
 
 
-def check_accounts(record: dict[str, Any], calls: list[dict[str, Any]]) -> None:
+def check_accounts(record: Record, calls: list[dict[str, Any]]) -> None:
     """Every candidate that was asked for has a fate, every evaluation a source."""
-    operator = record["used"]["report"]["operator"]
+    operator = record.used.report["operator"]
     answered = [row for row in calls if not row["reply"]["failure"] and "/sub=" in row["request"]["tag"]]
     tasks = sum(row["request"]["tag"].count("+") + 1 for row in answered)
     assert set(operator["fates"]) == {fate.value for fate in Fate}
-    assert sum(operator["fates"].values()) == tasks * record["solver"]["options"]["n_offspring"]
-    sources = record["used"]["by_source"]
+    assert sum(operator["fates"].values()) == tasks * record.solver.options["n_offspring"]
+    sources = record.used.by_source
     assert set(sources) <= SOURCES
-    assert sum(told["evaluations"] for told in sources.values()) == record["used"]["evaluations"]
-    made = {name: sources.get(name, {"evaluations": 0})["evaluations"] for name in SOURCES}
+    assert sum(told.evaluations for told in sources.values()) == record.used.evaluations
+    made = {name: sources[name].evaluations if name in sources else 0 for name in SOURCES}
     usable = {name: operator["fates"][name] for name in ("ok", "clipped", "repaired")}
-    if record["used"]["evaluations"] < record["budget"]["evaluations"]:
+    if record.used.evaluations < record.budget.evaluations:
         assert made["llm"] + made["repaired"] == sum(usable.values())
     assert made["llm"] <= usable["ok"]
     failed = Counter(row["reply"]["failure"] for row in calls if row["reply"]["failure"])
-    told = Counter(record["solver"]["llm"]["failures"])
+    told = Counter(record.solver.llm.failures)
     told.pop("budget", None)
     assert failed == told
 
 
-def check_budget(record: dict[str, Any], server: LlmServer) -> None:
-    used, budget = record["used"], record["budget"]
-    spent = {**used, "llm_tokens": used["tokens_in"] + used["tokens_out"]}
+def check_budget(record: Record, server: LlmServer) -> None:
+    used, budget = record.used, record.budget.to_json()
+    spent = {**used.to_json(), "llm_tokens": used.tokens_in + used.tokens_out}
     for name in ("evaluations", "llm_calls", "llm_tokens", "usd"):
         assert budget[name] is None or spent[name] <= budget[name], (name, spent[name], budget[name])
     answered = sum(count for fault, count in server.served.items() if fault.status == 200)
-    assert answered <= used["llm_calls"], "a call that may have been billed is not in the account"
-    assert used["tokens_cached"] <= used["tokens_in"]
+    assert answered <= used.llm_calls, "a call that may have been billed is not in the account"
+    assert used.tokens_cached <= used.tokens_in
 
 
-def check_fallbacks(record: dict[str, Any], calls: list[dict[str, Any]], served: Served, form: str) -> None:
+def check_fallbacks(record: Record, calls: list[dict[str, Any]], served: Served, form: str) -> None:
     """The fallbacks and their reasons are those that the server's faults call for."""
-    operator = record["used"]["report"]["operator"]
+    operator = record.used.report["operator"]
     last: dict[tuple[str, str], dict[str, Any]] = {}
     for row in calls:
         if row["request"]["tag"].endswith("/reflect"):
@@ -262,15 +263,16 @@ def check_fallbacks(record: dict[str, Any], calls: list[dict[str, Any]], served:
     assert fallbacks == lost
     answered = [served.of(row["request"])[-1] for row in last.values() if not row["reply"]["failure"]]
     useless, usable = sum(f in USELESS for f in answered), sum(f in USABLE for f in answered)
-    few = record["solver"]["options"]["n_offspring"] == 1  # then one point less is none
+    few = record.solver.options["n_offspring"] == 1  # then one point less is none
     unclear = {Fault.WRONG_COUNT} if few or form == "table" else set()
     usable -= sum(f in unclear for f in answered)
     assert useless <= invalid <= len(answered) - usable
-    made = record["used"]["by_source"].get("fallback", {"evaluations": 0})["evaluations"]
+    fallback = record.used.by_source.get("fallback")
+    made = 0 if fallback is None else fallback.evaluations
     total = sum(operator["fallbacks"].values())
-    assert made == total or (record["used"]["evaluations"] == record["budget"]["evaluations"] and made <= total)
+    assert made == total or (record.used.evaluations == record.budget.evaluations and made <= total)
     share = total / max(1, operator["targets"] - operator["refused_by_budget"])
-    assert bool(operator["warning"]) == (share > record["solver"]["options"]["warn_share"])
+    assert bool(operator["warning"]) == (share > record.solver.options["warn_share"])
 
 
 def test_a_server_that_claims_absurd_usage_cannot_make_the_run_spend_more(tmp_path):

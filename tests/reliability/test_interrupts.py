@@ -79,7 +79,7 @@ def interrupt(name: str, count: int, folder: Path, capsys: Any) -> int:
         assert code in (1, 130), (code, told.err)  # 1: before anything was evaluated
         assert "Traceback" not in told.err
         for file in iter_records(out):
-            assert read_record(file)["termination"]["status"] == "interrupted"
+            assert read_record(file).termination.status == "interrupted"
             assert main(["verify", "--effort", "none", str(file)]) == 0, capsys.readouterr().out
             records += 1
     return records
@@ -105,7 +105,7 @@ def test_an_interrupted_run_goes_on_to_the_same_hash(count, tmp_path, capsys, te
         arguments = words("ledma all options", server)[1:]
         assert main(["run", *arguments, f"out={tmp_path / 'whole'}"]) == 0
         (file,) = iter_records(tmp_path / "whole")
-        whole, rng, asked = read_record(file)["result_hash"], random.Random(1), server.calls
+        whole, rng, asked = read_record(file).result_hash, random.Random(1), server.calls
         for number in range(count):
             out = tmp_path / str(number)
             gate.close_after(rng.randrange(asked))
@@ -113,6 +113,6 @@ def test_an_interrupted_run_goes_on_to_the_same_hash(count, tmp_path, capsys, te
             gate.open()
             assert main(["run", *arguments, f"resume={out}"]) == 0, capsys.readouterr().err
             records = [read_record(path) for path in iter_records(out)]
-            assert sorted(r["termination"]["status"] for r in records) == ["interrupted", "limit"]
-            assert [r["result_hash"] for r in records if r["termination"]["status"] == "limit"] == [whole]
+            assert sorted(r.termination.status for r in records) == ["interrupted", "limit"]
+            assert [r.result_hash for r in records if r.termination.status == "limit"] == [whole]
     tell(f"ledma all options: {count} interrupts while calls were in flight, all went on to the same hash")

@@ -132,8 +132,8 @@ def kills(name: str, count: int, folder: Path, tell: Any) -> None:
 
 
 def check_end(record: dict[str, Any], whole: dict[str, Any], out: Path) -> None:
-    assert record["result_hash"] == whole["result_hash"]
-    assert record["used"]["llm_calls"] == whole["used"]["llm_calls"]
+    assert record.result_hash == whole.result_hash
+    assert record.used.llm_calls == whole.used.llm_calls
     (folder,) = (path for path in out.iterdir() if not path.name.startswith("."))
     assert {path.name for path in folder.iterdir()} - {".lock"} <= {
         *("record.json", "job.json", "front.parquet", "trace.parquet", "transcript.jsonl")

@@ -51,7 +51,7 @@ def test_a_run_that_two_processes_are_asked_for_is_done_once(tmp_path):
         server.release()
         finish(first, second)
         (file,) = iter_records(out)
-        assert server.calls == read_record(file)["used"]["llm_calls"]
+        assert server.calls == read_record(file).used.llm_calls
     assert not unfinished(out)
     assert verify(file, effort=None)
     told = [json.loads((tmp_path / name).read_text().splitlines()[-1]) for name in ("first", "second")]
@@ -65,7 +65,7 @@ def test_a_process_that_waits_goes_on_when_the_other_one_is_killed(tmp_path):
         first.kill()
         finish(second)
         (file,) = iter_records(out)
-        in_flight = server.calls - read_record(file)["used"]["llm_calls"]
+        in_flight = server.calls - read_record(file).used.llm_calls
     assert 1 <= in_flight <= 4 + 5  # those that were held, and those whose reply the first one may not have had time to write
     assert verify(file, effort=None)
 
@@ -77,8 +77,8 @@ def test_processes_with_one_output_folder_keep_all_records(processes, tmp_path):
         running = [start([*words(NAME, server), f"out={out}"], tmp_path / f"output{i}") for i in range(processes)]
         finish(*running)
     records = [read_record(file) for file in iter_records(out)]
-    assert len({record["record_id"] for record in records}) == len(records) == processes
-    assert len({record["result_hash"] for record in records}) == 1
+    assert len({record.record_id for record in records}) == len(records) == processes
+    assert len({record.result_hash for record in records}) == 1
     assert all(verify(file, effort=None) for file in iter_records(out))
     assert not [path for path in out.iterdir() if path.name.startswith(".") or path.suffix == ".running"]
 
@@ -94,10 +94,10 @@ def test_processes_with_one_cache_leave_every_reply_in_it_once(processes, tmp_pa
         assert server.calls == before  # whatever the others asked, one reply to every question was kept
         (last,) = iter_records(tmp_path / "last")
         record = read_record(last)
-    assert len(list(cache.rglob("*.json"))) == record["used"]["llm_calls"] == record["provenance"]["llm_cache"]["calls"]
+    assert len(list(cache.rglob("*.json"))) == record.used.llm_calls == record.provenance.llm_cache.calls
     assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".json"]
     files = [file for i in range(processes) for file in iter_records(tmp_path / str(i))]
-    assert {read_record(file)["result_hash"] for file in files} == {record["result_hash"]}
+    assert {read_record(file).result_hash for file in files} == {record.result_hash}
     assert all(verify(file, effort=None) for file in files)
 
 
@@ -111,6 +111,6 @@ def test_many_processes_with_few_runs_do_every_run_once(tmp_path, tell):
         ]
         finish(*running)
         records = [read_record(file) for file in iter_records(out)]
-        assert sorted(record["seed"] for record in records) == [0, 1, 2, 3]
-        assert server.calls == sum(record["used"]["llm_calls"] for record in records)
+        assert sorted(record.seed for record in records) == [0, 1, 2, 3]
+        assert server.calls == sum(record.used.llm_calls for record in records)
     tell(f"{len(seeds)} processes for 4 runs in one folder: 4 records, {server.calls} calls, none twice")

@@ -31,10 +31,10 @@ def test_every_solver_goes_on_and_its_record_holds(solver, fails, tmp_path):
     result = run(solver, fails=fails)
     used, told = result.record.used, result.record.provenance.failed
     assert result.termination is not Termination.ERROR, result.run.outcome.detail
-    assert 0 < used["failed"] <= used["evaluations"] <= 300
-    assert told["policy"] == "penalize"
-    assert "x0 = 0.0" in told["first"], "the point is named"
-    assert told["first"].isprintable()
+    assert 0 < used.failed <= used.evaluations <= 300
+    assert told.policy == "penalize"
+    assert "x0 = 0.0" in told.first, "the point is named"
+    assert told.first.isprintable()
     assert result.point_status is PointStatus.FEASIBLE
     assert (result.X[:, 0] >= 0.1).all(), "a failed point was returned"
     audit = optisolve.verify(result.save(tmp_path))
@@ -140,9 +140,9 @@ def test_one_evaluation_that_does_not_repeat_itself_is_shown_and_claims_nothing(
 
     monkeypatch.setattr(type(instance), "_evaluate", drifting)
     result = optisolve.solve(instance, "moead_de", budget=optisolve.Budget(evaluations=200), seed=1)
-    (text,) = result.record["provenance"]["errors"]
+    (text,) = result.record.provenance.errors
     assert "evaluating the returned points of parallel_channels again gives other values" in text
-    assert result.record["provenance"]["tier"] == "self_reported"
+    assert result.record.provenance.tier == "self_reported"
 
 
 def test_a_shipped_model_that_fails_is_an_error_of_ours_and_not_the_end(monkeypatch):

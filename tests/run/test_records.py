@@ -75,8 +75,8 @@ def test_same_seed_same_result_hash_another_seed_another_one():
 
 def test_record_id_tells_two_runs_apart_run_id_does_not():
     first, second = run().record, run().record
-    assert first["provenance"]["run_id"] == second["provenance"]["run_id"]
-    assert first["record_id"] != second["record_id"]
+    assert first.provenance.run_id == second.provenance.run_id
+    assert first.record_id != second.record_id
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,11 @@ def instance_hash(scenario: str = "s", instance: int = 0) -> str:
     return hashlib.sha256(f"{scenario}|{instance}".encode()).hexdigest()
 
 
+def but(record: Record, part: str, **values: Any) -> Record:
+    """The record with other fields in one of its parts."""
+    return record.model_copy(update={part: getattr(record, part).model_copy(update=values)})
+
+
 def table(*records: Record) -> pd.DataFrame:
     """Records as `optisolve.load_records` delivers them, as far as scoring looks at them."""
     return pd.DataFrame({"record": list(records)})

@@ -45,6 +45,7 @@ from optisolve.study.loss import loss_of
 from optisolve.study.runner import Progress, run_suite
 from optisolve.testing.llm_server import Fault, LlmServer
 from tests.llm.helpers import config_for
+from tests.study.records import but
 
 ENGINE = {"pop_size": 8, "n_neighbors": 5, "wave_size": 4}
 SMALL = ("llm", "placebo", "de", "zeros")
@@ -122,9 +123,9 @@ def test_every_arm_differs_from_the_model_in_nothing_but_its_operator(tmp_path):
 def test_pairs_share_their_instance_and_first_population(whole):
     starts = {}
     for (_, instance, seed), record in whole.records.items():
-        first = [row[2] for row in record["trace"] if row[0] <= ENGINE["pop_size"]]
-        gain = record["used"]["by_source"]["initial"]["hypervolume_gain"]
-        starts.setdefault((instance, seed), []).append((record["instance"]["sha256"], record["seed"], gain, *first))
+        first = [row[2] for row in record.trace if row[0] <= ENGINE["pop_size"]]
+        gain = record.used.by_source["initial"].hypervolume_gain
+        starts.setdefault((instance, seed), []).append((record.instance.sha256, record.seed, gain, *first))
     for found in starts.values():
         assert len(found) == len(ALL)
         assert len(set(found)) == 1
@@ -133,9 +134,9 @@ def test_pairs_share_their_instance_and_first_population(whole):
 
 def test_all_arms_get_the_same_evaluations_and_only_two_ask_the_model(whole):
     for (arm, *_), record in whole.records.items():
-        assert record["used"]["evaluations"] == 32
-        assert (record["used"]["llm_calls"] > 0) == (arm in ("llm", "placebo"))
-        assert (record["solver"]["llm"] is not None) == (arm in ("llm", "placebo"))
+        assert record.used.evaluations == 32
+        assert (record.used.llm_calls > 0) == (arm in ("llm", "placebo"))
+        assert (record.solver.llm is not None) == (arm in ("llm", "placebo"))
 
 
 def test_a_budget_of_calls_becomes_a_share_that_lasts_for_the_whole_run(tmp_path):
@@ -146,10 +147,10 @@ def test_a_budget_of_calls_becomes_a_share_that_lasts_for_the_whole_run(tmp_path
         ablation = run_plan(plan)
         assert 15 <= server.calls <= 20
     assert 0 < plan.subject.mix < 1
-    model, control = (ablation.records[arm, 0, 0]["used"]["by_source"] for arm in ("llm", "de"))
-    asked = sum(model[name]["evaluations"] for name in ("llm", "repaired") if name in model)
-    assert 30 <= asked == control["control"]["evaluations"] <= 2 * 20
-    assert model["de"]["evaluations"] == control["de"]["evaluations"] == 120 - asked
+    model, control = (ablation.records[arm, 0, 0].used.by_source for arm in ("llm", "de"))
+    asked = sum(model[name].evaluations for name in ("llm", "repaired") if name in model)
+    assert 30 <= asked == control["control"].evaluations <= 2 * 20
+    assert model["de"].evaluations == control["de"].evaluations == 120 - asked
 
 
 @pytest.mark.parametrize(("calls", "batch"), [(5, 1), (12, 1), (4, 3)])
@@ -269,7 +270,7 @@ def test_finished_runs_are_found_again_and_not_repeated(tmp_path):
         second = run_plan(plan)
         assert server.calls == calls > 0
     assert (first.executed, second.executed, len(second.records)) == (2, 0, 2)
-    hashes = [{key: record["record_id"] for key, record in run.records.items()} for run in (first, second)]
+    hashes = [{key: record.record_id for key, record in run.records.items()} for run in (first, second)]
     assert hashes[0] == hashes[1]
 
 
@@ -327,11 +328,11 @@ def test_replies_of_an_interrupted_run_are_not_paid_for_twice(tmp_path):
         paid = server.calls
         done = run_plan(plan)
         record = done.records["llm", 0, 0]
-        kept = record["used"]["llm_calls"] - (server.calls - paid)
+        kept = record.used.llm_calls - (server.calls - paid)
         assert 0 < kept <= paid < server.calls
     transcript = tmp_path / "a" / "ablation" / plan.runs["llm", 0, 0].id / "transcript.jsonl"
     replayed = plan_of(tmp_path / "b", llm=llm_config("replay", transcript=str(transcript)), arms=("llm", "de"), instances=1)
-    assert run_plan(replayed).records["llm", 0, 0]["verified"] == record["verified"]
+    assert run_plan(replayed).records["llm", 0, 0].verified == record.verified
 
 
 def test_an_error_keeps_what_is_finished(tmp_path, monkeypatch):
@@ -521,12 +522,12 @@ def test_distances_are_measured_to_the_reference_or_to_the_union_and_the_report_
     assert "to the best known front (" in told[0]
     assert "to the best known front (the best of all arms)" in told[1]
     for record in known.records.values():
-        row = score_runs(known).set_index("record_id").loc[record["record_id"]]
+        row = score_runs(known).set_index("record_id").loc[record.record_id]
         assert row["loss"] == loss_of(record).value
-        assert row["igd_plus"] == record["scores"]["igd_plus"]
+        assert row["igd_plus"] == record.scores.igd_plus
     for index in range(2):
         box = whole.plan.instance(index).hypervolume_box
-        points = [F for key, record in whole.records.items() if key[1] == index for F in record["verified"]["F"]]
+        points = [F for key, record in whole.records.items() if key[1] == index for F in record.verified.F]
         best = hypervolume(np.array(points), box)
         rows = score_runs(whole).query(f"instance == {index}")
         assert rows["loss"].to_numpy() == pytest.approx(1.0 - rows["hypervolume"].to_numpy() / best)
@@ -535,8 +536,8 @@ def test_distances_are_measured_to_the_reference_or_to_the_union_and_the_report_
 def test_the_figures_of_a_run_are_those_of_its_record(whole):
     runs = score_runs(whole).set_index(["arm", "instance", "seed"])
     for key, record in whole.records.items():
-        row, initial = runs.loc[key], record["used"]["by_source"]["initial"]["hypervolume_gain"]
-        assert row["hypervolume"] == record["scores"]["hypervolume"]
+        row, initial = runs.loc[key], record.used.by_source["initial"].hypervolume_gain
+        assert row["hypervolume"] == record.scores.hypervolume
         scale = (1.0 - row["loss"]) / row["hypervolume"] if row["hypervolume"] else 0.0
         assert row["gain"] == pytest.approx((row["hypervolume"] - initial) * scale)
     curves = progress(whole)
@@ -553,13 +554,13 @@ def test_cost_of_a_gain_is_total_use_over_total_gain(tmp_path):
         plan = plan_of(tmp_path, llm=config, budget=Budget(evaluations=120), arms=("llm", "de"), instances=1)
         report = make_report(run_plan(plan))
     record = report.ablation.records["llm", 0, 0]
-    used = record["used"]
+    used = record.used
     gain = float(report.runs.set_index("arm").loc["llm", "gain"])
     summary = report.arms[0]
     for name, total in (
-        ("tokens", used["tokens_in"] + used["tokens_out"]),
-        ("usd", used["usd"]),
-        ("calls", used["llm_calls"]),
+        ("tokens", used.tokens_in + used.tokens_out),
+        ("usd", used.usd),
+        ("calls", used.llm_calls),
         ("evaluations", 120 - 8),
     ):
         assert total > 0
@@ -570,7 +571,7 @@ def test_cost_of_a_gain_is_total_use_over_total_gain(tmp_path):
     model, control = (spent[spent["solver"] == name] for name in ("llm", "de"))
     assert what == "tokens"
     assert model["evaluations"].nunique() > 3  # noted while the run went on
-    assert model["evaluations"].iloc[-1] == used["tokens_in"] + used["tokens_out"]
+    assert model["evaluations"].iloc[-1] == used.tokens_in + used.tokens_out
     assert model["mean"].iloc[-1] == pytest.approx(summary.loss.mean)
     assert control["mean"].to_list() == pytest.approx([report.arms[1].loss.mean] * 2)
 
@@ -586,8 +587,8 @@ def test_fates_and_fallbacks_of_the_models_answers_are_reported(tmp_path):
 
 def test_a_run_without_a_feasible_point_counts_as_worst(whole):
     lost = whole.records["zeros", 0, 0]
-    lost["verified"]["feasible"] = [False] * len(lost["verified"]["feasible"])
-    lost["scores"]["hypervolume"] = 0.0
+    lost = but(lost, "verified", feasible=[False] * len(lost.verified.feasible))
+    whole.records["zeros", 0, 0] = but(lost, "scores", hypervolume=0.0)
     report = make_report(whole)
     row = report.runs.set_index(["arm", "instance"]).loc["zeros", 0]
     assert row["failed"]
@@ -612,7 +613,7 @@ def test_one_objective_is_compared_by_its_gap(tmp_path):
     report = make_report(run_plan(plan_of(tmp_path, problem=PROBLEMS.get("toy_sphere")(), arms=("llm", "de"))))
     runs = report.runs.set_index(["arm", "instance", "seed"])
     for key, record in report.ablation.records.items():
-        assert runs.loc[key]["loss"] == pytest.approx(min(1.0, record["scores"]["gap"]))
+        assert runs.loc[key]["loss"] == pytest.approx(min(1.0, record.scores.gap))
     assert "hypervolume" not in report.arms[0].others
     assert "to the proven optimum" in write_report(report).markdown.read_text()
 
@@ -689,7 +690,7 @@ def test_the_forecast_counts_the_calls_that_are_made(tmp_path):
 def test_gaps_within_the_reference_s_tie_are_zero_and_ties(tmp_path):
     problem = PROBLEMS.get("misjudged")(kind="loose")
     report = make_report(run_plan(plan_of(tmp_path, problem=problem, instances=3, seeds=2)))
-    gaps = {key: record["scores"]["gap"] for key, record in report.ablation.records.items()}
+    gaps = {key: record.scores.gap for key, record in report.ablation.records.items()}
     runs = report.runs.set_index(["arm", "instance", "seed"])
     assert all(runs.loc[key]["loss"] == (0.0 if gap <= 0.9 else min(1.0, gap)) for key, gap in gaps.items())
     for row in report.versus:
@@ -807,5 +808,5 @@ def test_bad_input_is_one_error_that_names_the_settings(tmp_path, capsys, words,
 
 def test_records_of_controls_hold_their_options(whole):
     record = json.loads(whole.files(("zeros", 0, 0))["record.json"])
-    assert record["solver"]["name"] == "ledma_control"
-    assert record["solver"]["options"]["operator"] == "zeros"
+    assert record.solver.name == "ledma_control"
+    assert record.solver.options["operator"] == "zeros"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 import optisolve
@@ -11,6 +9,8 @@ from optisolve.cli.main import main
 from optisolve.core import Budget
 from optisolve.core.errors import OptionError, RecordError
 from optisolve.core.reference import Effort
+from optisolve.core.status import Termination
+from optisolve.run.schema import TerminationPart
 from optisolve.study.compare import METRICS, compare_records, parse_rules, read_units
 from tests.forging import record_bytes, seal
 
@@ -67,8 +67,8 @@ def test_a_missing_unit_and_a_failed_run_count_as_the_worst(folders):
     rules = parse_rules("gap:+0,hypervolume:-0,success:-0")
     new = dict(base)
     del new[next(key for key in base if key[0] == "parallel_channels")]
-    broken = json.loads(json.dumps(base[next(key for key in base if key[0] == "uav_isac")]))
-    broken["termination"].update(status="error", limit=None)
+    broken = base[next(key for key in base if key[0] == "uav_isac")]
+    broken = broken.model_copy(update={"termination": TerminationPart(status=Termination.ERROR, limit=None, detail="")})
     new[next(key for key in base if key[0] == "uav_isac")] = broken
     told = {change.rule.metric.name: change for change in compare_records(base, new, rules)}
     assert all(change.failed for change in told.values())
@@ -78,9 +78,8 @@ def test_a_missing_unit_and_a_failed_run_count_as_the_worst(folders):
 
 
 def with_gap(record, gap, tie):
-    changed = json.loads(json.dumps(record))
-    changed["scores"].update(gap=gap, bound_gap=gap, tie=tie)
-    return changed
+    scores = record.scores.model_copy(update={"gap": gap, "bound_gap": gap, "tie": tie})
+    return record.model_copy(update={"scores": scores})
 
 
 def test_changes_within_the_reference_s_tie_are_none_and_no_gap_counts_below_zero(folders):
@@ -133,7 +132,7 @@ def test_folders_without_a_common_unit_altered_records_and_two_answers_are_error
     shifted = {(*key[:3], key[3] + 100): record for key, record in base.items()}
     with pytest.raises(RecordError, match="no unit in common"):
         compare_records(base, shifted, parse_rules("gap:+0"))
-    record = json.loads(json.dumps(next(iter(base.values()))))
+    record = next(iter(base.values())).to_json()
     record["scores"]["gap"] = 0.0
     (tmp_path / "altered").mkdir()
     (tmp_path / "altered" / "record.json").write_bytes(record_bytes(record))
@@ -142,7 +141,7 @@ def test_folders_without_a_common_unit_altered_records_and_two_answers_are_error
     record["scores"]["objective"] += 1.0
     (tmp_path / "altered" / "record.json").write_bytes(record_bytes(seal(record)))
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "record.json").write_bytes(record_bytes(next(iter(base.values()))))
+    (tmp_path / "other" / "record.json").write_bytes(next(iter(base.values())).to_bytes())
     with pytest.raises(RecordError, match="two different results"):
         read_units(tmp_path)
     with pytest.raises(RecordError, match="leave it out"):

@@ -16,7 +16,7 @@ import optisolve
 from optisolve.cli.main import main
 from optisolve.content import content_dir
 from optisolve.core import Budget
-from optisolve.core.objective import Sense
+from optisolve.core.evaluation import Sense
 from optisolve.core.reference import Effort
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.records import read_record

@@ -72,14 +72,14 @@ def test_every_unit_is_a_run_with_parameters_metrics_curve_and_files(suite_of, t
     table = optisolve.load_records(out)
     assert {run.data.tags["record_id"] for run in found.values()} == set(table.record_id)
     (row,) = table[table.scenario == "toy_zdt1"].to_dict("records")
-    run = found[row["record"]["suite"]["unit"]]
+    run = found[row["record"].suite.unit]
     assert run.info.status == "FINISHED"
     assert run.data.metrics["scores.hypervolume"] == row["scores.hypervolume"]
     assert run.data.metrics["used.evaluations"] == 60
     assert run.data.params["solver.name"] == "moead_de"
     assert run.data.params["problem.n_variables"] == "5"
     curve = client.get_metric_history(run.info.run_id, "trace.value")
-    assert [(point.step, point.value) for point in curve] == [(r[0], r[2]) for r in row["record"]["trace"] if r[2] is not None]
+    assert [(point.step, point.value) for point in curve] == [(r[0], r[2]) for r in row["record"].trace if r[2] is not None]
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert files == {"record.json", "front.parquet", "trace.parquet"}
     assert main(arguments) == 1  # the others are added, among them failed ones; nothing is sent twice

@@ -48,13 +48,13 @@ def test_results_do_not_depend_on_executor_workers_threads_or_order(suite_of, tm
     assert many.executed == 12
     for unit in plan_suite(path, "instance:1,repetition:1").units:  # in this process, without any pinning
         here = optisolve.run.records.read_record(carry_out(unit, tmp_path / "here"))
-        assert here["result_hash"] in hashes(tmp_path / "serial")
+        assert here.result_hash in hashes(tmp_path / "serial")
 
 
 def test_a_record_says_which_unit_of_which_suite_it_is(suite_of, tmp_path):
     done = run_suite(suite_of(solvers=["moead_de"]), tmp_path, executor="serial", only="problem:toy_zdt1")
     for unit, record in done.records():
-        assert record["suite"] == {
+        assert record.suite.to_json() == {
             **unit.suite,
             "unit": unit.id,
             "problem": "toy_zdt1",
@@ -62,8 +62,8 @@ def test_a_record_says_which_unit_of_which_suite_it_is(suite_of, tmp_path):
             "instance": str(unit.index),
             "repetition": str(unit.repetition),
         }
-        assert record["seed"] == unit.seed
-        assert record["instance"]["sha256"] == unit.instance_sha256
+        assert record.seed == unit.seed
+        assert record.instance.sha256 == unit.instance_sha256
         assert {"record.json", "front.parquet", "trace.parquet"} <= {p.name for p in (tmp_path / "tiny" / unit.id).iterdir()}
     manifest = json.loads((tmp_path / "tiny" / "suite.json").read_text())
     assert manifest["units"] == [unit.id for unit in done.finished]
@@ -129,13 +129,13 @@ def test_a_unit_that_dies_is_a_record_and_harms_no_other(suite_of, tmp_path):
     assert len(records) == len(WAYS) + 4
     for way, (kind, words) in WAYS.items():
         record = records[way, 0]
-        assert record["termination"]["status"] == "error"
-        assert words in record["termination"]["detail"]
-        assert record["used"]["report"]["failure"] == kind
-        assert record["verified"]["point"] == "none"
-        assert record["solutions"]["x"] == []
-        assert record["scores"]["hypervolume"] == 0.0  # of no points at all
-        assert all(record["scores"][key] is None for key in ("igd_plus", "objective", "gap", "bound_gap"))
+        assert record.termination.status == "error"
+        assert words in record.termination.detail
+        assert record.used.report["failure"] == kind
+        assert record.verified.point == "none"
+        assert record.solutions.x == []
+        assert record.scores.hypervolume == 0.0  # of no points at all
+        assert all(record.scores.values()[key] is None for key in ("igd_plus", "objective", "gap", "bound_gap"))
         assert auditor.record(record), str(auditor.record(record))
     assert all(records["random_search", r]["termination"]["status"] == "limit" for r in range(4))
     assert {(unit.label, detail) for unit, detail in done.failures} == {
@@ -162,7 +162,7 @@ def test_a_worker_is_used_again_and_has_one_thread(suite_of, tmp_path):
     path = suite_of(problems=["toy_zdt1"], solvers=failing("tell"), instances=6)
     for threads in (1, 2):
         done = run_suite(path, tmp_path / f"threads{threads}", executor="serial", threads=threads)
-        reports = [record["used"]["report"] for _, record in done.records()]
+        reports = [record.used.report for _, record in done.records()]
         assert len({report["pid"] for report in reports}) == 1
         assert {value for report in reports for value in report["threads"].values()} == {str(threads)}
         assert reports[0]["pid"] != os.getpid()
@@ -338,7 +338,7 @@ def test_records_go_to_any_url(suite_of, tmp_path):
     rest = run_suite(path, url, executor="serial")
     assert (first.executed, rest.executed) == (4, 2)
     run_suite(path, tmp_path / "local", executor="serial")
-    assert {record["result_hash"] for _, record in rest.records()} == hashes(tmp_path / "local")
+    assert {record.result_hash for _, record in rest.records()} == hashes(tmp_path / "local")
     assert run_suite(path, url, executor="serial", retry=True).executed == 2
     names = {name.rsplit("/", 1)[1] for name in fsspec.filesystem("memory").find("/bucket/runs")}
     assert names == {"record.json", "front.parquet", "trace.parquet", "suite.json", "tiny.yaml"}
@@ -351,8 +351,8 @@ def test_a_solver_from_elsewhere_runs_beside_the_suite(suite_of, tmp_path):
     table = optisolve.load_records(tmp_path)
     assert done.executed == 8
     assert len(table) == 16
-    assert len({record["suite"]["sha256"] for record in table.record}) == 1
-    assert {record["suite"]["solver"] for record in table.record} == {"random_search", "mine"}
+    assert len({record.suite.sha256 for record in table.record}) == 1
+    assert {record.suite.solver for record in table.record} == {"random_search", "mine"}
 
 
 def test_progress_is_told_at_the_start_and_after_every_unit(suite_of, tmp_path):

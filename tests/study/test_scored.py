@@ -94,7 +94,7 @@ SUITE = {"name": "core", "version": "1", "sha256": "f" * 64}
 
 
 def member(solver, instance, repetition, **kwargs):
-    suite = {**SUITE, "problem": "p", "solver": solver, "instance": str(instance), "repetition": str(repetition)}
+    suite = {**SUITE, "unit": "u", "problem": "p", "solver": solver, "instance": str(instance), "repetition": str(repetition)}
     return made("registry_name", instance=900 + instance, seed=repetition * 1000 + instance, suite=suite, **kwargs)
 
 

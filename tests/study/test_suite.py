@@ -253,7 +253,7 @@ def test_an_open_suite_grows_and_keeps_its_finished_units(suite_of, tmp_path):
     more = {**small, "repetitions": 2, "solvers": ["random_search", "null"]}
     second = run_suite(suite_of(**more, instances=[0, 1]), tmp_path / "out", executor="serial")
     assert (first.executed, second.executed, len(second.finished)) == (1, 7, 8)
-    assert {record["suite"]["sha256"] for _, record in second.records()} == {""}
+    assert {record.suite.sha256 for _, record in second.records()} == {""}
     assert main(["verify", str(tmp_path / "out")]) == 0  # nothing is claimed that a lock would have to show
 
 

@@ -101,6 +101,7 @@ def test_the_same_records_give_the_same_bytes_in_whatever_order(board):
         (lambda told: told["shared"]["instance"].clear(), "damaged"),
         (lambda told: told.update(more=1), "no such field"),
         (lambda told: told["constants"].pop("schema"), "damaged"),
+        (lambda told: told["rows"].extend([told["rows"][0]] * 70_000), "stand for more than"),
     ],
 )
 def test_a_damaged_table_is_refused_with_its_name(board, tmp_path, change, message):
@@ -187,8 +188,9 @@ def test_a_row_of_another_platform_is_neither_believed_nor_refuted(board, monkey
 
     def elsewhere(record, *arguments, **options):
         again = real(record, *arguments, **options)
-        again.result.record["used"]["evaluations"] += 1
-        return again
+        told = again.result.record
+        other = told.model_copy(update={"used": told.used.model_copy(update={"evaluations": told.used.evaluations + 1})})
+        return replace(again, result=replace(again.result, record=other))
 
     monkeypatch.setattr(remake, "replay_record", elsewhere)
     assert any("result_hash" in str(problem) for problem in board.check().problems)

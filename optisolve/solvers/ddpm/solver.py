@@ -13,12 +13,12 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.bridge import NO_POLISH, Bridge, Cases, stack, to_tensors
 from optisolve.core.capabilities import Differentiable, Samplable
 from optisolve.core.errors import FieldProblem
+from optisolve.core.evaluation import unwatched
 from optisolve.core.json import Json
 from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Limit, Termination
-from optisolve.core.watch import unwatched
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
@@ -32,7 +31,7 @@ class Ablation:
     """
 
     plan: Plan
-    records: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    records: dict[Key, Record] = field(default_factory=dict)
     executed: int = 0
     stopped: str = ""
 
@@ -51,7 +50,7 @@ class Ablation:
         return _store(self.plan).read(self.plan.runs[key].id)
 
 
-def finished_runs(plan: Plan) -> dict[Key, dict[str, Any]]:
+def finished_runs(plan: Plan) -> dict[Key, Record]:
     """Records of the runs that are there already; one whose model could not be had is not."""
     store = _store(plan)
     there = store.finished()

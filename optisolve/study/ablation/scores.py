@@ -12,6 +12,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence
+from optisolve.llm.forms import Fate
 from optisolve.numerics.indicators import hypervolume
 from optisolve.run.records import describe_reference
 from optisolve.run.schema import Record
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FATES", "GAIN_STEP", "feasible_points", "progress", "score_runs", "spending"]
 
-FATES = ("ok", "clipped", "repaired", "duplicate", "rejected")
+FATES = tuple(fate.value for fate in Fate)
 """What may become of a candidate that a language model names."""
 
 GAIN_STEP = 0.01

@@ -228,14 +228,11 @@ def _notices(inputs: Inputs) -> list[str]:
         )
     if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
         found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
-    codes = sorted({record.solver.code for record in documents})
+    codes = sorted({str(record.solver.code) for record in documents})
     if len(codes) > 1:
         found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
-    made_up = {
-        record.solver.name
-        for record in documents
-        if record.solver.llm is not None and record.solver.llm.provider == "surrogate"
-    }
+    models = [(record.solver.name, record.solver.llm) for record in documents]
+    made_up = {name for name, llm in models if llm is not None and llm.provider == "surrogate"}
     found += [f"{solver}: surrogate: no language model was called" for solver in sorted(made_up)]
     return found
 

@@ -84,7 +84,8 @@ def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
             f"{len(altered)} record(s) were altered after they were written, so no report is made: "
             f"{', '.join(altered[:_MOST_NAMED])}{more}. Restore them, or remove them and run the units again."
         )
-    documents, manifests = records["record"].tolist(), _manifests(records["path"])
+    documents: list[Record] = records["record"].tolist()
+    manifests = _manifests(records["path"])
     return Inputs(records, tuple(_expected(documents, manifests)), _suites(documents, manifests))
 
 

@@ -238,7 +238,7 @@ def _publish(plan: Plan, store: Store, unit: Unit, delivery: Delivery) -> Record
         files = {**files, **failure_files(unit, instance, delivery.failure, delivery.seconds)}
     record = Record.parse(files["record.json"], where=f"unit {unit.id}")
     if record.suite.unit != unit.id:
-        raise OptisolveError(f"A worker delivered {record.suite.get('unit')} for {unit.id}; nothing of it was written.")
+        raise OptisolveError(f"A worker delivered {record.suite.unit} for {unit.id}; nothing of it was written.")
     store.write(unit.id, files)
     return record
 

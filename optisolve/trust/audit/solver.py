@@ -103,7 +103,7 @@ def check_model(record: Record, found: Findings) -> None:
     if absent:
         return
     if model.calls > used.llm_calls:
-        found.wrong("solver.llm.calls", model.calls, f"at most used.llm_calls = {used['llm_calls']}")
+        found.wrong("solver.llm.calls", model.calls, f"at most used.llm_calls = {used.llm_calls}")
     for name in ("tokens_in", "tokens_out", "usd"):
         told, spent = getattr(model, name), getattr(used, name)
         if told > spent * (1.0 + 1e-9):

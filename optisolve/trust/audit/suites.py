@@ -98,7 +98,7 @@ def check_suite(record: Record, book: SuiteBook, found: Findings) -> None:
     except OptisolveError as error:
         found.unchecked(f"suite '{told.name}' cannot be used here ({error})")
         return
-    if locked is None and not told["sha256"]:  # an open suite pins nothing that could be compared
+    if locked is None and not told.sha256:  # an open suite pins nothing that could be compared
         return
     if locked is None:
         found.unchecked(f"suite '{told.name}' is not known here: its lock cannot be compared")

@@ -78,7 +78,7 @@ def _track(
     units: ScoredUnits,
     ranked: Mapping[str, Any],
 ) -> Track:
-    own = units.frame[[record is not None and record.suite["sha256"] == sha256 for record in units.frame["record"]]]
+    own = units.frame[[record is not None and record.suite.sha256 == sha256 for record in units.frame["record"]]]
     cells = pd.MultiIndex.from_frame(own[["scenario", "solver"]])
     return Track(
         name=name or "runs",

@@ -99,7 +99,7 @@ def record_charts(record: Record) -> list[Chart]:
     """The front and the anytime curve of one record."""
     found: list[Chart] = []
     objectives, verified = record.verified.objectives, record.verified
-    points = [F for F, ok in zip(verified.F, verified.feasible, strict=True) if ok] if verified["F"] else []
+    points = [F for F, ok in zip(verified.F, verified.feasible, strict=True) if ok] if verified.F else []
     if len(objectives) > 1 and points:
         x, y, *_ = (_numbers(column) for column in zip(*points, strict=True))
         trace: JsonObject = {"name": "verified points", "color": 0, "x": x, "y": y, "kind": "points"}

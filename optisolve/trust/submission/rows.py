@@ -16,7 +16,7 @@ from optisolve.core.errors import FieldProblem, OptisolveError, RecordError
 from optisolve.registry import SOLVERS
 from optisolve.run.schema import Record
 from optisolve.run.table import Row, Table, content_of
-from optisolve.run.untrusted import bounded_memory, is_safe_name, printable, read_bytes, read_json, reason, strict_json
+from optisolve.run.untrusted import bounded_memory, is_safe_name, printable, read_bytes, read_json, reason
 from optisolve.trust.audit import Audit, Auditor, Tier
 from optisolve.trust.audit.auditor import MOST_EVALUATIONS
 from optisolve.trust.audit.findings import Findings
@@ -114,9 +114,8 @@ class RowAuditor(Auditor):
         made = None if found.problems else self._remade(row, folder, found)
         if made is None:
             return found.audit(name, where)
-        unclaimed = made.record.provenance.model_copy(update={"tier": type(told.provenance.tier).VERIFIED})
-        full = made.record.model_copy(update={"provenance": unclaimed}).sealed()
-        audit = replace(self, reproduce=False).record(strict_json(full.to_bytes()), folder=folder, where=where)
+        full = made.record.with_provenance(tier=Tier.VERIFIED)
+        audit = replace(self, reproduce=False).record(full, folder=folder, where=where)
         shown = tier_of(told) if audit.tier is not Tier.SELF_REPORTED else audit.tier
         return replace(audit, record_id=name, tier=shown, notes=(*found.notes, *audit.notes))
 
