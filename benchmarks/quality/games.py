@@ -26,6 +26,7 @@ from scipy.stats import ttest_ind
 import optisolve
 from optisolve.plotting import save_figure
 from optisolve.plotting.game import rounds_figure
+from optisolve.run.schema import Record
 from optisolve.study.intervals import MIN_BLOCKS, estimate
 
 CONTROLS: dict[str, dict[str, Any]] = {
@@ -113,7 +114,7 @@ def played(
                 record = play(problem, solver, {**change, "rounds": options.rounds}, seed, options)
                 results.setdefault(name, []).append(record)
                 if solver == "game":
-                    print(f"{name}, seed {seed}: {record['used']['wall_s']:.0f} s", file=sys.stderr, flush=True)
+                    print(f"{name}, seed {seed}: {record.used.wall_s:.0f} s", file=sys.stderr, flush=True)
     return {name: results[name] for name, _, _ in rows if name in results}
 
 
@@ -154,22 +155,22 @@ def difference(one: np.ndarray, two: np.ndarray) -> str:
     return f"{one.mean() - two.mean():.3f} [{low:.3f}, {high:.3f}], n = {n}"
 
 
-def cells(records: Sequence[Mapping[str, Any]], optimum: float) -> list[str]:
+def cells(records: Sequence[Record], optimum: float) -> list[str]:
     """One text per column."""
     return [told(name, values) for name, values in figures(records, optimum).items()]
 
 
-def figures(records: Sequence[Mapping[str, Any]], optimum: float) -> dict[str, np.ndarray]:
+def figures(records: Sequence[Record], optimum: float) -> dict[str, np.ndarray]:
     """Values of the seeds by column."""
     table = {name: [] for name in COLUMNS}
     for record in records:
-        used = record["used"]
-        report = used["report"]
+        used = record.used
+        report = used.report
         table["gap"].append((report["rounds"]["objective"][-1] - optimum) / abs(optimum))
-        table["feasible"].append(float(any(record["verified"]["feasible"])))
+        table["feasible"].append(float(any(record.verified.feasible)))
         for name in ("epsilon", "deficit", "oscillation", "jain", "messages", "bytes"):
             table[name].append(report[name])
-        table["tokens"].append(used["tokens_in"] + used["tokens_out"])
+        table["tokens"].append(used.tokens_in + used.tokens_out)
     return {name: np.array(values, dtype=np.float64) for name, values in table.items()}
 
 

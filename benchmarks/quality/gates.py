@@ -133,19 +133,19 @@ _MISSING = {"loss": 1.0, "feasible": 0.0, **_NOTHING}
 
 def _recorded_row(unit: Mapping[str, Any]) -> dict[str, Any] | None:
     record = unit["record"]
-    if record is None or "explanation" not in record["used"]["report"]:
+    if record is None or "explanation" not in record.used.report:
         return None
     bound = unit["bound_gap"]
     return {
         "scenario": unit["scenario"],
-        "seed": int(record["instance"]["seed"]),
+        "seed": int(record.instance.seed),
         "loss": unit["loss"],
         "feasible": float(unit["outcome"] == Outcome.OK),
         "gap": math.nan if bound is None else max(0.0, bound),
         "evaluations": unit["evaluations"],
         "calls": unit["llm_calls"],
         "tokens": unit["tokens"],
-        "fallback": float(bool(record["used"]["report"]["fallbacks"])),
+        "fallback": float(bool(record.used.report["fallbacks"])),
         "seconds": unit["seconds"],
     }
 
@@ -167,11 +167,11 @@ def run_once(
         "loss": 1.0 if loss is None else loss,
         "feasible": float(feasible),
         "gap": math.nan if bound is None else max(0.0, bound),
-        "evaluations": used["evaluations"],
-        "calls": used["llm_calls"],
-        "tokens": used["tokens_in"] + used["tokens_out"],
-        "fallback": float(bool(used["report"]["fallbacks"])),
-        "seconds": used["wall_s"],
+        "evaluations": used.evaluations,
+        "calls": used.llm_calls,
+        "tokens": used.tokens_in + used.tokens_out,
+        "fallback": float(bool(used.report["fallbacks"])),
+        "seconds": used.wall_s,
     }
 
 

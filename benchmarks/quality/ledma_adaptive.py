@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, name: str, number: int, seed: int) -> float
         told["llm"] = {"kind": options.llm, **options.llm_options}
     held = join_job(options.out, f"{name}.i{number}.s{seed}", told)
     if isinstance(held, Path):
-        return float(read_record(held)["scores"]["hypervolume"])
+        return float(read_record(held).scores.hypervolume)
     instance = optisolve.load_problem("uav_isac").instance(number)
     model = llm_config(options.llm, **options.llm_options) if asks else "auto"
     result = optisolve.solve(instance, solver, budget=budget, seed=seed, llm=model, scratch=held.path)

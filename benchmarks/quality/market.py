@@ -61,7 +61,7 @@ def runs(scenario: str, solver: str, change: dict[str, Any], options: argparse.N
         asked = {**change, "rounds": options.rounds, "patience": 10**6}
         out = options.out if solver == "game" else None
         record = kept_record(out, instance, solver, asked, budget=budget, seed=seed, llm=llm)
-        report = record["used"]["report"]
+        report = record.used.report
         path = np.array(report["rounds"]["actions"])
         late = path[len(path) // 2 :]
         payoff = game.utilities(late).sum(axis=1).mean() / game.utilities(nash).sum()

@@ -62,7 +62,7 @@ def fused(scenario: str, solver: str, change: dict[str, Any], count: int, option
         out = options.out if solver == "q_fusion" else None
         change = {**change, "training": "value_iteration"}
         record = kept_record(out, instance, solver, change, budget=budget, seed=seed, llm=llm)
-        outcomes.append(judged(problem, instance, np.array(record["solutions"]["x"]).reshape(-1, instance.space.dim)))
+        outcomes.append(judged(problem, instance, np.array(record.solutions.x).reshape(-1, instance.space.dim)))
     return told(outcomes)
 
 

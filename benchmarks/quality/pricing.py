@@ -53,7 +53,7 @@ def main() -> None:
             budget = optisolve.Budget(evaluations=options.evaluations, llm_calls=4 * options.evaluations if asks else None)
             llm = {"kind": options.llm, **({"threads": 1} if options.llm == "local" else {})}
             record = kept_record(options.out if asks else None, case, solver, change, budget=budget, seed=seed, llm=llm)
-            told.append(np.array(record["solutions"]["x"]).reshape(-1, 1))
+            told.append(np.array(record.solutions.x).reshape(-1, 1))
         line(label, told, cases, optima)
 
 

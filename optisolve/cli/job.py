@@ -185,7 +185,7 @@ def run_job(job: Job) -> int:
         print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
         complete = False
     if job.settings.print == "json":
-        print_json(subject.record)
+        print_json(subject.record.to_json())
     else:
         print_summary(results, folder, pictures)
     return _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from threading import Lock
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge
 
@@ -88,11 +88,11 @@ class BudgetMeter:
         self._lock = Lock()
         self._start = time.perf_counter()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Without the lock and the shields, which belong to a run at work."""
         return {**self.__dict__, "_lock": None, "_shields": []}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _lock=Lock())
 
     def restart_clock(self) -> None:

@@ -7,9 +7,12 @@ import re
 import typing
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from optisolve.core.errors import FieldProblem, OptionError, nearest
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 __all__ = ["Collected", "Options", "Resource"]
 
@@ -139,7 +142,7 @@ class Collected:
 
 
 @cache
-def _adapters(cls: type) -> dict[str, Any]:
+def _adapters(cls: type) -> dict[str, TypeAdapter[object]]:
     """Pydantic adapters of a dataclass's fields, by name."""
     from pydantic import ConfigDict, TypeAdapter
 
@@ -164,7 +167,7 @@ def _resources(cls: type) -> dict[str, Resource]:
     return found
 
 
-def _validate(adapter: Any, value: object) -> tuple[object, str | None]:
+def _validate(adapter: TypeAdapter[object], value: object) -> tuple[object, str | None]:
     """Validated value, and what was expected when it does not fit."""
     from pydantic import ValidationError
 

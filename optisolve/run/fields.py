@@ -54,6 +54,11 @@ class Part(BaseModel):
     def __repr__(self) -> str:
         return str(self.to_json())
 
+    if not TYPE_CHECKING:  # what was a dictionary once tells who still writes so; a type checker knows anyway
+
+        def __getitem__(self, key):
+            raise TypeError(f"fields are attributes: write .{key} instead of [{key!r}]; to_json() gives a dictionary")
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Plain:

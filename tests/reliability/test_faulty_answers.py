@@ -14,6 +14,7 @@ from optisolve.core.solver import Solver
 from optisolve.llm.config import llm_config
 from optisolve.llm.forms import Fate
 from optisolve.registry import load_problem
+from optisolve.run.schema import Record
 from optisolve.run.solve import solve
 from optisolve.solvers.ledma.solver import Ledma
 from optisolve.solvers.opro import Opro
@@ -212,7 +213,7 @@ def check_replies(calls: list[dict[str, Any]], served: Served) -> int:
     return late
 
 
-def check_accounts(record: dict[str, Any], calls: list[dict[str, Any]]) -> None:
+def check_accounts(record: Record, calls: list[dict[str, Any]]) -> None:
     """Every candidate that was asked for has a fate, every evaluation a source."""
     operator = record.used.report["operator"]
     answered = [row for row in calls if not row["reply"]["failure"] and "/sub=" in row["request"]["tag"]]
@@ -222,7 +223,7 @@ def check_accounts(record: dict[str, Any], calls: list[dict[str, Any]]) -> None:
     sources = record.used.by_source
     assert set(sources) <= SOURCES
     assert sum(told.evaluations for told in sources.values()) == record.used.evaluations
-    made = {name: sources.get(name, {"evaluations": 0})["evaluations"] for name in SOURCES}
+    made = {name: sources[name].evaluations if name in sources else 0 for name in SOURCES}
     usable = {name: operator["fates"][name] for name in ("ok", "clipped", "repaired")}
     if record.used.evaluations < record.budget.evaluations:
         assert made["llm"] + made["repaired"] == sum(usable.values())
@@ -233,17 +234,17 @@ def check_accounts(record: dict[str, Any], calls: list[dict[str, Any]]) -> None:
     assert failed == told
 
 
-def check_budget(record: dict[str, Any], server: LlmServer) -> None:
-    used, budget = record.used, record.budget
-    spent = {**used, "llm_tokens": used["tokens_in"] + used["tokens_out"]}
+def check_budget(record: Record, server: LlmServer) -> None:
+    used, budget = record.used, record.budget.to_json()
+    spent = {**used.to_json(), "llm_tokens": used.tokens_in + used.tokens_out}
     for name in ("evaluations", "llm_calls", "llm_tokens", "usd"):
         assert budget[name] is None or spent[name] <= budget[name], (name, spent[name], budget[name])
     answered = sum(count for fault, count in server.served.items() if fault.status == 200)
-    assert answered <= used["llm_calls"], "a call that may have been billed is not in the account"
-    assert used["tokens_cached"] <= used["tokens_in"]
+    assert answered <= used.llm_calls, "a call that may have been billed is not in the account"
+    assert used.tokens_cached <= used.tokens_in
 
 
-def check_fallbacks(record: dict[str, Any], calls: list[dict[str, Any]], served: Served, form: str) -> None:
+def check_fallbacks(record: Record, calls: list[dict[str, Any]], served: Served, form: str) -> None:
     """The fallbacks and their reasons are those that the server's faults call for."""
     operator = record.used.report["operator"]
     last: dict[tuple[str, str], dict[str, Any]] = {}

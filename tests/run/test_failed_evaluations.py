@@ -31,10 +31,10 @@ def test_every_solver_goes_on_and_its_record_holds(solver, fails, tmp_path):
     result = run(solver, fails=fails)
     used, told = result.record.used, result.record.provenance.failed
     assert result.termination is not Termination.ERROR, result.run.outcome.detail
-    assert 0 < used["failed"] <= used["evaluations"] <= 300
-    assert told["policy"] == "penalize"
-    assert "x0 = 0.0" in told["first"], "the point is named"
-    assert told["first"].isprintable()
+    assert 0 < used.failed <= used.evaluations <= 300
+    assert told.policy == "penalize"
+    assert "x0 = 0.0" in told.first, "the point is named"
+    assert told.first.isprintable()
     assert result.point_status is PointStatus.FEASIBLE
     assert (result.X[:, 0] >= 0.1).all(), "a failed point was returned"
     audit = optisolve.verify(result.save(tmp_path))

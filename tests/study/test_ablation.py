@@ -45,6 +45,7 @@ from optisolve.study.loss import loss_of
 from optisolve.study.runner import Progress, run_suite
 from optisolve.testing.llm_server import Fault, LlmServer
 from tests.llm.helpers import config_for
+from tests.study.records import but
 
 ENGINE = {"pop_size": 8, "n_neighbors": 5, "wave_size": 4}
 SMALL = ("llm", "placebo", "de", "zeros")
@@ -584,11 +585,20 @@ def test_fates_and_fallbacks_of_the_models_answers_are_reported(tmp_path):
     assert any("stand-in served 100% of the targets of llm" in banner for banner in report.banners)
 
 
+def test_an_arm_whose_model_was_never_asked_is_named(whole):
+    for (arm, *rest), record in whole.records.items():
+        if arm == "llm":
+            used = record.used.model_copy(update={"llm_calls": 0})
+            whole.records[arm, *rest] = record.model_copy(update={"used": used})
+    banners = [banner for banner in make_report(whole).banners if banner.startswith("NEVER ASKED")]
+    assert len(banners) == 1
+    assert "no run of llm made a call" in banners[0]
+
+
 def test_a_run_without_a_feasible_point_counts_as_worst(whole):
     lost = whole.records["zeros", 0, 0]
-    verified = lost.verified.model_copy(update={"feasible": [False] * len(lost.verified.feasible)})
-    scores = lost.scores.model_copy(update={"hypervolume": 0.0})
-    whole.records["zeros", 0, 0] = lost.model_copy(update={"verified": verified, "scores": scores})
+    lost = but(lost, "verified", feasible=[False] * len(lost.verified.feasible))
+    whole.records["zeros", 0, 0] = but(lost, "scores", hypervolume=0.0)
     report = make_report(whole)
     row = report.runs.set_index(["arm", "instance"]).loc["zeros", 0]
     assert row["failed"]
@@ -808,5 +818,5 @@ def test_bad_input_is_one_error_that_names_the_settings(tmp_path, capsys, words,
 
 def test_records_of_controls_hold_their_options(whole):
     record = json.loads(whole.files(("zeros", 0, 0))["record.json"])
-    assert record["solver"]["name"] == "ledma_control"
-    assert record["solver"]["options"]["operator"] == "zeros"
+    assert record.solver.name == "ledma_control"
+    assert record.solver.options["operator"] == "zeros"

@@ -48,7 +48,7 @@ def test_results_do_not_depend_on_executor_workers_threads_or_order(suite_of, tm
     assert many.executed == 12
     for unit in plan_suite(path, "instance:1,repetition:1").units:  # in this process, without any pinning
         here = optisolve.run.records.read_record(carry_out(unit, tmp_path / "here"))
-        assert here["result_hash"] in hashes(tmp_path / "serial")
+        assert here.result_hash in hashes(tmp_path / "serial")
 
 
 def test_a_record_says_which_unit_of_which_suite_it_is(suite_of, tmp_path):

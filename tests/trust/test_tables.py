@@ -25,6 +25,7 @@ from optisolve.trust.submission import RECORDS, ROWS, TABLE, TRANSCRIPTS, Tree, 
 from optisolve.trust.submission.bundle import archive_name, read_transcripts, transcripts_bytes
 from optisolve.trust.submission.restore import restore
 from optisolve.trust.submission.rows import ELSEWHERE
+from tests.study.records import but
 from tests.trust.conftest import Board
 
 REPRODUCED = audit.Tier.REPRODUCED
@@ -188,9 +189,8 @@ def test_a_row_of_another_platform_is_neither_believed_nor_refuted(board, monkey
 
     def elsewhere(record, *arguments, **options):
         again = real(record, *arguments, **options)
-        told = again.result.record
-        other = told.model_copy(update={"used": told.used.model_copy(update={"evaluations": told.used.evaluations + 1})})
-        return replace(again, result=replace(again.result, record=other))
+        found = but(again.result.record, "used", evaluations=again.result.record.used.evaluations + 1).sealed()
+        return replace(again, result=replace(again.result, record=found))
 
     monkeypatch.setattr(remake, "replay_record", elsewhere)
     assert any("result_hash" in str(problem) for problem in board.check().problems)

@@ -107,8 +107,8 @@ def test_evaluations_are_counted_and_small_budgets_draw_fewer_samples(evaluation
     instance = optisolve.load_problem("power_control").instance(0)
     result = optisolve.solve(instance, DdpmNull(), budget=Budget(evaluations=evaluations))
     used = result.record.used
-    assert used["evaluations"] <= evaluations
-    assert used["evaluations"] == min(32, evaluations if evaluations == 1 else 2 * (evaluations // 2))
+    assert used.evaluations <= evaluations
+    assert used.evaluations == min(32, evaluations if evaluations == 1 else 2 * (evaluations // 2))
     assert (result.termination is Termination.LIMIT) == (evaluations < 32)
 
 

@@ -127,16 +127,16 @@ def test_tokens_and_dollars_by_source_sum_to_the_totals(options, tmp_path):
             seed=2,
         )
     used = result.record.used
-    sources = used["by_source"]
-    assert used["tokens_in"] > 0
+    sources = used.by_source
+    assert used.tokens_in > 0
     for name in ("tokens_in", "tokens_out"):
-        assert sum(item[name] for item in sources.values()) == used[name]
-    assert sum(item["usd"] for item in sources.values()) == pytest.approx(used["usd"], rel=1e-12)
-    assert sum(item["evaluations"] for item in sources.values()) == used["evaluations"]
-    assert sources["de"]["tokens_in"] == sources["initial"]["tokens_in"] == 0
-    assert sources["fallback"]["tokens_in"] > 0
-    assert all(item["survivors"] <= item["evaluations"] for name, item in sources.items() if name != "initial")
-    assert sum(item["hypervolume_gain"] for item in sources.values()) == pytest.approx(result.hypervolume)
+        assert sum(getattr(item, name) for item in sources.values()) == getattr(used, name)
+    assert sum(item.usd for item in sources.values()) == pytest.approx(used.usd, rel=1e-12)
+    assert sum(item.evaluations for item in sources.values()) == used.evaluations
+    assert sources["de"].tokens_in == sources["initial"].tokens_in == 0
+    assert sources["fallback"].tokens_in > 0
+    assert all(item.survivors <= item.evaluations for name, item in sources.items() if name != "initial")
+    assert sum(item.hypervolume_gain for item in sources.values()) == pytest.approx(result.hypervolume)
 
 
 @pytest.mark.parametrize(
