@@ -10,6 +10,8 @@ from pathlib import Path
 
 import grimp
 
+from optisolve.registry import SOLVERS
+
 ROOT = Path(__file__).parents[1]
 
 RUN = """
@@ -43,3 +45,20 @@ def test_solvers_ask_instances_by_capability_and_not_by_name():
                 asked = ast.unparse(node.args[0])
                 probes += [f"{file.name}:{node.lineno} {asked}"] if asked.endswith(("instance", "case")) else []
     assert not probes
+
+
+def test_editors_see_the_solvers_that_entry_points_declare():
+    """`optisolve.solvers` names every class twice: for editors, and by entry points at run time; both say the same."""
+    tree = ast.parse((ROOT / "optisolve" / "solvers" / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {f"{line.module}:{name.name}" for line in block.body if isinstance(line, ast.ImportFrom) for name in line.names}
+    assert seen == {target for target in SOLVERS.targets().values() if target.startswith("optisolve.solvers.")}
+
+
+def test_who_follows_a_run_reads_few_files():
+    """Files of the library that a run enters, `benchmarks/quality/path.py`; a number that grows wants a reason."""
+    ran = [sys.executable, str(ROOT / "benchmarks" / "quality" / "path.py")]
+    done = subprocess.run(ran, check=True, capture_output=True, text=True, timeout=480)
+    files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
+    assert files["random_search"] <= 48
+    assert files["ledma"] <= 80

@@ -34,6 +34,7 @@ from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
 from optisolve.solvers.moe.gates import knn_losses
 from optisolve.study.gates import RunTable, gate_rows, learned_choice, run_table, train_gate, write_aslib
 from optisolve.study.gates.evaluate import evaluate_choices
+from optisolve.study.loss import loss_of
 from optisolve.study.scored import Outcome, score_units
 
 EVALUATIONS = 500
@@ -138,7 +139,7 @@ def _recorded_row(unit: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "scenario": unit["scenario"],
         "seed": int(record.instance.seed),
-        "loss": min(1.0, max(0.0, unit["loss"])),
+        "loss": unit["loss"],
         "feasible": float(unit["outcome"] == Outcome.OK),
         "gap": math.nan if bound is None else max(0.0, bound),
         "evaluations": unit["evaluations"],
@@ -160,16 +161,10 @@ def run_once(
     result = optisolve.solve(case.instance(), solver, budget=budget, seed=0, llm=llm, reference=reference, **settings)
     used, scores = result.record.used, result.scores
     feasible = len(result.X) > 0
-    gap = scores["gap"] if scores["gap"] is not None else scores["bound_gap"]
-    if not feasible:
-        loss = 1.0
-    elif scores["hypervolume"] is not None:
-        loss = 1.0 - scores["hypervolume"]
-    else:
-        loss = min(1.0, max(0.0, gap if gap is not None else 1.0))
+    loss = loss_of(result.record).value
     bound = scores["bound_gap"]
     return {
-        "loss": loss,
+        "loss": 1.0 if loss is None else loss,
         "feasible": float(feasible),
         "gap": math.nan if bound is None else max(0.0, bound),
         "evaluations": used.evaluations,

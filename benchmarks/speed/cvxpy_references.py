@@ -1,4 +1,4 @@
-"""Repeated CVXPY solves: a compiled parametrized model against building the model anew, and kernels against numpy twins.
+"""Repeated CVXPY solves: a compiled parametrized model against building the model anew.
 
     python benchmarks/speed/cvxpy_references.py [--instances 20]
 
@@ -31,15 +31,6 @@ MODELS = {
     "nsp_utility/energy_bep": nsp_utility,
     "nsp_utility/gdmopt": nsp_utility,
 }
-KERNELS = (
-    "noma_uav",
-    "nsp_utility",
-    "nsp_utility/gdmopt",
-    "beamforming",
-    "beamforming/massive",
-    "cell_free",
-    "cell_free/large",
-)
 
 
 def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -83,17 +74,6 @@ def compare(name: str, n_instances: int) -> float:
     return ratio
 
 
-def kernels() -> None:
-    """Evaluations of 2,000 points by kernel and by twin, best of five alternating rounds."""
-    for name in KERNELS:
-        instance = load_problem(name).instance(1)
-        X = instance.space.sample(np.random.default_rng(0), 2000 if instance.space.dim < 1000 else 200)
-        instance.evaluate(X[:2])
-        rounds = [(seconds(lambda: instance.evaluate(X))[0], seconds(lambda: instance.evaluate_twin(X))[0]) for _ in range(5)]  # noqa: B023
-        fast, twin = (1e6 * min(column) / X.shape[0] for column in zip(*rounds, strict=True))
-        print(f"{name:26s} kernel   {fast:8.2f} us   twin    {twin:8.2f} us   ratio {twin / fast:6.1f}")
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -101,7 +81,6 @@ def main() -> None:
     options = parser.parse_args()
     ratios = [compare(name, options.instances) for name in MODELS]
     print(f"ratios {min(ratios):.1f} to {max(ratios):.1f}")
-    kernels()
 
 
 if __name__ == "__main__":

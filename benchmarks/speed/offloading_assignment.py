@@ -1,9 +1,9 @@
-"""Offloading, association and OFDMA: kernels against their numpy twins, and what a certified answer costs.
+"""Offloading and association: what a certified answer costs.
 
     python benchmarks/speed/offloading_assignment.py [--repeats 5]
 
-Prints the ratio twin / kernel for batches of 1,000 points, and the time of independent exact methods on the same
-instances; everything is measured in one run on one machine, the first call (compilation, imports) left out.
+Prints the time of independent exact methods on the same instances, measured in one run on one machine, the first call
+(compilation, imports) left out.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from optisolve.modelling.highs import solve_highs
 from optisolve.problems.offloading.kernels import enumerate_choices
 from optisolve.registry import make_problem
 
-BATCH = 1000
-
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
     """Best of several timings after a warm-up, s."""
@@ -34,19 +32,6 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
         call()
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-def kernels(repeats: int) -> None:
-    """Kernel against twin on random points."""
-    print(f"{'scenario':34} {'kernel [ms]':>12} {'twin [ms]':>10} {'ratio':>7}   ({BATCH} points)")
-    scenarios = ("offloading", "offloading/n50", "offloading/deadlines", "offloading/multi_server_large")
-    scenarios += ("user_association", "user_association/dense", "resource_allocation", "resource_allocation/large")
-    for name in scenarios:
-        instance = make_problem(name).instance(0)
-        X = instance.space.sample(np.random.default_rng(0), BATCH)
-        fast = seconds(lambda i=instance, X=X: i.evaluate(X), repeats)
-        slow = seconds(lambda i=instance, X=X: i.evaluate_twin(X), repeats)
-        print(f"{name:34} {1e3 * fast:12.3f} {1e3 * slow:10.2f} {slow / fast:7.1f}")
 
 
 def full_enumeration(instance: Instance) -> object:
@@ -65,7 +50,7 @@ def python_enumeration(instance: Instance) -> float:
 
 def exact_methods(repeats: int) -> None:
     """Elimination, enumeration and CP-SAT on offloading; assignment, HiGHS and CP-SAT on association."""
-    print(f"\n{'exact method':58} {'time [ms]':>10}")
+    print(f"{'exact method':58} {'time [ms]':>10}")
     for n in (10, 16, 20):
         problem = make_problem("offloading/n20", {"n_users": n, "server_hz": 1e9 * n})
         instance = problem.instance(0)
@@ -91,9 +76,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-    kernels(options.repeats)
-    exact_methods(options.repeats)
+    exact_methods(parser.parse_args().repeats)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Power control: every numba kernel against plain numpy, in one run, taken in turns.
+"""Power control: branch and bound and WMMSE in numba against plain numpy, in one run, taken in turns.
 
     python benchmarks/speed/power_control.py               # about a minute
     python benchmarks/speed/power_control.py --repeats 3   # a quick look
 
 Each line is the median time of both sides over the repeats, run in turn so that a busy machine slows both alike, and their
-ratio. The numpy side is the readable twin that verification or the tests use: same bound, same order of boxes, same steps.
+ratio. The numpy side is the one that the tests use: same bound, same order of boxes, same steps.
 One thread each. The script fails when results differ or a ratio is below its target.
 """
 
@@ -22,7 +22,6 @@ import numpy as np
 
 from optisolve.numerics.mixed_monotonic import RateProgram, maximize_rate
 from optisolve.numerics.wmmse import wmmse
-from optisolve.registry import make_problem
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the numpy side lives in the tests
 from tests.numerics.channels_in_numpy import wmmse_in_numpy
@@ -79,22 +78,6 @@ def wmmse_case(n_instances: int) -> Case:
     return Case(f"WMMSE, K=20, {n_instances} instances", fast, plain, 1e-9, 20.0)
 
 
-def evaluation_case(scenario: str, n_points: int) -> Case:
-    """Batched evaluation of one scenario by kernel and by twin."""
-    instance = make_problem(scenario).instance(0)
-    X = instance.space.sample(np.random.default_rng(3), n_points)
-
-    def stacked(evaluation: object) -> np.ndarray:
-        return np.hstack([evaluation.F, evaluation.G])
-
-    return Case(
-        f"evaluate {scenario}, {n_points} points",
-        lambda: stacked(instance.evaluate(X)),
-        lambda: stacked(instance.evaluate_twin(X)),
-        1e-9,
-    )
-
-
 def compare(case: Case, repeats: int) -> tuple[float, float, float]:
     """Median seconds of both sides and their largest relative difference; the first round compiles and is not timed."""
     times: dict[str, list[float]] = {"fast": [], "plain": []}
@@ -116,10 +99,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
     cases = [branch_and_bound_case(4), wmmse_case(1000)]
-    for scenario in ("power_control", "power_control/d2d50", "power_control/min_power", "power_control/weighted"):
-        cases += [evaluation_case(scenario, n) for n in (100, 10_000)]
-    for scenario in ("power_game",):
-        cases += [evaluation_case(scenario, n) for n in (100, 10_000)]
     failed = False
     print(f"{'case':58} {'numba':>11} {'numpy':>11} {'ratio':>8} {'target':>7} {'difference':>11}")
     for case in cases:

@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from optisolve.cli.display import Bar, console, format_number, new_table, print_error
-from optisolve.cli.settings import Choice, Collected, Group, Verb
+from optisolve.cli.settings import Choice, Group, Verb
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
+from optisolve.core.options import Collected
 from optisolve.registry import make_problem, make_solver
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ class Ablate(Verb):
         object.__setattr__(made, "command", (verb, *words))
         return made
 
-    def run(self) -> int:
-        """0 when the experiment is complete, 1 after an error, 130 after Ctrl-C."""
+    def __call__(self) -> int:
         from optisolve.study.ablation.forecast import forecast
         from optisolve.study.ablation.pages import write_report
         from optisolve.study.ablation.report import make_report
@@ -219,10 +219,8 @@ def _print_report(report: Report, written: Written) -> None:
     if report.arms:
         console.print(_results(report))
     for row in answers(report):
-        told = ", ".join(
-            f"{share} {fate}" for fate, share in row.items() if fate not in ("arm", "candidates") and share != "0.0%"
-        )
-        console.print(f"answers of {row['arm']}: {row['candidates']} candidates, {told}", soft_wrap=True)
+        shares = [f"{text} {fate}" for fate, text in row.items() if text.endswith("%") and text != "0.0%"]
+        console.print(f"answers of {row['arm']}: {', '.join([row['candidates'] + ' candidates', *shares])}", soft_wrap=True)
     console.print(f"[bold]verdict:[/] {escape(report.verdict.sentence)}", soft_wrap=True)
     console.print(f"report:   {escape(str(written.markdown))}, {written.csv.name}", soft_wrap=True)
     if written.pictures:

@@ -79,8 +79,7 @@ class Bench(Verb):
             expected = "solvers=NAME@LABEL beside it; the language models of a suite's own solvers stand in the suite"
             yield FieldProblem("llm", given, expected)
 
-    def run(self) -> int:
-        """0 when every unit has a result, 1 when some failed, 130 after Ctrl-C."""
+    def __call__(self) -> int:
         from optisolve.study.suite import load_suite
 
         if not self.suite:
@@ -205,7 +204,8 @@ def _print_summary(done: SuiteRun) -> int:
     for case in dict.fromkeys(case for case, _ in cells):
         console.print(_table(case, {label: records for (name, label), records in cells.items() if name == case}))
     _print_skips(done.skipped, full=False)
-    told = {f"{u.case}: {r.reference.note}": None for u, r in done.records() if r.reference is not None and r.reference.note}
+    references = ((unit.case, record.reference) for unit, record in done.records())
+    told = {f"{case}: {reference.note}": None for case, reference in references if reference is not None and reference.note}
     for note in told:
         print_note(note)
     kept = len(done.finished) - done.executed
@@ -227,7 +227,8 @@ def _table(case: str, cells: Mapping[str, Sequence[Record]]) -> Table:
 
     losses = {label: [loss_of(record) for record in records] for label, records in cells.items()}
     told = {loss.yardstick.value for own in losses.values() for loss in own} - {Yardstick.NOTHING.value}
-    several = any(record.scores.hypervolume is not None for records in cells.values() for record in records)
+    scores = [record.scores.values() for records in cells.values() for record in records]
+    several = any(score["hypervolume"] is not None for score in scores)
     name = "loss" if told else "hypervolume" if several else "objective"
     columns = (f">median {name}", ">units", ">feasible", ">failed", ">seconds")
     title = f"{case}: {describe_loss(told, several=several)}" if told else case
@@ -235,7 +236,7 @@ def _table(case: str, cells: Mapping[str, Sequence[Record]]) -> Table:
     for label, records in cells.items():
         values = [loss.value for loss in losses[label]] if told else [record.scores.values()[name] for record in records]
         feasible = sum(any(r.verified.feasible) for r in records)
-        failed = sum(r.termination.status is Termination.ERROR for r in records)
+        failed = sum(r.termination.status == Termination.ERROR for r in records)
         known = [value for value in values if value is not None]
         median = format_number(statistics.median(known) if known else None)
         seconds = statistics.median(r.used.wall_s for r in records)

@@ -47,8 +47,7 @@ class Leaderboard(Verb):
     table: Path | None = None
     degeneracy: Path | None = None
 
-    def run(self) -> int:
-        """0 when the site was written."""
+    def __call__(self) -> int:
         from optisolve.trust.site import build_site, write_site
 
         degeneracy = None if self.degeneracy is None else _degeneracy(self.degeneracy)
@@ -122,8 +121,7 @@ class SubmitPack(Verb):
     suite_file: tuple[Path, ...] = ()
     workers: Annotated[int, Ge(1)] = 1
 
-    def run(self) -> int:
-        """0 when the records are packed."""
+    def __call__(self) -> int:
         from optisolve.trust.audit import Tier
         from optisolve.trust.submission import RECORDS, TABLE, pack
         from optisolve.trust.submission.pack import write_table
@@ -181,8 +179,7 @@ class SubmitCheck(Verb):
     suite_file: tuple[Path, ...] = ()
     workers: Annotated[int, Ge(1)] = 1
 
-    def run(self) -> int:
-        """0 when nothing is refused."""
+    def __call__(self) -> int:
         from optisolve.core.files import write_atomic
         from optisolve.trust.submission import TABLE, Tree, check_submission, comment_text
 
@@ -233,8 +230,7 @@ class SubmitTable(Verb):
     repository: Path = Path()
     suite_file: tuple[Path, ...] = ()
 
-    def run(self) -> int:
-        """0 when the table is up to date."""
+    def __call__(self) -> int:
         from optisolve.trust.submission import RECORDS, TABLE
         from optisolve.trust.submission.pack import write_table
 
@@ -269,8 +265,7 @@ class SubmitRecords(Verb):
     repository: Path = Path()
     workers: Annotated[int, Ge(1)] = 1
 
-    def run(self) -> int:
-        """Restore the records of all tables, and say how each compares with its row."""
+    def __call__(self) -> int:
         from optisolve.trust.remake import Match
         from optisolve.trust.submission import RECORDS
         from optisolve.trust.submission.restore import Restored, find_tables, restore

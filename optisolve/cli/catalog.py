@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,8 +35,7 @@ class List(Verb):
 
     what: Annotated[Literal["problems", "solvers", "prompts", "all"], Word("WHAT")] = "all"
 
-    def run(self) -> int:
-        """Print one line each."""
+    def __call__(self) -> int:
         if self.what in ("all", "problems"):
             table = new_table("problem", "what is decided", "reference", title="Problems (problem=NAME)")
             for name in PROBLEMS.choices():
@@ -65,13 +64,13 @@ class Info(Verb):
 
     name: Annotated[str, Word("NAME")]
 
-    def run(self) -> int:
-        """Print every parameter with its value, and where it comes from."""
+    def __call__(self) -> int:
         if self.name in PROBLEMS.choices():
             problem, values = problem_options(self.name)
             console.print(f"[bold]{self.name}[/]: {escape(problem.summary)}")
             console.print(f"reference: {escape(problem.evidence)}")
-            console.print(f"offers: {_offered(self.name)}", soft_wrap=True)
+            for line in _offered(self.name):
+                console.print(line, soft_wrap=True)
             _print_fields(problem, values)
             _print_card("problems", self.name)
             return 0
@@ -91,19 +90,25 @@ class Info(Verb):
         raise UnknownNameError("problem or solver", self.name, {*PROBLEMS.choices(), *SOLVERS.choices()})
 
 
-def _offered(name: str) -> str:
-    """Capabilities of a scenario's instances, and whether goals may speak about them."""
+def _offered(name: str) -> Iterator[str]:
+    """Capabilities of a scenario's instances, whether goals may speak about them, and what verification runs on."""
     from optisolve.core.capabilities import offers
     from optisolve.goals import MeasuredInstance
 
     try:
         instance = make_problem(name).instance(0)
     except OptisolveError as error:  # a family whose parameters have no defaults
-        return f"unknown until it is given what it needs ({escape(str(error))})"
+        yield f"offers: unknown until it is given what it needs ({escape(str(error))})"
+        return
     capabilities = [c.__name__ for c in offers(instance)]
     if isinstance(instance, MeasuredInstance):
         capabilities.append(f"MeasuredInstance ({', '.join(metric.name for metric in instance.metrics())})")
-    return ", ".join(capabilities) or "evaluation only"
+    yield f"offers: {', '.join(capabilities) or 'evaluation only'}"
+    yield "evaluation: " + (
+        "a compiled kernel; verification runs on other code, the readable equations"
+        if instance.has_twin
+        else "one implementation, which verification runs again (docs/trust.md)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +123,7 @@ class Models(Verb):
     action: Annotated[Literal["list", "fetch"], Word("ACTION")] = "list"
     name: Annotated[str, Word("NAME")] = ""
 
-    def run(self) -> int:
-        """List or fetch."""
+    def __call__(self) -> int:
         from optisolve.llm import catalog
 
         if self.action == "fetch":
@@ -159,8 +163,7 @@ class Inspect(Verb):
     effort: Literal["quick", "normal", "thorough"] = "quick"
     out: Path = Path("runs")
 
-    def run(self) -> int:
-        """Null policies, random best-of-k, reference, bound, local optima."""
+    def __call__(self) -> int:
         from optisolve.core.reference import Effort
         from optisolve.plotting import degeneracy_figure, save_figure
         from optisolve.study.degeneracy import degeneracy
@@ -205,8 +208,7 @@ class Export(Verb):
     to: str
     instance: int = 0
 
-    def run(self) -> int:
-        """Write the file."""
+    def __call__(self) -> int:
         from optisolve.problems.instance_file import write_arrays
 
         arrays = make_problem(self.problem.name, self.problem.options).instance(self.instance).arrays()
@@ -226,8 +228,7 @@ class Check(Verb):
 
     target: Annotated[str, Word("TARGET")]
 
-    def run(self) -> int:
-        """1 when a property fails."""
+    def __call__(self) -> int:
         from optisolve.core.problem import Problem
         from optisolve.testing import check_problem, check_solver
 

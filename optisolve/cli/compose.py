@@ -72,10 +72,14 @@ _DEFAULTS: Mapping[str, object] = {
 """Settings of a run beside the groups."""
 
 
-def _primary(environment: Mapping[str, str]) -> Mapping[str, object]:
-    """The configuration that hydra starts from; `environment` is that of the jobs of a sweep."""
+def _help() -> str:
+    choices = {group: ", ".join(names) for group, names in _choices().items()}
+    return _HELP.format(**choices, settings=settings_help(Run))
+
+
+def _primary(environment: Mapping[str, str], template: str) -> Mapping[str, object]:
+    """The configuration that hydra starts from, with the environment of the jobs of a sweep and the text of the help."""
     quiet = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
-    texts = {**{group: ", ".join(names) for group, names in _choices().items()}, "settings": settings_help(Run)}
     return {
         "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": "ledma"}, {"llm": "auto"}, *quiet],
         **_DEFAULTS,
@@ -85,7 +89,7 @@ def _primary(environment: Mapping[str, str]) -> Mapping[str, object]:
             "run": {"dir": "."},
             "sweep": {"dir": "${out}/.hydra", "subdir": "."},  # hydra always writes its multirun.yaml there
             "job": {"chdir": False, "env_set": dict(environment)},
-            "help": {"app_name": "optisolve run", "template": _HELP.format(**texts)},
+            "help": {"app_name": "optisolve run", "template": template},
         },
     }
 
@@ -135,7 +139,8 @@ def run_command(arguments: Sequence[str]) -> int:
         _arguments(words),
         _no_environment(),
     ):
-        ConfigStore.instance().store(name="run", node=_primary({} if folder is None else {_CODES: folder}))
+        template = "" if {"--help", "-h"}.isdisjoint(words) else _help()
+        ConfigStore.instance().store(name="run", node=_primary({} if folder is None else {_CODES: folder}, template))
         try:
             application(_swept_job if sweep else job)()
         except MissingConfigException as error:

@@ -21,6 +21,7 @@ from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
+    from optisolve.core.json import Json
     from optisolve.run.result import Result
     from optisolve.run.schema import Record, SourcePart
 
@@ -74,7 +75,7 @@ console = _Screen(highlight=False, emoji=False)
 errors = _Screen(stderr=True, highlight=False, emoji=False)
 
 
-def print_json(value: object) -> None:
+def print_json(value: Json) -> None:
     """One JSON document on one line of stdout."""
     write_plain(json.dumps(value, allow_nan=False) + "\n")
 
@@ -291,9 +292,9 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     Returns:
         The files written; a picture that does not apply is left out.
     """
-    from optisolve.numerics.knee import knee_index
+    from optisolve.numerics.indicators import knee_index
     from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
-    from optisolve.plotting.credit import credit_figure, offspring_sources
+    from optisolve.plotting.figures import credit_figure, offspring_sources
     from optisolve.plotting.game import rounds_figure
 
     subject = next(iter(results.values()))

@@ -43,8 +43,7 @@ class HeldoutCommit(Verb):
     secret_env: str = _VARIABLE
     secret_file: Path | None = None
 
-    def run(self) -> int:
-        """0 when the commitment is written."""
+    def __call__(self) -> int:
         from optisolve.trust.heldout import commit
 
         secret = _secret(self.secret_env, self.secret_file)
@@ -70,8 +69,7 @@ class HeldoutSeeds(Verb):
     secret_env: str = _VARIABLE
     secret_file: Path | None = None
 
-    def run(self) -> int:
-        """0 when the seeds are printed."""
+    def __call__(self) -> int:
         from optisolve.trust.heldout import read_season
 
         season: Season = read_season(self.commitment)
@@ -99,8 +97,7 @@ class HeldoutReveal(Verb):
     secret_env: str = _VARIABLE
     secret_file: Path | None = None
 
-    def run(self) -> int:
-        """0 when the secret is public."""
+    def __call__(self) -> int:
         from optisolve.trust.heldout import read_season, reveal
 
         if not self.publish:
@@ -126,8 +123,7 @@ class HeldoutCheck(Verb):
     commitment: Path
     reveal: Path
 
-    def run(self) -> int:
-        """0 when all records hold and have the season's seeds."""
+    def __call__(self) -> int:
         from optisolve.registry import PROBLEMS, SOLVERS
         from optisolve.run.records import read_record
         from optisolve.run.untrusted import printable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -23,10 +23,11 @@ from optisolve.cli.display import (
     write_pictures,
 )
 from optisolve.cli.run import Run
-from optisolve.cli.settings import Choice, Collected, Group
+from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.json import Json
+from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
@@ -292,7 +293,7 @@ def _continued(result: Result, folder: Path) -> Result:
     shorter = ContinuedPart(record_id=old.record_id, result_hash=old.result_hash, evaluations=had, agree=agree)
     parted = f"agrees with it for {agree} of its {had} evaluations (a last batch cut short, or a plan by the budget)"
     print_note(f"continues {old.record_id}: {f'its {had} evaluations are the beginning' if agree == had else parted}")
-    return dataclasses.replace(result, record=result.record.with_provenance(continues=shorter))
+    return replace(result, record=result.record.with_provenance(continues=shorter))
 
 
 def _dry_run(job: Job) -> int:

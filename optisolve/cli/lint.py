@@ -35,8 +35,7 @@ class LintPrompts(Verb):
     problem: str = "uav_isac"
     max_tokens: Annotated[int, Ge(1)] = 8000
 
-    def run(self) -> int:
-        """0 when no prompt has an error, else 1."""
+    def __call__(self) -> int:
         from optisolve.llm.prompt_lint import Level
         from optisolve.registry import load_problem
 

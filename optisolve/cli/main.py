@@ -146,7 +146,7 @@ def _run(words: Sequence[str]) -> int:
         from optisolve.cli.settings import help_text
 
         return _say(help_text(verb, _class_of(verb)))
-    return _class_of(verb).read(verb, rest).run()
+    return _class_of(verb).read(verb, rest)()
 
 
 def _class_of(verb: str) -> type[Verb]:

@@ -50,8 +50,7 @@ class Verify(Verb):
     suite: tuple[Path, ...] = ()
     json: bool = False
 
-    def run(self) -> int:
-        """0 when every record holds, 2 when one is refused, 1 when there is none."""
+    def __call__(self) -> int:
         from optisolve.core.reference import Effort
         from optisolve.registry import PROBLEMS, SOLVERS
         from optisolve.trust.audit import AUDIT_LIMITS, Auditor, ReferenceMaker, SuiteBook, audits
@@ -141,8 +140,7 @@ class Replay(Verb):
     path: Annotated[Path, Word("PATH")]
     out: Path | None = None
 
-    def run(self) -> int:
-        """0 when the same ``result_hash`` comes out, or the same up to rounding, else 2."""
+    def __call__(self) -> int:
         from optisolve.run.untrusted import printable
         from optisolve.trust.replay import replay, tier_of
 
@@ -175,8 +173,7 @@ class Explain(Verb):
     out: Path | None = None
     jsonl: Path | None = None
 
-    def run(self) -> int:
-        """Print the page, after the record's hash was checked."""
+    def __call__(self) -> int:
         from rich.markdown import Markdown
 
         from optisolve.core.files import write_atomic
@@ -218,8 +215,7 @@ class MakeReport(Verb):
     title: str = "Benchmark report"
     alpha: float = 0.05
 
-    def run(self) -> int:
-        """0 when the report was written."""
+    def __call__(self) -> int:
         from optisolve.study.report import build_report, write_report
 
         report = build_report(self.path, title=self.title, alpha=self.alpha)
@@ -267,8 +263,7 @@ class Compare(Verb):
         better = {True: "larger is better", False: "smaller is better"}
         return "metrics:\n" + "\n".join(f"  {m.name:<12} {m.meaning}; {better[m.maximize]}" for m in METRICS.values())
 
-    def run(self) -> int:
-        """Print what changed; 0 when nothing got worse than allowed, 2 when something did."""
+    def __call__(self) -> int:
         from optisolve.study.compare import compare_records, missing_units, parse_rules, read_units
 
         rules = parse_rules(self.fail_on or _RULES)

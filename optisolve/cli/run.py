@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from optisolve.cli.settings import Verb
+from optisolve.core.options import Options
 
 __all__ = ["Run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Run(Verb):
+class Run(Options):
     """Solve a problem, verify the answer, write a record.
 
     Args:

@@ -1,6 +1,6 @@
 """The words behind every verb, read in one way: settings as ``key=value`` or ``--key value``, typed by a frozen dataclass.
 
-The dataclass is the verb: its fields are the settings, its docstring is the help, its `run` does the work. Only ``run`` reads
+The dataclass is the verb: its fields are the settings, its docstring is the help, calling it does the work. Only ``run`` reads
 its words otherwise, since hydra composes them; its settings and their help are a dataclass like all others.
 """
 
@@ -13,17 +13,15 @@ import re
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
+from typing import ClassVar, NamedTuple, Self, TypeAlias
 
 from optisolve.core.errors import FieldProblem, OptionError, nearest
-from optisolve.core.options import Options
+from optisolve.core.options import Collected, Options
 
-__all__ = ["Choice", "Collected", "Group", "Verb", "Word", "help_text", "meanings", "settings_help", "typed"]
-
-T = TypeVar("T")
+__all__ = ["Choice", "Group", "Verb", "Word", "help_text", "meanings", "settings_help", "typed"]
 
 Group: TypeAlias = Mapping[str, object]
 """Settings below a name, as in ``budget.KEY=VALUE``."""
@@ -68,8 +66,7 @@ class Verb(Options):
     moved: ClassVar[Mapping[str, str]] = {}
     """Settings that have another name now, by their old one."""
 
-    def run(self) -> int:
-        """Do it; returns the exit code."""
+    def __call__(self) -> int:
         raise NotImplementedError
 
     @classmethod
@@ -98,37 +95,6 @@ class Verb(Options):
             Options.__post_init__(self)  # loads the library that checks
         elif problems := list(self._check()):
             raise OptionError(self._title(), problems)
-
-
-class Collected:
-    """Bad settings of several parts, told in one error.
-
-    Args:
-        title: What they are settings of.
-        problems: What is known already.
-    """
-
-    def __init__(self, title: str, problems: Iterable[FieldProblem] = ()) -> None:
-        self.title, self.problems = title, list(problems)
-
-    def __call__(self, prefix: str, make: Callable[[], T]) -> T | None:
-        """The made object, or None after its bad fields were added with their full names."""
-        try:
-            return make()
-        except OptionError as error:
-            dot = f"{prefix}." if prefix else ""
-            self.problems.extend(FieldProblem(dot + p.field, p.given, p.expected) for p in error.problems)
-            return None
-
-    def whole(self, made: T | None) -> T:
-        """The object when nothing is bad.
-
-        Raises:
-            OptionError: All that is bad.
-        """
-        if self.problems or made is None:
-            raise OptionError(self.title, self.problems)
-        return made
 
 
 def typed(text: str) -> object:
@@ -201,7 +167,7 @@ class _Setting(NamedTuple):
         return {int: 1, float: 1.0, Path: Path(), Choice: Choice()}.get(self.hint, ("",) if self.many else "")
 
 
-def _settings(cls: type[Verb]) -> dict[str, _Setting]:
+def _settings(cls: type[Options]) -> dict[str, _Setting]:
     hints, texts = typing.get_type_hints(cls, include_extras=True), meanings(cls)[1]
     made = {}
     for f in (f for f in dataclasses.fields(typing.cast(typing.Any, cls)) if f.init):
@@ -349,7 +315,7 @@ def meanings(cls: type) -> tuple[str, Mapping[str, str], str]:
     return before.strip(), texts, "\n".join(after).strip()
 
 
-def settings_help(cls: type[Verb]) -> str:
+def settings_help(cls: type[Options]) -> str:
     """One entry per setting: how it is written, what it means, what holds when nothing is said."""
     entries = []
     for setting in _settings(cls).values():

@@ -64,8 +64,7 @@ class Train(Verb):
     tensorboard: bool = False
     dry_run: bool = False
 
-    def run(self) -> int:
-        """0 when the weights are written."""
+    def __call__(self) -> int:
         missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
         if missing:
             raise MissingDependency(", ".join(missing), extra="diffusion")

@@ -16,11 +16,11 @@ from rich.markup import escape
 
 from optisolve.cli.display import console, new_table, print_note
 from optisolve.cli.settings import Choice, Group, Verb, Word
-from optisolve.cli.typed_file import read_typed
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem
 from optisolve.core.files import write_atomic
 from optisolve.core.json import plain
+from optisolve.words.typed_file import read_typed
 
 if TYPE_CHECKING:
     from optisolve.core.json import Json
@@ -77,8 +77,7 @@ class Ask(Verb):
         elif bool(self.words) == bool(self.goal):
             yield FieldProblem("request", " ".join(self.words) or None, "either a request in words or goal=FILE")
 
-    def run(self) -> int:
-        """0 for a verified answer, 2 when no point was found that meets everything, 3 when a question is open."""
+    def __call__(self) -> int:
         from optisolve.registry import make_problem, make_solver
         from optisolve.words.ask.requests import ASK_BUDGET, AskStatus, ask
 
@@ -145,8 +144,7 @@ class Formulate(Verb):
         if bool(self.words) == bool(self.file):
             yield FieldProblem("problem", " ".join(self.words) or None, "either a problem in words or file=model.yml")
 
-    def run(self) -> int:
-        """0 for a typed model's optimum, 2 when there is provably none or a check failed, 3 when a question is open."""
+    def __call__(self) -> int:
         from optisolve.words.formulate.drafts import FORMULATE_BUDGET, FormulateStatus, formulate, formulate_model
 
         if self.file:
@@ -203,7 +201,7 @@ def told(request: object, answer: Answer) -> dict[str, Json]:
         ],
         "language_model": plain(parsed.llm),
         "model_answer": None if parsed.model is None else parsed.model.raw,
-        "prompt": {} if parsed.model is None else dict(parsed.model.prompt),
+        "prompt": {} if parsed.model is None else plain(parsed.model.dialogue.prompts),
         "dialogue": None if parsed.model is None else parsed.model.dialogue.plain(),
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from threading import Lock
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge
 
@@ -15,7 +15,7 @@ from optisolve.core.errors import BudgetExhausted
 from optisolve.core.options import Options
 from optisolve.core.status import Limit
 
-__all__ = ["Budget", "BudgetMeter", "Reservation"]
+__all__ = ["Budget", "BudgetMeter", "Reservation", "spent_on_the_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,11 @@ class BudgetMeter:
         self._lock = Lock()
         self._start = time.perf_counter()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Without the lock and the shields, which belong to a run at work."""
         return {**self.__dict__, "_lock": None, "_shields": []}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _lock=Lock())
 
     def restart_clock(self) -> None:
@@ -222,3 +222,18 @@ class BudgetMeter:
             self.worst_tokens -= held.tokens
             self.worst_usd -= held.usd
             self.llm_calls -= 1
+
+
+def spent_on_the_model(meter: BudgetMeter) -> Limit:
+    """Which limit allows no further call to a language model: the one that is nearest, or the time where none is set."""
+    budget = meter.budget
+    used = {
+        limit: spent / allowed if allowed else 1.0
+        for limit, allowed, spent in (
+            (Limit.LLM_CALLS, budget.llm_calls, meter.llm_calls),
+            (Limit.LLM_TOKENS, budget.llm_tokens, meter.tokens_in + meter.tokens_out),
+            (Limit.USD, budget.usd, meter.usd),
+        )
+        if allowed is not None
+    }
+    return Limit.TIME if meter.out_of_time or not used else max(used, key=lambda limit: used[limit])

@@ -277,9 +277,9 @@ def capability_gap(instance: Instance, capability: type) -> str | None:
 
 
 @cache
-def capability_members(capability: type) -> Mapping[str, Any]:
+def capability_members(capability: type) -> Mapping[str, object]:
     """Members of a protocol by name: their annotation, or None for a method."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for base in reversed(capability.__mro__):
         if getattr(base, "_is_protocol", False) and base is not Protocol:
             found |= {name: None for name, value in vars(base).items() if callable(value) and not name.startswith("_")}
@@ -307,7 +307,7 @@ def _lacking(holder: object, capability: type, dim: int) -> str | None:
     return None
 
 
-def _unlike(value: Any, hint: Any, dim: int) -> str | None:
+def _unlike(value: Any, hint: object, dim: int) -> str | None:
     """What a value should be, in words; None when it is that."""
     for shape in (extra for extra in get_args(hint)[1:] if isinstance(extra, Shape)):
         expected = tuple(dim if axis == "d" else int(axis) for axis in shape.axes)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from optisolve.core.errors import FieldProblem, OptionError, nearest
 
-__all__ = ["Options", "Resource"]
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+__all__ = ["Collected", "Options", "Resource"]
+
+T = typing.TypeVar("T")
 
 _SECRET = re.compile(r"(key|secret|password|token)$", re.IGNORECASE)
 """Names of settings that do not exist, but that a secret may be put under by mistake."""
@@ -105,8 +110,39 @@ class Options:
         return made
 
 
+class Collected:
+    """Bad settings of several parts, told in one error.
+
+    Args:
+        title: What they are settings of.
+        problems: What is known already.
+    """
+
+    def __init__(self, title: str, problems: Iterable[FieldProblem] = ()) -> None:
+        self.title, self.problems = title, list(problems)
+
+    def __call__(self, prefix: str, make: Callable[[], T]) -> T | None:
+        """The made object, or None after its bad fields were added with their full names."""
+        try:
+            return make()
+        except OptionError as error:
+            dot = f"{prefix}." if prefix else ""
+            self.problems.extend(FieldProblem(dot + p.field, p.given, p.expected) for p in error.problems)
+            return None
+
+    def whole(self, made: T | None) -> T:
+        """The object when nothing is bad.
+
+        Raises:
+            OptionError: All that is bad.
+        """
+        if self.problems or made is None:
+            raise OptionError(self.title, self.problems)
+        return made
+
+
 @cache
-def _adapters(cls: type) -> dict[str, Any]:
+def _adapters(cls: type) -> dict[str, TypeAdapter[object]]:
     """Pydantic adapters of a dataclass's fields, by name."""
     from pydantic import ConfigDict, TypeAdapter
 
@@ -131,7 +167,7 @@ def _resources(cls: type) -> dict[str, Resource]:
     return found
 
 
-def _validate(adapter: Any, value: object) -> tuple[object, str | None]:
+def _validate(adapter: TypeAdapter[object], value: object) -> tuple[object, str | None]:
     """Validated value, and what was expected when it does not fit."""
     from pydantic import ValidationError
 

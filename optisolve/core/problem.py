@@ -18,18 +18,19 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, array_hash
 from optisolve.core.errors import ProblemError
-from optisolve.core.objective import (
+from optisolve.core.evaluation import (
     FAILED_VIOLATION,
     FEASIBILITY_TOLERANCE,
     Evaluation,
     HypervolumeBox,
     Objective,
     Sense,
+    refuse_reference,
+    watched,
 )
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.space import Space
-from optisolve.core.watch import refuse_reference, watched
 
 if TYPE_CHECKING:
     import pymoo.core.problem

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from pymoo.core.problem import Problem as PymooProblem
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.objective import Evaluation
+from optisolve.core.evaluation import Evaluation
 from optisolve.core.space import Space
 
 __all__ = ["Exported"]
@@ -47,7 +46,7 @@ class Exported(PymooProblem):  # type: ignore[misc]  # pymoo ships no types
             xu=space.upper.copy(),
         )
 
-    def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+    def _evaluate(self, x: FloatArray, out: dict[str, FloatArray], *args: object, **kwargs: object) -> None:
         evaluation = self._points(self._space.clip(x))
         out["F"] = evaluation.F * self._signs
         if evaluation.G.shape[1]:

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.capabilities import capability_gap
+from optisolve.core.errors import SolverError
+from optisolve.core.json import JsonObject
 from optisolve.core.options import Options
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.seeds import generator
 from optisolve.core.status import Limit, Termination
 
-__all__ = ["ANY_PROBLEM", "Evaluate", "Feature", "Outcome", "Solver", "SolverInfo", "Task"]
+__all__ = [
+    "ANY_PROBLEM",
+    "Evaluate",
+    "Feature",
+    "Outcome",
+    "Solver",
+    "SolverInfo",
+    "Task",
+    "require_stopping_rule",
+    "spent_limit",
+]
 
 
 class Feature(StrEnum):
@@ -101,7 +113,7 @@ class Outcome:
     limit: Limit | None = None
     detail: str = ""
     dual_bound: float | None = None
-    report: Mapping[str, Any] = field(default_factory=dict)
+    report: JsonObject = field(default_factory=dict)
 
 
 class Evaluate(Protocol):
@@ -116,7 +128,7 @@ class Recorder(Protocol):
     """The part of the evaluator that builds an outcome from everything evaluated so far."""
 
     def outcome(
-        self, termination: Termination, limit: Limit | None = ..., *, detail: str = ..., report: Mapping[str, Any] | None = ...
+        self, termination: Termination, limit: Limit | None = ..., *, detail: str = ..., report: JsonObject | None = ...
     ) -> Outcome:
         """The non-dominated feasible points found so far (the least violating point when none is feasible)."""
         ...
@@ -167,14 +179,14 @@ class Task:
     solver_name: str
     warm_start: FloatArray | None = None
     llm: Conversation | None = None
-    reporter: Callable[[], Mapping[str, Any]] | None = None
+    reporter: Callable[[], JsonObject] | None = None
 
     def rng(self, **axes: str | int) -> np.random.Generator:
         """An independent stream for a named purpose of this run, e.g. ``task.rng(wave=3)``."""
         return generator(self.seed, solver=self.solver_name, **axes)
 
     def outcome(
-        self, termination: Termination, limit: Limit | None = None, *, detail: str = "", report: Mapping[str, Any] | None = None
+        self, termination: Termination, limit: Limit | None = None, *, detail: str = "", report: JsonObject | None = None
     ) -> Outcome:
         """The outcome made of everything evaluated so far."""
         return self.recorder.outcome(termination, limit, detail=detail, report=report)
@@ -206,3 +218,21 @@ class Solver(Options, ABC):
 
     def _title(self) -> str:
         return f"solver '{self.info.name}'"
+
+
+def require_stopping_rule(task: Task) -> None:
+    """Refuse a budget under which a solver would never stop.
+
+    Raises:
+        SolverError: The budget limits neither evaluations nor seconds.
+    """
+    budget = task.meter.budget
+    if budget.evaluations is None and budget.seconds is None:
+        raise SolverError(
+            f"{task.solver_name} stops only at a limit; set budget.evaluations (points) or budget.seconds, got {budget}."
+        )
+
+
+def spent_limit(task: Task) -> Limit:
+    """Which limit left no evaluations."""
+    return Limit.TIME if task.meter.out_of_time else Limit.EVALUATIONS

@@ -131,6 +131,9 @@ class Dialogue:
     Args:
         session: The conversation with the model.
         max_reasks: Further questions after an answer that cannot be used.
+
+    Attributes:
+        targets: Questions so far.
     """
 
     def __init__(self, session: LlmSession, *, max_reasks: int = 1) -> None:
@@ -138,7 +141,7 @@ class Dialogue:
         self._fates: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._fallbacks: Counter[str] = Counter()
-        self._targets = self._calls = self._reasks = self._refused = 0
+        self.targets = self._calls = self._reasks = self._refused = 0
 
     def ask(
         self,
@@ -169,7 +172,7 @@ class Dialogue:
                 for group, reply in zip(groups, replies, strict=True)
                 for turn in self._heard(group, reply, attempt, judge, heard)
             ]
-        self._targets += len(turns)
+        self.targets += len(turns)
         self._refused += sum(turn.failure == BUDGET for turn in turns)
         self._fallbacks.update(turn.failure for turn in turns if turn.failure not in ("", BUDGET))
 
@@ -193,7 +196,7 @@ class Dialogue:
     @property
     def fallback_share(self) -> float:
         """Share of the questions that the budget allowed and that the fallback served."""
-        served = self._targets - self._refused
+        served = self.targets - self._refused
         return sum(self._fallbacks.values()) / served if served else 0.0
 
     @property
@@ -211,7 +214,7 @@ class Dialogue:
         """
         return DialogueReport(
             style=style,
-            targets=self._targets,
+            targets=self.targets,
             calls=self._calls,
             reasks=self._reasks,
             refused_by_budget=self._refused,

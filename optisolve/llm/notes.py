@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from optisolve.llm.forms import MAX_TEXT
 from optisolve.llm.tokens import estimate_tokens
 
 __all__ = ["clean_note"]
 
-_MAX_TEXT = 20_000
-"""Characters of an answer that are looked at."""
 _MARKUP = re.compile(r"\{[{%#]|[}%#]\}|<[/|!]?[A-Za-z_|][^<>\n]{0,60}>|\[/?[A-Z_]{2,20}\]|```\w*")
 """Template syntax, tags, control tokens of chat templates, fences of code."""
 
@@ -28,7 +27,7 @@ def clean_note(text: str, max_tokens: int) -> str:
     Returns:
         The note; "" when nothing is left.
     """
-    plain = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[:_MAX_TEXT])
+    plain = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[:MAX_TEXT])
     for _ in range(3):  # what is left may form a new tag
         plain = _MARKUP.sub(" ", plain)
     plain = re.sub(r"[{}<>|`\\#]", " ", plain)

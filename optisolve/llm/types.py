@@ -186,4 +186,5 @@ def reply_from(row: Mapping[str, Any]) -> LlmReply:
 
 
 def _digest(body: JsonObject) -> str:
+    # escaped to ASCII, unlike `core.json.canonical`: recorded transcripts have these keys
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

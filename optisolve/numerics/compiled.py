@@ -13,23 +13,40 @@ import os
 import pickle
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.misc.appdirs import AppDirs
 
-__all__ = ["njit"]
+__all__ = ["Kernel", "njit"]
+
+_P = ParamSpec("_P")
+_R_co = TypeVar("_R_co", covariant=True)
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DIGEST_BYTES = 32
 _log = logging.getLogger(__name__)
 
 
-def njit(*, cache: bool = True, **options: Any) -> Any:
+class Kernel(Protocol[_P, _R_co]):
+    """A compiled function: called like the plain one.
+
+    Attributes:
+        signatures: Types of arguments that it has been compiled for in this process.
+    """
+
+    signatures: Sequence[object]
+
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co:
+        """What the plain function returns."""
+        ...
+
+
+def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[_P, _R_co]], Kernel[_P, _R_co]]:
     """Numba's ``njit`` with our cache; a decorator.
 
     Compiled code is kept in the first of these folders that can be written: ``NUMBA_CACHE_DIR``, ``__pycache__`` beside
@@ -40,11 +57,12 @@ def njit(*, cache: bool = True, **options: Any) -> Any:
         **options: As for ``numba.njit``.
     """
 
-    def decorate(function: Callable[..., Any]) -> Any:
+    def decorate(function: Callable[_P, _R_co]) -> Kernel[_P, _R_co]:
         dispatcher = numba.njit(**options)(function)
         if cache and _folder(function.__code__.co_filename) is not None:
             dispatcher._cache = _KernelCache(function)
-        return dispatcher
+        made: Kernel[_P, _R_co] = dispatcher
+        return made
 
     return decorate
 

@@ -16,6 +16,7 @@ __all__ = [
     "hypervolume",
     "hypervolume_trace",
     "igd_plus",
+    "knee_index",
     "normalize",
     "quiet",
     "score",
@@ -260,3 +261,17 @@ def _filter(unit: FloatArray) -> FloatArray:
 
     kept: FloatArray = np.ascontiguousarray(filter_dominated(unit))
     return kept
+
+
+def knee_index(F_min: FloatArray) -> int:
+    """Index of the point nearest to the front's own ideal point after scaling the front to the unit cube.
+
+    Args:
+        F_min: float64 [n, m], n >= 1, minimization form.
+
+    Returns:
+        Row index; the first one on ties.
+    """
+    low, high = F_min.min(axis=0), F_min.max(axis=0)
+    width = np.where(high > low, high - low, 1.0)
+    return int(np.argmin((((F_min - low) / width) ** 2).sum(axis=1)))

@@ -6,8 +6,6 @@ A switch of link k adds the same interference column to every receiver, hence al
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
@@ -51,6 +49,6 @@ def switch_links(
 
     on = np.ascontiguousarray(powers > 0.5, dtype=np.float64)
     equal = bool((weight == weight[:, :1]).all())
-    args: tuple[Any, ...] = tuple(np.ascontiguousarray(a, dtype=np.float64) for a in (gain, weight))
-    values, looked = switch(*args, on, equal, max_switches)
+    gain, weight = (np.ascontiguousarray(a, dtype=np.float64) for a in (gain, weight))
+    values, looked = switch(gain, weight, on, equal, max_switches)
     return on, values, looked

@@ -51,8 +51,8 @@ def wmmse(
     from optisolve.numerics.wmmse_kernels import ascend
 
     iterations = np.zeros(starts.shape[:2], dtype=np.int64)
-    arrays = (np.ascontiguousarray(a, dtype=np.float64) for a in (gain, weight, starts))
-    powers: FloatArray = ascend(*arrays, max_iterations, tolerance, iterations)
+    gain, weight, starts = (np.ascontiguousarray(a, dtype=np.float64) for a in (gain, weight, starts))
+    powers: FloatArray = ascend(gain, weight, starts, max_iterations, tolerance, iterations)
     return powers, iterations
 
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from optisolve.core.problem import Instance
-from optisolve.plotting.style import GRID, INK, MARKERS, MUTED, PALETTE
+from optisolve.plotting.figures import GRID, INK, MARKERS, MUTED, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optisolve.plotting.style import INK, MUTED, PALETTE, new_figure
+from optisolve.plotting.figures import INK, MUTED, PALETTE, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -43,7 +43,7 @@ def environment() -> EnvironmentPart:
 
 @cache
 def kernels() -> dict[str, str]:
-    """What the last bits of floating-point sums depend on: the kernels that BLAS libraries chose, numba's processor.
+    """What the last bits depend on: the kernels that BLAS libraries chose, numpy's instructions, numba's processor.
 
     Two machines with the same name of processor and the same packages may differ here, and then a run may end elsewhere.
     """
@@ -59,6 +59,9 @@ def kernels() -> dict[str, str]:
         if library.get("user_api") == "blas" and owner is not None:
             told = (library["internal_api"], library.get("version"), library.get("architecture"))
             found[f"blas.{owner}"] = " ".join(str(part) for part in told if part)
+    # A logarithm of an array is another one with other instructions; those found stand from the oldest to the newest
+    instructions = np.show_config(mode="dicts").get("SIMD Extensions", {})  # what is empty is left out
+    found["numpy"] = " ".join(instructions.get("found", ()))
     features = binding.get_host_cpu_features()
     named = os.environ.get("NUMBA_CPU_FEATURES") or " ".join(sorted(name for name in _FEATURES if features.get(name)))
     found["numba"] = f"{os.environ.get('NUMBA_CPU_NAME') or binding.get_host_cpu_name()} {named}".strip()

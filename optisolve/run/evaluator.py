@@ -1,4 +1,4 @@
-"""The evaluator that solvers call: batched, budgeted, traced."""
+"""The evaluator that solvers call: batched, budgeted, traced, and what it keeps: all that was evaluated, and the best of it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import BudgetExhausted, ProblemError
+from optisolve.core.evaluation import unwatched
 from optisolve.core.failures import Attempt, attempt, policy_of
 from optisolve.core.problem import FAILED_VIOLATION, Evaluation, Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Limit, Termination
-from optisolve.core.watch import unwatched
-from optisolve.run.archive import Archive
-from optisolve.run.history import History
 
-__all__ = ["Evaluator", "archived_outcome"]
+__all__ = ["Archive", "Evaluator", "History", "archived_outcome", "nondominated"]
 
 _UNSEEN = 1e6
 """Scales of an objective at which a failed point is put while no other one is known."""
@@ -163,3 +161,159 @@ def archived_outcome(
     if X.shape[0] == archive.F_min.shape[0]:
         X = X[np.argsort(archive.F_min[:, 0], kind="stable")]
     return Outcome(np.ascontiguousarray(X), termination, limit, detail, report=dict(report or {}))
+
+
+def nondominated(F: FloatArray) -> IntArray:
+    """Indices of the non-dominated rows, ascending; of equal rows only the first is kept.
+
+    Args:
+        F: float64 [n, m], to be minimized.
+    """
+    if F.shape[0] <= 1:
+        return np.arange(F.shape[0])
+    if F.shape[1] == 1:
+        return np.array([int(np.argmin(F[:, 0]))])
+    from moocore import is_nondominated
+
+    return np.flatnonzero(is_nondominated(F, keep_weakly=False)).astype(np.int64)
+
+
+class Archive:
+    """Non-dominated feasible points, unbounded, in the order in which they were found.
+
+    Points are buffered and pruned in blocks, which keeps the cost per evaluation small. While nothing is feasible
+    the least violating point is remembered; a point that the model could not evaluate never is.
+
+    Args:
+        n_objectives: Number of objectives m.
+        dim: Number of variables.
+        block: Buffered points that trigger a pruning.
+    """
+
+    def __init__(self, n_objectives: int, dim: int, *, block: int = 1024) -> None:
+        self._X = np.empty((0, dim))
+        self._F = np.empty((0, n_objectives))  # minimization form
+        self._new_X: list[FloatArray] = []
+        self._new_F: list[FloatArray] = []
+        self._pending = 0
+        self._block = block
+        self._least: tuple[float, FloatArray] | None = None
+
+    def add(self, X: FloatArray, F_min: FloatArray, violation: FloatArray) -> None:
+        """Offer a batch of evaluated points; the arrays are copied.
+
+        Args:
+            X: float64 [n, d].
+            F_min: float64 [n, m], objectives in minimization form.
+            violation: float64 [n], total constraint violation, 0 when feasible.
+        """
+        feasible = violation <= 0.0
+        n_feasible = int(np.count_nonzero(feasible))
+        if n_feasible:
+            everything = n_feasible == feasible.size  # the usual case, and copying is faster than selecting
+            self._new_X.append(X.copy() if everything else X[feasible])
+            self._new_F.append(F_min.copy() if everything else F_min[feasible])
+            self._pending += n_feasible
+            if self._pending >= self._block:
+                self._prune()
+        elif X.shape[0] and self._X.shape[0] == 0 and not self._pending:
+            i = int(np.argmin(violation))
+            if violation[i] < (FAILED_VIOLATION if self._least is None else self._least[0]):
+                self._least = (float(violation[i]), X[i : i + 1].copy())
+
+    @property
+    def F_min(self) -> FloatArray:
+        """Objectives of the archive in minimization form, float64 [n, m]."""
+        self._prune()
+        return self._F
+
+    @property
+    def X(self) -> FloatArray:
+        """Points of the archive, float64 [n, d]; empty while nothing is feasible."""
+        self._prune()
+        return self._X
+
+    @property
+    def points(self) -> FloatArray:
+        """What to return: the archive, or the least violating point while nothing is feasible, float64 [n, d]."""
+        if self.X.shape[0] == 0 and self._least is not None:
+            return self._least[1]
+        return self._X
+
+    def _prune(self) -> None:
+        if not self._pending:
+            return
+        F = np.concatenate([self._F, *self._new_F])
+        X = np.concatenate([self._X, *self._new_X])
+        keep = nondominated(F)
+        self._F, self._X = F[keep], X[keep]
+        self._new_F, self._new_X, self._pending = [], [], 0
+
+
+class History:
+    """Objectives, violations and sources of all evaluated points, in evaluation order.
+
+    Args:
+        n_objectives: Number of objectives m.
+    """
+
+    def __init__(self, n_objectives: int) -> None:
+        self._F = np.empty((1024, n_objectives))
+        self._violation = np.empty(1024)
+        self._source = np.empty(1024, dtype=np.int64)
+        self._n = 0
+        self._clock: list[tuple[int, float]] = []
+        self.sources: list[str] = []
+
+    def __len__(self) -> int:
+        return self._n
+
+    def append(self, F_min: FloatArray, violation: FloatArray, source: str | Sequence[str], elapsed_s: float) -> None:
+        """Add a batch: F_min float64 [n, m] in minimization form, violation float64 [n]."""
+        n = F_min.shape[0]
+        while self._n + n > self._violation.size:
+            self._grow()
+        block = slice(self._n, self._n + n)
+        self._F[block] = F_min
+        self._violation[block] = violation
+        self._source[block] = self._code(source) if isinstance(source, str) else [self._code(s) for s in source]
+        self._n += n
+        self._clock.append((self._n, elapsed_s))
+
+    @property
+    def F_min(self) -> FloatArray:
+        """float64 [n, m], minimization form."""
+        return self._F[: self._n]
+
+    @property
+    def violation(self) -> FloatArray:
+        """float64 [n], total violation of each point."""
+        return self._violation[: self._n]
+
+    @property
+    def source(self) -> IntArray:
+        """int64 [n], index into `sources`."""
+        return self._source[: self._n]
+
+    def seconds_at(self, evaluations: IntArray) -> FloatArray:
+        """Elapsed time when each evaluation count was reached, float64, s."""
+        counts = np.array([n for n, _ in self._clock])
+        times = np.array([t for _, t in self._clock])
+        return times[np.searchsorted(counts, evaluations)]
+
+    def first(self, n: int) -> History:
+        """The first n points as a history of their own."""
+        part = History(self._F.shape[1])
+        part._F, part._violation, part._source, part._n = self._F[:n], self._violation[:n], self._source[:n], n
+        part._clock, part.sources = self._clock, self.sources
+        return part
+
+    def _code(self, source: str) -> int:
+        if source not in self.sources:
+            self.sources.append(source)
+        return self.sources.index(source)
+
+    def _grow(self) -> None:
+        self._F = np.concatenate([self._F, np.empty_like(self._F)])
+        self._violation = np.concatenate([self._violation, np.empty_like(self._violation)])
+        self._source = np.concatenate([self._source, np.empty_like(self._source)])

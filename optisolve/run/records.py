@@ -116,7 +116,7 @@ def _record(
     tier: Tier,
     errors: Sequence[str],
 ) -> Record:
-    report = dict(run.outcome.report)
+    report: dict[str, Any] = dict(run.outcome.report)
     prompts = report.pop("prompts", None)
     if "operator" in report:
         report["operator"] = operator = dict(report["operator"])

@@ -15,12 +15,11 @@ from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
-from optisolve.run.agreement import own_errors
 from optisolve.run.execution import Progress, Run, execute
 from optisolve.run.records import build_record
 from optisolve.run.result import Result
 from optisolve.run.schema import Tier
-from optisolve.run.verify import confront, verify_points
+from optisolve.run.verify import confront, own_errors, verify_points
 
 __all__ = ["DEFAULT_BUDGET", "solve"]
 

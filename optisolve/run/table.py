@@ -28,11 +28,14 @@ from optisolve.run.fields import Count, Digest, Part, field_problems
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import MAX_RECORD_BYTES, printable, read_json
 
-__all__ = ["SCHEMA", "TABLE", "Archive", "Row", "Table", "light"]
+__all__ = ["SCHEMA", "TABLE", "Archive", "Row", "Table", "content_of", "light"]
 
 SCHEMA: Literal["optisolve.table/1"] = "optisolve.table/1"
 TABLE = "table.json"
 """Name of a table's file."""
+
+_MOST_UNPACKED = 2**27
+"""Bytes of JSON that the rows of a table may stand for: a shared value counts for every row that has it."""
 
 _CONTENT = "content"
 """Column beside those of the record."""
@@ -90,14 +93,19 @@ class _File(Part):
 
     def documents(self) -> Iterator[tuple[dict[str, Json], str]]:
         """Every row's record and content."""
+        sizes = {name: [len(_line(value)) for value in values] for name, values in self.shared.items()}
+        size = 0
         for row in self.rows:
             cells = iter(row)
             columns: dict[str, Json] = {}
             for name in self.shapes[_index(next(cells))]:
                 value = self.constants[name] if name in self.constants else next(cells)
                 columns[name] = self.shared[name][_index(value)] if name in _WHOLE else value
+                size += len(name) + (sizes[name][_index(value)] if name in _WHOLE else len(_line(value)))
             if next(cells, None) is not None:
                 raise ValueError("a row has more cells than its shape has columns")
+            if size > _MOST_UNPACKED:
+                raise ValueError(f"its rows stand for more than {_MOST_UNPACKED:,} bytes")
             yield _nested(columns), str(columns[_CONTENT])
 
 

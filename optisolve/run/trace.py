@@ -10,7 +10,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import Instance
 from optisolve.numerics.indicators import GainMeter, hypervolume_trace
-from optisolve.run.history import History
+from optisolve.run.evaluator import History
 from optisolve.run.schema import SourcePart, TraceRow
 
 __all__ = ["checkpoints", "common_beginning", "credit", "trace_rows"]

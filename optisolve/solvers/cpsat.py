@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 from annotated_types import Gt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.evaluation import unwatched
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
-from optisolve.core.watch import unwatched
 from optisolve.modelling.answer import ModelAnswer
 from optisolve.modelling.cpsat import solve_cpsat
 from optisolve.solvers.model_outcome import evaluated_outcome, missing_model, seconds_left

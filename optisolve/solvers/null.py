@@ -7,9 +7,8 @@ from typing import ClassVar
 
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
-from optisolve.solvers.stopping import spent_limit
 
 __all__ = ["Null"]
 

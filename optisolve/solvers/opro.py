@@ -11,18 +11,18 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.budget import spent_on_the_model
 from optisolve.core.errors import BudgetExhausted, FieldProblem, SolverError
 from optisolve.core.json import Json, JsonObject
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
 from optisolve.llm.session import session_of
 from optisolve.llm.styles import StyleName, require_style, style_problems
-from optisolve.run.archive import nondominated
+from optisolve.run.evaluator import nondominated
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_width, tchebycheff
 from optisolve.solvers.moead.variation import Proposals, Wave
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.stopping import require_stopping_rule, spent_limit, spent_on_the_model
 
 __all__ = ["Opro"]
 
@@ -104,7 +104,7 @@ class Opro(Solver):
             project=self.repair,
             warn_share=self.warn_share,
         )
-        return LlmVariation(session, _Uniform(), operation, seed=task.seed)
+        return LlmVariation(session, task.instance, _Uniform(), operation, seed=task.seed)
 
 
 class _Search:

@@ -27,11 +27,10 @@ from annotated_types import Ge, Gt, Le
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import BudgetExhausted, SolverError
 from optisolve.core.problem import Evaluation, Instance
-from optisolve.core.solver import ANY_PROBLEM, Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import ANY_PROBLEM, Feature, Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.solvers.isolation import IsolatedRandomness
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.stopping import require_stopping_rule, spent_limit
 
 __all__ = ["CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"]
 

@@ -8,9 +8,8 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 
 from optisolve.core.errors import BudgetExhausted
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
-from optisolve.solvers.stopping import require_stopping_rule, spent_limit
 
 __all__ = ["RandomSearch"]
 

@@ -13,9 +13,8 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.capabilities import ConstraintGradients, Differentiable
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
-from optisolve.solvers.stopping import spent_limit
 
 __all__ = ["ScipyLocal"]
 
@@ -66,16 +65,16 @@ class ScipyLocal(Solver):
 
     def _solve(self, task: Task) -> Outcome:
         smooth = _Smooth(task, self.step, use_torch=self.gradient == "torch")
-        report: dict[str, Any] = {"starts": 0, "converged": 0, "gradient": smooth.gradient_source}
+        counts, source = {"starts": 0, "converged": 0}, {"gradient": smooth.gradient_source}
         try:
             for x in self._starts(task):
                 if task.meter.remaining_evaluations == 0:
-                    return task.outcome(Termination.LIMIT, spent_limit(task), report=report)
-                report["starts"] += 1
-                report["converged"] += self._descend(task, smooth, x)
+                    return task.outcome(Termination.LIMIT, spent_limit(task), report={**counts, **source})
+                counts["starts"] += 1
+                counts["converged"] += self._descend(task, smooth, x)
         except BudgetExhausted as stop:
-            return task.outcome(Termination.LIMIT, stop.limit, report=report)
-        return task.outcome(Termination.CONVERGED, report=report)
+            return task.outcome(Termination.LIMIT, stop.limit, report={**counts, **source})
+        return task.outcome(Termination.CONVERGED, report={**counts, **source})
 
     def _starts(self, task: Task) -> FloatArray:
         """Where the local runs begin, float64 [n, d]: the warm start as given, then the best of the other points."""

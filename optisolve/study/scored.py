@@ -204,7 +204,7 @@ _SCORES = ("gap", "bound_gap", "tie", "hypervolume", "igd_plus", "objective")
 
 
 def _row(record: Record, scenario: str, solver: str) -> _Row:
-    used, suite, objectives = record.used, record.suite, record.verified.objectives
+    used, suite, scores, objectives = record.used, record.suite, record.scores.values(), record.verified.objectives
     outcome, reason = _outcome(record)
     loss = loss_of(record)
     return _Row(
@@ -226,15 +226,15 @@ def _row(record: Record, scenario: str, solver: str) -> _Row:
         value=float("inf") if loss.gap is None else loss.gap,
         standing=loss.standing,
         quiet=loss.tie,
-        evaluations=_number(used.evaluations),
-        seconds=_number(used.wall_s),
-        llm_calls=_number(used.llm_calls),
-        tokens=_number(used.tokens_in + used.tokens_out),
-        usd=_number(used.usd),
+        evaluations=float(used.evaluations),
+        seconds=used.wall_s,
+        llm_calls=float(used.llm_calls),
+        tokens=float(used.tokens_in + used.tokens_out),
+        usd=used.usd,
         record_id=record.record_id,
         result_hash=record.result_hash,
         record=record,
-        **{name: _number(value) for name, value in record.scores.values().items() if name in _SCORES},
+        **{name: _number(scores[name]) for name in _SCORES},
     )
 
 
@@ -268,29 +268,14 @@ def _absent(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[st
 
 def _absent_row(unit: _Unit, skip: str, pattern: _Row) -> _Row:
     outcome, reason = (Outcome.SKIPPED, skip) if skip else (Outcome.MISSING, "no record of this unit")
-    scenario, solver, instance, repetition = unit
-    return _Row(
-        scenario=scenario,
-        solver=solver,
-        instance=instance,
-        repetition=repetition,
-        family=pattern.family,
-        outcome=outcome,
-        reason=reason,
-        several=pattern.several,
-        maximize=pattern.maximize,
-        suite=pattern.suite,
-        dimension=pattern.dimension,
-        evaluation_limit=pattern.evaluation_limit,
-        loss=LOSS_CAP,
-        standing=LOSS_CAP,
-        value=float("inf"),
-    )
+    size, limit = pattern.dimension, pattern.evaluation_limit
+    row = _Row(*unit, pattern.family, outcome, reason, pattern.several, pattern.maximize, pattern.suite, size, limit)
+    return row._replace(loss=LOSS_CAP, standing=LOSS_CAP, value=float("inf"))
 
 
 def _planned(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[str]) -> dict[_Unit, str]:
     """Units of the suites' plans under the names that this table gives them, with the reason of those that are skipped."""
-    members = [(row, row.record.suite) for row in rows if row.record is not None and row.record.suite.unit]
+    members = [(row, row.record.suite) for row in rows if row.record is not None and row.record.suite.problem]
     scenarios = {(row.suite, suite.problem): row.scenario for row, suite in members}
     solvers = {(row.suite, suite.solver): row.solver for row, suite in members}
     unknown = sorted({unit.problem for unit in expected if (unit.suite, unit.problem) not in scenarios})
@@ -350,8 +335,7 @@ def _withdrawals(rows: Sequence[_Row]) -> list[str]:
     """What must be told about references that were refuted or could not be computed, once each."""
     told: dict[str, set[str]] = {}
     for row in rows:
-        reference = None if row.record is None else row.record.reference
-        if reference is not None and (note := reference.note):
+        if row.record is not None and row.record.reference is not None and (note := row.record.reference.note):
             told.setdefault(f"{row.scenario}, instance {row.instance}: {note}", set()).add(row.solver)
     return [f"{note} (records of {', '.join(sorted(solvers))})" for note, solvers in told.items()]
 

@@ -26,52 +26,51 @@ def share_references(records: Sequence[Record]) -> list[Record]:
     Returns:
         In the given order; those whose reference is another one altogether stay as they are.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, list[tuple[int, ReferencePart]]] = {}
     for i, record in enumerate(records):
         if record.reference is not None:
-            groups.setdefault(record.instance.sha256, []).append(i)
+            groups.setdefault(record.instance.sha256, []).append((i, record.reference))
     shared = list(records)
     for members in groups.values():
-        scales = sorted(s for i in members if (s := records[i].scores.gap_scale) is not None)
+        scales = sorted(scale for i, _ in members if (scale := records[i].scores.gap_scale) is not None)
         if not scales:
             continue
         scale = scales[(len(scales) - 1) // 2]
-        ranked = sorted(members, key=lambda i: (_aim(records[i]), records[i].record_id))
-        middle = records[ranked[(len(ranked) - 1) // 2]].reference
-        for i in members:
-            if middle is not None and _same(records[i], middle, scale):
-                shared[i] = _measured_from(records[i], middle, scale)
+        ranked = sorted(members, key=lambda member: (_aim(member[1]), records[member[0]].record_id))
+        _, middle = ranked[(len(ranked) - 1) // 2]
+        for i, reference in members:
+            if _same(records[i].scores.gap_scale, reference, middle, scale):
+                shared[i] = _measured_from(records[i], reference, middle, scale)
     return shared
 
 
-def _aim(record: Record) -> float:
-    told = record.reference
-    return 0.0 if told is None else told.dual_bound or 0.0 if told.value is None else told.value
+def _aim(reference: ReferencePart) -> float:
+    return (reference.dual_bound or 0.0) if reference.value is None else reference.value
 
 
-def _same(record: Record, middle: ReferencePart, scale: float) -> bool:
-    """One and the same reference up to rounding."""
-    told, own = record.reference, record.scores.gap_scale
-    if told is None or told.evidence is not middle.evidence or (own is not None and abs(own - scale) > _SAME * scale):
-        return False
+def _same(own: float | None, told: ReferencePart, middle: ReferencePart, scale: float) -> bool:
+    """One and the same reference up to rounding, and gaps divided by the same."""
     pairs = [(getattr(told, name), getattr(middle, name)) for name in _NUMBERS]
-    return all((a is None) == (b is None) and abs((a or 0.0) - (b or 0.0)) <= _SAME * scale for a, b in pairs)
+    return (
+        told.evidence is middle.evidence
+        and (own is None or abs(own - scale) <= _SAME * scale)
+        and all((a is None) == (b is None) and abs((a or 0.0) - (b or 0.0)) <= _SAME * scale for a, b in pairs)
+    )
 
 
-def _measured_from(record: Record, reference: ReferencePart, scale: float) -> Record:
-    """The record, or where it has another number a copy, with the gaps to a reference that differs by rounding."""
-    own, scores, objectives = record.reference, record.scores, record.verified.objectives
-    assert own is not None  # or it would have nothing in common with another one
-    stated = own.model_copy(update={name: getattr(reference, name) for name in _NUMBERS})
+def _measured_from(record: Record, own: ReferencePart, middle: ReferencePart, scale: float) -> Record:
+    """The record, or where it has another number a copy, with the gaps to a reference."""
+    stated = own.model_copy(update={name: getattr(middle, name) for name in _NUMBERS})
+    objectives, scores = record.verified.objectives, record.scores
     if scores.gap_scale is None or (stated == own and scale == scores.gap_scale):
         return record.model_copy(update={"reference": stated})
     told: dict[str, float] = {"gap_scale": scale}
     if len(objectives) > 1:
         told["gap"] = (scale - (scores.hypervolume or 0.0)) / scale
-    else:
-        told["tie"] = (reference.tolerance + reference.slack) / scale
+    elif scores.objective is not None:
+        told["tie"] = (middle.tolerance + middle.slack) / scale
         sign = -1.0 if objectives[0].sense == "maximize" else 1.0
-        for name, aim in (("gap", reference.value), ("bound_gap", reference.dual_bound)):
-            if aim is not None and scores.objective is not None:
+        for name, aim in (("gap", middle.value), ("bound_gap", middle.dual_bound)):
+            if aim is not None:
                 told[name] = sign * (scores.objective - aim) / scale
     return record.model_copy(update={"scores": scores.model_copy(update=told), "reference": stated})

@@ -17,7 +17,7 @@ from optisolve.cli.bench import _table as summary_table
 from optisolve.cli.compose import flags_first
 from optisolve.cli.display import console
 from optisolve.cli.main import main
-from optisolve.cli.typed_file import read_typed
+from optisolve.words.typed_file import read_typed
 from tests.study.records import made
 
 SMALL = ["solver=moead_de", "budget.evaluations=300", "pictures=false"]
@@ -158,7 +158,11 @@ def test_list_and_info_name_what_there_is(capsys):
     assert cli("info", "moead_de") == 0
     assert "10.1109/TEVC" in capsys.readouterr().out
     assert cli("info", "power_control") == 0
-    assert "offers: InterferenceChannel, WeightedChannel" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "offers: InterferenceChannel, WeightedChannel" in shown
+    assert "verification runs on other code" in shown
+    assert cli("info", "parallel_channels") == 0
+    assert "one implementation, which verification runs again" in capsys.readouterr().out
     assert cli("info", "wmmse") == 0
     assert "requires: WeightedChannel" in capsys.readouterr().out
     assert cli("info", "nothing") == 1

@@ -15,9 +15,9 @@ from optisolve.numerics.indicators import (
     hypervolume,
     hypervolume_trace,
     igd_plus,
+    knee_index,
     score,
 )
-from optisolve.numerics.knee import knee_index
 from optisolve.run.verify import verify_points
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere
 

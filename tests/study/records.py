@@ -19,6 +19,7 @@ def made(
     gap: float | None = None,
     hypervolume: float | None = None,
     reference_hypervolume: float | None = None,
+    bound_gap: float | None = None,
     status: str = "limit",
     point: str = "feasible",
     detail: str = "",
@@ -35,6 +36,7 @@ def made(
     scale: float | None = None,
     note: str = "",
     evidence: str = "",
+    dual_bound: bool = True,
 ) -> Record:
     """A record of a maximization problem with reference value 10, or of two objectives when a hypervolume is given.
 
@@ -43,12 +45,12 @@ def made(
     several = hypervolume is not None or reference_hypervolume is not None
     feasible = (hypervolume if several else gap) is not None
     names = ("f1", "f2") if several else ("rate",)
-    shown = gap if reference else None
-    if several and reference_hypervolume is not None and hypervolume is not None:
-        shown = (reference_hypervolume - hypervolume) / reference_hypervolume
     objective = None if gap is None else value * (1 - gap)
     identity = f"{scenario}.{solver}.i{instance}.s{seed}.{gap}.{hypervolume}.{status}"
     single = reference and not several
+    shown = gap if reference else None
+    if several and reference_hypervolume is not None and hypervolume is not None:
+        shown = (reference_hypervolume - hypervolume) / reference_hypervolume
     document = {
         "schema": SCHEMA,
         "suite": {"name": "", "version": "", "sha256": "", **(suite or {})},
@@ -105,7 +107,7 @@ def made(
             "sha256": "0" * 64,
             "evidence": evidence or ("best_known" if several else "proven_optimal"),
             "value": None if several else value,
-            "dual_bound": None if several else value,
+            "dual_bound": value if single and dual_bound else None,
             "ideal_bound": None,
             "tolerance": tie * value,
             "slack": 0.0,
@@ -121,8 +123,8 @@ def made(
             "igd_plus": None,
             "objective": objective,
             "gap": shown,
-            "bound_gap": None if several else shown,
-            "gap_scale": (scale or (reference_hypervolume if several else value)) if reference else None,
+            "bound_gap": (shown if bound_gap is None else bound_gap) if single else None,
+            "gap_scale": reference_hypervolume if several else (value if scale is None else scale) if single else None,
             "tie": tie if single else None,
             "box": {"reference": [1.0, 1.0], "ideal": [0.0, 0.0]} if several else None,
         },

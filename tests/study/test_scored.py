@@ -20,7 +20,7 @@ from optisolve.study.aggregate import (
 )
 from optisolve.study.loss import GAP_NOISE
 from optisolve.study.scored import Expected, Outcome, score_units
-from tests.study.records import but, made, table
+from tests.study.records import made, table
 
 
 def losses(units, solver="a"):
@@ -193,11 +193,10 @@ def test_the_loss_of_a_front_is_what_it_misses_of_the_reference_front_and_never_
 
 
 def test_one_objective_is_measured_to_the_proven_optimum_else_to_the_bound_else_to_the_best_known_value():
-    record = {kind: made(gap=0.1, evidence=kind, scenario=kind) for kind in ("proven_optimal", "dual_bound", "best_known")}
-    for kind in ("dual_bound", "best_known"):
-        record[kind] = but(record[kind], "scores", gap=0.2, bound_gap=0.3)
-    record["best_known"] = but(record["best_known"], "reference", dual_bound=None)
-    units = score_units(table(*record.values()))
+    proven = made(gap=0.1, scenario="proven_optimal")
+    bound = made(gap=0.2, bound_gap=0.3, evidence="dual_bound", scenario="dual_bound")
+    known = made(gap=0.2, evidence="best_known", dual_bound=False, scenario="best_known")
+    units = score_units(table(proven, bound, known))
     told = {
         scenario: (measure.label, units.frame.set_index("scenario").loc[scenario, "loss"])
         for scenario, measure in units.measures.items()
@@ -296,7 +295,7 @@ def test_success_counts_failures_among_the_runs():
 
 def test_indicators_of_failed_runs_are_the_worst_and_never_missing():
     front = made(hypervolume=0.4)
-    front = but(front, "scores", igd_plus=0.1)
+    front = front.model_copy(update={"scores": front.scores.model_copy(update={"igd_plus": 0.1})})
     several = indicator_table(score_units(table(front, made(hypervolume=0.3, status="error", seed=1)))).iloc[0]
     assert (several["hypervolume"], several["igd_plus"], several["feasible"]) == (0.2, np.inf, 0.5)
     one = indicator_table(score_units(table(made(gap=0.2), made(point="infeasible", seed=1)))).iloc[0]

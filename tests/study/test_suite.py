@@ -7,9 +7,10 @@ from importlib.util import find_spec
 
 import pytest
 
+from optisolve.cli.main import main
 from optisolve.core.errors import OptionError, OptisolveError, UnknownNameError
 from optisolve.study.lock import lock_path, lock_suite, read_lock, require_lock, write_lock
-from optisolve.study.runner import plan_suite
+from optisolve.study.runner import plan_suite, run_suite
 from optisolve.study.suite import list_suites, load_suite, with_solvers
 
 
@@ -244,3 +245,18 @@ def test_the_core_suite_holds_every_family_and_every_solver_that_runs_offline():
     assert absent <= {"ddpm", "legacy_diffsg"}  # without the extra diffusion they are skipped, with its name
     assert absent == {skip.label for skip in plan.skipped if "pip install" in skip.reason}
     assert {unit.solver for unit in plan.units} == set(SOLVERS.targets()) - asking - absent
+
+
+def test_an_open_suite_grows_and_keeps_its_finished_units(suite_of, tmp_path):
+    small = {"open": True, "problems": ["toy_sphere"], "reference": "quick", "repetitions": 1}
+    first = run_suite(suite_of(**small, solvers=["random_search"], instances=[0]), tmp_path / "out", executor="serial")
+    more = {**small, "repetitions": 2, "solvers": ["random_search", "null"]}
+    second = run_suite(suite_of(**more, instances=[0, 1]), tmp_path / "out", executor="serial")
+    assert (first.executed, second.executed, len(second.finished)) == (1, 7, 8)
+    assert {record.suite.sha256 for _, record in second.records()} == {""}
+    assert main(["verify", str(tmp_path / "out")]) == 0  # nothing is claimed that a lock would have to show
+
+
+def test_an_open_suite_has_nothing_to_lock(suite_of):
+    with pytest.raises(OptisolveError, match="is open: it may grow, so there is nothing to lock"):
+        write_lock(load_suite(suite_of(open=True)))

@@ -24,9 +24,9 @@ def test_the_toys_conform(problem):
 
 
 def test_a_family_with_one_evaluation_is_told_that_nothing_checks_it_at_run_time():
-    told = {result.name: result for result in check_problem(SumCapSphere())}["kernel agrees with the numpy twin"]
-    assert told.outcome == "skipped"
-    assert "independent" in told.detail
+    result = {result.name: result for result in check_problem(SumCapSphere())}["kernel agrees with the numpy twin"]
+    assert result.outcome == "skipped"
+    assert "independent" in result.detail
     assert not SumCapSphere().instance(0).has_twin
     assert WrongKernel().instance(0).has_twin
 

@@ -12,13 +12,15 @@ import pytest
 
 from optisolve.cli.main import main
 from optisolve.core.errors import OptionError, OptisolveError, RecordError
+from optisolve.core.status import Termination
+from optisolve.run.records import read_record
 from optisolve.study.lock import write_lock
 from optisolve.study.loss import loss_of
 from optisolve.study.suite import load_suite
-from optisolve.trust.audit import AUDIT_LIMITS, Audit, Tier
+from optisolve.trust.audit import AUDIT_LIMITS, Tier
 from optisolve.trust.board import Located, board_bytes, build_board, read_located
 from optisolve.trust.submission import RECORDS, TABLE, Tree, check_submission, comment_text
-from optisolve.trust.submission.gate import Verdict, _check_duplicates, _identities
+from optisolve.trust.submission.duplicates import duplicates, identities
 from tests.forging import record_bytes, seal
 from tests.study.records import made
 from tests.trust.conftest import Board, git
@@ -68,10 +70,10 @@ def test_only_reproduced_entries_are_ranked_and_absent_units_count_as_lost(board
 
 
 def test_a_failed_run_has_the_worst_loss(board):
-    record = json.loads(board.files("baseline")[0].read_text())
+    record = read_record(board.files("baseline")[0])
     assert 0.0 <= loss_of(record).value < 1.0
-    record["termination"]["status"] = "error"
-    assert loss_of(record).value == 1.0
+    stopped = record.termination.model_copy(update={"status": Termination.ERROR})
+    assert loss_of(record.model_copy(update={"termination": stopped})).value == 1.0
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -557,7 +559,7 @@ def test_equal_curves_of_two_solvers_that_met_the_optimum_at_once_are_no_copies(
     climb = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 12)]
     for trace, gap, compared in ((steps, 0.0, False), (steps, 0.1, True), (climb, 0.0, True), (steps, None, True)):
         record = made(gap=gap, trace=trace)
-        assert ("content" in [kind for kind, _ in _identities(Located("p", "s", "u", record))]) is compared
+        assert ("content" in [kind for kind, _ in identities(Located("p", "s", "u", record))]) is compared
 
 
 @pytest.mark.parametrize(("tier", "refused"), [(Tier.REPRODUCED, 0), (Tier.VERIFIED, 1)])
@@ -569,9 +571,8 @@ def test_a_run_that_its_own_solver_gave_again_is_no_copy_of_another_solver_s(tie
         record = made(name, gap=0.1, suite=suite, trace=trace)
         items.append(Located(f"s/u/{name}/record.json", "s", "u", record))
     paths = {f"{RECORDS}/{item.path}" for item in items}
-    verdict = Verdict(audits={path: Audit(path, (), tier) for path in paths})
-    _check_duplicates(items, paths, verdict)
-    assert len(verdict.problems) == refused
+    found = list(duplicates(items, paths, paths if tier is Tier.REPRODUCED else set()))
+    assert len(found) == refused
 
 
 def test_packing_twice_adds_nothing(board):

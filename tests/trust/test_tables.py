@@ -102,6 +102,7 @@ def test_the_same_records_give_the_same_bytes_in_whatever_order(board):
         (lambda told: told["shared"]["instance"].clear(), "damaged"),
         (lambda told: told.update(more=1), "no such field"),
         (lambda told: told["constants"].pop("schema"), "damaged"),
+        (lambda told: told["rows"].extend([told["rows"][0]] * 70_000), "stand for more than"),
     ],
 )
 def test_a_damaged_table_is_refused_with_its_name(board, tmp_path, change, message):

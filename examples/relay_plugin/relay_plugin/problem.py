@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt
 
 from optisolve.core import Description, Evaluation, Instance, Objective, Problem, Sense, Space, Variable
 from optisolve.core.arrays import frozen
+from optisolve.core.bridge import Bridge
 from optisolve.core.seeds import generator
 
 
@@ -59,6 +60,12 @@ class RelayInstance(Instance):
     def null_policies(self) -> dict[str, np.ndarray]:
         """The obvious answer to beat: the centroid."""
         return {"centroid": self.users_m.mean(axis=0, keepdims=True)}
+
+    def bridge(self) -> Bridge:
+        """The capability `Samplable`: a diffusion sampler can be trained on relays."""
+        from relay_plugin.sampling import RelayBridge
+
+        return RelayBridge()
 
     def _evaluate(self, X: np.ndarray) -> Evaluation:
         distance2 = ((X[:, None, :] - self.users_m) ** 2).sum(axis=2) + self.height_m**2  # [n, K]

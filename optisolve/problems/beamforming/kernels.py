@@ -15,7 +15,7 @@ GOALS = ("min_power", "max_min", "weighted_sum_rate")
 LN2 = math.log(2.0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def evaluate(
     goal: int, h_re: Any, h_im: Any, weight: Any, target: Any, noise_w: float, p_total_w: float, X: Any, F: Any, G: Any
 ) -> None:

@@ -14,7 +14,7 @@ __all__ = ["evaluate"]
 LN2 = math.log(2.0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def evaluate(beta_snr: Any, root_gamma: Any, X: Any, F: Any, G: Any) -> None:
     """Objective and constraints of a batch.
 

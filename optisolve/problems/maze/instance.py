@@ -166,10 +166,10 @@ class MazeInstance(Instance):
         from optisolve.problems.maze.kernels import evaluate
 
         world, width = self.world, self.world.cells.shape[1]
+        (start_row, start_column), (goal_row, goal_column) = divmod(world.start, width), divmod(world.goal, width)
         F, G = np.empty((X.shape[0], 1)), np.empty((X.shape[0], 3))
-        evaluate(
-            world.cells, world.ordered, int(world.prizes.size), *divmod(world.start, width), *divmod(world.goal, width), X, F, G
-        )
+        prizes = int(world.prizes.size)
+        evaluate(world.cells, world.ordered, prizes, start_row, start_column, goal_row, goal_column, X, F, G)
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
 
     def _evaluate_twin(self, X: FloatArray) -> Evaluation:

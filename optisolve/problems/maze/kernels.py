@@ -11,7 +11,7 @@ __all__ = ["evaluate"]
 _WALL, _TRAP, _GOAL, _PRIZE = 1, 2, 4, 10
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def evaluate(
     cells: Any,
     ordered: bool,

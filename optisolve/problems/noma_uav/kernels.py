@@ -20,7 +20,7 @@ EDGE_LEVELS = 12
 """Halvings at most of cells that admit the minimum rates only because verification lets them be missed a little."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _sort(noise: Any, order: Any) -> None:
     """Stable insertion sort of indices by noise, ascending; K is small."""
     for i in range(noise.size):
@@ -31,7 +31,7 @@ def _sort(noise: Any, order: Any) -> None:
         order[j] = i
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def evaluate(
     users_m: Any, min_rate: Any, altitude_m: float, scale_w: float, p_total_w: float, ordered: bool, X: Any, F: Any, G: Any
 ) -> None:
@@ -73,7 +73,7 @@ def evaluate(
                 G[s, column + i] = (X[s, 2 + order[i]] - X[s, 2 + order[i + 1]]) / p_total_w
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _distance_noise(users_m: Any, x: float, y: float, half: float, altitude_m: float, scale_w: float, noise: Any) -> None:
     """Smallest noise over gain of every user while the UAV is in the square around (x, y)."""
     for k in range(users_m.shape[0]):
@@ -82,7 +82,7 @@ def _distance_noise(users_m: Any, x: float, y: float, half: float, altitude_m: f
         noise[k] = scale_w * (altitude_m * altitude_m + (dx * dx + dy * dy))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _lower(
     S: Any, noise: Any, share: Any, lost: Any, order: Any, p_total_w: float, ordered: bool, give_w: float, up: float
 ) -> None:
@@ -113,7 +113,7 @@ def _lower(
             break
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _rules(min_rate: Any, missed: float, share: Any, lost: Any) -> None:
     """2^-r and 1 - 2^-r of minimum rates that may be missed by a share; (1, 0) exactly where there is none."""
     for k in range(min_rate.size):
@@ -121,7 +121,7 @@ def _rules(min_rate: Any, missed: float, share: Any, lost: Any) -> None:
         share[k], lost[k] = math.exp(-nats), -math.expm1(-nats)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _split(noise: Any, share: Any, lost: Any, p_total_w: float, ordered: bool, give_w: float, power: Any) -> float:
     """Exact split and its sum rate by the users' rates; -1 when no split meets the rules. Arguments as in `_lower`."""
     K = noise.size
@@ -139,7 +139,7 @@ def _split(noise: Any, share: Any, lost: Any, p_total_w: float, ordered: bool, g
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _ceiling(noise: Any, share: Any, lost: Any, p_total_w: float, ordered: bool, give_w: float) -> float:
     """No split has a larger sum rate; -1 when none meets the rules. Arguments as in `_lower`.
 
@@ -162,7 +162,7 @@ def _ceiling(noise: Any, share: Any, lost: Any, p_total_w: float, ordered: bool,
     return float((total + 4.0 * (K + 4.0) * UNIT * size) / LOG2 * (1.0 + 4.0 * UNIT))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def split(noise: Any, min_rate: Any, p_total_w: float, ordered: bool, power: Any) -> float:
     """Exact split at one position, see `model.best_split`.
 
@@ -181,7 +181,7 @@ def split(noise: Any, min_rate: Any, p_total_w: float, ordered: bool, power: Any
     return float(_split(noise, share, lost, p_total_w, ordered, 0.0, power))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def repair(users_m: Any, min_rate: Any, altitude_m: float, scale_w: float, p_total_w: float, ordered: bool, X: Any) -> None:
     """Repair power splits in place; positions stay.
 
@@ -220,7 +220,7 @@ def repair(users_m: Any, min_rate: Any, altitude_m: float, scale_w: float, p_tot
             X[s, 2:] = power
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def branch_and_bound(
     users_m: Any,
     min_rate: Any,

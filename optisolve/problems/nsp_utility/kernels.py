@@ -13,7 +13,7 @@ GOALS = ("rate", "availability", "bep", "throughput", "energy")
 LN2 = math.log(2.0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def evaluate(
     goal: int,
     snr_per_w: Any,

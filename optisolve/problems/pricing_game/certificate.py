@@ -92,7 +92,7 @@ def enclosed_value(up: Uplink, low: float, high: float) -> float:
     return 1e-3 * float(_enclosed(10.0**low, 10.0**high, up.gain, *numbers, np.empty((5, up.gain.size))))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _enclosed(
     price_low: float,
     price_high: float,

@@ -15,14 +15,14 @@ from optisolve.numerics.compiled import njit
 __all__ = ["evaluate", "excess", "response"]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def excess(g: float, frame_bits: int, cost: float) -> float:
     """g f'(g) - f(g) - cost g^2, whose root beyond ln M is the wanted SINR g."""
     base = -math.expm1(-g)
     return float(base ** (frame_bits - 1) * (frame_bits * g * math.exp(-g) - base) - cost * g * g)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def response(
     heard: float, own: float, price: float, processing: float, cap: float, rate: float, bits: int, top: float
 ) -> float:
@@ -43,7 +43,7 @@ def response(
     return power if net > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def evaluate(
     price: Any, gain: Any, noise: float, processing: float, cap: float, rate: float, bits: int, top: float, P: Any, F: Any
 ) -> None:

@@ -22,7 +22,7 @@ _NEPER_PER_DB = math.log(10.0) / 10.0
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def associate(x: FloatArray, users: FloatArray, packed: FloatArray) -> IntArray:
     """Serving UAV of every user, int64 [K]; arguments as in `smooth_objectives`."""
     serving = np.zeros(users.shape[0], dtype=np.int64)
@@ -35,7 +35,7 @@ def associate(x: FloatArray, users: FloatArray, packed: FloatArray) -> IntArray:
     return serving
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def smooth_objectives(
     x: FloatArray, users: FloatArray, packed: FloatArray, serving: IntArray, F: FloatArray, dF: FloatArray
 ) -> None:
@@ -61,7 +61,7 @@ def smooth_objectives(
         F[0] -= packed[PRICE + count]
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _gain(dx: Any, dy: Any, packed: Any) -> Any:
     """Path gain over alpha0 and its gradient with respect to the UAV's position."""
     h2 = packed[H2]
@@ -80,7 +80,7 @@ def _gain(dx: Any, dy: Any, packed: Any) -> Any:
     return gain, gain * slope * dx, gain * slope * dy
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _add_utility(x: Any, gx: Any, gy: Any, packed: Any, server: Any, F: Any, gradient: Any) -> None:
     """Add ln ln(1 + SINR) of one user."""
     signal, others = 0.0, packed[NOISE]
@@ -102,7 +102,7 @@ def _add_utility(x: Any, gx: Any, gy: Any, packed: Any, server: Any, F: Any, gra
         gradient[3 * m + 2] += weight * gain
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _add_error(x: Any, gx: Any, gy: Any, packed: Any, share: Any, F: Any, gradient: Any) -> None:
     """Add the error bound of one user times `share`; d sqrt(tr J^-1) = -tr(J^-2 dJ) / (2 sqrt(tr J^-1))."""
     h2, kappa, eps = packed[H2], packed[KAPPA], packed[EPS]

@@ -57,7 +57,7 @@ _entry_parallel = njit(nogil=True, cache=True, parallel=True, error_model="numpy
 _part = njit(inline="always", error_model="numpy")  # inlined, the compiler still sees that the arrays are disjoint
 
 
-@_entry  # type: ignore[untyped-decorator]
+@_entry
 def evaluate_serial(X: FloatArray, users: FloatArray, constants: FloatArray, F: FloatArray, G: FloatArray) -> None:
     """Evaluate all rows on the calling thread.
 
@@ -72,14 +72,14 @@ def evaluate_serial(X: FloatArray, users: FloatArray, constants: FloatArray, F: 
         _evaluate_block(X, block * LANES, users, constants, F, G)
 
 
-@_entry_parallel  # type: ignore[untyped-decorator]
+@_entry_parallel
 def evaluate_parallel(X: FloatArray, users: FloatArray, constants: FloatArray, F: FloatArray, G: FloatArray) -> None:
     """The same with the blocks shared out to numba's threads."""
     for block in prange((X.shape[0] + LANES - 1) // LANES):
         _evaluate_block(X, block * LANES, users, constants, F, G)
 
 
-@njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, error_model="numpy")
 def _evaluate_block(X: Any, first: Any, users: Any, constants: Any, F: Any, G: Any) -> None:
     """Rows first ... first + LANES - 1."""
     n_lanes = min(LANES, X.shape[0] - first)
@@ -127,7 +127,7 @@ def _evaluate_block(X: Any, first: Any, users: Any, constants: Any, F: Any, G: A
     _store_constraints(first, n_lanes, n_uavs, constants, x, y, p, best, G)
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _load_points(X: Any, first: Any, n_lanes: Any, x: Any, y: Any, p: Any, fade: Any, load: Any) -> None:
     """Transpose the rows into lanes and add the idle partner of an odd UAV."""
     n_uavs = X.shape[1] // 3
@@ -146,7 +146,7 @@ def _load_points(X: Any, first: Any, n_lanes: Any, x: Any, y: Any, p: Any, fade:
             fade[n_uavs, i] = 1.0
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _fade_links(n_uavs: Any, n_lanes: Any, gx: Any, gy: Any, constants: Any, x: Any, y: Any, fade: Any) -> None:
     """Mean excess loss of the Al-Hourani channel towards one user, as a linear factor."""
     h2 = constants[H2]
@@ -163,7 +163,7 @@ def _fade_links(n_uavs: Any, n_lanes: Any, gx: Any, gy: Any, constants: Any, x: 
             fade[m, i] = _exp(-_NEPER_PER_DB * (eta_nlos + p_los * (eta_los - eta_nlos)))
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _two_links(
     m: Any, n_lanes: Any, gx: Any, gy: Any, h2: Any, kappa: Any, x: Any, y: Any, p: Any, fade: Any,
     weight: Any, best: Any, others: Any, serving: Any, trace: Any, det: Any,
@@ -202,7 +202,7 @@ def _two_links(
         serving[i] = index + 1.0 if stronger else who
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _four_pairs(m: Any, n: Any, n_lanes: Any, gx: Any, gy: Any, x: Any, y: Any, weight: Any, det: Any) -> None:
     """Determinant terms of the pairs between UAVs (a, b) = (m, m + 1) and (c, d) = (n, n + 1)."""
     for i in range(n_lanes):
@@ -223,7 +223,7 @@ def _four_pairs(m: Any, n: Any, n_lanes: Any, gx: Any, gy: Any, x: Any, y: Any, 
         det[i] += weight[m, i] * with_a + weight[m + 1, i] * with_b
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _store_objectives(
     first: Any, n_lanes: Any, n_uavs: Any, n_users: Any, constants: Any, load: Any, utility: Any, error: Any, F: Any
 ) -> None:
@@ -234,7 +234,7 @@ def _store_objectives(
         F[first + i, 1] = error[i] / n_users
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _store_constraints(
     first: Any, n_lanes: Any, n_uavs: Any, constants: Any, x: Any, y: Any, p: Any, lane: Any, G: Any
 ) -> None:
@@ -287,7 +287,7 @@ def _float(_typing: Any, _value: Any) -> Any:
     return types.float64(types.int64), codegen
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _log_sum(u: Any, rest: Any) -> Any:
     """ln(u + rest) for a positive normal u and |rest| below half an ulp of u."""
     bits = _bits(u)
@@ -301,20 +301,20 @@ def _log_sum(u: Any, rest: Any) -> Any:
     return exponent * _LN2_HIGH + (2.0 * s + (2.0 * s * (z * tail) + exponent * _LN2_LOW))
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _log(x: Any) -> Any:
     """Natural logarithm of a positive normal number."""
     return _log_sum(x, 0.0)
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _log1p(x: Any) -> Any:
     """ln(1 + x) for x >= 0, with full relative accuracy for small x."""
     u = 1.0 + x
     return _log_sum(u, x - (u - 1.0))
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _exp(x: Any) -> Any:
     """Exponential, argument clipped to [-700, 700]."""
     x = min(max(x, -700.0), 700.0)
@@ -326,7 +326,7 @@ def _exp(x: Any) -> Any:
     return (1.0 + (r + r * r * tail)) * _float((_bits(shifted) - _ROUND_BITS + 1023) << 52)
 
 
-@_part  # type: ignore[untyped-decorator]
+@_part
 def _atan_unit(q: Any) -> Any:
     """Arc tangent of q in [0, 1], by the addition theorem around tan(pi/8) and the odd series."""
     y = (q - _TAN_PI_8) / (1.0 + _TAN_PI_8 * q)  # |y| <= tan(pi/8)

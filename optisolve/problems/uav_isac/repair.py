@@ -17,7 +17,7 @@ _LAST_MARGIN = 1e-2
 _GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def project_rows(
     X: FloatArray, lattice: FloatArray, area: float, d_min: float, p_min: float, p_max: float, p_total: float
 ) -> None:
@@ -41,7 +41,7 @@ def project_rows(
             _move_to_lattice(X[row], lattice)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def _project_powers(x: Any, p_min: Any, p_max: Any, p_total: Any) -> None:
     n_uavs = x.shape[0] // 3
     if _sum_after(x, 0.0, p_min, p_max) <= p_total:
@@ -65,7 +65,7 @@ def _project_powers(x: Any, p_min: Any, p_max: Any, p_total: Any) -> None:
         x[3 * m + 2] = min(max(x[3 * m + 2] - tau, p_min), p_max)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def _sum_after(x: Any, tau: Any, p_min: Any, p_max: Any) -> Any:
     total = 0.0
     for m in range(x.shape[0] // 3):
@@ -73,14 +73,14 @@ def _sum_after(x: Any, tau: Any, p_min: Any, p_max: Any) -> Any:
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def _distance(x: Any, i: Any, j: Any) -> Any:
     dx = x[3 * i] - x[3 * j]
     dy = x[3 * i + 1] - x[3 * j + 1]
     return np.sqrt(dx * dx + dy * dy)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def _too_close(x: Any, d_min: Any) -> Any:
     n_uavs = x.shape[0] // 3
     for i in range(n_uavs):
@@ -90,7 +90,7 @@ def _too_close(x: Any, d_min: Any) -> Any:
     return False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def _push_apart(x: Any, area: Any, d_min: Any) -> Any:
     """Sweep over close pairs, moving both UAVs along their line; true when all pairs are far enough apart."""
     n_uavs = x.shape[0] // 3
@@ -107,7 +107,7 @@ def _push_apart(x: Any, area: Any, d_min: Any) -> Any:
     return False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def _push_pair(x: Any, i: Any, j: Any, distance: Any, target: Any, area: Any) -> None:
     if distance > 1e-9 * target:
         ux = (x[3 * j] - x[3 * i]) / distance
@@ -122,7 +122,7 @@ def _push_pair(x: Any, i: Any, j: Any, distance: Any, target: Any, area: Any) ->
     x[3 * j + 1] = min(max(x[3 * i + 1] + target * uy, 0.0), area)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def _move_to_lattice(x: Any, lattice: Any) -> None:
     """Each UAV in turn takes the nearest lattice point that is still free."""
     n_uavs = x.shape[0] // 3

@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -81,8 +81,8 @@ def check_split(training: list[Path], validation: list[Path]) -> None:
     Raises:
         SolverError: An instance occurs in both sets.
     """
-    seen = {name for path in training for name in _meta(path)["instances"]}
-    leaked = [name for path in validation for name in _meta(path)["instances"] if name in seen]
+    seen = {name for path in training for name in _note(path)["instances"]}
+    leaked = [name for path in validation for name in _note(path)["instances"] if name in seen]
     if leaked:
         raise SolverError(
             f"{len(leaked)} validation instance(s) occur among the training instances too (first: {leaked[0][:16]}); "
@@ -95,9 +95,16 @@ def read_shard(path: Path) -> Shard:
     return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in sorted(path.glob("*.npy"))}
 
 
-def _meta(path: Path) -> dict[str, Any]:
-    meta: dict[str, Any] = json.loads((path / "shard.json").read_text(encoding="utf-8"))
-    return meta
+class _Note(TypedDict):
+    """``shard.json``."""
+
+    instances: list[str]
+    modes_per_instance: float
+
+
+def _note(path: Path) -> _Note:
+    note: _Note = json.loads((path / "shard.json").read_text(encoding="utf-8"))
+    return note
 
 
 def _claim(folder: Path, recipe: Recipe) -> None:
@@ -142,6 +149,6 @@ def _make(recipe: Recipe, kind: str, index: int, path: Path) -> Path:
     for name, values in {**cases, "label_y": y, "label_score": score}.items():
         np.save(path / f"{name}.npy", values, allow_pickle=False)
     modes = float(np.isfinite(score).sum(axis=1).mean())
-    told = {"instances": [instance.sha256 for instance in instances], "modes_per_instance": modes}
+    told: _Note = {"instances": [instance.sha256 for instance in instances], "modes_per_instance": modes}
     write_atomic(path / "shard.json", json.dumps(told).encode())
     return path

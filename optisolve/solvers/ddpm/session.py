@@ -6,10 +6,11 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
+from optisolve.core.json import Json
 from optisolve.solvers.ddpm.factory import make_shards, recipe_bridge
 from optisolve.solvers.ddpm.networks import parameter_count
 from optisolve.solvers.ddpm.recipe import Recipe
@@ -47,7 +48,7 @@ class Trained:
     """
 
     folder: Path
-    card: dict[str, Any]
+    card: dict[str, Json]
     finished: bool
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -13,16 +13,16 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.bridge import NO_POLISH, Bridge, Cases, stack, to_tensors
 from optisolve.core.capabilities import Differentiable, Samplable
 from optisolve.core.errors import FieldProblem
+from optisolve.core.evaluation import unwatched
+from optisolve.core.json import Json
 from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Limit, Termination
-from optisolve.core.watch import unwatched
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish
 from optisolve.solvers.ddpm.weights import find_weights, is_shipped, load_weights, weights_digest
-from optisolve.solvers.stopping import spent_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,7 @@ class Candidates(Solver):
             return f"has no polish '{self.polish}' for {instance.origin.problem}; there are auto, {', '.join(known)}"
         return reason
 
-    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Any]]:
+    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
         """Samples y of all cases, float64 [B, S, N, C], and what the report tells of them."""
         raise NotImplementedError
 
@@ -79,14 +79,14 @@ class Candidates(Solver):
             return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, detail="fewer samples than asked for", report=report)
         return task.outcome(Termination.CONVERGED, detail="all samples drawn", report=report)
 
-    def _evaluate(self, task: Task, bridge: Bridge, stages: Stages, polish: str) -> dict[str, Any]:
+    def _evaluate(self, task: Task, bridge: Bridge, stages: Stages, polish: str) -> dict[str, Json]:
         """Evaluate what is affordable, best stage first when there is one evaluation only; the stages for the report."""
         instance = task.instance
 
         def points(values: FloatArray) -> FloatArray:
             return bridge.points(instance, values.reshape(-1, values.shape[2]))
 
-        told: dict[str, Any] = {}
+        told: dict[str, Json] = {}
         single = len(instance.objectives) == 1
         projected = points(stages.projected)
         if single:  # of no account for the answer, so evaluated outside the budget and never returned
@@ -167,7 +167,7 @@ class Ddpm(Candidates):
         if self.n_random >= self.n_samples:
             yield FieldProblem("n_random", self.n_random, f"less than n_samples = {self.n_samples}")
 
-    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Any]]:
+    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
         from optisolve.solvers.ddpm.sampler import Sampling, pick_device
         from optisolve.solvers.ddpm.schedules import Schedule
 
@@ -180,7 +180,7 @@ class Ddpm(Candidates):
         network = weights.network
         y = draw(bridge, cases, keys, count, network=network, how=how, device=device, guide=guide, n_random=n_random)
         calls = self.steps * (2 if self.guidance > 0.0 else 1)
-        told = {"weights": weights.name, "weights_sha256": weights.sha256, "network_calls": calls}
+        told: dict[str, Json] = {"weights": weights.name, "weights_sha256": weights.sha256, "network_calls": calls}
         return y, {**told, "random_samples": n_random} if n_random else told
 
 
@@ -203,7 +203,7 @@ class DdpmNull(Candidates):
             return "needs torch for polish=gradient; install it with: pip install 'optisolve[diffusion]'"
         return reason
 
-    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Any]]:
+    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
         return draw(bridge, cases, case_keys(task.seed, np.arange(_size(cases))), count, network=None), {}
 
 
@@ -211,7 +211,7 @@ def _size(cases: Cases) -> int:
     return len(next(iter(cases.values())))
 
 
-def _best(instance: Instance, X: FloatArray) -> dict[str, Any]:
+def _best(instance: Instance, X: FloatArray) -> dict[str, Json]:
     """Best feasible value of a stage, its mean, and the share of feasible points."""
     evaluation = instance.evaluate(X)
     feasible = evaluation.violation <= 0.0

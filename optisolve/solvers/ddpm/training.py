@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor
 from optisolve.core.bridge import Bridge, to_tensors
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
+from optisolve.core.json import Json
 from optisolve.core.seeds import generator
 from optisolve.solvers.ddpm import networks
 from optisolve.solvers.ddpm.factory import Shard, read_shard, recipe_bridge
@@ -215,7 +216,7 @@ class Trainer:
             tensors |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in state.items()}
         if self._best_weights is not None:
             tensors |= {f"best.{name}": values for name, values in self._best_weights.items()}
-        told = {
+        told: State = {
             "step": self.step,
             "seed": self.seed,
             "recipe": _plain(self.recipe),
@@ -225,7 +226,7 @@ class Trainer:
             "skipped": self.skipped,
             "losses": self._recent,
             "average_step": self.average.optimization_step,
-            "history": [[c.step, c.loss, c.decoded, c.seconds] for c in self.history],
+            "history": [(c.step, c.loss, c.decoded, c.seconds) for c in self.history],
         }
         data = {name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}
         draft = folder / ".checkpoint.safetensors"
@@ -262,7 +263,7 @@ class Trainer:
         self.step, self.stale, self.seconds, self.skipped = told["step"], told["stale"], told["seconds"], told["skipped"]
         self.best = -math.inf if told["best"] is None else told["best"]
         self._recent = list(told["losses"])
-        self.history = [Check(int(s), loss, decoded, seconds) for s, loss, decoded, seconds in told["history"]]
+        self.history = [Check(*row) for row in told["history"]]
 
 
 def best_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, device: str, *, seed: int) -> float:
@@ -289,12 +290,27 @@ def front_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, de
     return float(value.mean())
 
 
-def read_state(file: Path) -> dict[str, Any]:
+class State(TypedDict):
+    """The numbers of a checkpoint, beside its tensors; `history` has a row per `Check`."""
+
+    step: int
+    seed: int
+    recipe: Json
+    best: float | None
+    stale: int
+    seconds: float
+    skipped: int
+    losses: list[float]
+    average_step: int
+    history: list[tuple[int, float, float, float]]
+
+
+def read_state(file: Path) -> State:
     """The numbers of a checkpoint."""
     from safetensors import safe_open
 
     with safe_open(file, framework="pt") as opened:
-        state: dict[str, Any] = json.loads(opened.metadata()["state"])
+        state: State = json.loads(opened.metadata()["state"])
     return state
 
 
@@ -304,5 +320,6 @@ def write_history(history: list[Check], file: Path) -> None:
     write_atomic(file, ("\n".join(lines) + "\n").encode())
 
 
-def _plain(recipe: Recipe) -> Any:
-    return json.loads(json.dumps(recipe.options(), default=lambda value: value.options()))
+def _plain(recipe: Recipe) -> Json:
+    plain: Json = json.loads(json.dumps(recipe.options(), default=lambda value: value.options()))
+    return plain

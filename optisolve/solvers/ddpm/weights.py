@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optisolve.content import content_dir, named_file, only_shipped
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
+from optisolve.core.json import Json, JsonObject
 
 if TYPE_CHECKING:
     from optisolve.solvers.ddpm.networks import Denoiser
@@ -35,7 +35,7 @@ class Weights:
     network: Denoiser
     name: str
     sha256: str
-    card: Mapping[str, Any]
+    card: JsonObject
 
 
 def shipped() -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def load_weights(name: str, family: str, device: str = "cpu", kinds: tuple[str, 
     return Weights(network, name if name != "auto" else family, _sha256(folder / WEIGHTS_FILE), card)
 
 
-def save_weights(network: Denoiser, folder: Path, card: Mapping[str, Any]) -> Path:
+def save_weights(network: Denoiser, folder: Path, card: JsonObject) -> Path:
     """Write a denoiser and its card; ``card.json`` gets the hash of the weights."""
     network.save_pretrained(folder, safe_serialization=True)
     digest = _sha256(folder / WEIGHTS_FILE)
@@ -143,9 +143,9 @@ def _from_hub(name: str, *, local: bool = False) -> Path | None:
         raise SolverError(f"ddpm: the weights '{name}' cannot be fetched from the hub ({error}).") from error
 
 
-def _card(folder: Path) -> dict[str, Any]:
+def _card(folder: Path) -> dict[str, Json]:
     file = folder / "card.json"
     if not file.is_file():
         return {}
-    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    card: dict[str, Json] = json.loads(file.read_text(encoding="utf-8"))
     return card

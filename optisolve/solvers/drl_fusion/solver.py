@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.capabilities import BranchTargets, IntentBranches
 from optisolve.core.errors import FieldProblem, SolverError
+from optisolve.core.json import Json
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
@@ -138,7 +139,7 @@ class DrlFusion(Solver):
             rows = [("average", mean), *rows]  # first, so that the smallest budget has an answer
         kept = rows[: max(1, task.meter.remaining_evaluations)]
         evaluation = task.evaluate(np.stack([row for _, row in kept]), source=[name for name, _ in kept])
-        report: dict[str, Any] = {
+        report: dict[str, Json] = {
             "training": self.training,
             "weights": shares,
             "no_answer": sorted(set(given) - set(powers)),
@@ -149,7 +150,7 @@ class DrlFusion(Solver):
         return task.outcome(Termination.CONVERGED, report=report)
 
 
-def _synergy(instance: Instance, names: list[str], values: FloatArray) -> dict[str, Any]:
+def _synergy(instance: Instance, names: list[str], values: FloatArray) -> dict[str, Json]:
     """Objective by source, and what averaging gained over the best expert, higher is better: at most 0 means that selection
     would have done as well."""
     told: Mapping[str, float] = dict(zip(names, values.tolist(), strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.budget import Budget
+from optisolve.core.budget import Budget, spent_on_the_model
 from optisolve.core.capabilities import PowerSaving, StartingPowers
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
 from optisolve.core.errors import FieldProblem
@@ -27,7 +27,6 @@ from optisolve.solvers.game.forms import WELCOMES, game_gap, game_of
 from optisolve.solvers.game.loop import Play, Protocols, Rules
 from optisolve.solvers.game.memory import Memory
 from optisolve.solvers.game.views import Information
-from optisolve.solvers.stopping import spent_on_the_model
 
 __all__ = ["Game", "GameControl"]
 

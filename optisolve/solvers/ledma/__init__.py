@@ -2,7 +2,7 @@
 
 from optisolve.solvers.ledma.controls import LedmaControl
 from optisolve.solvers.ledma.mixture import Mixture, random_share
-from optisolve.solvers.ledma.operator import LlmVariation
+from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.ledma.solver import Ledma
 
-__all__ = ["Ledma", "LedmaControl", "LlmVariation", "Mixture", "random_share"]
+__all__ = ["Ledma", "LedmaControl", "LlmVariation", "Mixture", "Operation", "random_share"]

@@ -153,7 +153,7 @@ class Distilled:
         Z, U, V = wave.rng.standard_normal(size), wave.rng.random(size), wave.rng.random((2, *size))
         children = np.empty(size)
         for row in range(size[0]):
-            parents = ranked_parents(wave, row, self.fit.weights.size, self._grid)
+            parents, _, _ = ranked_parents(wave, row, self.fit.weights.size, self._grid)
             spread = np.ptp(parents, axis=0)
             center = self.fit.smooth @ spread_over_ranks(parents, self.fit.smooth.size)
             other = (V[0, row] * max(1, parents.shape[0] - 1)).astype(np.int64)  # of the parents below the best
@@ -168,14 +168,19 @@ class Distilled:
         return self.fit.report()
 
 
-def ranked_parents(wave: Wave, row: int, count: int, grid: Grid) -> IntArray:
-    """The best distinct incumbents of a target's pool on the grid, int64 [at most count, d], worst to best."""
+def ranked_parents(wave: Wave, row: int, count: int, grid: Grid) -> tuple[IntArray, IntArray, FloatArray]:
+    """The best incumbents of a target's pool, worst to best, feasible ones last; of points equal on the grid the best one.
+
+    Returns:
+        On the grid int64 [l, d], l at most count; their sub-problems int64 [l]; their scalarized values float64 [l].
+    """
     pool, first = np.unique(wave.mates[row], return_index=True)
-    order = np.lexsort((pool, wave.values[row][first], wave.violation[pool]))[:count]
+    values = wave.values[row][first]
+    order = np.lexsort((pool, values, wave.violation[pool]))[:count]
     numbers = grid.encode(wave.X[pool[order]])  # best first
     _, kept = np.unique(numbers, axis=0, return_index=True)
-    parents: IntArray = numbers[np.sort(kept)][::-1]
-    return parents
+    kept = np.sort(kept)[::-1]
+    return numbers[kept], pool[order[kept]], values[order[kept]]
 
 
 def spread_over_ranks(parents: IntArray, size: int) -> IntArray:

@@ -20,7 +20,8 @@ from optisolve.llm.styles import StyleName, style_name
 from optisolve.llm.types import LlmReply, LlmRequest
 from optisolve.solvers.ledma import words
 from optisolve.solvers.ledma.account import Notes
-from optisolve.solvers.ledma.prompts import Question, Style, prompt_style
+from optisolve.solvers.ledma.distill import ranked_parents
+from optisolve.solvers.ledma.prompts import Question, prompt_style
 from optisolve.solvers.ledma.reflect import Reflection, Shown
 from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave
 
@@ -39,7 +40,7 @@ class Operation:
         n_offspring: Offspring asked for per question, all of them are used.
         batch: Questions per request.
         max_reasks: Further questions after an answer without a usable candidate.
-        project: The instance's projection is applied, as the engine will do; None when it only clips.
+        project: The instance's projection is applied, as the engine will do; otherwise points are only clipped.
         warn_share: Share of fallbacks among the served targets above which the report holds a warning.
         placebo: Show the parents in a random order while their values stay sorted, so that the table says nothing; one
             permutation per question, the same for all of its samples and re-asks.
@@ -92,6 +93,7 @@ class LlmVariation:
 
     Args:
         session: The conversation with the model.
+        instance: What is optimized.
         fallback: Operator for targets that the model does not serve.
         operation: What is asked, and how often.
         seed: The run's seed.
@@ -102,6 +104,7 @@ class LlmVariation:
     def __init__(
         self,
         session: LlmSession,
+        instance: Instance,
         fallback: Variation,
         operation: Operation,
         *,
@@ -109,26 +112,24 @@ class LlmVariation:
         notes: Notes | None = None,
         reflection: Reflection | None = None,
     ) -> None:
-        self._fallback, self._operation, self._seed = fallback, operation, seed
+        self._instance, self._fallback, self._operation, self._seed = instance, fallback, operation, seed
         self._notes, self._reflection = notes, reflection
         self._dialogue = Dialogue(session, max_reasks=operation.max_reasks)
-        self._style_name = style_name(operation.style, operation.prompt, session.preferred_style)
-        self._shown: dict[int, Shown] = {}
-        self._n_parents = 0
-        self._instance: Instance | None = None
-        self._style: Style | None = None
-        self._grid: Grid | None = None
+        self._grid, self._shown = Grid(instance.space), dict[int, Shown]()
+        name = style_name(operation.style, operation.prompt, session.preferred_style)
+        self._style = prompt_style(name, operation.prompt, instance, self._grid, batched=operation.batch > 1)
+        most = operation.n_parents or (5 if name == "continuation" else 10)
+        self._n_parents = max(2, min(most, operation.parent_tokens // words.tokens_per_parent(self._grid.levels)))
 
     def propose(self, wave: Wave) -> Proposals:
         """Offspring of all targets; at least one per target."""
-        style, grid = self._prepared(wave.instance)
-        self._reflect(wave, grid)
-        turns = [_Turn(self._target(wave, row, grid)) for row in range(wave.targets.size)]
+        self._reflect(wave)
+        turns = [_Turn(self._target(wave, row)) for row in range(wave.targets.size)]
         self._shown = {turn.question.index: _shown(turn.question.question) for turn in turns}
         self._dialogue.ask(
             turns,
-            lambda group, attempt: self._request(wave, style, group, attempt),
-            lambda group, texts: self._judge(group, texts, style, grid),
+            lambda group, attempt: self._request(wave, group, attempt),
+            self._judge,
             batch=self._operation.batch,
             heard=self._heard,
         )
@@ -136,17 +137,17 @@ class LlmVariation:
 
     def learn(self, feedback: Feedback) -> None:
         """Keep what became of the model's offspring for the next note."""
-        if self._reflection is not None and self._instance is not None and self._grid is not None:
+        if self._reflection is not None:
             self._reflection.ledger.learn(self._instance, self._grid, self._shown, feedback)
             self._shown = {}
 
     def report(self) -> JsonObject:
         """Deterministic figures of the run so far: those of the dialogue, and of the notes."""
-        share, reflection = self._dialogue.fallback_share, self._reflection
+        share, reflection, asked = self._dialogue.fallback_share, self._reflection, self._dialogue.targets > 0
         told = f"the fallback operator served {share:.0%} of the language model's targets ({self._dialogue.failures})"
-        prompts = {} if self._style is None else self._style.prompt.describe()
+        prompts = self._style.prompt.describe() if asked else {}
         report = self._dialogue.report(
-            style="" if self._style is None else self._style.name,
+            style=self._style.name if asked else "",
             prompts=prompts if reflection is None else {**prompts, **reflection.prompts()},
             warning=told if share > self._operation.warn_share else "",
         )
@@ -154,23 +155,14 @@ class LlmVariation:
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
-    def _prepared(self, instance: Instance) -> tuple[Style, Grid]:
-        if self._style is None or self._grid is None:
-            operation = self._operation
-            self._grid, self._instance = Grid(instance.space), instance
-            self._style = prompt_style(self._style_name, operation.prompt, instance, self._grid, batched=operation.batch > 1)
-            most = operation.n_parents or (5 if self._style_name == "continuation" else 10)
-            self._n_parents = max(2, min(most, operation.parent_tokens // words.tokens_per_parent(self._grid.levels)))
-        return self._style, self._grid
-
     def _rng(self, wave: Wave, target: int, purpose: str, attempt: int = 0) -> np.random.Generator:
         return generator(self._seed, operator="llm", purpose=purpose, wave=wave.index, sub=target, attempt=attempt)
 
-    def _reflect(self, wave: Wave, grid: Grid) -> None:
+    def _reflect(self, wave: Wave) -> None:
         """Ask for a note when one is due; its cost counts for this wave's questions, which quote it."""
         if self._reflection is None:
             return
-        reply = self._reflection.ask(wave.instance, grid, wave.index)
+        reply = self._reflection.ask(self._instance, self._grid, wave.index)
         if reply is not None and self._notes is not None:
             self._notes.asked(wave.targets.tolist(), reply)
 
@@ -178,28 +170,19 @@ class LlmVariation:
         if self._notes is not None:
             self._notes.asked([turn.question.index for turn in group], reply)
 
-    def _target(self, wave: Wave, row: int, grid: Grid) -> _Target:
+    def _target(self, wave: Wave, row: int) -> _Target:
         """Take the best of the target's pool as parents, from worst to best, feasible ones last."""
         target = int(wave.targets[row])
-        pool, first = np.unique(wave.mates[row], return_index=True)
-        values = wave.values[row][first]
-        best_first = np.lexsort((pool, values, wave.violation[pool]))
-        order = best_first[: self._n_parents][::-1]  # worst first
-        numbers = grid.encode(wave.X[pool[order]])
-        # Of points that are equal after rounding the best, which stands last, is kept.
-        _, last = np.unique(numbers[::-1], axis=0, return_index=True)
-        keep = np.sort(order.size - 1 - last)
-        chosen = pool[order[keep]]
-        shown = numbers[keep]
+        shown, chosen, values = ranked_parents(wave, row, self._n_parents, self._grid)
         if self._operation.placebo:  # uniform, identity included: a permutation that is never the true one would say something
-            shown = shown[self._rng(wave, target, "placebo").permutation(keep.size)]
+            shown = shown[self._rng(wave, target, "placebo").permutation(chosen.size)]
         F, violation = wave.F[chosen] * wave.instance.signs, wave.violation[chosen]
-        parents = words.Parents(shown, F, violation, values[order[keep]])
+        parents = words.Parents(shown, F, violation, values)
         gaps = words.gaps(wave.instance, parents, wave.ideal, wave.nadir)
         return _Target(row, target, Question(parents, wave.weights[target], self._operation.n_offspring, gaps))
 
-    def _request(self, wave: Wave, style: Style, group: Sequence[_Turn], attempt: int) -> LlmRequest:
-        return style.request(
+    def _request(self, wave: Wave, group: Sequence[_Turn], attempt: int) -> LlmRequest:
+        return self._style.request(
             [replace(turn.question.question, errors=turn.errors) for turn in group],
             tag=f"wave={wave.index}/sub={'+'.join(str(turn.question.index) for turn in group)}",
             attempt=attempt,
@@ -207,27 +190,27 @@ class LlmVariation:
             note="" if self._reflection is None else self._reflection.note,
         )
 
-    def _judge(self, group: Sequence[_Turn], texts: tuple[str, ...], style: Style, grid: Grid) -> list[Verdict[_Offspring]]:
+    def _judge(self, group: Sequence[_Turn], texts: tuple[str, ...]) -> list[Verdict[_Offspring]]:
         """Give every candidate of an answer its fate; it must differ from all parents that the prompt showed."""
         questions = [turn.question.question for turn in group]
-        answers = [style.parse(text, questions) for text in texts]
+        answers = [self._style.parse(text, questions) for text in texts]
         known = np.concatenate([question.parents.numbers for question in questions])
         siblings: list[Candidate] = []
         verdicts = []
         for i, question in enumerate(questions):
             rows = [row for answer in answers for row in answer[i]]
-            candidates = judge(rows, question.count, grid.levels, known, siblings)
+            candidates = judge(rows, question.count, self._grid.levels, known, siblings)
             siblings += candidates
-            verdicts.append(self._verdict(candidates, grid))
+            verdicts.append(self._verdict(candidates))
         return verdicts
 
-    def _verdict(self, candidates: list[Candidate], grid: Grid) -> Verdict[_Offspring]:
+    def _verdict(self, candidates: list[Candidate]) -> Verdict[_Offspring]:
         """The usable candidates as points; those that the projection moves count as repaired."""
         fates = [(candidate.fate, candidate.reason) for candidate in candidates]
         usable = [i for i, candidate in enumerate(candidates) if candidate.fate.usable]
-        if not usable or self._instance is None:
+        if not usable:
             return Verdict(None, fates, tuple(dict.fromkeys(c.detail for c in candidates if c.detail)))
-        instance = self._instance
+        instance, grid = self._instance, self._grid
         numbers = np.stack([numbers for i in usable if (numbers := candidates[i].numbers) is not None])
         X = grid.decode(numbers)
         fixed = instance.project(X) if self._operation.project else X

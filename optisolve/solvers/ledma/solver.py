@@ -182,7 +182,7 @@ class Ledma(DecompositionSolver):
             placebo=self.placebo,
         )
         reflection = self._reflection(session, task.seed)
-        llm = LlmVariation(session, de, operation, seed=task.seed, notes=notes, reflection=reflection)
+        llm = LlmVariation(session, task.instance, de, operation, seed=task.seed, notes=notes, reflection=reflection)
         return self._portfolio(task, llm, de, notes)
 
     def _portfolio(self, task: Task, llm: LlmVariation, de: De, notes: Notes) -> Variation:

@@ -13,14 +13,14 @@ from optisolve.content import content_dir, digest
 from optisolve.core.arrays import FloatArray
 from optisolve.core.bridge import stack
 from optisolve.core.capabilities import ParallelChannels, Samplable
+from optisolve.core.json import Json
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.water_filling import project_to_simplex
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys, normal
 from optisolve.solvers.ddpm.weights import WEIGHTS_FILE
-from optisolve.solvers.stopping import spent_limit
 
 __all__ = ["CHANNELS", "LegacyDiffsg", "conditions", "load_legacy"]
 
@@ -99,7 +99,8 @@ class LegacyDiffsg(Solver):
         powers = softmax_of_range(y) if self.decoder == "softmax" else project_to_simplex(scale * y)
         X = bridge.points(task.instance, np.floor(powers * _GRID) / _GRID)
         values = task.evaluate(X, source="sample").F[:, 0]
-        report = {"samples": count, "mean": float(values.mean()), "worst": float(values.min()), "weights_sha256": sha256}
+        quality = {"mean": float(values.mean()), "worst": float(values.min())}
+        report: dict[str, Json] = {"samples": count, **quality, "weights_sha256": sha256}
         if count < self.n_samples:
             detail = "fewer samples than asked for, hence other batch statistics"
             return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, detail=detail, report=report)
@@ -117,7 +118,7 @@ def load_legacy() -> tuple[Any, float, str]:
     from optisolve.solvers.ddpm.weights import load_weights
 
     weights = load_weights(str(_weights()), "parallel_channels", kinds=("HourGlass",))
-    return weights.network, float(weights.card["label_scale"]), weights.sha256
+    return weights.network, float(str(weights.card["label_scale"])), weights.sha256
 
 
 def _weights() -> Path:

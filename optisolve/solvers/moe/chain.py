@@ -46,10 +46,10 @@ class GateOptions:
     gate: str
     gate_file: str
     n_experts: int
-    trust: float | None
-    reasks: int
-    retrieve: bool
-    criticize: bool
+    trust: float | None = None
+    reasks: int = 0
+    retrieve: bool = False
+    criticize: bool = False
 
 
 class GateChain:

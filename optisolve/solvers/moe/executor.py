@@ -14,8 +14,7 @@ from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation, Instance, Sense
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
-from optisolve.run.archive import Archive
-from optisolve.run.evaluator import archived_outcome
+from optisolve.run.evaluator import Archive, archived_outcome
 from optisolve.run.verify import verify_points
 
 __all__ = ["Attempt", "Quality", "better", "run_expert", "safe_baseline", "verified_quality"]

@@ -137,12 +137,11 @@ class LlmGate:
     dialogue: Dialogue
     seed: int
     evaluations: int
-    records: tuple[str, ...] = ()
     kind: str = "llm"
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
         """Ask; experts that it does not name follow in the order of their names."""
-        opinion = _opinion(self, instance, experts)
+        opinion = ask_opinion(self.dialogue, instance, experts, seed=self.seed, evaluations=self.evaluations)
         by_name = {e.name: e for e in experts}
         order = [by_name[name] for name in opinion.order] + [e for e in experts if e.name not in opinion.order]
         reasons = dict.fromkeys(opinion.order, "LANGUAGE_MODEL")
@@ -167,7 +166,6 @@ class HybridGate:
     seed: int
     evaluations: int
     trust: float | None = None
-    records: tuple[str, ...] = ()
     kind: str = "hybrid"
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
@@ -177,7 +175,7 @@ class HybridGate:
             return LearnedGate(self.model, self.kind).decide(instance, experts, count)
         z = features_for(self.model, instance, experts)
         losses = by_column(self.model, self.model.predict(z), experts)
-        opinion = _opinion(self, instance, experts)
+        opinion = ask_opinion(self.dialogue, instance, experts, seed=self.seed, evaluations=self.evaluations)
         seen = float(self.model.neighbors(z).sum())
         posterior = posterior_of(losses, opinion.weights, trust, seen)
         # equal posteriors (all the learned gate's ties) keep its order
@@ -188,10 +186,6 @@ class HybridGate:
         return ranked(
             self.kind, order, count, reasons=reasons, scores=posterior, losses=losses, note=note, prompts=opinion.prompts
         )
-
-
-def _opinion(gate: LlmGate | HybridGate, instance: Instance, experts: Sequence[Expert]) -> Opinion:
-    return ask_opinion(gate.dialogue, instance, experts, seed=gate.seed, evaluations=gate.evaluations, records=gate.records)
 
 
 def posterior_of(losses: Mapping[str, float], prior: Mapping[str, float], trust: float, seen: float) -> dict[str, float]:

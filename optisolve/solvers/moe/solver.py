@@ -40,7 +40,39 @@ _CITATION = (
 
 
 @dataclass(frozen=True, slots=True)
-class Moe(Solver):
+class _Experts(Solver):
+    """What both solvers share; see `Moe`."""
+
+    gate_file: Annotated[str, Resource(is_shipped)] = ""
+    experts: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    n_experts: Annotated[int, Ge(1), Le(10)] = 2
+    reserve: Annotated[float, Ge(0), Le(0.5)] = 0.1
+    combine: Literal["best_of", "polish_chain", "convex_blend", "pareto_merge"] = "polish_chain"
+    stop_gap: Annotated[float, Ge(0)] = 1e-4
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs at least one expert that does not skip the instance."""
+        return Solver.skip(self, instance) or self._nobody(instance)
+
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The gate's file; gates that learned nothing are compared with it in the log, or fall back to it."""
+        path = gate_path(self.gate_file)
+        return {"name": path.name, "sha256": digest(path)} if path.is_file() else None
+
+    def _nobody(self, instance: Instance, *, with_llm: bool = False) -> str | None:
+        found, left = find_experts(instance, self.experts, with_llm=with_llm, without=self.without)
+        if found:
+            return None
+        return "no expert can treat this instance: " + "; ".join(f"{name}: {why}" for name, why in list(left.items())[:3])
+
+    def _run(self, task: Task, gates: GateOptions, *, with_llm: bool = False, reflect: bool = False) -> Outcome:
+        options = MixtureOptions(gates, self.experts, self.without, self.reserve, self.combine, self.stop_gap, reflect)
+        return Mixture(task, options, with_llm=with_llm).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Moe(_Experts):
     """Experts chosen by a gate without a language model, run on shares of one budget, verified one by one.
 
     Args:
@@ -64,28 +96,13 @@ class Moe(Solver):
         citation=_CITATION,
     )
     gate: Literal["learned", "rule", "knn", "uniform", "random", "sbs"] = "learned"
-    gate_file: Annotated[str, Resource(is_shipped)] = ""
-    experts: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    n_experts: Annotated[int, Ge(1), Le(10)] = 2
-    reserve: Annotated[float, Ge(0), Le(0.5)] = 0.1
-    combine: Literal["best_of", "polish_chain", "convex_blend", "pareto_merge"] = "polish_chain"
-    stop_gap: Annotated[float, Ge(0)] = 1e-4
-
-    def skip(self, instance: Instance) -> str | None:
-        """Needs at least one expert that does not skip the instance."""
-        return Solver.skip(self, instance) or _nobody(instance, self.experts, self.without, with_llm=False)
-
-    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
-        """The gate's file; gates that learned nothing are compared with it in the log."""
-        return _checkpoint(self.gate_file)
 
     def _solve(self, task: Task) -> Outcome:
-        return Mixture(task, _options(self), with_llm=False).run()
+        return self._run(task, GateOptions(self.gate, self.gate_file, self.n_experts))
 
 
 @dataclass(frozen=True, slots=True)
-class MoeLlm(Solver):
+class MoeLlm(_Experts):
     """Experts chosen with the help of a language model; without a usable answer other gates decide, and the log says so.
 
     Args:
@@ -115,13 +132,6 @@ class MoeLlm(Solver):
         citation=_CITATION,
     )
     gate: Literal["hybrid", "llm", "planner"] = "hybrid"
-    gate_file: Annotated[str, Resource(is_shipped)] = ""
-    experts: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    n_experts: Annotated[int, Ge(1), Le(10)] = 2
-    reserve: Annotated[float, Ge(0), Le(0.5)] = 0.1
-    combine: Literal["best_of", "polish_chain", "convex_blend", "pareto_merge"] = "polish_chain"
-    stop_gap: Annotated[float, Ge(0)] = 1e-4
     trust: Annotated[float, Ge(0)] | None = None
     llm_experts: bool = False
     reasks: Annotated[int, Ge(0), Le(5)] = 1
@@ -141,48 +151,11 @@ class MoeLlm(Solver):
             *(Arm(gate, label, "moe", {**shared, "gate": gate}) for gate, label in _GATES.items()),
         ]
 
-    def skip(self, instance: Instance) -> str | None:
-        """Needs at least one expert that does not skip the instance."""
-        return Solver.skip(self, instance) or _nobody(instance, self.experts, self.without, with_llm=self.llm_experts)
-
-    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
-        """The gate's file, which the other gates fall back to."""
-        return _checkpoint(self.gate_file)
+    def _nobody(self, instance: Instance, *, with_llm: bool = False) -> str | None:
+        return _Experts._nobody(self, instance, with_llm=self.llm_experts)
 
     def _solve(self, task: Task) -> Outcome:
         if task.llm is None:
             raise SolverError("moe_llm asks a language model; run it with llm=local, openai or replay, or use solver=moe.")
-        return Mixture(task, _options(self), with_llm=self.llm_experts).run()
-
-
-def _checkpoint(gate_file: str) -> dict[str, str] | None:
-    path = gate_path(gate_file)
-    return {"name": path.name, "sha256": digest(path)} if path.is_file() else None
-
-
-def _options(solver: Moe | MoeLlm) -> MixtureOptions:
-    gates = GateOptions(
-        gate=solver.gate,
-        gate_file=solver.gate_file,
-        n_experts=solver.n_experts,
-        trust=solver.trust if isinstance(solver, MoeLlm) else None,
-        reasks=solver.reasks if isinstance(solver, MoeLlm) else 0,
-        retrieve=isinstance(solver, MoeLlm) and solver.retrieve,
-        criticize=isinstance(solver, MoeLlm) and solver.criticize,
-    )
-    return MixtureOptions(
-        gates=gates,
-        experts=solver.experts,
-        without=solver.without,
-        reserve=solver.reserve,
-        combine=solver.combine,
-        stop_gap=solver.stop_gap,
-        reflect=isinstance(solver, MoeLlm) and solver.reflect and solver.gate == "planner",
-    )
-
-
-def _nobody(instance: Instance, names: tuple[str, ...], without: tuple[str, ...], *, with_llm: bool) -> str | None:
-    found, left = find_experts(instance, names, with_llm=with_llm, without=without)
-    if found:
-        return None
-    return "no expert can treat this instance: " + "; ".join(f"{name}: {reason}" for name, reason in list(left.items())[:3])
+        gates = GateOptions(self.gate, self.gate_file, self.n_experts, self.trust, self.reasks, self.retrieve, self.criticize)
+        return self._run(task, gates, with_llm=self.llm_experts, reflect=self.reflect and self.gate == "planner")

@@ -17,7 +17,7 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import BudgetExhausted, SolverError
 from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation
-from optisolve.core.solver import Outcome, Task
+from optisolve.core.solver import Outcome, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter
 from optisolve.solvers.moead.initialize import assign, initial_points
@@ -25,7 +25,6 @@ from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Scalarization, Yardstick
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
-from optisolve.solvers.stopping import require_stopping_rule, spent_limit
 
 __all__ = ["run"]
 

@@ -9,7 +9,7 @@ from optisolve.numerics.compiled import njit
 __all__ = ["learn"]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def learn(
     reward: Any, ends: Any, table: Any, starts: Any, U: Any, learning_rate: float, exploration: float, discount: float, Q: Any
 ) -> int:

@@ -48,9 +48,8 @@ def write_report(report: Report, *, command: Sequence[str] = ()) -> Written:
 
 def _pictures(report: Report, out: Path) -> Iterator[Path]:
     from optisolve.plotting.ablation import ArmRow, final_figure
-    from optisolve.plotting.figures import save_figure
+    from optisolve.plotting.figures import ACCENT, save_figure
     from optisolve.plotting.profiles import Stroke, anytime_figure, strokes
-    from optisolve.plotting.style import ACCENT
 
     ablation, plan = report.ablation, report.ablation.plan
     marks = " – PARTIAL" * ablation.partial + " – no language model was called" * plan.surrogate

@@ -123,6 +123,8 @@ def _banners(ablation: Ablation, arms: Sequence[ArmSummary], runs: pd.DataFrame,
         yield f"WHERE THE OPTIMUM IS: {corners.warning}"
     yield from _failures(arms)
     for summary in arms:
+        if summary.asks and not summary.cost["calls"]:
+            yield f"NEVER ASKED: no run of {summary.arm.name} made a call, so its loss says nothing about a model."
         answers = share_of_answers(runs, summary.arm.name)
         if answers is not None and answers["fallbacks"] > 0.2:
             yield (
@@ -134,7 +136,7 @@ def _banners(ablation: Ablation, arms: Sequence[ArmSummary], runs: pd.DataFrame,
                 f"BUDGET: {answers['refused_by_budget']:.0%} of the targets of {summary.arm.name} were left to others, because "
                 "the budget of the language model was spent (re-asks cost calls, too)."
             )
-    notes = {(key[1], record.reference.note) for key, record in ablation.records.items() if record.reference is not None}
+    notes = {(key[1], r.reference.note) for key, r in ablation.records.items() if r.reference is not None}
     yield from (f"REFERENCE WITHDRAWN on instance {index}: {note}" for index, note in sorted(n for n in notes if n[1]))
 
 

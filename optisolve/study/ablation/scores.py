@@ -12,6 +12,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence
+from optisolve.llm.forms import Fate
 from optisolve.numerics.indicators import hypervolume
 from optisolve.run.records import describe_reference
 from optisolve.run.schema import Record
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FATES", "GAIN_STEP", "feasible_points", "progress", "score_runs", "spending"]
 
-FATES = ("ok", "clipped", "repaired", "duplicate", "rejected")
+FATES = tuple(fate.value for fate in Fate)
 """What may become of a candidate that a language model names."""
 
 GAIN_STEP = 0.01
@@ -90,7 +91,7 @@ def _answers(operator: Mapping[str, Any]) -> dict[str, float]:
 
 def _measured(ablation: Ablation) -> dict[Key, Record]:
     """The records; with gaps to the best of all arms where an instance has no reference that all of its records share."""
-    measured: dict[Key, Record] = dict(ablation.records)
+    measured = dict(ablation.records)
     for index in range(ablation.plan.instances):
         here = {key: record for key, record in ablation.records.items() if key[1] == index}
         goals = {(loss_of(record).yardstick, aim_of(record)) for record in here.values() if record.scores.gap_scale}
@@ -117,7 +118,8 @@ def _to_best(instance: Instance, record: Record, best: float) -> Record:
         gap = 1.0 - (scores.hypervolume or 0.0) / best
     elif scores.objective is not None:
         gap = instance.objectives[0].shortfall(scores.objective, best) / scale
-    reference = describe_reference(Reference(Evidence.BEST_KNOWN, value=None if several else best, solver=_UNION))
+    value = None if several else best
+    reference = describe_reference(Reference(Evidence.BEST_KNOWN, value=value, solver=_UNION))
     measured = scores.model_copy(update={"gap": gap, "gap_scale": scale, "tie": 0.0})
     return record.model_copy(update={"reference": reference, "scores": measured})
 

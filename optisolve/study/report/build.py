@@ -112,7 +112,7 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
         families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
         controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
         costs=tables.costs(units),
-        failures=tuple(table for table in (tables.failures(units), tables.skips(units)) if len(table.texts)),
+        failures=tuple(tables.failures(units)),
         commands=commands_of(units, inputs.suites),
         solvers=solvers,
         units=units.frame.drop(columns="record"),
@@ -221,7 +221,7 @@ def _notices(inputs: Inputs) -> list[str]:
             "Some records are rows of a published table, which hold the end of a run and no curve: every target counts as "
             "reached at the end. Progress and fronts need the full records: make records SUITE=NAME."
         )
-    tiers = {str(record.provenance.tier) for record in documents}
+    tiers = {record.provenance.tier.value for record in documents}
     if "replayed" in tiers:
         found.append(
             "Some records were replayed: they follow from the replies beside them, and nobody can show who wrote those."
@@ -291,8 +291,7 @@ def _environment(record: Record) -> tuple[str, ...]:
     env = record.env
     packages = ", ".join(f"{name} {version}" for name, version in sorted(env.packages.items()))
     threads = ", ".join(f"{name}={value}" for name, value in sorted(env.threads.items()))
-    place = f"{env.platform}; {env.cpu}, {env.cores} cores"
-    return _revision(record.solver.code), env.python, place, threads, packages
+    return _revision(record.solver.code), env.python, f"{env.platform}; {env.cpu}, {env.cores} cores", threads, packages
 
 
 def _revision(code: str) -> str:

@@ -7,7 +7,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from optisolve.plotting.style import ACCENT, GRID, INK, MUTED, PALETTE
+from optisolve.plotting.figures import ACCENT, GRID, INK, MUTED, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -39,7 +39,6 @@ __all__ = [
     "ranks",
     "scores",
     "shares_of_portfolio",
-    "skips",
     "successes",
 ]
 
@@ -309,22 +308,19 @@ def costs(units: ScoredUnits) -> Table:
     return make_table("costs", caption, columns, words=["family", "solver"], data=data)
 
 
-def failures(units: ScoredUnits) -> Table:
-    """Units that count as the worst outcome, by reason."""
-    caption = "Units that count as the worst outcome: broken, stopped, infeasible or missing, by reason."
-    return _reasons("failures", units, False, caption)
-
-
-def skips(units: ScoredUnits) -> Table:
-    """What solvers declared that they cannot treat."""
-    return _reasons("skips", units, True, "Units that were not run because the solver cannot treat the instance; not scored.")
-
-
-def _reasons(name: str, units: ScoredUnits, skipped: bool, caption: str) -> Table:
+def failures(units: ScoredUnits) -> list[Table]:
+    """Units that count as the worst outcome, and what solvers declared that they cannot treat; tables that hold something."""
+    captions = {
+        "failures": "Units that count as the worst outcome: broken, stopped, infeasible or missing, by reason.",
+        "skips": "Units that were not run because the solver cannot treat the instance; not scored.",
+    }
     data = failure_table(units)
-    data = data[(data["outcome"] == Outcome.SKIPPED) == skipped]
-    headings = ("scenario", "solver", "units", "outcome", "reason")
-    return make_table(name, caption, {h: data[h] for h in headings}, words={*headings} - {"units"}, data=data)
+    kinds = data["outcome"].map(lambda outcome: "skips" if outcome == Outcome.SKIPPED else "failures")
+    columns = ("scenario", "solver", "units", "outcome", "reason")
+    return [
+        make_table(name, captions[name], {h: part[h] for h in columns}, words={*columns} - {"units"}, data=part)
+        for name, part in data.groupby(kinds)
+    ]
 
 
 def _estimates(data: pd.DataFrame) -> list[str]:

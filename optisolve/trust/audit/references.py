@@ -19,7 +19,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import score
 from optisolve.run.records import describe_reference
-from optisolve.run.schema import Record, ReferencePart, ScoresPart
+from optisolve.run.schema import Record, ReferencePart
 from optisolve.run.verify import IDEAL_TOLERANCE, Verification, confront
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import agrees, feasible_objectives
@@ -121,7 +121,7 @@ def check_reference(
                 )
                 return
             if several:
-                why = _compare_fronts(told, record.scores, instance, actual, standing, found)
+                why = _compare_fronts(record, told, instance, actual, standing, found)
             else:
                 why = _compare(told, instance, standing, found)
             if not why or len(found.problems) > before:
@@ -269,10 +269,10 @@ def _same_words(told: ReferencePart, own: ReferencePart, name: str) -> bool:
 
 
 def _compare_fronts(
-    told: ReferencePart, stated: ScoresPart, instance: Instance, actual: Verification, made: Reference, found: Findings
+    record: Record, told: ReferencePart, instance: Instance, actual: Verification, made: Reference, found: Findings
 ) -> str:
-    own = describe_reference(made)
-    wanted, scores = score(instance, feasible_objectives(actual), made), stated.values()
+    own, scores = describe_reference(made), record.scores.values()
+    wanted = score(instance, feasible_objectives(actual), made)
     same_front = told.sha256 == own.sha256
     same_method = all(getattr(told, name) == getattr(own, name) for name in ("solver", "solver_version", "detail"))
     tolerance = _ROUNDING if same_front else _AGREEMENT

@@ -5,7 +5,6 @@ It reads two commits of a repository, and runs nothing of either: code, suites a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -21,9 +20,9 @@ from optisolve.core.text import plain_slug
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import printable, strict_json
-from optisolve.study.loss import GAP_NOISE
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.trust.board import Located, board_bytes, build_board, slots_of
+from optisolve.trust.submission.duplicates import duplicates
 from optisolve.trust.submission.rows import ELSEWHERE, ROW, RowAuditor, read_row
 from optisolve.trust.submission.rules import (
     DESCRIPTION,
@@ -43,11 +42,6 @@ from optisolve.trust.submission.tables import Rows, rows_of
 from optisolve.trust.submission.tree import File, Tree, changed_paths
 
 __all__ = ["Verdict", "check_submission"]
-
-_LONG_TRACE = 10
-"""Rows from which on two equal anytime curves with the same points are no coincidence ..."""
-_CLIMB = 5
-"""... unless they end in the optimum after fewer improvements than this: where the repair leads there, all solvers do so."""
 
 
 @dataclass(slots=True)
@@ -140,7 +134,8 @@ def check_submission(
         places = {**{path: place for path in files if (place := place_of(path))}, **rows.places}
         verdict.audits = _audited(fresh, places, root, suites, workers, guard)
         located = _checked(fresh, places, rows, root, suites, verdict, whole=base is None)
-        _check_duplicates(located, set(added), verdict)
+        shown = {path for path, audit in verdict.audits.items() if audit.tier is Tier.REPRODUCED}
+        verdict.problems += duplicates(located, set(added), shown)
         _check_entries(located, added, files, suites, verdict)
         if verdict.problems:
             return verdict
@@ -223,7 +218,7 @@ def _checked(
 
 
 def _record(file: Path) -> Record:
-    """The record in its own file or in that of a row."""
+    """The record of its file, or of a row's."""
     return read_row(file).record if file.name == ROW else Record.from_json(strict_json(file.read_bytes()))
 
 
@@ -304,48 +299,6 @@ def _case(record: Record, suites: SuiteBook) -> Any:
     if locked is None:
         return None
     return next((case for case in locked.suite.cases if case.label == record.suite.problem), None)
-
-
-def _check_duplicates(located: Sequence[Located], added: set[str], verdict: Verdict) -> None:
-    """A unit counts once, and nobody's run appears under a second name.
-
-    A run that its own solver gave a second time is no copy, though another solver of the same engine may have the same curve.
-    """
-    first: dict[tuple[str, ...], Located] = {}
-    shown = {path for path, audit in verdict.audits.items() if audit.tier is Tier.REPRODUCED}
-
-    def seniority(item: Located) -> tuple[bool, bool, str]:  # what was there first owns it, then what was shown
-        path = f"{RECORDS}/{item.path}"
-        return path in added, path not in shown, item.path
-
-    for item in sorted(located, key=seniority):
-        for what, key in _identities(item):
-            owner = first.setdefault((what, *key), item)
-            own = (owner.submitter, owner.label) == (item.submitter, item.label) or f"{RECORDS}/{item.path}" in shown
-            if owner is item or (what == "content" and own):
-                continue
-            fields = {"unit": "suite.unit", "id": "record_id", "result": "result_hash", "content": "trace"}
-            expected = f"something new; {owner.path} is the same {'run' if what != 'unit' else 'unit'}"
-            if f"{RECORDS}/{item.path}" in added:
-                field_name = f"{RECORDS}/{item.path}: {fields[what]}"
-                verdict.problems.append(FieldProblem(field_name, "a duplicate", expected))
-                break
-
-
-def _identities(item: Located) -> Iterable[tuple[str, tuple[str, ...]]]:
-    record = item.record
-    yield "unit", (item.suite, record.suite.sha256, item.submitter, item.label, *item.unit)
-    yield "id", (record.record_id,)
-    yield "result", (record.result_hash,)
-    if item.content is not None:
-        yield from ([("content", (item.content,))] if item.content else [])
-        return
-    curve = [[row[0], *row[2:]] for row in record.trace]
-    gap = record.scores.gap
-    at_once = gap is not None and abs(gap) <= GAP_NOISE and len({tuple(row[1:]) for row in curve}) < _CLIMB
-    if len(curve) >= _LONG_TRACE and not at_once:
-        content = canonical([record.instance.sha256, record.solutions.x, curve])
-        yield "content", (hashlib.sha256(content).hexdigest(),)
 
 
 def _check_entries(

@@ -91,7 +91,7 @@ def restore(
         made = _made(left, copy, out, workers)
         for row in rows:
             if files := kept.get(row.record.result_hash):
-                _write(out / row.record.suite.unit, files)
+                _write(_target(out, row), files)
                 yield Restored(row.record.record_id, Match.SAME, archived=True)
             else:
                 yield next(made)
@@ -99,7 +99,7 @@ def restore(
 
 def _made(rows: Sequence[Row], scratch: Path, out: Path, workers: int) -> Iterator[Restored]:
     folders = [scratch / row.record.record_id for row in rows]
-    records, targets = [row.record for row in rows], [out / row.record.suite.unit for row in rows]
+    records, targets = [row.record for row in rows], [_target(out, row) for row in rows]
     if workers <= 1 or len(rows) < 2:
         yield from map(_make, records, folders, targets)
         return
@@ -119,6 +119,10 @@ def _make(row: Record, folder: Path, target: Path) -> Restored:
         files["transcript.jsonl"] = (folder / "transcript.jsonl").read_bytes()
     _write(target, files)
     return Restored(row.record_id, made.match, made.reason)
+
+
+def _target(out: Path, row: Row) -> Path:
+    return out / (row.record.suite.unit or row.record.record_id)
 
 
 def _write(target: Path, files: dict[str, bytes]) -> None:

@@ -114,8 +114,7 @@ class RowAuditor(Auditor):
         made = None if found.problems else self._remade(row, folder, found)
         if made is None:
             return found.audit(name, where)
-        unclaimed = made.record.provenance.model_copy(update={"tier": type(told.provenance.tier).VERIFIED})
-        full = made.record.model_copy(update={"provenance": unclaimed}).sealed()
+        full = made.record.with_provenance(tier=Tier.VERIFIED)
         audit = replace(self, reproduce=False).record(full, folder=folder, where=where)
         shown = tier_of(told) if audit.tier is not Tier.SELF_REPORTED else audit.tier
         return replace(audit, record_id=name, tier=shown, notes=(*found.notes, *audit.notes))

@@ -12,11 +12,10 @@ from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.goals.goal import Clause, Goal, bounds_of
 from optisolve.goals.goal_instance import MeasuredInstance, bound_scales, bound_text, shortfall
 from optisolve.goals.metric import effective
-from optisolve.goals.units import format_si
 from optisolve.goals.wishes import one_by_one
 from optisolve.words.ask.words import clause_text, kept_bounds
 
-__all__ = ["ClauseCheck", "check_clauses", "check_wishes", "describe_check", "wishes_told"]
+__all__ = ["ClauseCheck", "check_clauses", "check_wishes", "wishes_told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +102,3 @@ def _fate(wish: Clause, settled: Goal, base: MeasuredInstance) -> str:
     if verdict.answer is False:
         return f"Wish not enforced, since beside the rest it cannot be met ({verdict.proof})"
     return "Wish that holds anyway" if verdict.answer else "Wish not enforced, since it is not proven that it can be met"
-
-
-def describe_check(check: ClauseCheck) -> str:
-    """One requirement with what was reached, for people."""
-    mark = "holds" if check.holds else "VIOLATED"
-    return f"{check.text}: {format_si(check.value, check.unit)}, {mark} (margin {100.0 * check.margin:.3g} %)"

@@ -41,7 +41,6 @@ class ModelReading:
         attempts: Questions sent.
         valid: The first answer fitted the form.
         raw: The last answer.
-        prompt: Name, version and hash of the prompt.
         dialogue: What was asked and what came of it.
     """
 
@@ -50,7 +49,6 @@ class ModelReading:
     attempts: int
     valid: bool
     raw: str
-    prompt: Mapping[str, str]
     dialogue: DialogueReport
 
 
@@ -111,7 +109,7 @@ def read_by_model(
     def reading(goal: Goal | None, problem: str, turn: Turn[_Choices, Goal] | None = None) -> ModelReading:
         asked, raw = (0, "") if turn is None else (turn.asked, turn.text)
         report = dialogue.report(style=style, prompts=prompt.describe())
-        return ModelReading(goal, problem, asked, goal is not None and asked == 1, raw, prompt.describe(), report)
+        return ModelReading(goal, problem, asked, goal is not None and asked == 1, raw, report)
 
     if len(quantities) > _MAX_NUMBERS:
         return reading(None, f"{len(quantities)} numbers; at most {_MAX_NUMBERS} are read at once")

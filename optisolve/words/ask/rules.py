@@ -365,10 +365,3 @@ def _unknown(text: str, quantities: list[Quantity], users: list[Users], mentions
             told.append(match.group())
     told += [m.group() for m in _TURNING.finditer(text) if not any(a <= m.start() < b for a, b in taken)]
     return tuple(dict.fromkeys(told))
-
-
-def unit_dimension(quantity: Quantity) -> str:
-    """Dimension of a quantity's unit, "" without one or with a problem."""
-    if not quantity.unit or quantity.problem:
-        return ""
-    return find_unit(quantity.unit).dimension

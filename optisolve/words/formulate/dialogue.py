@@ -8,8 +8,8 @@ words, and nothing is called right before somebody has confirmed that this is wh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from optisolve.core.errors import OptionError
 from optisolve.core.seeds import derive
@@ -48,7 +48,6 @@ class Modelled:
         model: The model; None when none was usable.
         first_valid: The first reply was a model that is in order, whatever its answer.
         raw: The last reply.
-        prompt: Name, version and hash of the prompt.
         unanswered: The last question got no reply, so that nothing can be said about the text.
         dialogue: What was asked and what came of it.
     """
@@ -61,7 +60,6 @@ class Modelled:
     model: Checked | None = None
     first_valid: bool = False
     raw: str = ""
-    prompt: Mapping[str, str] = field(default_factory=dict)
     unanswered: bool = False
     dialogue: DialogueReport | None = None
 
@@ -129,7 +127,6 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
         model=checked,
         first_valid=1 in usable,
         raw=turn.text,
-        prompt=prompt.describe(),
         unanswered=turn.unheard,
         dialogue=dialogue.report(style=style, prompts=prompt.describe()),
     )

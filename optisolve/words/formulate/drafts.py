@@ -65,7 +65,7 @@ class Formulated:
 
     def plain(self) -> dict[str, Json]:
         """JSON-compatible."""
-        answer = self.answer
+        answer, dialogue = self.answer, None if self.modelled is None else self.modelled.dialogue
         accepted = answer is not None and answer.accepted
         return {
             "status": self.status.value,
@@ -78,8 +78,8 @@ class Formulated:
             "checks": [] if answer is None else list(answer.checks),
             "language_model": plain(self.llm),
             "model_answer": None if self.modelled is None else self.modelled.raw,
-            "prompt": {} if self.modelled is None else dict(self.modelled.prompt),
-            "dialogue": None if self.modelled is None or self.modelled.dialogue is None else self.modelled.dialogue.plain(),
+            "prompt": {} if dialogue is None else dialogue.prompts,
+            "dialogue": None if dialogue is None else dialogue.plain(),
         }
 
 

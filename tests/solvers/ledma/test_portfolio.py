@@ -172,7 +172,7 @@ def test_what_was_distilled_behaves_as_what_it_was_fitted_to():
         def propose(self, wave: Wave) -> Proposals:
             made = super().propose(wave)
             for row in range(wave.targets.size):
-                samples.add(ranked_parents(wave, row, 8, grid), grid.encode(made.X[row : row + 1]))
+                samples.add(ranked_parents(wave, row, 8, grid)[0], grid.encode(made.X[row : row + 1]))
             return made
 
     solve(instance, Around(operator=Watched(truth, grid), pop_size=100, n_neighbors=20, sampling="latin_hypercube"), 300)
@@ -233,7 +233,7 @@ class Model(Several):
             held = self.meter.reserve(tokens=0, usd=0.0)
             self.meter.settle(held, tokens_in=100, tokens_out=10, usd=0.0)
             mine = made.X[made.owner == target]
-            parents = ranked_parents(wave, row, 5, self.notes.grid)
+            parents, _, _ = ranked_parents(wave, row, 5, self.notes.grid)
             self.notes.answered(parents, self.notes.grid.encode(wave.instance.space.clip(mine)))
         return Proposals(made.X, made.owner, list(self.labels) * wave.targets.size)
 

@@ -125,7 +125,7 @@ def test_the_model_with_named_elements_of_the_page_is_solved():
 
 
 def test_limits_of_the_page_are_those_of_the_code():
-    from optisolve.cli import typed_file
+    from optisolve.words import typed_file
     from optisolve.words.freeform import expressions, resolve, vertex
 
     page = (Path(__file__).parents[3] / "docs" / "formulate.md").read_text(encoding="utf-8")

@@ -133,7 +133,7 @@ def information_peak(ranging: float, delay: float, altitude_m: float) -> float:
     return constant / (ranging + math.sqrt(ranging * ranging + delay * constant))
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _bound_boxes(centers: Any, half: Any, users: Any, weights: Any, kind: Any, packed: Any, peak: Any) -> Any:
     """Upper bound over each square box [n] and the sum at its center [n]."""
     n = centers.shape[0]
@@ -166,7 +166,7 @@ def _bound_boxes(centers: Any, half: Any, users: Any, weights: Any, kind: Any, p
     return upper, value
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _majorant(near: Any, far: Any, kind: Any, packed: Any, peak: Any) -> Any:
     """(intercept, steepness <= 0) of an affine function of s that lies above the term on [near, far]."""
     if kind != 0:
@@ -181,7 +181,7 @@ def _majorant(near: Any, far: Any, kind: Any, packed: Any, peak: Any) -> Any:
     return at_near - steepness * near, steepness
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _term(s: Any, kind: Any, packed: Any) -> Any:
     h2, snr, ranging, delay, prior = packed[_H2], packed[_SNR], packed[_RANGING], packed[_DELAY], packed[_PRIOR]
     t = s + h2
@@ -195,7 +195,7 @@ def _term(s: Any, kind: Any, packed: Any) -> Any:
     return -variance / (math.sqrt(1.0 / prior + variance) + math.sqrt(1.0 / prior))
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _fade(s: Any, packed: Any) -> Any:
     elevation = 180.0 / math.pi * math.atan2(math.sqrt(packed[_H2]), math.sqrt(s))
     p_los = 1.0 / (1.0 + packed[_A_DEG] * math.exp(-packed[_B_PER_DEG] * (elevation - packed[_A_DEG])))
