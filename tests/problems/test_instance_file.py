@@ -219,7 +219,7 @@ def test_the_hash_does_not_depend_on_how_a_path_is_spelled(tmp_path, monkeypatch
     names = [record.provenance.files["instance_file"].name for record in records]
     assert names == ["pc.npz", "pc.npz", "pc.npz", "other.npz"]
     (tmp_path / "pc.npz").unlink()
-    assert optisolve.verify(json.loads(json.dumps(records[0])), reproduce=True)
+    assert optisolve.verify(json.loads(records[0].to_bytes()), reproduce=True)
 
 
 def test_a_run_of_a_file_is_found_again_under_another_spelling_and_without_the_file(tmp_path, monkeypatch, capsys):
