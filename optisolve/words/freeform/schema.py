@@ -131,14 +131,12 @@ class Row:
 
     Attributes:
         name: The constraint's name with the values of its indices.
-        relation: The comparison.
-        at: Values of the indices, from 0.
+        relation: The comparison, its indices and sums written out.
         field: Place of the constraint in the model.
     """
 
     name: str
     relation: Relation
-    at: Mapping[str, int]
     field: str
 
 
@@ -152,7 +150,7 @@ class Checked:
         offsets: First position of each variable in the flat vector.
         shapes: Shape per variable.
         size: Length of the flat vector.
-        objective: Tree of the objective.
+        objective: Tree of the objective, its sums written out.
         rows: Every constraint with its indices filled in.
         notes: How something was read that could be meant otherwise.
     """

@@ -109,14 +109,14 @@ def _linear(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         if best is None or worst < best[0]:
             best = worst, x, scale
         usual = float(np.abs(form.cost(checked.size) * scale).max(initial=0.0))
-        own = _own_size(checked, form, x)
+        own = _own_size(form, x)
         if worst <= 1e-3 * TOLERANCE and (own == 0.0 or own > 1e-3 * usual):
             break
         scale = _units_of(x, scale, checked)
     if best is None or (status == "infeasible" and best[0] > TOLERANCE):
         return _without_optimum(checked, form, status, scale)
     _, x, scale = best
-    objective, own = number(checked.objective, checked, x, {}), _own_size(checked, form, x)
+    objective, own = number(checked.objective, x), _own_size(form, x)
     checks, reasons = _row_checks(checked, form, x, objective)
     told, second = _second_optimum(checked, form, scale)
     checks.append(f"second formulation: {told}{'' if second is None else f', objective {second:.9g}'}")
@@ -185,9 +185,9 @@ def _next_units(checked: Checked, form: Form, units: Units, x: FloatArray) -> Un
     """Units in which a point, its rows and its objective are around 1; rows that it misses by little get some room."""
     size, worst = _units_of(x, units.variables, checked), _worst(checked, form, x)
     point = np.where(x, x, np.clip(size, *limits(checked)))
-    own = max(_own_size(checked, form, x), _STEP**2 * units.objective)
+    own = max(_own_size(form, x), _STEP**2 * units.objective)
     margin = max(1e-8, 10.0 * units.margin) if TOLERANCE < worst < 1e-2 else units.margin
-    return Units(size, own, sizes_at(checked, form, point)[1], (point, units.points[1]), margin)
+    return Units(size, own, sizes_at(form, point)[1], (point, units.points[1]), margin)
 
 
 def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArray, last: float) -> FreeAnswer:
@@ -200,7 +200,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
         x: float64 [size], the point.
         last: Objective of the round before; NaN without one.
     """
-    objective, own, claimed = number(checked.objective, checked, x, {}), _own_size(checked, form, x), compiled.objective
+    objective, own, claimed = number(checked.objective, x), _own_size(form, x), compiled.objective
     allowed = TOLERANCE * own + _blur(checked, x, objective) + form.aim.rounding(x)
     allowed += 0.0 if own else 10 * _ZERO * compiled.units.objective  # what the solver can tell from zero
     checks, reasons = _row_checks(checked, form, x, objective)
@@ -214,7 +214,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
     if reasons:
         return _answer(checked, x, objective, [f"cvxpy: optimal, objective {claimed:.9g}", *checks], reasons)
     better = searched(checked, x, compiled.units.variables, compiled.units.objective, compiled.units.rows)
-    reached, worst = number(checked.objective, checked, better, {}), _worst(checked, form, better)
+    reached, worst = number(checked.objective, better), _worst(checked, form, better)
     gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
     if worst <= TOLERANCE and gain > allowed:
         reasons.append("the second search found a better point")
@@ -241,14 +241,14 @@ def _cleaned(x: FloatArray, units: Units, checked: Checked, form: Form) -> Float
 
 def _better(checked: Checked, first: FloatArray, second: FloatArray) -> bool:
     """Whether one point has a better objective than another."""
-    values = [number(checked.objective, checked, x, {}) for x in (first, second)]
+    values = [number(checked.objective, x) for x in (first, second)]
     return (values[0] > values[1]) == (checked.model.objective.sense == "max") and values[0] != values[1]
 
 
 def _blur(checked: Checked, x: FloatArray, objective: float) -> float:
     """How much the objective changes when variables change in their ninth digit; what cancels in it is known no better."""
     rng = np.random.default_rng(0)
-    told = [number(checked.objective, checked, x * (1.0 + 1e-9 * rng.uniform(-1.5, 1.5, x.size)), {}) for _ in range(4)]
+    told = [number(checked.objective, x * (1.0 + 1e-9 * rng.uniform(-1.5, 1.5, x.size))) for _ in range(4)]
     return max((abs(value - objective) for value in told if math.isfinite(value)), default=0.0)
 
 
@@ -278,15 +278,15 @@ def _worst(checked: Checked, form: Form, x: FloatArray) -> float:
     return found[0].share if found else 0.0
 
 
-def _own_size(checked: Checked, form: Form, x: FloatArray) -> float:
+def _own_size(form: Form, x: FloatArray) -> float:
     """Largest term of the objective at a point; its constant does not count."""
-    return max((size for size, _ in form.aim.sizes(checked, x)[:-1] if math.isfinite(size)), default=0.0)
+    return max((size for size in form.aim.sizes(x)[:-1] if math.isfinite(size)), default=0.0)
 
 
 def _units_at(checked: Checked, form: Form, scale: FloatArray) -> Units:
     spread = np.random.default_rng(0).uniform(0.5, 1.5, checked.size)  # so that differences of variables are not 0
     point = np.clip(scale * spread, *limits(checked))
-    return Units(scale, *sizes_at(checked, form, point), (point, point))
+    return Units(scale, *sizes_at(form, point), (point, point))
 
 
 def _units_of(x: FloatArray, scale: FloatArray, checked: Checked) -> FloatArray:
