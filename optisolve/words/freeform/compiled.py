@@ -16,7 +16,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.modelling.cvxpy import cvxpy_module
 from optisolve.words.freeform.evaluate import PLAIN, number
 from optisolve.words.freeform.expressions import FUNCTIONS
-from optisolve.words.freeform.linear import Form, Terms, integers, limits, terms_of
+from optisolve.words.freeform.linear import Form, Terms, terms_of
 from optisolve.words.freeform.schema import Checked
 from optisolve.words.freeform.tree import Binary, Call, Negative, Node, Number, Power, Variable
 from optisolve.words.freeform.vertex import TIME_LIMIT_S
@@ -119,14 +119,14 @@ def compile_model(checked: Checked, form: Form, units: Units) -> Compiled:
         NotConvex: Names the objective or the constraint.
     """
     cp = cvxpy_module()
-    whole = np.flatnonzero(integers(checked))
+    whole = np.flatnonzero(checked.whole)
     variable = cp.Variable(checked.size, integer=[tuple(whole.tolist())] if whole.size else False)
     maximize = checked.model.objective.sense == "max"
     if form.linear and checked.size + len(checked.rows) > BY_MATRIX:
         aim, gaps = _by_matrix(checked, form, units, variable)
     else:
         aim, gaps = _by_tree(checked, form, units, variable, maximize=maximize)
-    lower, upper = (limit / units.variables for limit in limits(checked))
+    lower, upper = (limit / units.variables for limit in checked.limits)
     low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
     sides = [variable[low] >= lower[low]] if low.size else []
     sides += [variable[high] <= upper[high]] if high.size else []
@@ -352,7 +352,7 @@ def _joined(parts: list[list[Any] | None]) -> list[Any] | None:
 
 def _least(terms: Terms, checked: Checked) -> float:
     """A lower bound of what an expression can be within the limits of the variables."""
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     least = terms.constant
     for i, a in terms.coefficients.items():
         least += a * (lower[i] if a > 0.0 else upper[i])

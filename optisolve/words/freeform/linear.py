@@ -6,7 +6,7 @@ This is the second reading of a model. Its terms are what violations are measure
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from optisolve.words.freeform.evaluate import constant, number
 from optisolve.words.freeform.schema import Checked, Row
 from optisolve.words.freeform.tree import Binary, Call, Negative, Node, Number, Power, Variable
 
-__all__ = ["Form", "Miss", "Terms", "form_agrees", "form_of", "impossible", "integers", "limits", "misses", "terms_of"]
+__all__ = ["Form", "Miss", "Terms", "form_agrees", "form_of", "impossible", "misses", "terms_of"]
 
 TOLERANCE = 1e-6
 """How much a row may be missed by, relative to its largest term, and an objective differ, relative to its largest term."""
@@ -235,7 +235,7 @@ def misses(checked: Checked, form: Form, x: FloatArray) -> list[Miss]:
             "has no value there" if math.isnan(gap) else f"is missed by {gap:.3g}, {share:.2g} of its largest term ({largest})"
         )
         found.append(Miss(share, f"{row.name} {told}"))
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     for i in np.flatnonzero((x < lower) | (x > upper) | ~np.isfinite(x)):
         found.append(
             Miss(math.inf, f"{checked.label(int(i))} = {x[i]:.9g} lies outside of its limits {lower[i]:g} and {upper[i]:g}")
@@ -252,36 +252,10 @@ def impossible(checked: Checked, form: Form) -> list[str]:
             told.append(
                 f"{row.name} holds no variable (every coefficient is 0) and is false: {left:g} {row.relation.op} {right:g}"
             )
-    lower, upper = limits(checked)
-    for i in np.flatnonzero(integers(checked) & (np.ceil(lower) > np.floor(upper))):
+    lower, upper = checked.limits
+    for i in np.flatnonzero(checked.whole & (np.ceil(lower) > np.floor(upper))):
         told.append(f"{checked.label(int(i))}: there is no whole number between its limits {lower[i]:g} and {upper[i]:g}")
     return told
-
-
-def limits(checked: Checked) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper bounds of the flat vector, float64 [size] each, infinite where there is none."""
-    lower, upper = np.full(checked.size, -np.inf), np.full(checked.size, np.inf)
-    for name, part in _parts(checked):
-        v = checked.model.variables[name]
-        lower[part] = v.lower if v.lower is not None else -np.inf
-        upper[part] = v.upper if v.upper is not None else np.inf
-        if v.kind == "binary":
-            lower[part], upper[part] = np.maximum(0.0, lower[part]), np.minimum(1.0, upper[part])
-    return lower, upper
-
-
-def integers(checked: Checked) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which places of the flat vector hold whole numbers, bool [size]."""
-    whole = np.zeros(checked.size, dtype=np.bool_)
-    for name, part in _parts(checked):
-        whole[part] = checked.model.variables[name].kind != "real"
-    return whole
-
-
-def _parts(checked: Checked) -> Sequence[tuple[str, slice]]:
-    """The places of every variable in the flat vector."""
-    ends = [*list(checked.offsets.values())[1:], checked.size]
-    return [(name, slice(start, end)) for (name, start), end in zip(checked.offsets.items(), ends, strict=True)]
 
 
 def _kind(node: Node) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.errors import FieldProblem, OptionError, short
 from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import (
     RESERVED,
@@ -30,7 +30,6 @@ from optisolve.words.freeform.schema import (
     checked_data,
     free_values,
     name_problems,
-    short,
 )
 from optisolve.words.freeform.tree import (
     Call,
@@ -74,7 +73,11 @@ def free_model(values: JsonObject | FreeModel) -> Checked:
     rows = tuple(names.rows())
     if names.problems or objective is None:
         raise OptionError("model", names.problems)
-    return Checked(model, data, offsets, shapes, size, objective, rows, tuple(dict.fromkeys(names.notes)))
+    owners, counts = model.variables.values(), list(sizes.values())
+    lower, upper = np.repeat(np.array([v.limits for v in owners], dtype=np.float64).T, counts, axis=1)
+    whole = np.repeat([v.kind != "real" for v in owners], counts)
+    notes = tuple(dict.fromkeys(names.notes))
+    return Checked(model, data, offsets, shapes, size, (lower, upper), whole, objective, rows, notes)
 
 
 class _Names:

@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
 from optisolve.core.arrays import FloatArray
-from optisolve.words.freeform.linear import Form, Terms, integers, limits, terms_of
+from optisolve.words.freeform.linear import Form, Terms, terms_of
 from optisolve.words.freeform.schema import Checked
 from optisolve.words.freeform.tree import Binary, Node, Power, children
 
@@ -28,7 +28,7 @@ def variable_scale(checked: Checked, form: Form) -> FloatArray:
     sizes = _Sizes(checked)
     for terms in (Terms(form.aim.coefficients, 0.0, form.aim.curved), *form.rows):
         sizes.of(terms)
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     for i in range(checked.size):
         for limit in (lower[i], upper[i]):
             if limit and np.isfinite(limit):
@@ -45,7 +45,7 @@ class _Sizes:
 
     def __init__(self, checked: Checked) -> None:
         self.checked, self.unknowns = checked, checked.size
-        self.whole = integers(checked)
+        self.whole = checked.whole
         self.equations: list[tuple[dict[int, float], float]] = []
 
     def of(self, terms: Terms) -> int:

@@ -11,7 +11,6 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.words.freeform.evaluate import number
-from optisolve.words.freeform.linear import limits
 from optisolve.words.freeform.schema import Checked
 from optisolve.words.freeform.tree import Relation
 
@@ -34,7 +33,7 @@ def searched(checked: Checked, x: FloatArray, scale: FloatArray, size: float, ro
     """
     from scipy.optimize import minimize
 
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     sign = -1.0 if checked.model.objective.sense == "max" else 1.0
 
     def aim(z: FloatArray) -> float:

@@ -21,7 +21,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.json import JsonObject
 from optisolve.words.freeform.compiled import Compiled, NotConvex, Units, compile_model
 from optisolve.words.freeform.evaluate import number, require_defined
-from optisolve.words.freeform.linear import TOLERANCE, Form, form_agrees, form_of, impossible, integers, limits, misses
+from optisolve.words.freeform.linear import TOLERANCE, Form, form_agrees, form_of, impossible, misses
 from optisolve.words.freeform.resolve import free_model
 from optisolve.words.freeform.scaling import sizes_at, variable_scale
 from optisolve.words.freeform.schema import Checked, FreeModel
@@ -84,7 +84,7 @@ def solve_free(model: JsonObject | FreeModel | Checked) -> FreeAnswer:
         )
     if form.linear:
         return _linear(checked, form, scale)
-    if integers(checked).any():
+    if checked.whole.any():
         return _refused("whole numbers in a model that is not linear", "nothing was solved")
     if checked.size > MAX_VARIABLES:
         told = f"there is no second search for more than {MAX_VARIABLES} variables in a model that is not linear"
@@ -126,7 +126,7 @@ def _linear(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         reasons.append("the second formulation was not solved to its optimum")
     elif abs(second - objective) > allowed:
         told = "; with whole numbers, a factor such as 1e9 in 'x <= 1e9*y' can be the cause: choose the smallest that will do"
-        reasons.append(f"the second formulation disagrees{told if integers(checked).any() else ''}")
+        reasons.append(f"the second formulation disagrees{told if checked.whole.any() else ''}")
     return _answer(checked, x, objective, ["HiGHS: optimal, at a vertex", *checks], reasons)
 
 
@@ -135,11 +135,11 @@ def _second_optimum(checked: Checked, form: Form, scale: FloatArray) -> tuple[st
     status, optimum = by_cpsat(checked, form)
     if status != "unknown":
         return f"{status} (CP-SAT)", optimum
-    compiled, whole = compile_model(checked, form, _units_at(checked, form, scale)), integers(checked)
+    compiled, whole = compile_model(checked, form, _units_at(checked, form, scale)), checked.whole
     for solver in _solvers(checked):
         status = compiled.run(solver)
         if status == "optimal" and whole.any():
-            x = np.clip(np.where(whole, np.rint(compiled.x), compiled.x), *limits(checked))
+            x = np.clip(np.where(whole, np.rint(compiled.x), compiled.x), *checked.limits)
             if _worst(checked, form, x) > TOLERANCE:  # the solver's tolerance of whole numbers, times a large factor
                 status = "optimal at a point that misses a row"
         if status in ("optimal", "infeasible", "unbounded"):
@@ -149,7 +149,7 @@ def _second_optimum(checked: Checked, form: Form, scale: FloatArray) -> tuple[st
 
 def _solvers(checked: Checked) -> tuple[str, str]:
     """Solvers of second formulations, the second if the first does not do; scipy's HiGHS is another release than ours."""
-    return ("SCIPY" if integers(checked).any() else "CLARABEL", "HIGHS")
+    return ("SCIPY" if checked.whole.any() else "CLARABEL", "HIGHS")
 
 
 # -- curved models --------------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
 def _next_units(checked: Checked, form: Form, units: Units, x: FloatArray) -> Units:
     """Units in which a point, its rows and its objective are around 1; rows that it misses by little get some room."""
     size, worst = _units_of(x, units.variables, checked), _worst(checked, form, x)
-    point = np.where(x, x, np.clip(size, *limits(checked)))
+    point = np.where(x, x, np.clip(size, *checked.limits))
     own = max(_own_size(form, x), _STEP**2 * units.objective)
     margin = max(1e-8, 10.0 * units.margin) if TOLERANCE < worst < 1e-2 else units.margin
     return Units(size, own, sizes_at(form, point)[1], (point, units.points[1]), margin)
@@ -225,7 +225,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
 
 def _cleaned(x: FloatArray, units: Units, checked: Checked, form: Form) -> FloatArray:
     """The point within its limits; what may be a rounding error of zero or of a limit is left out where it holds without."""
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     x = np.clip(x, lower, upper)
     best, least = x, _worst(checked, form, x)
     for share in _RESTS:
@@ -285,7 +285,7 @@ def _own_size(form: Form, x: FloatArray) -> float:
 
 def _units_at(checked: Checked, form: Form, scale: FloatArray) -> Units:
     spread = np.random.default_rng(0).uniform(0.5, 1.5, checked.size)  # so that differences of variables are not 0
-    point = np.clip(scale * spread, *limits(checked))
+    point = np.clip(scale * spread, *checked.limits)
     return Units(scale, *sizes_at(form, point), (point, point))
 
 
@@ -293,7 +293,7 @@ def _units_of(x: FloatArray, scale: FloatArray, checked: Checked) -> FloatArray:
     """Units in which a point is around 1 wherever it is not 0; what is small may be a rest of zero and shrinks step by step."""
     with np.errstate(divide="ignore"):
         own = np.exp2(np.rint(np.log2(np.maximum(np.abs(x), _STEP * scale))))
-    return np.where(integers(checked), 1.0, np.where(np.abs(x) > _ZERO * scale, own, scale))
+    return np.where(checked.whole, 1.0, np.where(np.abs(x) > _ZERO * scale, own, scale))
 
 
 def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArray) -> FreeAnswer:
@@ -307,7 +307,7 @@ def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArra
     x = compiled.nearest(solver) if status in ("infeasible", "unbounded", "infeasible_or_unbounded") else None
     if x is None:
         return _refused(f"solver status {status}", "nothing is accepted without an optimal status")
-    x = _cleaned(np.where(integers(checked), np.rint(x), x), compiled.units, checked, form)
+    x = _cleaned(np.where(checked.whole, np.rint(x), x), compiled.units, checked, form)
     found = misses(checked, form, x)
     possible = not found or found[0].share <= TOLERANCE
     if possible:
