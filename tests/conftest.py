@@ -37,9 +37,9 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config, items):
-    for item in items:
+    for item in (item for item in items if item.path.is_relative_to(marks.TESTS)):
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        for name in marks.marks_of(item.path) | marks.marks_of_item(item.fixturenames, parameters):
+        for name in marks.marks_of(item.path) | marks.marks_of_item(item.path, item.fixturenames, parameters):
             item.add_marker(name)
     if "slow" not in config.option.markexpr:  # whatever else is asked for
         slow = [item for item in items if item.get_closest_marker("slow")]

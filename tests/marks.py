@@ -1,7 +1,7 @@
 """Marks that tests get by where they stand and by what they are parametrized with; nobody types them.
 
 A test below ``tests/problems``, ``tests/metamorphic`` or ``tests/solvers`` has the mark of the family or solver that its
-folder or file is named after; one that is parametrized with a scenario or a solver has theirs. ``plumbing`` marks tests of
+folder or file is named after; one of a file over many of them has those of its parameters. ``plumbing`` marks tests of
 what carries the product and is slow to start: clusters, trackers, browsers, forgeries, processes that are killed.
 """
 
@@ -49,11 +49,18 @@ _BROWSER_FILE, _BROWSER_FIXTURE = "trust/test_site.py", "browser"
 _SWEEPS = {
     "independent/test_evaluators.py",
     "independent/test_fuzz.py",
+    "metamorphic/test_allocation.py",
+    "metamorphic/test_games.py",
     "metamorphic/test_scaling.py",
     "problems/test_conformance.py",
+    "problems/test_instance_file.py",
+    "run/test_certificates.py",
+    "solvers/test_model_solvers.py",
+    "solvers/test_power_solvers.py",
     "solvers/test_reproducible.py",
+    "solvers/test_single_objective.py",
 }
-"""Files whose tests are parametrized with families or solvers."""
+"""Files over many families or solvers: their tests have the marks of what they are parametrized with."""
 
 _PARAMETERS = ("family", "name", "problem", "scenario", "solver")
 _NAMED_AFTER = ("metamorphic", "problems", "solvers")
@@ -78,9 +85,10 @@ def marks_of(file: Path) -> frozenset[str]:
     return frozenset({max(fitting, key=len)} if fitting else ())
 
 
-def marks_of_item(fixtures: Iterable[str], parameters: dict[str, object]) -> frozenset[str]:
+def marks_of_item(file: Path, fixtures: Iterable[str], parameters: dict[str, object]) -> frozenset[str]:
     """Marks that one test has for its fixtures and parameters."""
-    named = {str(value).partition("/")[0] for key, value in parameters.items() if key in _PARAMETERS}
+    sweep = file.relative_to(TESTS).as_posix() in _SWEEPS
+    named = {str(value).partition("/")[0] for key, value in parameters.items() if sweep and key in _PARAMETERS}
     browser = {"plumbing", "browser"} if _BROWSER_FIXTURE in fixtures else set()
     return frozenset(named & plugins() | browser)
 

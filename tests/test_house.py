@@ -53,3 +53,12 @@ def test_editors_see_the_solvers_that_entry_points_declare():
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {f"{line.module}:{name.name}" for line in block.body if isinstance(line, ast.ImportFrom) for name in line.names}
     assert seen == {target for target in SOLVERS.targets().values() if target.startswith("optisolve.solvers.")}
+
+
+def test_who_follows_a_run_reads_few_files():
+    """Files of the library that a run enters, `benchmarks/quality/path.py`; a number that grows wants a reason."""
+    ran = [sys.executable, str(ROOT / "benchmarks" / "quality" / "path.py")]
+    done = subprocess.run(ran, check=True, capture_output=True, text=True, timeout=480)
+    files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
+    assert files["random_search"] <= 48
+    assert files["ledma"] <= 80

@@ -219,10 +219,8 @@ def _print_report(report: Report, written: Written) -> None:
     if report.arms:
         console.print(_results(report))
     for row in answers(report):
-        told = ", ".join(
-            f"{share} {fate}" for fate, share in row.items() if fate not in ("arm", "candidates") and share != "0.0%"
-        )
-        console.print(f"answers of {row['arm']}: {row['candidates']} candidates, {told}", soft_wrap=True)
+        shares = [f"{text} {fate}" for fate, text in row.items() if text.endswith("%") and text != "0.0%"]
+        console.print(f"answers of {row['arm']}: {', '.join([row['candidates'] + ' candidates', *shares])}", soft_wrap=True)
     console.print(f"[bold]verdict:[/] {escape(report.verdict.sentence)}", soft_wrap=True)
     console.print(f"report:   {escape(str(written.markdown))}, {written.csv.name}", soft_wrap=True)
     if written.pictures:

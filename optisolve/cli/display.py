@@ -21,6 +21,7 @@ from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
+    from optisolve.core.json import Json
     from optisolve.run.result import Result
     from optisolve.run.schema import Record, SourcePart
 
@@ -74,7 +75,7 @@ console = _Screen(highlight=False, emoji=False)
 errors = _Screen(stderr=True, highlight=False, emoji=False)
 
 
-def print_json(value: object) -> None:
+def print_json(value: Json) -> None:
     """One JSON document on one line of stdout."""
     write_plain(json.dumps(value, allow_nan=False) + "\n")
 

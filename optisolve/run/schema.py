@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError, from_json
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.failures import OnFailure
-from optisolve.core.json import canonical, digest, document
+from optisolve.core.json import digest, document
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.run.fields import (
     Amount,
@@ -415,15 +415,8 @@ class Record(Part):
         """
         start = f"{where}: " if where else ""
         if bad := list(islice(unusable(value, _MOST_ENTRIES), _MOST_SHOWN)):
-            raise LayoutError(start, (FieldProblem(*problem) for problem in bad))
-        record = cls.read(value, where=where)
-        try:
-            canonical(value)
-        except UnicodeEncodeError:  # half a surrogate pair is valid JSON and no text
-            raise LayoutError(
-                start, [FieldProblem("(content)", "half a character", "text without broken characters")]
-            ) from None
-        return record
+            raise LayoutError(start, (FieldProblem(field, shortened(given), expected) for field, given, expected in bad))
+        return cls.read(value, where=where)
 
     @classmethod
     def parse(cls, data: bytes, *, where: str) -> Record:

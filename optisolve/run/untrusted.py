@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import RecordError
-from optisolve.core.text import printable
+from optisolve.core.text import encodable, printable
 
 __all__ = [
     "MAX_DEPTH",
@@ -36,6 +36,7 @@ MAX_DEPTH = 32
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
 _SHOWN = 120
+_LOOKED_AT = (float, str, list, dict)
 
 
 def is_safe_name(text: object) -> bool:
@@ -135,7 +136,7 @@ def strict_json(data: bytes) -> Any:
 
 
 def unusable(value: Any, most_entries: int) -> Iterator[tuple[str, str, str]]:
-    """What no file of ours holds: NaN, infinities, and objects of more entries than anybody would read.
+    """What no file of ours holds: NaN, infinities, halves of characters, objects of more entries than anybody would read.
 
     Args:
         value: Parsed JSON.
@@ -150,15 +151,17 @@ def unusable(value: Any, most_entries: int) -> Iterator[tuple[str, str, str]]:
         if isinstance(item, float):
             if not math.isfinite(item):
                 yield where, "NaN or infinity", "a finite number or null"
+        elif isinstance(item, str):
+            if encodable(item) != item:
+                yield where, item, "text without broken characters"
         elif isinstance(item, list):
-            pending += [(f"{where}[{i}]", entry) for i, entry in enumerate(item) if isinstance(entry, (float, list, dict))]
+            pending += [(f"{where}[{i}]", entry) for i, entry in enumerate(item) if isinstance(entry, _LOOKED_AT)]
         elif isinstance(item, Mapping) and len(item) > most_entries:
             yield where or "(file)", f"{len(item):,} fields", f"at most {most_entries:,}"
         elif isinstance(item, Mapping):
             prefix = f"{where}." if where else ""
-            pending += [
-                (prefix + printable(key), entry) for key, entry in item.items() if isinstance(entry, (float, list, dict))
-            ]
+            pending += [(prefix + printable(key), key) for key in item if isinstance(key, str) and not key.isascii()]
+            pending += [(prefix + printable(key), entry) for key, entry in item.items() if isinstance(entry, _LOOKED_AT)]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import spent_on_the_model
-from optisolve.core.errors import BudgetExhausted, FieldProblem, SolverError
+from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.json import Json, JsonObject
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
@@ -82,12 +82,9 @@ class Opro(Solver):
         require_stopping_rule(task)
         search = _Search(task, self, self._operator(task))
         task.reporter = search.report
-        try:
-            search.initialize()
-            while task.meter.remaining_evaluations > 0 and search.step():
-                pass
-        except BudgetExhausted as stop:  # the clock ran out between the check and the batch
-            return task.outcome(Termination.LIMIT, stop.limit, detail=str(stop), report=search.report())
+        search.initialize()
+        while task.meter.remaining_evaluations > 0 and search.step():
+            pass
         limit = spent_limit(task) if task.meter.remaining_evaluations <= 0 else spent_on_the_model(task.meter)
         return task.outcome(Termination.LIMIT, limit, report=search.report())
 

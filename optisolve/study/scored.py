@@ -268,24 +268,9 @@ def _absent(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[st
 
 def _absent_row(unit: _Unit, skip: str, pattern: _Row) -> _Row:
     outcome, reason = (Outcome.SKIPPED, skip) if skip else (Outcome.MISSING, "no record of this unit")
-    scenario, solver, instance, repetition = unit
-    return _Row(
-        scenario=scenario,
-        solver=solver,
-        instance=instance,
-        repetition=repetition,
-        family=pattern.family,
-        outcome=outcome,
-        reason=reason,
-        several=pattern.several,
-        maximize=pattern.maximize,
-        suite=pattern.suite,
-        dimension=pattern.dimension,
-        evaluation_limit=pattern.evaluation_limit,
-        loss=LOSS_CAP,
-        standing=LOSS_CAP,
-        value=float("inf"),
-    )
+    size, limit = pattern.dimension, pattern.evaluation_limit
+    row = _Row(*unit, pattern.family, outcome, reason, pattern.several, pattern.maximize, pattern.suite, size, limit)
+    return row._replace(loss=LOSS_CAP, standing=LOSS_CAP, value=float("inf"))
 
 
 def _planned(rows: Sequence[_Row], expected: Sequence[Expected], notices: list[str]) -> dict[_Unit, str]:

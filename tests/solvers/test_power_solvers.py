@@ -19,6 +19,7 @@ def _instances(*scenarios):
     return [make_problem(name).instance(1) for name in scenarios]
 
 
+@pytest.mark.wmmse
 class TestWmmse(SolverConformance):
     def make_solver(self):
         return make_solver("wmmse")
@@ -27,6 +28,7 @@ class TestWmmse(SolverConformance):
         return [*_instances("power_control", "power_control/weighted", "power_control/d2d50"), *toy_instances()]
 
 
+@pytest.mark.branch_and_bound
 class TestBranchAndBound(SolverConformance):
     def make_solver(self):
         return make_solver("branch_and_bound", {"max_nodes": 2000})
@@ -36,6 +38,7 @@ class TestBranchAndBound(SolverConformance):
         return [*_instances(*(f"power_control/{name}" for name in names)), *toy_instances()]
 
 
+@pytest.mark.foschini_miljanic
 class TestFoschiniMiljanic(SolverConformance):
     def make_solver(self):
         return make_solver("foschini_miljanic")
@@ -44,6 +47,7 @@ class TestFoschiniMiljanic(SolverConformance):
         return [*_instances("power_control/min_power", "power_game", "power_game/zou_spread"), *toy_instances()]
 
 
+@pytest.mark.water_filling
 class TestWaterFilling(SolverConformance):
     def make_solver(self):
         return make_solver("water_filling")

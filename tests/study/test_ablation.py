@@ -585,6 +585,16 @@ def test_fates_and_fallbacks_of_the_models_answers_are_reported(tmp_path):
     assert any("stand-in served 100% of the targets of llm" in banner for banner in report.banners)
 
 
+def test_an_arm_whose_model_was_never_asked_is_named(whole):
+    for (arm, *rest), record in whole.records.items():
+        if arm == "llm":
+            used = record.used.model_copy(update={"llm_calls": 0})
+            whole.records[arm, *rest] = record.model_copy(update={"used": used})
+    banners = [banner for banner in make_report(whole).banners if banner.startswith("NEVER ASKED")]
+    assert len(banners) == 1
+    assert "no run of llm made a call" in banners[0]
+
+
 def test_a_run_without_a_feasible_point_counts_as_worst(whole):
     lost = whole.records["zeros", 0, 0]
     lost = but(lost, "verified", feasible=[False] * len(lost.verified.feasible))

@@ -25,6 +25,7 @@ from optisolve.trust.submission import RECORDS, ROWS, TABLE, TRANSCRIPTS, Tree, 
 from optisolve.trust.submission.bundle import archive_name, read_transcripts, transcripts_bytes
 from optisolve.trust.submission.restore import restore
 from optisolve.trust.submission.rows import ELSEWHERE
+from tests.study.records import but
 from tests.trust.conftest import Board
 
 REPRODUCED = audit.Tier.REPRODUCED
@@ -188,9 +189,8 @@ def test_a_row_of_another_platform_is_neither_believed_nor_refuted(board, monkey
 
     def elsewhere(record, *arguments, **options):
         again = real(record, *arguments, **options)
-        told = again.result.record
-        other = told.model_copy(update={"used": told.used.model_copy(update={"evaluations": told.used.evaluations + 1})})
-        return replace(again, result=replace(again.result, record=other))
+        found = but(again.result.record, "used", evaluations=again.result.record.used.evaluations + 1).sealed()
+        return replace(again, result=replace(again.result, record=found))
 
     monkeypatch.setattr(remake, "replay_record", elsewhere)
     assert any("result_hash" in str(problem) for problem in board.check().problems)
@@ -245,9 +245,10 @@ def test_a_small_file_cannot_unpack_to_more_than_a_submission_may_hold():
 # -- the full records --------------------------------------------------------------------------------------------------
 
 
-def test_full_records_are_made_again_with_the_hashes_of_the_table(board, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_full_records_are_made_again_with_the_hashes_of_the_table(board, tmp_path, workers):
     path = publish(board)
-    restored = list(restore(path, tmp_path / "again"))
+    restored = list(restore(path, tmp_path / "again", workers=workers))
     assert {item.match for item in restored} == {Match.SAME}
     published = {row.record.result_hash: row.record for row in Table.read(path).rows}
     files = list((tmp_path / "again").glob("*/record.json"))

@@ -123,6 +123,8 @@ def _banners(ablation: Ablation, arms: Sequence[ArmSummary], runs: pd.DataFrame,
         yield f"WHERE THE OPTIMUM IS: {corners.warning}"
     yield from _failures(arms)
     for summary in arms:
+        if summary.asks and not summary.cost["calls"]:
+            yield f"NEVER ASKED: no run of {summary.arm.name} made a call, so its loss says nothing about a model."
         answers = share_of_answers(runs, summary.arm.name)
         if answers is not None and answers["fallbacks"] > 0.2:
             yield (

@@ -130,7 +130,7 @@ def test_tokens_and_dollars_by_source_sum_to_the_totals(options, tmp_path):
     sources = used.by_source
     assert used.tokens_in > 0
     for name in ("tokens_in", "tokens_out"):
-        assert sum(item[name] for item in sources.values()) == used[name]
+        assert sum(getattr(item, name) for item in sources.values()) == getattr(used, name)
     assert sum(item.usd for item in sources.values()) == pytest.approx(used.usd, rel=1e-12)
     assert sum(item.evaluations for item in sources.values()) == used.evaluations
     assert sources["de"].tokens_in == sources["initial"].tokens_in == 0

@@ -132,7 +132,7 @@ def memory_bomb(case):
     params[name] = 60_000
 
 
-@forgery("broken characters", "(content)", "result_hash", "record_id", "provenance.run_id")
+@forgery("broken characters", "termination.detail", "(content)", "result_hash", "record_id", "provenance.run_id")
 def broken_characters(case):
     case.record["termination"]["detail"] = "\ud800"
     case.sealed = False
