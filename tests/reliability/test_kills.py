@@ -13,6 +13,7 @@ import pytest
 
 from optisolve.run.jobs import unfinished
 from optisolve.run.records import iter_records, read_record
+from optisolve.run.schema import Record
 from optisolve.testing.llm_server import LlmServer
 from optisolve.trust.audit import verify
 from optisolve.trust.replay import replay
@@ -40,7 +41,7 @@ class Bed:
         self.seconds = time.monotonic() - began
         self.calls, self.changes = server.calls, int(Path(f"{self._output(0)}.changes").read_text())
 
-    def finish(self, out: Path) -> dict[str, Any]:
+    def finish(self, out: Path) -> Record:
         """Run to the end, as often as it takes; the record."""
         self.gate.open()
         process = start([*self.words, f"resume={out}"], self._output(), die_in=out)
@@ -126,12 +127,12 @@ def kills(name: str, count: int, folder: Path, tell: Any) -> None:
             runs += 1
     told = ", ".join(f"{bed.killed[kind]} {kind}" for kind in kinds)
     tell(
-        f"{name}: {bed.killed.total()} SIGKILLs ({told}) in {runs} runs; all went on to {bed.whole['result_hash'][:12]}; "
+        f"{name}: {bed.killed.total()} SIGKILLs ({told}) in {runs} runs; all went on to {bed.whole.result_hash[:12]}; "
         f"{bed.recalled} recorded replies, 0 of them asked again"
     )
 
 
-def check_end(record: dict[str, Any], whole: dict[str, Any], out: Path) -> None:
+def check_end(record: Record, whole: Record, out: Path) -> None:
     assert record.result_hash == whole.result_hash
     assert record.used.llm_calls == whole.used.llm_calls
     (folder,) = (path for path in out.iterdir() if not path.name.startswith("."))

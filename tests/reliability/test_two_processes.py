@@ -55,7 +55,7 @@ def test_a_run_that_two_processes_are_asked_for_is_done_once(tmp_path):
     assert not unfinished(out)
     assert verify(file, effort=None)
     told = [json.loads((tmp_path / name).read_text().splitlines()[-1]) for name in ("first", "second")]
-    assert told[0] == told[1] == read_record(file)
+    assert told[0] == told[1] == read_record(file).to_json()
 
 
 def test_a_process_that_waits_goes_on_when_the_other_one_is_killed(tmp_path):

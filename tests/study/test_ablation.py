@@ -817,6 +817,6 @@ def test_bad_input_is_one_error_that_names_the_settings(tmp_path, capsys, words,
 
 
 def test_records_of_controls_hold_their_options(whole):
-    record = json.loads(whole.files(("zeros", 0, 0))["record.json"])
+    record = Record.from_json(json.loads(whole.files(("zeros", 0, 0))["record.json"]))
     assert record.solver.name == "ledma_control"
     assert record.solver.options["operator"] == "zeros"

@@ -137,7 +137,7 @@ def test_a_unit_that_dies_is_a_record_and_harms_no_other(suite_of, tmp_path):
         assert record.scores.hypervolume == 0.0  # of no points at all
         assert all(record.scores.values()[key] is None for key in ("igd_plus", "objective", "gap", "bound_gap"))
         assert auditor.record(record), str(auditor.record(record))
-    assert all(records["random_search", r]["termination"]["status"] == "limit" for r in range(4))
+    assert all(records["random_search", r].termination.status == "limit" for r in range(4))
     assert {(unit.label, detail) for unit, detail in done.failures} == {
         (w, records[w, 0]["termination"]["detail"]) for w in WAYS
     }
