@@ -29,6 +29,7 @@ from optisolve.core.space import Space, Variable
 from optisolve.llm.config import llm_config
 from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import PROBLEMS, SOLVERS, load_problem, load_solver
+from optisolve.run.schema import Record
 from optisolve.solvers.ledma import Ledma
 from optisolve.solvers.ledma.solver import OPERATORS, planned_share
 from optisolve.study.ablation import plan as plans

@@ -139,7 +139,7 @@ def test_a_unit_that_dies_is_a_record_and_harms_no_other(suite_of, tmp_path):
         assert auditor.record(record), str(auditor.record(record))
     assert all(records["random_search", r].termination.status == "limit" for r in range(4))
     assert {(unit.label, detail) for unit, detail in done.failures} == {
-        (w, records[w, 0]["termination"]["detail"]) for w in WAYS
+        (w, records[w, 0].termination.detail) for w in WAYS
     }
     table = optisolve.load_records(tmp_path / "out")
     assert (table.point == "none").sum() == len(WAYS)
