@@ -12,10 +12,11 @@ from optisolve.core.arrays import FloatArray, frozen, product
 from optisolve.core.bridge import Bridge
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
-from optisolve.goals.metric import Bound, Feasibility, Metric
+from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.metric import Bound
 from optisolve.numerics.interference import least_powers, lift_to_floors
-from optisolve.problems.power_control import goals, model
+from optisolve.problems.power_control import model
+from optisolve.problems.power_control.goals import PowerControlGoals
 from optisolve.problems.power_control.model import Goal, Links
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PowerControlInstance"]
 
 
-class PowerControlInstance(MeasuredInstance):
+class PowerControlInstance(PowerControlGoals):
     """Powers of K links that disturb each other.
 
     Solvers may ask for the attributes below.
@@ -105,29 +106,9 @@ class PowerControlInstance(MeasuredInstance):
 
         return least_power_model(self.gain, self.noise_w, self.sinr_floor, self.p_max_w)
 
-    def metrics(self) -> tuple[Metric, ...]:
-        """``rate`` and ``power`` of every link, ``sum_rate``, ``total_power``, ``energy_efficiency``."""
-        return goals.metrics(self.links)
-
-    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
-        """The metrics at powers float64 [n, K], W."""
-        return goals.metric_values(X, self.links)
-
-    def own_bounds(self) -> tuple[Bound, ...]:
-        """The scenario's minimum rates."""
-        return goals.own_bounds(self.links)
-
-    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
-        """Exact for least rates and largest powers."""
-        return goals.feasibility(self.links, bounds)
-
-    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
-        """Watts saved by lowering a minimum rate by 1 %; least power only."""
-        return goals.floor_prices(x, self.links, self.sinr_floor) if self.goal is Goal.MIN_POWER else {}
-
     def _native_goal(self, goal: TypedGoal, bounds: tuple[Bound, ...]) -> Instance:
-        links, rest = goals.native_links(self.links, bounds, keep=goal.keep)
-        own = goals.native_goal(goal.objective, self.goal)
+        links, rest = self._native_links(bounds, keep=goal.keep)
+        own = self._native_aim(goal.objective)
         fits = own is not None and not (own is Goal.MAX_MIN and links.min_rate_bit_s_hz.any())
         if own is not None and fits and not rest:
             return PowerControlInstance(goal_origin(self, goal), links, own)

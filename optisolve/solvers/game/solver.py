@@ -19,13 +19,12 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
 from optisolve.llm.session import session_of
-from optisolve.llm.styles import StyleName, require_style, style_problems
+from optisolve.llm.styles import style_problems
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.agents import ControlKind, agent_gap, make_agent
 from optisolve.solvers.game.desk import DeskOptions, LlmDesk
 from optisolve.solvers.game.forms import WELCOMES, game_gap, game_of
 from optisolve.solvers.game.loop import Play, Rules
-from optisolve.solvers.game.memory import Memory
 
 __all__ = ["Game", "GameControl"]
 
@@ -135,22 +134,11 @@ class GameControl(_AgentSolver):
 
 
 @dataclass(frozen=True, slots=True)
-class Game(_AgentSolver):
+class Game(_AgentSolver, DeskOptions):
     """Agents of which a language model plays some or all: each sees its own information set and names its next action.
 
     Args:
         agents: Kind of every agent, one for all or one each: ``"llm"`` or a kind of `GameControl`; at least one ``"llm"``.
-        style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
-        prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"``; the name ends with its style. None means the style's own.
-        memory: ``"none"``: the last round. ``"window"``: the last `window` rounds. ``"strategies"``: the rounds most like the
-            present one beside the latest, and lessons that the model wrote about earlier rounds, found by likeness.
-        window: Rounds shown at most.
-        reflect_every: Rounds between lessons; one more call per agent.
-        n_lessons: Lessons shown.
-        talks: Chat agents may add words to the messages for their neighbors.
-        max_reasks: Further questions after an answer without a level; then the agent stays where it is, recorded as fallback.
-        warn_share: Share of fallbacks above which the report holds a warning.
-        placebo: Shuffle the levels against what was measured in every question: the model is asked as often and told nothing.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -164,16 +152,6 @@ class Game(_AgentSolver):
         citation="Setting after Zou et al. 2023, arXiv 2307.02757; prompts, memory and scoring are ours",
     )
     agents: tuple[ControlKind | Literal["llm"], ...] = ("llm",)
-    style: StyleName = "auto"
-    prompt: str | None = None
-    memory: Memory = "window"
-    window: Annotated[int, Ge(1), Le(100)] = 6
-    reflect_every: Annotated[int, Ge(1)] = 5
-    n_lessons: Annotated[int, Ge(1), Le(20)] = 2
-    talks: bool = True
-    max_reasks: Annotated[int, Ge(0), Le(10)] = 1
-    warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
-    placebo: bool = False
 
     def _check(self) -> Iterable[FieldProblem]:
         if "llm" not in self.agents:
@@ -204,23 +182,7 @@ class Game(_AgentSolver):
         return self.agents
 
     def _desk(self, task: Task, game: AgentGame, intent: str) -> LlmDesk:
-        session = session_of(task)
-        options = DeskOptions(
-            style=require_style(session, self.info.name, self.style, self.prompt),
-            prompt=self.prompt,
-            levels=self.levels,
-            memory=self.memory,
-            window=self.window,
-            reflect_every=self.reflect_every,
-            n_lessons=self.n_lessons,
-            max_reasks=self.max_reasks,
-            talks=self.talks and self.information == "neighbors",
-            intent=intent,
-            reach=None if self.max_step is None else round(self.max_step * self.levels),
-            placebo=self.placebo,
-            warn_share=self.warn_share,
-        )
-        return LlmDesk(session, game, options, seed=task.seed)
+        return LlmDesk(session_of(task), game, self, self, levels=self.levels, intent=intent, seed=task.seed)
 
 
 def _start(task: Task, game: AgentGame) -> FloatArray:
