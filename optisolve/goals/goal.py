@@ -7,11 +7,12 @@ A goal names metrics that the instance documents (`MeasuredInstance.metrics`). V
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optisolve.core.errors import FieldProblem, OptionError, nearest, short
+from optisolve.core.json import Json, JsonObject
 from optisolve.goals.metric import Bound, Metric
 from optisolve.goals.units import UnitError, to_si
 
@@ -98,12 +99,12 @@ class Goal(BaseModel):
         clauses = tuple(c.model_copy(update={"source_span": None}) for c in self.constraints)
         return self.model_copy(update={"constraints": clauses})
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Json]:
         """JSON-compatible form without source spans."""
         return self.without_spans().model_dump(mode="json")
 
 
-def goal_from(values: Mapping[str, Any] | Goal, *, what: str = "goal") -> Goal:
+def goal_from(values: JsonObject | Goal, *, what: str = "goal") -> Goal:
     """A goal from a mapping; every bad field is listed in one error.
 
     Raises:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, OptionError, ProblemError
+from optisolve.core.json import Json
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.goals.goal import Goal, GoalObjective, require_goal
 from optisolve.goals.metric import Bound, Feasibility, Metric
@@ -110,7 +111,7 @@ def goal_origin(base: Instance, goal: Goal) -> Origin:
     """The origin of an instance with a goal: the family ``goal`` makes it again from the base's own parameters."""
     origin = base.origin
     label = {} if origin.scenario == origin.problem else {"scenario": origin.scenario}  # else it would be lost on the way
-    params: dict[str, Any] = {"problem": origin.problem, "params": {**origin.params, **label}, "goal": goal.plain()}
+    params: dict[str, Json] = {"problem": origin.problem, "params": {**origin.params, **label}, "goal": goal.plain()}
     return Origin("goal", "2", f"{origin.scenario}+goal", params, origin.seed, origin.files)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import ProblemError
+from optisolve.core.json import JsonObject
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, Limit, Termination
@@ -39,7 +38,7 @@ class ModelAnswer:
     backend: str = ""
     version: str = ""
     detail: str = ""
-    report: Mapping[str, Any] = field(default_factory=dict)
+    report: JsonObject = field(default_factory=dict)
 
 
 def certify(

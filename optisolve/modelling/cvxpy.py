@@ -159,7 +159,7 @@ class Parametrized:
         problem: Any,
         *,
         backend: str = "CLARABEL",
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         duals: Mapping[str, Any] | None = None,
     ) -> None:
         if not problem.is_dcp(dpp=True):

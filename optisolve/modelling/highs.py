@@ -141,7 +141,7 @@ def _scaled(form: HighsModel) -> tuple[HighsModel, FloatArray, float]:
 
 
 def _configure(highs: Any, node_limit: int | None, seconds: float | None, seed: int) -> None:
-    options: dict[str, Any] = {
+    options: dict[str, bool | float | str] = {
         "output_flag": False,
         "threads": 1,
         "parallel": "off",

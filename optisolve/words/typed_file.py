@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import OptisolveError
+from optisolve.core.json import Json
 from optisolve.core.text import require_encodable
 
 __all__ = ["MAX_BYTES", "read_typed"]
@@ -14,7 +15,7 @@ __all__ = ["MAX_BYTES", "read_typed"]
 MAX_BYTES, MAX_YAML_BYTES, MAX_DEPTH = 1_000_000, 200_000, 50
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
@@ -59,7 +60,7 @@ def _unique_loader() -> type:
     return Unique
 
 
-def read_typed(path: str, what: str, holds: str) -> dict[str, Any]:
+def read_typed(path: str, what: str, holds: str) -> dict[str, Json]:
     """The mapping of a YAML or JSON file.
 
     Args:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from optisolve.core.json import JsonObject
 from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.surrogate import draw_offspring
 from optisolve.testing.llm_server.faults import Fault
-from optisolve.testing.llm_server.questions import Slot, read_question
+from optisolve.testing.llm_server.questions import Body, Slot, read_question
 
 __all__ = ["ESCAPES", "MODELS", "SAID", "answer_text", "bomb", "finish_reason", "message"]
 
@@ -44,9 +45,9 @@ Row = list[Any]
 def answer_text(
     fault: Fault,
     rng: random.Random,
-    body: Mapping[str, Any],
+    body: Body,
     key: str,
-    answer: Callable[[Mapping[str, Any]], str] | None,
+    answer: Callable[[Body], str] | None,
 ) -> str:
     """The text of one completion.
 
@@ -73,7 +74,7 @@ def answer_text(
     return text
 
 
-def _points(fault: Fault, rng: random.Random, body: Mapping[str, Any]) -> str:
+def _points(fault: Fault, rng: random.Random, body: Body) -> str:
     question = read_question(body)
     if question is None:
         return "This server only knows questions that ask for new points beside given ones."
@@ -152,7 +153,7 @@ def finish_reason(fault: Fault) -> str:
     return f"stop{ESCAPES}" if fault is Fault.ESCAPES else "stop"
 
 
-def message(fault: Fault, text: str, *, chat: bool) -> dict[str, Any]:
+def message(fault: Fault, text: str, *, chat: bool) -> JsonObject:
     """What was said, in the layout of a chat or of a plain completion."""
     said = None if fault is Fault.NULL_CONTENT else text
     if fault is Fault.REASONING:

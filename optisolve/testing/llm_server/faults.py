@@ -8,9 +8,9 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
 
 from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.testing.llm_server.questions import Body
 
 __all__ = ["Fault", "FaultPlan", "Script", "outage"]
 
@@ -89,14 +89,14 @@ class Fault(StrEnum):
     SIBLINGS = "siblings", "The same point again and again."
 
 
-Script = Sequence[Fault] | Callable[[int, Mapping[str, Any]], Fault]
+Script = Sequence[Fault] | Callable[[int, Body], Fault]
 """Fault of the first, second, ... call (none afterwards), or a function of the call's number and the request's body."""
 
 
 def outage(first: int, last: int, fault: Fault = Fault.UNAVAILABLE) -> Script:
     """A script: the server is down for calls `first` to `last` (from 0, both included) and well otherwise."""
 
-    def script(number: int, _body: Mapping[str, Any]) -> Fault:
+    def script(number: int, _body: Body) -> Fault:
         return fault if first <= number <= last else Fault.NONE
 
     return script
@@ -128,7 +128,7 @@ class FaultPlan:
         if bad:
             raise OptionError("The server's fault plan", bad)
 
-    def choose(self, number: int, body: Mapping[str, Any]) -> tuple[Fault, random.Random]:
+    def choose(self, number: int, body: Body) -> tuple[Fault, random.Random]:
         """The fault of a call, and the stream that its answer is drawn from.
 
         Args:

@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
-__all__ = ["Question", "Slot", "prompt_of", "read_question"]
+from optisolve.core.json import JsonObject
+
+__all__ = ["Body", "Question", "Slot", "prompt_of", "read_question"]
 
 _EXAMPLE = re.compile(r"^[ \t]*(\d+)[.:)][ \t]*(\d+(?:[ \t]*,[ \t]*\d+)*)[ \t]*(?:->.*)?$", re.MULTILINE)
 """An example of a prompt: a number, a dot or colon, and the integers of a point."""
@@ -17,6 +19,34 @@ _VARIABLES = re.compile(r"^Variables\..*\n((?:- .+\n)+)", re.MULTILINE)
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NUMBER_RULE = re.compile(r"n(\d+)")
 _RESOLUTION = 1000
+
+
+class _Message(TypedDict):
+    role: str
+    content: str
+
+
+class _Schema(TypedDict, total=False):
+    schema: JsonObject
+
+
+class _Format(TypedDict, total=False):
+    type: str
+    json_schema: _Schema
+
+
+class Body(TypedDict, total=False):
+    """A completion request, as far as the server looks at it."""
+
+    model: str
+    messages: Sequence[_Message]
+    prompt: str
+    n: int
+    stream: bool
+    max_tokens: int
+    max_completion_tokens: int
+    response_format: _Format
+    grammar: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +92,13 @@ class Question:
         return list(blocks.values())
 
 
-def prompt_of(body: Mapping[str, Any]) -> str:
+def prompt_of(body: Body) -> str:
     """All words of a request."""
     told = [str(message.get("content", "")) for message in body.get("messages") or []]
     return str(body.get("prompt") or "\n".join(told))
 
 
-def read_question(body: Mapping[str, Any]) -> Question | None:
+def read_question(body: Body) -> Question | None:
     """The question behind a request; None when it is none that asks for points."""
     text = prompt_of(body)
     parents = _parents(text)

@@ -11,14 +11,15 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict
 
 from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.json import JsonObject
 from optisolve.testing.llm_server.answers import ESCAPES, MODELS, SAID, answer_text, bomb, finish_reason, message
 from optisolve.testing.llm_server.faults import Fault, FaultPlan, Script
-from optisolve.testing.llm_server.questions import prompt_of
+from optisolve.testing.llm_server.questions import Body, prompt_of
 
 __all__ = ["Call", "LlmServer"]
 
@@ -40,9 +41,29 @@ class Call:
     """
 
     number: int
-    body: dict[str, Any]
+    body: Body
     fault: Fault
     chat: bool
+
+
+class Usage(TypedDict):
+    """Token counts of a reply; faults make them impossible numbers."""
+
+    prompt_tokens: float
+    completion_tokens: float
+    total_tokens: float
+    prompt_tokens_details: Mapping[str, int]
+
+
+class Reply(TypedDict):
+    """A completion, or several; faults make the choices other things than objects."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: Sequence[Any]
+    usage: NotRequired[Usage]
 
 
 class LlmServer:
@@ -93,7 +114,7 @@ class LlmServer:
         structured: tuple[str, ...] = ("json_schema", "json_object", "grammar"),
         usage: bool = True,
         cached_share: float = 0.0,
-        answer: Callable[[Mapping[str, Any]], str] | None = None,
+        answer: Callable[[Body], str] | None = None,
         listing: Fault = Fault.NONE,
         port: int = 0,
     ) -> None:
@@ -117,7 +138,7 @@ class LlmServer:
         self.base_url = ""
 
     @property
-    def bodies(self) -> list[dict[str, Any]]:
+    def bodies(self) -> list[Body]:
         """Bodies of all completion requests, in the order of arrival."""
         return [call.body for call in self.log]
 
@@ -198,9 +219,9 @@ class LlmServer:
             return await self._refuse(writer, self._listing, key)
         name = self.model + (ESCAPES if self._listing is Fault.ESCAPES else "")
         data = {"object": "list", "data": [{"id": name, "object": "model"}]}
-        return await self._deliver(writer, self._listing, data, stream=False)
+        return await self._deliver(writer, self._listing, json.dumps(data).encode())
 
-    async def _counted(self, writer: asyncio.StreamWriter, body: dict[str, Any], key: str, *, chat: bool) -> bool:
+    async def _counted(self, writer: asyncio.StreamWriter, body: Body, key: str, *, chat: bool) -> bool:
         refusal = self._refusal(body)
         if refusal:
             return await self._send(writer, 400, _error(refusal))
@@ -211,7 +232,7 @@ class LlmServer:
         finally:
             self._in_flight -= 1
 
-    def _refusal(self, body: Mapping[str, Any]) -> str:
+    def _refusal(self, body: Body) -> str:
         """Why the endpoint cannot treat this request, or ""."""
         wanted = (body.get("response_format") or {}).get("type", "text")
         for form in (wanted, *(("grammar",) if body.get("grammar") else ())):
@@ -219,7 +240,7 @@ class LlmServer:
                 return f"response_format {form} is not supported by this endpoint"
         return ""
 
-    async def _complete(self, writer: asyncio.StreamWriter, body: dict[str, Any], key: str, *, chat: bool) -> bool:
+    async def _complete(self, writer: asyncio.StreamWriter, body: Body, key: str, *, chat: bool) -> bool:
         number, self.calls = self.calls, self.calls + 1
         fault, rng = self.plan.choose(number, body)
         if self._capacity is not None and self._in_flight > self._capacity:
@@ -238,9 +259,9 @@ class LlmServer:
         reply = self._reply(fault, rng, body, key, chat=chat)
         delay_s = self._delay_s(number, reply)
         await (self._released.wait() if math.isinf(delay_s) else asyncio.sleep(delay_s))
-        return await self._deliver(writer, fault, reply, stream=bool(body.get("stream")))
+        return await self._deliver(writer, fault, json.dumps(reply).encode(), reply if body.get("stream") else None)
 
-    def _delay_s(self, number: int, reply: Mapping[str, Any]) -> float:
+    def _delay_s(self, number: int, reply: Reply) -> float:
         latency = self._latency(number) if callable(self._latency) else self._latency
         return latency + (0.0 if self._tokens_per_s is None else _tokens(_said(reply)) / self._tokens_per_s)
 
@@ -253,8 +274,7 @@ class LlmServer:
         said = SAID.get(fault, f"{fault.meaning} key {key}")
         return await self._send(writer, fault.status, _error(said, _CODES.get(fault)), extra)
 
-    async def _deliver(self, writer: asyncio.StreamWriter, fault: Fault, reply: dict[str, Any], *, stream: bool) -> bool:
-        data = json.dumps(reply).encode()
+    async def _deliver(self, writer: asyncio.StreamWriter, fault: Fault, data: bytes, streamed: Reply | None = None) -> bool:
         if fault is Fault.BROKEN_BODY:
             return await self._send(writer, 200, _HTML)
         if fault is Fault.BAD_UTF8:
@@ -271,8 +291,8 @@ class LlmServer:
                 writer.write(piece)
                 await writer.drain()
                 await asyncio.sleep(pause_s)
-        if stream:
-            return await self._stream(writer, reply)
+        if streamed is not None:
+            return await self._stream(writer, streamed)
         return await self._send(writer, 200, data)
 
     async def _send(self, writer: asyncio.StreamWriter, status: int, body: Any, extra: Mapping[str, str] | None = None) -> bool:
@@ -286,7 +306,7 @@ class LlmServer:
         writer.write("\r\n".join([*lines, "", ""]).encode() + data)
         await writer.drain()
 
-    async def _stream(self, writer: asyncio.StreamWriter, reply: dict[str, Any]) -> bool:
+    async def _stream(self, writer: asyncio.StreamWriter, reply: Reply) -> bool:
         """The same reply as server-sent events, the connection's end being the stream's."""
         await self._head(writer, 200, {"Content-Type": "text/event-stream", "Connection": "close"})
         for piece in _pieces(reply):
@@ -298,21 +318,23 @@ class LlmServer:
 
     # -- replies -------------------------------------------------------------------------------------------------------
 
-    def _reply(self, fault: Fault, rng: random.Random, body: dict[str, Any], key: str, *, chat: bool) -> dict[str, Any]:
+    def _reply(self, fault: Fault, rng: random.Random, body: Body, key: str, *, chat: bool) -> Reply:
         texts = [answer_text(fault, rng, body, key, self._answer) for _ in range(int(body.get("n") or 1))]
         choices: list[Any] = []
         for i, text in enumerate([] if fault is Fault.NO_CHOICES else texts):
             choices.append({"index": i, "finish_reason": finish_reason(fault), **message(fault, text, chat=chat)})
-        return {
+        reply: Reply = {
             "id": "loopback",
             "object": "chat.completion" if chat else "text_completion",
             "created": 0,
             "model": MODELS.get(fault) or str(body.get("model", self.model)),
             "choices": ["text", None, 7] if fault is Fault.ODD_CHOICES else choices,
-            **({"usage": self._told_usage(fault, body, texts)} if self._usage and fault is not Fault.NO_USAGE else {}),
         }
+        if self._usage and fault is not Fault.NO_USAGE:
+            reply["usage"] = self._told_usage(fault, body, texts)
+        return reply
 
-    def _told_usage(self, fault: Fault, body: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
+    def _told_usage(self, fault: Fault, body: Body, texts: list[str]) -> Usage:
         limit = len(texts) * int(body.get("max_tokens") or body.get("max_completion_tokens") or 2**31)
         asked, told = _tokens([prompt_of(body)]), min(_tokens(texts), limit)
         wrong: dict[Fault, tuple[Any, Any]] = {
@@ -343,7 +365,7 @@ def _require(*, capacity: int | None, tokens_per_s: float | None, cached_share: 
         raise OptionError("The test server", problems)
 
 
-def _error(message: str, code: str | None = None) -> dict[str, Any]:
+def _error(message: str, code: str | None = None) -> JsonObject:
     return {"error": {"message": message, "type": "loopback", "code": code}}
 
 
@@ -351,11 +373,11 @@ def _tokens(texts: list[str]) -> int:
     return sum(len(text) // 4 + 1 for text in texts)
 
 
-def _said(reply: Mapping[str, Any]) -> list[str]:
+def _said(reply: Reply) -> list[str]:
     return [str(choice["message"]["content"] if "message" in choice else choice["text"]) for choice in reply["choices"]]
 
 
-def _pieces(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _pieces(reply: Reply) -> list[dict[str, Any]]:
     """The chunks of a streamed reply; the last one holds the token counts."""
     chat = reply["object"] == "chat.completion"
     head = {**reply, "object": "chat.completion.chunk" if chat else "text_completion"}

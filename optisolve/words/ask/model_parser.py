@@ -38,7 +38,6 @@ class ModelReading:
     Attributes:
         goal: The goal; None when no answer could be used.
         problem: Why not; "" when there is a goal.
-        attempts: Questions sent.
         valid: The first answer fitted the form.
         raw: The last answer.
         dialogue: What was asked and what came of it.
@@ -46,7 +45,6 @@ class ModelReading:
 
     goal: Goal | None
     problem: str
-    attempts: int
     valid: bool
     raw: str
     dialogue: DialogueReport
@@ -109,7 +107,7 @@ def read_by_model(
     def reading(goal: Goal | None, problem: str, turn: Turn[_Choices, Goal] | None = None) -> ModelReading:
         asked, raw = (0, "") if turn is None else (turn.asked, turn.text)
         report = dialogue.report(style=style, prompts=prompt.describe())
-        return ModelReading(goal, problem, asked, goal is not None and asked == 1, raw, report)
+        return ModelReading(goal, problem, goal is not None and asked == 1, raw, report)
 
     if len(quantities) > _MAX_NUMBERS:
         return reading(None, f"{len(quantities)} numbers; at most {_MAX_NUMBERS} are read at once")
