@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BoolArray", "FloatArray", "IntArray", "array_hash", "frozen"]
+__all__ = ["BoolArray", "FloatArray", "IntArray", "array_hash", "frozen", "product"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -31,3 +31,19 @@ def array_hash(arrays: Mapping[str, npt.NDArray[Any]], words: str = "") -> str:
         digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def product(left: FloatArray, right: FloatArray) -> FloatArray:
+    """The matrix product, its terms added from first to last: what is hashed must not depend on which kernel BLAS chose.
+
+    Args:
+        left: float64 [n, k].
+        right: float64 [k, m].
+
+    Returns:
+        float64 [n, m].
+    """
+    total = np.zeros((left.shape[0], right.shape[1]))
+    for column, row in zip(left.T, right, strict=True):
+        total += column[:, None] * row
+    return total

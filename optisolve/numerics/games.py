@@ -7,14 +7,15 @@ interference plus noise at its own receiver.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from optisolve.core.agent_game import AgentGame
-from optisolve.core.arrays import FloatArray
-from optisolve.numerics.fixed_order import product
+from optisolve.core.arrays import FloatArray, product
 from optisolve.numerics.interference import sinr
 
-__all__ = ["AgentGame", "EnergyEfficiencyGame", "MinPowerGame", "RateGame"]
+__all__ = ["AgentGame", "EnergyEfficiencyGame", "MinPowerGame", "RateGame", "equilibrium_sinr"]
 
 _LN2 = float(np.log(2.0))
 
@@ -230,3 +231,29 @@ def _listed(values: FloatArray) -> str:
     if values.size and (values == values[0]).all():
         return f"{values[0]:.4g}"
     return ", ".join(f"{value:.4g}" for value in values)
+
+
+def equilibrium_sinr(frame_bits: int, *, slope: float = 1.0) -> float:
+    """SINR at which every link of the game plays its best response.
+
+    With the efficiency function f(g) = (1 - exp(-slope g))^M the utility f(g)/p is largest where f'(g) g = f(g), that is
+    M slope g = exp(slope g) - 1, independent of the channel. That point is the Nash equilibrium (SINR balancing).
+
+    Args:
+        frame_bits: Bits per frame M >= 2.
+        slope: Decay of the bit error probability per unit of SINR, > 0.
+
+    Returns:
+        The equilibrium SINR, linear.
+
+    Source:
+        Goodman and Mandayam 2000, doi 10.1109/98.839331.
+    """
+    from scipy.optimize import brentq
+
+    def excess(x: float) -> float:  # in logarithms, since exp(x) overflows for long frames
+        return x - math.log1p(frame_bits * x)
+
+    # The root at 0 is trivial; excess is negative at ln M and positive beyond 2 ln M + 2.
+    low = math.log(frame_bits)
+    return float(brentq(excess, low, 2.0 * low + 2.0, xtol=1e-13)) / slope

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import FloatArray, product
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
-from optisolve.numerics.fixed_order import product
 
 __all__ = [
     "LARGEST_SNR",

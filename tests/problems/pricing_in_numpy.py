@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
-from optisolve.numerics.fixed_order import product
+from optisolve.core.arrays import FloatArray, product
 from optisolve.problems.pricing_game.model import Uplink
 
 ROUNDS, BISECTIONS, SETTLED = 300, 45, 1e-12

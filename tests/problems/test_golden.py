@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import optisolve
-from optisolve.numerics.energy_game import equilibrium_sinr
+from optisolve.numerics.games import equilibrium_sinr
 
 
 def test_averaging_two_good_decisions_can_halve_the_rate():

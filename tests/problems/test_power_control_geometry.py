@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optisolve.problems.power_control.channels import Geometry, path_loss_db
+from optisolve.problems.power_control.problem import Geometry, path_loss_db
 from optisolve.registry import make_problem
 
 GEOMETRY = Geometry(1000.0, 2.0, 65.0, 2.4e9, 1.5, 2.5, 8.0, rayleigh=True)

@@ -17,8 +17,8 @@ from optisolve.core.problem import Evaluation
 from optisolve.core.reference import Effort
 from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import hypervolume, normalize
-from optisolve.problems.pymoo.catalogue import FUNCTIONS
-from optisolve.problems.pymoo.shift import moved, restored
+from optisolve.problems.pymoo.designs import FUNCTIONS
+from optisolve.problems.pymoo.instance import moved, restored
 from optisolve.run.evaluator import nondominated
 from tests.independent.protocol import own_evaluation
 
@@ -393,7 +393,7 @@ def test_fronts_that_are_not_known_are_none():
 def test_what_the_tolerance_forgives_lies_beyond_a_front_by_no_more_than_is_stated(name, monkeypatch):
     """The front of the constraints relaxed by 1e-8, point by point against the reference, in every objective at once."""
     from optisolve.problems.pymoo import fronts
-    from optisolve.problems.pymoo.reference import FORGIVEN
+    from optisolve.problems.pymoo.fronts import FORGIVEN
 
     problem = optisolve.load_problem(f"pymoo/{name}")
     instance = problem.instance(0)

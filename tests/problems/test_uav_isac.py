@@ -12,7 +12,7 @@ import pytest
 from optisolve.content import load_yaml
 from optisolve.core.errors import OptionError, ProblemError
 from optisolve.problems.uav_isac import UavIsac
-from optisolve.problems.uav_isac.packing import lattice
+from optisolve.problems.uav_isac.placements import lattice
 from tests.problems.uav_isac_cases import ROOT, URBAN, scenario
 
 SCENARIOS = ("uav_isac", "uav_isac/dense", "uav_isac/urban", "uav_isac/single")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optisolve.problems.uav_isac import kernels, model, threads
+from optisolve.problems.uav_isac import kernels, model
 from tests.problems.uav_isac_cases import ROOT, URBAN, project_powers, scenario
 
 RING = {50: 0.124055, 100: 0.079151, 200: 0.080095, 400: 0.158301, 600: 0.298496}
@@ -167,8 +167,8 @@ def test_python_threads_may_evaluate_at_once(monkeypatch):
     instance = scenario().instance(0)
     X = instance.space.sample(np.random.default_rng(1), 3000)
     expected = instance.evaluate(X).F
-    monkeypatch.setattr(threads, "_FIRST_REST_S", 0.0)
-    monkeypatch.setattr(threads, "_pace", threads._Pace())
+    monkeypatch.setattr(kernels, "_FIRST_REST_S", 0.0)
+    monkeypatch.setattr(kernels, "_pace", kernels._Pace())
     wrong = []
 
     def work():
@@ -216,10 +216,10 @@ def test_threads_rest_after_a_loss(monkeypatch):
             time.sleep(0.02)
             kernels.evaluate_serial(*args)
 
-    pace = threads._Pace()
+    pace = kernels._Pace()
     pace.rest_s = 0.0
-    monkeypatch.setattr(threads, "_pace", pace)
-    monkeypatch.setattr(threads, "evaluate_parallel", Stalled())
+    monkeypatch.setattr(kernels, "_pace", pace)
+    monkeypatch.setattr(kernels, "evaluate_parallel", Stalled())
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     for _ in range(20):
         instance.evaluate(X)
@@ -247,7 +247,7 @@ def test_projection_is_feasible_idempotent_and_keeps_feasible_rows(case, crowdin
 
 
 def model_spacing(problem):
-    from optisolve.problems.uav_isac.packing import lattice
+    from optisolve.problems.uav_isac.placements import lattice
 
     return lattice(problem.n_uavs, problem.area_m)[1]
 

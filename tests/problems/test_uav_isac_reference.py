@@ -22,7 +22,7 @@ from optisolve.numerics.indicators import hypervolume
 from optisolve.problems.front_file import cached_front, front_path, read_front, write_front
 from optisolve.problems.uav_isac import UavIsac
 from optisolve.problems.uav_isac.gradients import associate, smooth_objectives
-from optisolve.problems.uav_isac.reference import boxes, per_objective
+from optisolve.problems.uav_isac.reference import bounds, per_objective
 from optisolve.problems.uav_isac.reference.bounds import error_bound, ideal_bound, utility_bound
 from optisolve.problems.uav_isac.reference.search import SearchWork, local_front, non_dominated, unit_losses
 from optisolve.registry import make_problem
@@ -94,7 +94,7 @@ def test_information_of_one_uav_peaks_where_the_closed_form_says(ranging, delay,
     """H^2 / 2 and H^2 are textbook; between them, a fine grid decides. H = 200 m."""
     s = np.linspace(1.0, 1e6, 1_000_001)
     q = ranging * s / (s + 4e4) ** 3 + delay * s / (s + 4e4) ** 2
-    found = boxes.information_peak(ranging, delay, 200.0)
+    found = bounds.information_peak(ranging, delay, 200.0)
     assert found == pytest.approx(s[q.argmax()], abs=1.0)
     assert peak is None or found == pytest.approx(peak)
     assert (np.diff(q[s <= found]) > 0).all()
@@ -108,13 +108,13 @@ REVERSED_CITY = (9.61, 0.16, 20.0, 1.0)
 @pytest.mark.parametrize(
     "term",
     [
-        boxes.Term(boxes.UTILITY, 200.0, snr=1e8),
-        boxes.Term(boxes.UTILITY, 200.0, snr=1e-2),
-        boxes.Term(boxes.UTILITY, 200.0, snr=1e8, channel=CITY),
-        boxes.Term(boxes.UTILITY, 200.0, snr=1e8, channel=REVERSED_CITY),
-        boxes.Term(boxes.ERROR, 200.0, ranging=2e12, delay=8.0, prior=5e-6),
-        boxes.Term(boxes.ERROR, 50.0, ranging=1.0, delay=8.0, prior=1e-2),
-        boxes.Term(boxes.INFORMATION, 200.0, ranging=1.0),
+        bounds.Term(bounds.UTILITY, 200.0, snr=1e8),
+        bounds.Term(bounds.UTILITY, 200.0, snr=1e-2),
+        bounds.Term(bounds.UTILITY, 200.0, snr=1e8, channel=CITY),
+        bounds.Term(bounds.UTILITY, 200.0, snr=1e8, channel=REVERSED_CITY),
+        bounds.Term(bounds.ERROR, 200.0, ranging=2e12, delay=8.0, prior=5e-6),
+        bounds.Term(bounds.ERROR, 50.0, ranging=1.0, delay=8.0, prior=1e-2),
+        bounds.Term(bounds.INFORMATION, 200.0, ranging=1.0),
     ],
 )
 def test_the_bound_on_a_box_lies_above_everything_inside(term):
@@ -122,13 +122,13 @@ def test_the_bound_on_a_box_lies_above_everything_inside(term):
     rng = np.random.default_rng(0)
     users, weights = rng.uniform(0, 1500, (8, 2)), rng.uniform(0.1, 2.0, 8)
     packed = np.array([term.altitude_m**2, term.snr, term.ranging, term.delay, term.prior, *term.channel])
-    peak = 0.0 if term.kind == boxes.UTILITY else boxes.information_peak(term.ranging, term.delay, term.altitude_m)
+    peak = 0.0 if term.kind == bounds.UTILITY else bounds.information_peak(term.ranging, term.delay, term.altitude_m)
     for _ in range(300):
         half = 10.0 ** rng.uniform(-1, 2.5)
         center = rng.uniform(half, 1500 - half, (1, 2))
-        upper, _ = boxes._bound_boxes(center, half, users, weights, term.kind, packed, peak)
+        upper, _ = bounds._bound_boxes(center, half, users, weights, term.kind, packed, peak)
         inside = center + rng.uniform(-half, half, (400, 2))
-        _, values = boxes._bound_boxes(inside, 0.01, users, weights, term.kind, packed, peak)  # sums at the centers
+        _, values = bounds._bound_boxes(inside, 0.01, users, weights, term.kind, packed, peak)  # sums at the centers
         assert values.max() <= upper[0] + 1e-12 * abs(upper[0])
 
 
@@ -420,7 +420,7 @@ def test_a_box_without_a_size_has_a_bound():
     """Halved until its edges are one number, a box is bounded by its value, not by a quotient of zeros."""
     users, weights = np.array([[1e7, 1e7]]), np.ones(1)
     packed = np.array([1e-6, 1e8, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-    upper, value = boxes._bound_boxes(np.zeros((1, 2)), 0.0, users, weights, boxes.UTILITY, packed, 0.0)
+    upper, value = bounds._bound_boxes(np.zeros((1, 2)), 0.0, users, weights, bounds.UTILITY, packed, 0.0)
     assert np.isfinite(upper).all()
     assert upper[0] >= value[0]
 

@@ -13,7 +13,6 @@ from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
 from optisolve.problems.cell_free import model
-from optisolve.problems.cell_free.words import describe
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +64,7 @@ class CellFreeInstance(Instance):
 
     def describe(self) -> Description:
         """The instance in words."""
-        return describe(self.beta_snr)
+        return _in_words(self.beta_snr)
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """Equal shares, shares by channel quality (no power control), and the strongest user only."""
@@ -122,3 +121,38 @@ class CellFreeInstance(Instance):
 
     def _project(self, X: FloatArray) -> FloatArray:
         return model.project(self.beta.shape, X)
+
+
+_ENTRIES = 160
+"""Signal-to-noise ratios that are listed; of more, only the strongest access points of every user are."""
+_STRONGEST = 4
+
+
+def _in_words(beta_snr: FloatArray) -> Description:
+    """The cell in words.
+
+    Args:
+        beta_snr: float64 [M, K], SNR of user k from access point m at full power, linear.
+    """
+    M, K = beta_snr.shape
+    snr_db = 10.0 * np.log10(beta_snr)
+    shown = M if M * K <= _ENTRIES else _STRONGEST
+    facts = []
+    for k in range(K):
+        best = np.argsort(-snr_db[:, k], kind="stable")[:shown]
+        told = ", ".join(f"ap{m} {snr_db[m, k]:.1f}" for m in best)
+        facts.append(f"user{k}: SNR [dB] by access point, strongest first: {told}")
+    return Description(
+        f"{M} access points serve {K} users together. Choose the amplitude with which every access point serves every "
+        "user, so that the worst user's rate is as large as possible.",
+        constraints=("The squared amplitudes of an access point add up to at most 1 (its full power).",),
+        facts=tuple(facts),
+        hints=(
+            "Signals of several access points add in amplitude; every access point disturbs all users it can reach, by the "
+            "sum of its squared amplitudes.",
+            "Raising an amplitude helps that user and hurts all others, most those that hear this access point well.",
+            "Users with good channels need little; power should go to the worst user until all are equal.",
+            "An access point that a user hardly hears should not serve it; one that disturbs more than it helps should "
+            "stay below its full power.",
+        ),
+    )

@@ -1,4 +1,16 @@
-"""The family `market_game`: who gets how much of a shared good, with equilibrium and optimum."""
+r"""The family `market_game`: who gets how much of a shared good, with equilibrium and optimum.
+
+Kelly's mechanism: bids w share a capacity C; the objective is the total worth, which the bids themselves do not reduce since
+they are paid from one to another.
+
+.. math:: x_i = C w_i / \sum_j w_j, \qquad \max_w \sum_i a_i \ln(1 + x_i / b_i)
+
+Cournot's market: quantities q lower the common price; the objective is the total profit, which a cartel would maximize.
+
+.. math:: \max_q \sum_i (A - B \sum_j q_j - c_i) q_i
+
+Sources: Kelly 1997; Johari and Tsitsiklis 2004; Cournot 1838.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +30,6 @@ from optisolve.core.seeds import generator
 from optisolve.core.space import Space, Variable
 from optisolve.modelling.answer import certify
 from optisolve.numerics.market_games import CournotGame, KellyGame
-from optisolve.problems.market_game import model
 
 __all__ = ["MarketGame", "MarketGameInstance"]
 
@@ -87,9 +98,9 @@ class MarketGameInstance(Instance):
     def _evaluate(self, X: FloatArray) -> Evaluation:
         game = self.game
         if isinstance(game, KellyGame):
-            F = model.worth(X, game.capacity, game.worth, game.knee)
+            F = _worth(X, game.capacity, game.worth, game.knee)
         else:
-            F = model.profit(X, game.intercept, game.slope, game.cost)
+            F = _profit(X, game.intercept, game.slope, game.cost)
         return Evaluation(F, np.empty((X.shape[0], 0)), np.empty((X.shape[0], 0)))
 
 
@@ -218,3 +229,15 @@ def _equal_quantities(game: CournotGame) -> FloatArray:
     """Every seller the same share of what the cheapest one alone would sell; nothing when no price covers a cost."""
     total = max(0.0, game.intercept - float(game.cost.min())) / (2.0 * game.slope)
     return np.asarray(np.minimum(np.full(game.n_agents, total / game.n_agents), game.upper))
+
+
+def _worth(W: FloatArray, capacity: float, a: FloatArray, b: FloatArray) -> FloatArray:
+    """Total worth of the shares, float64 [n, 1], at bids W float64 [n, K]."""
+    share = capacity * W / W.sum(axis=1, keepdims=True)
+    return np.asarray((a * np.log1p(share / b)).sum(axis=1, keepdims=True))
+
+
+def _profit(Q: FloatArray, intercept: float, slope: float, cost: FloatArray) -> FloatArray:
+    """Total profit, float64 [n, 1], at quantities Q float64 [n, K]."""
+    total = Q.sum(axis=1, keepdims=True)
+    return np.asarray(((intercept - slope * total - cost) * Q).sum(axis=1, keepdims=True))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.arrays import FloatArray, frozen, product
 from optisolve.core.bridge import Bridge
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
-from optisolve.goals.metric import Bound, Feasibility, Metric
-from optisolve.numerics.fixed_order import product
+from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.metric import Bound
 from optisolve.numerics.interference import least_powers, lift_to_floors
-from optisolve.problems.power_control import goals, model, words
+from optisolve.problems.power_control import model
+from optisolve.problems.power_control.goals import PowerControlGoals
 from optisolve.problems.power_control.model import Goal, Links
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PowerControlInstance"]
 
 
-class PowerControlInstance(MeasuredInstance):
+class PowerControlInstance(PowerControlGoals):
     """Powers of K links that disturb each other.
 
     Solvers may ask for the attributes below.
@@ -79,7 +79,7 @@ class PowerControlInstance(MeasuredInstance):
 
     def describe(self) -> Description:
         """The instance in words."""
-        return words.describe(self.links, self.goal)
+        return _in_words(self.links, self.goal)
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """Everybody at full power, the same power for all just high enough for the floors, and the best link alone."""
@@ -106,29 +106,9 @@ class PowerControlInstance(MeasuredInstance):
 
         return least_power_model(self.gain, self.noise_w, self.sinr_floor, self.p_max_w)
 
-    def metrics(self) -> tuple[Metric, ...]:
-        """``rate`` and ``power`` of every link, ``sum_rate``, ``total_power``, ``energy_efficiency``."""
-        return goals.metrics(self.links)
-
-    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
-        """The metrics at powers float64 [n, K], W."""
-        return goals.metric_values(X, self.links)
-
-    def own_bounds(self) -> tuple[Bound, ...]:
-        """The scenario's minimum rates."""
-        return goals.own_bounds(self.links)
-
-    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
-        """Exact for least rates and largest powers."""
-        return goals.feasibility(self.links, bounds)
-
-    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
-        """Watts saved by lowering a minimum rate by 1 %; least power only."""
-        return goals.floor_prices(x, self.links, self.sinr_floor) if self.goal is Goal.MIN_POWER else {}
-
     def _native_goal(self, goal: TypedGoal, bounds: tuple[Bound, ...]) -> Instance:
-        links, rest = goals.native_links(self.links, bounds, keep=goal.keep)
-        own = goals.native_goal(goal.objective, self.goal)
+        links, rest = self._native_links(bounds, keep=goal.keep)
+        own = self._native_aim(goal.objective)
         fits = own is not None and not (own is Goal.MAX_MIN and links.min_rate_bit_s_hz.any())
         if own is not None and fits and not rest:
             return PowerControlInstance(goal_origin(self, goal), links, own)
@@ -223,3 +203,67 @@ def _objective(goal: Goal, links: Links) -> Objective:
     }[goal]
     name = "min_rate" if goal is Goal.MAX_MIN else goal.value
     return Objective(name, Sense.MAXIMIZE, unit, meaning, scale)
+
+
+_LISTED = 20
+"""Links described one by one; more would drown the reader."""
+
+_AIM = {
+    Goal.SUM_RATE: "maximize the sum of all rates",
+    Goal.WEIGHTED_SUM_RATE: "maximize the weighted sum of all rates",
+    Goal.MIN_POWER: "use as little total power as possible while every link reaches its minimum rate",
+    Goal.MAX_MIN: "make the rate of the worst link as large as possible",
+    Goal.ENERGY_EFFICIENCY: "maximize the sum rate per watt consumed",
+}
+
+_HINTS = {
+    Goal.SUM_RATE: (
+        "Good points are nearly always on/off: few links with strong direct and weak cross gains at full power, the rest off.",
+        "Switching a link off helps when the interference it causes costs the others more than its own rate.",
+    ),
+    Goal.WEIGHTED_SUM_RATE: (
+        "Good points are mostly on/off: links of large weight, strong direct and weak cross gains at full power, the rest off.",
+        "A link's worth is its weighted rate less what its interference costs the others, in their weights.",
+    ),
+    Goal.MIN_POWER: ("At the optimum every link meets its minimum rate exactly; one unit too much anywhere costs everybody.",),
+    Goal.MAX_MIN: ("At the optimum all rates are equal and at least one link is at its cap.",),
+    Goal.ENERGY_EFFICIENCY: (
+        "Beyond some power the rate grows more slowly than the consumption; few links far below their cap.",
+    ),
+}
+
+
+def _in_words(links: Links, goal: Goal) -> Description:
+    """The channel in words.
+
+    Args:
+        links: The channel.
+        goal: What is optimized.
+    """
+    n_links = links.noise_w.size
+    snr_db = 10.0 * np.log10(np.maximum(links.gain * links.p_max_w / links.noise_w[:, None], 1e-30))  # [K, K]
+    facts = [f"{n_links} links; power caps {_span(links.p_max_w)} W."]
+    for i in range(min(n_links, _LISTED)):
+        others = [j for j in np.argsort(-snr_db[i]) if j != i][:2]
+        heard = ", ".join(f"{snr_db[i, j]:.1f} dB from link {j}" for j in others) or "nothing"
+        line = f"link {i}: direct {snr_db[i, i]:.1f} dB over noise at full power; hears {heard}"
+        if goal is Goal.WEIGHTED_SUM_RATE:
+            line += f"; weight {links.weight[i]:.3g}"
+        facts.append(line + ".")
+    if n_links > _LISTED:
+        facts.append(f"Links {_LISTED} to {n_links - 1} are not listed.")
+    asked = np.flatnonzero(links.min_rate_bit_s_hz > 0.0)
+    constraints = ["Every power lies between 0 W and the link's cap."]
+    if asked.size:
+        needs = ", ".join(f"{i}: {links.min_rate_bit_s_hz[i]:.3g}" for i in asked[:_LISTED])
+        constraints.append(f"Minimum rates in bit/s/Hz by link ({needs}).")
+    summary = (
+        f"Choose the transmit power of {n_links} radio links that share one frequency band, so as to {_AIM[goal]}. "
+        "More power raises a link's own rate log2(1 + SINR) and lowers the rates of all links that hear it."
+    )
+    return Description(summary, tuple(constraints), tuple(facts), _HINTS.get(goal, _HINTS[Goal.SUM_RATE]))
+
+
+def _span(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"

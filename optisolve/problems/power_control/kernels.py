@@ -7,7 +7,7 @@ from math import inf, log
 import numpy as np
 
 from optisolve.numerics.compiled import njit
-from optisolve.numerics.logarithm import log_one_plus
+from optisolve.numerics.elementary import log_one_plus
 from optisolve.problems.power_control.model import Goal
 
 __all__ = ["GOAL_CODES", "evaluate"]

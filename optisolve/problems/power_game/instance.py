@@ -11,10 +11,11 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
-from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
-from optisolve.goals.metric import Bound, Feasibility, Metric
+from optisolve.goals.goal_instance import GoalInstance, goal_origin
+from optisolve.goals.metric import Bound
 from optisolve.numerics.interference import least_powers, lift_to_floors
-from optisolve.problems.power_game import goals, model
+from optisolve.problems.power_game import model
+from optisolve.problems.power_game.goals import PowerGameGoals
 from optisolve.problems.power_game.model import Cell
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["PowerGameInstance"]
 
 
-class PowerGameInstance(MeasuredInstance):
+class PowerGameInstance(PowerGameGoals):
     """Powers of K agents with a common receiver.
 
     Solvers may ask for the attributes below; the first group is the same as on an interference channel.
@@ -49,6 +50,7 @@ class PowerGameInstance(MeasuredInstance):
         n_agents = cell.link_gain.size
         self.gain = frozen(np.tile(cell.link_gain, (n_agents, 1)))
         self.noise_w, self.p_max_w = frozen(np.full(n_agents, cell.noise_w)), cell.p_max_w
+        self.bandwidth_hz = cell.bandwidth_hz
         self.initial_power_w, self.power_saving_w = cell.initial_power_w, cell.power_saving_w
         self.sinr_floor = frozen(np.expm1(cell.rate_threshold_bit_s / cell.bandwidth_hz * np.log(2.0)))
         self._least = least_powers(self.gain, self.noise_w, self.sinr_floor, self.p_max_w)
@@ -127,29 +129,11 @@ class PowerGameInstance(MeasuredInstance):
             policies["repaired_cut"] = self.project(policies["cut_in_proportion"])
         return policies
 
-    def metrics(self) -> tuple[Metric, ...]:
-        """``rate`` and ``power`` of every user, ``total_power``."""
-        return goals.metrics(self.cell)
-
-    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
-        """The metrics at powers float64 [n, K], W."""
-        return goals.metric_values(X, self.cell)
-
-    def own_bounds(self) -> tuple[Bound, ...]:
-        """The scenario's thresholds and intent."""
-        return goals.own_bounds(self.cell)
-
-    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
-        """Exact for least rates and largest powers."""
-        return goals.feasibility(self.cell, bounds)
-
-    def shadow_prices(self, x: FloatArray) -> Mapping[str, float]:
-        """Watts saved by lowering a threshold by 1 %."""
-        return goals.rate_prices(x, self.cell, self.gain, self.noise_w, self.sinr_floor)
-
     def _native_goal(self, goal: Goal, bounds: tuple[Bound, ...]) -> Instance:
-        cell, rest = goals.native_cell(self.cell, bounds, keep=goal.keep)
-        if goals.is_least_power(goal.objective) and not rest:
+        cell, rest = self._native_cell(bounds, keep=goal.keep)
+        aim = goal.objective
+        own = aim is None or (aim.sense == "min" and [t.metric for t in aim.terms] == ["total_power"])
+        if own and not rest:
             return PowerGameInstance(goal_origin(self, goal), cell)
         return GoalInstance(PowerGameInstance(self.origin, cell), goal, rest)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.numerics.compiled import njit
-from optisolve.numerics.logarithm import log_one_plus
+from optisolve.numerics.elementary import log_one_plus
 
 __all__ = ["evaluate"]
 

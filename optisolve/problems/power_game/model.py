@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
-from optisolve.numerics.fixed_order import product
+from optisolve.core.arrays import FloatArray, product
 
 __all__ = ["Cell", "constraints", "least_bandwidth", "least_powers_closed_form", "loads", "rates", "total_power"]
 

@@ -17,7 +17,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.core.space import Space, Variable
 from optisolve.modelling.answer import certify
-from optisolve.numerics.energy_game import equilibrium_sinr
+from optisolve.numerics.games import equilibrium_sinr
 from optisolve.problems.pricing_game import model
 from optisolve.problems.pricing_game.model import Uplink
 

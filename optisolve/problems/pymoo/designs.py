@@ -1,12 +1,15 @@
-"""The RE problems in words: variables, objectives and what they are about; `model_re` holds the equations."""
+"""All functions by name; of the RE problems variables, objectives and what they are about (`model_re` has their equations)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
 
 from optisolve.core.problem import Description, Objective, Sense
 from optisolve.core.space import Kind, Variable
 from optisolve.problems.pymoo.functions import Function
 
-__all__ = ["DESIGNS"]
+__all__ = ["DESIGNS", "FUNCTIONS"]
 
 _REAL, _INTEGER = Kind.REAL, Kind.INTEGER
 
@@ -191,3 +194,25 @@ DESIGNS = (
     ),
 )
 """All RE problems."""
+
+
+def _zdt() -> list[Function]:
+    plain = [Function(f"zdt{i}", "zdt", fold=True) for i in (1, 2, 3)]
+    return [*plain, Function("zdt4", "zdt", lower=-5.0, upper=5.0), *(Function(f"zdt{i}", "zdt", fold=True) for i in (5, 6))]
+
+
+def _dtlz() -> list[Function]:
+    return [Function(f"dtlz{i}", "dtlz", many=True, fold=i in (6, 7)) for i in range(1, 8)]
+
+
+def _mw() -> list[Function]:
+    n_constraints = (1, 1, 2, 1, 3, 1, 2, 1, 1, 3, 4, 2, 2, 1)
+    upper = {6: 1.1, 11: sqrt(2.0), 13: 1.5, 14: 1.5}
+    return [
+        Function(f"mw{i}", "mw", n, many=i in (4, 8, 14), upper=upper.get(i, 1.0), position_upper=upper.get(i, 1.0))
+        for i, n in enumerate(n_constraints, start=1)
+    ]
+
+
+FUNCTIONS: Mapping[str, Function] = {function.name: function for function in (*_zdt(), *_dtlz(), *_mw(), *DESIGNS)}
+"""All functions by name."""

@@ -15,7 +15,7 @@ from optisolve.core.errors import FieldProblem, ProblemError, nearest
 from optisolve.core.problem import HypervolumeBox, Instance, Origin, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
-from optisolve.problems.pymoo.catalogue import FUNCTIONS
+from optisolve.problems.pymoo.designs import FUNCTIONS
 from optisolve.problems.pymoo.instance import PymooInstance
 
 __all__ = ["PymooFunction"]
@@ -80,7 +80,7 @@ class PymooFunction(Problem):
             ProblemError: The instance belongs to another family.
             RecordError: A published front of an RE problem cannot be trusted.
         """
-        from optisolve.problems.pymoo.reference import reference
+        from optisolve.problems.pymoo.fronts import reference
 
         if not isinstance(instance, PymooInstance):
             raise ProblemError(f"pymoo: cannot give a reference for {instance!r}; pass an instance of this family.")

@@ -13,7 +13,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.numerics.compiled import njit
-from optisolve.problems.uav_isac.kernel_data import A_DEG, B_PER_DEG, EPS, ETA_LOS, ETA_NLOS, H2, KAPPA, NOISE, OFFSET, PRICE
+from optisolve.problems.uav_isac.kernels import A_DEG, B_PER_DEG, EPS, ETA_LOS, ETA_NLOS, H2, KAPPA, NOISE, OFFSET, PRICE
 
 __all__ = ["associate", "smooth_objectives"]
 
@@ -44,7 +44,7 @@ def smooth_objectives(
     Args:
         x: float64 [3M], (x_m, y_m, p_w) per UAV.
         users: float64 [K, 2], m.
-        packed: float64 [PRICE + K + 1], see `kernel_data`.
+        packed: float64 [PRICE + K + 1], see `kernels.pack`.
         serving: int64 [K], the serving UAV of every user.
         F: float64 [2], written: utility in nat, mean error bound in m.
         dF: float64 [2, 3M], written: per m and per W.

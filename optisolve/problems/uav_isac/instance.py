@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,8 @@ import numpy.typing as npt
 from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Space, Variable
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.bridge import Bridge
-from optisolve.problems.uav_isac import model, policies
-from optisolve.problems.uav_isac.kernel_data import pack
-from optisolve.problems.uav_isac.packing import lattice
+from optisolve.problems.uav_isac import model, placements
+from optisolve.problems.uav_isac.placements import lattice
 from optisolve.problems.uav_isac.words import describe
 
 if TYPE_CHECKING:
@@ -58,7 +58,13 @@ class UavIsacInstance(Instance):
         self.constants = constants
         self.users_m = users_m
         self._scenario = scenario
-        self.packed = pack(constants, len(users_m))
+
+    @cached_property
+    def packed(self) -> FloatArray:
+        """The scenario's numbers as kernels take them."""
+        from optisolve.problems.uav_isac.kernels import pack
+
+        return pack(self.constants, len(self.users_m))
 
     def links(self, x: npt.ArrayLike) -> model.Links:
         """Association, SINR, rate and error bound of every user at one point.
@@ -91,7 +97,7 @@ class UavIsacInstance(Instance):
 
     def null_policies(self) -> Mapping[str, FloatArray]:
         """Three placements with equal powers; see the model card."""
-        return {name: self.project(x) for name, x in policies.drafts(self.constants, self.users_m).items()}
+        return {name: self.project(x) for name, x in placements.drafts(self.constants, self.users_m).items()}
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """A map: users, UAVs with their powers, and who serves whom."""
@@ -116,7 +122,7 @@ class UavIsacInstance(Instance):
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        from optisolve.problems.uav_isac.threads import evaluate
+        from optisolve.problems.uav_isac.kernels import evaluate
 
         F = np.empty((X.shape[0], 2))
         G = np.empty((X.shape[0], len(self.constraint_names)))

@@ -5,13 +5,27 @@ rows ("lanes"), so the innermost loops are branch-free and vectorize. UAVs are t
 the memory traffic of the pairwise determinant; an odd one gets an idle partner so far away that its contributions are
 exactly zero. No fast-math flag is set: rows get the same bits in any batch, position, vector width and number of threads,
 and distances round as in the twin, so both agree who serves a user even in a tie.
+
+As one thread and all of numba's give the same bits, who treats a batch may depend on the clock. Threads pay from some ten
+microseconds of work, but on a busy machine a thread that has lost its core stalls the others for milliseconds. Every threaded
+call is therefore compared with what one thread would have needed, and after a loss threads rest until one thread has worked
+fifty times as long as was lost: whatever the machine does, threads cost little more than two percent of the evaluation time.
+They are first tried after half a second of such work; a shorter run would not even earn the start of the thread pool.
+
+No fixed rule does as well. Batches of 1,024 with another process on one of two cores (`benchmarks/speed/uav_isac.py`), mean
+microseconds a call: 671 on one thread, 775 by this rule, 36,526 with threads for every batch of that size; on an idle machine
+threads halve the time, which one thread alone would never see.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import threading
+import time
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import carray, prange, types
@@ -19,23 +33,10 @@ from numba.extending import intrinsic
 
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.compiled import njit
-from optisolve.problems.uav_isac.kernel_data import (
-    A_DEG,
-    B_PER_DEG,
-    D_MIN,
-    EPS,
-    ETA_LOS,
-    ETA_NLOS,
-    H2,
-    KAPPA,
-    NOISE,
-    OFFSET,
-    P_TOTAL,
-    PRICE,
-    USERS_PER_LOG,
-)
+from optisolve.numerics.elementary import atan_unit_inline, exp_inline, log1p_inline, log_inline
+from optisolve.problems.uav_isac import model
 
-__all__ = ["LANES", "MAX_UAVS", "evaluate_parallel", "evaluate_serial"]
+__all__ = ["LANES", "MAX_UAVS", "evaluate", "evaluate_parallel", "evaluate_serial", "pack"]
 
 LANES = 32
 MAX_UAVS = 64
@@ -43,18 +44,129 @@ _ROWS = MAX_UAVS * LANES
 _DEG_PER_RAD = 180.0 / np.pi
 _NEPER_PER_DB = np.log(10.0) / 10.0
 _FAR_M = 1e100  # 1 / far^4 underflows to exactly 0
-_LN2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # ln 2 with 21 trailing zero bits: products with exponents are exact
-_LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # ln 2 - _LN2_HIGH
-_LOG2_E = 1.0 / math.log(2.0)
-_SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
-_ROUND = 1.5 * 2.0**52  # adding and subtracting it rounds to the nearest integer
-_ROUND_BITS = 0x4338000000000000
-_TAN_PI_8 = math.sqrt(2.0) - 1.0
-_PI_8 = math.pi / 8.0
+
+_SAFE_EXPONENT = 280.0  # products of rates stay inside 10^-280 ... 10^280
+_WORTH_S = 4e-5  # work below this stays on one thread; measured break-even of two threads is near 1e-5 s
+_FIRST_REST_S = 0.5
+_REST_PER_LOSS = 50.0
+_LONGEST_REST_S = 5.0
+_MEASURED_ROWS = 8  # smaller batches say little about the speed
+_DRIFT = 1.02  # lets the estimate of one thread's speed forget a lucky measurement
 
 _entry = njit(nogil=True, cache=True, error_model="numpy")
 _entry_parallel = njit(nogil=True, cache=True, parallel=True, error_model="numpy")
 _part = njit(inline="always", error_model="numpy")  # inlined, the compiler still sees that the arrays are disjoint
+
+# Where the numbers of a scenario stand in the array of `pack`.
+H2 = 0
+"""Altitude squared, m^2."""
+NOISE = 1
+"""Noise over the gain at 1 m, W."""
+KAPPA = 2
+"""Ranging information per W, see `model.Constants.ranging_per_w`."""
+EPS = 3
+"""Prior information, 1/m^2."""
+D_MIN = 4
+"""Separation, m."""
+P_TOTAL = 5
+"""Budget, W."""
+OFFSET = 6
+"""Constant part of the utility, nat."""
+USERS_PER_LOG = 7
+"""How many users share one logarithm."""
+A_DEG = 8
+"""First parameter of the Al-Hourani channel, degrees; 0 says that there is line of sight, and the next three are 0 too."""
+B_PER_DEG = 9
+"""Second parameter, 1/degree."""
+ETA_LOS = 10
+"""Excess loss in line of sight, dB."""
+ETA_NLOS = 11
+"""Excess loss without it, dB."""
+PRICE = 12
+"""From here on L ln L for L = 0 ... K."""
+
+
+class _Pace:
+    """Speed of one thread, and how much it has to work before threads are tried again."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # numba's plain thread pool must not be entered twice
+        self.seconds_per_row: dict[tuple[int, int, bool], float] = {}
+        self.rest_s = _FIRST_REST_S
+        self.usable = True
+
+    def ban(self) -> None:
+        """No threads in this process any more; a forked child would hang or abort in the parent's thread pool."""
+        self.usable = False
+
+
+_pace = _Pace()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pace.ban)
+
+
+def evaluate(X: FloatArray, users: FloatArray, constants: FloatArray, F: FloatArray, G: FloatArray) -> None:
+    """Evaluate a batch; arguments as in `evaluate_serial`."""
+    n = X.shape[0]
+    kind = (X.shape[1], users.shape[0], constants[A_DEG] > 0.0)
+    estimate = _pace.seconds_per_row.get(kind)
+    worth = estimate is not None and n * estimate > _WORTH_S
+    if worth and _pace.usable and _pace.rest_s <= 0.0 and numba.get_num_threads() > 1 and _pace.lock.acquire(blocking=False):
+        try:
+            _threaded(X, users, constants, F, G, n * estimate)
+        finally:
+            _pace.lock.release()
+        return
+    compiled = bool(evaluate_serial.signatures)
+    start = time.perf_counter()
+    evaluate_serial(X, users, constants, F, G)
+    took = time.perf_counter() - start
+    if worth:
+        _pace.rest_s -= took
+    if compiled and n >= _MEASURED_ROWS:
+        _pace.seconds_per_row[kind] = took / n if estimate is None else min(took / n, estimate * _DRIFT)
+
+
+def _threaded(X: FloatArray, users: FloatArray, constants: FloatArray, F: FloatArray, G: FloatArray, alone_s: float) -> None:
+    compiled = bool(evaluate_parallel.signatures)
+    start = time.perf_counter()
+    evaluate_parallel(X, users, constants, F, G)
+    lost = time.perf_counter() - start - alone_s
+    if not compiled:
+        # numba's own pool starts too slowly to pay here, and two Python threads must never be in it at once
+        _pace.usable = numba.threading_layer() != "workqueue"
+    else:
+        _pace.rest_s = min(_REST_PER_LOSS * lost, _LONGEST_REST_S)  # negative after a gain: no rest
+
+
+def pack(c: model.Constants, n_users: int) -> FloatArray:
+    """The array of a scenario for K users, float64 [12 + K + 1], read-only; L ln L is the price of sharing a UAV's band."""
+    ch = c.channel
+    loads = np.arange(n_users + 1, dtype=np.float64)
+    packed = np.zeros(PRICE + n_users + 1)
+    packed[H2], packed[NOISE], packed[KAPPA] = c.altitude_m**2, c.noise_over_gain, c.ranging_per_w
+    packed[EPS], packed[D_MIN], packed[P_TOTAL] = c.prior_per_m2, c.d_min_m, c.p_total_w
+    packed[OFFSET] = n_users * math.log(c.bandwidth_hz / c.rate_ref_bps / math.log(2.0))
+    packed[USERS_PER_LOG] = _users_per_log(c)
+    if ch is not None:
+        packed[A_DEG], packed[B_PER_DEG] = ch.a_deg, ch.b_per_deg
+        packed[ETA_LOS], packed[ETA_NLOS] = ch.eta_los_db, ch.eta_nlos_db
+    packed[PRICE:] = loads * np.log(np.maximum(loads, 1.0))
+    packed.setflags(write=False)
+    return packed
+
+
+def _users_per_log(c: model.Constants) -> float:
+    """How many factors ln(1 + SINR) may be multiplied before a logarithm without leaving the range of a double."""
+    ch = c.channel
+    gains = [1.0, 1.0] if ch is None else [10.0 ** (-eta / 10.0) for eta in (ch.eta_los_db, ch.eta_nlos_db)]
+    near = max(gains) / c.altitude_m**2
+    far = min(gains) / (2.0 * c.area_m**2 + c.altitude_m**2)
+    largest = math.log1p(c.p_max_w * near / c.noise_over_gain)
+    crowd = (c.n_uavs - 1) * c.p_max_w * near
+    smallest = math.log1p(c.p_min_w * far / (crowd + c.noise_over_gain))
+    digits = max(abs(math.log10(value)) if value > 0 else _SAFE_EXPONENT for value in (smallest, largest))
+    return float(max(1, int(_SAFE_EXPONENT / max(digits, 1e-3))))
 
 
 @_entry
@@ -64,7 +176,7 @@ def evaluate_serial(X: FloatArray, users: FloatArray, constants: FloatArray, F: 
     Args:
         X: float64 [n, 3M], C order.
         users: float64 [K, 2], m.
-        constants: float64 [PRICE + K + 1], see `kernel_data`.
+        constants: float64 [PRICE + K + 1], see `pack`.
         F: float64 [n, 2], written.
         G: float64 [n, M(M-1)/2 + 1], written.
     """
@@ -114,14 +226,14 @@ def _evaluate_block(X: Any, first: Any, users: Any, constants: Any, F: Any, G: A
             for n in range(0, m, 2):
                 _four_pairs(m, n, n_lanes, gx, gy, x, y, weight, det)
         for i in range(n_lanes):
-            product[i] *= _log1p(best[i] / others[i])
+            product[i] *= log1p_inline(best[i] / others[i])
             error[i] += np.sqrt((2.0 * eps + trace[i]) / (eps * eps + eps * trace[i] + det[i]))
         for m in range(n_uavs):
             for i in range(n_lanes):
                 load[m, i] += 1.0 if serving[i] == m else 0.0
         if (k + 1) % users_per_log == 0 or k + 1 == users.shape[0]:  # one logarithm for several users
             for i in range(n_lanes):
-                utility[i] += _log(product[i])
+                utility[i] += log_inline(product[i])
                 product[i] = 1.0
     _store_objectives(first, n_lanes, n_uavs, users.shape[0], constants, load, utility, error, F)
     _store_constraints(first, n_lanes, n_uavs, constants, x, y, p, best, G)
@@ -157,10 +269,10 @@ def _fade_links(n_uavs: Any, n_lanes: Any, gx: Any, gy: Any, constants: Any, x: 
             dx = x[m, i] - gx
             dy = y[m, i] - gy
             ground2 = dx * dx + dy * dy
-            half = _atan_unit(np.sqrt(ground2) / (altitude + np.sqrt(ground2 + h2)))  # half the angle off the zenith
+            half = atan_unit_inline(np.sqrt(ground2) / (altitude + np.sqrt(ground2 + h2)))  # half the angle off the zenith
             elevation = 90.0 - 2.0 * _DEG_PER_RAD * half
-            p_los = 1.0 / (1.0 + a_deg * _exp(b_per_deg * (a_deg - elevation)))
-            fade[m, i] = _exp(-_NEPER_PER_DB * (eta_nlos + p_los * (eta_los - eta_nlos)))
+            p_los = 1.0 / (1.0 + a_deg * exp_inline(b_per_deg * (a_deg - elevation)))
+            fade[m, i] = exp_inline(-_NEPER_PER_DB * (eta_nlos + p_los * (eta_los - eta_nlos)))
 
 
 @_part
@@ -269,70 +381,3 @@ def _stack(_typing: Any, count: Any) -> Any:
         return builder.bitcast(memory, ir.DoubleType().as_pointer())
 
     return types.CPointer(types.float64)(count), codegen
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _bits(_typing: Any, _value: Any) -> Any:
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], context.get_value_type(types.int64))
-
-    return types.int64(types.float64), codegen
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _float(_typing: Any, _value: Any) -> Any:
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], context.get_value_type(types.float64))
-
-    return types.float64(types.int64), codegen
-
-
-@_part
-def _log_sum(u: Any, rest: Any) -> Any:
-    """ln(u + rest) for a positive normal u and |rest| below half an ulp of u."""
-    bits = _bits(u)
-    exponent = (bits - _SQRT_HALF_BITS) >> 52
-    mantissa = _float(bits - (exponent << 52))  # in [sqrt(1/2), sqrt(2))
-    f = (mantissa - 1.0) + rest * _float((1023 - exponent) << 52)
-    s = f / (2.0 + f)  # |s| < 0.172; ln(1 + f) = 2 artanh(s)
-    z = s * s
-    tail = 1 / 15 + z * (1 / 17 + z * (1 / 19 + z * (1 / 21)))
-    tail = 1 / 3 + z * (1 / 5 + z * (1 / 7 + z * (1 / 9 + z * (1 / 11 + z * (1 / 13 + z * tail)))))
-    return exponent * _LN2_HIGH + (2.0 * s + (2.0 * s * (z * tail) + exponent * _LN2_LOW))
-
-
-@_part
-def _log(x: Any) -> Any:
-    """Natural logarithm of a positive normal number."""
-    return _log_sum(x, 0.0)
-
-
-@_part
-def _log1p(x: Any) -> Any:
-    """ln(1 + x) for x >= 0, with full relative accuracy for small x."""
-    u = 1.0 + x
-    return _log_sum(u, x - (u - 1.0))
-
-
-@_part
-def _exp(x: Any) -> Any:
-    """Exponential, argument clipped to [-700, 700]."""
-    x = min(max(x, -700.0), 700.0)
-    shifted = x * _LOG2_E + _ROUND  # its last bits hold the nearest integer n
-    n = shifted - _ROUND
-    r = (x - n * _LN2_HIGH) - n * _LN2_LOW  # |r| < 0.35
-    tail = 1 / 5040 + r * (1 / 40320 + r * (1 / 362880 + r * (1 / 3628800 + r * (1 / 39916800 + r * (1 / 479001600)))))
-    tail = 1 / 2 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120 + r * (1 / 720 + r * tail))))
-    return (1.0 + (r + r * r * tail)) * _float((_bits(shifted) - _ROUND_BITS + 1023) << 52)
-
-
-@_part
-def _atan_unit(q: Any) -> Any:
-    """Arc tangent of q in [0, 1], by the addition theorem around tan(pi/8) and the odd series."""
-    y = (q - _TAN_PI_8) / (1.0 + _TAN_PI_8 * q)  # |y| <= tan(pi/8)
-    z = -y * y
-    tail = 1 / 31 + z * (1 / 33 + z * (1 / 35 + z * (1 / 37 + z * (1 / 39 + z * (1 / 41)))))
-    tail = 1 / 19 + z * (1 / 21 + z * (1 / 23 + z * (1 / 25 + z * (1 / 27 + z * (1 / 29 + z * tail)))))
-    tail = 1 / 9 + z * (1 / 11 + z * (1 / 13 + z * (1 / 15 + z * (1 / 17 + z * tail))))
-    tail = 1 / 3 + z * (1 / 5 + z * (1 / 7 + z * tail))
-    return _PI_8 + (y + y * (z * tail))

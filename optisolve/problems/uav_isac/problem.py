@@ -17,7 +17,7 @@ from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.files import file_source
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
-from optisolve.problems.uav_isac.packing import lattice
+from optisolve.problems.uav_isac.placements import lattice
 from optisolve.problems.uav_isac.users import read_users
 
 __all__ = ["UavIsac"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.seeds import generator
-from optisolve.problems.uav_isac import policies
+from optisolve.problems.uav_isac import placements
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 
 __all__ = ["Archive", "SearchWork", "local_front", "polish"]
@@ -109,7 +109,7 @@ def local_front(instance: UavIsacInstance, work: SearchWork, *, seed: int = 0, w
 
 def _search(instance: UavIsacInstance, work: SearchWork, rng: np.random.Generator, warm: FloatArray | None) -> Archive:
     archive = Archive(instance)
-    archive.add(np.vstack(list(policies.drafts(instance.constants, instance.users_m).values())))
+    archive.add(np.vstack(list(placements.drafts(instance.constants, instance.users_m).values())))
     archive.add(instance.space.sample(rng, 256))
     if warm is not None:
         archive.add(warm)
