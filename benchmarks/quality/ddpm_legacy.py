@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from legacy_training import fit
 
 import optisolve
 from optisolve.core.arrays import FloatArray
@@ -32,7 +33,7 @@ from optisolve.solvers.ddpm.noise import case_keys, normal
 from optisolve.solvers.ddpm.pipeline import draw, finish
 from optisolve.solvers.ddpm.sampler import Sampling
 from optisolve.solvers.ddpm.weights import load_weights, save_weights
-from optisolve.solvers.legacy_diffsg.chain import fit, softmax_of_range, walk_back
+from optisolve.solvers.legacy_diffsg.chain import softmax_of_range, walk_back
 from optisolve.solvers.legacy_diffsg.solver import conditions, load_legacy
 
 SCENARIO, FIRST_TRAINING_SEED, SEED = "parallel_channels/msr80", 3_000_000_000, 0

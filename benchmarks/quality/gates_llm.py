@@ -19,7 +19,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from gate_training import RunTable, fit_trust, learned_choice, train_gate
+from gate_training import RunTable, fit_trust, learned_choice, train_gate, write_gate
 from gate_training.evaluate import evaluate_choices
 from gates import (
     EVALUATIONS,
@@ -43,7 +43,7 @@ from optisolve.core.seeds import generator
 from optisolve.llm.dialogue import Dialogue
 from optisolve.llm.session import open_session
 from optisolve.solvers.moe.cards import Expert, find_experts
-from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
+from optisolve.solvers.moe.gate_model import GateModel, read_gate
 from optisolve.solvers.moe.llm_gate import Opinion, ask_opinion, problem_words
 
 Words = Callable[[Mapping[str, Any]], dict[str, Any]]

@@ -181,6 +181,19 @@ class Task:
     llm: Conversation | None = None
     reporter: Callable[[], JsonObject] | None = None
 
+    @property
+    def start(self) -> FloatArray:
+        """The warm start as rows, float64 [n, d]; none without one.
+
+        Raises:
+            SolverError: It has another number of variables, or a value that is not finite.
+        """
+        dim = self.instance.space.dim
+        X = np.empty((0, dim)) if self.warm_start is None else np.atleast_2d(self.warm_start)
+        if X.ndim != 2 or X.shape[1] != dim or not np.isfinite(X).all():
+            raise SolverError(f"warm_start has shape {X.shape}; expected finite values [n, {dim}].")
+        return X
+
     def rng(self, **axes: str | int) -> np.random.Generator:
         """An independent stream for a named purpose of this run, e.g. ``task.rng(wave=3)``."""
         return generator(self.seed, solver=self.solver_name, **axes)

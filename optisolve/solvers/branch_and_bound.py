@@ -103,8 +103,7 @@ class BranchAndBound(Solver):
         scaled = normalized_gain(channel.gain, channel.noise_w, channel.p_max_w)
         starts = np.vstack([np.ones(n_links), random])[None]
         powers = wmmse(scaled[None], channel.weight[None], starts)[0][0] * channel.p_max_w
-        warm = np.empty((0, n_links)) if task.warm_start is None else np.atleast_2d(task.warm_start)
-        points = task.instance.project(np.vstack([powers, warm]))
+        points = task.instance.project(np.vstack([powers, task.start]))
         received = points @ (channel.gain - np.diag(np.diag(channel.gain))).T + channel.noise_w  # [S, K]
         ratio = points * np.diag(channel.gain) / received
         value = np.log1p(ratio) @ channel.weight

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import spent_on_the_model
-from optisolve.core.errors import FieldProblem, SolverError
+from optisolve.core.errors import FieldProblem
 from optisolve.core.json import Json, JsonObject
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
@@ -119,11 +119,8 @@ class _Search:
     def initialize(self) -> None:
         """Evaluate the warm start, then random points."""
         task, n = self._task, self._options.n_initial
-        space = task.instance.space
-        warm = np.empty((0, space.dim)) if task.warm_start is None else np.atleast_2d(task.warm_start)
-        if warm.ndim != 2 or warm.shape[1] != space.dim or not np.isfinite(warm).all():
-            raise SolverError(f"warm_start has shape {warm.shape}; expected finite values [n, {space.dim}].")
-        samples = space.sample(task.rng(purpose="initial"), max(0, n - warm.shape[0]))
+        warm = task.start
+        samples = task.instance.space.sample(task.rng(purpose="initial"), max(0, n - warm.shape[0]))
         self._evaluate(np.concatenate([warm, samples]), ["warm_start"] * warm.shape[0] + ["initial"] * samples.shape[0])
 
     def step(self) -> bool:

@@ -25,7 +25,6 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import SolverError
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import ANY_PROBLEM, Feature, Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
@@ -122,12 +121,10 @@ class _AskTell:
 
     def _points(self, infills: Any) -> FloatArray:
         """Points of a generation, warm start first in the very first one, repaired or clipped, float64 [n, d]."""
-        instance, warm = self._task.instance, self._task.warm_start
+        instance = self._task.instance
         X = instance.space.denormalize(np.array(infills.get("X"), dtype=np.float64))
-        if self._generations == 0 and warm is not None:
-            warm = np.atleast_2d(warm)[: X.shape[0]]
-            if warm.shape[1] != X.shape[1]:
-                raise SolverError(f"warm_start has shape {warm.shape}; expected [n, {X.shape[1]}].")
+        if self._generations == 0:
+            warm = self._task.start[: X.shape[0]]
             X[: warm.shape[0]] = warm
         return instance.project(X) if self._solver.repair else instance.space.clip(X)
 

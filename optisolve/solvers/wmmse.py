@@ -73,6 +73,5 @@ class Wmmse(Solver):
 
     def _starts(self, task: Task, p_max_w: FloatArray) -> FloatArray:
         """Warm starts, full power, then random powers, as shares of the caps, float64 [S, K]."""
-        warm = np.empty((0, p_max_w.size)) if task.warm_start is None else np.atleast_2d(task.warm_start) / p_max_w
         random = task.rng(purpose="starts").random((self.n_random_starts, p_max_w.size))
-        return np.vstack([np.clip(warm, 0.0, 1.0), np.ones(p_max_w.size), random])
+        return np.vstack([np.clip(task.start / p_max_w, 0.0, 1.0), np.ones(p_max_w.size), random])

@@ -25,7 +25,9 @@ from optisolve.core import (
     Variable,
 )
 from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import BudgetExhausted
 from optisolve.core.solver import Outcome, Solver
+from optisolve.core.status import Termination
 from optisolve.run.evaluator import Evaluator
 
 MIN, MAX = Sense.MINIMIZE, Sense.MAXIMIZE
@@ -239,5 +241,8 @@ def solve(instance: Instance, solver: Solver, evaluations: int = 500, *, seed: i
         solver_name=solver.info.name,
         **task_fields,
     )
-    outcome = solver._solve(task)
+    try:
+        outcome = solver._solve(task)
+    except BudgetExhausted as stop:  # as `optisolve.run.execution.execute` ends a run
+        outcome = task.outcome(Termination.LIMIT, stop.limit, report=task.reporter() if task.reporter else {})
     return Run(outcome, evaluator, np.concatenate(seen) if seen else np.empty((0, instance.space.dim)))

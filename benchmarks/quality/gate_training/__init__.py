@@ -6,6 +6,7 @@ It is no part of the wheel.
 
 from gate_training.aslib import write_aslib
 from gate_training.evaluate import GateRow, evaluate_choices, gate_rows
+from gate_training.files import without, write_gate
 from gate_training.runs import RunTable, run_table
 from gate_training.train import TrainOptions, fit_trust, learned_choice, train_gate
 
@@ -19,5 +20,7 @@ __all__ = [
     "learned_choice",
     "run_table",
     "train_gate",
+    "without",
     "write_aslib",
+    "write_gate",
 ]

@@ -123,7 +123,7 @@ def train(
     trainer.save(out)
     write_history(trainer.history, out / "learning_curve.csv")
     network = trainer.weights()
-    card = {
+    card: dict[str, Json] = {
         "family": family,
         "problem": recipe.problem,
         "recipe": plain(recipe),

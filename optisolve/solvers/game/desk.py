@@ -235,7 +235,7 @@ class LlmDesk:
             self._lessons += bool(text)
             self._empty_lessons += not text
             if text:
-                book.library.add(book.situation(), text)
+                book.keep(text)
 
     def _lesson(self, view: View, seen: Sequence[Experience]) -> LlmRequest:
         """The question for one lesson about some rounds."""

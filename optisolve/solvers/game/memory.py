@@ -9,7 +9,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 
-__all__ = ["Experience", "Library", "Memory", "Notebook"]
+__all__ = ["Experience", "Memory", "Notebook"]
 
 Memory = Literal["none", "window", "strategies"]
 _MOST_SIGNAL = 3.0
@@ -33,41 +33,11 @@ class Experience:
     utility: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
-    """A sentence that the model wrote, and the situation that it was written in."""
-
-    situation: FloatArray
-    text: str
-
-
-class Library:
-    """Lessons of one agent, found again by the likeness of situations.
-
-    A situation is (signal, share of the range in use, change of the signal in the last round): numbers that every agent
-    measures itself. Distance is Euclidean.
-    """
-
-    def __init__(self) -> None:
-        self._lessons: list[Lesson] = []
-
-    def __len__(self) -> int:
-        return len(self._lessons)
-
-    def add(self, situation: FloatArray, text: str) -> None:
-        """Keep a lesson."""
-        self._lessons.append(Lesson(situation, text))
-
-    def nearest(self, situation: FloatArray, count: int) -> list[str]:
-        """The lessons of the most similar situations, most similar last; the newer one of equals."""
-        order = sorted(
-            range(len(self._lessons)), key=lambda i: (float(np.linalg.norm(self._lessons[i].situation - situation)), -i)
-        )
-        return [self._lessons[i].text for i in order[:count]][::-1]
-
-
 class Notebook:
     """Everything one agent has seen, of which its kind of memory shows a part.
+
+    Lessons are found again by the likeness of situations. A situation is (signal, share of the range in use, change of the
+    signal in the last round): numbers that every agent measures itself. Distance is Euclidean.
 
     Args:
         memory: Kind of memory.
@@ -78,7 +48,7 @@ class Notebook:
     def __init__(self, memory: Memory, window: int, levels: int) -> None:
         self._memory, self._window, self._levels = memory, window, levels
         self.seen: list[Experience] = []
-        self.library = Library()
+        self._lessons: list[tuple[FloatArray, str]] = []  # the situation that each was written in
 
     def learn(self, experience: Experience) -> None:
         """Note one round."""
@@ -92,20 +62,28 @@ class Notebook:
             return self.seen[-self._window :]
         recent = self.seen[-((self._window + 1) // 2) :]
         older = self.seen[: len(self.seen) - len(recent)]
-        now = self.situation()
-        like = sorted(range(1, len(older)), key=lambda i: (float(np.linalg.norm(self._situation(i) - now)), -i))
+        now = self._situation(len(self.seen) - 1)
+        like = [i for i in _nearest([self._situation(i) for i in range(len(older))], now) if i > 0]
         chosen = sorted(like[: self._window - len(recent)])
         return [*(older[i] for i in chosen), *recent]
 
     def lessons(self, count: int) -> list[str]:
-        """Lessons for the present situation."""
-        return self.library.nearest(self.situation(), count) if self._memory == "strategies" else []
+        """Lessons of the situations most like the present one, most similar last; the newer one of equals."""
+        if self._memory != "strategies":
+            return []
+        nearest = _nearest([situation for situation, _ in self._lessons], self._situation(len(self.seen) - 1))
+        return [self._lessons[i][1] for i in nearest[:count]][::-1]
 
-    def situation(self) -> FloatArray:
-        """The present situation, float64 [3]."""
-        return self._situation(len(self.seen) - 1)
+    def keep(self, lesson: str) -> None:
+        """Keep a lesson about the present situation."""
+        self._lessons.append((self._situation(len(self.seen) - 1), lesson))
 
     def _situation(self, i: int) -> FloatArray:
         now, before = self.seen[i], self.seen[max(0, i - 1)]
         signal, last = (float(np.clip(e.signal, -_MOST_SIGNAL, _MOST_SIGNAL)) for e in (now, before))
         return np.array([signal, now.level / self._levels, signal - last])
+
+
+def _nearest(situations: list[FloatArray], now: FloatArray) -> list[int]:
+    """Places of the situations by their distance from the present one, the newer one of equals first."""
+    return sorted(range(len(situations)), key=lambda i: (float(np.linalg.norm(situations[i] - now)), -i))

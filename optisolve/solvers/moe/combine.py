@@ -7,13 +7,12 @@ therefore needs the family's declaration, checks it by evaluation, and keeps a b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import SolverError
 from optisolve.core.problem import Evaluation, Instance
 
 __all__ = ["Blend", "blend_refusal", "convex_blend"]
@@ -47,29 +46,20 @@ def blend_refusal(instance: Instance) -> str:
     return ""
 
 
-def convex_blend(
-    instance: Instance, points: FloatArray, weights: Sequence[float], evaluate: Callable[[FloatArray], Evaluation]
-) -> Blend:
+def convex_blend(instance: Instance, points: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Blend:
     """Average feasible points where that is safe, and keep the average only when it is better than all of them.
 
     Args:
         instance: The instance.
         points: float64 [k, d], feasible.
-        weights: k weights >= 0, not all 0.
         evaluate: Counted evaluation of a batch.
-
-    Raises:
-        SolverError: Weights and points do not match.
     """
     reason = blend_refusal(instance)
     if reason:
         return Blend(None, reason)
-    w = np.asarray(weights, dtype=np.float64)
-    if w.shape != (points.shape[0],) or (w < 0.0).any() or not w.sum() > 0.0:
-        raise SolverError(f"convex_blend: {w.shape[0]} weights for {points.shape[0]} points; they must be >= 0 and not all 0.")
     if points.shape[0] < 2:
         return Blend(None, "fewer than two feasible answers")
-    w = w / w.sum()
+    w = np.full(points.shape[0], 1.0 / points.shape[0])
     batch = np.vstack([instance.space.clip((w @ points)[None, :]), points])
     told = evaluate(batch)
     values = told.F[:, 0] * instance.signs[0]  # to be minimized

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +16,10 @@ import numpy as np
 from optisolve.content import content_dir, named_file
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import OptisolveError
-from optisolve.core.json import Json, JsonObject
+from optisolve.core.json import JsonObject
 from optisolve.solvers.moe.features import FEATURE_VERSION, feature_names
 
-__all__ = ["FORMAT", "GateModel", "Tree", "gate_path", "is_shipped", "load_gate", "read_gate", "write_gate"]
+__all__ = ["FORMAT", "GateModel", "Tree", "gate_path", "is_shipped", "load_gate", "read_gate"]
 
 FORMAT = "optisolve.gate/2"
 SHIPPED = "moe_gate.json"
@@ -101,56 +101,10 @@ class GateModel:
             return ""
         return f"nothing similar was seen in training: distance {nearest:.3g}, similar up to {self.reach:.3g}"
 
-    def without(self, expert: str) -> GateModel:
-        """The same gate without an expert's column; one of `flags` cannot be left out."""
-        keep = [j for j, name in enumerate(self.experts) if name != expert]
-        if expert in self.flags or len(keep) == len(self.experts):
-            raise OptisolveError(f"gate: {expert} is not an expert that can be left out; choose another one.")
-        experts, forests = tuple(self.experts[j] for j in keep), tuple(self.forests[j] for j in keep)
-        return replace(self, experts=experts, forests=forests, losses=self.losses[:, keep])
-
     def neighbors(self, z: FloatArray) -> FloatArray:
         """Kernel weights of the training points, float64 [n], at most 1 each."""
         weights: FloatArray = np.exp(-0.5 * (self.distances(z) / self.width) ** 2)
         return weights
-
-
-def write_gate(model: GateModel, path: Path) -> None:
-    """Write a gate; numbers are rounded to 6 significant digits, which is what is then used."""
-
-    def rounded(values: FloatArray) -> Json:
-        numbers: Json = (np.vectorize(lambda v: float(f"{v:.6g}"), otypes=[float])(values) if values.size else values).tolist()
-        return numbers
-
-    body = {
-        "format": FORMAT,
-        "features": {"version": FEATURE_VERSION, "names": list(feature_names(model.flags))},
-        "experts": list(model.experts),
-        "flags": list(model.flags),
-        "single_best": model.single_best,
-        "trust": model.trust,
-        "width": model.width,
-        "reach": None if model.reach is None else float(f"{model.reach:.6g}"),
-        "mean": rounded(model.mean),
-        "scale": rounded(model.scale),
-        "points": rounded(model.points),
-        "losses": rounded(model.losses),
-        "forests": [
-            [
-                {
-                    "feature": t.feature.tolist(),
-                    "threshold": [float(f"{v:.9g}") for v in t.threshold],
-                    "left": t.left.tolist(),
-                    "right": t.right.tolist(),
-                    "value": rounded(t.value),
-                }
-                for t in forest
-            ]
-            for forest in model.forests
-        ],
-        "trained_on": dict(model.trained_on),
-    }
-    path.write_text(json.dumps(body, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 def read_gate(path: Path) -> GateModel:

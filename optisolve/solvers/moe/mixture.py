@@ -268,9 +268,7 @@ class Mixture:
         points = np.array([m.point for m in members if m.point is not None])
         if len(points) < 2 or self.left < 1 + len(points):
             return "fewer than two feasible answers, or no evaluations left"
-        blend = convex_blend(
-            self.instance, points, np.ones(len(points)).tolist(), lambda X: self.task.evaluate(X, source="blend")
-        )
+        blend = convex_blend(self.instance, points, lambda X: self.task.evaluate(X, source="blend"))
         if blend.point is None:
             return blend.reason
         kept = self.best.offer(verified_quality(self.instance, blend.point[None, :]), "blend")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.errors import SolverError
 from optisolve.core.solver import Task
 from optisolve.core.space import Space
 from optisolve.solvers.moead.options import DecompositionOptions
@@ -23,10 +22,7 @@ def initial_points(task: Task, options: DecompositionOptions) -> tuple[FloatArra
         SolverError: The warm start has another number of variables, or a value that is not finite.
     """
     space, n = task.instance.space, options.pop_size
-    warm = np.empty((0, space.dim)) if task.warm_start is None else np.atleast_2d(task.warm_start)
-    if warm.ndim != 2 or warm.shape[1] != space.dim or not np.isfinite(warm).all():
-        raise SolverError(f"warm_start has shape {warm.shape}; expected finite values [n, {space.dim}].")
-    warm = warm[:n]
+    warm = task.start[:n]
     n_samples = n - warm.shape[0]
     rng = task.rng(operator="initial")
     samples = space.sample(rng, n_samples) if options.sampling == "uniform" else latin_hypercube(space, rng, n_samples)

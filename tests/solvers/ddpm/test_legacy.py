@@ -122,7 +122,7 @@ def test_its_schedule_is_the_published_one() -> None:
 
 @needs_torch
 def test_a_short_training_learns_to_tell_the_noise() -> None:
-    from optisolve.solvers.legacy_diffsg.chain import fit
+    from legacy_training import fit
 
     rng, losses = np.random.default_rng(0), []
     gain = rng.uniform(0.5, 2.5, (256, 80))

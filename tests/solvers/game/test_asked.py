@@ -271,8 +271,9 @@ def test_memory_shows_nothing_old_the_last_rounds_or_the_most_similar_ones():
 def test_lessons_are_found_by_the_likeness_of_situations():
     book = notebook("strategies", n=0)
     for signal, text in ((2.0, "far above"), (1.0, "just right"), (0.4, "far below")):
-        book.learn(Experience(0, 500, signal, 0.0))
-        book.library.add(np.array([signal, 0.5, 0.0]), text)
+        for _ in range(2):  # the signal stands still
+            book.learn(Experience(0, 500, signal, 0.0))
+        book.keep(text)
     book.learn(Experience(1, 500, 0.95, 0.0))
     book.learn(Experience(2, 500, 0.95, 0.0))
     assert book.lessons(2) == ["far below", "just right"]

@@ -30,7 +30,7 @@ def test_the_blend_trap_is_refused(trap):
     values = trap.evaluate(np.vstack([points, points.mean(axis=0)])).F[:, 0]
     assert values[:2] == pytest.approx(3.4594, abs=1e-4)
     assert values[2] == pytest.approx(1.7489, abs=1e-4)
-    blend = convex_blend(trap, points, [1.0, 1.0], trap.evaluate)
+    blend = convex_blend(trap, points, trap.evaluate)
     assert blend.point is None
     assert "declares no convex set" in blend.reason
     assert blend.evaluations == 0
@@ -52,7 +52,7 @@ def test_a_false_declaration_is_found_out_by_evaluation(trap):
     lying = trap.with_goal.__self__
     lying = object.__new__(Declared)
     lying.__dict__.update(trap.__dict__)
-    blend = convex_blend(lying, np.eye(2), [1.0, 1.0], lying.evaluate)
+    blend = convex_blend(lying, np.eye(2), lying.evaluate)
     assert blend.point is None
     assert "contradicted" in blend.reason
 
@@ -62,7 +62,7 @@ def test_a_blend_is_kept_where_it_is_better_than_both_members():
     rng = np.random.default_rng(1)
     points = np.zeros((2, instance.space.dim))
     points[0, :4] = points[1, 4:8] = instance.p_total_w / 4 * rng.uniform(0.9, 1.0)
-    blend = convex_blend(instance, points, [1.0, 1.0], instance.evaluate)
+    blend = convex_blend(instance, points, instance.evaluate)
     assert blend.point is not None
     values = instance.evaluate_twin(np.vstack([blend.point, points])).F[:, 0]
     assert values[0] > values[1:].max()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gate_training import without, write_gate
 
 import optisolve
 from optisolve.content import content_dir
@@ -16,7 +17,7 @@ from optisolve.llm.dialogue import Dialogue
 from optisolve.registry import SOLVERS
 from optisolve.solvers.moe.cards import card_of, expert_names, find_experts
 from optisolve.solvers.moe.features import feature_names, instance_features
-from optisolve.solvers.moe.gate_model import load_gate, read_gate, write_gate
+from optisolve.solvers.moe.gate_model import load_gate, read_gate
 from optisolve.solvers.moe.gates import (
     KnnGate,
     LearnedGate,
@@ -202,7 +203,7 @@ def test_features_do_not_depend_on_the_experts_to_choose_from(game):
 @pytest.mark.parametrize("scenario", ["power_control", "uav_isac"])
 def test_the_default_mixture_answers_the_same_whether_or_not_the_gate_was_trained_on_ddpm(scenario, tmp_path):
     path = tmp_path / "gate.json"
-    write_gate(load_gate().without("ddpm"), path)
+    write_gate(without(load_gate(), "ddpm"), path)
     instance = optisolve.load_problem(scenario).instance(1)
     budget = Budget(evaluations=120)
     first = optisolve.solve(instance, "moe", budget=budget, seed=5)
