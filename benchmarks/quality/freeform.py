@@ -143,7 +143,7 @@ def _line(problem: WordProblem, told: Formulated, *, gold: bool) -> Line:
         solved=solved,
         same=same,
         offered=offered,
-        reply="" if told.modelled is None else told.modelled.raw,
+        reply="" if told.modelled is None else told.modelled.turn.text,
     )
 
 

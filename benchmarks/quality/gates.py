@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gate_training import RunTable, gate_rows, learned_choice, run_table, train_gate, write_aslib
+from gate_training.evaluate import evaluate_choices
 
 import optisolve
 from optisolve.content import content_dir
@@ -32,8 +34,6 @@ from optisolve.llm.config import llm_config
 from optisolve.registry import make_problem
 from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
 from optisolve.solvers.moe.gates import knn_losses
-from optisolve.study.gates import RunTable, gate_rows, learned_choice, run_table, train_gate, write_aslib
-from optisolve.study.gates.evaluate import evaluate_choices
 from optisolve.study.loss import loss_of
 from optisolve.study.scored import Outcome, score_units
 

@@ -19,6 +19,8 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from gate_training import RunTable, fit_trust, learned_choice, train_gate
+from gate_training.evaluate import evaluate_choices
 from gates import (
     EVALUATIONS,
     HELD_OUT,
@@ -43,8 +45,6 @@ from optisolve.llm.session import open_session
 from optisolve.solvers.moe.cards import Expert, find_experts
 from optisolve.solvers.moe.gate_model import GateModel, read_gate, write_gate
 from optisolve.solvers.moe.llm_gate import Opinion, ask_opinion, problem_words
-from optisolve.study.gates import RunTable, fit_trust, learned_choice, train_gate
-from optisolve.study.gates.evaluate import evaluate_choices
 
 Words = Callable[[Mapping[str, Any]], dict[str, Any]]
 Weights = Sequence[Mapping[str, float]]

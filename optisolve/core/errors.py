@@ -26,6 +26,7 @@ __all__ = [
     "SolverError",
     "UnknownNameError",
     "nearest",
+    "short",
 ]
 
 
@@ -119,6 +120,12 @@ class FieldProblem:
 
     def __str__(self) -> str:
         return f"{printable(self.field)}: got {self.given!r}, expected {self.expected}"
+
+
+def short(value: object) -> object:
+    """A value as it was given; the beginning of its representation when that is long."""
+    text = repr(value)
+    return value if len(text) <= 80 else f"{text[:77]}..."
 
 
 class OptionError(OptisolveError):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from optisolve.core.errors import FieldProblem, OptionError, nearest
+from optisolve.core.errors import FieldProblem, OptionError, nearest, short
 from optisolve.goals.metric import Bound, Metric
 from optisolve.goals.units import UnitError, to_si
 
@@ -115,7 +115,7 @@ def goal_from(values: Mapping[str, Any] | Goal, *, what: str = "goal") -> Goal:
         return Goal.model_validate(dict(values))
     except ValidationError as error:
         problems = [
-            FieldProblem(".".join(map(str, item["loc"])) or "(goal)", _short(item.get("input")), str(item["msg"]))
+            FieldProblem(".".join(map(str, item["loc"])) or "(goal)", short(item.get("input")), str(item["msg"]))
             for item in error.errors()
         ]
         raise OptionError(what, problems) from None
@@ -220,8 +220,3 @@ def _si(clause: Clause, metric: Metric) -> tuple[str, float]:
 def _known(name: str, by_name: Mapping[str, Metric]) -> str:
     guess = nearest(name, by_name)
     return f"one of {', '.join(by_name)}" + (f"; did you mean '{guess}'?" if guess else "")
-
-
-def _short(value: object) -> object:
-    text = repr(value)
-    return value if len(text) <= 80 else f"{text[:77]}..."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Bound", "Feasibility", "Measured", "Metric", "effective", "tightest"]
+__all__ = ["Bound", "Feasibility", "Measured", "Metric", "crossed", "effective", "tightest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,16 @@ def effective(own: Iterable[Bound], asked: Iterable[Bound], *, keep: bool) -> tu
     spoken = {(b.metric, b.user, b.upper) for b in asked}
     kept = [b for b in own if keep and (b.metric, b.user, b.upper) not in spoken]
     return (*asked, *kept)
+
+
+def crossed(bounds: Sequence[Bound]) -> tuple[Bound, Bound] | None:
+    """A lower bound above an upper bound on the same quantity, which no point meets; None when there are none."""
+    for low in bounds:
+        for high in bounds:
+            same = (low.metric, low.user) == (high.metric, high.user)
+            if same and high.upper and not low.upper and low.value > high.value * (1.0 + 1e-12):
+                return low, high
+    return None
 
 
 def tightest(bounds: Iterable[Bound], metric: str, user: int | None, *, upper: bool, default: float) -> float:

@@ -133,7 +133,7 @@ def to_si(value: float, unit: str, wanted: str) -> float:
     found = find_unit(unit)
     if found.dimension != dimension:
         asked = f"a {dimension} in {wanted or 'parts of 1'} is needed{_hint(found, dimension)}"
-        raise UnitError(f"{value:g} {unit} is a {_called(found)}, but {asked}")
+        raise UnitError(f"{value:g} {unit} is a {found.dimension}, but {asked}")
     if found.decibel:
         if abs(value) > 400.0:
             raise UnitError(f"{value:g} {unit} is out of any physical range (400 {unit} at most).")
@@ -155,10 +155,6 @@ def _finite(value: float, unit: str) -> float:
     if not math.isfinite(value):
         raise UnitError(f"a value in {unit or 'parts of 1'} is not finite.")
     return float(value)
-
-
-def _called(unit: Unit) -> str:
-    return "ratio" if unit.dimension == "ratio" else unit.dimension
 
 
 def _hint(found: Unit, dimension: str) -> str:

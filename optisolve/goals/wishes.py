@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from optisolve.goals.goal import Clause, Goal, bounds_of
-from optisolve.goals.metric import Bound, Measured, Metric, effective
+from optisolve.goals.metric import Bound, Measured, Metric, crossed, effective
 
 __all__ = ["MAX_EXACT", "one_by_one", "settle_wishes"]
 
@@ -56,7 +56,7 @@ def _largest(instance: Measured, held: tuple[Bound, ...], wishes: Sequence[tuple
 
     def fits(chosen: Sequence[int]) -> bool:
         bounds = (*held, *(b for i in chosen for b in wishes[i]))
-        return not _crossed(bounds) and instance.satisfiable(bounds).answer is True
+        return crossed(bounds) is None and instance.satisfiable(bounds).answer is True
 
     alone = [i for i in range(len(wishes)) if fits((i,))]  # what cannot be met alone cannot be met with others
     if len(alone) > MAX_EXACT:
@@ -93,11 +93,3 @@ def _implied(wish: Sequence[Bound], held: Sequence[Bound]) -> bool:
         )
 
     return all(tight(b) for b in wish)
-
-
-def _crossed(bounds: Sequence[Bound]) -> bool:
-    return any(
-        (a.metric, a.user) == (b.metric, b.user) and b.upper and not a.upper and a.value > b.value * (1.0 + 1e-12)
-        for a in bounds
-        for b in bounds
-    )

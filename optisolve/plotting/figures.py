@@ -30,6 +30,7 @@ __all__ = [
     "PALETTE",
     "convergence_figure",
     "credit_figure",
+    "dress",
     "front_figure",
     "map_figure",
     "new_figure",
@@ -56,16 +57,21 @@ def new_figure(title: str, subtitle: str = "", *, width: float = 7.0, height: fl
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    dress(axes)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(MUTED)
+    axes.set_title(title, loc="left", fontsize=12, color=INK, pad=22 if subtitle else 8)
+    axes.text(0.0, 1.0, subtitle, transform=axes.transAxes + _up(figure), fontsize=9, color=MUTED, va="bottom")
+    return figure, axes
+
+
+def dress(axes: Axes, label_size: int = 9) -> None:
+    """A light grid behind what is drawn, no box around it."""
     axes.set_axisbelow(True)
     axes.grid(color=GRID, linewidth=0.8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(MUTED)
-    axes.tick_params(colors=MUTED, labelsize=9)
-    axes.set_title(title, loc="left", fontsize=12, color=INK, pad=22 if subtitle else 8)
-    axes.text(0.0, 1.0, subtitle, transform=axes.transAxes + _up(figure), fontsize=9, color=MUTED, va="bottom")
-    return figure, axes
+    axes.tick_params(colors=MUTED, labelsize=label_size)
 
 
 def _up(figure: Figure) -> Transform:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from optisolve.core.problem import Instance
-from optisolve.plotting.figures import GRID, INK, MARKERS, MUTED, PALETTE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from optisolve.plotting.figures import INK, MARKERS, MUTED, PALETTE, dress
 
 __all__ = ["rounds_figure"]
 
@@ -48,18 +45,10 @@ def rounds_figure(reports: Mapping[str, Mapping[str, Any]], instance: Instance, 
     panels[1].set_yscale("log")
     told = (objective.label, "largest gain by\nmoving alone", "missed service\n[bit/s/Hz]")
     for axes, words in zip(panels, told, strict=True):
-        _dress(axes, words)
+        dress(axes, label_size=8)
+        axes.set_ylabel(words, fontsize=9, color=INK)
     panels[-1].set_xlabel("round", color=INK)
     figure.suptitle(f"Rounds of the game: {instance.origin.scenario}", x=0.01, ha="left", fontsize=12, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower left", ncols=3)
     return figure
-
-
-def _dress(axes: Axes, label: str) -> None:
-    axes.set_axisbelow(True)
-    axes.grid(color=GRID, linewidth=0.8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(colors=MUTED, labelsize=8)
-    axes.set_ylabel(label, fontsize=9, color=INK)

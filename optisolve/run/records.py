@@ -350,15 +350,13 @@ def load_records(path: str | os.PathLike[str], *, columns: Literal["differing", 
     records = list(read_all(path))
     if not records:
         raise RecordError(f"{path}: no record.json at or below this path, and no {TABLE}.")
-    settings = [_settings(record) for _, record in records]
-    if columns == "differing":
-        settings = _differing(settings)
+    keep = _differing if columns == "differing" else list
+    settings = keep([_flat(own) for own in keep([_settings(record) for _, record in records])])
     found = zip(records, settings, strict=True)
     return pd.DataFrame([{**_row(record), **own, "path": file, "record": record} for (file, record), own in found])
 
 
 def _row(record: Record) -> dict[str, Any]:
-    used = record.used.model_dump(exclude={"report", "by_source"})
     return {
         "record_id": record.record_id,
         "result_hash": record.result_hash,
@@ -373,21 +371,25 @@ def _row(record: Record) -> dict[str, Any]:
         "points": len(record.verified.F),
         "tier": record.provenance.tier.value,
         **{f"scores.{name}": value for name, value in record.scores.values().items()},
-        **{f"used.{name}": value for name, value in used.items()},
+        **{f"used.{name}": value for name, value in record.used if name not in ("report", "by_source")},
     }
 
 
 def _settings(record: Record) -> dict[str, Any]:
-    """Parameters and options by column; settings of settings have columns of their own."""
-    pending: list[tuple[str, Any]] = [("option", record.solver.options), ("param", record.instance.params)]
-    columns: dict[str, Any] = {}
-    while pending:
-        name, value = pending.pop()
-        if isinstance(value, Mapping):
-            pending += [(f"{name}.{key}", item) for key, item in reversed(list(value.items()))]
+    """Parameters and options by column."""
+    columns: dict[str, Any] = {f"param.{name}": value for name, value in record.instance.params.items()}
+    return columns | {f"option.{name}": value for name, value in record.solver.options.items()}
+
+
+def _flat(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of settings in columns of their own, lists as text."""
+    flat: dict[str, Any] = {}
+    for name, value in columns.items():
+        if isinstance(value, dict):
+            flat |= _flat({f"{name}.{key}": item for key, item in value.items()})
         else:
-            columns[name] = canonical(value).decode() if isinstance(value, list) else value
-    return columns
+            flat[name] = canonical(value).decode() if isinstance(value, list) else value
+    return flat
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

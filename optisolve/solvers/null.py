@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
@@ -29,12 +28,9 @@ class Null(Solver):
 
     def _solve(self, task: Task) -> Outcome:
         policies = task.instance.null_policies()
-        try:
-            for name, X in policies.items():
-                left = task.meter.remaining_evaluations
-                if left == 0:
-                    return task.outcome(Termination.LIMIT, spent_limit(task))
-                task.evaluate(task.instance.space.clip(X[:left]), source=f"null:{name}")
-        except BudgetExhausted as stop:  # the clock ran out between the check and the batch
-            return task.outcome(Termination.LIMIT, stop.limit)
+        for name, X in policies.items():
+            left = task.meter.remaining_evaluations
+            if left == 0:
+                return task.outcome(Termination.LIMIT, spent_limit(task))
+            task.evaluate(task.instance.space.clip(X[:left]), source=f"null:{name}")
         return task.outcome(Termination.CONVERGED, report={"policies": sorted(policies)})

@@ -12,15 +12,14 @@ from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import spent_on_the_model
-from optisolve.core.errors import BudgetExhausted, FieldProblem, SolverError
+from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.json import Json, JsonObject
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
 from optisolve.llm.session import session_of
 from optisolve.llm.styles import StyleName, require_style, style_problems
-from optisolve.run.evaluator import nondominated
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
-from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_width, tchebycheff
+from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_nadir, front_width, tchebycheff
 from optisolve.solvers.moead.variation import Proposals, Wave
 from optisolve.solvers.moead.weights import weight_vectors
 
@@ -82,12 +81,9 @@ class Opro(Solver):
         require_stopping_rule(task)
         search = _Search(task, self, self._operator(task))
         task.reporter = search.report
-        try:
-            search.initialize()
-            while task.meter.remaining_evaluations > 0 and search.step():
-                pass
-        except BudgetExhausted as stop:  # the clock ran out between the check and the batch
-            return task.outcome(Termination.LIMIT, stop.limit, detail=str(stop), report=search.report())
+        search.initialize()
+        while task.meter.remaining_evaluations > 0 and search.step():
+            pass
         limit = spent_limit(task) if task.meter.remaining_evaluations <= 0 else spent_on_the_model(task.meter)
         return task.outcome(Termination.LIMIT, limit, report=search.report())
 
@@ -160,7 +156,9 @@ class _Search:
         task, options = self._task, self._options
         calls = min(options.calls_per_step, max(1, task.meter.remaining_evaluations // options.n_offspring))
         weights = self._preferences[self._next_preferences(calls)]  # [c, m]
-        ideal, nadir = self._range()
+        feasible = self._violation <= 0.0
+        ideal = (self._F[feasible] if feasible.any() else self._F).min(axis=0)
+        nadir = front_nadir(self._F, self._violation)
         f_hat = (self._F - ideal) / front_width(self._F, ideal, nadir)  # [n, m]
         values = tchebycheff(f_hat[None, :, :], np.maximum(weights, MIN_WEIGHT)[:, None, :])  # [c, n]
         violation = np.broadcast_to(self._violation, values.shape)
@@ -179,13 +177,6 @@ class _Search:
             rng=task.rng(step=self._steps, purpose="operator"),
             instance=task.instance,
         )
-
-    def _range(self) -> tuple[FloatArray, FloatArray]:
-        """Ideal and nadir point of the non-dominated feasible solutions; of all solutions while none is feasible."""
-        feasible = self._violation <= 0.0
-        F = self._F[feasible] if feasible.any() else self._F
-        front = F[nondominated(F)] if feasible.any() else F
-        return F.min(axis=0), front.max(axis=0)
 
     def _next_preferences(self, count: int) -> IntArray:
         """Rows of the preferences for the next calls; each is taken once per round, in an order of its own."""

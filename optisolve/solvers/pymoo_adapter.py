@@ -25,7 +25,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import BudgetExhausted, SolverError
+from optisolve.core.errors import SolverError
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import ANY_PROBLEM, Feature, Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
@@ -76,12 +76,10 @@ class PymooSolver(Solver):
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
         loop = _AskTell(task, self)
-        try:
-            while (left := task.meter.remaining_evaluations) > 0:
-                if not loop.step(left):
-                    return task.outcome(*loop.why_it_stopped, report=loop.report())
-        except BudgetExhausted as stop:  # the clock ran out between the check and the batch
-            return task.outcome(Termination.LIMIT, stop.limit, report=loop.report())
+        task.reporter = loop.report
+        while (left := task.meter.remaining_evaluations) > 0:
+            if not loop.step(left):
+                return task.outcome(*loop.why_it_stopped, report=loop.report())
         return task.outcome(Termination.LIMIT, spent_limit(task), report=loop.report())
 
 
@@ -145,8 +143,8 @@ class _AskTell:
 
 
 @dataclass(frozen=True, slots=True)
-class Nsga2(PymooSolver):
-    """NSGA-II: non-dominated sorting and crowding distance.
+class _Genetic(PymooSolver):
+    """Base of the algorithms that cross and mutate; whole individuals are always offered to the mutation.
 
     Args:
         pop_size: Points per generation.
@@ -156,6 +154,27 @@ class Nsga2(PymooSolver):
         mutation_probability: Chance per variable; None means pymoo's min(0.5, 1 / number of variables).
     """
 
+    pop_size: Annotated[int, Ge(4)] = 100
+    crossover_eta: Annotated[float, Ge(0)] = 15.0
+    crossover_probability: Annotated[float, Ge(0), Le(1)] = 0.9
+    mutation_eta: Annotated[float, Ge(0)] = 20.0
+    mutation_probability: Annotated[float, Gt(0), Le(1)] | None = None
+
+    def _operators(self) -> dict[str, Any]:
+        from pymoo.operators.crossover.sbx import SBX
+        from pymoo.operators.mutation.pm import PM
+
+        return {
+            "pop_size": self.pop_size,
+            "crossover": SBX(prob=self.crossover_probability, eta=self.crossover_eta),
+            "mutation": PM(prob=1.0, prob_var=self.mutation_probability, eta=self.mutation_eta),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Nsga2(_Genetic):
+    """NSGA-II: non-dominated sorting and crowding distance."""
+
     info: ClassVar[SolverInfo] = SolverInfo(
         name="nsga2",
         version="2",
@@ -163,29 +182,16 @@ class Nsga2(PymooSolver):
         needs=("pymoo",),
         citation="Deb et al. 2002, doi 10.1109/4235.996017",
     )
-    pop_size: Annotated[int, Ge(4)] = 100
-    crossover_eta: Annotated[float, Ge(0)] = 15.0
-    crossover_probability: Annotated[float, Ge(0), Le(1)] = 0.9
-    mutation_eta: Annotated[float, Ge(0)] = 20.0
-    mutation_probability: Annotated[float, Gt(0), Le(1)] | None = None
 
     def _algorithm(self, instance: Instance) -> Any:
         from pymoo.algorithms.moo.nsga2 import NSGA2
 
-        return NSGA2(pop_size=self.pop_size, **_sbx_and_mutation(self))
+        return NSGA2(**self._operators())
 
 
 @dataclass(frozen=True, slots=True)
-class Nsga3(PymooSolver):
-    """NSGA-III: non-dominated sorting and reference directions, for three objectives and more.
-
-    Args:
-        pop_size: Points per generation and number of reference directions (spread evenly, any number).
-        crossover_eta: Distribution index of SBX.
-        crossover_probability: Chance that a pair of parents is crossed.
-        mutation_eta: Distribution index of polynomial mutation.
-        mutation_probability: Chance per variable; None means pymoo's min(0.5, 1 / number of variables).
-    """
+class Nsga3(_Genetic):
+    """NSGA-III: non-dominated sorting and `pop_size` evenly spread reference directions, for three objectives and more."""
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="nsga3",
@@ -195,30 +201,18 @@ class Nsga3(PymooSolver):
         needs=("pymoo",),
         citation="Deb & Jain 2014, doi 10.1109/TEVC.2013.2281535",
     )
-    pop_size: Annotated[int, Ge(4)] = 100
     crossover_eta: Annotated[float, Ge(0)] = 30.0
     crossover_probability: Annotated[float, Ge(0), Le(1)] = 1.0
-    mutation_eta: Annotated[float, Ge(0)] = 20.0
-    mutation_probability: Annotated[float, Gt(0), Le(1)] | None = None
 
     def _algorithm(self, instance: Instance) -> Any:
         from pymoo.algorithms.moo.nsga3 import NSGA3
 
-        directions = weight_vectors(len(instance.objectives), self.pop_size)
-        return NSGA3(ref_dirs=directions, pop_size=self.pop_size, **_sbx_and_mutation(self))
+        return NSGA3(ref_dirs=weight_vectors(len(instance.objectives), self.pop_size), **self._operators())
 
 
 @dataclass(frozen=True, slots=True)
-class SmsEmoa(PymooSolver):
-    """SMS-EMOA: survival by contribution to the hypervolume.
-
-    Args:
-        pop_size: Points per generation.
-        crossover_eta: Distribution index of SBX.
-        crossover_probability: Chance that a pair of parents is crossed.
-        mutation_eta: Distribution index of polynomial mutation.
-        mutation_probability: Chance per variable; None means pymoo's min(0.5, 1 / number of variables).
-    """
+class SmsEmoa(_Genetic):
+    """SMS-EMOA: survival by contribution to the hypervolume."""
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="sms_emoa",
@@ -228,16 +222,11 @@ class SmsEmoa(PymooSolver):
         needs=("pymoo",),
         citation="Beume, Naujoks & Emmerich 2007, doi 10.1016/j.ejor.2006.08.008",
     )
-    pop_size: Annotated[int, Ge(4)] = 100
-    crossover_eta: Annotated[float, Ge(0)] = 15.0
-    crossover_probability: Annotated[float, Ge(0), Le(1)] = 0.9
-    mutation_eta: Annotated[float, Ge(0)] = 20.0
-    mutation_probability: Annotated[float, Gt(0), Le(1)] | None = None
 
     def _algorithm(self, instance: Instance) -> Any:
         from pymoo.algorithms.moo.sms import SMSEMOA
 
-        return SMSEMOA(pop_size=self.pop_size, **_sbx_and_mutation(self))
+        return SMSEMOA(**self._operators())
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,14 +271,3 @@ class CmaEs(PymooSolver):
         feasible = violation <= 0.0
         worst = float(F[feasible].max()) if feasible.any() else 0.0
         return {"F": np.where(feasible, F, worst + max(1.0, abs(worst)) * violation)}
-
-
-def _sbx_and_mutation(solver: Nsga2 | Nsga3 | SmsEmoa) -> dict[str, Any]:
-    """Crossover and mutation with a solver's options; whole individuals are always offered to the mutation."""
-    from pymoo.operators.crossover.sbx import SBX
-    from pymoo.operators.mutation.pm import PM
-
-    return {
-        "crossover": SBX(prob=solver.crossover_probability, eta=solver.crossover_eta),
-        "mutation": PM(prob=1.0, prob_var=solver.mutation_probability, eta=solver.mutation_eta),
-    }

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from optisolve.core.errors import BudgetExhausted
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
 
@@ -34,10 +33,7 @@ class RandomSearch(Solver):
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
         space, rng = task.instance.space, task.rng(purpose="samples")
-        try:
-            while (left := task.meter.remaining_evaluations) > 0:
-                X = space.sample(rng, min(self.batch_size, left))  # [n, d]
-                task.evaluate(task.instance.project(X) if self.repair else X, source="random")
-        except BudgetExhausted as stop:  # the clock ran out between the check and the batch
-            return task.outcome(Termination.LIMIT, stop.limit)
+        while (left := task.meter.remaining_evaluations) > 0:
+            X = space.sample(rng, min(self.batch_size, left))  # [n, d]
+            task.evaluate(task.instance.project(X) if self.repair else X, source="random")
         return task.outcome(Termination.LIMIT, spent_limit(task))

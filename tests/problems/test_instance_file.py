@@ -213,13 +213,13 @@ def test_the_hash_does_not_depend_on_how_a_path_is_spelled(tmp_path, monkeypatch
     for path in ("pc.npz", "./pc.npz", str(tmp_path / "pc.npz"), "other.npz"):
         instance = optisolve.load_problem("power_control", instance_file=path).instance(0)
         records.append(optisolve.solve(instance, solver, budget=optisolve.Budget(evaluations=50), seed=3).record)
-    assert len({record["result_hash"] for record in records}) == 1
-    assert len({record["provenance"]["run_id"] for record in records}) == 1
-    assert str(tmp_path) not in json.dumps(records)
-    names = [record["provenance"]["files"]["instance_file"]["name"] for record in records]
+    assert len({record.result_hash for record in records}) == 1
+    assert len({record.provenance.run_id for record in records}) == 1
+    assert str(tmp_path) not in "".join(record.to_bytes().decode() for record in records)
+    names = [record.provenance.files["instance_file"].name for record in records]
     assert names == ["pc.npz", "pc.npz", "pc.npz", "other.npz"]
     (tmp_path / "pc.npz").unlink()
-    assert optisolve.verify(json.loads(json.dumps(records[0])), reproduce=True)
+    assert optisolve.verify(json.loads(records[0].to_bytes()), reproduce=True)
 
 
 def test_a_run_of_a_file_is_found_again_under_another_spelling_and_without_the_file(tmp_path, monkeypatch, capsys):

@@ -245,9 +245,10 @@ def test_a_small_file_cannot_unpack_to_more_than_a_submission_may_hold():
 # -- the full records --------------------------------------------------------------------------------------------------
 
 
-def test_full_records_are_made_again_with_the_hashes_of_the_table(board, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_full_records_are_made_again_with_the_hashes_of_the_table(board, tmp_path, workers):
     path = publish(board)
-    restored = list(restore(path, tmp_path / "again"))
+    restored = list(restore(path, tmp_path / "again", workers=workers))
     assert {item.match for item in restored} == {Match.SAME}
     published = {row.record.result_hash: row.record for row in Table.read(path).rows}
     files = list((tmp_path / "again").glob("*/record.json"))

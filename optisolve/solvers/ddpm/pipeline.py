@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optisolve.solvers.ddpm.networks import Denoiser
     from optisolve.solvers.ddpm.sampler import Guide, Sampling
 
-__all__ = ["Stages", "draw", "finish", "take_best"]
+__all__ = ["Stages", "draw", "finish"]
 
 _RANDOM = 1 << 20
 """Stream of the uninformed samples; the chain's own count its steps."""
@@ -83,11 +83,3 @@ def finish(bridge: Bridge, cases: Cases, y: FloatArray, *, polish: str, steps: i
         return Stages(bridge.raw(cases, y), projected, None, np.zeros(y.shape[:2], dtype=np.int64))
     done = bridge.polish(cases, projected, method=polish, steps=steps)
     return Stages(bridge.raw(cases, y), projected, done.points, done.probes)
-
-
-def take_best(bridge: Bridge, cases: Cases, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The best point of every case by the true objective, float64 [B, D], and its score, float64 [B]."""
-    score = bridge.score(cases, points)
-    chosen = score.argmax(axis=1)
-    rows = np.arange(score.shape[0])
-    return points[rows, chosen], score[rows, chosen]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
-from optisolve.core.json import Json
+from optisolve.core.json import Json, plain
 from optisolve.solvers.ddpm.factory import make_shards, recipe_bridge
 from optisolve.solvers.ddpm.networks import parameter_count
 from optisolve.solvers.ddpm.recipe import Recipe
@@ -126,7 +126,7 @@ def train(
     card = {
         "family": family,
         "problem": recipe.problem,
-        "recipe": json.loads(json.dumps(recipe.options(), default=lambda value: value.options())),
+        "recipe": plain(recipe),
         "labels": {"digest": recipe.digest(), "instances": recipe.labels.shards * recipe.labels.shard_size},
         "modes_per_instance": _modes(training),
         "seed": seed,

@@ -23,7 +23,7 @@ from torch import Tensor
 from optisolve.core.bridge import Bridge, to_tensors
 from optisolve.core.errors import SolverError
 from optisolve.core.files import write_atomic
-from optisolve.core.json import Json
+from optisolve.core.json import Json, plain
 from optisolve.core.seeds import generator
 from optisolve.solvers.ddpm import networks
 from optisolve.solvers.ddpm.factory import Shard, read_shard, recipe_bridge
@@ -219,7 +219,7 @@ class Trainer:
         told: State = {
             "step": self.step,
             "seed": self.seed,
-            "recipe": _plain(self.recipe),
+            "recipe": plain(self.recipe),
             "best": self.best if math.isfinite(self.best) else None,
             "stale": self.stale,
             "seconds": self.seconds,
@@ -244,7 +244,7 @@ class Trainer:
         if not file.is_file():
             raise SolverError(f"{folder}: there is no checkpoint.safetensors to resume from.")
         told = read_state(file)
-        if told["recipe"] != _plain(self.recipe) or told["seed"] != self.seed:
+        if told["recipe"] != plain(self.recipe) or told["seed"] != self.seed:
             raise SolverError(f"{folder}: the checkpoint was written with another recipe or seed; give another out=FOLDER.")
         tensors = load_file(file, device=self.device)
 
@@ -318,8 +318,3 @@ def write_history(history: list[Check], file: Path) -> None:
     """The learning curve as CSV: step, loss, decoded objective, seconds."""
     lines = ["step,loss,decoded,seconds", *(f"{c.step},{c.loss:.6g},{c.decoded:.6g},{c.seconds:.1f}" for c in history)]
     write_atomic(file, ("\n".join(lines) + "\n").encode())
-
-
-def _plain(recipe: Recipe) -> Json:
-    plain: Json = json.loads(json.dumps(recipe.options(), default=lambda value: value.options()))
-    return plain

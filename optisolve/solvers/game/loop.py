@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.json import Json
-from optisolve.core.solver import Task
+from optisolve.core.options import Options
+from optisolve.core.solver import Task, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.agents import Agent
@@ -54,28 +56,30 @@ class Desk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Options):
     """How the game is played.
 
-    Attributes:
-        rounds: Rounds at most.
-        protocol: Everybody at once, one after the other in an order drawn every round, or whoever wakes up.
-        wake_probability: Chance of an agent to move in a round of asynchronous play.
-        information: What agents know beside what they measure.
-        n_neighbors: Others that an agent listens to, None for all.
-        max_step: Largest move of an agent in one turn as a share of its range, None for no limit.
-        rtol: Moves below this share of an agent's action count as standing still.
-        patience: Moves in a row without any change, of every agent, after which the game has settled.
+    Args:
+        information: What an agent knows beside its own action, gain and measurements: nothing (``"local"``), the latest message
+            of its neighbors (``"neighbors"``), or everybody's gains and needs (``"global"``).
+        n_neighbors: Others that an agent listens to, those that disturb it most; None means all.
+        protocol: ``"simultaneous"``: everybody moves at once. ``"sequential"``: one after the other, in an order drawn every
+            round. ``"asynchronous"``: in a round each agent wakes up with a probability, and at least one does.
+        wake_probability: That probability.
+        rounds: Rounds at most; one round is one evaluation.
+        max_step: Largest move of any agent in one turn, as a share of its range; what goes beyond is cut. None for no limit.
+        rtol: Moves below this share of the action count as standing still.
+        patience: Moves in a row of every agent, all without a change, after which the game has settled.
     """
 
-    rounds: int
-    protocol: Protocols
-    wake_probability: float
-    information: Information
-    n_neighbors: int | None
-    max_step: float | None
-    rtol: float
-    patience: int
+    information: Information = "local"
+    n_neighbors: Annotated[int, Ge(1)] | None = None
+    protocol: Protocols = "simultaneous"
+    wake_probability: Annotated[float, Gt(0), Le(1)] = 0.5
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 20
+    max_step: Annotated[float, Gt(0), Le(1)] | None = None
+    rtol: Annotated[float, Ge(0)] = 1e-10
+    patience: Annotated[int, Ge(1)] = 2
 
 
 class Play:
@@ -114,7 +118,7 @@ class Play:
         self._settle_round("initial", 0)
         for t in range(1, self._rules.rounds + 1):
             if self._task.meter.remaining_evaluations <= 0:
-                return Termination.LIMIT, Limit.TIME if self._task.meter.out_of_time else Limit.EVALUATIONS
+                return Termination.LIMIT, spent_limit(self._task)
             sources = self._round(t)
             paid = [source for source in sources if source != REFUSED]
             if REFUSED in sources and not paid:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, spent_on_the_model
@@ -19,14 +19,12 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
 from optisolve.llm.session import session_of
-from optisolve.llm.styles import StyleName, require_style, style_problems
+from optisolve.llm.styles import style_problems
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.agents import ControlKind, agent_gap, make_agent
 from optisolve.solvers.game.desk import DeskOptions, LlmDesk
 from optisolve.solvers.game.forms import WELCOMES, game_gap, game_of
-from optisolve.solvers.game.loop import Play, Protocols, Rules
-from optisolve.solvers.game.memory import Memory
-from optisolve.solvers.game.views import Information
+from optisolve.solvers.game.loop import Play, Rules
 
 __all__ = ["Game", "GameControl"]
 
@@ -34,20 +32,20 @@ _SUPPORTS = frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALIT
 
 
 @dataclass(frozen=True, slots=True)
-class _AgentSolver(Solver):
-    """What both solvers share; see `Game`."""
+class _AgentSolver(Rules, Solver):
+    """What both solvers share, beside the rules of the game.
 
-    information: Information = "local"
-    n_neighbors: Annotated[int, Ge(1)] | None = None
-    protocol: Protocols = "simultaneous"
-    wake_probability: Annotated[float, Gt(0), Le(1)] = 0.5
-    rounds: Annotated[int, Ge(1), Le(100_000)] = 20
+    Args:
+        levels: Actions are whole numbers from 0 to this one, over the agent's range.
+        regret_levels: Steps of the grid on which ``regret_matching`` keeps its regret.
+        cut_share: What the cuts save of the total at the start, and the intent that chat models are told; None takes it from
+            the instance's intent, else 0.05.
+        answer: ``"last"``: the joint action that the agents ended with. ``"best"``: the best that they passed through.
+    """
+
     levels: Annotated[int, Ge(1), Le(100_000)] = 1000
     regret_levels: Annotated[int, Ge(1), Le(1000)] = 200
     cut_share: Annotated[float, Ge(0), Le(1)] | None = None
-    max_step: Annotated[float, Gt(0), Le(1)] | None = None
-    rtol: Annotated[float, Ge(0)] = 1e-10
-    patience: Annotated[int, Ge(1)] = 2
     answer: Literal["last", "best"] = "last"
 
     def skip(self, instance: Instance) -> str | None:
@@ -89,17 +87,7 @@ class _AgentSolver(Solver):
             if kind != "llm"
         }
         desk = self._desk(task, game, intent) if len(agents) < game.n_agents else None
-        rules = Rules(
-            rounds=self.rounds,
-            protocol=self.protocol,
-            wake_probability=self.wake_probability,
-            information=self.information,
-            n_neighbors=self.n_neighbors,
-            max_step=self.max_step,
-            rtol=self.rtol,
-            patience=self.patience,
-        )
-        play = Play(task, game, rules, start, agents, desk, kinds)
+        play = Play(task, game, self, start, agents, desk, kinds)
 
         def report() -> dict[str, Json]:
             return {**play.report(), **({} if desk is None else {"operator": desk.report()})}
@@ -116,25 +104,13 @@ class _AgentSolver(Solver):
 
 @dataclass(frozen=True, slots=True)
 class GameControl(_AgentSolver):
-    """Agents without a language model in the loop of `game`: its controls.
+    """Agents without a language model in the loop of `game`: its controls. None needs more than ``"local"`` information.
 
     Args:
         agents: Kind of every agent, one for all or one each. ``best_response``: exact; ``grid_best_response``: among the
             levels that a language model may name; ``foschini_miljanic``: the rule of 1993, from the own SINR;
             ``regret_matching``: mixed actions in proportion to regret; ``proportional_cut``, ``equal_cut``: one cut of the
             intended amount, then nothing; ``random``.
-        information: See `Game`; no agent here needs more than ``"local"``, so messages only cost.
-        n_neighbors: See `Game`, as all further options.
-        protocol: See `Game`.
-        wake_probability: See `Game`.
-        rounds: See `Game`.
-        levels: See `Game`.
-        regret_levels: Steps of the grid on which regret is kept.
-        cut_share: What the cuts save of the total at the start; None takes it from the instance's intent, else 0.05.
-        max_step: See `Game`.
-        rtol: See `Game`.
-        patience: See `Game`.
-        answer: See `Game`.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -158,36 +134,11 @@ class GameControl(_AgentSolver):
 
 
 @dataclass(frozen=True, slots=True)
-class Game(_AgentSolver):
+class Game(_AgentSolver, DeskOptions):
     """Agents of which a language model plays some or all: each sees its own information set and names its next action.
 
     Args:
         agents: Kind of every agent, one for all or one each: ``"llm"`` or a kind of `GameControl`; at least one ``"llm"``.
-        information: What an agent knows beside its own action, gain and measurements: nothing (``"local"``), the latest message
-            of its neighbors (``"neighbors"``), or everybody's gains and needs (``"global"``).
-        n_neighbors: Others that an agent listens to, those that disturb it most; None means all.
-        protocol: ``"simultaneous"``: everybody moves at once. ``"sequential"``: one after the other, in an order drawn every
-            round. ``"asynchronous"``: in a round each agent wakes up with a probability, and at least one does.
-        wake_probability: That probability.
-        rounds: Rounds at most; one round is one evaluation.
-        levels: Actions are whole numbers from 0 to this one, over the agent's range.
-        regret_levels: See `GameControl`.
-        cut_share: See `GameControl`; it is also the intent that chat models are told.
-        max_step: Largest move of any agent in one turn, as a share of its range; what goes beyond is cut. None for no limit.
-        rtol: Moves below this share of the action count as standing still.
-        patience: Moves in a row of every agent, all without a change, after which the game has settled.
-        answer: ``"last"``: the joint action that the agents ended with. ``"best"``: the best that they passed through.
-        style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
-        prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"``; the name ends with its style. None means the style's own.
-        memory: ``"none"``: the last round. ``"window"``: the last `window` rounds. ``"strategies"``: the rounds most like the
-            present one beside the latest, and lessons that the model wrote about earlier rounds, found by likeness.
-        window: Rounds shown at most.
-        reflect_every: Rounds between lessons; one more call per agent.
-        n_lessons: Lessons shown.
-        talks: Chat agents may add words to the messages for their neighbors.
-        max_reasks: Further questions after an answer without a level; then the agent stays where it is, recorded as fallback.
-        warn_share: Share of fallbacks above which the report holds a warning.
-        placebo: Shuffle the levels against what was measured in every question: the model is asked as often and told nothing.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -201,16 +152,6 @@ class Game(_AgentSolver):
         citation="Setting after Zou et al. 2023, arXiv 2307.02757; prompts, memory and scoring are ours",
     )
     agents: tuple[ControlKind | Literal["llm"], ...] = ("llm",)
-    style: StyleName = "auto"
-    prompt: str | None = None
-    memory: Memory = "window"
-    window: Annotated[int, Ge(1), Le(100)] = 6
-    reflect_every: Annotated[int, Ge(1)] = 5
-    n_lessons: Annotated[int, Ge(1), Le(20)] = 2
-    talks: bool = True
-    max_reasks: Annotated[int, Ge(0), Le(10)] = 1
-    warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
-    placebo: bool = False
 
     def _check(self) -> Iterable[FieldProblem]:
         if "llm" not in self.agents:
@@ -241,23 +182,7 @@ class Game(_AgentSolver):
         return self.agents
 
     def _desk(self, task: Task, game: AgentGame, intent: str) -> LlmDesk:
-        session = session_of(task)
-        options = DeskOptions(
-            style=require_style(session, self.info.name, self.style, self.prompt),
-            prompt=self.prompt,
-            levels=self.levels,
-            memory=self.memory,
-            window=self.window,
-            reflect_every=self.reflect_every,
-            n_lessons=self.n_lessons,
-            max_reasks=self.max_reasks,
-            talks=self.talks and self.information == "neighbors",
-            intent=intent,
-            reach=None if self.max_step is None else round(self.max_step * self.levels),
-            placebo=self.placebo,
-            warn_share=self.warn_share,
-        )
-        return LlmDesk(session, game, options, seed=task.seed)
+        return LlmDesk(session_of(task), game, self, self, levels=self.levels, intent=intent, seed=task.seed)
 
 
 def _start(task: Task, game: AgentGame) -> FloatArray:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.json import JsonObject
 from optisolve.core.solver import Outcome, SolverInfo, Task
-from optisolve.solvers.ledma.mixture import Chooser, Mixture, random_share
-from optisolve.solvers.ledma.solver import Ledma
+from optisolve.solvers.ledma.pacing import Chooser, random_share
+from optisolve.solvers.ledma.solver import BesideDe, Ledma
 from optisolve.solvers.moead.engine import run
-from optisolve.solvers.moead.operators import De, Linear, Mutation, Sbx
-from optisolve.solvers.moead.solvers import DecompositionSolver
+from optisolve.solvers.moead.operators import De, Linear, Sbx
 from optisolve.solvers.moead.variation import Proposals, Variation, Wave
 
-__all__ = ["CONTROL", "LedmaControl", "Repeated", "Sampler", "best_parents"]
+__all__ = ["CONTROL", "LedmaControl", "Mixture", "Repeated", "Sampler", "best_parents"]
 
 CONTROL = "control"
 """Source label of the offspring that stand in the language model's place."""
@@ -29,7 +28,7 @@ Operator = Literal["sbx", "de", "linear", "convex", "gaussian", "zeros", "unifor
 
 
 @dataclass(frozen=True, slots=True)
-class LedmaControl(DecompositionSolver):
+class LedmaControl(BesideDe):
     """`Ledma` with another operator in the language model's place.
 
     It draws from the streams of `Ledma`: a run with the same seed starts from the same population and its chooser picks
@@ -45,10 +44,6 @@ class LedmaControl(DecompositionSolver):
         n_offspring: Offspring per served target.
         n_parents: Parents of ``convex``, the best of the pool, as many as the model would be shown.
         noise: Standard deviation of ``convex`` and ``gaussian``, in units of the variable's range.
-        de_scale: Factor on the difference of two mates in DE.
-        de_crossover: DE's chance per variable to take the new value.
-        mutation_eta: Distribution index of the mutation behind ``sbx``, ``de`` and ``linear``.
-        mutation_probability: Its chance per variable; None means 1 / number of variables.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -63,19 +58,14 @@ class LedmaControl(DecompositionSolver):
     n_offspring: Annotated[int, Ge(1), Le(16)] = 2
     n_parents: Annotated[int, Ge(2)] = 10
     noise: Annotated[float, Ge(0)] = 0.05
-    de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
-    de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
-    mutation_eta: Annotated[float, Ge(0)] = 20.0
-    mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
 
     def _solve(self, task: Task) -> Outcome:
         task.solver_name = Ledma.info.name  # the streams of ledma: pairs share first population and chosen targets
         return run(task, self, self._variation(task))
 
     def _variation(self, task: Task) -> Variation:
-        secondary = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
-        chooser = _limited(random_share(self.mix), self.max_targets)
-        return _ControlMixture(self._primary(secondary), secondary, chooser, task.meter)
+        de, chooser = self._de(), _limited(random_share(self.mix), self.max_targets)
+        return Mixture(self._primary(de), de, chooser, task.meter)
 
     def _primary(self, de: De) -> Variation:
         repeated: dict[str, Variation] = {"sbx": Sbx(mutation=de.mutation), "de": de, "linear": Linear(mutation=de.mutation)}
@@ -159,22 +149,40 @@ def best_parents(wave: Wave, count: int) -> IntArray:
     return parents
 
 
-class _ControlMixture(Mixture):
-    """The mixture, as `Ledma` mixes: at the end of a run DE's offspring make room for the others."""
+class Mixture:
+    """Gives some targets of every wave to one operator and the others to a second one.
 
-    def __init__(self, primary: Variation, secondary: Variation, chooser: Chooser, meter: BudgetMeter) -> None:
-        super().__init__(primary, secondary, chooser)
-        self._meter = meter
+    The chooser and both operators get streams of their own, spawned from the wave's stream, so what one draws never
+    shifts another. Proposals are merged in owner order, the primary's first.
+
+    Args:
+        primary: Operator for the chosen targets.
+        secondary: Operator for all other targets.
+        chooser: Deterministic given the wave; may draw from ``wave.rng``.
+        meter: At the end of its budget DE's offspring make room for the control's, as in `Ledma`; None for no end.
+    """
+
+    def __init__(self, primary: Variation, secondary: Variation, chooser: Chooser, meter: BudgetMeter | None = None) -> None:
+        self._primary, self._secondary, self._chooser, self._meter = primary, secondary, chooser, meter
 
     def propose(self, wave: Wave) -> Proposals:
-        """Offspring of both operators, as many as may still be evaluated."""
-        made = super().propose(wave)
-        surplus = made.owner.size - self._meter.remaining_evaluations
-        if surplus <= 0 or isinstance(made.source, str):
-            return made
-        free = [i for i, label in enumerate(made.source) if label != CONTROL][-surplus:]
-        keep = np.setdiff1d(np.arange(made.owner.size), free)
-        return Proposals(made.X[keep], made.owner[keep], [made.source[i] for i in keep])
+        """Offspring of both operators, ascending by owner, as many as may still be evaluated."""
+        choice_rng, *streams = wave.rng.spawn(3)
+        chosen = np.isin(wave.targets, self._chooser(replace(wave, rng=choice_rng)))
+        served = zip((self._primary, self._secondary), (chosen, ~chosen), streams, strict=True)
+        parts = [operator.propose(wave.part(mask, rng)) for operator, mask, rng in served if mask.any()]
+        if len(parts) == 1:
+            return parts[0]
+        owner, labels = np.concatenate([part.owner for part in parts]), [label for part in parts for label in part.labels]
+        order = np.argsort(owner, kind="stable")
+        surplus = 0 if self._meter is None else order.size - self._meter.remaining_evaluations
+        if surplus > 0:
+            order = order[~np.isin(order, [i for i in order if labels[i] != CONTROL][-surplus:])]
+        return Proposals(np.concatenate([part.X for part in parts])[order], owner[order], [labels[i] for i in order])
+
+    def report(self) -> JsonObject:
+        """Figures of both operators."""
+        return {"primary": dict(self._primary.report()), "secondary": dict(self._secondary.report())}
 
 
 def _limited(chooser: Chooser, limit: int | None) -> Chooser:

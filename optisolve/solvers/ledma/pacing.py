@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 
 from optisolve.core.arrays import IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.solvers.ledma.bandit import Bandit
-from optisolve.solvers.ledma.mixture import Chooser
 from optisolve.solvers.moead.variation import Wave
 
-__all__ = ["LLM", "MIXES", "paced", "read_mix"]
+__all__ = ["LLM", "MIXES", "Chooser", "paced", "random_share", "read_mix"]
+
+Chooser = Callable[[Wave], IntArray]
+"""Picks an operator's targets of a wave: a subset of ``wave.targets``, int64, in any order."""
 
 LLM = "llm"
 """The language model's name in a bandit."""
@@ -30,6 +33,23 @@ def read_mix(value: str | float) -> str | float | None:
     except ValueError:
         return None
     return share if 0.0 <= share <= 1.0 else None
+
+
+def random_share(share: float, *, at_most: int | None = None) -> Chooser:
+    """A chooser that gives each wave's primary operator a random share of the targets.
+
+    Args:
+        share: Share of the targets, 0 to 1; the expected number is exact, fractions are settled by chance.
+        at_most: Largest number of targets per wave, or None.
+    """
+
+    def choose(wave: Wave) -> IntArray:
+        wanted = share * wave.targets.size
+        count = int(wanted) + int(wave.rng.random() < wanted - int(wanted))
+        count = count if at_most is None else min(count, at_most)
+        return np.sort(wave.rng.permutation(wave.targets)[:count])
+
+    return choose
 
 
 def paced(meter: BudgetMeter, n_first: int, n_offspring: int = 1, batch: int = 1, *, bandit: Bandit | None = None) -> Chooser:

@@ -11,21 +11,19 @@ from annotated_types import Ge, Gt, Le
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.core.solver import Outcome, SolverInfo, Task
+from optisolve.core.solver import SolverInfo, Task
 from optisolve.llm.scale import Grid
-from optisolve.llm.session import LlmSession, session_of
+from optisolve.llm.session import session_of
 from optisolve.llm.styles import StyleName, refuse
 from optisolve.solvers.ledma.account import Notes
 from optisolve.solvers.ledma.bandit import Bandit
-from optisolve.solvers.ledma.mixture import Chooser, random_share
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
-from optisolve.solvers.ledma.pacing import LLM, MIXES, paced, read_mix
+from optisolve.solvers.ledma.pacing import LLM, MIXES, Chooser, paced, random_share, read_mix
 from optisolve.solvers.ledma.portfolio import Portfolio
 from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
-from optisolve.solvers.moead.engine import run
-from optisolve.solvers.moead.operators import De, Gaussian, Linear, Mutation, Sbx
-from optisolve.solvers.moead.solvers import DecompositionSolver
+from optisolve.solvers.moead.operators import De, Gaussian, Linear, Sbx
+from optisolve.solvers.moead.solvers import DecompositionSolver, MutatingSolver
 from optisolve.solvers.moead.variation import Variation
 
 __all__ = ["LLM_START", "OPERATORS", "Ledma", "planned_share"]
@@ -49,7 +47,23 @@ _USUAL_PARENTS = {"schema": 10, "continuation": 5}
 
 
 @dataclass(frozen=True, slots=True)
-class Ledma(DecompositionSolver):
+class BesideDe(MutatingSolver):
+    """Base of `Ledma` and its controls: another operator serves some targets, DE the rest; it also is the fallback.
+
+    Args:
+        de_scale: Factor on the difference of two mates in DE.
+        de_crossover: DE's chance per variable to take the new value.
+    """
+
+    de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
+    de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
+
+    def _de(self) -> De:
+        return De(self.de_scale, self.de_crossover, self._mutation())
+
+
+@dataclass(frozen=True, slots=True)
+class Ledma(BesideDe):
     """Decomposition MOEA whose offspring come from a language model and from classical operators.
 
     Args:
@@ -77,10 +91,6 @@ class Ledma(DecompositionSolver):
         warn_share: Share of fallbacks above which the report holds a warning.
         placebo: Shuffle the parents against their values in every question: a control that asks the same model as often
             but tells it nothing, see `controls`.
-        de_scale: Factor on the difference of two mates in the other operator, DE, which also is the fallback.
-        de_crossover: Its chance per variable to take the new value.
-        mutation_eta: Distribution index of its mutation.
-        mutation_probability: Its chance per variable; None means 1 / number of variables.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -104,13 +114,9 @@ class Ledma(DecompositionSolver):
     note_tokens: Annotated[int, Ge(20), Le(2000)] = 120
     warn_share: Annotated[float, Ge(0), Le(1)] = 0.2
     placebo: bool = False
-    de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
-    de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
-    mutation_eta: Annotated[float, Ge(0)] = 20.0
-    mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
 
     def __post_init__(self) -> None:
-        DecompositionSolver.__post_init__(self)
+        BesideDe.__post_init__(self)
         object.__setattr__(self, "mix", read_mix(self.mix))  # one spelling per mix, so that equal runs have equal options
 
     def _check(self) -> Iterable[FieldProblem]:
@@ -161,13 +167,10 @@ class Ledma(DecompositionSolver):
             expected = f"more evaluations than the first population has points (solver.pop_size = {self.pop_size})"
             yield FieldProblem("budget.evaluations", budget.evaluations, expected)
 
-    def _solve(self, task: Task) -> Outcome:
-        return run(task, self, self._variation(task))
-
     def _variation(self, task: Task) -> Variation:
         session = session_of(task)
         refuse(session, "ledma", self._prompt_problems(session.preferred_style))
-        de = De(self.de_scale, self.de_crossover, Mutation(self.mutation_eta, self.mutation_probability))
+        de = self._de()
         notes = Notes(Grid(task.instance.space))
         operation = Operation(
             style=self.style,
@@ -181,7 +184,8 @@ class Ledma(DecompositionSolver):
             warn_share=self.warn_share,
             placebo=self.placebo,
         )
-        reflection = self._reflection(session, task.seed)
+        every, note_tokens = self.reflect_every, self.note_tokens
+        reflection = None if every is None else Reflection(session, seed=task.seed, every=every, note_tokens=note_tokens)
         llm = LlmVariation(session, task.instance, de, operation, seed=task.seed, notes=notes, reflection=reflection)
         return self._portfolio(task, llm, de, notes)
 
@@ -202,11 +206,6 @@ class Ledma(DecompositionSolver):
             distill=self.distill,
             mix=str(self.mix),
         )
-
-    def _reflection(self, session: LlmSession, seed: int) -> Reflection | None:
-        if self.reflect_every is None:
-            return None
-        return Reflection(session, seed=seed, every=self.reflect_every, note_tokens=self.note_tokens)
 
     def _chooser(self, task: Task, bandit: Bandit) -> Chooser:
         if isinstance(self.mix, float):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Le
 
 from optisolve.core.capabilities import ShadowPrices
 from optisolve.core.json import Json
+from optisolve.core.options import Options
 from optisolve.core.problem import Sense
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
@@ -35,16 +38,23 @@ _WORTHWHILE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class MixtureOptions:
-    """Options of `Moe` and `MoeLlm`, where they are explained."""
+class MixtureOptions(Options):
+    """Whom a mixture runs, and what it makes of their answers.
 
-    gates: GateOptions
-    experts: tuple[str, ...]
-    without: tuple[str, ...]
-    reserve: float
-    combine: str
-    stop_gap: float
-    reflect: bool
+    Args:
+        experts: Preset names to choose from; empty means those with a card of this installation, which need no extra.
+        without: Names to leave out.
+        reserve: Share of the evaluations that is kept for the safe baseline and the polish.
+        combine: ``best_of``, ``polish_chain`` (the best answer, polished by a local method on the reserve), ``convex_blend``
+            (an average where that is safe), ``pareto_merge`` (several objectives; there it is always what happens).
+        stop_gap: Relative gap to a proven bound at which nobody else is asked.
+    """
+
+    experts: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    reserve: Annotated[float, Ge(0), Le(0.5)] = 0.1
+    combine: Literal["best_of", "polish_chain", "convex_blend", "pareto_merge"] = "polish_chain"
+    stop_gap: Annotated[float, Ge(0)] = 1e-4
 
 
 class Mixture:
@@ -52,19 +62,23 @@ class Mixture:
 
     Args:
         task: The run.
-        options: See `Moe`.
+        options: Whom it runs.
+        gates: Who chooses among them.
         with_llm: Experts that ask a language model may be chosen.
+        reflect: After an expert that brought nothing the next one gets another role.
     """
 
-    def __init__(self, task: Task, options: MixtureOptions, *, with_llm: bool) -> None:
-        self.task, self.options = task, options
+    def __init__(
+        self, task: Task, options: MixtureOptions, gates: GateOptions, *, with_llm: bool = False, reflect: bool = False
+    ) -> None:
+        self.task, self.options, self._reflect = task, options, reflect
         self.instance, self.log = task.instance, ExplanationLog()
         self.experts, self.left_out = find_experts(task.instance, options.experts, with_llm=with_llm, without=options.without)
         self.by_name = {e.name: e for e in self.experts}
         total = task.meter.budget.evaluations
         self.total = _UNLIMITED if total is None else total
         self.best = Standing(task.instance, verified_quality(task.instance, np.empty((0, task.instance.space.dim))))
-        self.chain = GateChain(task, options.gates, self.log, self.total)
+        self.chain = GateChain(task, gates, self.log, self.total)
         self.decision: Decision | None = None
         self.synergy: float | None = None
         self.infeasible_by = ""
@@ -132,7 +146,7 @@ class Mixture:
         choices = list(decision.choices)
         for i, choice in enumerate(choices):
             last = i == len(choices) - 1
-            if self.options.reflect and i > 0:
+            if self._reflect and i > 0:
                 choice = choices[i] = self._reflected(choice, decision)  # noqa: PLW2901
             share = self.left - kept if last else int(choice.share * pool)
             if not self._attempt(share, choice):

@@ -40,16 +40,16 @@ _CITATION = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Experts(Solver):
-    """What both solvers share; see `Moe`."""
+class _Experts(MixtureOptions, Solver):
+    """What both solvers share.
+
+    Args:
+        gate_file: Path of a trained gate; "" means the one that comes with optisolve.
+        n_experts: Experts that are chosen at most.
+    """
 
     gate_file: Annotated[str, Resource(is_shipped)] = ""
-    experts: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
     n_experts: Annotated[int, Ge(1), Le(10)] = 2
-    reserve: Annotated[float, Ge(0), Le(0.5)] = 0.1
-    combine: Literal["best_of", "polish_chain", "convex_blend", "pareto_merge"] = "polish_chain"
-    stop_gap: Annotated[float, Ge(0)] = 1e-4
 
     def skip(self, instance: Instance) -> str | None:
         """Needs at least one expert that does not skip the instance."""
@@ -67,8 +67,7 @@ class _Experts(Solver):
         return "no expert can treat this instance: " + "; ".join(f"{name}: {why}" for name, why in list(left.items())[:3])
 
     def _run(self, task: Task, gates: GateOptions, *, with_llm: bool = False, reflect: bool = False) -> Outcome:
-        options = MixtureOptions(gates, self.experts, self.without, self.reserve, self.combine, self.stop_gap, reflect)
-        return Mixture(task, options, with_llm=with_llm).run()
+        return Mixture(task, self, gates, with_llm=with_llm, reflect=reflect).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +77,6 @@ class Moe(_Experts):
     Args:
         gate: ``learned`` (forests trained on runs), ``rule`` (order of the cards); controls are ``knn`` (nearest training
             instances), ``uniform`` (equal shares for what was best on average), ``random``, ``sbs`` (the single best solver).
-        gate_file: Path of a trained gate; "" means the one that comes with optisolve.
-        experts: Preset names to choose from; empty means those with a card of this installation, which need no extra.
-        without: Names to leave out.
-        n_experts: Experts that are chosen at most.
-        reserve: Share of the evaluations that is kept for the safe baseline and the polish.
-        combine: ``best_of``, ``polish_chain`` (the best answer, polished by a local method on the reserve), ``convex_blend``
-            (an average where that is safe), ``pareto_merge`` (several objectives; there it is always what happens).
-        stop_gap: Relative gap to a proven bound at which nobody else is asked.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -108,13 +99,6 @@ class MoeLlm(_Experts):
     Args:
         gate: ``hybrid`` (the model's opinion as prior, runs as evidence), ``llm`` (the model alone), ``planner`` (retrieve,
             plan, criticize, reflect).
-        gate_file: As for `Moe`.
-        experts: As for `Moe`.
-        without: As for `Moe`.
-        n_experts: As for `Moe`.
-        reserve: As for `Moe`.
-        combine: As for `Moe`.
-        stop_gap: As for `Moe`.
         trust: Trust n0 in the model's opinion, in similar runs; None takes the value fitted on validation.
         llm_experts: Experts that ask a language model themselves may be chosen, on the same budget.
         reasks: Further questions after an answer that cannot be used.

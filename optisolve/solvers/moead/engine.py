@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.errors import BudgetExhausted, SolverError
+from optisolve.core.errors import SolverError
 from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation
 from optisolve.core.solver import Outcome, Task, require_stopping_rule, spent_limit
@@ -51,12 +51,9 @@ def run(task: Task, options: DecompositionOptions, variation: Variation) -> Outc
     require_stopping_rule(task)
     engine = _Engine(task, options, variation)
     task.reporter = engine.report
-    try:
-        engine.initialize()
-        while task.meter.remaining_evaluations > 0 and not engine.stalled:
-            engine.step()
-    except BudgetExhausted as stop:  # the clock ran out between the check and the batch, or the operator's budget did
-        return task.outcome(Termination.LIMIT, stop.limit, detail=str(stop), report=engine.report())
+    engine.initialize()
+    while task.meter.remaining_evaluations > 0 and not engine.stalled:
+        engine.step()
     limit = Limit.STALLED if engine.stalled else spent_limit(task)
     return task.outcome(Termination.LIMIT, limit, report=engine.report())
 

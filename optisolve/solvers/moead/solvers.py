@@ -14,7 +14,7 @@ from optisolve.solvers.moead.operators import De, Linear, Mutation, Sbx
 from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.variation import Variation
 
-__all__ = ["DecompositionSolver", "Moead", "MoeadDe", "MoeadLo"]
+__all__ = ["DecompositionSolver", "Moead", "MoeadDe", "MoeadLo", "MutatingSolver"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,28 @@ class DecompositionSolver(DecompositionOptions, Solver):
 
 
 @dataclass(frozen=True, slots=True)
-class Moead(DecompositionSolver):
+class MutatingSolver(DecompositionSolver):
+    """Base of the members whose operator ends with polynomial mutation.
+
+    Args:
+        mutation_eta: Distribution index of the mutation.
+        mutation_probability: Chance per variable; None means 1 / number of variables.
+    """
+
+    mutation_eta: Annotated[float, Ge(0)] = 20.0
+    mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
+
+    def _mutation(self) -> Mutation:
+        return Mutation(self.mutation_eta, self.mutation_probability)
+
+
+@dataclass(frozen=True, slots=True)
+class Moead(MutatingSolver):
     """MOEA/D with simulated binary crossover and polynomial mutation.
 
     Args:
         crossover_eta: Distribution index of the crossover.
         crossover_probability: Chance that a pair of parents is crossed.
-        mutation_eta: Distribution index of the mutation.
-        mutation_probability: Chance per variable; None means 1 / number of variables.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -51,23 +65,18 @@ class Moead(DecompositionSolver):
     )
     crossover_eta: Annotated[float, Ge(0)] = 20.0
     crossover_probability: Annotated[float, Ge(0), Le(1)] = 1.0
-    mutation_eta: Annotated[float, Ge(0)] = 20.0
-    mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
 
     def _variation(self, task: Task) -> Variation:
-        mutation = Mutation(self.mutation_eta, self.mutation_probability)
-        return Sbx(self.crossover_eta, self.crossover_probability, mutation)
+        return Sbx(self.crossover_eta, self.crossover_probability, self._mutation())
 
 
 @dataclass(frozen=True, slots=True)
-class MoeadDe(DecompositionSolver):
+class MoeadDe(MutatingSolver):
     """MOEA/D with differential evolution and polynomial mutation.
 
     Args:
         scale: Factor F on the difference of two mates.
         crossover: Chance CR per variable to take the new value.
-        mutation_eta: Distribution index of the mutation.
-        mutation_probability: Chance per variable; None means 1 / number of variables.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -78,23 +87,19 @@ class MoeadDe(DecompositionSolver):
     )
     scale: Annotated[float, Gt(0), Le(2)] = 0.5
     crossover: Annotated[float, Ge(0), Le(1)] = 1.0
-    mutation_eta: Annotated[float, Ge(0)] = 20.0
-    mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
 
     def _variation(self, task: Task) -> Variation:
-        return De(self.scale, self.crossover, Mutation(self.mutation_eta, self.mutation_probability))
+        return De(self.scale, self.crossover, self._mutation())
 
 
 @dataclass(frozen=True, slots=True)
-class MoeadLo(DecompositionSolver):
+class MoeadLo(MutatingSolver):
     """MOEA/D with the white-box linear operator that was fitted to a language model's answers.
 
     Args:
         parents: Number of parents per offspring; at most the neighborhood size are there.
         noise: Standard deviation added to every parent's weight.
         mask: Chance per variable that the weighted sum replaces the incumbent's value.
-        mutation_eta: Distribution index of the mutation.
-        mutation_probability: Chance per variable; None means 1 / number of variables.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -107,8 +112,6 @@ class MoeadLo(DecompositionSolver):
     parents: Annotated[int, Ge(1)] = 10
     noise: Annotated[float, Ge(0)] = 0.5
     mask: Annotated[float, Ge(0), Le(1)] = 0.1
-    mutation_eta: Annotated[float, Ge(0)] = 20.0
-    mutation_probability: Annotated[float, Ge(0), Le(1)] | None = None
 
     def _variation(self, task: Task) -> Variation:
-        return Linear(self.parents, self.noise, self.mask, Mutation(self.mutation_eta, self.mutation_probability))
+        return Linear(self.parents, self.noise, self.mask, self._mutation())

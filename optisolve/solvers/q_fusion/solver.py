@@ -36,7 +36,21 @@ _SUPPORTS = frozenset({Feature.SINGLE_OBJECTIVE, Feature.INTEGER, Feature.INEQUA
 
 @dataclass(frozen=True, slots=True)
 class _Fused(Solver):
-    """What both solvers share; see `QFusion`."""
+    """What both solvers share.
+
+    Args:
+        fusion: ``"normalized"``: weighted mean of scale-free action values. ``"average"``: of the values as they are.
+            ``"gpi"``: per action the largest value of any expert of the stage. ``"successor"``: generalized policy improvement
+            over successor features. ``"product"``: product of soft policies. ``"joint"``: no fusion but a new expert, computed
+            exactly for each stage: what fusing is meant to save.
+        training: ``"q_learning"``, or ``"value_iteration"`` for exact experts.
+        episodes: Q-learning episodes per expert.
+        learning_rate: Of Q-learning.
+        exploration: Chance of a random move in training.
+        temperature: Of the soft policies of ``"product"``.
+        revisit_penalty: Taken off a move's score for every earlier visit of the stage to the cell that it leads to, in units of
+            the spread of the scores in that cell; 0 follows the fused values alone, which may walk in circles.
+    """
 
     fusion: Rule | Literal["joint"] = "normalized"
     training: Literal["q_learning", "value_iteration"] = "q_learning"
@@ -109,17 +123,7 @@ class _Fused(Solver):
 
 @dataclass(frozen=True, slots=True)
 class QFusionControl(_Fused):
-    """The same experts and fusion with a plan written by rule: no language model is called.
-
-    Args:
-        fusion: See `QFusion`, as all further options.
-        training: See `QFusion`.
-        episodes: See `QFusion`.
-        learning_rate: See `QFusion`.
-        exploration: See `QFusion`.
-        temperature: See `QFusion`.
-        revisit_penalty: See `QFusion`.
-    """
+    """The same experts and fusion with a plan written by rule: no language model is called."""
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="q_fusion_control",
@@ -139,17 +143,6 @@ class QFusion(_Fused):
     """A language model plans stages of a task; in each stage tabular experts of primitive intents are fused.
 
     Args:
-        fusion: ``"normalized"``: weighted mean of scale-free action values. ``"average"``: of the values as they are.
-            ``"gpi"``: per action the largest value of any expert of the stage. ``"successor"``: generalized policy improvement
-            over successor features. ``"product"``: product of soft policies. ``"joint"``: no fusion but a new expert, computed
-            exactly for each stage: what fusing is meant to save.
-        training: ``"q_learning"``, or ``"value_iteration"`` for exact experts.
-        episodes: Q-learning episodes per expert.
-        learning_rate: Of Q-learning.
-        exploration: Chance of a random move in training.
-        temperature: Of the soft policies of ``"product"``.
-        revisit_penalty: Taken off a move's score for every earlier visit of the stage to the cell that it leads to, in units of
-            the spread of the scores in that cell; 0 follows the fused values alone, which may walk in circles.
         style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
         prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"``; the name ends with its style. None means the style's own.
         max_reasks: Further questions after an answer without a plan; then all experts alike until the goal (``"fallback"``).

@@ -19,40 +19,45 @@ class Fault(StrEnum):
     """What the server does instead of answering well; `optisolve.testing.llm_server --list` prints these sentences."""
 
     meaning: str
+    status: int
+    """HTTP status of the reply."""
+    is_transport: bool
+    """No completion arrives at all; such faults may pass when the request is sent again."""
 
-    def __new__(cls, value: str, meaning: str = "") -> Fault:
-        """A member that carries its own sentence."""
+    def __new__(cls, value: str, meaning: str = "", code: int = 200) -> Fault:
+        """A member with its own sentence and HTTP status; 0 for a reply of status 200 that holds no completion."""
         member = str.__new__(cls, value)
         member._value_, member.meaning = value, meaning
+        member.status, member.is_transport = code or 200, code != 200
         return member
 
     NONE = "none", "A good answer."
     # No reply, or not all of it.
-    TIMEOUT = "timeout", "Never answers."
-    SLOW_BODY = "slow_body", "Sends the head at once and then one byte now and then, without end."
-    DROPPED = "dropped", "Closes the connection without a word."
-    RESET = "reset", "Resets the connection in the middle of the reply."
+    TIMEOUT = "timeout", "Never answers.", 0
+    SLOW_BODY = "slow_body", "Sends the head at once and then one byte now and then, without end.", 0
+    DROPPED = "dropped", "Closes the connection without a word.", 0
+    RESET = "reset", "Resets the connection in the middle of the reply.", 0
     # Replies with an error status.
-    RATE_LIMIT = "rate_limit", "429 without Retry-After."
-    RETRY_AFTER = "retry_after", "429 with a Retry-After of `retry_after_s`."
-    QUOTA = "quota", "429 because the account's money is spent; a retry cannot help."
-    SERVER_ERROR = "server_error", "500."
-    BAD_GATEWAY = "bad_gateway", "502 with a page of HTML, as a proxy sends it."
-    UNAVAILABLE = "unavailable", "503."
-    AUTH = "auth", "401 with a text that repeats the key."
-    TOO_LONG = "too_long", "400 because the prompt does not fit the context."
-    OLD_FIELD = "old_field", "400 because the field `max_tokens` has another name here."
-    NO_MODEL = "no_model", "404 because there is no such model."
-    ESCAPES_REFUSED = "escapes_refused", "400 with a text that steers a terminal."
-    REDIRECT = "redirect", "307 to another host."
+    RATE_LIMIT = "rate_limit", "429 without Retry-After.", 429
+    RETRY_AFTER = "retry_after", "429 with a Retry-After of `retry_after_s`.", 429
+    QUOTA = "quota", "429 because the account's money is spent; a retry cannot help.", 429
+    SERVER_ERROR = "server_error", "500.", 500
+    BAD_GATEWAY = "bad_gateway", "502 with a page of HTML, as a proxy sends it.", 502
+    UNAVAILABLE = "unavailable", "503.", 503
+    AUTH = "auth", "401 with a text that repeats the key.", 401
+    TOO_LONG = "too_long", "400 because the prompt does not fit the context.", 400
+    OLD_FIELD = "old_field", "400 because the field `max_tokens` has another name here.", 400
+    NO_MODEL = "no_model", "404 because there is no such model.", 404
+    ESCAPES_REFUSED = "escapes_refused", "400 with a text that steers a terminal.", 400
+    REDIRECT = "redirect", "307 to another host.", 307
     # Replies that break the protocol.
-    BROKEN_BODY = "broken_body", "200 with a body that is not JSON."
-    BAD_UTF8 = "bad_utf8", "200 with a body that is not UTF-8."
-    NO_CHOICES = "no_choices", "200 without any completion."
+    BROKEN_BODY = "broken_body", "200 with a body that is not JSON.", 0
+    BAD_UTF8 = "bad_utf8", "200 with a body that is not UTF-8.", 0
+    NO_CHOICES = "no_choices", "200 without any completion.", 0
     NULL_CONTENT = "null_content", "A completion whose text is null, as after a refusal."
-    ODD_CHOICES = "odd_choices", "200 with completions that are no objects."
-    FLOOD = "flood", "200 with a body that never ends, as fast as it can be read."
-    BOMB = "bomb", "200 with a small compressed body that unpacks to 256 MB."
+    ODD_CHOICES = "odd_choices", "200 with completions that are no objects.", 0
+    FLOOD = "flood", "200 with a body that never ends, as fast as it can be read.", 0
+    BOMB = "bomb", "200 with a small compressed body that unpacks to 256 MB.", 0
     REASONING = "reasoning", "No text: the token limit was spent on reasoning."
     NO_USAGE = "no_usage", "A good answer without token counts."
     WRONG_USAGE = "wrong_usage", "A good answer that claims a thousand million completion tokens."
@@ -83,35 +88,6 @@ class Fault(StrEnum):
     DUPLICATES = "duplicates", "Points that the prompt already holds."
     SIBLINGS = "siblings", "The same point again and again."
 
-    @property
-    def is_transport(self) -> bool:
-        """True when no completion arrives at all; such faults may pass when the request is sent again."""
-        return self in _TRANSPORT
-
-    @property
-    def status(self) -> int:
-        """HTTP status of the reply."""
-        return _STATUS.get(self, 200)
-
-
-_STATUS = {
-    Fault.RATE_LIMIT: 429,
-    Fault.RETRY_AFTER: 429,
-    Fault.QUOTA: 429,
-    Fault.SERVER_ERROR: 500,
-    Fault.BAD_GATEWAY: 502,
-    Fault.UNAVAILABLE: 503,
-    Fault.AUTH: 401,
-    Fault.TOO_LONG: 400,
-    Fault.OLD_FIELD: 400,
-    Fault.NO_MODEL: 404,
-    Fault.ESCAPES_REFUSED: 400,
-    Fault.REDIRECT: 307,
-}
-_TRANSPORT = frozenset(
-    {*_STATUS, Fault.TIMEOUT, Fault.SLOW_BODY, Fault.DROPPED, Fault.RESET, Fault.BROKEN_BODY, Fault.BAD_UTF8, Fault.NO_CHOICES}
-    | {Fault.ODD_CHOICES, Fault.FLOOD, Fault.BOMB}
-)
 
 Script = Sequence[Fault] | Callable[[int, Mapping[str, Any]], Fault]
 """Fault of the first, second, ... call (none afterwards), or a function of the call's number and the request's body."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +12,6 @@ from optisolve.core.files import write_atomic
 from optisolve.run.schema import Record
 from optisolve.run.table import Row, Table, light
 from optisolve.run.untrusted import printable, strict_json
-from optisolve.study.runner.worker import thread_settings
 from optisolve.trust.remake import Match, remake
 from optisolve.trust.submission.bundle import archive_name, read_archive
 from optisolve.trust.submission.rows import taken_apart
@@ -103,9 +99,11 @@ def _made(rows: Sequence[Row], scratch: Path, out: Path, workers: int) -> Iterat
     if workers <= 1 or len(rows) < 2:
         yield from map(_make, records, folders, targets)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, os.environ.update, (thread_settings(1),)) as pool:
-        yield from pool.map(_make, records, folders, targets)
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        made = Parallel(n_jobs=workers, return_as="generator")(map(delayed(_make), records, folders, targets))
+    yield from made
 
 
 def _make(row: Record, folder: Path, target: Path) -> Restored:

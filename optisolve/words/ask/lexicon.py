@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -50,7 +50,7 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(rf"(?<!\w){b}(?!\w)" if b[:1].isalnum() else b for b in bodies))
 
 
-def find_phrases(text: str, table: Mapping[str, Iterable[str]], taken: Iterable[tuple[int, int]] = ()) -> list[Mention]:
+def find_phrases(text: str, table: Mapping[str, Iterable[str]], taken: Sequence[tuple[int, int]]) -> list[Mention]:
     """Phrases in a lower-case text, longest first, none inside another or inside a taken span; in order of their place.
 
     Args:
@@ -59,14 +59,10 @@ def find_phrases(text: str, table: Mapping[str, Iterable[str]], taken: Iterable[
         taken: Spans that are spoken for.
     """
     kind_of = {phrase: kind for kind, words in table.items() for phrase in words}
-    if not kind_of:
-        return []
-    blocked = list(taken)
     found = []
     for match in _pattern(tuple(kind_of)).finditer(text):
-        span = match.span()
-        if any(a < span[1] and span[0] < b for a, b in blocked):
-            continue
-        phrase = re.sub(r"\s+", " ", match.group())
-        found.append(Mention(kind_of[phrase], phrase, span))
+        start, end = match.span()
+        if not any(a < end and start < b for a, b in taken):
+            phrase = re.sub(r"\s+", " ", match.group())
+            found.append(Mention(kind_of[phrase], phrase, (start, end)))
     return found

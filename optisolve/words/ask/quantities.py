@@ -70,31 +70,22 @@ def find_quantities(text: str, users: list[Users]) -> list[Quantity]:
     Args:
         text: The request.
         users: From `find_users`; their numbers are left out.
-
-    Raises:
-        IntentError: The text is too long or has control characters.
     """
-    require_text(text)
     found = []
     for match in _quantity_pattern().finditer(text):
         start = match.start("number")
-        if any(u.span[0] <= start < u.span[1] for u in users):
-            continue
-        found.append(_quantity(text, match, start))
+        if not any(u.span[0] <= start < u.span[1] for u in users):
+            found.append(_quantity(text, match, start))
     return found
 
 
 def _quantity(text: str, match: re.Match[str], start: int) -> Quantity:
     raw, unit = match["number"].replace("−", "-").replace(",", ""), match["unit"] or ""
     end = match.end("unit") if unit else match.end("number")
-    try:
-        value = float(raw)
-    except ValueError:  # pragma: no cover - the pattern only admits numbers
-        value = float("nan")
-    written = text[start:end]
+    value, written = float(raw), text[start:end]
     problem = ""
-    if _COMMA.match(text, start):
-        end = _COMMA.match(text, start).end()  # type: ignore[union-attr]
+    if comma := _COMMA.match(text, start):
+        end = comma.end()
         problem = f"'{text[start:end]}': is the comma a decimal point? Write a point."
     elif start and text[start - 1] in _DASHES:
         problem = f"'{text[start - 1 : end]}': is the dash a minus? Write '-' or leave it out."
@@ -115,7 +106,6 @@ def find_users(text: str, nouns: tuple[str, ...]) -> list[Users]:
         text: The request.
         nouns: What users are called.
     """
-    require_text(text)
     noun = "|".join(sorted(map(re.escape, nouns), key=len, reverse=True))
     joint = r"\s*(?:,\s*and|,|and|&)\s*"
     units = "|".join(re.escape(unit) for unit in unit_spellings())

@@ -16,7 +16,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.goals.goal import Goal, goal_from, require_goal
-from optisolve.goals.goal_instance import MeasuredInstance, measured
+from optisolve.goals.goal_instance import measured
 from optisolve.goals.wishes import settle_wishes
 from optisolve.llm.config import LlmConfig, real_llm
 from optisolve.registry import make_problem
@@ -299,29 +299,13 @@ def answer(
         return Answer(AskStatus.ASKED, parsed)
     if parsed.questions and not (confirm and parsed.by == "model" and parsed.reading and not parsed.reading.questions):
         return Answer(AskStatus.ASKED, parsed, told)
-    settled = settle_wishes(base, goal)
-    told = (*told, *wishes_told(settled, goal, base))
-    goal = settled
+    goal, wished = settle_wishes(base, goal), goal
+    told = (*told, *wishes_told(goal, wished, base))
     checked = check_satisfiable(base, goal)
     if not parsed.grounded and not confirm:
         return Answer(AskStatus.UNCONFIRMED, parsed, told, checked)
     if checked.verdict.answer is False:
         return Answer(AskStatus.CONTRADICTORY, parsed, told, checked)
-    return _solved(base, goal, parsed, told, checked, solver, budget, seed, solver_llm, scratch)
-
-
-def _solved(
-    base: MeasuredInstance,
-    goal: Goal,
-    parsed: Parsed,
-    told: tuple[str, ...],
-    checked: Satisfiability,
-    solver: str | Solver,
-    budget: Budget | None,
-    seed: int,
-    solver_llm: Any,
-    scratch: Path | None,
-) -> Answer:
     case = base.with_goal(goal)
     maker = make_problem("goal", dict(case.origin.params))
     reference = maker.reference(case, Effort.QUICK)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from optisolve.goals.goal import Goal, bounds_of
 from optisolve.goals.goal_instance import MeasuredInstance, bound_text
-from optisolve.goals.metric import Bound, Feasibility, Metric, effective
+from optisolve.goals.metric import Bound, Feasibility, Metric, crossed, effective
 from optisolve.goals.units import format_si
 
 __all__ = ["Relaxation", "Satisfiability", "check_satisfiable"]
@@ -78,13 +78,9 @@ def check_satisfiable(instance: MeasuredInstance, goal: Goal) -> Satisfiability:
 
 
 def _crossed(bounds: tuple[Bound, ...], metrics: tuple[Metric, ...]) -> Feasibility | None:
-    """A lower bound above an upper bound on the same quantity, which needs no procedure."""
-    for low in bounds:
-        for high in bounds:
-            same = (low.metric, low.user) == (high.metric, high.user)
-            if same and high.upper and not low.upper and low.value > high.value * (1.0 + 1e-12):
-                return Feasibility(False, f"{bound_text(low, metrics)} contradicts {bound_text(high, metrics)}")
-    return None
+    """A contradiction that needs no procedure."""
+    pair = crossed(bounds)
+    return pair and Feasibility(False, " contradicts ".join(bound_text(bound, metrics) for bound in pair))
 
 
 def _smallest(instance: MeasuredInstance, bounds: tuple[Bound, ...], members: list[int]) -> tuple[Bound, ...] | None:
@@ -92,8 +88,7 @@ def _smallest(instance: MeasuredInstance, bounds: tuple[Bound, ...], members: li
 
     def meets(share: float) -> bool:
         loosened = _loosened(bounds, members, share)
-        crossed = _crossed(loosened, instance.metrics())
-        return crossed is None and instance.satisfiable(loosened).answer is True
+        return crossed(loosened) is None and instance.satisfiable(loosened).answer is True
 
     share = _bisect(meets, any(bounds[i].upper for i in members))
     return None if share is None else _loosened(bounds, members, share)

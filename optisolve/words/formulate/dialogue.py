@@ -40,33 +40,21 @@ class Modelled:
     """What came of a text.
 
     Attributes:
-        answer: The answer; None when there is no usable model.
-        words: The model translated back, for confirmation.
-        problem: Why there is no answer; "" when there is one.
-        attempts: Questions sent.
-        doubts: What `doubts` asks about the model and the text.
-        model: The model; None when none was usable.
-        first_valid: The first reply was a model that is in order, whatever its answer.
-        raw: The last reply.
-        unanswered: The last question got no reply, so that nothing can be said about the text.
+        turn: The question with the model and its answer, or why there is none.
         dialogue: What was asked and what came of it.
+        doubts: What `doubts` asks about the model and the text.
+        first_valid: The first reply was a model that is in order, whatever its answer.
     """
 
-    answer: FreeAnswer | None
-    words: tuple[str, ...]
+    turn: Turn[str, _Solved]
+    dialogue: DialogueReport
     doubts: tuple[str, ...]
-    problem: str
-    attempts: int
-    model: Checked | None = None
-    first_valid: bool = False
-    raw: str = ""
-    unanswered: bool = False
-    dialogue: DialogueReport | None = None
+    first_valid: bool
 
     @property
     def to_confirm(self) -> bool:
         """Accepted by all checks, and no doubt from the text: worth showing for confirmation; never more than that."""
-        return self.answer is not None and self.answer.accepted and not self.doubts
+        return self.turn.answer is not None and self.turn.answer[1].accepted and not self.doubts
 
 
 def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int = 2, tag: str = "freeform") -> Modelled:
@@ -117,19 +105,8 @@ def ask_for_model(text: str, session: LlmSession, *, seed: int = 0, reasks: int 
     turn = dialogue.ask_one(
         text, lambda turn, attempt: _request(text, said, prompt, style, turn.errors, seed, attempt, tag), judge
     )
-    checked, answer = (None, None) if turn.answer is None else turn.answer
-    return Modelled(
-        answer=answer,
-        words=() if checked is None else model_in_words(checked),
-        doubts=() if checked is None else doubts(checked, text),
-        problem=turn.why,
-        attempts=turn.asked,
-        model=checked,
-        first_valid=1 in usable,
-        raw=turn.text,
-        unanswered=turn.unheard,
-        dialogue=dialogue.report(style=style, prompts=prompt.describe()),
-    )
+    asked = () if turn.answer is None else doubts(turn.answer[0], text)
+    return Modelled(turn, dialogue.report(style=style, prompts=prompt.describe()), asked, first_valid=1 in usable)
 
 
 def _request(

@@ -11,7 +11,7 @@ import numpy as np
 
 from optisolve.words.freeform.expressions import parse_expression, parse_relation
 from optisolve.words.freeform.schema import Checked
-from optisolve.words.freeform.tree import Binary, Negative, Node, Number, Ref, numbers_in
+from optisolve.words.freeform.tree import Binary, Negative, Node, Number, Ref, Relation, numbers_in
 
 __all__ = ["doubts", "limits_of_text", "numbers_of_text", "sense_of_text", "ungrounded_numbers", "unused_numbers"]
 
@@ -60,12 +60,19 @@ def doubts(checked: Checked, text: str) -> tuple[str, ...]:
 
 def _repeated(checked: Checked) -> tuple[str, ...]:
     """Variables with several terms of their own in one sum, which people do not write and small models do."""
-    sides = [checked.objective, *(side for row in checked.rows for side in (row.relation.left, row.relation.right))]
+    aim, relations = _parsed(checked)
+    sides = [aim, *(side for relation in relations for side in (relation.left, relation.right))]
     found: dict[str, None] = {}
     for side in sides:
         refs = [ref for term in _terms(side) for ref in set(_refs(term))]
         found.update(dict.fromkeys(r.name for r in refs if r.name in checked.offsets and refs.count(r) > 1))
     return tuple(found)
+
+
+def _parsed(checked: Checked) -> tuple[Node, list[Relation]]:
+    """Objective and comparisons as they are written."""
+    model = checked.model
+    return parse_expression(model.objective.expression), [r for c in model.constraints for r in parse_relation(c.relation)]
 
 
 def _terms(node: Node) -> list[Node]:
@@ -96,10 +103,10 @@ def limits_of_text(text: str) -> dict[float, str]:
 def _sides(checked: Checked, value: float) -> set[str]:
     """On which sides a model bounds something by a number that stands alone in a relation, or as bound of a variable."""
     sides = set()
-    for row in checked.rows:
-        for alone, most in ((row.relation.right, "<="), (row.relation.left, ">=")):
-            if isinstance(alone, Number) and _same(alone.value, value) and row.relation.op != "==":
-                sides.add("most" if row.relation.op == most else "least")
+    for relation in _parsed(checked)[1]:
+        for alone, most in ((relation.right, "<="), (relation.left, ">=")):
+            if isinstance(alone, Number) and _same(alone.value, value) and relation.op != "==":
+                sides.add("most" if relation.op == most else "least")
     for variable in checked.model.variables.values():
         sides |= {"least"} if variable.lower is not None and _same(variable.lower, value) else set()
         sides |= {"most"} if variable.upper is not None and _same(variable.upper, value) else set()
@@ -130,10 +137,10 @@ def unused_numbers(checked: Checked, text: str) -> tuple[float, ...]:
 
 def _numbers_of_model(checked: Checked) -> list[float]:
     used: list[float] = [float(v) for array in checked.data.values() for v in np.ravel(array)]
-    used += numbers_in(parse_expression(checked.model.objective.expression))
-    for constraint in checked.model.constraints:
-        relations = parse_relation(constraint.relation)
-        used += numbers_in(relations[0].left) + [v for relation in relations for v in numbers_in(relation.right)]
+    aim, relations = _parsed(checked)
+    used += numbers_in(aim) + [
+        v for relation in relations for side in (relation.left, relation.right) for v in numbers_in(side)
+    ]
     for variable in checked.model.variables.values():
         used += [v for v in (variable.lower, variable.upper) if v is not None]
     counted = [size for size in checked.model.sets.values() if isinstance(size, int)]

@@ -77,7 +77,7 @@ class Formulated:
             "values": None if answer is None else dict(answer.values) if accepted else {},
             "checks": [] if answer is None else list(answer.checks),
             "language_model": plain(self.llm),
-            "model_answer": None if self.modelled is None else self.modelled.raw,
+            "model_answer": None if self.modelled is None else self.modelled.turn.text,
             "prompt": {} if dialogue is None else dialogue.prompts,
             "dialogue": None if dialogue is None else dialogue.plain(),
         }
@@ -120,17 +120,17 @@ def formulate_in(session: LlmSession, text: str, *, seed: int = 0, reasks: int =
         tag: Place of the question in the session's transcript.
     """
     told = ask_for_model(text, session, seed=seed, reasks=reasks, tag=tag)
-    if told.answer is None:
-        question = f"The language model gave no model that can be used ({told.problem}). Say it in other words?"
-        if told.unanswered:
-            question = f"The language model did not answer ({told.problem}). The words are not the cause; ask again?"
+    if told.turn.answer is None:
+        question = f"The language model gave no model that can be used ({told.turn.why}). Say it in other words?"
+        if told.turn.unheard:
+            question = f"The language model did not answer ({told.turn.why}). The words are not the cause; ask again?"
         return Formulated(FormulateStatus.ASKED, None, (), (question,), None, told, session.describe())
-    questions = list(told.doubts)
-    status = _status(told.answer)
+    model, answer = told.turn.answer
+    questions, status = list(told.doubts), _status(answer)
     if status is FormulateStatus.SOLVED:
         status = FormulateStatus.UNCONFIRMED if told.to_confirm else FormulateStatus.ASKED
         questions.append("Is this the problem that you meant? Nothing but you can tell.")
-    return Formulated(status, told.answer, told.words, tuple(questions), told.model, told, session.describe())
+    return Formulated(status, answer, model_in_words(model), tuple(questions), model, told, session.describe())
 
 
 def formulate_model(model: JsonObject | FreeModel | Checked) -> Formulated:

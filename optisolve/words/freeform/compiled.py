@@ -14,11 +14,11 @@ from scipy import sparse
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError
 from optisolve.modelling.cvxpy import cvxpy_module
-from optisolve.words.freeform.evaluate import PLAIN, datum, number, position
+from optisolve.words.freeform.evaluate import PLAIN, number
 from optisolve.words.freeform.expressions import FUNCTIONS
-from optisolve.words.freeform.linear import Form, Terms, integers, limits, terms_of
+from optisolve.words.freeform.linear import Form, Terms, terms_of
 from optisolve.words.freeform.schema import Checked
-from optisolve.words.freeform.tree import Binary, Call, Fold, Negative, Node, Number, Power, Ref, places
+from optisolve.words.freeform.tree import Binary, Call, Negative, Node, Number, Power, Variable
 from optisolve.words.freeform.vertex import TIME_LIMIT_S
 
 __all__ = ["Compiled", "NotConvex", "Units", "compile_model"]
@@ -119,14 +119,14 @@ def compile_model(checked: Checked, form: Form, units: Units) -> Compiled:
         NotConvex: Names the objective or the constraint.
     """
     cp = cvxpy_module()
-    whole = np.flatnonzero(integers(checked))
+    whole = np.flatnonzero(checked.whole)
     variable = cp.Variable(checked.size, integer=[tuple(whole.tolist())] if whole.size else False)
     maximize = checked.model.objective.sense == "max"
     if form.linear and checked.size + len(checked.rows) > BY_MATRIX:
         aim, gaps = _by_matrix(checked, form, units, variable)
     else:
         aim, gaps = _by_tree(checked, form, units, variable, maximize=maximize)
-    lower, upper = (limit / units.variables for limit in limits(checked))
+    lower, upper = (limit / units.variables for limit in checked.limits)
     low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
     sides = [variable[low] >= lower[low]] if low.size else []
     sides += [variable[high] <= upper[high]] if high.size else []
@@ -170,15 +170,15 @@ def _by_tree(checked: Checked, form: Form, units: Units, variable: Any, *, maxim
     for row, terms, size in zip(checked.rows, form.rows, units.rows, strict=True):
         if terms.fixed:
             continue
-        left = reader.named(row.relation.left, row.at, f"constraint {row.name}")
-        right = reader.named(row.relation.right, row.at, f"constraint {row.name}")
+        left = reader.named(row.relation.left, f"constraint {row.name}")
+        right = reader.named(row.relation.right, f"constraint {row.name}")
         gap = (left - right) / float(size)
         op = row.relation.op
         if not (gap.is_affine() if op == "==" else gap.is_convex() if op == "<=" else gap.is_concave()):
             shape = {"<=": "a convex left and a concave right side", ">=": "a concave left and a convex right side"}
             raise NotConvex(f"constraint {row.name}: '{op}' needs {shape.get(op, 'sides that are linear')}")
         gaps.append((op, gap))
-    aim = reader.named(checked.objective, {}, "objective") / units.objective
+    aim = reader.named(checked.objective, "objective") / units.objective
     if not (aim.is_concave() if maximize else aim.is_convex()):
         raise NotConvex(f"objective: what is {'maximized must be concave' if maximize else 'minimized must be convex'}")
     return aim, gaps
@@ -188,7 +188,7 @@ class _Reader:
     """Trees as cvxpy expressions; the argument of every function is written as its usual size times something around 1.
 
     Args:
-        checked: Names and data.
+        checked: The model.
         variable: The flat variable.
         units: What it is measured in.
     """
@@ -196,52 +196,43 @@ class _Reader:
     def __init__(self, checked: Checked, variable: Any, units: Units) -> None:
         self.checked, self.variable, self.units, self.cp = checked, variable, units, cvxpy_module()
 
-    def usual(self, node: Node, at: Mapping[str, int]) -> float:
+    def usual(self, node: Node) -> float:
         """The usual size of a tree, a power of two."""
-        last, first = (abs(number(node, self.checked, point, at)) for point in self.units.points)
+        last, first = (abs(number(node, point)) for point in self.units.points)
         size = max((v for v in (last, _VANISHED * first) if math.isfinite(v)), default=1.0)
         return 2.0 ** round(math.log2(size)) if 1e-60 < size < 1e60 else 1.0
 
-    def named(self, node: Node, at: Mapping[str, int], where: str) -> Any:
+    def named(self, node: Node, where: str) -> Any:
         """An expression; what it cannot be is said with its place."""
         try:
-            told = self.read(node, at)
+            told = self.read(node)
         except NotConvex as error:
             raise NotConvex(f"{where}: {error}") from None
         return told if hasattr(told, "curvature") else self.cp.Constant(told)
 
-    def read(self, node: Node, at: Mapping[str, int]) -> Any:
+    def read(self, node: Node) -> Any:
         """An expression, or a float for what holds no variable."""
         if isinstance(node, Number):
             return node.value
-        if isinstance(node, Ref):
-            return self.leaf(node, at)
+        if isinstance(node, Variable):
+            return float(self.units.variables[node.position]) * self.variable[node.position]
         if isinstance(node, Negative):
-            return -self.read(node.body, at)
+            return -self.read(node.body)
         if isinstance(node, Power):
-            return self.power(node, at)
+            return self.power(node)
         if isinstance(node, Binary):
-            return self.binary(node, at)
-        if isinstance(node, Fold):
-            names = tuple(name for name, _ in node.indices)
-            terms = [self.read(node.body, inner) for inner in places(names, node.ranges, node.where, at)]
-        else:
-            terms = [self.read(argument, at) for argument in node.arguments]
+            return self.binary(node)
+        assert isinstance(node, Call), "names and sums over sets are resolved"
+        terms = [self.read(argument) for argument in node.arguments]
         if not any(hasattr(term, "curvature") for term in terms):
             return PLAIN[node.function](*terms)
-        return self.one(node, at, terms[0]) if node.function in FUNCTIONS else self.many(node, at, terms)
+        return self.one(node, terms[0]) if node.function in FUNCTIONS else self.many(node, terms)
 
-    def leaf(self, ref: Ref, at: Mapping[str, int]) -> Any:
-        if ref.name in at:
-            return float(at[ref.name] + 1)
-        place = position(ref, self.checked, at)
-        return datum(ref, self.checked, at) if place is None else float(self.units.variables[place]) * self.variable[place]
-
-    def many(self, node: Call | Fold, at: Mapping[str, int], terms: list[Any]) -> Any:
+    def many(self, node: Call, terms: list[Any]) -> Any:
         cp = self.cp
         if node.function == "sum":
             return cp.sum(cp.hstack(terms))
-        size = self.usual(node, at)
+        size = self.usual(node)
         parts = [term / size for term in terms]
         if node.function == "norm":
             return size * cp.norm(cp.hstack(parts), 2)
@@ -249,40 +240,40 @@ class _Reader:
             return terms[0]
         return size * (cp.maximum if node.function == "max" else cp.minimum)(*parts)
 
-    def one(self, node: Call | Fold, at: Mapping[str, int], told: Any) -> Any:
+    def one(self, node: Call, told: Any) -> Any:
         cp, function = self.cp, node.function
-        body = node.body if isinstance(node, Fold) else node.arguments[0]
+        body = node.arguments[0]
         if function == "exp":
             return cp.exp(told)
-        size = self.usual(body, at)
+        size = self.usual(body)
         part = told / size
         if function in ("log", "log2"):
             return (cp.log(part) + math.log(size)) / (math.log(2.0) if function == "log2" else 1.0)
         if function == "sqrt":
-            squares = self.squares(body, at)
+            squares = self.squares(body)
             if squares is None:
                 return math.sqrt(size) * cp.sqrt(part)
             root = math.sqrt(size)
             return root * cp.norm(cp.hstack([square / root for square in squares]), 2)
         if function == "inv":
-            self.require_positive(body, at, "inv")
+            self.require_positive(body, "inv")
             return cp.inv_pos(part) / size
         return size * cp.abs(part) if function == "abs" else size**2 * cp.square(part)
 
-    def power(self, node: Power, at: Mapping[str, int]) -> Any:
-        base = self.read(node.base, at)
+    def power(self, node: Power) -> Any:
+        base = self.read(node.base)
         if not hasattr(base, "curvature"):
             return base**node.exponent
         even = node.exponent > 0.0 and node.exponent % 2.0 == 0.0
         if node.exponent.is_integer() and not even and node.exponent != 1.0:  # cvxpy takes the half where the base is positive
-            self.require_positive(node.base, at, f"the power {node.exponent:g}")
-        size = self.usual(node.base, at)
+            self.require_positive(node.base, f"the power {node.exponent:g}")
+        size = self.usual(node.base)
         return size**node.exponent * self.cp.power(base / size, node.exponent)
 
-    def binary(self, node: Binary, at: Mapping[str, int]) -> Any:
+    def binary(self, node: Binary) -> Any:
         if node.op == "*" and node.left == node.right:
-            return self.read(Power(node.left, 2.0), at)
-        left, right = self.read(node.left, at), self.read(node.right, at)
+            return self.read(Power(node.left, 2.0))
+        left, right = self.read(node.left), self.read(node.right)
         if node.op in "+-":
             return left + right if node.op == "+" else left - right
         varied = [hasattr(side, "curvature") for side in (left, right)]
@@ -292,43 +283,42 @@ class _Reader:
             return left * right
         if not varied[1]:
             return left / right
-        return self.quotient(node, left, right, at)
+        return self.quotient(node, left, right)
 
-    def quotient(self, node: Binary, left: Any, right: Any, at: Mapping[str, int]) -> Any:
+    def quotient(self, node: Binary, left: Any, right: Any) -> Any:
         """A constant or a sum of squares over something positive."""
-        self.require_positive(node.right, at, "a quotient")
-        below = self.usual(node.right, at)
+        self.require_positive(node.right, "a quotient")
+        below = self.usual(node.right)
         if not hasattr(left, "curvature"):
             return left / below * self.cp.inv_pos(right / below)
-        squares = self.squares(node.left, at)
+        squares = self.squares(node.left)
         if squares is None or not right.is_affine():
             told = "a quotient of two expressions with variables that is no sum of squares over something linear"
             raise NotConvex(f"{told}; multiply the relation by what is below the line")
-        above = math.sqrt(self.usual(node.left, at))
+        above = math.sqrt(self.usual(node.left))
         parts = self.cp.hstack([square / above for square in squares])
         return above**2 / below * self.cp.quad_over_lin(parts, right / below)
 
-    def squares(self, node: Node, at: Mapping[str, int]) -> list[Any] | None:
+    def squares(self, node: Node) -> list[Any] | None:
         """Linear expressions whose squares add up to a tree; None when it is no such sum by its form."""
-        told = self.read(node, at)
+        told = self.read(node)
         if not hasattr(told, "curvature"):
             return [math.sqrt(told)] if told >= 0.0 else None
-        if isinstance(node, Fold) and node.function == "sum":
-            names = tuple(name for name, _ in node.indices)
-            return _joined([self.squares(node.body, inner) for inner in places(names, node.ranges, node.where, at)])
+        if isinstance(node, Call) and node.function == "sum":
+            return _joined([self.squares(argument) for argument in node.arguments])
         if isinstance(node, Binary) and node.op == "+":
-            return _joined([self.squares(node.left, at), self.squares(node.right, at)])
+            return _joined([self.squares(node.left), self.squares(node.right)])
         root = self.root(node)
         if root is not None:
-            found = self.read(root, at)
+            found = self.read(root)
             return [found] if found.is_affine() else None
         if isinstance(node, Binary) and node.op in "*/":
             sides = (node.left, node.right)
-            values = [self.read(side, at) for side in sides]
+            values = [self.read(side) for side in sides]
             known = [k for k in (1, 0) if not hasattr(values[k], "curvature")]
             if known and values[known[0]] > 0.0 and (node.op == "*" or known[0] == 1):
                 factor = math.sqrt(values[known[0]] if node.op == "*" else 1.0 / values[1])
-                found = self.squares(sides[1 - known[0]], at)
+                found = self.squares(sides[1 - known[0]])
                 return None if found is None else [factor * part for part in found]
         return None
 
@@ -341,13 +331,13 @@ class _Reader:
             return node.base
         return node.left if isinstance(node, Binary) and node.op == "*" and node.left == node.right else None
 
-    def require_positive(self, node: Node, at: Mapping[str, int], what: str) -> None:
+    def require_positive(self, node: Node, what: str) -> None:
         """Refuse where cvxpy would leave out the points at which something is negative.
 
         Raises:
             NotConvex: The limits of the variables allow negative values.
         """
-        if _least(terms_of(node, self.checked, at), self.checked) < 0.0:
+        if _least(terms_of(node), self.checked) < 0.0:
             raise NotConvex(f"{what} of what may be negative by the limits of its variables; give them limits that exclude it")
 
 
@@ -362,12 +352,12 @@ def _joined(parts: list[list[Any] | None]) -> list[Any] | None:
 
 def _least(terms: Terms, checked: Checked) -> float:
     """A lower bound of what an expression can be within the limits of the variables."""
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     least = terms.constant
     for i, a in terms.coefficients.items():
         least += a * (lower[i] if a > 0.0 else upper[i])
-    for factor, node, _ in terms.curved:
-        nonnegative = isinstance(node, Call | Fold) and node.function in ("sqrt", "norm", "exp", "abs", "square", "inv")
+    for factor, node in terms.curved:
+        nonnegative = isinstance(node, Call) and node.function in ("sqrt", "norm", "exp", "abs", "square", "inv")
         least += 0.0 if nonnegative and factor > 0.0 else -math.inf
     return least
 

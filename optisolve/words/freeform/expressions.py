@@ -23,6 +23,8 @@ handed to Python's own evaluation.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
 
 from optisolve.core.errors import OptisolveError
 from optisolve.words.freeform.tree import Binary, Call, Condition, Fold, Index, Negative, Node, Number, Power, Ref, Relation
@@ -50,6 +52,7 @@ MAX_LENGTH, MAX_DEPTH = 2000, 40
 MAX_NUMBER, MAX_EXPONENT = 1e12, 20.0
 MIN_NUMBER = 1e-100
 """Smaller numbers would vanish in a product without anybody being told."""
+_T = TypeVar("_T")
 _MEANS = {"<=": "<=", ">=": ">=", "==": "==", "=": "==", "<": "<=", ">": ">="}
 _SAY = {"**": "^", "=<": "<=", "=>": ">=", "===": "==", "<>": "two constraints instead"}
 _ORDERS = ("!=", *_MEANS)
@@ -81,10 +84,7 @@ def parse_expression(text: str) -> Node:
     Raises:
         ExpressionError: The text is not of the grammar, too long or too deep.
     """
-    parser = _Parser(text)
-    node = parser.expr(0)
-    parser.end()
-    return node
+    return _parsed(text, _Parser.expr)
 
 
 def parse_relation(text: str) -> tuple[Relation, ...]:
@@ -93,12 +93,7 @@ def parse_relation(text: str) -> tuple[Relation, ...]:
     Raises:
         ExpressionError: As for `parse_expression`, or a chain whose comparisons point in different directions.
     """
-    parser = _Parser(text)
-    sides, written = [parser.expr(0)], list[str]()
-    while parser.peek(*_MEANS) or not written:
-        written.append(parser.take(*_MEANS))
-        sides.append(parser.expr(0))
-    parser.end()
+    sides, written = _parsed(text, _Parser.compared)
     ops = [_MEANS[w] for w in written]
     if {"<=", ">="} <= set(ops):
         raise ExpressionError("a chain of comparisons that points one way, such as 1 <= x <= 2")
@@ -107,9 +102,15 @@ def parse_relation(text: str) -> tuple[Relation, ...]:
 
 def parse_condition(text: str) -> tuple[Condition, ...]:
     """The comparisons of indices of a text such as ``i != j and i <= 3``; errors as for `parse_expression`."""
+    return _parsed(text, _Parser.conditions)
+
+
+def _parsed(text: str, read: Callable[[_Parser], _T]) -> _T:
+    """What the whole of a text is read as."""
     parser = _Parser(text)
-    found = parser.conditions()
-    parser.end()
+    found = read(parser)
+    if parser.next()[0]:
+        parser.fail("the end")
     return found
 
 
@@ -136,114 +137,101 @@ class _Parser:
 
     # -- expressions ------------------------------------------------------------------------------------------------------
 
-    def expr(self, depth: int) -> Node:
-        node = self.term(depth + 1)
-        while self.peek("+", "-"):
-            op, place = self.take("+", "-"), self.place()
-            node = Binary(op, node, self.term(depth + 1), place)
-        return node
+    def compared(self) -> tuple[list[Node], list[str]]:
+        """Sides, and the comparisons between them."""
+        sides, written = [self.expr()], list[str]()
+        while not written or self.next()[1] in _MEANS:
+            written.append(self.take(*_MEANS))
+            sides.append(self.expr())
+        return sides, written
+
+    def expr(self, depth: int = 0) -> Node:
+        return self.chain(("+", "-"), self.term, depth)
 
     def term(self, depth: int) -> Node:
-        node = self.unary(depth + 1)
-        while self.peek("*", "/"):
-            op, place = self.take("*", "/"), self.place()
-            node = Binary(op, node, self.unary(depth + 1), place)
+        return self.chain(("*", "/"), self.unary, depth)
+
+    def chain(self, marks: Sequence[str], part: Callable[[int], Node], depth: int) -> Node:
+        node = part(depth + 1)
+        while op := self.eat(*marks):
+            place = self.place()
+            node = Binary(op, node, part(depth + 1), place)
         return node
 
     def unary(self, depth: int) -> Node:
         if depth > MAX_DEPTH:
             raise ExpressionError(f"nested deeper than {MAX_DEPTH // 4} brackets", self.place())
-        if self.peek("-"):
-            self.take("-")
+        if self.eat("-"):
             return Negative(self.unary(depth + 1))
         base = self.atom(depth + 1)
-        if not self.peek("^"):
+        if not self.eat("^"):
             return base
-        self.take("^")
-        sign = -1.0 if self.peek("-") and self.take("-") else 1.0
+        sign = -1.0 if self.eat("-") else 1.0
         place, exponent = self.place(), self.number("a constant exponent")
         if exponent > MAX_EXPONENT:
             raise ExpressionError(f"an exponent is at most {MAX_EXPONENT:g}, not {exponent:g}", place)
         return Power(base, sign * exponent)
 
     def atom(self, depth: int) -> Node:
-        if self.peek("("):
-            self.take("(")
-            node = self.expr(depth + 1)
-            self.take(")")
-            return node
         place = self.place()
-        if self.next()[0] == "number":
+        if self.eat("("):
+            node = self.expr(depth + 1)
+        elif self.next()[0] == "number":
             return Number(self.number("a number"))
-        name = self.kind("name", "a number, a name or a bracket")
-        if self.peek("("):
-            if name not in FUNCTIONS and name not in FOLDS:
-                told = f"'{name}' is no function here; there are {', '.join((*FUNCTIONS, *FOLDS))}"
-                raise ExpressionError(told, place)
-            self.take("(")
+        else:
+            name = self.kind("name", "a number, a name or a bracket")
+            if self.eat("["):
+                indices = self.listed(self.index, ",")
+                self.take("]")
+                return Ref(name, indices, place)
+            if not self.eat("("):
+                return Ref(name, (), place)
             node = self.call(name, depth, place)
-            self.take(")")
-            return node
-        return Ref(name, self.indices() if self.peek("[") else (), place)
+        self.take(")")
+        return node
 
     def call(self, name: str, depth: int, place: int) -> Node:
         """What stands in the brackets of a function."""
-        if name in FOLDS and self.next(1)[1] == "in":
-            running = self.running()
-            where = self.conditions() if self.word("if") else ()
+        if name not in FUNCTIONS and name not in FOLDS:
+            raise ExpressionError(f"'{name}' is no function here; there are {', '.join((*FUNCTIONS, *FOLDS))}", place)
+        if name in FUNCTIONS:
+            return Call(name, (self.expr(depth + 1),))
+        if self.next(1)[1] == "in":
+            running, where = self.running()
             self.take(",")
             return Fold(name, running, where, self.expr(depth + 1), place=place)
-        arguments = [self.expr(depth + 1)]
-        if name in FOLDS and self.word("for"):
-            running = self.running()
-            where = self.conditions() if self.word("if") else ()
+        arguments = self.listed(lambda: self.expr(depth + 1), ",")
+        if len(arguments) == 1 and self.eat("for"):
+            running, where = self.running()
             return Fold(name, running, where, arguments[0], place=place)
-        while name in FOLDS and self.peek(","):
-            self.take(",")
-            arguments.append(self.expr(depth + 1))
         if name == "sum" or (name in ("max", "min") and len(arguments) < 2):
             raise ExpressionError(f"{name} needs an index, e.g. {name}(i in users, p[i]) or {name}(p[i] for i in users)", place)
-        return Call(name, tuple(arguments))
+        return Call(name, arguments)
 
     # -- indices ----------------------------------------------------------------------------------------------------------
 
-    def running(self) -> tuple[tuple[str, str], ...]:
-        """``i in users, j in channels``; stops before a comma that no further index follows."""
-        found = []
-        while True:
+    def running(self) -> tuple[tuple[tuple[str, str], ...], tuple[Condition, ...]]:
+        """``i in users, j in channels if i != j``; stops before a comma that no further index follows."""
+        found: list[tuple[str, str]] = []
+        while not found or (self.next()[1] == "," and self.next(2)[1] == "in" and self.eat(",")):
             name = self.kind("name", "an index")
-            if not self.word("in"):
+            if not self.eat("in"):
                 self.fail("'in' and a set")
             found.append((name, self.kind("name", "a set")))
-            if not (self.peek(",") and self.next(2)[1] == "in"):
-                return tuple(found)
-            self.take(",")
+        return tuple(found), self.conditions() if self.eat("if") else ()
 
     def conditions(self) -> tuple[Condition, ...]:
-        found = []
-        while True:
-            left, op, right = self.index(), self.take(*_ORDERS), self.index()
-            found.append(Condition("==" if op == "=" else op, left, right))
-            if not self.word("and"):
-                return tuple(found)
+        return self.listed(self.condition, "and")
 
-    def indices(self) -> tuple[Index, ...]:
-        self.take("[")
-        found = [self.index()]
-        while self.peek(","):
-            self.take(",")
-            found.append(self.index())
-        self.take("]")
-        return tuple(found)
+    def condition(self) -> Condition:
+        left, op, right = self.index(), self.take(*_ORDERS), self.index()
+        return Condition("==" if op == "=" else op, left, right)
 
     def index(self) -> Index:
         if self.next()[0] == "number":
             return Index("", self.whole(1))
-        name = self.kind("name", "an index")
-        if not self.peek("+", "-"):
-            return Index(name)
-        sign = -1 if self.take("+", "-") == "-" else 1
-        return Index(name, sign * self.whole(0))
+        name, sign = self.kind("name", "an index"), self.eat("+", "-")
+        return Index(name, {"+": 1, "-": -1}[sign] * self.whole(0) if sign else 0)
 
     def whole(self, least: int) -> int:
         place, value = self.place(), self.number("a whole number")
@@ -266,20 +254,21 @@ class _Parser:
         """Kind and text of a token to come; empty behind the end."""
         return self.tokens[self.at + ahead][:2] if self.at + ahead < len(self.tokens) else ("", "")
 
-    def peek(self, *marks: str) -> bool:
-        return self.next()[0] == "mark" and self.next()[1] in marks
-
-    def word(self, word: str) -> bool:
-        """Whether a word of the grammar comes next; it is taken."""
-        found = self.next() == ("name", word)
-        self.at += found
-        return found
+    def eat(self, *texts: str) -> str:
+        """The mark or word that comes next, taken, if it is one of these; else ""."""
+        found = self.next()[1]
+        self.at += found in texts
+        return found if found in texts else ""
 
     def take(self, *marks: str) -> str:
-        if not self.peek(*marks):
-            self.fail(" or ".join(f"'{m}'" for m in marks))
-        self.at += 1
-        return self.tokens[self.at - 1][1]
+        return self.eat(*marks) or self.fail(" or ".join(f"'{m}'" for m in marks))
+
+    def listed(self, one: Callable[[], _T], joint: str) -> tuple[_T, ...]:
+        """One or several, with a mark or word between them."""
+        found = [one()]
+        while self.eat(joint):
+            found.append(one())
+        return tuple(found)
 
     def kind(self, kind: str, expected: str) -> str:
         if self.next()[0] != kind or (kind == "name" and self.next()[1] in ("in", "for", "if", "and")):
@@ -287,14 +276,10 @@ class _Parser:
         self.at += 1
         return self.tokens[self.at - 1][1]
 
-    def end(self) -> None:
-        if self.at < len(self.tokens):
-            self.fail("the end")
-
     def place(self) -> int:
         return self.tokens[self.at][2] if self.at < len(self.tokens) else len(self.text) + 1
 
-    def fail(self, expected: str) -> None:
+    def fail(self, expected: str) -> NoReturn:
         found = f"not {self.next()[1]!r}" if self.at < len(self.tokens) else "not the end"
         pair = (self.tokens[self.at - 1][1] if self.at else "") + self.next()[1]
         hint = f"; say {_SAY[pair]}" if pair in _SAY else ""

@@ -6,7 +6,7 @@ This is the second reading of a model. Its terms are what violations are measure
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +14,11 @@ from scipy import sparse
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.words.freeform.evaluate import constant, datum, number, position
+from optisolve.words.freeform.evaluate import constant, number
 from optisolve.words.freeform.schema import Checked, Row
-from optisolve.words.freeform.tree import Binary, Fold, Negative, Node, Number, Power, Ref, places
+from optisolve.words.freeform.tree import Binary, Call, Negative, Node, Number, Power, Variable
 
-__all__ = ["Form", "Miss", "Terms", "form_agrees", "form_of", "impossible", "integers", "limits", "misses", "terms_of"]
+__all__ = ["Form", "Miss", "Terms", "form_agrees", "form_of", "impossible", "misses", "terms_of"]
 
 TOLERANCE = 1e-6
 """How much a row may be missed by, relative to its largest term, and an objective differ, relative to its largest term."""
@@ -35,23 +35,23 @@ class Terms:
     Attributes:
         coefficients: By position in the flat vector; none is 0.
         constant: What does not depend on the variables.
-        curved: Factor, node and indices of every term that is not affine by its form.
+        curved: Factor and node of every term that is not affine by its form.
         written: Largest number that was added up to each coefficient and, at -1, to the constant; some of them cancel.
     """
 
     coefficients: Mapping[int, float] = field(default_factory=dict)
     constant: float = 0.0
-    curved: tuple[tuple[float, Node, Mapping[str, int]], ...] = ()
+    curved: tuple[tuple[float, Node], ...] = ()
     written: Mapping[int, float] = field(default_factory=dict)
 
     def plus(self, other: Terms, factor: float = 1.0) -> Terms:
         """The sum with `factor` times other terms."""
         return _added((self, 1.0), (other, factor))
 
-    def value(self, checked: Checked, x: FloatArray) -> float:
+    def value(self, x: FloatArray) -> float:
         """The sum of the terms at a point."""
         told = [a * float(x[i]) for i, a in self.coefficients.items()]
-        return math.fsum([*told, self.constant, *(f * number(node, checked, x, at) for f, node, at in self.curved)])
+        return math.fsum([*told, self.constant, *(f * number(node, x) for f, node in self.curved)])
 
     def rounding(self, x: FloatArray) -> float:
         """What plain arithmetic on the text may be wrong by at a point."""
@@ -62,58 +62,50 @@ class Terms:
         """No variable stands in it."""
         return not self.coefficients and not self.curved
 
-    def sizes(self, checked: Checked, x: FloatArray) -> list[tuple[float, str]]:
-        """Size and name of every term at a point; the constant comes last."""
-        told = [(abs(a * x[i]), f"{a:.6g}*{checked.label(i)}") for i, a in self.coefficients.items()]
-        told += [(abs(f * number(node, checked, x, at)), f"a term of {_kind(node)}") for f, node, at in self.curved]
-        return [*told, (abs(self.constant), f"the constant {self.constant:.6g}")]
+    def sizes(self, x: FloatArray) -> list[float]:
+        """Size of every term at a point; the constant comes last."""
+        linear = [float(abs(a * x[i])) for i, a in self.coefficients.items()]
+        return [*linear, *(abs(f * number(node, x)) for f, node in self.curved), abs(self.constant)]
+
+    def name(self, term: int, checked: Checked) -> str:
+        """What the term at a place of `sizes` is called."""
+        linear = list(self.coefficients.items())
+        if term < len(linear):
+            return f"{linear[term][1]:.6g}*{checked.label(linear[term][0])}"
+        curved = self.curved[term - len(linear) :]
+        return f"a term of {_kind(curved[0][1])}" if curved else f"the constant {self.constant:.6g}"
 
 
-def terms_of(node: Node, checked: Checked, at: Mapping[str, int]) -> Terms:
-    """The terms of a tree.
-
-    Args:
-        node: The tree; its constant parts have values (`require_defined`).
-        checked: Names and data.
-        at: Values of running indices, from 0.
-    """
+def terms_of(node: Node) -> Terms:
+    """The terms of a tree whose constant parts have values (`require_defined`)."""
     if isinstance(node, Number):
         return Terms(constant=node.value)
-    if isinstance(node, Ref):
-        place = None if node.name in at else position(node, checked, at)
-        if place is not None:
-            return Terms({place: 1.0})
-        return Terms(constant=float(at[node.name] + 1) if node.name in at else datum(node, checked, at))
+    if isinstance(node, Variable):
+        return Terms({node.position: 1.0})
     if isinstance(node, Negative):
-        return Terms().plus(terms_of(node.body, checked, at), -1.0)
-    if isinstance(node, Fold) and node.function == "sum":
-        return _sum(node, checked, at)
+        return Terms().plus(terms_of(node.body), -1.0)
+    if isinstance(node, Call) and node.function == "sum":
+        return _added(*((terms_of(argument), 1.0) for argument in node.arguments))
     if isinstance(node, Power) and node.exponent == 1.0:
-        return terms_of(node.base, checked, at)
+        return terms_of(node.base)
     if isinstance(node, Binary) and node.op in "+-":
-        left, right = terms_of(node.left, checked, at), terms_of(node.right, checked, at)
-        return left.plus(right, 1.0 if node.op == "+" else -1.0)
+        return terms_of(node.left).plus(terms_of(node.right), 1.0 if node.op == "+" else -1.0)
     if isinstance(node, Binary):
-        factor = constant(node.right, checked, at)
+        factor = constant(node.right)
         if factor is not None:
-            return Terms().plus(terms_of(node.left, checked, at), factor if node.op == "*" else 1.0 / factor)
-        factor = constant(node.left, checked, at) if node.op == "*" else None
+            return Terms().plus(terms_of(node.left), factor if node.op == "*" else 1.0 / factor)
+        factor = constant(node.left) if node.op == "*" else None
         if factor is not None:
-            return Terms().plus(terms_of(node.right, checked, at), factor)
-    value = constant(node, checked, at)
-    return Terms(curved=((1.0, node, at),)) if value is None else Terms(constant=value)
-
-
-def _sum(node: Fold, checked: Checked, at: Mapping[str, int]) -> Terms:
-    inner = places(tuple(name for name, _ in node.indices), node.ranges, node.where, at)
-    return _added(*((terms_of(node.body, checked, where), 1.0) for where in inner))
+            return Terms().plus(terms_of(node.right), factor)
+    value = constant(node)
+    return Terms(curved=((1.0, node),)) if value is None else Terms(constant=value)
 
 
 def _added(*parts: tuple[Terms, float]) -> Terms:
     """A sum of multiples, in which a rest of rounding, as of 0.1 + 0.2 - 0.3, is 0."""
     total: dict[int, float] = {}
     written: dict[int, float] = {}
-    curved: list[tuple[float, Node, Mapping[str, int]]] = []
+    curved: list[tuple[float, Node]] = []
     for terms, factor in parts:
         for i, value in (*terms.coefficients.items(), (-1, terms.constant)):
             first, second = total.get(i, 0.0), factor * value
@@ -122,7 +114,7 @@ def _added(*parts: tuple[Terms, float]) -> Terms:
             written[i] = max(written.get(i, 0.0), abs(second))
         for i, value in terms.written.items():
             written[i] = max(written.get(i, 0.0), abs(factor * value))
-        curved += [(factor * f, node, at) for f, node, at in terms.curved if factor]
+        curved += [(factor * f, node) for f, node in terms.curved if factor]
     constant = total.pop(-1, 0.0)
     return Terms({i: v for i, v in total.items() if v}, constant, tuple(curved), written)
 
@@ -173,14 +165,11 @@ def form_of(checked: Checked) -> Form:
     Raises:
         OptionError: A coefficient is beyond what is computed.
     """
-    aim = terms_of(checked.objective, checked, {})
-    rows = []
-    for row in checked.rows:
-        left = terms_of(row.relation.left, checked, row.at)
-        rows.append(left.plus(terms_of(row.relation.right, checked, row.at), -1.0))
+    aim = terms_of(checked.objective)
+    rows = [terms_of(row.relation.left).plus(terms_of(row.relation.right), -1.0) for row in checked.rows]
     names = ["objective.expression", *(f"{row.field}.relation" for row in checked.rows)]
     for name, terms in zip(names, (aim, *rows), strict=True):
-        sizes = [abs(v) for v in (*terms.coefficients.values(), terms.constant, *(f for f, _, _ in terms.curved)) if v]
+        sizes = [abs(v) for v in (*terms.coefficients.values(), terms.constant, *(f for f, _ in terms.curved)) if v]
         beyond = [v for v in sizes if not _RANGE[0] <= v <= _RANGE[1]]
         if beyond:
             expected = f"coefficients from {_RANGE[0]:g} to {_RANGE[1]:g} when it is multiplied out; choose other units"
@@ -199,21 +188,18 @@ def form_agrees(checked: Checked, form: Form, scale: FloatArray) -> bool:
     rng = np.random.default_rng(0)
     for _ in range(_POINTS):
         x = rng.uniform(0.5, 1.5, checked.size) * scale
-        told = [(form.aim, number(checked.objective, checked, x, {}))]
-        for row, terms in zip(checked.rows, form.rows, strict=True):
-            told.append((terms, _gap(row, checked, x)))
+        told = [(form.aim, number(checked.objective, x))]
+        told += [(terms, _gap(row, x)) for row, terms in zip(checked.rows, form.rows, strict=True)]
         for terms, value in told:
-            read, size = terms.value(checked, x), sum(v for v, _ in terms.sizes(checked, x))
-            allowed = 1e-9 * size + terms.rounding(x)
+            read, allowed = terms.value(x), 1e-9 * sum(terms.sizes(x)) + terms.rounding(x)
             if math.isfinite(read) and math.isfinite(value) and abs(read - value) > allowed:
                 return False
     return True
 
 
-def _gap(row: Row, checked: Checked, x: FloatArray) -> float:
+def _gap(row: Row, x: FloatArray) -> float:
     """Left side minus right side, by plain arithmetic on the tree."""
-    left = number(row.relation.left, checked, x, row.at)
-    return left - number(row.relation.right, checked, x, row.at)
+    return number(row.relation.left, x) - number(row.relation.right, x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,16 +222,20 @@ def misses(checked: Checked, form: Form, x: FloatArray) -> list[Miss]:
     """
     found = []
     for row, terms in zip(checked.rows, form.rows, strict=True):
-        gap, read = _gap(row, checked, x), terms.value(checked, x)
+        gap, read = _gap(row, x), terms.value(x)
         gap = read if abs(gap - read) <= terms.rounding(x) else gap  # what cancels has taken the last digits along
         gap = {"<=": gap, ">=": -gap, "==": abs(gap)}[row.relation.op]
         if terms.fixed or gap <= 0.0:
             continue
-        size, term = max(terms.sizes(checked, x), key=lambda told: told[0])
+        sizes = terms.sizes(x)
+        size = max(sizes)
         share = gap / size if size > 0.0 and not math.isnan(gap) else math.inf
-        told = "has no value there" if math.isnan(gap) else f"is missed by {gap:.3g}, {share:.2g} of its largest term ({term})"
+        largest = terms.name(sizes.index(size), checked)
+        told = (
+            "has no value there" if math.isnan(gap) else f"is missed by {gap:.3g}, {share:.2g} of its largest term ({largest})"
+        )
         found.append(Miss(share, f"{row.name} {told}"))
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     for i in np.flatnonzero((x < lower) | (x > upper) | ~np.isfinite(x)):
         found.append(
             Miss(math.inf, f"{checked.label(int(i))} = {x[i]:.9g} lies outside of its limits {lower[i]:g} and {upper[i]:g}")
@@ -258,40 +248,14 @@ def impossible(checked: Checked, form: Form) -> list[str]:
     told, zeros = [], np.zeros(checked.size)
     for row, terms in zip(checked.rows, form.rows, strict=True):
         if terms.fixed and terms.constant and not {"<=": terms.constant < 0.0, ">=": terms.constant > 0.0}.get(row.relation.op):
-            left, right = (number(side, checked, zeros, row.at) for side in (row.relation.left, row.relation.right))
+            left, right = (number(side, zeros) for side in (row.relation.left, row.relation.right))
             told.append(
                 f"{row.name} holds no variable (every coefficient is 0) and is false: {left:g} {row.relation.op} {right:g}"
             )
-    lower, upper = limits(checked)
-    for i in np.flatnonzero(integers(checked) & (np.ceil(lower) > np.floor(upper))):
+    lower, upper = checked.limits
+    for i in np.flatnonzero(checked.whole & (np.ceil(lower) > np.floor(upper))):
         told.append(f"{checked.label(int(i))}: there is no whole number between its limits {lower[i]:g} and {upper[i]:g}")
     return told
-
-
-def limits(checked: Checked) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper bounds of the flat vector, float64 [size] each, infinite where there is none."""
-    lower, upper = np.full(checked.size, -np.inf), np.full(checked.size, np.inf)
-    for name, part in _parts(checked):
-        v = checked.model.variables[name]
-        lower[part] = v.lower if v.lower is not None else -np.inf
-        upper[part] = v.upper if v.upper is not None else np.inf
-        if v.kind == "binary":
-            lower[part], upper[part] = np.maximum(0.0, lower[part]), np.minimum(1.0, upper[part])
-    return lower, upper
-
-
-def integers(checked: Checked) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which places of the flat vector hold whole numbers, bool [size]."""
-    whole = np.zeros(checked.size, dtype=np.bool_)
-    for name, part in _parts(checked):
-        whole[part] = checked.model.variables[name].kind != "real"
-    return whole
-
-
-def _parts(checked: Checked) -> Sequence[tuple[str, slice]]:
-    """The places of every variable in the flat vector."""
-    ends = [*list(checked.offsets.values())[1:], checked.size]
-    return [(name, slice(start, end)) for (name, start), end in zip(checked.offsets.items(), ends, strict=True)]
 
 
 def _kind(node: Node) -> str:

@@ -1,4 +1,4 @@
-"""From a checked schema to trees whose names are known: elements become numbers, sums and constraints get their ranges.
+"""From a checked schema to trees without names: elements become numbers, sums and constraints are written out.
 
 A shifted index such as ``s[t-1]`` exists only inside its set. Where it does not, the row of the constraint, or the term of the
 sum that its index belongs to, is not made; a note says so.
@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.arrays import FloatArray
+from optisolve.core.errors import FieldProblem, OptionError, short
 from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import (
     RESERVED,
@@ -29,20 +30,19 @@ from optisolve.words.freeform.schema import (
     checked_data,
     free_values,
     name_problems,
-    short,
 )
 from optisolve.words.freeform.tree import (
-    Binary,
     Call,
     Condition,
     Fold,
     Index,
-    Negative,
     Node,
-    Power,
+    Number,
     Ref,
     Relation,
+    Variable,
     children,
+    mapped,
     places,
 )
 
@@ -68,12 +68,16 @@ def free_model(values: JsonObject | FreeModel) -> Checked:
     size = sum(sizes.values())
     if size > _MAX_VARIABLES:
         raise OptionError("model", [FieldProblem("variables", f"{size} scalars", f"at most {_MAX_VARIABLES}")])
-    names = _Names(model)
+    names = _Names(model, data, offsets)
     objective = names.objective()
     rows = tuple(names.rows())
     if names.problems or objective is None:
         raise OptionError("model", names.problems)
-    return Checked(model, data, offsets, shapes, size, objective, rows, tuple(dict.fromkeys(names.notes)))
+    owners, counts = model.variables.values(), list(sizes.values())
+    lower, upper = np.repeat(np.array([v.limits for v in owners], dtype=np.float64).T, counts, axis=1)
+    whole = np.repeat([v.kind != "real" for v in owners], counts)
+    notes = tuple(dict.fromkeys(names.notes))
+    return Checked(model, data, offsets, shapes, size, (lower, upper), whole, objective, rows, notes)
 
 
 class _Names:
@@ -81,10 +85,13 @@ class _Names:
 
     Args:
         model: Fields and names of the model are in order.
+        data: float64 array per parameter.
+        offsets: First place of each variable in the flat vector.
     """
 
-    def __init__(self, model: FreeModel) -> None:
-        self.model, self.problems, self.notes = model, list[FieldProblem](), list[str]()
+    def __init__(self, model: FreeModel, data: Mapping[str, FloatArray], offsets: Mapping[str, int]) -> None:
+        self.model, self.data, self.offsets = model, data, offsets
+        self.problems, self.notes = list[FieldProblem](), list[str]()
         self.where, self.count, self.nodes = "", 0, 0
 
     def objective(self) -> Node | None:
@@ -97,7 +104,7 @@ class _Names:
         except ExpressionError as error:
             self.problems.append(FieldProblem(self.where, short(text), f"an expression: {_at(text, error, sides=False)}"))
             return None
-        return node
+        return self.written(node, {})
 
     def rows(self) -> Iterator[Row]:
         """The rows of all constraints that are in order."""
@@ -157,7 +164,8 @@ class _Names:
         made = 0
         for at in places(names, ranges, where, {}):
             told = "".join(f"[{(self.model.elements(running[n]) or range(1, at[n] + 2))[at[n]]}]" for n in names)
-            yield Row(f"{name}{told}", replace(relation, left=left, right=right), at, self.where)
+            sides = replace(relation, left=self.written(left, at), right=self.written(right, at))
+            yield Row(f"{name}{told}", sides, self.where)
             made += 1
         if not made:
             raise ExpressionError("at least one row: no value of the indices is left by for_all, where and shifted indices")
@@ -185,15 +193,27 @@ class _Names:
             return self.ref(node, running)
         if isinstance(node, Fold):
             return self.fold(node, running)
-        if isinstance(node, Negative):
-            return Negative(self.node(node.body, running))
-        if isinstance(node, Power):
-            return Power(self.node(node.base, running), node.exponent)
-        if isinstance(node, Binary):
-            return replace(node, left=self.node(node.left, running), right=self.node(node.right, running))
-        if isinstance(node, Call):
-            return Call(node.function, tuple(self.node(argument, running) for argument in node.arguments))
-        return node
+        return mapped(node, lambda below: self.node(below, running))
+
+    def written(self, node: Node, at: Mapping[str, int]) -> Node:
+        """A resolved tree with its data as numbers, its variables as places, and its sums written out.
+
+        Args:
+            node: From `node`.
+            at: Values of running indices, from 0.
+        """
+        if isinstance(node, Fold):
+            inner = places(tuple(name for name, _ in node.indices), node.ranges, node.where, at)
+            return Call(node.function, tuple(self.written(node.body, values) for values in inner))
+        if not isinstance(node, Ref):
+            return mapped(node, lambda below: self.written(below, at))
+        if node.name in at:
+            return Number(float(at[node.name] + 1))
+        index = tuple(at[i.name] + i.shift if i.name else i.shift - 1 for i in node.indices)
+        if node.name in self.data:
+            return Number(float(self.data[node.name][index]))
+        shape = tuple(self.model.size(s) for s in self.model.variables[node.name].over)
+        return Variable(self.offsets[node.name] + (int(np.ravel_multi_index(index, shape)) if index else 0))
 
     def fold(self, node: Fold, running: Mapping[str, str]) -> Node:
         inner = dict(running)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
 from optisolve.core.arrays import FloatArray
-from optisolve.words.freeform.linear import Form, Terms, integers, limits, terms_of
+from optisolve.words.freeform.linear import Form, Terms, terms_of
 from optisolve.words.freeform.schema import Checked
-from optisolve.words.freeform.tree import Binary, Fold, Node, Power, children, places
+from optisolve.words.freeform.tree import Binary, Node, Power, children
 
 __all__ = ["sizes_at", "variable_scale"]
 
@@ -30,7 +28,7 @@ def variable_scale(checked: Checked, form: Form) -> FloatArray:
     sizes = _Sizes(checked)
     for terms in (Terms(form.aim.coefficients, 0.0, form.aim.curved), *form.rows):
         sizes.of(terms)
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     for i in range(checked.size):
         for limit in (lower[i], upper[i]):
             if limit and np.isfinite(limit):
@@ -47,7 +45,7 @@ class _Sizes:
 
     def __init__(self, checked: Checked) -> None:
         self.checked, self.unknowns = checked, checked.size
-        self.whole = integers(checked)
+        self.whole = checked.whole
         self.equations: list[tuple[dict[int, float], float]] = []
 
     def of(self, terms: Terms) -> int:
@@ -57,20 +55,17 @@ class _Sizes:
         for i, a in terms.coefficients.items():
             own = {} if self.whole[i] else {i: 1.0}
             self.equations.append(({**own, group: -1.0}, -float(np.log2(abs(a)))))
-        for factor, node, at in terms.curved:
-            size = self.size(node, at)
+        for factor, node in terms.curved:
+            size = self.size(node)
             if size is not None:
                 self.equations.append(({**size, group: -1.0}, -float(np.log2(abs(factor)))))
         if terms.constant:
             self.equations.append(({group: -1.0}, -float(np.log2(abs(terms.constant)))))
         return group
 
-    def size(self, node: Node, at: Mapping[str, int]) -> dict[int, float] | None:
+    def size(self, node: Node) -> dict[int, float] | None:
         """The logarithm of the size of a function, as a sum of unknowns; None when its argument does not tell it."""
-        inner = [at]
-        if isinstance(node, Fold):
-            inner = list(places(tuple(name for name, _ in node.indices), node.ranges, node.where, at))
-        groups = [self.of(terms_of(child, self.checked, where)) for where in inner for child in children(node)]
+        groups = [self.of(terms_of(child)) for child in children(node)]
         if isinstance(node, Power):
             return {groups[0]: node.exponent}
         if isinstance(node, Binary):  # a product or a quotient
@@ -96,16 +91,15 @@ class _Sizes:
         return np.where(self.whole, 0.0, found[: self.checked.size])
 
 
-def sizes_at(checked: Checked, form: Form, x: FloatArray) -> tuple[float, FloatArray]:
+def sizes_at(form: Form, x: FloatArray) -> tuple[float, FloatArray]:
     """Largest term of the objective, and of every row, at a point; constants do not count, and nothing is 0.
 
     Args:
-        checked: The model.
-        form: Its terms.
+        form: Terms of a model.
         x: float64 [size].
     """
     told = []
     for terms in (form.aim, *form.rows):
-        sizes = [size for size, _ in terms.sizes(checked, x)[:-1] if np.isfinite(size) and size > 0.0]
+        sizes = [size for size in terms.sizes(x)[:-1] if np.isfinite(size) and size > 0.0]
         told.append(max(sizes, default=1.0))
     return told[0], np.array(told[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -9,8 +10,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from optisolve.core.arrays import FloatArray
-from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.arrays import BoolArray, FloatArray
+from optisolve.core.errors import FieldProblem, OptionError, short
 from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import RESERVED
 from optisolve.words.freeform.tree import Node, Relation
@@ -62,6 +63,12 @@ class FreeVariable(BaseModel):
     upper: Value | None = None
     unit: str = ""
     meaning: str = ""
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value, infinite where there is none."""
+        lower, upper = -math.inf if self.lower is None else self.lower, math.inf if self.upper is None else self.upper
+        return (max(0.0, lower), min(1.0, upper)) if self.kind == "binary" else (lower, upper)
 
 
 class FreeObjective(BaseModel):
@@ -131,14 +138,12 @@ class Row:
 
     Attributes:
         name: The constraint's name with the values of its indices.
-        relation: The comparison.
-        at: Values of the indices, from 0.
+        relation: The comparison, its indices and sums written out.
         field: Place of the constraint in the model.
     """
 
     name: str
     relation: Relation
-    at: Mapping[str, int]
     field: str
 
 
@@ -152,7 +157,9 @@ class Checked:
         offsets: First position of each variable in the flat vector.
         shapes: Shape per variable.
         size: Length of the flat vector.
-        objective: Tree of the objective.
+        limits: Lower and upper bounds of the flat vector, float64 [size] each, infinite where there is none.
+        whole: Which places of the flat vector hold whole numbers, bool [size].
+        objective: Tree of the objective, its sums written out.
         rows: Every constraint with its indices filled in.
         notes: How something was read that could be meant otherwise.
     """
@@ -162,6 +169,8 @@ class Checked:
     offsets: Mapping[str, int]
     shapes: Mapping[str, tuple[int, ...]]
     size: int
+    limits: tuple[FloatArray, FloatArray]
+    whole: BoolArray
     objective: Node
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
@@ -263,9 +272,3 @@ def taken(where: str, name: str, seen: Mapping[str, str]) -> Iterator[FieldProbl
         yield FieldProblem(where, name, f"{told} ({', '.join(sorted(RESERVED))})")
     elif name in seen:
         yield FieldProblem(where, name, f"a name that nothing else has: it is {seen[name]} already")
-
-
-def short(value: object) -> object:
-    """A value as it was given, cut when it is long."""
-    text = repr(value)
-    return value if len(text) <= 80 else f"{text[:77]}..."

@@ -11,9 +11,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.words.freeform.evaluate import number
-from optisolve.words.freeform.linear import limits
 from optisolve.words.freeform.schema import Checked
-from optisolve.words.freeform.tree import Node
+from optisolve.words.freeform.tree import Relation
 
 __all__ = ["MAX_VARIABLES", "searched"]
 
@@ -34,16 +33,16 @@ def searched(checked: Checked, x: FloatArray, scale: FloatArray, size: float, ro
     """
     from scipy.optimize import minimize
 
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     sign = -1.0 if checked.model.objective.sense == "max" else 1.0
 
     def aim(z: FloatArray) -> float:
-        value = sign * number(checked.objective, checked, z * scale, {}) / size
+        value = sign * number(checked.objective, z * scale) / size
         return value if math.isfinite(value) else 1e12
 
     constraints: list[Any] = [
-        {"type": "eq" if row.relation.op == "==" else "ineq", "fun": _room(checked, k, scale, float(rows[k]))}
-        for k, row in enumerate(checked.rows)
+        {"type": "eq" if row.relation.op == "==" else "ineq", "fun": _room(row.relation, scale, float(size))}
+        for row, size in zip(checked.rows, rows, strict=True)
     ]
     bounds = [
         (a if math.isfinite(a) else None, b if math.isfinite(b) else None)
@@ -56,16 +55,12 @@ def searched(checked: Checked, x: FloatArray, scale: FloatArray, size: float, ro
     return np.clip(np.asarray(found.x, dtype=np.float64) * scale, lower, upper)
 
 
-def _room(checked: Checked, k: int, scale: FloatArray, size: float) -> Callable[[FloatArray], float]:
+def _room(relation: Relation, scale: FloatArray, size: float) -> Callable[[FloatArray], float]:
     """Room of a constraint, in units of its usual size; negative where it is violated."""
-    row = checked.rows[k]
-
-    def side(node: Node, point: FloatArray) -> float:
-        return number(node, checked, point, row.at)
 
     def room(z: FloatArray) -> float:
-        gap = (side(row.relation.right, z * scale) - side(row.relation.left, z * scale)) / size
-        gap = -gap if row.relation.op == ">=" else gap
+        gap = (number(relation.right, z * scale) - number(relation.left, z * scale)) / size
+        gap = -gap if relation.op == ">=" else gap
         return gap if math.isfinite(gap) else -1e12
 
     return room

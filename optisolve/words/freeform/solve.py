@@ -21,7 +21,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.json import JsonObject
 from optisolve.words.freeform.compiled import Compiled, NotConvex, Units, compile_model
 from optisolve.words.freeform.evaluate import number, require_defined
-from optisolve.words.freeform.linear import TOLERANCE, Form, form_agrees, form_of, impossible, integers, limits, misses
+from optisolve.words.freeform.linear import TOLERANCE, Form, form_agrees, form_of, impossible, misses
 from optisolve.words.freeform.resolve import free_model
 from optisolve.words.freeform.scaling import sizes_at, variable_scale
 from optisolve.words.freeform.schema import Checked, FreeModel
@@ -84,7 +84,7 @@ def solve_free(model: JsonObject | FreeModel | Checked) -> FreeAnswer:
         )
     if form.linear:
         return _linear(checked, form, scale)
-    if integers(checked).any():
+    if checked.whole.any():
         return _refused("whole numbers in a model that is not linear", "nothing was solved")
     if checked.size > MAX_VARIABLES:
         told = f"there is no second search for more than {MAX_VARIABLES} variables in a model that is not linear"
@@ -109,14 +109,14 @@ def _linear(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         if best is None or worst < best[0]:
             best = worst, x, scale
         usual = float(np.abs(form.cost(checked.size) * scale).max(initial=0.0))
-        own = _own_size(checked, form, x)
+        own = _own_size(form, x)
         if worst <= 1e-3 * TOLERANCE and (own == 0.0 or own > 1e-3 * usual):
             break
         scale = _units_of(x, scale, checked)
     if best is None or (status == "infeasible" and best[0] > TOLERANCE):
         return _without_optimum(checked, form, status, scale)
     _, x, scale = best
-    objective, own = number(checked.objective, checked, x, {}), _own_size(checked, form, x)
+    objective, own = number(checked.objective, x), _own_size(form, x)
     checks, reasons = _row_checks(checked, form, x, objective)
     told, second = _second_optimum(checked, form, scale)
     checks.append(f"second formulation: {told}{'' if second is None else f', objective {second:.9g}'}")
@@ -126,7 +126,7 @@ def _linear(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
         reasons.append("the second formulation was not solved to its optimum")
     elif abs(second - objective) > allowed:
         told = "; with whole numbers, a factor such as 1e9 in 'x <= 1e9*y' can be the cause: choose the smallest that will do"
-        reasons.append(f"the second formulation disagrees{told if integers(checked).any() else ''}")
+        reasons.append(f"the second formulation disagrees{told if checked.whole.any() else ''}")
     return _answer(checked, x, objective, ["HiGHS: optimal, at a vertex", *checks], reasons)
 
 
@@ -135,11 +135,11 @@ def _second_optimum(checked: Checked, form: Form, scale: FloatArray) -> tuple[st
     status, optimum = by_cpsat(checked, form)
     if status != "unknown":
         return f"{status} (CP-SAT)", optimum
-    compiled, whole = compile_model(checked, form, _units_at(checked, form, scale)), integers(checked)
+    compiled, whole = compile_model(checked, form, _units_at(checked, form, scale)), checked.whole
     for solver in _solvers(checked):
         status = compiled.run(solver)
         if status == "optimal" and whole.any():
-            x = np.clip(np.where(whole, np.rint(compiled.x), compiled.x), *limits(checked))
+            x = np.clip(np.where(whole, np.rint(compiled.x), compiled.x), *checked.limits)
             if _worst(checked, form, x) > TOLERANCE:  # the solver's tolerance of whole numbers, times a large factor
                 status = "optimal at a point that misses a row"
         if status in ("optimal", "infeasible", "unbounded"):
@@ -149,7 +149,7 @@ def _second_optimum(checked: Checked, form: Form, scale: FloatArray) -> tuple[st
 
 def _solvers(checked: Checked) -> tuple[str, str]:
     """Solvers of second formulations, the second if the first does not do; scipy's HiGHS is another release than ours."""
-    return ("SCIPY" if integers(checked).any() else "CLARABEL", "HIGHS")
+    return ("SCIPY" if checked.whole.any() else "CLARABEL", "HIGHS")
 
 
 # -- curved models --------------------------------------------------------------------------------------------------------
@@ -184,10 +184,10 @@ def _curved(checked: Checked, form: Form, scale: FloatArray) -> FreeAnswer:
 def _next_units(checked: Checked, form: Form, units: Units, x: FloatArray) -> Units:
     """Units in which a point, its rows and its objective are around 1; rows that it misses by little get some room."""
     size, worst = _units_of(x, units.variables, checked), _worst(checked, form, x)
-    point = np.where(x, x, np.clip(size, *limits(checked)))
-    own = max(_own_size(checked, form, x), _STEP**2 * units.objective)
+    point = np.where(x, x, np.clip(size, *checked.limits))
+    own = max(_own_size(form, x), _STEP**2 * units.objective)
     margin = max(1e-8, 10.0 * units.margin) if TOLERANCE < worst < 1e-2 else units.margin
-    return Units(size, own, sizes_at(checked, form, point)[1], (point, units.points[1]), margin)
+    return Units(size, own, sizes_at(form, point)[1], (point, units.points[1]), margin)
 
 
 def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArray, last: float) -> FreeAnswer:
@@ -200,7 +200,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
         x: float64 [size], the point.
         last: Objective of the round before; NaN without one.
     """
-    objective, own, claimed = number(checked.objective, checked, x, {}), _own_size(checked, form, x), compiled.objective
+    objective, own, claimed = number(checked.objective, x), _own_size(form, x), compiled.objective
     allowed = TOLERANCE * own + _blur(checked, x, objective) + form.aim.rounding(x)
     allowed += 0.0 if own else 10 * _ZERO * compiled.units.objective  # what the solver can tell from zero
     checks, reasons = _row_checks(checked, form, x, objective)
@@ -214,7 +214,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
     if reasons:
         return _answer(checked, x, objective, [f"cvxpy: optimal, objective {claimed:.9g}", *checks], reasons)
     better = searched(checked, x, compiled.units.variables, compiled.units.objective, compiled.units.rows)
-    reached, worst = number(checked.objective, checked, better, {}), _worst(checked, form, better)
+    reached, worst = number(checked.objective, better), _worst(checked, form, better)
     gain = (reached - objective) * (1.0 if checked.model.objective.sense == "max" else -1.0)
     if worst <= TOLERANCE and gain > allowed:
         reasons.append("the second search found a better point")
@@ -225,7 +225,7 @@ def _curved_answer(checked: Checked, form: Form, compiled: Compiled, x: FloatArr
 
 def _cleaned(x: FloatArray, units: Units, checked: Checked, form: Form) -> FloatArray:
     """The point within its limits; what may be a rounding error of zero or of a limit is left out where it holds without."""
-    lower, upper = limits(checked)
+    lower, upper = checked.limits
     x = np.clip(x, lower, upper)
     best, least = x, _worst(checked, form, x)
     for share in _RESTS:
@@ -241,14 +241,14 @@ def _cleaned(x: FloatArray, units: Units, checked: Checked, form: Form) -> Float
 
 def _better(checked: Checked, first: FloatArray, second: FloatArray) -> bool:
     """Whether one point has a better objective than another."""
-    values = [number(checked.objective, checked, x, {}) for x in (first, second)]
+    values = [number(checked.objective, x) for x in (first, second)]
     return (values[0] > values[1]) == (checked.model.objective.sense == "max") and values[0] != values[1]
 
 
 def _blur(checked: Checked, x: FloatArray, objective: float) -> float:
     """How much the objective changes when variables change in their ninth digit; what cancels in it is known no better."""
     rng = np.random.default_rng(0)
-    told = [number(checked.objective, checked, x * (1.0 + 1e-9 * rng.uniform(-1.5, 1.5, x.size)), {}) for _ in range(4)]
+    told = [number(checked.objective, x * (1.0 + 1e-9 * rng.uniform(-1.5, 1.5, x.size))) for _ in range(4)]
     return max((abs(value - objective) for value in told if math.isfinite(value)), default=0.0)
 
 
@@ -278,22 +278,22 @@ def _worst(checked: Checked, form: Form, x: FloatArray) -> float:
     return found[0].share if found else 0.0
 
 
-def _own_size(checked: Checked, form: Form, x: FloatArray) -> float:
+def _own_size(form: Form, x: FloatArray) -> float:
     """Largest term of the objective at a point; its constant does not count."""
-    return max((size for size, _ in form.aim.sizes(checked, x)[:-1] if math.isfinite(size)), default=0.0)
+    return max((size for size in form.aim.sizes(x)[:-1] if math.isfinite(size)), default=0.0)
 
 
 def _units_at(checked: Checked, form: Form, scale: FloatArray) -> Units:
     spread = np.random.default_rng(0).uniform(0.5, 1.5, checked.size)  # so that differences of variables are not 0
-    point = np.clip(scale * spread, *limits(checked))
-    return Units(scale, *sizes_at(checked, form, point), (point, point))
+    point = np.clip(scale * spread, *checked.limits)
+    return Units(scale, *sizes_at(form, point), (point, point))
 
 
 def _units_of(x: FloatArray, scale: FloatArray, checked: Checked) -> FloatArray:
     """Units in which a point is around 1 wherever it is not 0; what is small may be a rest of zero and shrinks step by step."""
     with np.errstate(divide="ignore"):
         own = np.exp2(np.rint(np.log2(np.maximum(np.abs(x), _STEP * scale))))
-    return np.where(integers(checked), 1.0, np.where(np.abs(x) > _ZERO * scale, own, scale))
+    return np.where(checked.whole, 1.0, np.where(np.abs(x) > _ZERO * scale, own, scale))
 
 
 def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArray) -> FreeAnswer:
@@ -307,7 +307,7 @@ def _without_optimum(checked: Checked, form: Form, status: str, scale: FloatArra
     x = compiled.nearest(solver) if status in ("infeasible", "unbounded", "infeasible_or_unbounded") else None
     if x is None:
         return _refused(f"solver status {status}", "nothing is accepted without an optimal status")
-    x = _cleaned(np.where(integers(checked), np.rint(x), x), compiled.units, checked, form)
+    x = _cleaned(np.where(checked.whole, np.rint(x), x), compiled.units, checked, form)
     found = misses(checked, form, x)
     possible = not found or found[0].share <= TOLERANCE
     if possible:

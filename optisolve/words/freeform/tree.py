@@ -1,8 +1,12 @@
-"""The nodes of an expression: plain data, which the evaluator, the linear form and cvxpy each read in their own way."""
+"""The nodes of an expression: plain data, which the evaluator, the linear form and cvxpy each read in their own way.
+
+A parsed tree has names (`Ref`) and sums over sets (`Fold`). The tree of a checked model has neither: its data are numbers, its
+variables places of the flat vector, and its sums are written out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -18,7 +22,9 @@ __all__ = [
     "Power",
     "Ref",
     "Relation",
+    "Variable",
     "children",
+    "mapped",
     "numbers_in",
     "places",
 ]
@@ -57,6 +63,13 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Variable:
+    """A place of the flat vector, from 0."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Negative:
     """The negative of a node."""
 
@@ -83,7 +96,7 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of one or, for ``max``, ``min`` and ``norm``, several nodes."""
+    """A function of one or several nodes; ``sum`` only where it is written out."""
 
     function: str
     arguments: tuple[Node, ...]
@@ -125,7 +138,7 @@ class Fold:
     place: int = field(default=1, compare=False)
 
 
-Node = Number | Ref | Negative | Binary | Power | Call | Fold
+Node = Number | Ref | Variable | Negative | Binary | Power | Call | Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,17 @@ def children(node: Node) -> tuple[Node, ...]:
     if isinstance(node, Power):
         return (node.base,)
     return node.arguments if isinstance(node, Call) else ()
+
+
+def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The same node over changed nodes; one without nodes below it as it is. Names and sums over sets are the caller's."""
+    if isinstance(node, Negative):
+        return Negative(change(node.body))
+    if isinstance(node, Binary):
+        return Binary(node.op, change(node.left), change(node.right), node.place)
+    if isinstance(node, Power):
+        return Power(change(node.base), node.exponent)
+    return Call(node.function, tuple(map(change, node.arguments))) if isinstance(node, Call) else node
 
 
 def numbers_in(node: Node) -> list[float]:

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.words.freeform.linear import Form, integers, limits
+from optisolve.core.errors import SolverError
+from optisolve.core.status import Termination
+from optisolve.modelling.cpsat import CpSatModel, solve_cpsat
+from optisolve.words.freeform.linear import Form
 from optisolve.words.freeform.schema import Checked
 
 __all__ = ["TIME_LIMIT_S", "by_cpsat", "by_highs"]
@@ -30,8 +33,8 @@ def by_highs(checked: Checked, form: Form, scale: FloatArray, *, aim: bool = Tru
         scale: float64 [size], usual size of every variable.
         aim: Without, any feasible point will do.
     """
-    lower, upper = limits(checked)
-    whole = integers(checked)
+    lower, upper = checked.limits
+    whole = checked.whole
     status, z = _run(checked, form, scale, lower, upper, whole, aim=aim)
     if z is None or not whole.any():
         return status, None if z is None else _snapped(z, scale, lower, upper)
@@ -122,8 +125,8 @@ def by_cpsat(checked: Checked, form: Form) -> tuple[str, float | None]:
     """
     from ortools.sat.python import cp_model
 
-    lower, upper = limits(checked)
-    if not integers(checked).all() or not np.isfinite([lower, upper]).all() or np.abs([lower, upper]).max() > 2**31:
+    lower, upper = checked.limits
+    if not checked.whole.all() or not np.isfinite([lower, upper]).all() or np.abs([lower, upper]).max() > 2**31:
         return "unknown", None
     rows = [_whole([*terms.coefficients.values(), terms.constant]) for terms in form.rows]
     aim = _whole([*form.aim.coefficients.values(), 0.0])
@@ -139,14 +142,15 @@ def by_cpsat(checked: Checked, form: Form) -> tuple[str, float | None]:
         model.add(total <= 0 if op == "<=" else total >= 0 if op == ">=" else total == 0)
     total = sum(a * xs[i] for i, a in zip(form.aim.coefficients, aim[1], strict=False))
     (model.maximize if checked.model.objective.sense == "max" else model.minimize)(total)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.max_deterministic_time = 5.0
-    status = solver.solve(model)
-    if status == cp_model.OPTIMAL:
-        found = sum(a * solver.value(xs[i]) for i, a in zip(form.aim.coefficients, aim[1], strict=False))
+    exact = CpSatModel(model, xs, decode=lambda z: z, value_of=float, rounding_error=0.0, rounding="nothing is rounded")
+    try:
+        answer = solve_cpsat(exact, deterministic_time=5.0)
+    except SolverError:  # numbers too large for 64 bits
+        return "unknown", None
+    if answer.termination is Termination.OPTIMAL and answer.x is not None:
+        found = sum(a * int(answer.x[i]) for i, a in zip(form.aim.coefficients, aim[1], strict=False))
         return "optimal", float(found / aim[0]) + form.aim.constant
-    return {cp_model.INFEASIBLE: "infeasible"}.get(status, "unknown"), None
+    return "infeasible" if answer.termination is Termination.INFEASIBLE else "unknown", None
 
 
 def _whole(values: list[float]) -> tuple[Fraction, list[int]] | None:

@@ -18,8 +18,7 @@ from optisolve.llm.types import LlmReply
 from optisolve.solvers.ledma.account import Account, Notes
 from optisolve.solvers.ledma.bandit import FLOOR, Bandit
 from optisolve.solvers.ledma.distill import MIN_OFFSPRING, Distilled, LinearFit, Samples, ranked_parents
-from optisolve.solvers.ledma.mixture import random_share
-from optisolve.solvers.ledma.pacing import read_mix
+from optisolve.solvers.ledma.pacing import random_share, read_mix
 from optisolve.solvers.ledma.portfolio import TRIAL, Portfolio
 from optisolve.solvers.moead import De, Linear, Sbx
 from optisolve.solvers.moead.operators import Gaussian, published_rank_weights

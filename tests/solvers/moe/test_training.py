@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from gate_training import RunTable, evaluate_choices, gate_rows, run_table, train_gate, write_aslib
+from gate_training.runs import Case
 
 import optisolve
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.reference import Effort
-from optisolve.study.gates import RunTable, evaluate_choices, gate_rows, run_table, train_gate, write_aslib
-from optisolve.study.gates.runs import Case
 
 EXPERTS, FLAGS = ("a", "b", "c", "extra"), ("a", "b", "c")
 

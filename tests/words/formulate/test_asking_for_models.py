@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from optisolve.words.formulate.dialogue import ask_for_model
+from optisolve.words.formulate.dialogue import ask_for_model, model_in_words
 from optisolve.words.formulate.doubts import doubts, sense_of_text, ungrounded_numbers
 from optisolve.words.freeform import free_model
 from tests.solvers.moe.toys import Scripted
@@ -18,8 +18,9 @@ BAG = "A bag holds 8 kg. Five items weigh 3, 4, 2, 3 and 1 kg and are worth 10, 
 def test_a_good_model_is_solved_translated_back_and_offered_for_confirmation():
     told = ask_for_model(BAG, Scripted("Here you are: " + json.dumps(KNAPSACK)))
     assert told.to_confirm
-    assert told.answer.objective == pytest.approx(enumerate_knapsack())
-    assert any("take" in line and "binary" in line for line in told.words)
+    model, answer = told.turn.answer
+    assert answer.objective == pytest.approx(enumerate_knapsack())
+    assert any("take" in line and "binary" in line for line in model_in_words(model))
 
 
 def test_a_number_that_the_text_does_not_hold_is_named():
@@ -34,8 +35,8 @@ def test_errors_go_back_to_the_model_a_bounded_number_of_times():
     broken = {**LP, "objective": {"sense": "max", "expression": "__import__('os')"}}
     session = Scripted(json.dumps(broken), "no JSON", json.dumps(broken))
     told = ask_for_model("make doors", session)
-    assert told.answer is None
-    assert told.attempts == len(session.requests) == 3
+    assert told.turn.answer is None
+    assert told.turn.asked == len(session.requests) == 3
     assert "not part of the grammar" in session.requests[1].messages[0].content
     assert not told.to_confirm
 

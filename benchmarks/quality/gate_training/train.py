@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Gt
 
+from gate_training.runs import RunTable
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import MissingDependency, OptisolveError
 from optisolve.core.options import Options
 from optisolve.solvers.moe.gate_model import GateModel, Tree
 from optisolve.solvers.moe.llm_gate import posterior_of
-from optisolve.study.gates.runs import RunTable
 
 __all__ = ["TrainOptions", "fit_trust", "learned_choice", "train_gate"]
 

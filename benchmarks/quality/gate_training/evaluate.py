@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gate_training.runs import RunTable
 from optisolve.core.arrays import FloatArray
-from optisolve.study.gates.runs import RunTable
 from optisolve.study.intervals import mean_interval
 from optisolve.study.portfolio import portfolio
 

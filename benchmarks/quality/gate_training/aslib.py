@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gate_training.runs import RunTable
 from optisolve.core.files import write_atomic
 from optisolve.solvers.moe.features import feature_names
-from optisolve.study.gates.runs import RunTable
 from optisolve.study.loss import LOSS_CAP
 
 __all__ = ["write_aslib"]
