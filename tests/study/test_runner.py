@@ -138,14 +138,10 @@ def test_a_unit_that_dies_is_a_record_and_harms_no_other(suite_of, tmp_path):
         assert all(record.scores.values()[key] is None for key in ("igd_plus", "objective", "gap", "bound_gap"))
         assert auditor.record(record), str(auditor.record(record))
     assert all(records["random_search", r].termination.status == "limit" for r in range(4))
-    assert {(unit.label, detail) for unit, detail in done.failures} == {
-        (w, records[w, 0].termination.detail) for w in WAYS
-    }
+    assert {(unit.label, detail) for unit, detail in done.failures} == {(w, records[w, 0].termination.detail) for w in WAYS}
     table = optisolve.load_records(tmp_path / "out")
     assert (table.point == "none").sum() == len(WAYS)
-    assert (
-        b"Segmentation fault" in (tmp_path / "out" / "tiny" / records["segfault", 0]["suite"]["unit"] / "log.txt").read_bytes()
-    )
+    assert b"Segmentation fault" in (tmp_path / "out" / "tiny" / records["segfault", 0].suite.unit / "log.txt").read_bytes()
 
 
 def test_failures_are_kept_until_they_are_tried_again_on_purpose(suite_of, tmp_path):
