@@ -227,7 +227,10 @@ class Solver(Options, ABC):
 
     @abstractmethod
     def _solve(self, task: Task) -> Outcome:
-        """Solve one instance; called once per run, with a fresh task."""
+        """Solve one instance; called once per run, with a fresh task.
+
+        A `BudgetExhausted` that leaves it ends the run with what was evaluated so far and the report of `Task.reporter`.
+        """
 
     def _title(self) -> str:
         return f"solver '{self.info.name}'"
