@@ -145,8 +145,10 @@ def _samplable(instance: Instance, _: FloatArray) -> None:
     """Uninformed samples of the instance's bridge decode to valid points; single objectives rank as evaluated."""
     assert isinstance(instance, Samplable)
     bridge = instance.bridge()
-    if bridge.gap(instance) is not None:
-        return
+    if find_spec("torch") is None or bridge.gap(instance) is not None:
+        return  # samplers need torch, and a bridge may ask for it anywhere
+    import torch
+
     rng = np.random.default_rng(0)
     case = bridge.read(instance)
     cases: Mapping[str, FloatArray] = bridge.spread(case, 8) if bridge.preferences else stack([case])
@@ -166,12 +168,9 @@ def _samplable(instance: Instance, _: FloatArray) -> None:
         best = bool(met.any()) and value[met].max() - value[met][np.argmax(score[0][met])]
         spread = float(np.ptp(value[met])) if met.any() else 0.0
         require(not met.any() or best <= 0.05 * spread, "score ranks another sample first than evaluation does")
-    if find_spec("torch") is not None:
-        import torch
-
-        condition = to_tensors(bridge.condition(cases), "cpu")
-        worth = bridge.value(condition, bridge.project(condition, torch.as_tensor(y, dtype=torch.float32)))
-        require(tuple(worth.shape) == (n_cases, n_samples), "value must have one number per sample")
+    condition = to_tensors(bridge.condition(cases), "cpu")
+    worth = bridge.value(condition, bridge.project(condition, torch.as_tensor(y, dtype=torch.float32)))
+    require(tuple(worth.shape) == (n_cases, n_samples), "value must have one number per sample")
 
 
 def _same(instance: Instance, X: FloatArray, expected: FloatArray, what: str) -> None:

@@ -159,7 +159,7 @@ def test_a_kernel_follows_the_modules_whose_functions_it_holds(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "optisolve", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("problems", "solvers", "prompts", "benchmarks", "pyproject.toml"):
         (tmp_path / name).symlink_to(PACKAGE.parent / name)
-    file = tmp_path / "optisolve" / "numerics" / "logarithm.py"
+    file = tmp_path / "optisolve" / "numerics" / "elementary.py"
     right = file.read_text(encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
 
