@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optisolve.core.errors import LlmError
 from optisolve.llm.config import LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
-from optisolve.llm.transport import Client
+from optisolve.llm.types import Client
 
 __all__ = ["make_client"]
 

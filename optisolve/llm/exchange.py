@@ -15,8 +15,7 @@ from optisolve.core.errors import BudgetExhausted
 from optisolve.core.text import Redactor
 from optisolve.llm.cache import ResponseCache
 from optisolve.llm.transcript import Transcript
-from optisolve.llm.transport import Client, RetryPolicy, TransportError
-from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.llm.types import Client, LlmReply, LlmRequest, RetryPolicy, TransportError
 
 __all__ = ["Batch", "Breaker", "Exchange", "Limiter", "worst_case_tokens"]
 

@@ -24,8 +24,7 @@ from optisolve.llm.clients import make_client
 from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm
 from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
 from optisolve.llm.transcript import Transcript, mend_end, read_transcript
-from optisolve.llm.transport import Client, Profile, RetryPolicy
-from optisolve.llm.types import LlmReply, LlmRequest, told
+from optisolve.llm.types import Client, LlmReply, LlmRequest, Profile, RetryPolicy, told
 
 __all__ = ["LlmSession", "SessionReport", "open_session", "session_of"]
 

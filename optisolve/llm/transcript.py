@@ -18,8 +18,7 @@ from optisolve.core.errors import LlmError
 from optisolve.core.files import naming, write_atomic
 from optisolve.core.json import Json, JsonObject, canonical
 from optisolve.core.text import Redactor
-from optisolve.llm.transport import Profile
-from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
+from optisolve.llm.types import LlmReply, LlmRequest, Profile, reply_from, told
 
 __all__ = ["Transcript", "mend_end", "read_transcript"]
 
