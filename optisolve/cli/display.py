@@ -22,8 +22,8 @@ from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
     from optisolve.core.json import Json
-    from optisolve.run.result import Result
     from optisolve.run.schema import Record, SourcePart
+    from optisolve.run.solve import Result
 
 __all__ = [
     "Bar",

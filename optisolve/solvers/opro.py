@@ -16,8 +16,8 @@ from optisolve.core.errors import FieldProblem
 from optisolve.core.json import Json, JsonObject
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
+from optisolve.llm.prompts import StyleName, require_style, style_problems
 from optisolve.llm.session import session_of
-from optisolve.llm.styles import StyleName, require_style, style_problems
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_nadir, front_width, tchebycheff
 from optisolve.solvers.moead.variation import Proposals, Wave

@@ -17,9 +17,8 @@ from optisolve.llm.candidates import judge, parse_points, parse_rows
 from optisolve.llm.dialogue import BUDGET, Dialogue, Turn, Verdict, worded
 from optisolve.llm.forms import Fate, grammar_of, line_grammar, schema_of
 from optisolve.llm.notes import clean_note
-from optisolve.llm.prompts import load_prompt, named_prompt
+from optisolve.llm.prompts import StyleName, load_prompt, named_prompt, require_style
 from optisolve.llm.session import LlmSession
-from optisolve.llm.styles import StyleName, require_style
 from optisolve.llm.types import LlmRequest, NoteBehind, PointsBehind
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game import words

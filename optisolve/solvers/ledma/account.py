@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.json import JsonObject
-from optisolve.llm.scale import Grid
+from optisolve.llm.candidates import Grid
 from optisolve.llm.types import LlmReply
 from optisolve.solvers.ledma.distill import Samples
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.json import JsonObject
-from optisolve.llm.scale import Grid
+from optisolve.llm.candidates import Grid
 from optisolve.solvers.moead.variation import Proposals, Wave
 
 __all__ = ["MIN_OFFSPRING", "Distilled", "LinearFit", "Samples"]

@@ -11,12 +11,11 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
-from optisolve.llm.candidates import Candidate, judge
+from optisolve.llm.candidates import Candidate, Grid, judge
 from optisolve.llm.dialogue import BUDGET, Dialogue, Turn, Verdict
 from optisolve.llm.forms import Fate
-from optisolve.llm.scale import Grid
+from optisolve.llm.prompts import StyleName, style_name
 from optisolve.llm.session import LlmSession
-from optisolve.llm.styles import StyleName, style_name
 from optisolve.llm.types import LlmReply, LlmRequest
 from optisolve.solvers.ledma import words
 from optisolve.solvers.ledma.account import Notes

@@ -11,9 +11,8 @@ from optisolve.core.arrays import IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.json import JsonObject
 from optisolve.solvers.ledma.account import PAID_LABELS, Notes
-from optisolve.solvers.ledma.bandit import Bandit
+from optisolve.solvers.ledma.bandit import LLM, Bandit, Chooser
 from optisolve.solvers.ledma.distill import Distilled
-from optisolve.solvers.ledma.pacing import LLM, Chooser
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 
 __all__ = ["DISTILLED", "TRIAL", "Portfolio"]

@@ -20,8 +20,7 @@ from optisolve.core.json import Json, document, plain
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.llm.config import AutoLlm, LlmConfig, OpenAiLlm
-from optisolve.llm.trust import endpoint_of
+from optisolve.llm.config import AutoLlm, LlmConfig, OpenAiLlm, endpoint_of
 from optisolve.registry import solver_options
 from optisolve.study.runner import Plan as SuitePlan
 from optisolve.study.runner import Unit, plan_suite

@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.core import Budget, BudgetMeter, HypervolumeBox, Objective, Sense, Space, Variable
+from optisolve.llm.candidates import Grid
 from optisolve.llm.config import SurrogateLlm
-from optisolve.llm.scale import Grid
 from optisolve.llm.surrogate import draw_offspring
 from optisolve.llm.types import LlmReply
 from optisolve.solvers.ledma.account import Account, Notes
-from optisolve.solvers.ledma.bandit import FLOOR, Bandit
+from optisolve.solvers.ledma.bandit import FLOOR, Bandit, random_share, read_mix
 from optisolve.solvers.ledma.distill import MIN_OFFSPRING, Distilled, LinearFit, Samples, ranked_parents
-from optisolve.solvers.ledma.pacing import random_share, read_mix
 from optisolve.solvers.ledma.portfolio import TRIAL, Portfolio
 from optisolve.solvers.moead import De, Linear, Sbx
 from optisolve.solvers.moead.operators import Gaussian, published_rank_weights
