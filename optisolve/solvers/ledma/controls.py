@@ -13,7 +13,7 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.json import JsonObject
 from optisolve.core.solver import Outcome, SolverInfo, Task
-from optisolve.solvers.ledma.bandit import Chooser, random_share
+from optisolve.solvers.ledma.shares import Chooser, random_share
 from optisolve.solvers.ledma.solver import BesideDe, Ledma
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.operators import De, Linear, Sbx

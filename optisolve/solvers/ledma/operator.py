@@ -18,8 +18,8 @@ from optisolve.llm.prompts import StyleName, style_name
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmReply, LlmRequest
 from optisolve.solvers.ledma import words
-from optisolve.solvers.ledma.account import Notes
 from optisolve.solvers.ledma.distill import ranked_parents
+from optisolve.solvers.ledma.portfolio import Notes
 from optisolve.solvers.ledma.prompts import Question, prompt_style
 from optisolve.solvers.ledma.reflect import Reflection, Shown
 from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave

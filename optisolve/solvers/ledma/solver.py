@@ -15,12 +15,11 @@ from optisolve.core.solver import SolverInfo, Task
 from optisolve.llm.candidates import Grid
 from optisolve.llm.prompts import StyleName, refuse
 from optisolve.llm.session import session_of
-from optisolve.solvers.ledma.account import Notes
-from optisolve.solvers.ledma.bandit import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
-from optisolve.solvers.ledma.portfolio import Portfolio
+from optisolve.solvers.ledma.portfolio import Notes, Portfolio
 from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
+from optisolve.solvers.ledma.shares import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix
 from optisolve.solvers.moead.operators import De, Gaussian, Linear, Sbx
 from optisolve.solvers.moead.solvers import DecompositionSolver, MutatingSolver
 from optisolve.solvers.moead.variation import Variation

@@ -15,10 +15,9 @@ from optisolve.llm.candidates import Grid
 from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.surrogate import draw_offspring
 from optisolve.llm.types import LlmReply
-from optisolve.solvers.ledma.account import Account, Notes
-from optisolve.solvers.ledma.bandit import FLOOR, Bandit, random_share, read_mix
 from optisolve.solvers.ledma.distill import MIN_OFFSPRING, Distilled, LinearFit, Samples, ranked_parents
-from optisolve.solvers.ledma.portfolio import TRIAL, Portfolio
+from optisolve.solvers.ledma.portfolio import TRIAL, Account, Notes, Portfolio
+from optisolve.solvers.ledma.shares import FLOOR, Bandit, random_share, read_mix
 from optisolve.solvers.moead import De, Linear, Sbx
 from optisolve.solvers.moead.operators import Gaussian, published_rank_weights
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Wave
