@@ -12,7 +12,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from optisolve.core.errors import FieldProblem, nearest
 from optisolve.core.json import JsonObject
-from optisolve.run.untrusted import is_safe_name, shortened
+from optisolve.core.text import is_safe_name
+from optisolve.run.untrusted import shortened
 
 __all__ = [
     "Amount",

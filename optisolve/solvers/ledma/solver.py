@@ -20,9 +20,8 @@ from optisolve.solvers.ledma.portfolio import Notes, Portfolio
 from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
 from optisolve.solvers.ledma.shares import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix
-from optisolve.solvers.moead.operators import De, Gaussian, Linear, Sbx
 from optisolve.solvers.moead.solvers import DecompositionSolver, MutatingSolver
-from optisolve.solvers.moead.variation import Variation
+from optisolve.solvers.moead.variation import De, Gaussian, Linear, Sbx, Variation
 
 __all__ = ["LLM_START", "OPERATORS", "Ledma", "planned_share"]
 

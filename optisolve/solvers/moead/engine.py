@@ -6,7 +6,8 @@ language model with many requests in flight drive the same engine, bit for bit r
 
 Sources: Zhang & Li 2007, doi 10.1109/TEVC.2007.892759 (decomposition, neighborhoods); Li & Zhang 2009,
 doi 10.1109/TEVC.2008.925798 (delta, bounded replacement); Wang et al. 2014, doi 10.1109/CEC.2014.6900319 (global
-replacement)."""
+replacement).
+"""
 
 from __future__ import annotations
 

@@ -19,8 +19,7 @@ from optisolve.solvers.ledma.distill import MIN_OFFSPRING, Distilled, LinearFit,
 from optisolve.solvers.ledma.portfolio import TRIAL, Account, Notes, Portfolio
 from optisolve.solvers.ledma.shares import FLOOR, Bandit, random_share, read_mix
 from optisolve.solvers.moead import De, Linear, Sbx
-from optisolve.solvers.moead.operators import Gaussian, published_rank_weights
-from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Wave
+from optisolve.solvers.moead.variation import Feedback, Gaussian, Learner, Proposals, Wave, published_rank_weights
 from tests.solvers.moead.test_engine import Around, Several
 from tests.solvers.toys import Knights, Toy, Zdt1, solve
 
