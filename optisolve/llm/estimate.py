@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from optisolve.llm.clients import make_client
 from optisolve.llm.config import LlmConfig, LocalLlm, OpenAiLlm, SurrogateLlm
+from optisolve.llm.exchange import make_client
 from optisolve.llm.surrogate import SurrogateClient
 from optisolve.llm.tokens import estimate_tokens
 from optisolve.llm.types import LlmReply, LlmRequest, Profile, TransportError

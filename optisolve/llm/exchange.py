@@ -1,4 +1,4 @@
-"""One exchange with a model: send, try again, serve from cache; how many calls may be in flight, and when to stop asking."""
+"""Exchanges with a model: the client of a configuration, a call sent and sent again, how many at once, and when to stop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,35 @@ from dataclasses import replace
 from types import TracebackType
 
 from optisolve.core.budget import BudgetMeter, Reservation
-from optisolve.core.errors import BudgetExhausted
+from optisolve.core.errors import BudgetExhausted, LlmError
 from optisolve.core.text import Redactor
 from optisolve.llm.cache import ResponseCache
+from optisolve.llm.config import LlmConfig, LocalLlm, OpenAiLlm, ReplayLlm, SurrogateLlm
 from optisolve.llm.transcript import Transcript
 from optisolve.llm.types import Client, LlmReply, LlmRequest, RetryPolicy, TransportError
 
-__all__ = ["Batch", "Breaker", "Exchange", "Limiter", "worst_case_tokens"]
+__all__ = ["Batch", "Breaker", "Exchange", "Limiter", "make_client", "worst_case_tokens"]
+
+
+def make_client(config: LlmConfig) -> Client:
+    """The client of a configuration, not yet started."""
+    if isinstance(config, LocalLlm):
+        from optisolve.llm.local import LocalClient
+
+        return LocalClient(config)
+    if isinstance(config, OpenAiLlm):
+        from optisolve.llm.openai_client import OpenAiClient
+
+        return OpenAiClient(config)
+    if isinstance(config, SurrogateLlm):
+        from optisolve.llm.surrogate import SurrogateClient
+
+        return SurrogateClient(config)
+    if isinstance(config, ReplayLlm):
+        from optisolve.llm.replay import ReplayClient
+
+        return ReplayClient(config)
+    raise LlmError(f"llm must be a configuration made by llm_config, got {type(config).__name__}.")
 
 
 class Limiter:

@@ -20,9 +20,8 @@ from optisolve.core.solver import Task
 from optisolve.core.status import Limit
 from optisolve.core.text import Redactor
 from optisolve.llm.cache import ResponseCache
-from optisolve.llm.clients import make_client
 from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm
-from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
+from optisolve.llm.exchange import Batch, Exchange, make_client, worst_case_tokens
 from optisolve.llm.transcript import Transcript, mend_end, read_transcript
 from optisolve.llm.types import Client, LlmReply, LlmRequest, Profile, RetryPolicy, told
 
