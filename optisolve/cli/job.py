@@ -25,8 +25,8 @@ from optisolve.cli.display import (
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.core.json import Json
 from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.json import Json
+from optisolve.core.documents import Json
 from optisolve.core.space import Space
 from optisolve.llm.forms import MAX_TEXT, Fate, Integer, Object, json_values, line_grammar, literal
 

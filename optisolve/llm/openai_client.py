@@ -7,8 +7,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import LlmError, nearest
-from optisolve.core.json import JsonObject
 from optisolve.core.text import SHORTEST_KEY, Redactor, encodable, printable
 from optisolve.llm.config import OpenAiLlm, is_loopback
 from optisolve.llm.prices import Prices, listed_prices

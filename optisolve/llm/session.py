@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar
 
 from optisolve.core.budget import BudgetMeter, Reservation
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, LlmError, SolverError
-from optisolve.core.json import JsonObject
 from optisolve.core.solver import Task
 from optisolve.core.status import Limit
 from optisolve.core.text import Redactor

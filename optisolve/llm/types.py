@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, cast
 
-from optisolve.core.json import Json, JsonObject
+from optisolve.core.documents import Json, JsonObject
 from optisolve.core.text import encodable
 
 __all__ = [
@@ -200,7 +200,7 @@ def reply_from(row: Mapping[str, Any]) -> LlmReply:
 
 
 def _digest(body: JsonObject) -> str:
-    # escaped to ASCII, unlike `core.json.canonical`: recorded transcripts have these keys
+    # escaped to ASCII, unlike `core.documents.canonical`: recorded transcripts have these keys
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.files import write_atomic
+from optisolve.core.documents import write_atomic
 from optisolve.core.problem import Instance
 from optisolve.numerics.indicators import hypervolume, knee_index
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
+from optisolve.core.documents import canonical, plain
 from optisolve.core.errors import RecordError
-from optisolve.core.json import canonical, plain
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver

@@ -13,8 +13,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
+from optisolve.core.documents import staging_folder, write_atomic
 from optisolve.core.errors import RecordError, SolverError
-from optisolve.core.files import staging_folder, write_atomic
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver

@@ -12,8 +12,8 @@ from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import spent_on_the_model
+from optisolve.core.documents import Json, JsonObject
 from optisolve.core.errors import FieldProblem
-from optisolve.core.json import Json, JsonObject
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
 from optisolve.llm.prompts import StyleName, require_style, style_problems

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import RecordError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver

@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.options import Options
 from optisolve.core.seeds import generator
 from optisolve.llm.candidates import judge, parse_points, parse_rows

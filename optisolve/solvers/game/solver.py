@@ -13,8 +13,8 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, spent_on_the_model
 from optisolve.core.capabilities import PowerSaving, StartingPowers
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem
-from optisolve.core.json import Json
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.solvers.ledma.shares import Chooser, random_share
 from optisolve.solvers.ledma.solver import BesideDe, Ledma

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
 from optisolve.llm.candidates import Candidate, Grid, judge

@@ -9,7 +9,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.llm.candidates import Grid
 from optisolve.llm.types import LlmReply
 from optisolve.solvers.ledma.distill import Distilled, Samples

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
 from optisolve.llm.candidates import Grid

@@ -16,7 +16,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.solvers.moead.variation import Wave
 
 __all__ = ["LLM", "MIXES", "Bandit", "Chooser", "paced", "random_share", "read_mix"]

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import SolverError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation
 from optisolve.core.solver import Outcome, Task, require_stopping_rule, spent_limit
 from optisolve.core.space import Space

@@ -14,7 +14,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.options import Options
 from optisolve.core.problem import Instance
 from optisolve.core.space import Space

@@ -13,8 +13,8 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.capabilities import GridWalk, Requested
 from optisolve.core.controls import SUBJECT, Arm
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem
-from optisolve.core.json import Json
 from optisolve.core.seeds import generator
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination

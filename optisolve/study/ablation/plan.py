@@ -15,8 +15,8 @@ import yaml
 
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm, HasControls
+from optisolve.core.documents import Json, document, plain
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError, nearest
-from optisolve.core.json import Json, document, plain
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, secrets_here

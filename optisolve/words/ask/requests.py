@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import OptionError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
