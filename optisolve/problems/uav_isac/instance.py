@@ -20,7 +20,7 @@ from optisolve.problems.uav_isac.placements import lattice
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["UavIsacInstance", "describe"]
+__all__ = ["UavIsacInstance"]
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")  # Okabe and Ito
 
@@ -78,7 +78,7 @@ class UavIsacInstance(Instance):
 
     def describe(self) -> Description:
         """The case in words."""
-        return describe(self.constants, self.users_m)
+        return _describe(self.constants, self.users_m)
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """Users, and the numbers of the scenario that enter the equations."""
@@ -156,7 +156,7 @@ def _variables(c: model.Constants) -> list[Variable]:
 _LISTED_USERS = 60
 
 
-def describe(c: Constants, users_m: FloatArray) -> Description:
+def _describe(c: Constants, users_m: FloatArray) -> Description:
     """The case in words.
 
     Args:
