@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from optisolve.core.errors import OptisolveError
     from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
     from optisolve.run.records import load_records
-    from optisolve.run.result import Result
-    from optisolve.run.solve import solve
+    from optisolve.run.solve import Result, solve
     from optisolve.trust.audit import verify
     from optisolve.trust.replay import replay
 
@@ -51,8 +50,7 @@ _HOMES = {
     "optisolve.core.errors": ("OptisolveError",),
     "optisolve.registry": ("list_problems", "list_solvers", "load_problem", "load_solver"),
     "optisolve.run.records": ("load_records",),
-    "optisolve.run.result": ("Result",),
-    "optisolve.run.solve": ("solve",),
+    "optisolve.run.solve": ("Result", "solve"),
     "optisolve.trust.audit": ("verify",),
     "optisolve.trust.replay": ("replay",),
 }

@@ -18,7 +18,7 @@ from optisolve.cli.settings import Verb, Word
 from optisolve.core.errors import OptisolveError
 
 if TYPE_CHECKING:
-    from optisolve.core.json import Json, JsonObject
+    from optisolve.core.documents import Json, JsonObject
     from optisolve.trust.audit import SuiteBook
 
 __all__ = ["Leaderboard", "SubmitCheck", "SubmitPack", "SubmitRecords", "SubmitTable"]
@@ -180,7 +180,7 @@ class SubmitCheck(Verb):
     workers: Annotated[int, Ge(1)] = 1
 
     def __call__(self) -> int:
-        from optisolve.core.files import write_atomic
+        from optisolve.core.documents import write_atomic
         from optisolve.trust.submission import TABLE, Tree, check_submission, comment_text
 
         root = _root(self.repository)

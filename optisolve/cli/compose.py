@@ -36,8 +36,8 @@ from optisolve.cli.job import EXIT_ERROR, EXIT_OK, Asked, Job, report_finished, 
 from optisolve.cli.resume import resolve
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, settings_help
+from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
-from optisolve.core.json import Json, plain
 from optisolve.llm.config import LLM_KINDS
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
 from optisolve.run.solve import DEFAULT_BUDGET

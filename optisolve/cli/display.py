@@ -21,9 +21,9 @@ from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
-    from optisolve.core.json import Json
-    from optisolve.run.result import Result
+    from optisolve.core.documents import Json
     from optisolve.run.schema import Record, SourcePart
+    from optisolve.run.solve import Result
 
 __all__ = [
     "Bar",

@@ -15,7 +15,7 @@ from optisolve.cli.settings import Verb
 from optisolve.core.errors import OptisolveError
 
 if TYPE_CHECKING:
-    from optisolve.core.json import JsonObject
+    from optisolve.core.documents import JsonObject
     from optisolve.trust.heldout import Season, Secret
 
 __all__ = ["HeldoutCheck", "HeldoutCommit", "HeldoutReveal", "HeldoutSeeds"]
@@ -149,7 +149,7 @@ def _secret(variable: str, file: Path | None) -> Secret:
 
 
 def _write(path: Path, document: JsonObject) -> None:
-    from optisolve.core.files import write_atomic
+    from optisolve.core.documents import write_atomic
     from optisolve.run.untrusted import printable
 
     try:

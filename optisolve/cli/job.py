@@ -25,8 +25,8 @@ from optisolve.cli.display import (
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.core.json import Json
 from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference
@@ -36,12 +36,11 @@ from optisolve.core.text import Redactor, secrets_here
 from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import make_problem, make_solver
 from optisolve.run.estimate import estimate
+from optisolve.run.evaluator import common_beginning
 from optisolve.run.jobs import JobFolder, join_job, open_job
 from optisolve.run.records import read_record
-from optisolve.run.result import Result
 from optisolve.run.schema import ContinuedPart, Record
-from optisolve.run.solve import solve
-from optisolve.run.trace import common_beginning
+from optisolve.run.solve import Result, solve
 
 if TYPE_CHECKING:
     from optisolve.llm.config import LlmConfig
@@ -339,7 +338,7 @@ def _require_own(llm: LlmConfig | None, settings: Run, given: Sequence[str]) -> 
     """Refuse a host or a key variable that stands in the folder to resume, or in a file of settings, alone."""
     if llm is None or settings.dry_run:
         return
-    from optisolve.llm.trust import require_trust
+    from optisolve.llm.config import require_trust
 
     hide([getattr(llm, "api_key_env", "")])
     where = "A file of settings" if settings.resume is None else f"The run in {settings.resume}"

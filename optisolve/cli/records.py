@@ -15,7 +15,7 @@ from optisolve.cli.settings import Verb, Word
 from optisolve.core.errors import FieldProblem, RecordError
 
 if TYPE_CHECKING:
-    from optisolve.core.json import JsonObject
+    from optisolve.core.documents import JsonObject
     from optisolve.study.compare import Change
     from optisolve.study.suite import Suite
     from optisolve.trust.audit import Audit
@@ -176,7 +176,7 @@ class Explain(Verb):
     def __call__(self) -> int:
         from rich.markdown import Markdown
 
-        from optisolve.core.files import write_atomic
+        from optisolve.core.documents import write_atomic
         from optisolve.run.records import read_record
         from optisolve.solvers.moe.log import to_jsonl
         from optisolve.solvers.moe.page import explanation_page

@@ -17,13 +17,12 @@ from rich.markup import escape
 from optisolve.cli.display import console, new_table, print_note
 from optisolve.cli.settings import Choice, Group, Verb, Word
 from optisolve.core.budget import Budget
+from optisolve.core.documents import plain, write_atomic
 from optisolve.core.errors import FieldProblem
-from optisolve.core.files import write_atomic
-from optisolve.core.json import plain
 from optisolve.words.typed_file import read_typed
 
 if TYPE_CHECKING:
-    from optisolve.core.json import Json
+    from optisolve.core.documents import Json
     from optisolve.llm.config import LlmConfig
     from optisolve.words.ask.requests import Answer
     from optisolve.words.formulate.drafts import Formulated

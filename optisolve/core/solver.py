@@ -14,8 +14,8 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.capabilities import capability_gap
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import SolverError
-from optisolve.core.json import JsonObject
 from optisolve.core.options import Options
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.seeds import generator

@@ -13,6 +13,7 @@ __all__ = [
     "SHORTEST_KEY",
     "Redactor",
     "encodable",
+    "is_safe_name",
     "plain_slug",
     "printable",
     "printable_lines",
@@ -31,6 +32,7 @@ _DIGIT = r"(?=[A-Za-z0-9_*.~+/=\-]*[0-9*])"
 """Ahead of what looks like a key: words have no digits ("radio bearer configuration")."""
 _KEY_LIKE = re.compile(rf"(?:\bsk-{_DIGIT}[A-Za-z0-9_*.\-]{{6,}}|(?i:bearer)\s+{_DIGIT}[A-Za-z0-9_.~+/=\-]{{8,}})")
 _MASK = "[redacted]"
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -63,6 +65,11 @@ def require_encodable(value: Any) -> None:
         json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         raise ValueError("a text in it has a lone surrogate, such as \\ud800") from None
+
+
+def is_safe_name(text: object) -> bool:
+    """True for a word that may become a file name anywhere: no separators, no leading dot, at most 200 characters."""
+    return isinstance(text, str) and _SAFE_NAME.fullmatch(text) is not None and ".." not in text
 
 
 def slug(text: str) -> str:

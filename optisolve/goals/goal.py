@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from optisolve.core.documents import Json, JsonObject
 from optisolve.core.errors import FieldProblem, OptionError, nearest, short
-from optisolve.core.json import Json, JsonObject
 from optisolve.goals.metric import Bound, Metric
 from optisolve.goals.units import UnitError, to_si
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem, OptionError, ProblemError
-from optisolve.core.json import Json
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.goals.goal import Goal, GoalObjective, require_goal
 from optisolve.goals.metric import Bound, Feasibility, Metric

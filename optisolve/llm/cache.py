@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from optisolve.core.documents import JsonObject, write_atomic
 from optisolve.core.errors import LlmError
-from optisolve.core.files import write_atomic
-from optisolve.core.json import JsonObject
 from optisolve.core.text import Redactor
 from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
 

@@ -1,9 +1,10 @@
-"""Settings of the language model, one frozen dataclass per kind; nothing heavy is imported here."""
+"""Settings of the language model, one frozen dataclass per kind, and whom a file's may name; nothing heavy is imported here."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.errors import FieldProblem, LlmError, UnknownNameError
 from optisolve.core.options import Options
+from optisolve.core.text import Redactor, printable, secrets_here
 
 __all__ = [
     "LLM_KINDS",
@@ -22,11 +24,12 @@ __all__ = [
     "OpenAiLlm",
     "ReplayLlm",
     "SurrogateLlm",
+    "endpoint_of",
     "is_loopback",
     "llm_config",
     "real_llm",
+    "require_trust",
 ]
-
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -273,3 +276,44 @@ def _check_url(url: str) -> Iterable[FieldProblem]:
         yield FieldProblem(
             "base_url", f"{parts.scheme}://…", f"{expected} without credentials or query; keys go into api_key_env"
         )
+
+
+_API_KEY = re.compile(r"\w*_API_KEY", re.ASCII)
+
+
+def endpoint_of(config: OpenAiLlm) -> str:
+    """Variable and address as ``trust=`` takes them, e.g. ``OPENAI_API_KEY@https://api.openai.com/v1``."""
+    return f"{config.api_key_env}@{config.address}"
+
+
+def require_trust(config: Any, where: str, *, given: Collection[str] = (), trusted: Collection[str] = ()) -> None:
+    """Stop before anything is sent to an address, or from a variable, that only a file has named.
+
+    Without confirmation go the defaults (OpenAI with its own variable), and loopback when no key would be sent.
+
+    Args:
+        config: Settings of a language model; those of other kinds name no host.
+        where: The file that holds them, for the error.
+        given: Fields of `OpenAiLlm` that the user has given by own hand.
+        trusted: Endpoints that the user trusts, as `endpoint_of` writes them.
+
+    Raises:
+        LlmError: The text names host, variable and the setting to add.
+    """
+    if not isinstance(config, OpenAiLlm):
+        return
+    default = OpenAiLlm()
+    foreign = [name for name in ("base_url", "api_key_env") if getattr(config, name) != getattr(default, name)]
+    if all(name in given for name in foreign) or endpoint_of(config) in trusted:
+        return
+    sends = bool(config.api_key_env and os.environ.get(config.api_key_env, "").strip())
+    if config.base_url and is_loopback(config.base_url) and not sends:
+        return
+    name = config.api_key_env
+    odd = "" if not name or _API_KEY.fullmatch(name) else " (no name of an API key, which ends in _API_KEY)"
+    key = f"with the content of the environment variable {name}{odd}" if name else "without a key"
+    text = (
+        f"{where} asks for the language model at {config.address}, {key}. That stands in the file, not on your command line: "
+        f"nothing was sent. If you trust that host with your prompts and this variable, add: trust={endpoint_of(config)}"
+    )
+    raise LlmError(Redactor(secrets_here()).text(printable(text)))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from optisolve.core.json import Json, JsonObject, plain
+from optisolve.core.documents import Json, JsonObject, plain
 from optisolve.llm.forms import Fate, Fault
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmReply, LlmRequest, Message, NoteBehind, PointsBehind

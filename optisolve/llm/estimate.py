@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-from optisolve.llm.clients import make_client
 from optisolve.llm.config import LlmConfig, LocalLlm, OpenAiLlm, SurrogateLlm
+from optisolve.llm.exchange import make_client
 from optisolve.llm.surrogate import SurrogateClient
 from optisolve.llm.tokens import estimate_tokens
-from optisolve.llm.transport import Profile, TransportError
-from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.llm.types import LlmReply, LlmRequest, Profile, TransportError
 
 __all__ = ["DryRunClient", "dry_profile", "told_prices"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from optisolve.core.json import Json, JsonObject
+from optisolve.core.documents import Json, JsonObject
 
 __all__ = [
     "MAX_TEXT",

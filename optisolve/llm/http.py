@@ -10,7 +10,7 @@ from typing import Any
 
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-from optisolve.llm.transport import TransportError
+from optisolve.llm.types import TransportError
 
 __all__ = ["MAX_BYTES", "open_sdk"]
 

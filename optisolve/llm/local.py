@@ -16,8 +16,7 @@ from optisolve.core.errors import LlmError, MissingDependency
 from optisolve.llm import catalog
 from optisolve.llm.config import LocalLlm
 from optisolve.llm.openai_client import Endpoint
-from optisolve.llm.transport import Profile, TransportError
-from optisolve.llm.types import LlmReply, LlmRequest
+from optisolve.llm.types import LlmReply, LlmRequest, Profile, TransportError
 
 __all__ = ["LocalClient"]
 

@@ -7,14 +7,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import LlmError, nearest
-from optisolve.core.json import JsonObject
 from optisolve.core.text import SHORTEST_KEY, Redactor, encodable, printable
 from optisolve.llm.config import OpenAiLlm, is_loopback
 from optisolve.llm.prices import Prices, listed_prices
 from optisolve.llm.refusals import explain
-from optisolve.llm.transport import Profile, TransportError
-from optisolve.llm.types import MOST_TOKENS, LlmReply, LlmRequest
+from optisolve.llm.types import MOST_TOKENS, LlmReply, LlmRequest, Profile, TransportError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from optisolve.core.text import printable
-from optisolve.llm.transport import TransportError
+from optisolve.llm.types import TransportError
 
 __all__ = ["explain"]
 

@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar
 
 from optisolve.core.budget import BudgetMeter, Reservation
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, LlmError, SolverError
-from optisolve.core.json import JsonObject
 from optisolve.core.solver import Task
 from optisolve.core.status import Limit
 from optisolve.core.text import Redactor
 from optisolve.llm.cache import ResponseCache
-from optisolve.llm.clients import make_client
 from optisolve.llm.config import AutoLlm, LlmConfig, LocalLlm, OpenAiLlm
-from optisolve.llm.exchange import Batch, Exchange, worst_case_tokens
+from optisolve.llm.exchange import Batch, Exchange, make_client, worst_case_tokens
 from optisolve.llm.transcript import Transcript, mend_end, read_transcript
-from optisolve.llm.transport import Client, Profile, RetryPolicy
-from optisolve.llm.types import LlmReply, LlmRequest, told
+from optisolve.llm.types import Client, LlmReply, LlmRequest, Profile, RetryPolicy, told
 
 __all__ = ["LlmSession", "SessionReport", "open_session", "session_of"]
 

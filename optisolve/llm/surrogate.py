@@ -17,8 +17,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.llm.candidates import design_keys, task_keys
 from optisolve.llm.config import SurrogateLlm
-from optisolve.llm.transport import Profile, TransportError
-from optisolve.llm.types import LlmReply, LlmRequest, NoteBehind, PointsBehind
+from optisolve.llm.types import LlmReply, LlmRequest, NoteBehind, PointsBehind, Profile, TransportError
 
 __all__ = ["SurrogateClient", "draw_offspring"]
 

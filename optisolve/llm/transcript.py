@@ -14,12 +14,10 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
+from optisolve.core.documents import Json, JsonObject, canonical, naming, write_atomic
 from optisolve.core.errors import LlmError
-from optisolve.core.files import naming, write_atomic
-from optisolve.core.json import Json, JsonObject, canonical
 from optisolve.core.text import Redactor
-from optisolve.llm.transport import Profile
-from optisolve.llm.types import LlmReply, LlmRequest, reply_from, told
+from optisolve.llm.types import LlmReply, LlmRequest, Profile, reply_from, told
 
 __all__ = ["Transcript", "mend_end", "read_transcript"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import ProblemError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, Limit, Termination

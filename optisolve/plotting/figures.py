@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.files import write_atomic
+from optisolve.core.documents import write_atomic
 from optisolve.core.problem import Instance
 from optisolve.numerics.indicators import hypervolume, knee_index
 
@@ -212,7 +212,7 @@ def credit_figure(sources: Mapping[str, Source], instance: Instance) -> Figure:
     """Share of the evaluations beside share of the gain, by source, with what each one cost.
 
     Args:
-        sources: ``used.by_source`` of a record; see `optisolve.run.trace.credit`.
+        sources: ``used.by_source`` of a record; see `optisolve.run.evaluator.credit`.
         instance: Names the scenario.
     """
     names = offspring_sources(sources)

@@ -15,8 +15,8 @@ import numpy as np
 
 from optisolve.content import content_dir
 from optisolve.core.arrays import FloatArray
+from optisolve.core.documents import Json, JsonObject, digest
 from optisolve.core.errors import OptisolveError, ProblemError, RecordError
-from optisolve.core.json import Json, JsonObject, digest
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
 
 __all__ = ["cached_front", "front_path", "read_front", "write_front"]

@@ -22,9 +22,8 @@ import numpy.typing as npt
 
 from optisolve.content import named_file
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.documents import Json, file_source, write_atomic
 from optisolve.core.errors import FieldProblem, OptionError, ProblemError, nearest
-from optisolve.core.files import file_source, write_atomic
-from optisolve.core.json import Json
 from optisolve.core.problem import Instance, Origin, Problem
 from optisolve.core.seeds import generator
 

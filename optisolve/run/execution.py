@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.documents import plain
 from optisolve.core.errors import BudgetExhausted, OptisolveError, SolverError
 from optisolve.core.evaluation import watching
-from optisolve.core.json import plain
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import FieldProblem, nearest
-from optisolve.core.json import JsonObject
-from optisolve.run.untrusted import is_safe_name, shortened
+from optisolve.core.text import is_safe_name
+from optisolve.run.untrusted import shortened
 
 __all__ = [
     "Amount",

@@ -20,9 +20,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from optisolve.core.documents import canonical, staging_folder, write_atomic
 from optisolve.core.errors import OptisolveError, RecordError
-from optisolve.core.files import staging_folder, write_atomic
-from optisolve.core.json import canonical
 from optisolve.core.text import require_encodable
 from optisolve.run.records import read_record
 from optisolve.run.schema import Record

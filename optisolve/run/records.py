@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
+from optisolve.core.documents import canonical, plain
 from optisolve.core.errors import RecordError
-from optisolve.core.json import canonical, plain
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.numerics.indicators import score
 from optisolve.run.environment import code_revision, environment, peak_memory_mb
+from optisolve.run.evaluator import credit, trace_rows
 from optisolve.run.execution import Run
 from optisolve.run.fields import field_problems
 from optisolve.run.schema import (
@@ -48,7 +49,6 @@ from optisolve.run.schema import (
     VerifiedPart,
 )
 from optisolve.run.table import TABLE, Table
-from optisolve.run.trace import credit, trace_rows
 from optisolve.run.verify import Verification
 from optisolve.version import __version__
 

@@ -16,9 +16,9 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
 from optisolve.core.budget import Budget
+from optisolve.core.documents import digest, document
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.failures import OnFailure
-from optisolve.core.json import digest, document
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.run.fields import (
     Amount,

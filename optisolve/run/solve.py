@@ -1,27 +1,163 @@
-"""One call from instance to verified result."""
+"""One call from instance to verified result, and that result."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
-from optisolve.core.errors import SolverError
+from optisolve.core.documents import staging_folder, write_atomic
+from optisolve.core.errors import RecordError, SolverError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
+from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.execution import Progress, Run, execute
-from optisolve.run.records import build_record
-from optisolve.run.result import Result
-from optisolve.run.schema import Tier
-from optisolve.run.verify import confront, own_errors, verify_points
+from optisolve.run.records import build_record, publish
+from optisolve.run.schema import Record, Tier
+from optisolve.run.verify import Verification, confront, own_errors, verify_points
 
-__all__ = ["DEFAULT_BUDGET", "solve"]
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["DEFAULT_BUDGET", "Result", "solve"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Result:
+    """A verified run.
+
+    Attributes:
+        instance: What was solved.
+        record: The run's record.
+        verification: Re-evaluated points.
+        run: Raw result (history, archive, meter).
+    """
+
+    instance: Instance
+    record: Record
+    verification: Verification
+    run: Run
+    _scratch: Path | None = None
+    _saved: Path | None = None
+
+    def __repr__(self) -> str:
+        scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
+        return f"<Result {self.record.record_id}: {self.point_status}, {len(self.X)} points, {scores}>"
+
+    @property
+    def X(self) -> FloatArray:
+        """Verified feasible points, float64 [n, d]."""
+        return self.verification.X[self.verification.feasible]
+
+    @property
+    def F(self) -> FloatArray:
+        """Their objectives by the numpy twin, float64 [n, m], in the problem's own senses."""
+        return self.verification.F[self.verification.feasible]
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """Verified feasible points as a table: objectives first, then variables, sorted by the first objective."""
+        import pandas as pd
+
+        names = [o.name for o in self.instance.objectives]
+        table = pd.DataFrame(np.hstack([self.F, self.X]), columns=[*names, *self.instance.space.names])
+        return table.sort_values(names[0], kind="stable", ignore_index=True)
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """Anytime curve: evaluations, seconds, hypervolume (or best objective), smallest violation."""
+        import pandas as pd
+
+        value = "hypervolume" if len(self.instance.objectives) > 1 else self.instance.objectives[0].name
+        return pd.DataFrame(self.record.trace, columns=["evaluations", "seconds", value, "violation"])
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Scores of the verified points: hypervolume, igd_plus, objective, gap, bound_gap."""
+        return self.record.scores.values()
+
+    @property
+    def hypervolume(self) -> float | None:
+        """Normalized hypervolume in the scenario's fixed box; None for one objective."""
+        return self.record.scores.hypervolume
+
+    @property
+    def termination(self) -> Termination:
+        """Why the solver stopped."""
+        return self.run.outcome.termination
+
+    @property
+    def limit(self) -> Limit | None:
+        """Which limit ended the run, if one did."""
+        return self.run.outcome.limit
+
+    @property
+    def point_status(self) -> PointStatus:
+        """What the returned points are, by re-evaluation."""
+        return self.verification.point
+
+    @property
+    def result_hash(self) -> str:
+        """Same seed, same hash."""
+        return self.record.result_hash
+
+    def plot(self) -> Figure:
+        """The Pareto front (or the anytime curve for one objective) as a matplotlib figure."""
+        from optisolve.plotting import convergence_figure, front_figure
+
+        if len(self.instance.objectives) > 1:
+            return front_figure({self.record.solver.name: self.F}, self.instance)
+        return convergence_figure({self.record.solver.name: self.trace}, self.instance)
+
+    def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
+        """Write record, front, trace and, when there is one, the transcript; the folder appears at once or not at all.
+
+        Args:
+            folder: Parent folder; the record's own folder is made inside it.
+
+        Returns:
+            The record's folder.
+
+        Raises:
+            RecordError: The folder in which the run kept the replies of its language model is gone, or `folder` lies in it.
+            OSError: A file cannot be written; it is named, and nothing but the run's own folder is left.
+        """
+        parent = Path(folder)
+        if self._scratch is not None and self._scratch.resolve() in (parent.resolve(), *parent.resolve().parents):
+            raise RecordError(f"{folder}: lies in the run's own folder {self._scratch}; save to a folder beside it.")
+        parent.mkdir(parents=True, exist_ok=True)
+        scratch, kept = self._scratch, self._saved or self._scratch
+        if kept is not None and not kept.is_dir() and self.record.solver.llm is not None:
+            raise RecordError(f"{kept}: gone, and the transcript with it; the record would claim what nobody can check.")
+        if scratch is not None and kept == scratch and scratch.is_dir() and scratch.parent.resolve() == parent.resolve():
+            saved = self._fill(scratch, parent)
+        else:
+            with staging_folder(parent, ".saving-") as staging:
+                if kept is not None and kept.is_dir():
+                    shutil.copytree(kept, staging, dirs_exist_ok=True)
+                saved = self._fill(staging, parent)
+            if kept is not None and kept == scratch:
+                shutil.rmtree(scratch, ignore_errors=True)
+        object.__setattr__(self, "_saved", saved)
+        return saved
+
+    def _fill(self, staging: Path, parent: Path) -> Path:
+        """Write the run's files and let the folder appear under its name."""
+        for name, table in (("front", self.front), ("trace", self.trace)):
+            write_atomic(staging / f"{name}.parquet", table.to_parquet(index=False))
+        write_atomic(staging / "record.json", self.record.to_bytes())
+        return publish(staging, parent / self.record.record_id)
+
 
 DEFAULT_BUDGET = Budget(evaluations=5000, llm_calls=40)
 """What a run may spend when nothing is said: seconds on a laptop, and at most 40 calls to a language model."""

@@ -22,8 +22,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from optisolve.core.documents import Json, JsonObject, canonical, digest
 from optisolve.core.errors import RecordError
-from optisolve.core.json import Json, JsonObject, canonical, digest
 from optisolve.run.fields import Count, Digest, Part, field_problems
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import MAX_RECORD_BYTES, printable, read_json

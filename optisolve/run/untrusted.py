@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import stat
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,6 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_RECORD_BYTES",
     "bounded_memory",
-    "is_safe_name",
     "printable",
     "read_bytes",
     "read_json",
@@ -34,14 +32,8 @@ MAX_RECORD_BYTES = 64 * 2**20
 MAX_DEPTH = 32
 """Deepest nesting of a JSON file; a record needs 8."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
 _SHOWN = 120
 _LOOKED_AT = (float, str, list, dict)
-
-
-def is_safe_name(text: object) -> bool:
-    """True for a word that may become a file name anywhere: no separators, no leading dot, at most 200 characters."""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None and ".." not in text
 
 
 def shortened(value: object) -> object:

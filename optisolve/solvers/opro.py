@@ -12,12 +12,12 @@ from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import spent_on_the_model
+from optisolve.core.documents import Json, JsonObject
 from optisolve.core.errors import FieldProblem
-from optisolve.core.json import Json, JsonObject
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
+from optisolve.llm.prompts import StyleName, require_style, style_problems
 from optisolve.llm.session import session_of
-from optisolve.llm.styles import StyleName, require_style, style_problems
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_nadir, front_width, tchebycheff
 from optisolve.solvers.moead.variation import Proposals, Wave

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optisolve.core.documents import canonical, write_atomic
 from optisolve.core.errors import OptisolveError
-from optisolve.core.files import write_atomic
-from optisolve.core.json import canonical
 from optisolve.core.problem import Instance
 from optisolve.study.suite import Case, Suite
 

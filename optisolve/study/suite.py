@@ -19,10 +19,9 @@ from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import derive
 from optisolve.core.solver import Solver
-from optisolve.core.text import plain_slug
+from optisolve.core.text import is_safe_name, plain_slug
 from optisolve.llm.config import AutoLlm, LlmConfig, llm_config
 from optisolve.registry import make_problem, make_solver
-from optisolve.run.untrusted import is_safe_name
 from optisolve.study.suite_entries import (
     Header,
     Limits,

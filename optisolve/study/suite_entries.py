@@ -12,8 +12,7 @@ from annotated_types import Ge, Gt, MinLen
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.options import Options
-from optisolve.core.text import plain_slug, require_encodable
-from optisolve.run.untrusted import is_safe_name
+from optisolve.core.text import is_safe_name, plain_slug, require_encodable
 
 __all__ = [
     "Header",

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import MissingDependency
-from optisolve.core.json import JsonObject
 from optisolve.run.schema import Record
 
 if TYPE_CHECKING:

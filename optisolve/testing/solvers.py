@@ -12,8 +12,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
 from optisolve.registry import make_solver
-from optisolve.run.result import Result
-from optisolve.run.solve import solve
+from optisolve.run.solve import Result, solve
 from optisolve.testing.kit import CheckResult, NotApplicable, require, run_kit
 from optisolve.testing.toys import toy_instances
 

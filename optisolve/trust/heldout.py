@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
+from optisolve.core.text import is_safe_name
 from optisolve.run.schema import Record
-from optisolve.run.untrusted import is_safe_name, printable, read_bytes, read_json
+from optisolve.run.untrusted import printable, read_bytes, read_json
 
 __all__ = ["SECRET_VARIABLE", "Season", "Secret", "check_season", "commit", "heldout_seed", "read_season", "reveal"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import RecordError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
@@ -20,9 +20,8 @@ from optisolve.llm.config import SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.environment import environment
 from optisolve.run.records import read_record
-from optisolve.run.result import Result
 from optisolve.run.schema import Record, Tier
-from optisolve.run.solve import solve
+from optisolve.run.solve import Result, solve
 from optisolve.trust.audit.points import rebuild
 
 __all__ = ["Replay", "agrees", "close", "difference", "other_platform", "replay", "replay_record", "tier_of"]

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from optisolve.core.documents import Json
 from optisolve.core.errors import OptisolveError
-from optisolve.core.json import Json
 from optisolve.core.text import require_encodable
 
 __all__ = ["MAX_BYTES", "read_typed"]

@@ -300,7 +300,7 @@ def test_a_broken_job_is_told_without_words_of_the_framework(capfd, monkeypatch)
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device", "out/record.json")
 
-    monkeypatch.setattr("optisolve.run.result.write_atomic", full)
+    monkeypatch.setattr("optisolve.run.solve.write_atomic", full)
     assert main(["run", "problem=power_control", "solver=null", *QUIET]) == 1
     told = capfd.readouterr().err
     assert told == "error: No space left on device: out/record.json; no record was written\n"

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.core.space import Kind, Space, Variable
-from optisolve.llm.candidates import judge, parse_points, parse_rows, parse_tasks, points_form, table_grammar
+from optisolve.llm.candidates import Grid, judge, parse_points, parse_rows, parse_tasks, points_form, table_grammar
 from optisolve.llm.forms import Fate, grammar_of, schema_of
-from optisolve.llm.scale import Grid
 
 NAMES = ("a", "b.x_m", "c")
 LEVELS = np.array([1000, 1000, 7])

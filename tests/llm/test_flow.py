@@ -2,7 +2,7 @@
 
 import asyncio
 
-from optisolve.llm.flow import Breaker, Limiter
+from optisolve.llm.exchange import Breaker, Limiter
 from optisolve.testing.llm_server import Fault, LlmServer
 from tests.llm.helpers import chat, failures, session_for
 

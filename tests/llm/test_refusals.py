@@ -21,8 +21,7 @@ from optisolve.llm.http import MAX_BYTES, _body
 from optisolve.llm.openai_client import _usage
 from optisolve.llm.refusals import explain
 from optisolve.llm.session import open_session
-from optisolve.llm.transport import TransportError
-from optisolve.llm.types import LlmRequest, Message, reply_from, told
+from optisolve.llm.types import LlmRequest, Message, TransportError, reply_from, told
 from optisolve.testing.llm_server import Fault, LlmServer
 from tests.llm.helpers import chat, session_for
 

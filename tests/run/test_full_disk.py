@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import optisolve
-from optisolve.core.files import write_atomic
+from optisolve.core.documents import write_atomic
 from optisolve.plotting import save_figure
 from optisolve.plotting.figures import new_figure
 from optisolve.study.runner.store import open_store

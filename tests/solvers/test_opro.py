@@ -10,10 +10,10 @@ from optisolve.content import load_yaml, read_text
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError, SolverError
 from optisolve.core.status import Limit, PointStatus, Termination
+from optisolve.llm.candidates import Grid
 from optisolve.llm.config import llm_config
 from optisolve.llm.prompt_lint import lint_prompt
 from optisolve.llm.prompts import load_prompt
-from optisolve.llm.scale import Grid
 from optisolve.registry import PROBLEMS
 from optisolve.solvers.ledma.samples import sample_variables
 from optisolve.solvers.ledma.words import tokens_per_parent

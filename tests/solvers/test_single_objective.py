@@ -12,8 +12,7 @@ from optisolve.core.seeds import generator
 from optisolve.core.status import PointStatus, Termination
 from optisolve.registry import PROBLEMS
 from optisolve.solvers.moead import MoeadDe
-from optisolve.solvers.moead.operators import De, Mutation
-from optisolve.solvers.moead.variation import Wave
+from optisolve.solvers.moead.variation import De, Mutation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
 from tests.solvers.toys import Sphere, Zdt1, solve
 

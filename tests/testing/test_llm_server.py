@@ -15,9 +15,8 @@ import pytest
 
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptionError
-from optisolve.llm.candidates import judge
+from optisolve.llm.candidates import Grid, judge
 from optisolve.llm.forms import Fate
-from optisolve.llm.scale import Grid
 from optisolve.solvers.ledma.prompts import Question, prompt_style
 from optisolve.solvers.ledma.words import Parents
 from optisolve.testing.llm_server import Fault, FaultPlan, LlmServer, outage

@@ -20,9 +20,10 @@ from optisolve.core import Budget, Outcome, Solver, SolverInfo, Task, Terminatio
 from optisolve.core.errors import RecordError
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
+from optisolve.core.text import is_safe_name
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.solve import solve
-from optisolve.run.untrusted import MAX_DEPTH, bounded_memory, is_safe_name, printable, read_json, strict_json
+from optisolve.run.untrusted import MAX_DEPTH, bounded_memory, printable, read_json, strict_json
 from optisolve.testing.llm_server import LlmServer
 from optisolve.testing.toys import SumCapSphere
 from optisolve.trust.audit import Auditor, ReferenceMaker, Tier, audit_record

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gate_training.runs import RunTable
-from optisolve.core.files import write_atomic
+from optisolve.core.documents import write_atomic
 from optisolve.solvers.moe.features import feature_names
 from optisolve.study.loss import LOSS_CAP
 

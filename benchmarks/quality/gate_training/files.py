@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.documents import Json
 from optisolve.core.errors import OptisolveError
-from optisolve.core.json import Json
 from optisolve.solvers.moe.features import FEATURE_VERSION, feature_names
 from optisolve.solvers.moe.gate_model import FORMAT, GateModel
 

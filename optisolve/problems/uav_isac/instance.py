@@ -1,7 +1,8 @@
-"""One case of `uav_isac`: users are placed, equations are bound."""
+"""One case of `uav_isac`: users are placed, equations are bound, and what people and language models are told of it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,8 @@ from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Ob
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.bridge import Bridge
 from optisolve.problems.uav_isac import model, placements
+from optisolve.problems.uav_isac.model import Constants
 from optisolve.problems.uav_isac.placements import lattice
-from optisolve.problems.uav_isac.words import describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +78,7 @@ class UavIsacInstance(Instance):
 
     def describe(self) -> Description:
         """The case in words."""
-        return describe(self.constants, self.users_m)
+        return _describe(self.constants, self.users_m)
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """Users, and the numbers of the scenario that enter the equations."""
@@ -150,3 +151,86 @@ def _variables(c: model.Constants) -> list[Variable]:
         variables.append(Variable(f"uav{m}.y_m", 0.0, c.area_m, "m"))
         variables.append(Variable(f"uav{m}.p_w", c.p_min_w, c.p_max_w, "W"))
     return variables
+
+
+_LISTED_USERS = 60
+
+
+def _describe(c: Constants, users_m: FloatArray) -> Description:
+    """The case in words.
+
+    Args:
+        c: Constants of the scenario.
+        users_m: float64 [K, 2], m.
+    """
+    return Description(
+        summary=_summary(c, len(users_m)), constraints=_constraints(c), facts=_facts(c, users_m), hints=_hints(c)
+    )
+
+
+def _summary(c: Constants, n_users: int) -> str:
+    fleet = "A UAV flies" if c.n_uavs == 1 else f"{c.n_uavs} UAVs fly"
+    they, its = ("It serves", "its") if c.n_uavs == 1 else ("They serve", "each UAV's")
+    told = (
+        f"{fleet} at {c.altitude_m:g} m over a square of {c.area_m:g} m. {they} {n_users} ground users with data and "
+        f"{'locates' if c.n_uavs == 1 else 'locate'} them by radar at the same time. Choose {its} position x_m, y_m (m) and "
+        "transmit power p_w (W)."
+    )
+    if c.n_uavs == 1:
+        return f"{told} The users share its bandwidth."
+    return (
+        f"{told} All UAVs share one band, so the power of one is interference to the users of the others; the users of one "
+        "UAV share its bandwidth."
+    )
+
+
+def _hints(c: Constants) -> tuple[str, ...]:
+    ring_m = c.altitude_m / math.sqrt(2.0)
+    utility = "Utility is a sum of logarithms: lifting the slowest user counts more than speeding up a fast one."
+    if c.n_uavs == 1:
+        return (
+            "A user's rate grows when the UAV comes closer; moving towards one user moves away from those behind it.",
+            utility,
+            f"Locating a user works best from a horizontal distance near {ring_m:.0f} m (altitude / sqrt 2); from straight "
+            "overhead or from far away it fails.",
+            "So the objectives conflict: for data the UAV wants to be above its users, for sensing it wants to stand off.",
+            "More power helps both objectives; nothing else uses it.",
+        )
+    return (
+        "A user is served by the UAV it hears loudest. Its rate grows when that UAV comes closer, serves fewer users, or "
+        "the others move away or lower their power.",
+        utility,
+        f"Locating a user works best from UAVs at a horizontal distance near {ring_m:.0f} m (altitude / sqrt 2) on "
+        "different sides, at right angles as seen from the user; from straight overhead or along one line it fails.",
+        "So the objectives conflict: for data a UAV wants to be above its users, for sensing it wants to stand off, and "
+        "several UAVs should surround the same users.",
+        "More power always helps sensing, but it raises interference and uses up the common power cap. For data, power "
+        "belongs to UAVs whose users are far from all others; a UAV amid the users of others should lower its power.",
+        "UAVs close together serve the same users with interference and see them from the same side: spread them.",
+    )
+
+
+def _constraints(c: Constants) -> tuple[str, ...]:
+    if c.n_uavs == 1:
+        return (f"The power must not exceed {c.p_total_w:g} W.",)
+    total = f"The powers of all UAVs together must not exceed {c.p_total_w:g} W."
+    return (f"Any two UAVs must be at least {c.d_min_m:g} m apart.", total)
+
+
+def _facts(c: Constants, users_m: FloatArray) -> tuple[str, ...]:
+    listed = ", ".join(f"({x / 1000:.2f}, {y / 1000:.2f})" for x, y in users_m[:_LISTED_USERS])
+    more = f" and {len(users_m) - _LISTED_USERS} more" if len(users_m) > _LISTED_USERS else ""
+    cx, cy = users_m.mean(axis=0) / 1000.0
+    channel = (
+        "Line of sight to every user; path gain falls with the squared distance."
+        if c.channel is None
+        else "Buildings block the view at low elevation angles: a user seen from far away suffers up to "
+        f"{c.channel.eta_nlos_db:g} dB extra loss, one below the UAV only {c.channel.eta_los_db:g} dB."
+    )
+    return (
+        f"User positions (x, y) in km: {listed}{more}.",
+        f"Centroid of the users: ({cx:.2f}, {cy:.2f}) km.",
+        f"Power of one UAV: {c.p_min_w:g} W to {c.p_max_w:g} W; equal shares of the cap are "
+        f"{min(c.p_total_w / c.n_uavs, c.p_max_w):g} W.",
+        channel,
+    )

@@ -13,8 +13,8 @@ from annotated_types import Interval
 
 from optisolve.core import Effort, HypervolumeBox, Instance, Objective, Origin, Problem, Reference, Sense, generator
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.documents import file_source
 from optisolve.core.errors import FieldProblem, ProblemError
-from optisolve.core.files import file_source
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
 from optisolve.problems.uav_isac.placements import lattice

@@ -17,8 +17,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.bridge import Bridge, stack
+from optisolve.core.documents import write_atomic
 from optisolve.core.errors import SolverError
-from optisolve.core.files import write_atomic
 from optisolve.core.problem import Problem
 from optisolve.core.seeds import generator
 from optisolve.solvers.ddpm.bridges import bridge_of

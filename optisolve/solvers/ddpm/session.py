@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from optisolve.core.documents import Json, plain, write_atomic
 from optisolve.core.errors import SolverError
-from optisolve.core.files import write_atomic
-from optisolve.core.json import Json, plain
 from optisolve.solvers.ddpm.factory import make_shards, recipe_bridge
 from optisolve.solvers.ddpm.networks import parameter_count
 from optisolve.solvers.ddpm.recipe import Recipe

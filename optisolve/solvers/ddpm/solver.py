@@ -12,9 +12,9 @@ from annotated_types import Ge, Le
 from optisolve.core.arrays import FloatArray
 from optisolve.core.bridge import NO_POLISH, Bridge, Cases, stack, to_tensors
 from optisolve.core.capabilities import Differentiable, Samplable
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem
 from optisolve.core.evaluation import unwatched
-from optisolve.core.json import Json
 from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit

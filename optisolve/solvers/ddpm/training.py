@@ -21,9 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from optisolve.core.bridge import Bridge, to_tensors
+from optisolve.core.documents import Json, plain, write_atomic
 from optisolve.core.errors import SolverError
-from optisolve.core.files import write_atomic
-from optisolve.core.json import Json, plain
 from optisolve.core.seeds import generator
 from optisolve.solvers.ddpm import networks
 from optisolve.solvers.ddpm.factory import Shard, read_shard, recipe_bridge

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optisolve.content import content_dir, named_file, only_shipped
+from optisolve.core.documents import Json, JsonObject, write_atomic
 from optisolve.core.errors import SolverError
-from optisolve.core.files import write_atomic
-from optisolve.core.json import Json, JsonObject
 
 if TYPE_CHECKING:
     from optisolve.solvers.ddpm.networks import Denoiser

@@ -10,8 +10,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.capabilities import BranchTargets, IntentBranches
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem, SolverError
-from optisolve.core.json import Json
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination

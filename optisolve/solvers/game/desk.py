@@ -10,16 +10,15 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.options import Options
 from optisolve.core.seeds import generator
 from optisolve.llm.candidates import judge, parse_points, parse_rows
 from optisolve.llm.dialogue import BUDGET, Dialogue, Turn, Verdict, worded
 from optisolve.llm.forms import Fate, grammar_of, line_grammar, schema_of
 from optisolve.llm.notes import clean_note
-from optisolve.llm.prompts import load_prompt, named_prompt
+from optisolve.llm.prompts import StyleName, load_prompt, named_prompt, require_style
 from optisolve.llm.session import LlmSession
-from optisolve.llm.styles import StyleName, require_style
 from optisolve.llm.types import LlmRequest, NoteBehind, PointsBehind
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game import words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.json import Json
+from optisolve.core.documents import Json
 from optisolve.numerics.games import AgentGame
 
 __all__ = ["Ledger", "jain", "oscillation"]

@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.json import Json
+from optisolve.core.documents import Json
 from optisolve.core.options import Options
 from optisolve.core.solver import Task, spent_limit
 from optisolve.core.status import Limit, Termination

@@ -13,13 +13,13 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, spent_on_the_model
 from optisolve.core.capabilities import PowerSaving, StartingPowers
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem
-from optisolve.core.json import Json
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
+from optisolve.llm.prompts import style_problems
 from optisolve.llm.session import session_of
-from optisolve.llm.styles import style_problems
 from optisolve.numerics.games import AgentGame
 from optisolve.solvers.game.agents import ControlKind, agent_gap, make_agent
 from optisolve.solvers.game.desk import DeskOptions, LlmDesk

@@ -11,13 +11,12 @@ from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.solver import Outcome, SolverInfo, Task
-from optisolve.solvers.ledma.pacing import Chooser, random_share
+from optisolve.solvers.ledma.shares import Chooser, random_share
 from optisolve.solvers.ledma.solver import BesideDe, Ledma
 from optisolve.solvers.moead.engine import run
-from optisolve.solvers.moead.operators import De, Linear, Sbx
-from optisolve.solvers.moead.variation import Proposals, Variation, Wave
+from optisolve.solvers.moead.variation import De, Linear, Proposals, Sbx, Variation, Wave
 
 __all__ = ["CONTROL", "LedmaControl", "Mixture", "Repeated", "Sampler", "best_parents"]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.json import JsonObject
-from optisolve.llm.scale import Grid
+from optisolve.core.documents import JsonObject
+from optisolve.llm.candidates import Grid
 from optisolve.solvers.moead.variation import Proposals, Wave
 
 __all__ = ["MIN_OFFSPRING", "Distilled", "LinearFit", "Samples"]

@@ -8,19 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
-from optisolve.llm.candidates import Candidate, judge
+from optisolve.llm.candidates import Candidate, Grid, judge
 from optisolve.llm.dialogue import BUDGET, Dialogue, Turn, Verdict
 from optisolve.llm.forms import Fate
-from optisolve.llm.scale import Grid
+from optisolve.llm.prompts import StyleName, style_name
 from optisolve.llm.session import LlmSession
-from optisolve.llm.styles import StyleName, style_name
 from optisolve.llm.types import LlmReply, LlmRequest
 from optisolve.solvers.ledma import words
-from optisolve.solvers.ledma.account import Notes
 from optisolve.solvers.ledma.distill import ranked_parents
+from optisolve.solvers.ledma.portfolio import Notes
 from optisolve.solvers.ledma.prompts import Question, prompt_style
 from optisolve.solvers.ledma.reflect import Reflection, Shown
 from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave

@@ -11,6 +11,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import FieldProblem
 from optisolve.core.problem import Instance
 from optisolve.llm.candidates import (
+    Grid,
     Row,
     design_keys,
     parse_points,
@@ -22,9 +23,7 @@ from optisolve.llm.candidates import (
 )
 from optisolve.llm.dialogue import worded
 from optisolve.llm.forms import grammar_of, schema_of
-from optisolve.llm.prompts import Prompt, named_prompt
-from optisolve.llm.scale import Grid
-from optisolve.llm.styles import StyleName, style_name, style_problems
+from optisolve.llm.prompts import Prompt, StyleName, named_prompt, style_name, style_problems
 from optisolve.llm.types import LlmRequest, PointsBehind
 from optisolve.solvers.ledma import words
 from optisolve.solvers.ledma.words import Parents

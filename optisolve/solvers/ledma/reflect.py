@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
+from optisolve.llm.candidates import Grid
 from optisolve.llm.notes import clean_note
 from optisolve.llm.prompts import load_prompt
-from optisolve.llm.scale import Grid
 from optisolve.llm.session import LlmSession
 from optisolve.llm.types import LlmReply, LlmRequest, Message, NoteBehind
 from optisolve.solvers.ledma import words

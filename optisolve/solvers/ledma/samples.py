@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.problem import Instance
-from optisolve.llm.prompts import Prompt
-from optisolve.llm.scale import Grid
-from optisolve.llm.styles import style_name
+from optisolve.llm.candidates import Grid
+from optisolve.llm.prompts import Prompt, style_name
 from optisolve.solvers.ledma import words
 from optisolve.solvers.ledma.prompts import STYLES, Question, Style
 from optisolve.solvers.ledma.reflect import Ledger, Shown

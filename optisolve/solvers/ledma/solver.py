@@ -12,19 +12,16 @@ from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.solver import SolverInfo, Task
-from optisolve.llm.scale import Grid
+from optisolve.llm.candidates import Grid
+from optisolve.llm.prompts import StyleName, refuse
 from optisolve.llm.session import session_of
-from optisolve.llm.styles import StyleName, refuse
-from optisolve.solvers.ledma.account import Notes
-from optisolve.solvers.ledma.bandit import Bandit
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
-from optisolve.solvers.ledma.pacing import LLM, MIXES, Chooser, paced, random_share, read_mix
-from optisolve.solvers.ledma.portfolio import Portfolio
+from optisolve.solvers.ledma.portfolio import Notes, Portfolio
 from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
-from optisolve.solvers.moead.operators import De, Gaussian, Linear, Sbx
+from optisolve.solvers.ledma.shares import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix
 from optisolve.solvers.moead.solvers import DecompositionSolver, MutatingSolver
-from optisolve.solvers.moead.variation import Variation
+from optisolve.solvers.moead.variation import De, Gaussian, Linear, Sbx, Variation
 
 __all__ = ["LLM_START", "OPERATORS", "Ledma", "planned_share"]
 

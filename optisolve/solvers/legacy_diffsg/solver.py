@@ -13,7 +13,7 @@ from optisolve.content import content_dir, digest
 from optisolve.core.arrays import FloatArray
 from optisolve.core.bridge import stack
 from optisolve.core.capabilities import ParallelChannels, Samplable
-from optisolve.core.json import Json
+from optisolve.core.documents import Json
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Limit, Termination

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from optisolve.core.documents import Json
 from optisolve.core.errors import OptisolveError
-from optisolve.core.json import Json
 from optisolve.core.solver import Task
 from optisolve.llm.dialogue import Dialogue
 from optisolve.llm.session import session_of

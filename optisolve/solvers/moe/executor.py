@@ -9,8 +9,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import BudgetMeter, Reservation
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, OptisolveError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation, Instance, Sense
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination

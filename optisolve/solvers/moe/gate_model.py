@@ -15,8 +15,8 @@ import numpy as np
 
 from optisolve.content import content_dir, named_file
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import OptisolveError
-from optisolve.core.json import JsonObject
 from optisolve.solvers.moe.features import FEATURE_VERSION, feature_names
 
 __all__ = ["FORMAT", "GateModel", "Tree", "gate_path", "is_shipped", "load_gate", "read_gate"]

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import OptisolveError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.solvers.moe.cards import Expert, find_experts
 from optisolve.solvers.moe.features import instance_features

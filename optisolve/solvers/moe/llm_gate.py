@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import OptisolveError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import derive
 from optisolve.llm.dialogue import Dialogue, Verdict, worded

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from optisolve.core.documents import Json, plain
 from optisolve.core.errors import RecordError
-from optisolve.core.json import Json, plain
 
 __all__ = ["Entry", "ExplanationLog", "Facts", "read_entries", "to_jsonl"]
 

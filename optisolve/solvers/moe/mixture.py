@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from optisolve.core.capabilities import ShadowPrices
-from optisolve.core.json import Json
+from optisolve.core.documents import Json
 from optisolve.core.options import Options
 from optisolve.core.problem import Sense
 from optisolve.core.solver import Outcome, Task

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from optisolve.core.documents import Json
 from optisolve.core.errors import RecordError
-from optisolve.core.json import Json
 from optisolve.solvers.moe.log import Facts, read_entries
 
 __all__ = ["explanation_page"]

@@ -1,4 +1,4 @@
-"""The decomposition engine: sub-problems solved together in waves, with any variation operator.
+"""The decomposition engine: from a first population, sub-problems solved together in waves, with any variation operator.
 
 A wave freezes the population, asks the operator for offspring, evaluates all of them as one batch and commits them
 in index order. Nothing depends on how long an operator takes or on how many threads it uses, which is what lets a
@@ -14,19 +14,86 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import SolverError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Evaluation
 from optisolve.core.solver import Outcome, Task, require_stopping_rule, spent_limit
+from optisolve.core.space import Space
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter
-from optisolve.solvers.moead.initialize import assign, initial_points
 from optisolve.solvers.moead.options import DecompositionOptions
-from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Scalarization, Yardstick
+from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Scalarization, Yardstick, front_nadir, front_width, scalarize
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
 
-__all__ = ["run"]
+__all__ = ["assign", "initial_points", "latin_hypercube", "run"]
+
+
+def initial_points(task: Task, options: DecompositionOptions) -> tuple[FloatArray, list[str]]:
+    """Points to evaluate first, float64 [N, d], and their sources.
+
+    The warm start comes first (at most N of its rows are used), samples fill up.
+
+    Raises:
+        SolverError: The warm start has another number of variables, or a value that is not finite.
+    """
+    space, n = task.instance.space, options.pop_size
+    warm = task.start[:n]
+    n_samples = n - warm.shape[0]
+    rng = task.rng(operator="initial")
+    samples = space.sample(rng, n_samples) if options.sampling == "uniform" else latin_hypercube(space, rng, n_samples)
+    return np.concatenate([warm, samples]), ["warm_start"] * warm.shape[0] + ["initial"] * n_samples
+
+
+def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArray:
+    """Sample n points so that each variable visits each of n equal slices once.
+
+    Args:
+        space: The decision space.
+        rng: Source of randomness.
+        n: Number of points, may be 0.
+
+    Returns:
+        float64 [n, d]; integer variables are uniform over their values.
+
+    Source: McKay, Beckman & Conover, Technometrics 21(2), 1979.
+    """
+    slices = rng.permuted(np.tile(np.arange(n)[:, None], (1, space.dim)), axis=0)  # [n, d]
+    U = (slices + rng.random((n, space.dim))) / max(n, 1)
+    if not space.has_integers:
+        return space.denormalize(U)
+    # Integers own an interval of length 1 each, so the ends are as likely as the others.
+    lower = np.where(space.integer, np.ceil(space.lower) - 0.5, space.lower)
+    upper = np.where(space.integer, np.floor(space.upper) + 0.5, space.upper)
+    return space.clip(lower + U * (upper - lower))
+
+
+def assign(F: FloatArray, violation: FloatArray, weights: FloatArray, ideal: FloatArray, kind: int, theta: float) -> IntArray:
+    """Give each sub-problem one of N points so that the total of their scalarized values is smallest.
+
+    A warm start arrives in an arbitrary order; without this step a good point could sit at a sub-problem that it does
+    not serve, and be replaced at once.
+
+    Args:
+        F: float64 [N, m], minimization form.
+        violation: float64 [N]; infeasible points are last choices, in the order of their violation.
+        weights: float64 [N, m], >= the smallest safe weight.
+        ideal: float64 [m].
+        kind: A `Scalarization`.
+        theta: Penalty of PBI, dimensionless.
+
+    Returns:
+        int64 [N], the point of each sub-problem.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    width = front_width(F, ideal, front_nadir(F, violation))
+    cost = scalarize(F[None, :, :], weights[:, None, :], ideal, width, kind, theta)  # [N sub-problems, N points]
+    worst = cost.max() + 1.0
+    rank = np.argsort(np.argsort(violation, kind="stable"), kind="stable")
+    cost = np.where(violation > 0.0, worst * (1.0 + rank), cost)
+    return np.asarray(linear_sum_assignment(cost)[1], dtype=np.int64)
+
 
 _EMPTY_SWEEPS = 3
 """Sweeps in a row without a single offspring after which the run counts as stalled."""

@@ -10,9 +10,8 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.solvers.moead.engine import run
-from optisolve.solvers.moead.operators import De, Linear, Mutation, Sbx
 from optisolve.solvers.moead.options import DecompositionOptions
-from optisolve.solvers.moead.variation import Variation
+from optisolve.solvers.moead.variation import De, Linear, Mutation, Sbx, Variation
 
 __all__ = ["DecompositionSolver", "Moead", "MoeadDe", "MoeadLo", "MutatingSolver"]
 

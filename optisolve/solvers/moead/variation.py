@@ -1,17 +1,37 @@
-"""The small interface between the decomposition engine and its variation operators."""
+"""What the engine asks of a variation operator, and the operators without a language model.
+
+These are SBX, differential evolution, normal noise and the published linear operator. Each is an options object that is also
+the operator; every draw comes from ``wave.rng``, in a fixed order, so a wave's offspring depend on nothing but its state and
+its stream.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
+from optisolve.core.options import Options
 from optisolve.core.problem import Instance
+from optisolve.core.space import Space
 
-__all__ = ["Feedback", "Learner", "Proposals", "Variation", "Wave"]
+__all__ = [
+    "De",
+    "Feedback",
+    "Gaussian",
+    "Learner",
+    "Linear",
+    "Mutation",
+    "Proposals",
+    "Sbx",
+    "Variation",
+    "Wave",
+    "published_rank_weights",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,3 +136,196 @@ class Learner(Variation, Protocol):
     def learn(self, feedback: Feedback) -> None:
         """Called once after every wave with proposals, before the next one."""
         ...
+
+
+_PUBLISHED_CUBIC = (-0.111, 1.037, -1.291, 0.445)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation(Options):
+    """Polynomial mutation, applied after every operator of this module.
+
+    Args:
+        eta: Distribution index; larger means smaller steps.
+        probability: Chance per variable; None means 1 / number of variables.
+    """
+
+    eta: Annotated[float, Ge(0)] = 20.0
+    probability: Annotated[float, Ge(0), Le(1)] | None = None
+
+    def apply(self, children: FloatArray, space: Space, rng: np.random.Generator) -> FloatArray:
+        """Mutate children float64 [n, d] and round integer variables; returns a new array inside the bounds."""
+        from optisolve.solvers.moead import operator_kernels as kernels
+
+        probability = 1.0 / space.dim if self.probability is None else self.probability
+        U = rng.random(children.shape)
+        mutated: FloatArray = kernels.polynomial_mutation(children, space.lower, space.upper, probability, self.eta, U)
+        return space.clip(mutated) if space.has_integers else mutated
+
+
+@dataclass(frozen=True, slots=True)
+class Sbx(Options):
+    """Simulated binary crossover of two mates, then polynomial mutation; one child per target.
+
+    Args:
+        eta: Distribution index of the crossover.
+        probability: Chance that a pair is crossed.
+        mutation: What follows.
+    """
+
+    eta: Annotated[float, Ge(0)] = 20.0
+    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    mutation: Mutation = Mutation()
+
+    def propose(self, wave: Wave) -> Proposals:
+        """One child for every target."""
+        from optisolve.solvers.moead import operator_kernels as kernels
+
+        space, n = wave.instance.space, wave.targets.size
+        u_pair = wave.rng.random((n, 3))
+        U = wave.rng.random((2, n, space.dim))
+        children = kernels.sbx(wave.X, wave.mates, space.lower, space.upper, self.probability, self.eta, u_pair, U[0], U[1])
+        return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "sbx")
+
+    def report(self) -> JsonObject:
+        """Nothing beyond the engine's own figures."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class De(Options):
+    """Differential evolution around the incumbent, then polynomial mutation; one child per target.
+
+    With one objective the difference is added to the best of the mates instead (local best, as in DE/best/1 with
+    neighborhoods), and half of the children take each variable with half the chance; all others keep the incumbent's.
+
+    Args:
+        scale: Factor F on the difference of two mates.
+        crossover: Chance CR per variable to take the new value.
+        mutation: What follows.
+
+    Source: Li & Zhang 2009, doi 10.1109/TEVC.2008.925798; local best: Das et al. 2009, doi 10.1109/TEVC.2008.2009457.
+    """
+
+    scale: Annotated[float, Gt(0), Le(2)] = 0.5
+    crossover: Annotated[float, Ge(0), Le(1)] = 1.0
+    mutation: Mutation = Mutation()
+
+    def propose(self, wave: Wave) -> Proposals:
+        """One child for every target."""
+        from optisolve.solvers.moead import operator_kernels as kernels
+
+        space, n = wave.instance.space, wave.targets.size
+        u_pair = wave.rng.random((n, 2))
+        U_cross = wave.rng.random((n, space.dim))
+        if len(wave.instance.objectives) == 1:
+            children = self._round_the_best(wave, u_pair, U_cross)
+        else:
+            children = kernels.differential(
+                wave.X, wave.targets, wave.mates, space.lower, space.upper, self.scale, self.crossover, u_pair, U_cross
+            )
+        return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "de")
+
+    def _round_the_best(self, wave: Wave, u_pair: FloatArray, U_cross: FloatArray) -> FloatArray:
+        """Children for one objective, where all sub-problems are the same and the best of the pool is a better base."""
+        from optisolve.solvers.moead import operator_kernels as kernels
+
+        space, n = wave.instance.space, wave.targets.size
+        best = np.lexsort((wave.values, wave.violation[wave.mates]), axis=1)[:, 0]
+        base = np.ascontiguousarray(wave.mates[np.arange(n), best])  # [n]
+        moved = kernels.differential(wave.X, base, wave.mates, space.lower, space.upper, self.scale, 1.0, u_pair, U_cross)
+        share = self.crossover * np.where(wave.rng.random(n) < 0.5, 1.0, 0.5)  # [n]
+        taken = U_cross <= np.maximum(share, U_cross.min(axis=1))[:, None]  # at least one variable
+        children: FloatArray = np.where(taken, moved, wave.X[wave.targets])
+        return children
+
+    def report(self) -> JsonObject:
+        """Nothing beyond the engine's own figures."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian(Options):
+    """Normal noise round the incumbent, as wide in each variable as the pool of mates; one child per target.
+
+    Steps shrink as the neighborhood converges. Ours; in spirit the isotropic mutation of an evolution strategy with the
+    neighborhood's spread in the place of a step size.
+
+    Args:
+        width: Standard deviation of a step, in units of the mates' standard deviation in that variable.
+    """
+
+    width: Annotated[float, Gt(0)] = 0.5
+
+    def propose(self, wave: Wave) -> Proposals:
+        """One child for every target."""
+        spread = wave.X[wave.mates].std(axis=1)  # [n, d]
+        children = wave.X[wave.targets] + self.width * spread * wave.rng.standard_normal(spread.shape)
+        return Proposals(wave.instance.space.clip(children), wave.targets, "gaussian")
+
+    def report(self) -> JsonObject:
+        """Nothing beyond the engine's own figures."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Linear(Options):
+    """The white-box operator fitted to a language model's answers (MOEA/D-LO), then polynomial mutation.
+
+    The weighted sum is taken in the variables' own units, as published; its weights do not sum to one once the noise
+    is added, so it depends on where those units have their zero.
+
+    Args:
+        parents: Number L of parents, the closest mates; at most the neighborhood size are there.
+        noise: Standard deviation added to every parent's weight.
+        mask: Chance per variable that the sum replaces the incumbent's value.
+        mutation: What follows.
+    """
+
+    parents: Annotated[int, Ge(1)] = 10
+    noise: Annotated[float, Ge(0)] = 0.5
+    mask: Annotated[float, Ge(0), Le(1)] = 0.1
+    mutation: Mutation = Mutation()
+
+    def propose(self, wave: Wave) -> Proposals:
+        """One child for every target."""
+        from optisolve.solvers.moead import operator_kernels as kernels
+
+        space, n = wave.instance.space, wave.targets.size
+        rank_weights = published_rank_weights(min(self.parents, wave.mates.shape[1]))
+        Z_noise = wave.rng.standard_normal((n, rank_weights.size))
+        U_mask = wave.rng.random((n, space.dim))
+        children = kernels.linear(
+            wave.X,
+            wave.violation,
+            wave.targets,
+            wave.mates,
+            wave.values,
+            rank_weights,
+            self.noise,
+            self.mask,
+            space.lower,
+            space.upper,
+            Z_noise,
+            U_mask,
+        )
+        return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "linear")
+
+    def report(self) -> JsonObject:
+        """Nothing beyond the engine's own figures."""
+        return {}
+
+
+def published_rank_weights(n_parents: int) -> FloatArray:
+    """Weights of the parents from worst to best, float64 [L], summing to 1.
+
+    .. math:: w(r) = -0.111 r^3 + 1.037 r^2 - 1.291 r + 0.445, \\qquad r_i = (L + 1 - i) / L,
+
+    then divided by their sum; i = 1 is the worst parent.
+
+    Source: Liu et al. 2023, arXiv 2310.12541, coefficients as in the authors' code.
+    """
+    r = np.arange(n_parents, 0, -1) / n_parents
+    weights = np.asarray(np.polyval(_PUBLISHED_CUBIC, r), dtype=np.float64)
+    normalized: FloatArray = weights / weights.sum()
+    return normalized

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from optisolve.core.json import Json
+from optisolve.core.documents import Json
 from optisolve.llm.forms import Choice, Fault, Integer, Object, first_object, line_grammar
 from optisolve.numerics.grid_world import GridWorld
 from optisolve.solvers.q_fusion.experts import expert_names

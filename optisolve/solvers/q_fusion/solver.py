@@ -13,16 +13,15 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.capabilities import GridWalk, Requested
 from optisolve.core.controls import SUBJECT, Arm
+from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem
-from optisolve.core.json import Json
 from optisolve.core.seeds import generator
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Termination
 from optisolve.llm.dialogue import Dialogue, Turn, Verdict, worded
 from optisolve.llm.forms import grammar_of, schema_of
-from optisolve.llm.prompts import Prompt, named_prompt
+from optisolve.llm.prompts import Prompt, StyleName, named_prompt, require_style, style_problems
 from optisolve.llm.session import session_of
-from optisolve.llm.styles import StyleName, require_style, style_problems
 from optisolve.llm.types import LlmRequest
 from optisolve.numerics.grid_world import GridWorld
 from optisolve.solvers.q_fusion.experts import Expert, expert_names, joint_values, make_experts, successor_values

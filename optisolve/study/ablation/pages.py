@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from optisolve.core.controls import SUBJECT
-from optisolve.core.files import write_atomic
+from optisolve.core.documents import write_atomic
 from optisolve.study.ablation.markdown import markdown
 from optisolve.study.ablation.plan import NAME
 from optisolve.study.ablation.report import Report

@@ -15,13 +15,12 @@ import yaml
 
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm, HasControls
+from optisolve.core.documents import Json, document, plain
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError, nearest
-from optisolve.core.json import Json, document, plain
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.llm.config import AutoLlm, LlmConfig, OpenAiLlm
-from optisolve.llm.trust import endpoint_of
+from optisolve.llm.config import AutoLlm, LlmConfig, OpenAiLlm, endpoint_of
 from optisolve.registry import solver_options
 from optisolve.study.runner import Plan as SuitePlan
 from optisolve.study.runner import Unit, plan_suite

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from optisolve.core.documents import write_atomic
 from optisolve.core.errors import OptisolveError
-from optisolve.core.files import write_atomic
 from optisolve.run.schema import Record
 from optisolve.study.ablation.plan import Key, Plan
 from optisolve.study.runner import Progress, run_suite

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from optisolve.core.files import write_atomic
+from optisolve.core.documents import write_atomic
 from optisolve.core.text import slug
 from optisolve.study.report.build import FamilySection, Report, build_report
 from optisolve.study.report.html import render_html

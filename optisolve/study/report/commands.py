@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optisolve.core.documents import plain
 from optisolve.core.errors import OptisolveError
-from optisolve.core.json import plain
 from optisolve.registry import make_problem, make_solver
 from optisolve.run.schema import Record
 from optisolve.run.solve import DEFAULT_BUDGET

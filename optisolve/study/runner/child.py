@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.budget import Budget
+from optisolve.core.documents import canonical, write_atomic
 from optisolve.core.errors import OptisolveError
-from optisolve.core.files import write_atomic
-from optisolve.core.json import canonical
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.run.environment import forget_peak_memory

@@ -14,8 +14,8 @@ from optisolve.registry import SOLVERS
 from optisolve.run.evaluator import Evaluator
 from optisolve.run.execution import Run
 from optisolve.run.records import build_record
-from optisolve.run.result import Result
 from optisolve.run.schema import ModelPart
+from optisolve.run.solve import Result
 from optisolve.run.verify import verify_points
 from optisolve.study.runner.plan import Unit
 from optisolve.study.runner.worker import Failure

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from optisolve.core.documents import canonical
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nearest
-from optisolve.core.json import canonical
 from optisolve.core.problem import Instance
 from optisolve.core.text import unit_slug
 from optisolve.llm.config import LocalLlm

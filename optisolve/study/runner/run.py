@@ -9,8 +9,7 @@ from typing import Any, Literal, get_args
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.core.status import Termination
-from optisolve.llm.config import llm_config
-from optisolve.llm.trust import require_trust
+from optisolve.llm.config import llm_config, require_trust
 from optisolve.run.schema import Record
 from optisolve.study.lock import require_lock
 from optisolve.study.runner.executors import cores, joblib_executor, serial_executor

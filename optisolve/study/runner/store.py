@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from optisolve.core.documents import staging_folder, write_atomic
 from optisolve.core.errors import MissingDependency, OptisolveError, RecordError
-from optisolve.core.files import staging_folder, write_atomic
 from optisolve.run.records import publish
 from optisolve.run.schema import Record
 from optisolve.study.lock import differences

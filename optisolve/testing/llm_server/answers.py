@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.surrogate import draw_offspring
 from optisolve.testing.llm_server.faults import Fault

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 
 __all__ = ["Body", "Question", "Slot", "prompt_of", "read_question"]
 

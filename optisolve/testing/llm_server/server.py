@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, Self, TypedDict
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.core.json import JsonObject
 from optisolve.testing.llm_server.answers import ESCAPES, MODELS, SAID, answer_text, bomb, finish_reason, message
 from optisolve.testing.llm_server.faults import Fault, FaultPlan, Script
 from optisolve.testing.llm_server.questions import Body, prompt_of

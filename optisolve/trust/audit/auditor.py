@@ -13,9 +13,10 @@ from optisolve.core.errors import FieldProblem, OptisolveError, RecordError, Reg
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
+from optisolve.core.text import is_safe_name
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.schema import SCHEMA, LayoutError, Record, Tier
-from optisolve.run.untrusted import MAX_RECORD_BYTES, bounded_memory, is_safe_name, printable, read_json, reason
+from optisolve.run.untrusted import MAX_RECORD_BYTES, bounded_memory, printable, read_json, reason
 from optisolve.trust.audit.beside import check_tables
 from optisolve.trust.audit.findings import Audit, Findings
 from optisolve.trust.audit.points import check_instance, check_points, check_scores, rebuild

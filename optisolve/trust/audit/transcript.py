@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from optisolve.core.documents import canonical
 from optisolve.core.errors import RecordError
-from optisolve.core.json import canonical
 from optisolve.core.status import Termination
 from optisolve.llm.config import SurrogateLlm
 from optisolve.llm.types import LlmRequest, Message

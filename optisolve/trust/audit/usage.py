@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from optisolve.core.errors import OptionError
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Sense
 from optisolve.core.status import Limit, Termination
+from optisolve.run.evaluator import checkpoints
 from optisolve.run.schema import Record, SourcePart, TraceRow
-from optisolve.run.trace import checkpoints
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import agrees
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.run.schema import ObjectivePart, Record
 from optisolve.study.scored import Outcome
 

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from optisolve.core.documents import write_atomic
 from optisolve.core.errors import RecordError
-from optisolve.core.files import write_atomic
+from optisolve.core.text import is_safe_name
 from optisolve.run.table import Archive
-from optisolve.run.untrusted import is_safe_name, printable, read_bytes, strict_json
+from optisolve.run.untrusted import printable, read_bytes, strict_json
 from optisolve.trust.submission.rules import LIMITS, TRANSCRIPTS
 
 __all__ = ["archive_name", "read_archive", "read_transcripts", "transcripts_bytes", "write_archive"]

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from optisolve.core.documents import JsonObject, canonical
 from optisolve.core.errors import FieldProblem, OptisolveError
-from optisolve.core.json import JsonObject, canonical
 from optisolve.core.reference import Effort
 from optisolve.core.text import plain_slug
 from optisolve.registry import PROBLEMS, SOLVERS

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from optisolve.core.documents import write_atomic
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RecordError
-from optisolve.core.files import write_atomic
 from optisolve.core.reference import Effort
 from optisolve.llm.config import SurrogateLlm
 from optisolve.registry import PROBLEMS, SOLVERS

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from optisolve.core.documents import write_atomic
 from optisolve.core.errors import OptisolveError, RecordError
-from optisolve.core.files import write_atomic
 from optisolve.run.schema import Record
 from optisolve.run.table import Row, Table, light
 from optisolve.run.untrusted import printable, strict_json

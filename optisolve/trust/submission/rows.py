@@ -13,10 +13,11 @@ from pathlib import Path
 
 from optisolve.content import shipped_only
 from optisolve.core.errors import FieldProblem, OptisolveError, RecordError
+from optisolve.core.text import is_safe_name
 from optisolve.registry import SOLVERS
 from optisolve.run.schema import Record
 from optisolve.run.table import Row, Table, content_of
-from optisolve.run.untrusted import bounded_memory, is_safe_name, printable, read_bytes, read_json, reason
+from optisolve.run.untrusted import bounded_memory, printable, read_bytes, read_json, reason
 from optisolve.trust.audit import Audit, Auditor, Tier
 from optisolve.trust.audit.auditor import MOST_EVALUATIONS
 from optisolve.trust.audit.findings import Findings

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from optisolve.core.errors import FieldProblem
+from optisolve.core.text import is_safe_name
 from optisolve.run.table import TABLE as ROWS
-from optisolve.run.untrusted import is_safe_name, printable, shortened
+from optisolve.run.untrusted import printable, shortened
 from optisolve.trust.submission.tree import File
 
 __all__ = [

@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import OptionError
-from optisolve.core.json import JsonObject
 from optisolve.core.seeds import derive
 from optisolve.goals.goal import Clause, Goal, GoalObjective, Term, bounds_of
 from optisolve.goals.metric import Metric

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import OptionError
-from optisolve.core.json import JsonObject
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
@@ -20,8 +20,7 @@ from optisolve.goals.goal_instance import measured
 from optisolve.goals.wishes import settle_wishes
 from optisolve.llm.config import LlmConfig, real_llm
 from optisolve.registry import make_problem
-from optisolve.run.result import Result
-from optisolve.run.solve import solve
+from optisolve.run.solve import Result, solve
 from optisolve.run.verify import confront
 from optisolve.words.ask.checks import ClauseCheck, check_clauses, check_wishes, wishes_told
 from optisolve.words.ask.ground import ground

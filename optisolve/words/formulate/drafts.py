@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from optisolve.core.budget import Budget, BudgetMeter
-from optisolve.core.json import Json, JsonObject, plain
+from optisolve.core.documents import Json, JsonObject, plain
 from optisolve.llm.config import LlmConfig, real_llm
 from optisolve.llm.session import LlmSession, SessionReport, open_session
 from optisolve.words.formulate.dialogue import Modelled, ask_for_model, model_in_words

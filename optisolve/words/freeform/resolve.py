@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import FieldProblem, OptionError, short
-from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import (
     RESERVED,
     ExpressionError,

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optisolve.core.arrays import BoolArray, FloatArray
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import FieldProblem, OptionError, short
-from optisolve.core.json import JsonObject
 from optisolve.words.freeform.expressions import RESERVED
 from optisolve.words.freeform.tree import Node, Relation
 

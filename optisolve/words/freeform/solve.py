@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.json import JsonObject
+from optisolve.core.documents import JsonObject
 from optisolve.words.freeform.compiled import Compiled, NotConvex, Units, compile_model
 from optisolve.words.freeform.evaluate import number, require_defined
 from optisolve.words.freeform.linear import TOLERANCE, Form, form_agrees, form_of, impossible, misses

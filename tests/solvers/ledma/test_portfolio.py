@@ -11,18 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.core import Budget, BudgetMeter, HypervolumeBox, Objective, Sense, Space, Variable
+from optisolve.llm.candidates import Grid
 from optisolve.llm.config import SurrogateLlm
-from optisolve.llm.scale import Grid
 from optisolve.llm.surrogate import draw_offspring
 from optisolve.llm.types import LlmReply
-from optisolve.solvers.ledma.account import Account, Notes
-from optisolve.solvers.ledma.bandit import FLOOR, Bandit
 from optisolve.solvers.ledma.distill import MIN_OFFSPRING, Distilled, LinearFit, Samples, ranked_parents
-from optisolve.solvers.ledma.pacing import random_share, read_mix
-from optisolve.solvers.ledma.portfolio import TRIAL, Portfolio
+from optisolve.solvers.ledma.portfolio import TRIAL, Account, Notes, Portfolio
+from optisolve.solvers.ledma.shares import FLOOR, Bandit, random_share, read_mix
 from optisolve.solvers.moead import De, Linear, Sbx
-from optisolve.solvers.moead.operators import Gaussian, published_rank_weights
-from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Wave
+from optisolve.solvers.moead.variation import Feedback, Gaussian, Learner, Proposals, Wave, published_rank_weights
 from tests.solvers.moead.test_engine import Around, Several
 from tests.solvers.toys import Knights, Toy, Zdt1, solve
 

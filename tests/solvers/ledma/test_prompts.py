@@ -10,10 +10,10 @@ from optisolve.cli.lint import lint_file
 from optisolve.cli.main import main
 from optisolve.content import content_dir
 from optisolve.core.errors import LlmError, OptionError
+from optisolve.llm.candidates import Grid
 from optisolve.llm.notes import clean_note
 from optisolve.llm.prompt_lint import Level, lint_prompt
 from optisolve.llm.prompts import load_prompt, named_prompt, prompt_names
-from optisolve.llm.scale import Grid
 from optisolve.llm.tokens import estimate_tokens
 from optisolve.registry import PROBLEMS, load_problem
 from optisolve.solvers.ledma import words

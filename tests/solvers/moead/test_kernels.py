@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.solvers.moead import kernels, operator_kernels
-from optisolve.solvers.moead.operators import published_rank_weights
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Yardstick, scalarize
+from optisolve.solvers.moead.variation import published_rank_weights
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
 from tests.solvers.moead import twins
 

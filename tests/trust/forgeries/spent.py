@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from optisolve.run.trace import checkpoints
+from optisolve.run.evaluator import checkpoints
 from tests.trust.forgeries.case import DoesNotApply, forgery
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from optisolve.core.json import canonical
+from optisolve.core.documents import canonical
 from tests.trust.forgeries.case import DoesNotApply, forgery
 
 
