@@ -120,16 +120,7 @@ def lock_suite(suite: Suite) -> Lock:
     for cell in pinned_cells:
         info = cell.solver.info
         entry = solvers.setdefault(cell.label, LockedSolver(solver=info.name, version=info.version, on={}))
-        entry.on[cell.case.label] = _short_digest(
-            {
-                "options": plain(cell.solver.options()),
-                "llm": None if cell.llm is None else {"kind": cell.llm.kind, **plain(cell.llm.options())},
-                "budget": plain(cell.budget.options()),
-                "limits": plain(cell.limits.options()),
-                "repetitions": cell.repetitions,
-                "skip": cell.skip,
-            }
-        )
+        entry.on[cell.case.label] = _short_digest({**cell.settings(), "repetitions": cell.repetitions, "skip": cell.skip})
     file = LockFile(
         schema="optisolve.suite-lock/1",
         suite=suite.name,

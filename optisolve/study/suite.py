@@ -15,6 +15,7 @@ from typing import Any
 from optisolve import content
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
+from optisolve.core.json import Json, plain
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import derive
@@ -83,6 +84,12 @@ class Cell:
     limits: Limits
     repetitions: int
     skip: str | None
+
+    def settings(self) -> dict[str, Json]:
+        """Options, language model, budget and limits as plain JSON: what a unit is told, and what a lock pins."""
+        llm = None if self.llm is None else {"kind": self.llm.kind, **self.llm.options()}
+        parts = {"options": self.solver.options(), "llm": llm, "budget": self.budget.options(), "limits": self.limits.options()}
+        return {name: plain(part) for name, part in parts.items()}
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -70,7 +70,6 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         OptisolveError: The solver broke before its first evaluation, or a language model cannot be had.
         StaleWorker: This machine has other versions than the unit was planned with.
     """
-    from optisolve.llm.config import llm_config
     from optisolve.registry import SOLVERS
     from optisolve.run.solve import solve
 
@@ -86,7 +85,7 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         solver,
         budget=Budget.from_mapping(unit.budget),
         seed=unit.seed,
-        llm=None if unit.llm is None else llm_config(**unit.llm),
+        llm=unit.model(),
         reference=reference,
         on_progress=None if unit.llm is None else spent,
         scratch=None if unit.llm is None else work,

@@ -10,7 +10,7 @@ from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nea
 from optisolve.core.json import JsonObject, digest, plain
 from optisolve.core.problem import Instance
 from optisolve.core.text import unit_slug
-from optisolve.llm.config import LocalLlm
+from optisolve.llm.config import LlmConfig, LocalLlm, llm_config
 from optisolve.study.lock import Lock
 from optisolve.study.suite import Cell, Suite
 
@@ -65,13 +65,20 @@ class Unit:
     solver_version: str
     options: JsonObject
     llm: JsonObject | None
-    budget: JsonObject
+    budget: Mapping[str, float | None]
     limits: Mapping[str, float]
     seed: int
 
     def plain(self) -> dict[str, Any]:
         """All fields as JSON types."""
         return asdict(self)
+
+    def model(self) -> LlmConfig | None:
+        """The language model, None without one."""
+        if self.llm is None:
+            return None
+        options = dict(self.llm)
+        return llm_config(str(options.pop("kind")), **options)
 
     def membership(self) -> dict[str, str]:
         """What the record says about the suite it belongs to."""
@@ -173,10 +180,7 @@ def _unit(suite: Suite, lock: Lock, cell: Cell, instance: Instance, index: int, 
         "effort": None if case.effort is None else case.effort.value,
         "solver": cell.solver.info.name,
         "solver_version": cell.solver.info.version,
-        "options": plain(cell.solver.options()),
-        "llm": None if cell.llm is None else {"kind": cell.llm.kind, **plain(cell.llm.options())},
-        "budget": plain(cell.budget.options()),
-        "limits": plain(cell.limits.options()),
+        **cell.settings(),
         "seed": suite.run_seed(case, origin.seed, repetition),
     }
     readable = unit_slug(f"{case.label}.{cell.label}.i{index}.r{repetition}")

@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.core.status import Termination
-from optisolve.llm.config import llm_config
 from optisolve.llm.trust import require_trust
 from optisolve.run.schema import Record
 from optisolve.study.lock import require_lock
@@ -195,9 +194,10 @@ def run_suite(
 def _require_trust(plan: Plan, solvers: Iterable[str | Mapping[str, Any]], trust: Collection[str]) -> None:
     """Refuse hosts and key variables that the suite's file alone has named; a caller's solver with a model has the caller's."""
     own = {str(told.get("label") or told.get("solver")) for told in solvers if isinstance(told, Mapping) and told.get("llm")}
-    asked = {unit.label: unit.llm for unit in plan.units if unit.llm is not None and unit.label not in own}
-    for llm in asked.values():
-        require_trust(llm_config(**llm), f"Suite {plan.suite.path}", trusted=trust)
+    asked = {unit.label: unit for unit in plan.units if unit.label not in own}
+    for unit in asked.values():
+        if (llm := unit.model()) is not None:
+            require_trust(llm, f"Suite {plan.suite.path}", trusted=trust)
 
 
 def _check(executor: str, workers: int | None, threads: int) -> None:
