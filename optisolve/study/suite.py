@@ -7,7 +7,7 @@ what it means today, so that two people who run "core 1" run the same thing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from optisolve import content
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
-from optisolve.core.json import Json, plain
+from optisolve.core.json import Json, JsonObject, plain
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import derive
@@ -211,7 +211,7 @@ def make_suite(header: Header, summary: str, path: Path) -> Suite:
     return Suite(path.stem, *size, path, summary, tuple(cases), tuple(cells), header.open)
 
 
-def with_solvers(suite: Suite, given: Iterable[str | Mapping[str, Any]]) -> Suite:
+def with_solvers(suite: Suite, given: Iterable[str | JsonObject]) -> Suite:
     """The suite with further solvers on all of its problems, at the suite's own budget and repetitions.
 
     This is how somebody else's solver enters a comparison: instances, seeds and budgets are the suite's, so is its hash.

@@ -14,7 +14,6 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 from optisolve.core.budget import Budget
 from optisolve.core.errors import OptisolveError
 from optisolve.core.files import write_atomic
-from optisolve.core.json import canonical
+from optisolve.core.json import JsonObject, canonical
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.run.environment import forget_peak_memory
@@ -145,7 +144,7 @@ def _answer(unit: Unit, scratch: Path) -> dict[str, Any]:
         return {"error": f"{kind}{error}", "kind": "error"}
 
 
-def _reply(stream: Any, message: Mapping[str, Any]) -> None:
+def _reply(stream: Any, message: JsonObject) -> None:
     stream.write(json.dumps(message) + "\n")
     stream.flush()
 
