@@ -18,6 +18,7 @@ from optisolve.core.errors import FieldProblem
 from optisolve.core.status import Termination
 
 if TYPE_CHECKING:
+    from optisolve.core.documents import JsonObject
     from optisolve.run.schema import Record
     from optisolve.study.runner import Plan, Progress, Skip, SuiteRun, Unit
     from optisolve.study.suite import Suite
@@ -136,8 +137,10 @@ def _show(bar: Bar, state: Progress) -> None:
     bar.update(state.done, total=state.total, note=note, line=line)
 
 
-def _solvers(names: Iterable[str], llm: Choice) -> list[Mapping[str, object]]:
-    asked = {} if llm == Choice() else {"llm": {"kind": llm.name or "openai", **llm.options}}
+def _solvers(names: Iterable[str], llm: Choice) -> list[JsonObject]:
+    from optisolve.core.documents import plain
+
+    asked: JsonObject = {} if llm == Choice() else {"llm": plain({"kind": llm.name or "openai", **llm.options})}
     return [{"solver": preset, "label": label, **asked} for preset, _, label in (name.partition("@") for name in names)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,8 +18,9 @@ from optisolve.cli.settings import Verb, Word
 from optisolve.core.errors import OptisolveError
 
 if TYPE_CHECKING:
-    from optisolve.core.documents import Json, JsonObject
+    from optisolve.core.documents import JsonObject
     from optisolve.trust.audit import SuiteBook
+    from optisolve.trust.board import Board
 
 __all__ = ["Leaderboard", "SubmitCheck", "SubmitPack", "SubmitRecords", "SubmitTable"]
 
@@ -75,16 +76,16 @@ def _degeneracy(path: Path) -> dict[str, list[JsonObject]]:
         raise OptisolveError(f"{path}: cannot be read ({error}); benchmarks/degeneracy.py writes it.") from error
 
 
-def _board(path: Path) -> dict[str, Json]:
-    from optisolve.trust.board import SCHEMA
+def _board(path: Path) -> Board:
+    from optisolve.study.lock import parse_part
+    from optisolve.trust.board import Board
 
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OptisolveError(f"--table {path}: cannot be read ({error}); 'optisolve submit table' writes it.") from error
-    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
-        raise OptisolveError(f"--table {path}: not a table of the leaderboard; 'optisolve submit table' writes it.")
-    return told
+        return parse_part(Board, path.read_bytes(), str(path))
+    except (OSError, OptisolveError) as error:
+        raise OptisolveError(
+            f"--table: not a table of the leaderboard ({error}); 'optisolve submit table' writes it."
+        ) from error
 
 
 # -- submit ------------------------------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ class SubmitCheck(Verb):
         return 0 if verdict.accepted else EXIT_REFUSED
 
 
-def _site(records: Path, folder: Path, degeneracy: Path, board: Mapping[str, Json]) -> None:
+def _site(records: Path, folder: Path, degeneracy: Path, board: Board | None) -> None:
     """Build the leaderboard's pages from accepted records and what this checkout says of the problems."""
     from optisolve.trust.site import build_site, write_site
     from optisolve.trust.submission import ROWS

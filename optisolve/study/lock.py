@@ -6,21 +6,82 @@ and solvers, and the data of every instance. Its own hash is what records carry 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
-from optisolve.core.documents import canonical, write_atomic
-from optisolve.core.errors import OptisolveError
+from pydantic import Field, ValidationError
+
+from optisolve.core.documents import digest, document, plain, write_atomic
+from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.problem import Instance
+from optisolve.run.fields import Object, Part, field_problems
+from optisolve.run.untrusted import strict_json
 from optisolve.study.suite import Case, Suite
 
-__all__ = ["SCHEMA", "Lock", "differences", "lock_path", "lock_suite", "plain", "read_lock", "require_lock", "write_lock"]
+__all__ = [
+    "Identity",
+    "Lock",
+    "LockFile",
+    "differences",
+    "lock_path",
+    "lock_suite",
+    "parse_part",
+    "read_lock",
+    "require_lock",
+    "write_lock",
+]
 
-SCHEMA = "optisolve.suite-lock/1"
+_P = TypeVar("_P", bound=Part)
+
+
+class Identity(Part):
+    """A suite as records name it; ``sha256`` is "" for an open one."""
+
+    name: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.sha256[:12]})"
+
+
+class LockedProblem(Part):
+    """What a problem of the suite means; ``instances`` holds the hash of the data by seed."""
+
+    problem: str
+    version: str
+    scenario: str
+    parameters: str
+    reference: str | None
+    budget: Object
+    instances: dict[str, str]
+
+
+class LockedSolver(Part):
+    """What a solver of the suite means; ``on`` holds the hash of its settings by problem."""
+
+    solver: str
+    version: str
+    on: dict[str, str]
+
+
+class LockFile(Part):
+    """What stands in the lock file."""
+
+    layout: Literal["optisolve.suite-lock/1"] = Field(alias="schema")
+    suite: str
+    version: str
+    seed: int
+    repetitions: int | None
+    problems: dict[str, LockedProblem]
+    solvers: dict[str, LockedSolver]
+    sha256: str
+
+    def own_hash(self) -> str:
+        """Hash of everything else in it."""
+        return digest({key: value for key, value in self.to_json().items() if key != "sha256"})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,22 +89,22 @@ class Lock:
     """A suite pinned to hashes, with its instances made.
 
     Attributes:
-        document: What stands in the lock file.
+        file: What stands in the lock file.
         instances: Every instance by (label of the problem, instance seed).
     """
 
-    document: Mapping[str, Any]
+    file: LockFile
     instances: Mapping[tuple[str, int], Instance]
 
     @property
     def sha256(self) -> str:
         """Hash of the whole suite, "" for an open one, whose units alone say what was run."""
-        return str(self.document["sha256"])
+        return self.file.sha256
 
     @property
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> Identity:
         """Name, version and hash, as records carry them."""
-        return {"name": self.document["suite"], "version": self.document["version"], "sha256": self.sha256}
+        return Identity(name=self.file.suite, version=self.file.version, sha256=self.sha256)
 
 
 def lock_suite(suite: Suite) -> Lock:
@@ -54,30 +115,22 @@ def lock_suite(suite: Suite) -> Lock:
     """
     instances = {(case.label, seed): case.problem.instance(seed) for case in suite.cases for seed in case.instances}
     pinned, pinned_cells = ((), ()) if suite.open else (suite.cases, suite.cells)
-    solvers: dict[str, dict[str, Any]] = {}
+    solvers: dict[str, LockedSolver] = {}
     for cell in pinned_cells:
-        entry = solvers.setdefault(cell.label, {"solver": cell.solver.info.name, "version": cell.solver.info.version, "on": {}})
-        entry["on"][cell.case.label] = _digest(
-            {
-                "options": plain(cell.solver.options()),
-                "llm": None if cell.llm is None else {"kind": cell.llm.kind, **plain(cell.llm.options())},
-                "budget": plain(cell.budget.options()),
-                "limits": plain(cell.limits.options()),
-                "repetitions": cell.repetitions,
-                "skip": cell.skip,
-            }
-        )
-    document: dict[str, Any] = {
-        "schema": SCHEMA,
-        "suite": suite.name,
-        "version": suite.version,
-        "seed": suite.seed,
-        "repetitions": None if suite.open else suite.repetitions,
-        "problems": {case.label: _describe(case, instances) for case in pinned},
-        "solvers": solvers,
-    }
-    document["sha256"] = "" if suite.open else hashlib.sha256(canonical(document)).hexdigest()
-    return Lock(document, instances)
+        info = cell.solver.info
+        entry = solvers.setdefault(cell.label, LockedSolver(solver=info.name, version=info.version, on={}))
+        entry.on[cell.case.label] = _short_digest({**cell.settings(), "repetitions": cell.repetitions, "skip": cell.skip})
+    file = LockFile(
+        schema="optisolve.suite-lock/1",
+        suite=suite.name,
+        version=suite.version,
+        seed=suite.seed,
+        repetitions=None if suite.open else suite.repetitions,
+        problems={case.label: _describe(case, instances) for case in pinned},
+        solvers=solvers,
+        sha256="",
+    )
+    return Lock(file if suite.open else file.model_copy(update={"sha256": file.own_hash()}), instances)
 
 
 def lock_path(suite: Suite) -> Path:
@@ -85,7 +138,27 @@ def lock_path(suite: Suite) -> Path:
     return suite.path.with_name(f"{suite.name}.lock.json")
 
 
-def read_lock(suite: Suite) -> dict[str, Any] | None:
+def parse_part(kind: type[_P], data: bytes, where: str) -> _P:
+    """A file of ours as its model.
+
+    Args:
+        kind: The model.
+        data: What stands in the file.
+        where: The file, for the error.
+
+    Raises:
+        RecordError: It is no JSON, or has wrong fields, all of them named.
+    """
+    try:
+        return kind.model_validate(strict_json(data))
+    except ValidationError as error:
+        text = "; ".join(map(str, field_problems(error, kind)))
+    except ValueError as error:
+        text = str(error)
+    raise RecordError(f"{where}: damaged ({text}).")
+
+
+def read_lock(suite: Suite) -> LockFile | None:
     """The lock file's content; None when there is none.
 
     Raises:
@@ -95,13 +168,12 @@ def read_lock(suite: Suite) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        told = document.pop("sha256")
-        if document["schema"] != SCHEMA or hashlib.sha256(canonical(document)).hexdigest() != told:
-            raise ValueError("its content does not fit its own hash")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        file = parse_part(LockFile, path.read_bytes(), path.name)
+        if file.own_hash() != file.sha256:
+            raise RecordError("its content does not fit its own hash")
+    except (OSError, OptisolveError) as error:
         raise OptisolveError(f"{path}: not a lock file that optisolve wrote ({error}). Delete it and lock again.") from error
-    return {**document, "sha256": told}
+    return file
 
 
 def require_lock(suite: Suite) -> Lock:
@@ -110,9 +182,9 @@ def require_lock(suite: Suite) -> Lock:
     Raises:
         OptisolveError: The lock is stale; the text lists what differs and how to lock again.
     """
-    lock, told = lock_suite(suite), read_lock(suite)
-    if told is not None and told["sha256"] != lock.sha256:
-        lines = "\n".join(f"  - {line}" for line in differences(told, lock.document))
+    lock, stored = lock_suite(suite), read_lock(suite)
+    if stored is not None and stored.sha256 != lock.sha256:
+        lines = "\n".join(f"  - {line}" for line in differences(stored, lock.file))
         raise OptisolveError(
             f"suite {suite.name} {suite.version} is not what its lock {lock_path(suite)} says:\n{lines}\n"
             f"Run the version of optisolve that made the lock, or raise 'version' in {suite.path.name} and lock again: "
@@ -134,18 +206,18 @@ def write_lock(suite: Suite) -> tuple[Path, bool]:
         raise OptisolveError(
             f"suite {suite.name} is open: it may grow, so there is nothing to lock. Remove 'open' from its file."
         )
-    lock, told, path = lock_suite(suite), read_lock(suite), lock_path(suite)
-    if told is not None and told["sha256"] == lock.sha256:
+    lock, stored, path = lock_suite(suite), read_lock(suite), lock_path(suite)
+    if stored is not None and stored.sha256 == lock.sha256:
         return path, False
-    if told is not None and told["version"] == suite.version:
-        lines = "\n".join(f"  - {line}" for line in differences(told, lock.document))
+    if stored is not None and stored.version == suite.version:
+        lines = "\n".join(f"  - {line}" for line in differences(stored, lock.file))
         raise OptisolveError(
             f"suite {suite.name} has changed but is still version {suite.version}:\n{lines}\n"
             f"Raise 'version' in {suite.path.name}; "
             f"a version that was never published may be locked again after deleting {path}."
         )
     try:
-        write_atomic(path, json.dumps(lock.document, indent=1, ensure_ascii=False).encode() + b"\n")
+        write_atomic(path, document(lock.file.to_json()))
     except OSError as error:
         raise OptisolveError(
             f"{path}: cannot be written ({error.strerror}). Copy the suite's YAML file to a folder of yours and lock it there."
@@ -153,55 +225,50 @@ def write_lock(suite: Suite) -> tuple[Path, bool]:
     return path, True
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def differences(old: LockFile, new: LockFile) -> list[str]:
     """What differs between two locks, one phrase each."""
-    keys = ("version", "seed", "repetitions")
-    found = [f"{key}: {old[key]} in the lock, {new[key]} now" for key in keys if old[key] != new[key]]
+    pairs = ((name, getattr(old, name), getattr(new, name)) for name in ("version", "seed", "repetitions"))
+    phrases = [f"{name}: {before} in the lock, {now} now" for name, before, now in pairs if before != now]
     for kind in ("problems", "solvers"):
-        for label in sorted({*old[kind], *new[kind]}):
-            before, now = old[kind].get(label), new[kind].get(label)
-            if before is None or now is None:
-                found.append(f"{kind[:-1]} {label}: {'new' if before is None else 'gone'}")
-            elif before != now:
-                found += [f"{kind[:-1]} {label}: {text}" for text in _changes(before, now)]
-    return found
+        before, now = getattr(old, kind), getattr(new, kind)
+        for label in sorted({*before, *now}):
+            if label not in before or label not in now:
+                phrases.append(f"{kind[:-1]} {label}: {'gone' if label in before else 'new'}")
+            else:
+                changes = _changes(before[label], now[label])
+                phrases += [f"{kind[:-1]} {label}: {text}" for text in changes]
+    return phrases
 
 
-def plain(value: Any) -> Any:
-    """Plain JSON types; what JSON does not know becomes text."""
-    return json.loads(json.dumps(value, default=str))
-
-
-def _describe(case: Case, instances: Mapping[tuple[str, int], Instance]) -> dict[str, Any]:
+def _describe(case: Case, instances: Mapping[tuple[str, int], Instance]) -> LockedProblem:
     origin = case.problem.origin(0)
-    return {
-        "problem": origin.problem,
-        "version": origin.version,
-        "scenario": origin.scenario,
-        "parameters": _digest(plain(origin.params)),
-        "reference": None if case.effort is None else case.effort.value,
-        "budget": plain(case.budget.options()),
-        "instances": {str(seed): instances[case.label, seed].sha256 for seed in case.instances},
-    }
+    return LockedProblem(
+        problem=origin.problem,
+        version=origin.version,
+        scenario=origin.scenario,
+        parameters=_short_digest(plain(origin.params)),
+        reference=None if case.effort is None else case.effort.value,
+        budget=case.budget.options(),
+        instances={str(seed): instances[case.label, seed].sha256 for seed in case.instances},
+    )
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    found = []
-    for key in now:
-        if before.get(key) == now[key]:
+def _changes(old: Part, new: Part) -> list[str]:
+    phrases = []
+    for name in type(new).model_fields:
+        before, now = getattr(old, name), getattr(new, name)
+        if before == now:
             continue
-        if key == "on":
-            cells = sorted(name for name in {*before[key], *now[key]} if before[key].get(name) != now[key].get(name))
+        if name == "on":
+            cells = sorted(cell for cell in {*before, *now} if before.get(cell) != now.get(cell))
             shown = ", ".join(cells[:4]) + (f" and {len(cells) - 4} more" if len(cells) > 4 else "")
-            found.append(f"options, budget or limits on {shown}")
-        elif key == "instances":
-            found.append("the data of its instances")
-        elif key == "parameters":
-            found.append("its parameters")
+            phrases.append(f"options, budget or limits on {shown}")
+        elif name in ("instances", "parameters"):
+            phrases.append("the data of its instances" if name == "instances" else "its parameters")
         else:
-            found.append(f"{key} {before.get(key)} in the lock, {now[key]} now")
-    return found
+            phrases.append(f"{name} {before} in the lock, {now} now")
+    return phrases
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(canonical(value)).hexdigest()[:16]
+def _short_digest(value: object) -> str:
+    return digest(value)[:16]

@@ -7,13 +7,14 @@ what it means today, so that two people who run "core 1" run the same thing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from optisolve import content
 from optisolve.core.budget import Budget
+from optisolve.core.documents import Json, JsonObject, plain
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
@@ -82,6 +83,12 @@ class Cell:
     limits: Limits
     repetitions: int
     skip: str | None
+
+    def settings(self) -> dict[str, Json]:
+        """Options, language model, budget and limits as plain JSON: what a unit is told, and what a lock pins."""
+        llm = None if self.llm is None else {"kind": self.llm.kind, **self.llm.options()}
+        parts = {"options": self.solver.options(), "llm": llm, "budget": self.budget.options(), "limits": self.limits.options()}
+        return {name: plain(part) for name, part in parts.items()}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -203,7 +210,7 @@ def make_suite(header: Header, summary: str, path: Path) -> Suite:
     return Suite(path.stem, *size, path, summary, tuple(cases), tuple(cells), header.open)
 
 
-def with_solvers(suite: Suite, given: Iterable[str | Mapping[str, Any]]) -> Suite:
+def with_solvers(suite: Suite, given: Iterable[str | JsonObject]) -> Suite:
     """The suite with further solvers on all of its problems, at the suite's own budget and repetitions.
 
     This is how somebody else's solver enters a comparison: instances, seeds and budgets are the suite's, so is its hash.

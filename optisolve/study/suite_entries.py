@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
+from optisolve.core.documents import Json, JsonObject
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.options import Options
 from optisolve.core.text import is_safe_name, plain_slug, require_encodable
+from optisolve.run.fields import Object
 
 __all__ = [
     "Header",
@@ -31,7 +33,7 @@ __all__ = [
 Instances = Annotated[int, Ge(1)] | Annotated[list[Annotated[int, Ge(0)]], MinLen(1)]
 """A number of instances that the suite's seed draws, or the list of their seeds."""
 ReferenceWork = Literal["none", "quick", "normal", "thorough"]
-Llm = str | dict[str, Any]
+Llm = str | Object
 """Kind of language model, or a mapping with ``kind`` and its options."""
 
 
@@ -56,11 +58,11 @@ class Header(Options):
     seed: Annotated[int, Ge(0)] = 0
     problems: Annotated[list[Any], MinLen(1)] = field(default_factory=list)
     solvers: Annotated[list[Any], MinLen(1)] = field(default_factory=list)
-    budget: dict[str, Any] = field(default_factory=dict)
+    budget: Object = field(default_factory=dict)
     instances: Instances = 1
     repetitions: Annotated[int, Ge(1)] = 1
     reference: ReferenceWork = "quick"
-    limits: dict[str, Any] = field(default_factory=dict)
+    limits: Object = field(default_factory=dict)
     llm: Llm | None = None
     overrides: list[Any] = field(default_factory=list)
     open: bool = False
@@ -72,11 +74,11 @@ class ProblemEntry(Options):
 
     problem: str = ""
     label: str = ""
-    params: dict[str, Any] = field(default_factory=dict)
+    params: Object = field(default_factory=dict)
     instances: Instances | None = None
     reference: ReferenceWork | None = None
-    budget: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, Any] = field(default_factory=dict)
+    budget: Object = field(default_factory=dict)
+    limits: Object = field(default_factory=dict)
     solvers: list[str] | None = None
 
 
@@ -86,10 +88,10 @@ class SolverEntry(Options):
 
     solver: str = ""
     label: str = ""
-    options: dict[str, Any] = field(default_factory=dict)  # type: ignore[assignment]  # the key of the file
+    options: Object = field(default_factory=dict)  # type: ignore[assignment]  # the key of the file
     llm: Llm | None = None
-    budget: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, Any] = field(default_factory=dict)
+    budget: Object = field(default_factory=dict)
+    limits: Object = field(default_factory=dict)
     repetitions: Annotated[int, Ge(1)] | None = None
 
 
@@ -99,9 +101,9 @@ class Override(Options):
 
     problem: str | None = None
     solver: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)  # type: ignore[assignment]  # the key of the file
-    budget: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, Any] = field(default_factory=dict)
+    options: Object = field(default_factory=dict)  # type: ignore[assignment]  # the key of the file
+    budget: Object = field(default_factory=dict)
+    limits: Object = field(default_factory=dict)
     repetitions: Annotated[int, Ge(1)] | None = None
     skip: str | None = None
 
@@ -188,7 +190,7 @@ def unknown(where: str, given: Iterable[str], known: set[str]) -> list[FieldProb
     return [FieldProblem(where, name, f"one of {', '.join(sorted(known))}") for name in given if name not in known]
 
 
-def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def merged(parts: Iterable[JsonObject]) -> dict[str, Json]:
     """Mappings laid over each other; later ones win, key by key."""
     return {key: value for part in parts for key, value in part.items()}
 

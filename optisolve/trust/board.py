@@ -11,13 +11,16 @@ nobody can show who wrote the replies. The others stand below without a rank.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from optisolve.core.documents import document
+from optisolve.run.fields import Part
 from optisolve.run.records import read_record
 from optisolve.run.schema import Record
 from optisolve.run.table import TABLE, Table
@@ -28,18 +31,17 @@ from optisolve.trust.audit.suites import LockedSuite
 
 __all__ = [
     "RANKED",
-    "SCHEMA",
+    "Board",
+    "BoardRow",
+    "BoardSuite",
     "Entry",
     "Located",
     "Slot",
-    "board_bytes",
     "build_board",
     "entries_of",
     "read_located",
     "slots_of",
 ]
-
-SCHEMA = "optisolve.leaderboard/2"
 
 RANKED = (Tier.REPRODUCED, Tier.REPLAYED)
 """Tiers that are ranked, each among itself, in this order."""
@@ -93,6 +95,57 @@ class Entry:
     records: Mapping[Slot, Record]
 
 
+class Place(Part):
+    """How an entry does on one problem; fractions are text of six decimals, as everywhere in the table."""
+
+    rank: int | None
+    loss: str | None
+    measured_to: str
+    success: str
+
+
+class BoardRow(Part):
+    """One entry of a suite: who, with what, how it does and what it spends in the mean."""
+
+    rank: int | None
+    submitter: str
+    solver: str
+    method: str
+    llm: str | None
+    tier: Annotated[Tier, Field(strict=False)]
+    loss: str | None
+    records: int
+    failed: int
+    missing: int
+    evaluations: str
+    llm_calls: str
+    tokens: str
+    usd: str
+    problems: dict[str, Place]
+
+
+class BoardSuite(Part):
+    """A suite's rows, best first."""
+
+    name: str
+    version: str
+    sha256: str
+    problems: list[str]
+    stale_records: int
+    entries: list[BoardRow]
+
+
+class Board(Part):
+    """The table of all suites."""
+
+    layout: Literal["optisolve.leaderboard/2"] = Field(alias="schema")
+    suites: list[BoardSuite]
+
+    def to_bytes(self) -> bytes:
+        """The table as it stands in its file."""
+        return document(self.to_json())
+
+
 def read_located(root: Path) -> list[Located]:
     """All records below a folder ``SUITE/SUBMITTER/RECORD_ID`` and in its tables, sorted by path."""
     found = []
@@ -107,7 +160,7 @@ def read_located(root: Path) -> list[Located]:
     return sorted(found, key=lambda item: item.path)
 
 
-def build_board(located: Iterable[Located], book: SuiteBook) -> dict[str, Any]:
+def build_board(located: Iterable[Located], book: SuiteBook) -> Board:
     """The table of all suites.
 
     Args:
@@ -124,12 +177,7 @@ def build_board(located: Iterable[Located], book: SuiteBook) -> dict[str, Any]:
         locked = book.get(name)
         if locked is not None:
             suites.append(_suite(locked, by_suite[name]))
-    return {"schema": SCHEMA, "suites": suites}
-
-
-def board_bytes(board: Mapping[str, Any]) -> bytes:
-    """The table as it stands in its file."""
-    return json.dumps(board, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return Board(schema="optisolve.leaderboard/2", suites=suites)
 
 
 def entries_of(located: Iterable[Located]) -> list[Entry]:
@@ -153,19 +201,22 @@ def slots_of(locked: LockedSuite, solver: str) -> dict[str, list[Slot]]:
     return units
 
 
-def _suite(locked: LockedSuite, located: Sequence[Located]) -> dict[str, Any]:
+def _suite(locked: LockedSuite, located: Sequence[Located]) -> BoardSuite:
     current = [item for item in located if item.record.suite.sha256 == locked.sha256]
     rows = [_entry(entry, slots_of(locked, entry.solver)) for entry in entries_of(current)]
-    problems = [case.label for case in locked.suite.cases]
-    _rank(rows, problems)
-    return {**locked.identity, "problems": problems, "stale_records": len(located) - len(current), "entries": rows}
+    return BoardSuite(
+        **locked.identity,
+        problems=[case.label for case in locked.suite.cases],
+        stale_records=len(located) - len(current),
+        entries=_ranked(rows),
+    )
 
 
-def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> dict[str, Any]:
+def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> BoardRow:
     records = list(entry.records.values())
     problems, missing = {}, 0
-    for label, wanted in units.items():
-        own = [entry.records.get(unit) for unit in wanted]
+    for label, slots in units.items():
+        own = [entry.records.get(unit) for unit in slots]
         missing += sum(record is None for record in own)
         if all(record is None for record in own):
             continue
@@ -173,56 +224,58 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> dict[str, Any]:
         losses = [*(loss.value for loss in measured), *[LOSS_CAP] * (len(own) - len(measured))]
         known = [loss for loss in losses if loss is not None]
         yardsticks = {loss.yardstick.value for loss in measured} - {Yardstick.NOTHING.value}
-        problems[label] = {
-            "rank": None,
-            "loss": None if len(known) < len(losses) else _six(_mean(known)),
-            "measured_to": " or ".join(sorted(yardsticks)),
-            "success": _six(_mean([float(record is not None and succeeded(record)) for record in own])),
-        }
+        problems[label] = Place(
+            rank=None,
+            loss=None if len(known) < len(losses) else _six(_mean(known)),
+            measured_to=" or ".join(sorted(yardsticks)),
+            success=_six(_mean([float(record is not None and succeeded(record)) for record in own])),
+        )
     solver, used = records[0].solver, [record.used for record in records]
-    return {
-        "rank": None,
-        "submitter": entry.submitter,
-        "solver": entry.solver,
-        "method": f"{solver.name} {solver.version}",
-        "llm": None if solver.llm is None else f"{solver.llm.provider} {solver.llm.model}".strip(),
-        "tier": min((record.provenance.tier for record in records), key=lambda tier: tier.rank).value,
-        "loss": _overall(problems, units),
-        "records": len(records),
-        "failed": sum(not succeeded(record) for record in records),
-        "missing": missing,
-        "evaluations": _six(_mean([item.evaluations for item in used])),
-        "llm_calls": _six(_mean([item.llm_calls for item in used])),
-        "tokens": _six(_mean([item.tokens_in + item.tokens_out for item in used])),
-        "usd": _six(_mean([item.usd for item in used])),
-        "problems": problems,
-    }
+    return BoardRow(
+        rank=None,
+        submitter=entry.submitter,
+        solver=entry.solver,
+        method=f"{solver.name} {solver.version}",
+        llm=None if solver.llm is None else f"{solver.llm.provider} {solver.llm.model}".strip(),
+        tier=min((record.provenance.tier for record in records), key=lambda tier: tier.rank),
+        loss=_overall([problems[label].loss if label in problems else _six(LOSS_CAP) for label in units]),
+        records=len(records),
+        failed=sum(not succeeded(record) for record in records),
+        missing=missing,
+        evaluations=_six(_mean([item.evaluations for item in used])),
+        llm_calls=_six(_mean([item.llm_calls for item in used])),
+        tokens=_six(_mean([item.tokens_in + item.tokens_out for item in used])),
+        usd=_six(_mean([item.usd for item in used])),
+        problems=problems,
+    )
 
 
-def _overall(problems: Mapping[str, Mapping[str, Any]], units: Mapping[str, Any]) -> str | None:
+def _overall(losses: Sequence[str | None]) -> str | None:
     """Mean over the suite's problems; a problem without records counts as lost."""
-    losses = [problems[label]["loss"] if label in problems else _six(LOSS_CAP) for label in units]
-    return None if any(loss is None for loss in losses) else _six(_mean([float(loss) for loss in losses]))
+    known = [float(loss) for loss in losses if loss is not None]
+    return None if len(known) < len(losses) else _six(_mean(known))
 
 
-def _rank(rows: list[dict[str, Any]], problems: Iterable[str]) -> None:
-    """Give ranks to reproduced entries, and others to replayed ones, ties share the better one; sort the rows."""
-    for tier in RANKED:
-        ranked = [row for row in rows if row["tier"] == tier.value]
-        for row in ranked:
-            row["rank"] = _place(row["loss"], [other["loss"] for other in ranked])
-            for label in problems:
-                own = row["problems"].get(label)
-                if own is not None:
-                    rivals = [other["problems"][label]["loss"] for other in ranked if label in other["problems"]]
-                    own["rank"] = _place(own["loss"], rivals)
-    groups = [tier.value for tier in RANKED]
+def _ranked(rows: Sequence[BoardRow]) -> list[BoardRow]:
+    """The rows sorted and with their ranks: each among its own tier, ties share the better one."""
+    placed = []
+    for entry in rows:
+        row = entry
+        if row.tier in RANKED:
+            rivals = [other for other in rows if other.tier == row.tier]
+            problems = {}
+            for label, own in row.problems.items():
+                losses = [other.problems[label].loss for other in rivals if label in other.problems]
+                problems[label] = own.model_copy(update={"rank": _place(own.loss, losses)})
+            rank = _place(row.loss, [other.loss for other in rivals])
+            row = row.model_copy(update={"rank": rank, "problems": problems})
+        placed.append(row)
 
-    def place(row: Mapping[str, Any]) -> tuple[Any, ...]:
-        group = groups.index(row["tier"]) if row["tier"] in groups else len(groups)
-        return group, row["rank"] is None, row["loss"] is None, float(row["loss"] or 0.0), row["submitter"], row["solver"]
+    def place(row: BoardRow) -> tuple[object, ...]:
+        group = RANKED.index(row.tier) if row.tier in RANKED else len(RANKED)
+        return group, row.rank is None, row.loss is None, float(row.loss or 0.0), row.submitter, row.solver
 
-    rows.sort(key=place)
+    return sorted(placed, key=place)
 
 
 def _place(own: str | None, all_losses: Sequence[str | None]) -> int | None:

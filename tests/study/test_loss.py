@@ -25,7 +25,7 @@ from optisolve.study.loss import LOSS_CAP, Yardstick, loss_of, loss_of_gap, loss
 from optisolve.study.runner.plan import make_plan
 from optisolve.study.suite import load_suite
 from optisolve.trust.audit import SuiteBook
-from optisolve.trust.board import board_bytes, build_board, read_located
+from optisolve.trust.board import build_board, read_located
 from optisolve.trust.site import build_site
 from tests.study.records import made
 
@@ -119,27 +119,27 @@ def test_report_and_leaderboard_print_the_loss_that_a_reader_works_out_by_hand(h
     means: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         means.setdefault((row["solver"], row["scenario"]), []).append(by_hand[row["record_id"]])
-    (suite,) = board["suites"]
-    assert len(suite["entries"]) == 3
-    for entry in suite["entries"]:
-        told = {name: float(own["loss"]) for name, own in entry["problems"].items()}
-        wanted = {name: fmean(own) for (solver, name), own in means.items() if solver == entry["solver"]}
+    (suite,) = board.suites
+    assert len(suite.entries) == 3
+    for entry in suite.entries:
+        told = {name: float(own.loss) for name, own in entry.problems.items()}
+        wanted = {name: fmean(own) for (solver, name), own in means.items() if solver == entry.solver}
         assert told == pytest.approx(wanted, abs=6e-7)
-        assert {name: own["measured_to"] for name, own in entry["problems"].items()} == MEASURED_TO
-        assert float(entry["loss"]) == pytest.approx(fmean(wanted.values()), abs=1e-6)
+        assert {name: own.measured_to for name, own in entry.problems.items()} == MEASURED_TO
+        assert float(entry.loss) == pytest.approx(fmean(wanted.values()), abs=1e-6)
 
 
 def test_the_site_shows_the_same_numbers_in_standings_and_lines(home, by_hand, board, tmp_path):
     pytest.importorskip("plotly")
-    (tmp_path / "table.json").write_bytes(board_bytes(board))
+    (tmp_path / "table.json").write_bytes(board.to_bytes())
     site, records, table = tmp_path / "site", str(home / "records"), str(tmp_path / "table.json")
     assert main(["leaderboard", records, "--out", str(site), "--table", table]) == 0
     page = (site / "index.html").read_text(encoding="utf-8")
-    for entry in board["suites"][0]["entries"]:
-        assert f'data-sort="{entry["loss"]}">{float(entry["loss"]):.3f}<' in page
+    for entry in board.suites[0].entries:
+        assert f'data-sort="{entry.loss}">{float(entry.loss):.3f}<' in page
     (track,) = build_site([records], board=board).tracks
     for line in track.lines:
-        own = {e["solver"]: e["problems"][line.scenario]["loss"] for e in board["suites"][0]["entries"]}
+        own = {e.solver: e.problems[line.scenario].loss for e in board.suites[0].entries}
         assert line.loss == pytest.approx(float(own[line.solver]), abs=6e-7)
         assert MEASURED_TO[line.scenario] in line.measure
     assert not re.search(r"loss[^<.]{0,40}scoring box", page)

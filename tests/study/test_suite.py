@@ -226,7 +226,7 @@ def _runs(plan):
 def test_the_lock_of_a_shipped_suite_is_the_current_one(name):
     suite = load_suite(name)
     assert lock_path(suite).is_file()
-    assert require_lock(suite).identity["name"] == name
+    assert require_lock(suite).identity.name == name
     assert suite.summary
 
 

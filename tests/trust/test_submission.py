@@ -18,7 +18,7 @@ from optisolve.study.lock import write_lock
 from optisolve.study.loss import loss_of
 from optisolve.study.suite import load_suite
 from optisolve.trust.audit import AUDIT_LIMITS, Tier
-from optisolve.trust.board import Located, board_bytes, build_board, read_located
+from optisolve.trust.board import Located, build_board, read_located
 from optisolve.trust.submission import RECORDS, TABLE, Tree, check_submission, comment_text
 from optisolve.trust.submission.duplicates import duplicates, identities
 from tests.forging import record_bytes, seal
@@ -38,8 +38,8 @@ def test_a_good_submission_is_accepted_and_the_comment_tells_the_ranks(board):
     text = comment_text(verdict)
     assert text.startswith("## Leaderboard: accepted")
     assert "| `tiny` | `ada` | `mine` | reproduced |" in text
-    (suite,) = verdict.after["suites"]
-    assert {(row["submitter"], row["rank"]) for row in suite["entries"]} == {("baseline", 2), ("ada", 1)}
+    (suite,) = verdict.after.suites
+    assert {(row.submitter, row.rank) for row in suite.entries} == {("baseline", 2), ("ada", 1)}
     assert "| `tiny` | `baseline` | `random_search` | reproduced |" in text  # it moved from 1 to 2
 
 
@@ -47,7 +47,7 @@ def test_the_table_is_the_same_bytes_whoever_builds_it_and_in_whatever_order(boa
     board.pack("ada", "mine")
     board.pack("bob", "null")
     located = read_located(board.records)
-    assert board_bytes(build_board(located, board.book)) == board_bytes(build_board(located[::-1], board.book))
+    assert build_board(located, board.book).to_bytes() == build_board(located[::-1], board.book).to_bytes()
     board.table()
     first = (board.root / TABLE).read_bytes()
     (board.root / TABLE).unlink()
@@ -59,14 +59,14 @@ def test_the_table_is_the_same_bytes_whoever_builds_it_and_in_whatever_order(boa
 def test_only_reproduced_entries_are_ranked_and_absent_units_count_as_lost(board):
     board.pack("ada", "mine")
     board.pack("eve", "scipy_local", tier=Tier.REPRODUCED)  # nothing on the second problem
-    (suite,) = build_board(read_located(board.records), board.book)["suites"]
-    rows = {row["submitter"]: row for row in suite["entries"]}
-    assert rows["ada"]["rank"] is None
-    assert rows["eve"]["missing"] == 4
-    own = rows["eve"]["problems"]["parallel_channels"]
-    assert float(rows["eve"]["loss"]) == pytest.approx(0.5 * (1.0 + float(own["loss"])))
-    assert own["rank"] == 1
-    assert [row["submitter"] for row in suite["entries"]][-1] == "ada"  # unranked rows stand last
+    (suite,) = build_board(read_located(board.records), board.book).suites
+    rows = {row.submitter: row for row in suite.entries}
+    assert rows["ada"].rank is None
+    assert rows["eve"].missing == 4
+    own = rows["eve"].problems["parallel_channels"]
+    assert float(rows["eve"].loss) == pytest.approx(0.5 * (1.0 + float(own.loss)))
+    assert own.rank == 1
+    assert [row.submitter for row in suite.entries][-1] == "ada"  # unranked rows stand last
 
 
 def test_a_failed_run_has_the_worst_loss(board):
@@ -442,8 +442,8 @@ def test_a_solver_that_the_gate_does_not_have_is_listed_without_a_rank_and_says_
         verdict = board.check()
         assert verdict.accepted is accepted
         if accepted:
-            (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
-            assert (row["tier"], row["rank"], row["missing"]) == ("self_reported", None, 7)
+            (row,) = [row for row in verdict.after.suites[0].entries if row.submitter == "ada"]
+            assert (row.tier, row.rank, row.missing) == ("self_reported", None, 7)
 
 
 def test_a_label_belongs_to_whoever_had_it_first(board):
@@ -503,8 +503,8 @@ def test_records_of_an_older_lock_stay_and_are_not_ranked(board, tmp_path):
     verdict = check_submission(head, book=board.book, guard=None)
     assert verdict.problems == []
     assert any("8 record(s) belong to an older lock" in note for note in verdict.notes)
-    (suite,) = verdict.after["suites"]
-    assert (suite["version"], suite["stale_records"], suite["entries"]) == ("2", 8, [])
+    (suite,) = verdict.after.suites
+    assert (suite.version, suite.stale_records, suite.entries) == ("2", 8, [])
 
 
 def test_accepted_records_can_be_taken_out_to_build_a_site(board, tmp_path):
@@ -588,10 +588,10 @@ def test_a_model_s_replies_travel_with_the_record_and_the_run_follows_from_them(
     assert verdict.problems == []
     assert {audit.tier for audit in verdict.audits.values()} == {Tier.REPLAYED}
     assert all((file.parent / "transcript.jsonl").is_file() for file in board.files("ada"))
-    (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
-    assert row["llm"].startswith("openai")
-    assert (row["tier"], row["rank"]) == ("replayed", 1)  # among its like; the reproduced ones have a first of their own
-    assert {other["rank"] for other in verdict.after["suites"][0]["entries"] if other["tier"] == "reproduced"} == {1}
+    (row,) = [row for row in verdict.after.suites[0].entries if row.submitter == "ada"]
+    assert row.llm.startswith("openai")
+    assert (row.tier, row.rank) == ("replayed", 1)  # among its like; the reproduced ones have a first of their own
+    assert {other.rank for other in verdict.after.suites[0].entries if other.tier == "reproduced"} == {1}
 
 
 def test_a_surrogate_s_replies_stay_at_home_because_a_second_run_makes_them(board):
@@ -602,8 +602,8 @@ def test_a_surrogate_s_replies_stay_at_home_because_a_second_run_makes_them(boar
     assert verdict.problems == []
     assert {audit.tier for audit in verdict.audits.values()} == {Tier.REPRODUCED}
     assert not any((file.parent / "transcript.jsonl").exists() for file in board.files("ada"))
-    (row,) = [row for row in verdict.after["suites"][0]["entries"] if row["submitter"] == "ada"]
-    assert row["llm"].startswith("surrogate")
+    (row,) = [row for row in verdict.after.suites[0].entries if row.submitter == "ada"]
+    assert row.llm.startswith("surrogate")
 
 
 def test_the_site_of_accepted_records_has_the_standings_and_what_trivial_answers_reach(board, capsys, monkeypatch, tmp_path):

@@ -208,8 +208,8 @@ def test_a_sample_is_drawn_by_the_commit_and_every_row_keeps_its_place(board):
     verdict = check_submission(Tree.at(board.root, "HEAD"), book=board.book, guard=None, sample=3)
     assert verdict.problems == []
     assert sum(path.endswith("row.json") for path in verdict.audits) == 3
-    (suite,) = verdict.after["suites"]
-    assert {row["submitter"]: row["records"] for row in suite["entries"]}["ada"] == 8
+    (suite,) = verdict.after.suites
+    assert {row.submitter: row.records for row in suite.entries}["ada"] == 8
 
 
 # -- language models ---------------------------------------------------------------------------------------------------

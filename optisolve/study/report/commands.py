@@ -132,12 +132,12 @@ def override_text(value: Any) -> str:
     return f'"{escaped}"'
 
 
-def _changed(group: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _changed(group: str, given: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
     missing = object()
     return {f"{group}.{key}": value for key, value in given.items() if plain(defaults.get(key, missing)) != plain(value)}
 
 
-def _scenario_defaults(scenario: str) -> Mapping[str, Any]:
+def _scenario_defaults(scenario: str) -> Mapping[str, object]:
     """Parameters of an installed scenario; none for one that is not, so that all of them are written out."""
     try:
         return make_problem(scenario).origin(0).params
@@ -145,7 +145,7 @@ def _scenario_defaults(scenario: str) -> Mapping[str, Any]:
         return {}
 
 
-def _solver_defaults(solver: str) -> Mapping[str, Any]:
+def _solver_defaults(solver: str) -> Mapping[str, object]:
     try:
         return make_solver(solver).options()
     except OptisolveError:

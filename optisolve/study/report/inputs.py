@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optisolve.core.errors import RecordError
 from optisolve.core.text import unit_slug
 from optisolve.run.records import load_records
 from optisolve.run.schema import Record
 from optisolve.run.table import TABLE
+from optisolve.study.lock import parse_part
+from optisolve.study.manifest import MANIFEST, Manifest
 from optisolve.study.scored import Expected
 
 if TYPE_CHECKING:
@@ -94,38 +96,33 @@ def _altered(path: str, record: Record) -> bool:
     return Path(path).name != TABLE and record.record_id != record.sealed().record_id
 
 
-def _manifests(paths: Iterable[str]) -> list[dict[str, Any]]:
+def _manifests(paths: Iterable[str]) -> list[Manifest]:
     """The ``suite.json`` of every folder of units, in the order of their suites."""
-    files = sorted({Path(path).parent.parent / "suite.json" for path in paths})
-    found = []
-    for file in files:
-        if file.is_file():
-            try:
-                manifest = json.loads(file.read_text(encoding="utf-8"))
-                found.append({**manifest, "units": list(manifest["units"]), "sha256": str(manifest["suite"]["sha256"])})
-            except (ValueError, KeyError, TypeError) as error:
-                raise RecordError(
-                    f"{file}: damaged ({type(error).__name__}: {error}). Run the suite again to restore it."
-                ) from error
-    return sorted(found, key=lambda manifest: manifest["sha256"])
+    files = sorted({Path(path).parent.parent / MANIFEST for path in paths})
+    try:
+        manifests = [parse_part(Manifest, file.read_bytes(), str(file)) for file in files if file.is_file()]
+    except RecordError as error:
+        raise RecordError(f"{error} Run the suite again to restore it.") from error
+    return sorted(manifests, key=lambda manifest: manifest.suite.sha256)
 
 
-def _expected(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) -> Iterable[Expected]:
+def _expected(records: Iterable[Record], manifests: Iterable[Manifest]) -> Iterable[Expected]:
     """Every unit that was asked for, and every one that was skipped beforehand."""
     members = [record.suite for record in records if record.suite.unit]
     cells = {unit_slug(f"{m.problem}.{m.solver}"): (m.problem, m.solver) for m in members}
     problems = sorted({m.problem for m in members}, key=lambda name: -len(name))
     for manifest in manifests:
-        for item in manifest.get("skipped", []):
-            cells[unit_slug(f"{item['problem']}.{item['solver']}")] = (item["problem"], item["solver"])
-            for instance in item["instances"]:
-                yield Expected(manifest["sha256"], item["problem"], item["solver"], int(instance), 0, item["reason"])
-        for unit in manifest["units"]:
+        suite = manifest.suite
+        for item in manifest.skipped:
+            cells[unit_slug(f"{item.problem}.{item.solver}")] = (item.problem, item.solver)
+            for instance in item.instances:
+                yield Expected(suite.sha256, item.problem, item.solver, instance, 0, item.reason)
+        for unit in manifest.units:
             parts = _UNIT_ID.fullmatch(unit)
             if parts is None:
-                raise RecordError(f"suite.json of {manifest['suite']['name']}: '{unit}' is not the id of a unit.")
+                raise RecordError(f"suite.json of {suite.name}: '{unit}' is not the id of a unit.")
             problem, solver = cells.get(parts["cell"]) or _split(parts["cell"], problems)
-            yield Expected(manifest["sha256"], problem, solver, int(parts["instance"]), int(parts["repetition"]))
+            yield Expected(suite.sha256, problem, solver, int(parts["instance"]), int(parts["repetition"]))
 
 
 def _split(cell: str, problems: Sequence[str]) -> tuple[str, str]:
@@ -137,18 +134,14 @@ def _split(cell: str, problems: Sequence[str]) -> tuple[str, str]:
     return problem, solver
 
 
-def _suites(records: Iterable[Record], manifests: Iterable[dict[str, Any]]) -> tuple[SuiteRun, ...]:
-    counts: dict[tuple[str, str, str], int] = {}
-    for record in records:
-        suite = record.suite
-        if suite.name:
-            key = (suite.name, suite.version, suite.sha256)
-            counts[key] = counts.get(key, 0) + 1
+def _suites(records: Iterable[Record], manifests: Iterable[Manifest]) -> tuple[SuiteRun, ...]:
+    suites = (record.suite for record in records if record.suite.name)
+    counts = Counter((suite.name, suite.version, suite.sha256) for suite in suites)
     asked: dict[str, set[str]] = {}
     total: dict[str, int] = {}
     for manifest in manifests:
-        asked.setdefault(manifest["sha256"], set()).update(manifest["units"])
-        total[manifest["sha256"]] = int(manifest.get("units_of_the_suite", 0))
+        asked.setdefault(manifest.suite.sha256, set()).update(manifest.units)
+        total[manifest.suite.sha256] = manifest.units_of_the_suite
     return tuple(
         SuiteRun(*key, count, len(asked[key[2]]) if key[2] in asked else None, total.get(key[2]))
         for key, count in sorted(counts.items())

@@ -14,14 +14,13 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from optisolve.core.budget import Budget
-from optisolve.core.documents import canonical, write_atomic
+from optisolve.core.documents import JsonObject, canonical, write_atomic
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
@@ -69,7 +68,6 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         OptisolveError: The solver broke before its first evaluation, or a language model cannot be had.
         StaleWorker: This machine has other versions than the unit was planned with.
     """
-    from optisolve.llm.config import llm_config
     from optisolve.registry import SOLVERS
     from optisolve.run.solve import solve
 
@@ -85,7 +83,7 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         solver,
         budget=Budget.from_mapping(unit.budget),
         seed=unit.seed,
-        llm=None if unit.llm is None else llm_config(**unit.llm),
+        llm=unit.model(),
         reference=reference,
         on_progress=None if unit.llm is None else spent,
         scratch=None if unit.llm is None else work,
@@ -145,7 +143,7 @@ def _answer(unit: Unit, scratch: Path) -> dict[str, Any]:
         return {"error": f"{kind}{error}", "kind": "error"}
 
 
-def _reply(stream: Any, message: Mapping[str, Any]) -> None:
+def _reply(stream: Any, message: JsonObject) -> None:
     stream.write(json.dumps(message) + "\n")
     stream.flush()
 

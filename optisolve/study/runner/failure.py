@@ -40,7 +40,9 @@ def failure_files(unit: Unit, instance: Instance, failure: Failure, seconds: flo
     nothing = np.empty((0, instance.space.dim))
     outcome = Outcome(nothing, Termination.ERROR, detail=failure.detail, report={"failure": failure.kind})
     meter = BudgetMeter(budget)
-    llm = None if unit.llm is None else ModelPart(provider=unit.llm["kind"], model=unit.llm.get("model", ""), params={})
+    llm = (
+        None if unit.llm is None else ModelPart(provider=str(unit.llm["kind"]), model=str(unit.llm.get("model", "")), params={})
+    )
     run = Run(outcome, Evaluator(instance, meter), meter, seconds, 0.0, None, unit.seed, llm)
     verification = verify_points(instance, nothing)
     record = build_record(instance, solver, run, verification, suite=unit.membership())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from optisolve.core.documents import canonical
+from optisolve.core.documents import JsonObject, digest, plain
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nearest
 from optisolve.core.problem import Instance
 from optisolve.core.text import unit_slug
-from optisolve.llm.config import LocalLlm
-from optisolve.study.lock import Lock, plain
+from optisolve.llm.config import LlmConfig, LocalLlm, llm_config
+from optisolve.study.lock import Lock
 from optisolve.study.suite import Cell, Suite
 
 __all__ = ["Plan", "Skip", "StaleWorker", "Unit", "make_plan"]
@@ -58,21 +57,28 @@ class Unit:
     problem: str
     problem_version: str
     scenario: str
-    params: Mapping[str, Any]
+    params: JsonObject
     instance: int
     instance_sha256: str
     effort: str | None
     solver: str
     solver_version: str
-    options: Mapping[str, Any]
-    llm: Mapping[str, Any] | None
-    budget: Mapping[str, Any]
+    options: JsonObject
+    llm: JsonObject | None
+    budget: Mapping[str, float | None]
     limits: Mapping[str, float]
     seed: int
 
     def plain(self) -> dict[str, Any]:
         """All fields as JSON types."""
         return asdict(self)
+
+    def model(self) -> LlmConfig | None:
+        """The language model, None without one."""
+        if self.llm is None:
+            return None
+        options = dict(self.llm)
+        return llm_config(str(options.pop("kind")), **options)
 
     def membership(self) -> dict[str, str]:
         """What the record says about the suite it belongs to."""
@@ -160,7 +166,7 @@ def make_plan(suite: Suite, lock: Lock, only: str = "") -> Plan:
 def _unit(suite: Suite, lock: Lock, cell: Cell, instance: Instance, index: int, repetition: int) -> Unit:
     case, origin = cell.case, instance.origin
     fields: dict[str, Any] = {
-        "suite": lock.identity,
+        "suite": lock.identity.to_json(),
         "case": case.label,
         "label": cell.label,
         "index": index,
@@ -174,15 +180,11 @@ def _unit(suite: Suite, lock: Lock, cell: Cell, instance: Instance, index: int, 
         "effort": None if case.effort is None else case.effort.value,
         "solver": cell.solver.info.name,
         "solver_version": cell.solver.info.version,
-        "options": plain(cell.solver.options()),
-        "llm": None if cell.llm is None else {"kind": cell.llm.kind, **plain(cell.llm.options())},
-        "budget": plain(cell.budget.options()),
-        "limits": plain(cell.limits.options()),
+        **cell.settings(),
         "seed": suite.run_seed(case, origin.seed, repetition),
     }
-    digest = hashlib.sha256(canonical(fields)).hexdigest()[:12]
     readable = unit_slug(f"{case.label}.{cell.label}.i{index}.r{repetition}")
-    return Unit(id=f"{readable}-{digest}", **fields)
+    return Unit(id=f"{readable}-{digest(fields)[:12]}", **fields)
 
 
 def _no_model(cell: Cell) -> str | None:

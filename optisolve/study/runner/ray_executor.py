@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def ray_executor(units: Sequence[Unit], *, address: str, workers: int | None, th
         while waiting or running:
             while waiting and len(running) < _window(ray, workers, threads):
                 unit = waiting.pop()
-                running[task.remote(unit.plain(), threads)] = unit
+                running[task.remote(unit, threads)] = unit
             done, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
             for reference in done:
                 yield _delivery(ray, reference, running.pop(reference))
@@ -107,7 +107,7 @@ def _window(ray: Any, workers: int | None, threads: int) -> int:
 def _delivery(ray: Any, reference: Any, unit: Unit) -> Delivery:
     """What a task brought back, or that its machine was lost too often."""
     try:
-        told: Mapping[str, Any] = ray.get(reference)
+        delivery: Delivery = ray.get(reference)
     except ray.exceptions.RayTaskError as error:  # raised by our own code on the worker
         cause = error.cause
         if isinstance(cause, StaleWorker):
@@ -116,17 +116,12 @@ def _delivery(ray: Any, reference: Any, unit: Unit) -> Delivery:
     except ray.exceptions.RayError as error:
         detail = f"its worker was lost {_ATTEMPTS} times ({type(error).__name__})"
         return Delivery(unit.id, {}, Failure("lost", detail))
-    failure = None if told["failure"] is None else Failure(*told["failure"])
-    return Delivery(unit.id, told["files"], failure, told["seconds"])
+    return delivery
 
 
-def _carry_out(unit: Mapping[str, Any], threads: int) -> dict[str, Any]:
+def _carry_out(unit: Unit, threads: int) -> Delivery:
     """Runs on the cluster; one child process per Ray worker, used again by the next unit."""
-    made = Unit(**unit)
-    scratch = Path(tempfile.mkdtemp(prefix=f"optisolve-{made.id}-"))
-    delivery = _worker(threads).run(made, scratch)
-    failure = None if delivery.failure is None else (delivery.failure.kind, delivery.failure.detail)
-    return {"files": dict(delivery.files), "failure": failure, "seconds": delivery.seconds}
+    return _worker(threads).run(unit, Path(tempfile.mkdtemp(prefix=f"optisolve-{unit.id}-")))
 
 
 @cache

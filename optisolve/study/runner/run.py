@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.core.status import Termination
-from optisolve.llm.config import llm_config, require_trust
+from optisolve.llm.config import require_trust
 from optisolve.run.schema import Record
 from optisolve.study.lock import require_lock
 from optisolve.study.runner.executors import cores, joblib_executor, serial_executor
@@ -88,7 +89,7 @@ class SuiteRun:
         return [(u, r.termination.detail) for u, r in self.records() if r.termination.status is Termination.ERROR]
 
 
-def plan_suite(suite: str | os.PathLike[str] | Suite, only: str = "", solvers: Iterable[str | Mapping[str, Any]] = ()) -> Plan:
+def plan_suite(suite: str | os.PathLike[str] | Suite, only: str = "", solvers: Iterable[str | JsonObject] = ()) -> Plan:
     """Everything that running a suite would do, without doing it.
 
     Args:
@@ -113,7 +114,7 @@ def run_suite(
     threads: int = 1,
     address: str = "local",
     only: str = "",
-    solvers: Iterable[str | Mapping[str, Any]] = (),
+    solvers: Iterable[str | JsonObject] = (),
     trust: Collection[str] = (),
     resume: bool = True,
     retry: bool = False,
@@ -191,12 +192,13 @@ def run_suite(
     )
 
 
-def _require_trust(plan: Plan, solvers: Iterable[str | Mapping[str, Any]], trust: Collection[str]) -> None:
+def _require_trust(plan: Plan, solvers: Iterable[str | JsonObject], trust: Collection[str]) -> None:
     """Refuse hosts and key variables that the suite's file alone has named; a caller's solver with a model has the caller's."""
     own = {str(told.get("label") or told.get("solver")) for told in solvers if isinstance(told, Mapping) and told.get("llm")}
-    asked = {unit.label: unit.llm for unit in plan.units if unit.llm is not None and unit.label not in own}
-    for llm in asked.values():
-        require_trust(llm_config(**llm), f"Suite {plan.suite.path}", trusted=trust)
+    asked = {unit.label: unit for unit in plan.units if unit.label not in own}
+    for unit in asked.values():
+        if (llm := unit.model()) is not None:
+            require_trust(llm, f"Suite {plan.suite.path}", trusted=trust)
 
 
 def _check(executor: str, workers: int | None, threads: int) -> None:

@@ -6,7 +6,6 @@ is finished when its ``record.json`` is there; it appears after everything else 
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -15,17 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from optisolve.core.documents import staging_folder, write_atomic
+from optisolve.core.documents import document, staging_folder, write_atomic
 from optisolve.core.errors import MissingDependency, OptisolveError, RecordError
 from optisolve.run.records import publish
 from optisolve.run.schema import Record
-from optisolve.study.lock import differences
+from optisolve.study.lock import differences, parse_part
+from optisolve.study.manifest import MANIFEST, Manifest, SkippedCell
 from optisolve.study.runner.plan import Plan
 from optisolve.study.runner.worker import keep_transcript_only
 
-__all__ = ["MANIFEST", "Store", "open_store"]
-
-MANIFEST = "suite.json"
+__all__ = ["Store", "open_store"]
 
 
 class Store(ABC):
@@ -63,7 +61,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def _read_manifest(self) -> dict[str, Any] | None: ...
+    def _read_beside(self, name: str) -> bytes | None:
+        """A file beside the units, None when there is none."""
 
     @abstractmethod
     def _write_beside(self, name: str, data: bytes) -> None:
@@ -94,24 +93,29 @@ class Store(ABC):
         Raises:
             OptisolveError: Records of another suite are here, or any record although `resume` is false.
         """
-        found, manifest = self.finished(), self._read_manifest()
-        identity, told = plan.lock.identity, (manifest or {}).get("suite")
+        found, manifest, identity = self.finished(), self._manifest(), plan.lock.identity
         if found and not resume:
             raise OptisolveError(
                 f"{self.name} holds {len(found)} record(s) already, and resume=false would mix two runs. "
                 "Give another out=…, remove the folder, or go on with resume=true."
             )
-        if found and told != identity:
-            has = f"suite {told['name']} {told['version']} ({told['sha256'][:12]})" if told else "records of no suite"
-            moved = differences(manifest["lock"], plan.lock.document) if manifest and "lock" in manifest else []
+        if found and (manifest is None or manifest.suite != identity):
+            has = f"suite {manifest.suite}" if manifest else "records of no suite"
+            moved = differences(manifest.lock, plan.lock.file) if manifest and manifest.lock else []
             raise OptisolveError(
-                f"{self.name} holds {has}, but this is suite {identity['name']} {identity['version']} "
-                f"({identity['sha256'][:12]}). Give another out=…, so that the two do not mix."
+                f"{self.name} holds {has}, but this is suite {identity}. Give another out=…, so that the two do not mix."
                 + "".join(f"\n  - {line}" for line in moved[:8])
             )
         self._write_beside(MANIFEST, _manifest(plan, manifest if found else None))
         self._write_beside(f"{plan.suite.name}.yaml", plan.suite.path.read_bytes())
         return found
+
+    def _manifest(self) -> Manifest | None:
+        data = self._read_beside(MANIFEST)
+        try:
+            return None if data is None else parse_part(Manifest, data, f"{self.name}/{MANIFEST}")
+        except RecordError as error:
+            raise OptisolveError(f"{error} Give another out=….") from error
 
 
 def open_store(out: str, suite: str) -> Store:
@@ -171,9 +175,9 @@ class _FolderStore(Store):
         except Timeout:
             raise OptisolveError(f"Another run writes to {self.root} right now. Wait for it, or give another out=….") from None
 
-    def _read_manifest(self) -> dict[str, Any] | None:
-        path = self.root / MANIFEST
-        return _parsed(path.read_bytes(), str(path)) if path.is_file() else None
+    def _read_beside(self, name: str) -> bytes | None:
+        path = self.root / name
+        return path.read_bytes() if path.is_file() else None
 
     def _write_beside(self, name: str, data: bytes) -> None:
         write_atomic(self.root / name, data)
@@ -225,42 +229,32 @@ class _UrlStore(Store):
             if not any(self._local.rglob("transcript.jsonl")):
                 shutil.rmtree(self._local, ignore_errors=True)
 
-    def _read_manifest(self) -> dict[str, Any] | None:
-        path = f"{self._root}/{MANIFEST}"
-        return _parsed(self._fs.cat_file(path), f"{self.name}/{MANIFEST}") if self._fs.exists(path) else None
+    def _read_beside(self, name: str) -> bytes | None:
+        path = f"{self._root}/{name}"
+        data: bytes | None = self._fs.cat_file(path) if self._fs.exists(path) else None
+        return data
 
     def _write_beside(self, name: str, data: bytes) -> None:
         self._fs.makedirs(self._root, exist_ok=True)
         self._fs.pipe_file(f"{self._root}/{name}", data)
 
 
-def _manifest(plan: Plan, old: Mapping[str, Any] | None) -> bytes:
+def _manifest(plan: Plan, old: Manifest | None) -> bytes:
     """Which suite this is, every unit that was asked for so far, and what is skipped here."""
-    units = dict.fromkeys([*(old or {}).get("units", []), *(unit.id for unit in plan.units)])
     skipped: dict[tuple[str, str, str], list[int]] = {}
     for skip in plan.skipped:
         skipped.setdefault((skip.case, skip.label, skip.reason), []).append(skip.index)
-    listed = [
-        {"problem": case, "solver": label, "instances": instances, "reason": reason}
+    cells = [
+        SkippedCell(problem=case, solver=label, instances=instances, reason=reason)
         for (case, label, reason), instances in skipped.items()
     ]
-    kept = [item for item in (old or {}).get("skipped", []) if item not in listed]
-    document = {
-        "schema": "optisolve.suite-run/1",
-        "suite": plan.lock.identity,
-        "lock": dict(plan.lock.document),
-        "units_of_the_suite": plan.total,
-        "units": list(units),
-        "skipped": [*kept, *listed],
-    }
-    return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _parsed(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-        if not isinstance(found, dict) or not isinstance(found.get("suite"), dict):
-            raise ValueError("no suite in it")
-    except ValueError as error:
-        raise OptisolveError(f"{name}: damaged ({error}). Give another out=….") from error
-    return found
+    kept = [] if old is None else [cell for cell in old.skipped if cell not in cells]
+    manifest = Manifest(
+        schema="optisolve.suite-run/1",
+        suite=plan.lock.identity,
+        lock=plan.lock.file,
+        units_of_the_suite=plan.total,
+        units=list(dict.fromkeys([*(old.units if old else ()), *(unit.id for unit in plan.units)])),
+        skipped=(*kept, *cells),
+    )
+    return document(manifest.to_json())

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from optisolve.core.documents import JsonObject
 from optisolve.core.errors import OptisolveError
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.study.runner.plan import StaleWorker, Unit
@@ -195,7 +196,7 @@ class Worker:
         threading.Thread(target=_listen, args=(process, self._replies), daemon=True).start()
         return process
 
-    def _send(self, process: subprocess.Popen[bytes], order: Mapping[str, Any]) -> None:
+    def _send(self, process: subprocess.Popen[bytes], order: JsonObject) -> None:
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died between two units; `_wait` will say so
             process.stdin.write(json.dumps(order).encode() + b"\n")

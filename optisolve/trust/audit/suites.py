@@ -119,13 +119,9 @@ def check_suite(record: Record, book: SuiteBook, found: Findings) -> None:
 def _locked(suite: Suite) -> LockedSuite:
     from optisolve.study.lock import lock_suite, read_lock
 
-    document = read_lock(suite)
-    if document is None:
-        document = dict(lock_suite(suite).document)
-    hashes = {
-        (label, int(seed)): sha256 for label, case in document["problems"].items() for seed, sha256 in case["instances"].items()
-    }
-    return LockedSuite(suite, document["sha256"], hashes)
+    lock = read_lock(suite) or lock_suite(suite).file
+    hashes = {(label, int(seed)): sha256 for label, case in lock.problems.items() for seed, sha256 in case.instances.items()}
+    return LockedSuite(suite, lock.sha256, hashes)
 
 
 def _check_case(record: Record, locked: LockedSuite, found: Findings) -> Case | None:

@@ -21,6 +21,7 @@ from optisolve.study.report.commands import command_of, override_text
 from optisolve.study.report.inputs import read_inputs
 from optisolve.study.report.tables import Table, make_table, number
 from optisolve.study.scored import Outcome, ScoredUnits, score_units
+from optisolve.trust.board import Board, BoardSuite
 from optisolve.trust.site.charts import progress_chart, record_charts, score_chart
 from optisolve.trust.site.pages import ProblemPage, RecordPage, Site, SolverPage, Track
 
@@ -35,7 +36,7 @@ def build_site(
     *,
     title: str = "optisolve leaderboard",
     degeneracy: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
-    board: Mapping[str, Any] | None = None,
+    board: Board | None = None,
 ) -> Site:
     """Read records and work out every page.
 
@@ -53,12 +54,12 @@ def build_site(
     lines = lines_of(units)
     solvers = sorted(units.frame["solver"].unique())
     colors = {solver: index for index, solver in enumerate(solvers)}
-    ranked = {suite["sha256"]: suite for suite in (board or {}).get("suites", ())}
+    ranked = {suite.sha256: suite for suite in board.suites} if board else {}
     suites: dict[tuple[str, str, str], list[str]] = {}
     for path, record in zip(inputs.records["path"], inputs.records["record"], strict=True):
         suite = record.suite
         suites.setdefault((suite.name, suite.version, suite.sha256), []).append(str(path))
-    tracks = tuple(_track(*key, suites[key], lines, units, ranked.get(key[2], {})) for key in sorted(suites))
+    tracks = tuple(_track(*key, suites[key], lines, units, ranked.get(key[2])) for key in sorted(suites))
     return Site(
         title=title,
         tracks=tracks,
@@ -76,7 +77,7 @@ def _track(
     paths: list[str],
     lines: pd.DataFrame,
     units: ScoredUnits,
-    ranked: Mapping[str, Any],
+    ranked: BoardSuite | None,
 ) -> Track:
     own = units.frame[[record is not None and record.suite.sha256 == sha256 for record in units.frame["record"]]]
     cells = pd.MultiIndex.from_frame(own[["scenario", "solver"]])
@@ -87,8 +88,8 @@ def _track(
         report=build_report(list(dict.fromkeys(paths)), title=name or "runs"),
         lines=_tuples(lines[pd.MultiIndex.from_frame(lines[["scenario", "solver"]]).isin(cells)]),
         records=len(paths),
-        standings=tuple(ranked.get("entries", ())),
-        problems=len(ranked.get("problems", ())),
+        standings=tuple(ranked.entries) if ranked else (),
+        problems=len(ranked.problems) if ranked else 0,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optisolve.run.schema import Record
 from optisolve.study.report.build import Report
 from optisolve.study.report.tables import Table
+from optisolve.trust.board import BoardRow
 from optisolve.trust.site.charts import Chart
 
 __all__ = ["Lines", "ProblemPage", "RecordPage", "Site", "SolverPage", "Track"]
@@ -39,7 +40,7 @@ class Track:
     report: Report
     lines: Lines
     records: int
-    standings: tuple[Mapping[str, Any], ...] = ()
+    standings: tuple[BoardRow, ...] = ()
     problems: int = 0
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from optisolve.study.report import render_html
 from optisolve.study.report.commands import override_text
 from optisolve.study.report.html import templates
 from optisolve.study.report.tables import number
-from optisolve.trust.board import RANKED
+from optisolve.trust.board import RANKED, BoardRow
 from optisolve.trust.site.pages import Site
 
 if TYPE_CHECKING:
@@ -103,13 +103,12 @@ def _text(name: str) -> str:
     return environment.loader.get_source(environment, name)[0]
 
 
-def _by_tier(standings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+def _by_tier(standings: Sequence[BoardRow]) -> list[tuple[str, list[BoardRow]]]:
     """Entries in tables of their own: what is ranked among each other stands together."""
-    ranked = [tier.value for tier in RANKED]
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[BoardRow]] = {}
     for entry in standings:
-        groups.setdefault(entry["tier"] if entry["tier"] in ranked else "other", []).append(entry)
-    return [(tier, groups[tier]) for tier in (*ranked, "other") if tier in groups]
+        groups.setdefault(entry.tier.value if entry.tier in RANKED else "other", []).append(entry)
+    return [(tier, groups[tier]) for tier in (*(tier.value for tier in RANKED), "other") if tier in groups]
 
 
 def _markdown(text: str) -> str:

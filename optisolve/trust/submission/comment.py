@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from optisolve.run.untrusted import printable, shortened
+from optisolve.trust.board import Board, BoardRow
 from optisolve.trust.submission.gate import Verdict
 
 __all__ = ["comment_text"]
@@ -39,29 +39,27 @@ def _changes(verdict: Verdict) -> Iterable[str]:
     """The rows that are new or stand elsewhere now."""
     before = dict(_rows(verdict.before))
     rows = [(key, row, before.get(key)) for key, row in _rows(verdict.after)]
-    moved = [
-        (key, row, old) for key, row, old in rows if old is None or (old["rank"], old["loss"]) != (row["rank"], row["loss"])
-    ]
+    moved = [(key, row, old) for key, row, old in rows if old is None or (old.rank, old.loss) != (row.rank, row.loss)]
     if not moved:
         yield "The ranking does not change."
         return
     yield "| suite | submitter | solver | tier | loss | rank before | rank now |"
     yield "|---|---|---|---|---|---|---|"
     for (suite, submitter, solver), row, old in moved[:_MOST_MOVED]:
-        was = "–" if old is None or old["rank"] is None else str(old["rank"])
-        now = "unranked" if row["rank"] is None else str(row["rank"])
+        was = "–" if old is None or old.rank is None else str(old.rank)
+        now = "unranked" if row.rank is None else str(row.rank)
         yield (
-            f"| {_code(suite)} | {_code(submitter)} | {_code(solver)} | {row['tier'].replace('_', '-')} | "
-            f"{row['loss'] or '–'} | {was} | {now} |"
+            f"| {_code(suite)} | {_code(submitter)} | {_code(solver)} | {row.tier.replace('_', '-')} | "
+            f"{row.loss or '–'} | {was} | {now} |"
         )
     if len(moved) > _MOST_MOVED:
         yield f"\n{len(moved) - _MOST_MOVED} more row(s) change."
 
 
-def _rows(board: Mapping[str, Any]) -> Iterable[tuple[tuple[str, str, str], Mapping[str, Any]]]:
-    for suite in board.get("suites", ()):
-        for row in suite["entries"]:
-            yield (suite["name"], row["submitter"], row["solver"]), row
+def _rows(board: Board | None) -> Iterable[tuple[tuple[str, str, str], BoardRow]]:
+    for suite in board.suites if board else ():
+        for row in suite.entries:
+            yield (suite.name, row.submitter, row.solver), row
 
 
 def _code(text: object) -> str:

@@ -5,7 +5,6 @@ It reads two commits of a repository, and runs nothing of either: code, suites a
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.core.documents import JsonObject, canonical
-from optisolve.core.errors import FieldProblem, OptisolveError
+from optisolve.core.errors import FieldProblem, OptisolveError, RecordError
 from optisolve.core.reference import Effort
 from optisolve.core.text import plain_slug
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import printable, strict_json
+from optisolve.study.lock import parse_part
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
-from optisolve.trust.board import Located, board_bytes, build_board, slots_of
+from optisolve.trust.board import Board, Located, build_board, slots_of
 from optisolve.trust.submission.duplicates import duplicates
 from optisolve.trust.submission.rows import ELSEWHERE, ROW, RowAuditor, read_row
 from optisolve.trust.submission.rules import (
@@ -61,8 +61,8 @@ class Verdict:
     problems: list[FieldProblem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     audits: dict[str, Audit] = field(default_factory=dict)
-    before: dict[str, Any] = field(default_factory=dict)
-    after: dict[str, Any] = field(default_factory=dict)
+    before: Board | None = None
+    after: Board | None = None
     checked: int = 0
     submitters: tuple[str, ...] = ()
 
@@ -140,8 +140,11 @@ def check_submission(
         if verdict.problems:
             return verdict
         verdict.after = build_board(located, suites)
-        verdict.before = {} if base is None else _table_of(base)
-        _check_table(head, files, board_bytes(verdict.after), verdict)
+        try:
+            verdict.before = None if base is None else _table_of(base)
+        except RecordError as error:  # of another layout, say
+            verdict.notes.append(f"what changes in the ranking cannot be told: {error}")
+        _check_table(head, files, verdict.after.to_bytes(), verdict)
         if export is not None and verdict.accepted:
             shutil.copytree(root, export, dirs_exist_ok=True)
     return verdict
@@ -347,13 +350,12 @@ def _method(record: Record) -> JsonObject:
     return {"name": solver.name, "version": solver.version, "options": solver.options, "llm": model}
 
 
-def _table_of(tree: Tree) -> dict[str, Any]:
-    """The table that a trusted commit holds; empty when it has none."""
+def _table_of(tree: Tree) -> Board | None:
+    """The table that a trusted commit holds; None when it has none."""
     files = tree.files(TABLE)
     for _, data in tree.read(files.values()):
-        told: dict[str, Any] = json.loads(data)
-        return told
-    return {}
+        return parse_part(Board, data, TABLE)
+    return None
 
 
 def _check_table(head: Tree, files: Mapping[str, File], wanted: bytes, verdict: Verdict) -> None:

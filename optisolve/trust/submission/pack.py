@@ -17,7 +17,7 @@ from optisolve.run.schema import Record
 from optisolve.run.table import Row, Table
 from optisolve.run.untrusted import printable, read_bytes, read_json
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
-from optisolve.trust.board import board_bytes, build_board, read_located
+from optisolve.trust.board import build_board, read_located
 from optisolve.trust.submission.bundle import read_transcripts, transcripts_bytes, write_archive
 from optisolve.trust.submission.rules import DESCRIPTION, LIMITS, ROWS, SCHEMA, SUBMITTER, TRANSCRIPTS, check_description
 
@@ -117,7 +117,7 @@ def pack(
 
 def write_table(records: Path, table: Path, book: SuiteBook | None = None) -> bool:
     """Rebuild the ranking from a checkout's records; False when it was right already."""
-    wanted = board_bytes(build_board(read_located(records), SuiteBook() if book is None else book))
+    wanted = build_board(read_located(records), SuiteBook() if book is None else book).to_bytes()
     if table.is_file() and table.read_bytes() == wanted:
         return False
     table.parent.mkdir(parents=True, exist_ok=True)
