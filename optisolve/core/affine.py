@@ -189,7 +189,8 @@ class AffineSystem:
         mixed = (self.A[:, ~held] != 0.0).any(axis=1)
         lower, upper = np.where(held, X, self.lower), np.where(held, X, self.upper)
         Y, _ = nearest(X, self.A[mixed], self.b[mixed], lower, upper, self.weight, self.goal[mixed])
-        return Y, (np.abs(self.misses(Y)) <= self.goal).all(axis=1)
+        solved: BoolArray = (np.abs(self.misses(Y)) <= self.goal).all(axis=1)
+        return Y, solved
 
     # -- integers --------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ __all__ = [
     "HypervolumeBox",
     "Objective",
     "Sense",
+    "looking",
+    "looks_charged",
     "refuse_reference",
     "run_memory",
     "unwatched",
@@ -182,6 +184,7 @@ class _Watch:
     instance: _Hashed
     evaluate: _Counting
     memory: dict[str, object] = field(default_factory=dict)
+    look: _Counting | None = None
 
     def covers(self, instance: _Hashed) -> bool:
         return instance is self.instance or instance.sha256 == self.instance.sha256
@@ -224,6 +227,27 @@ def watched(instance: _Hashed) -> _Counting | None:
     """The counting evaluation of the run that this call belongs to; None when it belongs to no run on this instance."""
     watch = _watch_over(instance)
     return None if watch is None else watch.evaluate
+
+
+def looking(instance: _Hashed) -> _Counting | None:
+    """As `watched`, for a repair that looks at constraints: what a part of a run is charged to, if it has a share of its own."""
+    watch = _watch_over(instance)
+    return None if watch is None else watch.look or watch.evaluate
+
+
+@contextmanager
+def looks_charged(evaluate: _Counting) -> Iterator[None]:
+    """While a part of a run has a share of its own: what its repairs look at is charged there.
+
+    Args:
+        evaluate: Counts against the share, and hands on to the run's evaluator.
+    """
+    watch = _WATCH.get()
+    token = _WATCH.set(None if watch is None else replace(watch, look=evaluate))
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
 
 
 def run_memory(instance: _Hashed) -> dict[str, object] | None:

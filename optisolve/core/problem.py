@@ -25,6 +25,7 @@ from optisolve.core.evaluation import (
     HypervolumeBox,
     Objective,
     Sense,
+    looking,
     refuse_reference,
     watched,
 )
@@ -201,12 +202,17 @@ class Instance(ABC):
         array = np.atleast_2d(np.asarray(X, dtype=np.float64))
         if array.ndim != 2 or array.shape[1] != self.space.dim or not np.isfinite(array).all():
             raise ProblemError(f"project: X has shape {array.shape}; expected finite values [n, {self.space.dim}].")
-        if self.equality_names and type(self)._project is Instance._project:  # the repair rounds by what was wanted
+        if self.equality_names and self.repairs_by_default:  # which rounds by what was wanted
             clipped = np.minimum(np.maximum(array, self.space.lower), self.space.upper)
         else:
             clipped = self.space.clip(array)
         # Clipped again: rounding in a repair must not leave the box by one ulp
         return self.space.clip(self._project(clipped))
+
+    @property
+    def repairs_by_default(self) -> bool:
+        """Whether `project` is the default repair of equalities, and no projection of the family's own."""
+        return type(self)._project is Instance._project
 
     @abstractmethod
     def describe(self) -> Description:
@@ -298,7 +304,7 @@ class Instance(ABC):
         By default the whole model is evaluated, and while a run is on every point is charged as an evaluation. Override it
         where the equalities can be had without the objectives; then looking at them costs no evaluations.
         """
-        counted = watched(self)
+        counted = looking(self)
         if counted is not None:
             made = counted(X, source="repair")
             return made.H if made.failed is None else np.where(made.failed[:, None], np.nan, made.H)

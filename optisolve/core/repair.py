@@ -20,6 +20,7 @@ import numpy as np
 
 from optisolve.core.affine import AffineSystem, nearest
 from optisolve.core.arrays import BoolArray, FloatArray
+from optisolve.core.errors import BudgetExhausted
 from optisolve.core.evaluation import run_memory
 from optisolve.core.seeds import generator
 
@@ -86,6 +87,20 @@ class EqualityRepair:
         return _Newton(self, allowed).repaired(Y)
 
 
+def _looked(instance: Instance, X: FloatArray) -> FloatArray:
+    """The equalities at points, float64 [n, p]; NaN where they cannot be evaluated."""
+    try:
+        return np.asarray(instance._equalities(X), dtype=np.float64)
+    except (MemoryError, BudgetExhausted):
+        raise
+    except Exception:  # equalities of somebody's own; evaluating such a point will say what is wrong with it
+        if instance.on_failure == "stop":
+            raise
+        if X.shape[0] == 1:
+            return np.full((1, len(instance.equality_names)), np.nan)
+        return np.concatenate([_looked(instance, X[i : i + 1]) for i in range(X.shape[0])])
+
+
 def _found(instance: Instance) -> EqualityRepair:
     """Probe the equalities: a point, a step along every variable, and points that a linear function must agree with."""
     space, p, d = instance.space, len(instance.equality_names), instance.space.dim
@@ -97,8 +112,8 @@ def _found(instance: Instance) -> EqualityRepair:
     probes = base + np.diag(ends - base)  # [d, d]
     probes[np.diag_indices(d)] = ends  # exactly on the bound
     checks = np.concatenate([lower[None], upper[None], space.sample(generator(0, purpose="equalities"), _CHECKS)])
-    at_base = instance._equalities(base[None])[0]  # alone and first: a budget too small for more leaves one point
-    H = instance._equalities(np.concatenate([probes, checks]))
+    at_base = _looked(instance, base[None])[0]  # alone and first: a budget too small for more leaves one point
+    H = _looked(instance, np.concatenate([probes, checks]))
     at_probes, at_checks = H[:d], H[d:]
     steps = ends - base
     change = (at_probes - at_base).T  # [p, d]
@@ -146,7 +161,7 @@ class _Newton:
             made[anew], stale[anew], length[anew] = made[anew] + 1, False, 1.0
             fresh = np.isin(going, anew)
             step = length[going, None] * (self._linearized(Y[going], H[going], J[going]) - Y[going])
-            reached = Y[going] + step
+            reached = self._instance.space.clip(Y[going] + step)
             H_new = self._misses(reached)
             before, after = self._worst(H[going]), self._worst(H_new)
             better = after < before
@@ -164,7 +179,7 @@ class _Newton:
 
     def _misses(self, X: FloatArray) -> FloatArray:
         """What the equalities miss at points, linear ones first, float64 [n, p]; infinite where the model failed."""
-        H = self._instance._equalities(X)[:, self._bent]
+        H = _looked(self._instance, X)[:, self._bent]
         return np.concatenate([self._system.misses(X), np.where(np.isfinite(H), H, np.inf)], axis=1)
 
     def _jacobian(self, X: FloatArray, H: FloatArray) -> FloatArray:

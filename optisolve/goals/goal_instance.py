@@ -232,6 +232,11 @@ class GoalInstance(MeasuredInstance):
         """Whether the base has one; metrics have one implementation."""
         return self.base.has_twin
 
+    @property
+    def repairs_by_default(self) -> bool:
+        """As the base does."""
+        return self.base.repairs_by_default
+
     def _evaluate(self, X: FloatArray) -> Evaluation:
         return self._combined(X, self.base.evaluate_checked(X))
 
@@ -244,7 +249,7 @@ class GoalInstance(MeasuredInstance):
         return Evaluation(F, np.hstack([own.G, shortfall(values, self.bounds, self._scales)]), own.H)
 
     def _project(self, X: FloatArray) -> FloatArray:
-        if type(self.base)._project is Instance._project:
+        if self.repairs_by_default:
             return super()._project(X)  # the default repair evaluates, and what a run evaluates is this instance
         return self.base.project(X)
 
