@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from optisolve.core import Description, Evaluation, Instance, Kind, Objective, Problem, Sense, Space, Variable
+from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Kind, Objective, Problem, Sense, Space, Variable
 from optisolve.core.evaluation import FEASIBILITY_TOLERANCE
 
 
@@ -34,6 +34,9 @@ class Blocks(Problem):
 
 
 class BlocksInstance(Instance):
+    goals: ClassVar = (Objective("sum_rate", Sense.MAXIMIZE, "bit/s/Hz", "sum rate"),)
+    box: ClassVar = None
+
     def __init__(self, problem, gain, seed):
         self.gain, self.N, self.P = gain, problem.n_blocks, problem.power_w
         blocks = [Variable(f"n{k}", 0, self.N, "blocks", Kind.INTEGER) for k in range(gain.size)]
@@ -41,9 +44,10 @@ class BlocksInstance(Instance):
         super().__init__(
             origin=problem.origin(seed),
             space=Space.of(blocks + powers),
-            objectives=(Objective("sum_rate", Sense.MAXIMIZE, "bit/s/Hz", "sum rate"),),
+            objectives=self.goals,
             constraint_names=("fair",),
             equality_names=("all_blocks", "all_power"),
+            hypervolume_box=self.box,
             tolerance=problem.tolerance,
         )
 
@@ -83,3 +87,27 @@ def best_value(instance: BlocksInstance) -> float:
             if (p >= 0.0).all():
                 best = max(best, float((n * np.log2(1.0 + gain * p / n)).sum()))
     return best
+
+
+@dataclass(frozen=True)
+class TwoGoalBlocks(Blocks):
+    """The same with the least user's rate as a second objective."""
+
+    name: ClassVar[str] = "two_goal_blocks"
+
+    def instance(self, seed: int = 0) -> Instance:
+        return _TwoGoals(self, np.random.default_rng(seed).exponential(10.0, self.n_users), seed)
+
+
+class _TwoGoals(BlocksInstance):
+    goals: ClassVar = (
+        Objective("sum_rate", Sense.MAXIMIZE, "bit/s/Hz", "sum rate"),
+        Objective("least_rate", Sense.MAXIMIZE, "bit/s/Hz", "rate of the worst user"),
+    )
+    box: ClassVar = HypervolumeBox(reference=(0.0, 0.0), ideal=(17.0, 3.0))
+
+    def _evaluate(self, X):
+        told = super()._evaluate(X)
+        n, p = X[:, : self.gain.size], X[:, self.gain.size :]
+        least = (n * np.log2(1 + self.gain * p / np.maximum(n, 1e-9))).min(axis=1, keepdims=True)
+        return Evaluation(np.hstack([told.F, least]), told.G, told.H)
