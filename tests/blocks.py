@@ -96,7 +96,9 @@ class TwoGoalBlocks(Blocks):
     name: ClassVar[str] = "two_goal_blocks"
 
     def instance(self, seed: int = 0) -> Instance:
-        return _TwoGoals(self, np.random.default_rng(seed).exponential(10.0, self.n_users), seed)
+        return (_TwoGoals if self.repairs else _UnrepairedTwoGoals)(
+            self, np.random.default_rng(seed).exponential(10.0, self.n_users), seed
+        )
 
 
 class _TwoGoals(BlocksInstance):
@@ -111,3 +113,8 @@ class _TwoGoals(BlocksInstance):
         n, p = X[:, : self.gain.size], X[:, self.gain.size :]
         least = (n * np.log2(1 + self.gain * p / np.maximum(n, 1e-9))).min(axis=1, keepdims=True)
         return Evaluation(np.hstack([told.F, least]), told.G, told.H)
+
+
+class _UnrepairedTwoGoals(_TwoGoals):
+    def _project(self, X):
+        return X

@@ -230,7 +230,7 @@ def watched(instance: _Hashed) -> _Counting | None:
 
 
 def looking(instance: _Hashed) -> _Counting | None:
-    """As `watched`, for a repair that looks at constraints: it is charged to the share of the part of a run that it works for."""
+    """As `watched`, for a repair that looks at constraints; it is charged to the share of whoever asked for it."""
     watch = _watch_over(instance)
     return None if watch is None else watch.look or watch.evaluate
 

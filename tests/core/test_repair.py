@@ -97,7 +97,9 @@ def test_feasible_points_are_left_as_they_are_bit_by_bit(case):
     A, b, lower, upper, whole, X = case
     instance = Own(linear(A, b), lower, upper, integer=np.flatnonzero(whole))
     feasible = instance.project(X)
-    nearly = np.clip(np.where(whole, feasible, feasible + 1e-10 * np.cos(np.arange(feasible.size).reshape(X.shape))), lower, upper)
+    nearly = np.clip(
+        np.where(whole, feasible, feasible + 1e-10 * np.cos(np.arange(feasible.size).reshape(X.shape))), lower, upper
+    )
     inside = nearly[instance.evaluate(nearly).feasible]
     assert np.array_equal(instance.project(inside), inside)
 
@@ -130,7 +132,8 @@ def test_integers_give_way_so_that_reals_can_close_the_rest():
     assert np.allclose(instance.project([[9.0, 0.0], [0.0, 0.5]]), [[2.0, 3.0]] * 2, atol=1e-9)
     impossible = Own(linear([[5.0, 1.0]], [13.0]), [0, 0], [9, 1], integer=(0,))
     repaired = impossible.project([[9.0, 0.0]])
-    assert (repaired >= 0.0).all() and not impossible.evaluate(repaired).feasible.any()
+    assert (repaired >= 0.0).all()
+    assert not impossible.evaluate(repaired).feasible.any()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +180,8 @@ def test_looking_at_the_equalities_is_charged_to_the_run_that_looks():
 
     sphere = Own(lambda X: (X**2).sum(axis=1, keepdims=True) - 1.0, -np.ones(3), np.ones(3))
     result = optisolve.solve(sphere, "moead_de", budget=Budget(evaluations=2000))
-    assert result.feasible and result.F[0, 0] == pytest.approx(1.0, abs=1e-7)
+    assert result.feasible
+    assert result.F[0, 0] == pytest.approx(1.0, abs=1e-7)
     used = result.record.used
     assert sum(item.evaluations for item in used.by_source.values()) == used.evaluations <= 2000
     assert sphere.asked <= used.evaluations + 100  # verification, and probes for the hash, are ours
@@ -186,7 +190,8 @@ def test_looking_at_the_equalities_is_charged_to_the_run_that_looks():
 def test_equalities_that_can_be_had_alone_cost_no_evaluations():
     instance = Apart(lambda X: (X**2).sum(axis=1, keepdims=True) - 1.0, -np.ones(3), np.ones(3))
     result = optisolve.solve(instance, "moead_de", budget=Budget(evaluations=500))
-    assert result.feasible and "repair" not in result.record.used.by_source
+    assert result.feasible
+    assert "repair" not in result.record.used.by_source
 
 
 def test_a_point_at_which_the_model_fails_stops_no_repair():
@@ -218,3 +223,9 @@ def test_solutions_on_a_corner_and_fixed_variables_are_found():
 def test_a_tolerance_that_is_none_is_refused_by_name(tolerance):
     with pytest.raises(ProblemError, match="tolerance"):
         Own(linear([[1.0]], [0.5]), [0.0], [1.0], tolerance=tolerance)
+
+
+def test_tolerances_by_name_leave_the_others_as_they_are():
+    instance = Own(linear([[1.0, 0.0], [0.0, 1.0]], [0.5, 0.5]), [0.0, 0.0], [1.0, 1.0], tolerance={"h1": 1e-3})
+    assert instance.tolerance.tolist() == [1e-8, 1e-3]
+    assert instance.evaluate([[0.5, 0.5005], [0.5005, 0.5]]).feasible.tolist() == [True, False]
