@@ -189,8 +189,7 @@ class AffineSystem:
         mixed = (self.A[:, ~held] != 0.0).any(axis=1)
         lower, upper = np.where(held, X, self.lower), np.where(held, X, self.upper)
         Y, _ = nearest(X, self.A[mixed], self.b[mixed], lower, upper, self.weight, self.goal[mixed])
-        solved: BoolArray = (np.abs(self.misses(Y)) <= self.goal).all(axis=1)
-        return Y, solved
+        return Y, np.asarray((np.abs(self.misses(Y)) <= self.goal).all(axis=1))
 
     # -- integers --------------------------------------------------------------------------------------------------
 
