@@ -305,12 +305,10 @@ class Instance(ABC):
         where the equalities can be had without the objectives; then looking at them costs no evaluations.
         """
         counted = looking(self)
-        if counted is not None:
-            made = counted(X, source="repair")
-            return made.H if made.failed is None else np.where(made.failed[:, None], np.nan, made.H)
-        from optisolve.core.failures import attempt
-
-        return attempt(self, X, self._evaluate).evaluation.H
+        if counted is None:
+            return self._evaluate(X).H
+        made = counted(X, source="repair")
+        return made.H if made.failed is None else np.where(made.failed[:, None], np.nan, made.H)
 
     def _checked(self, evaluation: Evaluation) -> Evaluation:
         """An evaluation with the instance's tolerances, all values finite."""

@@ -14,7 +14,7 @@ instance that offers its equalities alone pays nothing, as it pays nothing for a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -23,11 +23,9 @@ from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.evaluation import run_memory
 from optisolve.core.seeds import generator
+from optisolve.core.space import Space
 
-if TYPE_CHECKING:
-    from optisolve.core.problem import Instance
-
-__all__ = ["EqualityRepair", "equality_repair"]
+__all__ = ["Equalities", "EqualityRepair", "equality_repair"]
 
 _EXACT = 1e-11
 """Largest miss of a repaired linear equality, where rounding allows it; far below every sensible tolerance."""
@@ -41,7 +39,26 @@ _LOOKS = 16
 _GOLDEN = 0.6180339887498949
 
 
-def equality_repair(instance: Instance) -> EqualityRepair:
+class Equalities(Protocol):
+    """What the repair has to know of an instance."""
+
+    space: Space
+    constraint_names: tuple[str, ...]
+    equality_names: tuple[str, ...]
+    tolerance: FloatArray
+    on_failure: str
+
+    @property
+    def sha256(self) -> str:
+        """What tells it from others."""
+        ...
+
+    def _equalities(self, X: FloatArray) -> FloatArray:
+        """The equalities alone, float64 [n, p]."""
+        ...
+
+
+def equality_repair(instance: Equalities) -> EqualityRepair:
     """The repair of an instance's equalities; found once per run, and once for all calls outside of runs.
 
     A run finds it anew although the instance may know it, so that what it is charged does not depend on earlier runs.
@@ -64,7 +81,7 @@ class EqualityRepair:
         touched: bool [d], real variables that the others depend on.
     """
 
-    instance: Instance
+    instance: Equalities
     linear: BoolArray
     system: AffineSystem
     touched: BoolArray
@@ -87,7 +104,7 @@ class EqualityRepair:
         return _Newton(self, allowed).repaired(Y)
 
 
-def _looked(instance: Instance, X: FloatArray) -> FloatArray:
+def _looked(instance: Equalities, X: FloatArray) -> FloatArray:
     """The equalities at points, float64 [n, p]; NaN where they cannot be evaluated."""
     try:
         return np.asarray(instance._equalities(X), dtype=np.float64)
@@ -101,7 +118,7 @@ def _looked(instance: Instance, X: FloatArray) -> FloatArray:
         return np.concatenate([_looked(instance, X[i : i + 1]) for i in range(X.shape[0])])
 
 
-def _found(instance: Instance) -> EqualityRepair:
+def _found(instance: Equalities) -> EqualityRepair:
     """Probe the equalities: a point, a step along every variable, and points that a linear function must agree with."""
     space, p, d = instance.space, len(instance.equality_names), instance.space.dim
     lower = np.where(space.integer, np.ceil(space.lower), space.lower)
