@@ -2,8 +2,8 @@
 
 In-tree plug-ins are declared in ``pyproject.toml`` exactly as a third party declares hers. Scenarios
 (``problems/NAME.yaml``) and presets (``solvers/NAME.yaml``) name the class they configure. A problem that nobody declares is
-named by its file, ``FILE.py:NAME``, or by its module: a subclass of `Problem`, a problem, or a function that builds one. Code of
-a file is run because somebody names it on the command line, in Python or in a suite; never because a record does.
+named by its file, ``FILE.py:NAME``, or by its module: a subclass of `Problem`, a problem, or a function that builds one. A file
+is run because somebody names it on the command line, in Python or in a suite; never because a record does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ __all__ = [
     "load_solver",
     "make_problem",
     "make_solver",
+    "named_problem",
     "problem_options",
     "solver_options",
 ]
@@ -80,7 +81,7 @@ class Registry(Generic[T]):
         if name in targets:
             return load_target(targets[name], self.base, what=f"{self.kind} '{name}'")
         for own in self.own:
-            problem = make_problem(own) if isinstance(own, str) else own
+            problem = named_problem(own) if isinstance(own, str) else own
             if problem.name == name and isinstance(problem, self.base):
                 return type(problem)
         if self.kind == "problem" and name == OWN:
@@ -150,7 +151,7 @@ def load_problem(name: str, **params: Any) -> Problem:
         RegistryError: The file cannot be run, or what it calls NAME is no problem.
         OptionError: Unknown or bad parameters, all in one message.
     """
-    return make_problem(name, params)
+    return named_problem(name, params)
 
 
 def load_solver(name: str, **options: Any) -> Solver:
@@ -159,8 +160,25 @@ def load_solver(name: str, **options: Any) -> Solver:
 
 
 def problem_options(name: str) -> tuple[type[Problem], dict[str, Any]]:
-    """Class and parameters of a scenario; a plug-in without a scenario file has its own defaults."""
+    """Class and parameters of what a user has named; a plug-in without a scenario file has its own defaults."""
     return _own_options(name) if is_target(name) else _configured(PROBLEMS, name)
+
+
+def named_problem(name: str, overrides: Mapping[str, Any] | None = None) -> Problem:
+    """The problem that a user has named: an installed one, or one of her own, whose file is run.
+
+    Records name problems too, and may come from anybody: for those there is `make_problem`.
+
+    Args:
+        name: E.g. ``"uav_isac"``, ``"FILE.py:NAME"`` or ``"module:NAME"``.
+        overrides: Parameters that replace the scenario's, or the own problem's.
+
+    Raises:
+        UnknownNameError: No such scenario.
+        RegistryError: The file cannot be run, or what it calls NAME is no problem.
+        OptionError: Unknown or bad parameters, all in one message.
+    """
+    return _own(name, overrides or {}) if is_target(name) else make_problem(name, overrides)
 
 
 def solver_options(name: str) -> tuple[type[Solver], dict[str, Any]]:
@@ -169,7 +187,7 @@ def solver_options(name: str) -> tuple[type[Solver], dict[str, Any]]:
 
 
 def make_problem(name: str, overrides: Mapping[str, Any] | None = None) -> Problem:
-    """Build a problem from a scenario name.
+    """Build an installed problem from a scenario name; nothing of a user's own is run.
 
     Args:
         name: E.g. ``"uav_isac"`` or ``"uav_isac/dense"``.
@@ -179,9 +197,7 @@ def make_problem(name: str, overrides: Mapping[str, Any] | None = None) -> Probl
         UnknownNameError: No such scenario.
         OptionError: Unknown or bad parameters, all in one message.
     """
-    if is_target(name):
-        return _own(name, overrides or {})
-    cls, params = problem_options(name)
+    cls, params = _configured(PROBLEMS, name)
     changed = {**params, **(overrides or {})}
     return cls.from_mapping({"scenario": name, **changed}, title=f"problem '{name}'")
 
@@ -252,7 +268,9 @@ def _built(build: Callable[..., object], home: Home, settings: Mapping[str, Any]
         raise
     except Exception as error:  # a stranger's function may raise anything
         told = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
-        raise RegistryError(f"{home.target}: {home.name.rpartition(':')[2]}({told}) raised {type(error).__name__}: {error}") from error
+        raise RegistryError(
+            f"{home.target}: {home.name.rpartition(':')[2]}({told}) raised {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(made, Problem):
         raise RegistryError(f"{home.target}: the function returned a {type(made).__name__}; expected a Problem.")
     if not isinstance(made, OwnProblem):

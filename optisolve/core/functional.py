@@ -2,9 +2,9 @@
 
 What such a problem *is* cannot be read from its code: a function sees data around it, and the same equations can be written in
 many ways. So it is known by what it says: the functions are evaluated at a few fixed points, and the SHA-256 of names, bounds,
-senses and these values (to nine digits) is its identity. It covers data in closures, does not change with a comment, and is the
-same however the functions are written; the hash of the file that they stand in is told beside it (`Origin.files`). Two functions
-that differ at none of these points count as one problem.
+senses and these values (to nine digits) is its identity. It covers data in closures, does not change with a comment, and is
+the same however the functions are written; the hash of the file that they stand in is told beside it (`Origin.files`). Two
+functions that differ at none of these points count as one.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def problem(
     """A problem made of functions, to be used like every other one.
 
     The functions get one point, ``x`` float64 [d], and return a number or an array; with ``vectorized=True`` they get many,
-    ``X`` float64 [n, d], and return an array [n] or [n, k]. They must return the same whenever they are called; a point at which
-    one raises or returns NaN counts as a bad point and ends nothing.
+    ``X`` float64 [n, d], and return an array [n] or [n, k]. They must return the same whenever they are called; a point at
+    which one raises or returns NaN counts as a bad point and ends nothing.
 
     Args:
         fun: The objective, or several: one number per objective.
@@ -78,7 +78,7 @@ def problem(
         null_policies: Trivial answers by name, each [d] or [n, d]; printed beside every solver.
         box: Reference point and ideal point between which hypervolume is measured, for several objectives.
         on_failure: What becomes of a point that cannot be evaluated, see `Instance.on_failure`.
-        probes: Points at which the functions are called now, to learn how many values they return and to know the problem again.
+        probes: Points at which the functions are called now, to learn how many values they return, and to know them again.
 
     Returns:
         A `Problem` whose instance is the same for every seed; random instances are drawn by a class of your own.
@@ -118,6 +118,7 @@ def problem(
         on_failure=on_failure,
         arrays=identity_arrays(points, np.concatenate([values for group in groups for _, values in group], axis=1)),
     )
+    _KNOWN[definition.key] = definition
     return OwnProblem.of(definition)
 
 
@@ -217,11 +218,10 @@ class OwnProblem(Problem):
         """The problem of a definition."""
         made = cls(scenario=definition.name)
         object.__setattr__(made, "definition", definition)
-        _KNOWN[definition.key] = definition
         return made
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any], *, title: str | None = None) -> Self:
+    def from_mapping(cls, values: Mapping[str, Any], *, title: str | None = None) -> Self:  # noqa: ARG003  # as the base
         """A problem that this process knows, by its identity and by what the function that built it was called with.
 
         Raises:
@@ -234,16 +234,15 @@ class OwnProblem(Problem):
             with suppress(OptisolveError):
                 made += [own.definition for own in [build(settings)] if own.definition.key == key]
         if not made:
-            raise RegistryError(
-                f"problem '{called}' is made of functions, and none that was loaded here says what that one said "
-                f"(definition {key[:16]}); name its file, as it was then: problem=FILE.py:NAME"
-            )
-        return cls.of(replace(made[0], settings=settings))
+            told = f"problem '{called}' is made of functions, and none that was loaded here says what that one said"
+            raise RegistryError(f"{told} (definition {key[:16]}); name its file, as it was then: problem=FILE.py:NAME.")
+        return cls.of(made[0] if made[0].settings == settings else replace(made[0], settings=settings))
 
     def at(self, home: Home, settings: Mapping[str, Any] | None = None) -> Self:
         """The same problem, known to stand in a file, and to be built with settings."""
-        told = {str(key): plain(value) for key, value in (settings or {}).items()}
-        return self.of(replace(self.definition, home=home, settings=told))
+        object.__setattr__(self.definition, "home", home)
+        object.__setattr__(self.definition, "settings", {str(key): plain(value) for key, value in (settings or {}).items()})
+        return self
 
     def options(self) -> dict[str, Any]:
         """The identity, and what the function that built it was called with."""
@@ -290,7 +289,7 @@ class OwnInstance(Instance):
     def describe(self) -> Description:
         """The words that were given, and what is optimized."""
         aims = [f"{'maximize' if o.sense is Sense.MAXIMIZE else 'minimize'} {o.name}" for o in self.objectives]
-        aim = f"{' and '.join(aims)} over {self.space.dim} bounded variables."
+        aim = f"{' and '.join(aims)} over {self.space.dim} bounded variables; only values of the functions are known."
         limits = [f"{name} must be at most 0." for name in self.constraint_names]
         limits += [f"{name} must be 0." for name in self.equality_names]
         return Description(f"{self._definition.summary} {aim[0].upper()}{aim[1:]}".strip(), tuple(limits))

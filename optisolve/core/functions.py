@@ -120,7 +120,9 @@ class Arguments:
         known = all(isinstance(one, str) and one in _SENSES for one in senses)
         self._require(known, "sense", sense, "min or max, for all objectives or one each")
         names = [o.name if isinstance(o, Objective) else o for o in labels]
-        self._require(len({*names}) == len(names) and all(isinstance(n, str) and n for n in names), "objectives", names, "names")
+        self._require(
+            len({*names}) == len(names) and all(isinstance(n, str) and n for n in names), "objectives", names, "names"
+        )
         if self._wrong:
             return ()
         return tuple(
@@ -219,7 +221,9 @@ def _row(what: str, given: npt.ArrayLike, x: FloatArray, width: int | None) -> F
     if values.ndim > 1 or (width is not None and values.size != width) or values.size == 0:
         count = "one number, or a list of them" if width is None else f"{width} number{'s' * (width != 1)}"
         hint = "; if it takes many points at once, say vectorized=True" if values.ndim > 1 else ""
-        raise ProblemError(f"{what} of one point x [{x.size}] returned an array of shape {values.shape}; expected {count}{hint}.")
+        raise ProblemError(
+            f"{what} of one point x [{x.size}] returned an array of shape {values.shape}; expected {count}{hint}."
+        )
     return values.reshape(-1)
 
 
@@ -228,10 +232,8 @@ def _shaped(what: str, given: npt.ArrayLike, X: FloatArray, width: int | None) -
     columns = values[:, None] if values.ndim == 1 else values
     if columns.ndim != 2 or columns.shape[0] != n or (width is not None and columns.shape[1] != width) or columns.size == 0:
         expected = f"[{n}, {'k' if width is None else width}]" + f" or [{n}]" * (width in (None, 1))
-        raise ProblemError(
-            f"{what} of {n} points X {list(X.shape)} returned an array of shape {values.shape}; expected {expected}. If it takes "
-            "one point at a time, leave vectorized=True away."
-        )
+        returned = f"{what} of {n} points X {list(X.shape)} returned an array of shape {values.shape}"
+        raise ProblemError(f"{returned}; expected {expected}. If it takes one point at a time, leave vectorized=True away.")
     return np.ascontiguousarray(columns)
 
 
@@ -264,15 +266,15 @@ def probed(problem: str, what: str, function: Function, X: FloatArray, vectorize
         together = call(what, function, X, True, values.shape[1])
         size = np.abs(values).max(axis=0, initial=0.0) + np.abs(together).max(axis=0, initial=0.0)
         if not np.allclose(together, values, rtol=0.0, atol=1e-9 * float(size.max(initial=0.0)), equal_nan=True):
-            raise ProblemError(f"{what} gives a point in a batch X [n, d] other values than alone; every row must count for itself.")
+            raise ProblemError(
+                f"{what} gives a point in a batch X [n, d] other values than alone; every row must count for itself."
+            )
     return values
 
 
 def column_names(probes: Sequence[tuple[str, FloatArray]]) -> tuple[str, ...]:
     """Names of constraints: that of the function, with a number where it returns several values."""
-    return tuple(
-        label if values.shape[1] == 1 else f"{label}{i}" for label, values in probes for i in range(values.shape[1])
-    )
+    return tuple(label if values.shape[1] == 1 else f"{label}{i}" for label, values in probes for i in range(values.shape[1]))
 
 
 def identity_arrays(X: FloatArray, values: FloatArray) -> dict[str, FloatArray]:

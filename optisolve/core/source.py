@@ -23,7 +23,7 @@ class Home:
     """Where an object stands.
 
     Attributes:
-        target: ``FILE.py:NAME`` or ``module:NAME`` as it was given, enough to load it again on this machine.
+        target: ``FILE.py:NAME`` with the whole path, or ``module:NAME``; enough to load it again on this machine.
         name: The same with the file's name alone, since where the file lies belongs to one machine.
         sha256: SHA-256 of the file, hexadecimal.
     """
@@ -39,7 +39,7 @@ class Home:
 
 
 def is_target(name: str) -> bool:
-    """True for ``FILE.py:NAME`` and ``module:NAME``, and for a file that was named alone; registered names have no colon."""
+    """True for ``FILE.py:NAME`` and ``module:NAME``, and for a file that was named alone; installed names look like neither."""
     return ":" in name or name.endswith(".py")
 
 
@@ -51,15 +51,16 @@ def load_object(target: str) -> tuple[object, Home]:
     """
     where, _, attribute = target.rpartition(":")
     if not where:
-        raise RegistryError(f"'{target}': expected FILE.py:NAME; {_told_names(_module(target))}")
-    module = _module(where)
+        raise RegistryError(f"{target}: say which of its objects is the problem, {target}:NAME.")
+    module = _module(where, attribute)
     if not hasattr(module, attribute):
         guess = nearest(attribute, _public(module))
         hint = f" Did you mean '{guess}'?" if guess else ""
         raise RegistryError(f"{target}: there is no '{attribute}' in {where}.{hint} {_told_names(module)}".strip())
     file = Path(getattr(module, "__file__", None) or where)
     content = file.read_bytes() if file.is_file() else b""
-    home = Home(target, f"{file.name}:{attribute}", getattr(module, _HASH, hashlib.sha256(content).hexdigest()))
+    absolute = f"{file.resolve()}:{attribute}" if where.endswith(".py") else target
+    home = Home(absolute, f"{file.name}:{attribute}", getattr(module, _HASH, hashlib.sha256(content).hexdigest()))
     return getattr(module, attribute), home
 
 
@@ -67,14 +68,14 @@ _HASH = "__optisolve_sha256__"
 """In a module made of a file: the hash of the bytes that were run, which may have been edited since."""
 
 
-def _module(where: str) -> ModuleType:
+def _module(where: str, attribute: str = "NAME") -> ModuleType:
     if where.endswith(".py"):
         return _run(Path(where))
     try:
         return import_module(where)
     except (ImportError, ValueError) as error:
         file = Path(f"{where}.py")
-        hint = f" For the file in this folder write {file}:NAME." if file.is_file() else ""
+        hint = f" For the file in this folder write {file}:{attribute}." if file.is_file() else ""
         raise RegistryError(f"{where}: no such module ({error}).{hint}") from error
 
 
@@ -83,7 +84,9 @@ def _run(path: Path) -> ModuleType:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RegistryError(f"{path}: cannot be read ({error.strerror}); expected FILE.py:NAME with a file of yours.") from error
+        raise RegistryError(
+            f"{path}: cannot be read ({error.strerror}); expected FILE.py:NAME with a file of yours."
+        ) from error
     place = hashlib.sha256(f"{path.resolve()}|".encode() + content).hexdigest()[:16]
     name = f"optisolve_file_{place}_{slug(path.stem).replace('-', '_').replace('.', '_')}"
     if name in sys.modules:
