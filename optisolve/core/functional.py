@@ -181,11 +181,11 @@ class Definition:
 _KNOWN: WeakValueDictionary[str, Definition] = WeakValueDictionary()
 """Definitions of this process by identity: a record holds the identity, and functions cannot be made from it."""
 
-_BUILDERS: dict[str, Callable[[Mapping[str, Any]], OwnProblem]] = {}
+_BUILDERS: dict[str, Callable[[Mapping[str, Any]], Problem]] = {}
 """By target, functions of files that build a problem from settings."""
 
 
-def remember_builder(target: str, build: Callable[[Mapping[str, Any]], OwnProblem]) -> None:
+def remember_builder(target: str, build: Callable[[Mapping[str, Any]], Problem]) -> None:
     """Let problems be found again that a function of a file builds.
 
     Args:
@@ -232,7 +232,8 @@ class OwnProblem(Problem):
         made = [_KNOWN[key]] if key in _KNOWN else []
         for build in [] if made else [*_BUILDERS.values()]:
             with suppress(OptisolveError):
-                made += [own.definition for own in [build(settings)] if own.definition.key == key]
+                own = build(settings)
+                made += [own.definition] if isinstance(own, OwnProblem) and own.definition.key == key else []
         if not made:
             told = f"problem '{called}' is made of functions, and none that was loaded here says what that one said"
             raise RegistryError(f"{told} (definition {key[:16]}); name its file, as it was then: problem=FILE.py:NAME.")
@@ -299,7 +300,8 @@ class OwnInstance(Instance):
         return self._definition.null_policies
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
-        return Evaluation(*(self._definition.columns(group, X) for group in range(3)))
+        F, G, H = (self._definition.columns(group, X) for group in range(3))
+        return Evaluation(F, G, H)
 
     def _equalities(self, X: FloatArray) -> FloatArray:
         """H alone, which costs no evaluation of the objective."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -66,7 +66,7 @@ class Arguments:
         low, high = self._numbers("lower", lower), self._numbers("upper", upper)
         if low is None or high is None:
             return None
-        d = max(low.size, high.size, 1 if names is None or isinstance(names, str) else len(names))
+        d = max(low.size, high.size, 1 if names is None else len(_listed(names)))
         whole = self._mask(integer, d)
         labels = self._texts("names", [f"x{i}" for i in range(d)] if names is None else names, d)
         told_units = self._texts("units", [units] * d if isinstance(units, str) else units, d)
@@ -85,48 +85,41 @@ class Arguments:
         edges = zip(labels, np.broadcast_to(low, d).tolist(), np.broadcast_to(high, d).tolist(), told_units, kinds, strict=True)
         return Space.of(Variable(*edge) for edge in edges)
 
-    def functions(self, field: str, given: Functions) -> dict[str, Function]:
-        """Functions by name."""
-        if given is None:
-            return {}
-        if callable(given):
-            given = [given]
-        if isinstance(given, Mapping):
-            named = dict(given)
-        elif isinstance(given, Sequence) and not isinstance(given, str):
-            named = {}
-            for i, function in enumerate(given):
-                called = getattr(function, "__name__", "")
-                fallback = field if len(given) == 1 else f"{field}{i}"
-                named[called if is_safe_name(called) and called not in named else fallback] = function
-        else:
-            named = {field: given}
+    def functions(self, field: str, given: object) -> dict[str, Function]:
+        """Functions by name, which is the function's own where none is given."""
+        named: dict[str, object] = dict(given) if isinstance(given, Mapping) else {}
+        several = list(given) if isinstance(given, list | tuple) else [] if given is None or named else [given]
+        for i, function in enumerate(several):
+            called = getattr(function, "__name__", "")
+            fallback = field if len(several) == 1 else f"{field}{i}"
+            named[called if is_safe_name(called) and called not in named else fallback] = function
         for name, function in named.items():
-            self._require(callable(function), name, function, "a function of a point")
-            self._require(isinstance(name, str) and name != "", field, name, "a name")
-        return named
+            self._require(callable(function), name, function, "a function of a point, a list of them, or functions by name")
+        return {str(name): function for name, function in named.items() if callable(function)}
 
     def objectives(
         self, count: int, sense: str | Sequence[str], given: Sequence[str | Objective] | None
     ) -> tuple[Objective, ...]:
         """As many objectives as `fun` returns values."""
-        labels = [given] if isinstance(given, str | Objective) else given
-        if labels is None:
+        labels = _listed(given)
+        if given is None:
             labels = ["f"] if count == 1 else [f"f{i + 1}" for i in range(count)]
-        senses = [sense] * count if isinstance(sense, str) else [*sense]
-        returns = f"{count}, as fun returns {count} value{'s' * (count != 1)}"
-        self._require(len(labels) == count, "objectives", list(labels), f"names of {returns}")
-        self._require(len(senses) == count, "sense", senses, f"one sense, or {returns}")
+        senses = [sense] * count if isinstance(sense, str) else _listed(sense)
+        returns = f"fun returns values, {count}"
+        self._require(len(labels) == count, "objectives", labels, f"as many names as {returns}")
+        self._require(len(senses) == count, "sense", senses, f"one sense, or as many as {returns}")
         known = all(isinstance(one, str) and one in _SENSES for one in senses)
         self._require(known, "sense", sense, "min or max, for all objectives or one each")
-        names = [o.name if isinstance(o, Objective) else o for o in labels]
+        names: list[object] = [o.name if isinstance(o, Objective) else o for o in labels]
         self._require(
             len({*names}) == len(names) and all(isinstance(n, str) and n for n in names), "objectives", names, "names"
         )
         if self._wrong:
             return ()
         return tuple(
-            o if isinstance(o, Objective) else Objective(o, _SENSES[one], meaning=f"what the functions of {self.name} call {o}")
+            o
+            if isinstance(o, Objective)
+            else Objective(o, _SENSES[str(one)], meaning=f"what the functions of {self.name} call {o}")
             for o, one in zip(labels, senses, strict=True)
         )
 
@@ -172,18 +165,24 @@ class Arguments:
         if given is None or values.size == 0:
             return [False] * d
         if values.dtype == bool and values.shape in ((), (d,)):
-            return np.broadcast_to(values, d).tolist()
-        whole = values.ndim == 1 and np.issubdtype(values.dtype, np.integer)
-        if whole and ((values >= 0) & (values < d)).all():
-            return np.isin(np.arange(d), values).tolist()
+            return [bool(whole) for whole in np.broadcast_to(values, d)]
+        indices = values.ndim == 1 and np.issubdtype(values.dtype, np.integer)
+        if indices and ((values >= 0) & (values < d)).all():
+            return [i in values for i in range(d)]
         self._require(False, "integer", given, f"bool [{d}], or indices from 0 to {d - 1}")
         return None
 
-    def _texts(self, field: str, given: Sequence[str], d: int) -> list[str] | None:
-        fits = not isinstance(given, str) and len(given) == d and all(isinstance(text, str) for text in given)
-        fits = fits and (field != "names" or (len({*given}) == d and all(given)))
-        self._require(fits, field, given, f"{d} texts, one per variable{', all different' * (field == 'names')}")
-        return list(given) if fits else None
+    def _texts(self, field: str, given: object, d: int) -> list[str] | None:
+        texts = _listed(given)
+        fits = len(texts) == d and all(isinstance(text, str) for text in texts) and (d == 1 or not isinstance(given, str))
+        fits = fits and (field != "names" or (len({*texts}) == d and all(texts)))
+        self._require(fits, field, given, f"{d} text{'s' * (d > 1)}, one per variable{', all different' * (field == 'names')}")
+        return [str(text) for text in texts] if fits else None
+
+
+def _listed(given: object) -> list[object]:
+    """A list of what may be one thing or several."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
 
 
 def call(what: str, function: Function, X: FloatArray, vectorized: bool, width: int | None) -> FloatArray:
@@ -205,7 +204,7 @@ def call(what: str, function: Function, X: FloatArray, vectorized: bool, width: 
     return np.array(rows) if rows else np.empty((0, width or 0))
 
 
-def _array(what: str, given: npt.ArrayLike) -> FloatArray:
+def _array(what: str, given: object) -> FloatArray:
     try:
         values = None if given is None else np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):

@@ -341,7 +341,7 @@ class Problem(Options, ABC):
         return f"problem '{self.scenario or self.name}'"
 
 
-def _read_only(arrays: Callable[[Any], Mapping[str, npt.ArrayLike]]) -> Callable[[Any], Mapping[str, npt.NDArray[Any]]]:
+def _read_only(arrays: Callable[..., Mapping[str, npt.ArrayLike]]) -> Callable[..., Mapping[str, npt.NDArray[Any]]]:
     """A method `arrays` whose data nobody can write any more, which the instance need not see to itself."""
 
     @wraps(arrays)
