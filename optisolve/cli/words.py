@@ -235,7 +235,7 @@ def _print_answer(answer: Answer, solver: str) -> None:
         print_note(answer.reference.note)
     for question in answer.questions:
         console.print(f"  ? {escape(question)}", soft_wrap=True)
-    if answer.result is not None and len(answer.result.X):
+    if answer.result is not None and answer.result.feasible:
         objective = answer.result.instance.objectives[0]
         value = float(answer.result.F[0, 0])
         console.print(f"{objective.label}: {value:.6g} by {escape(solver)}", soft_wrap=True)
