@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from optisolve.core.errors import ProblemError
 
-__all__ = ["NumberTable", "TextTable", "parse_table", "parse_text"]
+__all__ = ["NumberTable", "TextTable", "decimal_comma", "listed", "parse_table", "parse_text"]
 
 _MAX_LISTED = 10
 _SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", " ": "spaces"}
