@@ -83,7 +83,7 @@ class ArrayProblem(Problem):
 
     def origin(self, seed: int) -> Origin:
         """The origin with what was in the file; where the file was is told beside it."""
-        return super().origin(seed) if self._given is None else self._origin(seed, *self._arrays(seed))
+        return self._origin(seed, *(({}, "") if self._given is None else self._arrays(seed)))
 
     def _origin(self, seed: int, arrays: Mapping[str, FloatArray], said: str) -> Origin:
         origin = super().origin(seed)
