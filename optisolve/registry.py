@@ -80,7 +80,7 @@ class Registry(Generic[T]):
         targets = self.targets()
         if name in targets:
             return load_target(targets[name], self.base, what=f"{self.kind} '{name}'")
-        for problem in [named_problem(own) if isinstance(own, str) else own for own in self.own]:  # all: one class may have many
+        for problem in [named_problem(own) if isinstance(own, str) else own for own in self.own]:  # one class may have many
             if problem.name == name and isinstance(problem, self.base):
                 return type(problem)
         if self.kind == "problem" and name == OWN:

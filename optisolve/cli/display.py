@@ -155,6 +155,9 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     subject = next(iter(results.values()))
     origin = subject.instance.origin
     console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record.seed}")
+    for file in subject.record.provenance.files.values():
+        if file.read:
+            console.print(f"data:     {escape(f'{file.name}: {file.read}')}", soft_wrap=True)
     console.print(_score_table(results))
     _print_reference(subject.record)
     if subject.record.solver.llm is not None:
