@@ -16,7 +16,7 @@ from optisolve.run.records import read_record
 
 __all__ = ["Resolved", "resolve"]
 
-_HOW_SHOWN = ("out", "pictures", "print", "reference", "controls", "resume", "trust")
+_HOW_SHOWN = ("out", "pictures", "print", "progress", "reference", "controls", "resume", "trust")
 """Settings that do not change what a run finds."""
 
 
@@ -131,7 +131,7 @@ def _adopted(asked: Asked, folder: Path, chosen: Sequence[str]) -> Resolved:
     settings = {**asked.settings, "instance": job["instance"], "seed": job["seed"]}
     llm = asked.llm if job["llm"] is None else _choice(job["llm"], "kind")
     problem, solver = _choice(job["problem"], "name"), _choice(job["solver"], "name")
-    return Resolved(Asked(problem, solver, llm, job["budget"], settings, asked.given))
+    return Resolved(Asked(problem, solver, llm, job["budget"], settings, asked.given, asked.read))
 
 
 def _choice(group: Group, key: str) -> Choice:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optisolve.core.documents import plain
 from optisolve.core.errors import OptisolveError
+from optisolve.core.text import override_text
 from optisolve.registry import make_problem, make_solver
 from optisolve.run.schema import Record
 from optisolve.run.solve import DEFAULT_BUDGET
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Command", "command_of", "commands_of", "override_text"]
 
-_BARE = re.compile(r"[A-Za-z_./][\w./-]*")
-_KEYWORDS = {"null", "true", "false", "nan", "inf"}
 _LONGEST = 300
 """Characters of one setting; a longer one (data given inline) is not written out."""
 
@@ -107,29 +105,6 @@ def _run(record: Record, instances: Sequence[int], seeds: Sequence[int]) -> tupl
         notes.append("replies of a language model are repeated exactly by optisolve replay RECORD, from the transcript")
     words = ["optisolve", "run", *(["-m"] if sweep else []), *(shlex.quote(item) for item in settings)]
     return " ".join(words), "; ".join(notes)
-
-
-def override_text(value: Any) -> str:
-    """A value in the grammar of hydra's overrides.
-
-    Args:
-        value: Plain JSON types.
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(override_text(item) for item in value)}]"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{override_text(item)}" for key, item in value.items()) + "}"
-    text = str(value)
-    if _BARE.fullmatch(text) and text.lower() not in _KEYWORDS:
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _changed(group: str, given: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
