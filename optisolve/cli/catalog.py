@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from optisolve.cli.display import console, format_number, new_table, print_note, styled, write_plain
+from optisolve.cli.progress import Bar, Show
 from optisolve.cli.settings import Choice, Verb, Word
 from optisolve.core.errors import OptisolveError, UnknownNameError
 from optisolve.registry import PROBLEMS, SOLVERS, load_target, make_problem, solver_options
@@ -27,10 +28,12 @@ class Models(Verb):
     Args:
         action: List them with licence and whether they are here, or fetch one.
         name: Name of the model to fetch.
+        progress: How far a download is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
     """
 
     action: Annotated[Literal["list", "fetch"], Word("ACTION")] = "list"
     name: Annotated[str, Word("NAME")] = ""
+    progress: Show = "auto"
 
     def __call__(self) -> int:
         from optisolve.llm import catalog
@@ -40,7 +43,9 @@ class Models(Verb):
                 raise OptisolveError(
                     "Say which model to fetch, e.g.: optisolve models fetch smollm2-135m (see: optisolve models list)."
                 )
-            console.print(f"ready: {catalog.fetch(self.name)!s}", soft_wrap=True)
+            with Bar(f"fetch {self.name}", "MB", show=self.progress) as bar:
+                file = catalog.fetch(self.name, on_progress=bar.update)
+            console.print(f"ready: {file}", soft_wrap=True)
             return 0
         title = "Local language models (llm=local llm.model=NAME)"
         table = new_table("model", ">MB", "licence", "here", "from", "note", title=title)
