@@ -215,7 +215,7 @@ def test_words_of_others_cannot_break_page_or_tables(records, tmp_path):
     assert "<b>free" not in page
     assert "<i>title" not in page
     assert "&lt;script&gt;" in page
-    tex = render_latex(made.failures[0])
+    tex = render_latex(made.experiments[0].failures[0])
     assert r"\& 5\%\_\{\$\}" in tex
 
 
@@ -227,7 +227,8 @@ def test_names_of_others_cannot_leave_the_folder_or_hide_a_file(records, tmp_pat
     for name in ("evil+x", "evil-x"):
         changed(record, tmp_path / "r", instance__problem=name, instance__scenario=name)
     made = build_report([tmp_path / "r"])
-    bare = replace(made, families=tuple(replace(family, pictures=()) for family in made.families))
+    (own,) = made.experiments
+    bare = replace(made, experiments=(replace(own, families=tuple(replace(f, pictures=()) for f in own.families)),))
     out = write_report(bare, tmp_path / "out" / "deep")
     assert {path.name for path in tmp_path.iterdir()} == {"named", "r", "out"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"deep"}
@@ -255,7 +256,7 @@ def test_failures_stand_in_the_report_with_their_reasons(records, tmp_path):
     changed(record, tmp_path, instance__seed=9)
     changed(record, tmp_path, solver__name="other")
     made = build_report([tmp_path])
-    rows = made.failures[0].texts.to_numpy().tolist()
+    rows = made.experiments[0].failures[0].texts.to_numpy().tolist()
     assert ["parallel_channels", "random_search", "1", "failed", "ValueError: a plug-in's bug"] in rows
     assert any(row[3] == "missing" for row in rows)
     assert "1 failed" in made.summary[1]
@@ -277,7 +278,7 @@ def test_units_that_a_suite_planned_and_that_are_missing_are_failures(records, t
     made = build_report([tmp_path])
     assert "3 missing" in made.summary[1]
     assert any("5 of its 9 units were asked for" in notice for notice in made.notices)
-    assert made.failures[1].texts[["scenario", "solver"]].to_numpy().tolist() == [["p", "unable"]]
+    assert made.experiments[0].failures[1].texts[["scenario", "solver"]].to_numpy().tolist() == [["p", "unable"]]
     assert any(command.text == "optisolve bench suite=mine.yaml" for command in made.commands)
     (folder / "suite.json").unlink()
     assert any("No suite.json" in notice for notice in build_report([tmp_path]).notices)
@@ -297,8 +298,8 @@ def test_stand_ins_and_unverified_tiers_are_announced(records, tmp_path):
 
 
 def test_trivial_answers_stand_beside_the_solvers(report):
-    assert [table.name for table in report.controls] == ["against-null", "against-random_search"]
-    solvers = set(report.controls[0].texts["solver"])
+    assert [table.name for table in report.experiments[0].controls] == ["against-null", "against-random_search"]
+    solvers = set(report.experiments[0].controls[0].texts["solver"])
     assert solvers == {"random_search", "water_filling"}
     assert any("Behind the control null" in sentence for sentence in report.families[0].summary)
 
@@ -326,8 +327,10 @@ def test_more_solvers_than_colors_differ_in_their_dashes():
 
 def _tables(report):
     for family in report.families:
-        yield from (family.ranking, *family.tables, *(table for _, table in family.details))
-    yield from (*report.setup, *report.controls, report.costs, *report.failures)
+        yield from (*filter(None, [family.ranking]), *family.tables, *(table for _, table in family.details))
+    yield from report.setup
+    for experiment in report.experiments:
+        yield from (experiment.scenarios, *experiment.controls, experiment.costs, *experiment.failures)
 
 
 def test_latex_tables_are_complete_and_rectangular(report):

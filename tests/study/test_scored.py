@@ -81,7 +81,7 @@ def test_a_declared_skip_is_no_failure_but_bars_the_solver_from_the_ranking():
     assert np.isnan(losses(units)[1])
     ranked = ranking(units)
     assert ranked.table["solver"].tolist() == ["b"]
-    assert ranked.blocks.left_out == {"a": "skips s: needs a model"}
+    assert ranked.blocks.left_out == {"a": "cannot be run on s: needs a model"}
     assert "skipped" in failure_table(units)["outcome"].tolist()
 
 

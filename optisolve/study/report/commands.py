@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optisolve.study.report.inputs import SuiteRun
     from optisolve.study.scored import ScoredUnits
 
-__all__ = ["Command", "command_of", "commands_of", "override_text"]
+__all__ = ["Command", "command_of", "commands_of", "override_text", "suite_commands"]
 
 _LONGEST = 300
 """Characters of one setting; a longer one (data given inline) is not written out."""
@@ -40,14 +40,22 @@ class Command:
     note: str = ""
 
 
-def commands_of(units: ScoredUnits, suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
-    """Commands for all records of a report: one per suite, and one per scenario and solver for runs of their own.
+def suite_commands(suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
+    """A command per suite.
 
     Args:
-        units: All units.
-        suites: The suites among them.
+        suites: Those of a report.
     """
-    found = [_suite(suite) for suite in suites]
+    return tuple(map(_suite, suites))
+
+
+def commands_of(units: ScoredUnits) -> tuple[Command, ...]:
+    """Commands for runs by hand, one per scenario and solver; none for those of a suite.
+
+    Args:
+        units: All units of an experiment.
+    """
+    found = []
     alone = units.frame[units.frame["record"].map(lambda record: record is not None and not record.suite.name)]
     for (scenario, solver), own in alone.groupby(["scenario", "solver"], sort=True):
         records = own["record"].tolist()
