@@ -246,8 +246,10 @@ class MakeReport(Verb):
             console.print(sentence, soft_wrap=True)
         for notice in report.notices:
             print_notice(notice)
-        for family in report.families:
-            console.print(styled(f"{family.name}:", "bold"), *family.summary, soft_wrap=True)
+        for experiment in report.experiments:
+            of_this = f"{experiment.name}, " if len(report.experiments) > 1 else ""
+            for family in experiment.families:
+                console.print(styled(f"{of_this}{family.name}:", "bold"), *family.summary, soft_wrap=True)
         console.print(f"report: {page}", soft_wrap=True)
         return 0
 

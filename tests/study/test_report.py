@@ -297,6 +297,62 @@ def test_stand_ins_and_unverified_tiers_are_announced(records, tmp_path):
     assert "GPT" not in " ".join(notices)  # what a record says about itself is not shown as a fact
 
 
+@pytest.fixture(scope="module")
+def mixed(records, tmp_path_factory) -> Path:
+    """Runs by hand beside those of a suite whose solver of the same name had a stand-in for its model."""
+    folder = tmp_path_factory.mktemp("mixed")
+    by_hand = one(records, "parallel_channels.random_search")
+    changed(by_hand, folder / "runs")
+    changed(by_hand, folder / "runs", solver__name="null", instance__scenario="parallel_channels/other")
+    model = {"provider": "local", "model": "small", "params": {}}
+    changed(by_hand, folder / "runs", solver__llm=model, solver__name="moead", instance__scenario="parallel_channels/other")
+    suite = {"name": "mine", "version": "2", "sha256": "a" * 64, "problem": "parallel_channels", "instance": "0"}
+    for solver in ("water_filling", "null"):
+        member = {**suite, "unit": solver, "solver": f"{solver}_label", "repetition": "0"}
+        llm = {"provider": "surrogate", "model": "statistics", "params": {}} if solver == "null" else None
+        changed(by_hand, folder / "mine", solver__name="moead", suite=member, solver__llm=llm)
+    return folder
+
+
+def test_runs_by_hand_and_suites_are_sections_of_their_own(mixed, tmp_path, capsys):
+    made = build_report([mixed])
+    assert [experiment.name for experiment in made.experiments] == ["Runs by hand", "Suite mine 2"]
+    by_hand, suite = made.experiments
+    assert "nothing can be ranked" in by_hand.families[0].summary[0]
+    assert by_hand.families[0].ranking is None
+    assert suite.families[0].ranking is not None
+    assert set(made.units["experiment"]) == {"Runs by hand", "Suite mine 2"}
+    page = render_html(made)
+    outline = Outline(page)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {target.removeprefix("#") for target in outline.targets} <= set(outline.ids)
+    assert main(["report", str(mixed), "--out", str(tmp_path / "out")]) == 0
+    assert "Suite mine 2, parallel_channels:" in capsys.readouterr().out
+
+
+def test_a_report_writes_no_empty_table_and_says_nothing_in_jargon(mixed, tmp_path):
+    page = write_report(build_report([mixed]), tmp_path)
+    tables = sorted((tmp_path / "tables").glob("*.csv"))
+    assert len(tables) > 8
+    for file in tables:
+        assert len(file.read_text().splitlines()) > 1, file.name
+    told = page.read_text(encoding="utf-8")
+    assert "[no suite]" not in told
+    assert not re.search(r"\bskips\b", told)
+    evaluations = [text for file in tables if "costs" in file.stem for text in _column(file.with_suffix(".tex"), 3)]
+    assert set(evaluations) == {"60"}
+
+
+def _column(file: Path, index: int) -> list[str]:
+    lines = file.read_text().split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    return [line.rstrip("\\ ").split(" & ")[index] for line in lines]
+
+
+def test_a_stand_in_is_found_by_what_the_records_say_and_named_by_its_label(mixed):
+    stand_ins = [notice for notice in build_report([mixed]).notices if "surrogate" in notice]
+    assert stand_ins == ["Suite mine 2: null_label: surrogate: no language model was called"]
+
+
 def test_trivial_answers_stand_beside_the_solvers(report):
     assert [table.name for table in report.experiments[0].controls] == ["against-null", "against-random_search"]
     solvers = set(report.experiments[0].controls[0].texts["solver"])
