@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from optisolve.core.evaluation import (
 )
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
+from optisolve.core.source import Home
 from optisolve.core.space import Space
 
 if TYPE_CHECKING:
@@ -142,6 +143,11 @@ class Instance(ABC):
         self.signs: FloatArray = signs
         """float64 [m]: +1 to minimize, -1 to maximize; ``F * signs`` is to be minimized."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "arrays" in cls.__dict__:
+            cls.arrays = _read_only(cls.arrays)  # type: ignore[method-assign]
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
 
@@ -220,7 +226,7 @@ class Instance(ABC):
 
     @abstractmethod
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
-        """The data that define this instance, by name with unit suffix; hashed and exported."""
+        """The data that define this instance, by name with unit suffix; hashed, exported, and read-only from then on."""
 
     def features(self) -> Mapping[str, npt.NDArray[Any]]:
         """What a learned model is conditioned on; by default the defining arrays."""
@@ -342,6 +348,7 @@ class Problem(Options, ABC):
     """What its references prove, one phrase for tables."""
 
     scenario: str = field(default="", kw_only=True)
+    _home: Home | None = field(default=None, init=False, repr=False, compare=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -365,10 +372,34 @@ class Problem(Options, ABC):
         """The origin to put into an instance made with `seed`."""
         params = self.options()
         params.pop("scenario")
-        return Origin(self.name, self.version, self.scenario or self.name, params, seed)
+        files = {} if self.home is None else {"problem": self.home.source}
+        return Origin(self.name, self.version, self.scenario or self.name, params, seed, files)
+
+    @property
+    def home(self) -> Home | None:
+        """The file of a user's own that the problem was loaded from; None for installed ones and for those made in Python."""
+        return self._home
+
+    def at(self, home: Home) -> Self:
+        """The same problem, known to stand in a file."""
+        object.__setattr__(self, "_home", home)
+        return self
 
     def _title(self) -> str:
         return f"problem '{self.scenario or self.name}'"
+
+
+def _read_only(arrays: Callable[..., Mapping[str, npt.ArrayLike]]) -> Callable[..., Mapping[str, npt.NDArray[Any]]]:
+    """A method `arrays` whose data nobody can write any more, which the instance need not see to itself."""
+
+    @wraps(arrays)
+    def told(self: Instance) -> Mapping[str, npt.NDArray[Any]]:
+        found = {name: np.asarray(values) for name, values in arrays(self).items()}
+        for values in found.values():
+            values.flags.writeable = False
+        return found
+
+    return told
 
 
 def _tolerances(problem: str, names: tuple[str, ...], given: float | Mapping[str, float]) -> FloatArray:

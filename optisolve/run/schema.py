@@ -137,10 +137,11 @@ class InstancePart(Part):
 
 
 class FilePart(Part):
-    """A file that the run read."""
+    """A file that the run read, and how it was read where the file does not say that itself."""
 
     name: str
     sha256: Digest
+    read: Given[str | None] = None
 
 
 CheckpointPart: TypeAlias = FilePart
