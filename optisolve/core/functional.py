@@ -22,7 +22,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray, array_hash
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import OptisolveError, ProblemError, RegistryError
-from optisolve.core.evaluation import HypervolumeBox
+from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, HypervolumeBox, constraint_tolerances
 from optisolve.core.functions import Arguments, Function, Functions, call, column_names, identity_arrays, probed
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
 from optisolve.core.seeds import generator
@@ -51,6 +51,7 @@ def problem(
     project: Function | None = None,
     null_policies: Mapping[str, npt.ArrayLike] | None = None,
     box: tuple[Sequence[float], Sequence[float]] | None = None,
+    tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
     on_failure: str = "penalize",
     probes: int = 8,
 ) -> OwnProblem:
@@ -66,7 +67,7 @@ def problem(
         upper: Largest values, likewise. All bounds are finite.
         integer: Which variables are whole numbers: bool [d], or their indices; True for all.
         eq: Equalities h(x) = 0: a function that returns one or several h, a list of functions, or functions by name.
-        ineq: Inequalities g(x) <= 0, likewise. Divide both by their own right-hand side: a violation of 1e-8 is none.
+        ineq: Inequalities g(x) <= 0, likewise. Divide both by their own right-hand side.
         sense: ``"min"`` or ``"max"``, one for all objectives or one each.
         names: Names of the variables, ``x0``, ``x1``, ... unless given.
         units: Unit of all variables, or one each.
@@ -74,9 +75,11 @@ def problem(
         vectorized: The functions take many points at once.
         name: Name in records and tables; that of the function unless given.
         summary: What is decided, one sentence for people and language models; the function's docstring unless given.
-        project: Repairs points towards the feasible set, x to x, or X to X when vectorized.
+        project: Repairs points towards the feasible set, x to x, or X to X when vectorized. Without one equalities are repaired
+            by the library, integers included; looking at ``eq`` for that costs no evaluations.
         null_policies: Trivial answers by name, each [d] or [n, d]; printed beside every solver.
         box: Reference point and ideal point between which hypervolume is measured, for several objectives.
+        tolerance: Largest violation of a constraint that counts as none: one number, or numbers by name of constraint.
         on_failure: What becomes of a point that cannot be evaluated, see `Instance.on_failure`.
         probes: Points at which the functions are called now, to learn how many values they return, and to know them again.
 
@@ -115,6 +118,7 @@ def problem(
         summary=" ".join((summary or getattr(fun, "__doc__", None) or "").split()),
         null_policies=policies,
         box=corners,
+        tolerance=constraint_tolerances(given.name, (*column_names(groups[1]), *column_names(groups[2])), tolerance),
         on_failure=on_failure,
         arrays=identity_arrays(points, np.concatenate([values for group in groups for _, values in group], axis=1)),
     )
@@ -146,6 +150,7 @@ class Definition:
     summary: str
     null_policies: Mapping[str, FloatArray]
     box: HypervolumeBox | None
+    tolerance: FloatArray
     on_failure: str
     arrays: Mapping[str, FloatArray]
     home: Home | None = None
@@ -159,6 +164,7 @@ class Definition:
             "variables": [*zip(self.space.names, self.space.units, self.space.kinds, strict=True)],
             "objectives": [[o.name, o.sense, o.unit, o.scale, o.interval] for o in self.objectives],
             "constraints": [self.constraint_names, self.equality_names],
+            **({} if (self.tolerance == FEASIBILITY_TOLERANCE).all() else {"tolerance": self.tolerance.tolist()}),
         }
         return array_hash({**self.arrays, "lower": self.space.lower, "upper": self.space.upper}, json.dumps(told))
 
@@ -277,6 +283,9 @@ class OwnInstance(Instance):
             constraint_names=definition.constraint_names,
             equality_names=definition.equality_names,
             hypervolume_box=definition.box,
+            tolerance=dict(
+                zip((*definition.constraint_names, *definition.equality_names), definition.tolerance.tolist(), strict=True)
+            ),
         )
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -306,6 +315,11 @@ class OwnInstance(Instance):
     def _equalities(self, X: FloatArray) -> FloatArray:
         """H alone, which costs no evaluation of the objective."""
         return self._definition.columns(2, X)
+
+    @property
+    def repairs_by_default(self) -> bool:
+        """Whether no projection was given."""
+        return self._definition.project is None
 
     def _project(self, X: FloatArray) -> FloatArray:
         if self._definition.project is None:
