@@ -221,6 +221,11 @@ class Instance(ABC):
         """Whether `project` is the default repair of equalities, and no projection of the family's own."""
         return type(self)._project is Instance._project
 
+    @property
+    def repairs_integers(self) -> bool:
+        """Whether the default repair has integers to round, so that points which were different may become equal."""
+        return bool(self.equality_names) and self.repairs_by_default and self.space.has_integers
+
     @abstractmethod
     def describe(self) -> Description:
         """The instance in words."""

@@ -18,8 +18,8 @@ _TRIES = 4
 class Fresh:
     """Remembers the points of a run and moves offspring that were there already by a few unit steps of integers.
 
-    Only where that costs no evaluations: for integers with equalities that are all linear and repaired by default. After
-    `_TRIES` tries a point is evaluated once more.
+    For instances whose integers are repaired by default (`Instance.repairs_integers`), and only where that costs no
+    evaluations, as all equalities are linear. After `_TRIES` tries a point is evaluated once more.
 
     Args:
         task: The run.
@@ -30,12 +30,6 @@ class Fresh:
         self._integers = np.flatnonzero(task.instance.space.integer)
         self._rng = task.rng(operator="fresh")
         self._seen: set[bytes] = set()
-
-    @classmethod
-    def of(cls, task: Task) -> Fresh | None:
-        """The memory of a run whose instance needs one."""
-        case = task.instance
-        return cls(task) if case.space.has_integers and case.equality_names and case.repairs_by_default else None
 
     def moved(self, X: FloatArray, sources: Sequence[str] | str = "") -> FloatArray:
         """The points, those that were evaluated before moved; what a language model has said stays as it is.

@@ -106,7 +106,7 @@ class _AskTell:
         seed = int(task.rng(purpose="pymoo").integers(1, 2**31))
         self._random = IsolatedRandomness(seed)
         self._generations = 0
-        self._fresh = Fresh.of(task) if solver.repair and solver.moves_again else None
+        self._fresh = Fresh(task) if solver.repair and solver.moves_again and task.instance.repairs_integers else None
         self.why_it_stopped: tuple[Termination, Limit | None] = (Termination.CONVERGED, None)
         with self._random.active():
             self._algorithm = solver._algorithm(task.instance)

@@ -154,7 +154,7 @@ class _Engine:
         self._learner = variation if isinstance(variation, Learner) else None
         self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box)
         self._global = options.replacement == "global" and n_objectives > 1  # one objective suits all weights alike
-        self._fresh = Fresh.of(task)
+        self._fresh = Fresh(task) if options.repair and task.instance.repairs_integers else None
         self._offspring: dict[str, int] = {}
         self._survivors: dict[str, int] = {}
 
@@ -284,7 +284,7 @@ class _Engine:
     def _evaluate(self, X: FloatArray, source: str | list[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Repair or clip, evaluate, and update the ideal point: points, objectives (minimized), violations."""
         X = self._instance.project(X) if self._options.repair else self._instance.space.clip(X)
-        if self._fresh is not None and self._options.repair:
+        if self._fresh is not None:
             X = self._fresh.moved(X, source)
         evaluation: Evaluation = self._task.evaluate(X, source=source)
         F, violation = evaluation.F * self._instance.signs, evaluation.violation
