@@ -33,10 +33,10 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import make_problem, make_solver
 from optisolve.run.estimate import estimate
-from optisolve.run.evaluator import common_beginning
+from optisolve.run.execution import now_and_then
+from optisolve.run.history import common_beginning
 from optisolve.run.jobs import JobFolder, join_job, open_job
 from optisolve.run.records import read_record
 from optisolve.run.schema import ContinuedPart, Record
@@ -225,21 +225,22 @@ def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path 
             seed=job.settings.seed,
             llm=job.llm,
             reference=reference,
-            on_progress=lambda state: bar.update(state.meter.evaluations, note=_note(job, state)) if bar.live else None,
+            callback=now_and_then(lambda state: bar.update(state.evaluations, note=_note(state))) if bar.live else None,
+            history=job.settings.history if solver is job.solver else "none",
             scratch=scratch,
         )
 
 
-def _note(job: Job, state: Progress) -> str:
+def _note(state: Progress) -> str:
     """How good the best points are, and what the language model was asked so far."""
-    found, box, parts = state.evaluator.archive.F_min, job.instance.hypervolume_box, list[str]()
-    if box is not None:
-        parts.append(f"hypervolume {hypervolume(found * job.instance.signs, box):.4f}")
-    elif len(found):
-        parts.append(f"best {float(found[:, 0].min() * job.instance.signs[0]):.6g}")
-    if state.meter.llm_calls:
-        limit = "" if job.budget.llm_calls is None else f"/{job.budget.llm_calls}"
-        parts.append(f"LLM calls {state.meter.llm_calls}{limit}, {state.meter.tokens_in + state.meter.tokens_out:,} tokens")
+    parts = list[str]()
+    if state.hypervolume is not None:
+        parts.append(f"hypervolume {state.hypervolume:.4f}")
+    elif state.best is not None:
+        parts.append(f"best {state.best:.6g}")
+    if state.llm_calls:
+        limit = "" if state.budget.llm_calls is None else f"/{state.budget.llm_calls}"
+        parts.append(f"LLM calls {state.llm_calls}{limit}, {state.llm_tokens:,} tokens")
     return " · ".join(parts)
 
 

@@ -20,6 +20,7 @@ class Run(Options):
         reference: Work on the reference beside the answer.
         controls: Also run the controls that the answer is printed beside.
         pictures: Draw front, map and convergence beside the record.
+        history: all keeps every evaluated point beside the record, in history.parquet.
         print: What is printed.
         out: Folder of the records.
         resume: Go on with an unfinished run: a folder, or true for that in out. Nothing that is done is repeated.
@@ -32,6 +33,7 @@ class Run(Options):
     reference: Literal["none", "quick", "normal", "thorough"] = "quick"
     controls: bool = False
     pictures: bool = True
+    history: Literal["none", "all"] = "none"
     print: Literal["table", "json"] = "table"
     out: str = "runs"
     resume: str | None = None
