@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optisolve.core.errors import OptisolveError
     from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
     from optisolve.run.execution import Progress
+    from optisolve.run.open_run import OpenRun, start
     from optisolve.run.records import load_records
     from optisolve.run.solve import Result, solve
     from optisolve.trust.audit import verify
@@ -29,6 +30,7 @@ __all__ = [
     "Evidence",
     "Instance",
     "Limit",
+    "OpenRun",
     "OptisolveError",
     "PointStatus",
     "Problem",
@@ -44,6 +46,7 @@ __all__ = [
     "load_solver",
     "replay",
     "solve",
+    "start",
     "verify",
 ]
 
@@ -63,6 +66,7 @@ _HOMES = {
     "optisolve.core.errors": ("OptisolveError",),
     "optisolve.registry": ("list_problems", "list_solvers", "load_problem", "load_solver"),
     "optisolve.run.execution": ("Progress",),
+    "optisolve.run.open_run": ("OpenRun", "start"),
     "optisolve.run.records": ("load_records",),
     "optisolve.run.solve": ("Result", "solve"),
     "optisolve.trust.audit": ("verify",),

@@ -23,6 +23,7 @@ __all__ = [
     "Archive",
     "Evaluator",
     "History",
+    "Unfinished",
     "archived_outcome",
     "checkpoints",
     "credit",
@@ -38,6 +39,19 @@ KEPT_BYTES = 2**30
 
 _UNSEEN = 1e6
 """Scales of an objective at which a failed point is put while no other one is known."""
+
+
+class Unfinished(BaseException):
+    """The user ends a run in the middle of a batch.
+
+    Args:
+        rows: int64 [k], rows of the batch that were evaluated.
+        evaluation: Their values.
+    """
+
+    def __init__(self, rows: IntArray, evaluation: Evaluation) -> None:
+        super().__init__()
+        self.rows, self.evaluation = rows, evaluation
 
 
 class Evaluator:
@@ -99,7 +113,11 @@ class Evaluator:
         with self.meter.shield(), unwatched():
             self._require_room_for_failures()
             self.meter.charge_evaluations(X.shape[0])
-            made = attempt(self.instance, X, self._measure or self.instance._evaluate)
+            try:
+                made = attempt(self.instance, X, self._measure or self.instance._evaluate)
+            except Unfinished as end:
+                self._keep_part(X, end, source)
+                raise KeyboardInterrupt from None
             evaluation = self._failed(made) if made.message else made.evaluation
             self._keep(X, evaluation, source)
         if self._after is not None:
@@ -109,6 +127,14 @@ class Evaluator:
                 self.stopped = True
                 raise
         return evaluation
+
+    def _keep_part(self, X: FloatArray, end: Unfinished, source: str | Sequence[str]) -> None:
+        """Count and keep the rows of a batch that were evaluated when the run was ended."""
+        self.meter.refund_evaluations(X.shape[0] - end.rows.size)
+        if end.rows.size:
+            made = attempt(self.instance, X[end.rows], lambda _: end.evaluation)
+            evaluation = self._failed(made) if made.message else made.evaluation
+            self._keep(X[end.rows], evaluation, source if isinstance(source, str) else [source[i] for i in end.rows])
 
     def _keep(self, X: FloatArray, evaluation: Evaluation, source: str | Sequence[str]) -> None:
         violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
