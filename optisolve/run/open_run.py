@@ -201,10 +201,9 @@ class OpenRun:
         self._begin(replies)
 
     def __repr__(self) -> str:
-        waiting = 0 if self._batch is None else self._batch.waiting.size
         limit = "" if self.budget.evaluations is None else f" of {self.budget.evaluations}"
-        name, case = self.solver.info.name, self.instance.origin.scenario
-        return f"<OpenRun {name} on {case}: {self.evaluations}{limit} evaluations told, {waiting} points wait for values>"
+        told = f"{self.evaluations}{limit} evaluations told, {len(self.pending)} points wait for values"
+        return f"<OpenRun {self.solver.info.name} on {self.instance.origin.scenario}: {told}>"
 
     def __enter__(self) -> Self:
         return self
@@ -228,7 +227,7 @@ class OpenRun:
             raise SolverError(f"ask: n is {n}, expected a number of points, 1 or more.")
         self._advance()
         batch = self._batch
-        if batch is None:
+        if batch is None or self._run is not None:
             raise SolverError(f"The run has ended ({self._why()}); state.result holds the answer.")
         if batch.asked == batch.told.size:
             raise SolverError(f"{batch.waiting.size} points wait for values, state.pending holds them; tell them first.")
@@ -249,7 +248,7 @@ class OpenRun:
         """
         points = self._points(X)
         batch = self._batch
-        if batch is None or not batch.waiting.size:
+        if batch is None or self._run is not None or not batch.waiting.size:
             raise SolverError("tell: no point waits for values; ask for points first.")
         rows = self._rows(batch, points)
         instance, n = self.instance, points.shape[0]
@@ -268,7 +267,7 @@ class OpenRun:
     def pending(self) -> FloatArray:
         """Points that were handed out and wait for values, float64 [k, d]."""
         none: FloatArray = np.empty((0, self.instance.space.dim))
-        return none if self._batch is None else self._batch.X[self._batch.waiting].copy()
+        return none if self._batch is None or self._run is not None else self._batch.X[self._batch.waiting].copy()
 
     @property
     def evaluations(self) -> int:
@@ -283,7 +282,7 @@ class OpenRun:
             SolverError: The solver broke; told once, `result` holds what was found.
         """
         self._advance()
-        return self._batch is None
+        return self._run is not None
 
     @property
     def best(self) -> pd.DataFrame:
@@ -342,7 +341,7 @@ class OpenRun:
                 self._worker.stop(Unfinished(np.flatnonzero(self._batch.told), self._batch.part.evaluation))
             event = self._worker.next()
             if isinstance(event, Run):
-                self._run, self._batch = event, None
+                self._run = event
                 self.close()
             elif isinstance(event, BaseException):
                 self.close()
