@@ -143,7 +143,8 @@ class Evaluator:
             kept = ~evaluation.failed
             if not isinstance(source, str):
                 source = [label for label, keep in zip(source, kept, strict=True) if keep]
-            F_min, violation, points = F_min[kept], violation[kept], tuple(part[kept] for part in points)
+            F_min, violation = F_min[kept], violation[kept]
+            points = (X[kept], evaluation.G[kept], evaluation.H[kept])
         self.archive.add(points[0], F_min, violation)
         self.history.append(F_min, violation, source, self.meter.elapsed_s, points=points)
 

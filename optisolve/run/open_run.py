@@ -189,13 +189,13 @@ class OpenRun:
             if replies is not None:
                 (self._folder / "transcript.jsonl").write_bytes(replies)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         mine = ("instance", "solver", "budget", "_settings", "_journal", "_batch", "_stopping")
         file = None if self._folder is None else self._folder / "transcript.jsonl"
         replies = file.read_bytes() if file is not None and file.is_file() else None
         return {**{name: getattr(self, name) for name in mine}, "replies": replies}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Any) -> None:
         replies = state.pop("replies")
         self.__dict__.update(state)
         self._begin(replies)
@@ -254,11 +254,11 @@ class OpenRun:
         instance, n = self.instance, points.shape[0]
         names = ([o.name for o in instance.objectives], instance.constraint_names, instance.equality_names)
         given = [_values(which, value, n, own) for which, value, own in zip("FGH", (F, G, H), names, strict=True)]
-        for values, told in zip(batch.evaluation, given, strict=True):
-            values[rows] = told
+        for values, measured in zip(batch.evaluation, given, strict=True):
+            values[rows] = measured
         batch.told[rows] = True
         if isinstance(instance, ToldInstance):
-            instance.tell(batch.X[rows], Evaluation(*(values[rows] for values in batch.evaluation)))
+            instance.tell(batch.part.X, batch.part.evaluation)
         if batch.told.all():
             self._journal.append(_Told(batch.X, batch.evaluation))
             self._batch = None
@@ -272,7 +272,8 @@ class OpenRun:
     @property
     def evaluations(self) -> int:
         """Points of which values were told."""
-        return sum(part.X.shape[0] for part in self._journal) + (0 if self._batch is None else int(self._batch.told.sum()))
+        whole = sum(len(part.X) for part in self._journal)
+        return whole if self._batch is None else whole + int(np.count_nonzero(self._batch.told))
 
     @property
     def done(self) -> bool:

@@ -74,7 +74,7 @@ class ToldInstance(Instance):
     def tell(self, X: FloatArray, evaluation: Evaluation) -> None:
         """Remember values of points, float64 [n, d]."""
         for x, *values in zip(X, *evaluation, strict=True):
-            self._values[_key(x)] = tuple(values)  # type: ignore[assignment]
+            self._values[_key(x)] = tuple(values)
 
     def describe(self) -> Description:
         """The words that were given, and what is optimized."""

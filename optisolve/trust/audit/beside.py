@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.failures import attempt
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.run.evaluator import History, trace_rows
@@ -93,7 +93,7 @@ def _check_rows(record: Record, instance: Instance, columns: Mapping[str, npt.ND
     values = np.column_stack([columns[name].astype(np.float64) for name in list(columns)[3:]]).reshape(n, -1)
     widths = [len(instance.objectives), instance.space.dim, len(instance.constraint_names), len(instance.equality_names)]
     F, X, G, H = np.split(values, np.cumsum(widths)[:-1], axis=1)
-    failed = np.isnan(F).any(axis=1)
+    failed: BoolArray = np.asarray(np.isnan(F).any(axis=1))
     sources, labels = [str(label) for label in columns["source"]], record.used.by_source
     if {label: sources.count(label) for label in labels} != {label: part.evaluations for label, part in labels.items()}:
         found.wrong(HISTORY_FILE, "other sources", "as many points of every source as used.by_source says")
@@ -110,7 +110,8 @@ def _check_rows(record: Record, instance: Instance, columns: Mapping[str, npt.ND
         rows = rows[np.sort(chosen)]
     again = attempt(instance, X[rows], instance._evaluate_twin)
     scales = np.array([objective.scale for objective in instance.objectives])
-    for part, true, unit in zip((F, G, H), again.evaluation, (scales, 1.0, 1.0), strict=True):
+    units = (scales, np.ones(widths[2]), np.ones(widths[3]))
+    for part, true, unit in zip((F, G, H), again.evaluation, units, strict=True):
         off = np.abs(part[rows] - true) > RELATIVE_TOLERANCE * np.maximum(np.abs(true), unit)
         if again.message or off.any():
             row = int(rows[np.argmax(off.any(axis=1))]) + 1
