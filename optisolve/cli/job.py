@@ -35,7 +35,8 @@ from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.registry import make_solver, named_problem
 from optisolve.run.estimate import estimate
-from optisolve.run.evaluator import common_beginning
+from optisolve.run.execution import now_and_then
+from optisolve.run.history import common_beginning
 from optisolve.run.jobs import JobFolder, join_job, open_job
 from optisolve.run.records import read_record
 from optisolve.run.schema import ContinuedPart, Record
@@ -239,7 +240,7 @@ def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[st
 
 
 def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path | None = None) -> Result:
-    with RunBar(job.instance, solver, job.budget, show=_shown(job)) as bar:
+    with RunBar(solver, job.budget, show=_shown(job)) as bar:
         return solve(
             job.instance,
             solver,
@@ -247,7 +248,8 @@ def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path 
             seed=job.settings.seed,
             llm=job.llm,
             reference=reference,
-            on_progress=bar.heard,
+            callback=now_and_then(bar.heard),
+            history=job.settings.history if solver is job.solver else "none",
             scratch=scratch,
         )
 

@@ -379,6 +379,7 @@ class ProvenancePart(Part):
     continues: Given[ContinuedPart | None] = None
     files: dict[str, FilePart] = Field(default_factory=dict)
     failed: Given[FailedPart | None] = None
+    history: Given[FilePart | None] = None
     errors: list[str] = Field(default_factory=list)
 
 
