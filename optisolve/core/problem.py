@@ -106,7 +106,7 @@ class Instance(ABC):
         objectives: One or more objectives.
         constraint_names: Names of the columns of G.
         equality_names: Names of the columns of H.
-        hypervolume_box: Fixed scoring box; required for two or more objectives.
+        hypervolume_box: Scoring box of two or more objectives; None works it out, see `hypervolume_box`.
     """
 
     def __init__(
@@ -119,16 +119,12 @@ class Instance(ABC):
         equality_names: tuple[str, ...] = (),
         hypervolume_box: HypervolumeBox | None = None,
     ) -> None:
-        if len(objectives) > 1 and hypervolume_box is None:
-            raise ProblemError(
-                f"{origin.problem}: {len(objectives)} objectives need a hypervolume_box (reference and ideal point)."
-            )
         self.origin = origin
         self.space = space
         self.objectives = objectives
         self.constraint_names = constraint_names
         self.equality_names = equality_names
-        self.hypervolume_box = hypervolume_box
+        self._given_box = hypervolume_box
         signs = np.array([-1.0 if o.sense is Sense.MAXIMIZE else 1.0 for o in objectives])
         signs.setflags(write=False)
         self.signs: FloatArray = signs
@@ -237,6 +233,11 @@ class Instance(ABC):
         return False
 
     @cached_property
+    def hypervolume_box(self) -> HypervolumeBox | None:
+        """The box that hypervolume is measured in: what was given, else worked out when first asked for; None for one objective."""
+        return self._given_box if self._given_box is not None or len(self.objectives) < 2 else self._own_box()
+
+    @cached_property
     def sha256(self) -> str:
         """Hash of all that defines the instance: family, scalars, arrays, decision space and objectives.
 
@@ -267,6 +268,12 @@ class Instance(ABC):
         """Projection or repair of clipped points, float64 [n, d]; may write into X."""
         return X
 
+    def _own_box(self) -> HypervolumeBox:
+        """The scoring box where none is given; a family that knows its fronts or bounds says better than random designs do."""
+        from optisolve.core.scoring import box_from_designs
+
+        return box_from_designs(self)
+
     def _finite(self, evaluation: Evaluation) -> Evaluation:
         for name, values in (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H)):
             if values.size and not np.isfinite(values).all():
@@ -292,6 +299,9 @@ class Problem(Options, ABC):
     summary: ClassVar[str]
     evidence: ClassVar[str] = "none"
     """What its references prove, one phrase for tables."""
+    calibrated: ClassVar[tuple[str, ...]] = ()
+    """Parameters, None unless given, that a scenario chose for its own values of all others: when one of those changes they
+    hold no longer, and the instance works them out (`optisolve.registry.make_problem`)."""
 
     scenario: str = field(default="", kw_only=True)
 

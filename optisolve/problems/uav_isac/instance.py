@@ -31,7 +31,7 @@ class UavIsacInstance(Instance):
     Args:
         origin: How to make this case again.
         objectives: Utility and error bound.
-        hypervolume_box: Scoring box.
+        hypervolume_box: Scoring box; None lets it follow the instance.
         constants: The scenario in SI units and linear scale.
         users_m: float64 [K, 2], read-only, m.
         scenario: The scenario's numbers as given, for the hash and for export.
@@ -42,7 +42,7 @@ class UavIsacInstance(Instance):
         *,
         origin: Origin,
         objectives: tuple[Objective, ...],
-        hypervolume_box: HypervolumeBox,
+        hypervolume_box: HypervolumeBox | None,
         constants: model.Constants,
         users_m: FloatArray,
         scenario: Mapping[str, FloatArray],
@@ -121,6 +121,12 @@ class UavIsacInstance(Instance):
         axes.set(xlim=limits, ylim=limits, xlabel="x [m]", ylabel="y [m]", aspect="equal")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2, frameon=False, fontsize=8)
         return True
+
+    def _own_box(self) -> HypervolumeBox:
+        """From null policies and random designs; no error is below 0."""
+        from optisolve.core.scoring import box_from_designs
+
+        return box_from_designs(self, best_possible=np.array([np.inf, 0.0]))
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
         from optisolve.problems.uav_isac.kernels import evaluate
