@@ -19,6 +19,7 @@ from rich.text import Text
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
+from optisolve.run.records import box_note
 
 if TYPE_CHECKING:
     from optisolve.core.documents import Json
@@ -157,6 +158,8 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record.seed}")
     console.print(_score_table(results))
     _print_reference(subject.record)
+    if told := box_note(subject.record):
+        console.print(f"[bold yellow]warning:[/] {escape(told)}", soft_wrap=True)
     if subject.record.solver.llm is not None:
         console.print(_source_table(subject))
         _print_llm(subject.record)

@@ -234,7 +234,7 @@ class Instance(ABC):
 
     @cached_property
     def hypervolume_box(self) -> HypervolumeBox | None:
-        """The box that hypervolume is measured in: what was given, else worked out when first asked for; None for one objective."""
+        """The box of hypervolumes: what was given, else worked out when first asked for; None for one objective."""
         return self._given_box if self._given_box is not None or len(self.objectives) < 2 else self._own_box()
 
     @cached_property

@@ -23,6 +23,9 @@ BOX_SAMPLES = 128
 
 _INSIDE = 0.9
 """Share of the designs that is no worse than the bad corner, objective by objective."""
+_MARGIN = 0.5
+"""How much farther than the worst value of non-dominated designs the bad corner lies, in units of the way from the best one:
+fronts end farther out than random designs show."""
 _ROOM = 1.0
 """How much farther than the best design the good corner lies, in units of the way from the bad corner to that design."""
 _FEWEST = 16
@@ -31,15 +34,14 @@ _DIGITS = 2
 """Digits of the box's width that its corners are rounded to, outwards, so that rounding on another machine moves none."""
 
 
-def box_from_designs(instance: Instance, *, best_possible: FloatArray | None = None) -> HypervolumeBox:
+def box_from_designs(instance: Instance) -> HypervolumeBox:
     """The box of an instance from its trivial answers and `BOX_SAMPLES` random designs, repaired.
 
-    The bad corner is what nine of ten designs and all non-dominated ones reach; the good corner lies beyond the best design
-    by as much again.
+    The bad corner is what nine of ten designs and all non-dominated ones reach, with a margin; the good corner lies beyond the
+    best design by as much again, but not below 0 for what is to be small and is positive everywhere.
 
     Args:
         instance: Several objectives.
-        best_possible: float64 [m], values in the problem's own senses that nothing can beat, infinite where none is known.
 
     Raises:
         ProblemError: None of the designs can be evaluated.
@@ -58,12 +60,12 @@ def box_from_designs(instance: Instance, *, best_possible: FloatArray | None = N
     order = np.argsort(violation, kind="stable")
     F = F[order[: max(int((violation <= 0.0).sum()), _FEWEST)]]
     best = F.min(axis=0)
-    bad = np.maximum(np.quantile(F, _INSIDE, axis=0, method="higher"), F[_nondominated(F)].max(axis=0))
+    nadir = F[_nondominated(F)].max(axis=0)
+    bad = np.maximum(np.quantile(F, _INSIDE, axis=0, method="higher"), nadir + _MARGIN * (nadir - best))
     smallest = 1e-6 * np.maximum(np.abs(best), [objective.scale for objective in instance.objectives])
     bad = np.maximum(bad, best + smallest)  # an objective that no design moves
     good = best - _ROOM * (bad - best)
-    if best_possible is not None:
-        good = np.maximum(good, best_possible * signs)
+    good = np.where((signs > 0.0) & (best >= 0.0), np.maximum(good, 0.0), good)
     return box_around(bad * signs, good * signs, signs)
 
 

@@ -21,7 +21,7 @@ from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.execution import Progress, Run, execute
-from optisolve.run.records import build_record, publish
+from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, verify_points
 
@@ -52,7 +52,13 @@ class Result:
 
     def __repr__(self) -> str:
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
-        return f"<Result {self.record.record_id}: {self.point_status}, {len(self.X)} points, {scores}>"
+        told = "".join(f"; {note}" for note in self.notes)
+        return f"<Result {self.record.record_id}: {self.point_status}, {len(self.X)} points, {scores}{told}>"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be known to read the scores, a sentence each: points outside the scoring box, and stand-ins."""
+        return tuple(filter(None, (box_note(self.record), self.run.notice)))
 
     @property
     def X(self) -> FloatArray:
@@ -88,7 +94,7 @@ class Result:
 
     @property
     def hypervolume(self) -> float | None:
-        """Normalized hypervolume in the scenario's fixed box; None for one objective."""
+        """Normalized hypervolume in the instance's scoring box; None for one objective."""
         return self.record.scores.hypervolume
 
     @property

@@ -46,7 +46,13 @@ class PymooInstance(Instance):
     """
 
     def __init__(
-        self, origin: Origin, function: Function, n_variables: int, n_objectives: int, shift: FloatArray, box: HypervolumeBox | None
+        self,
+        origin: Origin,
+        function: Function,
+        n_variables: int,
+        n_objectives: int,
+        shift: FloatArray,
+        box: HypervolumeBox | None,
     ) -> None:
         self.function = function
         self.shift = shift
@@ -108,7 +114,7 @@ class PymooInstance(Instance):
         return np.hstack([position, np.tile(place[first:], (len(position), 1))])
 
     def _own_box(self) -> HypervolumeBox:
-        """From the ideal point to ideal + 1.1 (nadir - ideal) of the front, as the scenarios have it, where a front is known."""
+        """From the ideal point to ideal + 1.1 (nadir - ideal) of the front, as in the scenarios, where a front is known."""
         from optisolve.core.scoring import box_around
         from optisolve.problems.pymoo.fronts import reference
 

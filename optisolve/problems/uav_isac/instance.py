@@ -122,12 +122,6 @@ class UavIsacInstance(Instance):
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2, frameon=False, fontsize=8)
         return True
 
-    def _own_box(self) -> HypervolumeBox:
-        """From null policies and random designs; no error is below 0."""
-        from optisolve.core.scoring import box_from_designs
-
-        return box_from_designs(self, best_possible=np.array([np.inf, 0.0]))
-
     def _evaluate(self, X: FloatArray) -> Evaluation:
         from optisolve.problems.uav_isac.kernels import evaluate
 

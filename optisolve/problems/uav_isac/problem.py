@@ -67,7 +67,7 @@ class UavIsac(Problem):
         users_file: CSV with a header ``x_m,y_m`` or ``lat,lon``; None draws users uniformly.
         users_m: Users' coordinates in m. Filled in where users come from a file, so that a record keeps them; when both
             are given these count and the file only tells where they came from.
-        hypervolume_reference: Bad corner of the scoring box, (nat, m); None lets the box follow the instance, see its model card.
+        hypervolume_reference: Bad corner of the scoring box, (nat, m); None lets the box follow the instance.
         hypervolume_ideal: Good corner of the scoring box, (nat, m); both corners are given, or none.
 
     Raises:
