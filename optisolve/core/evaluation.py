@@ -115,7 +115,9 @@ def corner_problems(
             return
     for bad, good, o in zip(reference or (), ideal or (), objectives, strict=False):
         if not o.shortfall(bad, good) > 0.0:
-            yield FieldProblem("hypervolume_reference", reference, f"a worse {o.name} than hypervolume_ideal has, {good:g}")
+            worse = "smaller" if o.sense is Sense.MAXIMIZE else "larger"
+            yield FieldProblem("hypervolume_reference", reference, f"{o.name} {worse} than hypervolume_ideal's {good:g}")
+            return
 
 
 @dataclass(frozen=True, eq=False, slots=True)
