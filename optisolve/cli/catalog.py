@@ -91,15 +91,18 @@ class Info(Verb):
 
 
 def _offered(name: str) -> Iterator[str]:
-    """Capabilities of a scenario's instances, whether goals may speak about them, and what verification runs on."""
+    """The default solver, capabilities of a scenario's instances, whether goals may speak about them, and what verification runs on."""
     from optisolve.core.capabilities import offers
     from optisolve.goals import MeasuredInstance
+    from optisolve.run.choice import default_solver
 
     try:
         instance = make_problem(name).instance(0)
     except OptisolveError as error:  # a family whose parameters have no defaults
         yield f"offers: unknown until it is given what it needs ({escape(str(error))})"
         return
+    chosen = default_solver(instance)
+    yield f"default solver: {chosen.name} ({chosen.why})"
     capabilities = [c.__name__ for c in offers(instance)]
     if isinstance(instance, MeasuredInstance):
         capabilities.append(f"MeasuredInstance ({', '.join(metric.name for metric in instance.metrics())})")

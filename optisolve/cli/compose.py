@@ -40,6 +40,7 @@ from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
 from optisolve.llm.config import LLM_KINDS
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
+from optisolve.run.choice import AUTO
 from optisolve.run.solve import DEFAULT_BUDGET
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _primary(environment: Mapping[str, str], template: str) -> Mapping[str, obje
     """The configuration that hydra starts from, with the environment of the jobs of a sweep and the text of the help."""
     quiet = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
     return {
-        "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": "ledma"}, {"llm": "auto"}, *quiet],
+        "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": AUTO}, {"llm": "auto"}, *quiet],
         **_DEFAULTS,
         "hydra": {
             "searchpath": [f"{_SCHEME}://"],
@@ -316,6 +317,10 @@ def _explain(error: Exception) -> str:
     key, parent = getattr(cause, "full_key", None) or getattr(cause, "key", None), getattr(cause, "parent_node", None)
     if key and isinstance(parent, DictConfig) and "is not in struct" in str(cause):
         prefix, _, name = str(key).rpartition(".")
+        if prefix == "solver" and not parent:
+            return (
+                f"'{key}' is a setting of a solver, and none is named: give solver=NAME beside it, e.g. solver=ledma {key}=..."
+            )
         known = [str(k) for k in parent]
         guess = nearest(name, known)
         hint = f" Did you mean '{f'{prefix}.{guess}' if prefix else guess}'?" if guess else ""
@@ -375,17 +380,20 @@ class _Groups(ConfigSource):  # type: ignore[misc]  # hydra ships no usable type
 
 def _choices() -> Mapping[str, tuple[str, ...]]:
     """What may stand behind ``problem=``, ``solver=`` and ``llm=``."""
-    return {"problem": PROBLEMS.choices(), "solver": SOLVERS.choices(), "llm": tuple(LLM_KINDS)}
+    return {"problem": PROBLEMS.choices(), "solver": (AUTO, *SOLVERS.choices()), "llm": tuple(LLM_KINDS)}
 
 
 def _options(group: str, name: str) -> Mapping[str, Json]:
     """All options of a choice: what its file says, else the defaults of its class."""
+    if (group, name) == ("solver", AUTO):
+        return {}
     cls: type
     values: Mapping[str, object] = {}
     if group == "llm":
         cls = LLM_KINDS[name]
     else:
         cls, values = problem_options(name) if group == "problem" else solver_options(name)
+        values = {key: value for key, value in values.items() if key not in getattr(cls, "calibrated", ())}
     fields = (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name != "scenario")
     told = plain({**{f.name: _default(f) for f in fields}, **values})
     return {**({"kind": name} if group == "llm" else {}), **cast(Mapping[str, Json], told)}

@@ -156,10 +156,12 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     subject = next(iter(results.values()))
     origin = subject.instance.origin
     console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record.seed}")
+    if told := _model_share(results):
+        console.print(escape(told), soft_wrap=True)
     console.print(_score_table(results))
     _print_reference(subject.record)
     if told := box_note(subject.record):
-        console.print(f"[bold yellow]warning:[/] {escape(told)}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(told)}", soft_wrap=True)
     if subject.record.solver.llm is not None:
         console.print(_source_table(subject))
         _print_llm(subject.record)
@@ -233,6 +235,37 @@ def _print_reference(record: Record) -> None:
     console.print(f"reference: {evidence}{': ' if parts else ''}{', '.join(parts)} ({by}{why})", soft_wrap=True)
     if told.note:
         print_note(told.note)
+
+
+_BY_MODEL = ("llm", "repaired")
+"""Sources of points that a language model, or its stand-in, has made."""
+
+
+def _model_share(results: Mapping[str, Result]) -> str:
+    """What a language model's points were worth in a run, and what its controls reached without one; "" without such points."""
+    subject, *others = results.values()
+    record, by_source = subject.record, subject.record.used.by_source
+    made = [by_source[name] for name in _BY_MODEL if name in by_source]
+    if record.solver.llm is None or not made:
+        return ""
+    total, gain = sum(item.gain for item in by_source.values()), sum(item.gain for item in made)
+    several = len(record.verified.objectives) > 1
+    of = f"the hypervolume {total:.4f}" if several else f"{format_number(total)}, by which the objective improved"
+    who = "stand-in for a language model" if record.solver.llm.provider == "surrogate" else "language model"
+    count = sum(item.evaluations for item in made)
+    told = f"the {who} contributed {gain:.4f} of {of}, with {count:,} of {record.used.evaluations:,} evaluations"
+    plain = {merit: result for result in others if (merit := _merit(result)) is not None and result.record.solver.llm is None}
+    if not plain:
+        return told
+    best = plain[max(plain)].record
+    value = best.scores.hypervolume if several else best.scores.objective
+    return f"{told}; without one solver={best.solver.name} reached {format_number(value)} in {best.used.wall_s:.2f} s"
+
+
+def _merit(result: Result) -> float | None:
+    """Hypervolume or objective, larger is better."""
+    scores = result.record.scores
+    return scores.hypervolume if scores.objective is None else -scores.objective * float(result.instance.signs[0])
 
 
 def _source_table(result: Result) -> Table:

@@ -25,7 +25,7 @@ from optisolve.cli.display import (
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
-from optisolve.core.documents import Json
+from optisolve.core.documents import Json, plain
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
@@ -35,6 +35,7 @@ from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import make_problem, make_solver
+from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.estimate import estimate
 from optisolve.run.evaluator import common_beginning
 from optisolve.run.jobs import JobFolder, join_job, open_job
@@ -89,6 +90,19 @@ class Asked:
     settings: Group
     given: tuple[str, ...] = ()
 
+    def settled(self) -> Asked:
+        """With the default solver for the problem where the user has named none, and a line that says so."""
+        if self.solver.name != AUTO:
+            return self
+        try:
+            problem = make_problem(self.problem.name, self.problem.options)
+            instance = problem.instance(cast(int, self.settings["instance"]))
+        except (OptionError, TypeError):  # told with everything else that is wrong
+            return replace(self, solver=Choice("null"))
+        chosen = default_solver(instance, with_llm=any(key.partition(".")[0] == "llm" for key in self.given))
+        print_note(f"solver: {chosen.name} ({chosen.why})")
+        return replace(self, solver=Choice(chosen.name, cast(Group, plain(make_solver(chosen.name).options()))))
+
     def plain(self, *, uses_llm: bool) -> dict[str, Json]:
         """As it stands in ``job.json``, equal for every start of the same run: contents of files stand for their paths."""
         params = self.problem.options
@@ -137,7 +151,7 @@ class Job:
         Raises:
             OptionError: Bad fields.
         """
-        collected = Collected("The run's configuration")
+        asked, collected = asked.settled(), Collected("The run's configuration")
         settings = collected("", lambda: Run.from_mapping({**asked.settings, "resume": asked.settings["resume"] or None}))
         budget = collected("budget", lambda: Budget.from_mapping(asked.budget))
         problem = collected("problem", lambda: make_problem(asked.problem.name, asked.problem.options))

@@ -20,6 +20,7 @@ from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
+from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.execution import Progress, Run, execute
 from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
@@ -171,7 +172,7 @@ DEFAULT_BUDGET = Budget(evaluations=5000, llm_calls=40)
 
 def solve(
     instance: Instance | Problem,
-    solver: str | Solver = "ledma",
+    solver: str | Solver = AUTO,
     *,
     budget: Budget | None = None,
     seed: int = 0,
@@ -187,7 +188,8 @@ def solve(
 
     Args:
         instance: What to solve; a problem means its instance 0.
-        solver: A preset name or a solver object.
+        solver: A preset name or a solver object; ``"auto"`` takes the default for the instance, see
+            `optisolve.run.choice.default_solver`, and `ledma` where `llm` names a language model.
         budget: Limits; default 5,000 evaluations and 40 language-model calls.
         seed: The run's seed. Same seed, same ``result_hash``.
         llm: Language model for solvers that use one: ``"auto"``, ``"local"``, ``"openai"``, ``"surrogate"``, or a
@@ -207,6 +209,8 @@ def solve(
             before it evaluated anything. A solver that broke later yields a result with termination ERROR.
     """
     case = instance.instance(0) if isinstance(instance, Problem) else instance
+    if solver == AUTO:
+        solver = default_solver(case, with_llm=llm != "auto").name
     method = _solver(solver, options)
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else _warm_start(case, warm_start)
