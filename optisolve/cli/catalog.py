@@ -91,7 +91,7 @@ class Info(Verb):
 
 
 def _offered(name: str) -> Iterator[str]:
-    """The default solver, capabilities of a scenario's instances, whether goals may speak about them, and what verification runs on."""
+    """Default solver and capabilities of a scenario's instances, whether goals know them, what verification runs on."""
     from optisolve.core.capabilities import offers
     from optisolve.goals import MeasuredInstance
     from optisolve.run.choice import default_solver

@@ -41,8 +41,8 @@ def default_solver(instance: Instance, *, with_llm: bool = False) -> Chosen:
     """The solver that is used where none is named.
 
     One objective: the mixture `moe`, which takes an exact or certified method where one applies (docs/moe.md). Two objectives:
-    `nsga2`, more: `moead`, by ``benchmarks/quality/default_solver.py``. A solver that says it cannot treat the instance is passed
-    over.
+    `nsga2`, more: `moead`, by ``benchmarks/quality/default_solver.py``. A solver that says it cannot treat the instance is
+    passed over.
 
     Args:
         instance: What is to be solved.
