@@ -40,7 +40,7 @@ from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
 from optisolve.llm.config import LLM_KINDS
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
-from optisolve.run.choice import AUTO
+from optisolve.run.choice import AUTO, WITH_MODEL
 from optisolve.run.solve import DEFAULT_BUDGET
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ def _help() -> str:
     return _HELP.format(**choices, settings=settings_help(Run))
 
 
-def _primary(environment: Mapping[str, str], template: str) -> Mapping[str, object]:
-    """The configuration that hydra starts from, with the environment of the jobs of a sweep and the text of the help."""
+def _primary(environment: Mapping[str, str], template: str, solver: str) -> Mapping[str, object]:
+    """The configuration that hydra starts from: the environment of the jobs of a sweep, the text of the help, the solver."""
     quiet = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
     return {
-        "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": AUTO}, {"llm": "auto"}, *quiet],
+        "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": solver}, {"llm": "auto"}, *quiet],
         **_DEFAULTS,
         "hydra": {
             "searchpath": [f"{_SCHEME}://"],
@@ -141,7 +141,9 @@ def run_command(arguments: Sequence[str]) -> int:
         _no_environment(),
     ):
         template = "" if {"--help", "-h"}.isdisjoint(words) else _help()
-        ConfigStore.instance().store(name="run", node=_primary({} if folder is None else {_CODES: folder}, template))
+        named = any(word.lstrip("+").startswith(("llm=", "llm.")) for word in words)
+        solver = WITH_MODEL.name if named else AUTO  # before anything is composed, so that solver.KEY is known
+        ConfigStore.instance().store(name="run", node=_primary({} if folder is None else {_CODES: folder}, template, solver))
         try:
             application(_swept_job if sweep else job)()
         except MissingConfigException as error:

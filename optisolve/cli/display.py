@@ -19,7 +19,6 @@ from rich.text import Text
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
-from optisolve.run.records import box_note
 
 if TYPE_CHECKING:
     from optisolve.core.documents import Json
@@ -153,6 +152,8 @@ class Bar:
 
 def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequence[Path]) -> None:
     """Scores of a run beside its controls, who made what, notices, and where the files are."""
+    from optisolve.run.records import box_note
+
     subject = next(iter(results.values()))
     origin = subject.instance.origin
     console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record.seed}")

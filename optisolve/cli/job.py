@@ -35,7 +35,7 @@ from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import make_problem, make_solver
-from optisolve.run.choice import AUTO, default_solver
+from optisolve.run.choice import AUTO, WITH_MODEL, default_solver
 from optisolve.run.estimate import estimate
 from optisolve.run.evaluator import common_beginning
 from optisolve.run.jobs import JobFolder, join_job, open_job
@@ -93,13 +93,15 @@ class Asked:
     def settled(self) -> Asked:
         """With the default solver for the problem where the user has named none, and a line that says so."""
         if self.solver.name != AUTO:
+            if self.solver.name == WITH_MODEL.name and not {"solver", "resume"} & {*self.given}:
+                print_note(f"solver: {WITH_MODEL.name} ({WITH_MODEL.why})")
             return self
         try:
             problem = make_problem(self.problem.name, self.problem.options)
             instance = problem.instance(cast(int, self.settings["instance"]))
         except (OptionError, TypeError):  # told with everything else that is wrong
             return replace(self, solver=Choice("null"))
-        chosen = default_solver(instance, with_llm=any(key.partition(".")[0] == "llm" for key in self.given))
+        chosen = default_solver(instance)
         print_note(f"solver: {chosen.name} ({chosen.why})")
         return replace(self, solver=Choice(chosen.name, cast(Group, plain(make_solver(chosen.name).options()))))
 

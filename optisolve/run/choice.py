@@ -12,7 +12,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, features_of
 from optisolve.registry import make_solver
 
-__all__ = ["AUTO", "Chosen", "default_solver"]
+__all__ = ["AUTO", "WITH_MODEL", "Chosen", "default_solver"]
 
 AUTO = "auto"
 """What stands for a solver that the rule chooses."""
@@ -30,7 +30,9 @@ class Chosen(NamedTuple):
     why: str
 
 
-_MODEL = Chosen("ledma", "default where a language model is named")
+WITH_MODEL = Chosen("ledma", "default where a language model is named")
+"""What a named language model works for."""
+
 _ONE = (Chosen("moe", "default for one objective: exact and certified methods where they apply, else the best search"),)
 _TWO = (Chosen("nsga2", "default for two objectives: the best without a language model in our comparisons"),)
 _MORE = (Chosen("moead", "default for three and more objectives: the best without a language model in our comparisons"),)
@@ -50,5 +52,5 @@ def default_solver(instance: Instance, *, with_llm: bool = False) -> Chosen:
     """
     several = len(instance.objectives)
     first = _ONE if Feature.SINGLE_OBJECTIVE in features_of(instance) else _TWO if several == 2 else _MORE
-    candidates = (*((_MODEL,) if with_llm else ()), *first, *_ANY)
+    candidates = (*((WITH_MODEL,) if with_llm else ()), *first, *_ANY)
     return next((c for c in candidates if make_solver(c.name).skip(instance) is None), candidates[-1])
