@@ -1,4 +1,4 @@
-"""The scoring box follows the instance: with other parameters a hypervolume still tells designs apart, or the run says why not."""
+"""The scoring box follows the instance: with other parameters a score tells designs apart, or the run says why not."""
 
 from __future__ import annotations
 

@@ -139,11 +139,11 @@ def test_the_knee_is_the_point_nearest_to_the_front_s_ideal():
 
 
 def test_a_search_that_has_not_reached_the_box_still_learns_what_its_points_are_worth():
-    """Far from the box gains come from a box of the run's own; the first batch with a point inside is measured in the scenario's."""
+    """Gains come from a box of the run's own, from the first batch with a point inside on from the scenario's."""
     signs, none = np.array([1.0, -1.0]), np.zeros(2)
     box = HypervolumeBox(reference=(1.0, 0.0), ideal=(0.0, 1.0))
     blind, meter = GainMeter(signs, box), GainMeter(signs, box, working=True)
-    far = [np.array([[9.0, 4.0], [8.0, 5.0]]), np.array([[7.0, 6.0], [6.0, 3.0]]), np.array([[9.5, 9.5], [5.0, 2.5]])]
+    far = [np.array([[9.0, 4.0], [8.0, 5.0]]), np.array([[7.0, 5.5], [6.0, 3.0]]), np.array([[9.5, 9.5], [5.0, 2.5]])]
     gains = [(blind.add(F, none), meter.add(F, none), meter.moved) for F in far]
     assert all(not nothing.any() for nothing, *_ in gains)
     assert [(gain > 0.0).tolist() for _, gain, _ in gains] == [[True, True], [True, True], [False, True]]
@@ -163,9 +163,8 @@ def test_a_search_that_begins_in_the_box_is_measured_in_nothing_else():
         F, violation = rng.random((60, m)) * 1.5, np.where(rng.random(60) < 0.3, 1.0, 0.0)
         plain, working = GainMeter(signs, box), GainMeter(signs, box, working=True)
         for i in range(0, 60, 20):
-            assert np.array_equal(
-                plain.add(F[i : i + 20], violation[i : i + 20]), working.add(F[i : i + 20], violation[i : i + 20])
-            )
+            batch = F[i : i + 20], violation[i : i + 20]
+            assert np.array_equal(plain.add(*batch), working.add(*batch))
             assert not working.moved
 
 

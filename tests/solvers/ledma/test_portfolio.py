@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import optisolve
 from optisolve.core import Budget, BudgetMeter, HypervolumeBox, Objective, Sense, Space, Variable
 from optisolve.llm.candidates import Grid
 from optisolve.llm.config import SurrogateLlm
