@@ -111,7 +111,7 @@ class ArrayProblem(Problem):
         origin = super().origin(seed)
         if self.instance_data is None:
             return origin
-        files = {} if self._source is None else {"instance_file": self._source}
+        files = dict(origin.files) if self._source is None else {**origin.files, "instance_file": self._source}
         return dataclasses.replace(origin, params={**origin.params, "instance_file": None}, files=files)
 
     @abstractmethod
