@@ -132,25 +132,31 @@ def print_summary(
         pictures: Files that were drawn.
         varied: What a run of a sweep has for itself.
     """
+    from optisolve.run.records import box_note
+
     subject = next(iter(results.values()))
     origin = subject.instance.origin
     own = [f"{key}={value}" for key, value in (varied or {}).items() if key not in ("seed", "instance")]
     which = ", ".join(["", f"instance {origin.seed}", f"seed {subject.record.seed}", *own])
     console.print(styled(origin.scenario, "bold") + which, soft_wrap=True)
+    if told := _model_share(results):
+        console.print(told, soft_wrap=True)
     for file in subject.record.provenance.files.values():
         if file.read:
             console.print(f"data:     {file.name}: {file.read}", soft_wrap=True)
     console.print(_score_table(results))
     _print_reference(subject.record)
+    if told := box_note(subject.record):
+        print_notice(told, "warning")
     if subject.record.solver.llm is not None:
         console.print(_source_table(subject))
         _print_llm(subject.record)
     if subject.run.notice:
         print_notice(subject.run.notice)
-    if told := subject.record.provenance.failed:
+    if failure := subject.record.provenance.failed:
         failed = subject.record.used.failed
-        how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[told.policy]
-        text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {told.first}"
+        how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[failure.policy]
+        text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {failure.first}"
         print_notice(text, "warning")
     if cache := subject.record.provenance.llm_cache:
         console.print(f"response cache: {cache.calls} calls answered from it, {cache.usd:.4f} USD not spent")
@@ -221,6 +227,37 @@ def _print_reference(record: Record) -> None:
     console.print(f"reference: {evidence}{': ' if parts else ''}{', '.join(parts)} ({by}{why})", soft_wrap=True)
     if told.note:
         print_note(told.note)
+
+
+_BY_MODEL = ("llm", "repaired")
+"""Sources of points that a language model, or its stand-in, has made."""
+
+
+def _model_share(results: Mapping[str, Result]) -> str:
+    """What a language model's points were worth in a run, and what its controls reached without one; "" without such points."""
+    subject, *others = results.values()
+    record, by_source = subject.record, subject.record.used.by_source
+    made = [by_source[name] for name in _BY_MODEL if name in by_source]
+    if record.solver.llm is None or not made:
+        return ""
+    total, gain = sum(item.gain for item in by_source.values()), sum(item.gain for item in made)
+    several = len(record.verified.objectives) > 1
+    of = f"the hypervolume {total:.4f}" if several else f"{format_number(total)}, by which the objective improved"
+    who = "stand-in for a language model" if record.solver.llm.provider == "surrogate" else "language model"
+    count = sum(item.evaluations for item in made)
+    told = f"the {who} contributed {gain:.4f} of {of}, with {count:,} of {record.used.evaluations:,} evaluations"
+    plain = {merit: result for result in others if (merit := _merit(result)) is not None and result.record.solver.llm is None}
+    if not plain:
+        return told
+    best = plain[max(plain)].record
+    value = best.scores.hypervolume if several else best.scores.objective
+    return f"{told}; without one solver={best.solver.name} reached {format_number(value)} in {best.used.wall_s:.2f} s"
+
+
+def _merit(result: Result) -> float | None:
+    """Hypervolume or objective, larger is better."""
+    scores = result.record.scores
+    return scores.hypervolume if scores.objective is None else -scores.objective * float(result.instance.signs[0])
 
 
 def _source_table(result: Result) -> Table:

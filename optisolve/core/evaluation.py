@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
-from optisolve.core.errors import SolverError
+from optisolve.core.errors import FieldProblem, SolverError
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -27,6 +27,7 @@ __all__ = [
     "HypervolumeBox",
     "Objective",
     "Sense",
+    "corner_problems",
     "looking",
     "looks_charged",
     "refuse_reference",
@@ -88,7 +89,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class HypervolumeBox:
-    """Fixed box of a scenario in which hypervolume and IGD+ are measured, in the objectives' own senses.
+    """Box of an instance in which hypervolume and IGD+ are measured, in the objectives' own senses.
 
     Args:
         reference: The bad corner, length m.
@@ -97,6 +98,29 @@ class HypervolumeBox:
 
     reference: tuple[float, ...]
     ideal: tuple[float, ...]
+
+    @classmethod
+    def given(cls, reference: tuple[float, ...] | None, ideal: tuple[float, ...] | None) -> HypervolumeBox | None:
+        """The box of two corners that `corner_problems` has passed; None where they are left to the instance."""
+        return None if reference is None or ideal is None else cls(reference, ideal)
+
+
+def corner_problems(
+    reference: tuple[float, ...] | None, ideal: tuple[float, ...] | None, objectives: tuple[Objective, ...]
+) -> Iterator[FieldProblem]:
+    """What is wrong with the parameters ``hypervolume_reference`` and ``hypervolume_ideal`` of a problem."""
+    corners = {"hypervolume_reference": reference, "hypervolume_ideal": ideal}
+    for name, corner in corners.items():
+        if corner is None and (reference, ideal) != (None, None):
+            yield FieldProblem(name, None, "the other corner of the box too; or neither, and the box follows the instance")
+        elif corner is not None and len(corner) != len(objectives):
+            yield FieldProblem(name, corner, f"{len(objectives)} numbers, one per objective")
+            return
+    for bad, good, o in zip(reference or (), ideal or (), objectives, strict=False):
+        if not o.shortfall(bad, good) > 0.0:
+            worse = "smaller" if o.sense is Sense.MAXIMIZE else "larger"
+            yield FieldProblem("hypervolume_reference", reference, f"{o.name} {worse} than hypervolume_ideal's {good:g}")
+            return
 
 
 @dataclass(frozen=True, eq=False, slots=True)

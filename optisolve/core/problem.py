@@ -108,7 +108,7 @@ class Instance(ABC):
         objectives: One or more objectives.
         constraint_names: Names of the columns of G.
         equality_names: Names of the columns of H.
-        hypervolume_box: Fixed scoring box; required for two or more objectives.
+        hypervolume_box: Scoring box of two or more objectives; None works it out, see `hypervolume_box`.
         tolerance: Largest violation of a (dimensionless) constraint that counts as feasible: one number for all, or numbers by
             name of constraint, the others keeping the usual 1e-8. Part of the instance: solvers, verification and audit use it.
 
@@ -127,16 +127,12 @@ class Instance(ABC):
         hypervolume_box: HypervolumeBox | None = None,
         tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
     ) -> None:
-        if len(objectives) > 1 and hypervolume_box is None:
-            raise ProblemError(
-                f"{origin.problem}: {len(objectives)} objectives need a hypervolume_box (reference and ideal point)."
-            )
         self.origin = origin
         self.space = space
         self.objectives = objectives
         self.constraint_names = constraint_names
         self.equality_names = equality_names
-        self.hypervolume_box = hypervolume_box
+        self._given_box = hypervolume_box
         self.tolerance = _tolerances(origin.problem, (*constraint_names, *equality_names), tolerance)
         signs = np.array([-1.0 if o.sense is Sense.MAXIMIZE else 1.0 for o in objectives])
         signs.setflags(write=False)
@@ -264,6 +260,11 @@ class Instance(ABC):
         return False
 
     @cached_property
+    def hypervolume_box(self) -> HypervolumeBox | None:
+        """The box of hypervolumes: what was given, else worked out when first asked for; None for one objective."""
+        return self._given_box if self._given_box is not None or len(self.objectives) < 2 else self._own_box()
+
+    @cached_property
     def usual_tolerance(self) -> bool:
         """Whether every constraint has the usual feasibility tolerance."""
         return bool((self.tolerance == FEASIBILITY_TOLERANCE).all())
@@ -316,6 +317,12 @@ class Instance(ABC):
         made = counted(X, source="repair")
         return made.H if made.failed is None else np.where(made.failed[:, None], np.nan, made.H)
 
+    def _own_box(self) -> HypervolumeBox:
+        """The scoring box where none is given; a family that knows its fronts or bounds says better than random designs do."""
+        from optisolve.core.scoring import box_from_designs
+
+        return box_from_designs(self)
+
     def _checked(self, evaluation: Evaluation) -> Evaluation:
         """An evaluation with the instance's tolerances, all values finite."""
         for name, values in (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H)):
@@ -346,6 +353,9 @@ class Problem(Options, ABC):
     summary: ClassVar[str]
     evidence: ClassVar[str] = "none"
     """What its references prove, one phrase for tables."""
+    calibrated: ClassVar[tuple[str, ...]] = ()
+    """Parameters, None unless given, that a scenario chose for its own values of all others: when one of those changes they
+    hold no longer, and the instance works them out (`optisolve.registry.make_problem`)."""
 
     scenario: str = field(default="", kw_only=True)
     _home: Home | None = field(default=None, init=False, repr=False, compare=False)

@@ -325,10 +325,11 @@ class ScoresPart(Part):
     gap_scale: Number | None
     tie: Amount | None
     box: BoxPart | None
+    outside: Given[Count | None] = None
 
     def values(self) -> dict[str, float | None]:
-        """The scores alone, by name."""
-        return {name: value for name, value in self if name != "box"}
+        """The scores alone, by name; neither the box nor how many points lie outside it."""
+        return {name: value for name, value in self if name not in ("box", "outside")}
 
 
 class EnvironmentPart(Part):
@@ -391,7 +392,7 @@ _VOLATILE: dict[str, Any] = {
     "used": {"wall_s", "cpu_s", "peak_mb"},
     "verified": {"by", "missed"},  # what is missed follows from the points, and older records do not say it
     # Scores against a reference; better references appear later and must not change what a run found.
-    "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie"},
+    "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie", "outside"},
     **dict.fromkeys(("reference", "trace", "env", "provenance", "result_hash", "record_id"), True),
 }
 """What ``result_hash`` does not cover; of the trace it covers all but the seconds."""

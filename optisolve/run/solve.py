@@ -21,9 +21,10 @@ from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
+from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.execution import Callback, Run, execute
 from optisolve.run.history import HISTORY_FILE, History, history_file, keeps, require_room
-from optisolve.run.records import build_record, publish
+from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
 
@@ -58,7 +59,13 @@ class Result:
         if self.shortfall:
             return f"{told}, no feasible point; {self.shortfall}>"
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
-        return f"{told}, {len(self.X)} points, {scores}>"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"{told}, {len(self.X)} points, {scores}{notes}>"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be known to read the scores, a sentence each: points outside the scoring box, and stand-ins."""
+        return tuple(filter(None, (box_note(self.record), self.run.notice)))
 
     @property
     def X(self) -> FloatArray:
@@ -139,7 +146,7 @@ class Result:
 
     @property
     def hypervolume(self) -> float | None:
-        """Normalized hypervolume in the scenario's fixed box; None for one objective."""
+        """Normalized hypervolume in the instance's scoring box; None for one objective."""
         return self.record.scores.hypervolume
 
     @property
@@ -218,7 +225,7 @@ DEFAULT_BUDGET = Budget(evaluations=5000)
 
 def solve(
     instance: Instance | Problem,
-    solver: str | Solver = "ledma",
+    solver: str | Solver = AUTO,
     *,
     budget: Budget | None = None,
     seed: int = 0,
@@ -235,7 +242,8 @@ def solve(
 
     Args:
         instance: What to solve; a problem means its instance 0.
-        solver: A preset name or a solver object.
+        solver: A preset name or a solver object; ``"auto"`` takes the default for the instance, see
+            `optisolve.run.choice.default_solver`, and `ledma` where `llm` names a language model.
         budget: Limits; default 5,000 evaluations. Language-model calls have a limit of 40 until another one, or
             `optisolve.UNLIMITED`, is said.
         seed: The run's seed. Same seed, same ``result_hash``.
@@ -259,7 +267,10 @@ def solve(
     """
     if "on_progress" in options:
         raise SolverError("on_progress is called callback now, and is told after every batch: solve(..., callback=f).")
-    case, method = case_of(instance), solver_of(solver, options)
+    case = case_of(instance)
+    if solver == AUTO:
+        solver = default_solver(case, with_llm=llm != "auto").name
+    method = solver_of(solver, options)
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else warm_points(case, warm_start)
     keep = keeps(history)

@@ -32,7 +32,7 @@ class UavIsacInstance(UavIsacGoals):
     Args:
         origin: How to make this case again.
         objectives: Utility and error bound.
-        hypervolume_box: Scoring box.
+        hypervolume_box: Scoring box; None lets it follow the instance.
         constants: The scenario in SI units and linear scale.
         users_m: float64 [K, 2], read-only, m.
         scenario: The scenario's numbers as given, for the hash and for export.
@@ -43,7 +43,7 @@ class UavIsacInstance(UavIsacGoals):
         *,
         origin: Origin,
         objectives: tuple[Objective, ...],
-        hypervolume_box: HypervolumeBox,
+        hypervolume_box: HypervolumeBox | None,
         constants: model.Constants,
         users_m: FloatArray,
         scenario: Mapping[str, FloatArray],

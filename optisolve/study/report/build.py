@@ -15,6 +15,7 @@ import numpy as np
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.text import slug
 from optisolve.plotting.profiles import Stroke, strokes
+from optisolve.run.records import box_note
 from optisolve.run.schema import Record
 from optisolve.run.table import TABLE
 from optisolve.study.aggregate import Ranking, ranking
@@ -318,10 +319,23 @@ def _notices(inputs: Inputs) -> list[str]:
         )
     if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
         found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
+    found += _outside_notices(documents)
     codes = sorted({str(record.solver.code) for record in documents})
     if len(codes) > 1:
         found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
     return found
+
+
+def _outside_notices(documents: Sequence[Record]) -> Iterable[str]:
+    """Scenarios whose scoring box leaves points out or hardly tells fronts apart, with the worst of their records."""
+    noted: dict[str, list[Record]] = {}
+    for record in documents:
+        if box_note(record):
+            noted.setdefault(record.instance.scenario, []).append(record)
+    for scenario, records in sorted(noted.items()):
+        worst = max(records, key=lambda record: (record.scores.outside or 0) / max(1, len(record.verified.F)))
+        runs = f"{len(records)} {tables.plural('record', len(records))}"
+        yield f"{scenario}: {runs} with a note on the scoring box; {worst.solver.name}: {box_note(worst)}."
 
 
 def _setup(inputs: Inputs) -> tuple[Table, ...]:

@@ -12,7 +12,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
-from optisolve.numerics.indicators import score
+from optisolve.numerics.indicators import outside, score
 from optisolve.registry import Registry
 from optisolve.run.records import describe_box, describe_misses, describe_objectives, describe_tolerance
 from optisolve.run.schema import InstancePart, Record, VerifiedPart
@@ -140,6 +140,9 @@ def check_scores(record: Record, instance: Instance, actual: Verification, found
     wanted = score(instance, feasible_objectives(actual), stated)
     if len(instance.objectives) > 1 and (front := told.gap_scale) and wanted["hypervolume"] is not None:
         wanted["gap"], wanted["gap_scale"] = (front - wanted["hypervolume"]) / front, front
+    lost = 0 if instance.hypervolume_box is None else outside(feasible_objectives(actual), instance.hypervolume_box)
+    if told.outside not in (None, lost):
+        found.wrong("scores.outside", told.outside, f"{lost} points")
     scale = instance.objectives[0].scale if len(instance.objectives) == 1 else 1.0
     if len(instance.objectives) == 1 and told.igd_plus is not None:
         found.wrong("scores.igd_plus", told.igd_plus, "null for one objective")
