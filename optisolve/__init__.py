@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optisolve.core import Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
     from optisolve.core.errors import OptisolveError
     from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
+    from optisolve.run.plot import plot
     from optisolve.run.records import load_records
     from optisolve.run.solve import Result, solve
     from optisolve.trust.audit import verify
@@ -39,6 +40,7 @@ __all__ = [
     "load_problem",
     "load_records",
     "load_solver",
+    "plot",
     "replay",
     "solve",
     "verify",
@@ -49,6 +51,7 @@ _HOMES = {
     "optisolve.core": ("Budget", "Evidence", "Instance", "Limit", "PointStatus", "Problem", "Solver", "Termination"),
     "optisolve.core.errors": ("OptisolveError",),
     "optisolve.registry": ("list_problems", "list_solvers", "load_problem", "load_solver"),
+    "optisolve.run.plot": ("plot",),
     "optisolve.run.records": ("load_records",),
     "optisolve.run.solve": ("Result", "solve"),
     "optisolve.trust.audit": ("verify",),

@@ -28,6 +28,7 @@ from optisolve.core.evaluation import (
     refuse_reference,
     watched,
 )
+from optisolve.core.html import html_table
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.space import Space
@@ -52,6 +53,10 @@ __all__ = [
 
 FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
 """Parameters that name a file of data, and those that carry what was in it."""
+
+
+_LONGEST_SHOWN = 60
+"""Characters of a parameter in a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +142,25 @@ class Instance(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
 
+    def _repr_html_(self) -> str:
+        goals = "; ".join(f"{o.sense.value} {o.label.rpartition(' (')[0]}" for o in self.objectives)
+        constraints = f"{len(self.constraint_names)} inequalities, {len(self.equality_names)} equalities"
+        rows = [
+            ("instance", f"{self.origin.scenario}, seed {self.origin.seed}"),
+            ("objectives", goals),
+            ("variables", repr(self.space).partition(" ")[2].rstrip(">")),
+            ("constraints", constraints),
+            ("SHA-256", self.sha256[:16]),
+        ]
+        return html_table(type(self).__name__, rows)
+
     on_failure: str = "penalize"
     """What a run does with a point that the model cannot evaluate (an exception, NaN or infinity): ``"penalize"`` counts it
     as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
     by `__init__`."""
+
+    picture: str = "map"
+    """What `draw` draws, and the name of the file: ``"map"``, or ``"powers"`` where there is no geography."""
 
     convex: bool = False
     """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
@@ -300,6 +320,10 @@ class Problem(Options, ABC):
         if "reference" in cls.__dict__:
             cls.reference = _outside_of_runs(cls.reference)  # type: ignore[method-assign]
 
+    def _repr_html_(self) -> str:
+        rows = [(name, _shortened(value)) for name, value in self.options().items() if value is not None and name != "scenario"]
+        return html_table(f"{self.scenario or self.name}: {self.summary}", rows)
+
     @abstractmethod
     def instance(self, seed: int = 0) -> Instance:
         """Draw one concrete case; the same seed gives the same case on every machine."""
@@ -321,6 +345,11 @@ class Problem(Options, ABC):
 
     def _title(self) -> str:
         return f"problem '{self.scenario or self.name}'"
+
+
+def _shortened(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def _outside_of_runs(reference: Callable[..., Reference | None]) -> Callable[..., Reference | None]:

@@ -27,7 +27,9 @@ from optisolve.run.verify import Verification, confront, own_errors, verify_poin
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+
+    from optisolve.plotting.figures import Kind
+    from optisolve.plotting.style import Drawing
 
 __all__ = ["DEFAULT_BUDGET", "Result", "solve"]
 
@@ -41,6 +43,7 @@ class Result:
         record: The run's record.
         verification: Re-evaluated points.
         run: Raw result (history, archive, meter).
+        reference: What the scores refer to; None when nothing was given.
     """
 
     instance: Instance
@@ -49,6 +52,7 @@ class Result:
     run: Run
     _scratch: Path | None = None
     _saved: Path | None = None
+    reference: Reference | None = None
 
     def __repr__(self) -> str:
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
@@ -111,13 +115,25 @@ class Result:
         """Same seed, same hash."""
         return self.record.result_hash
 
-    def plot(self) -> Figure:
-        """The Pareto front (or the anytime curve for one objective) as a matplotlib figure."""
-        from optisolve.plotting import convergence_figure, front_figure
+    def _repr_html_(self) -> str:
+        return self.record._repr_html_()
 
-        if len(self.instance.objectives) > 1:
-            return front_figure({self.record.solver.name: self.F}, self.instance)
-        return convergence_figure({self.record.solver.name: self.trace}, self.instance)
+    def plot(self, kind: Kind | None = None, *, width: float = 7.0, height: float | None = None, title: str = "") -> Drawing:
+        """A figure of this result; `optisolve.plot` draws several, and on axes that are there already.
+
+        Args:
+            kind: ``"front"``, ``"convergence"``, ``"map"``, ``"attainment"`` or ``"parallel"``; None draws the front of several
+                objectives, and convergence of one.
+            width: inches.
+            height: inches; None fits it to the kind.
+            title: Above the axes; none by default.
+
+        Raises:
+            OptisolveError: The kind cannot show this result.
+        """
+        from optisolve.run.plot import plot
+
+        return plot(self, kind, width=width, height=height, title=title)
 
     def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
         """Write record, front, trace and, when there is one, the transcript; the folder appears at once or not at all.
@@ -230,7 +246,7 @@ def solve(
         tier=Tier.SELF_REPORTED if errors else _claim(case, method, kept=scratch is not None),
         errors=errors,
     )
-    return Result(case, record, verification, run, scratch)
+    return Result(case, record, verification, run, scratch, reference=standing)
 
 
 def _require_any(run: Run) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.plotting.profiles import Stroke, strokes
 from optisolve.run.schema import Record
 from optisolve.run.table import TABLE
 from optisolve.study.aggregate import Ranking, ranking
@@ -103,13 +102,13 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
     inputs = read_inputs(paths)
     units = score_units(inputs.records, expected=inputs.expected)
     solvers = tuple(sorted(units.frame["solver"].unique()))
-    looks, times = strokes(solvers), runtimes(units)
+    times = runtimes(units)
     return Report(
         title=title,
         summary=_summary(inputs, units),
         notices=(*_notices(inputs), *units.notices),
         setup=_setup(inputs, units),
-        families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
+        families=tuple(_family(name, units, times, alpha) for name in units.families),
         controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
         costs=tables.costs(units),
         failures=tuple(tables.failures(units)),
@@ -119,7 +118,7 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
     )
 
 
-def _family(name: str, units: ScoredUnits, times: pd.DataFrame, looks: dict[str, Stroke], alpha: float) -> FamilySection:
+def _family(name: str, units: ScoredUnits, times: pd.DataFrame, alpha: float) -> FamilySection:
     ranked = ranking(units, units.scenarios(name), alpha=alpha)
     own = times[times["family"] == name]
     shown = [*tables.scores(name, units, alpha=alpha), *tables.successes(name, units, own)]
@@ -135,7 +134,7 @@ def _family(name: str, units: ScoredUnits, times: pd.DataFrame, looks: dict[str,
         ranking=tables.ranks(name, ranked, "; ".join(sorted({units.measures[s].label for s in ranked.blocks.scenarios}))),
         tables=tuple(shown),
         details=tuple(details.items()),
-        pictures=tuple(family_pictures(name, units, ranked, own, looks)),
+        pictures=tuple(family_pictures(name, units, ranked, own)),
     )
 
 

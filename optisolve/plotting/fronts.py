@@ -1,0 +1,418 @@
+"""Pictures of several objectives: front, scatter matrix, parallel coordinates, attainment surfaces."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
+
+from optisolve.core.arrays import FloatArray
+from optisolve.core.evaluation import Sense
+from optisolve.numerics.indicators import knee_index
+from optisolve.plotting.legend import place_labels, place_legend
+from optisolve.plotting.series import Series, Setting, axis_text, number, seeds_text, words_of
+from optisolve.plotting.style import (
+    ACCENT,
+    INK,
+    MUTED,
+    Drawing,
+    Look,
+    characters,
+    dress,
+    figure_of,
+    label_axes,
+    looks_of,
+    no_offset,
+    text_size,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["MOST_IN_A_MATRIX", "draw_attainment", "draw_front", "draw_matrix", "draw_parallel"]
+
+MOST_IN_A_MATRIX = 5
+"""Objectives up to which a front is a scatter matrix; beyond, parallel coordinates."""
+
+_MARGIN = 0.05
+_NEAR = 0.05
+"""Share of the axes' range within which the edge of the scoring box counts as near."""
+_FAR = 1.0
+"""What lies further from the points than so many times their range is told and not drawn."""
+_BOUND_REACH = 0.12
+"""The same for proven bounds on single objectives."""
+_CROWD = 60
+"""Points from which markers are small."""
+
+
+def draw_front(
+    axes: Axes, series: Sequence[Series], setting: Setting, *, knee: bool = False, scores: bool = False
+) -> list[str]:
+    """Fronts in the plane of two objectives, with the reference front and the scoring box where they matter.
+
+    Args:
+        axes: Where.
+        series: Each is drawn by its run with the median score.
+        setting: Two objectives.
+        knee: Mark the knee point of the first series.
+        scores: Write the hypervolume behind every name.
+
+    Returns:
+        What is not drawn and why, in sentences.
+    """
+    looks, shown = looks_of(s.label for s in series), {s.label: s.middle(setting) for s in series}
+    points = np.vstack([shot.F for shot in shown.values()])
+    handles = [_points(axes, s, shown[s.label].F, looks[s.label], setting, scores=scores) for s in series]
+    known = setting.front if setting.front is not None else np.empty((0, 2))
+    if len(known):
+        handles.append(_reference(axes, known, setting))
+    if not len(points):
+        return _nothing(axes, setting, handles)
+    _frame(axes, np.vstack([points, known]))
+    notes = [*_box(axes, points, setting, handles), *_ideal(axes, setting, handles)]
+    if knee and len(points) > 1:
+        _mark_knee(axes, shown[series[0].label].F, setting)
+    _name_axes(axes, setting)
+    if len(points) == 1:
+        told = ", ".join(
+            f"{number(v)}{f' {o.unit}' if o.unit else ''}" for v, o in zip(points[0], setting.objectives, strict=True)
+        )
+        place_labels(axes, points, [f"({told})"])
+    many = seeds_text(series)
+    title = f"run of median hypervolume, {many}" if many else "hypervolume in brackets" if scores else ""
+    place_legend(axes, handles, title=title)
+    return notes
+
+
+def _points(axes: Axes, series: Series, F: FloatArray, look: Look, setting: Setting, *, scores: bool) -> Line2D:
+    label = series.label
+    if not len(F):
+        label += " (no feasible point)"
+    elif scores and setting.box is not None:
+        label += f" ({series.middle(setting).score:.4f})"
+    size = 5.0 if len(F) < _CROWD else 3.2
+    (line,) = axes.plot(F[:, 0], F[:, 1], linestyle="none", label=label, zorder=3, **look.marks(size))
+    return line
+
+
+def _reference(axes: Axes, front: FloatArray, setting: Setting) -> Line2D:
+    """As dots: a front may have gaps, which a line would close."""
+    size = 1.0 if len(front) > 400 else 1.8 if len(front) > 40 else 3.0
+    (line,) = axes.plot(
+        *front[:, :2].T, ".", markersize=size, color=INK, label=setting.front_words, zorder=2, markeredgewidth=0
+    )
+    return Line2D([], [], color=INK, linestyle=(0, (0.8, 1.2)), linewidth=1.6, label=line.get_label())
+
+
+def _frame(axes: Axes, points: FloatArray) -> None:
+    """Limits from the points alone, so that nothing else squeezes them."""
+    for low, high, put in zip(points.min(axis=0), points.max(axis=0), (axes.set_xlim, axes.set_ylim), strict=True):
+        pad = _MARGIN * (high - low) if high - low > 1e-9 * max(abs(low), abs(high)) else 0.05 * abs(low) or 0.5
+        put(low - pad, high + pad)
+
+
+def _name_axes(axes: Axes, setting: Setting) -> None:
+    width, height = figure_of(axes).get_size_inches()
+    across, up = characters(axes, 0.8 * width), characters(axes, 0.74 * height)
+    label_axes(axes, x=axis_text(setting.objectives[0], width=across), y=axis_text(setting.objectives[1], width=up))
+    no_offset(axes.xaxis, axes.yaxis)
+
+
+def _nothing(axes: Axes, setting: Setting, handles: list[Artist] | list[Line2D]) -> list[str]:
+    axes.text(0.5, 0.5, "no feasible point", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    _name_axes(axes, setting)
+    place_legend(axes, handles, outside=True)
+    return ["no run has a feasible point"]
+
+
+def _box(axes: Axes, points: FloatArray, setting: Setting, handles: list[Line2D]) -> list[str]:
+    """The edges of the scoring box where points lie outside of it or near them."""
+    if setting.box is None:
+        return []
+    reference, signs = np.array(setting.box.reference), setting.signs
+    outside = int(((points - reference) * signs >= 0.0).any(axis=1).sum())
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    room = ((reference - points) * signs).min(axis=0)
+    if not outside and (room > _NEAR * (high - low)).all():
+        return []
+    told = f"{outside} of {len(points)} points lie outside of the scoring box and count nothing" if outside else ""
+    if ((reference < low - _FAR * (high - low)) | (reference > high + _FAR * (high - low))).any():
+        return [f"{told}; its edge is far from them and not drawn"] if told else []
+    _frame(axes, np.vstack([np.column_stack([low, high]).T, reference]))
+    (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
+    far_x, far_y = (x1 if signs[0] < 0 else x0), (y1 if signs[1] < 0 else y0)
+    label = f"scoring box ({outside} of {len(points)} points outside)" if outside else "scoring box"
+    (line,) = axes.plot(
+        (far_x, reference[0], reference[0]), (reference[1], reference[1], far_y), color=MUTED, linewidth=0.9,
+        linestyle=DASHED, label=label, zorder=1,
+    )  # fmt: skip
+    axes.set_xlim(x0, x1)
+    axes.set_ylim(y0, y1)
+    handles.append(line)
+    return [told] if told else []
+
+
+DASHED = (0, (4, 3))
+
+
+def _ideal(axes: Axes, setting: Setting, handles: list[Line2D]) -> list[str]:
+    """Proven bounds on the objectives, where they lie within the axes' reach."""
+    bounds = None if setting.reference is None else setting.reference.ideal_bound
+    if bounds is None:
+        return []
+    notes, drawn = [], False
+    ways = ((axes.get_xlim, axes.set_xlim, axes.axvline), (axes.get_ylim, axes.set_ylim, axes.axhline))
+    for bound, objective, (limits, put, line) in zip(bounds, setting.objectives, ways, strict=True):
+        low, high = limits()
+        if not low - _BOUND_REACH * (high - low) <= bound <= high + _BOUND_REACH * (high - low):
+            notes.append(f"the proven bound on {objective.name}, {number(bound)} {objective.unit}, lies beyond the axes")
+            continue
+        pad = 0.02 * (high - low)
+        put(min(low, bound - pad), max(high, bound + pad))
+        line(bound, color=MUTED, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=1)
+        drawn = True
+    if drawn:
+        handles.append(
+            Line2D([], [], color=MUTED, linewidth=0.9, linestyle=(0, (1, 1.5)), label="proven bound of an objective")
+        )
+    return notes
+
+
+def _mark_knee(axes: Axes, F: FloatArray, setting: Setting) -> None:
+    if not len(F):
+        return
+    knee, signs = F[knee_index(F * setting.signs)], setting.signs
+    axes.plot(*knee[:2], marker="o", markersize=11, markerfacecolor="none", markeredgecolor=ACCENT, zorder=5)
+    arrow = {"arrowstyle": "-", "color": ACCENT, "shrinkB": 6}
+    away = (26 * signs[0], 26 * signs[1])  # towards the dominated side, where it is empty
+    axes.annotate(
+        "knee", tuple(knee[:2]), xytext=away, textcoords="offset points", color=ACCENT, fontsize=text_size(axes, 1),
+        arrowprops=arrow, ha="right" if signs[0] < 0 else "left", va="center", zorder=5,
+    )  # fmt: skip
+
+
+# -- three objectives and more -----------------------------------------------------------------------------------------
+
+
+def draw_matrix(figure: Drawing, series: Sequence[Series], setting: Setting, *, title: str = "") -> list[str]:
+    """Every pair of objectives in a panel of its own, the lower half of a square.
+
+    Args:
+        figure: Empty.
+        series: Each is drawn by its run with the median score.
+        setting: Three objectives or more.
+        title: Above all panels; "" for none.
+
+    Returns:
+        What is not drawn and why.
+    """
+    m, looks = len(setting.objectives), looks_of(s.label for s in series)
+    panels = figure.subplots(m - 1, m - 1, sharex="col", sharey="row", squeeze=False)
+    handles: list[Artist] = []
+    for row in range(m - 1):
+        for column in range(m - 1):
+            axes = panels[row][column]
+            if column > row:
+                axes.set_visible(False)
+                continue
+            dress(axes)
+            drawn = _panel(axes, series, setting, (column, row + 1), looks)
+            handles = handles or list(drawn)
+            across = characters(axes, 0.75 * figure.get_figwidth() / (m - 1))
+            x = axis_text(setting.objectives[column], width=across) if row == m - 2 else None
+            label_axes(axes, x=x, y=axis_text(setting.objectives[row + 1], width=across) if column == 0 else None)
+            no_offset(axes.xaxis, axes.yaxis)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=text_size(panels[0][0], 3), color=INK)
+    _corner_legend(figure, panels, handles, seeds_text(series))
+    return []
+
+
+def _panel(
+    axes: Axes, series: Sequence[Series], setting: Setting, pair: tuple[int, int], looks: dict[str, Look]
+) -> list[Line2D]:
+    drawn = []
+    for s in series:
+        F = s.middle(setting).F[:, list(pair)]
+        label = s.label if len(F) else f"{s.label} (no feasible point)"
+        (line,) = axes.plot(
+            *F.T, linestyle="none", label=label, zorder=3, **looks[s.label].marks(3.6 if len(F) < _CROWD else 2.4)
+        )
+        drawn.append(line)
+    if setting.front is not None:
+        drawn.append(_reference(axes, setting.front[:, list(pair)], setting))
+    return drawn
+
+
+def _corner_legend(figure: Drawing, panels: Any, handles: Sequence[Artist], many: str) -> None:
+    """In the empty upper right half of the square, where there is room for it; else below."""
+    title = f"run of median\nhypervolume, {many}" if many else ""
+    size, words = text_size(panels[0][0]), [str(handle.get_label()) for handle in handles]
+    needed = (max(map(len, [*words, *title.split("\n")])) * 0.56 + 3.2) * size / 72.0
+    rows = len(words) + len(title.splitlines())
+    side, m = figure.get_size_inches(), len(panels) + 1
+    if m > 2 and needed < 0.8 * side[0] / (m - 1) * (m - 2) and rows * size * 1.5 / 72.0 < 0.8 * side[1] / (m - 1):
+        figure.legend(
+            handles, words, loc="upper right", bbox_to_anchor=(0.99, 0.97), frameon=False, fontsize=size, labelcolor=INK,
+            title=title or None, title_fontsize=size, alignment="left",
+        ).set_in_layout(False)  # fmt: skip
+    else:
+        place_legend(panels[-1][0], handles, title=title.replace("\n", " "), outside=True)
+
+
+def draw_parallel(axes: Axes, series: Sequence[Series], setting: Setting) -> list[str]:
+    """One vertical line per objective, one broken line per point; on every line up is better.
+
+    Args:
+        axes: Where.
+        series: Each is drawn by its run with the median score.
+        setting: Two objectives or more.
+
+    Returns:
+        What is not drawn and why.
+    """
+    from matplotlib.collections import LineCollection
+
+    looks, shown = looks_of(s.label for s in series), [s.middle(setting).F for s in series]
+    m, signs = len(setting.objectives), setting.signs
+    points = np.vstack(shown)
+    if not len(points):
+        return _nothing(axes, setting, [])
+    worst, best = (points * signs).max(axis=0), (points * signs).min(axis=0)
+    width = np.where(worst > best, worst - best, 1.0)
+    handles: list[Artist] = []
+    for s, F in zip(series, shown, strict=True):
+        look, height = looks[s.label], np.where(worst > best, (worst - F * signs) / width, 0.5)  # [n, m]
+        lines = np.stack([np.broadcast_to(np.arange(m, dtype=np.float64), height.shape), height], axis=2)
+        faint = float(np.clip(12.0 / max(len(F), 1), 0.25, 0.8))
+        axes.add_collection(
+            LineCollection(list(lines), colors=look.color, linewidths=0.8, linestyles=[look.dashes], alpha=faint)
+        )
+        axes.plot(*lines.reshape(-1, 2).T, linestyle="none", alpha=faint, **look.marks(2.8))
+        label = s.label if len(F) else f"{s.label} (no feasible point)"
+        handles.append(Line2D([], [], linestyle=look.dashes, linewidth=1.2, label=label, **look.marks(3.6)))
+    _vertical_axes(axes, setting, worst * signs, best * signs)
+    many = seeds_text(series)
+    place_legend(axes, handles, title=f"run of median hypervolume, {many}" if many else "", outside=True)
+    return []
+
+
+def _vertical_axes(axes: Axes, setting: Setting, worst: FloatArray, best: FloatArray) -> None:
+    """Every objective with its words below and its worst and best value shown at the ends."""
+    m, size = len(setting.objectives), text_size(axes)
+    across = max(8, characters(axes, 0.85 * figure_of(axes).get_figwidth() / m))
+    for j, objective in enumerate(setting.objectives):
+        axes.axvline(j, color=MUTED, linewidth=0.8, zorder=1)
+        unit = f" {objective.unit}" if objective.unit else ""
+        for height, text, side in ((1.05, f"{best[j]:.4g}{unit}", "bottom"), (-0.05, f"{worst[j]:.4g}", "top")):
+            label = axes.text(j, height, text, ha="center", va=side, fontsize=size, color=INK)
+            label.set_path_effects([Stroke(linewidth=3.0, foreground="white"), Normal()])
+    names = [
+        "\n".join(textwrap.wrap(f"{words_of(o)} ({'max' if o.sense is Sense.MAXIMIZE else 'min'})", across))
+        for o in setting.objectives
+    ]
+    axes.set_xticks(range(m), names)
+    axes.set_xlim(-0.3, m - 0.7)
+    axes.set_ylim(-0.16, 1.16)
+    axes.set_yticks([0.0, 0.5, 1.0], ["worst", "", "best"])
+    axes.grid(visible=False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+
+
+# -- attainment --------------------------------------------------------------------------------------------------------
+
+
+def draw_attainment(axes: Axes, series: Sequence[Series], setting: Setting) -> list[str]:
+    """What half of the seeds attain, as a line, between what the best and what all of them attain, as an area.
+
+    Args:
+        axes: Where.
+        series: All their runs count.
+        setting: Two objectives.
+
+    Returns:
+        What is not drawn and why.
+
+    Source:
+        Grunert da Fonseca, Fonseca and Hall 2001 (the empirical attainment function); computed by moocore.
+    """
+    looks, handles = looks_of(s.label for s in series), list[Artist]()
+    fronts = [shot.F for s in series for shot in s.shots if len(shot.F)]
+    known = setting.front if setting.front is not None else np.empty((0, 2))
+    if not fronts:
+        return _nothing(axes, setting, [])
+    _frame(axes, np.vstack([*fronts, known]))
+    corner = np.array([axes.get_xlim(), axes.get_ylim()])
+    far = (corner * setting.signs[:, None]).max(axis=1)  # worst corner, minimization form
+    notes, areas = [], False
+    for s in series:
+        found = [shot.F * setting.signs for shot in s.shots if len(shot.F)]
+        if len(found) < s.seeds:
+            notes.append(f"{s.label}: {s.seeds - len(found)} of {s.seeds} runs have no feasible point and attain nothing")
+        look = looks[s.label]
+        middle, best, worst = _surfaces(found, s.seeds, far)
+        if len(middle):
+            axes.plot(*(middle * setting.signs).T, color=look.color, linestyle=look.dashes, linewidth=1.4, zorder=3)
+        if s.seeds > 1:
+            areas = True
+            _area(axes, best, worst if len(worst) else far[None, :], setting.signs, look, far)
+        handles.append(Line2D([], [], color=look.color, linestyle=look.dashes, linewidth=1.4, label=s.label))
+    if len(known):
+        handles.append(_reference(axes, known, setting))
+    axes.set_xlim(*corner[0])
+    axes.set_ylim(*corner[1])
+    _name_axes(axes, setting)
+    many = seeds_text(series)
+    if areas:
+        handles.append(Patch(facecolor=MUTED, alpha=0.2, label="best to worst"))
+    place_legend(axes, handles, title=f"attained by half of {many}" if many else "attained by one run")
+    return notes
+
+
+def _surfaces(fronts: Sequence[FloatArray], runs: int, far: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Corners of the surfaces that half of the runs, one run and all runs attain, float64 [k, 2], minimization form.
+
+    Args:
+        fronts: Of the runs that have one.
+        runs: How many runs there are.
+        far: Worst corner of the axes, where a surface ends.
+    """
+    from moocore import eaf
+
+    if not fronts:
+        return (np.empty((0, 2)),) * 3
+    sets = np.repeat(np.arange(len(fronts)), [len(F) for F in fronts])
+    levels = [(count, 100.0 * count / len(fronts)) for count in (-(-runs // 2), 1, runs) if count <= len(fronts)]
+    table = eaf(np.vstack(fronts), sets, percentiles=sorted({level for _, level in levels}))
+    by_count = {count: _stairs(table[np.isclose(table[:, 2], level)][:, :2], far) for count, level in levels}
+    half, one, every = (by_count.get(count, np.empty((0, 2))) for count in (-(-runs // 2), 1, runs))
+    return half, one, every
+
+
+def _stairs(points: FloatArray, far: FloatArray) -> FloatArray:
+    """The staircase through non-dominated points, from the upper to the right edge, float64 [k, 2]."""
+    if not len(points):
+        return np.empty((0, 2))
+    points = points[np.lexsort((points[:, 1], points[:, 0]))]
+    corners = [(points[0, 0], max(far[1], points[0, 1]))]
+    for (x, y), (after, _) in zip(points, [*points[1:], (max(far[0], points[-1, 0]), 0.0)], strict=True):
+        corners += [(x, y), (after, y)]
+    return np.array(corners)
+
+
+def _area(axes: Axes, best: FloatArray, worst: FloatArray, signs: FloatArray, look: Look, far: FloatArray) -> None:
+    """Between two staircases; where one ends at the upper edge or the right edge, so does the area."""
+    if not len(best):
+        return
+    start, end = [(best[0, 0], far[1])], [(far[0], best[-1, 1])]
+    outline = np.vstack([start, best, end, worst[::-1]]) * signs
+    axes.fill(*outline.T, color=look.color, alpha=0.18, linewidth=0, zorder=2)
