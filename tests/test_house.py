@@ -60,5 +60,6 @@ def test_who_follows_a_run_reads_few_files():
     ran = [sys.executable, str(ROOT / "benchmarks" / "quality" / "path.py")]
     done = subprocess.run(ran, check=True, capture_output=True, text=True, timeout=480)
     files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
-    assert files["random_search"] <= 40
-    assert files["ledma"] <= 62
+    # of which pictures are nine: style, legend, words, fronts, curves, maps, credit, their kinds, and from records to them
+    assert files["random_search"] <= 46
+    assert files["ledma"] <= 68

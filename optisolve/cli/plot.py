@@ -62,12 +62,13 @@ class Plot(Verb):
             yield FieldProblem("format", self.format, f"{suffix}, as out={self.out} says, or neither of them")
 
     def __call__(self) -> int:
-        from optisolve.plotting.style import save_figure
+        from optisolve.plotting.style import Drawing, save_figure
         from optisolve.run.plot import default_kind, gather, plot_runs
 
         runs = self._chosen(gather(self.path))
         kind = self.kind or default_kind(runs)
         figure, notes = plot_runs(runs, kind, width=self.width, height=self.height, title=self.title)
+        assert isinstance(figure, Drawing)  # no axes were given
         out = self.out or Path(f"{kind}.{self.format or 'pdf'}")
         if not out.suffix:
             out = out.with_suffix(f".{self.format or 'pdf'}")

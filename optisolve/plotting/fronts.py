@@ -112,9 +112,21 @@ def _reference(axes: Axes, front: FloatArray, setting: Setting) -> Line2D:
 
 def _frame(axes: Axes, points: FloatArray) -> None:
     """Limits from the points alone, so that nothing else squeezes them."""
-    for low, high, put in zip(points.min(axis=0), points.max(axis=0), (axes.set_xlim, axes.set_ylim), strict=True):
-        pad = _MARGIN * (high - low) if high - low > 1e-9 * max(abs(low), abs(high)) else 0.05 * abs(low) or 0.5
-        put(low - pad, high + pad)
+    low, high = points.min(axis=0), points.max(axis=0)
+    flat = high - low <= 1e-9 * np.maximum(abs(low), abs(high))
+    pad = np.where(flat, np.where(low == 0.0, 0.5, 0.05 * abs(low)), _MARGIN * (high - low))
+    _reframe(axes, low - pad, high + pad)
+
+
+def _reframe(axes: Axes, low: FloatArray, high: FloatArray) -> None:
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+
+
+def _corners(axes: Axes) -> tuple[FloatArray, FloatArray]:
+    """Lower left and upper right, float64 [2] each."""
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    return low, high
 
 
 def _name_axes(axes: Axes, setting: Setting) -> None:
@@ -139,28 +151,23 @@ def _box(axes: Axes, points: FloatArray, setting: Setting, handles: list[Line2D]
         return []
     reference, signs = np.array(setting.box.reference), setting.signs
     outside = int(((points - reference) * signs >= 0.0).any(axis=1).sum())
-    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    low, high = _corners(axes)
     room = ((reference - points) * signs).min(axis=0)
     if not outside and (room > _NEAR * (high - low)).all():
         return []
     told = f"{outside} of {len(points)} points lie outside of the scoring box and count nothing" if outside else ""
     if ((reference < low - _FAR * (high - low)) | (reference > high + _FAR * (high - low))).any():
         return [f"{told}; its edge is far from them and not drawn"] if told else []
-    _frame(axes, np.vstack([np.column_stack([low, high]).T, reference]))
-    (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
-    far_x, far_y = (x1 if signs[0] < 0 else x0), (y1 if signs[1] < 0 else y0)
+    pad = _MARGIN * (high - low)
+    low, high = np.minimum(low, reference - pad), np.maximum(high, reference + pad)
+    _reframe(axes, low, high)
+    far = np.where(signs < 0.0, high, low)  # the axes' better ends
     label = f"scoring box ({outside} of {len(points)} points outside)" if outside else "scoring box"
-    (line,) = axes.plot(
-        (far_x, reference[0], reference[0]), (reference[1], reference[1], far_y), color=MUTED, linewidth=0.9,
-        linestyle=DASHED, label=label, zorder=1,
-    )  # fmt: skip
-    axes.set_xlim(x0, x1)
-    axes.set_ylim(y0, y1)
+    edge = [(far[0], reference[1]), tuple(reference), (reference[0], far[1])]
+    (line,) = axes.plot(*zip(*edge, strict=True), color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label=label, zorder=1)
+    _reframe(axes, low, high)
     handles.append(line)
     return [told] if told else []
-
-
-DASHED = (0, (4, 3))
 
 
 def _ideal(axes: Axes, setting: Setting, handles: list[Line2D]) -> list[str]:
@@ -168,22 +175,20 @@ def _ideal(axes: Axes, setting: Setting, handles: list[Line2D]) -> list[str]:
     bounds = None if setting.reference is None else setting.reference.ideal_bound
     if bounds is None:
         return []
-    notes, drawn = [], False
-    ways = ((axes.get_xlim, axes.set_xlim, axes.axvline), (axes.get_ylim, axes.set_ylim, axes.axhline))
-    for bound, objective, (limits, put, line) in zip(bounds, setting.objectives, ways, strict=True):
-        low, high = limits()
-        if not low - _BOUND_REACH * (high - low) <= bound <= high + _BOUND_REACH * (high - low):
-            notes.append(f"the proven bound on {objective.name}, {number(bound)} {objective.unit}, lies beyond the axes")
-            continue
-        pad = 0.02 * (high - low)
-        put(min(low, bound - pad), max(high, bound + pad))
-        line(bound, color=MUTED, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=1)
-        drawn = True
-    if drawn:
-        handles.append(
-            Line2D([], [], color=MUTED, linewidth=0.9, linestyle=(0, (1, 1.5)), label="proven bound of an objective")
-        )
-    return notes
+    low, high = _corners(axes)
+    value, reach = np.array(bounds), _BOUND_REACH * (high - low)
+    near = (value >= low - reach) & (value <= high + reach)
+    pad = 0.02 * (high - low)
+    _reframe(axes, np.where(near, np.minimum(low, value - pad), low), np.where(near, np.maximum(high, value + pad), high))
+    dotted = (0, (1, 1.5))
+    if near[0]:
+        axes.axvline(value[0], color=MUTED, linewidth=0.9, linestyle=dotted, zorder=1)
+    if near[1]:
+        axes.axhline(value[1], color=MUTED, linewidth=0.9, linestyle=dotted, zorder=1)
+    if near.any():
+        handles.append(Line2D([], [], color=MUTED, linewidth=0.9, linestyle=dotted, label="proven bound of an objective"))
+    far = [(o, v) for o, v, ok in zip(setting.objectives, value, near, strict=True) if not ok]
+    return [f"the proven bound on {o.name}, {number(v)} {o.unit}".rstrip() + ", lies beyond the axes" for o, v in far]
 
 
 def _mark_knee(axes: Axes, F: FloatArray, setting: Setting) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from matplotlib.collections import Collection, PathCollection
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["covers", "obstacles_on", "place_labels", "place_legend"]
 
-_PLACES = {
+_Place: TypeAlias = Literal[
+    "upper right",
+    "upper left",
+    "lower left",
+    "lower right",
+    "center right",
+    "center left",
+    "upper center",
+    "lower center",
+]
+_PLACES: dict[_Place, tuple[float, float]] = {
     "upper right": (1.0, 1.0),
     "upper left": (0.0, 1.0),
     "lower left": (0.0, 0.0),
@@ -62,9 +72,9 @@ def place_legend(axes: Axes, handles: Sequence[Artist] | None = None, *, title: 
         return
     size, figure = text_size(axes), figure_of(axes)
     words = [str(handle.get_label()) for handle in shown]
-    style = {"frameon": False, "fontsize": size, "title_fontsize": size, "borderaxespad": _PAD, "labelspacing": 0.35}
-    style |= {"handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.2, "alignment": "left", "title": title or None}
-    style |= {"labelcolor": INK} if is_ours(axes) else {}
+    style: dict[str, Any] = {"frameon": False, "fontsize": size, "title_fontsize": size, "borderaxespad": _PAD}
+    style |= {"labelspacing": 0.35, "handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.2, "alignment": "left"}
+    style |= {"title": title or None, **({"labelcolor": INK} if is_ours(axes) else {})}
     if not outside:
         legend = axes.legend(shown, words, loc="upper right", **{**style, "title": _folded(title, words)})
         legend.set_in_layout(False)
@@ -93,7 +103,7 @@ def _grid(words: Sequence[str], size: float, width: float, title: str) -> tuple[
     return -(-len(words) // columns) + bool(title), columns
 
 
-def _free_place(axes: Axes, legend: Legend) -> str | None:
+def _free_place(axes: Axes, legend: Legend) -> _Place | None:
     """A place where the legend covers nothing; None when there is none."""
     figure = figure_of(axes)
     figure.draw_without_rendering()

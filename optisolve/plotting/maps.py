@@ -66,12 +66,10 @@ def draw_map(
     place_labels(
         axes, np.vstack([stations_m, users_m]) if user_labels else stations_m, [*labels, *user_labels], around=[users_m]
     )
-    marks = {"linestyle": "none", "color": MUTED}
-    handles = [
-        Line2D([], [], marker="^", markersize=7, markeredgecolor=INK, label=f"{len(stations_m)} {station}", **marks),
-        Line2D([], [], marker="o", markersize=size, markeredgewidth=0, label=f"{len(users_m)} {user}", **marks),
-    ]
-    place_legend(axes, handles, outside=True)
+    stations, users = (Line2D([], [], color=MUTED, linestyle="none", marker=shape) for shape in ("^", "o"))
+    stations.set(markersize=7, markeredgecolor=INK, label=f"{len(stations_m)} {station}")
+    users.set(markersize=size, markeredgewidth=0, label=f"{len(users_m)} {user}")
+    place_legend(axes, [stations, users], outside=True)
 
 
 def draw_bars(
@@ -100,9 +98,9 @@ def draw_bars(
     width = 1.0 if stacked and at.size > 3 * _MOST_TICKS else 0.8 / (1 if stacked else n)
     looks = looks_of(label for label in bars if label != given)
     for i, (label, height) in enumerate(bars.items()):
-        place = at if stacked else at + (i - 0.5 * (n - 1)) * width
+        places = at + (0.0 if stacked else (i - 0.5 * (n - 1)) * width)
         axes.bar(
-            place,
+            places,
             height,
             width=width,
             bottom=base if stacked else 0.0,

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from optisolve.core.arrays import FloatArray
 from optisolve.plotting.legend import place_labels, place_legend
 from optisolve.plotting.series import Series, Setting, Shot, measure_text, number, seeds_text
-from optisolve.plotting.style import INK, MUTED, Look, characters, figure_of, label_axes, looks_of, no_offset
+from optisolve.plotting.style import INK, MUTED, Dashes, Look, characters, figure_of, label_axes, looks_of, no_offset
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -32,7 +32,7 @@ _DECADES = 1e3
 """Ratio of values from which their axis is logarithmic."""
 _REACH = 0.6
 """How far, in ranges of the curves, a bound may lie and still be drawn."""
-_MARK_STYLES = ((0, (6, 3)), (0, (1, 1.5)))
+_MARK_STYLES: tuple[Dashes, ...] = ((0, (6, 3)), (0, (1, 1.5)))
 
 
 def draw_convergence(axes: Axes, series: Sequence[Series], setting: Setting) -> list[str]:
@@ -114,7 +114,8 @@ def _marked(at: FloatArray, last: float, look: Look) -> FloatArray:
     if last < _FEW:
         return at
     places = np.exp(np.log(last) * (np.arange(1, 6) + shift) / 6.2)
-    return places[(places >= at[0]) & (places <= at[-1])]
+    kept: FloatArray = places[(places >= at[0]) & (places <= at[-1])]
+    return kept
 
 
 def _band(

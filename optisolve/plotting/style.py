@@ -33,6 +33,7 @@ __all__ = [
     "MARKERS",
     "MUTED",
     "PALETTE",
+    "Dashes",
     "Drawing",
     "Format",
     "Look",
@@ -71,14 +72,14 @@ black, sienna."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">", "h", "*")
 """One per color, so that a grey print tells them apart."""
 
-Dashes: TypeAlias = str | tuple[int, tuple[float, ...]]
+Dashes: TypeAlias = Literal["-"] | tuple[float, tuple[float, ...]]
 DASHES: tuple[Dashes, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 INK, MUTED, GRID, ACCENT = "#222222", "#666666", "#E3E3E3", "#D55E00"
 
 Format: TypeAlias = Literal["pdf", "svg", "png"]
 FORMATS: tuple[Format, ...] = ("pdf", "svg", "png")
 
-_SAVED = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "optisolve"}
+_SAVED: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "optisolve"}
 """Outlines go into the file, so that it looks the same everywhere; 42 is TrueType, which publishers ask for."""
 
 _NAMELESS: Mapping[str, Mapping[str, None]] = {
@@ -162,7 +163,7 @@ class Drawing(Figure):
 def _reproducible() -> AbstractContextManager[None]:
     import matplotlib as mpl
 
-    return cast(AbstractContextManager[None], mpl.rc_context(_SAVED))
+    return mpl.rc_context(_SAVED)
 
 
 def blank_figure(width: float, height: float) -> Drawing:

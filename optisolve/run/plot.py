@@ -369,7 +369,8 @@ def run_figures(results: Mapping[str, Solved]) -> dict[str, Drawing]:
 def _feasible_points(record: Record) -> FloatArray:
     """Verified feasible points, float64 [n, d]."""
     X = np.array(record.solutions.x, dtype=np.float64).reshape(-1, len(record.solutions.variables))
-    return X[np.array(record.verified.feasible, dtype=bool)]
+    kept: FloatArray = X[np.array(record.verified.feasible, dtype=bool)]
+    return kept
 
 
 def _map(
