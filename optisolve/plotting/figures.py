@@ -10,8 +10,9 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
-from optisolve.plotting.fronts import MOST_IN_A_MATRIX, draw_attainment, draw_front, draw_matrix, draw_parallel
+from optisolve.plotting.fronts import draw_attainment, draw_front
 from optisolve.plotting.legend import place_legend
+from optisolve.plotting.many import MOST_IN_A_MATRIX, draw_matrix, draw_parallel
 from optisolve.plotting.progress import draw_convergence
 from optisolve.plotting.series import Series, Setting
 from optisolve.plotting.style import INK, MUTED, PALETTE, Drawing, add_title, blank_figure, dress, new_figure, text_size

@@ -1,30 +1,25 @@
-"""Pictures of several objectives: front, scatter matrix, parallel coordinates, attainment surfaces."""
+"""Pictures of two objectives: fronts and attainment surfaces."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.patheffects import Normal, Stroke
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.evaluation import Sense
 from optisolve.numerics.indicators import knee_index
 from optisolve.plotting.legend import place_labels, place_legend
-from optisolve.plotting.series import Series, Setting, axis_text, number, seeds_text, words_of
+from optisolve.plotting.series import Series, Setting, axis_text, number, seeds_text
 from optisolve.plotting.style import (
     ACCENT,
     INK,
     MUTED,
-    Drawing,
     Look,
     characters,
-    dress,
     figure_of,
     label_axes,
     looks_of,
@@ -35,19 +30,20 @@ from optisolve.plotting.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["MOST_IN_A_MATRIX", "draw_attainment", "draw_front", "draw_matrix", "draw_parallel"]
-
-MOST_IN_A_MATRIX = 5
-"""Objectives up to which a front is a scatter matrix; beyond, parallel coordinates."""
+__all__ = ["CROWD", "draw_attainment", "draw_front", "frame", "near_front", "reference_dots", "say_nothing"]
 
 _MARGIN = 0.05
 _NEAR = 0.05
 """Share of the axes' range within which the edge of the scoring box counts as near."""
 _FAR = 1.0
 """What lies further from the points than so many times their range is told and not drawn."""
+_FAR_FRONT = 3.0
+"""The same for points of a reference front."""
+_ENOUGH = 5
+"""Points from which their range says what the axes should show."""
 _BOUND_REACH = 0.12
 """The same for proven bounds on single objectives."""
-_CROWD = 60
+CROWD = 60
 """Points from which markers are small."""
 
 
@@ -71,11 +67,12 @@ def draw_front(
     handles = [_points(axes, s, shown[s.label].F, looks[s.label], setting, scores=scores) for s in series]
     known = setting.front if setting.front is not None else np.empty((0, 2))
     if len(known):
-        handles.append(_reference(axes, known, setting))
+        handles.append(reference_dots(axes, known, setting))
     if not len(points):
-        return _nothing(axes, setting, handles)
-    _frame(axes, np.vstack([points, known]))
-    notes = [*_box(axes, points, setting, handles), *_ideal(axes, setting, handles)]
+        return say_nothing(axes, setting, handles)
+    near, cut = near_front(points, known)
+    frame(axes, np.vstack([points, near]))
+    notes = [*cut, *_box(axes, points, setting, handles), *_ideal(axes, setting, handles)]
     if knee and len(points) > 1:
         _mark_knee(axes, shown[series[0].label].F, setting)
     _name_axes(axes, setting)
@@ -96,12 +93,12 @@ def _points(axes: Axes, series: Series, F: FloatArray, look: Look, setting: Sett
         label += " (no feasible point)"
     elif scores and setting.box is not None:
         label += f" ({series.middle(setting).score:.4f})"
-    size = 5.0 if len(F) < _CROWD else 3.2
+    size = 5.0 if len(F) < CROWD else 3.2
     (line,) = axes.plot(F[:, 0], F[:, 1], linestyle="none", label=label, zorder=3, **look.marks(size))
     return line
 
 
-def _reference(axes: Axes, front: FloatArray, setting: Setting) -> Line2D:
+def reference_dots(axes: Axes, front: FloatArray, setting: Setting) -> Line2D:
     """As dots: a front may have gaps, which a line would close."""
     size = 1.0 if len(front) > 400 else 1.8 if len(front) > 40 else 3.0
     (line,) = axes.plot(
@@ -110,7 +107,18 @@ def _reference(axes: Axes, front: FloatArray, setting: Setting) -> Line2D:
     return Line2D([], [], color=INK, linestyle=(0, (0.8, 1.2)), linewidth=1.6, label=line.get_label())
 
 
-def _frame(axes: Axes, points: FloatArray) -> None:
+def near_front(points: FloatArray, known: FloatArray) -> tuple[FloatArray, list[str]]:
+    """The part of a reference front that the axes show: what is far from every point would squeeze them."""
+    if len(points) < _ENOUGH or not len(known):
+        return known, []
+    low, high = points.min(axis=0), points.max(axis=0)
+    reach = _FAR_FRONT * np.maximum(high - low, 1e-9 * np.maximum(abs(low), abs(high)))
+    near = ((known >= low - reach) & (known <= high + reach)).all(axis=1)
+    cut = int((~near).sum())
+    return known[near], [f"{cut} of {len(known)} points of the reference front lie beyond the axes"] if cut else []
+
+
+def frame(axes: Axes, points: FloatArray) -> None:
     """Limits from the points alone, so that nothing else squeezes them."""
     low, high = points.min(axis=0), points.max(axis=0)
     flat = high - low <= 1e-9 * np.maximum(abs(low), abs(high))
@@ -136,7 +144,8 @@ def _name_axes(axes: Axes, setting: Setting) -> None:
     no_offset(axes.xaxis, axes.yaxis)
 
 
-def _nothing(axes: Axes, setting: Setting, handles: list[Artist] | list[Line2D]) -> list[str]:
+def say_nothing(axes: Axes, setting: Setting, handles: list[Artist] | list[Line2D]) -> list[str]:
+    """Axes that say that there is nothing to show; the sentence for who asked."""
     axes.text(0.5, 0.5, "no feasible point", transform=axes.transAxes, ha="center", va="center", color=MUTED)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -157,6 +166,8 @@ def _box(axes: Axes, points: FloatArray, setting: Setting, handles: list[Line2D]
         return []
     told = f"{outside} of {len(points)} points lie outside of the scoring box and count nothing" if outside else ""
     if ((reference < low - _FAR * (high - low)) | (reference > high + _FAR * (high - low))).any():
+        if told:
+            handles.append(Line2D([], [], linestyle="none", label=f"{outside} of {len(points)} points outside the scoring box"))
         return [f"{told}; its edge is far from them and not drawn"] if told else []
     pad = _MARGIN * (high - low)
     low, high = np.minimum(low, reference - pad), np.maximum(high, reference + pad)
@@ -204,135 +215,6 @@ def _mark_knee(axes: Axes, F: FloatArray, setting: Setting) -> None:
     )  # fmt: skip
 
 
-# -- three objectives and more -----------------------------------------------------------------------------------------
-
-
-def draw_matrix(figure: Drawing, series: Sequence[Series], setting: Setting, *, title: str = "") -> list[str]:
-    """Every pair of objectives in a panel of its own, the lower half of a square.
-
-    Args:
-        figure: Empty.
-        series: Each is drawn by its run with the median score.
-        setting: Three objectives or more.
-        title: Above all panels; "" for none.
-
-    Returns:
-        What is not drawn and why.
-    """
-    m, looks = len(setting.objectives), looks_of(s.label for s in series)
-    panels = figure.subplots(m - 1, m - 1, sharex="col", sharey="row", squeeze=False)
-    handles: list[Artist] = []
-    for row in range(m - 1):
-        for column in range(m - 1):
-            axes = panels[row][column]
-            if column > row:
-                axes.set_visible(False)
-                continue
-            dress(axes)
-            drawn = _panel(axes, series, setting, (column, row + 1), looks)
-            handles = handles or list(drawn)
-            across = characters(axes, 0.75 * figure.get_figwidth() / (m - 1))
-            x = axis_text(setting.objectives[column], width=across) if row == m - 2 else None
-            label_axes(axes, x=x, y=axis_text(setting.objectives[row + 1], width=across) if column == 0 else None)
-            no_offset(axes.xaxis, axes.yaxis)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=text_size(panels[0][0], 3), color=INK)
-    _corner_legend(figure, panels, handles, seeds_text(series))
-    return []
-
-
-def _panel(
-    axes: Axes, series: Sequence[Series], setting: Setting, pair: tuple[int, int], looks: dict[str, Look]
-) -> list[Line2D]:
-    drawn = []
-    for s in series:
-        F = s.middle(setting).F[:, list(pair)]
-        label = s.label if len(F) else f"{s.label} (no feasible point)"
-        (line,) = axes.plot(
-            *F.T, linestyle="none", label=label, zorder=3, **looks[s.label].marks(3.6 if len(F) < _CROWD else 2.4)
-        )
-        drawn.append(line)
-    if setting.front is not None:
-        drawn.append(_reference(axes, setting.front[:, list(pair)], setting))
-    return drawn
-
-
-def _corner_legend(figure: Drawing, panels: Any, handles: Sequence[Artist], many: str) -> None:
-    """In the empty upper right half of the square, where there is room for it; else below."""
-    title = f"run of median\nhypervolume, {many}" if many else ""
-    size, words = text_size(panels[0][0]), [str(handle.get_label()) for handle in handles]
-    needed = (max(map(len, [*words, *title.split("\n")])) * 0.56 + 3.2) * size / 72.0
-    rows = len(words) + len(title.splitlines())
-    side, m = figure.get_size_inches(), len(panels) + 1
-    if m > 2 and needed < 0.8 * side[0] / (m - 1) * (m - 2) and rows * size * 1.5 / 72.0 < 0.8 * side[1] / (m - 1):
-        figure.legend(
-            handles, words, loc="upper right", bbox_to_anchor=(0.99, 0.97), frameon=False, fontsize=size, labelcolor=INK,
-            title=title or None, title_fontsize=size, alignment="left",
-        ).set_in_layout(False)  # fmt: skip
-    else:
-        place_legend(panels[-1][0], handles, title=title.replace("\n", " "), outside=True)
-
-
-def draw_parallel(axes: Axes, series: Sequence[Series], setting: Setting) -> list[str]:
-    """One vertical line per objective, one broken line per point; on every line up is better.
-
-    Args:
-        axes: Where.
-        series: Each is drawn by its run with the median score.
-        setting: Two objectives or more.
-
-    Returns:
-        What is not drawn and why.
-    """
-    from matplotlib.collections import LineCollection
-
-    looks, shown = looks_of(s.label for s in series), [s.middle(setting).F for s in series]
-    m, signs = len(setting.objectives), setting.signs
-    points = np.vstack(shown)
-    if not len(points):
-        return _nothing(axes, setting, [])
-    worst, best = (points * signs).max(axis=0), (points * signs).min(axis=0)
-    width = np.where(worst > best, worst - best, 1.0)
-    handles: list[Artist] = []
-    for s, F in zip(series, shown, strict=True):
-        look, height = looks[s.label], np.where(worst > best, (worst - F * signs) / width, 0.5)  # [n, m]
-        lines = np.stack([np.broadcast_to(np.arange(m, dtype=np.float64), height.shape), height], axis=2)
-        faint = float(np.clip(12.0 / max(len(F), 1), 0.25, 0.8))
-        axes.add_collection(
-            LineCollection(list(lines), colors=look.color, linewidths=0.8, linestyles=[look.dashes], alpha=faint)
-        )
-        axes.plot(*lines.reshape(-1, 2).T, linestyle="none", alpha=faint, **look.marks(2.8))
-        label = s.label if len(F) else f"{s.label} (no feasible point)"
-        handles.append(Line2D([], [], linestyle=look.dashes, linewidth=1.2, label=label, **look.marks(3.6)))
-    _vertical_axes(axes, setting, worst * signs, best * signs)
-    many = seeds_text(series)
-    place_legend(axes, handles, title=f"run of median hypervolume, {many}" if many else "", outside=True)
-    return []
-
-
-def _vertical_axes(axes: Axes, setting: Setting, worst: FloatArray, best: FloatArray) -> None:
-    """Every objective with its words below and its worst and best value shown at the ends."""
-    m, size = len(setting.objectives), text_size(axes)
-    across = max(8, characters(axes, 0.85 * figure_of(axes).get_figwidth() / m))
-    for j, objective in enumerate(setting.objectives):
-        axes.axvline(j, color=MUTED, linewidth=0.8, zorder=1)
-        unit = f" {objective.unit}" if objective.unit else ""
-        for height, text, side in ((1.05, f"{best[j]:.4g}{unit}", "bottom"), (-0.05, f"{worst[j]:.4g}", "top")):
-            label = axes.text(j, height, text, ha="center", va=side, fontsize=size, color=INK)
-            label.set_path_effects([Stroke(linewidth=3.0, foreground="white"), Normal()])
-    names = [
-        "\n".join(textwrap.wrap(f"{words_of(o)} ({'max' if o.sense is Sense.MAXIMIZE else 'min'})", across))
-        for o in setting.objectives
-    ]
-    axes.set_xticks(range(m), names)
-    axes.set_xlim(-0.3, m - 0.7)
-    axes.set_ylim(-0.16, 1.16)
-    axes.set_yticks([0.0, 0.5, 1.0], ["worst", "", "best"])
-    axes.grid(visible=False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
-
-
 # -- attainment --------------------------------------------------------------------------------------------------------
 
 
@@ -354,11 +236,12 @@ def draw_attainment(axes: Axes, series: Sequence[Series], setting: Setting) -> l
     fronts = [shot.F for s in series for shot in s.shots if len(shot.F)]
     known = setting.front if setting.front is not None else np.empty((0, 2))
     if not fronts:
-        return _nothing(axes, setting, [])
-    _frame(axes, np.vstack([*fronts, known]))
+        return say_nothing(axes, setting, [])
+    near, notes = near_front(np.vstack(fronts), known)
+    frame(axes, np.vstack([*fronts, near]))
     corner = np.array([axes.get_xlim(), axes.get_ylim()])
     far = (corner * setting.signs[:, None]).max(axis=1)  # worst corner, minimization form
-    notes, areas = [], False
+    areas = False
     for s in series:
         found = [shot.F * setting.signs for shot in s.shots if len(shot.F)]
         if len(found) < s.seeds:
@@ -372,7 +255,7 @@ def draw_attainment(axes: Axes, series: Sequence[Series], setting: Setting) -> l
             _area(axes, best, worst if len(worst) else far[None, :], setting.signs, look, far)
         handles.append(Line2D([], [], color=look.color, linestyle=look.dashes, linewidth=1.4, label=s.label))
     if len(known):
-        handles.append(_reference(axes, known, setting))
+        handles.append(reference_dots(axes, known, setting))
     axes.set_xlim(*corner[0])
     axes.set_ylim(*corner[1])
     _name_axes(axes, setting)

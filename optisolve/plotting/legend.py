@@ -93,7 +93,7 @@ def place_legend(axes: Axes, handles: Sequence[Artist] | None = None, *, title: 
 
 def _folded(title: str, words: Sequence[str]) -> str | None:
     """A title not much wider than the entries below it; None for none."""
-    return "\n".join(textwrap.wrap(title, max(18, max(map(len, words)) + 4))) or None
+    return "\n".join(textwrap.wrap(title, max(24, max(map(len, words)) + 4))) or None
 
 
 def _grid(words: Sequence[str], size: float, width: float, title: str) -> tuple[int, int]:

@@ -110,9 +110,8 @@ def draw_bars(
         )
         base = base + height if stacked else base
         highest = max(highest, float((base if stacked else height).max()))
-    for place, text in zip(at, words, strict=False):
-        top = max(float(height[place]) for height in bars.values())
-        axes.annotate(text, (float(place), top), ha="center", va="bottom", fontsize=text_size(axes), zorder=4)
+    for place, top, text in zip(places, base if stacked else height, words, strict=False):  # those of the last bars
+        axes.annotate(text, (float(place), float(top)), ha="center", va="bottom", fontsize=text_size(axes), zorder=4)
     axes.set_xticks(at[:: max(1, -(-at.size // _MOST_TICKS))])
     axes.set_xlim(-0.6, at.size - 0.4)
     axes.set_ylim(0.0, _ROOM * (highest or 1.0))

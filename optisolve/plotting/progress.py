@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from optisolve.core.arrays import FloatArray
 from optisolve.plotting.legend import place_labels, place_legend
 from optisolve.plotting.series import Series, Setting, Shot, measure_text, number, seeds_text
-from optisolve.plotting.style import INK, MUTED, Dashes, Look, characters, figure_of, label_axes, looks_of, no_offset
+from optisolve.plotting.style import INK, MUTED, Dashes, Look, characters, figure_of, label_axes, looks_of, no_offset, text_size
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -50,8 +50,8 @@ def draw_convergence(axes: Axes, series: Sequence[Series], setting: Setting) -> 
     curves = {s.label: [_known(shot) for shot in s.shots] for s in series}
     last = max((at[-1] for runs in curves.values() for at, _ in runs if at.size), default=1.0)
     handles: list[Artist] = [_draw(axes, s, curves[s.label], looks[s.label], setting, last) for s in series]
-    values = [value[np.isfinite(value)] for runs in curves.values() for _, value in runs]
-    if not sum(map(len, values)):
+    known = [float(value.max()) for runs in curves.values() for _, value in runs if value.size]
+    if not known:
         axes.text(0.5, 0.5, "no feasible point", transform=axes.transAxes, ha="center", va="center", color=MUTED)
     _evaluations_axis(axes, last)
     marks = setting.marks()
@@ -59,6 +59,9 @@ def draw_convergence(axes: Axes, series: Sequence[Series], setting: Setting) -> 
     if _logarithmic(setting, low, high):
         axes.set_yscale("log")
     axes.set_ylim(low, high)
+    if setting.several and known and not max(known):
+        told = "no point inside of the scoring box"
+        axes.text(0.5, 0.5, told, transform=axes.transAxes, ha="center", va="center", color=MUTED, fontsize=text_size(axes, 1))
     handles += _marks(axes, marks, low, high)
     up = characters(axes, 0.74 * figure_of(axes).get_figheight())
     label_axes(axes, x="Evaluations", y=measure_text(setting, width=up))
@@ -182,6 +185,8 @@ def _limits(
         if low - reach <= mark <= high + reach:
             low, high = min(low, mark), max(high, mark)
     size = max(abs(low), abs(high))
+    if setting.several and size == 0.0:
+        return -0.02, 1.0
     if high - low <= _FLAT * size or high == low:
         pad = 0.01 * size or 0.5
     elif _logarithmic(setting, low, high):
