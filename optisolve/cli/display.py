@@ -310,8 +310,8 @@ def format_number(value: float | None) -> str:
 
 
 def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
-    """Draw front, map and convergence of a run beside its controls, who made what when several sources did, and the rounds of
-    a game.
+    """Draw a run beside its controls: front, convergence, the problem's picture of one solution (``map.png``, ``powers.png``),
+    who made what when several sources did, and the rounds of a game.
 
     Args:
         results: By solver name; the first one is the subject.
@@ -320,34 +320,20 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     Returns:
         The files written; a picture that does not apply is left out.
     """
-    from optisolve.numerics.indicators import knee_index
-    from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
     from optisolve.plotting.figures import credit_figure, offspring_sources
     from optisolve.plotting.game import rounds_figure
+    from optisolve.plotting.style import save_figure
+    from optisolve.run.plot import run_figures
 
     subject = next(iter(results.values()))
-    instance = subject.instance
-    written = []
-    if len(instance.objectives) > 1:
-        figure = front_figure(
-            {name: result.verification.F[result.verification.feasible] for name, result in results.items()}, instance
-        )
-        written.append(save_figure(figure, folder / "front.png"))
-    if subject.feasible:
-        index = knee_index(subject.F * instance.signs)
-        label = "knee point" if len(instance.objectives) > 1 else "best point"
-        drawn = map_figure(instance, subject.X[index], label=label)
-        if drawn is not None:
-            written.append(save_figure(drawn, folder / "map.png"))
+    figures = run_figures(results)
     sources = shown_sources(subject.record)
     if len(offspring_sources(sources)) > 1:
-        written.append(save_figure(credit_figure(sources, instance), folder / "credit.png"))
+        reached = subject.hypervolume if len(subject.instance.objectives) > 1 else subject.scores["objective"]
+        figures["credit"] = credit_figure(sources, subject.instance, reached=reached or 0.0)
     played = {name: result.record.used.report for name, result in results.items()}
     played = {name: report for name, report in played.items() if "rounds" in report and "epsilon" in report}
     if played:
         optimum = None if subject.record.reference is None else subject.record.reference.value
-        written.append(save_figure(rounds_figure(played, instance, optimum), folder / "rounds.png"))
-    traces = {name: result.trace for name, result in results.items() if len(result.trace)}
-    if traces:
-        written.append(save_figure(convergence_figure(traces, instance), folder / "convergence.png"))
-    return written
+        figures["rounds"] = rounds_figure(played, subject.instance, optimum)
+    return [save_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]

@@ -30,7 +30,9 @@ from optisolve.run.verify import Verification, confront, own_errors, shortfall_t
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+
+    from optisolve.plotting.figures import Kind
+    from optisolve.plotting.style import Drawing
 
 __all__ = ["DEFAULT_BUDGET", "Result", "case_of", "model_of", "solve", "solver_of", "verified", "warm_points"]
 
@@ -44,6 +46,7 @@ class Result:
         record: The run's record.
         verification: Re-evaluated points.
         run: Raw result (history, archive, meter).
+        reference: What the scores refer to; None when nothing was given.
     """
 
     instance: Instance
@@ -53,6 +56,7 @@ class Result:
     _scratch: Path | None = None
     _saved: Path | None = None
     _points: bytes | None = None
+    reference: Reference | None = None
 
     def __repr__(self) -> str:
         told = f"<Result {self.record.record_id}: {self.point_status}"
@@ -169,13 +173,25 @@ class Result:
         """Same seed, same hash."""
         return self.record.result_hash
 
-    def plot(self) -> Figure:
-        """The Pareto front (or the anytime curve for one objective) as a matplotlib figure."""
-        from optisolve.plotting import convergence_figure, front_figure
+    def _repr_html_(self) -> str:
+        return self.record._repr_html_()
 
-        if len(self.instance.objectives) > 1:
-            return front_figure({self.record.solver.name: self.verification.F[self.verification.feasible]}, self.instance)
-        return convergence_figure({self.record.solver.name: self.trace}, self.instance)
+    def plot(self, kind: Kind | None = None, *, width: float = 7.0, height: float | None = None, title: str = "") -> Drawing:
+        """A figure of this result; `optisolve.plot` draws several, and on axes that are there already.
+
+        Args:
+            kind: ``"front"``, ``"convergence"``, ``"map"``, ``"attainment"`` or ``"parallel"``; None draws the front of several
+                objectives, and convergence of one.
+            width: inches.
+            height: inches; None fits it to the kind.
+            title: Above the axes; none by default.
+
+        Raises:
+            OptisolveError: The kind cannot show this result.
+        """
+        from optisolve.run.plot import plot
+
+        return plot(self, kind, width=width, height=height, title=title)
 
     def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
         """Write record, front, trace, and transcript and history if there are such; the folder appears at once or not at all.
@@ -330,7 +346,7 @@ def verified(
         errors=errors,
         history=points,
     )
-    return Result(case, record, verification, run, scratch, _points=points)
+    return Result(case, record, verification, run, scratch, _points=points, reference=standing)
 
 
 def _require_any(run: Run) -> None:

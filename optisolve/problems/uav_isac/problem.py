@@ -94,6 +94,7 @@ class UavIsac(Problem):
             Sense.MINIMIZE,
             "m",
             "Mean over users of the smallest possible standard error of locating them (square root of the CRB).",
+            axis="Mean bound on the localization error",
         ),
     )
 
