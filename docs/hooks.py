@@ -6,6 +6,7 @@ MkDocs calls the functions ``on_...``. Nothing here repeats what stands elsewher
 
 from __future__ import annotations
 
+import base64
 import importlib
 import os
 import posixpath
@@ -20,7 +21,6 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from nbclient import NotebookClient
-from nbconvert import MarkdownExporter
 
 from optisolve import content
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
@@ -215,19 +215,34 @@ def _notebook(path: Path) -> Iterator[tuple[str, str | bytes]]:
             NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
         except Exception as error:
             raise PluginError(f"{path.name} cannot be run: {error}") from error
-    stem = path.stem
-    exporter = MarkdownExporter()
-    exporter.filters["path2url"] = lambda name: f"{stem}/{name}"
-    text, resources = exporter.from_notebook_node(notebook)
-    yield f"tutorials/{stem}.md", _with_download(text, path.name)
-    for name, data in resources["outputs"].items():
-        yield f"tutorials/{stem}/{name}", data
+    pictures = dict[str, bytes]()
+    parts = [part for cell in notebook.cells for part in _shown(cell, path.stem, pictures)]
+    title, *rest = "\n\n".join(parts).split("\n", maxsplit=1)
+    yield (
+        f"tutorials/{path.stem}.md",
+        f'{title}\n\n<a href="{path.name}" download>This page as a notebook</a>\n{"".join(rest)}\n',
+    )
+    for name, data in pictures.items():
+        yield f"tutorials/{path.stem}/{name}", data
 
 
-def _with_download(text: str, name: str) -> str:
-    """The text of a notebook with a link to it below its title."""
-    title, _, rest = text.lstrip().partition("\n")
-    return f'{title}\n\n<a href="{name}" download>This page as a notebook</a>\n{rest}'
+def _shown(cell: nbformat.NotebookNode, stem: str, pictures: dict[str, bytes]) -> Iterator[str]:
+    """A cell and its outputs as Markdown; its pictures are added to the others."""
+    if cell.cell_type != "code":
+        yield cell.source
+        return
+    yield f"```python\n{cell.source}\n```"
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if "image/png" in data:
+            name = f"{len(pictures) + 1}.png"
+            pictures[name] = base64.b64decode(data["image/png"])
+            yield f"![What the lines above draw]({stem}/{name})"
+        elif "text/html" in data:
+            yield f'<div class="output">{data["text/html"]}</div>'
+        else:
+            text = output.get("text") or data.get("text/plain", "")
+            yield f'```text title="prints"\n{text.rstrip()}\n```'
 
 
 def _cell(text: str) -> str:

@@ -24,7 +24,7 @@ from markdown_it.token import Token
 __all__ = ["PAGES", "ROOT", "Block", "Command", "blocks_of", "commands_of", "inline_commands"]
 
 ROOT = Path(__file__).parents[2]
-_OUTSIDE = ("README.md", "AGENTS.md", "examples/relay_plugin/README.md", "benchmarks/records/README.md")
+_OUTSIDE = ("README.md", "AGENTS.md", "benchmarks/records/README.md")
 _MADE = re.compile(r"docs/ablation/[^/]+/ablation\.md")
 """Reports that a command wrote, with its own words in their heads."""
 PAGES = tuple(
@@ -41,12 +41,13 @@ PAGES = tuple(
         if not _MADE.fullmatch(path) and (ROOT / path).is_file()
     )
 )
-"""Pages of the repository; CONTRIBUTING.md is a package of its own, see tests/testing/test_recipe.py."""
+"""Pages of the repository; CONTRIBUTING.md and examples/ are packages, which tests/testing installs before it follows them."""
 
 _PROGRAMS = ("optisolve", "python", "pip", "make", "git", "ray", "export", "pytest", "cd", "pre-commit", "eval")
 _SHELLS = ("console", "bash", "sh", "shell")
 _MARK = re.compile(r"<!--\s*(skip|slow|file)(?::\s*(.*?))?\s*-->", re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
+_COMMENT = re.compile(r"(?:^|\s)#\s*([^'\"]*)$")
 _EXIT = re.compile(r"exit code (\d+)")
 
 
@@ -146,7 +147,7 @@ def commands_of(block: Block) -> Iterator[Command]:
     """The command lines of a block of kind ``shell``."""
     for text in re.sub(r"\\\n\s*", " ", block.text).splitlines():
         words, comment = _words(text)
-        promised = _EXIT.search(comment)
+        promised = _EXIT.fullmatch(comment)
         for part in _split(words):
             end = next((at for at, word in enumerate(part) if word.startswith(("…", "..."))), len(part))
             if end:
@@ -169,11 +170,8 @@ def inline_commands(page: str) -> Iterator[Command]:
 
 def _words(text: str) -> tuple[list[str], str]:
     """Words of a line as a shell reads them, and the comment behind them."""
-    reader = shlex.shlex(text.removeprefix("$ "), posix=True, punctuation_chars=False)
-    reader.whitespace_split, reader.commenters = True, ""
-    words = list(reader)
-    end = next((at for at, word in enumerate(words) if word.startswith("#")), len(words))
-    return words[:end], " ".join(words[end:])
+    comment = _COMMENT.search(text)
+    return shlex.split(text.removeprefix("$ "), comments=True), comment.group(1) if comment else ""
 
 
 def _split(words: list[str]) -> Iterator[list[str]]:
