@@ -1,4 +1,4 @@
-"""The documentation site that `make docs` made, in a browser: nothing comes from elsewhere, nothing sticks out, all can read it."""
+"""The documentation site of `make docs` in a browser: nothing comes from elsewhere, nothing sticks out, all can read it."""
 
 from __future__ import annotations
 
