@@ -101,8 +101,8 @@ def test_a_page_that_is_wrong_is_found(tmp_path, monkeypatch):
 
 def follow(page: str, blocks: Sequence[Block], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do what the blocks say, in one folder and one namespace."""
-    module = ModuleType("page")
-    monkeypatch.setitem(sys.modules, "page", module)
+    module = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", module)
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(folder)
