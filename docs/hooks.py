@@ -239,7 +239,7 @@ def _shown(cell: nbformat.NotebookNode, stem: str, pictures: dict[str, bytes]) -
             pictures[name] = base64.b64decode(data["image/png"])
             yield f"![What the lines above draw]({stem}/{name})"
         elif "text/html" in data:
-            yield f'<div class="output">{data["text/html"]}</div>'
+            yield f'<div class="output" tabindex="0" role="region" aria-label="Output">{data["text/html"]}</div>'
         else:
             text = output.get("text") or data.get("text/plain", "")
             yield f'```text title="prints"\n{text.rstrip()}\n```'
