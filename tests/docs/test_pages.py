@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 
 import optisolve
 from optisolve import solvers
+from optisolve.cli.main import main
 from optisolve.registry import PROBLEMS, SOLVERS
 from tests.docs.blocks import PAGES, ROOT, blocks_of
 
@@ -27,6 +28,14 @@ def test_readme_and_the_page_for_agents_are_short():
     assert len(README.splitlines()) <= 150
     assert len((ROOT / "AGENTS.md").read_text(encoding="utf-8").splitlines()) <= 80
     assert all(len(block.text.splitlines()) <= 16 for block in blocks_of("README.md"))
+
+
+def test_the_own_problem_passes_the_kit_that_is_recommended_beside_it(tmp_path, monkeypatch, capsys):
+    (block,) = (block for block in blocks_of("README.md") if "optisolve.problem(" in block.text)
+    (tmp_path / "relay.py").write_text(block.text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "relay.py:relay"]) == 0
+    assert " 0 failed" in capsys.readouterr().out
 
 
 def test_every_family_and_solver_is_in_its_table():
