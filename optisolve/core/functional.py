@@ -78,7 +78,8 @@ def problem(
         project: Repairs points towards the feasible set, x to x, or X to X when vectorized. Without one equalities are repaired
             by the library, integers included; looking at ``eq`` for that costs no evaluations.
         null_policies: Trivial answers by name, each [d] or [n, d]; printed beside every solver.
-        box: Reference point and ideal point between which hypervolume is measured, for several objectives.
+        box: Reference point and ideal point between which hypervolume is measured, for several objectives; None works it out
+            from random designs, which count towards no budget.
         tolerance: Largest violation of a constraint that counts as none: one number, or numbers by name of constraint.
         on_failure: What becomes of a point that cannot be evaluated, see `Instance.on_failure`.
         probes: Points at which the functions are called now, to learn how many values they return, and to know them again.
