@@ -331,7 +331,7 @@ def _own_options(target: str) -> tuple[type[Problem], dict[str, Any]]:
     found, _ = load_object(target)
     made = _own(target, {})
     if isinstance(found, Problem):
-        return type(made), {key: value for key, value in made.options().items() if key != "scenario"}
+        return type(made), {key: value for key, value in made.options().items() if key not in ("scenario", "definition")}
     return type(made), {} if isinstance(found, type) else _defaults(_builder(found, target))
 
 
