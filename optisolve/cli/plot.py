@@ -70,8 +70,8 @@ class Plot(Verb):
 
         runs = self._chosen(gather(self.path))
         if is_target(self.problem.name):
-            told, problems = runs[0].record.instance, PROBLEMS.beside(self.problem.name)
-            runs[0] = replace(runs[0], instance=rebuild(told, problems)[1])
+            _, instance = rebuild(runs[0].record.instance, PROBLEMS.beside(self.problem.name))
+            runs[0] = replace(runs[0], instance=instance)
         kind = self.kind or default_kind(runs)
         figure, notes = plot_runs(runs, kind, width=self.width, height=self.height, title=self.title)
         assert isinstance(figure, Drawing)  # no axes were given
