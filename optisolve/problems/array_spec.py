@@ -339,7 +339,7 @@ class _Fitting:
         return fits
 
     def _with(self, spec: ArraySpec, shape: tuple[int, ...]) -> str:
-        told: dict[str | int, int] = {**self.sizes}
+        told: dict[str | int, int] = dict(self.sizes.items())
         if len(shape) == len(spec.shape):  # its first axis tells the others of the same letter
             own = zip(reversed(spec.shape), reversed(shape), strict=True)
             told = {**{axis: size for axis, size in own if spec.shape.count(axis) > 1}, **told}

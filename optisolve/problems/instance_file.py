@@ -91,7 +91,9 @@ class ArrayProblem(Problem):
         if self._given is not None:
             data = {name: values.tolist() for name, values in arrays.items()}
             params |= {"instance_file": None, "instance_data": data}
-        files = {} if self._source is None else {"instance_file": {**self._source, **({"read": said} if said else {})}}
+        files = dict(origin.files)
+        if self._source is not None:
+            files["instance_file"] = {**self._source, **({"read": said} if said else {})}
         return dataclasses.replace(origin, params=params, files=files)
 
     def _arrays(self, seed: int) -> tuple[dict[str, FloatArray], str]:

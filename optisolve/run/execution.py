@@ -21,6 +21,7 @@ from optisolve.core.evaluation import watching
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
+from optisolve.registry import able
 from optisolve.run.evaluator import Evaluator
 from optisolve.run.schema import CachePart, ModelPart
 
@@ -122,7 +123,7 @@ def execute(
     """
     reason = solver.skip(instance)
     if reason is not None:
-        raise SolverError(f"{solver.info.name} skips {instance.origin.scenario}: {reason}")
+        raise SolverError(f"{solver.info.name} cannot solve {instance.origin.scenario}: {reason}. {able(instance)}")
     if budget.unlimited:
         raise SolverError("The budget has no limit at all. Set one, e.g. budget.evaluations=5000.")
     meter = BudgetMeter(budget)

@@ -331,8 +331,8 @@ def answer(
         limits = limits.with_option(seconds=min(goal.deadline_s, goal.deadline_s if limits.seconds is None else limits.seconds))
     result = solve(case, solver, budget=limits, seed=seed, llm=solver_llm, reference=reference, scratch=scratch)
     clauses: tuple[ClauseCheck, ...] = ()
-    if len(result.X):
+    if result.feasible:
         clauses = (*check_clauses(base, goal, result.X[0]), *check_wishes(base, goal, result.X[0]))
-    met = result.point_status is PointStatus.FEASIBLE and bool(len(result.X)) and all(c.holds for c in clauses if not c.soft)
+    met = result.point_status is PointStatus.FEASIBLE and result.feasible and all(c.holds for c in clauses if not c.soft)
     status = AskStatus.NOT_MET if not met else AskStatus.VERIFIED if parsed.grounded else AskStatus.CONFIRMED
     return Answer(status, parsed, told, checked, result, confront(case, reference, result.verification), clauses)
