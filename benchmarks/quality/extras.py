@@ -48,7 +48,7 @@ USES: dict[str, list[str]] = {
 }
 """What needs an extra: arguments of Python in a folder that holds a run and a tiny suite."""
 
-ALIKE = {"diffusion": "drl", "drl": "diffusion", "mlflow": "moe"}
+ALIKE = {"diffusion": "drl", "drl": "diffusion"}
 """Extras that share a package: what needs the second must not run into a half of itself where only the first is."""
 
 ELSE = {"local-llm": "optisolve models fetch"}
