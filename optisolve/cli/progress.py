@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from threading import Event, Thread
@@ -103,8 +104,10 @@ class Bar:
             try:
                 if self._poll is not None:
                     self._poll()
-                errors.print(self.told(time.monotonic() - self._start), soft_wrap=True)
-            except (OSError, ValueError):  # nobody reads stderr any more: the work goes on
+                if sys.stderr is not None:  # past rich, which ends the process where nobody reads any more
+                    sys.stderr.write(f"{shown(self.told(time.monotonic() - self._start))}\n")
+                    sys.stderr.flush()
+            except (OSError, ValueError):  # the work goes on
                 return
 
     def told(self, elapsed_s: float) -> str:
@@ -146,9 +149,10 @@ class RunBar(Bar):
         if self._state is None:
             return
         meter, most = self._state.meter, self._budget
-        told = [f"llm {counted(meter.llm_calls, most.llm_calls)} calls"] if self._asks else []
+        answered = meter.llm_calls - meter.llm_waiting
+        told = [f"llm {counted(answered, most.llm_calls)} calls"] if self._asks else []
         told.append(f"evaluations {counted(meter.evaluations, most.evaluations)}")
-        pairs = ((meter.llm_calls, most.llm_calls), (meter.evaluations, most.evaluations), (meter.elapsed_s, most.seconds))
+        pairs = ((answered, most.llm_calls), (meter.evaluations, most.evaluations), (meter.elapsed_s, most.seconds))
         share = min(1.0, max((used / limit for used, limit in pairs if limit), default=0.0))
         self.update(meter.evaluations, line=f"{self.name}: {', '.join(told)}", share=share)
 
