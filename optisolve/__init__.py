@@ -16,6 +16,7 @@ from optisolve.version import __version__
 if TYPE_CHECKING:
     from optisolve.core import Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
     from optisolve.core.errors import OptisolveError
+    from optisolve.core.functional import problem
     from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
     from optisolve.run.records import load_records
     from optisolve.run.solve import Result, solve
@@ -39,6 +40,7 @@ __all__ = [
     "load_problem",
     "load_records",
     "load_solver",
+    "problem",
     "replay",
     "solve",
     "verify",
@@ -48,6 +50,7 @@ __all__ = [
 _HOMES = {
     "optisolve.core": ("Budget", "Evidence", "Instance", "Limit", "PointStatus", "Problem", "Solver", "Termination"),
     "optisolve.core.errors": ("OptisolveError",),
+    "optisolve.core.functional": ("problem",),
     "optisolve.registry": ("list_problems", "list_solvers", "load_problem", "load_solver"),
     "optisolve.run.records": ("load_records",),
     "optisolve.run.solve": ("Result", "solve"),

@@ -12,7 +12,8 @@ from optisolve.cli.display import console, format_number, new_table, print_note,
 from optisolve.cli.progress import Bar, Show
 from optisolve.cli.settings import Choice, Verb, Word
 from optisolve.core.errors import OptisolveError, UnknownNameError
-from optisolve.registry import PROBLEMS, SOLVERS, load_target, make_problem, solver_options
+from optisolve.core.source import is_target, load_object
+from optisolve.registry import PROBLEMS, SOLVERS, named_problem, solver_options
 
 if TYPE_CHECKING:
     from optisolve.core.problem import Problem
@@ -83,7 +84,7 @@ class Inspect(Verb):
         from optisolve.study.degeneracy import degeneracy
 
         size = {"instances": self.instances, "samples": self.samples, "starts": self.starts}
-        report = degeneracy(make_problem(self.problem.name, self.problem.options), **size, effort=Effort(self.effort))
+        report = degeneracy(named_problem(self.problem.name, self.problem.options), **size, effort=Effort(self.effort))
         title = f"{report.problem}: {report.measure}"
         table = new_table("policy", ">feasible", ">value", ">ratio", ">worst ratio", title=title)
         for row in report.rows:
@@ -125,7 +126,7 @@ class Export(Verb):
     def __call__(self) -> int:
         from optisolve.problems.instance_file import write_arrays
 
-        arrays = make_problem(self.problem.name, self.problem.options).instance(self.instance).arrays()
+        arrays = named_problem(self.problem.name, self.problem.options).instance(self.instance).arrays()
         file = write_arrays(self.to, arrays)
         told = ", ".join(f"{name} {list(values.shape)}" for name, values in arrays.items())
         console.print(f"{file}: {told}", soft_wrap=True)
@@ -137,7 +138,8 @@ class Check(Verb):
     """Run the conformance kit on a plug-in, one line per property.
 
     Args:
-        target: ``module:Class``, or a registered name.
+        target: ``FILE.py:NAME`` or ``module:NAME``, where NAME is a problem, a class or a function that builds one; or a
+            registered name.
     """
 
     target: Annotated[str, Word("TARGET")]
@@ -178,17 +180,13 @@ class Completion(Verb):
 
 
 def _check_target(target: str) -> Problem | type[Solver]:
-    from optisolve.core.problem import Problem
     from optisolve.core.solver import Solver
 
-    if ":" not in target:
+    if not is_target(target):
         if target in PROBLEMS.choices():
-            return make_problem(target)
+            return named_problem(target)
         if target in SOLVERS.choices():
             return solver_options(target)[0]
         raise UnknownNameError("plug-in", target, {*PROBLEMS.choices(), *SOLVERS.choices()})
-    try:
-        return load_target(target, Solver, what="check")  # type: ignore[type-abstract]
-    except OptisolveError:
-        cls = load_target(target, Problem, what="check")  # type: ignore[type-abstract]
-        return cls.from_mapping({})
+    found, _ = load_object(target)
+    return found if isinstance(found, type) and issubclass(found, Solver) else named_problem(target)

@@ -82,9 +82,9 @@ def completions(line: str, verbs: Mapping[str, str]) -> list[str]:
     if last in ("for", "problem", "solver", "llm") or (last and told.kind not in ("", "bool")):
         return _matching(word, _values(last, told, verb))
     if equals:
-        names = _values(key, _setting(key, known, before), verb)
+        choices = _values(key, _setting(key, known, before), verb)
         listed, comma, last_value = value.rpartition(",")
-        return [f"{'--' * flag}{key}={listed}{comma}{name}" for name in _matching(last_value, names)]
+        return [f"{'--' * flag}{key}={listed}{comma}{name}" for name in _matching(last_value, choices)]
     if "." in key:
         group = key.partition(".")[0]
         return _matching(word, (f"{'--' * flag}{group}.{name}=" for name in _options(group, before)))

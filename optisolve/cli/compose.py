@@ -10,7 +10,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +34,7 @@ from optisolve.cli.settings import Choice
 from optisolve.cli.sweep import Sweep
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
+from optisolve.core.source import is_target
 from optisolve.llm.config import LLM_KINDS
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
 from optisolve.run.solve import DEFAULT_BUDGET
@@ -100,7 +101,8 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
         except Exception as error:  # hydra would print words of its own on the way
             broken.append(error)
 
-    with nullcontext({}) if sweep is None else sweep.environment() as environment, _arguments(words), _no_environment():
+    surroundings: AbstractContextManager[Mapping[str, str]] = nullcontext({}) if sweep is None else sweep.environment()
+    with surroundings as environment, _arguments(words), _no_environment():
         ConfigStore.instance().store(name="run", node=_primary(environment))
         try:
             application(job if sweep is None else _swept_job)()
@@ -249,9 +251,9 @@ class _Groups(ConfigSource):  # type: ignore[misc]  # hydra ships no usable type
         return any(choice.startswith(f"{name}/") for choice in _choices().get(group, ()))
 
     def is_config(self, config_path: str) -> bool:
-        """True for a choice."""
+        """True for a choice, and for a problem of a user's own, ``FILE.py:NAME``."""
         group, _, name = config_path.strip("/").removesuffix(".yaml").partition("/")
-        return name in _choices().get(group, ())
+        return name in _choices().get(group, ()) or (group == "problem" and is_target(name))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Choices directly below a group or folder."""

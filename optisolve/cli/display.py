@@ -135,8 +135,11 @@ def print_summary(
     subject = next(iter(results.values()))
     origin = subject.instance.origin
     own = [f"{key}={value}" for key, value in (varied or {}).items() if key not in ("seed", "instance")]
-    told = ", ".join(["", f"instance {origin.seed}", f"seed {subject.record.seed}", *own])
-    console.print(styled(origin.scenario, "bold") + told, soft_wrap=True)
+    which = ", ".join(["", f"instance {origin.seed}", f"seed {subject.record.seed}", *own])
+    console.print(styled(origin.scenario, "bold") + which, soft_wrap=True)
+    for file in subject.record.provenance.files.values():
+        if file.read:
+            console.print(f"data:     {file.name}: {file.read}", soft_wrap=True)
     console.print(_score_table(results))
     _print_reference(subject.record)
     if subject.record.solver.llm is not None:
@@ -156,6 +159,8 @@ def print_summary(
     if hops := subject.record.used.report.get("fallbacks"):
         took = subject.record.used.report.get("gate")
         print_notice(f"{', '.join(hops)} made no choice; the gate {took} took over", "warning")
+    if subject.shortfall:
+        print_notice(f"no feasible point; {subject.shortfall}", "warning")
     termination = subject.record.termination
     limit = f" ({termination.limit})" if termination.limit else ""
     console.print(
@@ -287,9 +292,11 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     instance = subject.instance
     written = []
     if len(instance.objectives) > 1:
-        figure = front_figure({name: result.F for name, result in results.items()}, instance)
+        figure = front_figure(
+            {name: result.verification.F[result.verification.feasible] for name, result in results.items()}, instance
+        )
         written.append(save_figure(figure, folder / "front.png"))
-    if len(subject.X):
+    if subject.feasible:
         index = knee_index(subject.F * instance.signs)
         label = "knee point" if len(instance.objectives) > 1 else "best point"
         drawn = map_figure(instance, subject.X[index], label=label)

@@ -13,7 +13,8 @@ from optisolve.cli.display import console, print_json, styled, write_plain
 from optisolve.cli.help import about_settings, entries, options_of, paragraph, settings_help
 from optisolve.cli.settings import Choice, Verb, Word
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
-from optisolve.registry import PROBLEMS, SOLVERS, fits, make_problem
+from optisolve.core.source import is_target
+from optisolve.registry import PROBLEMS, SOLVERS, fits, named_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +112,7 @@ class List(Verb):
 
     def _fitting(self) -> int:
         name, options = self.problem.name or self.name, self.problem.options
-        told = fits(make_problem(name, options).instance(0))
+        told = fits(named_problem(name, options).instance(0))
         rows = {solver: _or_reason(partial(_solver_row, solver)) for solver in told}
         fit = [solver for solver, reason in told.items() if reason is None]
         if self.json:
@@ -129,7 +130,7 @@ class Info(Verb):
     """Settings, sources and citation of one problem, solver or kind of language model.
 
     Args:
-        name: A problem or solver of optisolve list, or a KIND that llm=KIND takes.
+        name: A problem or solver of optisolve list, a problem of your own (FILE.py:NAME), or a KIND that llm=KIND takes.
         json: For other programs.
     """
 
@@ -140,7 +141,9 @@ class Info(Verb):
         from optisolve.llm.config import LLM_KINDS
 
         known = {"problem": PROBLEMS.choices(), "solver": SOLVERS.choices(), "llm": tuple(LLM_KINDS)}
-        group = next((group for group, names in known.items() if self.name in names), None)
+        group = next(
+            (group for group, names in known.items() if self.name in names), "problem" if is_target(self.name) else None
+        )
         if group is None:
             raise UnknownNameError("problem or solver", self.name, {*known["problem"], *known["solver"]})
         cls, values = options_of(group, self.name)
@@ -174,7 +177,7 @@ def _about_problem(name: str, cls: type[Problem]) -> Mapping[str, Json]:
 
     told: dict[str, Json] = {"summary": cls.summary, "reference": cls.evidence}
     try:
-        instance = make_problem(name).instance(0)
+        instance = named_problem(name).instance(0)
     except OptisolveError as error:  # a family whose parameters have no defaults
         told["offers"] = f"unknown until it is given what it needs ({error})"
     else:

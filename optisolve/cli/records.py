@@ -42,6 +42,7 @@ class Verify(Verb):
         effort: Most work spent on making a record's reference again.
         seconds: Longest audit of one record, a second run included; a record that takes longer is refused.
         suite: A suite of yours that records may name; may be given several times.
+        problem: Your problem that records are about, FILE.py:NAME; may be given several times. Its file is run.
         json: One JSON object per record instead of text.
         progress: How far it is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
 
@@ -53,6 +54,7 @@ class Verify(Verb):
     effort: Literal["none", "quick", "normal", "thorough"] = "quick"
     seconds: Annotated[float, Gt(0)] = 600.0
     suite: tuple[Path, ...] = ()
+    problem: tuple[str, ...] = ()
     json: bool = False
     progress: Show = "auto"
 
@@ -62,7 +64,9 @@ class Verify(Verb):
         from optisolve.trust.audit import AUDIT_LIMITS, Auditor, ReferenceMaker, SuiteBook, audits
 
         maker = ReferenceMaker(None if self.effort == "none" else Effort(self.effort))
-        auditor = Auditor(PROBLEMS, SOLVERS, maker, SuiteBook(suites_of(self.suite)), reproduce=self.reproduce or None)
+        auditor = Auditor(
+            PROBLEMS.beside(*self.problem), SOLVERS, maker, SuiteBook(suites_of(self.suite)), reproduce=self.reproduce or None
+        )
         done: list[Audit] = []
         files, limits = record_files(self.path), replace(AUDIT_LIMITS, seconds=self.seconds)
         with Bar("verify", "records", len(files), show=quiet_for(self.progress, json=self.json)) as bar:
@@ -152,19 +156,21 @@ class Replay(Verb):
 
     Args:
         path: record.json or its folder.
+        problem: Your problem that the record is about, FILE.py:NAME. Its file is run.
         out: Also write the reproduced record into this folder.
 
     exit codes: 0 the same result_hash, or the same up to rounding, 1 error, 2 another
     """
 
     path: Annotated[Path, Word("PATH")]
+    problem: str = ""
     out: Path | None = None
 
     def __call__(self) -> int:
         from optisolve.run.untrusted import printable
         from optisolve.trust.replay import replay, tier_of
 
-        replayed = replay(self.path)
+        replayed = replay(self.path, problem=self.problem or None)
         if self.out is not None:
             console.print(f"record: {replayed.result.save(self.out)!s}", soft_wrap=True)
         tier = tier_of(replayed.result.record).value
