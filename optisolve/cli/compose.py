@@ -89,7 +89,7 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
     if _Groups not in Plugins.instance().discover(ConfigSource):
         Plugins.instance().register(_Groups)
     words = flags_first(arguments)
-    sweep = Sweep.of(words, from_file)
+    sweep = None if {"-m", "--multirun"}.isdisjoint(words) else Sweep.of(words, from_file)
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")
     codes: list[int] = []
     broken: list[Exception] = []
