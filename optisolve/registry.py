@@ -190,6 +190,9 @@ def solver_options(name: str) -> tuple[type[Solver], dict[str, Any]]:
 def make_problem(name: str, overrides: Mapping[str, Any] | None = None) -> Problem:
     """Build an installed problem from a scenario name; nothing of a user's own is run.
 
+    What a scenario chose for its own numbers (`Problem.calibrated`, a scoring box) holds for these numbers alone: where others
+    are given it is left to the instance, unless it is given too.
+
     Args:
         name: E.g. ``"uav_isac"`` or ``"uav_isac/dense"``.
         overrides: Parameters that replace the scenario's.
@@ -199,8 +202,20 @@ def make_problem(name: str, overrides: Mapping[str, Any] | None = None) -> Probl
         OptionError: Unknown or bad parameters, all in one message.
     """
     cls, params = _configured(PROBLEMS, name)
-    changed = {**params, **(overrides or {})}
-    return cls.from_mapping({"scenario": name, **changed}, title=f"problem '{name}'")
+    title, numbers = f"problem '{name}'", {"scenario": name, **params}
+    chosen = {key: numbers.pop(key) for key in cls.calibrated if key in numbers}
+    given = {key: value for key, value in (overrides or {}).items() if key not in cls.calibrated or value is not None}
+    changed = {**numbers, **{key: value for key, value in given.items() if key not in cls.calibrated}}
+    holds = chosen if not chosen or _equal(cls, numbers, changed) else {}
+    return cls.from_mapping({**changed, **holds, **given}, title=title)
+
+
+def _equal(cls: type[Problem], first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two sets of parameters mean the same problem, however its numbers are written."""
+    try:
+        return first == second or cls.from_mapping(first) == cls.from_mapping(second)
+    except OptionError:  # told where the problem itself is made
+        return False
 
 
 def make_solver(name: str, overrides: Mapping[str, Any] | None = None) -> Solver:

@@ -13,7 +13,7 @@ from rich.table import Table
 from optisolve.cli.display import console, format_number, new_table, print_error, print_notice, styled
 from optisolve.cli.progress import Bar, Show, duration
 from optisolve.cli.settings import Choice, Group, Verb
-from optisolve.core.budget import Budget
+from optisolve.core.budget import UNLIMITED, Budget
 from optisolve.core.errors import OptionError
 from optisolve.core.options import Collected
 from optisolve.registry import make_solver, named_problem
@@ -47,8 +47,9 @@ class Ablate(Verb):
             sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null.
         instances: Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be significant.
         seeds: See instances.
-        budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls, llm_tokens and usd of an arm that
-            asks the model; a limit lowers the share when it must.
+        budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls (no limit unless said otherwise: the
+            evaluations bound them, and the forecast says how many), llm_tokens and usd of an arm that asks the model; a limit
+            lowers the share when it must.
         limits: Per run: seconds (86400 unless said otherwise), memory_mb (16000).
         executor: As for bench.
         workers: Runs at a time; one per core unless said otherwise.
@@ -127,7 +128,8 @@ def _plan(settings: Ablate) -> Plan:
     problem = collected("problem", lambda: named_problem(named.name, named.options))
     solver = collected("solver", lambda: _small(settings.solver))
     llm = collected("llm", lambda: llm_config(asked.name, **asked.options))
-    budget = collected("budget", lambda: Budget.from_mapping({"evaluations": EVALUATIONS, **settings.budget}))
+    most = {"evaluations": EVALUATIONS, "llm_calls": UNLIMITED, **settings.budget}
+    budget = collected("budget", lambda: Budget.from_mapping(most))
     limits = collected("limits", lambda: LIMITS.with_option(**settings.limits))
     if problem is None or solver is None or llm is None or budget is None or limits is None:
         raise OptionError(collected.title, collected.problems)

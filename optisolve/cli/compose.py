@@ -37,6 +37,7 @@ from optisolve.core.errors import MissingDependency, OptisolveError, UnknownName
 from optisolve.core.source import is_target
 from optisolve.llm.config import LLM_KINDS
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
+from optisolve.run.choice import AUTO, WITH_MODEL
 from optisolve.run.solve import DEFAULT_BUDGET
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ _DEFAULTS: Mapping[str, object] = {
 """Settings of a run beside the groups."""
 
 
-def _primary(environment: Mapping[str, str]) -> Mapping[str, object]:
-    """The configuration that hydra starts from, with the environment of the jobs of a sweep."""
+def _primary(environment: Mapping[str, str], solver: str) -> Mapping[str, object]:
+    """The configuration that hydra starts from: the environment of the jobs of a sweep, and the solver."""
     quiet = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
     return {
-        "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": "ledma"}, {"llm": "auto"}, *quiet],
+        "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": solver}, {"llm": "auto"}, *quiet],
         **_DEFAULTS,
         "hydra": {
             "searchpath": [f"{_SCHEME}://"],
@@ -101,9 +102,11 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
         except Exception as error:  # hydra would print words of its own on the way
             broken.append(error)
 
+    named = any(word.lstrip("+").startswith(("llm=", "llm.")) for word in words)
+    solver = WITH_MODEL.name if named else AUTO  # before anything is composed, so that solver.KEY is known
     surroundings: AbstractContextManager[Mapping[str, str]] = nullcontext({}) if sweep is None else sweep.environment()
     with surroundings as environment, _arguments(words), _no_environment():
-        ConfigStore.instance().store(name="run", node=_primary(environment))
+        ConfigStore.instance().store(name="run", node=_primary(environment, solver))
         try:
             application(job if sweep is None else _swept_job)()
         except MissingConfigException as error:
@@ -212,6 +215,10 @@ def _explain(error: Exception) -> str:
     key, parent = getattr(cause, "full_key", None) or getattr(cause, "key", None), getattr(cause, "parent_node", None)
     if key and isinstance(parent, DictConfig) and "is not in struct" in str(cause):
         prefix, _, name = str(key).rpartition(".")
+        if prefix == "solver" and not parent:
+            return (
+                f"'{key}' is a setting of a solver, and none is named: give solver=NAME beside it, e.g. solver=ledma {key}=..."
+            )
         known = [str(k) for k in parent if str(k) != "hydra"]
         guess = nearest(name, known)
         hint = f" Did you mean '{f'{prefix}.{guess}' if prefix else guess}'?" if guess else ""
@@ -271,17 +278,20 @@ class _Groups(ConfigSource):  # type: ignore[misc]  # hydra ships no usable type
 
 def _choices() -> Mapping[str, tuple[str, ...]]:
     """What may stand behind ``problem=``, ``solver=`` and ``llm=``."""
-    return {"problem": PROBLEMS.choices(), "solver": SOLVERS.choices(), "llm": tuple(LLM_KINDS)}
+    return {"problem": PROBLEMS.choices(), "solver": (AUTO, *SOLVERS.choices()), "llm": tuple(LLM_KINDS)}
 
 
 def _options(group: str, name: str) -> Mapping[str, Json]:
     """All options of a choice: what its file says, else the defaults of its class."""
+    if (group, name) == ("solver", AUTO):
+        return {}
     cls: type
     values: Mapping[str, object] = {}
     if group == "llm":
         cls = LLM_KINDS[name]
     else:
         cls, values = problem_options(name) if group == "problem" else solver_options(name)
+        values = {key: value for key, value in values.items() if key not in getattr(cls, "calibrated", ())}
     fields = (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name != "scenario")
     told = plain({**{f.name: _default(f) for f in fields}, **values})
     return {**({"kind": name} if group == "llm" else {}), **cast(Mapping[str, Json], told)}

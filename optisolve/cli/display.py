@@ -132,25 +132,31 @@ def print_summary(
         pictures: Files that were drawn.
         varied: What a run of a sweep has for itself.
     """
+    from optisolve.run.records import box_note
+
     subject = next(iter(results.values()))
     origin = subject.instance.origin
     own = [f"{key}={value}" for key, value in (varied or {}).items() if key not in ("seed", "instance")]
     which = ", ".join(["", f"instance {origin.seed}", f"seed {subject.record.seed}", *own])
     console.print(styled(origin.scenario, "bold") + which, soft_wrap=True)
+    if told := _model_share(results):
+        console.print(told, soft_wrap=True)
     for file in subject.record.provenance.files.values():
         if file.read:
             console.print(f"data:     {file.name}: {file.read}", soft_wrap=True)
     console.print(_score_table(results))
     _print_reference(subject.record)
+    if told := box_note(subject.record):
+        print_notice(told, "warning")
     if subject.record.solver.llm is not None:
         console.print(_source_table(subject))
         _print_llm(subject.record)
     if subject.run.notice:
         print_notice(subject.run.notice)
-    if told := subject.record.provenance.failed:
+    if failure := subject.record.provenance.failed:
         failed = subject.record.used.failed
-        how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[told.policy]
-        text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {told.first}"
+        how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[failure.policy]
+        text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {failure.first}"
         print_notice(text, "warning")
     if cache := subject.record.provenance.llm_cache:
         console.print(f"response cache: {cache.calls} calls answered from it, {cache.usd:.4f} USD not spent")
@@ -223,6 +229,37 @@ def _print_reference(record: Record) -> None:
         print_note(told.note)
 
 
+_BY_MODEL = ("llm", "repaired")
+"""Sources of points that a language model, or its stand-in, has made."""
+
+
+def _model_share(results: Mapping[str, Result]) -> str:
+    """What a language model's points were worth in a run, and what its controls reached without one; "" without such points."""
+    subject, *others = results.values()
+    record, by_source = subject.record, subject.record.used.by_source
+    made = [by_source[name] for name in _BY_MODEL if name in by_source]
+    if record.solver.llm is None or not made:
+        return ""
+    total, gain = sum(item.gain for item in by_source.values()), sum(item.gain for item in made)
+    several = len(record.verified.objectives) > 1
+    of = f"the hypervolume {total:.4f}" if several else f"{format_number(total)}, by which the objective improved"
+    who = "stand-in for a language model" if record.solver.llm.provider == "surrogate" else "language model"
+    count = sum(item.evaluations for item in made)
+    told = f"the {who} contributed {gain:.4f} of {of}, with {count:,} of {record.used.evaluations:,} evaluations"
+    plain = {merit: result for result in others if (merit := _merit(result)) is not None and result.record.solver.llm is None}
+    if not plain:
+        return told
+    best = plain[max(plain)].record
+    value = best.scores.hypervolume if several else best.scores.objective
+    return f"{told}; without one solver={best.solver.name} reached {format_number(value)} in {best.used.wall_s:.2f} s"
+
+
+def _merit(result: Result) -> float | None:
+    """Hypervolume or objective, larger is better."""
+    scores = result.record.scores
+    return scores.hypervolume if scores.objective is None else -scores.objective * float(result.instance.signs[0])
+
+
 def _source_table(result: Result) -> Table:
     by_source = shown_sources(result.record)
     total = sum(item.evaluations for item in by_source.values())
@@ -273,8 +310,8 @@ def format_number(value: float | None) -> str:
 
 
 def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
-    """Draw front, map and convergence of a run beside its controls, who made what when several sources did, and the rounds of
-    a game.
+    """Draw a run beside its controls: front, convergence, the problem's picture of one solution (``map.png``, ``powers.png``),
+    who made what when several sources did, and the rounds of a game.
 
     Args:
         results: By solver name; the first one is the subject.
@@ -283,34 +320,20 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     Returns:
         The files written; a picture that does not apply is left out.
     """
-    from optisolve.numerics.indicators import knee_index
-    from optisolve.plotting import convergence_figure, front_figure, map_figure, save_figure
     from optisolve.plotting.figures import credit_figure, offspring_sources
     from optisolve.plotting.game import rounds_figure
+    from optisolve.plotting.style import save_figure
+    from optisolve.run.plot import run_figures
 
     subject = next(iter(results.values()))
-    instance = subject.instance
-    written = []
-    if len(instance.objectives) > 1:
-        figure = front_figure(
-            {name: result.verification.F[result.verification.feasible] for name, result in results.items()}, instance
-        )
-        written.append(save_figure(figure, folder / "front.png"))
-    if subject.feasible:
-        index = knee_index(subject.F * instance.signs)
-        label = "knee point" if len(instance.objectives) > 1 else "best point"
-        drawn = map_figure(instance, subject.X[index], label=label)
-        if drawn is not None:
-            written.append(save_figure(drawn, folder / "map.png"))
+    figures = run_figures(results)
     sources = shown_sources(subject.record)
     if len(offspring_sources(sources)) > 1:
-        written.append(save_figure(credit_figure(sources, instance), folder / "credit.png"))
+        reached = subject.hypervolume if len(subject.instance.objectives) > 1 else subject.scores["objective"]
+        figures["credit"] = credit_figure(sources, subject.instance, reached=reached or 0.0)
     played = {name: result.record.used.report for name, result in results.items()}
     played = {name: report for name, report in played.items() if "rounds" in report and "epsilon" in report}
     if played:
         optimum = None if subject.record.reference is None else subject.record.reference.value
-        written.append(save_figure(rounds_figure(played, instance, optimum), folder / "rounds.png"))
-    traces = {name: result.trace for name, result in results.items() if len(result.trace)}
-    if traces:
-        written.append(save_figure(convergence_figure(traces, instance), folder / "convergence.png"))
-    return written
+        figures["rounds"] = rounds_figure(played, subject.instance, optimum)
+    return [save_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]

@@ -24,7 +24,7 @@ from optisolve.cli.progress import Bar, RunBar, Show, quiet_for
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
-from optisolve.core.documents import Json
+from optisolve.core.documents import Json, plain
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
@@ -34,8 +34,10 @@ from optisolve.core.source import is_target
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.registry import make_solver, named_problem
+from optisolve.run.choice import AUTO, WITH_MODEL, default_solver
 from optisolve.run.estimate import estimate
-from optisolve.run.evaluator import common_beginning
+from optisolve.run.execution import now_and_then
+from optisolve.run.history import common_beginning
 from optisolve.run.jobs import JobFolder, join_job, open_job
 from optisolve.run.records import read_record
 from optisolve.run.schema import ContinuedPart, Record
@@ -90,6 +92,21 @@ class Asked:
     given: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
 
+    def settled(self) -> Asked:
+        """With the default solver for the problem where the user has named none, and a line that says so."""
+        if self.solver.name != AUTO:
+            if self.solver.name == WITH_MODEL.name and not {"solver", "resume"} & {*self.given}:
+                print_note(f"solver: {WITH_MODEL.name} ({WITH_MODEL.why})")
+            return self
+        try:
+            problem = named_problem(self.problem.name, self.problem.options)
+            instance = problem.instance(cast(int, self.settings["instance"]))
+        except (OptionError, TypeError):  # told with everything else that is wrong
+            return replace(self, solver=Choice("null"))
+        chosen = default_solver(instance)
+        print_note(f"solver: {chosen.name} ({chosen.why})")
+        return replace(self, solver=Choice(chosen.name, cast(Group, plain(make_solver(chosen.name).options()))))
+
     def plain(self, *, uses_llm: bool) -> dict[str, Json]:
         """As it stands in ``job.json``, equal for every start of the same run: contents of files stand for their paths."""
         name, params = self.problem.name, self.problem.options
@@ -141,7 +158,7 @@ class Job:
         Raises:
             OptionError: Bad fields.
         """
-        collected = Collected("The run's configuration")
+        asked, collected = asked.settled(), Collected("The run's configuration")
         settings = collected("", lambda: Run.from_mapping({**asked.settings, "resume": asked.settings["resume"] or None}))
         budget = collected("budget", lambda: Budget.from_mapping(asked.budget))
         problem = collected("problem", lambda: named_problem(asked.problem.name, asked.problem.options))
@@ -240,7 +257,7 @@ def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[st
 
 
 def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path | None = None) -> Result:
-    with RunBar(job.instance, solver, job.budget, show=_shown(job)) as bar:
+    with RunBar(solver, job.budget, show=_shown(job)) as bar:
         return solve(
             job.instance,
             solver,
@@ -248,7 +265,8 @@ def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path 
             seed=job.settings.seed,
             llm=job.llm,
             reference=reference,
-            on_progress=bar.heard,
+            callback=now_and_then(bar.heard),
+            history=job.settings.history if solver is job.solver else "none",
             scratch=scratch,
         )
 

@@ -174,6 +174,7 @@ def _about_problem(name: str, cls: type[Problem]) -> Mapping[str, Json]:
     """Capabilities of a scenario's instances, whether goals may speak about them, and what verification runs on."""
     from optisolve.core.capabilities import offers
     from optisolve.goals import MeasuredInstance
+    from optisolve.run.choice import default_solver
 
     told: dict[str, Json] = {"summary": cls.summary, "reference": cls.evidence}
     try:
@@ -181,6 +182,8 @@ def _about_problem(name: str, cls: type[Problem]) -> Mapping[str, Json]:
     except OptisolveError as error:  # a family whose parameters have no defaults
         told["offers"] = f"unknown until it is given what it needs ({error})"
     else:
+        chosen = default_solver(instance)
+        told["default solver"] = f"{chosen.name} ({chosen.why})"
         told["objectives"] = [f"{o.sense.value} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in instance.objectives]
         capabilities = [c.__name__ for c in offers(instance)]
         if isinstance(instance, MeasuredInstance):

@@ -37,6 +37,7 @@ _VERBS = {
     "verify": "records:Verify",
     "replay": "records:Replay",
     "explain": "records:Explain",
+    "plot": "plot:Plot",
     "report": "records:MakeReport",
     "compare": "records:Compare",
     "leaderboard": "board:Leaderboard",
@@ -64,6 +65,8 @@ _EXAMPLES = """examples:
   optisolve ask "save at least 5 % power while user 2 keeps 15.8 kbps" \\
       problem=power_game
   optisolve formulate file=model.yml         a problem that no family covers
+  optisolve plot kind=convergence format=pdf width=3.5
+                                             a figure for a paper
   optisolve verify                           the records in the folder runs
 
 Settings of all verbs are written key=value or --key value; config=FILE reads

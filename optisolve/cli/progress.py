@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from optisolve.cli.display import errors, shown
-from optisolve.numerics.indicators import hypervolume
 
 if TYPE_CHECKING:
     from optisolve.core.budget import Budget
-    from optisolve.core.problem import Instance
     from optisolve.core.solver import Solver
     from optisolve.run.execution import Progress as RunProgress
 
@@ -127,45 +125,44 @@ class RunBar(Bar):
     """Progress of one run: how good the best points are, and what it has used.
 
     Args:
-        instance: What is solved.
-        solver: By whom.
+        solver: Who runs.
         budget: With what.
         show: See `Show`.
     """
 
-    def __init__(self, instance: Instance, solver: Solver, budget: Budget, *, show: Show) -> None:
-        super().__init__(solver.info.name, "evaluations", budget.evaluations, show=show, poll=self._read)
-        self._instance, self._asks, self._budget = instance, solver.info.uses_llm, budget
+    def __init__(self, solver: Solver, budget: Budget, *, show: Show) -> None:
+        super().__init__(solver.info.name, "evaluations", budget.evaluations, show=show, poll=self._tell)
+        self._asks = solver.info.uses_llm
         self._state: RunProgress | None = None
 
     def heard(self, state: RunProgress) -> None:
         """The run reports."""
         self._state = state
         if self.live:
-            self.update(state.meter.evaluations, note=self._best(state))
+            self._tell()
 
-    def _read(self) -> None:
-        """Look at the meter, which counts while the language model is waited for and nothing else is heard of the run."""
-        if self._state is None:
+    def _tell(self) -> None:
+        """Look again: answers of a language model arrive while nothing else is heard of the run."""
+        if (state := self._state) is None:
             return
-        meter, most = self._state.meter, self._budget
-        answered = meter.llm_calls - meter.llm_waiting
+        most, answered = state.budget, state.llm_answered
         told = [f"llm {counted(answered, most.llm_calls)} calls"] if self._asks else []
-        told.append(f"evaluations {counted(meter.evaluations, most.evaluations)}")
-        pairs = ((answered, most.llm_calls), (meter.evaluations, most.evaluations), (meter.elapsed_s, most.seconds))
+        told.append(f"evaluations {counted(state.evaluations, most.evaluations)}")
+        pairs = ((answered, most.llm_calls), (state.evaluations, most.evaluations), (state.seconds, most.seconds))
         share = min(1.0, max((used / limit for used, limit in pairs if limit), default=0.0))
-        self.update(meter.evaluations, line=f"{self.name}: {', '.join(told)}", share=share)
+        note = _best(state) if self.live else ""
+        self.update(state.evaluations, line=f"{self.name}: {', '.join(told)}", note=note, share=share)
 
-    def _best(self, state: RunProgress) -> str:
-        found, box, parts = state.evaluator.archive.F_min, self._instance.hypervolume_box, list[str]()
-        if box is not None:
-            parts.append(f"hypervolume {hypervolume(found * self._instance.signs, box):.4f}")
-        elif len(found):
-            parts.append(f"best {float(found[:, 0].min() * self._instance.signs[0]):.6g}")
-        if state.meter.llm_calls:
-            tokens = state.meter.tokens_in + state.meter.tokens_out
-            parts.append(f"LLM calls {counted(state.meter.llm_calls, self._budget.llm_calls)}, {tokens:,} tokens")
-        return " · ".join(parts)
+
+def _best(state: RunProgress) -> str:
+    parts = list[str]()
+    if state.hypervolume is not None:
+        parts.append(f"hypervolume {state.hypervolume:.4f}")
+    elif state.best is not None:
+        parts.append(f"best {state.best:.6g}")
+    if state.llm_calls:
+        parts.append(f"LLM calls {counted(state.llm_calls, state.budget.llm_calls)}, {state.llm_tokens:,} tokens")
+    return " · ".join(parts)
 
 
 def counted(done: float, total: float | None) -> str:

@@ -17,7 +17,7 @@ from optisolve.run.records import read_record
 
 __all__ = ["Resolved", "resolve"]
 
-_HOW_SHOWN = ("out", "pictures", "print", "progress", "reference", "controls", "resume", "trust")
+_HOW_SHOWN = ("out", "pictures", "print", "progress", "reference", "controls", "resume", "trust", "history")
 """Settings that do not change what a run finds."""
 
 

@@ -21,6 +21,7 @@ class Run(Options):
         reference: Work on the reference beside the answer.
         controls: Also run the controls that the answer is printed beside.
         pictures: Draw front, map and convergence beside the record.
+        history: all keeps every evaluated point beside the record, in history.parquet.
         print: What is printed; config is the run's settings, which config=FILE reads again, and nothing is run.
         progress: How far the run is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
         out: Folder of the records.
@@ -34,6 +35,7 @@ class Run(Options):
     reference: Literal["none", "quick", "normal", "thorough"] = "quick"
     controls: bool = False
     pictures: bool = True
+    history: Literal["none", "all"] = "none"
     print: Literal["table", "json", "config"] = "table"
     progress: Show = "auto"
     out: str = "runs"

@@ -248,6 +248,8 @@ def _outcome(record: Record) -> tuple[Outcome, str]:
         return Outcome.FAILED, stop.detail or "broke without a message"
     if stop.status is Termination.INTERRUPTED:
         return Outcome.FAILED, "interrupted before its budget was used"
+    if stop.status is Termination.STOPPED:
+        return Outcome.FAILED, "stopped by a callback before its budget was used"
     if any(verified.feasible):
         return Outcome.OK, ""
     if verified.point is PointStatus.NONE:

@@ -18,7 +18,7 @@ import optisolve
 from optisolve.cli.main import main
 from optisolve.core import Budget, Effort
 from optisolve.core.errors import OptionError, RecordError
-from optisolve.plotting.profiles import strokes
+from optisolve.plotting.style import PALETTE, looks_of
 from optisolve.study.aggregate import ranking
 from optisolve.study.report import build_report, escape_latex, render_html, render_latex, write_report
 from optisolve.study.report.commands import override_text
@@ -181,7 +181,7 @@ def test_contrast_holds_in_light_and_dark(page):
 
         assert all(contrast(name) >= 4.5 for name in ("ink", "muted", "link", "bad"))
         assert contrast("ink", _luminance(colors["warn-paper"])) >= 4.5
-        assert all(contrast(f"c{i}") >= 3 for i in range(7))
+        assert all(contrast(f"c{i}") >= 3 for i in range(len(PALETTE)))
 
 
 def test_pictures_follow_the_color_scheme(page):
@@ -374,7 +374,7 @@ def test_one_solver_on_one_instance_and_nothing_but_failures_still_make_a_page(r
 
 
 def test_more_solvers_than_colors_differ_in_their_dashes():
-    looks = strokes([f"s{i}" for i in range(20)])
+    looks = looks_of(f"s{i}" for i in range(20))
     assert len({(look.color, look.dashes) for look in looks.values()}) == 20
 
 

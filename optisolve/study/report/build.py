@@ -14,7 +14,7 @@ import numpy as np
 
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.text import slug
-from optisolve.plotting.profiles import Stroke, strokes
+from optisolve.run.records import box_note
 from optisolve.run.schema import Record
 from optisolve.run.table import TABLE
 from optisolve.study.aggregate import Ranking, ranking
@@ -127,16 +127,14 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
     scored = {name: score_units(part.records, expected=part.expected) for name, part in inputs.experiments().items()}
     several = len(scored) > 1
     frame = pd.concat([_told_apart(units.frame, name, several) for name, units in scored.items()], ignore_index=True)
-    solvers = tuple(sorted(frame["solver"].unique()))
-    looks = strokes(solvers)
     return Report(
         title=title,
         summary=_summary(inputs, frame),
         notices=(*_notices(inputs), *_told_of(scored)),
         setup=_setup(inputs),
-        experiments=tuple(_experiment(name, units, looks, alpha, several) for name, units in scored.items()),
+        experiments=tuple(_experiment(name, units, alpha, several) for name, units in scored.items()),
         commands=tuple(command for units in scored.values() for command in commands_of(units)) + suite_commands(inputs.suites),
-        solvers=solvers,
+        solvers=tuple(sorted(frame["solver"].unique())),
         units=frame.drop(columns="record"),
     )
 
@@ -150,12 +148,12 @@ def _told_apart(frame: pd.DataFrame, experiment: str, several: bool) -> pd.DataF
     return told
 
 
-def _experiment(name: str, units: ScoredUnits, looks: dict[str, Stroke], alpha: float, several: bool) -> Experiment:
+def _experiment(name: str, units: ScoredUnits, alpha: float, several: bool) -> Experiment:
     times = runtimes(units)
     made = Experiment(
         name=name,
         scenarios=_scenarios(units),
-        families=tuple(_family(family, units, times, looks, alpha) for family in units.families),
+        families=tuple(_family(family, units, times, alpha) for family in units.families),
         controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
         costs=tables.costs(units),
         failures=tuple(tables.failures(units)),
@@ -205,7 +203,7 @@ def _told_of(scored: Mapping[str, ScoredUnits]) -> list[str]:
     return found
 
 
-def _family(name: str, units: ScoredUnits, times: pd.DataFrame, looks: dict[str, Stroke], alpha: float) -> FamilySection:
+def _family(name: str, units: ScoredUnits, times: pd.DataFrame, alpha: float) -> FamilySection:
     ranked = ranking(units, units.scenarios(name), alpha=alpha)
     own = times[times["family"] == name]
     shown = [*tables.scores(name, units, alpha=alpha), *tables.successes(name, units, own)]
@@ -221,7 +219,7 @@ def _family(name: str, units: ScoredUnits, times: pd.DataFrame, looks: dict[str,
         ranking=tables.ranks(name, ranked, _labels(units, ranked)) if len(ranked.table) else None,
         tables=tuple(shown),
         details=tuple(details.items()),
-        pictures=tuple(family_pictures(name, units, ranked, own, looks)),
+        pictures=tuple(family_pictures(name, units, ranked, own)),
     )
 
 
@@ -318,10 +316,23 @@ def _notices(inputs: Inputs) -> list[str]:
         )
     if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
         found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
+    found += _outside_notices(documents)
     codes = sorted({str(record.solver.code) for record in documents})
     if len(codes) > 1:
         found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
     return found
+
+
+def _outside_notices(documents: Sequence[Record]) -> Iterable[str]:
+    """Scenarios whose scoring box leaves points out or hardly tells fronts apart, with the worst of their records."""
+    noted: dict[str, list[Record]] = {}
+    for record in documents:
+        if box_note(record):
+            noted.setdefault(record.instance.scenario, []).append(record)
+    for scenario, records in sorted(noted.items()):
+        worst = max(records, key=lambda record: (record.scores.outside or 0) / max(1, len(record.verified.F)))
+        runs = f"{len(records)} {tables.plural('record', len(records))}"
+        yield f"{scenario}: {runs} with a note on the scoring box; {worst.solver.name}: {box_note(worst)}."
 
 
 def _setup(inputs: Inputs) -> tuple[Table, ...]:

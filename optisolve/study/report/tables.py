@@ -267,7 +267,7 @@ def indicators(family: str, units: ScoredUnits) -> Table:
     caption = (
         f"{family}: all indicators, means over instances. Feasible: share of runs with a verified feasible answer. Gap: to the "
         "reference's value or front, proven or not. A failed run counts as gap 1, hypervolume 0 and infinite IGD+; hypervolume "
-        "and IGD+ are measured in the scenario's fixed box, part of which nobody can fill."
+        "and IGD+ are measured in the scenario's box, part of which nobody can fill."
     )
     columns: _Columns = {
         **{name: data[name] for name in ("scenario", "solver")},
