@@ -263,7 +263,7 @@ def _read(annotation: ast.expr, tree: ast.Module) -> _Field | None:
         for node in ast.walk(annotation)
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"
         for item in ast.walk(node.slice)
-        if isinstance(item, ast.Constant)
+        if isinstance(item, ast.Constant) and item.value
     )
     if text == "Show":
         choices = ("auto", "lines", "off")
