@@ -166,7 +166,7 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
         if values["print"] == "config":
             from optisolve.cli.config_file import settings_file
 
-            write_plain(settings_file(asked))
+            write_plain(settings_file(asked.settled()))
             return Ended(EXIT_OK)
         if values["resume"] in (None, False):
             return run_job(Job.of(asked), varied)

@@ -26,6 +26,10 @@ _FIRST_S, _SHARE = 5.0, 1 / 60
 """A line every 5 s; in long work after a sixtieth of the time that has passed, so that a night leaves no thousand lines."""
 
 
+_TELLING = 0.02
+"""Share of the work from which on its pace says something: compiling comes first."""
+
+
 class Bar:
     """Progress of one piece of work on stderr, from ``with`` on until it is over.
 
@@ -117,7 +121,9 @@ class Bar:
         counts = counted(self._done, self._total) if self._total or self._done else ""
         said = self._line or f"{self._what}: {counts} {self.unit}".rstrip(": ")
         share = self._share if self._share is not None or not self._total else self._done / self._total
-        left = f"about {duration(elapsed_s * (1.0 - share) / share)} left" if share else f"{duration(elapsed_s)} so far"
+        left = f"{duration(elapsed_s)} so far"
+        if share is not None and share >= _TELLING:
+            left = f"about {duration(elapsed_s * (1.0 - share) / share)} left"
         return ", ".join(filter(None, (said, self._note, left)))
 
 

@@ -107,9 +107,9 @@ def test_other_verbs_read_settings_too(capsys):
     write("problem: {name: parallel_channels, p_total_w: 3}\nto: a.npz\ninstance: 2\n")
     assert main(["export", "config=my.yaml"]) == 0
     assert "a.npz" in capsys.readouterr().out
-    write("suite: smoke\ndry_run: true\nonly: solver:null\n")
-    assert main(["bench", "--config", "my.yaml"]) == 0
-    assert "smoke" in capsys.readouterr().out
+    write("what: problems\nname: maze\njson: true\n")
+    assert main(["list", "--config", "my.yaml"]) == 0
+    assert "maze/random" in {item["name"] for item in json.loads(capsys.readouterr().out)["problems"]}
 
 
 HOST = {"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m"}

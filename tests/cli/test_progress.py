@@ -33,6 +33,8 @@ def test_a_line_says_what_is_done_and_how_long_the_rest_takes():
     assert bar.told(600.0) == "unpack: 100/400 MB, slow, about 30 min left"
     bar.update(0, line="ledma: llm 12/40 calls", share=0.3)
     assert bar.told(17.2) == "ledma: llm 12/40 calls, about 40 s left"
+    bar.update(1, 5000)
+    assert bar.told(5.0) == "fetch: 1/5,000 MB, 5 s so far"  # a pace of one point while the first is compiled is none
     assert Bar("reference").told(7.0) == "reference, 7 s so far"
     assert duration(4 * 3600) == "4.0 h"
 
