@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Interval
-from rich.markup import escape
 
 from optisolve.cli.display import console, print_note
-from optisolve.cli.records import Paths
+from optisolve.cli.records import RUNS, Paths, require_runs
 from optisolve.cli.settings import Choice, Verb
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
+from optisolve.core.source import is_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,19 +31,19 @@ class Plot(Verb):
     optimum, bound) is drawn where it is known. Fonts are embedded, and the same records give the same file.
 
     Args:
-        path: record.json, its folder, or a folder of folders.
+        path: record.json, its folder, or a folder of folders; runs when nothing is said.
         kind: front, convergence, map, attainment or parallel; left out, a front of several objectives and convergence of one.
         format: pdf, svg or png; left out, that of `out`, else pdf.
         width: Width, inches; a column of a paper has 3.5.
         height: Height, inches; left out, it fits the kind.
         out: The file; left out, KIND.FORMAT in the current folder.
         title: Above the axes; none by default, since a paper has captions.
-        problem: Draw the records of this scenario alone, with these values of its parameters.
+        problem: Draw the records of this scenario, or of your FILE.py:NAME, alone, with these values of its parameters.
         instance: Draw the records of this instance alone.
         solver: Draw these solvers alone, in this order.
     """
 
-    path: Paths = (Path("runs"),)
+    path: Paths = RUNS
     kind: Literal["", "front", "convergence", "map", "attainment", "parallel"] = ""
     format: Literal["", "pdf", "svg", "png"] = ""
     width: Annotated[float, Interval(ge=1.0, le=40.0)] = 3.5
@@ -63,9 +63,16 @@ class Plot(Verb):
 
     def __call__(self) -> int:
         from optisolve.plotting.style import Drawing, save_figure
+        from optisolve.registry import PROBLEMS
         from optisolve.run.plot import default_kind, gather, plot_runs
+        from optisolve.run.rebuild import rebuild
 
+        for path in self.path:
+            require_runs(path)
         runs = self._chosen(gather(self.path))
+        if is_target(self.problem.name):
+            _, instance = rebuild(runs[0].record.instance, PROBLEMS.beside(self.problem.name))
+            runs[0] = replace(runs[0], instance=instance)
         kind = self.kind or default_kind(runs)
         figure, notes = plot_runs(runs, kind, width=self.width, height=self.height, title=self.title)
         assert isinstance(figure, Drawing)  # no axes were given
@@ -78,7 +85,7 @@ class Plot(Verb):
             print_note(note)
         across, up = figure.get_size_inches()
         told = f"{kind} of {len(runs)} record(s), {across:.3g} x {up:.3g} in"
-        console.print(f"figure: {escape(str(out))} ({told})", soft_wrap=True)
+        console.print(f"figure: {out} ({told})", soft_wrap=True)
         return 0
 
     def _chosen(self, runs: Sequence[Plotted]) -> list[Plotted]:
@@ -96,9 +103,10 @@ class Plot(Verb):
         return sorted(kept, key=lambda run: self.solver.index(run.record.solver.name)) if self.solver else kept
 
     def _wants(self, record: Record) -> bool:
-        told = record.instance
+        told, own = record.instance, record.provenance.files.get("problem")
+        names = ("", told.scenario) if own is None else ("", told.scenario, own.name)
         return (
-            self.problem.name in ("", told.scenario)
+            (Path(self.problem.name).name if is_target(self.problem.name) else self.problem.name) in names
             and all(told.params.get(key) == value for key, value in self.problem.options.items())
             and self.instance in (None, told.seed)
             and (not self.solver or record.solver.name in self.solver)

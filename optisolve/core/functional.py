@@ -10,9 +10,10 @@ functions that differ at none of these points count as one.
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 from weakref import WeakValueDictionary
 
@@ -67,7 +68,7 @@ def problem(
         upper: Largest values, likewise. All bounds are finite.
         integer: Which variables are whole numbers: bool [d], or their indices; True for all.
         eq: Equalities h(x) = 0: a function that returns one or several h, a list of functions, or functions by name.
-        ineq: Inequalities g(x) <= 0, likewise. Divide both by their own right-hand side.
+        ineq: Inequalities g(x) <= 0, likewise. Divide both by their own right-hand side, see `tolerance`.
         sense: ``"min"`` or ``"max"``, one for all objectives or one each.
         names: Names of the variables, ``x0``, ``x1``, ... unless given.
         units: Unit of all variables, or one each.
@@ -102,6 +103,7 @@ def problem(
         [(label, probed(given.name, label, function, points, vectorized)) for label, function in group.items()]
         for group in ({"fun": fun}, inequalities, equalities)
     ]
+    repaired = [] if project is None else [probed(given.name, "project", project, points, vectorized, space.dim)]
     told = given.objectives(groups[0][0][1].shape[1], sense, objectives)
     policies = {key: given.points(f"null_policies.{key}", X, space) for key, X in (null_policies or {}).items()}
     corners = given.box(box, told)
@@ -121,10 +123,14 @@ def problem(
         box=corners,
         tolerance=constraint_tolerances(given.name, (*column_names(groups[1]), *column_names(groups[2])), tolerance),
         on_failure=on_failure,
-        arrays=identity_arrays(points, np.concatenate([values for group in groups for _, values in group], axis=1)),
+        arrays=identity_arrays(
+            points, np.concatenate([*(values for group in groups for _, values in group), *repaired], axis=1)
+        ),
     )
     _KNOWN[definition.key] = definition
-    return OwnProblem.of(definition)
+    made = OwnProblem.of(definition)
+    made.instance()  # tells now what is wrong with names and tolerances
+    return made
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -166,8 +172,12 @@ class Definition:
             "objectives": [[o.name, o.sense, o.unit, o.scale, o.interval] for o in self.objectives],
             "constraints": [self.constraint_names, self.equality_names],
             **({} if (self.tolerance == FEASIBILITY_TOLERANCE).all() else {"tolerance": self.tolerance.tolist()}),
+            "box": plain(self.box),
+            "on_failure": self.on_failure,
         }
-        return array_hash({**self.arrays, "lower": self.space.lower, "upper": self.space.upper}, json.dumps(told))
+        policies = {f"policy {name}": X for name, X in self.null_policies.items()}
+        bounds = {"lower": self.space.lower, "upper": self.space.upper}
+        return array_hash({**self.arrays, **policies, **bounds}, json.dumps(told))
 
     def columns(self, group: int, X: FloatArray) -> FloatArray:
         """What the functions of a group say, float64 [n, k]; 0 is the objective, 1 are inequalities, 2 equalities."""
@@ -176,13 +186,17 @@ class Definition:
         return np.concatenate(parts, axis=1) if parts else np.empty((X.shape[0], 0))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For other processes, which load the file again."""
-        if self.home is None:
+        """For other processes, which load the file again, or import functions that modules have by name."""
+        if self.home is not None:
+            return _loaded_again, (self.home.target, dict(self.settings), self.key)
+        try:
+            pickle.dumps((self.functions, self.project))
+        except Exception as error:  # pickle raises very different things
             raise ProblemError(
-                f"problem '{self.name}' is made of functions that only this process knows; another one cannot be given them. "
-                "Put it into a file and load it from there: optisolve.load_problem('FILE.py:NAME')."
-            )
-        return _loaded_again, (self.home.target, dict(self.settings), self.key)
+                f"problem '{self.name}' is made of functions that only this process knows ({error}); another one cannot be "
+                "given them. Put it into a file and load it from there: optisolve.load_problem('FILE.py:NAME')."
+            ) from error
+        return _arrived, tuple(getattr(self, f.name) for f in fields(self))
 
 
 _KNOWN: WeakValueDictionary[str, Definition] = WeakValueDictionary()
@@ -200,6 +214,12 @@ def remember_builder(target: str, build: Callable[[Mapping[str, Any]], Problem])
         build: Settings to problem.
     """
     _BUILDERS[target] = build
+
+
+def _arrived(*values: Any) -> Definition:
+    definition = Definition(*values)
+    _KNOWN[definition.key] = definition
+    return definition
 
 
 def _loaded_again(target: str, settings: Mapping[str, Any], key: str) -> Definition:
