@@ -307,7 +307,9 @@ class AffineSystem:
         # Variables y and t >= |y - x| of the integers, each in its range; the sum of t is smallest
         picked = sparse.csr_matrix((np.ones(z), (np.arange(z), whole)), shape=(z, d))
         widths = sparse.diags(np.sqrt(self.weight[whole]))
-        equations = optimize.LinearConstraint(sparse.hstack([self.A, sparse.csr_matrix((self.b.size, z))]), self.b, self.b)
+        equations = optimize.LinearConstraint(
+            sparse.hstack([sparse.csr_matrix(self.A), sparse.csr_matrix((self.b.size, z))]), self.b, self.b
+        )
         nearby = [
             optimize.LinearConstraint(sparse.hstack([sign * picked, -widths]), -np.inf, sign * x[whole]) for sign in (1.0, -1.0)
         ]
