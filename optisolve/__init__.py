@@ -16,6 +16,7 @@ from optisolve.version import __version__
 if TYPE_CHECKING:
     from optisolve.core import UNLIMITED, Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
     from optisolve.core.errors import OptisolveError
+    from optisolve.core.functional import problem
     from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
     from optisolve.run.execution import Progress
     from optisolve.run.open_run import OpenRun, start
@@ -44,6 +45,7 @@ __all__ = [
     "load_problem",
     "load_records",
     "load_solver",
+    "problem",
     "replay",
     "solve",
     "start",
@@ -64,6 +66,7 @@ _HOMES = {
         "Termination",
     ),
     "optisolve.core.errors": ("OptisolveError",),
+    "optisolve.core.functional": ("problem",),
     "optisolve.registry": ("list_problems", "list_solvers", "load_problem", "load_solver"),
     "optisolve.run.execution": ("Progress",),
     "optisolve.run.open_run": ("OpenRun", "start"),

@@ -28,7 +28,15 @@ def test_the_python_examples_run(block, tmp_path):
 
 def test_the_examples_are_as_short_as_promised():
     assert len(BLOCKS[0].strip().splitlines()) <= 16
-    assert len(BLOCKS[1].strip().splitlines()) <= 32
+    assert len(BLOCKS[1].strip().splitlines()) <= 13
+
+
+def test_the_own_problem_passes_the_kit_that_is_recommended_beside_it(tmp_path):
+    (tmp_path / "relay.py").write_text(BLOCKS[1])
+    checked = [sys.executable, "-m", "optisolve", "check", "relay.py:relay"]
+    ran = subprocess.run(checked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert " 0 failed" in ran.stdout
 
 
 def test_every_family_and_solver_is_in_its_table():

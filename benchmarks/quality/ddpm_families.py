@@ -129,8 +129,8 @@ def isac(first: int, count: int, steps: int) -> None:
     for label, (solver, changes, evaluations) in runs.items():
         budget = optisolve.Budget(evaluations=evaluations)
         made = optisolve.load_solver(solver, **changes)
-        found = [optisolve.solve(problem.instance(s), made, budget=budget, seed=s, reference=None) for s in seeds]
-        values[label] = np.array([result.hypervolume or 0.0 for result in found])
+        results = [optisolve.solve(problem.instance(s), made, budget=budget, seed=s, reference=None) for s in seeds]
+        values[label] = np.array([result.hypervolume or 0.0 for result in results])
     front = values["moead_de, 5000 evaluations"]
     print(f"\nuav_isac, {count} instances, {steps} step(s)\n")
     print("| run | hypervolume | over moead_de | smallest ratio |\n|---|---|---|---|")

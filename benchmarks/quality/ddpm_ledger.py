@@ -23,7 +23,7 @@ from optisolve.numerics.switches import rates
 from optisolve.numerics.wmmse import wmmse
 from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
-from optisolve.solvers.ddpm.pipeline import draw, finish, take_best
+from optisolve.solvers.ddpm.pipeline import draw, finish
 from optisolve.solvers.ddpm.sampler import Sampling, pick_device
 from optisolve.solvers.ddpm.weights import load_weights
 
@@ -74,7 +74,7 @@ def one_case(name: str, options: argparse.Namespace, network: Any, device: str, 
             y = draw(bridge, cases, keys, count, network=model, how=how, device=device, n_random=n_random)
             points = finish(bridge, cases, y, polish="switch", steps=5).polished
             assert points is not None
-            return float(take_best(bridge, cases, points)[1].sum())
+            return float(bridge.score(cases, points).max(axis=1).sum())
 
         taken, value = clock(pipeline, options.repeats)
         paid = spent if label == "ddpm" else 0.0

@@ -99,15 +99,16 @@ def main() -> None:
         print(f"| {name} |" + "".join(f" {cell} |" for cell in cells(records, reference.value)))
     print_differences(results, reference.value)
     if options.plot:
-        drawn = {name: results[name][0]["used"]["report"] for name in DRAWN if name in results}
+        drawn = {name: results[name][0].used.report for name in DRAWN if name in results}
         save_figure(rounds_figure(drawn, problem.instance(0), reference.value), Path(options.plot))
 
 
 def played(
     problem: optisolve.Problem, rows: Sequence[tuple[str, str, Mapping[str, Any]]], options: argparse.Namespace
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Record]]:
     """Records by row: first seed 0 of every row, then seed 1, and so on."""
-    end, results = time.monotonic() + 60.0 * options.minutes, {}
+    end = time.monotonic() + 60.0 * options.minutes
+    results: dict[str, list[Record]] = {}
     for seed in range(max(options.seeds, options.llm_seeds, options.few)):
         for name, solver, change in rows:
             if seed < n_seeds(name, solver, options) and time.monotonic() < end:
@@ -124,9 +125,7 @@ def n_seeds(name: str, solver: str, options: argparse.Namespace) -> int:
     return options.seeds if name.startswith(STOCHASTIC) or "asyn" in name else 1
 
 
-def play(
-    problem: optisolve.Problem, solver: str, change: Mapping[str, Any], seed: int, options: argparse.Namespace
-) -> dict[str, Any]:
+def play(problem: optisolve.Problem, solver: str, change: Mapping[str, Any], seed: int, options: argparse.Namespace) -> Record:
     change = {**change, "patience": 10**6}  # nobody stops early, so that sums over rounds can be compared
     budget = optisolve.Budget(evaluations=10_000, llm_calls=10_000)
     llm = {"kind": options.llm, **({"threads": 1} if options.llm == "local" else {})}
@@ -134,7 +133,7 @@ def play(
     return kept_record(out, problem.instance(0), solver, change, budget=budget, seed=seed, llm=llm)
 
 
-def print_differences(results: Mapping[str, Sequence[Mapping[str, Any]]], optimum: float) -> None:
+def print_differences(results: Mapping[str, Sequence[Record]], optimum: float) -> None:
     """Mean of one row less that of another, with Welch's 95 % interval from ten seeds of both on."""
     columns = ("gap", "epsilon", "deficit", "oscillation")
     pairs = [(a, b) for a, b in COMPARED if a in results and b in results]

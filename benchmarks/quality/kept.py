@@ -9,6 +9,7 @@ from typing import Any
 import optisolve
 from optisolve.run.jobs import join_job
 from optisolve.run.records import read_record
+from optisolve.run.schema import Record
 
 
 def kept_record(
@@ -20,7 +21,7 @@ def kept_record(
     budget: optisolve.Budget,
     seed: int,
     llm: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Record:
     """The record of one run, made or found.
 
     Args:

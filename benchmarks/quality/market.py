@@ -51,7 +51,8 @@ def main() -> None:
 
 def runs(scenario: str, solver: str, change: dict[str, Any], options: argparse.Namespace, seeds: int) -> np.ndarray:
     """Payoff, epsilon and efficiency, float64 [seeds, 3]."""
-    problem, rows = optisolve.load_problem(scenario), []
+    problem: Any = optisolve.load_problem(scenario)
+    rows = []
     llm = {"kind": options.llm, **({"threads": 1} if options.llm == "local" else {})}
     for seed in range(seeds):
         instance = problem.instance(seed)

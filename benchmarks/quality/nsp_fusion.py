@@ -53,7 +53,8 @@ def main() -> None:
 
 
 def shares(scenario: str, n: int, training: Any, own: Path | None) -> dict[str, list[float]]:
-    problem, table = optisolve.load_problem(scenario), {name: [] for name in TABLE}
+    problem: Any = optisolve.load_problem(scenario)
+    table: dict[str, list[float]] = {name: [] for name in TABLE}
     for seed in range(2000, 2000 + n):
         instance = problem.instance(seed)
         reference = problem.reference(instance, Effort.QUICK)

@@ -23,7 +23,7 @@ from optisolve.problems.beamforming import convex as beamforming
 from optisolve.problems.cell_free import convex as cell_free
 from optisolve.problems.nsp_utility import convex as nsp_utility
 
-MODELS = {
+MODELS: dict[str, Any] = {
     "beamforming": beamforming,
     "beamforming/massive": beamforming,
     "cell_free": cell_free,

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 SUITE = """# CPU-bound units of about a second.
 version: "1"
@@ -68,7 +69,7 @@ def one_way(way: str, suite: str) -> None:
         else:
             from optisolve.study.runner import run_suite
 
-            def tell(progress: object) -> None:
+            def tell(progress: Any) -> None:
                 if progress.done:
                     stamps.append(time.perf_counter())
 

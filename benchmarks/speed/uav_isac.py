@@ -24,7 +24,7 @@ import numba
 import numpy as np
 
 import optisolve
-from optisolve.problems.uav_isac import kernels, threads
+from optisolve.problems.uav_isac import kernels
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 
 C_FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp"]
@@ -116,7 +116,7 @@ class Case:
         kernels.evaluate_parallel(*self.args)
 
     def chosen(self) -> None:
-        threads.evaluate(*self.args)
+        kernels.evaluate(*self.args)
 
     def evaluate(self) -> object:
         return self.instance.evaluate(self.X)

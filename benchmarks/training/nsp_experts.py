@@ -19,11 +19,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-import torch
-from stable_baselines3 import PPO, SAC
-from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+try:
+    import gymnasium as gym
+    import torch
+    from stable_baselines3 import PPO, SAC
+    from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+except ImportError:
+    raise SystemExit(
+        "error: Not installed: stable-baselines3, which trains the experts. Install with: pip install 'optisolve[drl]'"
+    ) from None
 
 import optisolve
 from optisolve.core.reference import Effort
@@ -42,11 +48,11 @@ class OneStep(VecEnv):
     """A batch of single-step episodes on freshly drawn gains."""
 
     def __init__(self, scenario: str, seed: int, algorithm: str) -> None:
-        self.problem = optisolve.load_problem(scenario)
-        instance = self.problem.instance(0)
+        problem: Any = optisolve.load_problem(scenario)
+        self.problem, instance = problem, problem.instance(0)
         self.constants, self.m = instance.constants, instance.gain.size
         self.rng = np.random.default_rng(seed)
-        self.low, self.high = self.problem.gain_groups[0][1:]
+        self.low, self.high = problem.gain_groups[0][1:]
         n, reach = N_ENVS[algorithm], {"ppo": 10.0, "sac": REACH}[algorithm]
         box = gym.spaces.Box(-10.0, 10.0, (self.m,), np.float32)
         super().__init__(n, box, gym.spaces.Box(-reach, reach, (self.m + 1,), np.float32))
@@ -194,7 +200,8 @@ def exported(learner: PPO | SAC, intent: str) -> Policy:
 
 
 def held_out(policy: Policy, scenario: str, n: int = 20) -> float:
-    problem, shares = optisolve.load_problem(scenario), []
+    problem: Any = optisolve.load_problem(scenario)
+    shares = []
     for seed in range(1000, 1000 + n):
         instance = problem.instance(seed)
         c = instance.constants

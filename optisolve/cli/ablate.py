@@ -16,7 +16,7 @@ from optisolve.cli.settings import Choice, Group, Verb
 from optisolve.core.budget import UNLIMITED, Budget
 from optisolve.core.errors import OptionError
 from optisolve.core.options import Collected
-from optisolve.registry import make_problem, make_solver
+from optisolve.registry import make_solver, named_problem
 
 if TYPE_CHECKING:
     from optisolve.core.solver import Solver
@@ -121,7 +121,7 @@ def _plan(settings: Ablate) -> Plan:
 
     collected = Collected("optisolve ablate")
     named, asked = settings.problem, settings.llm
-    problem = collected("problem", lambda: make_problem(named.name, named.options))
+    problem = collected("problem", lambda: named_problem(named.name, named.options))
     solver = collected("solver", lambda: _small(settings.solver))
     llm = collected("llm", lambda: llm_config(asked.name, **asked.options))
     most = {"evaluations": EVALUATIONS, "llm_calls": UNLIMITED, **settings.budget}
@@ -130,7 +130,7 @@ def _plan(settings: Ablate) -> Plan:
     if problem is None or solver is None or llm is None or budget is None or limits is None:
         raise OptionError(collected.title, collected.problems)
     kind = "ablation" if solver.info.name == "ledma" else f"ablation-{settings.solver.name}"
-    out = Path(settings.out or f"runs/{kind}-{named.name.replace('/', '-')}-{asked.name}")
+    out = Path(settings.out or f"runs/{kind}-{(problem.scenario or problem.name).replace('/', '-')}-{asked.name}")
     return make_plan(
         problem,
         solver,

@@ -16,7 +16,8 @@ from optisolve import content
 from optisolve.cli.display import console, format_number, new_table, print_note
 from optisolve.cli.settings import Choice, Verb, Word, meanings
 from optisolve.core.errors import OptisolveError, UnknownNameError
-from optisolve.registry import PROBLEMS, SOLVERS, load_target, make_problem, problem_options, solver_options
+from optisolve.core.source import is_target, load_object
+from optisolve.registry import PROBLEMS, SOLVERS, named_problem, problem_options, solver_options
 
 if TYPE_CHECKING:
     from optisolve.core.problem import Problem
@@ -65,7 +66,7 @@ class Info(Verb):
     name: Annotated[str, Word("NAME")]
 
     def __call__(self) -> int:
-        if self.name in PROBLEMS.choices():
+        if self.name in PROBLEMS.choices() or is_target(self.name):
             problem, values = problem_options(self.name)
             console.print(f"[bold]{self.name}[/]: {escape(problem.summary)}")
             console.print(f"reference: {escape(problem.evidence)}")
@@ -96,7 +97,7 @@ def _offered(name: str) -> Iterator[str]:
     from optisolve.goals import MeasuredInstance
 
     try:
-        instance = make_problem(name).instance(0)
+        instance = named_problem(name).instance(0)
     except OptisolveError as error:  # a family whose parameters have no defaults
         yield f"offers: unknown until it is given what it needs ({escape(str(error))})"
         return
@@ -169,7 +170,7 @@ class Inspect(Verb):
         from optisolve.study.degeneracy import degeneracy
 
         size = {"instances": self.instances, "samples": self.samples, "starts": self.starts}
-        report = degeneracy(make_problem(self.problem.name, self.problem.options), **size, effort=Effort(self.effort))
+        report = degeneracy(named_problem(self.problem.name, self.problem.options), **size, effort=Effort(self.effort))
         title = f"{report.problem}: {escape(report.measure)}"
         table = new_table("policy", ">feasible", ">value", ">ratio", ">worst ratio", title=title)
         for row in report.rows:
@@ -211,7 +212,7 @@ class Export(Verb):
     def __call__(self) -> int:
         from optisolve.problems.instance_file import write_arrays
 
-        arrays = make_problem(self.problem.name, self.problem.options).instance(self.instance).arrays()
+        arrays = named_problem(self.problem.name, self.problem.options).instance(self.instance).arrays()
         file = write_arrays(self.to, arrays)
         told = ", ".join(f"{name} {list(values.shape)}" for name, values in arrays.items())
         console.print(f"{escape(str(file))}: {escape(told)}", soft_wrap=True)
@@ -223,7 +224,8 @@ class Check(Verb):
     """Run the conformance kit on a plug-in, one line per property.
 
     Args:
-        target: ``module:Class``, or a registered name.
+        target: ``FILE.py:NAME`` or ``module:NAME``, where NAME is a problem, a class or a function that builds one; or a
+            registered name.
     """
 
     target: Annotated[str, Word("TARGET")]
@@ -287,17 +289,13 @@ def _print_card(kind: str, name: str) -> None:
 
 
 def _check_target(target: str) -> Problem | type[Solver]:
-    from optisolve.core.problem import Problem
     from optisolve.core.solver import Solver
 
-    if ":" not in target:
+    if not is_target(target):
         if target in PROBLEMS.choices():
-            return make_problem(target)
+            return named_problem(target)
         if target in SOLVERS.choices():
             return solver_options(target)[0]
         raise UnknownNameError("plug-in", target, {*PROBLEMS.choices(), *SOLVERS.choices()})
-    try:
-        return load_target(target, Solver, what="check")  # type: ignore[type-abstract]
-    except OptisolveError:
-        cls = load_target(target, Problem, what="check")  # type: ignore[type-abstract]
-        return cls.from_mapping({})
+    found, _ = load_object(target)
+    return found if isinstance(found, type) and issubclass(found, Solver) else named_problem(target)

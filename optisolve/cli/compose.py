@@ -38,6 +38,7 @@ from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, settings_help
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
+from optisolve.core.source import is_target
 from optisolve.llm.config import LLM_KINDS
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
 from optisolve.run.solve import DEFAULT_BUDGET
@@ -355,9 +356,9 @@ class _Groups(ConfigSource):  # type: ignore[misc]  # hydra ships no usable type
         return any(choice.startswith(f"{name}/") for choice in _choices().get(group, ()))
 
     def is_config(self, config_path: str) -> bool:
-        """True for a choice."""
+        """True for a choice, and for a problem of a user's own, ``FILE.py:NAME``."""
         group, _, name = config_path.strip("/").removesuffix(".yaml").partition("/")
-        return name in _choices().get(group, ())
+        return name in _choices().get(group, ()) or (group == "problem" and is_target(name))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Choices directly below a group or folder."""

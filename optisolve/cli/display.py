@@ -155,6 +155,9 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     subject = next(iter(results.values()))
     origin = subject.instance.origin
     console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record.seed}")
+    for file in subject.record.provenance.files.values():
+        if file.read:
+            console.print(f"data:     {escape(f'{file.name}: {file.read}')}", soft_wrap=True)
     console.print(_score_table(results))
     _print_reference(subject.record)
     if subject.record.solver.llm is not None:
@@ -174,6 +177,8 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     if hops := subject.record.used.report.get("fallbacks"):
         took = subject.record.used.report.get("gate")
         console.print(f"[yellow]warning:[/] {', '.join(hops)} made no choice; the gate {took} took over", soft_wrap=True)
+    if subject.shortfall:
+        console.print(f"[yellow]warning:[/] no feasible point; {escape(subject.shortfall)}", soft_wrap=True)
     termination = subject.record.termination
     limit = f" ({termination.limit})" if termination.limit else ""
     console.print(
@@ -205,7 +210,7 @@ def _score_row(result: Result, multi: bool) -> dict[str, str]:
     told = {**scores, **{name: _told_gap(scores[name], scores["tie"]) for name in ("gap", "bound_gap")}}
     return {
         **{name.replace("_plus", "+").replace("_", " "): format_number(told[name]) for name in wanted},
-        "points": str(len(result.X)),
+        "points": str(int(result.verification.feasible.sum())),
         "status": "" if result.point_status is PointStatus.FEASIBLE else result.point_status.value.replace("_", " "),
         "evaluations": str(used.evaluations),
         "seconds": f"{used.wall_s:.2f}",
@@ -301,9 +306,11 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     instance = subject.instance
     written = []
     if len(instance.objectives) > 1:
-        figure = front_figure({name: result.F for name, result in results.items()}, instance)
+        figure = front_figure(
+            {name: result.verification.F[result.verification.feasible] for name, result in results.items()}, instance
+        )
         written.append(save_figure(figure, folder / "front.png"))
-    if len(subject.X):
+    if subject.feasible:
         index = knee_index(subject.F * instance.signs)
         label = "knee point" if len(instance.objectives) > 1 else "best point"
         drawn = map_figure(instance, subject.X[index], label=label)

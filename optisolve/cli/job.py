@@ -31,9 +31,10 @@ from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
+from optisolve.core.source import is_target
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.registry import make_problem, make_solver
+from optisolve.registry import make_solver, named_problem
 from optisolve.run.estimate import estimate
 from optisolve.run.execution import now_and_then
 from optisolve.run.history import common_beginning
@@ -91,12 +92,15 @@ class Asked:
 
     def plain(self, *, uses_llm: bool) -> dict[str, Json]:
         """As it stands in ``job.json``, equal for every start of the same run: contents of files stand for their paths."""
-        params = self.problem.options
-        if any(params.get(name) is not None for name in FROM_FILES):
-            problem = make_problem(self.problem.name, params)
+        name, params = self.problem.name, self.problem.options
+        own = is_target(name)
+        if own or any(params.get(key) is not None for key in FROM_FILES):
+            problem = named_problem(name, params)
             params = {**params, **problem.instance(cast(int, self.settings["instance"])).origin.params}
+            if own and problem.home is not None:  # another text of the file is another run
+                name, params = problem.home.name, {**params, "source": problem.home.sha256}
         told = {
-            "problem": {"name": self.problem.name, **params},
+            "problem": {"name": name, **params},
             "instance": self.settings["instance"],
             "solver": {"name": self.solver.name, **self.solver.options},
             "llm": {"kind": self.llm.name, **self.llm.options} if uses_llm else None,
@@ -140,7 +144,7 @@ class Job:
         collected = Collected("The run's configuration")
         settings = collected("", lambda: Run.from_mapping({**asked.settings, "resume": asked.settings["resume"] or None}))
         budget = collected("budget", lambda: Budget.from_mapping(asked.budget))
-        problem = collected("problem", lambda: make_problem(asked.problem.name, asked.problem.options))
+        problem = collected("problem", lambda: named_problem(asked.problem.name, asked.problem.options))
         solver = collected("solver", lambda: make_solver(asked.solver.name, asked.solver.options))
         uses_llm = solver is not None and solver.info.uses_llm
         llm = collected("llm", lambda: _llm(asked.llm)) if uses_llm else None

@@ -38,6 +38,7 @@ class Verify(Verb):
         effort: Most work spent on making a record's reference again.
         seconds: Longest audit of one record, a second run included; a record that takes longer is refused.
         suite: A suite of yours that records may name; may be given several times.
+        problem: Your problem that records are about, FILE.py:NAME; may be given several times. Its file is run.
         json: One JSON object per record instead of text.
 
     exit codes: 0 every record holds, 1 error, 2 one is refused
@@ -48,6 +49,7 @@ class Verify(Verb):
     effort: Literal["none", "quick", "normal", "thorough"] = "quick"
     seconds: Annotated[float, Gt(0)] = 600.0
     suite: tuple[Path, ...] = ()
+    problem: tuple[str, ...] = ()
     json: bool = False
 
     def __call__(self) -> int:
@@ -56,7 +58,9 @@ class Verify(Verb):
         from optisolve.trust.audit import AUDIT_LIMITS, Auditor, ReferenceMaker, SuiteBook, audits
 
         maker = ReferenceMaker(None if self.effort == "none" else Effort(self.effort))
-        auditor = Auditor(PROBLEMS, SOLVERS, maker, SuiteBook(suites_of(self.suite)), reproduce=self.reproduce or None)
+        auditor = Auditor(
+            PROBLEMS.beside(*self.problem), SOLVERS, maker, SuiteBook(suites_of(self.suite)), reproduce=self.reproduce or None
+        )
         done: list[Audit] = []
         for told in audits(auditor, record_files(self.path), limits=replace(AUDIT_LIMITS, seconds=self.seconds)):
             audit = _once(told, done)
@@ -132,19 +136,21 @@ class Replay(Verb):
 
     Args:
         path: record.json or its folder.
+        problem: Your problem that the record is about, FILE.py:NAME. Its file is run.
         out: Also write the reproduced record into this folder.
 
     exit codes: 0 the same result_hash, or the same up to rounding, 1 error, 2 another
     """
 
     path: Annotated[Path, Word("PATH")]
+    problem: str = ""
     out: Path | None = None
 
     def __call__(self) -> int:
         from optisolve.run.untrusted import printable
         from optisolve.trust.replay import replay, tier_of
 
-        replayed = replay(self.path)
+        replayed = replay(self.path, problem=self.problem or None)
         if self.out is not None:
             console.print(f"record: {escape(str(replayed.result.save(self.out)))}", soft_wrap=True)
         tier = tier_of(replayed.result.record).value

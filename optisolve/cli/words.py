@@ -77,12 +77,12 @@ class Ask(Verb):
             yield FieldProblem("request", " ".join(self.words) or None, "either a request in words or goal=FILE")
 
     def __call__(self) -> int:
-        from optisolve.registry import make_problem, make_solver
+        from optisolve.registry import make_solver, named_problem
         from optisolve.words.ask.requests import ASK_BUDGET, AskStatus, ask
 
         typed_goal = read_typed(self.goal, "goal", "'objective' and 'constraints'") if self.goal else None
         request = " ".join(self.words) if typed_goal is None else typed_goal
-        problem = make_problem(self.problem.name, self.problem.options)
+        problem = named_problem(self.problem.name, self.problem.options)
         solver = make_solver(self.solver.name, self.solver.options)
         budget = Budget.from_mapping({**ASK_BUDGET.options(), **self.budget}, title="budget")
         llm = _reader(self.llm)
@@ -235,7 +235,7 @@ def _print_answer(answer: Answer, solver: str) -> None:
         print_note(answer.reference.note)
     for question in answer.questions:
         console.print(f"  ? {escape(question)}", soft_wrap=True)
-    if answer.result is not None and len(answer.result.X):
+    if answer.result is not None and answer.result.feasible:
         objective = answer.result.instance.objectives[0]
         value = float(answer.result.F[0, 0])
         console.print(f"{objective.label}: {value:.6g} by {escape(solver)}", soft_wrap=True)

@@ -165,7 +165,7 @@ class Evaluator:
         known = [self.history.F_min[self.history.violation < FAILED_VIOLATION], F[~made.failed] * self.instance.signs]
         F[made.failed] = _worse_than(np.concatenate(known), self.instance) * self.instance.signs
         G[made.failed], H[made.failed] = FAILED_VIOLATION, 0.0
-        return Evaluation(F, G, H, made.failed)
+        return self.instance.judged(Evaluation(F, G, H, made.failed))
 
     def _require_room_for_failures(self) -> None:
         """Skipped points cost no budget, so a model that always fails would be asked for ever."""

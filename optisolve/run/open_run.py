@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import SolverError
-from optisolve.core.evaluation import Objective
+from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, Objective
 from optisolve.core.problem import Evaluation, Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.space import Space
@@ -53,6 +53,7 @@ def start(
     constraints: Sequence[str] = (),
     equalities: Sequence[str] = (),
     box: Box | None = None,
+    tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
     name: str = "told",
     about: str = "",
     on_failure: str = "penalize",
@@ -72,6 +73,7 @@ def start(
         constraints: Names of inequalities, the columns of G; feasible when <= 0. Measure them without unit.
         equalities: Names of equalities, the columns of H; feasible when == 0.
         box: Reference point (worst values of interest) and ideal point, for several objectives.
+        tolerance: Violation of a constraint that still counts as feasible, for all or by name; 1e-8 unless said.
         name: What the case is called in records.
         about: What is decided, in words, for a solver that asks a language model.
         on_failure: What becomes of a point whose values are NaN: ``"penalize"``, ``"skip"`` or ``"stop"``.
@@ -89,8 +91,17 @@ def start(
         OptisolveError: Bad arguments, or a solver that cannot treat the case.
     """
     if isinstance(space, Space):
-        told = {"constraints": constraints, "equalities": equalities, "box": box, "name": name, "about": about}
-        case: Instance = ToldInstance(space, objectives, on_failure=on_failure, **told)  # type: ignore[arg-type]
+        case: Instance = ToldInstance(
+            space,
+            objectives,
+            constraints=constraints,
+            equalities=equalities,
+            box=box,
+            tolerance=tolerance,
+            name=name,
+            about=about,
+            on_failure=on_failure,
+        )
     elif isinstance(space, Instance | Problem):
         if objectives or constraints or equalities or box is not None:
             raise SolverError("An instance says itself what is measured; leave all of that out.")
@@ -140,8 +151,7 @@ class _Batch:
     @property
     def part(self) -> _Told:
         """The rows that were told."""
-        F, G, H = (values[self.told] for values in self.evaluation)
-        return _Told(self.X[self.told], Evaluation(F, G, H))
+        return _Told(self.X[self.told], self.evaluation.part(self.told))
 
 
 class _Halted(BaseException):
@@ -294,7 +304,8 @@ class OpenRun:
         archive = Archive(len(instance.objectives), instance.space.dim)
         for told in [*self._journal, *([] if self._batch is None else [self._batch.part])]:
             good = np.isfinite(np.hstack([*told.evaluation])).all(axis=1)
-            archive.add(told.X[good], told.evaluation.F[good] * instance.signs, told.evaluation.violation[good])
+            measured = instance.judged(told.evaluation.part(good))
+            archive.add(told.X[good], measured.F * instance.signs, measured.violation)
         names = [o.name for o in instance.objectives]
         table = pd.DataFrame(np.hstack([archive.F_min * instance.signs, archive.X]), columns=[*names, *instance.space.names])
         return table.sort_values(names[0], kind="stable", ignore_index=True)

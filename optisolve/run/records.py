@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +36,7 @@ from optisolve.run.schema import (
     FilePart,
     InstancePart,
     LayoutError,
+    MissPart,
     ObjectivePart,
     ProvenancePart,
     Record,
@@ -59,8 +60,10 @@ if TYPE_CHECKING:
 __all__ = [
     "build_record",
     "describe_box",
+    "describe_misses",
     "describe_objectives",
     "describe_reference",
+    "describe_tolerance",
     "iter_records",
     "load_records",
     "publish",
@@ -213,6 +216,7 @@ def _verified(instance: Instance, verification: Verification) -> VerifiedPart:
         F=verification.F.tolist(),
         feasible=verification.feasible.tolist(),
         max_violation=verification.max_violation,
+        **_given(tolerance=describe_tolerance(instance), missed=describe_misses(verification)),
         detail=verification.detail,
         by=f"optisolve {__version__}",
     )
@@ -221,6 +225,17 @@ def _verified(instance: Instance, verification: Verification) -> VerifiedPart:
 def describe_objectives(instance: Instance) -> list[ObjectivePart]:
     """The objectives as they stand in a record."""
     return [ObjectivePart(name=o.name, sense=o.sense.value, unit=o.unit) for o in instance.objectives]
+
+
+def describe_tolerance(instance: Instance) -> dict[str, float] | None:
+    """Feasibility tolerances by constraint as they stand in a record; None where all are the usual one."""
+    names = (*instance.constraint_names, *instance.equality_names)
+    return None if instance.usual_tolerance else dict(zip(names, instance.tolerance.tolist(), strict=True))
+
+
+def describe_misses(verification: Verification) -> list[MissPart] | None:
+    """What the least violating point violates as it stands in a record; None where a point is feasible."""
+    return [MissPart(**asdict(miss)) for miss in verification.misses] or None
 
 
 def describe_box(instance: Instance) -> BoxPart | None:

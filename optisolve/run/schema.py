@@ -52,6 +52,7 @@ __all__ = [
     "FilePart",
     "InstancePart",
     "LayoutError",
+    "MissPart",
     "ModelPart",
     "ObjectivePart",
     "ProvenancePart",
@@ -136,10 +137,11 @@ class InstancePart(Part):
 
 
 class FilePart(Part):
-    """A file that the run read."""
+    """A file that the run read, and how it was read where the file does not say that itself."""
 
     name: str
     sha256: Digest
+    read: Given[str | None] = None
 
 
 CheckpointPart: TypeAlias = FilePart
@@ -262,8 +264,20 @@ class ObjectivePart(Part):
     unit: str
 
 
+class MissPart(Part):
+    """A constraint that the least violating point violates, by how much, and how much would have counted as feasible."""
+
+    name: str
+    violation: Amount
+    tolerance: Amount
+
+
 class VerifiedPart(Part):
-    """The points, evaluated again by the numpy twin."""
+    """The points, evaluated again by the numpy twin.
+
+    ``tolerance`` stands where the problem sets feasibility tolerances, by name of constraint; ``missed`` where no point is
+    feasible, for the least violating one.
+    """
 
     point: Annotated[PointStatus, Field(strict=False)]
     counts: dict[str, Count]
@@ -271,6 +285,8 @@ class VerifiedPart(Part):
     F: Rows
     feasible: list[bool]
     max_violation: Amount
+    tolerance: Given[dict[str, Amount] | None] = None
+    missed: Given[list[MissPart] | None] = None
     detail: str
     by: str
 
@@ -373,7 +389,7 @@ TraceRow: TypeAlias = Annotated[tuple[Count, Amount, Number | None, Amount], Fie
 _VOLATILE: dict[str, Any] = {
     "solver": {"code"},
     "used": {"wall_s", "cpu_s", "peak_mb"},
-    "verified": {"by"},
+    "verified": {"by", "missed"},  # what is missed follows from the points, and older records do not say it
     # Scores against a reference; better references appear later and must not change what a run found.
     "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie"},
     **dict.fromkeys(("reference", "trace", "env", "provenance", "result_hash", "record_id"), True),

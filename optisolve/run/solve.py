@@ -25,7 +25,7 @@ from optisolve.run.execution import Callback, Run, execute
 from optisolve.run.history import HISTORY_FILE, History, history_file, keeps, require_room
 from optisolve.run.records import build_record, publish
 from optisolve.run.schema import Record, Tier
-from optisolve.run.verify import Verification, confront, own_errors, verify_points
+from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,26 +54,59 @@ class Result:
     _points: bytes | None = None
 
     def __repr__(self) -> str:
+        told = f"<Result {self.record.record_id}: {self.point_status}"
+        if self.shortfall:
+            return f"{told}, no feasible point; {self.shortfall}>"
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
-        return f"<Result {self.record.record_id}: {self.point_status}, {len(self.X)} points, {scores}>"
+        return f"{told}, {len(self.X)} points, {scores}>"
 
     @property
     def X(self) -> FloatArray:
-        """Verified feasible points, float64 [n, d]."""
-        return self.verification.X[self.verification.feasible]
+        """Verified feasible points, float64 [n, d]; where there is none the one that violates least (see `feasible`)."""
+        return self.verification.X[self.verification.answers]
 
     @property
     def F(self) -> FloatArray:
-        """Their objectives by the numpy twin, float64 [n, m], in the problem's own senses."""
-        return self.verification.F[self.verification.feasible]
+        """Objectives of `X` by the numpy twin, float64 [n, m], in the problem's own senses."""
+        return self.verification.F[self.verification.answers]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether any point is feasible; only such points are scored."""
+        return bool(self.verification.feasible.any())
+
+    @property
+    def shortfall(self) -> str:
+        """Which constraint the least violating point misses by how much, and what to do; "" where a point is feasible."""
+        return shortfall_text(self.instance, self.verification)
+
+    @property
+    def violations(self) -> pd.DataFrame:
+        """A row per constraint: its name, how it reads, its largest violation over `X`, its tolerance, whether that is met."""
+        import pandas as pd
+
+        case, found = self.instance, self.verification
+        k, p = len(case.constraint_names), len(case.equality_names)
+        shown = found.violations[found.answers] if found.violations.size else np.zeros((0, k + p))
+        worst = shown.max(axis=0, initial=0.0)
+        return pd.DataFrame(
+            {
+                "constraint": [*case.constraint_names, *case.equality_names],
+                "reads": ["<= 0"] * k + ["== 0"] * p,
+                "violation": worst,
+                "tolerance": case.tolerance,
+                "met": worst <= case.tolerance,
+            }
+        )
 
     @property
     def front(self) -> pd.DataFrame:
         """Verified feasible points as a table: objectives first, then variables, sorted by the first objective."""
         import pandas as pd
 
-        names = [o.name for o in self.instance.objectives]
-        table = pd.DataFrame(np.hstack([self.F, self.X]), columns=[*names, *self.instance.space.names])
+        names, found = [o.name for o in self.instance.objectives], self.verification
+        points = np.hstack([found.F[found.feasible], found.X[found.feasible]])
+        table = pd.DataFrame(points, columns=[*names, *self.instance.space.names])
         return table.sort_values(names[0], kind="stable", ignore_index=True)
 
     @property
@@ -134,7 +167,7 @@ class Result:
         from optisolve.plotting import convergence_figure, front_figure
 
         if len(self.instance.objectives) > 1:
-            return front_figure({self.record.solver.name: self.F}, self.instance)
+            return front_figure({self.record.solver.name: self.verification.F[self.verification.feasible]}, self.instance)
         return convergence_figure({self.record.solver.name: self.trace}, self.instance)
 
     def save(self, folder: str | os.PathLike[str] = "runs") -> Path:

@@ -22,7 +22,7 @@ from optisolve.core.seeds import derive
 from optisolve.core.solver import Solver
 from optisolve.core.text import is_safe_name, plain_slug
 from optisolve.llm.config import AutoLlm, LlmConfig, llm_config
-from optisolve.registry import make_problem, make_solver
+from optisolve.registry import make_solver, named_problem
 from optisolve.study.suite_entries import (
     Header,
     Limits,
@@ -245,7 +245,7 @@ def with_solvers(suite: Suite, given: Iterable[str | JsonObject]) -> Suite:
 
 
 def _case(found: list[FieldProblem], where: str, header: Header, entry: ProblemEntry) -> Case | None:
-    problem = collect(found, f"{where}.params", lambda: make_problem(entry.problem, entry.params), name=f"{where}.problem")
+    problem = collect(found, f"{where}.params", lambda: named_problem(entry.problem, entry.params), name=f"{where}.problem")
     budget = collect(found, f"{where}: budget", lambda: _limits(merged([header.budget, entry.budget]), asks=False))
     limits = collect(found, f"{where}: limits", lambda: Limits.from_mapping(merged([header.limits, entry.limits])))
     if budget is not None and budget.unlimited:

@@ -48,11 +48,12 @@ class Replay:
     platform: str = ""
 
 
-def replay(path: Path) -> Replay:
+def replay(path: Path, *, problem: Problem | str | None = None) -> Replay:
     """Run a record again without its language model.
 
     Args:
         path: A record.json or its folder; ``transcript.jsonl`` stands beside it when a model was used.
+        problem: The problem, where it is none that is installed: itself, or ``FILE.py:NAME``.
 
     The surrogate, which is no language model, needs no transcript and is given none: it answers the same again.
 
@@ -60,7 +61,8 @@ def replay(path: Path) -> Replay:
         RecordError: The record or its transcript is missing or damaged, or the run was cut short by the user or the clock,
             which cannot be repeated exactly.
     """
-    return replay_record(read_record(path), path if path.is_dir() else path.parent, effort=Effort.QUICK)
+    folder, problems = path if path.is_dir() else path.parent, PROBLEMS if problem is None else PROBLEMS.beside(problem)
+    return replay_record(read_record(path), folder, effort=Effort.QUICK, problems=problems)
 
 
 def replay_record(

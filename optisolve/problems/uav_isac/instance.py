@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Space, Variable
+from optisolve.core import Description, Evaluation, HypervolumeBox, Objective, Origin, Space, Variable
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.bridge import Bridge
 from optisolve.problems.uav_isac import model, placements
+from optisolve.problems.uav_isac.goals import UavIsacGoals
 from optisolve.problems.uav_isac.model import Constants
 from optisolve.problems.uav_isac.placements import lattice
 
@@ -25,7 +26,7 @@ __all__ = ["UavIsacInstance"]
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")  # Okabe and Ito
 
 
-class UavIsacInstance(Instance):
+class UavIsacInstance(UavIsacGoals):
     """One case of `uav_isac`.
 
     Args:

@@ -74,7 +74,7 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
     solver = SOLVERS.get(unit.solver).from_mapping(unit.options)
     _require("solver", unit.solver, unit.solver_version, solver.info.version)
     where = (unit.problem, unit.problem_version, unit.scenario, canonical(unit.params).decode())
-    instance, reference = _instance(*where, unit.instance, unit.effort)
+    instance, reference = _instance(*where, unit.instance, unit.effort, unit.file)
     _require("instance", f"{unit.case} {unit.instance}", unit.instance_sha256, instance.sha256)
     forget_peak_memory()
     work, spent = scratch / "work", _Spending()
@@ -106,12 +106,12 @@ class _Spending:
 
 @lru_cache(maxsize=4)
 def _instance(
-    problem: str, version: str, scenario: str, params: str, seed: int, effort: str | None
+    problem: str, version: str, scenario: str, params: str, seed: int, effort: str | None, file: str
 ) -> tuple[Instance, Reference | None]:
     """Instance and reference; units of one instance come one after another and share them."""
     from optisolve.registry import PROBLEMS
 
-    cls = PROBLEMS.get(problem)
+    cls = (PROBLEMS.beside(file) if file else PROBLEMS).get(problem)
     _require("problem", problem, version, cls.version)
     family = cls.from_mapping({**json.loads(params), "scenario": scenario}, title=f"problem '{scenario}'")
     instance = family.instance(seed)
