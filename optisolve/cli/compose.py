@@ -274,7 +274,7 @@ def _job(config: DictConfig) -> int:
             return run_job(Job.of(asked))
         meant = resolve(asked)
         if meant.finished is not None:
-            return report_finished(meant.finished, as_json=values["print"] == "json")
+            return report_finished(meant.finished, as_json=values["print"] == "json", history=str(values["history"]))
         return run_job(Job.of(meant.asked, meant.continues))
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))

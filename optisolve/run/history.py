@@ -90,9 +90,9 @@ def _table(instance: Instance, history: evaluator.History) -> pd.DataFrame:
     columns = history_columns(instance)
     table = pd.DataFrame(values, columns=columns[3:])
     evaluation = np.arange(1, n + 1)
-    sources = pd.Categorical.from_codes(history.source, pd.Index(history.sources, dtype=str))
-    for place, column in enumerate((evaluation, sources, history.seconds_at(evaluation))):
-        table.insert(place, columns[place], column)
+    table.insert(0, columns[0], evaluation)
+    table.insert(1, columns[1], pd.Categorical.from_codes(history.source, pd.Index(history.sources, dtype=str)))
+    table.insert(2, columns[2], history.seconds_at(evaluation))
     return table
 
 
