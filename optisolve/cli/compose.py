@@ -36,6 +36,7 @@ from optisolve.cli.job import EXIT_ERROR, EXIT_OK, Asked, Job, report_finished, 
 from optisolve.cli.resume import resolve
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, settings_help
+from optisolve.core.budget import UNLIMITED
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
 from optisolve.core.source import is_target
@@ -267,6 +268,7 @@ def _job(config: DictConfig) -> int:
         if unknown := sorted({*values} - {*_choices(), *_DEFAULTS}):
             raise OptisolveError(f"Unknown setting '{unknown[0]}'. Settings of the run: {', '.join(sorted(_DEFAULTS))}.")
         groups = {name: dict(cast(Mapping[str, Json], values.pop(name))) for name in (*_choices(), "budget")}
+        groups["budget"] = {key: UNLIMITED if value == "unlimited" else value for key, value in groups["budget"].items()}
         kind = str(groups["llm"].pop("kind"))
         problem, solver = (Choice(str(chosen[group]), groups[group]) for group in ("problem", "solver"))
         asked = Asked(problem, solver, Choice(kind, groups["llm"]), groups["budget"], values, given)
