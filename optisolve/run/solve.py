@@ -22,7 +22,7 @@ from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.execution import Callback, Run, execute
-from optisolve.run.history import HISTORY_FILE, History, history_file, keeps, require_room
+from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
 from optisolve.run.records import build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
@@ -262,9 +262,6 @@ def solve(
     case, method = case_of(instance), solver_of(solver, options)
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else warm_points(case, warm_start)
-    keep = keeps(history)
-    if keep:
-        require_room(case, limits)
     run = execute(
         case,
         method,
@@ -274,7 +271,7 @@ def solve(
         transcript=None if scratch is None else scratch / "transcript.jsonl",
         warm_start=start,
         callback=callback,
-        keep_history=keep,
+        keep_history=history != "none" and keeps(history, case, limits),
     )
     return verified(case, method, run, reference=reference, scratch=scratch, suite=suite)
 
