@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
     from optisolve.run.execution import Progress
     from optisolve.run.open_run import OpenRun, start
+    from optisolve.run.plot import plot
     from optisolve.run.records import load_records
     from optisolve.run.solve import Result, solve
     from optisolve.trust.audit import verify
@@ -45,6 +46,7 @@ __all__ = [
     "load_problem",
     "load_records",
     "load_solver",
+    "plot",
     "problem",
     "replay",
     "solve",
@@ -70,6 +72,7 @@ _HOMES = {
     "optisolve.registry": ("list_problems", "list_solvers", "load_problem", "load_solver"),
     "optisolve.run.execution": ("Progress",),
     "optisolve.run.open_run": ("OpenRun", "start"),
+    "optisolve.run.plot": ("plot",),
     "optisolve.run.records": ("load_records",),
     "optisolve.run.solve": ("Result", "solve"),
     "optisolve.trust.audit": ("verify",),

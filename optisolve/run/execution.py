@@ -24,6 +24,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import hypervolume
+from optisolve.registry import able
 from optisolve.run.evaluator import Archive, Evaluator
 from optisolve.run.schema import CachePart, ModelPart
 
@@ -201,7 +202,7 @@ def execute(
     """
     reason = solver.skip(instance)
     if reason is not None:
-        raise SolverError(f"{solver.info.name} skips {instance.origin.scenario}: {reason}")
+        raise SolverError(f"{solver.info.name} cannot solve {instance.origin.scenario}: {reason}. {able(instance)}")
     if budget.unlimited or (budget == Budget() and not solver.info.uses_llm):
         raise SolverError("The budget has no limit that could end the run. Set one, e.g. budget.evaluations=5000.")
     meter = BudgetMeter(budget)

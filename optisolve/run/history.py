@@ -84,10 +84,9 @@ def _table(instance: Instance, history: evaluator.History) -> pd.DataFrame:
     columns = history_columns(instance)
     table = pd.DataFrame(values, columns=columns[3:])
     evaluation = np.arange(1, n + 1)
-    table.insert(0, columns[0], evaluation)
-    table.insert(1, columns[1], pd.Categorical.from_codes(history.source, pd.Index(history.sources, dtype=str)))
-    table.insert(2, columns[2], history.seconds_at(evaluation))
-    return table
+    sources = pd.Categorical.from_codes(history.source, pd.Index(history.sources, dtype=str))
+    first = pd.DataFrame({columns[0]: evaluation, columns[1]: sources, columns[2]: history.seconds_at(evaluation)})
+    return pd.concat([first, table], axis=1)
 
 
 def common_beginning(instance: Instance, history: evaluator.History, trace: Sequence[TraceRow]) -> int:

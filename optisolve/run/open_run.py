@@ -61,7 +61,7 @@ def start(
     """Begin a run whose points are evaluated by somebody else.
 
     Args:
-        solver: A preset name or a solver object.
+        solver: A preset name or a solver object; ``"auto"`` takes the default for the case.
         space: The decision space; or an instance, or a problem (its instance 0), which says all up to `on_failure` itself.
         objectives: What is measured, one or more.
         constraints: Names of inequalities, the columns of G; feasible when <= 0. Measure them without unit.
@@ -102,7 +102,7 @@ def start(
         case = case_of(space)
     else:
         raise SolverError(f"start: expected a Space, an instance or a problem after the solver, got {type(space).__name__}.")
-    method, limits = solver_of(solver, options), DEFAULT_BUDGET if budget is None else budget
+    method, limits = solver_of(solver, options, case, llm), DEFAULT_BUDGET if budget is None else budget
     if limits.seconds is not None:
         raise SolverError("budget.seconds: a run that waits for values has no clock; limit it by budget.evaluations.")
     reason = method.skip(case)

@@ -21,15 +21,18 @@ from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
+from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.execution import Callback, Run, execute
 from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
-from optisolve.run.records import build_record, publish
+from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+
+    from optisolve.plotting.figures import Kind
+    from optisolve.plotting.style import Drawing
 
 __all__ = ["DEFAULT_BUDGET", "Result", "case_of", "model_of", "solve", "solver_of", "verified", "warm_points"]
 
@@ -43,6 +46,7 @@ class Result:
         record: The run's record.
         verification: Re-evaluated points.
         run: Raw result (history, archive, meter).
+        reference: What the scores refer to; None when nothing was given.
     """
 
     instance: Instance
@@ -52,13 +56,20 @@ class Result:
     _scratch: Path | None = None
     _saved: Path | None = None
     _points: bytes | None = None
+    reference: Reference | None = None
 
     def __repr__(self) -> str:
         told = f"<Result {self.record.record_id}: {self.point_status}"
         if self.shortfall:
             return f"{told}, no feasible point; {self.shortfall}>"
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
-        return f"{told}, {len(self.X)} points, {scores}>"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"{told}, {len(self.X)} points, {scores}{notes}>"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be known to read the scores, a sentence each: points outside the scoring box, and stand-ins."""
+        return tuple(filter(None, (box_note(self.record), self.run.notice)))
 
     @property
     def X(self) -> FloatArray:
@@ -139,7 +150,7 @@ class Result:
 
     @property
     def hypervolume(self) -> float | None:
-        """Normalized hypervolume in the scenario's fixed box; None for one objective."""
+        """Normalized hypervolume in the instance's scoring box; None for one objective."""
         return self.record.scores.hypervolume
 
     @property
@@ -162,13 +173,25 @@ class Result:
         """Same seed, same hash."""
         return self.record.result_hash
 
-    def plot(self) -> Figure:
-        """The Pareto front (or the anytime curve for one objective) as a matplotlib figure."""
-        from optisolve.plotting import convergence_figure, front_figure
+    def _repr_html_(self) -> str:
+        return self.record._repr_html_()
 
-        if len(self.instance.objectives) > 1:
-            return front_figure({self.record.solver.name: self.verification.F[self.verification.feasible]}, self.instance)
-        return convergence_figure({self.record.solver.name: self.trace}, self.instance)
+    def plot(self, kind: Kind | None = None, *, width: float = 7.0, height: float | None = None, title: str = "") -> Drawing:
+        """A figure of this result; `optisolve.plot` draws several, and on axes that are there already.
+
+        Args:
+            kind: ``"front"``, ``"convergence"``, ``"map"``, ``"attainment"`` or ``"parallel"``; None draws the front of several
+                objectives, and convergence of one.
+            width: inches.
+            height: inches; None fits it to the kind.
+            title: Above the axes; none by default.
+
+        Raises:
+            OptisolveError: The kind cannot show this result.
+        """
+        from optisolve.run.plot import plot
+
+        return plot(self, kind, width=width, height=height, title=title)
 
     def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
         """Write record, front, trace, and transcript and history if there are such; the folder appears at once or not at all.
@@ -218,7 +241,7 @@ DEFAULT_BUDGET = Budget(evaluations=5000)
 
 def solve(
     instance: Instance | Problem,
-    solver: str | Solver = "ledma",
+    solver: str | Solver = AUTO,
     *,
     budget: Budget | None = None,
     seed: int = 0,
@@ -235,7 +258,8 @@ def solve(
 
     Args:
         instance: What to solve; a problem means its instance 0.
-        solver: A preset name or a solver object.
+        solver: A preset name or a solver object; ``"auto"`` takes the default for the instance, see
+            `optisolve.run.choice.default_solver`, and `ledma` where `llm` names a language model.
         budget: Limits; default 5,000 evaluations. Language-model calls have a limit of 40 until another one, or
             `optisolve.UNLIMITED`, is said.
         seed: The run's seed. Same seed, same ``result_hash``.
@@ -259,7 +283,8 @@ def solve(
     """
     if "on_progress" in options:
         raise SolverError("on_progress is called callback now, and is told after every batch: solve(..., callback=f).")
-    case, method = case_of(instance), solver_of(solver, options)
+    case = case_of(instance)
+    method = solver_of(solver, options, case, llm)
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else warm_points(case, warm_start)
     run = execute(
@@ -316,7 +341,7 @@ def verified(
         errors=errors,
         history=points,
     )
-    return Result(case, record, verification, run, scratch, _points=points)
+    return Result(case, record, verification, run, scratch, _points=points, reference=standing)
 
 
 def _require_any(run: Run) -> None:
@@ -353,8 +378,10 @@ def case_of(instance: Instance | Problem) -> Instance:
     return instance.instance(0) if isinstance(instance, Problem) else instance
 
 
-def solver_of(solver: str | Solver, options: Mapping[str, Any]) -> Solver:
-    """A solver by its preset's name, or itself, with some options changed."""
+def solver_of(solver: str | Solver, options: Mapping[str, Any], case: Instance, llm: Any) -> Solver:
+    """A solver by its preset's name, the default one for a case, or itself, with some options changed."""
+    if solver == AUTO:
+        solver = default_solver(case, with_llm=llm != "auto").name
     if isinstance(solver, str):
         return make_solver(solver, options)
     if not isinstance(solver, Solver):

@@ -20,10 +20,10 @@ from optisolve.llm.config import SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.environment import environment
 from optisolve.run.execution import Callback
+from optisolve.run.rebuild import rebuild
 from optisolve.run.records import read_record
 from optisolve.run.schema import Record, Tier
 from optisolve.run.solve import Result, solve
-from optisolve.trust.audit.points import rebuild
 
 __all__ = ["Replay", "agrees", "close", "difference", "other_platform", "replay", "replay_record", "tier_of"]
 

@@ -196,7 +196,7 @@ def make_plan(
     units = plan_suite(suite)
     left_out = {skip.label: skip.reason for skip in units.skipped}
     if SUBJECT in left_out:
-        raise OptisolveError(f"{solver.info.name} skips {suite.cases[0].label}: {left_out[SUBJECT]}")
+        raise OptisolveError(f"{solver.info.name} cannot solve {suite.cases[0].label}: {left_out[SUBJECT]}")
     notices = [*filter(None, [notice]), *(f"The arm {name} is left out: {reason}" for name, reason in left_out.items())]
     text = Redactor(secrets_here()).text(f"# {summary}\n{yaml.safe_dump(header, sort_keys=False)}")
     present = tuple(arm for arm in chosen if arm.name not in left_out)

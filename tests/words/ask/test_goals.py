@@ -111,7 +111,9 @@ def test_a_goal_replaces_what_it_speaks_about_and_keeps_the_rest():
         ({"objective": {"sense": "maxmin", "terms": [{"metric": "total_power"}]}}, "one value per user"),
         ({"constraints": [rate(float("nan"), "kbps", 1)]}, "finite"),
         ({"constraints": [rate(1e40, "kbps", 1)]}, "less than or equal"),
-        ({"nonsense": 1}, "Extra inputs"),
+        ({"nonsense": 1}, "one of objective, constraints, keep"),
+        ({"constraints": [{**rate(5, "kbps", 1), "usres": [1]}]}, "did you mean 'users'"),
+        ({"problem": GAME, "goal": {}}, "stands under 'goal:', in a file of its own"),
         ({"ambiguities": ["whose rate?"], "constraints": [rate(5, "kbps", 1)]}, "ambiguities"),
     ],
 )
