@@ -157,12 +157,12 @@ def print_summary(results: Mapping[str, Result], folder: Path, pictures: Sequenc
     subject = next(iter(results.values()))
     origin = subject.instance.origin
     console.print(f"[bold]{origin.scenario}[/], instance {origin.seed}, seed {subject.record.seed}")
-    if told := _model_share(results):
-        console.print(escape(told), soft_wrap=True)
+    if worth := _model_share(results):
+        console.print(escape(worth), soft_wrap=True)
     console.print(_score_table(results))
     _print_reference(subject.record)
-    if told := box_note(subject.record):
-        console.print(f"[yellow]warning:[/] {escape(told)}", soft_wrap=True)
+    if note := box_note(subject.record):
+        console.print(f"[yellow]warning:[/] {escape(note)}", soft_wrap=True)
     if subject.record.solver.llm is not None:
         console.print(_source_table(subject))
         _print_llm(subject.record)

@@ -52,5 +52,5 @@ def default_solver(instance: Instance, *, with_llm: bool = False) -> Chosen:
     """
     several = len(instance.objectives)
     first = _ONE if Feature.SINGLE_OBJECTIVE in features_of(instance) else _TWO if several == 2 else _MORE
-    candidates = (*((WITH_MODEL,) if with_llm else ()), *first, *_ANY)
+    candidates: tuple[Chosen, ...] = (*((WITH_MODEL,) if with_llm else ()), *first, *_ANY)
     return next((c for c in candidates if make_solver(c.name).skip(instance) is None), candidates[-1])

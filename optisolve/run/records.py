@@ -244,7 +244,8 @@ def _scores(instance: Instance, verification: Verification, reference: Reference
     feasible = np.ascontiguousarray(verification.F[verification.feasible])
     box = instance.hypervolume_box
     lost = 0 if box is None else outside(feasible, box)
-    return ScoresPart(**score(instance, feasible, reference), box=describe_box(instance), **_given(outside=lost))
+    scores = {**score(instance, feasible, reference), "box": describe_box(instance), **_given(outside=lost)}
+    return ScoresPart.model_validate(scores)
 
 
 _WIDE = 0.98
