@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from optisolve.content import load_yaml, names
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RegistryError, UnknownNameError, nearest
-from optisolve.core.problem import Problem
+from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.source import Home, is_target, load_object
 
@@ -25,6 +25,8 @@ __all__ = [
     "PROBLEMS",
     "SOLVERS",
     "Registry",
+    "able",
+    "fits",
     "list_problems",
     "list_solvers",
     "load_problem",
@@ -220,6 +222,34 @@ def make_solver(name: str, overrides: Mapping[str, Any] | None = None) -> Solver
     """Build a solver from a preset name; see `make_problem` for the errors."""
     cls, options = solver_options(name)
     return cls.from_mapping({**options, **(overrides or {})}, title=f"solver '{name}'")
+
+
+def fits(instance: Instance) -> dict[str, str | None]:
+    """What every solver says of an instance.
+
+    Args:
+        instance: What is to be solved.
+
+    Returns:
+        By name of the preset: None when the solver can treat it, else its reason why not.
+    """
+    told: dict[str, str | None] = {}
+    for name in SOLVERS.choices():
+        try:
+            told[name] = make_solver(name).skip(instance)
+        except OptisolveError as error:  # a plug-in that is broken, or has options without defaults
+            told[name] = str(error)
+    return told
+
+
+def able(instance: Instance) -> str:
+    """A sentence that names solvers that can treat an instance, for the error of one that cannot."""
+    can = [name for name, reason in fits(instance).items() if reason is None]
+    if not can:
+        return "No solver here can; a problem's card says what it needs."
+    scenario = instance.origin.scenario
+    more = f"; optisolve list --for problem={scenario} says why" if scenario in PROBLEMS.choices() else ""
+    return f"Solvers that can: {', '.join(can)}{more}."
 
 
 def _configured(registry: Registry[T], name: str) -> tuple[type[T], dict[str, Any]]:

@@ -3,7 +3,7 @@
     python benchmarks/quality/default_solver.py [--objectives 2] [--evaluations 5000] [--seeds 1] [--ledma]
 
 Shifted test functions, design problems and drones, instance 1; hypervolume in the scenario's box. Prints wins, ties and losses
-of every pair and mean ranks. ``--ledma`` adds `ledma` with the offline stand-in, which costs no minutes and is no language model.
+of every pair and mean ranks. ``--ledma`` adds `ledma` with the offline stand-in, which is quick and no language model.
 """
 
 from __future__ import annotations

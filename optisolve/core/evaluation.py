@@ -63,6 +63,7 @@ class Objective:
         scale: Smallest magnitude by which gaps are divided, in `unit`, so that a reference near 0 gives no huge gap. It
             follows from the instance's data: in other units of power or rate it changes with them.
         interval: The zero of the scale means nothing (a sum of logarithms): gaps are divided by `scale` alone.
+        axis: A few words for the axes of figures, without the unit; "" takes them from `meaning` or `name`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Objective:
     meaning: str = ""
     scale: float = 1.0
     interval: bool = False
+    axis: str = ""
 
     def shortfall(self, value: float, target: float) -> float:
         """How much worse a value is than a target, in `unit`; negative when it is better."""
@@ -82,7 +84,7 @@ class Objective:
 
     @property
     def label(self) -> str:
-        """Name with unit and direction, for axes and table heads."""
+        """Name with unit and direction, for table heads."""
         unit = f" [{self.unit}]" if self.unit else ""
         return f"{self.name}{unit} ({'max' if self.sense is Sense.MAXIMIZE else 'min'})"
 

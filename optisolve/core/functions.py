@@ -119,7 +119,7 @@ class Arguments:
         return tuple(
             o
             if isinstance(o, Objective)
-            else Objective(o, _SENSES[str(one)], meaning=f"what the functions of {self.name} call {o}")
+            else Objective(str(o), _SENSES[str(one)], meaning=f"what the functions of {self.name} call {o}")
             for o, one in zip(labels, senses, strict=True)
         )
 

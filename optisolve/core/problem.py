@@ -29,6 +29,7 @@ from optisolve.core.evaluation import (
     refuse_reference,
     watched,
 )
+from optisolve.core.html import html_table
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.source import Home
@@ -54,6 +55,10 @@ __all__ = [
 
 FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
 """Parameters that name a file of data, and those that carry what was in it."""
+
+
+_LONGEST_SHOWN = 60
+"""Characters of a parameter in a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +152,25 @@ class Instance(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
 
+    def _repr_html_(self) -> str:
+        goals = "; ".join(f"{o.sense.value} {o.label.rpartition(' (')[0]}" for o in self.objectives)
+        constraints = f"{len(self.constraint_names)} inequalities, {len(self.equality_names)} equalities"
+        rows = [
+            ("instance", f"{self.origin.scenario}, seed {self.origin.seed}"),
+            ("objectives", goals),
+            ("variables", repr(self.space).partition(" ")[2].rstrip(">")),
+            ("constraints", constraints),
+            ("SHA-256", self.sha256[:16]),
+        ]
+        return html_table(type(self).__name__, rows)
+
     on_failure: str = "penalize"
     """What a run does with a point that the model cannot evaluate (an exception, NaN or infinity): ``"penalize"`` counts it
     as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
     by `__init__`."""
+
+    picture: str = "map"
+    """What `draw` draws, and the name of the file: ``"map"``, or ``"powers"`` where there is no geography."""
 
     convex: bool = False
     """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
@@ -365,6 +385,10 @@ class Problem(Options, ABC):
         if "reference" in cls.__dict__:
             cls.reference = _outside_of_runs(cls.reference)  # type: ignore[method-assign]
 
+    def _repr_html_(self) -> str:
+        rows = [(name, _shortened(value)) for name, value in self.options().items() if value is not None and name != "scenario"]
+        return html_table(f"{self.scenario or self.name}: {self.summary}", rows)
+
     @abstractmethod
     def instance(self, seed: int = 0) -> Instance:
         """Draw one concrete case; the same seed gives the same case on every machine."""
@@ -428,6 +452,11 @@ def _tolerances(problem: str, names: tuple[str, ...], given: float | Mapping[str
     if not (np.isfinite(values) & (values > 0.0)).all():
         raise ProblemError(f"{problem}: tolerance is {given!r}; expected a number above 0, or such numbers by constraint name.")
     return frozen(values)
+
+
+def _shortened(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def _outside_of_runs(reference: Callable[..., Reference | None]) -> Callable[..., Reference | None]:

@@ -72,8 +72,12 @@ class MeasuredInstance(Instance):
         return with_goal(self, goal)
 
 
-def measured(instance: Instance) -> MeasuredInstance:
+def measured(instance: Instance, others: str = "") -> MeasuredInstance:
     """The same instance, which must document metrics.
+
+    Args:
+        instance: Any instance.
+        others: What to say about families that do, for the message.
 
     Raises:
         OptionError: It documents none.
@@ -81,8 +85,8 @@ def measured(instance: Instance) -> MeasuredInstance:
     if isinstance(instance, MeasuredInstance):
         return instance
     expected = (
-        f"none: {instance.origin.problem} documents no metrics, so no goal can speak about it. Families that do: power_game, "
-        "power_control, nsp_utility, parallel_channels, beamforming; a family opts in by optisolve.goals.MeasuredInstance"
+        f"none: {instance.origin.problem} documents no metrics, so no goal can speak about it{others}; a family opts in by "
+        "optisolve.goals.MeasuredInstance"
     )
     raise OptionError("goal", [FieldProblem("goal", "a goal", expected)])
 

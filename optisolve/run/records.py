@@ -26,6 +26,7 @@ from optisolve.run.environment import code_revision, environment, peak_memory_mb
 from optisolve.run.evaluator import credit, trace_rows
 from optisolve.run.execution import Run
 from optisolve.run.fields import field_problems
+from optisolve.run.history import HISTORY_FILE
 from optisolve.run.schema import (
     SCHEMA,
     BoxPart,
@@ -85,6 +86,7 @@ def build_record(
     suite: Mapping[str, str] | None = None,
     tier: Tier = Tier.VERIFIED,
     errors: Sequence[str] = (),
+    history: bytes | None = None,
 ) -> Record:
     """The record of one run.
 
@@ -97,6 +99,7 @@ def build_record(
         suite: ``name``, ``version`` and ``sha256`` of the suite that the run belongs to; None for a run of its own.
         tier: What the record claims.
         errors: Errors of optisolve's own that the run has shown.
+        history: The file of all evaluated points, for its hash; None without one.
 
     Raises:
         RecordError: The run, its solver or its problem has put something into a field that no record may hold.
@@ -108,7 +111,10 @@ def build_record(
         problems = (replace(problem, field=f"{part}.{problem.field}") for problem in field_problems(error, Record))
         raise LayoutError(f"{solver.info.name} on {instance.origin.scenario}: ", problems) from None
     cleared = Redactor(secrets_here()).value(record.to_json())  # whatever a plug-in or a file has put into it
-    return Record.read(cleared).sealed()
+    made = Record.read(cleared)
+    if history is None:
+        return made.sealed()
+    return made.with_provenance(history=FilePart(name=HISTORY_FILE, sha256=hashlib.sha256(history).hexdigest()))
 
 
 def _record(

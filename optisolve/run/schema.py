@@ -19,6 +19,7 @@ from optisolve.core.budget import Budget
 from optisolve.core.documents import digest, document
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.failures import OnFailure
+from optisolve.core.html import html_table
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.run.fields import (
     Amount,
@@ -137,10 +138,11 @@ class InstancePart(Part):
 
 
 class FilePart(Part):
-    """A file that the run read."""
+    """A file that the run read, and how it was read where the file does not say that itself."""
 
     name: str
     sha256: Digest
+    read: Given[str | None] = None
 
 
 CheckpointPart: TypeAlias = FilePart
@@ -379,6 +381,7 @@ class ProvenancePart(Part):
     continues: Given[ContinuedPart | None] = None
     files: dict[str, FilePart] = Field(default_factory=dict)
     failed: Given[FailedPart | None] = None
+    history: Given[FilePart | None] = None
     errors: list[str] = Field(default_factory=list)
 
 
@@ -467,6 +470,31 @@ class Record(Part):
             return cls.model_validate(value)
         except ValidationError as error:
             raise LayoutError(start, field_problems(error, cls)) from None
+
+    def __repr__(self) -> str:
+        return f"<Record {self.record_id}: {self.verified.point.value}, {len(self.verified.F)} points>"
+
+    def _repr_html_(self) -> str:
+        scores = ", ".join(f"{name} {value:.6g}" for name, value in self.scores.values().items() if value is not None)
+        told = self.reference
+        values = {} if told is None else {"value": told.value, "dual bound": told.dual_bound}
+        known = ", ".join(f"{name} {value:.6g}" for name, value in values.items() if value is not None)
+        used, llm = self.used, self.solver.llm
+        calls = "" if llm is None else f"; {used.llm_calls} calls of {llm.provider} {llm.model}".rstrip()
+        limit = f" ({self.termination.limit.value})" if self.termination.limit else ""
+        rows = [
+            ("solver", f"{self.solver.name}, seed {self.seed}"),
+            ("scores", scores or "none"),
+            ("points", f"{sum(self.verified.feasible)} feasible of {len(self.verified.F)}, {self.verified.point.value}"),
+            (
+                "reference",
+                "none" if told is None else f"{told.evidence.value.replace('_', ' ')}{f': {known}' if known else ''}",
+            ),
+            ("spent", f"{used.evaluations:,} evaluations, {used.wall_s:.3g} s{calls}"),
+            ("stopped", f"{self.termination.status.value}{limit}"),
+            ("result hash", self.result_hash[:16]),
+        ]
+        return html_table(f"{self.instance.scenario}, instance {self.instance.seed}", rows)
 
     def to_bytes(self) -> bytes:
         """The record as it stands in its file."""

@@ -64,7 +64,7 @@ class UavIsac(Problem):
         los_b_per_deg: Al-Hourani b, 1/degree.
         eta_los_db: Excess loss with line of sight, dB.
         eta_nlos_db: Excess loss without, dB.
-        users_file: CSV with a header ``x_m,y_m`` or ``lat,lon``; None draws users uniformly.
+        users_file: CSV with columns ``x_m`` and ``y_m`` (m) or ``lat`` and ``lon`` (degrees); None draws users uniformly.
         users_m: Users' coordinates in m. Filled in where users come from a file, so that a record keeps them; when both
             are given these count and the file only tells where they came from.
         hypervolume_reference: Bad corner of the scoring box, (nat, m); None lets the box follow the instance.
@@ -94,6 +94,7 @@ class UavIsac(Problem):
             Sense.MINIMIZE,
             "m",
             "Mean over users of the smallest possible standard error of locating them (square root of the CRB).",
+            axis="Mean bound on the localization error",
         ),
     )
 
@@ -133,9 +134,9 @@ class UavIsac(Problem):
         """
         problem, files = self, {}
         if self.users_m is None and self.users_file is not None:
-            users = read_users(self.users_file, area_m=self.area_m, n_users=self.n_users)
+            users, said = read_users(self.users_file, area_m=self.area_m, n_users=self.n_users)
             problem = dataclasses.replace(self, users_m=tuple((float(x), float(y)) for x, y in users))
-            files["users_file"] = file_source(Path(self.users_file).expanduser())
+            files["users_file"] = file_source(Path(self.users_file).expanduser()) | ({"read": said} if said else {})
         if problem.users_m is not None:
             users_m = frozen(problem.users_m)  # [K, 2]
         else:
