@@ -60,6 +60,6 @@ def test_who_follows_a_run_reads_few_files():
     ran = [sys.executable, str(ROOT / "benchmarks" / "quality" / "path.py")]
     done = subprocess.run(ran, check=True, capture_output=True, text=True, timeout=480)
     files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
-    # of which pictures are nine: style, legend, words, fronts, three objectives and more, curves, maps, kinds, records as figures
+    # pictures are nine of them: style, legend, words, fronts, many objectives, curves, maps, kinds, records as figures
     assert files["random_search"] <= 46
     assert files["ledma"] <= 68
