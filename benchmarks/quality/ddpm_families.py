@@ -1,4 +1,4 @@
-"""The diffusion sampler on parallel channels, offloading, NOMA from a UAV and UAV ISAC: the tables in docs/diffusion.md.
+"""The diffusion sampler on parallel channels, offloading, NOMA from a UAV and UAV ISAC: docs/appendix/diffusion.md.
 
     python benchmarks/quality/ddpm_families.py [--instances 1000] [--isac-instances 20] [--tasks channels offloading noma isac]
 

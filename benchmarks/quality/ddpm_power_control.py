@@ -1,4 +1,4 @@
-"""The diffusion sampler on sum-rate power control, beside WMMSE and its own null control: the tables in docs/diffusion.md.
+"""The diffusion sampler on sum-rate power control, beside WMMSE and its null control: tables of docs/appendix/diffusion.md.
 
     python benchmarks/quality/ddpm_power_control.py [--instances 1000] [--weights auto] [--steps 1] [--cases k10_0db ...]
 

@@ -1,4 +1,4 @@
-"""Out of distribution: other noise, sizes, budgets and channel laws than in training; the last table in docs/diffusion.md.
+"""Out of distribution: other noise, sizes, budgets and channel laws than in training; a table in docs/appendix/diffusion.md.
 
     python benchmarks/quality/ddpm_shift.py [--instances 300] [--steps 2]
 

@@ -19,11 +19,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-import torch
-from stable_baselines3 import PPO, SAC
-from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+try:
+    import gymnasium as gym
+    import torch
+    from stable_baselines3 import PPO, SAC
+    from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+except ImportError:
+    raise SystemExit(
+        "error: Not installed: stable-baselines3, which trains the experts. Install with: pip install 'optisolve[drl]'"
+    ) from None
 
 import optisolve
 from optisolve.core.reference import Effort

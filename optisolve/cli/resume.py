@@ -10,13 +10,14 @@ from typing import NamedTuple, TypedDict, cast
 from optisolve.cli.job import Asked
 from optisolve.cli.settings import Choice, Group
 from optisolve.core.errors import OptisolveError
+from optisolve.core.source import is_target
 from optisolve.core.status import Termination
 from optisolve.run.jobs import FINISHED_LATER, SUFFIX, read_job, unfinished
 from optisolve.run.records import read_record
 
 __all__ = ["Resolved", "resolve"]
 
-_HOW_SHOWN = ("out", "pictures", "print", "reference", "controls", "resume", "trust")
+_HOW_SHOWN = ("out", "pictures", "print", "progress", "reference", "controls", "resume", "trust", "history")
 """Settings that do not change what a run finds."""
 
 
@@ -131,7 +132,14 @@ def _adopted(asked: Asked, folder: Path, chosen: Sequence[str]) -> Resolved:
     settings = {**asked.settings, "instance": job["instance"], "seed": job["seed"]}
     llm = asked.llm if job["llm"] is None else _choice(job["llm"], "kind")
     problem, solver = _choice(job["problem"], "name"), _choice(job["solver"], "name")
-    return Resolved(Asked(problem, solver, llm, job["budget"], settings, asked.given))
+    if is_target(problem.name):  # where the file lies, and that it may be run, nobody but the user can say
+        if "problem" not in asked.given:
+            raise OptisolveError(
+                f"resume={folder}: that run's problem stands in a file of yours, {problem.name}; name it too, "
+                f"problem=FOLDER/{problem.name}. Code is run only when its file is named."
+            )
+        problem = asked.problem
+    return Resolved(Asked(problem, solver, llm, job["budget"], settings, asked.given, asked.read))
 
 
 def _choice(group: Group, key: str) -> Choice:

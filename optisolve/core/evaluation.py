@@ -8,17 +8,17 @@ nobody knows are no more than self-reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
-from optisolve.core.errors import SolverError
+from optisolve.core.errors import FieldProblem, SolverError
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -27,14 +27,18 @@ __all__ = [
     "HypervolumeBox",
     "Objective",
     "Sense",
+    "corner_problems",
+    "looking",
+    "looks_charged",
     "refuse_reference",
+    "run_memory",
     "unwatched",
     "watched",
     "watching",
 ]
 
 FEASIBILITY_TOLERANCE = 1e-8
-"""Largest violation of a (dimensionless) constraint that still counts as feasible."""
+"""Largest violation of a (dimensionless) constraint that still counts as feasible, unless the instance sets another one."""
 
 FAILED_VIOLATION = 1e9
 """What a point counts as violating that the model could not evaluate."""
@@ -87,7 +91,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class HypervolumeBox:
-    """Fixed box of a scenario in which hypervolume and IGD+ are measured, in the objectives' own senses.
+    """Box of an instance in which hypervolume and IGD+ are measured, in the objectives' own senses.
 
     Args:
         reference: The bad corner, length m.
@@ -96,6 +100,29 @@ class HypervolumeBox:
 
     reference: tuple[float, ...]
     ideal: tuple[float, ...]
+
+    @classmethod
+    def given(cls, reference: tuple[float, ...] | None, ideal: tuple[float, ...] | None) -> HypervolumeBox | None:
+        """The box of two corners that `corner_problems` has passed; None where they are left to the instance."""
+        return None if reference is None or ideal is None else cls(reference, ideal)
+
+
+def corner_problems(
+    reference: tuple[float, ...] | None, ideal: tuple[float, ...] | None, objectives: tuple[Objective, ...]
+) -> Iterator[FieldProblem]:
+    """What is wrong with the parameters ``hypervolume_reference`` and ``hypervolume_ideal`` of a problem."""
+    corners = {"hypervolume_reference": reference, "hypervolume_ideal": ideal}
+    for name, corner in corners.items():
+        if corner is None and (reference, ideal) != (None, None):
+            yield FieldProblem(name, None, "the other corner of the box too; or neither, and the box follows the instance")
+        elif corner is not None and len(corner) != len(objectives):
+            yield FieldProblem(name, corner, f"{len(objectives)} numbers, one per objective")
+            return
+    for bad, good, o in zip(reference or (), ideal or (), objectives, strict=False):
+        if not o.shortfall(bad, good) > 0.0:
+            worse = "smaller" if o.sense is Sense.MAXIMIZE else "larger"
+            yield FieldProblem("hypervolume_reference", reference, f"{o.name} {worse} than hypervolume_ideal's {good:g}")
+            return
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -107,12 +134,15 @@ class Evaluation:
         G: float64 [n, k], inequality constraints, feasible when <= 0, dimensionless.
         H: float64 [n, p], equality constraints, feasible when == 0, dimensionless.
         failed: bool [n], points that the model could not evaluate (`Instance.on_failure`); None when there are none.
+        tolerance: float64 [k + p], largest violations that count as feasible; None means the usual one for all. A model need
+            not set it, the instance does.
     """
 
     F: FloatArray
     G: FloatArray
     H: FloatArray
     failed: BoolArray | None = None
+    tolerance: FloatArray | None = None
 
     def __iter__(self) -> Iterator[FloatArray]:
         """So that ``F, G, H = instance.evaluate(X)`` works."""
@@ -122,10 +152,35 @@ class Evaluation:
     def violation(self) -> FloatArray:
         """Total constraint violation, float64 [n]; values within the feasibility tolerance count as 0."""
         total = np.zeros(self.F.shape[0])
-        for part in (self.G, np.abs(self.H)):
+        k = self.G.shape[1]
+        allowed = np.full(k + self.H.shape[1], FEASIBILITY_TOLERANCE) if self.tolerance is None else self.tolerance
+        for part, tolerance in ((self.G, allowed[:k]), (np.abs(self.H), allowed[k:])):
             if part.shape[1]:
-                total += np.where(part > FEASIBILITY_TOLERANCE, part, 0.0).sum(axis=1)
+                total += np.where(part > tolerance, part, 0.0).sum(axis=1)
         return total if self.failed is None else np.where(self.failed, FAILED_VIOLATION, total)
+
+    @property
+    def feasible(self) -> BoolArray:
+        """Points that violate nothing by more than its tolerance, bool [n]."""
+        met: BoolArray = self.violation <= 0.0
+        return met
+
+    @property
+    def violations(self) -> FloatArray:
+        """By how much each constraint is violated, inequalities first, float64 [n, k + p]; 0 where it is not, no tolerance."""
+        return np.concatenate([np.maximum(self.G, 0.0), np.abs(self.H)], axis=1)
+
+    def part(self, rows: BoolArray) -> Evaluation:
+        """Some of the points, all of which the model could evaluate.
+
+        Args:
+            rows: bool [n].
+        """
+        return Evaluation(self.F[rows], self.G[rows], self.H[rows], tolerance=self.tolerance)
+
+    def within(self, tolerance: FloatArray | None) -> Evaluation:
+        """The same under other tolerances, float64 [k + p]."""
+        return self if tolerance is self.tolerance else replace(self, tolerance=tolerance)
 
     @property
     def max_violation(self) -> FloatArray:
@@ -144,10 +199,18 @@ class _Hashed(Protocol):
     def sha256(self) -> str: ...
 
 
+class _Counting(Protocol):
+    """The evaluator of a run."""
+
+    def __call__(self, X: FloatArray, *, source: str = ...) -> Evaluation: ...
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Watch:
     instance: _Hashed
-    evaluate: Callable[[FloatArray], Evaluation]
+    evaluate: _Counting
+    memory: dict[str, object] = field(default_factory=dict)
+    look: _Counting | None = None
 
     def covers(self, instance: _Hashed) -> bool:
         return instance is self.instance or instance.sha256 == self.instance.sha256
@@ -157,7 +220,7 @@ _WATCH: ContextVar[_Watch | None] = ContextVar("watch", default=None)
 
 
 @contextmanager
-def watching(instance: _Hashed, evaluate: Callable[[FloatArray], Evaluation]) -> Iterator[None]:
+def watching(instance: _Hashed, evaluate: _Counting) -> Iterator[None]:
     """While a solver runs in this thread.
 
     Args:
@@ -186,13 +249,45 @@ def unwatched() -> Iterator[None]:
         _WATCH.reset(token)
 
 
-def watched(instance: _Hashed) -> Callable[[FloatArray], Evaluation] | None:
+def watched(instance: _Hashed) -> _Counting | None:
     """The counting evaluation of the run that this call belongs to; None when it belongs to no run on this instance."""
+    watch = _watch_over(instance)
+    return None if watch is None else watch.evaluate
+
+
+def looking(instance: _Hashed) -> _Counting | None:
+    """As `watched`, for a repair that looks at constraints; it is charged to the share of whoever asked for it."""
+    watch = _watch_over(instance)
+    return None if watch is None else watch.look or watch.evaluate
+
+
+@contextmanager
+def looks_charged(evaluate: _Counting) -> Iterator[None]:
+    """While a part of a run has a share of its own: what its repairs look at is charged there.
+
+    Args:
+        evaluate: Counts against the share, and hands on to the run's evaluator.
+    """
+    watch = _WATCH.get()
+    token = _WATCH.set(None if watch is None else replace(watch, look=evaluate))
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
+def run_memory(instance: _Hashed) -> dict[str, object] | None:
+    """What the run that this call belongs to keeps about its instance; None when it belongs to no run on this instance."""
+    watch = _watch_over(instance)
+    return None if watch is None else watch.memory
+
+
+def _watch_over(instance: _Hashed) -> _Watch | None:
     watch = _WATCH.get()
     if watch is None:
         return None
     with unwatched():  # hashing an instance may evaluate it
-        return watch.evaluate if watch.covers(instance) else None
+        return watch if watch.covers(instance) else None
 
 
 def refuse_reference(problem: str) -> None:

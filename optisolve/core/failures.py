@@ -72,6 +72,7 @@ def attempt(instance: Instance, X: FloatArray, evaluate: Callable[[FloatArray], 
         told = f"{failure_text(error)} at {_point_text(instance, X[0])}"
         return Attempt(Evaluation(*_nothing(instance, 1)), np.ones(1, dtype=bool), told, error)
     _require_shapes(instance, evaluation, X.shape[0])
+    evaluation = instance.judged(evaluation)
     parts = (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H))
     failed = np.zeros(X.shape[0], dtype=bool)
     for _, values in parts:
@@ -101,7 +102,7 @@ def _row_by_row(instance: Instance, X: FloatArray, evaluate: Callable[[FloatArra
         F[i], G[i], H[i] = one.evaluation.F[0], one.evaluation.G[0], one.evaluation.H[0]
         if failed[i] and not message:
             message, cause = one.message, one.cause
-    return Attempt(Evaluation(F, G, H), failed, message, cause)
+    return Attempt(instance.judged(Evaluation(F, G, H)), failed, message, cause)
 
 
 def _nothing(instance: Instance, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:

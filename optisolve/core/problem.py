@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, array_hash
+from optisolve.core.arrays import FloatArray, array_hash, frozen
 from optisolve.core.errors import ProblemError
 from optisolve.core.evaluation import (
     FAILED_VIOLATION,
@@ -25,12 +25,14 @@ from optisolve.core.evaluation import (
     HypervolumeBox,
     Objective,
     Sense,
+    looking,
     refuse_reference,
     watched,
 )
 from optisolve.core.html import html_table
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
+from optisolve.core.source import Home
 from optisolve.core.space import Space
 
 if TYPE_CHECKING:
@@ -101,9 +103,9 @@ class Origin:
 class Instance(ABC):
     """One concrete case of a problem; immutable and safe to share between solvers.
 
-    Subclasses implement `_evaluate`, `describe` and `arrays`, and may override `_project`, `features`, `null_policies` and
-    `model`. A family has one evaluation, in numpy and written to be read; where that is too slow, `_evaluate` is a compiled
-    kernel and the readable one stays as `_evaluate_twin`, which then verifies what the kernel says.
+    Subclasses implement `_evaluate`, `describe` and `arrays`, and may override `_project`, `_equalities`, `features`,
+    `null_policies` and `model`. A family has one evaluation, in numpy and written to be read; where that is too slow,
+    `_evaluate` is a compiled kernel and the readable one stays as `_evaluate_twin`, which then verifies what the kernel says.
 
     Args:
         origin: How to make this instance again.
@@ -111,7 +113,12 @@ class Instance(ABC):
         objectives: One or more objectives.
         constraint_names: Names of the columns of G.
         equality_names: Names of the columns of H.
-        hypervolume_box: Fixed scoring box; required for two or more objectives.
+        hypervolume_box: Scoring box of two or more objectives; None works it out, see `hypervolume_box`.
+        tolerance: Largest violation of a (dimensionless) constraint that counts as feasible: one number for all, or numbers by
+            name of constraint, the others keeping the usual 1e-8. Part of the instance: solvers, verification and audit use it.
+
+    Attributes:
+        tolerance: float64 [k + p], for the columns of G and H.
     """
 
     def __init__(
@@ -123,21 +130,24 @@ class Instance(ABC):
         constraint_names: tuple[str, ...] = (),
         equality_names: tuple[str, ...] = (),
         hypervolume_box: HypervolumeBox | None = None,
+        tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
     ) -> None:
-        if len(objectives) > 1 and hypervolume_box is None:
-            raise ProblemError(
-                f"{origin.problem}: {len(objectives)} objectives need a hypervolume_box (reference and ideal point)."
-            )
         self.origin = origin
         self.space = space
         self.objectives = objectives
         self.constraint_names = constraint_names
         self.equality_names = equality_names
-        self.hypervolume_box = hypervolume_box
+        self._given_box = hypervolume_box
+        self.tolerance = _tolerances(origin.problem, (*constraint_names, *equality_names), tolerance)
         signs = np.array([-1.0 if o.sense is Sense.MAXIMIZE else 1.0 for o in objectives])
         signs.setflags(write=False)
         self.signs: FloatArray = signs
         """float64 [m]: +1 to minimize, -1 to maximize; ``F * signs`` is to be minimized."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "arrays" in cls.__dict__:
+            cls.arrays = _read_only(cls.arrays)  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
@@ -184,13 +194,13 @@ class Instance(ABC):
     def evaluate_checked(self, X: FloatArray) -> Evaluation:
         """The same as `evaluate` for points that `Space.require` has returned already; the evaluator calls it."""
         counted = watched(self)
-        return self._finite(self._evaluate(X)) if counted is None else counted(X)
+        return self._checked(self._evaluate(X)) if counted is None else counted(X)
 
     def evaluate_twin(self, X: npt.ArrayLike) -> Evaluation:
         """The same as `evaluate` by the readable numpy equations; verification runs on this one."""
         points = self.space.require(X)
         counted = watched(self)
-        return self._finite(self._evaluate_twin(points)) if counted is None else counted(points)
+        return self._checked(self._evaluate_twin(points)) if counted is None else counted(points)
 
     @property
     def has_twin(self) -> bool:
@@ -199,6 +209,10 @@ class Instance(ABC):
 
     def project(self, X: npt.ArrayLike) -> FloatArray:
         """Exact projection or repair towards the feasible set; at least a clip to the bounds.
+
+        Without a `_project` of its own an instance's equalities are repaired (`optisolve.core.repair`): exactly where they are
+        linear and the box holds a solution, integers included, else as far as a few Gauss-Newton steps lead. Inequalities are
+        left to the solver.
 
         Args:
             X: Finite values [n, d] or [d], bounds may be violated.
@@ -210,8 +224,17 @@ class Instance(ABC):
         array = np.atleast_2d(np.asarray(X, dtype=np.float64))
         if array.ndim != 2 or array.shape[1] != self.space.dim or not np.isfinite(array).all():
             raise ProblemError(f"project: X has shape {array.shape}; expected finite values [n, {self.space.dim}].")
+        if self.equality_names and self.repairs_by_default:  # which rounds by what was wanted
+            clipped = np.minimum(np.maximum(array, self.space.lower), self.space.upper)
+        else:
+            clipped = self.space.clip(array)
         # Clipped again: rounding in a repair must not leave the box by one ulp
-        return self.space.clip(self._project(self.space.clip(array)))
+        return self.space.clip(self._project(clipped))
+
+    @property
+    def repairs_by_default(self) -> bool:
+        """Whether `project` is the default repair of equalities, and no projection of the family's own."""
+        return type(self)._project is Instance._project
 
     @abstractmethod
     def describe(self) -> Description:
@@ -219,7 +242,7 @@ class Instance(ABC):
 
     @abstractmethod
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
-        """The data that define this instance, by name with unit suffix; hashed and exported."""
+        """The data that define this instance, by name with unit suffix; hashed, exported, and read-only from then on."""
 
     def features(self) -> Mapping[str, npt.NDArray[Any]]:
         """What a learned model is conditioned on; by default the defining arrays."""
@@ -257,6 +280,16 @@ class Instance(ABC):
         return False
 
     @cached_property
+    def hypervolume_box(self) -> HypervolumeBox | None:
+        """The box of hypervolumes: what was given, else worked out when first asked for; None for one objective."""
+        return self._given_box if self._given_box is not None or len(self.objectives) < 2 else self._own_box()
+
+    @cached_property
+    def usual_tolerance(self) -> bool:
+        """Whether every constraint has the usual feasibility tolerance."""
+        return bool((self.tolerance == FEASIBILITY_TOLERANCE).all())
+
+    @cached_property
     def sha256(self) -> str:
         """Hash of all that defines the instance: family, scalars, arrays, decision space and objectives.
 
@@ -269,6 +302,7 @@ class Instance(ABC):
             },
             "objectives": [[o.name, o.sense.value, o.unit] for o in self.objectives],
             "constraints": [*self.constraint_names, *self.equality_names],
+            **({} if self.usual_tolerance else {"tolerance": self.tolerance.tolist()}),
         }
         arrays = {**self.arrays(), "__lower": self.space.lower, "__upper": self.space.upper}
         return array_hash(arrays, json.dumps(told, sort_keys=True, default=str))
@@ -284,16 +318,43 @@ class Instance(ABC):
         return self._evaluate(X)
 
     def _project(self, X: FloatArray) -> FloatArray:
-        """Projection or repair of clipped points, float64 [n, d]; may write into X."""
-        return X
+        """Projection or repair of clipped points, float64 [n, d]; may write into X. By default equalities are repaired."""
+        if not self.equality_names:
+            return X
+        from optisolve.core.repair import equality_repair
 
-    def _finite(self, evaluation: Evaluation) -> Evaluation:
+        return equality_repair(self)(X)
+
+    def _equalities(self, X: FloatArray) -> FloatArray:
+        """H alone, float64 [n, p], which the default repair looks at; NaN where the model cannot evaluate a point.
+
+        By default the whole model is evaluated, and while a run is on every point is charged as an evaluation. Override it
+        where the equalities can be had without the objectives; then looking at them costs no evaluations.
+        """
+        counted = looking(self)
+        if counted is None:
+            return self._evaluate(X).H
+        made = counted(X, source="repair")
+        return made.H if made.failed is None else np.where(made.failed[:, None], np.nan, made.H)
+
+    def _own_box(self) -> HypervolumeBox:
+        """The scoring box where none is given; a family that knows its fronts or bounds says better than random designs do."""
+        from optisolve.core.scoring import box_from_designs
+
+        return box_from_designs(self)
+
+    def _checked(self, evaluation: Evaluation) -> Evaluation:
+        """An evaluation with the instance's tolerances, all values finite."""
         for name, values in (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H)):
             if values.size and not np.isfinite(values).all():
                 row, column = (int(v) for v in np.argwhere(~np.isfinite(values))[0])
                 where = f"{self.origin.scenario}: {name}[{row}, {column}]"
                 raise ProblemError(f"{where} = {values[row, column]}; a model must return finite values.")
-        return evaluation
+        return self.judged(evaluation)
+
+    def judged(self, evaluation: Evaluation) -> Evaluation:
+        """An evaluation of this instance's points, by its own tolerances."""
+        return evaluation.within(None if self.usual_tolerance else self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -312,8 +373,12 @@ class Problem(Options, ABC):
     summary: ClassVar[str]
     evidence: ClassVar[str] = "none"
     """What its references prove, one phrase for tables."""
+    calibrated: ClassVar[tuple[str, ...]] = ()
+    """Parameters, None unless given, that a scenario chose for its own values of all others: when one of those changes they
+    hold no longer, and the instance works them out (`optisolve.registry.make_problem`)."""
 
     scenario: str = field(default="", kw_only=True)
+    _home: Home | None = field(default=None, init=False, repr=False, compare=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -341,10 +406,52 @@ class Problem(Options, ABC):
         """The origin to put into an instance made with `seed`."""
         params = self.options()
         params.pop("scenario")
-        return Origin(self.name, self.version, self.scenario or self.name, params, seed)
+        files = {} if self.home is None else {"problem": self.home.source}
+        return Origin(self.name, self.version, self.scenario or self.name, params, seed, files)
+
+    @property
+    def home(self) -> Home | None:
+        """The file of a user's own that the problem was loaded from; None for installed ones and for those made in Python."""
+        return self._home
+
+    def at(self, home: Home) -> Self:
+        """The same problem, known to stand in a file."""
+        object.__setattr__(self, "_home", home)
+        return self
 
     def _title(self) -> str:
         return f"problem '{self.scenario or self.name}'"
+
+
+def _read_only(arrays: Callable[..., Mapping[str, npt.ArrayLike]]) -> Callable[..., Mapping[str, npt.NDArray[Any]]]:
+    """A method `arrays` whose data nobody can write any more, which the instance need not see to itself."""
+
+    @wraps(arrays)
+    def told(self: Instance) -> Mapping[str, npt.NDArray[Any]]:
+        found = {name: np.asarray(values) for name, values in arrays(self).items()}
+        for values in found.values():
+            values.flags.writeable = False
+        return found
+
+    return told
+
+
+def _tolerances(problem: str, names: tuple[str, ...], given: float | Mapping[str, float]) -> FloatArray:
+    """One tolerance per constraint, float64 [k + p], read-only.
+
+    Raises:
+        ProblemError: An unknown name, or a number that is no tolerance.
+    """
+    by_name = given if isinstance(given, Mapping) else dict.fromkeys(names, given)
+    if unknown := sorted(set(by_name) - set(names)):
+        raise ProblemError(f"{problem}: tolerance names {unknown}; the constraints are {list(names)}.")
+    try:
+        values = np.array([float(by_name.get(name, FEASIBILITY_TOLERANCE)) for name in names])
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    if not (np.isfinite(values) & (values > 0.0)).all():
+        raise ProblemError(f"{problem}: tolerance is {given!r}; expected a number above 0, or such numbers by constraint name.")
+    return frozen(values)
 
 
 def _shortened(value: object) -> str:

@@ -116,10 +116,28 @@ def goal_from(values: JsonObject | Goal, *, what: str = "goal") -> Goal:
         return Goal.model_validate(dict(values))
     except ValidationError as error:
         problems = [
-            FieldProblem(".".join(map(str, item["loc"])) or "(goal)", short(item.get("input")), str(item["msg"]))
+            FieldProblem(".".join(map(str, item["loc"])) or "(goal)", short(item.get("input")), _expected(item["loc"], item))
             for item in error.errors()
         ]
+        if {"goal", "problem"} <= values.keys():  # a scenario, whose goal is one of its parts
+            problems = [
+                FieldProblem(
+                    "(goal)", sorted(values), "the part of this scenario that stands under 'goal:', in a file of its own"
+                )
+            ]
         raise OptionError(what, problems) from None
+
+
+def _expected(location: tuple[int | str, ...], item: Mapping[str, object]) -> str:
+    """What should have stood in a place, in our words where pydantic speaks of its own."""
+    if item["type"] != "extra_forbidden":
+        return str(item["msg"]).removeprefix("Input should be ")
+    *parents, last = map(str, location)
+    part: type[BaseModel] = {"constraints": Clause, "terms": Term, "objective": GoalObjective}.get(
+        next((name for name in reversed(parents) if not name.isdigit()), ""), Goal
+    )
+    guess = nearest(last, part.model_fields)
+    return f"one of {', '.join(part.model_fields)}{f'; did you mean {guess!r}?' if guess else ''}"
 
 
 def bounds_of(goal: Goal, metrics: Sequence[Metric]) -> tuple[Bound, ...]:

@@ -72,8 +72,12 @@ class MeasuredInstance(Instance):
         return with_goal(self, goal)
 
 
-def measured(instance: Instance) -> MeasuredInstance:
+def measured(instance: Instance, others: str = "") -> MeasuredInstance:
     """The same instance, which must document metrics.
+
+    Args:
+        instance: Any instance.
+        others: What to say about families that do, for the message.
 
     Raises:
         OptionError: It documents none.
@@ -81,8 +85,8 @@ def measured(instance: Instance) -> MeasuredInstance:
     if isinstance(instance, MeasuredInstance):
         return instance
     expected = (
-        f"none: {instance.origin.problem} documents no metrics, so no goal can speak about it. Families that do: power_game, "
-        "power_control, nsp_utility, parallel_channels, beamforming; a family opts in by optisolve.goals.MeasuredInstance"
+        f"none: {instance.origin.problem} documents no metrics, so no goal can speak about it{others}; a family opts in by "
+        "optisolve.goals.MeasuredInstance"
     )
     raise OptionError("goal", [FieldProblem("goal", "a goal", expected)])
 
@@ -189,6 +193,7 @@ class GoalInstance(MeasuredInstance):
             objectives=(base.objectives[0] if goal.objective is None else _objective(goal.objective, metrics, base),),
             constraint_names=(*base.constraint_names, *(f"goal{i}.{b.metric}" for i, b in enumerate(self.bounds))),
             equality_names=base.equality_names,
+            tolerance=dict(zip((*base.constraint_names, *base.equality_names), base.tolerance.tolist(), strict=True)),
         )
 
     def metrics(self) -> tuple[Metric, ...]:
@@ -231,6 +236,11 @@ class GoalInstance(MeasuredInstance):
         """Whether the base has one; metrics have one implementation."""
         return self.base.has_twin
 
+    @property
+    def repairs_by_default(self) -> bool:
+        """As the base does."""
+        return self.base.repairs_by_default
+
     def _evaluate(self, X: FloatArray) -> Evaluation:
         return self._combined(X, self.base.evaluate_checked(X))
 
@@ -243,7 +253,14 @@ class GoalInstance(MeasuredInstance):
         return Evaluation(F, np.hstack([own.G, shortfall(values, self.bounds, self._scales)]), own.H)
 
     def _project(self, X: FloatArray) -> FloatArray:
+        if self.repairs_by_default:
+            return super()._project(X)  # the default repair evaluates, and what a run evaluates is this instance
         return self.base.project(X)
+
+    def _equalities(self, X: FloatArray) -> FloatArray:
+        if type(self.base)._equalities is Instance._equalities:
+            return super()._equalities(X)
+        return self.base._equalities(X)
 
 
 def objective_value(objective: GoalObjective, values: Mapping[str, FloatArray]) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.documents import JsonObject
 from optisolve.core.errors import ProblemError
-from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance
+from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, Limit, Termination
 
@@ -123,7 +123,7 @@ def _verified(instance: Instance, x: FloatArray | None, objective: int) -> tuple
     except ProblemError as error:
         return None, None, f"The point found cannot be evaluated and was refused: {error}"
     violation = float(evaluation.max_violation[0])
-    if not violation <= FEASIBILITY_TOLERANCE:
+    if not evaluation.feasible[0]:
         return None, None, f"The point found violates a constraint by {violation:.1e} and was refused."
     return X, float(evaluation.F[0, objective]), ""
 

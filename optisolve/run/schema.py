@@ -53,6 +53,7 @@ __all__ = [
     "FilePart",
     "InstancePart",
     "LayoutError",
+    "MissPart",
     "ModelPart",
     "ObjectivePart",
     "ProvenancePart",
@@ -137,10 +138,11 @@ class InstancePart(Part):
 
 
 class FilePart(Part):
-    """A file that the run read."""
+    """A file that the run read, and how it was read where the file does not say that itself."""
 
     name: str
     sha256: Digest
+    read: Given[str | None] = None
 
 
 CheckpointPart: TypeAlias = FilePart
@@ -263,8 +265,20 @@ class ObjectivePart(Part):
     unit: str
 
 
+class MissPart(Part):
+    """A constraint that the least violating point violates, by how much, and how much would have counted as feasible."""
+
+    name: str
+    violation: Amount
+    tolerance: Amount
+
+
 class VerifiedPart(Part):
-    """The points, evaluated again by the numpy twin."""
+    """The points, evaluated again by the numpy twin.
+
+    ``tolerance`` stands where the problem sets feasibility tolerances, by name of constraint; ``missed`` where no point is
+    feasible, for the least violating one.
+    """
 
     point: Annotated[PointStatus, Field(strict=False)]
     counts: dict[str, Count]
@@ -272,6 +286,8 @@ class VerifiedPart(Part):
     F: Rows
     feasible: list[bool]
     max_violation: Amount
+    tolerance: Given[dict[str, Amount] | None] = None
+    missed: Given[list[MissPart] | None] = None
     detail: str
     by: str
 
@@ -310,10 +326,11 @@ class ScoresPart(Part):
     gap_scale: Number | None
     tie: Amount | None
     box: BoxPart | None
+    outside: Given[Count | None] = None
 
     def values(self) -> dict[str, float | None]:
-        """The scores alone, by name."""
-        return {name: value for name, value in self if name != "box"}
+        """The scores alone, by name; neither the box nor how many points lie outside it."""
+        return {name: value for name, value in self if name not in ("box", "outside")}
 
 
 class EnvironmentPart(Part):
@@ -364,6 +381,7 @@ class ProvenancePart(Part):
     continues: Given[ContinuedPart | None] = None
     files: dict[str, FilePart] = Field(default_factory=dict)
     failed: Given[FailedPart | None] = None
+    history: Given[FilePart | None] = None
     errors: list[str] = Field(default_factory=list)
 
 
@@ -373,9 +391,9 @@ TraceRow: TypeAlias = Annotated[tuple[Count, Amount, Number | None, Amount], Fie
 _VOLATILE: dict[str, Any] = {
     "solver": {"code"},
     "used": {"wall_s", "cpu_s", "peak_mb"},
-    "verified": {"by"},
+    "verified": {"by", "missed"},  # what is missed follows from the points, and older records do not say it
     # Scores against a reference; better references appear later and must not change what a run found.
-    "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie"},
+    "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie", "outside"},
     **dict.fromkeys(("reference", "trace", "env", "provenance", "result_hash", "record_id"), True),
 }
 """What ``result_hash`` does not cover; of the trace it covers all but the seconds."""

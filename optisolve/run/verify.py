@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import ProblemError
 from optisolve.core.failures import attempt
-from optisolve.core.problem import FAILED_VIOLATION, FEASIBILITY_TOLERANCE, Evaluation, Instance
+from optisolve.core.problem import FAILED_VIOLATION, Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.modelling.answer import passed_bound
@@ -27,10 +27,13 @@ __all__ = [
     "AGREEMENT",
     "IDEAL_TOLERANCE",
     "NEAR_TOLERANCE",
+    "Miss",
     "Verification",
     "confront",
     "confront_values",
+    "is_shipped",
     "own_errors",
+    "shortfall_text",
     "verify_points",
 ]
 
@@ -38,12 +41,27 @@ AGREEMENT = 1e-7
 """Difference of kernel and twin, relative to the largest value of the run, above which one of them is wrong."""
 
 NEAR_TOLERANCE = 1e-5
-"""Largest violation of a (dimensionless) constraint that counts as nearly feasible."""
+"""Largest violation of a (dimensionless) constraint that counts as nearly feasible, or ten times its own tolerance."""
 
 IDEAL_TOLERANCE = 1e-6
 """Relative distance by which a verified point may pass a bound on one of several objectives: rounding and feasibility slack."""
 
 _WORST_FIRST = (PointStatus.INVALID, PointStatus.INFEASIBLE, PointStatus.NEARLY_FEASIBLE, PointStatus.FEASIBLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A constraint that a point violates.
+
+    Attributes:
+        name: Name of the constraint.
+        violation: By how much, dimensionless.
+        tolerance: How much would have counted as feasible.
+    """
+
+    name: str
+    violation: float
+    tolerance: float
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,6 +76,9 @@ class Verification:
         feasible: bool [n].
         max_violation: Largest violation among them; 0 when there are none.
         detail: Why points are invalid, "" when none is.
+        violations: float64 [n, k + p], by how much each constraint is violated, without tolerance.
+        nearest: Index of the least violating point; None where a point is feasible, or none could be evaluated.
+        misses: What that point violates by more than its tolerance, the worst first.
     """
 
     point: PointStatus
@@ -67,6 +88,14 @@ class Verification:
     feasible: BoolArray
     max_violation: float
     detail: str = ""
+    violations: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    nearest: int | None = None
+    misses: tuple[Miss, ...] = ()
+
+    @property
+    def answers(self) -> BoolArray:
+        """The rows of `X` to show: the feasible points, or the least violating one where none is, bool [n]."""
+        return self.feasible if self.nearest is None else np.arange(self.feasible.size) == self.nearest
 
 
 def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
@@ -108,20 +137,49 @@ def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
     if made.message:
         n_invalid += int(made.failed.sum())
         rest = ~made.failed
-        kept, evaluation = kept[rest], Evaluation(evaluation.F[rest], evaluation.G[rest], evaluation.H[rest])
+        kept, evaluation = kept[rest], evaluation.part(rest)
         if not kept.shape[0]:
             return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
-    worst = evaluation.max_violation
-    statuses = [_status(v) for v in worst] + [PointStatus.INVALID] * n_invalid
+    worst, feasible, violations = evaluation.max_violation, evaluation.feasible, evaluation.violations
+    near = np.asarray((violations <= np.maximum(NEAR_TOLERANCE, 10.0 * instance.tolerance)).all(axis=1))
+    statuses = [_status(*row) for row in zip(feasible, near, strict=True)] + [PointStatus.INVALID] * n_invalid
+    nearest = None if feasible.any() else int(np.argmin(evaluation.violation))
     return Verification(
         point=next(s for s in _WORST_FIRST if s in statuses),
         counts={status.value: count for status, count in sorted(Counter(statuses).items())},
         X=kept,
         F=evaluation.F,
-        feasible=worst <= FEASIBILITY_TOLERANCE,
+        feasible=feasible,
         max_violation=float(worst.max()),
         detail=detail,
+        violations=violations,
+        nearest=nearest,
+        misses=() if nearest is None else _misses(instance, violations[nearest]),
     )
+
+
+def _misses(instance: Instance, violations: FloatArray) -> tuple[Miss, ...]:
+    names = (*instance.constraint_names, *instance.equality_names)
+    found = map(Miss, names, violations.tolist(), instance.tolerance.tolist())
+    return tuple(sorted((miss for miss in found if miss.violation > miss.tolerance), key=lambda miss: -miss.violation))
+
+
+def shortfall_text(instance: Instance, verification: Verification) -> str:
+    """Which constraint the least violating point misses by how much, and what to do; "" where a point is feasible.
+
+    Args:
+        instance: What was solved.
+        verification: The run's points, re-evaluated.
+    """
+    if not verification.misses:
+        return ""
+    worst, others = verification.misses[0], verification.misses[1:]
+    more = f", and {len(others)} more constraint{'s' * (len(others) > 1)}" if others else ""
+    told = f"largest violation {worst.violation:.2g} in {worst.name} (tolerance {worst.tolerance:g}){more}"
+    if is_shipped(instance):
+        return f"{told}: give it more evaluations, or try another solver"
+    own = "write a projection (Instance._project)" if instance.repairs_by_default else "improve its projection"
+    return f"{told}: {own}, set the tolerance, or give it more evaluations; see docs/own_problem.md"
 
 
 def confront(instance: Instance, reference: Reference | None, verification: Verification) -> Reference | None:
@@ -166,10 +224,15 @@ def confront_values(instance: Instance, reference: Reference | None, F: FloatArr
     return reference
 
 
-def _status(violation: float) -> PointStatus:
-    if violation <= FEASIBILITY_TOLERANCE:
+def _status(feasible: bool, near: bool) -> PointStatus:
+    if feasible:
         return PointStatus.FEASIBLE
-    return PointStatus.NEARLY_FEASIBLE if violation <= NEAR_TOLERANCE else PointStatus.INFEASIBLE
+    return PointStatus.NEARLY_FEASIBLE if near else PointStatus.INFEASIBLE
+
+
+def is_shipped(instance: Instance) -> bool:
+    """Whether the instance's equations come with optisolve."""
+    return type(getattr(instance, "base", instance)).__module__.startswith("optisolve.problems.")
 
 
 def own_errors(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violation: float) -> list[str]:
@@ -182,7 +245,7 @@ def own_errors(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violation
         max_violation: Their largest violation by verification.
     """
     instance = evaluator.instance
-    shipped = type(getattr(instance, "base", instance)).__module__.startswith("optisolve.problems.")
+    shipped = is_shipped(instance)
     found = []
     if evaluator.failed and shipped:
         found.append(

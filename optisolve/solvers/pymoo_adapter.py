@@ -61,11 +61,16 @@ class PymooSolver(Solver):
         """
         problem = instance.to_pymoo()
         problem.xl, problem.xu = np.zeros(instance.space.dim), np.ones(instance.space.dim)
+        if _own_tolerance(instance):
+            problem.n_ieq_constr, problem.n_eq_constr = len(instance.tolerance), 0
         return problem
 
     def _fitness(self, evaluation: Evaluation, instance: Instance) -> dict[str, FloatArray]:
         """What the algorithm is told about evaluated points, under pymoo's names; F is minimized."""
         told = {"F": evaluation.F * instance.signs}
+        if _own_tolerance(instance):
+            violations = evaluation.violations
+            return {**told, "G": np.where(violations > instance.tolerance, violations, 0.0)}
         if evaluation.G.shape[1]:
             told["G"] = evaluation.G
         if evaluation.H.shape[1]:
@@ -80,6 +85,11 @@ class PymooSolver(Solver):
             if not loop.step(left):
                 return task.outcome(*loop.why_it_stopped, report=loop.report())
         return task.outcome(Termination.LIMIT, spent_limit(task), report=loop.report())
+
+
+def _own_tolerance(instance: Instance) -> bool:
+    """Whether pymoo would judge by other tolerances than ours: it takes 1e-4 for equalities and 0 for inequalities."""
+    return bool(instance.equality_names) or not instance.usual_tolerance
 
 
 class _AskTell:

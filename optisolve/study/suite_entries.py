@@ -153,7 +153,7 @@ def entries(found: list[FieldProblem], group: str, key: str, given: Iterable[Any
         entry = collect(found, f"{group}[{i}]", partial(kind.from_mapping, values))
         if entry is None:
             continue
-        entry = entry if entry.label else replace(entry, label=getattr(entry, key))
+        entry = entry if entry.label else replace(entry, label=getattr(entry, key).rpartition(":")[2])  # NAME of FILE.py:NAME
         if not all(map(is_safe_name, entry.label.split("/") if kind is ProblemEntry else [entry.label])):
             found.append(FieldProblem(f"{group}[{i}].label", entry.label, "a name of letters, digits, '_', '-', '.', '+'"))
         if plain_slug(entry.label) in {plain_slug(other.label) for other in made}:

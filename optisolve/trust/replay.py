@@ -19,6 +19,7 @@ from optisolve.core.status import Limit, Termination
 from optisolve.llm.config import SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.environment import environment
+from optisolve.run.execution import Callback
 from optisolve.run.rebuild import rebuild
 from optisolve.run.records import read_record
 from optisolve.run.schema import Record, Tier
@@ -47,11 +48,12 @@ class Replay:
     platform: str = ""
 
 
-def replay(path: Path) -> Replay:
+def replay(path: Path, *, problem: Problem | str | None = None) -> Replay:
     """Run a record again without its language model.
 
     Args:
         path: A record.json or its folder; ``transcript.jsonl`` stands beside it when a model was used.
+        problem: The problem, where it is none that is installed: itself, or ``FILE.py:NAME``.
 
     The surrogate, which is no language model, needs no transcript and is given none: it answers the same again.
 
@@ -59,7 +61,8 @@ def replay(path: Path) -> Replay:
         RecordError: The record or its transcript is missing or damaged, or the run was cut short by the user or the clock,
             which cannot be repeated exactly.
     """
-    return replay_record(read_record(path), path if path.is_dir() else path.parent, effort=Effort.QUICK)
+    folder, problems = path if path.is_dir() else path.parent, PROBLEMS if problem is None else PROBLEMS.beside(problem)
+    return replay_record(read_record(path), folder, effort=Effort.QUICK, problems=problems)
 
 
 def replay_record(
@@ -92,6 +95,7 @@ def replay_record(
         seed=record.seed,
         llm=_replay_config(record, folder),
         warm_start=None if record.warm_start is None else np.array(record.warm_start),
+        callback=_same_stop(record),
         reference=None if record.reference is None or effort is None else problem.reference(instance, effort),
         suite=record.suite.to_json(),
     )
@@ -126,6 +130,13 @@ def _require_repeatable(record: Record) -> None:
     if termination.status is Termination.INTERRUPTED or termination.limit is Limit.TIME:
         cut = "the user" if termination.status is Termination.INTERRUPTED else "the clock"
         raise RecordError(f"{record.record_id}: the run was stopped by {cut}, so it cannot be repeated exactly.")
+
+
+def _same_stop(record: Record) -> Callback | None:
+    """Stops where the callback of a run has stopped it, which counts as the run's own end."""
+    if record.termination.status is not Termination.STOPPED:
+        return None
+    return lambda progress: progress.evaluations >= record.used.evaluations
 
 
 def _replay_config(record: Record, folder: Path | None) -> Any:

@@ -21,7 +21,7 @@ def test_a_sweep_leaves_records_and_its_settings_out_of_the_way(tmp_path):
 
 
 def test_the_joblib_launcher_gives_the_same_results(tmp_path, capfd):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs pip install 'optisolve[sweep]'")
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra [sweep]")
     side_by_side = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     assert main(["run", "-m", *SMALL, f"out={tmp_path / 'one'}"]) == 0
     assert main(["run", "-m", *SMALL, *side_by_side, f"out={tmp_path / 'two'}"]) == 0
@@ -31,7 +31,7 @@ def test_the_joblib_launcher_gives_the_same_results(tmp_path, capfd):
 
 
 def test_a_job_that_fails_in_another_process_fails_the_sweep_and_not_the_other_jobs(tmp_path, capfd):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs pip install 'optisolve[sweep]'")
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra [sweep]")
     jobs = ["solver=branch_and_bound,moead_de", "budget.evaluations=300", "pictures=false", "print=json"]
     assert main(["run", "-m", *jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"out={tmp_path}"]) == 1
     assert list(optisolve.load_records(tmp_path).solver) == ["moead_de"]

@@ -238,7 +238,7 @@ FORM = Object(
 
 
 def test_schema_grammar_and_reader_follow_from_one_form():
-    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema = pytest.importorskip("jsonschema", reason="needs the extra [ray]")
     good = {"level": 20, "kind": "low", "part": {"y": 3}, "said": "hello"}
     bad = [{**good, "level": 21}, {**good, "kind": "mid"}, {**good, "part": {"y": 4}}, {**good, "said": 3}]
     bad += [{k: v for k, v in good.items() if k != "part"}, {**good, "level": True}, {**good, "part": {}}]

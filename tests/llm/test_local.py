@@ -17,7 +17,7 @@ from optisolve.llm.session import open_session
 from tests.solvers.ledma.test_ledma import Ran
 
 LACKING = catalog.lacking("smollm2-135m")
-needs_model = pytest.mark.skipif(bool(LACKING), reason=f"no local model: {LACKING}")
+needs_model = pytest.mark.skipif(bool(LACKING), reason=f"needs the extra [local-llm] and a model: {LACKING}")
 
 
 @needs_model

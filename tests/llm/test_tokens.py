@@ -29,7 +29,7 @@ def test_the_estimate_is_close_to_the_tokenizer_of_smollm2(text, counted):
     assert estimate_tokens(text) == pytest.approx(counted, rel=0.12)
 
 
-@pytest.mark.skipif(bool(LACKING), reason=f"no local model: {LACKING}")
+@pytest.mark.skipif(bool(LACKING), reason=f"needs the extra [local-llm] and a model: {LACKING}")
 def test_the_estimate_agrees_with_what_the_local_model_reports():
     texts = [TABLE, WORDS, ANSWER, ShiftedZdt1().instance(1).describe().summary + "\n" + 3 * WORDS]
     requests = [LlmRequest(tag=f"t{i}", prompt=text, max_tokens=1) for i, text in enumerate(texts)]

@@ -294,7 +294,7 @@ def test_hard_deadlines_change_the_hash():
 
 @pytest.mark.parametrize("scenario", ["offloading", "offloading/multi_server"])
 def test_torch_objective_equals_the_twin(scenario):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs the extra [diffusion]")
     instance = make_problem(scenario).instance(0)
     X = instance.space.sample(np.random.default_rng(0), 16)
     x = torch.tensor(X, dtype=torch.float64, requires_grad=True)

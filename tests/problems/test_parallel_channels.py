@@ -141,7 +141,7 @@ def test_the_gdmopt_instance_has_its_derived_optimum():
 
 
 def test_torch_objective_has_the_twin_s_values():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs the extra [diffusion]")
     instance = make_problem("parallel_channels").instance(0)
     X = instance.project(instance.space.sample(np.random.default_rng(0), 8))
     value = instance.objective_torch(torch.tensor(X, dtype=torch.float64))

@@ -259,7 +259,7 @@ def test_kernel_and_twin_agree_on_any_channel(seed, goal, log_noise):
 @pytest.mark.parametrize("scenario", ["power_control", "power_control/max_min", "power_control/energy_efficiency"])
 def test_torch_objective_has_the_twin_s_values(scenario):
     """Same values as the numpy twin, and a finite gradient."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs the extra [diffusion]")
     instance = make_problem(scenario).instance(0)
     X = instance.space.sample(np.random.default_rng(0), 16)
     x = torch.tensor(X, dtype=torch.float64, requires_grad=True)

@@ -186,7 +186,7 @@ def test_minimum_rates_need_levels():
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_torch_objective_equals_the_twin(scenario):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs the extra [diffusion]")
     instance = make_problem(scenario).instance(0)
     X = instance.space.sample(np.random.default_rng(0), 16)
     x = torch.tensor(X, dtype=torch.float64)

@@ -148,6 +148,23 @@ def test_users_from_a_metric_file_and_the_count_from_the_file(tmp_path):
     assert instance.users_m.tolist() == [[10.0, 20.0], [1500.0, 0.0]]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x_m;y_m\n10;20\n1500;0\n", None),
+        ("X_M\ty_m\n10\t20\n1500\t0\n", None),
+        ("y_m,x_m\n20,10\n0,1500\n", None),
+        ("x,y\n10,20\n1500,0\n", "x and y are metres"),
+        ("10 20\n1500 0\n", "two columns without a heading are x_m and y_m"),
+        ("id,x_m,y_m\na,10,20\nb,1500,0\n", "'id' not read"),
+    ],
+)
+def test_what_is_unambiguous_is_read_and_told(tmp_path, text, said):
+    instance = scenario(users_file=write(tmp_path, text), n_users=None).instance(3)
+    assert instance.users_m.tolist() == [[10.0, 20.0], [1500.0, 0.0]]
+    assert instance.origin.files["users_file"].get("read") == said
+
+
 def test_geographic_users_keep_their_distances(tmp_path):
     """Lengths of a degree by the usual WGS 84 cosine series, evaluated by hand at 59.33 degrees."""
     path = write(tmp_path, "lat,lon\n59.3295,18.060\n59.3305,18.060\n59.3295,18.061\n")
@@ -191,12 +208,20 @@ def test_the_list_of_bad_rows_is_capped(tmp_path):
     ("content", "message"),
     [
         ("", "is empty"),
-        ("x,y\n1,2\n", "header is 'x,y'; expected 'x_m,y_m'"),
-        ("1,2\n3,4\n", "header is '1,2'"),
+        ("x,y\n1,2\n", "header is 'x,y', and its values may be metres or degrees; expected the header 'x_m,y_m'"),
+        ("1,2\n3,4\n", "has no header, and its values may be metres or degrees; expected the header 'x_m,y_m'"),
+        ("1,2,3\n", "line 1: the header is '1,2,3'"),
+        ("x_m,y_m,lat,lon\n1,2,3,4\n", "expected one of 'x_m,y_m'"),
+        ("x_m,x_m,y_m\n1,2,3\n", "header is 'x_m,x_m,y_m'"),
+        ("x_m;y_m\n1,5;2\n", r"line 2, x_m: got '1,5', .* \(a decimal comma"),
+        ("x_m,y_m\n1,5,2,5\n", "expected 2 values, not 4 \\(decimal commas"),
+        ("<!doctype html>", "is a page of HTML"),
+        ("version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         ("x_m,y_m\n", "no users"),
         ("lat,lon\n91,0\n", r"line 2, lat: got '91'"),
         ("lat,lon\n59.0,18.0\n59.1,18.0\n", "enlarge area_m"),
-        (b"\xff\xfe\x00x_m", "not a CSV text"),
+        (b"\xff\xfe\x00x_m", "text in UTF-16; save it as UTF-8"),
+        (b"\xe4x_m", "not a CSV text"),
         ("x_m,y_m\n1,2\n", "n_users = 12"),
         ("x_m,y_m\n1,2\n,\n3,4\n", "line 3, x_m: got ''"),
         ("x_m,y_m\n1_0,2\n", "line 2, x_m: got '1_0'"),
@@ -211,7 +236,7 @@ def test_a_malformed_file_is_refused_with_a_reason(tmp_path, content, message):
 
 
 def test_a_missing_file_is_refused_with_its_path(tmp_path):
-    with pytest.raises(ProblemError, match="cannot be read"):
+    with pytest.raises(ProblemError, match=r"users_file: .*none\.csv' does not exist"):
         scenario(users_file=str(tmp_path / "none.csv"), n_users=None).instance()
 
 

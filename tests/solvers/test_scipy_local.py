@@ -41,7 +41,7 @@ def test_reasons_to_skip():
     assert "max_variables" in ScipyLocal().skip(load_problem("beamforming/massive").instance(0))
 
 
-@pytest.mark.skipif(not HAS_TORCH, reason="torch is not installed")
+@pytest.mark.skipif(not HAS_TORCH, reason="needs the extra [diffusion]")
 @pytest.mark.parametrize(
     "name", ["noma_uav", "nsp_utility", "nsp_utility/bep", "beamforming", "beamforming/max_min", "cell_free"]
 )
@@ -58,7 +58,7 @@ def test_torch_functions_have_the_values_of_the_twin(name):
         np.testing.assert_allclose(instance.constraints_torch(x).numpy(), evaluation.G, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.skipif(not HAS_TORCH, reason="torch is not installed")
+@pytest.mark.skipif(not HAS_TORCH, reason="needs the extra [diffusion]")
 def test_torch_gradients_save_evaluations():
     """Same optimum as finite differences, with a tenth of the evaluations."""
     instance = load_problem("beamforming/sum_rate", n_antennas=3, n_users=2).instance(1)

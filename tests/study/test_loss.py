@@ -130,7 +130,7 @@ def test_report_and_leaderboard_print_the_loss_that_a_reader_works_out_by_hand(h
 
 
 def test_the_site_shows_the_same_numbers_in_standings_and_lines(home, by_hand, board, tmp_path):
-    pytest.importorskip("plotly")
+    pytest.importorskip("plotly", reason="needs the extra [report]")
     (tmp_path / "table.json").write_bytes(board.to_bytes())
     site, records, table = tmp_path / "site", str(home / "records"), str(tmp_path / "table.json")
     assert main(["leaderboard", records, "--out", str(site), "--table", table]) == 0

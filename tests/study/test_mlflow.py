@@ -27,7 +27,7 @@ def free_port():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A real tracking server on SQLite, on loopback."""
-    pytest.importorskip("mlflow", reason="needs pip install 'optisolve[mlflow]'")
+    pytest.importorskip("mlflow", reason="needs the extra [mlflow]")
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/runs.db", "--artifacts-destination", str(folder / "files")]
@@ -96,7 +96,7 @@ def test_what_the_tracker_missed_is_sent_by_the_next_run(suite_of, tmp_path, ser
 
 
 def test_a_server_that_is_not_there_costs_no_record(suite_of, tmp_path, capsys):
-    pytest.importorskip("mlflow", reason="needs pip install 'optisolve[mlflow]'")
+    pytest.importorskip("mlflow", reason="needs the extra [mlflow]")
     path = suite_of(instances=1, repetitions=1)
     uri = f"http://127.0.0.1:{free_port()}"
     assert main(["bench", f"suite={path}", f"out={tmp_path}", "executor=serial", "tracker=mlflow", f"tracker.uri={uri}"]) == 0

@@ -14,7 +14,7 @@ from optisolve.core.errors import MissingDependency, OptisolveError
 from optisolve.study.runner import run_suite
 from optisolve.study.runner.ray_executor import ray_executor
 
-ray = pytest.importorskip("ray", reason="needs pip install 'optisolve[ray]'")
+ray = pytest.importorskip("ray", reason="needs the extra [ray]")
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}

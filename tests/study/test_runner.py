@@ -328,7 +328,7 @@ def test_replies_of_a_language_model_outlive_a_killed_unit_and_are_not_asked_for
 
 
 def test_records_go_to_any_url(suite_of, tmp_path):
-    fsspec = pytest.importorskip("fsspec")
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra [ray]")
     path, url = suite_of(instances=1, solvers=[*failing("raise"), "random_search"]), "memory://bucket/runs"
     first = run_suite(path, url, executor="serial", only="solver:random_search")
     rest = run_suite(path, url, executor="serial")

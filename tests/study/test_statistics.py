@@ -239,7 +239,7 @@ def test_holm_by_hand():
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_agrees_with_statsmodels(p_values):
-    multitest = pytest.importorskip("statsmodels.stats.multitest", reason="statsmodels comes with the extra report")
+    multitest = pytest.importorskip("statsmodels.stats.multitest", reason="needs statsmodels, which no extra brings")
     assert holm(p_values) == pytest.approx(multitest.multipletests(p_values, method="holm")[1])
 
 

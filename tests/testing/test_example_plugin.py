@@ -94,8 +94,8 @@ def test_two_plugins_with_one_name_are_an_error(installed, tmp_path):
 
 def test_a_sampler_is_trained_on_the_plugin_s_family(installed, tmp_path):
     """The family brings its bridge and its recipe; its network beats uninformed samples on instances it has not seen."""
-    pytest.importorskip("torch")
-    pytest.importorskip("diffusers")
+    pytest.importorskip("torch", reason="needs the extra [diffusion]")
+    pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
     words = ("solver=ddpm", "problem=relay", f"recipe={PLUGIN / 'relay.toml'}", "out=trained", "device=cpu", "threads=1")
     trained = optisolve(installed, "train", *words, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr

@@ -31,7 +31,7 @@ def test_a_file_has_the_marks_of_its_place(place, names):
 
 
 def test_every_file_that_the_marks_name_is_there():
-    named = {*marks._PLUMBING_FILES, *marks._SWEEPS, marks._BROWSER_FILE}
+    named = {*marks._PLUMBING_FILES, *marks._SWEEPS, *marks._BROWSER_FILES}
     assert [place for place in sorted(named) if not (TESTS / place).is_file()] == []
     assert set(marks._PLUMBING_FILES.values()) | {"browser"} == set(marks.PLUMBING)
 

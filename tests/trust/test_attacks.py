@@ -146,7 +146,7 @@ def test_no_parameter_of_a_record_makes_the_audit_open_a_file(record, opened, tm
 
 
 def test_weights_of_a_stranger_are_neither_fetched_nor_believed(tmp_path, monkeypatch):
-    pytest.importorskip("diffusers")
+    pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
     import huggingface_hub
 
     asked: list[str] = []
@@ -167,7 +167,7 @@ def test_weights_of_a_stranger_are_neither_fetched_nor_believed(tmp_path, monkey
 
 
 def test_weights_of_one_s_own_have_their_hash_in_the_record_and_are_self_reported(tmp_path, monkeypatch):
-    pytest.importorskip("diffusers")
+    pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
     import huggingface_hub
 
     own = tmp_path / "cache"
@@ -434,7 +434,7 @@ def test_records_of_another_kernel_hold(tmp_path):
 
 
 def test_what_an_audit_accepts_can_never_break_the_site(genuine, tmp_path):
-    pytest.importorskip("plotly")
+    pytest.importorskip("plotly", reason="needs the extra [report]")
     record = json.loads((genuine / "record.json").read_text())
     values: list[Any] = [None, True, 0, -1, 10**9, 1e308, "", "x", "<b>", "0", "99999", "-1", "x" * 300, [], {}, {"a": 1}]
     auditor, rng, accepted = Auditor(PROBLEMS, SOLVERS, ReferenceMaker(None)), np.random.default_rng(1), 0

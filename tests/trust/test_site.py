@@ -35,7 +35,7 @@ def records(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(records, tmp_path_factory):
-    pytest.importorskip("plotly")
+    pytest.importorskip("plotly", reason="needs the extra [report]")
     folder = tmp_path_factory.mktemp("site") / "board"
     assert main(["leaderboard", str(records), "--out", str(folder)]) == 0
     return folder
@@ -73,7 +73,7 @@ def test_no_page_asks_the_network(site):
 
 
 def test_an_altered_record_and_a_folder_that_holds_something_else_are_refused(records, tmp_path):
-    pytest.importorskip("plotly")
+    pytest.importorskip("plotly", reason="needs the extra [report]")
     shutil.copytree(records, tmp_path / "records")
     file = next((tmp_path / "records").rglob("record.json"))
     file.write_text(json.dumps({**json.loads(file.read_text()), "seed": 99}))
@@ -87,7 +87,7 @@ def test_an_altered_record_and_a_folder_that_holds_something_else_are_refused(re
 
 
 def test_text_from_records_cannot_inject_markup(records, tmp_path):
-    pytest.importorskip("plotly")
+    pytest.importorskip("plotly", reason="needs the extra [report]")
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
     record = json.loads(next(records.rglob("record.json")).read_bytes())
     record["termination"]["detail"] = record["provenance"]["notice"] = evil
@@ -103,7 +103,7 @@ def test_text_from_records_cannot_inject_markup(records, tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed, no browser test")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra [dev]")
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (Debian: apt install chromium), so the site is not tried in a browser")
     with playwright.sync_playwright() as driver:
@@ -187,7 +187,7 @@ def test_a_phone_needs_no_sideways_scrolling(page, site, name):
 @pytest.mark.parametrize("page", [{}, {"scheme": "dark"}], indirect=True)
 @pytest.mark.parametrize("name", ["index.html", "problems/uav_isac.html", "solvers/moead.html", "record"])
 def test_axe_finds_nothing_serious(page, site, name):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra [dev]").Axe()
     path = next((site / "records").glob("uav_isac*")) if name == "record" else site / name
     opened(page, path)
     page.wait_for_timeout(300)

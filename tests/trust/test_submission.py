@@ -607,7 +607,7 @@ def test_a_surrogate_s_replies_stay_at_home_because_a_second_run_makes_them(boar
 
 
 def test_the_site_of_accepted_records_has_the_standings_and_what_trivial_answers_reach(board, capsys, monkeypatch, tmp_path):
-    pytest.importorskip("plotly")
+    pytest.importorskip("plotly", reason="needs the extra [report]")
     monkeypatch.chdir(board.root)
     row = {"policy": "equal shares", "feasible": 1.0, "value": 1.0, "ratio": 0.5, "worst_ratio": 0.4}
     (board.root / TABLE).with_name("degeneracy.json").write_text(json.dumps({"parallel_channels": {"rows": [row]}}))

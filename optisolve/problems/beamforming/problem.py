@@ -49,7 +49,7 @@ class Beamforming(ArrayProblem):
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
         ArraySpec("h_re", ("K", "M"), "", meaning="real part of the channel of each user, amplitude"),
         ArraySpec("h_im", ("K", "M"), "", meaning="imaginary part of the channel of each user, amplitude"),
-        ArraySpec("weight", ("K",), "", lower=0.0, strict=True, meaning="rate weight of each user"),
+        ArraySpec("weight", ("K",), "", lower=0.0, strict=True, meaning="rate weight of each user", default=1.0),
         ArraySpec("sinr_target", ("K",), "", lower=0.0, strict=True, meaning="SINR target of each user, linear"),
     )
 
@@ -79,8 +79,15 @@ class Beamforming(ArrayProblem):
         mean_db = self.gain_spread_db * (rng.random((K, 1)) - 0.5)  # [K, 1]
         fading = np.sqrt(0.5 * 10.0 ** (mean_db / 10.0)) * rng.standard_normal((2, K, M))  # Rayleigh
         weight = rng.uniform(self.weight_low, self.weight_high, K)
-        target = np.full(K, 10.0 ** (self.sinr_target_db / 10.0))
+        target = np.full(K, self._sinr_target())
         return {"h_re": fading[0], "h_im": fading[1], "weight": weight, "sinr_target": target}
+
+    def _default(self, spec: ArraySpec) -> float | None:
+        return self._sinr_target() if spec.name == "sinr_target" else super()._default(spec)
+
+    def _sinr_target(self) -> float:
+        """SINR target of the settings, linear."""
+        return float(10.0 ** (self.sinr_target_db / 10.0))
 
     def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
         h = arrays["h_re"] + 1j * arrays["h_im"]

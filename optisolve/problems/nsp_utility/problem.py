@@ -54,7 +54,7 @@ class NspUtility(ArrayProblem):
     )
     evidence: ClassVar[str] = "proven optimal (CVXPY point, own dual bound)"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
-        ArraySpec("gain", ("M",), "", lower=0.0, strict=True, meaning="power gain of each branch, linear"),
+        ArraySpec("gain", ("M",), "", lower=0.0, strict=True, meaning="power gain of each branch, linear", power_gain=True),
     )
 
     goal: Goal

@@ -42,9 +42,9 @@ class ParallelChannels(ArrayProblem):
     summary: ClassVar[str] = "Sum rate of parallel channels under one power budget: water-filling."
     evidence: ClassVar[str] = "proven optimal"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
-        ArraySpec("gain", ("M",), "", 1 / _GAIN, upper=_GAIN, meaning="power gain of each channel, linear"),
+        ArraySpec("gain", ("M",), "", 1 / _GAIN, upper=_GAIN, meaning="power gain of each channel, linear", power_gain=True),
         ArraySpec("noise_w", ("M",), "W", 1 / _GAIN, upper=_GAIN, meaning="noise power of each channel"),
-        ArraySpec("weight", ("M",), "", 1 / _WEIGHT, upper=_WEIGHT, meaning="weight of each channel's rate"),
+        ArraySpec("weight", ("M",), "", 1 / _WEIGHT, upper=_WEIGHT, meaning="weight of each channel's rate", default=1.0),
         ArraySpec("p_total_w", (), "W", 1 / _POWER, upper=_POWER, meaning="power budget"),
     )
 

@@ -81,11 +81,22 @@ class PowerControl(ArrayProblem):
     summary: ClassVar[str] = "Powers on an interference channel: sum rate, least power, max-min rate or energy efficiency."
     evidence: ClassVar[str] = "proven optimal (rates: to 0.01 % for about 10 links, a bound beyond)"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
-        ArraySpec("gain", ("K", "K"), lower=0.0, meaning="power gain to receiver i (row) from transmitter j (column), linear"),
+        ArraySpec(
+            "gain",
+            ("K", "K"),
+            lower=0.0,
+            meaning="power gain to receiver i (row) from transmitter j (column), linear",
+            power_gain=True,
+        ),
         ArraySpec("noise_w", ("K",), "W", lower=0.0, strict=True, meaning="noise power of each receiver"),
         ArraySpec("p_max_w", ("K",), "W", lower=0.0, strict=True, meaning="power cap of each link"),
         ArraySpec(
-            "weight", ("K",), lower=0.0, upper=1e30, meaning="weight of each link; counts for the weighted sum rate only"
+            "weight",
+            ("K",),
+            lower=0.0,
+            upper=1e30,
+            meaning="weight of each link; counts for the weighted sum rate only",
+            default=1.0,
         ),
         ArraySpec(
             "min_rate_bit_s_hz", ("K",), "bit/s/Hz", lower=0.0, upper=MOST_BITS, meaning="minimum rate of each link, 0 for none"
@@ -138,7 +149,7 @@ class PowerControl(ArrayProblem):
                 "min_rate_bit_s_hz", self.min_rate_bit_s_hz, "0 when min_rate_share is set, and the other way round"
             )
         floors = self.min_rate_share > 0.0 or self.min_rate_bit_s_hz > 0.0
-        if self.goal is Goal.MIN_POWER and not floors and self.instance_data is None:
+        if self.goal is Goal.MIN_POWER and not floors and self.instance_data is None and self.instance_file is None:
             yield FieldProblem("min_rate_share", 0.0, "a minimum rate, else the least power is 0")
         if self.goal is Goal.MAX_MIN and floors:
             yield FieldProblem(
@@ -155,17 +166,44 @@ class PowerControl(ArrayProblem):
             gain, noise_w = self._geometric(rng)
         noise, p_max = np.full(n_links, noise_w), np.full(n_links, self.p_max_w)
         weight = rng.uniform(self.weight_low, self.weight_high, n_links)
-        full_power_rate = np.log1p(sinr(p_max[None, :], gain, noise)[0]) / np.log(2.0)
-        floors = self.min_rate_share * full_power_rate + self.min_rate_bit_s_hz
+        floors = self._floors(gain, noise, p_max)
         return {"gain": gain, "noise_w": noise, "p_max_w": p_max, "weight": weight, "min_rate_bit_s_hz": floors}
 
+    def _floors(self, gain: FloatArray, noise_w: FloatArray, p_max_w: FloatArray) -> FloatArray:
+        """Minimum rates of the settings, float64 [K], bit/s/Hz."""
+        full_power_rate = np.log1p(sinr(p_max_w[None, :], gain, noise_w)[0]) / np.log(2.0)
+        return np.asarray(self.min_rate_share * full_power_rate + self.min_rate_bit_s_hz)
+
+    def _default(self, spec: ArraySpec) -> float | None:
+        if spec.name == "noise_w" and self.channel is Channel.GEOMETRIC:
+            return self._noise_w()
+        if (
+            spec.name == "min_rate_bit_s_hz"
+            and self.goal is Goal.MIN_POWER
+            and self.min_rate_share == self.min_rate_bit_s_hz == 0.0
+        ):
+            return None  # the least power would be 0
+        return super()._default(spec)
+
+    def _fill(self, given: Mapping[str, FloatArray]) -> Mapping[str, npt.ArrayLike]:
+        values = {**super()._fill(given)}
+        if self.min_rate_share > 0.0 and "min_rate_bit_s_hz" in values:
+            known = {name: np.asarray(value, dtype=np.float64) for name, value in {**values, **given}.items()}
+            values["min_rate_bit_s_hz"] = self._floors(known["gain"], known["noise_w"], known["p_max_w"])
+        return values
+
+    def _noise_w(self) -> float:
+        """Noise power of the geometric channel, W."""
+        assert self.noise_dbm_hz is not None  # `_check` made sure
+        assert self.bandwidth_hz is not None
+        return float(10.0 ** (self.noise_dbm_hz / 10.0 - 3.0) * self.bandwidth_hz)
+
     def _geometric(self, rng: np.random.Generator) -> tuple[FloatArray, float]:
-        number = {name: float(getattr(self, name)) for name in _GEOMETRIC}
-        noise_w = 10.0 ** (number.pop("noise_dbm_hz") / 10.0 - 3.0) * number.pop("bandwidth_hz")
+        number = {name: float(getattr(self, name)) for name in _GEOMETRIC if name not in ("noise_dbm_hz", "bandwidth_hz")}
         gap = 10.0 ** (number.pop("snr_gap_db") / 10.0)
         gain = geometric_gain(rng, self.n_links, Geometry(**number, rayleigh=self.rayleigh))
         gain[np.diag_indices(self.n_links)] /= gap
-        return gain, noise_w
+        return gain, self._noise_w()
 
     def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
         gain = arrays["gain"]

@@ -42,9 +42,18 @@ class PowerGame(ArrayProblem):
     summary: ClassVar[str] = "Agents at one receiver save power while everybody keeps a rate threshold."
     evidence: ClassVar[str] = "proven optimal"
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
-        ArraySpec("link_gain", ("K",), lower=0.0, strict=True, meaning="power gain of each agent to the receiver, linear"),
+        ArraySpec(
+            "link_gain",
+            ("K",),
+            lower=0.0,
+            strict=True,
+            meaning="power gain of each agent to the receiver, linear",
+            power_gain=True,
+        ),
         ArraySpec("initial_power_w", ("K",), "W", lower=0.0, strict=True, meaning="power of each agent before the game"),
-        ArraySpec("rate_threshold_bit_s", ("K",), "bit/s", lower=0.0, meaning="rate threshold of each agent, 0 for none"),
+        ArraySpec(
+            "rate_threshold_bit_s", ("K",), "bit/s", lower=0.0, meaning="rate threshold of each agent, 0 for none", default=0.0
+        ),
         ArraySpec("p_max_w", ("K",), "W", lower=0.0, strict=True, meaning="power cap of each agent"),
         ArraySpec("bandwidth_hz", (), "Hz", lower=0.0, strict=True, meaning="bandwidth"),
         ArraySpec("noise_w", (), "W", lower=0.0, strict=True, meaning="noise power over the bandwidth"),

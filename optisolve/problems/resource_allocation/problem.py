@@ -57,12 +57,28 @@ class ResourceAllocation(ArrayProblem):
     evidence: ClassVar[str] = "proven optimal (water-filling, Hungarian, CP-SAT with levels); dual bound for weighted rates"
 
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
-        ArraySpec("gain", ("K", "M"), "", 1 / _GAIN, upper=_GAIN, meaning="channel power gain of each user on each tone"),
+        ArraySpec(
+            "gain",
+            ("K", "M"),
+            "",
+            1 / _GAIN,
+            upper=_GAIN,
+            meaning="channel power gain of each user on each tone",
+            power_gain=True,
+        ),
         ArraySpec("noise_w", (), "W", 1 / _GAIN, upper=_GAIN, meaning="noise power in one tone"),
         ArraySpec("tone_hz", (), "Hz", 1 / _BAND, upper=_BAND, meaning="bandwidth of a tone"),
         ArraySpec("power_total_w", (), "W", 1 / _POWER, upper=_POWER, meaning="total transmit power"),
         ArraySpec("tone_power_max_w", (), "W", 1 / _POWER, upper=_POWER, meaning="largest power of one tone"),
-        ArraySpec("weight", ("K",), "", 1 / _WEIGHT, upper=_WEIGHT, meaning="weight of each user, used by weighted_sum_rate"),
+        ArraySpec(
+            "weight",
+            ("K",),
+            "",
+            1 / _WEIGHT,
+            upper=_WEIGHT,
+            meaning="weight of each user, used by weighted_sum_rate",
+            default=1.0,
+        ),
         ArraySpec("rate_min_bps", ("K",), "bit/s", 0.0, upper=_BAND, meaning="minimum rate of each user, used by min_rates"),
         ArraySpec("quota", ("K",), "tones", 0.0, integer=True, meaning="most tones of each user, used by equal_power"),
     )
@@ -106,10 +122,9 @@ class ResourceAllocation(ArrayProblem):
         low, high = self.distance_min_m**2, self.cell_radius_m**2
         distance_m = np.sqrt(low + (high - low) * rng.random(k))  # uniform in the ring's area
         loss_db = 128.1 + 37.6 * np.log10(distance_m / 1000.0) + rng.normal(0.0, self.shadowing_db, k)  # [K]
-        noise_dbm = self.noise_dbm_per_hz + self.noise_figure_db + 10.0 * np.log10(self.tone_hz)
         return {
             "gain": 10.0 ** (-loss_db[:, None] / 10.0) * rng.exponential(1.0, (k, m)),  # Rayleigh, independent tones
-            "noise_w": np.array(10.0 ** (noise_dbm / 10.0) / 1000.0),
+            "noise_w": np.array(self._noise_w()),
             "tone_hz": np.array(self.tone_hz),
             "power_total_w": np.array(self.power_total_w),
             "tone_power_max_w": np.array(self.tone_power_max_w),
@@ -117,6 +132,14 @@ class ResourceAllocation(ArrayProblem):
             "rate_min_bps": np.full(k, self.rate_min_bps),
             "quota": np.full(k, float(self.quota)),
         }
+
+    def _default(self, spec: ArraySpec) -> float | None:
+        return self._noise_w() if spec.name == "noise_w" else super()._default(spec)
+
+    def _noise_w(self) -> float:
+        """Noise power in one tone, W."""
+        noise_dbm = self.noise_dbm_per_hz + self.noise_figure_db + 10.0 * np.log10(self.tone_hz)
+        return float(10.0 ** (noise_dbm / 10.0) / 1000.0)
 
     def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
         return ResourceAllocationInstance(origin, arrays, goal=self.goal, power_levels=self.power_levels)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core import Description, Evaluation, HypervolumeBox, Instance, Objective, Origin, Space, Variable
+from optisolve.core import Description, Evaluation, HypervolumeBox, Objective, Origin, Space, Variable
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.bridge import Bridge
 from optisolve.problems.uav_isac import model, placements
+from optisolve.problems.uav_isac.goals import UavIsacGoals
 from optisolve.problems.uav_isac.model import Constants
 from optisolve.problems.uav_isac.placements import lattice
 
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["UavIsacInstance"]
 
 
-class UavIsacInstance(Instance):
+class UavIsacInstance(UavIsacGoals):
     """One case of `uav_isac`.
 
     Args:
         origin: How to make this case again.
         objectives: Utility and error bound.
-        hypervolume_box: Scoring box.
+        hypervolume_box: Scoring box; None lets it follow the instance.
         constants: The scenario in SI units and linear scale.
         users_m: float64 [K, 2], read-only, m.
         scenario: The scenario's numbers as given, for the hash and for export.
@@ -40,7 +41,7 @@ class UavIsacInstance(Instance):
         *,
         origin: Origin,
         objectives: tuple[Objective, ...],
-        hypervolume_box: HypervolumeBox,
+        hypervolume_box: HypervolumeBox | None,
         constants: model.Constants,
         users_m: FloatArray,
         scenario: Mapping[str, FloatArray],

@@ -20,7 +20,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["AirToGround", "Constants", "Links", "attenuation", "evaluate", "links"]
+__all__ = ["AirToGround", "Constants", "Links", "attenuation", "evaluate", "links", "user_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,17 @@ def evaluate(X: FloatArray, users_m: FloatArray, c: Constants) -> tuple[FloatArr
         F float64 [n, 2] = (utility in nat, mean localization error bound in m) and G float64 [n, M(M-1)/2 + 1].
     """
     positions, powers = _split(X)  # [n, M, 2], [n, M]
-    dx, dy, path = _geometry(positions, users_m, c)  # [n, M, K] each
-    _, _, rate = _rates(powers, path, dx, dy, c)  # [n, K]
-    error = _error_bounds(powers, path, dx, dy, c)  # [n, K]
+    rate, error = user_values(X, users_m, c)
     F = np.stack([np.log(rate / c.rate_ref_bps).sum(axis=1), error.mean(axis=1)], axis=1)
     return F, _constraints(positions, powers, c)
+
+
+def user_values(X: FloatArray, users_m: FloatArray, c: Constants) -> tuple[FloatArray, FloatArray]:
+    """Rate in bit/s and error bound in m of every user, float64 [n, K] each; arguments as in `evaluate`."""
+    positions, powers = _split(X)  # [n, M, 2], [n, M]
+    dx, dy, path = _geometry(positions, users_m, c)  # [n, M, K] each
+    _, _, rate = _rates(powers, path, dx, dy, c)
+    return rate, _error_bounds(powers, path, dx, dy, c)
 
 
 def links(x: FloatArray, users_m: FloatArray, c: Constants) -> Links:

@@ -15,6 +15,7 @@ from optisolve.core import Effort, HypervolumeBox, Instance, Objective, Origin, 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.documents import file_source
 from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.evaluation import corner_problems
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
 from optisolve.problems.uav_isac.placements import lattice
@@ -63,11 +64,11 @@ class UavIsac(Problem):
         los_b_per_deg: Al-Hourani b, 1/degree.
         eta_los_db: Excess loss with line of sight, dB.
         eta_nlos_db: Excess loss without, dB.
-        users_file: CSV with a header ``x_m,y_m`` or ``lat,lon``; None draws users uniformly.
+        users_file: CSV with columns ``x_m`` and ``y_m`` (m) or ``lat`` and ``lon`` (degrees); None draws users uniformly.
         users_m: Users' coordinates in m. Filled in where users come from a file, so that a record keeps them; when both
             are given these count and the file only tells where they came from.
-        hypervolume_reference: Bad corner of the scoring box, (nat, m).
-        hypervolume_ideal: Good corner of the scoring box, (nat, m).
+        hypervolume_reference: Bad corner of the scoring box, (nat, m); None lets the box follow the instance.
+        hypervolume_ideal: Good corner of the scoring box, (nat, m); both corners are given, or none.
 
     Raises:
         OptionError: Values out of range or a scenario that no point can satisfy; all bad fields in one message.
@@ -79,6 +80,7 @@ class UavIsac(Problem):
     version: ClassVar[str] = "2"
     summary: ClassVar[str] = "UAV placement and power control for integrated sensing and communication"
     evidence: ClassVar[str] = "best-known front, bound per objective"
+    calibrated: ClassVar[tuple[str, ...]] = ("hypervolume_reference", "hypervolume_ideal")
     objectives: ClassVar[tuple[Objective, ...]] = (
         Objective(
             "utility",
@@ -112,8 +114,8 @@ class UavIsac(Problem):
     p_max_w: Power
     p_total_w: Power
     channel: Literal["los", "al_hourani"]
-    hypervolume_reference: tuple[float, float]
-    hypervolume_ideal: tuple[float, float]
+    hypervolume_reference: tuple[float, float] | None = None
+    hypervolume_ideal: tuple[float, float] | None = None
     los_a_deg: Annotated[float, Interval(gt=0, lt=90)] | None = None
     los_b_per_deg: Annotated[float, Interval(gt=0, le=10)] | None = None
     eta_los_db: Annotated[float, Interval(ge=0, le=100)] | None = None
@@ -132,9 +134,9 @@ class UavIsac(Problem):
         """
         problem, files = self, {}
         if self.users_m is None and self.users_file is not None:
-            users = read_users(self.users_file, area_m=self.area_m, n_users=self.n_users)
+            users, said = read_users(self.users_file, area_m=self.area_m, n_users=self.n_users)
             problem = dataclasses.replace(self, users_m=tuple((float(x), float(y)) for x, y in users))
-            files["users_file"] = file_source(Path(self.users_file).expanduser())
+            files["users_file"] = file_source(Path(self.users_file).expanduser()) | ({"read": said} if said else {})
         if problem.users_m is not None:
             users_m = frozen(problem.users_m)  # [K, 2]
         else:
@@ -144,7 +146,7 @@ class UavIsac(Problem):
         return UavIsacInstance(
             origin=dataclasses.replace(problem.origin(seed), files=files),
             objectives=self._scaled_objectives(len(users_m)),
-            hypervolume_box=HypervolumeBox(reference=self.hypervolume_reference, ideal=self.hypervolume_ideal),
+            hypervolume_box=HypervolumeBox.given(self.hypervolume_reference, self.hypervolume_ideal),
             constants=self.constants,
             users_m=users_m,
             scenario=self._numbers(),
@@ -174,8 +176,8 @@ class UavIsac(Problem):
         """The origin, with lists instead of tuples, as JSON has them."""
         origin = super().origin(seed)
         params = dict(origin.params)
-        for name in ("hypervolume_reference", "hypervolume_ideal"):
-            params[name] = list(params[name])
+        for name in self.calibrated:
+            params[name] = None if params[name] is None else list(params[name])
         if self.users_m is not None:
             params["users_m"], params["users_file"] = [list(point) for point in self.users_m], None
         return dataclasses.replace(origin, params=params)
@@ -236,10 +238,7 @@ class UavIsac(Problem):
             value = getattr(self, name)
             if self.channel == "al_hourani" and value is None:
                 yield FieldProblem(name, value, "a number, because channel is 'al_hourani'")
-        if not self.hypervolume_reference[0] < self.hypervolume_ideal[0]:
-            yield FieldProblem("hypervolume_reference", self.hypervolume_reference, "a utility below the ideal point's")
-        if not self.hypervolume_reference[1] > self.hypervolume_ideal[1]:
-            yield FieldProblem("hypervolume_reference", self.hypervolume_reference, "an error above the ideal point's")
+        yield from corner_problems(self.hypervolume_reference, self.hypervolume_ideal, self.objectives)
 
     def _check_powers(self) -> Iterable[FieldProblem]:
         if self.p_min_w > self.p_max_w:

@@ -61,7 +61,7 @@ class UserAssociation(ArrayProblem):
             "peak_rate_bps", ("I", "J"), "bit/s", lower=0.0, meaning="rate of a user alone at a station, 0 = out of reach"
         ),
         ArraySpec("received_dbm", ("I", "J"), "dBm", meaning="received power, used by the null policies"),
-        ArraySpec("bias_db", ("J",), "dB", meaning="range-expansion bias of each station, used by a null policy"),
+        ArraySpec("bias_db", ("J",), "dB", meaning="range-expansion bias of each station, used by a null policy", default=0.0),
     )
 
     goal: Goal

@@ -11,6 +11,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import BudgetMeter, Reservation
 from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, OptisolveError
+from optisolve.core.evaluation import looks_charged
 from optisolve.core.problem import Evaluation, Instance, Sense
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
@@ -148,7 +149,8 @@ def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_
         llm=task.llm if solver.info.uses_llm else None,
     )
     try:
-        outcome = solver._solve(inner)
+        with looks_charged(recorder):
+            outcome = solver._solve(inner)
     except BudgetExhausted as stop:
         if task.meter.remaining_evaluations <= 0 and task.meter.out_of_time:
             raise

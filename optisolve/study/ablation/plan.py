@@ -7,6 +7,7 @@ the solver says itself (`optisolve.core.controls`); `optisolve.study.ablation.ve
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.llm.config import AutoLlm, LlmConfig, OpenAiLlm, endpoint_of
-from optisolve.registry import solver_options
+from optisolve.registry import OWN, solver_options
 from optisolve.study.runner import Plan as SuitePlan
 from optisolve.study.runner import Unit, plan_suite
 from optisolve.study.suite import Suite, make_suite
@@ -187,7 +188,7 @@ def make_plan(
         "budget": {"evaluations": budget.evaluations},
         "limits": limits.options(),
         "llm": {"kind": config.kind, **config.options()},
-        "problems": [{"problem": problem.name, "label": problem.scenario or problem.name, "params": problem.options()}],
+        "problems": [{"problem": _named(problem), "label": problem.scenario or problem.name, "params": problem.options()}],
         "solvers": [_entry(arm, budget) for arm in chosen],
     }
     header: dict[str, Json] = json.loads(document(plain(values)))  # plain strings where a value is a member of an enumeration
@@ -195,11 +196,28 @@ def make_plan(
     units = plan_suite(suite)
     left_out = {skip.label: skip.reason for skip in units.skipped}
     if SUBJECT in left_out:
-        raise OptisolveError(f"{solver.info.name} skips {suite.cases[0].label}: {left_out[SUBJECT]}")
+        raise OptisolveError(f"{solver.info.name} cannot solve {suite.cases[0].label}: {left_out[SUBJECT]}")
     notices = [*filter(None, [notice]), *(f"The arm {name} is left out: {reason}" for name, reason in left_out.items())]
     text = Redactor(secrets_here()).text(f"# {summary}\n{yaml.safe_dump(header, sort_keys=False)}")
     present = tuple(arm for arm in chosen if arm.name not in left_out)
     return Plan(suite, text, units, present, instances, seeds, budget, config, tuple(notices))
+
+
+def _named(problem: Problem) -> str:
+    """How a suite names the problem; a file of the user's own by its place beside the working folder.
+
+    Raises:
+        OptisolveError: It is made of functions that only this process knows.
+    """
+    if problem.home is not None:
+        path, _, name = problem.home.target.rpartition(":")
+        return f"{os.path.relpath(path)}:{name}" if path.endswith(".py") else problem.home.target
+    if problem.name == OWN:
+        raise OptisolveError(
+            f"problem '{problem.scenario}' is made of functions that only this process knows; an ablation has processes of its "
+            "own. Put it into a file and name it: problem=FILE.py:NAME."
+        )
+    return problem.name
 
 
 def _chosen(solver: Solver, names: Sequence[str], budget: Budget, model: str) -> list[Arm]:
@@ -227,7 +245,8 @@ def _entry(arm: Arm, budget: Budget) -> dict[str, object]:
     """A solver of the suite; limits on the language model would only blur the settings by which a control's run is found."""
     entry: dict[str, object] = {"solver": arm.solver, "label": arm.name, "options": arm.options}
     if solver_options(arm.solver)[0].info.uses_llm:
-        entry["budget"] = {key: value for key, value in budget.options().items() if key != "evaluations" and value is not None}
+        told = {key: value for key, value in budget.options().items() if key != "evaluations"}
+        entry["budget"] = {key: value for key, value in told.items() if key == "llm_calls" or value is not None}
     return entry
 
 
@@ -247,4 +266,4 @@ def _check_budget(budget: Budget) -> Iterator[FieldProblem]:
     if budget.evaluations is None:
         yield FieldProblem("budget.evaluations", None, "a number of evaluations, the same for all arms")
     if budget.llm_calls is not None and budget.llm_calls < 1:
-        yield FieldProblem("budget.llm_calls", budget.llm_calls, "at least one call per run, or none given for no limit")
+        yield FieldProblem("budget.llm_calls", budget.llm_calls, "at least one call per run, or 'unlimited'")

@@ -25,7 +25,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.run.environment import forget_peak_memory
-from optisolve.run.execution import Progress
+from optisolve.run.execution import Progress, now_and_then
 from optisolve.study.runner.plan import StaleWorker, Unit
 
 __all__ = ["SPENDING", "carry_out", "main"]
@@ -74,7 +74,7 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
     solver = SOLVERS.get(unit.solver).from_mapping(unit.options)
     _require("solver", unit.solver, unit.solver_version, solver.info.version)
     where = (unit.problem, unit.problem_version, unit.scenario, canonical(unit.params).decode())
-    instance, reference = _instance(*where, unit.instance, unit.effort)
+    instance, reference = _instance(*where, unit.instance, unit.effort, unit.file)
     _require("instance", f"{unit.case} {unit.instance}", unit.instance_sha256, instance.sha256)
     forget_peak_memory()
     work, spent = scratch / "work", _Spending()
@@ -85,7 +85,7 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         seed=unit.seed,
         llm=unit.model(),
         reference=reference,
-        on_progress=None if unit.llm is None else spent,
+        callback=None if unit.llm is None else now_and_then(spent),
         scratch=None if unit.llm is None else work,
         suite=unit.membership(),
     )
@@ -101,18 +101,17 @@ class _Spending:
         self.rows: list[tuple[int, int, int, float]] = []
 
     def __call__(self, state: Progress) -> None:
-        meter = state.meter
-        self.rows.append((meter.evaluations, meter.llm_calls, meter.tokens_in + meter.tokens_out, meter.usd))
+        self.rows.append((state.evaluations, state.llm_calls, state.llm_tokens, state.usd))
 
 
 @lru_cache(maxsize=4)
 def _instance(
-    problem: str, version: str, scenario: str, params: str, seed: int, effort: str | None
+    problem: str, version: str, scenario: str, params: str, seed: int, effort: str | None, file: str
 ) -> tuple[Instance, Reference | None]:
     """Instance and reference; units of one instance come one after another and share them."""
     from optisolve.registry import PROBLEMS
 
-    cls = PROBLEMS.get(problem)
+    cls = (PROBLEMS.beside(file) if file else PROBLEMS).get(problem)
     _require("problem", problem, version, cls.version)
     family = cls.from_mapping({**json.loads(params), "scenario": scenario}, title=f"problem '{scenario}'")
     instance = family.instance(seed)

@@ -46,6 +46,8 @@ class Unit:
         budget: What the run may spend.
         limits: When its process is killed.
         seed: The run's seed.
+        file: Where a problem of the user's own stands on this machine, ``FILE.py:NAME``; "" for installed ones. No part of the
+            id, which covers what stands in the file.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Unit:
     budget: Mapping[str, float | None]
     limits: Mapping[str, float]
     seed: int
+    file: str = ""
 
     def plain(self) -> dict[str, Any]:
         """All fields as JSON types."""
@@ -184,7 +187,9 @@ def _unit(suite: Suite, lock: Lock, cell: Cell, instance: Instance, index: int, 
         "seed": suite.run_seed(case, origin.seed, repetition),
     }
     readable = unit_slug(f"{case.label}.{cell.label}.i{index}.r{repetition}")
-    return Unit(id=f"{readable}-{digest(fields)[:12]}", **fields)
+    home = case.problem.home
+    code = digest(fields if home is None else {**fields, "source": home.sha256})[:12]
+    return Unit(id=f"{readable}-{code}", **fields, file="" if home is None else home.target)
 
 
 def _no_model(cell: Cell) -> str | None:

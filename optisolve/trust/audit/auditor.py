@@ -14,11 +14,11 @@ from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
 from optisolve.core.text import is_safe_name
-from optisolve.registry import PROBLEMS, SOLVERS, Registry
+from optisolve.registry import OWN, PROBLEMS, SOLVERS, Registry
 from optisolve.run.rebuild import rebuild
 from optisolve.run.schema import SCHEMA, LayoutError, Record, Tier
 from optisolve.run.untrusted import MAX_RECORD_BYTES, bounded_memory, printable, read_json, reason
-from optisolve.trust.audit.beside import check_tables
+from optisolve.trust.audit.beside import check_history, check_tables
 from optisolve.trust.audit.findings import Audit, Findings
 from optisolve.trust.audit.points import check_instance, check_points, check_scores
 from optisolve.trust.audit.references import ReferenceMaker, check_reference
@@ -108,6 +108,7 @@ class Auditor:
         self._check_points(record, problem, instance, solver, found)
         if folder is not None:
             check_tables(record, folder, found)
+            check_history(record, instance, folder, found)
             if record.solver.llm is not None and not is_failure(record):
                 check_transcript(record, folder, found)
         if not found.problems:
@@ -119,8 +120,9 @@ class Auditor:
         try:
             return rebuild(record.instance, self.problems)
         except (UnknownNameError, RegistryError) as error:
-            why = "is not installed here" if isinstance(error, UnknownNameError) else f"cannot be loaded here ({error})"
-            found.unchecked(f"problem '{told.problem}' {why}: nothing but the hashes can be checked")
+            known = isinstance(error, UnknownNameError) or told.problem == OWN
+            why = "is not installed here" if known else f"cannot be loaded here ({error})"
+            found.unchecked(f"problem '{told.problem}' {why}: nothing but the hashes can be checked{_cure(record)}")
             return None
         except OptisolveError as error:
             field_name = "instance.version" if "problem version" in str(error) else "instance"
@@ -182,6 +184,12 @@ def audit_record(record: Record | Mapping[str, Any], problems: Registry[Problem]
     return Auditor(problems).record(record)
 
 
+def _cure(record: Record) -> str:
+    """How a record of somebody's own file is checked by whoever has that file."""
+    file = record.provenance.files.get("problem")
+    return "" if file is None else f"; with its file, as it was then, the rest is checked too: problem={printable(file.name)}"
+
+
 def _check_hashes(record: Record, found: Findings) -> None:
     sealed = record.sealed()
     for name, given, wanted in (
@@ -202,7 +210,11 @@ def _check_claim(record: Record, found: Findings) -> None:
 
 
 def verify(
-    record: Record | Mapping[str, Any] | str | os.PathLike[str], *, reproduce: bool | None = None, effort: str | None = "quick"
+    record: Record | Mapping[str, Any] | str | os.PathLike[str],
+    *,
+    reproduce: bool | None = None,
+    effort: str | None = "quick",
+    problem: Problem | str | None = None,
 ) -> Audit:
     """Check a record against independent code: layout, hashes, instance, points, scores, reference, usage, suite.
 
@@ -210,6 +222,7 @@ def verify(
         record: A record, its file, or its folder. Only a file is checked with what stands beside it (transcript, tables).
         reproduce: Run it again and compare ``result_hash``; None does so when the record claims to be reproduced.
         effort: Most work spent on making its reference again: ``"quick"``, ``"normal"``, ``"thorough"``, or None for none.
+        problem: The problem that it is about, where it is none that is installed: itself, or ``FILE.py:NAME``.
 
     Returns:
         The audit; it is true when nothing was found, and tells the tier that was shown.
@@ -218,7 +231,7 @@ def verify(
         RecordError: There is no such file.
     """
     references = ReferenceMaker(None if effort is None else Effort(effort))
-    auditor = Auditor(PROBLEMS, SOLVERS, references, reproduce=reproduce)
+    auditor = Auditor(PROBLEMS if problem is None else PROBLEMS.beside(problem), SOLVERS, references, reproduce=reproduce)
     if isinstance(record, Record | Mapping):
         return auditor.record(record)
     path = Path(record)

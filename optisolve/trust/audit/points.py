@@ -11,9 +11,9 @@ import numpy.typing as npt
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
-from optisolve.numerics.indicators import score
-from optisolve.run.records import describe_box, describe_objectives
-from optisolve.run.schema import Record
+from optisolve.numerics.indicators import outside, score
+from optisolve.run.records import describe_box, describe_misses, describe_objectives, describe_tolerance
+from optisolve.run.schema import Record, VerifiedPart
 from optisolve.run.verify import Verification, verify_points
 from optisolve.trust.audit.findings import Findings
 
@@ -74,7 +74,24 @@ def check_points(record: Record, instance: Instance, found: Findings) -> Verific
         found.wrong("verified.feasible", told.feasible, "the feasibility of solutions.x")
     if not agrees(told.max_violation, actual.max_violation, 1.0):
         found.wrong("verified.max_violation", told.max_violation, actual.max_violation)
+    _check_tolerance(told, instance, actual, found)
     return actual
+
+
+def _check_tolerance(told: VerifiedPart, instance: Instance, actual: Verification, found: Findings) -> None:
+    """Tolerances are the problem's own; what the record says of a miss is what the points miss."""
+    own = describe_tolerance(instance)
+    if told.tolerance != own:
+        found.wrong("verified.tolerance", told.tolerance, f"{own}, as the problem says")
+    if told.missed is None:  # older records do not say it
+        return
+    stated, derived = told.missed, describe_misses(actual) or []
+    by_name = {miss.name: miss.violation for miss in derived}
+    same = len(stated) == len(derived) and all(
+        miss.name in by_name and agrees(miss.violation, by_name[miss.name], 1.0) for miss in stated
+    )
+    if not same or {miss.name: miss.tolerance for miss in stated} != {miss.name: miss.tolerance for miss in derived}:
+        found.wrong("verified.missed", told.missed, f"{derived}, for the least violating point of solutions.x")
 
 
 def check_scores(record: Record, instance: Instance, actual: Verification, found: Findings) -> dict[str, float | None]:
@@ -94,6 +111,9 @@ def check_scores(record: Record, instance: Instance, actual: Verification, found
     wanted = score(instance, feasible_objectives(actual), stated)
     if len(instance.objectives) > 1 and (front := told.gap_scale) and wanted["hypervolume"] is not None:
         wanted["gap"], wanted["gap_scale"] = (front - wanted["hypervolume"]) / front, front
+    lost = 0 if instance.hypervolume_box is None else outside(feasible_objectives(actual), instance.hypervolume_box)
+    if told.outside not in (None, lost):
+        found.wrong("scores.outside", told.outside, f"{lost} points")
     scale = instance.objectives[0].scale if len(instance.objectives) == 1 else 1.0
     if len(instance.objectives) == 1 and told.igd_plus is not None:
         found.wrong("scores.igd_plus", told.igd_plus, "null for one objective")

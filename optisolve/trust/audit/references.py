@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from optisolve.core.errors import OptisolveError
-from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Objective, Problem, Sense
+from optisolve.core.problem import Instance, Objective, Problem, Sense
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import score
@@ -310,6 +310,6 @@ def _verified_value(instance: Instance, made: Reference) -> float | None:
     if made.X is None:
         return None
     evaluation = instance.evaluate_twin(np.atleast_2d(made.X))
-    if float(evaluation.max_violation[0]) > FEASIBILITY_TOLERANCE:
+    if not evaluation.feasible[0]:
         return None
     return float(evaluation.F[0, 0])

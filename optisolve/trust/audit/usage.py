@@ -172,7 +172,8 @@ def _check_end(
             found.wrong("trace", f"ends at {end!r}", "no value, since no returned point is feasible")
         return
     if end is None:
-        if not late and rows[-1][3] > 2.0 * FEASIBILITY_TOLERANCE:  # kernel and twin may disagree on the edge
+        edge = 2.0 * float(instance.tolerance.max(initial=FEASIBILITY_TOLERANCE))  # where kernel and twin may disagree
+        if not late and rows[-1][3] > edge:
             found.wrong("trace", "ends without a feasible point", f"the value {score!r} of the returned points")
         return
     if agrees(end, score, scale, tolerance=_TRACE_TOLERANCE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.documents import JsonObject
-from optisolve.core.errors import OptionError
+from optisolve.core.errors import OptionError, OptisolveError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.goals.goal import Goal, goal_from, require_goal
-from optisolve.goals.goal_instance import measured
+from optisolve.goals.goal_instance import MeasuredInstance, measured
 from optisolve.goals.wishes import settle_wishes
 from optisolve.llm.config import LlmConfig, real_llm
-from optisolve.registry import make_problem
+from optisolve.registry import PROBLEMS, make_problem
 from optisolve.run.solve import Result, solve
 from optisolve.run.verify import confront
 from optisolve.words.ask.checks import ClauseCheck, check_clauses, check_wishes, wishes_told
@@ -42,6 +43,7 @@ __all__ = [
     "ask",
     "check_clauses",
     "check_wishes",
+    "goal_families",
     "parse",
     "parse_in",
 ]
@@ -174,10 +176,9 @@ def parse(
     """
     if not isinstance(request, str):
         goal = goal_from(request)
-        require_goal(goal, measured(instance).metrics())
+        require_goal(goal, _about(instance).metrics())
         return Parsed(goal, "typed", grounded=True)
-    metrics = measured(instance).metrics()
-    reading = read_by_rules(request, metrics)
+    reading = read_by_rules(request, _about(instance).metrics())
     if parser == "rules" or (parser == "auto" and reading.complete):
         return Parsed(reading.goal, "rules", reading.complete, reading.questions, reading.unknown, reading)
     from optisolve.llm.session import open_session
@@ -185,6 +186,23 @@ def parse(
     meter = BudgetMeter(ASK_BUDGET if budget is None else budget)
     with open_session(real_llm(llm, _WITHOUT), meter, transcript=transcript, seed=seed) as session:
         return parse_in(session, request, instance, reading=reading, seed=seed)
+
+
+def goal_families() -> tuple[str, ...]:
+    """Names of the families whose instances document metrics, so that goals can speak about them."""
+    found = []
+    for name in sorted(PROBLEMS.targets()):
+        with suppress(OptisolveError):  # a plug-in that cannot be loaded
+            instance = make_problem(name).instance(0)
+            found += [name] if isinstance(instance, MeasuredInstance) and instance.origin.problem != "goal" else []
+    return tuple(found)
+
+
+def _about(instance: Instance) -> MeasuredInstance:
+    """The instance, which must document metrics; else the error names the families that do."""
+    if isinstance(instance, MeasuredInstance):
+        return instance
+    return measured(instance, f". Families that do: {', '.join(goal_families())}")
 
 
 def parse_in(
@@ -313,8 +331,8 @@ def answer(
         limits = limits.with_option(seconds=min(goal.deadline_s, goal.deadline_s if limits.seconds is None else limits.seconds))
     result = solve(case, solver, budget=limits, seed=seed, llm=solver_llm, reference=reference, scratch=scratch)
     clauses: tuple[ClauseCheck, ...] = ()
-    if len(result.X):
+    if result.feasible:
         clauses = (*check_clauses(base, goal, result.X[0]), *check_wishes(base, goal, result.X[0]))
-    met = result.point_status is PointStatus.FEASIBLE and bool(len(result.X)) and all(c.holds for c in clauses if not c.soft)
+    met = result.point_status is PointStatus.FEASIBLE and result.feasible and all(c.holds for c in clauses if not c.soft)
     status = AskStatus.NOT_MET if not met else AskStatus.VERIFIED if parsed.grounded else AskStatus.CONFIRMED
     return Answer(status, parsed, told, checked, result, confront(case, reference, result.verification), clauses)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from optisolve.core.errors import OptionError
@@ -83,7 +83,18 @@ def scan(text: str, metrics: Sequence[Metric]) -> tuple[list[Quantity], list[Use
     words = {w for metric in metrics for word in metric.words for w in (word, f"{word}s")}
     table: dict[str, Iterable[str]] = {kind: phrases(kind) for kind in _KINDS}
     table["metric"] = words
-    return quantities, users, find_phrases(lowered(text), table, taken)
+    return quantities, users, _timed(find_phrases(lowered(text), table, taken), quantities, metrics)
+
+
+def _timed(mentions: list[Mention], quantities: Sequence[Quantity], metrics: Sequence[Metric]) -> list[Mention]:
+    """The same; "within" in front of a time is a deadline where no metric is a time that it could limit."""
+    if any(metric.unit == "s" for metric in metrics):
+        return mentions
+    times = [q.span[0] for q in quantities if not q.problem and q.unit and find_unit(q.unit).dimension == "time"]
+    return [
+        replace(m, kind="deadline") if m.phrase == "within" and any(0 <= start - m.span[1] <= 2 for start in times) else m
+        for m in mentions
+    ]
 
 
 def deadline_of(quantity: Quantity, mentions: Sequence[Mention]) -> float | None:

@@ -198,6 +198,8 @@ def free_values(values: JsonObject | FreeModel) -> FreeModel:
                 loc, told = loc[:2], f"a number of elements from 1 to {_MAX_ELEMENTS}, or a list of their names"
             elif loc[:1] == ["parameters"] and len(loc) > 3 and loc[2] == "value":
                 loc, told = loc[:3], f"finite numbers up to {_MAX_VALUE:g}, alone or in lists over sets"
+            elif e["type"] == "extra_forbidden":
+                told = f"no such part; a model has {', '.join(FreeModel.model_fields)}" if len(loc) == 1 else "no such field"
             problems.setdefault(".".join(loc), FieldProblem(".".join(loc), given, told))
         raise OptionError("model", list(problems.values())) from None
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("diffusers")
+torch = pytest.importorskip("torch", reason="needs the extra [diffusion]")
+pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
 
 from optisolve.core.errors import OptionError, SolverError, UnknownNameError  # noqa: E402
 from optisolve.solvers.ddpm.factory import TRAINING_SEEDS, VALIDATION_SEEDS, check_split, make_shards, read_shard  # noqa: E402
@@ -173,7 +173,9 @@ def test_a_compiled_network_trains_alike(labels: Path) -> None:
 
 
 def test_tensorboard_holds_the_loss_of_every_step_and_every_validation(labels: Path, tmp_path: Path) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard, which no extra brings"
+    )
     recipe = tiny_recipe(**{"steps.imitation": 6, "steps.label_free": 4, "steps.check_every": 5})
     trained = train(recipe, tmp_path, labels=labels, device="cpu", tensorboard=True)
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))

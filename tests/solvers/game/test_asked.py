@@ -115,7 +115,7 @@ def test_the_recorded_model_shows_that_the_note_and_the_log_reached_it():
     assert prompt.endswith("\n100:")
 
 
-@pytest.mark.skipif(bool(LACKING), reason=f"no local model: {LACKING}")
+@pytest.mark.skipif(bool(LACKING), reason=f"needs the extra [local-llm] and a model: {LACKING}")
 def test_a_live_model_plays_by_the_rules():
     result = run(llm_config("local", threads=1), rounds=2)
     told = report_of(result)

@@ -217,8 +217,8 @@ def test_the_default_mixture_answers_the_same_whether_or_not_the_gate_was_traine
 
 def test_ddpm_is_no_expert_unless_it_is_named_and_then_the_learned_gate_takes_it_where_it_is_good():
     assert "ddpm" not in expert_names()
-    pytest.importorskip("torch")
-    pytest.importorskip("diffusers")
+    pytest.importorskip("torch", reason="needs the extra [diffusion]")
+    pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
     names = ("ddpm", "moead_de", "nsga2", "ledma_control", "random_search", "cma_es")
     instance = optisolve.load_problem("uav_isac").instance(3)  # held out from training
     experts = find_experts(instance, names, with_llm=False)[0]

@@ -38,7 +38,7 @@ def table(families=3, per_family=6, seed=0):
 
 @pytest.fixture(autouse=True)
 def _sklearn():
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="needs the extra [moe]")
 
 
 def test_a_column_more_or_less_changes_nothing_that_is_learned_about_the_others():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,9 +16,10 @@ from optisolve.goals import with_goal
 from optisolve.goals.goal import Goal, bounds_of, goal_from
 from optisolve.goals.goal_instance import GoalInstance
 from optisolve.registry import make_problem
-from optisolve.words.ask.requests import check_clauses
+from optisolve.words.ask.requests import ask, check_clauses, goal_families
 from optisolve.words.ask.satisfy import check_satisfiable
 
+ROOT = Path(__file__).parents[3]
 GAME = "power_game"
 SAVE = {"metric": "total_power", "op": ">=", "value": 5, "unit": "%", "change": "saving"}
 MIN_POWER = {"sense": "min", "terms": [{"metric": "total_power"}]}
@@ -107,7 +111,9 @@ def test_a_goal_replaces_what_it_speaks_about_and_keeps_the_rest():
         ({"objective": {"sense": "maxmin", "terms": [{"metric": "total_power"}]}}, "one value per user"),
         ({"constraints": [rate(float("nan"), "kbps", 1)]}, "finite"),
         ({"constraints": [rate(1e40, "kbps", 1)]}, "less than or equal"),
-        ({"nonsense": 1}, "Extra inputs"),
+        ({"nonsense": 1}, "one of objective, constraints, keep"),
+        ({"constraints": [{**rate(5, "kbps", 1), "usres": [1]}]}, "did you mean 'users'"),
+        ({"problem": GAME, "goal": {}}, "stands under 'goal:', in a file of its own"),
         ({"ambiguities": ["whose rate?"], "constraints": [rate(5, "kbps", 1)]}, "ambiguities"),
     ],
 )
@@ -125,9 +131,49 @@ def test_all_problems_of_a_goal_are_listed_at_once():
     assert len(raised.value.problems) == 2
 
 
-def test_a_family_without_metrics_refuses_goals():
+def test_a_family_without_metrics_refuses_goals_and_ask_names_those_that_have_some():
+    offloading = optisolve.load_problem("offloading/n10").instance(0)
     with pytest.raises(OptionError, match="documents no metrics"):
-        with_goal(optisolve.load_problem("offloading/n10").instance(0), Goal())
+        with_goal(offloading, Goal())
+    with pytest.raises(OptionError) as raised:
+        ask("minimize the delay", "offloading/n10", parser="rules")
+    families = goal_families()
+    assert f"Families that do: {', '.join(families)};" in str(raised.value)
+    told = next(line for line in (ROOT / "docs" / "ask.md").read_text("utf-8").splitlines() if line.startswith("Families that"))
+    assert re.findall(r"`(\w+)`", told.partition(". ")[0]) == list(families)
+
+
+def test_uav_isac_takes_goals_about_what_its_objectives_are_made_of():
+    """The objectives from metrics, and rate and error of one user by the textbook lines of the model card."""
+    instance = optisolve.load_problem("uav_isac").instance(3)
+    X = instance.project(instance.space.sample(np.random.default_rng(0), 20))
+    values = instance.metric_values(X)
+    assert np.stack([values["utility"], values["error_bound"]], axis=1) == pytest.approx(instance.evaluate(X).F, rel=1e-9)
+    c, uavs, user = instance.constants, X[0].reshape(-1, 3), instance.users_m[5]
+    dx, dy = (user - uavs[:, :2]).T
+    squared = dx**2 + dy**2 + c.altitude_m**2
+    received = uavs[:, 2] / squared / c.noise_over_gain
+    best = int(np.argmax(received))
+    serving = [
+        int(np.argmax(uavs[:, 2] / (((uavs[:, :2] - who) ** 2).sum(axis=1) + c.altitude_m**2))) for who in instance.users_m
+    ]
+    sinr = received[best] / (received.sum() - received[best] + 1.0)
+    assert values["rate"][0, 5] == pytest.approx(c.bandwidth_hz / serving.count(best) * np.log2(1.0 + sinr), rel=1e-9)
+    weight = c.ranging_per_w * uavs[:, 2] / squared**3 + 8.0 / squared**2
+    information = c.prior_per_m2 * np.eye(2) + np.einsum("m,mi,mj->ij", weight, np.stack([dx, dy], 1), np.stack([dx, dy], 1))
+    assert values["location_error"][0, 5] == pytest.approx(np.sqrt(np.trace(np.linalg.inv(information))), rel=1e-6)
+    assert values["total_power"][0] == pytest.approx(uavs[:, 2].sum(), rel=1e-12)
+
+
+def test_the_sum_rate_of_uav_isac_is_asked_for_in_words():
+    request = "maximize the sum rate within 60 s while the mean location error is at most 20 m"
+    answer = ask(request, "uav_isac", parser="rules", solver="moead_de", budget=optisolve.Budget(evaluations=600), seed=1)
+    assert answer.status == "verified"
+    assert answer.parsed.goal.deadline_s == 60.0
+    base = optisolve.load_problem("uav_isac").instance(0)
+    values = base.metric_values(answer.result.X)
+    assert values["error_bound"][0] <= 20.0
+    assert values["sum_rate"][0] == pytest.approx(answer.result.scores["objective"], rel=1e-12)
 
 
 CONTRADICTIONS = {

@@ -100,7 +100,12 @@ def test_wishes_are_read_from_the_words(game):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("save 5 % power, answer within 5 s", 5.0), ("answer within 250 ms: save 5 % power", 0.25)],
+    [
+        ("save 5 % power, answer within 5 s", 5.0),
+        ("answer within 250 ms: save 5 % power", 0.25),
+        ("save 5 % power within 5 s", 5.0),
+        ("within 2 s save 5 % power", 2.0),
+    ],
 )
 def test_a_deadline_is_no_requirement_of_the_network(text, seconds, game):
     reading = read_by_rules(text, game.metrics())

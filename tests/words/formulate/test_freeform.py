@@ -173,7 +173,7 @@ def test_hostile_expressions_are_errors_and_nothing_else(text):
         ({"parameters": {"a": {"over": ["nobody"], "value": [1]}}}, "one of the sets"),
         ({"sets": {"s": 2}, "parameters": {"a": {"over": ["s"], "value": [1]}}}, "shape"),
         ({"sets": {"s": 10_000_000}}, "from 1 to 1000"),
-        ({"code": "print(1)"}, "Extra inputs"),
+        ({"code": "print(1)"}, "no such part; a model has sets, parameters"),
         ({"variables": {"x y": {}}}, "pattern"),
     ],
 )

@@ -1,0 +1,146 @@
+"""The wheel without extras, then with each extra alone: what an extra brings works, what is missing is said in one line.
+
+    python benchmarks/quality/extras.py WHEEL FOLDER [EXTRA ...]
+
+The wheel is installed once, without extras; an environment of an extra sees that one and holds only what the extra adds. Every
+extra of pyproject.toml has to stand in `USES`. Runs on the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import time
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ["-m", "optisolve", "run", "problem=power_control", "problem.n_links=3", "reference=none", "pictures=false"]
+BENCH = ["-m", "optisolve", "bench", "suite=tiny.yaml"]
+GATE = """
+import sys
+sys.path.insert(0, {quality!r})
+import numpy as np
+from gate_training import RunTable, train_gate
+from gate_training.runs import Case
+from optisolve.core.errors import OptisolveError
+losses = np.tile([0.1, 0.5], (9, 1))
+cases = tuple(Case("f", "f", dict(), i, 3) for i in range(9))
+table = RunTable(cases, ("a", "b"), ("a", "b"), losses, losses < 1, losses, np.zeros(9, int), np.arange(18.0).reshape(9, 2))
+try:
+    train_gate(table)
+except OptisolveError as error:
+    sys.exit(f"error: {{error}}")
+"""
+USES: dict[str, list[str]] = {
+    "diffusion": [*RUN[:3], "problem=parallel_channels", *RUN[5:], "solver=ddpm", "budget.evaluations=50"],
+    "drl": [str(ROOT / "benchmarks/training/nsp_experts.py"), "rate", "--steps", "300", "--out", "experts"],
+    "hdf5": ["-m", "optisolve", "export", "problem=power_control", "--to", "case.h5"],
+    "local-llm": [*RUN, "solver=opro", "llm=local", "budget.llm_calls=1"],
+    "mlflow": [*BENCH, "out=tracked", "tracker=mlflow", "tracker.uri=sqlite:///runs.db"],
+    "moe": ["-c", GATE.format(quality=str(ROOT / "benchmarks/quality"))],
+    "ray": [*BENCH, "out=far", "executor=ray"],
+    "report": ["-m", "optisolve", "leaderboard", "runs"],
+    "sweep": ["-m", "optisolve", *RUN[2:3], "-m", *RUN[3:], "solver=null,random_search", "hydra/launcher=joblib"],
+}
+"""What needs an extra: arguments of Python in a folder that holds a run and a tiny suite."""
+
+ALIKE = {"diffusion": "drl", "drl": "diffusion", "mlflow": "moe"}
+"""Extras that share a package: what needs the second must not run into a half of itself where only the first is."""
+
+ELSE = {"local-llm": "optisolve models fetch"}
+"""What is still missing with the extra alone, and what the message says to do."""
+
+SUITE = """# A tiny suite.
+version: "1"
+seed: 0
+instances: 1
+repetitions: 1
+reference: none
+budget: {evaluations: 30}
+limits: {seconds: 300, memory_mb: 3000}
+llm: surrogate
+problems: [{problem: parallel_channels}]
+solvers: [random_search]
+"""
+
+
+class Environment:
+    """A virtual environment; with another one below it, what is installed there is seen."""
+
+    def __init__(self, folder: Path, below: Environment | None = None) -> None:
+        venv.create(folder, with_pip=below is None)
+        names = {"base": str(folder), "platbase": str(folder)}
+        self.python = folder / "bin" / "python"
+        self.packages = Path(sysconfig.get_path("purelib", "venv", names))
+        self.below = below
+        if below is not None:
+            (self.packages / "below.pth").write_text(f"{below.packages}\n", encoding="utf-8")
+
+    def install(self, what: str) -> None:
+        """Install by the pip of the lowest environment."""
+        pip = [self.python if self.below is None else self.below.python, "-m", "pip", "--disable-pip-version-check", "-q"]
+        pip += [] if self.below is None else ["--python", self.python]
+        subprocess.run([*pip, "install", "--no-compile", "-c", ROOT / "constraints.txt", what], check=True)
+
+    def run(self, words: list[str], where: Path) -> subprocess.CompletedProcess[str]:
+        """Run Python with arguments in a folder."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        clean["RAY_AUTH_MODE"] = "disabled"
+        command = [str(self.python), *words]
+        return subprocess.run(command, check=False, cwd=where, capture_output=True, text=True, timeout=600, env=clean)
+
+
+def works(extra: str, done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether something ran, or said what else than the extra it needs."""
+    if extra in ELSE:
+        return "optisolve[" not in done.stderr.partition("&&")[0] or ELSE[extra] in done.stderr
+    return done.returncode == 0
+
+
+def says_so(extra: str, done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether something failed with one line that names the extra."""
+    told = [line for line in done.stderr.splitlines() if "error: " in line]
+    return done.returncode == 1 and len(told) == 1 and f"optisolve[{extra}]" in told[0] and "Traceback" not in done.stderr
+
+
+def main(wheel: str, folder: str, *wanted: str) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    extras = set(declared) - {"dev", "docs"}
+    if extras != set(USES):
+        sys.exit(f"extras of pyproject.toml and of USES differ: {', '.join(sorted(extras ^ set(USES)))}")
+    scratch, start = Path(folder).resolve(), time.monotonic()
+    bare = Environment(scratch / "bare")
+    bare.install(str(Path(wheel).resolve()))
+    (scratch / "tiny.yaml").write_text(SUITE, encoding="utf-8")
+    faults = []
+
+    def check(good: bool, where: str, what: str, done: subprocess.CompletedProcess[str]) -> None:
+        print(f"{'ok' if good else 'FAILED':6} {time.monotonic() - start:5.0f} s  {where}: {what}", flush=True)
+        if not good:
+            faults.append(f"== {where}: {what}: exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+    for words in (["-m", "optisolve", "list"], [*RUN, "solver=wmmse"]):
+        done = bare.run(words, scratch)
+        check(done.returncode == 0, "without extras", " ".join(words[2:4]), done)
+    for extra, words in USES.items():
+        done = bare.run(words, scratch)
+        check(says_so(extra, done), "without extras", f"what needs [{extra}] says so", done)
+    for extra in wanted or USES:
+        environment = Environment(scratch / extra, bare)
+        environment.install(f"optisolve[{extra}]")
+        done = environment.run(USES[extra], scratch)
+        check(works(extra, done), f"[{extra}]", "what needs it works", done)
+        if other := ALIKE.get(extra):
+            done = environment.run(USES[other], scratch)
+            check(says_so(other, done), f"[{extra}]", f"what needs [{other}] says so", done)
+        done = environment.run(["-m", "optisolve", "list"], scratch)
+        check(done.returncode == 0, f"[{extra}]", "list", done)
+    sys.exit("\n".join(faults))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
