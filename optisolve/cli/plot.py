@@ -13,6 +13,7 @@ from optisolve.cli.display import console, print_note
 from optisolve.cli.records import Paths
 from optisolve.cli.settings import Choice, Verb
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
+from optisolve.core.source import is_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +70,7 @@ class Plot(Verb):
         from optisolve.registry import PROBLEMS
         from optisolve.run.plot import default_kind, gather, plot_runs
 
-        own = (self.problem.name,) if ":" in self.problem.name else ()
+        own = (self.problem.name,) if is_target(self.problem.name) else ()
         runs = self._chosen(gather(self.path))
         kind = self.kind or default_kind(runs)
         known = PROBLEMS.beside(*own)
@@ -92,7 +93,7 @@ class Plot(Verb):
         from optisolve.registry import named_problem
 
         name = self.problem.name
-        scenario = named_problem(name).instance(0).origin.scenario if ":" in name else name
+        scenario = named_problem(name).instance(0).origin.scenario if is_target(name) else name
         kept = [run for run in runs if self._wants(run.record, scenario)]
         if not kept:
             held = ", ".join(sorted({f"{r.record.instance.scenario} by {r.record.solver.name}" for r in runs})[:20])
