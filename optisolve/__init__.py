@@ -14,23 +14,29 @@ from typing import TYPE_CHECKING, Any
 from optisolve.version import __version__
 
 if TYPE_CHECKING:
-    from optisolve.core import Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
+    from optisolve.core import UNLIMITED, Budget, Evidence, Instance, Limit, PointStatus, Problem, Solver, Termination
     from optisolve.core.errors import OptisolveError
     from optisolve.core.functional import problem
     from optisolve.registry import list_problems, list_solvers, load_problem, load_solver
+    from optisolve.run.execution import Progress
+    from optisolve.run.open_run import OpenRun, start
+    from optisolve.run.plot import plot
     from optisolve.run.records import load_records
     from optisolve.run.solve import Result, solve
     from optisolve.trust.audit import verify
     from optisolve.trust.replay import replay
 
 __all__ = [
+    "UNLIMITED",
     "Budget",
     "Evidence",
     "Instance",
     "Limit",
+    "OpenRun",
     "OptisolveError",
     "PointStatus",
     "Problem",
+    "Progress",
     "Result",
     "Solver",
     "Termination",
@@ -40,18 +46,33 @@ __all__ = [
     "load_problem",
     "load_records",
     "load_solver",
+    "plot",
     "problem",
     "replay",
     "solve",
+    "start",
     "verify",
 ]
 
 # Importing the package loads nothing heavy; a name is looked up where it lives when it is first used.
 _HOMES = {
-    "optisolve.core": ("Budget", "Evidence", "Instance", "Limit", "PointStatus", "Problem", "Solver", "Termination"),
+    "optisolve.core": (
+        "UNLIMITED",
+        "Budget",
+        "Evidence",
+        "Instance",
+        "Limit",
+        "PointStatus",
+        "Problem",
+        "Solver",
+        "Termination",
+    ),
     "optisolve.core.errors": ("OptisolveError",),
     "optisolve.core.functional": ("problem",),
     "optisolve.registry": ("list_problems", "list_solvers", "load_problem", "load_solver"),
+    "optisolve.run.execution": ("Progress",),
+    "optisolve.run.open_run": ("OpenRun", "start"),
+    "optisolve.run.plot": ("plot",),
     "optisolve.run.records": ("load_records",),
     "optisolve.run.solve": ("Result", "solve"),
     "optisolve.trust.audit": ("verify",),

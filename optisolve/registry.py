@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from optisolve.content import load_yaml, names
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RegistryError, UnknownNameError, nearest
-from optisolve.core.problem import Problem
+from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.source import Home, is_target, load_object
 
@@ -25,6 +25,8 @@ __all__ = [
     "PROBLEMS",
     "SOLVERS",
     "Registry",
+    "able",
+    "fits",
     "list_problems",
     "list_solvers",
     "load_problem",
@@ -188,6 +190,9 @@ def solver_options(name: str) -> tuple[type[Solver], dict[str, Any]]:
 def make_problem(name: str, overrides: Mapping[str, Any] | None = None) -> Problem:
     """Build an installed problem from a scenario name; nothing of a user's own is run.
 
+    What a scenario chose for its own numbers (`Problem.calibrated`, a scoring box) holds for these numbers alone: where others
+    are given it is left to the instance, unless it is given too.
+
     Args:
         name: E.g. ``"uav_isac"`` or ``"uav_isac/dense"``.
         overrides: Parameters that replace the scenario's.
@@ -197,14 +202,54 @@ def make_problem(name: str, overrides: Mapping[str, Any] | None = None) -> Probl
         OptionError: Unknown or bad parameters, all in one message.
     """
     cls, params = _configured(PROBLEMS, name)
-    changed = {**params, **(overrides or {})}
-    return cls.from_mapping({"scenario": name, **changed}, title=f"problem '{name}'")
+    title, numbers = f"problem '{name}'", {"scenario": name, **params}
+    chosen = {key: numbers.pop(key) for key in cls.calibrated if key in numbers}
+    given = {key: value for key, value in (overrides or {}).items() if key not in cls.calibrated or value is not None}
+    changed = {**numbers, **{key: value for key, value in given.items() if key not in cls.calibrated}}
+    holds = chosen if not chosen or _equal(cls, numbers, changed) else {}
+    return cls.from_mapping({**changed, **holds, **given}, title=title)
+
+
+def _equal(cls: type[Problem], first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two sets of parameters mean the same problem, however its numbers are written."""
+    try:
+        return first == second or cls.from_mapping(first) == cls.from_mapping(second)
+    except OptionError:  # told where the problem itself is made
+        return False
 
 
 def make_solver(name: str, overrides: Mapping[str, Any] | None = None) -> Solver:
     """Build a solver from a preset name; see `make_problem` for the errors."""
     cls, options = solver_options(name)
     return cls.from_mapping({**options, **(overrides or {})}, title=f"solver '{name}'")
+
+
+def fits(instance: Instance) -> dict[str, str | None]:
+    """What every solver says of an instance.
+
+    Args:
+        instance: What is to be solved.
+
+    Returns:
+        By name of the preset: None when the solver can treat it, else its reason why not.
+    """
+    told: dict[str, str | None] = {}
+    for name in SOLVERS.choices():
+        try:
+            told[name] = make_solver(name).skip(instance)
+        except OptisolveError as error:  # a plug-in that is broken, or has options without defaults
+            told[name] = str(error)
+    return told
+
+
+def able(instance: Instance) -> str:
+    """A sentence that names solvers that can treat an instance, for the error of one that cannot."""
+    can = [name for name, reason in fits(instance).items() if reason is None]
+    if not can:
+        return "No solver here can; a problem's card says what it needs."
+    scenario = instance.origin.scenario
+    more = f"; optisolve list --for problem={scenario} says why" if scenario in PROBLEMS.choices() else ""
+    return f"Solvers that can: {', '.join(can)}{more}."
 
 
 def _configured(registry: Registry[T], name: str) -> tuple[type[T], dict[str, Any]]:

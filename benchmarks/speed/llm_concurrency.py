@@ -29,7 +29,7 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.budget import UNLIMITED, Budget, BudgetMeter
 from optisolve.core.solver import Task
 from optisolve.llm.config import OpenAiLlm, llm_config
 from optisolve.llm.session import LlmSession, open_session
@@ -139,7 +139,7 @@ class Turns:
         asked = [replace(request, tag=f"{self._turn}/{i}") for i, request in enumerate(self._requests)]
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "transcript.jsonl"
-            with open_session(self._config, BudgetMeter(Budget()), transcript=file) as session:
+            with open_session(self._config, BudgetMeter(Budget(llm_calls=UNLIMITED)), transcript=file) as session:
                 session.ask([replace(self._requests[0], tag="first")])
                 self._start()
                 replies = session.ask(asked)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
-from rich.markup import escape
 from rich.table import Table
 
-from optisolve.cli.display import Bar, console, format_number, new_table, print_error
+from optisolve.cli.display import console, format_number, new_table, print_error, print_notice, styled
+from optisolve.cli.progress import Bar, Show, duration
 from optisolve.cli.settings import Choice, Group, Verb
-from optisolve.core.budget import Budget
+from optisolve.core.budget import UNLIMITED, Budget
 from optisolve.core.errors import OptionError
 from optisolve.core.options import Collected
 from optisolve.registry import make_solver, named_problem
@@ -47,13 +47,15 @@ class Ablate(Verb):
             sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null.
         instances: Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be significant.
         seeds: See instances.
-        budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls, llm_tokens and usd of an arm that
-            asks the model; a limit lowers the share when it must.
+        budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls (no limit unless said otherwise: the
+            evaluations bound them, and the forecast says how many), llm_tokens and usd of an arm that asks the model; a limit
+            lowers the share when it must.
         limits: Per run: seconds (86400 unless said otherwise), memory_mb (16000).
         executor: As for bench.
         workers: Runs at a time; one per core unless said otherwise.
         threads: Threads of the numerical libraries in each worker.
         out: Folder (runs/ablation-PROBLEM-LLM unless said otherwise); finished runs in it are found again and not repeated.
+        progress: How far the runs are, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
         dry_run: Print the planned calls, run nothing.
 
     exit codes: 0 ok, 1 error, 130 interrupted (a partial report is written; the same command goes on)
@@ -72,6 +74,7 @@ class Ablate(Verb):
     workers: Annotated[int, Ge(1)] | None = None
     threads: Annotated[int, Ge(1)] = 1
     out: str = ""
+    progress: Show = "auto"
     dry_run: bool = False
     command: tuple[str, ...] = field(default=(), init=False)
 
@@ -90,14 +93,16 @@ class Ablate(Verb):
 
         plan = _plan(self)
         if plan.surrogate:
-            console.print("[bold yellow]No language model will be called:[/] a surrogate answers in its place.", soft_wrap=True)
+            console.print(
+                styled("No language model will be called:", "bold yellow"), "a surrogate answers in its place.", soft_wrap=True
+            )
         for notice in plan.notices:
-            console.print(f"[yellow]note:[/] {escape(notice)}", soft_wrap=True)
+            print_notice(notice)
         ahead = forecast(plan)
         _print_forecast(plan, ahead)
         if self.dry_run:
             return 0
-        with _Display(ahead) as display:
+        with _Display(ahead, self.progress) as display:
             ablation = run_plan(plan, self.executor, self.workers, self.threads, on_progress=display.show)
         report = make_report(ablation)
         _print_report(report, write_report(report, command=self.command))
@@ -123,7 +128,8 @@ def _plan(settings: Ablate) -> Plan:
     problem = collected("problem", lambda: named_problem(named.name, named.options))
     solver = collected("solver", lambda: _small(settings.solver))
     llm = collected("llm", lambda: llm_config(asked.name, **asked.options))
-    budget = collected("budget", lambda: Budget.from_mapping({"evaluations": EVALUATIONS, **settings.budget}))
+    most = {"evaluations": EVALUATIONS, "llm_calls": UNLIMITED, **settings.budget}
+    budget = collected("budget", lambda: Budget.from_mapping(most))
     limits = collected("limits", lambda: LIMITS.with_option(**settings.limits))
     if problem is None or solver is None or llm is None or budget is None or limits is None:
         raise OptionError(collected.title, collected.problems)
@@ -156,16 +162,16 @@ def _print_forecast(plan: Plan, ahead: Forecast) -> None:
 
     found = f", {ahead.finished} of them are there already" if ahead.finished else ""
     console.print(
-        f"[bold]plan:[/] {len(plan.arms)} arms x {plan.instances} instance(s) x {plan.seeds} seed(s) = {ahead.runs} runs of "
-        f"{plan.budget.evaluations} evaluations{found}; folder {escape(str(plan.out))}",
+        styled("plan:", "bold"),
+        f"{len(plan.arms)} arms x {plan.instances} instance(s) x {plan.seeds} seed(s) = {ahead.runs} runs of "
+        f"{plan.budget.evaluations} evaluations{found}; folder {plan.out}",
         soft_wrap=True,
     )
     pairs, needed = len(plan.pairs), pairs_needed(len(plan.arms) - 1)
     if pairs < needed:
-        console.print(
-            f"[yellow]note:[/] with {pairs} pairs and {len(plan.arms) - 1} comparisons nothing can be significant; "
-            f"{needed} pairs are needed (raise seeds or instances, or name fewer arms)",
-            soft_wrap=True,
+        print_notice(
+            f"with {pairs} pairs and {len(plan.arms) - 1} comparisons nothing can be significant; "
+            f"{needed} pairs are needed (raise seeds or instances, or name fewer arms)"
         )
     one = ahead.per_run
     calls = f"{ahead.llm_runs} runs x {one.calls} calls = {ahead.llm_runs * one.calls} calls"
@@ -175,24 +181,19 @@ def _print_forecast(plan: Plan, ahead: Forecast) -> None:
     tokens = f"{ahead.llm_runs * (one.tokens_in + one.tokens_out):,} tokens"
     usd = "" if not one.usd else f", about {ahead.llm_runs * one.usd:.2f} USD"
     console.print(
-        f"language model: {escape(one.model)}, {escape(one.prices)}; planned: {calls}, about {tokens}{usd}; re-asks come on "
-        "top",
+        f"language model: {one.model}, {one.prices}; planned: {calls}, about {tokens}{usd}; re-asks come on top",
         soft_wrap=True,
     )
     if ahead.how:
-        took = f"time: about {_duration(ahead.seconds)} for the language model ({ahead.how}), little for the rest"
+        took = f"time: about {duration(ahead.seconds)} for the language model ({ahead.how}), little for the rest"
         console.print(took, soft_wrap=True)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class _Display(Bar):
     """A bar over all runs, with the time that the language model will still take."""
 
-    def __init__(self, ahead: Forecast) -> None:
-        super().__init__("ablate", "runs", ahead.runs)
+    def __init__(self, ahead: Forecast, show: Show) -> None:
+        super().__init__("ablate", "runs", ahead.runs, show=show)
         self._run_s, self._left_s = ahead.run_s, ahead.seconds
 
     def show(self, state: Progress) -> None:
@@ -203,9 +204,8 @@ class _Display(Bar):
             return
         self._left_s = max(0.0, self._left_s - self._run_s * (unit.llm is not None))
         where = f"{unit.label}, instance {unit.index}, seed {unit.repetition}"
-        left = f"· about {_duration(self._left_s)} left" if self._left_s else ""
-        line = f"{state.done} of {state.total} runs are done ({where} was the last)"
-        self.update(state.done, state.total, name=where, note=left, line=line)
+        left = f"about {duration(self._left_s)} of the language model left" if self._left_s else ""
+        self.update(state.done, state.total, name=where, note=left)
 
 
 # -- after -------------------------------------------------------------------------------------------------------------
@@ -215,14 +215,14 @@ def _print_report(report: Report, written: Written) -> None:
     from optisolve.study.ablation.markdown import answers
 
     for banner in report.banners:
-        console.print(f"[bold yellow]{escape(banner)}[/]", soft_wrap=True)
+        console.print(styled(banner, "bold yellow"), soft_wrap=True)
     if report.arms:
         console.print(_results(report))
     for row in answers(report):
         shares = [f"{text} {fate}" for fate, text in row.items() if text.endswith("%") and text != "0.0%"]
         console.print(f"answers of {row['arm']}: {', '.join([row['candidates'] + ' candidates', *shares])}", soft_wrap=True)
-    console.print(f"[bold]verdict:[/] {escape(report.verdict.sentence)}", soft_wrap=True)
-    console.print(f"report:   {escape(str(written.markdown))}, {written.csv.name}", soft_wrap=True)
+    console.print(styled("verdict:", "bold"), report.verdict.sentence, soft_wrap=True)
+    console.print(f"report:   {written.markdown}, {written.csv.name}", soft_wrap=True)
     if written.pictures:
         console.print(f"pictures: {', '.join(path.name for path in written.pictures)}", soft_wrap=True)
 
@@ -233,11 +233,11 @@ def _results(report: Report) -> Table:
     against = {row["llm against"]: row for row in comparison(report.versus)}
     others = [name for name in ("hypervolume",) if all(name in summary.others for summary in report.arms)]
     columns = (">mean loss", *(f">{name}" for name in others), ">llm better", ">Holm p", ">A12", ">tokens")
-    table = new_table("arm", *columns, title=escape(f"{report.setting}; means over {report.arms[0].n} pairs"))
+    table = new_table("arm", *columns, title=f"{report.setting}; means over {report.arms[0].n} pairs")
     for summary in sorted(report.arms, key=lambda s: s.standing):
         told = against.get(summary.arm.name, {})
         table.add_row(
-            f"[bold]{summary.arm.name}[/]" if summary.asks else summary.arm.name,
+            styled(summary.arm.name, "bold" if summary.asks else ""),
             format_number(summary.loss.mean),
             *(format_number(summary.others[name]) for name in others),
             f"{told['better']} of {summary.n}" if told else "",

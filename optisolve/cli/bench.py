@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
-from rich.markup import escape
 from rich.table import Table
 
 from optisolve import content
-from optisolve.cli.display import Bar, console, format_number, new_table, print_error, print_note, print_os_error
+from optisolve.cli.display import console, format_number, new_table, print_error, print_note, print_notice, print_os_error
+from optisolve.cli.progress import Bar, Show
 from optisolve.cli.settings import Choice, Verb
 from optisolve.core.errors import FieldProblem
 from optisolve.core.status import Termination
@@ -45,6 +45,7 @@ class Bench(Verb):
         retry: Run failed units again.
         dry_run: Show the plan, run nothing.
         lock: Write NAME.lock.json beside the suite, run nothing.
+        progress: How far the suite is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
         tracker: mlflow: send every record to an MLflow server; tracker.uri is its address (default MLFLOW_TRACKING_URI).
 
     exit codes: 0 ok, 1 error or failed units, 130 interrupted (the same command goes on)
@@ -64,6 +65,7 @@ class Bench(Verb):
     retry: bool = False
     dry_run: bool = False
     lock: bool = False
+    progress: Show = "auto"
     tracker: Choice = Choice("none")
 
     def _check(self) -> Iterable[FieldProblem]:
@@ -105,7 +107,7 @@ def _run(settings: Bench, suite: Suite) -> int:
     from optisolve.study.tracking import MlflowTracker
 
     uri = str(settings.tracker.options.get("uri", ""))
-    with Bar(suite.name, "units") as bar:
+    with Bar(suite.name, "units", show=settings.progress) as bar:
         done = run_suite(
             suite,
             settings.out,
@@ -123,8 +125,7 @@ def _run(settings: Bench, suite: Suite) -> int:
         )
     failures = _print_summary(done)
     if done.interrupted:
-        text = f"[yellow]interrupted:[/] {done.missing} units are left; the same command goes on with them"
-        console.print(text, soft_wrap=True)
+        print_notice(f"{done.missing} units are left; the same command goes on with them", "interrupted")
         return 130
     return 1 if failures else 0
 
@@ -133,8 +134,7 @@ def _show(bar: Bar, state: Progress) -> None:
     failed = f"{state.failed} failed" if state.failed else ""
     last = "" if state.unit is None else f"{state.unit.case} {state.unit.label}"
     note = " · ".join(part for part in (failed, last) if part)
-    line = f"{bar.name}: {state.done} of {state.total} units{', ' + failed if failed else ''}"
-    bar.update(state.done, total=state.total, note=note, line=line)
+    bar.update(state.done, total=state.total, note=note)
 
 
 def _solvers(names: Iterable[str], llm: Choice) -> list[JsonObject]:
@@ -148,7 +148,7 @@ def _lock(suite: Suite) -> int:
     from optisolve.study.lock import write_lock
 
     path, changed = write_lock(suite)
-    console.print(f"{'locked' if changed else 'unchanged'}: {escape(str(path))}", soft_wrap=True)
+    console.print(f"{'locked' if changed else 'unchanged'}: {path}", soft_wrap=True)
     return 0
 
 
@@ -157,7 +157,7 @@ def _list() -> int:
 
     table = new_table("suite", "what it compares", title="Suites (suite=NAME)")
     for name in list_suites():
-        table.add_row(name, escape(content.header("suites", name).get("summary", "")))
+        table.add_row(name, content.header("suites", name).get("summary", ""))
     console.print(table)
     console.print("optisolve bench --help shows all settings")
     return 0
@@ -171,7 +171,7 @@ def _print_plan(plan: Plan) -> None:
         solvers[unit.label] = solvers.get(unit.label, 0) + 1
     table = new_table("problem", ">units", "solvers", title=f"{plan.suite.name} {plan.suite.version}")
     for case, solvers in cases.items():
-        table.add_row(escape(case), str(sum(solvers.values())), escape(", ".join(solvers)))
+        table.add_row(case, str(sum(solvers.values())), ", ".join(solvers))
     console.print(table)
     _print_skips(plan.skipped, full=True)
     worst = ", ".join(f"{amount:,.6g} {name.replace('_', ' ')}" for name, amount in plan.worst_case().items())
@@ -192,7 +192,7 @@ def _print_skips(skips: Iterable[Skip], *, full: bool) -> None:
         return
     table = new_table("skipped", "on", "because")
     for (label, reason), cases in reasons.items():
-        table.add_row(escape(label), escape(", ".join(cases)), escape(reason))
+        table.add_row(label, ", ".join(cases), reason)
     console.print(table)
 
 
@@ -219,8 +219,8 @@ def _print_summary(done: SuiteRun) -> int:
         more = f"{len(failed) - 10} more failed. " if len(failed) > 10 else ""
         console.print(f"{more}A failure counts as the worst outcome; retry=true runs failed units again.", soft_wrap=True)
     for notice in done.notices:
-        console.print(f"[yellow]note:[/] {escape(notice)}", soft_wrap=True)
-    console.print(f"records:  {escape(done.folder)}", soft_wrap=True)
+        print_notice(notice)
+    console.print(f"records:  {done.folder}", soft_wrap=True)
     return len(failed)
 
 
@@ -235,7 +235,7 @@ def _table(case: str, cells: Mapping[str, Sequence[Record]]) -> Table:
     name = "loss" if told else "hypervolume" if several else "objective"
     columns = (f">median {name}", ">units", ">feasible", ">failed", ">seconds")
     title = f"{case}: {describe_loss(told, several=several)}" if told else case
-    table = new_table("solver", *columns, title=escape(title))
+    table = new_table("solver", *columns, title=title)
     for label, records in cells.items():
         values = [loss.value for loss in losses[label]] if told else [record.scores.values()[name] for record in records]
         feasible = sum(any(r.verified.feasible) for r in records)
@@ -243,5 +243,5 @@ def _table(case: str, cells: Mapping[str, Sequence[Record]]) -> Table:
         known = [value for value in values if value is not None]
         median = format_number(statistics.median(known) if known else None)
         seconds = statistics.median(r.used.wall_s for r in records)
-        table.add_row(escape(label), median, str(len(records)), str(feasible), str(failed), f"{seconds:.2f}")
+        table.add_row(label, median, str(len(records)), str(feasible), str(failed), f"{seconds:.2f}")
     return table

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
-from rich.markup import escape
 
-from optisolve.cli.display import console
-from optisolve.cli.records import EXIT_REFUSED, Paths, suites_of
+from optisolve.cli.display import console, print_notice
+from optisolve.cli.progress import Bar, Show
+from optisolve.cli.records import EXIT_REFUSED, RUNS, Paths, require_runs, suites_of
 from optisolve.cli.settings import Verb, Word
 from optisolve.core.errors import OptisolveError
 
@@ -35,14 +35,14 @@ class Leaderboard(Verb):
     """A static site from records: sortable tables, plots, a page per record.
 
     Args:
-        path: record.json, its folder, or a folder of folders.
+        path: record.json, its folder, or a folder of folders; runs when nothing is said.
         out: Folder of the site, replaced as a whole.
         title: Heading of the site.
         table: File with the leaderboard's table, for the standings of each suite.
         degeneracy: File with degeneracy reports to show, from benchmarks/degeneracy.py.
     """
 
-    path: Paths
+    path: Paths = RUNS
     out: Path = Path("site")
     title: str = "optisolve leaderboard"
     table: Path | None = None
@@ -51,15 +51,17 @@ class Leaderboard(Verb):
     def __call__(self) -> int:
         from optisolve.trust.site import build_site, write_site
 
+        for path in self.path:
+            require_runs(path)
         degeneracy = None if self.degeneracy is None else _degeneracy(self.degeneracy)
         board = None if self.table is None else _board(self.table)
         site = build_site(self.path, title=self.title, degeneracy=degeneracy, board=board)
         page = write_site(site, self.out)
         for notice in site.notices:
-            console.print(f"[yellow]note:[/] {escape(notice)}", soft_wrap=True)
+            print_notice(notice)
         counts = ((site.records, "records"), (site.solvers, "solvers"), (site.problems, "problems"), (site.tracks, "tracks"))
         told = ", ".join(f"{len(items)} {name}" for items, name in counts)
-        console.print(f"leaderboard: {escape(str(page))} ({told})", soft_wrap=True)
+        console.print(f"leaderboard: {page} ({told})", soft_wrap=True)
         return 0
 
 
@@ -146,8 +148,8 @@ class SubmitPack(Verb):
         if packed.files and not self.full:
             console.print(f"{packed.files} of them as files, since nobody can make them again", soft_wrap=True)
         write_table(root / RECORDS, root / TABLE, book)
-        folder = escape(str(packed.folder))
-        console.print(f"folder: {folder}\ntable:  {escape(str(root / TABLE))}", soft_wrap=True)
+        folder = str(packed.folder)
+        console.print(f"folder: {folder}\ntable:  {root / TABLE!s}", soft_wrap=True)
         console.print(f"next:   git add {folder} {TABLE}, commit, and open a pull request", soft_wrap=True)
         return 0
 
@@ -166,6 +168,7 @@ class SubmitCheck(Verb):
         repository: Checkout of the leaderboard.
         suite_file: A suite that optisolve does not ship; may be given several times.
         workers: Processes that audit records.
+        progress: How far it is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
 
     exit codes: 0 nothing is refused, 1 error, 2 something is
     """
@@ -179,6 +182,7 @@ class SubmitCheck(Verb):
     repository: Path = Path()
     suite_file: tuple[Path, ...] = ()
     workers: Annotated[int, Ge(1)] = 1
+    progress: Show = "auto"
 
     def __call__(self) -> int:
         from optisolve.core.documents import write_atomic
@@ -188,19 +192,21 @@ class SubmitCheck(Verb):
         head, base = Tree.at(root, self.head), Tree.at(root, self.base) if self.base else None
         with tempfile.TemporaryDirectory(prefix="optisolve-site-") as scratch:
             export = None if self.site is None else Path(scratch)
-            verdict = check_submission(
-                head,
-                base,
-                book=_book(self.suite_file),
-                author=self.author,
-                export=export,
-                workers=self.workers,
-                sample=self.sample,
-            )
+            with Bar("submission", "records", show=self.progress) as bar:
+                verdict = check_submission(
+                    head,
+                    base,
+                    book=_book(self.suite_file),
+                    author=self.author,
+                    export=export,
+                    workers=self.workers,
+                    sample=self.sample,
+                    on_audit=bar.update,
+                )
             text = comment_text(verdict)
             if self.comment is not None:
                 write_atomic(self.comment, text.encode())
-            console.print(escape(text), soft_wrap=True, end="")
+            console.print(text, soft_wrap=True, end="")
             if export is not None and self.site is not None and verdict.accepted:
                 _site(export, self.site, root / TABLE.rpartition("/")[0] / "degeneracy.json", verdict.after)
         return 0 if verdict.accepted else EXIT_REFUSED
@@ -216,7 +222,7 @@ def _site(records: Path, folder: Path, degeneracy: Path, board: Board | None) ->
         return
     known = _degeneracy(degeneracy) if degeneracy.is_file() else None
     site = build_site([records], degeneracy=known, board=board)
-    console.print(f"site: {escape(str(write_site(site, folder)))}", soft_wrap=True)
+    console.print(f"site: {write_site(site, folder)!s}", soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +243,7 @@ class SubmitTable(Verb):
 
         root = _root(self.repository)
         changed = write_table(root / RECORDS, root / TABLE, _book(self.suite_file))
-        console.print(f"{'rebuilt' if changed else 'unchanged'}: {escape(str(root / TABLE))}", soft_wrap=True)
+        console.print(f"{'rebuilt' if changed else 'unchanged'}: {root / TABLE!s}", soft_wrap=True)
         return 0
 
 
@@ -277,7 +283,7 @@ class SubmitRecords(Verb):
         for table in find_tables(root / RECORDS, self.suite, self.submitter):
             restored += restore(table, out, archives=places, count=self.count, workers=self.workers)
         counts = {name: sum(item.match is name and not item.archived for item in restored) for name in (*Match, None)}
-        console.print(f"{len(restored)} record(s): {escape(str(out))}", soft_wrap=True)
+        console.print(f"{len(restored)} record(s): {out}", soft_wrap=True)
         lines = {
             "out of the archive, whose SHA-256 is the table's": sum(item.archived for item in restored),
             "made again, with the hash that the table states": counts[Match.SAME],
@@ -290,7 +296,7 @@ class SubmitRecords(Verb):
             if number:
                 console.print(f"  {number:5d}  {told}", soft_wrap=True)
         for item in [item for item in restored if item.match is not Match.SAME][:_MOST_SHOWN]:
-            console.print(escape(f"  - {item.record_id}: {item.match or 'not made again'}: {item.reason}"), soft_wrap=True)
+            console.print(f"  - {item.record_id}: {item.match or 'not made again'}: {item.reason}", soft_wrap=True)
         return EXIT_REFUSED if counts[Match.DIFFERENT] else int(bool(counts[None]))
 
 

@@ -1,115 +1,25 @@
-"""What there is, and what it is worth: ``list``, ``info``, ``models``, ``inspect``, ``export``, ``check``."""
+"""What models, instances and plug-ins are worth: ``models``, ``inspect``, ``export``, ``check``."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
-from rich.markup import escape
 
-from optisolve import content
-from optisolve.cli.display import console, format_number, new_table, print_note
-from optisolve.cli.settings import Choice, Verb, Word, meanings
+from optisolve.cli.display import console, format_number, new_table, print_note, styled, write_plain
+from optisolve.cli.progress import Bar, Show
+from optisolve.cli.settings import Choice, Verb, Word
 from optisolve.core.errors import OptisolveError, UnknownNameError
 from optisolve.core.source import is_target, load_object
-from optisolve.registry import PROBLEMS, SOLVERS, named_problem, problem_options, solver_options
+from optisolve.registry import PROBLEMS, SOLVERS, named_problem, solver_options
 
 if TYPE_CHECKING:
     from optisolve.core.problem import Problem
     from optisolve.core.solver import Solver
 
-__all__ = ["Check", "Export", "Info", "Inspect", "List", "Models"]
-
-
-@dataclass(frozen=True, slots=True)
-class List(Verb):
-    """What there is: problems, solvers, prompts.
-
-    Args:
-        what: Which of them.
-    """
-
-    what: Annotated[Literal["problems", "solvers", "prompts", "all"], Word("WHAT")] = "all"
-
-    def __call__(self) -> int:
-        if self.what in ("all", "problems"):
-            table = new_table("problem", "what is decided", "reference", title="Problems (problem=NAME)")
-            for name in PROBLEMS.choices():
-                table.add_row(name, *_or_reason(partial(_problem_row, name)))
-            console.print(table)
-        if self.what in ("all", "solvers"):
-            table = new_table("solver", "what it is", "needs", title="Solvers (solver=NAME)")
-            for name in SOLVERS.choices():
-                table.add_row(name, *_or_reason(partial(_solver_row, name)))
-            console.print(table)
-        if self.what in ("all", "prompts"):
-            table = new_table("prompt", title="Prompts")
-            for name in content.names("prompts", ".jinja"):
-                table.add_row(name)
-            console.print(table)
-        return 0
-
-
-@dataclass(frozen=True, slots=True)
-class Info(Verb):
-    """Parameters, sources and citation of one problem or solver.
-
-    Args:
-        name: A problem or solver of ``optisolve list``.
-    """
-
-    name: Annotated[str, Word("NAME")]
-
-    def __call__(self) -> int:
-        if self.name in PROBLEMS.choices() or is_target(self.name):
-            problem, values = problem_options(self.name)
-            console.print(f"[bold]{self.name}[/]: {escape(problem.summary)}")
-            console.print(f"reference: {escape(problem.evidence)}")
-            for line in _offered(self.name):
-                console.print(line, soft_wrap=True)
-            _print_fields(problem, values)
-            _print_card("problems", self.name)
-            return 0
-        if self.name in SOLVERS.choices():
-            solver, values = solver_options(self.name)
-            info = solver.info
-            console.print(f"[bold]{self.name}[/]: {escape(info.summary)}")
-            console.print(f"source: {escape(info.citation or '–')}", soft_wrap=True)
-            console.print(f"treats: {', '.join(sorted(info.supports))}", soft_wrap=True)
-            for verb, capabilities in (("requires", info.requires), ("uses where offered", info.welcomes)):
-                if capabilities:
-                    console.print(f"{verb}: {', '.join(c.__name__ for c in capabilities)}", soft_wrap=True)
-            console.print(f"same seed, same answer: {'yes' if info.deterministic else 'no'}")
-            _print_fields(solver, values)
-            _print_card("solvers", self.name)
-            return 0
-        raise UnknownNameError("problem or solver", self.name, {*PROBLEMS.choices(), *SOLVERS.choices()})
-
-
-def _offered(name: str) -> Iterator[str]:
-    """Capabilities of a scenario's instances, whether goals may speak about them, and what verification runs on."""
-    from optisolve.core.capabilities import offers
-    from optisolve.goals import MeasuredInstance
-
-    try:
-        instance = named_problem(name).instance(0)
-    except OptisolveError as error:  # a family whose parameters have no defaults
-        yield f"offers: unknown until it is given what it needs ({escape(str(error))})"
-        return
-    capabilities = [c.__name__ for c in offers(instance)]
-    if isinstance(instance, MeasuredInstance):
-        capabilities.append(f"MeasuredInstance ({', '.join(metric.name for metric in instance.metrics())})")
-    yield f"offers: {', '.join(capabilities) or 'evaluation only'}"
-    yield "evaluation: " + (
-        "a compiled kernel; verification runs on other code, the readable equations"
-        if instance.has_twin
-        else "one implementation, which verification runs again (docs/trust.md)"
-    )
+__all__ = ["Check", "Completion", "Export", "Inspect", "Models"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +29,12 @@ class Models(Verb):
     Args:
         action: List them with licence and whether they are here, or fetch one.
         name: Name of the model to fetch.
+        progress: How far a download is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
     """
 
     action: Annotated[Literal["list", "fetch"], Word("ACTION")] = "list"
     name: Annotated[str, Word("NAME")] = ""
+    progress: Show = "auto"
 
     def __call__(self) -> int:
         from optisolve.llm import catalog
@@ -132,7 +44,9 @@ class Models(Verb):
                 raise OptisolveError(
                     "Say which model to fetch, e.g.: optisolve models fetch smollm2-135m (see: optisolve models list)."
                 )
-            console.print(f"ready: {escape(str(catalog.fetch(self.name)))}", soft_wrap=True)
+            with Bar(f"fetch {self.name}", "MB", show=self.progress) as bar:
+                file = catalog.fetch(self.name, on_progress=bar.update)
+            console.print(f"ready: {file}", soft_wrap=True)
             return 0
         title = "Local language models (llm=local llm.model=NAME)"
         table = new_table("model", ">MB", "licence", "here", "from", "note", title=title)
@@ -171,11 +85,11 @@ class Inspect(Verb):
 
         size = {"instances": self.instances, "samples": self.samples, "starts": self.starts}
         report = degeneracy(named_problem(self.problem.name, self.problem.options), **size, effort=Effort(self.effort))
-        title = f"{report.problem}: {escape(report.measure)}"
+        title = f"{report.problem}: {report.measure}"
         table = new_table("policy", ">feasible", ">value", ">ratio", ">worst ratio", title=title)
         for row in report.rows:
             numbers = (format_number(value) for value in (row.value, row.ratio, row.worst_ratio))
-            table.add_row(escape(row.policy), f"{row.feasible:.0%}", *numbers)
+            table.add_row(row.policy, f"{row.feasible:.0%}", *numbers)
         console.print(table)
         evidence = report.evidence.replace("_", " ")
         console.print(f"reference: {evidence}; means over {self.instances} instances; ratio = value / reference")
@@ -190,7 +104,7 @@ class Inspect(Verb):
         curve = {k: row.value for k, row in report.curve.items() if row.value is not None}
         figure = degeneracy_figure(report.problem, report.measure, lines, curve)
         picture = save_figure(figure, self.out / f"inspect-{report.problem.replace('/', '-')}.png")
-        console.print(f"picture: {escape(str(picture))}", soft_wrap=True)
+        console.print(f"picture: {picture}", soft_wrap=True)
         return 0
 
 
@@ -215,7 +129,7 @@ class Export(Verb):
         arrays = named_problem(self.problem.name, self.problem.options).instance(self.instance).arrays()
         file = write_arrays(self.to, arrays)
         told = ", ".join(f"{name} {list(values.shape)}" for name, values in arrays.items())
-        console.print(f"{escape(str(file))}: {escape(told)}", soft_wrap=True)
+        console.print(f"{file}: {told}", soft_wrap=True)
         return 0
 
 
@@ -238,54 +152,31 @@ class Check(Verb):
         results = check_problem(target) if isinstance(target, Problem) else check_solver(target)
         for result in results:
             mark, style = {"passed": ("ok", "green"), "skipped": ("skipped", "yellow")}.get(result.outcome, ("FAILED", "red"))
-            detail = escape(": " + result.detail) if result.detail else ""
-            console.print(f"[{style}]{mark:>7}[/] {escape(result.name)}{detail}", soft_wrap=True)
+            detail = ": " + result.detail if result.detail else ""
+            console.print(styled(f"{mark:>7}", style), f"{result.name}{detail}", soft_wrap=True)
         failed = sum(result.outcome == "failed" for result in results)
         console.print(f"{len(results) - failed} passed or skipped, {failed} failed")
         return 1 if failed else 0
 
 
-def _problem_row(name: str) -> tuple[str, str]:
-    if name in content.names("problems"):  # the file says it; importing every family would be slow
-        told = {**content.header("problems", name.split("/", maxsplit=1)[0]), **content.header("problems", name)}
-        return told.get("summary", ""), told.get("reference", "none")
-    problem = PROBLEMS.get(name)
-    return problem.summary, problem.evidence
+@dataclass(frozen=True, slots=True)
+class Completion(Verb):
+    """The script that completes verbs, settings and names in a shell.
 
+    Args:
+        shell: Which shell.
 
-def _solver_row(name: str) -> tuple[str, str]:
-    if name in content.names("solvers"):
-        told = content.header("solvers", name)
-        return told.get("summary", ""), told.get("needs", "")
-    info = SOLVERS.get(name).info
-    return info.summary, ", ".join([*info.needs, *(["a language model"] if info.uses_llm else [])])
+    bash and zsh: eval "$(optisolve completion bash)", in ~/.bashrc for every shell (zsh: in ~/.zshrc, behind compinit)
+    fish: optisolve completion fish | source
+    """
 
+    shell: Annotated[Literal["bash", "zsh", "fish"], Word("SHELL")]
 
-def _or_reason(row: Callable[[], tuple[str, str]]) -> tuple[str, str]:
-    """A row, or why the plug-in behind it cannot be loaded; one broken plug-in must not hide the others."""
-    try:
-        return row()
-    except OptisolveError as error:
-        return f"[red]cannot be loaded:[/] {escape(str(error))}", ""
+    def __call__(self) -> int:
+        from optisolve.cli.completion import SCRIPTS
 
-
-def _print_fields(cls: type[Problem] | type[Solver], values: dict[str, object]) -> None:
-    table, texts = new_table("setting", "value", "type", "meaning"), meanings(cls)[1]
-    for field in dataclasses.fields(cast(type, cls)):
-        if not field.init or field.name == "scenario":
-            continue
-        default = None if field.default is dataclasses.MISSING else field.default
-        value = escape(str(values.get(field.name, default)))
-        table.add_row(field.name, value, escape(str(field.type)), escape(texts.get(field.name, "")))
-    console.print(table)
-
-
-def _print_card(kind: str, name: str) -> None:
-    folder = content.content_dir(kind)
-    family = name.split("/", maxsplit=1)[0]
-    for card in (folder / family / "README.md", folder / f"{name}.md"):
-        if card.is_file():
-            console.print(f"card: {escape(str(card))}", soft_wrap=True)
+        write_plain(SCRIPTS[self.shell])
+        return 0
 
 
 def _check_target(target: str) -> Problem | type[Solver]:

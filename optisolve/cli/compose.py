@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
-import shlex
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
-from uuid import uuid4
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -31,40 +25,28 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from optisolve.cli.display import print_error, print_os_error
-from optisolve.cli.job import EXIT_ERROR, EXIT_OK, Asked, Job, report_finished, run_job
+from optisolve.cli.display import print_error, print_os_error, write_plain
+from optisolve.cli.job import EXIT_ERROR, EXIT_OK, Asked, Ended, Job, report_finished, run_job
+from optisolve.cli.overrides import NO_INTERPOLATION, as_overrides, flags_first, require_plain
 from optisolve.cli.resume import resolve
 from optisolve.cli.run import Run
-from optisolve.cli.settings import Choice, settings_help
+from optisolve.cli.settings import Choice
+from optisolve.cli.sweep import Sweep
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
 from optisolve.core.source import is_target
 from optisolve.llm.config import LLM_KINDS
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
+from optisolve.run.choice import AUTO, WITH_MODEL
 from optisolve.run.solve import DEFAULT_BUDGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["flags_first", "run_command"]
+__all__ = ["run_command"]
 
 _SCHEME = "optisolve"
 """Prefix of our groups in hydra's search path."""
-
-_HELP = """optisolve run: solve one problem with one solver, verify the answer, write a record.
-
-problem=NAME  {problem}
-solver=NAME   {solver}
-llm=KIND      {llm}
-
-settings (key=value):
-{settings}
-
-== All settings with those of the problem, the solver and the language model (override anything: key=value) ==
-$CONFIG
--m runs a sweep: optisolve run -m seed=0,1,2 solver=moead,moead_de
---cfg job shows the composed configuration without running.
-"""
 
 _DEFAULTS: Mapping[str, object] = {
     **{f.name: f.default for f in dataclasses.fields(Run)},
@@ -73,16 +55,11 @@ _DEFAULTS: Mapping[str, object] = {
 """Settings of a run beside the groups."""
 
 
-def _help() -> str:
-    choices = {group: ", ".join(names) for group, names in _choices().items()}
-    return _HELP.format(**choices, settings=settings_help(Run))
-
-
-def _primary(environment: Mapping[str, str], template: str) -> Mapping[str, object]:
-    """The configuration that hydra starts from, with the environment of the jobs of a sweep and the text of the help."""
+def _primary(environment: Mapping[str, str], solver: str) -> Mapping[str, object]:
+    """The configuration that hydra starts from: the environment of the jobs of a sweep, and the solver."""
     quiet = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
     return {
-        "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": "ledma"}, {"llm": "auto"}, *quiet],
+        "defaults": ["_self_", {"problem": "uav_isac"}, {"solver": solver}, {"llm": "auto"}, *quiet],
         **_DEFAULTS,
         "hydra": {
             "searchpath": [f"{_SCHEME}://"],
@@ -90,40 +67,30 @@ def _primary(environment: Mapping[str, str], template: str) -> Mapping[str, obje
             "run": {"dir": "."},
             "sweep": {"dir": "${out}/.hydra", "subdir": "."},  # hydra always writes its multirun.yaml there
             "job": {"chdir": False, "env_set": dict(environment)},
-            "help": {"app_name": "optisolve run", "template": template},
         },
     }
 
 
-_NO_INTERPOLATION = (
-    "{what} holds an interpolation (${{…}}): settings are taken as they stand, nothing is filled in from the environment or "
-    "elsewhere. Write the value itself; a key belongs into its environment variable only."
-)
-
-_CALL = re.compile(r"(?<![\w'\"])(fixed\([^()'\"]*\))")
-_FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
-
 _begun = Event()
 """Set when a job of this process has begun; what is raised before that is about the composition of its settings."""
 
-_CODES = "OPTISOLVE_EXIT_CODES"
-"""Environment variable with the folder where the jobs of a sweep leave their exit codes; they may run in other processes."""
 
-
-def run_command(arguments: Sequence[str]) -> int:
+def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset()) -> int:
     """Run with hydra overrides; the worst exit code of all jobs of a sweep.
 
     Args:
-        arguments: What stands behind ``optisolve run``.
+        arguments: What stands behind ``optisolve run``, with the settings of a file of them.
+        from_file: Keys of those that a file has set, and the user has not.
 
     Raises:
         OptisolveError: The configuration is wrong; the text names the setting.
     """
-    _require_plain(arguments)
+    arguments = as_overrides(arguments)
+    require_plain(arguments)
     if _Groups not in Plugins.instance().discover(ConfigSource):
         Plugins.instance().register(_Groups)
     words = flags_first(arguments)
-    sweep = not {"-m", "--multirun"}.isdisjoint(words)
+    sweep = Sweep.of(words, from_file)
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")
     codes: list[int] = []
     broken: list[Exception] = []
@@ -131,19 +98,17 @@ def run_command(arguments: Sequence[str]) -> int:
 
     def job(config: DictConfig) -> None:
         try:
-            codes.append(_job(config))
+            codes.append(_job(config, from_file).code)
         except Exception as error:  # hydra would print words of its own on the way
             broken.append(error)
 
-    with (
-        tempfile.TemporaryDirectory(prefix="optisolve-") if sweep else nullcontext() as folder,
-        _arguments(words),
-        _no_environment(),
-    ):
-        template = "" if {"--help", "-h"}.isdisjoint(words) else _help()
-        ConfigStore.instance().store(name="run", node=_primary({} if folder is None else {_CODES: folder}, template))
+    named = any(word.lstrip("+").startswith(("llm=", "llm.")) for word in words)
+    solver = WITH_MODEL.name if named else AUTO  # before anything is composed, so that solver.KEY is known
+    surroundings: AbstractContextManager[Mapping[str, str]] = nullcontext({}) if sweep is None else sweep.environment()
+    with surroundings as environment, _arguments(words), _no_environment():
+        ConfigStore.instance().store(name="run", node=_primary(environment, solver))
         try:
-            application(_swept_job if sweep else job)()
+            application(job if sweep is None else _swept_job)()
         except MissingConfigException as error:
             raise _unknown_choice(error) from error
         except (HydraException, OmegaConfBaseException) as error:
@@ -156,87 +121,7 @@ def run_command(arguments: Sequence[str]) -> int:
             return EXIT_ERROR if end.code else EXIT_OK
         if broken:
             raise broken[0]
-        if folder is not None:
-            codes = [int(path.read_text(encoding="ascii")) for path in Path(folder).iterdir()]
-        return max(codes, default=0)
-
-
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Hydra's parser wants flags before overrides; people mix them.
-
-    Args:
-        arguments: E.g. ``["solver=moead", "-m", "seed=1,2"]``.
-    """
-    flags, overrides = _split(arguments)
-    return [*flags, *map(_quoted, overrides)]
-
-
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Flags with their values, and overrides."""
-    flags, overrides, rest = list[str](), list[str](), list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            overrides.append(word)
-            continue
-        flags.append(word)
-        if word in _FLAGS_WITH_VALUE and rest and "=" not in rest[0]:
-            flags.append(rest.pop(0))
-    return flags, overrides
-
-
-def _quoted(word: str) -> str:
-    """An override with names in quotes that hydra would take for something else.
-
-    These are the solver ``null`` (no value) and a mix like ``fixed(0.3)`` (the call of a function).
-    """
-    key, equals, value = word.partition("=")
-    if key == "solver.mix":
-        return f"{key}=" + _CALL.sub(r"'\1'", value)
-    if key != "solver" or not equals:
-        return word
-    names = ['"null"' if item.strip() == "null" else item for item in value.split(",")]
-    return f"{key}={','.join(names)}"
-
-
-def _require_plain(arguments: Sequence[str]) -> None:
-    """Refuse words that hydra would fill in from elsewhere, and explain how to write those that its grammar does not take.
-
-    Raises:
-        OptisolveError: The word, and its quoted form where that helps.
-    """
-    flags, overrides = _split(arguments)
-    for word in arguments:
-        if "${" in word:
-            raise OptisolveError(_NO_INTERPOLATION.format(what=f"'{word}'"))
-    parser, sweep = OverridesParser.create(), not {"-m", "--multirun"}.isdisjoint(flags)
-    for word in overrides:
-        if word.startswith("~"):
-            raise OptisolveError(
-                f"'{word}' would take a setting away; every run needs all of them. Give another value instead."
-            )
-        try:
-            wrong = parser.parse_override(_quoted(word)).is_sweep_override() and not sweep
-        except HydraException:
-            wrong = True
-        if wrong:
-            raise OptisolveError(_in_quotes(parser, word))
-
-
-def _in_quotes(parser: OverridesParser, word: str) -> str:
-    """How to write a word whose value hydra takes for something else than text."""
-    key, equals, value = word.partition("=")
-    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
-    quoted = f'{key}="{bare.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34))}"'
-    try:
-        parser.parse_override(quoted if equals else "")
-    except HydraException:
-        return f"'{word}' is no setting: expected key=value, e.g. seed=1."
-    several = "For one run per value give -m; as one text, quote" if "," in value else "Quote"
-    return (
-        f"The value of '{key}' holds characters that have a meaning of their own here: {value}\n"
-        f"{several} it for optisolve and for the shell: {shlex.quote(quoted)}"
-    )
+        return max(codes, default=0) if sweep is None else sweep.ended()
 
 
 @contextmanager
@@ -251,39 +136,52 @@ def _no_environment() -> Iterator[None]:
 
 def _swept_job(config: DictConfig) -> None:
     """One job of a sweep, perhaps in a process of its own."""
-    code = _job(config)
-    if (folder := os.environ.get(_CODES)) is not None:
-        (Path(folder) / uuid4().hex).write_text(str(code), encoding="ascii")
+    sweep, told = Sweep.here(), HydraConfig.get()
+    varied = sweep.varied(told.overrides.task)
+    sweep.leave(told.job.num, varied, _job(config, sweep.from_file, varied))
 
 
-def _job(config: DictConfig) -> int:
+def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str] | None = None) -> Ended:
+    """Run, or say why not.
+
+    Args:
+        config: What hydra composed.
+        from_file: Keys that a file has set.
+        varied: What this job of a sweep has for itself.
+    """
     _begun.set()
     values = cast(dict[str, Json], OmegaConf.to_container(config, resolve=False))
     chosen = HydraConfig.get().runtime.choices
     given = tuple(item.split("=", maxsplit=1)[0].lstrip("+") for item in HydraConfig.get().overrides.task)
     try:
         if "${" in str(values):
-            raise OptisolveError(_NO_INTERPOLATION.format(what="A file of settings"))
+            raise OptisolveError(NO_INTERPOLATION.format(what="A file of settings"))
         if unknown := sorted({*values} - {*_choices(), *_DEFAULTS}):
             raise OptisolveError(f"Unknown setting '{unknown[0]}'. Settings of the run: {', '.join(sorted(_DEFAULTS))}.")
         groups = {name: dict(cast(Mapping[str, Json], values.pop(name))) for name in (*_choices(), "budget")}
         kind = str(groups["llm"].pop("kind"))
         problem, solver = (Choice(str(chosen[group]), groups[group]) for group in ("problem", "solver"))
-        asked = Asked(problem, solver, Choice(kind, groups["llm"]), groups["budget"], values, given)
+        read = tuple(key for key in given if key in from_file)
+        asked = Asked(problem, solver, Choice(kind, groups["llm"]), groups["budget"], values, given, read)
+        if values["print"] == "config":
+            from optisolve.cli.config_file import settings_file
+
+            write_plain(settings_file(asked))
+            return Ended(EXIT_OK)
         if values["resume"] in (None, False):
-            return run_job(Job.of(asked))
+            return run_job(Job.of(asked), varied)
         meant = resolve(asked)
         if meant.finished is not None:
             return report_finished(meant.finished, as_json=values["print"] == "json")
-        return run_job(Job.of(meant.asked, meant.continues))
+        return run_job(Job.of(meant.asked, meant.continues), varied)
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))
-        return EXIT_ERROR
+        return Ended(EXIT_ERROR)
     except BrokenPipeError:  # nobody reads any more: the entry point knows what to do
         raise
     except OSError as error:
         print_os_error(error, "; no record was written")
-        return EXIT_ERROR
+        return Ended(EXIT_ERROR)
 
 
 @contextmanager
@@ -317,7 +215,11 @@ def _explain(error: Exception) -> str:
     key, parent = getattr(cause, "full_key", None) or getattr(cause, "key", None), getattr(cause, "parent_node", None)
     if key and isinstance(parent, DictConfig) and "is not in struct" in str(cause):
         prefix, _, name = str(key).rpartition(".")
-        known = [str(k) for k in parent]
+        if prefix == "solver" and not parent:
+            return (
+                f"'{key}' is a setting of a solver, and none is named: give solver=NAME beside it, e.g. solver=ledma {key}=..."
+            )
+        known = [str(k) for k in parent if str(k) != "hydra"]
         guess = nearest(name, known)
         hint = f" Did you mean '{f'{prefix}.{guess}' if prefix else guess}'?" if guess else ""
         where = f"'{prefix}'" if prefix else "the run"
@@ -376,17 +278,20 @@ class _Groups(ConfigSource):  # type: ignore[misc]  # hydra ships no usable type
 
 def _choices() -> Mapping[str, tuple[str, ...]]:
     """What may stand behind ``problem=``, ``solver=`` and ``llm=``."""
-    return {"problem": PROBLEMS.choices(), "solver": SOLVERS.choices(), "llm": tuple(LLM_KINDS)}
+    return {"problem": PROBLEMS.choices(), "solver": (AUTO, *SOLVERS.choices()), "llm": tuple(LLM_KINDS)}
 
 
 def _options(group: str, name: str) -> Mapping[str, Json]:
     """All options of a choice: what its file says, else the defaults of its class."""
+    if (group, name) == ("solver", AUTO):
+        return {}
     cls: type
     values: Mapping[str, object] = {}
     if group == "llm":
         cls = LLM_KINDS[name]
     else:
         cls, values = problem_options(name) if group == "problem" else solver_options(name)
+        values = {key: value for key, value in values.items() if key not in getattr(cls, "calibrated", ())}
     fields = (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name != "scenario")
     told = plain({**{f.name: _default(f) for f in fields}, **values})
     return {**({"kind": name} if group == "llm" else {}), **cast(Mapping[str, Json], told)}

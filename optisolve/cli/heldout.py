@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from optisolve.cli.display import console, print_error, write_plain
 from optisolve.cli.records import EXIT_REFUSED, Paths, record_files
 from optisolve.cli.settings import Verb
@@ -49,7 +47,7 @@ class HeldoutCommit(Verb):
         secret = _secret(self.secret_env, self.secret_file)
         season = commit(secret, season=self.season, suite=self.suite, count=self.count)
         _write(self.out, season.document())
-        console.print(f"commitment {season.sha256}\npublish {escape(str(self.out))} before the season begins", soft_wrap=True)
+        console.print(f"commitment {season.sha256}\npublish {self.out} before the season begins", soft_wrap=True)
         return 0
 
 
@@ -103,7 +101,7 @@ class HeldoutReveal(Verb):
         if not self.publish:
             raise OptisolveError("reveal writes the secret into a file for everybody to read. Say so with --publish.")
         _write(self.out, reveal(read_season(self.commitment), _secret(self.secret_env, self.secret_file)))
-        console.print(f"revealed: {escape(str(self.out))}; the season is over", soft_wrap=True)
+        console.print(f"revealed: {self.out}; the season is over", soft_wrap=True)
         return 0
 
 

@@ -6,12 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-from rich.markup import escape
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from optisolve.cli.display import (
-    Bar,
     console,
     hide,
     new_table,
@@ -20,12 +17,14 @@ from optisolve.cli.display import (
     print_note,
     print_os_error,
     print_summary,
+    score_row,
     write_pictures,
 )
+from optisolve.cli.progress import Bar, RunBar, Show, quiet_for
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
-from optisolve.core.documents import Json
+from optisolve.core.documents import Json, plain
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
@@ -34,10 +33,11 @@ from optisolve.core.solver import Solver
 from optisolve.core.source import is_target
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import make_solver, named_problem
+from optisolve.run.choice import AUTO, WITH_MODEL, default_solver
 from optisolve.run.estimate import estimate
-from optisolve.run.evaluator import common_beginning
+from optisolve.run.execution import now_and_then
+from optisolve.run.history import common_beginning
 from optisolve.run.jobs import JobFolder, join_job, open_job
 from optisolve.run.records import read_record
 from optisolve.run.schema import ContinuedPart, Record
@@ -45,7 +45,6 @@ from optisolve.run.solve import Result, solve
 
 if TYPE_CHECKING:
     from optisolve.llm.config import LlmConfig
-    from optisolve.run.execution import Progress
 
 __all__ = [
     "CONTROLS",
@@ -54,6 +53,7 @@ __all__ = [
     "EXIT_OK",
     "EXIT_UNVERIFIED",
     "Asked",
+    "Ended",
     "Job",
     "report_finished",
     "run_job",
@@ -80,7 +80,8 @@ class Asked:
         llm: Kind of the language model with all of its settings.
         budget: Limits.
         settings: Values of `Run`.
-        given: Keys that the user set herself.
+        given: Keys that the user set herself, or had a file of settings set.
+        read: Those of them that only a file has set.
     """
 
     problem: Choice
@@ -89,6 +90,22 @@ class Asked:
     budget: Group
     settings: Group
     given: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+
+    def settled(self) -> Asked:
+        """With the default solver for the problem where the user has named none, and a line that says so."""
+        if self.solver.name != AUTO:
+            if self.solver.name == WITH_MODEL.name and not {"solver", "resume"} & {*self.given}:
+                print_note(f"solver: {WITH_MODEL.name} ({WITH_MODEL.why})")
+            return self
+        try:
+            problem = named_problem(self.problem.name, self.problem.options)
+            instance = problem.instance(cast(int, self.settings["instance"]))
+        except (OptionError, TypeError):  # told with everything else that is wrong
+            return replace(self, solver=Choice("null"))
+        chosen = default_solver(instance)
+        print_note(f"solver: {chosen.name} ({chosen.why})")
+        return replace(self, solver=Choice(chosen.name, cast(Group, plain(make_solver(chosen.name).options()))))
 
     def plain(self, *, uses_llm: bool) -> dict[str, Json]:
         """As it stands in ``job.json``, equal for every start of the same run: contents of files stand for their paths."""
@@ -141,7 +158,7 @@ class Job:
         Raises:
             OptionError: Bad fields.
         """
-        collected = Collected("The run's configuration")
+        asked, collected = asked.settled(), Collected("The run's configuration")
         settings = collected("", lambda: Run.from_mapping({**asked.settings, "resume": asked.settings["resume"] or None}))
         budget = collected("budget", lambda: Budget.from_mapping(asked.budget))
         problem = collected("problem", lambda: named_problem(asked.problem.name, asked.problem.options))
@@ -154,22 +171,40 @@ class Job:
         if settings is None or budget is None or problem is None or solver is None or collected.problems:
             raise OptionError(collected.title, collected.problems)
         told = asked.plain(uses_llm=uses_llm)
-        _require_own(llm, settings, asked.given)
+        _require_own(llm, settings, [key for key in asked.given if key not in asked.read])
         _require_no_key(told)
         return cls(problem, problem.instance(settings.instance), solver, llm, budget, settings, told, continues)
 
 
-def run_job(job: Job) -> int:
-    """Run, print, write; returns the exit code."""
+class Ended(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        code: Exit code.
+        scores: What it reached, as it is shown, by column; nothing without a record.
+    """
+
+    code: int
+    scores: Mapping[str, str] = {}
+
+
+def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
+    """Run, print, write.
+
+    Args:
+        job: What to do.
+        varied: What a job of a sweep has for itself, for the heading.
+    """
     if job.settings.dry_run:
-        return _dry_run(job)
+        return Ended(_dry_run(job))
     out = Path(job.settings.out)
     joined = _join(job, out)
     if isinstance(joined, Path):
         return report_finished(joined, as_json=job.settings.print == "json")
     held, wanted = joined, job.settings.reference
     try:
-        reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
+        with Bar(f"reference ({wanted})", show=_shown(job)):
+            reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
         if job.continues is not None:
             subject = _continued(subject, job.continues)
@@ -190,8 +225,8 @@ def run_job(job: Job) -> int:
     if job.settings.print == "json":
         print_json(subject.record.to_json())
     else:
-        print_summary(results, folder, pictures)
-    return _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)
+        print_summary(results, folder, pictures, varied or {})
+    return Ended(_exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR), score_row(subject.record))
 
 
 def _join(job: Job, out: Path) -> JobFolder | Path:
@@ -221,7 +256,7 @@ def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[st
 
 
 def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path | None = None) -> Result:
-    with Bar(solver.info.name, "evaluations", job.budget.evaluations) as bar:
+    with RunBar(solver, job.budget, show=_shown(job)) as bar:
         return solve(
             job.instance,
             solver,
@@ -229,29 +264,21 @@ def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path 
             seed=job.settings.seed,
             llm=job.llm,
             reference=reference,
-            on_progress=lambda state: bar.update(state.meter.evaluations, note=_note(job, state)) if bar.live else None,
+            callback=now_and_then(bar.heard),
+            history=job.settings.history if solver is job.solver else "none",
             scratch=scratch,
         )
 
 
-def _note(job: Job, state: Progress) -> str:
-    """How good the best points are, and what the language model was asked so far."""
-    found, box, parts = state.evaluator.archive.F_min, job.instance.hypervolume_box, list[str]()
-    if box is not None:
-        parts.append(f"hypervolume {hypervolume(found * job.instance.signs, box):.4f}")
-    elif len(found):
-        parts.append(f"best {float(found[:, 0].min() * job.instance.signs[0]):.6g}")
-    if state.meter.llm_calls:
-        limit = "" if job.budget.llm_calls is None else f"/{job.budget.llm_calls}"
-        parts.append(f"LLM calls {state.meter.llm_calls}{limit}, {state.meter.tokens_in + state.meter.tokens_out:,} tokens")
-    return " · ".join(parts)
+def _shown(job: Job) -> Show:
+    return quiet_for(job.settings.progress, json=job.settings.print == "json")
 
 
 def _name(job: Job) -> str:
     return f"{job.instance.origin.scenario.replace('/', '-')}.{job.solver.info.name}.s{job.settings.seed}"
 
 
-def report_finished(folder: Path, *, as_json: bool) -> int:
+def report_finished(folder: Path, *, as_json: bool) -> Ended:
     """Say that a run is done, and how it could go on; the exit code is the one it ended with.
 
     Args:
@@ -262,9 +289,10 @@ def report_finished(folder: Path, *, as_json: bool) -> int:
     if as_json:
         print_json(record.to_json())
     else:
-        told = f"already finished: {escape(str(folder))}; result hash {record.result_hash[:16]}"
-        console.print(f"{told}\n{escape(_how_to_prolong(record, folder))}", soft_wrap=True)
-    return EXIT_OK if record.verified.point in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
+        told = f"already finished: {folder}; result hash {record.result_hash[:16]}"
+        console.print(f"{told}\n{_how_to_prolong(record, folder)}", soft_wrap=True)
+    good = record.verified.point in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE)
+    return Ended(EXIT_OK if good else EXIT_UNVERIFIED, score_row(record))
 
 
 def _how_to_prolong(record: Record, folder: Path) -> str:
@@ -313,7 +341,7 @@ def _dry_run(job: Job) -> int:
     table.add_row("expected", str(told.calls), f"{told.tokens_in:,}", f"{told.tokens_out:,}", f"{tokens:,}", _usd(told.usd))
     table.add_row("worst case", str(told.calls), "", "", f"{told.worst_tokens:,}", _usd(told.worst_usd))
     console.print(table)
-    console.print(f"model: {escape(told.model) or '(the only one offered)'}; {escape(told.prices)}", soft_wrap=True)
+    console.print(f"model: {told.model or '(the only one offered)'}; {told.prices}", soft_wrap=True)
     limit = job.budget.llm_calls
     console.print(
         f"re-asks and retries come on top, up to the budget ({'no limit on calls' if limit is None else f'{limit} calls'})"

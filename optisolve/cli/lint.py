@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
-from rich.markup import escape
 
-from optisolve.cli.display import console, new_table
+from optisolve.cli.display import console, new_table, styled
 from optisolve.cli.settings import Verb, Word
 from optisolve.content import content_dir
 from optisolve.core.errors import LlmError
@@ -52,7 +51,7 @@ class LintPrompts(Verb):
         for lint in lints:
             for finding in lint.findings:
                 style = "red" if finding.level is Level.ERROR else "yellow"
-                console.print(f"[{style}]{escape(lint.file)}[/], {escape(str(finding))}", soft_wrap=True)
+                console.print(styled(f"{lint.file},", style), str(finding), soft_wrap=True)
         shared = "'same prefix' is what two different questions share at their start, which endpoints cache"
         console.print(f"tokens are estimated; {shared}")
         return 0 if all(lint.ok for lint in lints) else 1

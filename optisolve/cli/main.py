@@ -27,8 +27,8 @@ _VERBS = {
     "train": "train:Train",
     "ask": "words:Ask",
     "formulate": "words:Formulate",
-    "list": "catalog:List",
-    "info": "catalog:Info",
+    "list": "listing:List",
+    "info": "listing:Info",
     "models": "catalog:Models",
     "lint": "lint:LintPrompts",
     "inspect": "catalog:Inspect",
@@ -37,6 +37,7 @@ _VERBS = {
     "verify": "records:Verify",
     "replay": "records:Replay",
     "explain": "records:Explain",
+    "plot": "plot:Plot",
     "report": "records:MakeReport",
     "compare": "records:Compare",
     "leaderboard": "board:Leaderboard",
@@ -48,23 +49,30 @@ _VERBS = {
     "heldout seeds": "heldout:HeldoutSeeds",
     "heldout reveal": "heldout:HeldoutReveal",
     "heldout check": "heldout:HeldoutCheck",
+    "completion": "catalog:Completion",
 }
 """Verbs with their classes; each is imported when it is used."""
 
 _EXAMPLES = """examples:
   optisolve run problem=uav_isac solver=ledma
-  optisolve run problem=uav_isac/dense solver=moead_de budget.evaluations=20000 controls=true
+  optisolve run problem=uav_isac/dense solver=moead_de budget.evaluations=20000
   optisolve run -m seed=0,1,2 solver=moead,moead_de
-  optisolve run --help            all settings of a run; every verb has a --help
-  optisolve bench suite=smoke     a small benchmark
-  optisolve ablate problem=uav_isac solver=ledma    was the language model needed?
-  optisolve ask "save at least 5 % power while user 2 keeps 15.8 kbps" problem=power_game
-  optisolve formulate file=model.yml    a problem that no family covers
-  optisolve list solvers
-  optisolve verify runs/
+  optisolve list --for problem=uav_isac      which solvers fit it
+  optisolve info uav_isac                    what its settings mean
+  optisolve bench suite=smoke                a small benchmark
+  optisolve ablate problem=uav_isac solver=ledma
+                                             was the language model needed?
+  optisolve ask "save at least 5 % power while user 2 keeps 15.8 kbps" \\
+      problem=power_game
+  optisolve formulate file=model.yml         a problem that no family covers
+  optisolve plot kind=convergence format=pdf width=3.5
+                                             a figure for a paper
+  optisolve verify                           the records in the folder runs
 
-Settings of all verbs are written key=value or --key value.
-exit codes: 0 ok, 1 error, 2 verification failed, 3 a question is open (ask, formulate), 130 interrupted (the record is written)
+Settings of all verbs are written key=value or --key value; config=FILE reads
+them from a YAML file.
+exit codes: 0 ok, 1 error, 2 verification failed, 3 a question is open (ask,
+formulate), 130 interrupted (the record is written)
 """
 
 _KEY_VARIABLE = re.compile(r"(?:api_key_env=|[=,](?=\w+@))(\w+)", re.ASCII)
@@ -81,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 ok, 1 error, 2 verification failed, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:2] == ["completion", "query"]:  # a shell asks, and waits for it
+        return _complete(" ".join(words[2:]))
     with _stopped_like_ctrl_c():
         try:
             _require_harmless(words)
@@ -105,6 +115,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
 
 
+def _complete(line: str) -> int:
+    """What may stand at the end of a command line, one per line; nothing where it cannot be told."""
+    from optisolve.cli.completion import completions
+
+    try:
+        sys.stdout.write("".join(f"{told}\n" for told in completions(line, _VERBS)))
+    except (optisolve.OptisolveError, OSError, SyntaxError):  # a damaged installation is told by the command itself
+        return 1
+    return 0
+
+
 @contextmanager
 def _stopped_like_ctrl_c() -> Iterator[None]:
     """A scheduler's stop keeps the record; other threads than the main one cannot and need not see to that."""
@@ -124,8 +145,8 @@ def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _run(words: Sequence[str]) -> int:
     """Let the verb read what stands behind it, and do it."""
-    verb, rest = " ".join(words[:1]), words[1:]
-    if verb in ("--help", "-h", "--version"):
+    verb, rest = " ".join(words[:1]), list(words[1:])
+    if verb in ("", "--help", "-h", "--version"):
         return _say(f"optisolve {optisolve.__version__}" if verb == "--version" else _overview())
     actions = [known for known in _VERBS if known.startswith(f"{verb} ")]
     if actions and (not rest or rest[0] in ("--help", "-h")):
@@ -133,19 +154,29 @@ def _run(words: Sequence[str]) -> int:
     if actions:
         verb, rest = f"{verb} {rest[0]}", rest[1:]
     if verb not in _VERBS:
-        if not verb or verb.startswith("-"):
+        if verb in ("-sc", "--shell-completion"):
+            from optisolve.cli.completion import MOVED
+
+            raise optisolve.OptisolveError(MOVED)
+        if verb.startswith("-"):
             raise optisolve.OptisolveError("Say what to do, e.g. optisolve list (see: optisolve --help).")
         from optisolve.core.errors import UnknownNameError
 
         raise UnknownNameError("verb", verb, actions or _VERBS)
+    if {"--help", "-h"} & {*rest}:
+        from optisolve.cli.help import help_text, run_help
+
+        return _say(run_help(rest) if verb == "run" else help_text(verb, _class_of(verb)))
+    from_file: frozenset[str] = frozenset()
+    if any(word.partition("=")[0] in ("config", "--config") for word in rest):
+        from optisolve.cli.config_file import expanded
+
+        rest, from_file = expanded(verb, rest)
+        _require_harmless([verb, *rest])
     if verb == "run":  # hydra reads and composes its words
         from optisolve.cli.compose import run_command
 
-        return run_command(rest)
-    if {"--help", "-h"} & {*rest}:
-        from optisolve.cli.settings import help_text
-
-        return _say(help_text(verb, _class_of(verb)))
+        return run_command(rest, from_file)
     return _class_of(verb).read(verb, rest)()
 
 
@@ -157,14 +188,14 @@ def _class_of(verb: str) -> type[Verb]:
 
 def _overview(verbs: Sequence[str] = ()) -> str:
     """All verbs, or some, with the first sentence of each."""
+    from optisolve.cli.help import entries, first_sentence
     from optisolve.cli.settings import meanings
 
-    lines = [f"  {verb:<16}{meanings(_class_of(verb))[0].splitlines()[0]}" for verb in verbs or _VERBS]
-    head = ["usage: optisolve VERB ...; optisolve VERB --help tells its settings", "", "verbs:", *lines]
-    if not verbs:
-        head[1:1] = ["", "LLM-driven network optimization with verified answers."]
-        lines = ["", _EXAMPLES.rstrip()]
-    return "\n".join([*head, *([] if verbs else lines)])
+    told = entries((verb, first_sentence(meanings(_class_of(verb))[0])) for verb in verbs or _VERBS)
+    head = "usage: optisolve VERB ...; optisolve VERB --help tells its settings"
+    if verbs:
+        return f"{head}\n\nverbs:\n{told}"
+    return f"{head}\n\nLLM-driven network optimization with verified answers.\n\nverbs:\n{told}\n\n{_EXAMPLES.rstrip()}"
 
 
 def _say(text: str) -> int:

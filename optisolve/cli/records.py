@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Gt, Lt
-from rich.markup import escape
 
-from optisolve.cli.display import console, format_number, new_table, print_error, print_json, shown
+from optisolve.cli.display import console, format_number, new_table, print_error, print_json, print_notice, shown, styled
+from optisolve.cli.help import entries
+from optisolve.cli.progress import Bar, Show, quiet_for
 from optisolve.cli.settings import Verb, Word
 from optisolve.core.errors import FieldProblem, RecordError
 
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from optisolve.study.suite import Suite
     from optisolve.trust.audit import Audit
 
-__all__ = ["Compare", "Explain", "MakeReport", "Replay", "Verify", "record_files", "suites_of"]
+__all__ = ["RUNS", "Compare", "Explain", "MakeReport", "Replay", "Verify", "record_files", "require_runs", "suites_of"]
 
 EXIT_REFUSED = 2
 
 Paths = Annotated[tuple[Path, ...], Word("PATH")]
 """Records: record.json, its folder, or a folder of folders."""
+
+RUNS = (Path("runs"),)
+"""Where records are looked for when nothing is said, since that is where they are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +37,26 @@ class Verify(Verb):
     """Re-evaluate records with independent code, and say which tier was shown.
 
     Args:
-        path: record.json, its folder, or a folder of folders.
+        path: record.json, its folder, or a folder of folders; runs when nothing is said.
         reproduce: Run every record again and compare result_hash.
         effort: Most work spent on making a record's reference again.
         seconds: Longest audit of one record, a second run included; a record that takes longer is refused.
         suite: A suite of yours that records may name; may be given several times.
         problem: Your problem that records are about, FILE.py:NAME; may be given several times. Its file is run.
         json: One JSON object per record instead of text.
+        progress: How far it is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
 
     exit codes: 0 every record holds, 1 error, 2 one is refused
     """
 
-    path: Paths
+    path: Paths = RUNS
     reproduce: bool = False
     effort: Literal["none", "quick", "normal", "thorough"] = "quick"
     seconds: Annotated[float, Gt(0)] = 600.0
     suite: tuple[Path, ...] = ()
     problem: tuple[str, ...] = ()
     json: bool = False
+    progress: Show = "auto"
 
     def __call__(self) -> int:
         from optisolve.core.reference import Effort
@@ -62,13 +68,16 @@ class Verify(Verb):
             PROBLEMS.beside(*self.problem), SOLVERS, maker, SuiteBook(suites_of(self.suite)), reproduce=self.reproduce or None
         )
         done: list[Audit] = []
-        for told in audits(auditor, record_files(self.path), limits=replace(AUDIT_LIMITS, seconds=self.seconds)):
-            audit = _once(told, done)
-            done.append(audit)
-            if self.json:
-                print_json(_plain(audit))
-            else:
-                console.print(escape(str(audit)), style="green" if audit else "red", soft_wrap=True)
+        files, limits = record_files(self.path), replace(AUDIT_LIMITS, seconds=self.seconds)
+        with Bar("verify", "records", len(files), show=quiet_for(self.progress, json=self.json)) as bar:
+            for told in audits(auditor, files, limits=limits):
+                audit = _once(told, done)
+                done.append(audit)
+                bar.update(len(done))
+                if self.json:
+                    print_json(_plain(audit))
+                else:
+                    console.print(str(audit), style="green" if audit else "red", soft_wrap=True)
         if not self.json:
             console.print(_summary(done), soft_wrap=True)
         return 0 if all(done) else EXIT_REFUSED
@@ -94,11 +103,22 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
 
     files: dict[Path, Path] = {}
     for path in paths:
+        require_runs(path)
         found = list(iter_records(path))
         if not found:
             raise RecordError(f"{printable(path)}: no record.json at or below this path.")
         files |= {file.resolve(): file for file in found if file.resolve() not in files}
     return list(files.values())
+
+
+def require_runs(path: Path) -> None:
+    """Say what to do where the usual folder is not there.
+
+    Raises:
+        RecordError: It is this folder, and it does not exist.
+    """
+    if path in RUNS and not path.exists():
+        raise RecordError(f"{path}: no such folder here. Give a path with records, or write some first: optisolve run")
 
 
 def _once(audit: Audit, before: Iterable[Audit]) -> Audit:
@@ -152,13 +172,13 @@ class Replay(Verb):
 
         replayed = replay(self.path, problem=self.problem or None)
         if self.out is not None:
-            console.print(f"record: {escape(str(replayed.result.save(self.out)))}", soft_wrap=True)
+            console.print(f"record: {replayed.result.save(self.out)!s}", soft_wrap=True)
         tier = tier_of(replayed.result.record).value
         if replayed.same:
             console.print(f"{tier}: result_hash {replayed.result.result_hash}", style="green", soft_wrap=True)
             return 0
         if replayed.rounding:
-            console.print(f"{tier} up to rounding: {escape(replayed.reason)}", style="green", soft_wrap=True)
+            console.print(f"{tier} up to rounding: {replayed.reason}", style="green", soft_wrap=True)
             return 0
         why = f"; another platform: {printable(replayed.platform)}" if replayed.platform else ""
         print_error(f"not reproduced: {replayed.reason}{why}")
@@ -210,13 +230,13 @@ class MakeReport(Verb):
     """One page, tables and figures from records.
 
     Args:
-        path: record.json, its folder, or a folder of folders.
+        path: record.json, its folder, or a folder of folders; runs when nothing is said.
         out: Folder of the report.
         title: Heading of the page.
         alpha: Family-wise error rate of the tests.
     """
 
-    path: Paths
+    path: Paths = RUNS
     out: Path = Path("report")
     title: str = "Benchmark report"
     alpha: float = 0.05
@@ -224,15 +244,19 @@ class MakeReport(Verb):
     def __call__(self) -> int:
         from optisolve.study.report import build_report, write_report
 
+        for path in self.path:
+            require_runs(path)
         report = build_report(self.path, title=self.title, alpha=self.alpha)
         page = write_report(report, self.out)
         for sentence in report.summary:
-            console.print(escape(sentence), soft_wrap=True)
+            console.print(sentence, soft_wrap=True)
         for notice in report.notices:
-            console.print(f"[yellow]note:[/] {escape(notice)}", soft_wrap=True)
-        for family in report.families:
-            console.print(f"[bold]{escape(family.name)}[/]: {escape(' '.join(family.summary))}", soft_wrap=True)
-        console.print(f"report: {escape(str(page))}", soft_wrap=True)
+            print_notice(notice)
+        for experiment in report.experiments:
+            of_this = f"{experiment.name}, " if len(report.experiments) > 1 else ""
+            for family in experiment.families:
+                console.print(styled(f"{of_this}{family.name}:", "bold"), *family.summary, soft_wrap=True)
+        console.print(f"report: {page}", soft_wrap=True)
         return 0
 
 
@@ -267,7 +291,7 @@ class Compare(Verb):
         from optisolve.study.compare import METRICS
 
         better = {True: "larger is better", False: "smaller is better"}
-        return "metrics:\n" + "\n".join(f"  {m.name:<12} {m.meaning}; {better[m.maximize]}" for m in METRICS.values())
+        return "metrics:\n" + entries((m.name, f"{m.meaning}; {better[m.maximize]}") for m in METRICS.values())
 
     def __call__(self) -> int:
         from optisolve.study.compare import compare_records, missing_units, parse_rules, read_units
@@ -283,10 +307,10 @@ class Compare(Verb):
         for what, units in (("gone, counted as failures", gone), ("new, not compared", added)):
             if units:
                 more = f" and {len(units) - 3} more" if len(units) > 3 else ""
-                console.print(f"{len(units)} unit(s) {what}: {escape('; '.join(units[:3]))}{more}", soft_wrap=True)
+                console.print(f"{len(units)} unit(s) {what}: {'; '.join(units[:3])}{more}", soft_wrap=True)
         failed = [change.rule.metric.name for change in changes if change.failed]
         if failed:
-            console.print(f"[bold red]worse than allowed:[/] {', '.join(failed)}")
+            console.print(styled("worse than allowed:", "bold red"), ", ".join(failed))
             return EXIT_REFUSED
         console.print("nothing got worse than allowed", style="green")
         return 0
@@ -305,10 +329,10 @@ def _print_changes(changes: Sequence[Change], alpha: float | None) -> None:
             f"{change.new - change.base:+.4g}",
             f"{change.better}/{change.worse}",
             f"{change.p_value:.2g}",
-            f"{'[red]FAILED[/]' if change.failed else 'ok'} {sign}{change.rule.allowed:g}",
+            styled(f"{'FAILED' if change.failed else 'ok'} {sign}{change.rule.allowed:g}", "red" if change.failed else ""),
         )
     console.print(table)
     for change in changes:
         for unit, before, now in change.worst if change.failed else ():
             told = f"{change.rule.metric.name}: {unit}: {format_number(before)} -> {format_number(now)}"
-            console.print(f"  {escape(told)}", soft_wrap=True)
+            console.print(f"  {told}", soft_wrap=True)

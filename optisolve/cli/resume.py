@@ -17,7 +17,7 @@ from optisolve.run.records import read_record
 
 __all__ = ["Resolved", "resolve"]
 
-_HOW_SHOWN = ("out", "pictures", "print", "reference", "controls", "resume", "trust")
+_HOW_SHOWN = ("out", "pictures", "print", "progress", "reference", "controls", "resume", "trust", "history")
 """Settings that do not change what a run finds."""
 
 
@@ -139,7 +139,7 @@ def _adopted(asked: Asked, folder: Path, chosen: Sequence[str]) -> Resolved:
                 f"problem=FOLDER/{problem.name}. Code is run only when its file is named."
             )
         problem = asked.problem
-    return Resolved(Asked(problem, solver, llm, job["budget"], settings, asked.given))
+    return Resolved(Asked(problem, solver, llm, job["budget"], settings, asked.given, asked.read))
 
 
 def _choice(group: Group, key: str) -> Choice:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from optisolve.cli.progress import Show
 from optisolve.core.options import Options
 
 __all__ = ["Run"]
@@ -20,7 +21,9 @@ class Run(Options):
         reference: Work on the reference beside the answer.
         controls: Also run the controls that the answer is printed beside.
         pictures: Draw front, map and convergence beside the record.
-        print: What is printed.
+        history: all keeps every evaluated point beside the record, in history.parquet.
+        print: What is printed; config is the run's settings, which config=FILE reads again, and nothing is run.
+        progress: How far the run is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
         out: Folder of the records.
         resume: Go on with an unfinished run: a folder, or true for that in out. Nothing that is done is repeated.
         trust: A host and a key variable, VARIABLE@URL, that a file of settings names, and you confirm.
@@ -32,7 +35,9 @@ class Run(Options):
     reference: Literal["none", "quick", "normal", "thorough"] = "quick"
     controls: bool = False
     pictures: bool = True
-    print: Literal["table", "json"] = "table"
+    history: Literal["none", "all"] = "none"
+    print: Literal["table", "json", "config"] = "table"
+    progress: Show = "auto"
     out: str = "runs"
     resume: str | None = None
     trust: str = ""

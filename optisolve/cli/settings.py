@@ -10,7 +10,6 @@ import dataclasses
 import inspect
 import os
 import re
-import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -21,14 +20,12 @@ from typing import ClassVar, NamedTuple, Self, TypeAlias
 from optisolve.core.errors import FieldProblem, OptionError, nearest
 from optisolve.core.options import Collected, Options
 
-__all__ = ["Choice", "Group", "Verb", "Word", "help_text", "meanings", "settings_help", "typed"]
+__all__ = ["Choice", "Group", "Setting", "Verb", "Word", "meanings", "settings_of", "told_value", "typed"]
 
 Group: TypeAlias = Mapping[str, object]
 """Settings below a name, as in ``budget.KEY=VALUE``."""
 
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z_.0-9]*=\S*")
-_WIDTH = 84
-"""Characters of a line of help, beside the name of the setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class Verb(Options):
         """
         given, problems = _Reader(cls).read(words)
         collected = Collected(f"optisolve {verb}", problems)
-        for setting in _settings(cls).values():
+        for setting in settings_of(cls).values():
             if setting.required and _is_nothing(given.get(setting.name)):
                 collected.problems.append(FieldProblem(setting.name, None, f"{setting.written}: {setting.meaning}"))
                 given[setting.name] = setting.stand_in
@@ -91,7 +88,7 @@ class Verb(Options):
         return collected.whole(made)
 
     def __post_init__(self) -> None:
-        if not all(_fits(setting, getattr(self, name)) for name, setting in _settings(type(self)).items()):
+        if not all(_fits(setting, getattr(self, name)) for name, setting in settings_of(type(self)).items()):
             Options.__post_init__(self)  # loads the library that checks
         elif problems := list(self._check()):
             raise OptionError(self._title(), problems)
@@ -111,15 +108,16 @@ def typed(text: str) -> object:
 # -- what a verb takes -------------------------------------------------------------------------------------------------
 
 
-class _Setting(NamedTuple):
+class Setting(NamedTuple):
     """One field of a verb.
 
     Attributes:
         name: Its name.
-        hint: Its type, without marks.
+        hint: Its type, without the mark of a word.
         word: How the help calls a setting that is given without its name, else None.
         default: Its value when nothing is said; `dataclasses.MISSING` when it must be said.
         meaning: Its help.
+        marks: What its annotation says beside the type.
     """
 
     name: str
@@ -127,6 +125,7 @@ class _Setting(NamedTuple):
     word: str | None
     default: object
     meaning: str
+    marks: tuple[object, ...] = ()
 
     @property
     def required(self) -> bool:
@@ -145,21 +144,33 @@ class _Setting(NamedTuple):
         return self.hint in (Path, tuple[Path, ...])
 
     @property
+    def kinds(self) -> tuple[object, ...]:
+        """The types that its value may have, without marks."""
+        union = typing.get_origin(self.hint) in (typing.Union, types.UnionType)
+        return tuple(getattr(hint, "__origin__", hint) for hint in (typing.get_args(self.hint) if union else (self.hint,)))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """All values that it may have, when they are few."""
+        if self.hint is bool:
+            return ("true", "false")
+        hints = (self.hint, *typing.get_args(self.hint))
+        return tuple(str(a) for hint in hints if typing.get_origin(hint) is typing.Literal for a in typing.get_args(hint))
+
+    @property
+    def limits(self) -> tuple[object, ...]:
+        """Marks that limit its value, as ``Ge(1)``."""
+        inner = (getattr(hint, "__metadata__", ()) for hint in typing.get_args(self.hint))
+        return (*self.marks, *(mark for marks in inner for mark in marks))
+
+    @property
     def written(self) -> str:
         """How it stands on the command line, with its default or with the kind of value that is meant."""
         if self.word is not None:
             return self.word
-        default = self.default.name if isinstance(self.default, Choice) else self.default
         kinds: dict[object, str] = {int: "N", float: "X", Path: "PATH", Choice: "NAME"}
-        of_this = {getattr(hint, "__origin__", hint) for hint in (self.hint, *typing.get_args(self.hint))}
-        shown = next((shown for kind, shown in kinds.items() if kind in of_this), "TEXT")
-        if isinstance(default, bool):
-            shown = str(default).lower()
-        elif isinstance(default, Mapping) or default in ("", None, (), dataclasses.MISSING):
-            pass
-        else:
-            shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-        return f"{self.name}={shown}"
+        shown = next((shown for kind, shown in kinds.items() if kind in self.kinds), "TEXT")
+        return f"{self.name}={told_value(self.default) or shown}"
 
     @property
     def stand_in(self) -> object:
@@ -167,7 +178,21 @@ class _Setting(NamedTuple):
         return {int: 1, float: 1.0, Path: Path(), Choice: Choice()}.get(self.hint, ("",) if self.many else "")
 
 
-def _settings(cls: type[Options]) -> dict[str, _Setting]:
+def told_value(value: object) -> str:
+    """A value as it may be written behind ``key=``; "" for nothing."""
+    if isinstance(value, Choice):
+        return value.name
+    if isinstance(value, Mapping) or value in ("", None, (), dataclasses.MISSING):
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, list):
+        return f"[{','.join(map(told_value, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def settings_of(cls: type) -> dict[str, Setting]:
+    """The fields of a verb, or of any other dataclass of options, by name."""
     hints, texts = typing.get_type_hints(cls, include_extras=True), meanings(cls)[1]
     made = {}
     for f in (f for f in dataclasses.fields(typing.cast(typing.Any, cls)) if f.init):
@@ -175,15 +200,43 @@ def _settings(cls: type[Options]) -> dict[str, _Setting]:
         word = next((mark.shown for mark in marks if isinstance(mark, Word)), None)
         hint = typing.get_args(hints[f.name])[0] if marks else hints[f.name]
         default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
-        made[f.name] = _Setting(f.name, hint, word, default, texts.get(f.name, ""))
+        limits = tuple(mark for mark in marks if not isinstance(mark, Word))
+        made[f.name] = Setting(f.name, hint, word, default, texts.get(f.name, ""), limits)
     return made
+
+
+def meanings(cls: type) -> tuple[str, Mapping[str, str], str]:
+    """What a docstring says: the text before its ``Args``, the help of each of them, and what stands behind them.
+
+    Fields that a class has from its bases are explained by the docstrings of those.
+    """
+    before, texts, after = _docstring(cls)
+    for base in cls.__mro__[1:]:
+        texts = {**_docstring(base)[1], **texts}
+    return before, texts, after
+
+
+def _docstring(cls: type) -> tuple[str, dict[str, str], str]:
+    before, _, rest = f"{inspect.cleandoc(cls.__doc__ or '')}\n".partition("\nArgs:\n")
+    args, after = list[str](), list[str]()
+    for line in rest.splitlines():
+        (after if after or (line and not line.startswith(" ")) else args).append(line)
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in filter(str.strip, args):
+        said = line.strip()
+        if line.startswith("    ") and not line.startswith("     "):
+            told, _, said = said.partition(":")
+            names = told.split(", ")
+        texts |= {name: f"{texts.get(name, '')} {said.strip()}".strip() for name in names}
+    return before.strip(), texts, "\n".join(after).strip()
 
 
 def _is_nothing(value: object) -> bool:
     return value in (None, "", ()) or (isinstance(value, Choice) and not value.name)
 
 
-def _fits(setting: _Setting, value: object) -> bool:
+def _fits(setting: Setting, value: object) -> bool:
     """A default, or a text that may be anything or is one of those known; else a library has to look at it."""
     if typing.get_origin(setting.hint) is typing.Literal:
         return value in typing.get_args(setting.hint)
@@ -201,7 +254,7 @@ class _Reader:
     """
 
     def __init__(self, cls: type[Verb]) -> None:
-        self.others, self.moved, self.settings = cls.others, cls.moved, _settings(cls)
+        self.others, self.moved, self.settings = cls.others, cls.moved, settings_of(cls)
         self.words = [s for s in self.settings.values() if s.word is not None]
         self.given: dict[str, object] = {}
         self.problems: list[FieldProblem] = []
@@ -266,7 +319,7 @@ class _Reader:
             absent = value in ("null", "None") and types.NoneType in typing.get_args(setting.hint)
             self.given[name] = None if absent else value
 
-    def _add(self, setting: _Setting, key: str, value: object) -> None:
+    def _add(self, setting: Setting, key: str, value: object) -> None:
         if setting.hint is Choice:
             old = self.given.get(setting.name, setting.default)
             before = old if isinstance(old, Choice) else Choice()
@@ -294,50 +347,3 @@ class _Reader:
                 self.given[setting.name] = plain.pop(0)
         example = next((s.name for s in self.settings.values() if s.word is None), "key")
         self.problems += [FieldProblem("setting", word, f"key=value, e.g. {example}=VALUE") for word in plain]
-
-
-# -- help --------------------------------------------------------------------------------------------------------------
-
-
-def meanings(cls: type) -> tuple[str, Mapping[str, str], str]:
-    """What a docstring says: the text before its ``Args``, the help of each of them, and what stands behind them."""
-    before, _, rest = f"{inspect.getdoc(cls) or ''}\n".partition("\nArgs:\n")
-    args, after = list[str](), list[str]()
-    for line in rest.splitlines():
-        (after if after or (line and not line.startswith(" ")) else args).append(line)
-    texts: dict[str, str] = {}
-    name = ""
-    for line in filter(str.strip, args):
-        said = line.strip()
-        if line.startswith("    ") and not line.startswith("     "):
-            name, _, said = said.partition(":")
-        texts[name] = f"{texts.get(name, '')} {said.strip()}".strip()
-    return before.strip(), texts, "\n".join(after).strip()
-
-
-def settings_help(cls: type[Options]) -> str:
-    """One entry per setting: how it is written, what it means, what holds when nothing is said."""
-    entries = []
-    for setting in _settings(cls).values():
-        written = setting.written
-        if setting.grouped:
-            named = f"{written} " if setting.hint is Choice else ""
-            written = f"{named}{setting.name}.KEY=VALUE"
-        choices = typing.get_args(setting.hint) if typing.get_origin(setting.hint) is typing.Literal else ()
-        untold = not all(choice in setting.meaning for choice in choices)
-        lines = textwrap.wrap(setting.meaning + f" One of {', '.join(choices)}." * untold, _WIDTH) or [""]
-        head = f"  {written:<24}" if len(written) <= 24 else f"  {written}\n{'':26}"
-        entries.append(f"{head}  " + f"\n{'':28}".join(lines))
-    return "\n".join(entries)
-
-
-def help_text(verb: str, cls: type[Verb]) -> str:
-    """What ``optisolve VERB --help`` prints."""
-    before, _, after = meanings(cls)
-    words = [
-        f"{s.word}{'...' * s.many}" if s.required else f"[{s.word}{'...' * s.many}]"
-        for s in _settings(cls).values()
-        if s.word is not None
-    ]
-    usage = " ".join(["usage: optisolve", verb, *words, "[key=value | --key value ...]"])
-    return "\n\n".join(filter(None, (usage, before, f"settings:\n{settings_help(cls)}", cls.more_help(), after)))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
-from rich.markup import escape
 
-from optisolve.cli.display import Bar, console, new_table
+from optisolve.cli.display import console, new_table
+from optisolve.cli.progress import Bar, Show
 from optisolve.cli.settings import Choice, Group, Verb
 from optisolve.core.errors import MissingDependency
 
@@ -43,6 +43,7 @@ class Train(Verb):
         resume: Go on from the checkpoint in out, to the last bit.
         seconds: Stop after about so many seconds of training; the same command goes on.
         tensorboard: Write logs to OUT/tensorboard.
+        progress: How far it is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
         dry_run: Read the recipe, train nothing.
     """
 
@@ -62,6 +63,7 @@ class Train(Verb):
     resume: bool = True
     seconds: Annotated[float, Ge(0)] | None = None
     tensorboard: bool = False
+    progress: Show = "auto"
     dry_run: bool = False
 
     def __call__(self) -> int:
@@ -86,13 +88,13 @@ def _train(settings: Train) -> int:
     name = settings.recipe or settings.problem.split("/", maxsplit=1)[0]
     recipe = load_recipe(name, _changes(settings))
     out = Path(settings.out or f"runs/train-{name.split('/')[-1].removesuffix('.toml')}")
-    console.print(f"recipe {escape(name)}: {escape(recipe.problem)}, {recipe.labels.shards} shards, {recipe.steps.total} steps")
+    console.print(f"recipe {name}: {recipe.problem}, {recipe.labels.shards} shards, {recipe.steps.total} steps")
     if settings.dry_run:
         return 0
     import torch
 
     torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
-    with _Display(recipe.steps.total) as display:
+    with _Display(recipe.steps.total, settings.progress) as display:
         trained = train(
             recipe,
             out,
@@ -109,7 +111,7 @@ def _train(settings: Train) -> int:
     decoded = "none yet" if card["decoded"] is None else f"{card['decoded']:.4f}"
     state = "finished" if trained.finished else "stopped at its limit; the same command goes on"
     console.print(f"{state}: {card['steps']} steps, decoded objective {decoded} of the best label", soft_wrap=True)
-    console.print(f"weights: {escape(str(trained.folder))}\nuse them with: solver.weights={escape(str(trained.folder))}")
+    console.print(f"weights: {trained.folder}\nuse them with: solver.weights={trained.folder}")
     return 0
 
 
@@ -118,10 +120,11 @@ class _Display:
 
     Args:
         total: Steps of training.
+        show: How.
     """
 
-    def __init__(self, total: int) -> None:
-        self._bar = Bar("labels", "done", total)
+    def __init__(self, total: int, show: Show) -> None:
+        self._bar = Bar("labels", total=total, show=show)
         self._note = ""
         self._checks: list[Check] = []
 
@@ -138,11 +141,11 @@ class _Display:
             console.print(table)
 
     def shard(self, done: int, total: int) -> None:
-        self._bar.update(done, total, line=f"labels: {done} of {total} shards")
+        self._bar.update(done, total, line=f"labels: {done}/{total} shards")
 
     def step(self, step: int, total: int, loss: float) -> None:
-        self._bar.update(step, total, name="training", note=self._note, line=f"training: step {step} of {total}{self._note}")
+        self._bar.update(step, total, name="training", note=self._note, line=f"training: step {step:,}/{total:,}")
 
     def check(self, check: Check) -> None:
         self._checks.append(check)
-        self._note = f" decoded {check.decoded:.4f}"
+        self._note = f"decoded {check.decoded:.4f}"

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
-from rich.markup import escape
 
-from optisolve.cli.display import console, new_table, print_note
+from optisolve.cli.display import console, new_table, print_note, styled
 from optisolve.cli.settings import Choice, Group, Verb, Word
 from optisolve.core.budget import Budget
 from optisolve.core.documents import plain, write_atomic
@@ -107,7 +106,7 @@ class Ask(Verb):
                 write_atomic(saved / "ask.json", body)
                 if conversation.is_file():
                     write_atomic(saved / conversation.name, conversation.read_bytes())
-                console.print(f"record:   {escape(str(saved))}", soft_wrap=True)
+                console.print(f"record:   {saved}", soft_wrap=True)
         if answer.status in (AskStatus.VERIFIED, AskStatus.CONFIRMED):
             return 0
         return 2 if answer.status is AskStatus.NOT_MET else EXIT_OPEN
@@ -218,30 +217,30 @@ def _print_answer(answer: Answer, solver: str) -> None:
     parsed = answer.parsed
     if parsed.llm is not None:
         used = f"{parsed.llm['calls']} calls, {parsed.llm['tokens_in'] + parsed.llm['tokens_out']} tokens"
-        console.print(f"read by {escape(parsed.llm['provider'])} {escape(parsed.llm['model'])} ({used})", soft_wrap=True)
+        console.print(f"read by {parsed.llm['provider']} {parsed.llm['model']} ({used})", soft_wrap=True)
     else:
         console.print(
             {"rules": "read by rules: no language model was called", "typed": "typed goal: nothing to read"}[parsed.by]
         )
     for line in answer.back_translation:
-        console.print(f"  {escape(line)}", soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True)
     if answer.satisfiability is not None and answer.satisfiability.verdict.proof:
         word = {True: "can be met", False: "cannot be met", None: "undecided"}[answer.satisfiability.verdict.answer]
-        console.print(f"check: {word}: {escape(answer.satisfiability.verdict.proof)}", soft_wrap=True)
+        console.print(f"check: {word}: {answer.satisfiability.verdict.proof}", soft_wrap=True)
     color = _COLORS.get(answer.status.value, "yellow")
-    console.print(f"[{color}]{answer.status.value.replace('_', ' ')}[/]", end="")
+    console.print(styled(answer.status.value.replace("_", " "), color), end="")
     console.print(f", certificate {answer.certificate}" if answer.result is not None else "")
     if answer.reference is not None and answer.reference.note:
         print_note(answer.reference.note)
     for question in answer.questions:
-        console.print(f"  ? {escape(question)}", soft_wrap=True)
+        console.print(f"  ? {question}", soft_wrap=True)
     if answer.result is not None and answer.result.feasible:
         objective = answer.result.instance.objectives[0]
         value = float(answer.result.F[0, 0])
-        console.print(f"{objective.label}: {value:.6g} by {escape(solver)}", soft_wrap=True)
+        console.print(f"{objective.label}: {value:.6g} by {solver}", soft_wrap=True)
         table = new_table("requirement", ">reached", ">margin", "from")
         for check in answer.clauses:
-            table.add_row(escape(check.text), format_si(check.value, check.unit), _percent(check.margin), check.source)
+            table.add_row(check.text, format_si(check.value, check.unit), _percent(check.margin), check.source)
         console.print(table)
 
 
@@ -258,44 +257,44 @@ def _save(told: Formulated, text: str, out: Path, conversation: Path | None) -> 
     if conversation is not None and conversation.is_file():
         write_atomic(folder / conversation.name, conversation.read_bytes())
     if plain["model"] is None:
-        console.print(f"written:  {escape(str(folder))}", soft_wrap=True)
+        console.print(f"written:  {folder}", soft_wrap=True)
         return
     path = folder / "model.yml"
     write_atomic(path, yaml.safe_dump(plain["model"], sort_keys=False, allow_unicode=True, width=120).encode())
-    console.print(f"model:    {escape(str(path))}", soft_wrap=True)
+    console.print(f"model:    {path}", soft_wrap=True)
     if told.llm is not None:
-        console.print(f"to confirm it, or what you changed in it: optisolve formulate file={escape(str(path))}", soft_wrap=True)
+        console.print(f"to confirm it, or what you changed in it: optisolve formulate file={path}", soft_wrap=True)
 
 
 def _print_model(told: Formulated) -> None:
     if told.llm is not None:
         used = f"{told.llm['calls']} calls, {told.llm['tokens_in'] + told.llm['tokens_out']} tokens"
-        console.print(f"written by {escape(told.llm['provider'])} {escape(told.llm['model'])} ({used})", soft_wrap=True)
+        console.print(f"written by {told.llm['provider']} {told.llm['model']} ({used})", soft_wrap=True)
     else:
         console.print("typed model: no language model was called")
     for line in told.words:
-        console.print(f"  {escape(line)}", soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True)
     color = {"solved": "green", "unconfirmed": "yellow", "asked": "yellow"}.get(told.status.value, "red")
-    solver = "" if told.answer is None else f", {escape(told.answer.status)}"
-    console.print(f"[{color}]{told.status.value.replace('_', ' ')}[/]{solver}", soft_wrap=True)
+    solver = "" if told.answer is None else f", {told.answer.status}"
+    console.print(styled(told.status.value.replace("_", " "), color) + solver, soft_wrap=True)
     for question in told.questions:
-        console.print(f"  ? {escape(question)}", soft_wrap=True)
+        console.print(f"  ? {question}", soft_wrap=True)
     answer, model = told.answer, told.model
     if answer is None or model is None or told.status.value == "asked":  # a value of a doubtful model would be quoted
         return
     if answer.accepted and answer.objective is not None:
         unit = model.model.objective.unit
-        console.print(f"objective: {answer.objective:.9g}{' ' + escape(unit) if unit else ''}", soft_wrap=True)
+        console.print(f"objective: {answer.objective:.9g}{' ' + unit if unit else ''}", soft_wrap=True)
         table = new_table("variable", ">value", "unit")
         for name, value in _scalars(told):
             table.add_row(
-                escape(name),
+                name,
                 f"{value + 0.0:.7g}",  # no -0; nothing is too small to be shown, as units differ
-                escape(model.model.variables[name.partition("[")[0]].unit),
+                model.model.variables[name.partition("[")[0]].unit,
             )
         console.print(table)
     for check in answer.checks:
-        console.print(f"check: {escape(check)}", soft_wrap=True)
+        console.print(f"check: {check}", soft_wrap=True)
 
 
 def _scalars(told: Formulated) -> list[tuple[str, float]]:

@@ -1,6 +1,6 @@
 """The contracts: problem, instance, space, solver, status, budget, reference, seeds, errors."""
 
-from optisolve.core.budget import Budget, BudgetMeter
+from optisolve.core.budget import UNLIMITED, Budget, BudgetMeter
 from optisolve.core.options import Options
 from optisolve.core.problem import (
     Description,
@@ -20,6 +20,7 @@ from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 
 __all__ = [
     "ANY_PROBLEM",
+    "UNLIMITED",
     "Budget",
     "BudgetMeter",
     "Description",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from threading import Lock
-from typing import Annotated
+from typing import Annotated, Final
 
 from annotated_types import Ge
 
@@ -15,12 +15,22 @@ from optisolve.core.errors import BudgetExhausted
 from optisolve.core.options import Options
 from optisolve.core.status import Limit
 
-__all__ = ["Budget", "BudgetMeter", "Reservation", "spent_on_the_model"]
+__all__ = ["CALLS", "UNLIMITED", "Budget", "BudgetMeter", "Reservation", "spent_on_the_model"]
+
+UNLIMITED: Final = None
+"""No limit, said by name: ``Budget(evaluations=5000, llm_calls=optisolve.UNLIMITED)``. Files and the command line say
+``unlimited`` or ``null``."""
+
+CALLS: Final = 40
+"""Requests to a language model that a run may send when nothing is said about them: they may cost money."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget(Options):
-    """Limits of one run; None means unlimited.
+    """Limits of one run; None, or the word ``unlimited``, means no limit.
+
+    What is not said is not limited, except calls to a language model, which may be paid for: they have a limit until
+    `UNLIMITED` is said. It bounds tokens and dollars as well.
 
     Args:
         evaluations: Objective evaluations (points, not batches).
@@ -32,9 +42,15 @@ class Budget(Options):
 
     evaluations: Annotated[int, Ge(1)] | None = None
     seconds: Annotated[float, Ge(0)] | None = None
-    llm_calls: Annotated[int, Ge(0)] | None = None
+    llm_calls: Annotated[int, Ge(0)] | None = CALLS
     llm_tokens: Annotated[int, Ge(0)] | None = None
     usd: Annotated[float, Ge(0)] | None = None
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            if getattr(self, f.name) == "unlimited":
+                object.__setattr__(self, f.name, UNLIMITED)
+        Options.__post_init__(self)
 
     @property
     def unlimited(self) -> bool:

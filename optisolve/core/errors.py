@@ -23,6 +23,7 @@ __all__ = [
     "ProblemError",
     "RecordError",
     "RegistryError",
+    "RunStopped",
     "SolverError",
     "UnknownNameError",
     "nearest",
@@ -148,6 +149,10 @@ class BudgetExhausted(OptisolveError):
     def __init__(self, limit: Limit, detail: str) -> None:
         super().__init__(f"Budget exhausted ({limit.value}): {detail}")
         self.limit = limit
+
+
+class RunStopped(BaseException):
+    """Somebody who watches a run ends it; no error, so that no solver may take it for one of its own."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
-from optisolve.core.errors import SolverError
+from optisolve.core.errors import FieldProblem, SolverError
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -27,6 +27,7 @@ __all__ = [
     "HypervolumeBox",
     "Objective",
     "Sense",
+    "corner_problems",
     "looking",
     "looks_charged",
     "refuse_reference",
@@ -62,6 +63,7 @@ class Objective:
         scale: Smallest magnitude by which gaps are divided, in `unit`, so that a reference near 0 gives no huge gap. It
             follows from the instance's data: in other units of power or rate it changes with them.
         interval: The zero of the scale means nothing (a sum of logarithms): gaps are divided by `scale` alone.
+        axis: A few words for the axes of figures, without the unit; "" takes them from `meaning` or `name`.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Objective:
     meaning: str = ""
     scale: float = 1.0
     interval: bool = False
+    axis: str = ""
 
     def shortfall(self, value: float, target: float) -> float:
         """How much worse a value is than a target, in `unit`; negative when it is better."""
@@ -81,14 +84,14 @@ class Objective:
 
     @property
     def label(self) -> str:
-        """Name with unit and direction, for axes and table heads."""
+        """Name with unit and direction, for table heads."""
         unit = f" [{self.unit}]" if self.unit else ""
         return f"{self.name}{unit} ({'max' if self.sense is Sense.MAXIMIZE else 'min'})"
 
 
 @dataclass(frozen=True, slots=True)
 class HypervolumeBox:
-    """Fixed box of a scenario in which hypervolume and IGD+ are measured, in the objectives' own senses.
+    """Box of an instance in which hypervolume and IGD+ are measured, in the objectives' own senses.
 
     Args:
         reference: The bad corner, length m.
@@ -97,6 +100,29 @@ class HypervolumeBox:
 
     reference: tuple[float, ...]
     ideal: tuple[float, ...]
+
+    @classmethod
+    def given(cls, reference: tuple[float, ...] | None, ideal: tuple[float, ...] | None) -> HypervolumeBox | None:
+        """The box of two corners that `corner_problems` has passed; None where they are left to the instance."""
+        return None if reference is None or ideal is None else cls(reference, ideal)
+
+
+def corner_problems(
+    reference: tuple[float, ...] | None, ideal: tuple[float, ...] | None, objectives: tuple[Objective, ...]
+) -> Iterator[FieldProblem]:
+    """What is wrong with the parameters ``hypervolume_reference`` and ``hypervolume_ideal`` of a problem."""
+    corners = {"hypervolume_reference": reference, "hypervolume_ideal": ideal}
+    for name, corner in corners.items():
+        if corner is None and (reference, ideal) != (None, None):
+            yield FieldProblem(name, None, "the other corner of the box too; or neither, and the box follows the instance")
+        elif corner is not None and len(corner) != len(objectives):
+            yield FieldProblem(name, corner, f"{len(objectives)} numbers, one per objective")
+            return
+    for bad, good, o in zip(reference or (), ideal or (), objectives, strict=False):
+        if not o.shortfall(bad, good) > 0.0:
+            worse = "smaller" if o.sense is Sense.MAXIMIZE else "larger"
+            yield FieldProblem("hypervolume_reference", reference, f"{o.name} {worse} than hypervolume_ideal's {good:g}")
+            return
 
 
 @dataclass(frozen=True, eq=False, slots=True)

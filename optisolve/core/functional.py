@@ -76,7 +76,8 @@ def problem(
         summary: What is decided, one sentence for people and language models; the function's docstring unless given.
         project: Repairs points towards the feasible set, x to x, or X to X when vectorized.
         null_policies: Trivial answers by name, each [d] or [n, d]; printed beside every solver.
-        box: Reference point and ideal point between which hypervolume is measured, for several objectives.
+        box: Reference point and ideal point between which hypervolume is measured, for several objectives; None works it out
+            from random designs, which count towards no budget.
         on_failure: What becomes of a point that cannot be evaluated, see `Instance.on_failure`.
         probes: Points at which the functions are called now, to learn how many values they return, and to know them again.
 

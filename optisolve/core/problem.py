@@ -29,6 +29,7 @@ from optisolve.core.evaluation import (
     refuse_reference,
     watched,
 )
+from optisolve.core.html import html_table
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.source import Home
@@ -54,6 +55,10 @@ __all__ = [
 
 FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
 """Parameters that name a file of data, and those that carry what was in it."""
+
+
+_LONGEST_SHOWN = 60
+"""Characters of a parameter in a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class Instance(ABC):
         objectives: One or more objectives.
         constraint_names: Names of the columns of G.
         equality_names: Names of the columns of H.
-        hypervolume_box: Fixed scoring box; required for two or more objectives.
+        hypervolume_box: Scoring box of two or more objectives; None works it out, see `hypervolume_box`.
         tolerance: Largest violation of a (dimensionless) constraint that counts as feasible: one number for all, or numbers by
             name of constraint, the others keeping the usual 1e-8. Part of the instance: solvers, verification and audit use it.
 
@@ -127,16 +132,12 @@ class Instance(ABC):
         hypervolume_box: HypervolumeBox | None = None,
         tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
     ) -> None:
-        if len(objectives) > 1 and hypervolume_box is None:
-            raise ProblemError(
-                f"{origin.problem}: {len(objectives)} objectives need a hypervolume_box (reference and ideal point)."
-            )
         self.origin = origin
         self.space = space
         self.objectives = objectives
         self.constraint_names = constraint_names
         self.equality_names = equality_names
-        self.hypervolume_box = hypervolume_box
+        self._given_box = hypervolume_box
         self.tolerance = _tolerances(origin.problem, (*constraint_names, *equality_names), tolerance)
         signs = np.array([-1.0 if o.sense is Sense.MAXIMIZE else 1.0 for o in objectives])
         signs.setflags(write=False)
@@ -151,10 +152,25 @@ class Instance(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
 
+    def _repr_html_(self) -> str:
+        goals = "; ".join(f"{o.sense.value} {o.label.rpartition(' (')[0]}" for o in self.objectives)
+        constraints = f"{len(self.constraint_names)} inequalities, {len(self.equality_names)} equalities"
+        rows = [
+            ("instance", f"{self.origin.scenario}, seed {self.origin.seed}"),
+            ("objectives", goals),
+            ("variables", repr(self.space).partition(" ")[2].rstrip(">")),
+            ("constraints", constraints),
+            ("SHA-256", self.sha256[:16]),
+        ]
+        return html_table(type(self).__name__, rows)
+
     on_failure: str = "penalize"
     """What a run does with a point that the model cannot evaluate (an exception, NaN or infinity): ``"penalize"`` counts it
     as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
     by `__init__`."""
+
+    picture: str = "map"
+    """What `draw` draws, and the name of the file: ``"map"``, or ``"powers"`` where there is no geography."""
 
     convex: bool = False
     """Declared where the feasible set is convex and the objective concave (to maximize) or convex (to minimize)."""
@@ -264,6 +280,11 @@ class Instance(ABC):
         return False
 
     @cached_property
+    def hypervolume_box(self) -> HypervolumeBox | None:
+        """The box of hypervolumes: what was given, else worked out when first asked for; None for one objective."""
+        return self._given_box if self._given_box is not None or len(self.objectives) < 2 else self._own_box()
+
+    @cached_property
     def usual_tolerance(self) -> bool:
         """Whether every constraint has the usual feasibility tolerance."""
         return bool((self.tolerance == FEASIBILITY_TOLERANCE).all())
@@ -316,6 +337,12 @@ class Instance(ABC):
         made = counted(X, source="repair")
         return made.H if made.failed is None else np.where(made.failed[:, None], np.nan, made.H)
 
+    def _own_box(self) -> HypervolumeBox:
+        """The scoring box where none is given; a family that knows its fronts or bounds says better than random designs do."""
+        from optisolve.core.scoring import box_from_designs
+
+        return box_from_designs(self)
+
     def _checked(self, evaluation: Evaluation) -> Evaluation:
         """An evaluation with the instance's tolerances, all values finite."""
         for name, values in (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H)):
@@ -346,6 +373,9 @@ class Problem(Options, ABC):
     summary: ClassVar[str]
     evidence: ClassVar[str] = "none"
     """What its references prove, one phrase for tables."""
+    calibrated: ClassVar[tuple[str, ...]] = ()
+    """Parameters, None unless given, that a scenario chose for its own values of all others: when one of those changes they
+    hold no longer, and the instance works them out (`optisolve.registry.make_problem`)."""
 
     scenario: str = field(default="", kw_only=True)
     _home: Home | None = field(default=None, init=False, repr=False, compare=False)
@@ -354,6 +384,10 @@ class Problem(Options, ABC):
         super().__init_subclass__(**kwargs)
         if "reference" in cls.__dict__:
             cls.reference = _outside_of_runs(cls.reference)  # type: ignore[method-assign]
+
+    def _repr_html_(self) -> str:
+        rows = [(name, _shortened(value)) for name, value in self.options().items() if value is not None and name != "scenario"]
+        return html_table(f"{self.scenario or self.name}: {self.summary}", rows)
 
     @abstractmethod
     def instance(self, seed: int = 0) -> Instance:
@@ -418,6 +452,11 @@ def _tolerances(problem: str, names: tuple[str, ...], given: float | Mapping[str
     if not (np.isfinite(values) & (values > 0.0)).all():
         raise ProblemError(f"{problem}: tolerance is {given!r}; expected a number above 0, or such numbers by constraint name.")
     return frozen(values)
+
+
+def _shortened(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def _outside_of_runs(reference: Callable[..., Reference | None]) -> Callable[..., Reference | None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from optisolve.core.capabilities import capability_gap
 from optisolve.core.documents import JsonObject
 from optisolve.core.errors import SolverError
 from optisolve.core.options import Options
-from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.problem import Evaluation, Instance, Objective
 from optisolve.core.seeds import generator
 from optisolve.core.status import Limit, Termination
 
@@ -224,6 +225,19 @@ class Solver(Options, ABC):
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
         """What was learned before and is used on an instance: ``name`` and ``sha256`` of the file; None for no such thing."""
         return None
+
+    def start(self, space: object, objectives: Sequence[Objective] = (), **settings: Any) -> Any:
+        """Begin a run whose points are evaluated elsewhere: `optisolve.start` with this solver, where all settings stand.
+
+        Args:
+            space: The decision space, an instance or a problem.
+            objectives: What is measured.
+            **settings: As for `optisolve.start`.
+
+        Returns:
+            An `optisolve.OpenRun`, with ``ask`` and ``tell``.
+        """
+        return importlib.import_module("optisolve").start(self, space, objectives, **settings)  # runs stand above solvers
 
     @abstractmethod
     def _solve(self, task: Task) -> Outcome:

@@ -11,8 +11,15 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import BoolArray, FloatArray, frozen
 from optisolve.core.errors import ProblemError
+from optisolve.core.html import html_table
 
 __all__ = ["Kind", "Space", "Variable"]
+
+_SHOWN = 4
+"""Names in the text that stands for a space."""
+_ROWS = 20
+"""Rows of its table in a notebook."""
+_COLUMNS = ("variable", "kind", "lower", "upper", "unit")
 
 
 class Kind(StrEnum):
@@ -42,7 +49,7 @@ class Variable:
     kind: Kind = Kind.REAL
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Space:
     """A box of named variables; build it with `Space.of`.
 
@@ -76,6 +83,23 @@ class Space:
             raise ProblemError(
                 f"Variable '{self.names[i]}' has bounds [{self.lower[i]}, {self.upper[i]}]; expected finite lower <= upper."
             )
+
+    def __repr__(self) -> str:
+        shown = self.names if len(self.names) <= _SHOWN else (*self.names[: _SHOWN - 1], "…", self.names[-1])
+        return f"<Space d={self.dim} ({self._counted()}): {', '.join(shown)}>"
+
+    def _repr_html_(self) -> str:
+        columns = zip(self.names, self.kinds, self.lower, self.upper, self.units, strict=True)
+        rows: list[tuple[object, ...]] = [
+            (name, kind.value, float(low), float(high), unit) for name, kind, low, high, unit in columns
+        ]
+        if len(rows) > _ROWS:
+            rows = [*rows[: _ROWS - 2], (f"… {len(rows) - _ROWS + 1} more", "", "", "", ""), rows[-1]]
+        return html_table(f"Space of {self.dim} variables ({self._counted()})", rows, heads=_COLUMNS)
+
+    def _counted(self) -> str:
+        counts = {kind.value: self.kinds.count(kind) for kind in Kind}
+        return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 
     @classmethod
     def of(cls, variables: Iterable[Variable]) -> Space:

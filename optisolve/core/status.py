@@ -10,6 +10,7 @@ converge to an infeasible one.
 | time-out before any feasible point | LIMIT (TIME) | INFEASIBLE or NONE | any |
 | exact method closed the gap | OPTIMAL | FEASIBLE | PROVEN_OPTIMAL |
 | Ctrl-C | INTERRUPTED | FEASIBLE (the archive so far) | any |
+| a callback says stop | STOPPED | FEASIBLE (the archive so far) | any |
 | solver returned NaN | any | INVALID | any |
 | no point satisfies the constraints | INFEASIBLE | NONE | PROVEN_INFEASIBLE |
 """
@@ -38,6 +39,8 @@ class Termination(StrEnum):
     """A limit was reached; `Limit` says which."""
     INTERRUPTED = "interrupted"
     """The user stopped the run; what was found is kept."""
+    STOPPED = "stopped"
+    """A callback stopped the run; what was found is kept. The run is finished: it can be repeated, not resumed."""
     NUMERICAL_ERROR = "numerical_error"
     """Arithmetic trouble that the solver noticed."""
     ERROR = "error"

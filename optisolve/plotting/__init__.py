@@ -1,6 +1,10 @@
-"""Figures: fronts, maps, anytime curves. No pyplot, no global state: every function returns a `Figure`."""
+"""Figures: fronts, curves, attainment surfaces, maps, comparisons. No pyplot, no global state.
+
+`optisolve.plotting.style` is how all of them look; `optisolve.plot` draws results and records with them.
+"""
 
 from optisolve.plotting.degeneracy import degeneracy_figure
-from optisolve.plotting.figures import convergence_figure, front_figure, map_figure, save_figure
+from optisolve.plotting.figures import KINDS, draw_kind, figure_of_kind, solution_figure
+from optisolve.plotting.style import save_figure
 
-__all__ = ["convergence_figure", "degeneracy_figure", "front_figure", "map_figure", "save_figure"]
+__all__ = ["KINDS", "degeneracy_figure", "draw_kind", "figure_of_kind", "save_figure", "solution_figure"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.plotting.figures import ACCENT, INK, MUTED, new_figure
+from optisolve.plotting.style import ACCENT, INK, MUTED, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

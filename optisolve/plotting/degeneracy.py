@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from optisolve.plotting.figures import INK, MUTED, PALETTE, new_figure
+from optisolve.plotting.style import INK, MUTED, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

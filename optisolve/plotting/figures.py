@@ -1,184 +1,161 @@
-"""The pictures of a run: Pareto front, map of one solution, anytime curve, who made what; and the look of all figures."""
+"""Figures by kind, on axes of somebody else's or in a figure of their own; the picture of one solution, and who made what."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation, Transform
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.documents import write_atomic
+from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
-from optisolve.numerics.indicators import hypervolume, knee_index
+from optisolve.plotting.fronts import draw_attainment, draw_front
+from optisolve.plotting.legend import place_legend
+from optisolve.plotting.many import MOST_IN_A_MATRIX, draw_matrix, draw_parallel
+from optisolve.plotting.progress import draw_convergence
+from optisolve.plotting.series import Series, Setting
+from optisolve.plotting.style import INK, MUTED, PALETTE, Drawing, add_title, blank_figure, dress, new_figure, text_size
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 __all__ = [
-    "ACCENT",
-    "GRID",
-    "INK",
-    "MARKERS",
-    "MUTED",
-    "PALETTE",
-    "convergence_figure",
+    "KINDS",
+    "Kind",
     "credit_figure",
-    "dress",
-    "front_figure",
-    "map_figure",
-    "new_figure",
+    "draw_kind",
+    "figure_of_kind",
     "offspring_sources",
-    "save_figure",
+    "solution_figure",
 ]
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
-"""Okabe and Ito's palette, distinguishable with the common color-vision deficiencies."""
+Kind: TypeAlias = Literal["front", "convergence", "map", "attainment", "parallel"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-INK, MUTED, GRID, ACCENT = "#222222", "#666666", "#E3E3E3", "#D55E00"
+_HEIGHTS: Mapping[str, float] = {"front": 0.74, "convergence": 0.66, "attainment": 0.74, "parallel": 0.66}
+"""Height of a figure by its width; a legend below the axes comes on top."""
 
 
-def new_figure(title: str, subtitle: str = "", *, width: float = 7.0, height: float = 5.0) -> tuple[Figure, Axes]:
-    """A figure with one pair of styled axes.
+def figure_of_kind(
+    kind: Kind,
+    series: Sequence[Series],
+    setting: Setting,
+    *,
+    width: float = 7.0,
+    height: float | None = None,
+    title: str = "",
+    knee: bool = False,
+    scores: bool = False,
+) -> tuple[Drawing, list[str]]:
+    """A figure of its own.
 
     Args:
-        title: What is shown, left-aligned.
-        subtitle: Scenario, seed and the like, smaller.
+        kind: What is drawn; not ``"map"``, which draws one solution (`solution_figure`).
+        series: What is drawn.
+        setting: What it is about.
         width: inches.
-        height: inches.
+        height: inches; None fits it to the kind. A legend below the axes adds to it.
+        title: Above the axes; "" for none, as in papers.
+        knee: Mark the knee point of the first series in a front of two objectives.
+        scores: Write scores behind names in it.
+
+    Returns:
+        The figure, and what is not drawn and why, in sentences.
+
+    Raises:
+        OptisolveError: The kind cannot show this.
     """
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    _require_drawable(kind, setting)
+    m = len(setting.objectives)
+    if kind == "front" and 2 < m <= MOST_IN_A_MATRIX:
+        figure = blank_figure(width, height or width)
+        return figure, draw_matrix(figure, series, setting, title=title)
+    shown: Kind = "parallel" if kind == "front" and m > MOST_IN_A_MATRIX else kind
+    figure = blank_figure(width, height or _HEIGHTS[shown] * width)
     axes = figure.add_subplot()
     dress(axes)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(MUTED)
-    axes.set_title(title, loc="left", fontsize=12, color=INK, pad=22 if subtitle else 8)
-    axes.text(0.0, 1.0, subtitle, transform=axes.transAxes + _up(figure), fontsize=9, color=MUTED, va="bottom")
-    return figure, axes
+    add_title(axes, title)
+    if shown == "front":
+        return figure, draw_front(axes, series, setting, knee=knee, scores=scores)
+    return figure, draw_kind(shown, axes, series, setting)
 
 
-def dress(axes: Axes, label_size: int = 9) -> None:
-    """A light grid behind what is drawn, no box around it."""
-    axes.set_axisbelow(True)
-    axes.grid(color=GRID, linewidth=0.8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(colors=MUTED, labelsize=label_size)
-
-
-def _up(figure: Figure) -> Transform:
-    """Six points above the axes, where the subtitle stands."""
-    return ScaledTranslation(0.0, 6.0 / 72.0, figure.dpi_scale_trans)
-
-
-def front_figure(fronts: Mapping[str, FloatArray], instance: Instance) -> Figure:
-    """Pareto fronts in the plane of the first two objectives.
+def draw_kind(kind: Kind, axes: Axes, series: Sequence[Series], setting: Setting) -> list[str]:
+    """The same on axes that are there already, whose style stays.
 
     Args:
-        fronts: Verified feasible objectives by solver name, each float64 [n, m], in the problem's own senses. The
-            first one is the subject: its knee point is marked.
-        instance: Gives names, units, senses and the scoring box.
+        kind: As above.
+        axes: Where.
+        series: What is drawn.
+        setting: What it is about.
+
+    Returns:
+        What is not drawn and why.
+
+    Raises:
+        OptisolveError: The kind cannot show this, or not on one pair of axes.
     """
-    figure, axes = new_figure("Pareto front, verified points", _where(instance))
-    for i, (name, F) in enumerate(fronts.items()):
-        if F.shape[0] == 0:
-            continue
-        order = np.argsort(F[:, 0])
-        score = "" if instance.hypervolume_box is None else f", hypervolume {hypervolume(F, instance.hypervolume_box):.4f}"
-        axes.plot(
-            F[order, 0],
-            F[order, 1],
-            linestyle="none",
-            marker=MARKERS[i % len(MARKERS)],
-            markersize=5 if i == 0 else 4,
-            color=PALETTE[i % len(PALETTE)],
-            alpha=0.9 if i == 0 else 0.6,
-            markeredgewidth=0,
-            label=f"{name}: {F.shape[0]} points{score}",
-            zorder=3 if i == 0 else 2,
+    _require_drawable(kind, setting)
+    if kind == "front" and setting.several and len(setting.objectives) > 2:
+        m = len(setting.objectives)
+        raise OptisolveError(
+            f"ax: a front of {m} objectives needs a figure of its own; kind='parallel' draws all {m} on one ax."
         )
-        if i == 0:
-            knee = F[knee_index(F * instance.signs)]
-            axes.plot(*knee[:2], marker="o", markersize=12, markerfacecolor="none", markeredgecolor=ACCENT, zorder=4)
-            arrow = {"arrowstyle": "-", "color": ACCENT, "shrinkB": 6}
-            offset = (-42, 34) if instance.signs[0] < 0 else (34, 34)  # towards the dominated side, where it is empty
-            axes.annotate(
-                "knee", knee[:2], xytext=offset, textcoords="offset points", color=ACCENT, fontsize=10, arrowprops=arrow
-            )
-    axes.set_xlabel(instance.objectives[0].label, color=INK)
-    axes.set_ylabel(instance.objectives[1].label, color=INK)
-    if axes.has_data():
-        axes.legend(frameon=False, fontsize=9, loc="best")
-    else:
-        _say_empty(axes, "no feasible point")
-    return figure
+    draw = {"front": draw_front, "convergence": draw_convergence, "attainment": draw_attainment, "parallel": draw_parallel}
+    return draw[kind](axes, series, setting)
 
 
-def map_figure(instance: Instance, x: FloatArray, *, label: str = "knee point") -> Figure | None:
+def _require_drawable(kind: str, setting: Setting) -> None:
+    if kind not in KINDS:
+        raise OptisolveError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}.")
+    m = len(setting.objectives)
+    if m < 2 and kind in ("front", "attainment", "parallel"):
+        name = setting.objectives[0].name
+        raise OptisolveError(
+            f"kind: {kind!r} needs two objectives; {setting.name} has one, {name}. Use kind='convergence' or 'map'."
+        )
+    if m > 2 and kind == "attainment":
+        raise OptisolveError(
+            f"kind: 'attainment' needs two objectives; {setting.name} has {m}. Use kind='front' or 'parallel'."
+        )
+
+
+def solution_figure(
+    instance: Instance, x: FloatArray, *, width: float = 6.0, height: float | None = None, title: str = ""
+) -> Drawing | None:
     """The problem's own picture of one solution, or None when it has none.
 
     Args:
         instance: Draws itself.
         x: float64 [d].
-        label: Which solution it is.
+        width: inches.
+        height: inches; None makes room for a map's square or for bars.
+        title: Above the axes; "" for none.
     """
-    figure, axes = new_figure(f"Solution: {label}", _where(instance), width=6.4, height=6.4)
-    return figure if instance.draw(axes, x) else None
+    figure = blank_figure(width, height or (1.0 if instance.picture == "map" else 0.66) * width)
+    axes = figure.add_subplot()
+    dress(axes)
+    add_title(axes, title)
+    return figure if draw_solution(axes, instance, x) else None
 
 
-def convergence_figure(traces: Mapping[str, pd.DataFrame], instance: Instance) -> Figure:
-    """Anytime curves over evaluations, log-scaled.
-
-    Args:
-        traces: `Result.trace` by solver name: evaluations, seconds, value, violation.
-        instance: Gives names and senses.
-    """
-    figure, axes = new_figure("Progress over evaluations", _where(instance))
-    last = max((int(trace["evaluations"].to_numpy()[-1]) for trace in traces.values()), default=1)
-    for i, (name, trace) in enumerate(traces.items()):
-        known = trace.dropna(subset=[trace.columns[2]])
-        at, value = known["evaluations"].to_numpy(dtype=float), known[trace.columns[2]].to_numpy(dtype=float)
-        color, width = PALETTE[i % len(PALETTE)], 2.0 if i == 0 else 1.4
-        axes.step(at, value, where="post", color=color, linewidth=width, label=name, zorder=3 if i == 0 else 2)
-        if at.size and at[-1] < last:  # it stopped early: what it had still stands
-            axes.plot([at[-1], last], [value[-1]] * 2, color=color, linestyle=":", linewidth=1.2)
-    axes.set_xscale("log")
-    axes.set_xlabel("evaluations", color=INK)
-    multi = len(instance.objectives) > 1
-    axes.set_ylabel("hypervolume (share of the scoring box)" if multi else instance.objectives[0].label, color=INK)
-    if multi:
-        axes.set_ylim(bottom=0.0)
-    axes.legend(frameon=False, fontsize=9, loc="best")
-    return figure
+def draw_solution(axes: Axes, instance: Instance, x: FloatArray) -> bool:
+    """The same on axes that are there already; false when the problem has no picture."""
+    if not instance.draw(axes, x):
+        return False
+    if axes.get_legend() is None:
+        place_legend(axes, outside=instance.picture == "map")
+    return True
 
 
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, 150 dots per inch, all or nothing."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=150)
-    write_atomic(path, drawn.getvalue())
-    return path
-
-
-def _where(instance: Instance) -> str:
-    return f"{instance.origin.scenario}, instance {instance.origin.seed}"
-
-
-def _say_empty(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)
-
+# -- who made what -----------------------------------------------------------------------------------------------------
 
 _STARTS = ("initial", "warm_start")
 _MADE, _GAINED = "#B8C4CE", PALETTE[0]
 _THICK = 0.36
+_NO_GAIN = 1e-6
+"""Gain, relative to the value reached, below which shares of it say nothing."""
 
 
 class Source(Protocol):
@@ -208,33 +185,39 @@ def offspring_sources(sources: Mapping[str, Source]) -> list[str]:
     return sorted(made, key=lambda name: (-sources[name].gain, -sources[name].evaluations, name))
 
 
-def credit_figure(sources: Mapping[str, Source], instance: Instance) -> Figure:
+def credit_figure(sources: Mapping[str, Source], instance: Instance, *, reached: float = 1.0, width: float = 7.0) -> Drawing:
     """Share of the evaluations beside share of the gain, by source, with what each one cost.
 
     Args:
         sources: ``used.by_source`` of a record; see `optisolve.run.evaluator.credit`.
         instance: Names the scenario.
+        reached: Final score; a gain that is nothing beside it is not divided among sources.
+        width: inches.
     """
     names = offspring_sources(sources)
     where = f"{instance.origin.scenario}, instance {instance.origin.seed}; first population left out"
-    figure, axes = new_figure("Who made the offspring, and what they gained", where, height=1.9 + 0.72 * len(names))
+    figure, axes = new_figure(
+        "Who made the offspring, and what they gained", where, width=width, height=1.7 + 0.62 * len(names)
+    )
     made = np.array([sources[name].evaluations for name in names], dtype=float)
     gained = np.array([sources[name].gain for name in names])
-    at = np.arange(len(names))
     told = "hypervolume gain" if len(instance.objectives) > 1 else "improvement"
-    for offset, values, color, label in (
-        (-_THICK / 2, _percent(made), _MADE, f"share of {int(made.sum()):,} evaluations"),
-        (_THICK / 2, _percent(gained), _GAINED, f"share of the {told} of {gained.sum():.4g}"),
-    ):
-        axes.barh(at + offset, values, height=_THICK, color=color, label=label, zorder=3)
+    real = float(gained.sum()) > _NO_GAIN * abs(reached)
+    bars = [(_percent(made), _MADE, f"share of {int(made.sum()):,} evaluations")]
+    bars += [(_percent(gained), _GAINED, f"share of the {told} of {gained.sum():.4g}")] if real else []
+    thick, at, small = (_THICK if real else 1.4 * _THICK), np.arange(len(names)), text_size(axes)
+    for k, (values, color, label) in enumerate(bars):
+        offset = (k - 0.5) * _THICK if real else 0.0
+        axes.barh(at + offset, values, height=thick, color=color, label=label, zorder=3)
         for y, value in zip(at + offset, values, strict=True):
-            axes.text(value + 0.8, y, f"{value:.1f} %", va="center", fontsize=8, color=MUTED)
-    axes.set_yticks(at, [_label(name, sources[name]) for name in names], fontsize=9, color=INK)
+            axes.text(value + 0.8, y, f"{value:.1f} %", va="center", fontsize=small, color=MUTED)
+    axes.set_yticks(at, [_label(name, sources[name]) for name in names], fontsize=small + 1, color=INK)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(0.0, min(112.0, 1.16 * max(_percent(made).max(), _percent(gained).max(), 1.0)))
-    axes.set_xlabel("share [%]", color=INK)
-    figure.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=2)
+    axes.set_xlim(0.0, min(112.0, 1.16 * max(1.0, *(float(values.max()) for values, _, _ in bars))))
+    axes.set_xlabel("share in %", fontsize=small + 1, color=INK)
+    nothing = f"no source gained anything worth dividing ({told} {gained.sum():.2g} on the way to {reached:.5g})"
+    place_legend(axes, title="" if real else nothing, outside=True)
     return figure
 
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from optisolve.core.problem import Instance
-from optisolve.plotting.figures import INK, MARKERS, MUTED, PALETTE, dress
+from optisolve.plotting.series import axis_text
+from optisolve.plotting.style import INK, MUTED, Drawing, blank_figure, dress, looks_of
 
 __all__ = ["rounds_figure"]
 
@@ -18,7 +17,7 @@ _LEAST = 1e-6
 """Smallest distance from equilibrium that is drawn; smaller ones stand on this line."""
 
 
-def rounds_figure(reports: Mapping[str, Mapping[str, Any]], instance: Instance, optimum: float | None = None) -> Figure:
+def rounds_figure(reports: Mapping[str, Mapping[str, Any]], instance: Instance, optimum: float | None = None) -> Drawing:
     """Objective, largest gain by moving alone, and missed service, round after round.
 
     Args:
@@ -29,21 +28,19 @@ def rounds_figure(reports: Mapping[str, Mapping[str, Any]], instance: Instance, 
     Returns:
         Three panels over one axis of rounds.
     """
-    figure = Figure(figsize=(7.0, 6.4), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(3, 1, sharex=True)
-    objective = instance.objectives[0]
-    for i, (label, report) in enumerate(reports.items()):
+    figure = blank_figure(7.0, 6.4)
+    panels, looks = figure.subplots(3, 1, sharex=True), looks_of(reports)
+    for label, report in reports.items():
         rounds, every = report["rounds"], max(1, len(report["rounds"]["round"]) // 20)
-        style: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)], "markevery": every}
+        style = {**looks[label].marks(3.5), "linestyle": looks[label].dashes, "markevery": every}
         for axes, name in zip(panels, ("objective", "epsilon", "shortfall"), strict=True):
             values = np.asarray(rounds[name], dtype=np.float64)
             values = np.maximum(values, _LEAST) if name == "epsilon" else values
-            axes.plot(rounds["round"], values, label=label, linewidth=1.4, markersize=3.5, **style)
+            axes.plot(rounds["round"], values, label=label, linewidth=1.2, **style)
     if optimum is not None:
         panels[0].axhline(optimum, color=MUTED, linestyle="--", linewidth=1.0, label="optimum")
     panels[1].set_yscale("log")
-    told = (objective.label, "largest gain by\nmoving alone", "missed service\n[bit/s/Hz]")
+    told = (axis_text(instance.objectives[0], width=26), "largest gain by\nmoving alone", "missed service\nin bit/s/Hz")
     for axes, words in zip(panels, told, strict=True):
         dress(axes, label_size=8)
         axes.set_ylabel(words, fontsize=9, color=INK)

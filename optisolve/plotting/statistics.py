@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from optisolve.plotting.figures import INK, MUTED
+from optisolve.plotting.style import INK, MUTED
 
 __all__ = ["critical_difference_figure"]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from copy import copy
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
-from optisolve.core.errors import BudgetExhausted, ProblemError
+from optisolve.core.errors import BudgetExhausted, ProblemError, RunStopped
 from optisolve.core.evaluation import unwatched
 from optisolve.core.failures import Attempt, attempt, policy_of
 from optisolve.core.problem import FAILED_VIOLATION, Evaluation, Instance
@@ -23,16 +23,35 @@ __all__ = [
     "Archive",
     "Evaluator",
     "History",
+    "Unfinished",
     "archived_outcome",
     "checkpoints",
-    "common_beginning",
     "credit",
     "nondominated",
     "trace_rows",
 ]
 
+Points: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
+"""Points of a batch with their constraints: X [n, d], G [n, k], H [n, p]."""
+
+KEPT_BYTES = 2**30
+"""Most memory that the points of a history may take, bytes."""
+
 _UNSEEN = 1e6
 """Scales of an objective at which a failed point is put while no other one is known."""
+
+
+class Unfinished(BaseException):
+    """The user ends a run in the middle of a batch.
+
+    Args:
+        rows: int64 [k], rows of the batch that were evaluated.
+        evaluation: Their values.
+    """
+
+    def __init__(self, rows: IntArray, evaluation: Evaluation) -> None:
+        super().__init__()
+        self.rows, self.evaluation = rows, evaluation
 
 
 class Evaluator:
@@ -41,8 +60,9 @@ class Evaluator:
     Args:
         instance: What is evaluated.
         meter: Enforces the budget.
-        on_progress: Called at most every `progress_s` seconds after a batch.
-        progress_s: Smallest time between two progress calls, s.
+        measure: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
+        after: Called after every batch; may raise `RunStopped`.
+        keep: Keep every point with its constraints in the history.
 
     Attributes:
         archive: Non-dominated feasible points so far.
@@ -50,6 +70,7 @@ class Evaluator:
         policy: What happens to points that the model cannot evaluate, see `Instance.on_failure`.
         failed: How many there were so far.
         first_failure: What was wrong with the first one.
+        stopped: `after` has stopped the run; foreign code may swallow what was raised, so no batch follows.
     """
 
     def __init__(
@@ -57,18 +78,18 @@ class Evaluator:
         instance: Instance,
         meter: BudgetMeter,
         *,
-        on_progress: Callable[[Evaluator], None] | None = None,
-        progress_s: float = 0.1,
+        measure: Callable[[FloatArray], Evaluation] | None = None,
+        after: Callable[[Evaluator], None] | None = None,
+        keep: bool = False,
     ) -> None:
         self.instance = instance
         self.meter = meter
         self.archive = Archive(len(instance.objectives), instance.space.dim)
-        self.history = History(len(instance.objectives))
+        self.history = History(len(instance.objectives), keep=keep)
         self.policy = policy_of(instance)
         self.failed, self.first_failure = 0, ""
-        self._on_progress = on_progress
-        self._progress_s = progress_s
-        self._next_progress = 0.0
+        self.stopped = False
+        self._measure, self._after = measure, after
 
     def __call__(self, X: FloatArray, *, source: str | Sequence[str] = "solver") -> Evaluation:
         """Evaluate a batch.
@@ -84,30 +105,48 @@ class Evaluator:
             BudgetExhausted: The batch does not fit; nothing was evaluated.
             ProblemError: A point is not usable and nothing was counted; or the model cannot evaluate it, and the policy is
                 ``"stop"``.
+            RunStopped: Who watches the run has stopped it.
         """
+        if self.stopped:
+            raise RunStopped
         X = self.instance.space.require(X)
         with self.meter.shield(), unwatched():
             self._require_room_for_failures()
             self.meter.charge_evaluations(X.shape[0])
-            made = attempt(self.instance, X, self.instance._evaluate)
+            try:
+                made = attempt(self.instance, X, self._measure or self.instance._evaluate)
+            except Unfinished as end:
+                self._keep_part(X, end, source)
+                raise KeyboardInterrupt from None
             evaluation = self._failed(made) if made.message else made.evaluation
-            violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
-            if made.message and self.policy == "skip":
-                kept = ~made.failed
-                labels = source if isinstance(source, str) else [s for s, keep in zip(source, kept, strict=True) if keep]
-                self._keep(X[kept], F_min[kept], violation[kept], labels)
-            else:
-                self._keep(X, F_min, violation, source)
-        if self._on_progress is not None:
-            now = time.perf_counter()
-            if now >= self._next_progress:
-                self._next_progress = now + self._progress_s
-                self._on_progress(self)
+            self._keep(X, evaluation, source)
+        if self._after is not None:
+            try:
+                self._after(self)
+            except RunStopped:
+                self.stopped = True
+                raise
         return evaluation
 
-    def _keep(self, X: FloatArray, F_min: FloatArray, violation: FloatArray, source: str | Sequence[str]) -> None:
-        self.archive.add(X, F_min, violation)
-        self.history.append(F_min, violation, source, self.meter.elapsed_s)
+    def _keep_part(self, X: FloatArray, end: Unfinished, source: str | Sequence[str]) -> None:
+        """Count and keep the rows of a batch that were evaluated when the run was ended."""
+        self.meter.refund_evaluations(X.shape[0] - end.rows.size)
+        if end.rows.size:
+            made = attempt(self.instance, X[end.rows], lambda _: end.evaluation)
+            evaluation = self._failed(made) if made.message else made.evaluation
+            self._keep(X[end.rows], evaluation, source if isinstance(source, str) else [source[i] for i in end.rows])
+
+    def _keep(self, X: FloatArray, evaluation: Evaluation, source: str | Sequence[str]) -> None:
+        violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
+        points = (X, evaluation.G, evaluation.H)
+        if evaluation.failed is not None and self.policy == "skip":
+            kept = ~evaluation.failed
+            if not isinstance(source, str):
+                source = [label for label, keep in zip(source, kept, strict=True) if keep]
+            F_min, violation = F_min[kept], violation[kept]
+            points = (X[kept], evaluation.G[kept], evaluation.H[kept])
+        self.archive.add(points[0], F_min, violation)
+        self.history.append(F_min, violation, source, self.meter.elapsed_s, points=points)
 
     def _failed(self, made: Attempt) -> Evaluation:
         """The evaluation of a batch with failed rows, as the policy wants it.
@@ -135,8 +174,8 @@ class Evaluator:
             raise BudgetExhausted(Limit.EVALUATIONS, f"{self.failed} points could not be evaluated")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the display of a run at work."""
-        return {**self.__dict__, "_on_progress": None}
+        """Without who watches a run at work, and who evaluates for it."""
+        return {**self.__dict__, "_after": None, "_measure": None}
 
     def outcome(
         self,
@@ -211,6 +250,12 @@ class Archive:
         self._block = block
         self._least: tuple[float, FloatArray] | None = None
 
+    def copy(self) -> Archive:
+        """The archive as it is now; points are shared, since nobody writes into them."""
+        same = copy(self)
+        same._new_X, same._new_F = list(self._new_X), list(self._new_F)
+        return same
+
     def add(self, X: FloatArray, F_min: FloatArray, violation: FloatArray) -> None:
         """Offer a batch of evaluated points; the arrays are copied.
 
@@ -267,21 +312,45 @@ class History:
 
     Args:
         n_objectives: Number of objectives m.
+        keep: Keep the points and their constraints as well.
+
+    Attributes:
+        sources: Labels of those who proposed points.
+        points: Batches of points with their constraints; None where they are not kept.
     """
 
-    def __init__(self, n_objectives: int) -> None:
+    def __init__(self, n_objectives: int, *, keep: bool = False) -> None:
         self._F = np.empty((1024, n_objectives))
         self._violation = np.empty(1024)
         self._source = np.empty(1024, dtype=np.int64)
         self._n = 0
         self._clock: list[tuple[int, float]] = []
         self.sources: list[str] = []
+        self.points: list[Points] | None = [] if keep else None
+        self._kept = 0
 
     def __len__(self) -> int:
         return self._n
 
-    def append(self, F_min: FloatArray, violation: FloatArray, source: str | Sequence[str], elapsed_s: float) -> None:
-        """Add a batch: F_min float64 [n, m] in minimization form, violation float64 [n]."""
+    @property
+    def batches(self) -> int:
+        """How many batches there were."""
+        return len(self._clock)
+
+    def append(
+        self,
+        F_min: FloatArray,
+        violation: FloatArray,
+        source: str | Sequence[str],
+        elapsed_s: float,
+        *,
+        points: Points | None = None,
+    ) -> None:
+        """Add a batch: F_min float64 [n, m] in minimization form, violation float64 [n].
+
+        Raises:
+            MemoryError: The points that are kept take more than `KEPT_BYTES`; the batch is in the history nevertheless.
+        """
         n = F_min.shape[0]
         while self._n + n > self._violation.size:
             self._grow()
@@ -291,6 +360,11 @@ class History:
         self._source[block] = self._code(source) if isinstance(source, str) else [self._code(s) for s in source]
         self._n += n
         self._clock.append((self._n, elapsed_s))
+        if self.points is not None and points is not None:
+            self.points.append((points[0].copy(), points[1].copy(), points[2].copy()))
+            self._kept += sum(part.nbytes for part in points)
+            if self._kept > KEPT_BYTES:
+                raise MemoryError(f"history = 'all' has filled {KEPT_BYTES / 2**30:g} GiB with {self._n:,} points")
 
     @property
     def F_min(self) -> FloatArray:
@@ -357,17 +431,6 @@ def trace_rows(instance: Instance, history: History) -> list[TraceRow]:
         (int(n), round(float(s), 6), None if np.isnan(value) else float(value), float(v))
         for n, s, value, v in zip(at, seconds, values, least, strict=True)
     ]
-
-
-def common_beginning(instance: Instance, history: History, trace: Sequence[TraceRow]) -> int:
-    """Evaluations up to which the curve of an earlier run is that of a history: same values and violations, row by row."""
-    n = min(trace[-1][0], len(history)) if trace else 0
-    agreed = 0
-    for row, again in zip(trace, trace_rows(instance, history.first(n)), strict=False):
-        if (row[0], *row[2:]) != (again[0], *again[2:]):
-            break
-        agreed = row[0]
-    return agreed
 
 
 def credit(instance: Instance, history: History, report: Mapping[str, Any] | None = None) -> dict[str, SourcePart]:

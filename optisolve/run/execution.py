@@ -8,39 +8,114 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.documents import plain
-from optisolve.core.errors import BudgetExhausted, OptisolveError, SolverError
-from optisolve.core.evaluation import watching
+from optisolve.core.errors import BudgetExhausted, OptisolveError, RunStopped, SolverError
+from optisolve.core.evaluation import Evaluation, watching
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
-from optisolve.run.evaluator import Evaluator
+from optisolve.numerics.indicators import hypervolume
+from optisolve.registry import able
+from optisolve.run.evaluator import Archive, Evaluator
 from optisolve.run.schema import CachePart, ModelPart
 
 if TYPE_CHECKING:
     from optisolve.llm.session import LlmSession
 
-__all__ = ["Progress", "Run", "execute"]
+__all__ = ["Callback", "Progress", "Run", "execute", "now_and_then"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Progress:
-    """What a progress display may look at while a run goes on.
+    """How far a run has come; a callback is told after every batch of evaluations.
+
+    What it says about the best points is worked out when it is asked for, and is that of the moment of the call.
 
     Attributes:
-        evaluator: Archive and history so far.
-        meter: What was used so far.
+        evaluations: Points evaluated so far.
+        generation: Batches evaluated so far: generations of a population-based solver, waves of the decomposition engine.
+        budget: The run's limits.
+        seconds: Time since the run began, s.
+        llm_calls: Requests sent to a language model so far.
+        llm_tokens: Their prompt and completion tokens.
+        usd: What they have cost, US dollars.
+        stopped: `stop` was called.
     """
 
-    evaluator: Evaluator
-    meter: BudgetMeter
+    evaluations: int
+    generation: int
+    budget: Budget
+    seconds: float
+    llm_calls: int
+    llm_tokens: int
+    usd: float
+    _instance: Instance = field(repr=False)
+    _archive: Archive = field(repr=False)
+    stopped: bool = False
+
+    @classmethod
+    def of(cls, evaluator: Evaluator) -> Progress:
+        """The progress of the run of an evaluator."""
+        meter, archive, batches = evaluator.meter, evaluator.archive.copy(), evaluator.history.batches
+        used = (meter.llm_calls, meter.tokens_in + meter.tokens_out, meter.usd)
+        return cls(meter.evaluations, batches, meter.budget, meter.elapsed_s, *used, evaluator.instance, archive)
+
+    @property
+    def X(self) -> FloatArray:
+        """Non-dominated feasible points so far, float64 [n, d]; n is 0 while nothing is feasible."""
+        return self._archive.X
+
+    @property
+    def F(self) -> FloatArray:
+        """Their objectives, float64 [n, m], in the problem's own senses."""
+        return self._archive.F_min * self._instance.signs
+
+    @property
+    def hypervolume(self) -> float | None:
+        """Normalized hypervolume so far; None for one objective."""
+        box = self._instance.hypervolume_box
+        return None if box is None else hypervolume(self.F, box)
+
+    @property
+    def best(self) -> float | None:
+        """Best feasible value so far, in the objective's own sense; None for several objectives and while there is none."""
+        single = len(self._instance.objectives) == 1 and len(self.F)
+        return float(self.F[0, 0]) if single else None
+
+    def stop(self) -> None:
+        """End the run as soon as the callback returns; what was found is kept."""
+        self.stopped = True
+
+
+Callback: TypeAlias = Callable[[Progress], object]
+"""Told of a run's progress; the run ends when it returns True."""
+
+
+def now_and_then(show: Callable[[Progress], object], every_s: float = 0.1) -> Callback:
+    """A callback for displays: it is told at most every `every_s` seconds, and stops nothing.
+
+    Args:
+        show: Gets the progress.
+        every_s: Smallest time between two calls, s.
+    """
+    due = 0.0
+
+    def told(progress: Progress) -> None:
+        nonlocal due
+        if (now := time.perf_counter()) >= due:
+            due = now + every_s
+            show(progress)
+
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +171,9 @@ def execute(
     llm: Any = None,
     transcript: Path | None = None,
     warm_start: FloatArray | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    callback: Callback | None = None,
+    keep_history: bool = False,
+    measure: Callable[[FloatArray], Evaluation] | None = None,
     dry_run: bool = False,
 ) -> Run:
     """Run a solver; Ctrl-C, an exhausted budget or a crash still yields the points found so far.
@@ -110,7 +187,9 @@ def execute(
         transcript: Where requests and replies are written as they happen, and taken from when the run was cut off
             before; None keeps them in memory.
         warm_start: float64 [n, d], points to start from.
-        on_progress: Called a few times a second.
+        callback: Told after every batch; ends the run by returning True or by `Progress.stop`.
+        keep_history: Keep every evaluated point.
+        measure: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
         dry_run: Ask no language model; answers are made up, their cost is estimated.
 
     Returns:
@@ -119,17 +198,18 @@ def execute(
     Raises:
         SolverError: The solver cannot treat this instance, or no limit is set.
         LlmError: The language model cannot be had (missing key, unreachable, no weights).
+        Exception: Whatever the callback raised.
     """
     reason = solver.skip(instance)
     if reason is not None:
-        raise SolverError(f"{solver.info.name} skips {instance.origin.scenario}: {reason}")
-    if budget.unlimited:
-        raise SolverError("The budget has no limit at all. Set one, e.g. budget.evaluations=5000.")
+        raise SolverError(f"{solver.info.name} cannot solve {instance.origin.scenario}: {reason}. {able(instance)}")
+    if budget.unlimited or (budget == Budget() and not solver.info.uses_llm):
+        raise SolverError("The budget has no limit that could end the run. Set one, e.g. budget.evaluations=5000.")
     meter = BudgetMeter(budget)
     with _session(solver, llm, meter, transcript, seed, dry_run) as session:
         meter.restart_clock()  # starting a model server is not solving
-        report = None if on_progress is None else (lambda evaluator: on_progress(Progress(evaluator, meter)))
-        evaluator = Evaluator(instance, meter, on_progress=report)
+        watcher = None if callback is None else _Watcher(callback)
+        evaluator = Evaluator(instance, meter, measure=measure, after=watcher, keep=keep_history)
         task = Task(
             instance=instance,
             evaluate=evaluator,
@@ -143,6 +223,8 @@ def execute(
         wall, cpu = time.perf_counter(), time.process_time()
         with _stop_on_signal(meter):
             outcome, error = _guarded(solver, task, evaluator)
+        if watcher is not None and watcher.error is not None:
+            raise watcher.error
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
             session.forget_unasked()
@@ -154,6 +236,29 @@ def execute(
     return Run(outcome, evaluator, meter, wall, cpu, error, seed, described, notice, cache, warm_start)
 
 
+class _Watcher:
+    """Tells a callback of the progress; what it raises is its own, and no solver may catch it.
+
+    Args:
+        callback: Whom to tell.
+    """
+
+    def __init__(self, callback: Callback) -> None:
+        self._callback = callback
+        self.error: Exception | None = None
+
+    def __call__(self, evaluator: Evaluator) -> None:
+        progress = Progress.of(evaluator)
+        try:
+            answer = self._callback(progress)
+        except Exception as error:
+            error.add_note(f"Raised by the callback of a run after {progress.evaluations} evaluations; the run has ended.")
+            self.error = error
+            raise RunStopped from None
+        if progress.stopped or (isinstance(answer, bool | np.bool_) and answer):
+            raise RunStopped
+
+
 def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome, Exception | None]:
     def cut_short(termination: Termination, limit: Limit | None = None, detail: str = "") -> Outcome:
         report = {} if task.reporter is None else task.reporter()
@@ -161,7 +266,11 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome,
 
     try:
         with watching(task.instance, evaluator):
-            return solver._solve(task), None
+            outcome = solver._solve(task)
+        if not evaluator.stopped:
+            return outcome, None
+    except RunStopped:
+        pass
     except BudgetExhausted as stop:
         return cut_short(Termination.LIMIT, stop.limit, str(stop)), None
     except KeyboardInterrupt:
@@ -172,6 +281,7 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome,
         return cut_short(Termination.ERROR, detail=str(error)), error
     except Exception as error:  # a plug-in's bug must not lose what was evaluated
         return cut_short(Termination.ERROR, detail=f"{type(error).__name__}: {error}"), error
+    return cut_short(Termination.STOPPED, detail="stopped by the callback"), None
 
 
 @contextmanager

@@ -19,12 +19,14 @@ from optisolve.core.errors import RecordError
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
+from optisolve.core.status import PointStatus
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.numerics.indicators import score
+from optisolve.numerics.indicators import outside, score
 from optisolve.run.environment import code_revision, environment, peak_memory_mb
 from optisolve.run.evaluator import credit, trace_rows
 from optisolve.run.execution import Run
 from optisolve.run.fields import field_problems
+from optisolve.run.history import HISTORY_FILE
 from optisolve.run.schema import (
     SCHEMA,
     BoxPart,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "box_note",
     "build_record",
     "describe_box",
     "describe_misses",
@@ -83,6 +86,7 @@ def build_record(
     suite: Mapping[str, str] | None = None,
     tier: Tier = Tier.VERIFIED,
     errors: Sequence[str] = (),
+    history: bytes | None = None,
 ) -> Record:
     """The record of one run.
 
@@ -95,6 +99,7 @@ def build_record(
         suite: ``name``, ``version`` and ``sha256`` of the suite that the run belongs to; None for a run of its own.
         tier: What the record claims.
         errors: Errors of optisolve's own that the run has shown.
+        history: The file of all evaluated points, for its hash; None without one.
 
     Raises:
         RecordError: The run, its solver or its problem has put something into a field that no record may hold.
@@ -106,7 +111,10 @@ def build_record(
         problems = (replace(problem, field=f"{part}.{problem.field}") for problem in field_problems(error, Record))
         raise LayoutError(f"{solver.info.name} on {instance.origin.scenario}: ", problems) from None
     cleared = Redactor(secrets_here()).value(record.to_json())  # whatever a plug-in or a file has put into it
-    return Record.read(cleared).sealed()
+    made = Record.read(cleared)
+    if history is None:
+        return made.sealed()
+    return made.with_provenance(history=FilePart(name=HISTORY_FILE, sha256=hashlib.sha256(history).hexdigest()))
 
 
 def _record(
@@ -240,7 +248,45 @@ def describe_box(instance: Instance) -> BoxPart | None:
 
 def _scores(instance: Instance, verification: Verification, reference: Reference | None) -> ScoresPart:
     feasible = np.ascontiguousarray(verification.F[verification.feasible])
-    return ScoresPart(**score(instance, feasible, reference), box=describe_box(instance))
+    box = instance.hypervolume_box
+    lost = 0 if box is None else outside(feasible, box)
+    scores = {**score(instance, feasible, reference), "box": describe_box(instance), **_given(outside=lost)}
+    return ScoresPart.model_validate(scores)
+
+
+_WIDE = 0.98
+"""Share of the box from which on a hypervolume hardly tells fronts apart."""
+
+
+def box_note(record: Record) -> str:
+    """What a reader of a hypervolume must know about its box, in one sentence; "" when there is nothing.
+
+    Args:
+        record: Any record; its points are not read, so a row of a table will do.
+    """
+    box, lost, filled = record.scores.box, record.scores.outside or 0, record.scores.hypervolume or 0.0
+    if box is None:
+        return ""
+    corners = zip(record.verified.objectives, box.reference, box.ideal, strict=True)
+    where = f"the scoring box ({', '.join(f'{o.name} {bad:g} to {good:g}' for o, bad, good in corners)})"
+    n = record.verified.counts.get(PointStatus.FEASIBLE.value, 0)
+    if lost and lost >= n:
+        return f"all {n} points of the front lie outside {where}: the hypervolume says nothing about them; {_cure(record)}"
+    if lost:
+        return f"{lost} of {n} points of the front lie outside {where}: they do not count"
+    if filled > _WIDE:
+        return f"the front fills {filled:.2%} of {where}, so differences hardly show; {_cure(record)}"
+    return ""
+
+
+def _cure(record: Record) -> str:
+    """How to get another box."""
+    params = record.instance.params
+    if "hypervolume_reference" not in params:
+        return "give the instance a hypervolume_box of your own"
+    settings = "problem.hypervolume_reference and problem.hypervolume_ideal"
+    follows = "" if params["hypervolume_reference"] is None else ", or leave both away: then the box follows the parameters"
+    return f"set {settings}{follows}"
 
 
 def _provenance(instance: Instance, run: Run, tier: Tier, errors: Sequence[str]) -> ProvenancePart:

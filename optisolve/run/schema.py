@@ -19,6 +19,7 @@ from optisolve.core.budget import Budget
 from optisolve.core.documents import digest, document
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.failures import OnFailure
+from optisolve.core.html import html_table
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.run.fields import (
     Amount,
@@ -325,10 +326,11 @@ class ScoresPart(Part):
     gap_scale: Number | None
     tie: Amount | None
     box: BoxPart | None
+    outside: Given[Count | None] = None
 
     def values(self) -> dict[str, float | None]:
-        """The scores alone, by name."""
-        return {name: value for name, value in self if name != "box"}
+        """The scores alone, by name; neither the box nor how many points lie outside it."""
+        return {name: value for name, value in self if name not in ("box", "outside")}
 
 
 class EnvironmentPart(Part):
@@ -379,6 +381,7 @@ class ProvenancePart(Part):
     continues: Given[ContinuedPart | None] = None
     files: dict[str, FilePart] = Field(default_factory=dict)
     failed: Given[FailedPart | None] = None
+    history: Given[FilePart | None] = None
     errors: list[str] = Field(default_factory=list)
 
 
@@ -390,7 +393,7 @@ _VOLATILE: dict[str, Any] = {
     "used": {"wall_s", "cpu_s", "peak_mb"},
     "verified": {"by", "missed"},  # what is missed follows from the points, and older records do not say it
     # Scores against a reference; better references appear later and must not change what a run found.
-    "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie"},
+    "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie", "outside"},
     **dict.fromkeys(("reference", "trace", "env", "provenance", "result_hash", "record_id"), True),
 }
 """What ``result_hash`` does not cover; of the trace it covers all but the seconds."""
@@ -467,6 +470,31 @@ class Record(Part):
             return cls.model_validate(value)
         except ValidationError as error:
             raise LayoutError(start, field_problems(error, cls)) from None
+
+    def __repr__(self) -> str:
+        return f"<Record {self.record_id}: {self.verified.point.value}, {len(self.verified.F)} points>"
+
+    def _repr_html_(self) -> str:
+        scores = ", ".join(f"{name} {value:.6g}" for name, value in self.scores.values().items() if value is not None)
+        told = self.reference
+        values = {} if told is None else {"value": told.value, "dual bound": told.dual_bound}
+        known = ", ".join(f"{name} {value:.6g}" for name, value in values.items() if value is not None)
+        used, llm = self.used, self.solver.llm
+        calls = "" if llm is None else f"; {used.llm_calls} calls of {llm.provider} {llm.model}".rstrip()
+        limit = f" ({self.termination.limit.value})" if self.termination.limit else ""
+        rows = [
+            ("solver", f"{self.solver.name}, seed {self.seed}"),
+            ("scores", scores or "none"),
+            ("points", f"{sum(self.verified.feasible)} feasible of {len(self.verified.F)}, {self.verified.point.value}"),
+            (
+                "reference",
+                "none" if told is None else f"{told.evidence.value.replace('_', ' ')}{f': {known}' if known else ''}",
+            ),
+            ("spent", f"{used.evaluations:,} evaluations, {used.wall_s:.3g} s{calls}"),
+            ("stopped", f"{self.termination.status.value}{limit}"),
+            ("result hash", self.result_hash[:16]),
+        ]
+        return html_table(f"{self.instance.scenario}, instance {self.instance.seed}", rows)
 
     def to_bytes(self) -> bytes:
         """The record as it stands in its file."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,20 @@ from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
-from optisolve.run.execution import Progress, Run, execute
-from optisolve.run.records import build_record, publish
+from optisolve.run.choice import AUTO, default_solver
+from optisolve.run.execution import Callback, Run, execute
+from optisolve.run.history import HISTORY_FILE, History, history_file, keeps, require_room
+from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
-__all__ = ["DEFAULT_BUDGET", "Result", "solve"]
+    from optisolve.plotting.figures import Kind
+    from optisolve.plotting.style import Drawing
+
+__all__ = ["DEFAULT_BUDGET", "Result", "case_of", "model_of", "solve", "solver_of", "verified", "warm_points"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,6 +46,7 @@ class Result:
         record: The run's record.
         verification: Re-evaluated points.
         run: Raw result (history, archive, meter).
+        reference: What the scores refer to; None when nothing was given.
     """
 
     instance: Instance
@@ -49,13 +55,21 @@ class Result:
     run: Run
     _scratch: Path | None = None
     _saved: Path | None = None
+    _points: bytes | None = None
+    reference: Reference | None = None
 
     def __repr__(self) -> str:
         told = f"<Result {self.record.record_id}: {self.point_status}"
         if self.shortfall:
             return f"{told}, no feasible point; {self.shortfall}>"
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
-        return f"{told}, {len(self.X)} points, {scores}>"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"{told}, {len(self.X)} points, {scores}{notes}>"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be known to read the scores, a sentence each: points outside the scoring box, and stand-ins."""
+        return tuple(filter(None, (box_note(self.record), self.run.notice)))
 
     @property
     def X(self) -> FloatArray:
@@ -115,13 +129,28 @@ class Result:
         return pd.DataFrame(self.record.trace, columns=["evaluations", "seconds", value, "violation"])
 
     @property
+    def history(self) -> pd.DataFrame:
+        """Every evaluated point in order: evaluation, source, seconds, objectives, variables, ``G.name``, ``H.name``.
+
+        Values of points that the model could not evaluate are NaN.
+
+        Raises:
+            RecordError: The run kept none.
+        """
+        import pandas as pd
+
+        if self._points is None:
+            raise RecordError("The run kept no history of its points; ask for one: solve(..., history='all').")
+        return pd.read_parquet(BytesIO(self._points))
+
+    @property
     def scores(self) -> dict[str, float | None]:
         """Scores of the verified points: hypervolume, igd_plus, objective, gap, bound_gap."""
         return self.record.scores.values()
 
     @property
     def hypervolume(self) -> float | None:
-        """Normalized hypervolume in the scenario's fixed box; None for one objective."""
+        """Normalized hypervolume in the instance's scoring box; None for one objective."""
         return self.record.scores.hypervolume
 
     @property
@@ -144,16 +173,28 @@ class Result:
         """Same seed, same hash."""
         return self.record.result_hash
 
-    def plot(self) -> Figure:
-        """The Pareto front (or the anytime curve for one objective) as a matplotlib figure."""
-        from optisolve.plotting import convergence_figure, front_figure
+    def _repr_html_(self) -> str:
+        return self.record._repr_html_()
 
-        if len(self.instance.objectives) > 1:
-            return front_figure({self.record.solver.name: self.verification.F[self.verification.feasible]}, self.instance)
-        return convergence_figure({self.record.solver.name: self.trace}, self.instance)
+    def plot(self, kind: Kind | None = None, *, width: float = 7.0, height: float | None = None, title: str = "") -> Drawing:
+        """A figure of this result; `optisolve.plot` draws several, and on axes that are there already.
+
+        Args:
+            kind: ``"front"``, ``"convergence"``, ``"map"``, ``"attainment"`` or ``"parallel"``; None draws the front of several
+                objectives, and convergence of one.
+            width: inches.
+            height: inches; None fits it to the kind.
+            title: Above the axes; none by default.
+
+        Raises:
+            OptisolveError: The kind cannot show this result.
+        """
+        from optisolve.run.plot import plot
+
+        return plot(self, kind, width=width, height=height, title=title)
 
     def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
-        """Write record, front, trace and, when there is one, the transcript; the folder appears at once or not at all.
+        """Write record, front, trace, and transcript and history if there are such; the folder appears at once or not at all.
 
         Args:
             folder: Parent folder; the record's own folder is made inside it.
@@ -188,24 +229,27 @@ class Result:
         """Write the run's files and let the folder appear under its name."""
         for name, table in (("front", self.front), ("trace", self.trace)):
             write_atomic(staging / f"{name}.parquet", table.to_parquet(index=False))
+        if self._points is not None:
+            write_atomic(staging / HISTORY_FILE, self._points)
         write_atomic(staging / "record.json", self.record.to_bytes())
         return publish(staging, parent / self.record.record_id)
 
 
-DEFAULT_BUDGET = Budget(evaluations=5000, llm_calls=40)
-"""What a run may spend when nothing is said: seconds on a laptop, and at most 40 calls to a language model."""
+DEFAULT_BUDGET = Budget(evaluations=5000)
+"""What a run may spend when nothing is said: seconds on a laptop, and a bounded number of calls to a language model."""
 
 
 def solve(
     instance: Instance | Problem,
-    solver: str | Solver = "ledma",
+    solver: str | Solver = AUTO,
     *,
     budget: Budget | None = None,
     seed: int = 0,
     llm: Any = "auto",
     reference: Reference | None = None,
     warm_start: FloatArray | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    callback: Callback | None = None,
+    history: History = "none",
     scratch: Path | None = None,
     suite: Mapping[str, str] | None = None,
     **options: Any,
@@ -214,14 +258,18 @@ def solve(
 
     Args:
         instance: What to solve; a problem means its instance 0.
-        solver: A preset name or a solver object.
-        budget: Limits; default 5,000 evaluations and 40 language-model calls.
+        solver: A preset name or a solver object; ``"auto"`` takes the default for the instance, see
+            `optisolve.run.choice.default_solver`, and `ledma` where `llm` names a language model.
+        budget: Limits; default 5,000 evaluations. Language-model calls have a limit of 40 until another one, or
+            `optisolve.UNLIMITED`, is said.
         seed: The run's seed. Same seed, same ``result_hash``.
         llm: Language model for solvers that use one: ``"auto"``, ``"local"``, ``"openai"``, ``"surrogate"``, or a
             configuration from `optisolve.llm`.
         reference: What gaps and IGD+ are measured against; None leaves them empty.
         warm_start: float64 [n, d], points to start from; they stand in the record, since the result depends on them.
-        on_progress: Called a few times a second with the run's state.
+        callback: Told after every batch of evaluations, see `optisolve.Progress`. The run ends, with termination STOPPED, when
+            it returns True or calls ``progress.stop()``; what it raises comes out of here.
+        history: ``"all"`` keeps every evaluated point, in `Result.history` and as ``history.parquet`` beside the record.
         scratch: Folder for the transcript while the run goes on; `Result.save` moves it beside the record.
         suite: ``name``, ``version`` and ``sha256`` of the benchmark suite that the run belongs to, for its record.
         **options: Options that replace the preset's.
@@ -233,26 +281,60 @@ def solve(
         OptisolveError: Unknown names, bad options, a solver that cannot treat the instance, or a solver that broke
             before it evaluated anything. A solver that broke later yields a result with termination ERROR.
     """
-    case = instance.instance(0) if isinstance(instance, Problem) else instance
-    method = _solver(solver, options)
+    if "on_progress" in options:
+        raise SolverError("on_progress is called callback now, and is told after every batch: solve(..., callback=f).")
+    case = case_of(instance)
+    if solver == AUTO:
+        solver = default_solver(case, with_llm=llm != "auto").name
+    method = solver_of(solver, options)
     limits = DEFAULT_BUDGET if budget is None else budget
-    start = None if warm_start is None else _warm_start(case, warm_start)
+    start = None if warm_start is None else warm_points(case, warm_start)
+    keep = keeps(history)
+    if keep:
+        require_room(case, limits)
     run = execute(
         case,
         method,
         budget=limits,
         seed=seed,
-        llm=_llm(llm) if method.info.uses_llm else None,
+        llm=model_of(llm) if method.info.uses_llm else None,
         transcript=None if scratch is None else scratch / "transcript.jsonl",
         warm_start=start,
-        on_progress=on_progress,
+        callback=callback,
+        keep_history=keep,
     )
+    return verified(case, method, run, reference=reference, scratch=scratch, suite=suite)
+
+
+def verified(
+    case: Instance,
+    method: Solver,
+    run: Run,
+    *,
+    reference: Reference | None = None,
+    scratch: Path | None = None,
+    suite: Mapping[str, str] | None = None,
+) -> Result:
+    """The result of a run that has ended: points re-evaluated, scores, and the record.
+
+    Args:
+        case: What was solved.
+        method: Who solved it.
+        run: What came of it.
+        reference: As for `solve`.
+        scratch: As for `solve`.
+        suite: As for `solve`.
+
+    Raises:
+        SolverError: The solver broke before it evaluated anything.
+    """
     if run.error is not None and len(run.evaluator.history) == 0:
         raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
     _require_any(run)
     verification = verify_points(case, run.outcome.X)
     errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     standing = confront(case, reference, verification)
+    points = None if run.evaluator.history.points is None else history_file(case, run.evaluator.history)
     record = build_record(
         case,
         method,
@@ -262,8 +344,9 @@ def solve(
         suite=suite,
         tier=Tier.SELF_REPORTED if errors else _claim(case, method, kept=scratch is not None),
         errors=errors,
+        history=points,
     )
-    return Result(case, record, verification, run, scratch)
+    return Result(case, record, verification, run, scratch, _points=points, reference=standing)
 
 
 def _require_any(run: Run) -> None:
@@ -275,7 +358,7 @@ def _require_any(run: Run) -> None:
         raise SolverError(f"{told}; the first: {evaluator.first_failure}.") from run.error
 
 
-def _warm_start(instance: Instance, points: FloatArray) -> FloatArray | None:
+def warm_points(instance: Instance, points: FloatArray) -> FloatArray | None:
     """The points as float64 [n, d]; None when there are none."""
     try:
         X = np.atleast_2d(np.array(points, dtype=np.float64))
@@ -295,7 +378,13 @@ def _claim(instance: Instance, solver: Solver, *, kept: bool) -> Tier:
     return Tier.VERIFIED if checkable and (kept or not solver.info.uses_llm) else Tier.SELF_REPORTED
 
 
-def _solver(solver: str | Solver, options: Mapping[str, Any]) -> Solver:
+def case_of(instance: Instance | Problem) -> Instance:
+    """What to solve; a problem means its instance 0."""
+    return instance.instance(0) if isinstance(instance, Problem) else instance
+
+
+def solver_of(solver: str | Solver, options: Mapping[str, Any]) -> Solver:
+    """A solver by its preset's name, or itself, with some options changed."""
     if isinstance(solver, str):
         return make_solver(solver, options)
     if not isinstance(solver, Solver):
@@ -303,7 +392,8 @@ def _solver(solver: str | Solver, options: Mapping[str, Any]) -> Solver:
     return solver.with_option(**options) if options else solver
 
 
-def _llm(llm: Any) -> Any:
+def model_of(llm: Any) -> Any:
+    """The configuration of a language model, by its kind or as it is."""
     from optisolve.llm.config import llm_config
 
     return llm_config(llm) if isinstance(llm, str) else llm

@@ -119,7 +119,7 @@ def _why_left_out(frame: pd.DataFrame, solver: str) -> str:
     own = frame[frame["solver"] == solver]
     skips = own[own["outcome"] == Outcome.SKIPPED]
     if len(skips):
-        return f"skips {skips['scenario'].iloc[0]}: {skips['reason'].iloc[0]}"
+        return f"cannot be run on {skips['scenario'].iloc[0]}: {skips['reason'].iloc[0]}"
     absent = sorted(set(frame["scenario"]) - set(own["scenario"]))
     return f"no run on {', '.join(absent)}"
 

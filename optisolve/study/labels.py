@@ -62,7 +62,7 @@ def _apart(scenarios: Sequence[str], suites: Sequence[str]) -> list[str]:
     for scenario, suite in zip(scenarios, suites, strict=True):
         owners.setdefault(scenario, set()).add(suite)
     return [
-        f"{scenario} [{suite or 'no suite'}]" if len(owners[scenario]) > 1 else scenario
+        f"{scenario} [{suite or 'by hand'}]" if len(owners[scenario]) > 1 else scenario
         for scenario, suite in zip(scenarios, suites, strict=True)
     ]
 

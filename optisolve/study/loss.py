@@ -151,7 +151,7 @@ def measured_by(record: Record, /) -> tuple[str | None, Yardstick]:
 
 def succeeded(record: Record, /) -> bool:
     """True for a run that ended by itself with a verified feasible point."""
-    broken = record.termination.status in (Termination.ERROR, Termination.INTERRUPTED)
+    broken = record.termination.status in (Termination.ERROR, Termination.INTERRUPTED, Termination.STOPPED)
     return not broken and any(record.verified.feasible)
 
 

@@ -143,9 +143,10 @@ def score_units(records: pd.DataFrame, /, *, expected: Iterable[Expected] = ()) 
 
     if records.empty:
         raise RecordError("No record to score: the table is empty. Give a folder with at least one record.json.")
-    documents = share_references(records["record"].tolist())
+    originals: list[Record] = records["record"].tolist()
+    documents = share_references(originals)
     rows = [_row(record, *label) for record, label in zip(documents, label_records(documents), strict=True)]
-    notices: list[str] = []
+    notices: list[str] = _borrowed(originals, rows)
     rows += _absent(rows, tuple(expected), notices)
     groups: dict[str, list[_Row]] = {}
     for row in rows:
@@ -247,6 +248,8 @@ def _outcome(record: Record) -> tuple[Outcome, str]:
         return Outcome.FAILED, stop.detail or "broke without a message"
     if stop.status is Termination.INTERRUPTED:
         return Outcome.FAILED, "interrupted before its budget was used"
+    if stop.status is Termination.STOPPED:
+        return Outcome.FAILED, "stopped by a callback before its budget was used"
     if any(verified.feasible):
         return Outcome.OK, ""
     if verified.point is PointStatus.NONE:
@@ -312,14 +315,30 @@ def _measure(scenario: str, rows: Sequence[_Row], notices: list[str]) -> Measure
         told = {row.measured_to for row in answers or rows if row.measured_to} - {Yardstick.NOTHING.value}
         return Measure("loss", describe_loss(told, several=several), several)
     name, words = ("hypervolume", "hypervolume") if several else ("objective", "objective value")
+    bare = sorted({f"{row.solver}, instance {row.instance}" for row in answers if np.isnan(row.loss)})
     if all(measured):
         why = "its records were scored against different references"
+    elif any(measured):
+        why = f"some records have no reference ({'; '.join(bare[:3])}{'; ...' if len(bare) > 3 else ''})"
     else:
-        why = "some records have no reference" if any(measured) else "no record has a reference"
-    more = "" if any(measured) else "; losses need reference=quick"
+        why = "no record has a reference"
+    more = "" if all(measured) else "; losses need reference=quick"
     notices.append(f"{scenario}: {why}, so it is ranked by {words} and left out of everything that needs losses{more}.")
     label = f"{words}, share of the scoring box" if several else words
     return Measure(name, label, several, several or rows[0].maximize)
+
+
+def _borrowed(originals: Sequence[Record], rows: Sequence[_Row]) -> list[str]:
+    """Records without a reference that are measured from that of others."""
+    found: dict[str, list[str]] = {}
+    for original, row in zip(originals, rows, strict=True):
+        if original.reference is None and row.record is not None and row.record.reference is not None:
+            found.setdefault(row.scenario, []).append(row.solver)
+    return [
+        f"{scenario}: {len(solvers)} record(s) of {', '.join(sorted(set(solvers)))} have no reference of their own "
+        "(reference=none); they are measured to that of the other records."
+        for scenario, solvers in found.items()
+    ]
 
 
 def _agree(answers: Sequence[_Row]) -> bool:

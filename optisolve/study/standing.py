@@ -24,14 +24,19 @@ def share_references(records: Sequence[Record]) -> list[Record]:
         records: Whole documents, audited.
 
     Returns:
-        In the given order; those whose reference is another one altogether stay as they are.
+        In the given order; those whose reference is another one altogether stay as they are. A record that was made without
+        a reference is measured from that of the others.
     """
     groups: dict[str, list[tuple[int, ReferencePart]]] = {}
     for i, record in enumerate(records):
         if record.reference is not None:
             groups.setdefault(record.instance.sha256, []).append((i, record.reference))
     shared = list(records)
-    for members in groups.values():
+    bare: dict[str, list[int]] = {}
+    for i, record in enumerate(records):
+        if record.reference is None:
+            bare.setdefault(record.instance.sha256, []).append(i)
+    for instance, members in groups.items():
         scales = sorted(scale for i, _ in members if (scale := records[i].scores.gap_scale) is not None)
         if not scales:
             continue
@@ -41,6 +46,9 @@ def share_references(records: Sequence[Record]) -> list[Record]:
         for i, reference in members:
             if _same(records[i].scores.gap_scale, reference, middle, scale):
                 shared[i] = _measured_from(records[i], reference, middle, scale)
+        for i in bare.get(instance, ()):
+            unmeasured = records[i].scores.model_copy(update={"gap_scale": scale})
+            shared[i] = _measured_from(records[i].model_copy(update={"scores": unmeasured}), middle, middle, scale, again=True)
     return shared
 
 
@@ -58,15 +66,16 @@ def _same(own: float | None, told: ReferencePart, middle: ReferencePart, scale: 
     )
 
 
-def _measured_from(record: Record, own: ReferencePart, middle: ReferencePart, scale: float) -> Record:
-    """The record, or where it has another number a copy, with the gaps to a reference."""
+def _measured_from(record: Record, own: ReferencePart, middle: ReferencePart, scale: float, *, again: bool = False) -> Record:
+    """The record, or where it has another number, or is measured again, a copy with the gaps to a reference."""
     stated = own.model_copy(update={name: getattr(middle, name) for name in _NUMBERS})
     objectives, scores = record.verified.objectives, record.scores
-    if scores.gap_scale is None or (stated == own and scale == scores.gap_scale):
+    if scores.gap_scale is None or (stated == own and scale == scores.gap_scale and not again):
         return record.model_copy(update={"reference": stated})
     told: dict[str, float] = {"gap_scale": scale}
     if len(objectives) > 1:
-        told["gap"] = (scale - (scores.hypervolume or 0.0)) / scale
+        if not again or scores.hypervolume is not None:
+            told["gap"] = (scale - (scores.hypervolume or 0.0)) / scale
     elif scores.objective is not None:
         told["tie"] = (middle.tolerance + middle.slack) / scale
         sign = -1.0 if objectives[0].sense == "maximize" else 1.0

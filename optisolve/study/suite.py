@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve import content
-from optisolve.core.budget import Budget
+from optisolve.core.budget import UNLIMITED, Budget
 from optisolve.core.documents import Json, JsonObject, plain
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.problem import Problem
@@ -237,14 +237,16 @@ def with_solvers(suite: Suite, given: Iterable[str | JsonObject]) -> Suite:
                 found.append(FieldProblem(f"solvers[{i}].{key}", getattr(entry, key), "nothing: the suite sets it"))
         for case in suite.cases:
             cell = _cell(found, f"solvers[{i}]", header, case, (ProblemEntry(), replace(entry, budget={}, limits={})))
-            cells += [] if cell is None else [replace(cell, budget=case.budget, limits=case.limits)]
+            if cell is not None:
+                said = {**header.budget, **{key: v for key, v in case.budget.options().items() if v is not None}}
+                cells.append(replace(cell, budget=_limits(said, asks=cell.solver.info.uses_llm), limits=case.limits))
     _raise("The run's configuration", found)
     return replace(suite, extra=(*suite.extra, *cells))
 
 
 def _case(found: list[FieldProblem], where: str, header: Header, entry: ProblemEntry) -> Case | None:
     problem = collect(found, f"{where}.params", lambda: named_problem(entry.problem, entry.params), name=f"{where}.problem")
-    budget = collect(found, f"{where}: budget", lambda: Budget.from_mapping(merged([header.budget, entry.budget])))
+    budget = collect(found, f"{where}: budget", lambda: _limits(merged([header.budget, entry.budget]), asks=False))
     limits = collect(found, f"{where}: limits", lambda: Limits.from_mapping(merged([header.limits, entry.limits])))
     if budget is not None and budget.unlimited:
         found.append(FieldProblem("budget", dict(header.budget), "at least one limit, e.g. evaluations: 2000"))
@@ -259,17 +261,23 @@ def _case(found: list[FieldProblem], where: str, header: Header, entry: ProblemE
     return Case(entry.label, problem, seeds, None if wanted == "none" else Effort(wanted), budget, limits)
 
 
+def _limits(told: JsonObject, *, asks: bool) -> Budget:
+    """A budget; where nobody asks a language model, a limit on its calls stands in no lock unless the suite says one."""
+    return Budget.from_mapping(told if asks else {"llm_calls": UNLIMITED, **told})
+
+
 def _cell(found: list[FieldProblem], where: str, header: Header, case: Case | None, laid: tuple[Any, ...]) -> Cell | None:
     """One cell from its entries (problem, solver, overrides); later ones win over earlier ones, field by field."""
     entry: SolverEntry = laid[1]
     options = merged(part.options for part in laid[1:])
     solver = collect(found, f"{where}.options", lambda: make_solver(entry.solver, options), name=f"{where}.solver")
     budgets = merged([header.budget, *(part.budget for part in laid)])
-    budget = collect(found, f"{where}: budget", lambda: Budget.from_mapping(budgets))
+    asks = solver is not None and solver.info.uses_llm
+    budget = collect(found, f"{where}: budget", lambda: _limits(budgets, asks=asks))
     limits = collect(
         found, f"{where}: limits", lambda: Limits.from_mapping(merged([header.limits, *(part.limits for part in laid)]))
     )
-    llm = _model(found, f"{where}.llm", header, entry) if solver is not None and solver.info.uses_llm else None
+    llm = _model(found, f"{where}.llm", header, entry) if asks else None
     if solver is None or budget is None or limits is None or case is None:
         return None
     repetitions = [header.repetitions, *(part.repetitions for part in laid[1:] if part.repetitions is not None)][-1]

@@ -68,7 +68,9 @@ def remake(
     """
     again = replay_record(row, folder, problems=problems, solvers=solvers).result.record
     # The reference and what follows from it are no part of a run; whether they hold is for an audit to say.
-    relative = row.scores.model_copy(update={name: getattr(again.scores, name) for name in ("hypervolume", "objective", "box")})
+    relative = row.scores.model_copy(
+        update={name: getattr(again.scores, name) for name in ("hypervolume", "objective", "box", "outside")}
+    )
     provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
     record = again.model_copy(update={"reference": row.reference, "scores": relative, "provenance": provenance}).sealed()
     found = light(again)

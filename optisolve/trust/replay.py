@@ -19,10 +19,11 @@ from optisolve.core.status import Limit, Termination
 from optisolve.llm.config import SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.environment import environment
+from optisolve.run.execution import Callback
+from optisolve.run.rebuild import rebuild
 from optisolve.run.records import read_record
 from optisolve.run.schema import Record, Tier
 from optisolve.run.solve import Result, solve
-from optisolve.trust.audit.points import rebuild
 
 __all__ = ["Replay", "agrees", "close", "difference", "other_platform", "replay", "replay_record", "tier_of"]
 
@@ -94,6 +95,7 @@ def replay_record(
         seed=record.seed,
         llm=_replay_config(record, folder),
         warm_start=None if record.warm_start is None else np.array(record.warm_start),
+        callback=_same_stop(record),
         reference=None if record.reference is None or effort is None else problem.reference(instance, effort),
         suite=record.suite.to_json(),
     )
@@ -128,6 +130,13 @@ def _require_repeatable(record: Record) -> None:
     if termination.status is Termination.INTERRUPTED or termination.limit is Limit.TIME:
         cut = "the user" if termination.status is Termination.INTERRUPTED else "the clock"
         raise RecordError(f"{record.record_id}: the run was stopped by {cut}, so it cannot be repeated exactly.")
+
+
+def _same_stop(record: Record) -> Callback | None:
+    """Stops where the callback of a run has stopped it, which counts as the run's own end."""
+    if record.termination.status is not Termination.STOPPED:
+        return None
+    return lambda progress: progress.evaluations >= record.used.evaluations
 
 
 def _replay_config(record: Record, folder: Path | None) -> Any:

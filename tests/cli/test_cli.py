@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from optisolve.cli.bench import _table as summary_table
-from optisolve.cli.compose import flags_first
 from optisolve.cli.display import console
 from optisolve.cli.main import main
+from optisolve.cli.overrides import flags_first
 from optisolve.words.typed_file import read_typed
 from tests.study.records import made
 

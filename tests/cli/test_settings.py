@@ -14,8 +14,9 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from annotated_types import Ge
 
+from optisolve.cli.help import help_text
 from optisolve.cli.main import _VERBS, _class_of, main
-from optisolve.cli.settings import Choice, Group, Verb, Word, help_text, meanings
+from optisolve.cli.settings import Choice, Group, Verb, Word, meanings
 from optisolve.core.errors import OptionError
 
 
@@ -137,13 +138,24 @@ def test_every_verb_explains_itself_and_all_of_its_settings(verb, capsys):
     assert verb in shown
     for f in (f for f in dataclasses.fields(cls) if f.init):
         assert texts[f.name].endswith("."), f.name
-        assert texts[f.name].split()[0] in shown, f.name
+        assert texts[f.name].split()[0].strip("`,") in shown, f.name
+    assert max(map(len, shown.splitlines())) <= 80
     assert main(["--help"]) == 0
-    assert summary.splitlines()[0] in capsys.readouterr().out
+    overview = capsys.readouterr().out
+    assert " ".join(summary.partition("\n\n")[0].split()) in " ".join(overview.split())
+    assert max(map(len, overview.splitlines())) <= 80
+
+
+def test_optisolve_alone_prints_its_help(capsys):
+    assert main([]) == 0
+    alone = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == alone
+    assert "optisolve run problem=" in alone
 
 
 @pytest.mark.parametrize(
-    ("words", "told"), [([], "Say what to do"), (["lits"], "'list'"), (["submit", "pakc"], "'submit pack'")]
+    ("words", "told"), [(["--lits"], "Say what to do"), (["lits"], "'list'"), (["submit", "pakc"], "'submit pack'")]
 )
 def test_a_verb_that_does_not_exist_is_an_error_with_the_nearest(words, told, capsys):
     assert main(words) == 1

@@ -15,7 +15,7 @@ import pytest
 import optisolve
 from optisolve.core.documents import write_atomic
 from optisolve.plotting import save_figure
-from optisolve.plotting.figures import new_figure
+from optisolve.plotting.style import new_figure
 from optisolve.study.runner.store import open_store
 
 ROOT = Path(optisolve.__file__).parents[1]

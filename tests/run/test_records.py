@@ -117,9 +117,10 @@ def test_a_solver_that_breaks_at_once_is_an_error_not_an_empty_record():
         optisolve.solve(ShiftedZdt1().instance(0), Broken(), budget=Budget(evaluations=5))
 
 
-def test_a_run_without_any_limit_is_refused():
+@pytest.mark.parametrize("budget", [Budget(), Budget(llm_calls=optisolve.UNLIMITED)])
+def test_a_run_without_any_limit_is_refused(budget):
     with pytest.raises(SolverError, match=r"budget\.evaluations"):
-        optisolve.solve(ShiftedZdt1().instance(0), Sampler(), budget=Budget())
+        optisolve.solve(ShiftedZdt1().instance(0), Sampler(), budget=budget)
 
 
 def test_gains_by_source_add_up():

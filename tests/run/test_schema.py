@@ -190,7 +190,7 @@ def copies(value):
 
 def test_results_pickle_and_copy_with_everything_in_them(result):
     seen = []
-    watched = optisolve.solve(ShiftedZdt1(), "moead", budget=Budget(evaluations=80), on_progress=seen.append)
+    watched = optisolve.solve(ShiftedZdt1(), "moead", budget=Budget(evaluations=80), callback=seen.append)
     for original in (result, watched):
         for again in copies(original):
             assert again.record == original.record

@@ -136,3 +136,39 @@ def test_nothing_feasible_is_the_worst_score_not_a_missing_one():
 
 def test_the_knee_is_the_point_nearest_to_the_front_s_ideal():
     assert knee_index(np.array([[0.0, 10.0], [1.0, 1.0], [100.0, 0.0]])) == 1
+
+
+def test_a_search_that_has_not_reached_the_box_still_learns_what_its_points_are_worth():
+    """Gains come from a box of the run's own, from the first batch with a point inside on from the scenario's."""
+    signs, none = np.array([1.0, -1.0]), np.zeros(2)
+    box = HypervolumeBox(reference=(1.0, 0.0), ideal=(0.0, 1.0))
+    blind, meter = GainMeter(signs, box), GainMeter(signs, box, working=True)
+    far = [np.array([[9.0, 4.0], [8.0, 5.0]]), np.array([[7.0, 5.5], [6.0, 3.0]]), np.array([[9.5, 9.5], [5.0, 2.5]])]
+    gains = [(blind.add(F, none), meter.add(F, none), meter.moved) for F in far]
+    assert all(not nothing.any() for nothing, *_ in gains)
+    assert [(gain > 0.0).tolist() for _, gain, _ in gains] == [[True, True], [True, True], [False, True]]
+    assert not any(moved for *_, moved in gains)
+    inside = np.array([[0.5, -0.5], [7.0, 7.0]])
+    assert np.array_equal(meter.add(inside, none), blind.add(inside, none))
+    assert meter.moved
+    again = np.array([[0.2, -0.6], [4.0, 1.0]])
+    assert np.array_equal(meter.add(again, none), blind.add(again, none))
+    assert not meter.moved
+
+
+def test_a_search_that_begins_in_the_box_is_measured_in_nothing_else():
+    rng = np.random.default_rng(5)
+    for m in (2, 3):
+        signs, box = np.ones(m), HypervolumeBox((1.0,) * m, (0.0,) * m)
+        F, violation = rng.random((60, m)) * 1.5, np.where(rng.random(60) < 0.3, 1.0, 0.0)
+        plain, working = GainMeter(signs, box), GainMeter(signs, box, working=True)
+        for i in range(0, 60, 20):
+            batch = F[i : i + 20], violation[i : i + 20]
+            assert np.array_equal(plain.add(*batch), working.add(*batch))
+            assert not working.moved
+
+
+def test_points_without_a_feasible_one_make_no_box():
+    meter = GainMeter(np.ones(2), HypervolumeBox((1.0, 1.0), (0.0, 0.0)), working=True)
+    assert meter.add(np.array([[5.0, 5.0]]), np.array([1.0])).tolist() == [0.0]
+    assert meter.add(np.array([[4.0, 4.0]]), np.array([0.0]))[0] > 0.0

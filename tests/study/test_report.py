@@ -18,7 +18,7 @@ import optisolve
 from optisolve.cli.main import main
 from optisolve.core import Budget, Effort
 from optisolve.core.errors import OptionError, RecordError
-from optisolve.plotting.profiles import strokes
+from optisolve.plotting.style import PALETTE, looks_of
 from optisolve.study.aggregate import ranking
 from optisolve.study.report import build_report, escape_latex, render_html, render_latex, write_report
 from optisolve.study.report.commands import override_text
@@ -181,7 +181,7 @@ def test_contrast_holds_in_light_and_dark(page):
 
         assert all(contrast(name) >= 4.5 for name in ("ink", "muted", "link", "bad"))
         assert contrast("ink", _luminance(colors["warn-paper"])) >= 4.5
-        assert all(contrast(f"c{i}") >= 3 for i in range(7))
+        assert all(contrast(f"c{i}") >= 3 for i in range(len(PALETTE)))
 
 
 def test_pictures_follow_the_color_scheme(page):
@@ -215,7 +215,7 @@ def test_words_of_others_cannot_break_page_or_tables(records, tmp_path):
     assert "<b>free" not in page
     assert "<i>title" not in page
     assert "&lt;script&gt;" in page
-    tex = render_latex(made.failures[0])
+    tex = render_latex(made.experiments[0].failures[0])
     assert r"\& 5\%\_\{\$\}" in tex
 
 
@@ -227,7 +227,8 @@ def test_names_of_others_cannot_leave_the_folder_or_hide_a_file(records, tmp_pat
     for name in ("evil+x", "evil-x"):
         changed(record, tmp_path / "r", instance__problem=name, instance__scenario=name)
     made = build_report([tmp_path / "r"])
-    bare = replace(made, families=tuple(replace(family, pictures=()) for family in made.families))
+    (own,) = made.experiments
+    bare = replace(made, experiments=(replace(own, families=tuple(replace(f, pictures=()) for f in own.families)),))
     out = write_report(bare, tmp_path / "out" / "deep")
     assert {path.name for path in tmp_path.iterdir()} == {"named", "r", "out"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"deep"}
@@ -255,7 +256,7 @@ def test_failures_stand_in_the_report_with_their_reasons(records, tmp_path):
     changed(record, tmp_path, instance__seed=9)
     changed(record, tmp_path, solver__name="other")
     made = build_report([tmp_path])
-    rows = made.failures[0].texts.to_numpy().tolist()
+    rows = made.experiments[0].failures[0].texts.to_numpy().tolist()
     assert ["parallel_channels", "random_search", "1", "failed", "ValueError: a plug-in's bug"] in rows
     assert any(row[3] == "missing" for row in rows)
     assert "1 failed" in made.summary[1]
@@ -277,7 +278,7 @@ def test_units_that_a_suite_planned_and_that_are_missing_are_failures(records, t
     made = build_report([tmp_path])
     assert "3 missing" in made.summary[1]
     assert any("5 of its 9 units were asked for" in notice for notice in made.notices)
-    assert made.failures[1].texts[["scenario", "solver"]].to_numpy().tolist() == [["p", "unable"]]
+    assert made.experiments[0].failures[1].texts[["scenario", "solver"]].to_numpy().tolist() == [["p", "unable"]]
     assert any(command.text == "optisolve bench suite=mine.yaml" for command in made.commands)
     (folder / "suite.json").unlink()
     assert any("No suite.json" in notice for notice in build_report([tmp_path]).notices)
@@ -296,9 +297,65 @@ def test_stand_ins_and_unverified_tiers_are_announced(records, tmp_path):
     assert "GPT" not in " ".join(notices)  # what a record says about itself is not shown as a fact
 
 
+@pytest.fixture(scope="module")
+def mixed(records, tmp_path_factory) -> Path:
+    """Runs by hand beside those of a suite whose solver of the same name had a stand-in for its model."""
+    folder = tmp_path_factory.mktemp("mixed")
+    by_hand = one(records, "parallel_channels.random_search")
+    changed(by_hand, folder / "runs")
+    changed(by_hand, folder / "runs", solver__name="null", instance__scenario="parallel_channels/other")
+    model = {"provider": "local", "model": "small", "params": {}}
+    changed(by_hand, folder / "runs", solver__llm=model, solver__name="moead", instance__scenario="parallel_channels/other")
+    suite = {"name": "mine", "version": "2", "sha256": "a" * 64, "problem": "parallel_channels", "instance": "0"}
+    for solver in ("water_filling", "null"):
+        member = {**suite, "unit": solver, "solver": f"{solver}_label", "repetition": "0"}
+        llm = {"provider": "surrogate", "model": "statistics", "params": {}} if solver == "null" else None
+        changed(by_hand, folder / "mine", solver__name="moead", suite=member, solver__llm=llm)
+    return folder
+
+
+def test_runs_by_hand_and_suites_are_sections_of_their_own(mixed, tmp_path, capsys):
+    made = build_report([mixed])
+    assert [experiment.name for experiment in made.experiments] == ["Runs by hand", "Suite mine 2"]
+    by_hand, suite = made.experiments
+    assert "nothing can be ranked" in by_hand.families[0].summary[0]
+    assert by_hand.families[0].ranking is None
+    assert suite.families[0].ranking is not None
+    assert set(made.units["experiment"]) == {"Runs by hand", "Suite mine 2"}
+    page = render_html(made)
+    outline = Outline(page)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {target.removeprefix("#") for target in outline.targets} <= set(outline.ids)
+    assert main(["report", str(mixed), "--out", str(tmp_path / "out")]) == 0
+    assert "Suite mine 2, parallel_channels:" in capsys.readouterr().out
+
+
+def test_a_report_writes_no_empty_table_and_says_nothing_in_jargon(mixed, tmp_path):
+    page = write_report(build_report([mixed]), tmp_path)
+    tables = sorted((tmp_path / "tables").glob("*.csv"))
+    assert len(tables) > 8
+    for file in tables:
+        assert len(file.read_text().splitlines()) > 1, file.name
+    told = page.read_text(encoding="utf-8")
+    assert "[no suite]" not in told
+    assert not re.search(r"\bskips\b", told)
+    evaluations = [text for file in tables if "costs" in file.stem for text in _column(file.with_suffix(".tex"), 3)]
+    assert set(evaluations) == {"60"}
+
+
+def _column(file: Path, index: int) -> list[str]:
+    lines = file.read_text().split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    return [line.rstrip("\\ ").split(" & ")[index] for line in lines]
+
+
+def test_a_stand_in_is_found_by_what_the_records_say_and_named_by_its_label(mixed):
+    stand_ins = [notice for notice in build_report([mixed]).notices if "surrogate" in notice]
+    assert stand_ins == ["Suite mine 2: null_label: surrogate: no language model was called"]
+
+
 def test_trivial_answers_stand_beside_the_solvers(report):
-    assert [table.name for table in report.controls] == ["against-null", "against-random_search"]
-    solvers = set(report.controls[0].texts["solver"])
+    assert [table.name for table in report.experiments[0].controls] == ["against-null", "against-random_search"]
+    solvers = set(report.experiments[0].controls[0].texts["solver"])
     assert solvers == {"random_search", "water_filling"}
     assert any("Behind the control null" in sentence for sentence in report.families[0].summary)
 
@@ -317,7 +374,7 @@ def test_one_solver_on_one_instance_and_nothing_but_failures_still_make_a_page(r
 
 
 def test_more_solvers_than_colors_differ_in_their_dashes():
-    looks = strokes([f"s{i}" for i in range(20)])
+    looks = looks_of(f"s{i}" for i in range(20))
     assert len({(look.color, look.dashes) for look in looks.values()}) == 20
 
 
@@ -326,8 +383,10 @@ def test_more_solvers_than_colors_differ_in_their_dashes():
 
 def _tables(report):
     for family in report.families:
-        yield from (family.ranking, *family.tables, *(table for _, table in family.details))
-    yield from (*report.setup, *report.controls, report.costs, *report.failures)
+        yield from (*filter(None, [family.ranking]), *family.tables, *(table for _, table in family.details))
+    yield from report.setup
+    for experiment in report.experiments:
+        yield from (experiment.scenarios, *experiment.controls, experiment.costs, *experiment.failures)
 
 
 def test_latex_tables_are_complete_and_rectangular(report):

@@ -81,7 +81,7 @@ def test_a_declared_skip_is_no_failure_but_bars_the_solver_from_the_ranking():
     assert np.isnan(losses(units)[1])
     ranked = ranking(units)
     assert ranked.table["solver"].tolist() == ["b"]
-    assert ranked.blocks.left_out == {"a": "skips s: needs a model"}
+    assert ranked.blocks.left_out == {"a": "cannot be run on s: needs a model"}
     assert "skipped" in failure_table(units)["outcome"].tolist()
 
 
@@ -220,7 +220,8 @@ def test_fronts_of_one_instance_that_differ_by_rounding_are_one_reference_and_ot
 
 
 def test_records_without_or_with_different_references_are_ranked_by_value_and_the_reader_is_told():
-    without = score_units(table(made(gap=0.1, reference=False), made("b", gap=0.2, reference=False), made("c")))
+    alone = made("c", reference=False)
+    without = score_units(table(made(gap=0.1, reference=False), made("b", gap=0.2, reference=False), alone))
     assert without.measures["s"].name == "objective"
     assert "no record has a reference" in without.notices[0]
     assert ranking(without).table["solver"].tolist() == ["a", "b", "c"]
@@ -228,6 +229,25 @@ def test_records_without_or_with_different_references_are_ranked_by_value_and_th
     assert "different references" in mixed.notices[0]
     assert blocks_of(mixed).table.iloc[0].tolist() == pytest.approx([-9.0, -8.55])
     assert np.isnan(scenario_table(without).set_index("solver").loc["c", "mean"])
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_record_without_a_reference_takes_no_scenario_out_of_the_gaps(several):
+    """It is measured to the reference of the others, by hand: (0.8 - 0.6) / 0.8 and 0.2; the reader is told."""
+    if several:
+        pair = made(hypervolume=0.4, reference_hypervolume=0.8), made("b", hypervolume=0.6, reference=False)
+    else:
+        pair = made(gap=0.5), made("b", gap=0.2, reference=False)
+    units = score_units(table(*pair))
+    assert units.measures["s"].name == "loss"
+    assert units.frame.set_index("solver")["loss"].to_dict() == pytest.approx({"a": 0.5, "b": 0.25 if several else 0.2})
+    (notice,) = units.notices
+    assert "1 record(s) of b have no reference of their own" in notice
+
+
+def test_what_has_no_reference_at_all_is_named():
+    units = score_units(table(made(gap=0.1), made("b", gap=0.2, instance=1, reference=False)))
+    assert "some records have no reference (b, instance 1)" in " ".join(units.notices)
 
 
 def test_runs_with_other_settings_have_other_names():

@@ -49,6 +49,7 @@ class CellFreeInstance(Instance):
                     "bit/s/Hz",
                     "Spectral efficiency of the worst user, pilots not deducted.",
                     scale=float(equal[0, 0]),  # equal shares reach it, so gaps are relative to the optimum
+                    axis="Spectral efficiency of the worst user",
                 ),
             ),
             constraint_names=tuple(f"power_ap{m}" for m in range(M)),

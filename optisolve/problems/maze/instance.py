@@ -102,19 +102,25 @@ class MazeInstance(Instance):
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """The grid with its cells and the walk."""
+        from optisolve.plotting.style import ACCENT, INK, PALETTE, label_axes, text_size
+
         world, (height, width) = self.world, self.world.cells.shape
         shades = np.where(world.cells == model.WALL, 0.35, 1.0)
         axes.imshow(shades, origin="lower", cmap="gray", vmin=0.0, vmax=1.0)
         for cell, code in enumerate(world.cells.ravel().tolist()):
             text = {model.TRAP: "trap", model.START: "start", model.GOAL: "goal"}.get(code, "")
             text = f"prize {code - model.PRIZE + 1}" if code >= model.PRIZE else text
-            axes.text(
-                *world.place(cell), text, ha="center", va="bottom", fontsize=8, color="#D55E00" if text == "trap" else "#222222"
-            )
+            if text:
+                x_cell, y_cell = world.place(cell)
+                color = ACCENT if text == "trap" else INK
+                axes.text(
+                    x_cell, y_cell + 0.14, text, ha="center", va="bottom", fontsize=text_size(axes), color=color, zorder=4
+                )
         path = [world.place(cell) for cell in self._path(x)]
-        axes.plot(*zip(*path, strict=True), color="#0072B2", linewidth=2.0, marker=".")
-        axes.set_xticks(range(width))
-        axes.set_yticks(range(height))
+        axes.plot(*zip(*path, strict=True), color=PALETTE[0], linewidth=2.0, marker="o", markersize=4)
+        axes.grid(visible=False)
+        axes.set(xticks=range(width), yticks=range(height))
+        label_axes(axes, x="Column", y="Row")
         return True
 
     def _path(self, x: FloatArray) -> list[int]:

@@ -131,15 +131,22 @@ class NomaUavInstance(Instance):
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """A map: users with their rates, and the UAV."""
+        from optisolve.plotting.maps import draw_map
+
         noise = model.noise_over_gain_w(self.constants, self.users_m, x[None, :2])
         rate, _ = model.rates(noise, x[None, 2:])
-        for k, (px, py) in enumerate(self.users_m):
-            axes.plot([x[0], px], [x[1], py], color="0.8", linewidth=0.5 + 4.0 * x[2 + k] / self.constants.p_total_w, zorder=1)
-            axes.annotate(f"{rate[0, k]:.3g}", (px, py), textcoords="offset points", xytext=(5, 5), fontsize=8)
-        axes.scatter(*self.users_m.T, color="tab:blue", zorder=2, label="user, rate in bit/s/Hz")
-        axes.scatter([x[0]], [x[1]], marker="^", s=80, color="tab:red", zorder=3, label="UAV")
-        axes.set(xlim=(0, self.area_m), ylim=(0, self.area_m), xlabel="x [m]", ylabel="y [m]", aspect="equal")
-        axes.legend(loc="upper right", fontsize=8)
+        draw_map(
+            axes,
+            side_m=self.area_m,
+            users_m=self.users_m,
+            stations_m=x[None, :2],
+            served_by=np.zeros(len(self.users_m), dtype=np.int64),
+            labels=[f"{x[2:].sum() * 1e3:.3g} mW"],
+            station=f"UAV at {self.constants.altitude_m:g} m altitude, total power",
+            user_labels=[f"{own:.3g}" for own in rate[0]],
+            user="users, rate in bit/s/Hz",
+            widths=0.5 + 4.0 * x[2:] / self.constants.p_total_w,
+        )
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:

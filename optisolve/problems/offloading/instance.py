@@ -64,6 +64,7 @@ class OffloadingInstance(Instance):
                     Sense.MINIMIZE,
                     "s+J",
                     meaning="weighted time and energy summed over all users",
+                    axis="Weighted time and energy",
                     scale=_NEGLIGIBLE * self._least_cost(),
                 ),
             ),

@@ -46,6 +46,7 @@ class ParallelChannelsInstance(MeasuredInstance):
     """
 
     convex = True
+    picture = "powers"
 
     def __init__(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> None:
         self.gain, self.noise_w, self.weight = arrays["gain"], arrays["noise_w"], arrays["weight"]
@@ -58,7 +59,16 @@ class ParallelChannelsInstance(MeasuredInstance):
         super().__init__(
             origin=origin,
             space=Space.of(Variable(f"channel{m}.power_w", 0.0, self.p_total_w, "W") for m in range(self.gain.size)),
-            objectives=(Objective(self.goal, Sense.MAXIMIZE, "bit/s/Hz", meaning, _NEGLIGIBLE * self._uniform_rate()),),
+            objectives=(
+                Objective(
+                    self.goal,
+                    Sense.MAXIMIZE,
+                    "bit/s/Hz",
+                    meaning,
+                    _NEGLIGIBLE * self._uniform_rate(),
+                    axis=self.goal.replace("_", " ").capitalize(),
+                ),
+            ),
             constraint_names=("power_budget",),
         )
 
@@ -175,15 +185,15 @@ class ParallelChannelsInstance(MeasuredInstance):
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """The water picture: noise over gain as the ground, power on top."""
+        from optisolve.plotting.maps import draw_bars
+
         order = np.argsort(-self._snr_per_w)
-        ground, channel = 1.0 / self._snr_per_w[order], np.arange(x.size)
-        axes.bar(channel, ground, width=1.0, color="0.8", label="noise / gain [W]")
-        axes.bar(channel, x[order], width=1.0, bottom=ground, label="power [W]")
+        ground = 1.0 / self._snr_per_w[order]
+        bars = {"noise / gain": ground, "power": x[order]}
+        draw_bars(axes, bars, x="Channel, best first", y="Power in W", stacked=True, given="noise / gain")
         on = ground[x[order] > 0.0]
         if on.size:
             axes.set_ylim(0.0, 1.4 * float((ground + x[order])[x[order] > 0.0].max()))
-        axes.set_xlabel("channel, best first")
-        axes.legend(loc="upper center", ncols=2)
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:

@@ -45,6 +45,8 @@ class PowerControlInstance(PowerControlGoals):
         power_slope: Consumed per radiated power, used by the energy efficiency only.
     """
 
+    picture = "powers"
+
     def __init__(self, origin: Origin, links: Links, goal: Goal) -> None:
         self.links, self.goal = links, goal
         self.gain, self.noise_w, self.p_max_w = links.gain, links.noise_w, links.p_max_w
@@ -149,15 +151,16 @@ class PowerControlInstance(PowerControlGoals):
         return total
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
-        """Bars: power as a share of the cap, and the rate of every link."""
-        link = np.arange(x.size)
+        """Bars: power as a share of its cap, and the rate of every link as a share of the largest."""
+        from optisolve.plotting.maps import draw_bars
+
         rate = model.rates(x[None, :], self.links)[0]
-        axes.bar(link - 0.2, x / self.p_max_w, width=0.4, label="power / cap")
-        axes.bar(link + 0.2, rate / (float(rate.max()) or 1.0), width=0.4, label="rate / largest rate")
-        axes.set_xlabel("link")
-        axes.set_xticks(link[:: max(1, x.size // 10)])
-        axes.set_ylim(0.0, 1.2)  # room for the legend
-        axes.legend(loc="upper center", ncols=2)
+        largest = float(rate.max())
+        bars = {
+            "power, share of its cap": x / self.p_max_w,
+            f"rate, share of the largest ({largest:.3g} bit/s/Hz)": rate / (largest or 1.0),
+        }
+        draw_bars(axes, bars, x="Link", y="Share")
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:

@@ -44,6 +44,7 @@ class PowerGameInstance(PowerGameGoals):
     """
 
     goal = "min_power"
+    picture = "powers"
 
     def __init__(self, origin: Origin, cell: Cell) -> None:
         self.cell = cell
@@ -143,17 +144,16 @@ class PowerGameInstance(PowerGameGoals):
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """Bars: initial and chosen power, and the rate over its threshold."""
-        cell, agent = self.cell, np.arange(x.size)
-        axes.bar(agent - 0.2, cell.initial_power_w, width=0.4, color="0.8", label="initial power [W]")
-        axes.bar(agent + 0.2, x, width=0.4, label="power [W]")
-        for k, rate in enumerate(model.rates(x[None, :], cell)[0]):
-            needed = cell.rate_threshold_bit_s[k]
-            text = f"{rate / needed:.2f} x" if needed > 0.0 else "free"
-            axes.annotate(text, (agent[k], max(x[k], cell.initial_power_w[k])), ha="center", va="bottom")
-        axes.set_xlabel("agent; number: rate over threshold")
-        axes.set_xticks(agent)
-        axes.set_ylim(0.0, 1.25 * float(np.maximum(x, cell.initial_power_w).max()))  # room for the legend
-        axes.legend(loc="upper center", ncols=2)
+        from optisolve.plotting.maps import draw_bars
+
+        cell = self.cell
+        needed = cell.rate_threshold_bit_s
+        told = [
+            f"{rate / least:.2f} x" if least > 0.0 else "free"
+            for rate, least in zip(model.rates(x[None, :], cell)[0], needed, strict=True)
+        ]
+        bars = {"initial power": cell.initial_power_w, "power; number: rate over its threshold": x}
+        draw_bars(axes, bars, x="Agent", y="Power in W", words=told, given="initial power")
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:

@@ -12,6 +12,7 @@ from annotated_types import Ge, Interval
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, ProblemError, nearest
+from optisolve.core.evaluation import corner_problems
 from optisolve.core.problem import HypervolumeBox, Instance, Origin, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
@@ -32,8 +33,9 @@ class PymooFunction(Problem):
         function: Lower-case name, e.g. ``"zdt1"``.
         n_variables: Number of variables d.
         n_objectives: Number of objectives m.
-        hypervolume_reference: Bad corner of the scoring box, length m.
-        hypervolume_ideal: Good corner of the scoring box, length m.
+        hypervolume_reference: Bad corner of the scoring box, length m; None makes the box from the front, ideal + 1.1 (nadir -
+            ideal), or from random designs where no front is known.
+        hypervolume_ideal: Good corner of the scoring box, length m; both corners are given, or none.
         shifted: Move the optimum by a shift that the instance seed draws; the front stays. Without it every seed
             gives the same instance.
     """
@@ -42,12 +44,13 @@ class PymooFunction(Problem):
     version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Test functions of the literature: ZDT, DTLZ, MW and the RE design problems, optionally shifted."
     evidence: ClassVar[str] = "analytic front (RE: best known)"
+    calibrated: ClassVar[tuple[str, ...]] = ("hypervolume_reference", "hypervolume_ideal")
 
     function: str
     n_variables: Annotated[int, Ge(2)]
     n_objectives: Annotated[int, Interval(ge=2, le=12)]
-    hypervolume_reference: tuple[float, ...]
-    hypervolume_ideal: tuple[float, ...]
+    hypervolume_reference: tuple[float, ...] | None = None
+    hypervolume_ideal: tuple[float, ...] | None = None
     shifted: bool = False
 
     def instance(self, seed: int = 0) -> PymooInstance:
@@ -66,7 +69,7 @@ class PymooFunction(Problem):
             )
             if function.binary:
                 shift = frozen(np.rint(shift))
-        box = HypervolumeBox(self.hypervolume_reference, self.hypervolume_ideal)
+        box = HypervolumeBox.given(self.hypervolume_reference, self.hypervolume_ideal)
         return PymooInstance(self.origin(seed), function, self.n_variables, self.n_objectives, shift, box)
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
@@ -89,8 +92,9 @@ class PymooFunction(Problem):
     def origin(self, seed: int) -> Origin:
         """The origin, with lists instead of tuples, as JSON has them."""
         origin = super().origin(seed)
-        box = {name: list(getattr(self, name)) for name in ("hypervolume_reference", "hypervolume_ideal")}
-        return dataclasses.replace(origin, params={**origin.params, **box})
+        corners = {name: origin.params[name] for name in self.calibrated}
+        told = {name: None if corner is None else list(corner) for name, corner in corners.items()}
+        return dataclasses.replace(origin, params={**origin.params, **told})
 
     def _check(self) -> Iterable[FieldProblem]:
         function = FUNCTIONS.get(self.function)
@@ -104,12 +108,9 @@ class PymooFunction(Problem):
             yield FieldProblem(wrong[0], getattr(self, wrong[0]), wrong[1])
         if self.shifted and function.variables:
             yield FieldProblem("shifted", True, f"false, since the variables of {self.function} have a meaning")
-        for name in ("hypervolume_reference", "hypervolume_ideal"):
-            if len(getattr(self, name)) != self.n_objectives:
-                yield FieldProblem(name, getattr(self, name), f"{self.n_objectives} numbers, one per objective")
-                return
-        if not all(bad > good for bad, good in zip(self.hypervolume_reference, self.hypervolume_ideal, strict=True)):
-            yield FieldProblem("hypervolume_reference", self.hypervolume_reference, "larger than hypervolume_ideal everywhere")
+        if wrong is None:
+            objectives = function.named_objectives(self.n_objectives)
+            yield from corner_problems(self.hypervolume_reference, self.hypervolume_ideal, objectives)
 
 
 def _drawn(rng: np.random.Generator, lower: FloatArray, upper: FloatArray) -> FloatArray:

@@ -41,6 +41,8 @@ class ResourceAllocationInstance(Instance):
         cell: What the equations need, see `model.Cell`.
     """
 
+    picture = "powers"
+
     def __init__(self, origin: Origin, arrays: Mapping[str, FloatArray], *, goal: Goal, power_levels: int) -> None:
         self._arrays = dict(arrays)
         self.power_levels = power_levels
@@ -169,14 +171,12 @@ class ResourceAllocationInstance(Instance):
         return value
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
-        """Bars of the tones' powers, colored by owner."""
-        m = self.n_tones
-        power = self._powers_w(x[None, :])[0]
-        axes.bar(np.arange(m), power, color=[f"C{int(k) % 10}" for k in x[:m]])
-        for tone, owner in enumerate(x[:m]):
-            axes.annotate(f"{int(owner)}", (tone, power[tone]), ha="center", va="bottom", fontsize=7)
-        axes.set_xlabel("tone")
-        axes.set_ylabel("power [W] (color and number: owner)")
+        """Bars of the tones' powers, one color per owner."""
+        from optisolve.plotting.maps import draw_bars
+
+        owner, power = x[: self.n_tones].astype(int), self._powers_w(x[None, :])[0]
+        bars = {f"user {k}": np.where(owner == k, power, 0.0) for k in range(self.cell.snr_per_w.shape[0])}
+        draw_bars(axes, bars, x="Tone; number: its user", y="Power in W", words=[str(k) for k in owner], stacked=True)
         return True
 
     # -- evaluation ----------------------------------------------------------------------------------------------

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UavIsacInstance"]
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")  # Okabe and Ito
-
 
 class UavIsacInstance(UavIsacGoals):
     """One case of `uav_isac`.
@@ -32,7 +30,7 @@ class UavIsacInstance(UavIsacGoals):
     Args:
         origin: How to make this case again.
         objectives: Utility and error bound.
-        hypervolume_box: Scoring box.
+        hypervolume_box: Scoring box; None lets it follow the instance.
         constants: The scenario in SI units and linear scale.
         users_m: float64 [K, 2], read-only, m.
         scenario: The scenario's numbers as given, for the hash and for export.
@@ -43,7 +41,7 @@ class UavIsacInstance(UavIsacGoals):
         *,
         origin: Origin,
         objectives: tuple[Objective, ...],
-        hypervolume_box: HypervolumeBox,
+        hypervolume_box: HypervolumeBox | None,
         constants: model.Constants,
         users_m: FloatArray,
         scenario: Mapping[str, FloatArray],
@@ -103,24 +101,18 @@ class UavIsacInstance(UavIsacGoals):
 
     def draw(self, axes: Axes, x: FloatArray) -> bool:
         """A map: users, UAVs with their powers, and who serves whom."""
+        from optisolve.plotting.maps import draw_map
+
         c, links = self.constants, self.links(x)
-        colors = [_COLORS[m % len(_COLORS)] for m in range(c.n_uavs)]
-        for (ux, uy), m in zip(self.users_m, links.association, strict=True):
-            px, py = links.positions_m[m]
-            axes.plot([px, ux], [py, uy], color=colors[m], linewidth=0.8, alpha=0.6, zorder=2)
-        serving = [colors[m] for m in links.association]
-        axes.scatter(
-            self.users_m[:, 0], self.users_m[:, 1], s=30, color=serving, zorder=3, label="user, in the color of its UAV"
+        draw_map(
+            axes,
+            side_m=c.area_m,
+            users_m=self.users_m,
+            stations_m=links.positions_m,
+            served_by=links.association,
+            labels=[f"{m}: {power * 1e3:.3g} mW" for m, power in enumerate(links.powers_w)],
+            station=f"UAV{'s' * (c.n_uavs > 1)} at {c.altitude_m:g} m altitude, number and power",
         )
-        x_m, y_m = links.positions_m.T
-        axes.scatter(x_m, y_m, s=140, marker="^", color=colors, edgecolor="black", zorder=4, label="UAV")
-        for m, (px, py) in enumerate(links.positions_m):
-            text = f"uav{m}, {links.powers_w[m] * 1e3:.3g} mW"
-            axes.annotate(text, (px, py), xytext=(0, 10), textcoords="offset points", ha="center", fontsize=8, zorder=5)
-        margin = 0.04 * c.area_m
-        limits = (-margin, c.area_m + margin)
-        axes.set(xlim=limits, ylim=limits, xlabel="x [m]", ylabel="y [m]", aspect="equal")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2, frameon=False, fontsize=8)
         return True
 
     def _evaluate(self, X: FloatArray) -> Evaluation:

@@ -15,6 +15,7 @@ from optisolve.core import Effort, HypervolumeBox, Instance, Objective, Origin, 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.documents import file_source
 from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.evaluation import corner_problems
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
 from optisolve.problems.uav_isac.placements import lattice
@@ -66,8 +67,8 @@ class UavIsac(Problem):
         users_file: CSV with columns ``x_m`` and ``y_m`` (m) or ``lat`` and ``lon`` (degrees); None draws users uniformly.
         users_m: Users' coordinates in m. Filled in where users come from a file, so that a record keeps them; when both
             are given these count and the file only tells where they came from.
-        hypervolume_reference: Bad corner of the scoring box, (nat, m).
-        hypervolume_ideal: Good corner of the scoring box, (nat, m).
+        hypervolume_reference: Bad corner of the scoring box, (nat, m); None lets the box follow the instance.
+        hypervolume_ideal: Good corner of the scoring box, (nat, m); both corners are given, or none.
 
     Raises:
         OptionError: Values out of range or a scenario that no point can satisfy; all bad fields in one message.
@@ -79,6 +80,7 @@ class UavIsac(Problem):
     version: ClassVar[str] = "2"
     summary: ClassVar[str] = "UAV placement and power control for integrated sensing and communication"
     evidence: ClassVar[str] = "best-known front, bound per objective"
+    calibrated: ClassVar[tuple[str, ...]] = ("hypervolume_reference", "hypervolume_ideal")
     objectives: ClassVar[tuple[Objective, ...]] = (
         Objective(
             "utility",
@@ -92,6 +94,7 @@ class UavIsac(Problem):
             Sense.MINIMIZE,
             "m",
             "Mean over users of the smallest possible standard error of locating them (square root of the CRB).",
+            axis="Mean bound on the localization error",
         ),
     )
 
@@ -111,8 +114,8 @@ class UavIsac(Problem):
     p_max_w: Power
     p_total_w: Power
     channel: Literal["los", "al_hourani"]
-    hypervolume_reference: tuple[float, float]
-    hypervolume_ideal: tuple[float, float]
+    hypervolume_reference: tuple[float, float] | None = None
+    hypervolume_ideal: tuple[float, float] | None = None
     los_a_deg: Annotated[float, Interval(gt=0, lt=90)] | None = None
     los_b_per_deg: Annotated[float, Interval(gt=0, le=10)] | None = None
     eta_los_db: Annotated[float, Interval(ge=0, le=100)] | None = None
@@ -143,7 +146,7 @@ class UavIsac(Problem):
         return UavIsacInstance(
             origin=dataclasses.replace(problem.origin(seed), files=files),
             objectives=self._scaled_objectives(len(users_m)),
-            hypervolume_box=HypervolumeBox(reference=self.hypervolume_reference, ideal=self.hypervolume_ideal),
+            hypervolume_box=HypervolumeBox.given(self.hypervolume_reference, self.hypervolume_ideal),
             constants=self.constants,
             users_m=users_m,
             scenario=self._numbers(),
@@ -173,8 +176,8 @@ class UavIsac(Problem):
         """The origin, with lists instead of tuples, as JSON has them."""
         origin = super().origin(seed)
         params = dict(origin.params)
-        for name in ("hypervolume_reference", "hypervolume_ideal"):
-            params[name] = list(params[name])
+        for name in self.calibrated:
+            params[name] = None if params[name] is None else list(params[name])
         if self.users_m is not None:
             params["users_m"], params["users_file"] = [list(point) for point in self.users_m], None
         return dataclasses.replace(origin, params=params)
@@ -235,10 +238,7 @@ class UavIsac(Problem):
             value = getattr(self, name)
             if self.channel == "al_hourani" and value is None:
                 yield FieldProblem(name, value, "a number, because channel is 'al_hourani'")
-        if not self.hypervolume_reference[0] < self.hypervolume_ideal[0]:
-            yield FieldProblem("hypervolume_reference", self.hypervolume_reference, "a utility below the ideal point's")
-        if not self.hypervolume_reference[1] > self.hypervolume_ideal[1]:
-            yield FieldProblem("hypervolume_reference", self.hypervolume_reference, "an error above the ideal point's")
+        yield from corner_problems(self.hypervolume_reference, self.hypervolume_ideal, self.objectives)
 
     def _check_powers(self) -> Iterable[FieldProblem]:
         if self.p_min_w > self.p_max_w:

@@ -129,7 +129,8 @@ class Portfolio:
     """Gives some targets of every wave to the language model and shares the others among classical operators.
 
     Every operator's credit is the gain of its offspring per cost; a call costs `call_cost` evaluations beside those of its
-    offspring. While no incumbent is feasible, an offspring gains what it takes off the smallest violation. What the
+    offspring. While no incumbent is feasible, an offspring gains what it takes off the smallest violation; while no point has
+    reached the scoring box, gains are measured in a box of the run's own. What the
     fallback operator made in the model's place is credited to that operator, the cost of the call to the model.
 
     With distillation, the white-box operator fitted to the model's answers joins, with the model's start share, once there
@@ -201,6 +202,8 @@ class Portfolio:
     def learn(self, feedback: Feedback) -> None:
         """Credit every operator for what its offspring gained, and tell the model's what became of its own."""
         self._llm.learn(feedback)
+        if feedback.rescaled:
+            self._bandit.forget()
         makers = self._makers[: feedback.owner.size]
         n = len(self._operators)
         cost = np.bincount(makers, minlength=n).astype(np.float64)

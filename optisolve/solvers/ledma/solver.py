@@ -92,7 +92,7 @@ class Ledma(BesideDe):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma",
-        version="4",
+        version="5",
         summary="Decomposition MOEA with a language model among its variation operators, each used by its credit.",
         uses_llm=True,
         citation="LEDMA-style after Li et al. 2024, arXiv 2410.05062; the letter's constants and prompts were not available",

@@ -151,7 +151,7 @@ class _Engine:
         self._rng = task.rng(operator="engine")  # mating pools and replacement orders, orders of service, drawn in wave order
         self._waves = self._empty_sweeps = 0
         self._learner = variation if isinstance(variation, Learner) else None
-        self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box)
+        self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box, working=True)
         self._global = options.replacement == "global" and n_objectives > 1  # one objective suits all weights alike
         self._offspring: dict[str, int] = {}
         self._survivors: dict[str, int] = {}
@@ -208,7 +208,8 @@ class _Engine:
         if self._learner is not None:
             labels = [source] * rows.size if isinstance(source, str) else source
             owner = proposals.owner[: rows.size]
-            self._learner.learn(Feedback(owner, labels, replaced, self._gains.add(F, violation), X, F, violation))
+            gain = self._gains.add(F, violation)
+            self._learner.learn(Feedback(owner, labels, replaced, gain, X, F, violation, self._gains.moved))
 
     def report(self) -> JsonObject:
         """Deterministic figures of the run so far, JSON-compatible."""

@@ -101,11 +101,12 @@ class Feedback:
         owner: int64 [k], the sub-problem each one was made for.
         source: Who made each one.
         replaced: int64 [k], how many incumbents each one replaced; 0 means that it did not survive.
-        gain: float64 [k], >= 0, hypervolume that each one added in the scenario's box to everything evaluated before it;
-            for one objective the improvement of the best feasible value.
+        gain: float64 [k], >= 0, hypervolume that each one added in the scenario's box to everything evaluated before it, in a
+            box of the run's own while no point has reached that; for one objective the improvement of the best feasible value.
         X: float64 [k, d], the points as they were evaluated: clipped or projected.
         F: float64 [k, m], their objectives in minimization form.
         violation: float64 [k], their total constraint violations.
+        rescaled: Gains are measured in another box than before from this wave on.
     """
 
     owner: IntArray
@@ -115,6 +116,7 @@ class Feedback:
     X: FloatArray
     F: FloatArray
     violation: FloatArray
+    rescaled: bool = False
 
 
 class Variation(Protocol):

@@ -48,8 +48,8 @@ def write_report(report: Report, *, command: Sequence[str] = ()) -> Written:
 
 def _pictures(report: Report, out: Path) -> Iterator[Path]:
     from optisolve.plotting.ablation import ArmRow, final_figure
-    from optisolve.plotting.figures import ACCENT, save_figure
-    from optisolve.plotting.profiles import Stroke, anytime_figure, strokes
+    from optisolve.plotting.profiles import anytime_figure
+    from optisolve.plotting.style import ACCENT, Look, looks_of, save_figure
 
     ablation, plan = report.ablation, report.ablation.plan
     marks = " – PARTIAL" * ablation.partial + " – no language model was called" * plan.surrogate
@@ -63,14 +63,15 @@ def _pictures(report: Report, out: Path) -> Iterator[Path]:
     ]
     yield save_figure(final_figure(rows, report.setting + marks), out / f"{NAME}.png")
     controls = [arm.name for arm in plan.arms if arm.name not in plan.asking]
-    looks = strokes([*controls[:1], SUBJECT, *controls[1:]])  # the second color is the accent, the model's own
-    looks |= {name: Stroke(ACCENT, (0, (1, 1.5))) for name in plan.asking - {SUBJECT}}
+    looks = looks_of([*controls[:1], SUBJECT, *controls[1:]])  # the second color is the accent, the model's own
+    looks |= {name: Look(ACCENT, "*", (0, (1, 1.5))) for name in plan.asking - {SUBJECT}}
     data = progress(ablation)
     yield save_figure(
-        anytime_figure(data, looks, measure="loss", subtitle=plan.scenario + marks), out / f"{NAME}_evaluations.png"
+        anytime_figure(data, looks=looks, measure="loss", subtitle=plan.scenario + marks), out / f"{NAME}_evaluations.png"
     )
     if not plan.surrogate:  # a stand-in costs nothing
         axis, spent = spending(ablation, data)
         yield save_figure(
-            anytime_figure(spent, looks, measure="loss", subtitle=plan.scenario + marks, axis=axis), out / f"{NAME}_{axis}.png"
+            anytime_figure(spent, looks=looks, measure="loss", subtitle=plan.scenario + marks, axis=axis),
+            out / f"{NAME}_{axis}.png",
         )

@@ -196,7 +196,7 @@ def make_plan(
     units = plan_suite(suite)
     left_out = {skip.label: skip.reason for skip in units.skipped}
     if SUBJECT in left_out:
-        raise OptisolveError(f"{solver.info.name} skips {suite.cases[0].label}: {left_out[SUBJECT]}")
+        raise OptisolveError(f"{solver.info.name} cannot solve {suite.cases[0].label}: {left_out[SUBJECT]}")
     notices = [*filter(None, [notice]), *(f"The arm {name} is left out: {reason}" for name, reason in left_out.items())]
     text = Redactor(secrets_here()).text(f"# {summary}\n{yaml.safe_dump(header, sort_keys=False)}")
     present = tuple(arm for arm in chosen if arm.name not in left_out)
@@ -245,7 +245,8 @@ def _entry(arm: Arm, budget: Budget) -> dict[str, object]:
     """A solver of the suite; limits on the language model would only blur the settings by which a control's run is found."""
     entry: dict[str, object] = {"solver": arm.solver, "label": arm.name, "options": arm.options}
     if solver_options(arm.solver)[0].info.uses_llm:
-        entry["budget"] = {key: value for key, value in budget.options().items() if key != "evaluations" and value is not None}
+        told = {key: value for key, value in budget.options().items() if key != "evaluations"}
+        entry["budget"] = {key: value for key, value in told.items() if key == "llm_calls" or value is not None}
     return entry
 
 
@@ -265,4 +266,4 @@ def _check_budget(budget: Budget) -> Iterator[FieldProblem]:
     if budget.evaluations is None:
         yield FieldProblem("budget.evaluations", None, "a number of evaluations, the same for all arms")
     if budget.llm_calls is not None and budget.llm_calls < 1:
-        yield FieldProblem("budget.llm_calls", budget.llm_calls, "at least one call per run, or none given for no limit")
+        yield FieldProblem("budget.llm_calls", budget.llm_calls, "at least one call per run, or 'unlimited'")

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from optisolve.core.documents import write_atomic
 from optisolve.core.text import slug
-from optisolve.study.report.build import FamilySection, Report, build_report
+from optisolve.study.report.build import Experiment, FamilySection, Report, build_report
 from optisolve.study.report.html import render_html
 from optisolve.study.report.latex import escape_latex, render_latex
 from optisolve.study.report.svg import pdf_bytes
 from optisolve.study.report.tables import Table
 
-__all__ = ["FamilySection", "Report", "build_report", "escape_latex", "render_html", "render_latex", "write_report"]
+__all__ = [
+    "Experiment",
+    "FamilySection",
+    "Report",
+    "build_report",
+    "escape_latex",
+    "render_html",
+    "render_latex",
+    "write_report",
+]
 
 
 def write_report(report: Report, folder: str | os.PathLike[str]) -> Path:
@@ -56,10 +65,11 @@ def _file_names(names: Iterable[str]) -> Iterable[str]:
 
 
 def _tables(report: Report) -> Iterable[Table]:
-    sections: Sequence[Sequence[Table]] = [(f.ranking, *f.tables, *(table for _, table in f.details)) for f in report.families]
+    """All tables that hold something."""
     yield from report.setup
-    for section in sections:
-        yield from section
-    yield from report.controls
-    yield report.costs
-    yield from report.failures
+    for experiment in report.experiments:
+        yield experiment.scenarios
+        for family in experiment.families:
+            found = (family.ranking, *family.tables, *(table for _, table in family.details))
+            yield from (table for table in found if table is not None and len(table.texts))
+        yield from (*experiment.controls, experiment.costs, *experiment.failures)

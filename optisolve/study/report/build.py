@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.plotting.profiles import Stroke, strokes
+from optisolve.core.text import slug
+from optisolve.run.records import box_note
 from optisolve.run.schema import Record
 from optisolve.run.table import TABLE
 from optisolve.study.aggregate import Ranking, ranking
 from optisolve.study.portfolio import portfolio
 from optisolve.study.profiles import runtimes
 from optisolve.study.report import tables
-from optisolve.study.report.commands import Command, commands_of
+from optisolve.study.report.commands import Command, commands_of, suite_commands
 from optisolve.study.report.inputs import Inputs, read_inputs
 from optisolve.study.report.pictures import Picture, family_pictures
 from optisolve.study.report.tables import Table, make_table
@@ -29,7 +30,7 @@ from optisolve.study.scored import Outcome, ScoredUnits, score_units
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FamilySection", "Report", "build_report"]
+__all__ = ["Experiment", "FamilySection", "Report", "build_report"]
 
 _CONTROLS = ("null", "random_search")
 
@@ -41,7 +42,7 @@ class FamilySection:
     Attributes:
         name: The family.
         summary: Its outcome in sentences.
-        ranking: Table of ranks.
+        ranking: Table of ranks; None where nothing can be ranked.
         tables: Scores, targets, portfolio.
         details: Tables that few people open, with their headings.
         pictures: In reading order.
@@ -49,10 +50,31 @@ class FamilySection:
 
     name: str
     summary: tuple[str, ...]
-    ranking: Table
+    ranking: Table | None
     tables: tuple[Table, ...]
     details: tuple[tuple[str, Table], ...]
     pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Experiment:
+    """What the report says about one suite, or about all runs by hand: nothing is compared across them.
+
+    Attributes:
+        name: The suite with its version, or "Runs by hand".
+        scenarios: What was solved.
+        families: One section each.
+        controls: Comparisons with trivial answers.
+        costs: Costs.
+        failures: Failures, and what was not run; those that are not empty.
+    """
+
+    name: str
+    scenarios: Table
+    families: tuple[FamilySection, ...]
+    controls: tuple[Table, ...]
+    costs: Table
+    failures: tuple[Table, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -63,11 +85,8 @@ class Report:
         title: Heading.
         summary: What was run, in sentences.
         notices: What a reader must know before believing a table.
-        setup: Suites, scenarios, environments.
-        families: One section each.
-        controls: Comparisons with trivial answers.
-        costs: Costs.
-        failures: Failures and skips, those that are not empty.
+        setup: Suites and environments.
+        experiments: A section per suite, and one for runs by hand.
         commands: How to make the records again.
         solvers: All solvers, in the order of their colors.
         units: All units, for CSV.
@@ -77,13 +96,15 @@ class Report:
     summary: tuple[str, ...]
     notices: tuple[str, ...]
     setup: tuple[Table, ...]
-    families: tuple[FamilySection, ...]
-    controls: tuple[Table, ...]
-    costs: Table
-    failures: tuple[Table, ...]
+    experiments: tuple[Experiment, ...]
     commands: tuple[Command, ...]
     solvers: tuple[str, ...]
     units: pd.DataFrame
+
+    @property
+    def families(self) -> tuple[FamilySection, ...]:
+        """The families of all experiments."""
+        return tuple(family for experiment in self.experiments for family in experiment.families)
 
 
 def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Benchmark report", alpha: float = 0.05) -> Report:
@@ -100,26 +121,89 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
     """
     if not 0.0 < alpha < 1.0:
         raise OptionError("The report", [FieldProblem("alpha", alpha, "an error rate between 0 and 1, e.g. 0.05")])
+    import pandas as pd
+
     inputs = read_inputs(paths)
-    units = score_units(inputs.records, expected=inputs.expected)
-    solvers = tuple(sorted(units.frame["solver"].unique()))
-    looks, times = strokes(solvers), runtimes(units)
+    scored = {name: score_units(part.records, expected=part.expected) for name, part in inputs.experiments().items()}
+    several = len(scored) > 1
+    frame = pd.concat([_told_apart(units.frame, name, several) for name, units in scored.items()], ignore_index=True)
     return Report(
         title=title,
-        summary=_summary(inputs, units),
-        notices=(*_notices(inputs), *units.notices),
-        setup=_setup(inputs, units),
-        families=tuple(_family(name, units, times, looks, alpha) for name in units.families),
-        controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
-        costs=tables.costs(units),
-        failures=tuple(tables.failures(units)),
-        commands=commands_of(units, inputs.suites),
-        solvers=solvers,
-        units=units.frame.drop(columns="record"),
+        summary=_summary(inputs, frame),
+        notices=(*_notices(inputs), *_told_of(scored)),
+        setup=_setup(inputs),
+        experiments=tuple(_experiment(name, units, alpha, several) for name, units in scored.items()),
+        commands=tuple(command for units in scored.values() for command in commands_of(units)) + suite_commands(inputs.suites),
+        solvers=tuple(sorted(frame["solver"].unique())),
+        units=frame.drop(columns="record"),
     )
 
 
-def _family(name: str, units: ScoredUnits, times: pd.DataFrame, looks: dict[str, Stroke], alpha: float) -> FamilySection:
+def _told_apart(frame: pd.DataFrame, experiment: str, several: bool) -> pd.DataFrame:
+    """The units, with their experiment where there are several."""
+    if not several:
+        return frame
+    told = frame.copy()
+    told.insert(0, "experiment", experiment)
+    return told
+
+
+def _experiment(name: str, units: ScoredUnits, alpha: float, several: bool) -> Experiment:
+    times = runtimes(units)
+    made = Experiment(
+        name=name,
+        scenarios=_scenarios(units),
+        families=tuple(_family(family, units, times, alpha) for family in units.families),
+        controls=tuple(table for control in _CONTROLS if (table := tables.controls(units, control)) is not None),
+        costs=tables.costs(units),
+        failures=tuple(tables.failures(units)),
+    )
+    return _renamed(made) if several else made
+
+
+def _renamed(experiment: Experiment) -> Experiment:
+    """With the experiment in the name of every table and picture, so that files of two experiments differ."""
+    before = f"{slug(experiment.name)}-"
+
+    def table(old: Table) -> Table:
+        return replace(old, name=f"{before}{old.name}")
+
+    families = [
+        replace(
+            family,
+            ranking=None if family.ranking is None else table(family.ranking),
+            tables=tuple(map(table, family.tables)),
+            details=tuple((heading, table(old)) for heading, old in family.details),
+            pictures=tuple(replace(picture, name=f"{before}{picture.name}") for picture in family.pictures),
+        )
+        for family in experiment.families
+    ]
+    return replace(
+        experiment,
+        scenarios=table(experiment.scenarios),
+        families=tuple(families),
+        controls=tuple(map(table, experiment.controls)),
+        costs=table(experiment.costs),
+        failures=tuple(map(table, experiment.failures)),
+    )
+
+
+def _told_of(scored: Mapping[str, ScoredUnits]) -> list[str]:
+    """Notices about units, with the experiment where there are several; stand-ins are found by what the records say."""
+    found = []
+    for name, units in scored.items():
+        of_this = f"{name}: " if len(scored) > 1 else ""
+        for solver, own in units.frame.groupby("solver", sort=True)["record"]:
+            models = [record.solver.llm for record in own if record is not None and record.solver.llm is not None]
+            stood_in = sum(llm.provider == "surrogate" for llm in models)
+            if stood_in:
+                share = "" if stood_in == len(own) else f" in {stood_in} of {len(own)} runs"
+                found.append(f"{of_this}{solver}: surrogate: no language model was called{share}")
+        found += [f"{of_this}{notice}" for notice in units.notices]
+    return found
+
+
+def _family(name: str, units: ScoredUnits, times: pd.DataFrame, alpha: float) -> FamilySection:
     ranked = ranking(units, units.scenarios(name), alpha=alpha)
     own = times[times["family"] == name]
     shown = [*tables.scores(name, units, alpha=alpha), *tables.successes(name, units, own)]
@@ -132,18 +216,23 @@ def _family(name: str, units: ScoredUnits, times: pd.DataFrame, looks: dict[str,
     return FamilySection(
         name=name,
         summary=tuple(_findings(ranked)),
-        ranking=tables.ranks(name, ranked, "; ".join(sorted({units.measures[s].label for s in ranked.blocks.scenarios}))),
+        ranking=tables.ranks(name, ranked, _labels(units, ranked)) if len(ranked.table) else None,
         tables=tuple(shown),
         details=tuple(details.items()),
-        pictures=tuple(family_pictures(name, units, ranked, own, looks)),
+        pictures=tuple(family_pictures(name, units, ranked, own)),
     )
+
+
+def _labels(units: ScoredUnits, ranked: Ranking) -> str:
+    return "; ".join(sorted({units.measures[scenario].label for scenario in ranked.blocks.scenarios}))
 
 
 def _findings(ranked: Ranking) -> Iterable[str]:
     """The outcome of a family in sentences, with what the numbers cannot carry."""
     n, k = ranked.blocks.table.shape
     if k == 0:
-        yield "No solver was run on every instance, so nothing can be ranked."
+        yield "No solver was run on every instance, so nothing can be ranked; the scores stand below."
+        return
     elif k == 1:
         yield f"{ranked.table['solver'].iloc[0]} is the only solver on every instance; a ranking needs two."
     else:
@@ -192,14 +281,13 @@ def _verdict(ranked: Ranking, n: int) -> str:
     return f"{first[0]} ranks first {over}; {verdict}."
 
 
-def _summary(inputs: Inputs, units: ScoredUnits) -> tuple[str, ...]:
-    frame = units.frame
+def _summary(inputs: Inputs, frame: pd.DataFrame) -> tuple[str, ...]:
     bad = frame[~frame["outcome"].isin([Outcome.OK, Outcome.SKIPPED])]
     count = {str(kind): int(number) for kind, number in bad["outcome"].value_counts().sort_index().items()}
     told = ", ".join(f"{number} {kind}" for kind, number in count.items()) or "none"
     return (
         f"{len(inputs.records)} records: {frame['solver'].nunique()} solvers on {frame['scenario'].nunique()} scenarios of "
-        f"{len(units.families)} families, {len(frame)} units in all.",
+        f"{frame['family'].nunique()} families, {len(frame)} units in all.",
         f"Units that count as the worst outcome: {told}.",
     )
 
@@ -228,23 +316,33 @@ def _notices(inputs: Inputs) -> list[str]:
         )
     if unsure := sorted(tiers - {"verified", "replayed", "reproduced"}):
         found.append(f"Some records are {', '.join(unsure).replace('_', ' ')}: run optisolve verify before you trust them.")
+    found += _outside_notices(documents)
     codes = sorted({str(record.solver.code) for record in documents})
     if len(codes) > 1:
         found.append(f"The records come from {len(codes)} revisions of the code; see the environments.")
-    models = [(record.solver.name, record.solver.llm) for record in documents]
-    made_up = {name for name, llm in models if llm is not None and llm.provider == "surrogate"}
-    found += [f"{solver}: surrogate: no language model was called" for solver in sorted(made_up)]
     return found
 
 
-def _setup(inputs: Inputs, units: ScoredUnits) -> tuple[Table, ...]:
+def _outside_notices(documents: Sequence[Record]) -> Iterable[str]:
+    """Scenarios whose scoring box leaves points out or hardly tells fronts apart, with the worst of their records."""
+    noted: dict[str, list[Record]] = {}
+    for record in documents:
+        if box_note(record):
+            noted.setdefault(record.instance.scenario, []).append(record)
+    for scenario, records in sorted(noted.items()):
+        worst = max(records, key=lambda record: (record.scores.outside or 0) / max(1, len(record.verified.F)))
+        runs = f"{len(records)} {tables.plural('record', len(records))}"
+        yield f"{scenario}: {runs} with a note on the scoring box; {worst.solver.name}: {box_note(worst)}."
+
+
+def _setup(inputs: Inputs) -> tuple[Table, ...]:
     found = []
     if inputs.suites:
         columns = {"suite": "name", "version": "version", "lock (SHA-256)": "sha256", "records": "records"}
         columns |= {"asked for": "asked", "units of the suite": "total"}
         told = {heading: [getattr(suite, name) for suite in inputs.suites] for heading, name in columns.items()}
         found.append(make_table("suites", "Suites.", told, words=list(columns)[:3]))
-    return (*found, _scenarios(units), _environments(inputs.records["record"].tolist()))
+    return (*found, _environments(inputs.records["record"].tolist()))
 
 
 def _scenarios(units: ScoredUnits) -> Table:

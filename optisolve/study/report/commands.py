@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optisolve.core.documents import plain
 from optisolve.core.errors import OptisolveError
+from optisolve.core.text import override_text
 from optisolve.registry import make_problem, make_solver
 from optisolve.run.schema import Record
 from optisolve.run.solve import DEFAULT_BUDGET
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from optisolve.study.report.inputs import SuiteRun
     from optisolve.study.scored import ScoredUnits
 
-__all__ = ["Command", "command_of", "commands_of", "override_text"]
+__all__ = ["Command", "command_of", "commands_of", "override_text", "suite_commands"]
 
-_BARE = re.compile(r"[A-Za-z_./][\w./-]*")
-_KEYWORDS = {"null", "true", "false", "nan", "inf"}
 _LONGEST = 300
 """Characters of one setting; a longer one (data given inline) is not written out."""
 
@@ -42,14 +40,22 @@ class Command:
     note: str = ""
 
 
-def commands_of(units: ScoredUnits, suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
-    """Commands for all records of a report: one per suite, and one per scenario and solver for runs of their own.
+def suite_commands(suites: Sequence[SuiteRun]) -> tuple[Command, ...]:
+    """A command per suite.
 
     Args:
-        units: All units.
-        suites: The suites among them.
+        suites: Those of a report.
     """
-    found = [_suite(suite) for suite in suites]
+    return tuple(map(_suite, suites))
+
+
+def commands_of(units: ScoredUnits) -> tuple[Command, ...]:
+    """Commands for runs by hand, one per scenario and solver; none for those of a suite.
+
+    Args:
+        units: All units of an experiment.
+    """
+    found = []
     alone = units.frame[units.frame["record"].map(lambda record: record is not None and not record.suite.name)]
     for (scenario, solver), own in alone.groupby(["scenario", "solver"], sort=True):
         records = own["record"].tolist()
@@ -107,29 +113,6 @@ def _run(record: Record, instances: Sequence[int], seeds: Sequence[int]) -> tupl
         notes.append("replies of a language model are repeated exactly by optisolve replay RECORD, from the transcript")
     words = ["optisolve", "run", *(["-m"] if sweep else []), *(shlex.quote(item) for item in settings)]
     return " ".join(words), "; ".join(notes)
-
-
-def override_text(value: Any) -> str:
-    """A value in the grammar of hydra's overrides.
-
-    Args:
-        value: Plain JSON types.
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(override_text(item) for item in value)}]"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{override_text(item)}" for key, item in value.items()) + "}"
-    text = str(value)
-    if _BARE.fullmatch(text) and text.lower() not in _KEYWORDS:
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _changed(group: str, given: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:

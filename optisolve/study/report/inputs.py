@@ -26,6 +26,8 @@ __all__ = ["Inputs", "SuiteRun", "read_inputs"]
 
 _UNIT_ID = re.compile(r"(?P<cell>.+)\.i(?P<instance>\d+)\.r(?P<repetition>\d+)-[0-9a-f]+")
 _MOST_NAMED = 5
+_BY_HAND = ("", "", "")
+"""The suite of a run that belongs to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,20 @@ class Inputs:
     expected: tuple[Expected, ...]
     suites: tuple[SuiteRun, ...]
 
+    def experiments(self) -> dict[str, Inputs]:
+        """The records that may be compared with each other, by name: those of each suite, and all runs by hand."""
+        keys = [_key(record) for record in self.records["record"]]
+        names = {(s.name, s.version, s.sha256): f"Suite {s.name} {s.version}" for s in self.suites}
+        names[_BY_HAND] = "Runs by hand"
+        twice = Counter(names.values())
+        found = {}
+        for key in sorted(set(keys), key=lambda key: (key != _BY_HAND, key)):
+            name = names[key] if twice[names[key]] == 1 else f"{names[key]} ({key[2][:8]})"
+            own = self.records[[other == key for other in keys]].reset_index(drop=True)
+            expected = tuple(unit for unit in self.expected if key[2] and unit.suite == key[2])
+            found[name] = Inputs(own, expected, tuple(s for s in self.suites if s.sha256 == key[2] and key[2]))
+        return found
+
 
 def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
     """Read all records at or below some paths, and the ``suite.json`` files beside them.
@@ -89,6 +105,11 @@ def read_inputs(paths: Sequence[str | os.PathLike[str]]) -> Inputs:
     documents: list[Record] = records["record"].tolist()
     manifests = _manifests(records["path"])
     return Inputs(records, tuple(_expected(documents, manifests)), _suites(documents, manifests))
+
+
+def _key(record: Record) -> tuple[str, str, str]:
+    suite = record.suite
+    return (suite.name, suite.version, suite.sha256) if suite.name else _BY_HAND
 
 
 def _altered(path: str, record: Record) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import numpy as np
 from optisolve.core.text import slug
 from optisolve.plotting.profiles import (
     SMALLEST_DRAWN,
-    Stroke,
     anytime_figure,
     data_profile_figure,
     ecdf_figure,
@@ -61,9 +59,7 @@ class Picture:
     data: pd.DataFrame
 
 
-def family_pictures(
-    family: str, units: ScoredUnits, ranked: Ranking, times: pd.DataFrame, looks: Mapping[str, Stroke]
-) -> list[Picture]:
+def family_pictures(family: str, units: ScoredUnits, ranked: Ranking, times: pd.DataFrame) -> list[Picture]:
     """All pictures of one family.
 
     Args:
@@ -71,18 +67,17 @@ def family_pictures(
         units: All units.
         ranked: The family's ranking.
         times: Its evaluations to targets, from `optisolve.study.profiles.runtimes`.
-        looks: One stroke per solver of the report.
     """
     found = [_critical(family, ranked)] if ranked.friedman is not None else []
     for scenario in units.scenarios(family):
-        found += _anytime(scenario, units, looks)
+        found += _anytime(scenario, units)
     compared = times[times["solver"].isin(ranked.blocks.table.columns)]  # who skips hard instances would look good
     if len(compared):
-        found += _profiles(family, units, compared, looks)
+        found += _profiles(family, units, compared)
     for name in units.scenarios(family):
         own = times[times["scenario"] == name]
         if set(own["solver"]) - set(ranked.blocks.table.columns):  # solvers that the family's picture leaves out
-            found.append(_ecdf(f"on-{slug(name)}", f"Targets reached on {name}", own, looks))
+            found.append(_ecdf(f"on-{slug(name)}", f"Targets reached on {name}", own))
     return found
 
 
@@ -103,7 +98,7 @@ def _critical(family: str, ranked: Ranking) -> Picture:
     )
 
 
-def _anytime(scenario: str, units: ScoredUnits, looks: Mapping[str, Stroke]) -> list[Picture]:
+def _anytime(scenario: str, units: ScoredUnits) -> list[Picture]:
     measure = units.measures[scenario]
     data = anytime_data(units, scenario) if measure.has_loss else None
     if data is None or data.empty:
@@ -118,15 +113,15 @@ def _anytime(scenario: str, units: ScoredUnits, looks: Mapping[str, Stroke]) -> 
             "loss after it stopped; a failed run has loss 1 throughout. Losses below "
             f"{number(SMALLEST_DRAWN)} are drawn at the lower edge.",
             f"Median loss on {scenario} at the end: {told}.",
-            anytime_figure(data, looks, measure=f"loss: {measure.label}"),
+            anytime_figure(data, measure=f"loss: {measure.label}"),
             data,
         )
     ]
 
 
-def _profiles(family: str, units: ScoredUnits, times: pd.DataFrame, looks: Mapping[str, Stroke]) -> list[Picture]:
+def _profiles(family: str, units: ScoredUnits, times: pd.DataFrame) -> list[Picture]:
     last = float(times["spent"].max())
-    found = [_ecdf(family, f"Targets reached, all of {family}", times, looks)]
+    found = [_ecdf(family, f"Targets reached, all of {family}", times)]
     target = _PROFILED[any(units.measures[name].several for name in units.scenarios(family))]
     if np.isclose(times["target"], target).any():
         words = f"a loss of {target:g}"
@@ -139,7 +134,7 @@ def _profiles(family: str, units: ScoredUnits, times: pd.DataFrame, looks: Mappi
                 f"Share of runs that reached {words} within so many simplex gradients (Moré and Wild 2009, with a fixed "
                 "target).",
                 f"Share of runs at the end: {_ends(profile)}.",
-                data_profile_figure(profile, looks, last=gradients),
+                data_profile_figure(profile, last=gradients),
                 profile,
             )
         )
@@ -155,14 +150,14 @@ def _profiles(family: str, units: ScoredUnits, times: pd.DataFrame, looks: Mappi
             "solver's (Dolan and Moré 2002). Read it for the best curve or for pairs: the order of the others can change with "
             "the company (Gould and Scott 2016).",
             f"Share solved at all: {_ends(ratios)}.",
-            performance_profile_figure(ratios, looks),
+            performance_profile_figure(ratios),
             ratios,
         )
     )
     return found
 
 
-def _ecdf(name: str, title: str, times: pd.DataFrame, looks: Mapping[str, Stroke]) -> Picture:
+def _ecdf(name: str, title: str, times: pd.DataFrame) -> Picture:
     curves = ecdf_data(times)
     return Picture(
         f"ecdf-{name}",
@@ -170,7 +165,7 @@ def _ecdf(name: str, title: str, times: pd.DataFrame, looks: Mapping[str, Stroke
         "Share of (run, target) pairs reached within so many evaluations, over all targets of the table (ECDF, after Hansen "
         "et al. 2016). Higher and further left is better; the height at the right edge is the share reached at all.",
         f"Share reached at the end: {_ends(curves)}.",
-        ecdf_figure(curves, looks, last=float(times["spent"].max())),
+        ecdf_figure(curves, last=float(times["spent"].max())),
         curves,
     )
 

@@ -7,7 +7,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from optisolve.plotting.figures import ACCENT, GRID, INK, MUTED, PALETTE
+from optisolve.plotting.style import ACCENT, GRID, INK, MUTED, PALETTE, figure_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,13 +62,8 @@ def svg_text(figure: Figure, *, name: str, alt: str) -> str:
 
 def pdf_bytes(figure: Figure) -> bytes:
     """The figure as PDF with embedded outlines, for papers."""
-    import matplotlib as mpl
-
-    stream = io.BytesIO()
     _settle(figure)
-    with mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(stream, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    return stream.getvalue()
+    return figure_bytes(figure, "pdf")
 
 
 def _settle(figure: Figure) -> None:

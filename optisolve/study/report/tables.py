@@ -267,7 +267,7 @@ def indicators(family: str, units: ScoredUnits) -> Table:
     caption = (
         f"{family}: all indicators, means over instances. Feasible: share of runs with a verified feasible answer. Gap: to the "
         "reference's value or front, proven or not. A failed run counts as gap 1, hypervolume 0 and infinite IGD+; hypervolume "
-        "and IGD+ are measured in the scenario's fixed box, part of which nobody can fill."
+        "and IGD+ are measured in the scenario's box, part of which nobody can fill."
     )
     columns: _Columns = {
         **{name: data[name] for name in ("scenario", "solver")},
@@ -304,18 +304,24 @@ def costs(units: ScoredUnits) -> Table:
     )
     headings = {"llm_calls": "model calls", "usd": "USD"}
     names = ("family", "solver", "runs", "evaluations", "llm_calls", "tokens", "usd", "seconds")
-    columns = {headings.get(name, name): data[name] for name in names}
+    counted = ("evaluations", "llm_calls", "tokens")
+    columns = {headings.get(name, name): map(_amount, data[name]) if name in counted else data[name] for name in names}
     return make_table("costs", caption, columns, words=["family", "solver"], data=data)
+
+
+def _amount(mean: float) -> str:
+    """A mean of counts: whole where it is."""
+    return f"{mean:,.0f}" if float(mean).is_integer() or mean >= 100 else f"{mean:,.1f}"
 
 
 def failures(units: ScoredUnits) -> list[Table]:
     """Units that count as the worst outcome, and what solvers declared that they cannot treat; tables that hold something."""
     captions = {
         "failures": "Units that count as the worst outcome: broken, stopped, infeasible or missing, by reason.",
-        "skips": "Units that were not run because the solver cannot treat the instance; not scored.",
+        "not-run": "Units that were not run because the solver cannot treat the instance; not scored.",
     }
     data = failure_table(units)
-    kinds = data["outcome"].map(lambda outcome: "skips" if outcome == Outcome.SKIPPED else "failures")
+    kinds = data["outcome"].map(lambda outcome: "not-run" if outcome == Outcome.SKIPPED else "failures")
     columns = ("scenario", "solver", "units", "outcome", "reason")
     return [
         make_table(name, captions[name], {h: part[h] for h in columns}, words={*columns} - {"units"}, data=part)
@@ -336,7 +342,7 @@ def _score_texts(data: pd.DataFrame) -> list[str]:
         _estimates(data), _pairs(data, "skipped", "runs", "failures", "worse"), strict=True
     ):
         lost = f" ({failed} of {runs} failed)" if failed else ""
-        told.append("skips" if skipped and not runs else f"{text}{lost}{_WORSE[bool(worse)]}")
+        told.append("cannot" if skipped and not runs else f"{text}{lost}{_WORSE[bool(worse)]}")
     return told
 
 

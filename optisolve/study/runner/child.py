@@ -25,7 +25,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.run.environment import forget_peak_memory
-from optisolve.run.execution import Progress
+from optisolve.run.execution import Progress, now_and_then
 from optisolve.study.runner.plan import StaleWorker, Unit
 
 __all__ = ["SPENDING", "carry_out", "main"]
@@ -85,7 +85,7 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         seed=unit.seed,
         llm=unit.model(),
         reference=reference,
-        on_progress=None if unit.llm is None else spent,
+        callback=None if unit.llm is None else now_and_then(spent),
         scratch=None if unit.llm is None else work,
         suite=unit.membership(),
     )
@@ -101,8 +101,7 @@ class _Spending:
         self.rows: list[tuple[int, int, int, float]] = []
 
     def __call__(self, state: Progress) -> None:
-        meter = state.meter
-        self.rows.append((meter.evaluations, meter.llm_calls, meter.tokens_in + meter.tokens_out, meter.usd))
+        self.rows.append((state.evaluations, state.llm_calls, state.llm_tokens, state.usd))
 
 
 @lru_cache(maxsize=4)

@@ -14,11 +14,11 @@ Keys, types and finite numbers are the business of `optisolve.run.schema`, which
 | `many`, `child` | many records, in processes with limits of time and memory |
 """
 
+from optisolve.run.rebuild import rebuild
 from optisolve.run.schema import Tier
 from optisolve.trust.audit.auditor import Auditor, audit_record, verify
 from optisolve.trust.audit.findings import Audit
 from optisolve.trust.audit.many import AUDIT_LIMITS, AuditLimits, audit_files, audits
-from optisolve.trust.audit.points import rebuild
 from optisolve.trust.audit.references import ReferenceMaker
 from optisolve.trust.audit.suites import SuiteBook
 

@@ -15,11 +15,12 @@ from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
 from optisolve.core.text import is_safe_name
 from optisolve.registry import OWN, PROBLEMS, SOLVERS, Registry
+from optisolve.run.rebuild import rebuild
 from optisolve.run.schema import SCHEMA, LayoutError, Record, Tier
 from optisolve.run.untrusted import MAX_RECORD_BYTES, bounded_memory, printable, read_json, reason
-from optisolve.trust.audit.beside import check_tables
+from optisolve.trust.audit.beside import check_history, check_tables
 from optisolve.trust.audit.findings import Audit, Findings
-from optisolve.trust.audit.points import check_instance, check_points, check_scores, rebuild
+from optisolve.trust.audit.points import check_instance, check_points, check_scores
 from optisolve.trust.audit.references import ReferenceMaker, check_reference
 from optisolve.trust.audit.solver import check_model, check_prompts, check_solver, is_failure
 from optisolve.trust.audit.suites import SuiteBook, check_suite
@@ -107,6 +108,7 @@ class Auditor:
         self._check_points(record, problem, instance, solver, found)
         if folder is not None:
             check_tables(record, folder, found)
+            check_history(record, instance, folder, found)
             if record.solver.llm is not None and not is_failure(record):
                 check_transcript(record, folder, found)
         if not found.problems:

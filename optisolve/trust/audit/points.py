@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.errors import OptisolveError
-from optisolve.core.problem import FROM_FILES, Instance, Problem
+from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
-from optisolve.numerics.indicators import score
-from optisolve.registry import Registry
+from optisolve.numerics.indicators import outside, score
 from optisolve.run.records import describe_box, describe_misses, describe_objectives, describe_tolerance
-from optisolve.run.schema import InstancePart, Record, VerifiedPart
+from optisolve.run.schema import Record, VerifiedPart
 from optisolve.run.verify import Verification, verify_points
 from optisolve.trust.audit.findings import Findings
 
@@ -26,38 +24,11 @@ __all__ = [
     "check_points",
     "check_scores",
     "feasible_objectives",
-    "rebuild",
     "same_setting",
 ]
 
 RELATIVE_TOLERANCE = 1e-9
 """Agreement asked of recomputed objectives and scores; other processors round differently in the last digits."""
-
-
-def rebuild(told: InstancePart, problems: Registry[Problem]) -> tuple[Problem, Instance]:
-    """The problem and instance that a record speaks of, made again from parameters and seed.
-
-    Nothing else is read: a record that names an instance file carries the file's arrays.
-
-    Raises:
-        OptisolveError: Unknown problem, other version of its equations, or bad parameters.
-    """
-    cls = problems.get(told.problem)
-    if told.version != cls.version:
-        raise OptisolveError(f"problem version {told.version}, this installation has {cls.version}")
-    for name in _missing_files(told.params):
-        raise OptisolveError(f"instance.params.{name} names a file, but the record does not carry what is in it")
-    problem = cls.from_mapping({**told.params, "scenario": told.scenario}, title="instance.params")
-    return problem, problem.instance(told.seed)
-
-
-def _missing_files(params: Mapping[str, Any]) -> Iterator[str]:
-    """Settings that name a file whose content is not carried, in parameters of parameters as well (a goal's problem)."""
-    for name, value in params.items():
-        if isinstance(value, Mapping):
-            yield from (f"{name}.{inner}" for inner in _missing_files(value))
-        elif name.endswith("_file") and value is not None and params.get(FROM_FILES.get(name, "")) is None:
-            yield name
 
 
 def check_instance(record: Record, instance: Instance, found: Findings) -> None:
@@ -140,6 +111,9 @@ def check_scores(record: Record, instance: Instance, actual: Verification, found
     wanted = score(instance, feasible_objectives(actual), stated)
     if len(instance.objectives) > 1 and (front := told.gap_scale) and wanted["hypervolume"] is not None:
         wanted["gap"], wanted["gap_scale"] = (front - wanted["hypervolume"]) / front, front
+    lost = 0 if instance.hypervolume_box is None else outside(feasible_objectives(actual), instance.hypervolume_box)
+    if told.outside not in (None, lost):
+        found.wrong("scores.outside", told.outside, f"{lost} points")
     scale = instance.objectives[0].scale if len(instance.objectives) == 1 else 1.0
     if len(instance.objectives) == 1 and told.igd_plus is not None:
         found.wrong("scores.igd_plus", told.igd_plus, "null for one objective")

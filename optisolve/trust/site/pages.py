@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optisolve.run.records import box_note
 from optisolve.run.schema import Record
 from optisolve.study.report.build import Report
 from optisolve.study.report.tables import Table
@@ -80,6 +81,11 @@ class RecordPage:
     solver: str
     command: str
     charts: tuple[Chart, ...]
+
+    @property
+    def note(self) -> str:
+        """What must be known to read its hypervolume, or ""."""
+        return box_note(self.record)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ def check_submission(
     workers: int = 1,
     guard: AuditLimits | None = AUDIT_LIMITS,
     sample: int | None = None,
+    on_audit: Callable[[int, int], object] | None = None,
 ) -> Verdict:
     """Check what a commit adds to the leaderboard.
 
@@ -96,6 +97,7 @@ def check_submission(
         workers: Processes that audit.
         guard: What the audit of one record may take; None audits in this process, without limits.
         sample: Without a base, how many rows of every table are made again; None for all. The commit's name draws them.
+        on_audit: Called after every audit with how many are done and how many there will be.
 
     Returns:
         The verdict; its `after` is the table that the head must hold.
@@ -132,7 +134,7 @@ def check_submission(
         stale = set() if base is not None else _stale(added, root, suites, verdict)
         fresh = [path for path in added if path not in stale]
         places = {**{path: place for path in files if (place := place_of(path))}, **rows.places}
-        verdict.audits = _audited(fresh, places, root, suites, workers, guard)
+        verdict.audits = _audited(fresh, places, root, suites, workers, guard, on_audit)
         located = _checked(fresh, places, rows, root, suites, verdict, whole=base is None)
         shown = {path for path, audit in verdict.audits.items() if audit.tier is Tier.REPRODUCED}
         verdict.problems += duplicates(located, set(added), shown)
@@ -179,6 +181,7 @@ def _audited(
     suites: SuiteBook,
     workers: int,
     guard: AuditLimits | None,
+    on_audit: Callable[[int, int], object] | None,
 ) -> dict[str, Audit]:
     """Audits of all new records and rows, by path."""
     effort = _effort({places[path].suite for path in added if path in places}, suites)
@@ -187,7 +190,10 @@ def _audited(
         auditor = kind(PROBLEMS, SOLVERS, ReferenceMaker(effort), suites, max_bytes=LIMITS.record)
         own = [path for path in added if path in places and places[path].name == name]
         files = [_file(root, places[path]) for path in own]
-        found |= dict(zip(own, audit_files(auditor, files, workers=workers, limits=guard), strict=True))
+        for path, audit in zip(own, audit_files(auditor, files, workers=workers, limits=guard), strict=True):
+            found[path] = audit
+            if on_audit is not None:
+                on_audit(len(found), len(added))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import optisolve
 from optisolve.core import Budget, BudgetMeter, HypervolumeBox, Objective, Sense, Space, Variable
 from optisolve.llm.candidates import Grid
 from optisolve.llm.config import SurrogateLlm
@@ -380,3 +382,24 @@ def test_normal_noise_is_as_wide_as_the_neighborhood():
 )
 def test_a_mix_has_one_meaning(given_, read):
     assert read_mix(given_) == read
+
+
+def test_a_box_that_no_point_reaches_does_not_blind_the_mix():
+    """Forty users in the box of twelve: operators are still told apart, and the run says what the hypervolume is worth."""
+    corners = {"hypervolume_reference": (-25.0, 2.0), "hypervolume_ideal": (0.0, 0.0)}
+    instance = optisolve.load_problem("uav_isac", n_users=40, **corners).instance(0)
+    budget = optisolve.Budget(evaluations=900, llm_calls=10)
+    result = optisolve.solve(instance, "ledma", llm="surrogate", budget=budget, pop_size=40, n_neighbors=10)
+    credit = result.record.used.report["operator"]["credit"]
+    assert result.hypervolume == 0.0
+    assert any(value not in (None, 0.0) for row in credit["credit"] for value in row)
+    shares = [share for name, share in zip(credit["operators"], credit["share"][-1], strict=True) if name != "llm"]
+    assert max(shares) > 1.5 * min(shares)
+
+
+def test_credit_is_forgotten_when_gains_are_measured_in_another_box():
+    ran = Run()
+    assert ran.bandit.credit.max() > 1.0
+    feedback = ran.model.told[-1]
+    ran.portfolio.learn(dataclasses.replace(feedback, gain=np.zeros(feedback.owner.size), rescaled=True))
+    assert ran.bandit.credit.tolist() == [1.0] * 3
