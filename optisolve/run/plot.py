@@ -157,6 +157,8 @@ def gather(results: Plottable | Iterable[Plottable]) -> list[Plotted]:
     """
     if isinstance(results, Solved | Record | str | os.PathLike):
         results = [results]
+    if not isinstance(results, Iterable):
+        raise OptisolveError(f"plot: got {type(results).__name__}, expected a Result, a Record, or a path of records.")
     found: list[Plotted] = []
     for item in results:
         if isinstance(item, Solved):
@@ -186,10 +188,13 @@ def _require_one_instance(runs: Sequence[Plotted]) -> None:
         cases.setdefault(run.record.instance.sha256, []).append(run)
     if len(cases) == 1:
         return
-    told = _differing([own[0].record.instance.params for own in cases.values()])
+    parts = [own[0].record.instance for own in cases.values()]
+    extras = {
+        name: _differing([part.params for part in parts if part.scenario == name]) for name in {p.scenario for p in parts}
+    }
     lines = [
-        f"  {own[0].record.instance.scenario}, instance {own[0].record.instance.seed}{extra}: {len(own)} record(s)"
-        for own, extra in zip(cases.values(), told, strict=True)
+        f"  {part.scenario}, instance {part.seed}{extras[part.scenario].pop(0)}: {len(own)} record(s)"
+        for part, own in zip(parts, cases.values(), strict=True)
     ]
     listed = "\n".join([*lines[:12], *([f"  and {len(lines) - 12} more"] if len(lines) > 12 else [])])
     raise OptisolveError(
@@ -258,9 +263,16 @@ def _label_key(record: Record) -> str:
     return f"{record.solver.name} {canonical(_asked(record)).decode()}"
 
 
+def name_of(record: Record, name: str = "") -> str:
+    """A solver's name, or the preset's; where a stand-in took the language model's place, it says so."""
+    llm = record.solver.llm
+    stand_in = llm is not None and llm.provider == "surrogate"
+    return f"{name or record.solver.name}{' (surrogate)' * stand_in}"
+
+
 def _labels(records: Sequence[Record]) -> list[str]:
     """Names of solvers; where two are the same, with the settings in which they differ."""
-    names = [record.solver.name for record in records]
+    names = [name_of(record) for record in records]
     labels = list(names)
     for name in {name for name in names if names.count(name) > 1}:
         places = [i for i, other in enumerate(names) if other == name]
@@ -342,9 +354,9 @@ def run_figures(results: Mapping[str, Solved]) -> dict[str, Drawing]:
     from optisolve.plotting.series import Series
 
     subject = next(iter(results.values()))
-    instance, name = subject.instance, next(iter(results))
+    instance, name = subject.instance, name_of(subject.record, next(iter(results)))
     setting, _ = setting_of(gather(results.values()))
-    series = [Series(label, (shot_of(result.record),)) for label, result in results.items()]
+    series = [Series(name_of(result.record, label), (shot_of(result.record),)) for label, result in results.items()]
     where = f"{setting.name}, seed {subject.record.seed}"
     figures = {}
     if len(instance.objectives) > 1:
