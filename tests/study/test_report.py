@@ -22,7 +22,7 @@ from optisolve.plotting.style import PALETTE, looks_of
 from optisolve.run.records import read_all
 from optisolve.study.aggregate import ranking
 from optisolve.study.report import build_report, escape_latex, render_html, render_latex, write_report
-from optisolve.study.report.commands import override_text
+from optisolve.study.report.commands import command_of, override_text
 from optisolve.study.report.svg import COLORS
 from optisolve.study.report.tables import make_table, number, ranks, scores
 from optisolve.study.scored import score_units
@@ -551,3 +551,14 @@ def test_a_report_and_the_site_say_which_scenario_s_box_leaves_points_out(tmp_pa
     notes = {page.scenario: page.note for page in pages}
     assert notes["uav_isac/users10"] == ""
     assert "lie outside" in notes["uav_isac/users40"]
+
+
+def test_a_command_gives_a_box_exactly_where_the_parameters_would_not_lead_to_it():
+    corners = {"hypervolume_reference": (-25.0, 2.0), "hypervolume_ideal": (0.0, 0.0)}
+    words = {}
+    for name, changes in {"own": {}, "follows": {"n_users": 20}, "kept": {"n_users": 20, **corners}}.items():
+        problem = optisolve.load_problem("uav_isac", **changes)
+        words[name] = command_of(optisolve.solve(problem, "null").record)
+    assert "hypervolume" not in words["own"] + words["follows"]
+    assert "problem.n_users=20" in words["follows"]
+    assert "problem.hypervolume_reference=[-25.0,2.0]" in words["kept"]
