@@ -91,7 +91,7 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
     if _Groups not in Plugins.instance().discover(ConfigSource):
         Plugins.instance().register(_Groups)
     words = flags_first(arguments)
-    sweep = Sweep.of(words, from_file)
+    sweep = None if {"-m", "--multirun"}.isdisjoint(words) else Sweep.of(words, from_file)
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")
     codes: list[int] = []
     broken: list[Exception] = []
@@ -168,7 +168,7 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
         if values["print"] == "config":
             from optisolve.cli.config_file import settings_file
 
-            write_plain(settings_file(asked))
+            write_plain(settings_file(asked.settled()))
             return Ended(EXIT_OK)
         if values["resume"] in (None, False):
             return run_job(Job.of(asked), varied)

@@ -181,7 +181,7 @@ class Ended(NamedTuple):
 
     Attributes:
         code: Exit code.
-        scores: What it reached, as it is shown, by column; nothing without a record.
+        scores: What it reached, as it is shown, by column; nothing without a record, or where another program reads.
     """
 
     code: int
@@ -222,11 +222,12 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
     except OSError as error:  # what was paid for is on the disk already, and is shown
         print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
         complete = False
+    code = _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)
     if job.settings.print == "json":
         print_json(subject.record.to_json())
-    else:
-        print_summary(results, folder, pictures, varied or {})
-    return Ended(_exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR), score_row(subject.record))
+        return Ended(code)
+    print_summary(results, folder, pictures, varied or {})
+    return Ended(code, score_row(subject.record))
 
 
 def _join(job: Job, out: Path) -> JobFolder | Path:
@@ -295,7 +296,7 @@ def report_finished(folder: Path, *, as_json: bool, history: str = "none") -> En
         told = f"already finished: {folder}; result hash {record.result_hash[:16]}"
         console.print(f"{told}\n{_how_to_prolong(record, folder)}", soft_wrap=True)
     good = record.verified.point in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE)
-    return Ended(EXIT_OK if good else EXIT_UNVERIFIED, score_row(record))
+    return Ended(EXIT_OK if good else EXIT_UNVERIFIED, {} if as_json else score_row(record))
 
 
 def _how_to_prolong(record: Record, folder: Path) -> str:
