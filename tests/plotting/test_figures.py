@@ -265,6 +265,16 @@ def test_bars_are_called_powers_and_their_axes_are_named(name):
     assert axes.get_xlabel()
 
 
+@pytest.mark.parametrize("name", ["uav_isac", "noma_uav", "maze"])
+def test_maps_are_called_so_and_their_axes_are_named(name):
+    instance = optisolve.load_problem(name).instance(0)
+    x = instance.project(instance.space.sample(np.random.default_rng(0), 1))[0]
+    axes = solution_figure(instance, x, width=3.5).axes[0]
+    assert instance.picture == "map"
+    assert axes.get_xlabel()
+    assert axes.get_ylabel()
+
+
 def source(gain):
     return SourcePart(evaluations=10, objective_gain=gain)
 
