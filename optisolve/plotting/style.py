@@ -157,7 +157,7 @@ class Drawing(Figure):
             super().savefig(fname, transparent=transparent, **options)
 
     def _repr_png_(self) -> bytes:
-        return figure_bytes(self, "png")
+        return figure_bytes(self, "png", dots=100)
 
 
 def _reproducible() -> AbstractContextManager[None]:
