@@ -315,6 +315,16 @@ def test_axes_of_somebody_else_keep_their_style_and_are_returned(uav):
     assert not covered(figure)
 
 
+def test_a_dark_style_stays_readable(uav):
+    """What is known is drawn in the color of that style's words."""
+    figure = Figure(facecolor="black")
+    axes = figure.add_subplot(facecolor="black")
+    axes.xaxis.label.set_color("#fafafa")
+    optisolve.plot(uav, "convergence", ax=axes)
+    known = next(line for line in axes.lines if len(set(line.get_ydata())) == 1 and line.get_color() == "#fafafa")
+    assert known.get_ydata()[0] == pytest.approx(uav[0].record.scores.gap_scale, abs=1e-9)
+
+
 def test_no_figure_stays_behind(uav):
     import matplotlib.pyplot as plt
 
