@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Interval
-from rich.markup import escape
 
 from optisolve.cli.display import console, print_note
-from optisolve.cli.records import Paths
+from optisolve.cli.records import RUNS, Paths, require_runs
 from optisolve.cli.settings import Choice, Verb
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.core.source import is_target
@@ -34,7 +33,7 @@ class Plot(Verb):
     optimum, bound) is drawn where it is known. Fonts are embedded, and the same records give the same file.
 
     Args:
-        path: record.json, its folder, or a folder of folders.
+        path: record.json, its folder, or a folder of folders; runs when nothing is said.
         kind: front, convergence, map, attainment or parallel; left out, a front of several objectives and convergence of one.
         format: pdf, svg or png; left out, that of `out`, else pdf.
         width: Width, inches; a column of a paper has 3.5.
@@ -47,7 +46,7 @@ class Plot(Verb):
         solver: Draw these solvers alone, in this order.
     """
 
-    path: Paths = (Path("runs"),)
+    path: Paths = RUNS
     kind: Literal["", "front", "convergence", "map", "attainment", "parallel"] = ""
     format: Literal["", "pdf", "svg", "png"] = ""
     width: Annotated[float, Interval(ge=1.0, le=40.0)] = 3.5
@@ -70,6 +69,8 @@ class Plot(Verb):
         from optisolve.registry import PROBLEMS
         from optisolve.run.plot import default_kind, gather, plot_runs
 
+        for path in self.path:
+            require_runs(path)
         own = (self.problem.name,) if is_target(self.problem.name) else ()
         runs = self._chosen(gather(self.path))
         kind = self.kind or default_kind(runs)
@@ -85,7 +86,7 @@ class Plot(Verb):
             print_note(note)
         across, up = figure.get_size_inches()
         told = f"{kind} of {len(runs)} record(s), {across:.3g} x {up:.3g} in"
-        console.print(f"figure: {escape(str(out))} ({told})", soft_wrap=True)
+        console.print(f"figure: {out} ({told})", soft_wrap=True)
         return 0
 
     def _chosen(self, runs: Sequence[Plotted]) -> list[Plotted]:
