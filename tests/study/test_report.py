@@ -163,6 +163,23 @@ def test_alternative_texts_say_what_the_pictures_show(report):
     assert all(re.search(r"\d", text) and "random_search" in text for text in texts)
 
 
+def test_words_at_the_axes_of_pictures_are_not_cut_off(report):
+    for figure in (picture.figure for family in report.families for picture in family.pictures):
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            box = axes.yaxis.label.get_window_extent()
+            assert figure.bbox.y0 - 1 <= box.y0, axes.get_ylabel()
+            assert box.y1 <= figure.bbox.y1 + 1, axes.get_ylabel()
+
+
+def test_curves_of_a_picture_differ_in_color_and_carry_markers(report):
+    for figure in (picture.figure for family in report.families for picture in family.pictures):
+        for axes in figure.axes:
+            drawn = [line for line in axes.lines if not line.get_label().startswith("_")]
+            assert len({line.get_color() for line in drawn}) == len(drawn)
+            assert len({line.get_marker() for line in drawn}) == len(drawn)
+
+
 def _luminance(color: str) -> float:
     channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
