@@ -32,6 +32,7 @@ from optisolve.cli.resume import resolve
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice
 from optisolve.cli.sweep import Sweep
+from optisolve.core.budget import UNLIMITED
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
 from optisolve.core.source import is_target
@@ -159,6 +160,7 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
         if unknown := sorted({*values} - {*_choices(), *_DEFAULTS}):
             raise OptisolveError(f"Unknown setting '{unknown[0]}'. Settings of the run: {', '.join(sorted(_DEFAULTS))}.")
         groups = {name: dict(cast(Mapping[str, Json], values.pop(name))) for name in (*_choices(), "budget")}
+        groups["budget"] = {key: UNLIMITED if value == "unlimited" else value for key, value in groups["budget"].items()}
         kind = str(groups["llm"].pop("kind"))
         problem, solver = (Choice(str(chosen[group]), groups[group]) for group in ("problem", "solver"))
         read = tuple(key for key in given if key in from_file)
@@ -172,7 +174,7 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
             return run_job(Job.of(asked), varied)
         meant = resolve(asked)
         if meant.finished is not None:
-            return report_finished(meant.finished, as_json=values["print"] == "json")
+            return report_finished(meant.finished, as_json=values["print"] == "json", history=str(values["history"]))
         return run_job(Job.of(meant.asked, meant.continues), varied)
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))

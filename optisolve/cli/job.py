@@ -200,7 +200,7 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
     out = Path(job.settings.out)
     joined = _join(job, out)
     if isinstance(joined, Path):
-        return report_finished(joined, as_json=job.settings.print == "json")
+        return report_finished(joined, as_json=job.settings.print == "json", history=job.settings.history)
     held, wanted = joined, job.settings.reference
     try:
         with Bar(f"reference ({wanted})", show=_shown(job)):
@@ -279,14 +279,17 @@ def _name(job: Job) -> str:
     return f"{job.instance.origin.scenario.replace('/', '-')}.{job.solver.info.name}.s{job.settings.seed}"
 
 
-def report_finished(folder: Path, *, as_json: bool) -> Ended:
+def report_finished(folder: Path, *, as_json: bool, history: str = "none") -> Ended:
     """Say that a run is done, and how it could go on; the exit code is the one it ended with.
 
     Args:
         folder: The record's folder.
         as_json: Print the record instead.
+        history: The points that were asked for, which a finished run cannot be given.
     """
     record = read_record(folder)
+    if history == "all" and record.provenance.history is None:
+        print_note(f"{folder} was run without history=all and has no points to keep; for those run it again without resume")
     if as_json:
         print_json(record.to_json())
     else:
