@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +13,7 @@ from optisolve.cli.display import console, print_note
 from optisolve.cli.records import Paths
 from optisolve.cli.settings import Choice, Verb
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
+from optisolve.core.source import is_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ class Plot(Verb):
         height: Height, inches; left out, it fits the kind.
         out: The file; left out, KIND.FORMAT in the current folder.
         title: Above the axes; none by default, since a paper has captions.
-        problem: Draw the records of this scenario alone, with these values of its parameters.
+        problem: Draw the records of this scenario, or of your FILE.py:NAME, alone, with these values of its parameters.
         instance: Draw the records of this instance alone.
         solver: Draw these solvers alone, in this order.
     """
@@ -63,9 +64,14 @@ class Plot(Verb):
 
     def __call__(self) -> int:
         from optisolve.plotting.style import Drawing, save_figure
+        from optisolve.registry import PROBLEMS
         from optisolve.run.plot import default_kind, gather, plot_runs
+        from optisolve.run.rebuild import rebuild
 
         runs = self._chosen(gather(self.path))
+        if is_target(self.problem.name):
+            _, instance = rebuild(runs[0].record.instance, PROBLEMS.beside(self.problem.name))
+            runs[0] = replace(runs[0], instance=instance)
         kind = self.kind or default_kind(runs)
         figure, notes = plot_runs(runs, kind, width=self.width, height=self.height, title=self.title)
         assert isinstance(figure, Drawing)  # no axes were given
@@ -96,9 +102,10 @@ class Plot(Verb):
         return sorted(kept, key=lambda run: self.solver.index(run.record.solver.name)) if self.solver else kept
 
     def _wants(self, record: Record) -> bool:
-        told = record.instance
+        told, own = record.instance, record.provenance.files.get("problem")
+        names = ("", told.scenario) if own is None else ("", told.scenario, own.name)
         return (
-            self.problem.name in ("", told.scenario)
+            (Path(self.problem.name).name if is_target(self.problem.name) else self.problem.name) in names
             and all(told.params.get(key) == value for key, value in self.problem.options.items())
             and self.instance in (None, told.seed)
             and (not self.solver or record.solver.name in self.solver)
