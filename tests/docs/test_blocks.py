@@ -140,7 +140,7 @@ def run(command: Command) -> None:
     for word, packages in NEEDS.items():
         if word in command.words:
             for package in packages:
-                pytest.importorskip(package, reason=f"needs pip install 'optisolve[diffusion]' for {word}")
+                pytest.importorskip(package, reason=f"needs the extra [diffusion] for {word}")
     if command.words[0] != "optisolve" or not command.whole:
         read(command)
         return
