@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import importlib
-import os
 import posixpath
 import re
 import tempfile
@@ -247,6 +246,3 @@ def _shown(cell: nbformat.NotebookNode, stem: str, pictures: dict[str, bytes]) -
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
-
-
-os.environ.setdefault("MPLBACKEND", "agg")

@@ -131,7 +131,7 @@ def run_help(words: Sequence[str]) -> str:
         entries(
             [
                 ("problem=NAME", "A family or FAMILY/SCENARIO: optisolve list problems."),
-                ("solver=NAME", "Which fit a problem, and why the others do not: optisolve list --for problem=NAME."),
+                ("solver=NAME", "Left out, one that suits the problem. Which fit: optisolve list --for problem=NAME."),
                 ("llm=KIND", f"The language model of a solver that asks one: {', '.join(LLM_KINDS)}."),
                 ("config=FILE", "Settings from a YAML file; those of the command line win. print=config writes one."),
                 ("-m", "A sweep: one run per combination of values, seed=0,1,2 solver=moead,moead_de; a table at its end."),

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray, array_hash
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import OptisolveError, ProblemError, RegistryError
-from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, HypervolumeBox
+from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, HypervolumeBox, constraint_tolerances
 from optisolve.core.functions import Arguments, Function, Functions, call, column_names, identity_arrays, probed
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
 from optisolve.core.seeds import generator
@@ -76,12 +76,12 @@ def problem(
         vectorized: The functions take many points at once.
         name: Name in records and tables; that of the function unless given.
         summary: What is decided, one sentence for people and language models; the function's docstring unless given.
-        project: Repairs points towards the feasible set, x to x, or X to X when vectorized; without it equalities are repaired
-            as `Instance.project` does by default.
+        project: Repairs points towards the feasible set, x to x, or X to X when vectorized. Without one equalities are repaired
+            by the library, integers included; looking at ``eq`` for that costs no evaluations.
         null_policies: Trivial answers by name, each [d] or [n, d]; printed beside every solver.
         box: Reference point and ideal point between which hypervolume is measured, for several objectives; None works it out
             from random designs, which count towards no budget.
-        tolerance: Largest violation of a constraint that counts as feasible, one number or by name.
+        tolerance: Largest violation of a constraint that counts as none: one number, or numbers by name of constraint.
         on_failure: What becomes of a point that cannot be evaluated, see `Instance.on_failure`.
         probes: Points at which the functions are called now, to learn how many values they return, and to know them again.
 
@@ -121,7 +121,7 @@ def problem(
         summary=" ".join((summary or getattr(fun, "__doc__", None) or "").split()),
         null_policies=policies,
         box=corners,
-        tolerance=tolerance,
+        tolerance=constraint_tolerances(given.name, (*column_names(groups[1]), *column_names(groups[2])), tolerance),
         on_failure=on_failure,
         arrays=identity_arrays(
             points, np.concatenate([*(values for group in groups for _, values in group), *repaired], axis=1)
@@ -157,7 +157,7 @@ class Definition:
     summary: str
     null_policies: Mapping[str, FloatArray]
     box: HypervolumeBox | None
-    tolerance: float | Mapping[str, float]
+    tolerance: FloatArray
     on_failure: str
     arrays: Mapping[str, FloatArray]
     home: Home | None = None
@@ -170,7 +170,8 @@ class Definition:
             "name": self.name,
             "variables": [*zip(self.space.names, self.space.units, self.space.kinds, strict=True)],
             "objectives": [[o.name, o.sense, o.unit, o.scale, o.interval] for o in self.objectives],
-            "constraints": [self.constraint_names, self.equality_names, plain(self.tolerance)],
+            "constraints": [self.constraint_names, self.equality_names],
+            **({} if (self.tolerance == FEASIBILITY_TOLERANCE).all() else {"tolerance": self.tolerance.tolist()}),
             "box": plain(self.box),
             "on_failure": self.on_failure,
         }
@@ -303,7 +304,9 @@ class OwnInstance(Instance):
             constraint_names=definition.constraint_names,
             equality_names=definition.equality_names,
             hypervolume_box=definition.box,
-            tolerance=definition.tolerance,
+            tolerance=dict(
+                zip((*definition.constraint_names, *definition.equality_names), definition.tolerance.tolist(), strict=True)
+            ),
         )
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -333,6 +336,11 @@ class OwnInstance(Instance):
     def _equalities(self, X: FloatArray) -> FloatArray:
         """H alone, which costs no evaluation of the objective."""
         return self._definition.columns(2, X)
+
+    @property
+    def repairs_by_default(self) -> bool:
+        """Whether no projection was given."""
+        return self._definition.project is None
 
     def _project(self, X: FloatArray) -> FloatArray:
         if self._definition.project is None:

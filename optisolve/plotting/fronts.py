@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.indicators import knee_index
+from optisolve.numerics.indicators import outside as points_outside
 from optisolve.plotting.legend import place_labels, place_legend
 from optisolve.plotting.series import Series, Setting, axis_text, number, seeds_text
 from optisolve.plotting.style import (
@@ -159,7 +160,7 @@ def _box(axes: Axes, points: FloatArray, setting: Setting, handles: list[Line2D]
     if setting.box is None:
         return []
     reference, signs = np.array(setting.box.reference), setting.signs
-    outside = int(((points - reference) * signs >= 0.0).any(axis=1).sum())
+    outside = points_outside(points, setting.box)
     low, high = _corners(axes)
     room = ((reference - points) * signs).min(axis=0)
     if not outside and (room > _NEAR * (high - low)).all():

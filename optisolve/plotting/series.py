@@ -153,14 +153,14 @@ def axis_text(objective: Objective, *, width: int = 0) -> str:
         width: Characters of a line; 0 for one line.
     """
     words = words_of(objective)
-    unit = f" in {objective.unit}" if objective.unit and objective.unit not in words.lower().split() else ""
+    unit = f" in\u00a0{objective.unit}" if objective.unit and objective.unit not in words.lower().split() else ""
     return _wrapped(f"{words}{unit}", objective.sense is Sense.MAXIMIZE, width)
 
 
 def _wrapped(words: str, larger: bool, width: int = 0) -> str:
     arrow = "→" if larger else "←"  # a y axis turns its text, so that the same arrow points up or down
     lines = textwrap.wrap(words, width) if width else [words]
-    tail = f"({arrow} better)"
+    tail = f"({arrow}\u00a0better)"
     if width and len(lines[-1]) + len(tail) + 1 > width:
         return "\n".join([*lines, tail])
     return "\n".join([*lines[:-1], f"{lines[-1]} {tail}"])

@@ -15,7 +15,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.evaluation import HypervolumeBox, Objective, Sense
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
-from optisolve.registry import PROBLEMS
+from optisolve.registry import PROBLEMS, Registry
 from optisolve.run.rebuild import rebuild
 from optisolve.run.records import describe_reference, iter_records, read_record
 from optisolve.run.schema import Record
@@ -127,8 +127,19 @@ def plot_runs(
     width: float = 7.0,
     height: float | None = None,
     title: str = "",
+    problems: Registry[Problem] = PROBLEMS,
 ) -> tuple[Axes | Drawing, list[str]]:
-    """The same from runs that are at hand, and what is not drawn and why, in sentences."""
+    """The same from runs that are at hand, and what is not drawn and why, in sentences.
+
+    Args:
+        runs: From `gather`.
+        kind: As in `plot`; likewise those up to `title`.
+        ax: As there.
+        width: As there.
+        height: As there.
+        title: As there.
+        problems: Where the problems of records are found.
+    """
     from optisolve.plotting.figures import draw_kind, figure_of_kind
     from optisolve.plotting.style import add_title
 
@@ -137,9 +148,13 @@ def plot_runs(
     notes = [f"{twins} record(s) are repetitions of others and count once"] if twins else []
     chosen = kind or default_kind(runs)
     if chosen == "map":
-        drawn, more = _map(runs, ax, width, height, title)
-        return drawn, [*notes, *more]
-    setting, told = setting_of(runs, with_front=chosen in ("front", "attainment", "parallel"))
+        instance, more = _case(runs, problems)[1:]
+        if instance is None:
+            why = more[0].partition(": axes carry")[0]
+            raise OptisolveError(f"plot: no map can be drawn, since {why}.")
+        drawn, told = _map(runs, instance, ax, width, height, title)
+        return drawn, [*notes, *told]
+    setting, told = setting_of(runs, with_front=chosen in ("front", "attainment"), problems=problems)
     series = series_of(runs)
     if ax is not None:
         more = draw_kind(chosen, ax, series, setting)
@@ -157,6 +172,8 @@ def gather(results: Plottable | Iterable[Plottable]) -> list[Plotted]:
     """
     if isinstance(results, Solved | Record | str | os.PathLike):
         results = [results]
+    if not isinstance(results, Iterable):
+        raise OptisolveError(f"plot: got {type(results).__name__}, expected a Result, a Record, or a path of records.")
     found: list[Plotted] = []
     for item in results:
         if isinstance(item, Solved):
@@ -186,10 +203,13 @@ def _require_one_instance(runs: Sequence[Plotted]) -> None:
         cases.setdefault(run.record.instance.sha256, []).append(run)
     if len(cases) == 1:
         return
-    told = _differing([own[0].record.instance.params for own in cases.values()])
+    parts = [own[0].record.instance for own in cases.values()]
+    extras = {
+        name: _differing([part.params for part in parts if part.scenario == name]) for name in {p.scenario for p in parts}
+    }
     lines = [
-        f"  {own[0].record.instance.scenario}, instance {own[0].record.instance.seed}{extra}: {len(own)} record(s)"
-        for own, extra in zip(cases.values(), told, strict=True)
+        f"  {part.scenario}, instance {part.seed}{extras[part.scenario].pop(0)}: {len(own)} record(s)"
+        for part, own in zip(parts, cases.values(), strict=True)
     ]
     listed = "\n".join([*lines[:12], *([f"  and {len(lines) - 12} more"] if len(lines) > 12 else [])])
     raise OptisolveError(
@@ -258,9 +278,16 @@ def _label_key(record: Record) -> str:
     return f"{record.solver.name} {canonical(_asked(record)).decode()}"
 
 
+def name_of(record: Record, name: str = "") -> str:
+    """A solver's name, or the preset's; where a stand-in took the language model's place, it says so."""
+    llm = record.solver.llm
+    stand_in = llm is not None and llm.provider == "surrogate"
+    return f"{name or record.solver.name}{' (surrogate)' * stand_in}"
+
+
 def _labels(records: Sequence[Record]) -> list[str]:
     """Names of solvers; where two are the same, with the settings in which they differ."""
-    names = [record.solver.name for record in records]
+    names = [name_of(record) for record in records]
     labels = list(names)
     for name in {name for name in names if names.count(name) > 1}:
         places = [i for i, other in enumerate(names) if other == name]
@@ -269,18 +296,21 @@ def _labels(records: Sequence[Record]) -> list[str]:
     return [label if labels.count(label) == 1 else f"{label} #{labels[: i + 1].count(label)}" for i, label in enumerate(labels)]
 
 
-def setting_of(runs: Sequence[Plotted], *, with_front: bool = True) -> tuple[Setting, list[str]]:
+def setting_of(
+    runs: Sequence[Plotted], *, with_front: bool = True, problems: Registry[Problem] = PROBLEMS
+) -> tuple[Setting, list[str]]:
     """What all runs are about, and what of it cannot be had.
 
     Args:
         runs: Of one instance.
         with_front: The reference front is wanted, which a record does not hold: it is made again.
+        problems: Where the problems of records are found.
     """
     from optisolve.plotting.series import Setting
 
     first = runs[0].record
     name = f"{first.instance.scenario}, instance {first.instance.seed}"
-    problem, instance, notes = _case(runs)
+    problem, instance, notes = _case(runs, problems)
     box, told = first.scores.box, next((run.record for run in runs if run.record.reference is not None), None)
     objectives = instance.objectives if instance is not None else tuple(
         Objective(part.name, Sense(part.sense), part.unit) for part in first.verified.objectives
@@ -294,16 +324,20 @@ def setting_of(runs: Sequence[Plotted], *, with_front: bool = True) -> tuple[Set
     return Setting(name, objectives, corners, reference, np.nan if target is None else target), notes
 
 
-def _case(runs: Sequence[Plotted]) -> tuple[Problem | None, Instance | None, list[str]]:
+def _case(runs: Sequence[Plotted], problems: Registry[Problem]) -> tuple[Problem | None, Instance | None, list[str]]:
     """Problem and instance of runs; a record of a problem that is not installed here lacks both, which is told."""
     for run in runs:
         if run.instance is not None:
             return None, run.instance, []
     told = runs[0].record.instance
     try:
-        problem, instance = rebuild(told, PROBLEMS)
+        problem, instance = rebuild(told, problems)
     except OptisolveError as error:
-        return None, None, [f"{told.scenario} cannot be made again here ({error}): axes carry names instead of descriptions"]
+        return (
+            None,
+            None,
+            [f"{told.scenario} cannot be made again here ({str(error).rstrip('.')}): axes carry names instead of descriptions"],
+        )
     return problem, instance, []
 
 
@@ -342,9 +376,9 @@ def run_figures(results: Mapping[str, Solved]) -> dict[str, Drawing]:
     from optisolve.plotting.series import Series
 
     subject = next(iter(results.values()))
-    instance, name = subject.instance, next(iter(results))
+    instance, name = subject.instance, name_of(subject.record, next(iter(results)))
     setting, _ = setting_of(gather(results.values()))
-    series = [Series(label, (shot_of(result.record),)) for label, result in results.items()]
+    series = [Series(name_of(result.record, label), (shot_of(result.record),)) for label, result in results.items()]
     where = f"{setting.name}, seed {subject.record.seed}"
     figures = {}
     if len(instance.objectives) > 1:
@@ -374,7 +408,7 @@ def _feasible_points(record: Record) -> FloatArray:
 
 
 def _map(
-    runs: Sequence[Plotted], ax: Axes | None, width: float, height: float | None, title: str
+    runs: Sequence[Plotted], instance: Instance, ax: Axes | None, width: float, height: float | None, title: str
 ) -> tuple[Axes | Drawing, list[str]]:
     """The problem's own picture of the best run's knee point."""
     from optisolve.numerics.indicators import knee_index
@@ -386,9 +420,6 @@ def _map(
         raise OptisolveError(
             f"plot: a map shows one solution, got runs of {', '.join(solvers)}; give those of one (solver=NAME)."
         )
-    _, instance, notes = _case(runs)
-    if instance is None:
-        raise OptisolveError(f"plot: no map can be drawn; {notes[0]}.")
     sign = -1.0 if len(instance.objectives) > 1 else instance.signs[0]
     found = [(shot_of(run.record), run.record) for run in runs]
     usable = [(shot, record) for shot, record in found if len(shot.F)]

@@ -312,3 +312,22 @@ def test_what_an_instance_says_of_its_data_cannot_be_written_whoever_wrote_the_c
             values[0] = 7.0
     with pytest.raises(ValueError, match="read-only"):
         instance.data[0] = 7.0
+
+
+def test_a_tolerance_is_part_of_the_problem_and_equalities_are_repaired_without_evaluations():
+    def made(**settings):
+        return optisolve.problem(
+            lambda x: (x**2).sum(), 0, 2, name="corner", names=["a", "b"], eq={"product": lambda x: x[0] * x[1] - 1}, **settings
+        )
+
+    strict, loose = made().instance(), made(tolerance={"product": 1e-2}).instance()
+    assert strict.sha256 != loose.sha256
+    X = np.array([[1.0, 1.005]])
+    assert strict.evaluate(X).feasible.tolist() == [False]
+    assert loose.evaluate(X).feasible.tolist() == [True]
+    assert strict.evaluate(strict.project([[0.3, 1.9], [2.0, 2.0]])).feasible.all()
+    result = optisolve.solve(strict, "moead_de", budget=optisolve.Budget(evaluations=1000))
+    assert result.F[0, 0] == pytest.approx(2.0, abs=1e-6)
+    assert "repair" not in result.record.used.by_source
+    with pytest.raises(ProblemError, match="tolerance names"):
+        made(tolerance={"sum": 1e-2})

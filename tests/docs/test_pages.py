@@ -78,6 +78,11 @@ def test_every_page_is_on_the_site():
     assert all(page in menu for page in notebooks)
 
 
+def test_the_gallery_shows_every_figure_that_its_script_draws():
+    shown = set(_links((ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")))
+    assert {f"gallery/{path.name}" for path in (ROOT / "docs" / "gallery").glob("*.png")} < shown
+
+
 def test_notebooks_hold_no_outputs_and_no_machine():
     for path in (ROOT / "docs").rglob("*.ipynb"):
         notebook = json.loads(path.read_text(encoding="utf-8"))
