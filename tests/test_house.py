@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import grimp
+from extras import USES
 
 from optisolve.registry import SOLVERS
 
@@ -87,3 +88,9 @@ def test_a_skipped_test_names_the_extra_that_it_needs():
                 if not ("no extra brings" in reason or (named and named[1] in declared)):
                     silent.append(f"{file.relative_to(ROOT)}:{node.lineno} {reason or 'no reason'}")
     assert not silent
+
+
+def test_every_extra_is_tried_alone():
+    """`benchmarks/quality/extras.py`, which `.ci/run` calls, knows a use of each extra but those for working on optisolve."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(USES) == {*declared} - {"dev", "docs"}

@@ -235,10 +235,14 @@ class _Fitting:
                     given[spec.name] = np.nan
         gains = {spec.name for spec in self.specs if spec.power_gain}
         for name, values in list(given.items()):
+            try:
+                is_complex = np.iscomplexobj(values)
+            except ValueError:  # rows of unequal length; `place` says so
+                continue
             if name in parts and not {*parts[name]} & {*given}:
                 array = np.asarray(given.pop(name))
                 given |= dict(zip(parts[name], (np.real(array), np.imag(array)), strict=True))
-            elif np.iscomplexobj(values):
+            elif is_complex:
                 if name in gains and power:
                     given[name] = np.abs(np.asarray(values)) ** 2
                     self.converted = True

@@ -201,7 +201,7 @@ def _wrong_archive(file: Path, suffix: str) -> str | None:
     try:
         with zipfile.ZipFile(file) as packed:
             names = packed.namelist()
-    except zipfile.BadZipFile as error:
+    except Exception as error:  # zipfile raises very different things on damaged archives
         return f"a damaged archive ({_shown(error)})"
     if any(name.startswith("xl/") for name in names):
         return "an Excel workbook; save the sheet as CSV"

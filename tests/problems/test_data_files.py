@@ -375,6 +375,18 @@ def test_arrays_that_are_no_gains_are_named(arrays, told):
     assert told in refusal("gains.npz")
 
 
+def test_damaged_archives_and_ragged_lists_are_one_error(tmp_path):
+    Path("ragged.json").write_text('{"gain": [[1, 2], [3]], "noise_w": 1}', encoding="utf-8")
+    assert "gain: got 'values', expected real numbers [K, K]" in refusal("ragged.json")
+    Path("ragged.json").write_text('{"h": [[1, 2], [3]]}', encoding="utf-8")
+    assert "h: got 'an array'" in refusal("ragged.json", "beamforming")
+    np.savez("gains.npz", gain=GAIN)
+    data = bytearray(Path("gains.npz").read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 6] = 97  # a version of zip that is not there yet
+    Path("gains.npz").write_bytes(data)
+    assert "gains.npz' is a damaged archive" in refusal("gains.npz")
+
+
 def test_a_transposed_matrix_is_named_where_other_arrays_tell():
     tasks = {name: np.ones(3) for name in ("task_bits", "cycles", "local_hz", "time_weight")}
     np.savez("tasks.npz", **tasks, rate_bps=np.ones((2, 3)))
