@@ -194,7 +194,7 @@ def read(command: Command) -> None:
 def verb(command: Command) -> None:
     words = command.words[1:]
     known = {*entry._VERBS} | {name.partition(" ")[0] for name in entry._VERBS}
-    assert words[0] in known or words[0].startswith("-"), f"{command.place}: there is no verb {words[0]}"
+    assert words[0] in known or words[0].startswith("-") or words[0].isupper(), f"{command.place}: there is no verb {words[0]}"
 
 
 @contextmanager
