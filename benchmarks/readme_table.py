@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"core": "docs/benchmark.md", "sampler": "docs/diffusion.md", "game": "docs/appendix/games.md", "gates": "docs/appendix/moe.md"}
+PAGES = {
+    "core": "docs/benchmark.md",
+    "sampler": "docs/diffusion.md",
+    "game": "docs/appendix/games.md",
+    "gates": "docs/appendix/moe.md",
+}
 """Where the results of a suite stand."""
 BESIDE = {
     "core": ("ledma_surrogate", "moead_de", "random_search", "null"),

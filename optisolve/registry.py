@@ -3,7 +3,7 @@
 In-tree plug-ins are declared in ``pyproject.toml`` exactly as a third party declares hers. Scenarios
 (``problems/NAME.yaml``) and presets (``solvers/NAME.yaml``) name the class they configure. A problem that nobody declares is
 named by its file, ``FILE.py:NAME``, or by its module: a subclass of `Problem`, a problem, or a function that builds one. A file
-is run because somebody names it on the command line, in Python or in a suite; never because a record does.
+is run because a user names it, on the command line, in Python, in a suite or in settings; never because a record does.
 """
 
 from __future__ import annotations
@@ -331,7 +331,7 @@ def _own_options(target: str) -> tuple[type[Problem], dict[str, Any]]:
     found, _ = load_object(target)
     made = _own(target, {})
     if isinstance(found, Problem):
-        return type(made), {key: value for key, value in made.options().items() if key != "scenario"}
+        return type(made), {key: value for key, value in made.options().items() if key not in ("scenario", "definition")}
     return type(made), {} if isinstance(found, type) else _defaults(_builder(found, target))
 
 

@@ -118,3 +118,39 @@ class _TwoGoals(BlocksInstance):
 class _UnrepairedTwoGoals(_TwoGoals):
     def _project(self, X):
         return X
+
+
+@dataclass(frozen=True)
+class WholeBlocks(Problem):
+    """Blocks alone, with diminishing returns and a price of differences; remembers what was evaluated."""
+
+    name: ClassVar[str] = "whole_blocks"
+    version: ClassVar[str] = "1"
+    summary: ClassVar[str] = "Blocks, used up exactly."
+    n_users: int = 12
+    n_blocks: int = 60
+
+    def instance(self, seed: int = 0) -> Instance:
+        return _WholeBlocks(self, np.random.default_rng(seed).exponential(2.0, self.n_users), seed)
+
+
+class _WholeBlocks(Instance):
+    def __init__(self, problem, gain, seed):
+        self.gain, self.N, self.evaluated = gain, problem.n_blocks, []
+        super().__init__(
+            origin=problem.origin(seed),
+            space=Space.of(Variable(f"n{k}", 0, 20, "blocks", Kind.INTEGER) for k in range(gain.size)),
+            objectives=(Objective("worth", Sense.MAXIMIZE, meaning="worth of the blocks"),),
+            equality_names=("all_blocks",),
+        )
+
+    def arrays(self):
+        return {"gain": self.gain}
+
+    def describe(self):
+        return Description("Blocks for K users; all must be used.")
+
+    def _evaluate(self, X):
+        self.evaluated.append(X.copy())
+        worth = (self.gain * np.log1p(X)).sum(axis=1) - 0.02 * (np.diff(X, axis=1) ** 2).sum(axis=1)
+        return Evaluation(worth[:, None], np.empty((X.shape[0], 0)), X.sum(axis=1, keepdims=True) / self.N - 1.0)

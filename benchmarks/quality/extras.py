@@ -1,9 +1,9 @@
 """The wheel without extras, then with each extra alone: what an extra brings works, what is missing is said in one line.
 
-    python benchmarks/quality/extras.py WHEEL FOLDER [EXTRA ...]
+    python benchmarks/quality/extras.py VENV FOLDER [EXTRA ...]
 
-The wheel is installed once, without extras; an environment of an extra sees that one and holds only what the extra adds. Every
-extra of pyproject.toml has to stand in `USES`. Runs on the standard library.
+VENV is a virtual environment with the wheel and no extra; that of an extra, in FOLDER, sees it and holds only what the extra
+adds. Every extra of pyproject.toml has to stand in `USES`. Runs on the standard library and the Python of VENV.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ USES: dict[str, list[str]] = {
 }
 """What needs an extra: arguments of Python in a folder that holds a run and a tiny suite."""
 
-ALIKE = {"diffusion": "drl", "drl": "diffusion", "mlflow": "moe"}
+ALIKE = {"diffusion": "drl", "drl": "diffusion"}
 """Extras that share a package: what needs the second must not run into a half of itself where only the first is."""
 
 ELSE = {"local-llm": "optisolve models fetch"}
@@ -72,7 +72,8 @@ class Environment:
     """A virtual environment; with another one below it, what is installed there is seen."""
 
     def __init__(self, folder: Path, below: Environment | None = None) -> None:
-        venv.create(folder, with_pip=below is None)
+        if below is not None:
+            venv.create(folder)
         names = {"base": str(folder), "platbase": str(folder)}
         self.python = folder / "bin" / "python"
         self.packages = Path(sysconfig.get_path("purelib", "venv", names))
@@ -81,9 +82,9 @@ class Environment:
             (self.packages / "below.pth").write_text(f"{below.packages}\n", encoding="utf-8")
 
     def install(self, what: str) -> None:
-        """Install by the pip of the lowest environment."""
-        pip = [self.python if self.below is None else self.below.python, "-m", "pip", "--disable-pip-version-check", "-q"]
-        pip += [] if self.below is None else ["--python", self.python]
+        """Install by the pip of the environment below."""
+        assert self.below is not None
+        pip = [self.below.python, "-m", "pip", "--disable-pip-version-check", "-q", "--python", self.python]
         subprocess.run([*pip, "install", "--no-compile", "-c", ROOT / "constraints.txt", what], check=True)
 
     def run(self, words: list[str], where: Path) -> subprocess.CompletedProcess[str]:
@@ -107,14 +108,15 @@ def says_so(extra: str, done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode == 1 and len(told) == 1 and f"optisolve[{extra}]" in told[0] and "Traceback" not in done.stderr
 
 
-def main(wheel: str, folder: str, *wanted: str) -> None:
+def main(installed: str, folder: str, *wanted: str) -> None:
+    """Try everything; the exit code is 1 when something failed."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     extras = set(declared) - {"dev", "docs"}
     if extras != set(USES):
         sys.exit(f"extras of pyproject.toml and of USES differ: {', '.join(sorted(extras ^ set(USES)))}")
     scratch, start = Path(folder).resolve(), time.monotonic()
-    bare = Environment(scratch / "bare")
-    bare.install(str(Path(wheel).resolve()))
+    scratch.mkdir(parents=True, exist_ok=True)
+    bare = Environment(Path(installed).resolve())
     (scratch / "tiny.yaml").write_text(SUITE, encoding="utf-8")
     faults = []
 

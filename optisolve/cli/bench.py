@@ -188,7 +188,8 @@ def _print_skips(skips: Iterable[Skip], *, full: bool) -> None:
         return
     if not full:
         pairs = sum(len(cases) for cases in reasons.values())
-        console.print(f"{pairs} pairs of solver and problem are skipped; dry_run=true shows the reasons")
+        told = f"{pairs} pairs of solver and problem are left out, since the one cannot treat the other"
+        console.print(f"{told}; dry_run=true shows the reasons", soft_wrap=True)
         return
     table = new_table("skipped", "on", "because")
     for (label, reason), cases in reasons.items():

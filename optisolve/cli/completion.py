@@ -1,4 +1,4 @@
-"""``optisolve completion``: a shell asks what may stand at the cursor, and gets it in a moment since nothing is imported.
+"""``optisolve completion``: a shell asks what may stand at the cursor, and gets it in a moment since no plug-in is imported.
 
 Verbs and their settings, problems, solvers and their options are read out of source files and file names; a plug-in is not run
 before its name has been chosen.
@@ -123,6 +123,8 @@ def _setting(key: str, known: Mapping[str, _Field], words: Sequence[str]) -> _Fi
 
 
 def _values(key: str, told: _Field, verb: str) -> Iterable[str]:
+    if told.choices:
+        return told.choices
     if key in ("problem", "for"):
         return [*_names("problems"), *_plug_ins("problem")]
     if key in ("solver", "solvers"):
@@ -130,8 +132,8 @@ def _values(key: str, told: _Field, verb: str) -> Iterable[str]:
     if key == "llm":
         return _fields_of_kinds()
     if key == "suite" and verb == "bench":
-        return _names("suites")
-    return told.choices
+        return [name for name in _names("suites") if not name.endswith(".lock")]
+    return ()
 
 
 def _matching(word: str, names: Iterable[str]) -> list[str]:
@@ -261,7 +263,7 @@ def _read(annotation: ast.expr, tree: ast.Module) -> _Field | None:
         for node in ast.walk(annotation)
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"
         for item in ast.walk(node.slice)
-        if isinstance(item, ast.Constant)
+        if isinstance(item, ast.Constant) and item.value
     )
     if text == "Show":
         choices = ("auto", "lines", "off")

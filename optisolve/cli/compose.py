@@ -32,6 +32,7 @@ from optisolve.cli.resume import resolve
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice
 from optisolve.cli.sweep import Sweep
+from optisolve.core.budget import UNLIMITED
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
 from optisolve.core.source import is_target
@@ -90,7 +91,7 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
     if _Groups not in Plugins.instance().discover(ConfigSource):
         Plugins.instance().register(_Groups)
     words = flags_first(arguments)
-    sweep = Sweep.of(words, from_file)
+    sweep = None if {"-m", "--multirun"}.isdisjoint(words) else Sweep.of(words, from_file)
     application = hydra.main(version_base="1.3", config_path=None, config_name="run")
     codes: list[int] = []
     broken: list[Exception] = []
@@ -159,6 +160,7 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
         if unknown := sorted({*values} - {*_choices(), *_DEFAULTS}):
             raise OptisolveError(f"Unknown setting '{unknown[0]}'. Settings of the run: {', '.join(sorted(_DEFAULTS))}.")
         groups = {name: dict(cast(Mapping[str, Json], values.pop(name))) for name in (*_choices(), "budget")}
+        groups["budget"] = {key: UNLIMITED if value == "unlimited" else value for key, value in groups["budget"].items()}
         kind = str(groups["llm"].pop("kind"))
         problem, solver = (Choice(str(chosen[group]), groups[group]) for group in ("problem", "solver"))
         read = tuple(key for key in given if key in from_file)
@@ -166,13 +168,13 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
         if values["print"] == "config":
             from optisolve.cli.config_file import settings_file
 
-            write_plain(settings_file(asked))
+            write_plain(settings_file(asked.settled()))
             return Ended(EXIT_OK)
         if values["resume"] in (None, False):
             return run_job(Job.of(asked), varied)
         meant = resolve(asked)
         if meant.finished is not None:
-            return report_finished(meant.finished, as_json=values["print"] == "json")
+            return report_finished(meant.finished, as_json=values["print"] == "json", history=str(values["history"]))
         return run_job(Job.of(meant.asked, meant.continues), varied)
     except OptisolveError as error:  # reported here, so that the other jobs of a sweep go on
         print_error(str(error))

@@ -66,7 +66,18 @@ def settings_help(cls: type, *, prefix: str = "", values: Mapping[str, object] |
         prefix: What stands before every name, e.g. ``"solver."``.
         values: Values that hold in place of the defaults, by name.
     """
-    return entries((_written(s, prefix, values or {}), _meaning(s)) for s in _shown(cls))
+    declared = [(_written(s, prefix, values or {}), _meaning(s)) for s in _shown(cls)]
+    return entries(
+        [*declared, *((f"{prefix}{name}={value}", _BUILT) for name, value in _undeclared(cls, values or {}).items())]
+    )
+
+
+_BUILT = "A parameter of the function that builds the problem."
+
+
+def _undeclared(cls: type, values: Mapping[str, object]) -> dict[str, object]:
+    """Values that the class does not declare: a function of the user's own builds the problem from them."""
+    return {name: value for name, value in values.items() if name not in settings_of(cls)}
 
 
 def about_settings(cls: type, values: Mapping[str, object]) -> list[JsonObject]:
@@ -81,6 +92,8 @@ def about_settings(cls: type, values: Mapping[str, object]) -> list[JsonObject]:
         default = None if setting.required or isinstance(setting.default, Choice) else setting.default
         told = {"value": plain(values.get(setting.name, default)), "meaning": _plain_words(setting.meaning)}
         found.append({"name": setting.name, **told, "allowed": _allowed(setting), "choices": list(setting.choices)})
+    for name, value in _undeclared(cls, values).items():
+        found.append({"name": name, "value": plain(value), "meaning": _BUILT, "allowed": "", "choices": []})
     return found
 
 
@@ -118,7 +131,7 @@ def run_help(words: Sequence[str]) -> str:
         entries(
             [
                 ("problem=NAME", "A family or FAMILY/SCENARIO: optisolve list problems."),
-                ("solver=NAME", "Which fit a problem, and why the others do not: optisolve list --for problem=NAME."),
+                ("solver=NAME", "Left out, one that suits the problem. Which fit: optisolve list --for problem=NAME."),
                 ("llm=KIND", f"The language model of a solver that asks one: {', '.join(LLM_KINDS)}."),
                 ("config=FILE", "Settings from a YAML file; those of the command line win. print=config writes one."),
                 ("-m", "A sweep: one run per combination of values, seed=0,1,2 solver=moead,moead_de; a table at its end."),

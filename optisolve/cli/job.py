@@ -181,7 +181,7 @@ class Ended(NamedTuple):
 
     Attributes:
         code: Exit code.
-        scores: What it reached, as it is shown, by column; nothing without a record.
+        scores: What it reached, as it is shown, by column; nothing without a record, or where another program reads.
     """
 
     code: int
@@ -200,7 +200,7 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
     out = Path(job.settings.out)
     joined = _join(job, out)
     if isinstance(joined, Path):
-        return report_finished(joined, as_json=job.settings.print == "json")
+        return report_finished(joined, as_json=job.settings.print == "json", history=job.settings.history)
     held, wanted = joined, job.settings.reference
     try:
         with Bar(f"reference ({wanted})", show=_shown(job)):
@@ -222,11 +222,12 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
     except OSError as error:  # what was paid for is on the disk already, and is shown
         print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
         complete = False
+    code = _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)
     if job.settings.print == "json":
         print_json(subject.record.to_json())
-    else:
-        print_summary(results, folder, pictures, varied or {})
-    return Ended(_exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR), score_row(subject.record))
+        return Ended(code)
+    print_summary(results, folder, pictures, varied or {})
+    return Ended(code, score_row(subject.record))
 
 
 def _join(job: Job, out: Path) -> JobFolder | Path:
@@ -278,21 +279,24 @@ def _name(job: Job) -> str:
     return f"{job.instance.origin.scenario.replace('/', '-')}.{job.solver.info.name}.s{job.settings.seed}"
 
 
-def report_finished(folder: Path, *, as_json: bool) -> Ended:
+def report_finished(folder: Path, *, as_json: bool, history: str = "none") -> Ended:
     """Say that a run is done, and how it could go on; the exit code is the one it ended with.
 
     Args:
         folder: The record's folder.
         as_json: Print the record instead.
+        history: The points that were asked for, which a finished run cannot be given.
     """
     record = read_record(folder)
+    if history == "all" and record.provenance.history is None:
+        print_note(f"{folder} was run without history=all and has no points to keep; for those run it again without resume")
     if as_json:
         print_json(record.to_json())
     else:
         told = f"already finished: {folder}; result hash {record.result_hash[:16]}"
         console.print(f"{told}\n{_how_to_prolong(record, folder)}", soft_wrap=True)
     good = record.verified.point in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE)
-    return Ended(EXIT_OK if good else EXIT_UNVERIFIED, score_row(record))
+    return Ended(EXIT_OK if good else EXIT_UNVERIFIED, {} if as_json else score_row(record))
 
 
 def _how_to_prolong(record: Record, folder: Path) -> str:

@@ -14,7 +14,7 @@ from optisolve.cli.help import about_settings, entries, options_of, paragraph, s
 from optisolve.cli.settings import Choice, Verb, Word
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
 from optisolve.core.source import is_target
-from optisolve.registry import PROBLEMS, SOLVERS, fits, named_problem
+from optisolve.registry import OWN, PROBLEMS, SOLVERS, fits, named_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -189,6 +189,8 @@ def _about_problem(name: str, cls: type[Problem]) -> Mapping[str, Json]:
         if isinstance(instance, MeasuredInstance):
             capabilities.append(f"MeasuredInstance ({', '.join(metric.name for metric in instance.metrics())})")
         told["offers"] = capabilities or "evaluation only"
+        if instance.origin.problem == OWN:
+            told["summary"] = instance.describe().summary
         told["evaluation"] = (
             "a compiled kernel; verification runs on other code, the readable equations"
             if instance.has_twin

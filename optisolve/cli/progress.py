@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
@@ -24,6 +26,10 @@ _FIRST_S, _SHARE = 5.0, 1 / 60
 """A line every 5 s; in long work after a sixtieth of the time that has passed, so that a night leaves no thousand lines."""
 
 
+_TELLING = 0.02
+"""Share of the work from which on its pace says something: compiling comes first."""
+
+
 class Bar:
     """Progress of one piece of work on stderr, from ``with`` on until it is over.
 
@@ -32,6 +38,7 @@ class Bar:
         unit: What is counted.
         total: How many there will be, when that is known.
         show: See `Show`.
+        poll: Asked before every line, for work that reports seldom; it calls `update`.
     """
 
     def __init__(
@@ -41,10 +48,11 @@ class Bar:
         total: float | None = None,
         *,
         show: Show = "auto",
+        poll: Callable[[], None] | None = None,
     ) -> None:
         self.name, self.unit = name, unit
         self.live = show == "auto" and errors.is_terminal
-        self._lines = show != "off" and not self.live
+        self._lines, self._poll = show != "off" and not self.live, poll
         self._done, self._total, self._share, self._what, self._note = 0.0, total, None if total else 0.0, name, ""
         self._line, self._start, self._over = "", time.monotonic(), Event()
         self._clock = Thread(target=self._tell_now_and_then, name="progress", daemon=True)
@@ -96,8 +104,12 @@ class Bar:
     def _tell_now_and_then(self) -> None:
         while not self._over.wait(max(_FIRST_S, _SHARE * (time.monotonic() - self._start))):
             try:
-                errors.print(self.told(time.monotonic() - self._start), soft_wrap=True)
-            except (OSError, ValueError):  # nobody reads stderr any more: the work goes on
+                if self._poll is not None:
+                    self._poll()
+                if sys.stderr is not None:  # past rich, which ends the process where nobody reads any more
+                    sys.stderr.write(f"{shown(self.told(time.monotonic() - self._start))}\n")
+                    sys.stderr.flush()
+            except (OSError, ValueError):  # the work goes on
                 return
 
     def told(self, elapsed_s: float) -> str:
@@ -109,7 +121,9 @@ class Bar:
         counts = counted(self._done, self._total) if self._total or self._done else ""
         said = self._line or f"{self._what}: {counts} {self.unit}".rstrip(": ")
         share = self._share if self._share is not None or not self._total else self._done / self._total
-        left = f"about {duration(elapsed_s * (1.0 - share) / share)} left" if share else f"{duration(elapsed_s)} so far"
+        left = f"{duration(elapsed_s)} so far"
+        if share is not None and share >= _TELLING:
+            left = f"about {duration(elapsed_s * (1.0 - share) / share)} left"
         return ", ".join(filter(None, (said, self._note, left)))
 
 
@@ -123,15 +137,24 @@ class RunBar(Bar):
     """
 
     def __init__(self, solver: Solver, budget: Budget, *, show: Show) -> None:
-        super().__init__(solver.info.name, "evaluations", budget.evaluations, show=show)
+        super().__init__(solver.info.name, "evaluations", budget.evaluations, show=show, poll=self._tell)
         self._asks = solver.info.uses_llm
+        self._state: RunProgress | None = None
 
     def heard(self, state: RunProgress) -> None:
         """The run reports."""
-        most = state.budget
-        told = [f"llm {counted(state.llm_calls, most.llm_calls)} calls"] if self._asks else []
+        self._state = state
+        if self.live:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Look again: answers of a language model arrive while nothing else is heard of the run."""
+        if (state := self._state) is None:
+            return
+        most, answered = state.budget, state.llm_answered
+        told = [f"llm {counted(answered, most.llm_calls)} calls"] if self._asks else []
         told.append(f"evaluations {counted(state.evaluations, most.evaluations)}")
-        pairs = ((state.llm_calls, most.llm_calls), (state.evaluations, most.evaluations), (state.seconds, most.seconds))
+        pairs = ((answered, most.llm_calls), (state.evaluations, most.evaluations), (state.seconds, most.seconds))
         share = min(1.0, max((used / limit for used, limit in pairs if limit), default=0.0))
         note = _best(state) if self.live else ""
         self.update(state.evaluations, line=f"{self.name}: {', '.join(told)}", note=note, share=share)

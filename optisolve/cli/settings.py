@@ -155,7 +155,8 @@ class Setting(NamedTuple):
         if self.hint is bool:
             return ("true", "false")
         hints = (self.hint, *typing.get_args(self.hint))
-        return tuple(str(a) for hint in hints if typing.get_origin(hint) is typing.Literal for a in typing.get_args(hint))
+        told = (str(a) for hint in hints if typing.get_origin(hint) is typing.Literal for a in typing.get_args(hint))
+        return tuple(filter(None, told))
 
     @property
     def limits(self) -> tuple[object, ...]:

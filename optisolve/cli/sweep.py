@@ -37,10 +37,8 @@ class Sweep:
     from_file: frozenset[str]
 
     @classmethod
-    def of(cls, words: Sequence[str], from_file: frozenset[str]) -> Sweep | None:
-        """The sweep that the words ask for; None for a single run."""
-        if {"-m", "--multirun"}.isdisjoint(words):
-            return None
+    def of(cls, words: Sequence[str], from_file: frozenset[str]) -> Sweep:
+        """The sweep that the words ask for."""
         return cls(Path(tempfile.mkdtemp(prefix="optisolve-")), swept(words), from_file)
 
     @classmethod

@@ -85,6 +85,7 @@ class BudgetMeter:
         worst_tokens: Sum of the worst cases of all calls so far, tokens.
         worst_usd: The same in US dollars.
         interrupted: Set when the user asked to stop; the next evaluation raises KeyboardInterrupt.
+        unanswered: Set while calls are in flight; tells how many of them have no answer yet, for a display.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -98,6 +99,7 @@ class BudgetMeter:
         self.worst_tokens = 0
         self.worst_usd = 0.0
         self.interrupted = False
+        self.unanswered: Callable[[], int] | None = None
         self._shields: list[Callable[[], object]] = []
         self._held_tokens = 0
         self._held_usd = 0.0
@@ -106,7 +108,7 @@ class BudgetMeter:
 
     def __getstate__(self) -> dict[str, object]:
         """Without the lock and the shields, which belong to a run at work."""
-        return {**self.__dict__, "_lock": None, "_shields": []}
+        return {**self.__dict__, "_lock": None, "_shields": [], "unanswered": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _lock=Lock())
@@ -149,6 +151,11 @@ class BudgetMeter:
     def elapsed_s(self) -> float:
         """Seconds since the meter was made."""
         return time.perf_counter() - self._start
+
+    @property
+    def llm_waiting(self) -> int:
+        """Calls, counted already, that have no answer yet."""
+        return 0 if (ask := self.unanswered) is None else ask()
 
     @property
     def remaining_evaluations(self) -> int:

@@ -8,7 +8,7 @@ nobody knows are no more than self-reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -17,8 +17,8 @@ from typing import Protocol
 
 import numpy as np
 
-from optisolve.core.arrays import BoolArray, FloatArray
-from optisolve.core.errors import FieldProblem, SolverError
+from optisolve.core.arrays import BoolArray, FloatArray, frozen
+from optisolve.core.errors import FieldProblem, ProblemError, SolverError
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -27,6 +27,7 @@ __all__ = [
     "HypervolumeBox",
     "Objective",
     "Sense",
+    "constraint_tolerances",
     "corner_problems",
     "looking",
     "looks_charged",
@@ -42,6 +43,29 @@ FEASIBILITY_TOLERANCE = 1e-8
 
 FAILED_VIOLATION = 1e9
 """What a point counts as violating that the model could not evaluate."""
+
+
+def constraint_tolerances(problem: str, names: tuple[str, ...], given: float | Mapping[str, float]) -> FloatArray:
+    """One feasibility tolerance per constraint, float64 [k + p], read-only.
+
+    Args:
+        problem: Its name, for errors.
+        names: Names of the constraints, inequalities first.
+        given: One number for all, or numbers by name.
+
+    Raises:
+        ProblemError: An unknown name, or a number that is no tolerance.
+    """
+    by_name = given if isinstance(given, Mapping) else dict.fromkeys(names, given)
+    if unknown := sorted(set(by_name) - set(names)):
+        raise ProblemError(f"{problem}: tolerance names {unknown}; the constraints are {list(names)}.")
+    try:
+        values = np.array([float(by_name.get(name, FEASIBILITY_TOLERANCE)) for name in names])
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    if not (np.isfinite(values) & (values > 0.0)).all():
+        raise ProblemError(f"{problem}: tolerance is {given!r}; expected a number above 0, or such numbers by constraint name.")
+    return frozen(values)
 
 
 class Sense(StrEnum):

@@ -4,21 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import BudgetExhausted, ProblemError
-from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.evaluation import Evaluation, Objective
+from optisolve.core.space import Space
 
-__all__ = ["POLICIES", "Attempt", "OnFailure", "attempt", "failure_text", "policy_of"]
+__all__ = ["POLICIES", "Attempt", "Modelled", "OnFailure", "attempt", "failure_text", "policy_of"]
 
 OnFailure = Literal["penalize", "skip", "stop"]
 POLICIES: tuple[OnFailure, ...] = get_args(OnFailure)
 
 _LONGEST_TEXT = 300
 _MOST_VARIABLES = 6
+
+
+class _Named(Protocol):
+    @property
+    def problem(self) -> str: ...
+
+    @property
+    def scenario(self) -> str: ...
+
+
+class Modelled(Protocol):
+    """What has to be known of an instance whose model may fail."""
+
+    space: Space
+    objectives: tuple[Objective, ...]
+    constraint_names: tuple[str, ...]
+    equality_names: tuple[str, ...]
+    on_failure: str
+
+    @property
+    def origin(self) -> _Named:
+        """Its names, for messages."""
+        ...
+
+    def judged(self, evaluation: Evaluation) -> Evaluation:
+        """An evaluation by its own tolerances."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -38,7 +66,7 @@ class Attempt:
     cause: Exception | None = None
 
 
-def policy_of(instance: Instance) -> OnFailure:
+def policy_of(instance: Modelled) -> OnFailure:
     """The instance's policy.
 
     Raises:
@@ -50,7 +78,7 @@ def policy_of(instance: Instance) -> OnFailure:
     raise ProblemError(f"{instance.origin.problem}: on_failure is {instance.on_failure!r}, expected one of {POLICIES}.")
 
 
-def attempt(instance: Instance, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
+def attempt(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
     """Evaluate a batch; when the model raises, row by row, so that one point costs no other one.
 
     Args:
@@ -93,7 +121,7 @@ def failure_text(error: Exception) -> str:
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}..."
 
 
-def _row_by_row(instance: Instance, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
+def _row_by_row(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
     F, G, H = _nothing(instance, X.shape[0])
     failed, message, cause = np.zeros(X.shape[0], dtype=bool), "", None
     for i in range(X.shape[0]):
@@ -105,13 +133,13 @@ def _row_by_row(instance: Instance, X: FloatArray, evaluate: Callable[[FloatArra
     return Attempt(instance.judged(Evaluation(F, G, H)), failed, message, cause)
 
 
-def _nothing(instance: Instance, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _nothing(instance: Modelled, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """F, G and H of n points, NaN throughout."""
     m, k, p = len(instance.objectives), len(instance.constraint_names), len(instance.equality_names)
     return np.full((n, m), np.nan), np.full((n, k), np.nan), np.full((n, p), np.nan)
 
 
-def _require_shapes(instance: Instance, evaluation: Evaluation, n: int) -> None:
+def _require_shapes(instance: Modelled, evaluation: Evaluation, n: int) -> None:
     widths = (len(instance.objectives), len(instance.constraint_names), len(instance.equality_names))
     for name, values, width in zip("FGH", evaluation, widths, strict=True):
         if np.shape(values) != (n, width):
@@ -119,6 +147,6 @@ def _require_shapes(instance: Instance, evaluation: Evaluation, n: int) -> None:
             raise ProblemError(f"{where} has shape {np.shape(values)}, declared is ({n}, {width}).")
 
 
-def _point_text(instance: Instance, x: FloatArray) -> str:
+def _point_text(instance: Modelled, x: FloatArray) -> str:
     shown = [f"{name} = {value:.6g}" for name, value in zip(instance.space.names[:_MOST_VARIABLES], x, strict=False)]
     return ", ".join(shown) + (", ..." if x.size > _MOST_VARIABLES else "")

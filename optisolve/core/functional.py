@@ -10,9 +10,10 @@ functions that differ at none of these points count as one.
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 from weakref import WeakValueDictionary
 
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray, array_hash
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import OptisolveError, ProblemError, RegistryError
-from optisolve.core.evaluation import HypervolumeBox
+from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, HypervolumeBox, constraint_tolerances
 from optisolve.core.functions import Arguments, Function, Functions, call, column_names, identity_arrays, probed
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
 from optisolve.core.seeds import generator
@@ -51,6 +52,7 @@ def problem(
     project: Function | None = None,
     null_policies: Mapping[str, npt.ArrayLike] | None = None,
     box: tuple[Sequence[float], Sequence[float]] | None = None,
+    tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
     on_failure: str = "penalize",
     probes: int = 8,
 ) -> OwnProblem:
@@ -66,7 +68,7 @@ def problem(
         upper: Largest values, likewise. All bounds are finite.
         integer: Which variables are whole numbers: bool [d], or their indices; True for all.
         eq: Equalities h(x) = 0: a function that returns one or several h, a list of functions, or functions by name.
-        ineq: Inequalities g(x) <= 0, likewise. Divide both by their own right-hand side: a violation of 1e-8 is none.
+        ineq: Inequalities g(x) <= 0, likewise. Divide both by their own right-hand side, see `tolerance`.
         sense: ``"min"`` or ``"max"``, one for all objectives or one each.
         names: Names of the variables, ``x0``, ``x1``, ... unless given.
         units: Unit of all variables, or one each.
@@ -74,10 +76,12 @@ def problem(
         vectorized: The functions take many points at once.
         name: Name in records and tables; that of the function unless given.
         summary: What is decided, one sentence for people and language models; the function's docstring unless given.
-        project: Repairs points towards the feasible set, x to x, or X to X when vectorized.
+        project: Repairs points towards the feasible set, x to x, or X to X when vectorized. Without one equalities are repaired
+            by the library, integers included; looking at ``eq`` for that costs no evaluations.
         null_policies: Trivial answers by name, each [d] or [n, d]; printed beside every solver.
         box: Reference point and ideal point between which hypervolume is measured, for several objectives; None works it out
             from random designs, which count towards no budget.
+        tolerance: Largest violation of a constraint that counts as none: one number, or numbers by name of constraint.
         on_failure: What becomes of a point that cannot be evaluated, see `Instance.on_failure`.
         probes: Points at which the functions are called now, to learn how many values they return, and to know them again.
 
@@ -99,6 +103,7 @@ def problem(
         [(label, probed(given.name, label, function, points, vectorized)) for label, function in group.items()]
         for group in ({"fun": fun}, inequalities, equalities)
     ]
+    repaired = [] if project is None else [probed(given.name, "project", project, points, vectorized, space.dim)]
     told = given.objectives(groups[0][0][1].shape[1], sense, objectives)
     policies = {key: given.points(f"null_policies.{key}", X, space) for key, X in (null_policies or {}).items()}
     corners = given.box(box, told)
@@ -116,11 +121,16 @@ def problem(
         summary=" ".join((summary or getattr(fun, "__doc__", None) or "").split()),
         null_policies=policies,
         box=corners,
+        tolerance=constraint_tolerances(given.name, (*column_names(groups[1]), *column_names(groups[2])), tolerance),
         on_failure=on_failure,
-        arrays=identity_arrays(points, np.concatenate([values for group in groups for _, values in group], axis=1)),
+        arrays=identity_arrays(
+            points, np.concatenate([*(values for group in groups for _, values in group), *repaired], axis=1)
+        ),
     )
     _KNOWN[definition.key] = definition
-    return OwnProblem.of(definition)
+    made = OwnProblem.of(definition)
+    made.instance()  # tells now what is wrong with names and tolerances
+    return made
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -147,6 +157,7 @@ class Definition:
     summary: str
     null_policies: Mapping[str, FloatArray]
     box: HypervolumeBox | None
+    tolerance: FloatArray
     on_failure: str
     arrays: Mapping[str, FloatArray]
     home: Home | None = None
@@ -160,8 +171,13 @@ class Definition:
             "variables": [*zip(self.space.names, self.space.units, self.space.kinds, strict=True)],
             "objectives": [[o.name, o.sense, o.unit, o.scale, o.interval] for o in self.objectives],
             "constraints": [self.constraint_names, self.equality_names],
+            **({} if (self.tolerance == FEASIBILITY_TOLERANCE).all() else {"tolerance": self.tolerance.tolist()}),
+            "box": plain(self.box),
+            "on_failure": self.on_failure,
         }
-        return array_hash({**self.arrays, "lower": self.space.lower, "upper": self.space.upper}, json.dumps(told))
+        policies = {f"policy {name}": X for name, X in self.null_policies.items()}
+        bounds = {"lower": self.space.lower, "upper": self.space.upper}
+        return array_hash({**self.arrays, **policies, **bounds}, json.dumps(told))
 
     def columns(self, group: int, X: FloatArray) -> FloatArray:
         """What the functions of a group say, float64 [n, k]; 0 is the objective, 1 are inequalities, 2 equalities."""
@@ -170,13 +186,17 @@ class Definition:
         return np.concatenate(parts, axis=1) if parts else np.empty((X.shape[0], 0))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For other processes, which load the file again."""
-        if self.home is None:
+        """For other processes, which load the file again, or import functions that modules have by name."""
+        if self.home is not None:
+            return _loaded_again, (self.home.target, dict(self.settings), self.key)
+        try:
+            pickle.dumps((self.functions, self.project))
+        except Exception as error:  # pickle raises very different things
             raise ProblemError(
-                f"problem '{self.name}' is made of functions that only this process knows; another one cannot be given them. "
-                "Put it into a file and load it from there: optisolve.load_problem('FILE.py:NAME')."
-            )
-        return _loaded_again, (self.home.target, dict(self.settings), self.key)
+                f"problem '{self.name}' is made of functions that only this process knows ({error}); another one cannot be "
+                "given them. Put it into a file and load it from there: optisolve.load_problem('FILE.py:NAME')."
+            ) from error
+        return _arrived, tuple(getattr(self, f.name) for f in fields(self))
 
 
 _KNOWN: WeakValueDictionary[str, Definition] = WeakValueDictionary()
@@ -194,6 +214,12 @@ def remember_builder(target: str, build: Callable[[Mapping[str, Any]], Problem])
         build: Settings to problem.
     """
     _BUILDERS[target] = build
+
+
+def _arrived(*values: Any) -> Definition:
+    definition = Definition(*values)
+    _KNOWN[definition.key] = definition
+    return definition
 
 
 def _loaded_again(target: str, settings: Mapping[str, Any], key: str) -> Definition:
@@ -278,6 +304,9 @@ class OwnInstance(Instance):
             constraint_names=definition.constraint_names,
             equality_names=definition.equality_names,
             hypervolume_box=definition.box,
+            tolerance=dict(
+                zip((*definition.constraint_names, *definition.equality_names), definition.tolerance.tolist(), strict=True)
+            ),
         )
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -307,6 +336,11 @@ class OwnInstance(Instance):
     def _equalities(self, X: FloatArray) -> FloatArray:
         """H alone, which costs no evaluation of the objective."""
         return self._definition.columns(2, X)
+
+    @property
+    def repairs_by_default(self) -> bool:
+        """Whether no projection was given."""
+        return self._definition.project is None
 
     def _project(self, X: FloatArray) -> FloatArray:
         if self._definition.project is None:

@@ -236,7 +236,9 @@ def _shaped(what: str, given: npt.ArrayLike, X: FloatArray, width: int | None) -
     return np.ascontiguousarray(columns)
 
 
-def probed(problem: str, what: str, function: Function, X: FloatArray, vectorized: bool) -> FloatArray:
+def probed(
+    problem: str, what: str, function: Function, X: FloatArray, vectorized: bool, width: int | None = None
+) -> FloatArray:
     """What a function says at the probes, float64 [n, k]; NaN at those where it fails.
 
     Raises:
@@ -247,7 +249,7 @@ def probed(problem: str, what: str, function: Function, X: FloatArray, vectorize
     first: Exception | None = None
     for x in X:
         try:
-            rows.append(call(what, function, x[None], vectorized, None)[0])
+            rows.append(call(what, function, x[None], vectorized, width)[0])
         except (MemoryError, BudgetExhausted, ProblemError):
             raise
         except Exception as error:  # a stranger's function may raise anything; at one point that is a bad point

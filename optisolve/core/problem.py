@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, array_hash, frozen
+from optisolve.core.arrays import FloatArray, array_hash
 from optisolve.core.errors import ProblemError
 from optisolve.core.evaluation import (
     FAILED_VIOLATION,
@@ -25,6 +25,7 @@ from optisolve.core.evaluation import (
     HypervolumeBox,
     Objective,
     Sense,
+    constraint_tolerances,
     looking,
     refuse_reference,
     watched,
@@ -138,7 +139,7 @@ class Instance(ABC):
         self.constraint_names = constraint_names
         self.equality_names = equality_names
         self._given_box = hypervolume_box
-        self.tolerance = _tolerances(origin.problem, (*constraint_names, *equality_names), tolerance)
+        self.tolerance = constraint_tolerances(origin.problem, (*constraint_names, *equality_names), tolerance)
         signs = np.array([-1.0 if o.sense is Sense.MAXIMIZE else 1.0 for o in objectives])
         signs.setflags(write=False)
         self.signs: FloatArray = signs
@@ -235,6 +236,11 @@ class Instance(ABC):
     def repairs_by_default(self) -> bool:
         """Whether `project` is the default repair of equalities, and no projection of the family's own."""
         return type(self)._project is Instance._project
+
+    @property
+    def repairs_integers(self) -> bool:
+        """Whether the default repair has integers to round, so that points which were different may become equal."""
+        return bool(self.equality_names) and self.repairs_by_default and self.space.has_integers
 
     @abstractmethod
     def describe(self) -> Description:
@@ -434,24 +440,6 @@ def _read_only(arrays: Callable[..., Mapping[str, npt.ArrayLike]]) -> Callable[.
         return found
 
     return told
-
-
-def _tolerances(problem: str, names: tuple[str, ...], given: float | Mapping[str, float]) -> FloatArray:
-    """One tolerance per constraint, float64 [k + p], read-only.
-
-    Raises:
-        ProblemError: An unknown name, or a number that is no tolerance.
-    """
-    by_name = given if isinstance(given, Mapping) else dict.fromkeys(names, given)
-    if unknown := sorted(set(by_name) - set(names)):
-        raise ProblemError(f"{problem}: tolerance names {unknown}; the constraints are {list(names)}.")
-    try:
-        values = np.array([float(by_name.get(name, FEASIBILITY_TOLERANCE)) for name in names])
-    except (TypeError, ValueError):
-        values = np.array([np.nan])
-    if not (np.isfinite(values) & (values > 0.0)).all():
-        raise ProblemError(f"{problem}: tolerance is {given!r}; expected a number above 0, or such numbers by constraint name.")
-    return frozen(values)
 
 
 def _shortened(value: object) -> str:

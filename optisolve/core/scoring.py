@@ -7,16 +7,19 @@ which are the same for everybody who has the instance. Nothing is taken from a r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import numpy as np
+import numpy.typing as npt
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import ProblemError
-from optisolve.core.evaluation import HypervolumeBox, unwatched
-from optisolve.core.failures import attempt
-from optisolve.core.problem import Instance
+from optisolve.core.evaluation import Evaluation, HypervolumeBox, unwatched
+from optisolve.core.failures import Modelled, attempt
 from optisolve.core.seeds import generator
 
-__all__ = ["BOX_SAMPLES", "box_around", "box_from_designs"]
+__all__ = ["BOX_SAMPLES", "Designed", "box_around", "box_from_designs"]
 
 BOX_SAMPLES = 128
 """Random designs that are evaluated for a box, beside the trivial answers; they count towards no run's budget."""
@@ -34,7 +37,25 @@ _DIGITS = 2
 """Digits of the box's width that its corners are rounded to, outwards, so that rounding on another machine moves none."""
 
 
-def box_from_designs(instance: Instance) -> HypervolumeBox:
+class Designed(Modelled, Protocol):
+    """What has to be known of an instance to make it a box."""
+
+    signs: FloatArray
+
+    def null_policies(self) -> Mapping[str, FloatArray]:
+        """Trivial answers by name, each float64 [n, d]."""
+        ...
+
+    def project(self, X: npt.ArrayLike) -> FloatArray:
+        """Repaired points, float64 [n, d]."""
+        ...
+
+    def _evaluate(self, X: FloatArray) -> Evaluation:
+        """Evaluation of checked points, float64 [n, d]."""
+        ...
+
+
+def box_from_designs(instance: Designed) -> HypervolumeBox:
     """The box of an instance from its trivial answers and `BOX_SAMPLES` random designs, repaired.
 
     The bad corner is what nine of ten designs and all non-dominated ones reach, with a margin; the good corner lies beyond the
@@ -75,7 +96,7 @@ def box_around(bad: FloatArray, good: FloatArray, signs: FloatArray, *, digits: 
     Args:
         bad: float64 [m], the problem's own senses.
         good: float64 [m], likewise.
-        signs: float64 [m], see `Instance.signs`.
+        signs: float64 [m]: +1 to minimize, -1 to maximize.
         digits: Digits of the width.
     """
     unit = 10.0 ** (np.floor(np.log10(np.abs(bad - good))) - digits + 1)
@@ -89,6 +110,7 @@ _HAIR = 1e-9
 
 
 def _nondominated(F_min: FloatArray) -> BoolArray:
-    no_worse = (F_min[None, :, :] <= F_min[:, None, :]).all(axis=2)
-    better = (F_min[None, :, :] < F_min[:, None, :]).any(axis=2)
-    return np.asarray(~np.any(no_worse & better, axis=1), dtype=np.bool_)
+    no_worse: BoolArray = np.all(F_min[None, :, :] <= F_min[:, None, :], axis=2)
+    better: BoolArray = np.any(F_min[None, :, :] < F_min[:, None, :], axis=2)
+    mask: BoolArray = ~np.any(no_worse & better, axis=1)
+    return mask

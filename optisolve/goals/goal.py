@@ -134,7 +134,7 @@ def _expected(location: tuple[int | str, ...], item: Mapping[str, object]) -> st
         return str(item["msg"]).removeprefix("Input should be ")
     *parents, last = map(str, location)
     parts: dict[str, type[BaseModel]] = {"constraints": Clause, "terms": Term, "objective": GoalObjective}
-    part = next((parts[name] for name in reversed(parents) if name in parts), Goal)
+    part = parts.get(next((name for name in reversed(parents) if not name.isdigit()), ""), Goal)
     guess = nearest(last, part.model_fields)
     return f"one of {', '.join(part.model_fields)}{f'; did you mean {guess!r}?' if guess else ''}"
 

@@ -351,6 +351,7 @@ class LlmSession:
         """Send the reserved requests and settle them, also when the user interrupts."""
         assert self._exchange is not None
         future = asyncio.run_coroutine_threadsafe(self._exchange.send(batch, list(held)), self._loop)
+        self._meter.unanswered = lambda: sum(i not in batch.done for i in held)
         try:
             self._wait_for(future)
         except BaseException:
@@ -360,6 +361,7 @@ class LlmSession:
                     self._wait_for(future, limit_s=_FAREWELL_S)
             raise
         finally:
+            self._meter.unanswered = None
             # Sums of dollars depend on their order, so calls are settled in index order, never on arrival.
             for i in sorted(held):
                 self._settle(batch, i, held[i])

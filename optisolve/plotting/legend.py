@@ -103,10 +103,18 @@ def _grid(words: Sequence[str], size: float, width: float, title: str) -> tuple[
     return -(-len(words) // columns) + bool(title), columns
 
 
+def _settle(axes: Axes) -> None:
+    """Give the axes their final place, so that what is on them has one too; nothing is drawn."""
+    figure = figure_of(axes)
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+    axes.apply_aspect()
+
+
 def _free_place(axes: Axes, legend: Legend) -> _Place | None:
     """A place where the legend covers nothing; None when there is none."""
     figure = figure_of(axes)
-    figure.draw_without_rendering()
+    _settle(axes)
     extent, frame = legend.get_window_extent(), axes.get_window_extent()
     if extent.width > _LARGEST_SHARE * 1.3 * frame.width or extent.height > _LARGEST_SHARE * frame.height:
         return None
@@ -173,7 +181,7 @@ def place_labels(axes: Axes, points: FloatArray, words: Sequence[str], *, around
         around: More points that no text may cover, each float64 [k, 2].
     """
     figure, size = figure_of(axes), text_size(axes)
-    figure.draw_without_rendering()
+    _settle(axes)
     scale, frame = figure.dpi / 72.0, axes.get_window_extent()
     kept = axes.transData.transform(np.vstack([points, *around]))
     lines = [artist for artist in obstacles_on(axes) if isinstance(artist, Line2D)]

@@ -60,6 +60,7 @@ class Progress:
     usd: float
     _instance: Instance = field(repr=False)
     _archive: Archive = field(repr=False)
+    _meter: BudgetMeter = field(repr=False)
     stopped: bool = False
 
     @classmethod
@@ -67,7 +68,7 @@ class Progress:
         """The progress of the run of an evaluator."""
         meter, archive, batches = evaluator.meter, evaluator.archive.copy(), evaluator.history.batches
         used = (meter.llm_calls, meter.tokens_in + meter.tokens_out, meter.usd)
-        return cls(meter.evaluations, batches, meter.budget, meter.elapsed_s, *used, evaluator.instance, archive)
+        return cls(meter.evaluations, batches, meter.budget, meter.elapsed_s, *used, evaluator.instance, archive, meter)
 
     @property
     def X(self) -> FloatArray:
@@ -90,6 +91,11 @@ class Progress:
         """Best feasible value so far, in the objective's own sense; None for several objectives and while there is none."""
         single = len(self._instance.objectives) == 1 and len(self.F)
         return float(self.F[0, 0]) if single else None
+
+    @property
+    def llm_answered(self) -> int:
+        """Answers of a language model by now: unlike all else it moves on while the run waits for further ones."""
+        return self._meter.llm_calls - self._meter.llm_waiting
 
     def stop(self) -> None:
         """End the run as soon as the callback returns; what was found is kept."""

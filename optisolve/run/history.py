@@ -17,7 +17,7 @@ from optisolve.run.schema import TraceRow
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["HISTORY_FILE", "History", "common_beginning", "history_columns", "history_file", "keeps", "require_room"]
+__all__ = ["HISTORY_FILE", "History", "common_beginning", "history_columns", "history_file", "keeps"]
 
 HISTORY_FILE = "history.parquet"
 
@@ -25,23 +25,16 @@ History: TypeAlias = Literal["none", "all"]
 """Which evaluated points a run keeps."""
 
 
-def keeps(history: str) -> bool:
+def keeps(history: str, instance: Instance, budget: Budget) -> bool:
     """Whether a run keeps every point.
 
     Raises:
-        SolverError: Neither word.
+        SolverError: Neither word; or all points of the budget would take more memory than `KEPT_BYTES`.
     """
     if history not in get_args(History):
         raise SolverError(f"history is {history!r}, expected 'none', or 'all' for every evaluated point.")
-    return history == "all"
-
-
-def require_room(instance: Instance, budget: Budget) -> None:
-    """Refuse a history that cannot be held in memory.
-
-    Raises:
-        SolverError: All points of the budget would take more than `KEPT_BYTES`.
-    """
+    if history == "none":
+        return False
     width = instance.space.dim + len(instance.constraint_names) + len(instance.equality_names)
     needed = 8 * width * (budget.evaluations or 0)
     if needed > KEPT_BYTES:
@@ -50,6 +43,7 @@ def require_room(instance: Instance, budget: Budget) -> None:
             f"history = 'all' would take {needed / 2**30:.1f} GiB for {budget.evaluations:,} points of {width} numbers; "
             f"at most {limit:g} GiB are kept. Set budget.evaluations to at most {most:,}, or leave history out."
         )
+    return True
 
 
 def history_columns(instance: Instance) -> list[str]:

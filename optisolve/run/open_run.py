@@ -10,28 +10,26 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import BoolArray, FloatArray
+from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import SolverError
-from optisolve.core.evaluation import Objective
-from optisolve.core.problem import Evaluation, Instance, Problem
+from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, Objective
+from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.space import Space
+from optisolve.run.batches import Batch, Halted, Told, Worker, values_of
 from optisolve.run.evaluator import Archive, Unfinished
 from optisolve.run.execution import Run, execute
-from optisolve.run.history import History, keeps, require_room
+from optisolve.run.history import History, keeps
 from optisolve.run.solve import DEFAULT_BUDGET, Result, case_of, model_of, solver_of, verified, warm_points
 from optisolve.run.told import Box, ToldInstance
 
@@ -39,10 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["OpenRun", "start"]
-
-_SAME = 1e-9
-"""Share of a variable's range by which a told point may differ from the one that was asked: it went through a text perhaps."""
-_FAREWELL_S = 10.0
 
 
 def start(
@@ -53,6 +47,7 @@ def start(
     constraints: Sequence[str] = (),
     equalities: Sequence[str] = (),
     box: Box | None = None,
+    tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
     name: str = "told",
     about: str = "",
     on_failure: str = "penalize",
@@ -66,12 +61,13 @@ def start(
     """Begin a run whose points are evaluated by somebody else.
 
     Args:
-        solver: A preset name or a solver object.
+        solver: A preset name or a solver object; ``"auto"`` takes the default for the case.
         space: The decision space; or an instance, or a problem (its instance 0), which says all up to `on_failure` itself.
         objectives: What is measured, one or more.
         constraints: Names of inequalities, the columns of G; feasible when <= 0. Measure them without unit.
         equalities: Names of equalities, the columns of H; feasible when == 0.
         box: Reference point (worst values of interest) and ideal point, for several objectives.
+        tolerance: Violation of a constraint that still counts as feasible, for all or by name; 1e-8 unless said.
         name: What the case is called in records.
         about: What is decided, in words, for a solver that asks a language model.
         on_failure: What becomes of a point whose values are NaN: ``"penalize"``, ``"skip"`` or ``"stop"``.
@@ -89,63 +85,33 @@ def start(
         OptisolveError: Bad arguments, or a solver that cannot treat the case.
     """
     if isinstance(space, Space):
-        told = {"constraints": constraints, "equalities": equalities, "box": box, "name": name, "about": about}
-        case: Instance = ToldInstance(space, objectives, on_failure=on_failure, **told)  # type: ignore[arg-type]
+        case: Instance = ToldInstance(
+            space,
+            objectives,
+            constraints=constraints,
+            equalities=equalities,
+            box=box,
+            tolerance=tolerance,
+            name=name,
+            about=about,
+            on_failure=on_failure,
+        )
     elif isinstance(space, Instance | Problem):
         if objectives or constraints or equalities or box is not None:
             raise SolverError("An instance says itself what is measured; leave all of that out.")
         case = case_of(space)
     else:
         raise SolverError(f"start: expected a Space, an instance or a problem after the solver, got {type(space).__name__}.")
-    method, limits, keep = solver_of(solver, options), DEFAULT_BUDGET if budget is None else budget, keeps(history)
+    method, limits = solver_of(solver, options, case, llm), DEFAULT_BUDGET if budget is None else budget
     if limits.seconds is not None:
         raise SolverError("budget.seconds: a run that waits for values has no clock; limit it by budget.evaluations.")
     reason = method.skip(case)
     if reason is not None:
         raise SolverError(f"{method.info.name} skips {case.origin.scenario}: {reason}")
-    if keep:
-        require_room(case, limits)
     begun = None if warm_start is None else warm_points(case, warm_start)
-    return OpenRun(case, method, limits, seed, model_of(llm) if method.info.uses_llm else None, begun, keep)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Told:
-    """A batch with its values, as the solver asked for it."""
-
-    X: FloatArray
-    evaluation: Evaluation
-
-
-@dataclass(eq=False, slots=True)
-class _Batch:
-    """A batch on its way: how many rows were handed out, which were told, and their values, NaN until then."""
-
-    X: FloatArray
-    evaluation: Evaluation
-    told: BoolArray
-    asked: int = 0
-
-    @classmethod
-    def of(cls, instance: Instance, X: FloatArray) -> Self:
-        n = X.shape[0]
-        widths = (len(instance.objectives), len(instance.constraint_names), len(instance.equality_names))
-        return cls(X, Evaluation(*(np.full((n, width), np.nan) for width in widths)), np.zeros(n, dtype=bool))
-
-    @property
-    def waiting(self) -> npt.NDArray[np.int64]:
-        """Rows that were handed out and have no values."""
-        return np.flatnonzero(~self.told[: self.asked])
-
-    @property
-    def part(self) -> _Told:
-        """The rows that were told."""
-        F, G, H = (values[self.told] for values in self.evaluation)
-        return _Told(self.X[self.told], Evaluation(F, G, H))
-
-
-class _Halted(BaseException):
-    """Ends a solver that sleeps; no error, so that no solver may take it for one of its own."""
+    return OpenRun(
+        case, method, limits, seed, model_of(llm) if method.info.uses_llm else None, begun, keeps(history, case, limits)
+    )
 
 
 class OpenRun:
@@ -171,14 +137,14 @@ class OpenRun:
     ) -> None:
         self.instance, self.solver, self.budget = instance, solver, budget
         self._settings = {"seed": seed, "llm": llm, "warm_start": warm_start, "keep_history": keep_history}
-        self._journal: list[_Told] = []
-        self._batch: _Batch | None = None
+        self._journal: list[Told] = []
+        self._batch: Batch | None = None
         self._stopping = False
         self._begin(None)
 
     def _begin(self, replies: bytes | None) -> None:
         """What no copy takes along."""
-        self._worker: _Worker | None = None
+        self._worker: Worker | None = None
         self._run: Run | None = None
         self._result: Result | None = None
         self._broken = False
@@ -250,17 +216,17 @@ class OpenRun:
         batch = self._batch
         if batch is None or self._run is not None or not batch.waiting.size:
             raise SolverError("tell: no point waits for values; ask for points first.")
-        rows = self._rows(batch, points)
+        rows = batch.rows_of(points, self.instance.space)
         instance, n = self.instance, points.shape[0]
         names = ([o.name for o in instance.objectives], instance.constraint_names, instance.equality_names)
-        given = [_values(which, value, n, own) for which, value, own in zip("FGH", (F, G, H), names, strict=True)]
+        given = [values_of(which, value, n, own) for which, value, own in zip("FGH", (F, G, H), names, strict=True)]
         for values, measured in zip(batch.evaluation, given, strict=True):
             values[rows] = measured
         batch.told[rows] = True
         if isinstance(instance, ToldInstance):
             instance.tell(batch.part.X, batch.part.evaluation)
         if batch.told.all():
-            self._journal.append(_Told(batch.X, batch.evaluation))
+            self._journal.append(Told(batch.X, batch.evaluation))
             self._batch = None
 
     @property
@@ -294,7 +260,8 @@ class OpenRun:
         archive = Archive(len(instance.objectives), instance.space.dim)
         for told in [*self._journal, *([] if self._batch is None else [self._batch.part])]:
             good = np.isfinite(np.hstack([*told.evaluation])).all(axis=1)
-            archive.add(told.X[good], told.evaluation.F[good] * instance.signs, told.evaluation.violation[good])
+            measured = instance.judged(told.evaluation.part(good))
+            archive.add(told.X[good], measured.F * instance.signs, measured.violation)
         names = [o.name for o in instance.objectives]
         table = pd.DataFrame(np.hstack([archive.F_min * instance.signs, archive.X]), columns=[*names, *instance.space.names])
         return table.sort_values(names[0], kind="stable", ignore_index=True)
@@ -346,20 +313,20 @@ class OpenRun:
                 self.close()
             elif isinstance(event, BaseException):
                 self.close()
-                raise SolverError(str(event)) if isinstance(event, _Halted) else event
+                raise SolverError(str(event)) if isinstance(event, Halted) else event
             elif event.shape[0] == 0:
-                self._journal.append(_Told(event, _Batch.of(self.instance, event).evaluation))
+                self._journal.append(Told(event, Batch.of(self.instance, event).evaluation))
             elif self._batch is None:
-                self._batch = _Batch.of(self.instance, event)
+                self._batch = Batch.of(self.instance, event)
         if broken and self._run is not None and self._run.error is not None and not self._broken:
             self._broken = True
             error = self._run.error
             raise SolverError(f"{self.solver.info.name} broke: {error} state.result holds what was found.") from error
 
-    def _started(self) -> _Worker:
+    def _started(self) -> Worker:
         transcript = None if self._folder is None else self._folder / "transcript.jsonl"
         go = partial(execute, self.instance, self.solver, budget=self.budget, transcript=transcript, **self._settings)
-        worker = _Worker(self._journal, go)
+        worker = Worker(self._journal, go)
         self._worker_end = weakref.finalize(self, worker.close)
         return worker
 
@@ -376,112 +343,3 @@ class OpenRun:
         if points.ndim != 2 or points.shape[1] != d or not points.shape[0] or not np.isfinite(points).all():
             raise SolverError(f"tell: X has shape {np.shape(X)}; expected the points that were asked for, numbers [k, {d}].")
         return points
-
-    def _rows(self, batch: _Batch, points: FloatArray) -> npt.NDArray[np.int64]:
-        """The rows of a batch that points are; every one was handed out, has no values, and is meant once."""
-        space = self.instance.space
-        width = np.where(space.upper > space.lower, space.upper - space.lower, 1.0)
-        free, rows = [*batch.waiting], list[int]()
-        for i, x in enumerate(points):
-            off = np.abs(batch.X - x) / width  # [n, d]
-            same = np.flatnonzero(off.max(axis=1) <= _SAME)
-            row = next((row for row in same[np.argsort(off[same].max(axis=1), kind="stable")] if row in free), None)
-            if row is None:
-                raise SolverError(f"tell: row {i} of X {_refusal(batch, same, off, space.names)}")
-            free.remove(row)
-            rows.append(int(row))
-        return np.array(rows, dtype=np.int64)
-
-
-def _refusal(batch: _Batch, same: npt.NDArray[np.int64], off: FloatArray, names: Sequence[str]) -> str:
-    if batch.told[same].any():
-        return "was told before."
-    if same.size:
-        return "stands there twice." if same[0] < batch.asked else "was not handed out yet; ask for it first."
-    near = int(np.argmin(off.max(axis=1)))
-    j = int(np.argmax(off[near]))
-    return (
-        f"was not asked for; the nearest point that was differs in {names[j]} by {off[near, j]:.2g} of its range. Tell points "
-        "as they were asked, with all their digits; points of your own are given at the start: warm_start=X."
-    )
-
-
-def _values(which: str, given: npt.ArrayLike | None, n: int, names: Sequence[str]) -> FloatArray:
-    """Values of n points, float64 [n, number of names]."""
-    k = len(names)
-    if given is None:
-        if k:
-            raise SolverError(f"tell: {which} is missing; it holds {', '.join(names)}, [{n}, {k}].")
-        return np.empty((n, 0))
-    try:
-        values = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.empty((0, 0, 0))
-    if values.shape in ((n,), ()) and k == 1:
-        values = values.reshape(-1, 1)
-    elif values.shape == (k,) and n == 1:
-        values = values[None, :]
-    if values.shape != (n, k):
-        told = f"numbers [{n}, {k}] ({', '.join(names)})" if k else "nothing: the run has no such constraints"
-        raise SolverError(f"tell: {which} has shape {np.shape(given)} for {n} points; expected {told}.")
-    return values
-
-
-class _Worker:
-    """A solver in a thread of its own, awake only inside `next`.
-
-    Args:
-        journal: What was told so far, batch by batch; it grows while the solver sleeps.
-        go: Runs the solver with an evaluation that waits.
-
-    Attributes:
-        asleep: The solver waits for values.
-    """
-
-    def __init__(self, journal: Sequence[_Told], go: Callable[..., Run]) -> None:
-        self._journal, self._go, self._used = journal, go, 0
-        self._wake: SimpleQueue[BaseException | None] = SimpleQueue()
-        self._events: SimpleQueue[FloatArray | Run | BaseException] = SimpleQueue()
-        self.asleep = False
-        self._thread = threading.Thread(target=self._work, name="optisolve-open-run", daemon=True)
-        self._thread.start()
-
-    def next(self) -> FloatArray | Run | BaseException:
-        """What the solver comes to: a batch without values, its end, or an exception of ours."""
-        if self.asleep:
-            self.asleep = False
-            self._wake.put(None)
-        event = self._events.get()
-        self.asleep = isinstance(event, np.ndarray)
-        return event
-
-    def stop(self, end: BaseException) -> None:
-        """Wake the sleeping solver up by an exception."""
-        self.asleep = False
-        self._wake.put(end)
-
-    def close(self) -> None:
-        """End the thread, wherever it is."""
-        self._wake.put(_Halted())
-        if self._thread is not threading.current_thread():
-            self._thread.join(_FAREWELL_S)
-
-    def _work(self) -> None:
-        try:
-            self._events.put(self._go(measure=self._measure))
-        except BaseException as error:  # it belongs to whoever waits for the solver
-            self._events.put(error)
-
-    def _measure(self, X: FloatArray) -> Evaluation:
-        if self._used == len(self._journal):
-            self._events.put(X.copy())
-            if (end := self._wake.get()) is not None:
-                raise end
-        past = self._journal[self._used]
-        self._used += 1
-        if not np.array_equal(past.X, X):
-            raise _Halted(
-                "The solver asks for other points than before, with the same settings and values: this is another version of "
-                "optisolve or of a library, or the solver does not repeat itself. Go on where the run was begun."
-            )
-        return past.evaluation

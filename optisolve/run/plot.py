@@ -15,7 +15,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.evaluation import HypervolumeBox, Objective, Sense
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort, Reference
-from optisolve.registry import PROBLEMS
+from optisolve.registry import PROBLEMS, Registry
 from optisolve.run.rebuild import rebuild
 from optisolve.run.records import describe_reference, iter_records, read_record
 from optisolve.run.schema import Record
@@ -127,8 +127,19 @@ def plot_runs(
     width: float = 7.0,
     height: float | None = None,
     title: str = "",
+    problems: Registry[Problem] = PROBLEMS,
 ) -> tuple[Axes | Drawing, list[str]]:
-    """The same from runs that are at hand, and what is not drawn and why, in sentences."""
+    """The same from runs that are at hand, and what is not drawn and why, in sentences.
+
+    Args:
+        runs: From `gather`.
+        kind: As in `plot`; likewise those up to `title`.
+        ax: As there.
+        width: As there.
+        height: As there.
+        title: As there.
+        problems: Where the problems of records are found.
+    """
     from optisolve.plotting.figures import draw_kind, figure_of_kind
     from optisolve.plotting.style import add_title
 
@@ -137,9 +148,13 @@ def plot_runs(
     notes = [f"{twins} record(s) are repetitions of others and count once"] if twins else []
     chosen = kind or default_kind(runs)
     if chosen == "map":
-        drawn, more = _map(runs, ax, width, height, title)
-        return drawn, [*notes, *more]
-    setting, told = setting_of(runs, with_front=chosen in ("front", "attainment", "parallel"))
+        instance, more = _case(runs, problems)[1:]
+        if instance is None:
+            why = more[0].partition(": axes carry")[0]
+            raise OptisolveError(f"plot: no map can be drawn, since {why}.")
+        drawn, told = _map(runs, instance, ax, width, height, title)
+        return drawn, [*notes, *told]
+    setting, told = setting_of(runs, with_front=chosen in ("front", "attainment"), problems=problems)
     series = series_of(runs)
     if ax is not None:
         more = draw_kind(chosen, ax, series, setting)
@@ -281,18 +296,21 @@ def _labels(records: Sequence[Record]) -> list[str]:
     return [label if labels.count(label) == 1 else f"{label} #{labels[: i + 1].count(label)}" for i, label in enumerate(labels)]
 
 
-def setting_of(runs: Sequence[Plotted], *, with_front: bool = True) -> tuple[Setting, list[str]]:
+def setting_of(
+    runs: Sequence[Plotted], *, with_front: bool = True, problems: Registry[Problem] = PROBLEMS
+) -> tuple[Setting, list[str]]:
     """What all runs are about, and what of it cannot be had.
 
     Args:
         runs: Of one instance.
         with_front: The reference front is wanted, which a record does not hold: it is made again.
+        problems: Where the problems of records are found.
     """
     from optisolve.plotting.series import Setting
 
     first = runs[0].record
     name = f"{first.instance.scenario}, instance {first.instance.seed}"
-    problem, instance, notes = _case(runs)
+    problem, instance, notes = _case(runs, problems)
     box, told = first.scores.box, next((run.record for run in runs if run.record.reference is not None), None)
     objectives = instance.objectives if instance is not None else tuple(
         Objective(part.name, Sense(part.sense), part.unit) for part in first.verified.objectives
@@ -306,16 +324,20 @@ def setting_of(runs: Sequence[Plotted], *, with_front: bool = True) -> tuple[Set
     return Setting(name, objectives, corners, reference, np.nan if target is None else target), notes
 
 
-def _case(runs: Sequence[Plotted]) -> tuple[Problem | None, Instance | None, list[str]]:
+def _case(runs: Sequence[Plotted], problems: Registry[Problem]) -> tuple[Problem | None, Instance | None, list[str]]:
     """Problem and instance of runs; a record of a problem that is not installed here lacks both, which is told."""
     for run in runs:
         if run.instance is not None:
             return None, run.instance, []
     told = runs[0].record.instance
     try:
-        problem, instance = rebuild(told, PROBLEMS)
+        problem, instance = rebuild(told, problems)
     except OptisolveError as error:
-        return None, None, [f"{told.scenario} cannot be made again here ({error}): axes carry names instead of descriptions"]
+        return (
+            None,
+            None,
+            [f"{told.scenario} cannot be made again here ({str(error).rstrip('.')}): axes carry names instead of descriptions"],
+        )
     return problem, instance, []
 
 
@@ -386,7 +408,7 @@ def _feasible_points(record: Record) -> FloatArray:
 
 
 def _map(
-    runs: Sequence[Plotted], ax: Axes | None, width: float, height: float | None, title: str
+    runs: Sequence[Plotted], instance: Instance, ax: Axes | None, width: float, height: float | None, title: str
 ) -> tuple[Axes | Drawing, list[str]]:
     """The problem's own picture of the best run's knee point."""
     from optisolve.numerics.indicators import knee_index
@@ -398,9 +420,6 @@ def _map(
         raise OptisolveError(
             f"plot: a map shows one solution, got runs of {', '.join(solvers)}; give those of one (solver=NAME)."
         )
-    _, instance, notes = _case(runs)
-    if instance is None:
-        raise OptisolveError(f"plot: no map can be drawn; {notes[0]}.")
     sign = -1.0 if len(instance.objectives) > 1 else instance.signs[0]
     found = [(shot_of(run.record), run.record) for run in runs]
     usable = [(shot, record) for shot, record in found if len(shot.F)]

@@ -23,7 +23,7 @@ from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.execution import Callback, Run, execute
-from optisolve.run.history import HISTORY_FILE, History, history_file, keeps, require_room
+from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
 from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
@@ -284,14 +284,9 @@ def solve(
     if "on_progress" in options:
         raise SolverError("on_progress is called callback now, and is told after every batch: solve(..., callback=f).")
     case = case_of(instance)
-    if solver == AUTO:
-        solver = default_solver(case, with_llm=llm != "auto").name
-    method = solver_of(solver, options)
+    method = solver_of(solver, options, case, llm)
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else warm_points(case, warm_start)
-    keep = keeps(history)
-    if keep:
-        require_room(case, limits)
     run = execute(
         case,
         method,
@@ -301,7 +296,7 @@ def solve(
         transcript=None if scratch is None else scratch / "transcript.jsonl",
         warm_start=start,
         callback=callback,
-        keep_history=keep,
+        keep_history=history != "none" and keeps(history, case, limits),
     )
     return verified(case, method, run, reference=reference, scratch=scratch, suite=suite)
 
@@ -383,8 +378,10 @@ def case_of(instance: Instance | Problem) -> Instance:
     return instance.instance(0) if isinstance(instance, Problem) else instance
 
 
-def solver_of(solver: str | Solver, options: Mapping[str, Any]) -> Solver:
-    """A solver by its preset's name, or itself, with some options changed."""
+def solver_of(solver: str | Solver, options: Mapping[str, Any], case: Instance, llm: Any) -> Solver:
+    """A solver by its preset's name, the default one for a case, or itself, with some options changed."""
+    if solver == AUTO:
+        solver = default_solver(case, with_llm=llm != "auto").name
     if isinstance(solver, str):
         return make_solver(solver, options)
     if not isinstance(solver, Solver):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem, OptionError, ProblemError
-from optisolve.core.evaluation import HypervolumeBox, Objective, Sense
+from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, HypervolumeBox, Objective, Sense
 from optisolve.core.problem import Description, Evaluation, Instance, Origin
 from optisolve.core.space import Space
 from optisolve.core.text import is_safe_name
@@ -30,6 +30,7 @@ class ToldInstance(Instance):
         constraints: Names of the inequalities G <= 0.
         equalities: Names of the equalities H == 0.
         box: Reference point and ideal point between which hypervolume is measured, for several objectives.
+        tolerance: Violation of a constraint that still counts as feasible, for all or by name.
         name: What it is called in records.
         about: What is decided, for language models and people.
         on_failure: What becomes of a point without usable values, see `Instance.on_failure`.
@@ -46,6 +47,7 @@ class ToldInstance(Instance):
         constraints: Sequence[str] = (),
         equalities: Sequence[str] = (),
         box: Box | None = None,
+        tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
         name: str = "told",
         about: str = "",
         on_failure: str = "penalize",
@@ -69,6 +71,7 @@ class ToldInstance(Instance):
             constraint_names=tuple(constraints),
             equality_names=tuple(equalities),
             hypervolume_box=box,
+            tolerance=tolerance,
         )
 
     def tell(self, X: FloatArray, evaluation: Evaluation) -> None:

@@ -178,7 +178,7 @@ def shortfall_text(instance: Instance, verification: Verification) -> str:
     told = f"largest violation {worst.violation:.2g} in {worst.name} (tolerance {worst.tolerance:g}){more}"
     if is_shipped(instance):
         return f"{told}: give it more evaluations, or try another solver"
-    own = "write a projection (Instance._project)" if instance.repairs_by_default else "improve its projection"
+    own = "write a projection (project=, or Instance._project)" if instance.repairs_by_default else "improve its projection"
     return f"{told}: {own}, set the tolerance, or give it more evaluations; see docs/own_problem.md"
 
 

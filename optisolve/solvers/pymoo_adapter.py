@@ -28,6 +28,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import ANY_PROBLEM, Feature, Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
+from optisolve.solvers.fresh import Fresh
 from optisolve.solvers.isolation import IsolatedRandomness
 from optisolve.solvers.moead.weights import weight_vectors
 
@@ -48,6 +49,8 @@ class PymooSolver(Solver):
         repair: Project points with `Instance.project` before they are evaluated; otherwise they are only clipped.
     """
 
+    moves_again: ClassVar[bool] = False
+    """Whether points that were evaluated before may be moved: not where an algorithm learns from where it has drawn."""
     repair: bool = True
 
     @abstractmethod
@@ -103,6 +106,7 @@ class _AskTell:
         seed = int(task.rng(purpose="pymoo").integers(1, 2**31))
         self._random = IsolatedRandomness(seed)
         self._generations = 0
+        self._fresh = Fresh(task) if solver.repair and solver.moves_again and task.instance.repairs_integers else None
         self.why_it_stopped: tuple[Termination, Limit | None] = (Termination.CONVERGED, None)
         with self._random.active():
             self._algorithm = solver._algorithm(task.instance)
@@ -136,7 +140,8 @@ class _AskTell:
         if self._generations == 0:
             warm = self._task.start[: X.shape[0]]
             X[: warm.shape[0]] = warm
-        return instance.project(X) if self._solver.repair else instance.space.clip(X)
+        X = instance.project(X) if self._solver.repair else instance.space.clip(X)
+        return X if self._fresh is None or self._generations == 0 else self._fresh.moved(X)
 
     def _tell(self, infills: Any, X: FloatArray, evaluation: Evaluation) -> None:
         from pymoo.problems.static import StaticProblem
@@ -161,6 +166,7 @@ class _Genetic(PymooSolver):
         mutation_probability: Chance per variable; None means pymoo's min(0.5, 1 / number of variables).
     """
 
+    moves_again: ClassVar[bool] = True
     pop_size: Annotated[int, Ge(4)] = 100
     crossover_eta: Annotated[float, Ge(0)] = 15.0
     crossover_probability: Annotated[float, Ge(0), Le(1)] = 0.9

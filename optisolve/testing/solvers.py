@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
 from optisolve.registry import make_solver
+from optisolve.run.open_run import start
 from optisolve.run.solve import Result, solve
 from optisolve.testing.kit import CheckResult, NotApplicable, require, run_kit
 from optisolve.testing.toys import toy_instances
@@ -88,6 +90,23 @@ class SolverConformance:
         for instance in self._cases():
             first, second = self._run(instance, seed=11), self._run(instance, seed=11)
             require(first.result_hash == second.result_hash, f"{instance!r}: two runs of seed 11 differ")
+
+    def test_told_values_give_the_same_run(self) -> None:
+        """Ask and tell, laid aside in the middle, gives the run that evaluates by itself."""
+        if not self.make_solver().info.deterministic:
+            raise NotApplicable("the solver does not claim to be deterministic")
+        instance = self._cases()[0]
+        whole = self._run(instance, evaluations=min(self.evaluations, 120))
+        state = start(self.make_solver(), instance, budget=whole.run.meter.budget, seed=1, llm=self.llm)
+        for told in count():
+            if state.done:
+                break
+            X = state.ask()
+            F, G, H = instance.evaluate(X)
+            state.tell(X, F, G, H)
+            if told == 1:
+                state.close()  # it starts anew, and is told the same once more
+        require(state.result.result_hash == whole.result_hash, f"{instance!r}: told values lead elsewhere")
 
     def test_answers_survive_verification(self) -> None:
         """Returned points are valid: right shape, inside the domain; status comes from re-evaluation."""

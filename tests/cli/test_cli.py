@@ -16,7 +16,7 @@ import pytest
 from optisolve.cli.bench import _table as summary_table
 from optisolve.cli.display import console
 from optisolve.cli.main import main
-from optisolve.cli.overrides import flags_first
+from optisolve.cli.overrides import as_overrides, flags_first
 from optisolve.words.typed_file import read_typed
 from tests.study.records import made
 
@@ -173,6 +173,53 @@ def test_flags_may_stand_anywhere():
     assert flags_first(["a=1", "--cfg", "job", "b=2"]) == ["--cfg", "job", "a=1", "b=2"]
 
 
+def test_settings_of_a_run_are_written_either_way(tmp_path, capsys):
+    flags = ["--problem", "parallel_channels", "--solver=null", "--no-such", "3"]
+    assert as_overrides(flags) == ["problem=parallel_channels", "solver=null", "no_such=3"]
+    assert as_overrides(["--controls", "--dry-run", "--solver.pop_size", "5"]) == [
+        "controls=true",
+        "dry_run=true",
+        "solver.pop_size=5",
+    ]
+    assert as_overrides(["-m", "--cfg", "job", "seed=1,2"]) == ["-m", "print=config", "seed=1,2"]
+    words = ["--problem", "parallel_channels", "--solver", "null", "--pictures", "false", "--seed=3", "--print", "json"]
+    assert cli("run", *words, "--out", str(tmp_path)) == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["uav_isac", "ledma"], "problem=uav_isac solver=ledma"),
+        (["uav_isak", "seed=2"], "problem=uav_isac seed=2"),
+        (["surrogate", "solver=ledma"], "llm=surrogate solver=ledma"),
+        (["mine.py:relay", "null"], "problem=mine.py:relay solver=null"),
+    ],
+)
+def test_words_without_a_key_are_answered_by_what_was_meant(words, meant, capsys):
+    assert cli("run", *words) == 1
+    assert f"Did you mean: optisolve run {meant}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--config-name", "my"], "config=FILE"),
+        (["--config-path=."], "config=FILE"),
+        (["-x"], "'-x' is no flag here"),
+        (["--sead", "3"], "Did you mean 'seed'"),
+        (["nothing_like_it"], "expected key=value"),
+        (["seed"], "expected key=value"),
+    ],
+)
+def test_no_word_of_hydra_is_shown(words, told, capsys):
+    assert cli("run", *words) == 1
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert "hydra" not in (shown.out + shown.err).lower()
+    assert shown.err.startswith("error: ")
+
+
 def test_a_fixed_mix_is_no_function_call_to_hydra(tmp_path, capsys):
     small = ("solver=ledma", "llm=surrogate", "budget.evaluations=130", "budget.llm_calls=8", "pictures=false")
     assert cli("run", *small, "solver.mix=fixed(0.3)", "print=json", out=tmp_path) == 0
@@ -293,11 +340,24 @@ def test_a_library_that_cannot_be_loaded_is_one_line_with_a_cure(monkeypatch, ca
 
 
 @pytest.mark.parametrize("verb", ["report", "replay"])
-def test_a_setting_may_be_written_as_for_bench_and_is_never_taken_for_a_path(verb, capsys):
+def test_a_setting_may_be_written_as_for_bench_and_is_never_taken_for_a_path(verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert main([verb, "out=somewhere"]) == 1
     told = capsys.readouterr().err
-    assert "path: got None, expected PATH" in told
+    assert ("path: got None, expected PATH" if verb == "replay" else "runs: no such folder here") in told
     assert "somewhere" not in told
+
+
+@pytest.mark.parametrize("verb", ["report", "leaderboard", "verify"])
+def test_records_are_looked_for_where_runs_write_them(verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([verb]) == 1
+    assert "runs: no such folder here. Give a path with records, or write some first" in capsys.readouterr().err
+    assert main(["run", "problem=parallel_channels", "solver=null", "pictures=false"]) == 0
+    assert main([verb]) == 0
+    assert {"report": "report: report/index.html", "leaderboard": "leaderboard: site/", "verify": "1 record(s)"}[
+        verb
+    ] in capsys.readouterr().out
 
 
 def test_a_suite_s_summary_counts_feasible_runs_only_and_shows_losses(capsys):

@@ -12,6 +12,8 @@ import optisolve
 from optisolve.cli.main import main
 from optisolve.core.errors import OptionError, OptisolveError, RegistryError
 from optisolve.registry import make_problem
+from optisolve.run.records import read_record
+from optisolve.study.report.commands import command_of
 
 FILE = '''
 """A relay for six users."""
@@ -116,6 +118,9 @@ def test_an_object_a_function_that_builds_one_and_a_class_are_checked_and_run(na
     assert record["provenance"]["files"]["problem"]["name"] == f"mine.py:{name}"
     assert str(folder) not in json.dumps(record)
     (made,) = (folder / "runs").iterdir()
+    command = command_of(read_record(made))
+    assert f"problem=mine.py:{name} " in command
+    assert "definition" not in command
     assert optisolve.verify(made, problem=f"mine.py:{name}").tier == "verified"
     assert optisolve.replay(made, problem=f"mine.py:{name}").same
 
@@ -154,6 +159,8 @@ def test_parameters_of_a_function_that_builds_one_are_settings_and_stand_in_the_
     assert optisolve.load_problem("mine.py:relays", n_users=3).instance().sha256 == record["instance"]["sha256"]
     (made,) = (folder / "runs").iterdir()
     assert optisolve.verify(made, problem="mine.py:relays").tier == "verified"
+    assert main(["info", "mine.py:relays"]) == 0
+    assert "problem.n_users=6" in capsys.readouterr().out
 
 
 def test_the_class_of_a_file_has_its_parameters(folder, capsys):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 import optisolve
@@ -18,6 +21,48 @@ def test_a_sweep_leaves_records_and_its_settings_out_of_the_way(tmp_path):
     assert main(["run", "-m", *SMALL, f"out={tmp_path}"]) == 0
     assert visible(tmp_path) == set(optisolve.load_records(tmp_path).record_id)
     assert (tmp_path / ".hydra" / "multirun.yaml").is_file()
+
+
+VARIED = ["problem=parallel_channels", "problem.p_total_w=4,8", "solver=water_filling,null", "pictures=false"]
+
+
+def test_every_block_says_what_varies_and_the_end_is_one_table(tmp_path, capsys):
+    assert main(["run", "-m", *VARIED, f"out={tmp_path}"]) == 0
+    blocks, _, table = capsys.readouterr().out.partition("Sweep: 4 runs")
+    heads = [line for line in blocks.splitlines() if line.startswith("parallel_channels, instance 0")]
+    assert heads == [
+        f"parallel_channels, instance 0, seed 0, problem.p_total_w={power}, solver={solver}"
+        for power in (4, 8)
+        for solver in ("water_filling", "null")
+    ]
+    head, *rows = [line.split() for line in table.splitlines() if line.strip() and "─" not in line]
+    assert head[:4] == ["p_total_w", "solver", "objective", "gap"]
+    assert [row[:2] for row in rows] == [[power, solver] for power in "48" for solver in ("water_filling", "null")]
+    records = optisolve.load_records(tmp_path).sort_values(["param.p_total_w", "scores.objective"], ascending=[True, False])
+    assert [float(row[2]) for row in rows] == pytest.approx(list(records["scores.objective"]), abs=1e-4)
+    assert list(records["param.p_total_w"]) == [4, 4, 8, 8]
+
+
+def test_a_job_that_fails_has_its_row(tmp_path, capsys):
+    assert main(["run", "-m", *VARIED[:1], "solver=null,wmmse", "pictures=false", f"out={tmp_path}"]) == 1
+    told = capsys.readouterr()
+    assert told.out.partition("Sweep: 2 runs")[2].split()[-2:] == ["wmmse", "failed"] or "failed" in told.out
+    assert "wmmse cannot solve parallel_channels" in told.err
+
+
+def test_a_sweep_for_another_program_prints_records_only(tmp_path, capsys):
+    assert main(["run", "-m", *VARIED, "print=json", f"out={tmp_path}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert all(json.loads(line)["record_id"] for line in lines)
+
+
+def test_a_file_of_settings_can_be_swept_over(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my.yaml").write_text("problem: parallel_channels\nsolver: null\npictures: false\nseed: 7\n")
+    assert main(["run", "-m", "config=my.yaml", "solver=null,random_search", "budget.evaluations=10"]) == 0
+    assert set(optisolve.load_records("runs")["solver"]) == {"null", "random_search"}
+    assert set(optisolve.load_records("runs")["seed"]) == {7}
 
 
 def test_the_joblib_launcher_gives_the_same_results(tmp_path, capfd):

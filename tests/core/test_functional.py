@@ -52,6 +52,9 @@ CASES = {
     "two objectives": optisolve.problem(
         lambda x: (x[0], 1 - np.sqrt(x[0]) + x[1]), [0, 0], 1, sense=["min", "min"], box=((1.1, 1.1), (0, 0)), name="front"
     ),
+    "two objectives without a box": optisolve.problem(
+        lambda x: (x[0], 1 - np.sqrt(x[0]) + x[1]), [0, 0], 1, sense=["min", "min"], name="front"
+    ),
     "with answers": relay(name="answered", null_policies={"center": [500, 500]}, project=lambda x: np.clip(x, 100, 900)),
 }
 
@@ -76,6 +79,25 @@ def test_what_it_solves_is_what_was_meant():
     level = (2 + (1 / GAIN[:2]).sum()) / 2  # water-filling by hand: the third channel is too weak
     assert best.scores["objective"] == pytest.approx(np.log2(level * GAIN[:2]).sum(), rel=1e-3)
     assert optisolve.solve(CASES["integer"], "nsga2", budget=BUDGET).X[0, 0] == 3.0
+
+
+def test_equalities_are_repaired_without_a_word():
+    spent = optisolve.solve(CASES["equality"], "moead_de", budget=optisolve.Budget(evaluations=4000))
+    level = (2 + (1 / GAIN[:2]).sum()) / 2
+    assert spent.point_status == "feasible"
+    assert spent.scores["objective"] == pytest.approx(np.log2(level * GAIN[:2]).sum(), rel=1e-3)
+    assert spent.X.sum() == pytest.approx(2.0, abs=1e-7)
+
+
+def test_the_tolerance_is_the_problem_s_and_names_its_constraint():
+    def loose(tolerance):
+        cap = {"cap": lambda x: x.sum() - 1}
+        return optisolve.problem(lambda x: x.sum(), [0, 0], 1, sense="max", ineq=cap, tolerance=tolerance, name="loose")
+
+    assert loose({"cap": 0.1}).instance().tolerance.tolist() == [0.1]
+    assert loose(0.1).instance().sha256 != loose(1e-8).instance().sha256
+    with pytest.raises(ProblemError, match=r"tolerance names \['cup'\]; the constraints are \['cap'\]"):
+        loose({"cup": 0.1})
 
 
 def test_names_senses_and_units_are_those_that_were_given():
@@ -120,12 +142,14 @@ def test_one_point_at_a_time_and_many_at_once_are_one_problem():
         lambda: relay(sense="max"),
         lambda: relay(units="km"),
         lambda: relay(ineq=lambda x: x[0] - 500),
+        lambda: relay(project=lambda x: x / 2),
+        lambda: relay(null_policies={"center": [500, 500]}),
         lambda: optisolve.problem(distance, 0, 999, names=["x_m", "y_m"], units="m", name="relay"),
         lambda: optisolve.problem(lambda x: distance(x) + 1e-3, 0, 1000, names=["x_m", "y_m"], units="m", name="relay"),
     ],
-    ids=["sense", "unit", "constraint", "bounds", "values"],
+    ids=["sense", "unit", "constraint", "projection", "policies", "bounds", "values"],
 )
-def test_what_differs_in_sense_unit_constraints_bounds_or_values_is_another_problem(other):
+def test_what_is_another_question_or_has_other_values_is_another_problem(other):
     assert other().instance().sha256 != relay().instance().sha256
 
 
@@ -158,9 +182,13 @@ def test_a_record_of_functions_that_this_process_does_not_know_is_self_reported(
     assert optisolve.replay(folder, problem=told).same
 
 
-def test_functions_of_memory_do_not_travel_to_another_process():
+def test_functions_of_a_module_travel_to_another_process_and_those_of_memory_are_refused_in_words():
+    instance = relay(name="traveller").instance()
+    again = pickle.loads(pickle.dumps(instance))
+    assert again.sha256 == instance.sha256
+    assert again.evaluate([[1.0, 2.0]]).F == instance.evaluate([[1.0, 2.0]]).F
     with pytest.raises(ProblemError, match=r"only this process knows.*load_problem\('FILE\.py:NAME'\)"):
-        pickle.dumps(relay().instance())
+        pickle.dumps(CASES["maximized"].instance())
 
 
 def test_an_ablation_of_functions_in_memory_says_that_they_belong_into_a_file(tmp_path):
@@ -253,6 +281,10 @@ SHAPES = {
         lambda: optisolve.problem(lambda X: X.sum(), [0, 0], 1, vectorized=True),
         r"of 1 points X \[1, 2\] returned an array of shape \(\); expected \[1, k\] or \[1\]",
     ),
+    "a projection to elsewhere": (
+        lambda: optisolve.problem(sum, [0, 0], 1, project=lambda x: x[:1]),
+        r"project of one point x \[2\] returned an array of shape \(1,\); expected 2 numbers",
+    ),
     "rows that look at each other": (
         lambda: optisolve.problem(lambda X: X[:, 0] - X[:, 0].mean(), [0, 0], 1, vectorized=True),
         "every row must count for itself",
@@ -280,3 +312,22 @@ def test_what_an_instance_says_of_its_data_cannot_be_written_whoever_wrote_the_c
             values[0] = 7.0
     with pytest.raises(ValueError, match="read-only"):
         instance.data[0] = 7.0
+
+
+def test_a_tolerance_is_part_of_the_problem_and_equalities_are_repaired_without_evaluations():
+    def made(**settings):
+        return optisolve.problem(
+            lambda x: (x**2).sum(), 0, 2, name="corner", names=["a", "b"], eq={"product": lambda x: x[0] * x[1] - 1}, **settings
+        )
+
+    strict, loose = made().instance(), made(tolerance={"product": 1e-2}).instance()
+    assert strict.sha256 != loose.sha256
+    X = np.array([[1.0, 1.005]])
+    assert strict.evaluate(X).feasible.tolist() == [False]
+    assert loose.evaluate(X).feasible.tolist() == [True]
+    assert strict.evaluate(strict.project([[0.3, 1.9], [2.0, 2.0]])).feasible.all()
+    result = optisolve.solve(strict, "moead_de", budget=optisolve.Budget(evaluations=1000))
+    assert result.F[0, 0] == pytest.approx(2.0, abs=1e-6)
+    assert "repair" not in result.record.used.by_source
+    with pytest.raises(ProblemError, match="tolerance names"):
+        made(tolerance={"sum": 1e-2})

@@ -50,6 +50,14 @@ def test_an_exported_instance_comes_back_the_same(family, suffix, tmp_path, caps
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_how_a_file_would_be_read_is_no_part_of_a_drawn_instance(family):
+    """Locks and records of before stay as they are."""
+    problem = optisolve.load_problem(family)
+    assert "complex" not in problem.origin(0).params
+    assert "complex" not in problem.instance(0).origin.params
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_record_of_a_file_s_instance_can_be_verified_when_the_file_is_gone(family, tmp_path):
     file = tmp_path / "case.json"
     write_arrays(str(file), optisolve.load_problem(family).instance(4).arrays())

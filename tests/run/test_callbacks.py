@@ -148,6 +148,25 @@ def test_documents_say_no_limit_as_they_always_did():
     assert old.budget.limits().llm_calls is UNLIMITED
 
 
+def test_a_run_without_a_limit_on_calls_is_prolonged(tmp_path):
+    from optisolve.cli.main import main
+
+    words = [
+        "problem=uav_isac",
+        "solver=opro",
+        "llm=surrogate",
+        "pictures=false",
+        "budget.llm_calls=unlimited",
+        f"out={tmp_path}",
+    ]
+    assert main(["run", *words, "budget.evaluations=80"]) == 0
+    (first,) = (path.parent for path in tmp_path.glob("*/record.json"))
+    assert main(["run", f"resume={first}", "budget.evaluations=110", "pictures=false"]) == 0
+    records = optisolve.load_records(tmp_path)
+    assert sorted(records["used.evaluations"]) == [80, 110]
+    assert all(record.budget.llm_calls is None and record.used.llm_calls > 40 for record in records["record"])
+
+
 # -- history -------------------------------------------------------------------------------------------------------------
 
 

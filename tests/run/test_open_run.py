@@ -433,3 +433,36 @@ def test_copies_and_words():
     assert np.array_equal(again.pending, state.pending)
     assert "3 points wait" in repr(again)
     state.close()
+
+
+def test_equalities_and_integers_are_repaired_as_elsewhere():
+    """What the repair looks at is asked for like any other point."""
+
+    def cost(x):
+        return ((x - np.array([1.0, 2.0, 3.0])) ** 2).sum()
+
+    def total(x):
+        return x.sum() - 7.0
+
+    problem = optisolve.problem(cost, [0, 0, 0], [5, 5, 5], integer=[0], eq=total)
+    instance = problem.instance()
+    state = optisolve.start(
+        "moead_de", instance.space, instance.objectives, equalities=["total"], seed=2, budget=Budget(evaluations=400)
+    )
+    while not state.done:
+        X = state.ask()
+        F, _, H = instance.evaluate(X)
+        state.tell(X, F, H=H)
+    result = state.result
+    assert result.feasible
+    assert result.X[0].sum() == pytest.approx(7.0, abs=1e-8)
+    assert result.X[0, 0] == 1.0
+    assert result.scores["objective"] == pytest.approx(0.5, abs=1e-2)
+
+
+def test_a_tolerance_can_be_set():
+    state, _ = begun(tolerance={"sum_cap": 100.0})
+    X = state.ask(1)
+    state.tell(X, 0.0, 99.0)
+    assert len(state.best) == 1
+    assert state.stop().feasible

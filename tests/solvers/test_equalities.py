@@ -8,7 +8,7 @@ import pytest
 import optisolve
 from optisolve.core import Budget
 from optisolve.registry import make_solver
-from tests.blocks import Blocks, TwoGoalBlocks, best_value
+from tests.blocks import Blocks, TwoGoalBlocks, WholeBlocks, best_value
 
 BUDGET = Budget(evaluations=5000, llm_calls=40)
 
@@ -66,3 +66,20 @@ def test_pymoo_judges_by_the_tolerance_of_the_problem():
         found = optisolve.solve(instance, name, budget=Budget(evaluations=3000))
         assert found.feasible
         assert 1e-8 < found.verification.max_violation <= 1e-2
+
+
+@pytest.mark.parametrize("solver", ["moead", "moead_de", "nsga2"])
+def test_rounding_does_not_spend_the_budget_on_points_that_are_known(solver):
+    """Integers alone: without another place for offspring that fall on a point of before, most evaluations are of those."""
+    instance = WholeBlocks().instance(3)
+    result = optisolve.solve(instance, solver, budget=Budget(evaluations=2000))
+    evaluated = np.concatenate(instance.evaluated)
+    assert len(np.unique(evaluated, axis=0)) > 0.9 * len(evaluated)
+    assert result.result_hash == optisolve.solve(instance, solver, budget=Budget(evaluations=2000)).result_hash
+
+
+def test_a_space_with_fewer_points_than_evaluations_ends_no_run():
+    instance = WholeBlocks(n_users=2, n_blocks=4).instance(0)
+    result = optisolve.solve(instance, "moead", budget=Budget(evaluations=500))
+    assert result.record.used.evaluations == 500
+    assert result.feasible

@@ -1,7 +1,9 @@
 """The leaderboard's site: the same records give the same bytes, and a browser sorts, filters, draws and follows links."""
 
 import json
+import re
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -51,8 +53,6 @@ def test_the_same_records_give_the_same_bytes(records, site, tmp_path):
 
 
 def test_every_record_problem_and_solver_has_a_page_and_every_link_leads_somewhere(records, site):
-    import re
-
     for file in records.rglob("record.json"):
         record_id = json.loads(file.read_text())["record_id"]
         assert record_id in (site / "records" / f"{record_id}.html").read_text()
@@ -99,6 +99,62 @@ def test_text_from_records_cannot_inject_markup(records, tmp_path):
         text = page.read_text()
         assert "<script>alert" not in text
         assert "<img src=x" not in text
+
+
+class _Tables(HTMLParser):
+    """Tables of a page: for each its headings and its rows of texts."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self._inside = False
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+        self._inside = tag in ("td", "th") or (self._inside and tag not in ("table", "caption", "tr"))
+
+    def handle_endtag(self, tag):
+        self._inside = self._inside and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self._inside:
+            self.tables[-1][-1][-1] += data.strip()
+
+
+def test_every_cell_stands_under_its_own_heading(site, records, tmp_path):
+    """On all pages; and where sources of a record tell different things, as a language model's tokens."""
+    record = json.loads(next(file for file in records.rglob("record.json") if b'"uav_isac"' in file.read_bytes()).read_bytes())
+    record["used"]["by_source"] = {
+        "initial": {"evaluations": 88, "hypervolume_gain": 0.25},
+        "llm": {"evaluations": 32, "hypervolume_gain": 0.0, "tokens_out": 1582, "tokens_in": 2960, "survivors": 7},
+        "repaired": {"evaluations": 3, "hypervolume_gain": 0.125, "usd": 0.5},
+    }
+    (tmp_path / "r" / "x").mkdir(parents=True)
+    (tmp_path / "r" / "x" / "record.json").write_bytes(record_bytes(seal(record)))
+    write_site(build_site([tmp_path / "r"]), tmp_path / "site")
+    (page,) = (tmp_path / "site" / "records").iterdir()
+    sources = next(table for table in _Tables(page).tables if table[0][0] == "source")
+    assert sources == [
+        ["source", "evaluations", "hypervolume gain", "survivors", "tokens in", "tokens out", "USD"],
+        ["initial", "88", "0.250", "–", "0", "0", "0"],
+        ["llm", "32", "0", "7", "2960", "1582", "0"],
+        ["repaired", "3", "0.125", "–", "0", "0", "0.500"],
+    ]
+    counted = 0
+    for file in [*site.rglob("*.html"), *(tmp_path / "site").rglob("*.html")]:
+        for headings, *rows in _Tables(file).tables:
+            assert all(len(row) == len(headings) for row in rows), (file.name, headings)
+            for heading, *cells in zip(headings, *rows, strict=True):
+                if heading in ("evaluations", "model calls", "tokens", "USD", "rank", "failed"):
+                    assert all(re.match(r"[\d–∞−]", cell) for cell in cells), (file.name, heading, cells)
+                    counted += len(cells)
+    assert counted > 50
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ class PricingGame(Problem):
     Args:
         n_links: Links; with M = 80 and G = 100 at most 16 can share the receiver.
         distance_low_m: Smallest distance to the receiver, m.
-        distance_high_m: Largest.
+        distance_high_m: Largest distance to the receiver, m.
         gain_at_1m: Power gain at 1 m, linear.
         path_exponent: Gain falls with this power of the distance.
         noise_w: Noise power, W.

@@ -17,14 +17,18 @@ from itertools import combinations
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
+from optisolve.core.evaluation import HypervolumeBox, unwatched
 from optisolve.core.reference import Reference
+from optisolve.core.scoring import box_around
 from optisolve.core.status import Evidence
 from optisolve.problems.front_file import cached_front
 from optisolve.problems.pymoo.instance import PymooInstance, restored
 from optisolve.problems.pymoo.literature import ZDT5_BITS, mw_at_distance, mw_best_distances, mw_distance
 
-__all__ = ["optimal_points", "reference"]
+__all__ = ["front_box", "optimal_points", "reference"]
 
+_BOX_DIGITS = 4
+"""Digits of the width of a box made from a front."""
 _CURVE = 500
 """Points of a front with two objectives."""
 _LATTICE = 60
@@ -342,6 +346,16 @@ _HOW = {"re36": "all of it, by enumeration"}
 FORGIVEN = {"mw9": 1e-4}
 """How far verified points may lie beyond a front with constraints, in every objective at once, because they may violate each
 constraint by 1e-8; 2e-8 where nothing is said. Both factors of MW9's constraint vanish at the front, hence the root of 1e-8."""
+
+
+def front_box(instance: PymooInstance) -> HypervolumeBox | None:
+    """From the ideal point to ideal + 1.1 (nadir - ideal) of the front, as in the scenarios; None where no front is known."""
+    with unwatched():
+        known = reference(instance)
+    if known is None or known.F is None:
+        return None
+    ideal, nadir = known.F.min(axis=0), known.F.max(axis=0)
+    return box_around(ideal + 1.1 * (nadir - ideal), ideal, instance.signs, digits=_BOX_DIGITS)
 
 
 def reference(instance: PymooInstance) -> Reference | None:

@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.evaluation import unwatched
 from optisolve.core.problem import Description, Evaluation, HypervolumeBox, Instance, Origin
 from optisolve.problems.pymoo.functions import Function
 from optisolve.problems.pymoo.literature import values
@@ -31,8 +30,6 @@ __all__ = ["PymooInstance", "moved", "restored"]
 
 _SWEPT = 21
 """Positions of a null policy for two objectives."""
-_BOX_DIGITS = 4
-"""Digits of the width of a box made from a front."""
 _SWEPT_EACH = 6
 """Positions per axis of a null policy for more."""
 
@@ -112,18 +109,6 @@ class PymooInstance(Instance):
             axes = np.meshgrid(*[np.linspace(0.0, high, _SWEPT_EACH) for high in self.space.upper[:first]], indexing="ij")
             position = np.column_stack([axis.ravel() for axis in axes])
         return np.hstack([position, np.tile(place[first:], (len(position), 1))])
-
-    def _own_box(self) -> HypervolumeBox:
-        """From the ideal point to ideal + 1.1 (nadir - ideal) of the front, as in the scenarios, where a front is known."""
-        from optisolve.core.scoring import box_around
-        from optisolve.problems.pymoo.fronts import reference
-
-        with unwatched():
-            known = reference(self)
-        if known is None or known.F is None:
-            return super()._own_box()
-        ideal, nadir = known.F.min(axis=0), known.F.max(axis=0)
-        return box_around(ideal + 1.1 * (nadir - ideal), ideal, self.signs, digits=_BOX_DIGITS)
 
     def _evaluate(self, X: FloatArray) -> Evaluation:
         Y, n = self.inner(X), X.shape[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -70,7 +71,12 @@ class PymooFunction(Problem):
             if function.binary:
                 shift = frozen(np.rint(shift))
         box = HypervolumeBox.given(self.hypervolume_reference, self.hypervolume_ideal)
-        return PymooInstance(self.origin(seed), function, self.n_variables, self.n_objectives, shift, box)
+        bind = partial(PymooInstance, self.origin(seed), function, self.n_variables, self.n_objectives, shift)
+        if box is not None:
+            return bind(box)
+        from optisolve.problems.pymoo.fronts import front_box
+
+        return bind(front_box(bind(None)))
 
     def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
         """The Pareto front: analytic, or for RE the published one; None where neither is known.

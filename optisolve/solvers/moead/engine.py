@@ -21,6 +21,7 @@ from optisolve.core.solver import Outcome, Task, require_stopping_rule, spent_li
 from optisolve.core.space import Space
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter
+from optisolve.solvers.fresh import Fresh
 from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Scalarization, Yardstick, front_nadir, front_width, scalarize
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
@@ -153,6 +154,7 @@ class _Engine:
         self._learner = variation if isinstance(variation, Learner) else None
         self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box, working=True)
         self._global = options.replacement == "global" and n_objectives > 1  # one objective suits all weights alike
+        self._fresh = Fresh(task) if options.repair and task.instance.repairs_integers else None
         self._offspring: dict[str, int] = {}
         self._survivors: dict[str, int] = {}
 
@@ -283,6 +285,8 @@ class _Engine:
     def _evaluate(self, X: FloatArray, source: str | list[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Repair or clip, evaluate, and update the ideal point: points, objectives (minimized), violations."""
         X = self._instance.project(X) if self._options.repair else self._instance.space.clip(X)
+        if self._fresh is not None:
+            X = self._fresh.moved(X, source)
         evaluation: Evaluation = self._task.evaluate(X, source=source)
         F, violation = evaluation.F * self._instance.signs, evaluation.violation
         self._any_feasible = bool(self._kernels.running_ideal(F, violation, self._ideal, self._any_feasible))

@@ -88,15 +88,17 @@ def _suite(suite: SuiteRun) -> Command:
 
 def _run(record: Record, instances: Sequence[int], seeds: Sequence[int]) -> tuple[str, str]:
     scenario, solver = record.instance.scenario, record.solver.name
+    own = record.provenance.files.get("problem")
     sweep = len(instances) > 1 or len(seeds) > 1
-    settings = [f"problem={scenario}", f"solver={override_text(solver)}"]
+    settings = [f"problem={scenario if own is None else own.name}", f"solver={override_text(solver)}"]
     settings += [f"instance={','.join(map(str, instances))}", f"seed={','.join(map(str, seeds))}"]
     changed = {
         **_changed("budget", record.budget.to_json(), DEFAULT_BUDGET.options()),
         **_changed("problem", record.instance.params, _scenario_defaults(scenario)),
         **_changed("solver", record.solver.options, _solver_defaults(solver)),
     }
-    notes = []
+    notes = [] if own is None else [f"{own.name} stands in a file of its author's, SHA-256 {own.sha256[:16]}"]
+    changed.pop("problem.definition", None)
     for key, value in changed.items():
         text = override_text(value)
         if len(text) > _LONGEST:

@@ -98,7 +98,7 @@ def _check_rows(record: Record, instance: Instance, columns: Mapping[str, npt.ND
     if {label: sources.count(label) for label in labels} != {label: part.evaluations for label, part in labels.items()}:
         found.wrong(HISTORY_FILE, "other sources", "as many points of every source as used.by_source says")
     history = History(widths[0])
-    violation = Evaluation(F, G, H, failed).violation
+    violation = instance.judged(Evaluation(F, G, H, failed)).violation
     history.append(np.where(failed[:, None], 0.0, F) * instance.signs, violation, "told", 0.0)
     curve = zip(record.trace, trace_rows(instance, history), strict=False)  # their lengths are checked with the trace
     same = all(_near(told[2], again[2]) and _near(told[3], again[3]) for told, again in curve)

@@ -248,7 +248,29 @@ def _records(units: ScoredUnits) -> Iterable[RecordPage]:
     for row in units.frame.to_dict("records"):
         record = row["record"]
         if record is not None:
-            yield RecordPage(record, row["scenario"], row["solver"], command_of(record), tuple(record_charts(record)))
+            charts = tuple(record_charts(record))
+            yield RecordPage(record, row["scenario"], row["solver"], command_of(record), charts, _sources(record))
+
+
+def _sources(record: Record) -> Table | None:
+    """What every source of candidates made, gained and cost; columns that say nothing about this run are left out."""
+    sources = record.used.by_source
+    if len(sources) < 2:
+        return None
+    gain = "hypervolume gain" if len(record.verified.objectives) > 1 else "objective gain"
+    columns: dict[str, list[object]] = {
+        "source": list(sources),
+        "evaluations": [item.evaluations for item in sources.values()],
+        gain: [item.gain for item in sources.values()],
+    }
+    spent: dict[str, list[object]] = {
+        "survivors": [item.survivors for item in sources.values()],
+        "tokens in": [item.tokens_in for item in sources.values()],
+        "tokens out": [item.tokens_out for item in sources.values()],
+        "USD": [item.usd for item in sources.values()],
+    }
+    columns |= {heading: values for heading, values in spent.items() if any(values)}
+    return make_table("sources", "Candidates of every source, and what they gained and cost.", columns, words=["source"])
 
 
 def _told(kind: str, name: str, key: str) -> str:

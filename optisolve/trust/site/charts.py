@@ -73,6 +73,8 @@ def score_chart(scenario: str, units: pd.DataFrame, label: str, colors: Mapping[
 def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]) -> Chart | None:
     """Mean best value after so many evaluations, by solver; None when no run has a curve.
 
+    What a solver had when it stopped still stands, so every line ends where the longest run does.
+
     Args:
         scenario: Which one.
         units: Rows of `optisolve.study.scored.ScoredUnits.frame`.
@@ -80,9 +82,9 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
     """
     own = units[(units["scenario"] == scenario) & (units["outcome"] == Outcome.OK)]
     traces: list[JsonObject] = []
+    last = max((curve[-1, 0] for record in own["record"] if len(curve := _curve(record))), default=0.0)
     for solver, rows in own.groupby("solver", sort=True):
-        curves = [curve for record in rows["record"] if len(curve := _curve(record)) > 1]
-        last = min((curve[-1, 0] for curve in curves), default=0.0)
+        curves = [curve for record in rows["record"] if len(curve := _curve(record))]
         first = max((curve[0, 0] for curve in curves), default=0.0)
         if first < last:
             at = np.unique(np.rint(np.geomspace(first, last, 40)).astype(int))

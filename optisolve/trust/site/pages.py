@@ -74,13 +74,18 @@ class SolverPage:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RecordPage:
-    """One record under the names that the site gives to its scenario and solver, with the command that makes it again."""
+    """One record under the names that the site gives to its scenario and solver, with the command that makes it again.
+
+    Attributes:
+        sources: Who made what; None where there is one source only.
+    """
 
     record: Record
     scenario: str
     solver: str
     command: str
     charts: tuple[Chart, ...]
+    sources: Table | None
 
     @property
     def note(self) -> str:

@@ -92,8 +92,13 @@ def _write(path: Path, text: str) -> None:
 def _environment() -> Environment:
     environment = templates("optisolve.trust.site", "optisolve.study.report").overlay()
     environment.filters = {**environment.filters, "groupby_tier": _by_tier, "markdown": _markdown, "setting": override_text}
-    environment.filters |= {"number": number, "embedded": _embedded}
+    environment.filters |= {"number": _amount, "embedded": _embedded}
     return environment
+
+
+def _amount(value: float) -> str:
+    """A mean of counts: a whole one without decimals."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e6 else number(value)
 
 
 def _text(name: str) -> str:

@@ -40,8 +40,8 @@ function drawPlots() {
   for (const script of document.querySelectorAll("script[data-plot]")) {
     const chart = JSON.parse(script.textContent);
     const traces = chart.traces.map((trace) => {
-      const ink = color(`--c${trace.color % 7}`);
-      const line = { color: ink, dash: dashes[Math.floor(trace.color / 7) % 4], width: 2 };
+      const ink = color(`--c${trace.color % 12}`);
+      const line = { color: ink, dash: dashes[trace.color % 4], width: 2, shape: "hv" }; // a best value stands until it is beaten
       if (trace.kind === "box") {
         return { type: "box", name: trace.name, y: trace.y, line: { color: ink }, boxpoints: "all", jitter: 0.4, marker: { size: 5 } };
       }
