@@ -62,7 +62,7 @@ def test_the_search_finds_a_solver(browser, address):  # noqa: F811
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible(browser, address, scheme):  # noqa: F811
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra [dev]").Axe()
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     for path in ("", "tutorials/own_problem/"):
         page.goto(address + path)
