@@ -85,16 +85,19 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: object) -> st
         return found.group(0)  # strict mode tells
 
     kept = list[str]()
-    bare = _CODE.sub(lambda found: kept.append(found.group(0)) or f"\0{len(kept) - 1}\0", markdown)
+    titled = re.sub(r"^```(\w+) ([\w./]+)$", r'```\1 title="\2"', markdown, flags=re.MULTILINE)  # a file of a recipe
+    bare = _CODE.sub(lambda found: kept.append(found.group(0)) or f"\0{len(kept) - 1}\0", titled)
     return re.sub(r"\0(\d+)\0", lambda found: kept[int(found.group(1))], _LINK.sub(moved, bare))
 
 
 def on_post_page(output: str, page: Page, **_: object) -> str:
-    """Refuse a page that would ask another server for anything while it is read.
+    """Refuse a page that would ask another server for anything while it is read, or that shows the marks of a block of code.
 
     Raises:
-        PluginError: The page and what it asks for.
+        PluginError: The page, and what it asks for or shows.
     """
+    if raw := re.search(r"<p>```.*", output):
+        raise PluginError(f"{page.file.src_uri} has a block that is not read as one: {raw.group()[:80]}")
     if foreign := _FOREIGN.search(output):
         raise PluginError(f"{page.file.src_uri} loads something from elsewhere: {output[foreign.start() : foreign.end() + 60]}")
     return output

@@ -279,7 +279,7 @@ def _own(target: str, overrides: Mapping[str, Any]) -> Problem:
         made = found.from_mapping(overrides, title=title)
     else:
         return _built(_builder(found, target), home, overrides)
-    if made.name in PROBLEMS.targets():
+    if made.name in PROBLEMS.targets() and PROBLEMS.get(made.name) is not type(made):
         raise RegistryError(f"{target}: '{made.name}' is the name of an installed problem; give your class another 'name'.")
     return made.at(home)
 

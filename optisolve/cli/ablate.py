@@ -194,7 +194,7 @@ class _Display(Bar):
 
     def __init__(self, ahead: Forecast, show: Show) -> None:
         super().__init__("ablate", "runs", ahead.runs, show=show)
-        self._run_s, self._left_s = ahead.run_s, ahead.seconds
+        self._run_s, self._left_s, self._whole_s = ahead.run_s, ahead.seconds, ahead.seconds
 
     def show(self, state: Progress) -> None:
         """A run is over."""
@@ -204,8 +204,8 @@ class _Display(Bar):
             return
         self._left_s = max(0.0, self._left_s - self._run_s * (unit.llm is not None))
         where = f"{unit.label}, instance {unit.index}, seed {unit.repetition}"
-        left = f"about {duration(self._left_s)} of the language model left" if self._left_s else ""
-        self.update(state.done, state.total, name=where, note=left)
+        share = 1.0 - self._left_s / self._whole_s if self._whole_s else None
+        self.update(state.done, state.total, name=where, share=share)
 
 
 # -- after -------------------------------------------------------------------------------------------------------------

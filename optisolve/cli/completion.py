@@ -106,6 +106,8 @@ def _keys(verb: str, known: Mapping[str, _Field], *, flag: bool) -> Iterator[str
         yield from ("--help", "--config", *(f"--{group}" for group in groups), *(["--cfg"] * bool(groups)))
     else:
         yield from ("config=", *(f"{group}{sign}" for group in groups for sign in "=."), *(["budget."] * bool(groups)))
+    if not flag and verb in ("info", "check"):
+        yield from (*_names("problems"), *_names("solvers"), *_plug_ins("problem"), *_plug_ins("solver"))
     for name, told in known.items():
         if told.word:
             yield from told.choices

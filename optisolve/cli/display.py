@@ -242,6 +242,8 @@ def _model_share(results: Mapping[str, Result]) -> str:
         return ""
     total, gain = sum(item.gain for item in by_source.values()), sum(item.gain for item in made)
     several = len(record.verified.objectives) > 1
+    if several and not total:  # the note on the scoring box says why nobody's points count
+        return ""
     of = f"the hypervolume {total:.4f}" if several else f"{format_number(total)}, by which the objective improved"
     who = "stand-in for a language model" if record.solver.llm.provider == "surrogate" else "language model"
     count = sum(item.evaluations for item in made)

@@ -25,6 +25,10 @@ NO_INTERPOLATION = (
 
 _CALL = re.compile(r"(?<![\w'\"])(fixed\([^()'\"]*\))")
 _WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i")
+_KNOWN = {
+    **dict.fromkeys(("--cfg", "-c"), ("job", "hydra", "all")),
+    **dict.fromkeys(("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
+}
 _ALONE = ("-m", "--multirun", "--resolve", "--run", "-r", "--hydra-help", "--experimental-rerun")
 _FILE = "write config=FILE; it is a YAML file of settings, and print=config writes one"
 _REPLACED = {
@@ -70,8 +74,10 @@ def as_overrides(arguments: Sequence[str]) -> list[str]:
             raise OptisolveError(f"{flag}: {_REPLACED[flag]}")
         if flag in _WITH_VALUE:
             if not equals:
-                value = rest.pop(0) if rest and "=" not in rest[0] else ""
-            found += ["print=config"] if (flag in ("--cfg", "-c") and value in ("job", "")) else [flag, value]
+                value = rest.pop(0) if rest and "=" not in rest[0] else _KNOWN.get(flag, ("",))[0]
+            if value not in _KNOWN.get(flag, (value,)):
+                raise OptisolveError(f"{flag} {value}: expected one of {', '.join(_KNOWN[flag])}.")
+            found += ["print=config"] if flag in ("--cfg", "-c") and value == "job" else [flag, value]
         elif flag in _ALONE or not word.startswith("-"):
             found.append(word)
         elif not word.startswith("--"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from optisolve.cli.display import errors, shown
+from optisolve.cli.display import console, errors, shown
 
 if TYPE_CHECKING:
     from optisolve.core.budget import Budget
@@ -59,7 +59,13 @@ class Bar:
         texts = (TextColumn("{task.description}", style="bold", markup=False), BarColumn(bar_width=24), MofNCompleteColumn())
         notes = (TextColumn("{task.fields[unit]}", markup=False), TextColumn("{task.fields[note]}", markup=False))
         times = (TimeElapsedColumn(), TextColumn("left", markup=False), TimeRemainingColumn())
-        self._bar = Progress(*texts, *notes, *times, console=errors, transient=True, disable=not self.live)
+        self._bar = Progress(
+            *(*texts, *notes, *times),
+            console=errors,
+            transient=True,
+            disable=not self.live,
+            redirect_stdout=console.is_terminal,  # results go where stdout goes
+        )
         self._task = self._bar.add_task(shown(name), total=total, unit=unit, note="")
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ Source: Qi & Sun 1993, doi 10.1007/BF01581275 (semismooth Newton); Balinski & Yo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,6 +23,8 @@ _NEWTON_STEPS = 60
 _HALVINGS = 40
 _GOLDEN = 0.6180339887498949
 _MOST_PAIRED = 16
+_MOST_TRIED = 4_000_000
+"""Numbers that one block of tried steps may hold."""
 _NODES = 200
 """Nodes of one search by HiGHS; a number and no time, so that the answer is the same on a slow machine."""
 
@@ -178,9 +181,10 @@ class AffineSystem:
             found = self._searched(X[i])
             if found is None:
                 continue
-            Z, done = self._reals(found[None])
-            if done[0]:
-                Y[i] = Z[0]
+            # From the point's own reals, or from those of HiGHS where a corner is all there is
+            Z, done = self._reals(np.stack([np.where(self.integer, found, Y[i]), found]))
+            if done.any():
+                Y[i] = Z[np.argmax(done)]
         return Y
 
     def _reals(self, X: FloatArray) -> tuple[FloatArray, BoolArray]:
@@ -213,15 +217,23 @@ class AffineSystem:
         Args:
             Z: float64 [n, z], the integers.
         """
-        A_int, A_real = self.A[:, self.integer], self.A[:, ~self.integer]
-        low, high = self.lower[~self.integer], self.upper[~self.integer]
+        return self._unclosed(self.b - Z @ self.A[:, self.integer].T)
+
+    def _unclosed(self, needed: FloatArray) -> FloatArray:
+        """The same from what the equations need of the reals, float64 [..., p]."""
+        least, most, size = self._reach
+        gap = np.maximum(needed - most, 0.0) + np.maximum(least - needed, 0.0)
+        closed: FloatArray = np.where(gap > self.goal, gap, 0.0) / size
+        return closed
+
+    @cached_property
+    def _reach(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Least and most that the reals bring to each equation, and the size of its integers' coefficients, float64 [p]."""
+        A_real, low, high = self.A[:, ~self.integer], self.lower[~self.integer], self.upper[~self.integer]
         least = np.where(A_real > 0.0, A_real * low, A_real * high).sum(axis=1)
         most = np.where(A_real > 0.0, A_real * high, A_real * low).sum(axis=1)
-        needed = self.b - Z @ A_int.T  # of the reals
-        gap = np.maximum(needed - most, 0.0) + np.maximum(least - needed, 0.0)
-        size = np.abs(A_int).max(axis=1)
-        closed: FloatArray = np.where(gap > self.goal, gap, 0.0) / np.where(size > 0.0, size, 1.0)
-        return closed
+        size = np.abs(self.A[:, self.integer]).max(axis=1)
+        return least, most, np.where(size > 0.0, size, 1.0)
 
     def _stepped(self, Z: FloatArray, wanted: FloatArray, tie: FloatArray) -> FloatArray:
         """Unit steps, each the one after which least is missing; of equals the one nearest to what was wanted.
@@ -234,10 +246,9 @@ class AffineSystem:
             tie: float64 [k], in [0, 1): who goes first where steps are equally near, so that no variable always does.
         """
         Z, z = Z.copy(), Z.shape[1]
-        single = np.concatenate([np.eye(z), -np.eye(z)])  # [2z, z]
-        first, second = np.triu_indices(2 * z, 1)
-        paired = single[first] + single[second]
-        paired = paired[paired.any(axis=1)] if z <= _MOST_PAIRED else np.empty((0, z))
+        single = np.arange(2 * z)[:, None]  # up by one, then down by one
+        paired = np.stack(np.triu_indices(2 * z if z <= _MOST_PAIRED else 0, 1), axis=1)
+        paired = paired[paired[:, 0] % z != paired[:, 1] % z]
         going = np.arange(Z.shape[0])
         for _ in range(4 * z + 4):
             going = going[self._gap(Z[going]).any(axis=1)]
@@ -249,20 +260,31 @@ class AffineSystem:
             going = going[moved]
         return Z
 
-    def _step(self, Z: FloatArray, wanted: FloatArray, tie: FloatArray, moves: FloatArray, at: IntArray) -> BoolArray:
-        """The best of some moves for every row that it helps; writes Z, tells which rows moved, bool [g]."""
+    def _step(self, Z: FloatArray, wanted: FloatArray, tie: FloatArray, moves: IntArray, at: IntArray) -> BoolArray:
+        """The best of some moves for every row that it helps; writes Z, tells which rows moved, bool [g].
+
+        Args:
+            moves: int64 [moves, 1 or 2], which of the 2 z unit steps are made together.
+        """
         if not at.size or not moves.shape[0]:
             return np.zeros(at.size, dtype=bool)
-        low, high = self.lower[self.integer], self.upper[self.integer]
-        tried = Z[at][:, None, :] + moves  # [g, moves, z]
-        gap = self._gap(tried.reshape(-1, Z.shape[1])).sum(axis=1).reshape(at.size, moves.shape[0])
-        outside = ((tried < low) | (tried > high)).any(axis=2)
-        farther = ((tried - wanted[at][:, None, :]) ** 2).sum(axis=2)
-        gap = np.where(outside, np.inf, np.round(gap, 9))  # equal in exact arithmetic, so that rounding decides nothing
+        block = max(1, _MOST_TRIED // (moves.shape[0] * self.b.size))
+        if at.size > block:
+            parts = [at[i : i + block] for i in range(0, at.size, block)]
+            return np.concatenate([self._step(Z, wanted, tie, moves, part) for part in parts])
+        A, low, high = self.A[:, self.integer], self.lower[self.integer], self.upper[self.integer]
+        here, off = Z[at], Z[at] - wanted[at]
+        needed = self.b - here @ A.T  # [g, p]
+        brought = np.concatenate([A.T, -A.T])[moves].sum(axis=1)  # [moves, p]
+        gap = self._unclosed(needed[:, None, :] - brought).sum(axis=2)  # [g, moves]
+        barred = np.concatenate([here + 1.0 > high, here - 1.0 < low], axis=1)[:, moves].any(axis=2)
+        farther = np.concatenate([2.0 * off + 1.0, 1.0 - 2.0 * off], axis=1)[:, moves].sum(axis=2)  # of squared distance
+        gap = np.where(barred, np.inf, np.round(gap, 9))  # equal in exact arithmetic, so that rounding decides nothing
         turn = (tie[at][:, None] + _GOLDEN * np.arange(moves.shape[0])) % 1.0
         rows, chosen = np.arange(at.size), np.lexsort((turn, np.round(farther, 9), gap), axis=1)[:, 0]
-        gains: BoolArray = gap[rows, chosen] < self._gap(Z[at]).sum(axis=1) - 1e-9
-        Z[at[gains]] = tried[rows, chosen][gains]
+        gains: BoolArray = gap[rows, chosen] < self._unclosed(needed).sum(axis=1) - 1e-9
+        unit = np.concatenate([np.eye(here.shape[1]), -np.eye(here.shape[1])])[moves].sum(axis=1)
+        Z[at[gains]] += unit[chosen[gains]]
         return gains
 
     def _searched(self, x: FloatArray) -> FloatArray | None:
@@ -271,33 +293,31 @@ class AffineSystem:
             return None
         return self._milp(x)
 
-    @property
+    @cached_property
     def _solvable(self) -> bool:
         """Whether any point of the box solves the equations, asked once; otherwise every point would ask again."""
-        if "_known" not in self.__dict__:
-            found = self._milp(0.5 * (self.lower + self.upper))
-            object.__setattr__(self, "_known", found is not None)
-        return bool(self.__dict__["_known"])
+        return self._milp(0.5 * (self.lower + self.upper)) is not None
 
     def _milp(self, x: FloatArray) -> FloatArray | None:
+        """A point whose integers are near those of x and whose reals solve the equations, by HiGHS, float64 [d]."""
         from scipy import optimize, sparse
 
-        d = x.size
-        width = np.sqrt(self.weight)
-        eye = sparse.eye(d, format="csr")
-        # Variables y and t >= |y - x| / width; the sum of t is smallest
-        equations = sparse.hstack([sparse.csr_matrix(self.A), sparse.csr_matrix((self.A.shape[0], d))])
-        above = sparse.hstack([eye, -sparse.diags(width)])
-        below = sparse.hstack([-eye, -sparse.diags(width)])
+        whole = np.flatnonzero(self.integer)
+        d, z = x.size, whole.size
+        # Variables y and t >= |y - x| of the integers, each in its range; the sum of t is smallest
+        picked = sparse.csr_matrix((np.ones(z), (np.arange(z), whole)), shape=(z, d))
+        widths = sparse.diags(np.sqrt(self.weight[whole]))
+        equations = optimize.LinearConstraint(
+            sparse.hstack([sparse.csr_matrix(self.A), sparse.csr_matrix((self.b.size, z))]), self.b, self.b
+        )
+        nearby = [
+            optimize.LinearConstraint(sparse.hstack([sign * picked, -widths]), -np.inf, sign * x[whole]) for sign in (1.0, -1.0)
+        ]
         found = optimize.milp(
-            np.concatenate([np.zeros(d), np.ones(d)]),
-            integrality=np.concatenate([self.integer.astype(int), np.zeros(d, dtype=int)]),
-            bounds=optimize.Bounds(np.concatenate([self.lower, np.zeros(d)]), np.concatenate([self.upper, np.full(d, np.inf)])),
-            constraints=[
-                optimize.LinearConstraint(equations, self.b, self.b),
-                optimize.LinearConstraint(above, -np.inf, x),
-                optimize.LinearConstraint(below, -np.inf, -x),
-            ],
+            np.concatenate([np.zeros(d), np.ones(z)]),
+            integrality=np.concatenate([self.integer.astype(int), np.zeros(z, dtype=int)]),
+            bounds=optimize.Bounds(np.concatenate([self.lower, np.zeros(z)]), np.concatenate([self.upper, np.full(z, np.inf)])),
+            constraints=[equations, *(nearby if z else [])],
             options={"node_limit": _NODES, "mip_rel_gap": 0.05},
         )
         if found.x is None:

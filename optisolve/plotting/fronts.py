@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
 
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.indicators import knee_index
@@ -17,14 +18,13 @@ from optisolve.plotting.legend import place_labels, place_legend
 from optisolve.plotting.series import Series, Setting, axis_text, number, seeds_text
 from optisolve.plotting.style import (
     ACCENT,
-    INK,
     MUTED,
     Look,
-    characters,
-    figure_of,
+    ink_of,
     label_axes,
     looks_of,
     no_offset,
+    room_for_words,
     text_size,
 )
 
@@ -103,9 +103,9 @@ def reference_dots(axes: Axes, front: FloatArray, setting: Setting) -> Line2D:
     """As dots: a front may have gaps, which a line would close."""
     size = 1.0 if len(front) > 400 else 1.8 if len(front) > 40 else 3.0
     (line,) = axes.plot(
-        *front[:, :2].T, ".", markersize=size, color=INK, label=setting.front_words, zorder=2, markeredgewidth=0
+        *front[:, :2].T, ".", markersize=size, color=ink_of(axes), label=setting.front_words, zorder=2, markeredgewidth=0
     )
-    return Line2D([], [], color=INK, linestyle=(0, (0.8, 1.2)), linewidth=1.6, label=line.get_label())
+    return Line2D([], [], color=ink_of(axes), linestyle=(0, (0.8, 1.2)), linewidth=1.6, label=line.get_label())
 
 
 def near_front(points: FloatArray, known: FloatArray) -> tuple[FloatArray, list[str]]:
@@ -139,8 +139,7 @@ def _corners(axes: Axes) -> tuple[FloatArray, FloatArray]:
 
 
 def _name_axes(axes: Axes, setting: Setting) -> None:
-    width, height = figure_of(axes).get_size_inches()
-    across, up = characters(axes, 0.8 * width), characters(axes, 0.74 * height)
+    across, up = room_for_words(axes)
     label_axes(axes, x=axis_text(setting.objectives[0], width=across), y=axis_text(setting.objectives[1], width=up))
     no_offset(axes.xaxis, axes.yaxis)
 
@@ -210,10 +209,11 @@ def _mark_knee(axes: Axes, F: FloatArray, setting: Setting) -> None:
     axes.plot(*knee[:2], marker="o", markersize=11, markerfacecolor="none", markeredgecolor=ACCENT, zorder=5)
     arrow = {"arrowstyle": "-", "color": ACCENT, "shrinkB": 6}
     away = (26 * signs[0], 26 * signs[1])  # towards the dominated side, where it is empty
-    axes.annotate(
+    label = axes.annotate(
         "knee", tuple(knee[:2]), xytext=away, textcoords="offset points", color=ACCENT, fontsize=text_size(axes, 1),
         arrowprops=arrow, ha="right" if signs[0] < 0 else "left", va="center", zorder=5,
     )  # fmt: skip
+    label.set_path_effects([Stroke(linewidth=2.0, foreground=axes.get_facecolor()), Normal()])
 
 
 # -- attainment --------------------------------------------------------------------------------------------------------

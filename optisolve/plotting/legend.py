@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from optisolve.core.arrays import FloatArray
-from optisolve.plotting.style import INK, Drawing, figure_of, is_ours, text_size
+from optisolve.plotting.style import INK, Drawing, figure_of, ink_of, is_ours, text_size
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -188,9 +188,17 @@ def place_labels(axes: Axes, points: FloatArray, words: Sequence[str], *, around
     taken: list[Bbox] = []
     for point, text in zip(points, words, strict=True):
         label = axes.annotate(
-            text, tuple(point), xytext=(0, 0), textcoords="offset points", fontsize=size, zorder=6, ha="center", va="center"
+            text,
+            tuple(point),
+            xytext=(0, 0),
+            textcoords="offset points",
+            fontsize=size,
+            color=ink_of(axes),
+            zorder=6,
+            ha="center",
+            va="center",
         )
-        label.set_path_effects([Stroke(linewidth=2.0, foreground="white"), Normal()])
+        label.set_path_effects([Stroke(linewidth=2.0, foreground=axes.get_facecolor()), Normal()])
         extent = label.get_window_extent()
         at, best = axes.transData.transform(point), None
         for dx, dy in _around(extent.width / scale, extent.height / scale, size):

@@ -24,6 +24,7 @@ from optisolve.plotting.style import (
     characters,
     dress,
     figure_of,
+    ink_of,
     label_axes,
     looks_of,
     no_offset,
@@ -155,8 +156,8 @@ def _vertical_axes(axes: Axes, setting: Setting, worst: FloatArray, best: FloatA
         axes.axvline(j, color=MUTED, linewidth=0.8, zorder=1)
         unit = f" {objective.unit}" if objective.unit else ""
         for height, text, side in ((1.05, f"{best[j]:.4g}{unit}", "bottom"), (-0.05, f"{worst[j]:.4g}", "top")):
-            label = axes.text(j, height, text, ha="center", va=side, fontsize=size, color=INK)
-            label.set_path_effects([Stroke(linewidth=3.0, foreground="white"), Normal()])
+            label = axes.text(j, height, text, ha="center", va=side, fontsize=size, color=ink_of(axes))
+            label.set_path_effects([Stroke(linewidth=3.0, foreground=axes.get_facecolor()), Normal()])
     names = [
         "\n".join(textwrap.wrap(f"{words_of(o)} ({'max' if o.sense is Sense.MAXIMIZE else 'min'})", across))
         for o in setting.objectives

@@ -5,13 +5,14 @@ Each function draws a table of `optisolve.study.profiles`; none computes anythin
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.plotting.style import INK, MUTED, Look, looks_of, new_figure
+from optisolve.plotting.style import INK, MUTED, Look, characters, label_axes, looks_of, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,8 +92,7 @@ def anytime_figure(
         axes.fill_between(at, low, high, step="post", color=look.color, alpha=0.12, linewidth=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel(axis[:1].upper() + axis[1:], color=INK)
-    axes.set_ylabel(measure, color=INK)
+    _name(axes, axis[:1].upper() + axis[1:], measure)
     _legend(figure, axes)
     return figure
 
@@ -100,6 +100,11 @@ def anytime_figure(
 def _looks(data: pd.DataFrame) -> dict[str, Look]:
     """Assigned within the plot, so that no two of twelve curves share a color."""
     return looks_of(sorted(map(str, data["solver"].unique())))
+
+
+def _name(axes: Axes, x: str, y: str) -> None:
+    """Words at the axes, in as many lines as they need above the legend."""
+    label_axes(axes, x=x, y="\n".join(textwrap.wrap(y, characters(axes, 0.6 * _SIZE["height"]))))
 
 
 def _every(at: FloatArray) -> int:
@@ -122,8 +127,7 @@ def _profile(data: pd.DataFrame, *, column: str, last: float, axes: tuple[str, s
     drawn.set_xscale("log")
     drawn.set_xlim(left, max(last, left * 2))
     drawn.set_ylim(-0.02, 1.02)
-    drawn.set_xlabel(xlabel, color=INK)
-    drawn.set_ylabel(ylabel, color=INK)
+    _name(drawn, xlabel, ylabel)
     _legend(figure, drawn)
     return figure
 

@@ -12,7 +12,17 @@ from matplotlib.patches import Patch
 from optisolve.core.arrays import FloatArray
 from optisolve.plotting.legend import place_labels, place_legend
 from optisolve.plotting.series import Series, Setting, Shot, measure_text, number, seeds_text
-from optisolve.plotting.style import INK, MUTED, Dashes, Look, characters, figure_of, label_axes, looks_of, no_offset, text_size
+from optisolve.plotting.style import (
+    MUTED,
+    Dashes,
+    Look,
+    ink_of,
+    label_axes,
+    looks_of,
+    no_offset,
+    room_for_words,
+    text_size,
+)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -63,7 +73,7 @@ def draw_convergence(axes: Axes, series: Sequence[Series], setting: Setting) -> 
         told = "no point inside of the scoring box"
         axes.text(0.5, 0.5, told, transform=axes.transAxes, ha="center", va="center", color=MUTED, fontsize=text_size(axes, 1))
     handles += _marks(axes, marks, low, high)
-    up = characters(axes, 0.74 * figure_of(axes).get_figheight())
+    _, up = room_for_words(axes)
     label_axes(axes, x="Evaluations", y=measure_text(setting, width=up))
     no_offset(axes.yaxis)
     _name_points(axes, curves)
@@ -206,8 +216,8 @@ def _marks(axes: Axes, marks: dict[str, float], low: float, high: float) -> list
     for (words, value), dashes in zip(marks.items(), _MARK_STYLES, strict=False):
         label = f"{words} {number(value)}"
         if low <= value <= high:
-            axes.axhline(value, color=INK, linestyle=dashes, linewidth=1.0, zorder=2)
-            handles.append(Line2D([], [], color=INK, linestyle=dashes, linewidth=1.0, label=label))
+            axes.axhline(value, color=ink_of(axes), linestyle=dashes, linewidth=1.0, zorder=2)
+            handles.append(Line2D([], [], color=ink_of(axes), linestyle=dashes, linewidth=1.0, label=label))
         else:
             side = "above" if value > high else "below"
             handles.append(Line2D([], [], linestyle="none", label=f"{label}, {side} the axes"))

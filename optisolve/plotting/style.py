@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.transforms import ScaledTranslation, Transform
 
@@ -43,11 +44,13 @@ __all__ = [
     "dress",
     "figure_bytes",
     "figure_of",
+    "ink_of",
     "is_ours",
     "label_axes",
     "looks_of",
     "new_figure",
     "no_offset",
+    "room_for_words",
     "save_figure",
     "text_size",
 ]
@@ -157,7 +160,7 @@ class Drawing(Figure):
             super().savefig(fname, transparent=transparent, **options)
 
     def _repr_png_(self) -> bytes:
-        return figure_bytes(self, "png")
+        return figure_bytes(self, "png", dots=100)
 
 
 def _reproducible() -> AbstractContextManager[None]:
@@ -198,7 +201,7 @@ def add_title(axes: Axes, title: str, subtitle: str = "") -> None:
     """A heading above the axes, on their left; nothing for no words."""
     large, small = text_size(axes, 3), text_size(axes)
     if title:
-        axes.set_title(title, loc="left", fontsize=large, color=INK, pad=2 * small + 4 if subtitle else 8)
+        axes.set_title(title, loc="left", fontsize=large, color=ink_of(axes), pad=2 * small + 4 if subtitle else 8)
     if subtitle:
         axes.text(0.0, 1.0, subtitle, transform=axes.transAxes + _up(axes), fontsize=small, color=MUTED, va="bottom")
 
@@ -233,7 +236,21 @@ def text_size(axes: Axes, larger: int = 0) -> int:
 
 def characters(axes: Axes, length: float) -> int:
     """How many characters of an axis' words fit into a length, inches."""
-    return max(8, int(72.0 * length / (0.56 * text_size(axes, 1))))
+    size = text_size(axes, 1) if is_ours(axes) else float(axes.xaxis.label.get_fontsize())
+    return max(8, int(72.0 * length / (0.56 * size)))
+
+
+def room_for_words(axes: Axes) -> tuple[int, int]:
+    """Characters that fit along the x axis and along the y axis of single axes."""
+    width, height = figure_of(axes).get_size_inches()
+    place = axes.get_position()
+    across, up = (0.8, 0.74) if is_ours(axes) else (place.width, place.height)  # ours have a legend below, which adds height
+    return characters(axes, across * width), characters(axes, up * height)
+
+
+def ink_of(axes: Axes) -> str:
+    """The color of words, and of lines for what is known: ours, or that of somebody else's style, which may be dark."""
+    return INK if is_ours(axes) else str(to_hex(axes.xaxis.label.get_color()))
 
 
 def dress(axes: Axes, label_size: int | None = None) -> None:

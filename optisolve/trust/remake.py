@@ -13,7 +13,7 @@ from pathlib import Path
 from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
-from optisolve.run.schema import Record
+from optisolve.run.schema import Record, ScoresPart
 from optisolve.run.table import light
 from optisolve.trust.replay import agrees, difference, other_platform, replay_record
 
@@ -68,9 +68,12 @@ def remake(
     """
     again = replay_record(row, folder, problems=problems, solvers=solvers).result.record
     # The reference and what follows from it are no part of a run; whether they hold is for an audit to say.
-    relative = row.scores.model_copy(
-        update={name: getattr(again.scores, name) for name in ("hypervolume", "objective", "box", "outside")}
+    absolute, (told, found_again) = (
+        {"hypervolume", "objective", "box", "outside"},
+        (row.scores.to_json(), again.scores.to_json()),
     )
+    kept = {name: value for name, value in told.items() if name not in absolute}
+    relative = ScoresPart.model_validate(kept | {name: value for name, value in found_again.items() if name in absolute})
     provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
     record = again.model_copy(update={"reference": row.reference, "scores": relative, "provenance": provenance}).sealed()
     found = light(again)

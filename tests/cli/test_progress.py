@@ -10,8 +10,10 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 
 from optisolve.cli import progress
+from optisolve.cli.display import console
 from optisolve.cli.main import main
 from optisolve.cli.progress import Bar, duration, quiet_for
 from optisolve.testing.llm_server import LlmServer
@@ -82,6 +84,18 @@ def test_a_closed_stderr_ends_the_lines_and_not_the_work(quick, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Closed())
     with Bar("thinking"):
         time.sleep(0.15)
+
+
+def test_results_go_where_stdout_goes_while_a_bar_is_drawn(monkeypatch, capsys):
+    """As in ``optisolve verify > audits.txt`` on a terminal; rich would draw them above the bar, on stderr."""
+    drawn = io.StringIO()
+    monkeypatch.setattr(progress, "errors", Console(file=drawn, force_terminal=True))
+    with Bar("verify", "records", 2) as bar:
+        bar.update(1)
+        console.print("a result")
+    assert capsys.readouterr().out == "a result\n"
+    assert "verify" in drawn.getvalue()
+    assert "a result" not in drawn.getvalue()
 
 
 @pytest.mark.parametrize("show", ["auto", "lines", "off"])

@@ -265,6 +265,16 @@ def test_bars_are_called_powers_and_their_axes_are_named(name):
     assert axes.get_xlabel()
 
 
+@pytest.mark.parametrize("name", ["uav_isac", "noma_uav", "maze"])
+def test_maps_are_called_so_and_their_axes_are_named(name):
+    instance = optisolve.load_problem(name).instance(0)
+    x = instance.project(instance.space.sample(np.random.default_rng(0), 1))[0]
+    axes = solution_figure(instance, x, width=3.5).axes[0]
+    assert instance.picture == "map"
+    assert axes.get_xlabel()
+    assert axes.get_ylabel()
+
+
 def source(gain):
     return SourcePart(evaluations=10, objective_gain=gain)
 
@@ -303,6 +313,16 @@ def test_axes_of_somebody_else_keep_their_style_and_are_returned(uav):
     assert axes.xaxis.get_tick_params()["labelsize"] == 13
     assert figure.get_size_inches().tolist() == [4, 3]
     assert not covered(figure)
+
+
+def test_a_dark_style_stays_readable(uav):
+    """What is known is drawn in the color of that style's words."""
+    figure = Figure(facecolor="black")
+    axes = figure.add_subplot(facecolor="black")
+    axes.xaxis.label.set_color("#fafafa")
+    optisolve.plot(uav, "convergence", ax=axes)
+    known = next(line for line in axes.lines if len(set(line.get_ydata())) == 1 and line.get_color() == "#fafafa")
+    assert known.get_ydata()[0] == pytest.approx(uav[0].record.scores.gap_scale, abs=1e-9)
 
 
 def test_no_figure_stays_behind(uav):

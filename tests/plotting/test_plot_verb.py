@@ -115,3 +115,14 @@ def test_drawing_loads_no_pyplot():
 
     code = "import sys, optisolve.plotting; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+def test_a_problem_of_ones_own_is_drawn_and_its_file_brings_descriptions(here, capsys):
+    (here / "mine.py").write_text(
+        "import optisolve\nbox = optisolve.problem(lambda x: [(x**2).sum(), ((x - 1) ** 2).sum()], [0] * 2, [1] * 2)\n"
+    )
+    asked = ["solver=nsga2", "budget.evaluations=60", "pictures=false", "reference=none"]
+    assert main(["run", "problem=mine.py:box", *asked]) == 0
+    assert main(["plot", "problem=mine.py:box"]) == 0
+    assert "axes carry names" not in capsys.readouterr().err
+    assert (here / "front.pdf").is_file()

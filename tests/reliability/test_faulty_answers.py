@@ -281,7 +281,7 @@ def test_a_server_that_claims_absurd_usage_cannot_make_the_run_spend_more(tmp_pa
         config = llm_config("openai", base_url=server.base_url, model=server.model)
         solver = Ledma(pop_size=24, n_neighbors=8, n_parents=8, wave_size=8)
         problem = load_problem("uav_isac", n_uavs=2, n_users=5)
-        budget = Budget(evaluations=800, llm_tokens=400_000)
+        budget = Budget(evaluations=800, llm_calls=None, llm_tokens=400_000)
         result = solve(problem.instance(0), solver, budget=budget, llm=config, scratch=tmp_path / "scratch")
     assert server.calls <= 5 + 8  # those of the wave in flight
     assert result.record.used.tokens_out > 10**9

@@ -102,3 +102,12 @@ def test_what_a_language_model_was_worth_stands_first_and_controls_only_where_th
     assert "without one" not in lines[1]
     assert main(["run", *words, "controls=true"]) == 0
     assert "; without one solver=" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_where_no_point_counts_the_screen_names_the_box_and_says_nothing_of_the_model(tmp_path, capsys):
+    box = ["problem.n_users=40", "problem.hypervolume_reference=[-25,2]", "problem.hypervolume_ideal=[0,0]"]
+    words = ["problem=uav_isac", "solver=ledma", "llm=surrogate", "budget.evaluations=150", *QUIET, *box, f"out={tmp_path}"]
+    assert main(["run", *words]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "points of the front lie outside the scoring box (utility -25 to 0, error_bound 2 to 0)" in told
+    assert "contributed" not in told

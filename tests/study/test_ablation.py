@@ -65,7 +65,7 @@ def plan_of(out: Path, **changes: Any) -> Plan:
         "arms": SMALL,
         "instances": 2,
         "seeds": 1,
-        "budget": Budget(evaluations=32),
+        "budget": Budget(evaluations=32, llm_calls=None),
         "llm": llm_config("surrogate"),
         **changes,
     }
@@ -165,7 +165,7 @@ def test_the_planned_share_spends_the_budget(calls, batch):
 
 def test_without_a_limit_on_calls_or_with_enough_the_model_serves_everything():
     solver = Ledma(**ENGINE)
-    assert planned_share(Budget(evaluations=100), solver, 1.0) == 1.0
+    assert planned_share(Budget(evaluations=100, llm_calls=None), solver, 1.0) == 1.0
     assert planned_share(Budget(evaluations=108, llm_calls=50), solver, 1.0) == 1.0
     assert planned_share(Budget(evaluations=108, llm_calls=50), solver, 0.3) == 0.3
 
@@ -286,7 +286,7 @@ def test_more_seeds_add_runs_and_other_settings_repeat_them(whole):
 
 
 def test_a_limit_on_the_model_does_not_repeat_the_controls(whole):
-    limited = plan_of(whole.plan.out, budget=Budget(evaluations=32, llm_tokens=10**6))
+    limited = plan_of(whole.plan.out, budget=Budget(evaluations=32, llm_calls=None, llm_tokens=10**6))
     there = {unit.id for unit in whole.plan.units.units}
     assert {arm for (arm, *_), unit in limited.runs.items() if unit.id not in there} == {"llm", "placebo"}
 
@@ -338,7 +338,7 @@ def test_replies_of_an_interrupted_run_are_not_paid_for_twice(tmp_path):
 
 def test_an_error_keeps_what_is_finished(tmp_path, monkeypatch):
     """A control that breaks has lost its run; a model that cannot be had says nothing about its worth and ends all."""
-    llm, _, _, de, *_ = arms_of(Ledma(**ENGINE), budget=Budget(evaluations=32), model="openai")
+    llm, _, _, de, *_ = arms_of(Ledma(**ENGINE), budget=Budget(evaluations=32, llm_calls=None), model="openai")
     broken = Arm("broken", "a solver with a bug", "misbehaving", {"then": "raise"})
     monkeypatch.setattr(plans, "arms_of", lambda *args, **more: (de, llm, broken))
     settings = {"arms": (), "instances": 1}
@@ -552,7 +552,7 @@ def test_the_figures_of_a_run_are_those_of_its_record(whole):
 def test_cost_of_a_gain_is_total_use_over_total_gain(tmp_path):
     with LlmServer(latency_s=0.05) as server:
         config = config_for(server, usd_per_million_in=2.0, usd_per_million_out=6.0)
-        plan = plan_of(tmp_path, llm=config, budget=Budget(evaluations=120), arms=("llm", "de"), instances=1)
+        plan = plan_of(tmp_path, llm=config, budget=Budget(evaluations=120, llm_calls=None), arms=("llm", "de"), instances=1)
         report = make_report(run_plan(plan))
     record = report.ablation.records["llm", 0, 0]
     used = record.used

@@ -19,12 +19,14 @@ from optisolve.cli.main import main
 from optisolve.core import Budget, Effort
 from optisolve.core.errors import OptionError, RecordError
 from optisolve.plotting.style import PALETTE, looks_of
+from optisolve.run.records import read_all
 from optisolve.study.aggregate import ranking
 from optisolve.study.report import build_report, escape_latex, render_html, render_latex, write_report
-from optisolve.study.report.commands import override_text
+from optisolve.study.report.commands import command_of, override_text
 from optisolve.study.report.svg import COLORS
 from optisolve.study.report.tables import make_table, number, ranks, scores
 from optisolve.study.scored import score_units
+from optisolve.trust.site.pages import RecordPage
 from tests.forging import record_bytes, seal
 from tests.study.records import made
 from tests.study.records import table as loaded
@@ -159,6 +161,23 @@ def test_alternative_texts_say_what_the_pictures_show(report):
     texts = [picture.alt for family in report.families for picture in family.pictures]
     assert len(texts) == len(set(texts))
     assert all(re.search(r"\d", text) and "random_search" in text for text in texts)
+
+
+def test_words_at_the_axes_of_pictures_are_not_cut_off(report):
+    for figure in (picture.figure for family in report.families for picture in family.pictures):
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            box = axes.yaxis.label.get_window_extent()
+            assert figure.bbox.y0 - 1 <= box.y0, axes.get_ylabel()
+            assert box.y1 <= figure.bbox.y1 + 1, axes.get_ylabel()
+
+
+def test_curves_of_a_picture_differ_in_color_and_carry_markers(report):
+    for figure in (picture.figure for family in report.families for picture in family.pictures):
+        for axes in figure.axes:
+            drawn = [line for line in axes.lines if not line.get_label().startswith("_")]
+            assert len({line.get_color() for line in drawn}) == len(drawn)
+            assert len({line.get_marker() for line in drawn}) == len(drawn)
 
 
 def _luminance(color: str) -> float:
@@ -532,3 +551,31 @@ def test_bad_input_is_one_clear_error(tmp_path, records, capsys):
         build_report([records], alpha=1.5)
     with pytest.raises(RecordError, match="No path"):
         build_report([])
+
+
+def test_a_report_and_the_site_say_which_scenario_s_box_leaves_points_out(tmp_path):
+    """The worst record speaks for its scenario; a scenario without such a record is not named."""
+    corners = {"hypervolume_reference": (-25.0, 2.0), "hypervolume_ideal": (0.0, 0.0)}
+    for users, solver in ((40, "null"), (40, "random_search"), (10, "null")):
+        problem = optisolve.load_problem("uav_isac", n_users=users, **(corners if users == 40 else {}))
+        problem = replace(problem, scenario=f"uav_isac/users{users}")
+        optisolve.solve(problem, solver, budget=Budget(evaluations=64)).save(tmp_path)
+    (notice,) = [told for told in build_report([tmp_path]).notices if "scoring box" in told]
+    assert notice.startswith("uav_isac/users40: 2 records with a note on the scoring box; ")
+    assert "points of the front lie outside the scoring box (utility -25 to 0, error_bound 2 to 0)" in notice
+    records = [record for _, record in read_all(tmp_path)]
+    pages = [RecordPage(r, r.instance.scenario, r.solver.name, command="", charts=(), sources=None) for r in records]
+    notes = {page.scenario: page.note for page in pages}
+    assert notes["uav_isac/users10"] == ""
+    assert "lie outside" in notes["uav_isac/users40"]
+
+
+def test_a_command_gives_a_box_exactly_where_the_parameters_would_not_lead_to_it():
+    corners = {"hypervolume_reference": (-25.0, 2.0), "hypervolume_ideal": (0.0, 0.0)}
+    words = {}
+    for name, changes in {"own": {}, "follows": {"n_users": 20}, "kept": {"n_users": 20, **corners}}.items():
+        problem = optisolve.load_problem("uav_isac", **changes)
+        words[name] = command_of(optisolve.solve(problem, "null").record)
+    assert "hypervolume" not in words["own"] + words["follows"]
+    assert "problem.n_users=20" in words["follows"]
+    assert "problem.hypervolume_reference=[-25.0,2.0]" in words["kept"]

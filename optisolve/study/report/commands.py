@@ -94,7 +94,7 @@ def _run(record: Record, instances: Sequence[int], seeds: Sequence[int]) -> tupl
     settings += [f"instance={','.join(map(str, instances))}", f"seed={','.join(map(str, seeds))}"]
     changed = {
         **_changed("budget", record.budget.to_json(), DEFAULT_BUDGET.options()),
-        **_changed("problem", record.instance.params, _scenario_defaults(scenario)),
+        **_changed("problem", record.instance.params, _scenario_defaults(scenario, record.instance.params)),
         **_changed("solver", record.solver.options, _solver_defaults(solver)),
     }
     notes = [] if own is None else [f"{own.name} stands in a file of its author's, SHA-256 {own.sha256[:16]}"]
@@ -122,10 +122,15 @@ def _changed(group: str, given: Mapping[str, object], defaults: Mapping[str, obj
     return {f"{group}.{key}": value for key, value in given.items() if plain(defaults.get(key, missing)) != plain(value)}
 
 
-def _scenario_defaults(scenario: str) -> Mapping[str, object]:
-    """Parameters of an installed scenario; none for one that is not, so that all of them are written out."""
+def _scenario_defaults(scenario: str, given: Mapping[str, object]) -> Mapping[str, object]:
+    """Parameters of an installed scenario; none for one that is not, so that all of them are written out.
+
+    What the scenario chose for its own numbers is what these parameters leave of it.
+    """
     try:
-        return make_problem(scenario).origin(0).params
+        own = make_problem(scenario)
+        left = make_problem(scenario, {key: value for key, value in given.items() if key not in own.calibrated})
+        return {**own.origin(0).params, **{key: left.origin(0).params[key] for key in own.calibrated}}
     except OptisolveError:
         return {}
 

@@ -246,7 +246,7 @@ class Run:
         self, evaluations: int = 620, *, labels: tuple[str, ...] = ("llm", "repaired"), instance: Any = None, **options: Any
     ) -> None:
         instance = Zdt1(dim=12, shift=0.3).instance() if instance is None else instance
-        self.meter = BudgetMeter(Budget(evaluations=evaluations))
+        self.meter = BudgetMeter(Budget(evaluations=evaluations, llm_calls=None))
         self.notes = Notes(Grid(instance.space))
         self.model = Model(self.meter, self.notes, labels)
         self.bandit = Bandit({"llm": 0.1, "de": 0.45, "sbx": 0.45})
