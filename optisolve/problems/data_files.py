@@ -9,9 +9,10 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ LARGEST_BYTES = 2**28
 """Largest file, and largest content that a compressed one may declare."""
 
 _MATLAB_NUMBERS = ("double", "single", "logical", *(f"{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)))
+_MI_COMPRESSED, _MI_KNOWN = 15, frozenset({*range(1, 8), 9, 12, 13})
 _MATLAB, _MATLAB_HDF5, _HDF5 = b"MATLAB 5.0", b"MATLAB 7.3", b"\x89HDF\r\n\x1a\n"
 
 _KINDS = (
@@ -254,7 +256,39 @@ def _read_mat(file: Path) -> Arrays:
     for name, _, kind in listed:
         if kind not in _MATLAB_NUMBERS:
             raise _no_numbers(file, name, kind)
+    if head == _MATLAB:  # versions before it have another format
+        _require_sound_matrices(file.read_bytes())
     return {name: values for name, values in loadmat(file).items() if not name.startswith("__")}
+
+
+def _require_sound_matrices(data: bytes) -> None:
+    """Refuse matrices whose parts are none of MATLAB's format: scipy believes them, and the process may die.
+
+    Raises:
+        ValueError: There is one.
+
+    Source: MAT-File Format, MathWorks, Level 5: tags of four bytes for type and length each, or of two in small elements.
+    """
+    order: Literal["little", "big"] = "big" if data[126:128] == b"MI" else "little"
+
+    def parts(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
+        while start + 8 <= len(block):
+            kind, size = (int.from_bytes(block[at : at + 4], order) for at in (start, start + 4))
+            if kind >> 16:  # a small element: its length stands above its type
+                yield kind & 0xFFFF, block[start + 4 : start + 4 + (kind >> 16)]
+                start += 8
+            else:
+                yield kind, block[start + 8 : start + 8 + size]
+                start += 8 + (size if kind == _MI_COMPRESSED else (size + 7) // 8 * 8)
+        if start != len(block):
+            raise ValueError("a length in it is wrong")
+
+    for kind, content in parts(data, 128):
+        unpacked = zlib.decompressobj().decompress(content, LARGEST_BYTES)[8:] if kind == _MI_COMPRESSED else content
+        inside = list(parts(unpacked, 0))
+        is_complex = bool(inside) and bool(int.from_bytes(inside[0][1][:4], order) & 0x0800)
+        if len(inside) != (5 if is_complex else 4) or not {kind for kind, _ in inside} <= _MI_KNOWN:
+            raise ValueError("a matrix in it has parts that MATLAB's format does not have")
 
 
 def _no_numbers(file: Path, name: str, kind: str) -> ProblemError:

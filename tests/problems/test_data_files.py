@@ -387,6 +387,32 @@ def test_damaged_archives_and_ragged_lists_are_one_error(tmp_path):
     assert "gains.npz' is a damaged archive" in refusal("gains.npz")
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_kind_of_matlab_s_numbers_is_read(compressed):
+    arrays = {
+        "gain": GAIN.astype(np.float32),
+        "noise_w": np.uint8(3),
+        "p_max_w": np.arange(1, 5, dtype=np.int16),
+        "weight": 0.5,
+    }
+    savemat("gains.mat", arrays, do_compression=compressed)
+    read = instance_of("gains.mat").arrays()
+    assert np.array_equal(read["gain"], arrays["gain"])
+    assert np.array_equal(read["p_max_w"], [1, 2, 3, 4])
+    savemat("old.mat", {"gain": GAIN, "noise_w": 3.0}, format="4")
+    assert np.array_equal(instance_of("old.mat").arrays()["gain"], GAIN)
+
+
+@pytest.mark.parametrize(("place", "value"), [(176, 77), (176, 15), (145, 8), (177, 1)])
+def test_a_flipped_byte_of_a_matlab_file_is_an_error_and_not_the_end_of_the_process(place, value):
+    """scipy believes a type that MATLAB does not have, and a flag for imaginary parts that are not there."""
+    savemat("gains.mat", {"gain": GAIN, "noise_w": 1.0})
+    data = bytearray(Path("gains.mat").read_bytes())
+    data[place] = value
+    Path("gains.mat").write_bytes(data)
+    assert "it is damaged" in refusal("gains.mat")
+
+
 def test_a_transposed_matrix_is_named_where_other_arrays_tell():
     tasks = {name: np.ones(3) for name in ("task_bits", "cycles", "local_hz", "time_weight")}
     np.savez("tasks.npz", **tasks, rate_bps=np.ones((2, 3)))
