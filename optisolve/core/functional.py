@@ -185,6 +185,10 @@ class Definition:
         parts = [call(f"{self.name}: a function", function, X, self.vectorized, width) for function, width in pairs]
         return np.concatenate(parts, axis=1) if parts else np.empty((X.shape[0], 0))
 
+    def __deepcopy__(self, _memo: object) -> Definition:
+        """Nothing in it changes, and functions of this process cannot be pickled as other copies are."""
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         """For other processes, which load the file again, or import functions that modules have by name."""
         if self.home is not None:

@@ -68,8 +68,9 @@ class Result:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What must be known to read the scores, a sentence each: points outside the scoring box, and stand-ins."""
-        return tuple(filter(None, (box_note(self.record), self.run.notice)))
+        """What must be known to read the scores, a sentence each: a solver that broke, points outside the box, stand-ins."""
+        broke = f"the solver broke: {self.run.outcome.detail}" if self.termination is Termination.ERROR else ""
+        return tuple(filter(None, (broke, box_note(self.record), self.run.notice)))
 
     @property
     def X(self) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import pickle
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 import optisolve
-from optisolve.core import Objective, Sense
+from optisolve.core import Budget, Objective, Sense, Termination
 from optisolve.core.errors import OptionError, OptisolveError, ProblemError, RegistryError
+from optisolve.solvers.random_search import RandomSearch
 from optisolve.testing import check_problem
 
 USERS_M = np.random.default_rng(3).uniform(0.0, 1000.0, (6, 2))
@@ -331,3 +333,28 @@ def test_a_tolerance_is_part_of_the_problem_and_equalities_are_repaired_without_
     assert "repair" not in result.record.used.by_source
     with pytest.raises(ProblemError, match="tolerance names"):
         made(tolerance={"sum": 1e-2})
+
+
+@pytest.mark.parametrize("solver", ["moead_de", "nsga2", "cma_es", "ledma_control", "scipy_local", "random_search"])
+@pytest.mark.parametrize("integer", [False, [0]])
+def test_functions_of_this_process_serve_every_general_solver(solver, integer):
+    """Libraries copy what they are given; functions that nobody can pickle must survive it."""
+    bowl = optisolve.problem(lambda x: float((x * x).sum()), -2, 3, names=["a", "b", "c"], integer=integer, name="bowl")
+    copy.deepcopy(bowl.instance(0))
+    if integer and solver == "scipy_local":
+        return
+    result = optisolve.solve(bowl, solver, budget=Budget(evaluations=600), seed=0)
+    assert result.termination is not Termination.ERROR, result.notes
+    assert result.record.used.evaluations == 600 or result.F[0, 0] < 1e-6
+
+
+def test_a_solver_that_breaks_is_told_in_words():
+    class Broken(RandomSearch):
+        def _solve(self, task):
+            task.evaluate(task.instance.space.sample(task.rng(purpose="x"), 3))
+            raise RuntimeError("out of order")
+
+    bowl = optisolve.problem(lambda x: float((x * x).sum()), -2, 3, names=["a", "b"], name="bowl")
+    result = optisolve.solve(bowl, Broken(), budget=Budget(evaluations=10))
+    assert "the solver broke: RuntimeError: out of order" in result.notes[0]
+    assert "out of order" in repr(result)
