@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from optisolve.core.status import Evidence, PointStatus
+from optisolve.core.status import Evidence, PointStatus, Termination
 from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
 
@@ -168,6 +168,8 @@ def print_summary(
     if subject.shortfall:
         print_notice(f"no feasible point; {subject.shortfall}", "warning")
     termination = subject.record.termination
+    if subject.termination is Termination.ERROR:
+        print_notice(f"the solver broke: {termination.detail}", "warning")
     limit = f" ({termination.limit})" if termination.limit else ""
     console.print(
         f"stopped: {termination.status}{limit}; points verified: {_counts(subject)}; result hash {subject.result_hash[:16]}",
