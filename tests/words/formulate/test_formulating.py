@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -104,12 +103,15 @@ def test_ask_points_to_formulate_when_no_family_fits(capsys):
     assert "optisolve formulate" in capsys.readouterr().err
 
 
+def model_of_the_page(start):
+    page = (Path(__file__).parents[3] / "docs" / "formulate.md").read_text(encoding="utf-8")
+    return page[page.index(start) :].partition("```")[0]
+
+
 def test_the_model_file_of_the_page_is_solved_to_the_water_filling_optimum(tmp_path):
     from optisolve.numerics.water_filling import water_fill
 
-    page = (Path(__file__).parents[3] / "docs" / "formulate.md").read_text(encoding="utf-8")
-    block = page[page.index("    sets: {channel") :].split("\n\n")[0]
-    answer = formulate_model(yaml.safe_load(textwrap.dedent(block))).answer
+    answer = formulate_model(yaml.safe_load(model_of_the_page("sets: {channel"))).answer
     gain = np.array([1.2, 2.0, 1.5])
     powers, _ = water_fill(gain, np.ones(3), 10.0)
     assert answer.accepted
@@ -117,9 +119,7 @@ def test_the_model_file_of_the_page_is_solved_to_the_water_filling_optimum(tmp_p
 
 
 def test_the_model_with_named_elements_of_the_page_is_solved():
-    page = (Path(__file__).parents[3] / "docs" / "formulate.md").read_text(encoding="utf-8")
-    block = page[page.index("    sets: {plant: [north") :].split("\n\n")[0]
-    told = formulate_model(yaml.safe_load(textwrap.dedent(block)))
+    told = formulate_model(yaml.safe_load(model_of_the_page("sets: {plant: [north")))
     assert told.status is FormulateStatus.SOLVED, told.answer
     assert told.answer.objective == pytest.approx(12 * 3 * (2 + 3))  # every month makes what it needs
 
