@@ -53,10 +53,10 @@ def test_pages_fit_ask_nobody_and_report_no_error(browser, address, width):  # n
 
 def test_the_search_finds_a_solver(browser, address):  # noqa: F811
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(address)
+    page.goto(address, wait_until="networkidle")  # words that are typed before the index is there are lost
     page.locator("input[name=query]").click()
-    page.locator("input[name=query]").fill("wmmse")
-    page.wait_for_selector(".md-search-result__item", timeout=10_000)
+    page.locator("input[name=query]").press_sequentially("wmmse", delay=50)
+    page.wait_for_selector(".md-search-result__item", timeout=30_000)
     page.close()
 
 
