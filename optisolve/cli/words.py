@@ -241,7 +241,8 @@ def _print_answer(answer: Answer, solver: str) -> None:
         table = new_table("requirement", ">reached", ">margin", "from")
         for check in answer.clauses:
             table.add_row(check.text, format_si(check.value, check.unit), _percent(check.margin), check.source)
-        console.print(table)
+        if answer.clauses:
+            console.print(table)
 
 
 def _save(told: Formulated, text: str, out: Path, conversation: Path | None) -> None:
