@@ -159,7 +159,7 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
             raise OptisolveError(NO_INTERPOLATION.format(what="A file of settings"))
         if unknown := sorted({*values} - {*_choices(), *_DEFAULTS}):
             raise OptisolveError(f"Unknown setting '{unknown[0]}'. Settings of the run: {', '.join(sorted(_DEFAULTS))}.")
-        groups = {name: dict(cast(Mapping[str, Json], values.pop(name))) for name in (*_choices(), "budget")}
+        groups = {name: _part(name, values.pop(name)) for name in (*_choices(), "budget")}
         groups["budget"] = {key: UNLIMITED if value == "unlimited" else value for key, value in groups["budget"].items()}
         kind = str(groups["llm"].pop("kind"))
         problem, solver = (Choice(str(chosen[group]), groups[group]) for group in ("problem", "solver"))
@@ -209,6 +209,18 @@ def _unknown_choice(error: MissingConfigException) -> OptisolveError:
     group, _, name = missing.partition("/")
     known = {"problem": PROBLEMS.choices, "solver": SOLVERS.choices}.get(group)
     return UnknownNameError(group or "configuration", name, known() if known else (error.options or ()))
+
+
+def _part(name: str, value: Json) -> dict[str, Json]:
+    """The settings of a part of a run.
+
+    Raises:
+        OptisolveError: One value was given in their place.
+    """
+    if isinstance(value, Mapping):
+        return dict(value)
+    example = "budget.evaluations=1000" if name == "budget" else f"{name}.KEY=VALUE"
+    raise OptisolveError(f"{name}: got {value!r}; it has settings of its own, e.g. {example} (optisolve run --help).")
 
 
 def _explain(error: Exception) -> str:

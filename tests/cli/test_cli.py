@@ -377,3 +377,12 @@ def test_a_byte_order_mark_in_a_typed_file_is_no_damage(tmp_path):
     for name, text in (("goal.json", '{"a": 1}'), ("goal.yml", "a: 1\n")):
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
         assert read_typed(str(tmp_path / name), "goal", "a") == {"a": 1}
+
+
+@pytest.mark.parametrize("word", ["budget=1_000", "budget=inf", "budget=[1,2]", "budget=null"])
+def test_a_value_in_place_of_a_budget_says_what_the_budget_has(word, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "problem=power_game", "solver=null", word]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert "budget" in told
