@@ -13,7 +13,8 @@ from scipy.special import log_ndtr
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.documents import JsonObject
-from optisolve.core.problem import FEASIBILITY_TOLERANCE, Evaluation, Instance
+from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.repair import equality_repair
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.gaussian_process import GaussianProcess
@@ -133,7 +134,7 @@ class _Search:
         self._task, self._options, self._space = task, options, task.instance.space
         d, m = self._space.dim, len(task.instance.objectives)
         self._U, self._F, self._violation = np.empty((0, d)), np.empty((0, m)), np.empty(0)
-        self._G, self._failed = np.empty((0, 0)), np.empty(0, dtype=np.bool_)
+        self._G, self._failed = np.empty((0, task.instance.tolerance.size)), np.empty(0, dtype=np.bool_)
         self._weights = weight_vectors(m, options.n_preferences) if m > 1 else np.ones((1, 1))
         self._theta: dict[str, FloatArray] = {}
         self._fitted_at = self._steps = self._fits = self._random = 0
@@ -178,12 +179,18 @@ class _Search:
         self._U = np.concatenate([self._U, self._space.normalize(X)])
         self._F = np.concatenate([self._F, evaluation.F * task.instance.signs])
         self._violation = np.concatenate([self._violation, evaluation.violation])
-        self._G = np.concatenate([self._G.reshape(-1, G.shape[1]), G])
+        self._G = np.concatenate([self._G, G])
         failed = np.zeros(X.shape[0], dtype=np.bool_) if evaluation.failed is None else evaluation.failed
         self._failed = np.concatenate([self._failed, failed])
 
     def _repaired(self, X: FloatArray) -> FloatArray:
         return self._task.instance.project(X) if self._options.repair else self._space.clip(X)
+
+    def _as_evaluated(self, X: FloatArray) -> FloatArray:
+        """Candidates as they would be evaluated, as far as that costs no evaluations (non-linear equalities are looked at)."""
+        instance = self._task.instance
+        asks = bool(instance.equality_names) and instance.repairs_by_default and not equality_repair(instance).linear.all()
+        return self._space.clip(X) if asks else self._repaired(X)
 
     def _proposals(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Points worth evaluating, float64 [<= count, d], in the unit box and repaired."""
@@ -231,7 +238,7 @@ class _Search:
         self, U: FloatArray, surrogates: _Surrogates, goal: Goal, weight: FloatArray, pending: Sequence[FloatArray]
     ) -> tuple[FloatArray, FloatArray]:
         """Candidates, repaired and without those that are known, and logarithms of their acquisition."""
-        U = np.unique(self._space.normalize(self._repaired(self._space.denormalize(U))), axis=0)
+        U = np.unique(self._space.normalize(self._as_evaluated(self._space.denormalize(U))), axis=0)
         for known in (self._U, *(np.array(pending).reshape(-1, U.shape[1]),)):
             if known.shape[0] and U.shape[0]:
                 nearest = np.abs(U[:, None, :] - known[None, :, :]).max(axis=2).min(axis=1)
@@ -262,7 +269,7 @@ class _Search:
         U = self._U[kept]
         objectives = [self._process(f"f{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
         G = self._G[kept]
-        violated = np.flatnonzero((G > FEASIBILITY_TOLERANCE).any(axis=0))
+        violated = np.flatnonzero((G > self._task.instance.tolerance).any(axis=0))
         if violated.size > _MANY_CONSTRAINTS:
             G, violated = G.max(axis=1, keepdims=True), np.array([0])
         scale = np.array([np.abs(G[:, j]).mean() for j in violated])
