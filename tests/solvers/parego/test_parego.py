@@ -14,7 +14,9 @@ from optisolve.testing import SolverConformance
 
 
 class TestConformance(SolverConformance):
-    """The kit."""
+    """The kit, with as few evaluations as it is made for."""
+
+    evaluations = 30
 
     def make_solver(self):
         return Parego(n_initial=6)
