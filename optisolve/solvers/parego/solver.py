@@ -1,0 +1,311 @@
+"""ParEGO and its successors: a Gaussian process per objective says where a point is worth paying for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from scipy.special import log_ndtr
+
+from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.documents import JsonObject
+from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.repair import equality_repair
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
+from optisolve.core.status import Limit, Termination
+from optisolve.numerics.gaussian_process import GaussianProcess
+from optisolve.solvers.moead.weights import weight_vectors
+from optisolve.solvers.parego.acquisition import Acquisition, Goal, sobol
+
+__all__ = ["Parego"]
+
+_N_GLOBAL, _N_LOCAL, _N_REFINED = 256, 256, 64
+"""Candidates of the space, around good points, and of each round of refinement."""
+_ROUNDS = 3
+_STEPS = (0.2, 0.05, 0.01)
+"""Standard deviations of local candidates, shares of a variable's range."""
+_MANY_CONSTRAINTS = 8
+"""Constraints with a process of their own; of more, the largest violation has one."""
+_REFIT = 1.1
+"""Lengths are fitted again when there are this many times more points."""
+_SAME = 1e-9
+"""Points nearer than this in every variable, as a share of its range, are one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parego(Solver):
+    """Bayesian optimization with one Gaussian process per objective, for tens to hundreds of evaluations.
+
+    Every constraint that was violated has a process as well. A step takes the point with the largest expected improvement of the
+    front's hypervolume (or, as in ParEGO, of the Tchebycheff value of a drawn preference), times the probability that it is
+    feasible; points of the same step are pending for each other. Candidates are repaired before they are judged.
+
+    Args:
+        acquisition: What is to be improved: the ``"hypervolume"``, or a preference's ``"tchebycheff"`` value.
+        n_initial: Points of a Sobol sequence evaluated first; None means 2 (d + 1), at most a quarter of the budget.
+        batch_size: Points proposed per step; None means one, and one more per hundred points known.
+        max_points: Most points that a process is fitted to; beyond, the best and a spread of the others. Time grows with its cube.
+        max_variables: Most variables it accepts: distances in more say little.
+        n_preferences: Evenly spread weight vectors that are drawn from; several objectives only.
+        repair: Project candidates with `Instance.project`; otherwise they are only clipped to the bounds.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="parego",
+        version="1",
+        summary="Bayesian optimization with a Gaussian process per objective: the method for tens to hundreds of evaluations.",
+        citation="Knowles 2006, doi 10.1109/TEVC.2005.851274; hypervolume: Emmerich et al. 2016, doi 10.1007/978-3-319-29975-4_8",
+    )
+    acquisition: Acquisition = "hypervolume"
+    n_initial: Annotated[int, Ge(2)] | None = None
+    batch_size: Annotated[int, Ge(1), Le(64)] | None = None
+    max_points: Annotated[int, Ge(20), Le(2000)] = 400
+    max_variables: Annotated[int, Gt(0)] = 60
+    n_preferences: Annotated[int, Ge(2)] = 64
+    repair: bool = True
+
+    def skip(self, instance: Instance) -> str | None:
+        """Why this solver cannot treat an instance here; too many variables are a reason."""
+        if instance.space.dim > self.max_variables:
+            return (
+                f"parego treats at most max_variables={self.max_variables} variables, this has {instance.space.dim}; "
+                "moead_de, nsga2 or cma_es take as many as there are"
+            )
+        return Solver.skip(self, instance)
+
+    def _solve(self, task: Task) -> Outcome:
+        require_stopping_rule(task)
+        search = _Search(task, self)
+        task.reporter = search.report
+        with _one_thread():
+            search.initialize()
+            while task.meter.remaining_evaluations > 0:
+                if not search.step():
+                    return task.outcome(Termination.LIMIT, Limit.STALLED, report=search.report())
+        return task.outcome(Termination.LIMIT, spent_limit(task), report=search.report())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums of matrix products, and with them every later point, would depend on the number of threads."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@dataclass(slots=True)
+class _Surrogates:
+    """What the processes say of candidates.
+
+    Args:
+        objectives: One process per objective, of warped values.
+        constraints: One per constraint that matters.
+        levels: float64 [k], values up to which those count as satisfied.
+    """
+
+    objectives: list[GaussianProcess]
+    constraints: list[GaussianProcess]
+    levels: FloatArray
+
+    def predict(self, U: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Means and deviations of the objectives, float64 [n, m], and logarithms of the probability of feasibility, [n]."""
+        means, deviations = zip(*(process.predict(U) for process in self.objectives), strict=True)
+        log_feasible = np.zeros(U.shape[0])
+        for process, level in zip(self.constraints, self.levels, strict=True):
+            mean, deviation = process.predict(U)
+            log_feasible += log_ndtr((level - mean) / deviation)
+        return np.stack(means, axis=1), np.stack(deviations, axis=1), log_feasible
+
+    def believing(self, u: FloatArray) -> _Surrogates:
+        """The same with a pending point."""
+        believed = [[process.believing(u) for process in group] for group in (self.objectives, self.constraints)]
+        return _Surrogates(*believed, self.levels)
+
+
+class _Search:
+    """One run."""
+
+    def __init__(self, task: Task, options: Parego) -> None:
+        self._task, self._options, self._space = task, options, task.instance.space
+        d, m = self._space.dim, len(task.instance.objectives)
+        self._U, self._F, self._violation = np.empty((0, d)), np.empty((0, m)), np.empty(0)
+        self._G, self._failed = np.empty((0, task.instance.tolerance.size)), np.empty(0, dtype=np.bool_)
+        self._weights = weight_vectors(m, options.n_preferences) if m > 1 else np.ones((1, 1))
+        self._theta: dict[str, FloatArray] = {}
+        self._fitted_at = self._steps = self._fits = self._random = 0
+
+    def report(self) -> JsonObject:
+        """Deterministic figures of the run so far."""
+        return {"steps": self._steps, "fits": self._fits, "random": self._random}
+
+    def initialize(self) -> None:
+        """Evaluate the warm start and a Sobol sequence."""
+        task, d = self._task, self._space.dim
+        left = task.meter.remaining_evaluations
+        warm = task.start[:left]
+        wanted = self._options.n_initial or max(4, min(2 * (d + 1), left // 4))
+        fresh = max(0, min(wanted, left) - warm.shape[0])
+        points = [warm, self._space.denormalize(sobol(task.rng(purpose="initial"), d, fresh))]
+        self._evaluate(np.concatenate(points), ["warm_start"] * warm.shape[0] + ["initial"] * fresh)
+
+    def step(self) -> bool:
+        """Propose and evaluate one batch; False when every point of the space is known."""
+        task, options = self._task, self._options
+        rng = task.rng(step=self._steps)
+        count = options.batch_size or 1 + self._U.shape[0] // 100
+        count = min(count, task.meter.remaining_evaluations)
+        if (~self._failed).sum() < 2:  # nothing to learn from
+            X, source = self._space.sample(rng, count), "random"
+            self._random += count
+        else:
+            U = self._proposals(count, rng)
+            X, source = self._space.denormalize(U), "surrogate"
+        self._steps += 1
+        if X.shape[0] == 0:
+            return False
+        self._evaluate(X, [source] * X.shape[0])
+        return True
+
+    def _evaluate(self, X: FloatArray, source: list[str]) -> None:
+        task = self._task
+        X = self._repaired(X)
+        evaluation = task.evaluate(X, source=source)
+        G = _misses(evaluation)
+        self._U = np.concatenate([self._U, self._space.normalize(X)])
+        self._F = np.concatenate([self._F, evaluation.F * task.instance.signs])
+        self._violation = np.concatenate([self._violation, evaluation.violation])
+        self._G = np.concatenate([self._G, G])
+        failed = np.zeros(X.shape[0], dtype=np.bool_) if evaluation.failed is None else evaluation.failed
+        self._failed = np.concatenate([self._failed, failed])
+
+    def _repaired(self, X: FloatArray) -> FloatArray:
+        return self._task.instance.project(X) if self._options.repair else self._space.clip(X)
+
+    def _as_evaluated(self, X: FloatArray) -> FloatArray:
+        """Candidates as they would be evaluated, as far as that costs no evaluations (non-linear equalities are looked at)."""
+        instance = self._task.instance
+        asks = bool(instance.equality_names) and instance.repairs_by_default and not equality_repair(instance).linear.all()
+        return self._space.clip(X) if asks else self._repaired(X)
+
+    def _proposals(self, count: int, rng: np.random.Generator) -> FloatArray:
+        """Points worth evaluating, float64 [<= count, d], in the unit box and repaired."""
+        kept = self._kept(rng)
+        Y = _warped(self._F[kept], self._violation[kept])
+        surrogates = self._fit(kept, Y)
+        feasible = self._violation[kept] <= 0.0
+        goal = Goal.of(Y[feasible] if feasible.any() else Y, self._options.acquisition, rng)
+        known, proposed = self._U[kept], list[FloatArray]()
+        front = known[feasible][goal.front] if feasible.any() else known[:0]
+        for weight in self._weights[rng.permutation(len(self._weights))[np.arange(count) % len(self._weights)]]:
+            order = np.lexsort((goal.scalar(Y, weight), self._violation[kept]))
+            centers = np.concatenate([known[order[:4]], front])
+            u = self._maximized(surrogates, goal, weight, centers, rng, proposed)
+            if u is None:
+                break
+            proposed.append(u)
+            if len(proposed) < count:
+                goal = goal.with_point(surrogates.predict(u[None, :])[0][0])
+                surrogates = surrogates.believing(u)
+        return np.array(proposed).reshape(-1, self._space.dim)
+
+    def _maximized(
+        self,
+        surrogates: _Surrogates,
+        goal: Goal,
+        weight: FloatArray,
+        centers: FloatArray,
+        rng: np.random.Generator,
+        pending: Sequence[FloatArray],
+    ) -> FloatArray | None:
+        """The candidate with the largest acquisition, float64 [d]; None when no unknown point was found."""
+        U = np.concatenate([sobol(rng, self._space.dim, _N_GLOBAL), _around(rng, centers, _N_LOCAL, _STEPS)])
+        U, value = self._judged(U, surrogates, goal, weight, pending)
+        for scale in np.geomspace(_STEPS[1], _STEPS[-1] / 10, _ROUNDS):
+            if U.shape[0] == 0:
+                return None
+            best = U[np.argsort(-value, kind="stable")[:4]]
+            fresh, its_value = self._judged(_around(rng, best, _N_REFINED, (scale,)), surrogates, goal, weight, pending)
+            U, value = np.concatenate([best, fresh]), np.concatenate([np.sort(value)[::-1][:4], its_value])
+        chosen: FloatArray = U[int(np.argmax(value))]
+        return chosen
+
+    def _judged(
+        self, U: FloatArray, surrogates: _Surrogates, goal: Goal, weight: FloatArray, pending: Sequence[FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Candidates, repaired and without those that are known, and logarithms of their acquisition."""
+        U = np.unique(self._space.normalize(self._as_evaluated(self._space.denormalize(U))), axis=0)
+        for known in (self._U, *(np.array(pending).reshape(-1, U.shape[1]),)):
+            if known.shape[0] and U.shape[0]:
+                nearest = np.abs(U[:, None, :] - known[None, :, :]).max(axis=2).min(axis=1)
+                U = U[nearest > _SAME]
+        if U.shape[0] == 0:
+            return U, np.empty(0)
+        mean, deviation, log_feasible = surrogates.predict(U)
+        some_feasible = bool((self._violation <= 0.0).any())
+        return U, log_feasible + (goal.log_improvement(mean, deviation, weight) if some_feasible else 0.0)
+
+    def _kept(self, rng: np.random.Generator) -> IntArray:
+        """Rows that the processes are fitted to: all that could be evaluated, up to `max_points`."""
+        rows = np.flatnonzero(~self._failed)
+        limit = self._options.max_points
+        if rows.size <= limit:
+            return rows
+        F = self._F[rows]
+        rank = np.argsort(np.argsort(F, axis=0), axis=0).min(axis=1) + (self._violation[rows] > 0.0) * rows.size
+        best = np.argsort(rank, kind="stable")[: limit // 2]
+        others = np.setdiff1d(np.arange(rows.size), best)
+        return np.sort(rows[np.concatenate([best, rng.choice(others, limit - best.size, replace=False)])])
+
+    def _fit(self, kept: IntArray, Y: FloatArray) -> _Surrogates:
+        """Processes of the objectives and of the constraints that matter."""
+        again = kept.size >= self._fitted_at * _REFIT
+        if again:
+            self._fitted_at = kept.size
+        U = self._U[kept]
+        objectives = [self._process(f"f{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
+        G = self._G[kept]
+        violated = np.flatnonzero((G > self._task.instance.tolerance).any(axis=0))
+        if violated.size > _MANY_CONSTRAINTS:
+            G, violated = G.max(axis=1, keepdims=True), np.array([0])
+        scale = np.array([np.abs(G[:, j]).mean() for j in violated])
+        constraints = [self._process(f"g{j}", U, np.tanh(G[:, j] / s), again) for j, s in zip(violated, scale, strict=True)]
+        return _Surrogates(objectives, constraints, np.zeros(violated.size))
+
+    def _process(self, name: str, U: FloatArray, y: FloatArray, again: bool) -> GaussianProcess:
+        theta = self._theta.get(name)
+        if theta is not None and not again:
+            return GaussianProcess.at(U, y, theta)
+        process = GaussianProcess.fit(U, y, theta)
+        self._fits += 1
+        self._theta[name] = process.theta
+        return process
+
+
+def _misses(evaluation: Evaluation) -> FloatArray:
+    """Inequalities and absolute equalities, float64 [n, k]; positive values miss."""
+    return np.concatenate([evaluation.G, np.abs(evaluation.H)], axis=1)
+
+
+def _warped(F: FloatArray, violation: FloatArray) -> FloatArray:
+    """Values in which the better half is linear and the bad tail logarithmic, so that it does not rule the fit, float64 [n, m]."""
+    judged = F[violation <= 0.0] if (violation <= 0.0).sum() >= 4 else F
+    middle = np.median(judged, axis=0)
+    half = middle - judged.min(axis=0)
+    spread = judged.std(axis=0)
+    Z = (F - middle) / np.where(half > 0.0, half, np.where(spread > 0.0, spread, 1.0))
+    return np.where(Z > 1.0, 1.0 + np.log(np.maximum(Z, 1.0)), Z)
+
+
+def _around(rng: np.random.Generator, centers: FloatArray, n: int, scales: Sequence[float]) -> FloatArray:
+    """Points near centers in the unit box, some variables moved, float64 [n, d]."""
+    d = centers.shape[1]
+    base = centers[np.arange(n) % centers.shape[0]]
+    scale = np.array(scales)[np.arange(n) // centers.shape[0] % len(scales)]
+    moved = rng.random((n, d)) < np.maximum(1.0 / d, rng.random((n, 1)))
+    moved[np.arange(n), rng.integers(d, size=n)] = True
+    return np.clip(base + moved * scale[:, None] * rng.normal(size=(n, d)), 0.0, 1.0)
