@@ -26,6 +26,7 @@ __all__ = [
     "ANY_PROBLEM",
     "Evaluate",
     "Feature",
+    "Known",
     "Outcome",
     "Solver",
     "SolverInfo",
@@ -117,6 +118,19 @@ class Outcome:
     report: JsonObject = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Known:
+    """Points that the same run has evaluated and paid for before a solver begins.
+
+    Args:
+        X: float64 [n, d].
+        evaluation: Their values, n rows, in the problem's own senses.
+    """
+
+    X: FloatArray
+    evaluation: Evaluation
+
+
 class Evaluate(Protocol):
     """The counted, traced evaluation that a solver calls."""
 
@@ -167,7 +181,8 @@ class Task:
         recorder: Builds the outcome from what was evaluated.
         meter: What was used and what is left.
         seed: The run's seed.
-        warm_start: float64 [n, d] or None, points to start from.
+        warm_start: float64 [n, d] or None, points to start from; evaluating them is part of the run.
+        known: Points with their values that earlier stages of the run have paid for; None for a run that begins.
         llm: The language-model session, for solvers whose info says ``uses_llm``.
         reporter: Set by a solver that has figures worth keeping when the run is cut short; called once, at the end.
     """
@@ -179,6 +194,7 @@ class Task:
     seed: int
     solver_name: str
     warm_start: FloatArray | None = None
+    known: Known | None = None
     llm: Conversation | None = None
     reporter: Callable[[], JsonObject] | None = None
 
