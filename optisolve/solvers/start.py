@@ -23,6 +23,7 @@ from optisolve.core.space import Space
 
 __all__ = [
     "SAMPLES",
+    "Init",
     "PopulationOptions",
     "Start",
     "StartOptions",
@@ -106,6 +107,10 @@ def _no_file(entries: Sequence[str]) -> bool:
     return not any(entry.startswith("file:") for entry in entries)
 
 
+Init = Annotated[tuple[str, ...], BeforeValidator(_entries), Resource(_no_file)]
+"""Sources of starting points, as options have them."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartOptions(Solver):
     """Base of solvers that begin with several points.
@@ -117,7 +122,7 @@ class StartOptions(Solver):
             without one divide what is left, and uniform points take the place of what a source cannot give.
     """
 
-    init: Annotated[tuple[str, ...], BeforeValidator(_entries), Resource(_no_file)] = ("uniform",)
+    init: Init = ("uniform",)
 
     def skip(self, instance: Instance) -> str | None:
         """Why this solver cannot treat an instance here; a sampler that was asked for by name and is not there is a reason."""
@@ -138,7 +143,7 @@ def population(evaluations: int | None) -> int:
     Args:
         evaluations: Evaluations of the run; None where only seconds limit it.
     """
-    return _MOST if evaluations is None else max(_FEWEST, min(_MOST, round(1.5 * evaluations**0.5)))
+    return _MOST if evaluations is None else max(_FEWEST, min(_MOST, round(1.2 * evaluations**0.5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +184,8 @@ class Start:
 def starting_points(task: Task, options: StartOptions, n: int) -> Start:
     """What to evaluate before n points are there.
 
-    Known points count, then come the user's own (``warm_start``, evaluated first and at most n), then the sources of
-    ``init``; a point of a source that is known already is not asked for again.
+    Known points count. First come the user's own (``warm_start``, at most n), then the sources of ``init``; a point that is
+    known already is not asked for again.
 
     Args:
         task: The run.
@@ -192,11 +197,12 @@ def starting_points(task: Task, options: StartOptions, n: int) -> Start:
     """
     instance, known = task.instance, task.known
     n_known = 0 if known is None else min(n, known.X.shape[0])
-    warm = task.start[: n - n_known]
     seen = _Seen(instance.space)
     if known is not None:
         seen.fresh(known.X)
-    seen.fresh(instance.space.clip(warm))
+    warm = task.start[:n]
+    warm = warm[seen.new(warm)]  # a user's own points may be equal to each other
+    seen.fresh(warm)
     wanted = n - n_known - warm.shape[0]
     parts, labels = [warm], ["warm_start"] * warm.shape[0]
     for kind, X in _drawn(task, options, wanted, seen):
@@ -269,14 +275,19 @@ class _Seen:
     def __init__(self, space: Space) -> None:
         self._space, self._keys = space, set[bytes]()
 
+    def new(self, X: FloatArray) -> BoolArray:
+        """Which points are not there, bool [n]."""
+        return np.array([key not in self._keys for key in self._names(X)], dtype=np.bool_)
+
     def fresh(self, X: FloatArray) -> FloatArray:
-        """The points that were not there, which are there from now on."""
-        keep = np.zeros(X.shape[0], dtype=np.bool_)
-        for i, u in enumerate(np.round(self._space.normalize(X), _DIGITS) + 0.0):  # -0.0 is 0.0
-            key = u.tobytes()
-            keep[i] = key not in self._keys
-            self._keys.add(key)
-        return X[keep]
+        """The points that were not there, each once; they are there from now on."""
+        names = self._names(X)
+        first = {key: i for i, key in reversed(list(enumerate(names))) if key not in self._keys}
+        self._keys.update(names)
+        return X[sorted(first.values())]
+
+    def _names(self, X: FloatArray) -> list[bytes]:
+        return [u.tobytes() for u in np.round(self._space.normalize(X), _DIGITS) + 0.0]  # -0.0 is 0.0
 
 
 # -- sources -----------------------------------------------------------------------------------------------------------
@@ -408,10 +419,8 @@ def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
 
 
 def best_of(known: Known, instance: Instance, n: int) -> Known:
-    """The best n of known points: feasible ones by Pareto rank, the last rank by crowding, then the least violating ones."""
-    if known.X.shape[0] <= n:
-        return known
-    rows = np.sort(_ranked(known.evaluation.F * instance.signs, known.evaluation.violation)[:n])
+    """The best n of known points, best first: feasible ones by Pareto rank and crowding, then the least violating ones."""
+    rows = _ranked(known.evaluation.F * instance.signs, known.evaluation.violation)[:n]
     e = known.evaluation
     part = Evaluation(e.F[rows], e.G[rows], e.H[rows], None if e.failed is None else e.failed[rows], e.tolerance)
     return Known(known.X[rows], part)
