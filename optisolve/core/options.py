@@ -201,7 +201,9 @@ def _quick(hint: Any, value: Any) -> Any:
         return found if found is not _UNSURE and all(_within(found, mark) for mark in parts[1:]) else _UNSURE
     if origin in (typing.Union, UnionType) and len(parts) == 2 and type(None) in parts:
         return None if value is None else _quick(next(part for part in parts if part is not type(None)), value)
-    if origin is tuple and isinstance(value, (list, tuple)) and Ellipsis not in parts and len(value) == len(parts):
+    if origin is tuple and isinstance(value, (list, tuple)) and parts[1:] == (Ellipsis,):
+        parts = parts[:1] * len(value)
+    if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(parts):
         members = tuple(_quick(part, member) for part, member in zip(parts, value, strict=True))
         return _UNSURE if any(member is _UNSURE for member in members) else members
     return _UNSURE
