@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
 from optisolve.core.arrays import FloatArray, IntArray
@@ -18,14 +20,17 @@ from optisolve.core.repair import equality_repair
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.gaussian_process import GaussianProcess
+from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.parego.acquisition import Acquisition, Goal, sobol
+from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp, sobol
 
 __all__ = ["Parego"]
 
 _N_GLOBAL, _N_LOCAL, _N_REFINED = 256, 256, 64
 """Candidates of the space, around good points, and of each round of refinement."""
-_ROUNDS = 3
+_ROUNDS = 2
+_STARTS, _CLIMB = 6, 30
+"""Best candidates that climb the acquisition's gradient together, and iterations."""
 _STEPS = (0.2, 0.05, 0.01)
 """Standard deviations of local candidates, shares of a variable's range."""
 _MANY_CONSTRAINTS = 8
@@ -121,6 +126,39 @@ class _Surrogates:
             log_feasible += log_ndtr((level - mean) / deviation)
         return np.stack(means, axis=1), np.stack(deviations, axis=1), log_feasible
 
+    def climbed(self, U: FloatArray, goal: Goal | None, weight: FloatArray) -> FloatArray:
+        """Points of the unit box from which the acquisition rises no further, float64 [k, d], all found in one descent."""
+        k, d = U.shape
+
+        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+            V = flat.reshape(k, d)
+            value, gradient = np.zeros(k), np.zeros((k, d))
+            if goal is not None:
+                parts = [process.slopes(V) for process in self.objectives]
+                mean, deviation = (np.stack([part[i] for part in parts], axis=1) for i in (0, 1))
+                judged = goal.judged(mean, deviation, weight, gradient=True)
+                value += judged.value
+                for j, part in enumerate(parts):
+                    gradient += judged.by_mean[:, j, None] * part[2] + judged.by_deviation[:, j, None] * part[3]
+            for process, level in zip(self.constraints, self.levels, strict=True):
+                mean, deviation, by_mean, by_deviation = process.slopes(V)
+                z = (level - mean) / deviation
+                log_feasible = log_ndtr(z)
+                ratio = np.exp(-0.5 * z * z - log_feasible) / math.sqrt(2.0 * math.pi) / deviation
+                value += log_feasible
+                gradient -= ratio[:, None] * (by_mean + z[:, None] * by_deviation)
+            return -float(value.sum()), -gradient.ravel()
+
+        best = minimize(
+            loss,
+            U.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * (k * d),
+            options={"maxiter": _CLIMB, "ftol": 1e-6},
+        )
+        return np.clip(best.x.reshape(k, d), 0.0, 1.0)
+
     def believing(self, u: FloatArray) -> _Surrogates:
         """The same with a pending point."""
         believed = [[process.believing(u) for process in group] for group in (self.objectives, self.constraints)]
@@ -136,6 +174,8 @@ class _Search:
         self._U, self._F, self._violation = np.empty((0, d)), np.empty((0, m)), np.empty(0)
         self._G, self._failed = np.empty((0, task.instance.tolerance.size)), np.empty(0, dtype=np.bool_)
         self._weights = weight_vectors(m, options.n_preferences) if m > 1 else np.ones((1, 1))
+        box = task.instance.hypervolume_box
+        self._corner = None if box is None else np.asarray(box.reference) * task.instance.signs
         self._theta: dict[str, FloatArray] = {}
         self._fitted_at = self._steps = self._fits = self._random = 0
 
@@ -195,21 +235,24 @@ class _Search:
     def _proposals(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Points worth evaluating, float64 [<= count, d], in the unit box and repaired."""
         kept = self._kept(rng)
-        Y = _warped(self._F[kept], self._violation[kept])
-        surrogates = self._fit(kept, Y)
         feasible = self._violation[kept] <= 0.0
-        goal = Goal.of(Y[feasible] if feasible.any() else Y, self._options.acquisition, rng)
+        F = self._F[kept]
+        warp = Warp.of(F[feasible] if feasible.sum() >= 4 else F)
+        unit = warp.unit(F)
+        surrogates = self._fit(kept, Warp.warped(unit))
+        corner = None if self._corner is None else warp.unit(self._corner)
+        goal = Goal.of(unit[feasible] if feasible.any() else unit, self._options.acquisition, rng, corner)
         known, proposed = self._U[kept], list[FloatArray]()
-        front = known[feasible][goal.front] if feasible.any() else known[:0]
+        front = known[feasible][~dominated(F[feasible])] if feasible.any() else known[:0]
         for weight in self._weights[rng.permutation(len(self._weights))[np.arange(count) % len(self._weights)]]:
-            order = np.lexsort((goal.scalar(Y, weight), self._violation[kept]))
+            order = np.lexsort((goal.scalar(unit, weight), self._violation[kept]))
             centers = np.concatenate([known[order[:4]], front])
             u = self._maximized(surrogates, goal, weight, centers, rng, proposed)
             if u is None:
                 break
             proposed.append(u)
             if len(proposed) < count:
-                goal = goal.with_point(surrogates.predict(u[None, :])[0][0])
+                goal = goal.with_point(Warp.unwarped(surrogates.predict(u[None, :])[0][0]))
                 surrogates = surrogates.believing(u)
         return np.array(proposed).reshape(-1, self._space.dim)
 
@@ -225,12 +268,20 @@ class _Search:
         """The candidate with the largest acquisition, float64 [d]; None when no unknown point was found."""
         U = np.concatenate([sobol(rng, self._space.dim, _N_GLOBAL), _around(rng, centers, _N_LOCAL, _STEPS)])
         U, value = self._judged(U, surrogates, goal, weight, pending)
-        for scale in np.geomspace(_STEPS[1], _STEPS[-1] / 10, _ROUNDS):
+        some_feasible = bool((self._violation <= 0.0).any())
+        climbs = goal.has_gradient or not some_feasible
+        rounds = _ROUNDS if climbs else 4
+        for scale in np.geomspace(_STEPS[1], _STEPS[-1] / 10, rounds):
             if U.shape[0] == 0:
                 return None
-            best = U[np.argsort(-value, kind="stable")[:4]]
-            fresh, its_value = self._judged(_around(rng, best, _N_REFINED, (scale,)), surrogates, goal, weight, pending)
-            U, value = np.concatenate([best, fresh]), np.concatenate([np.sort(value)[::-1][:4], its_value])
+            best = np.argsort(-value, kind="stable")[:_STARTS]
+            if climbs:
+                fresh = surrogates.climbed(U[best], goal if some_feasible else None, weight)
+                fresh = np.concatenate([fresh, _around(rng, fresh, _N_REFINED, (scale,))])
+            else:
+                fresh = _around(rng, U[best], _N_REFINED, (scale,))
+            fresh, its_value = self._judged(fresh, surrogates, goal, weight, pending)
+            U, value = np.concatenate([U[best], fresh]), np.concatenate([value[best], its_value])
         chosen: FloatArray = U[int(np.argmax(value))]
         return chosen
 
@@ -247,7 +298,7 @@ class _Search:
             return U, np.empty(0)
         mean, deviation, log_feasible = surrogates.predict(U)
         some_feasible = bool((self._violation <= 0.0).any())
-        return U, log_feasible + (goal.log_improvement(mean, deviation, weight) if some_feasible else 0.0)
+        return U, log_feasible + (goal.judged(mean, deviation, weight).value if some_feasible else 0.0)
 
     def _kept(self, rng: np.random.Generator) -> IntArray:
         """Rows that the processes are fitted to: all that could be evaluated, up to `max_points`."""
@@ -269,7 +320,7 @@ class _Search:
         U = self._U[kept]
         objectives = [self._process(f"f{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
         G = self._G[kept]
-        violated = np.flatnonzero((G > self._task.instance.tolerance).any(axis=0))
+        violated = np.flatnonzero((self._task.instance.tolerance < G).any(axis=0))
         if violated.size > _MANY_CONSTRAINTS:
             G, violated = G.max(axis=1, keepdims=True), np.array([0])
         scale = np.array([np.abs(G[:, j]).mean() for j in violated])
@@ -289,16 +340,6 @@ class _Search:
 def _misses(evaluation: Evaluation) -> FloatArray:
     """Inequalities and absolute equalities, float64 [n, k]; positive values miss."""
     return np.concatenate([evaluation.G, np.abs(evaluation.H)], axis=1)
-
-
-def _warped(F: FloatArray, violation: FloatArray) -> FloatArray:
-    """Values in which the better half is linear and the bad tail logarithmic, so that it does not rule the fit, float64 [n, m]."""
-    judged = F[violation <= 0.0] if (violation <= 0.0).sum() >= 4 else F
-    middle = np.median(judged, axis=0)
-    half = middle - judged.min(axis=0)
-    spread = judged.std(axis=0)
-    Z = (F - middle) / np.where(half > 0.0, half, np.where(spread > 0.0, spread, 1.0))
-    return np.where(Z > 1.0, 1.0 + np.log(np.maximum(Z, 1.0)), Z)
 
 
 def _around(rng: np.random.Generator, centers: FloatArray, n: int, scales: Sequence[float]) -> FloatArray:
