@@ -1,0 +1,455 @@
+"""Where a population or a surrogate begins: starting points from several sources, and how many of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+from annotated_types import Ge
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from optisolve.core.arrays import BoolArray, FloatArray, IntArray
+from optisolve.core.budget import Budget
+from optisolve.core.errors import SolverError
+from optisolve.core.options import Resource
+from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.solver import Known, Solver, Task
+from optisolve.core.space import Space
+
+__all__ = [
+    "SAMPLES",
+    "Init",
+    "PopulationOptions",
+    "Start",
+    "StartOptions",
+    "best_of",
+    "joined",
+    "latin_hypercube",
+    "population",
+    "starting_points",
+]
+
+SAMPLES: Final = ("uniform", "latin_hypercube")
+"""Sources that know nothing of the instance."""
+_SOURCES: Final = (*SAMPLES, "null", "ddpm", "file:PATH", "auto")
+_AUTO: Final = ("null", "ddpm", "uniform")
+"""What ``auto`` stands for; without a sampler ``ddpm`` is left out."""
+_RANDOM: Final = frozenset(f"start:{kind}" for kind in SAMPLES)
+_FEWEST, _MOST = 10, 100
+_DIGITS: Final = 9
+"""Digits of variables scaled to [0, 1] to which points are the same point."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One entry of `init`: a kind, the share of the points that it shall give (None: a part of what is left), a file."""
+
+    kind: str
+    share: float | None = None
+    file: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> _Source:
+        """An entry as it is written, e.g. ``ddpm:0.5``.
+
+        Raises:
+            ValueError: It is none; the text says what was expected.
+        """
+        kind, _, rest = text.partition(":")
+        if kind == "file":
+            path, _, last = rest.rpartition(":")
+            share = _number(last) if path else None
+            path = rest if share is None else path
+            if not path:
+                raise ValueError(f"file:PATH with the path of a file or a run's folder, not '{text}'")
+        elif kind in (*SAMPLES, "null", "ddpm", "auto"):
+            share, path = (_number(rest) if rest else None), ""
+            if rest and (share is None or kind == "auto"):
+                raise ValueError(
+                    f"a number after '{kind}:', its share, not '{text}'" if kind != "auto" else "auto without a share"
+                )
+        else:
+            raise ValueError(f"{', '.join(_SOURCES)}, each with a share if need be (ddpm:0.5); '{text}' is none of them")
+        if share is not None and not 0.0 < share <= 1.0:
+            raise ValueError(f"a share above 0 and at most 1, not '{text}'")
+        return cls(kind, share, path)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _entries(value: object) -> tuple[str, ...]:
+    """The entries of `init` as they may be given: one or several; None is the word ``null`` as YAML reads it."""
+    given = value if isinstance(value, (list, tuple)) else (value,)
+    entries = tuple("null" if entry is None else str(entry) for entry in given)
+    try:
+        if not entries:
+            raise ValueError(f"at least one of {', '.join(_SOURCES)}")
+        sources = [_Source.read(entry) for entry in entries]
+        total = sum(source.share or 0.0 for source in sources)
+        if total > 1.0 + 1e-9:
+            raise ValueError(f"shares that add up to at most 1, not {total:g}")
+    except ValueError as error:
+        raise PydanticCustomError("init", "{expected}", {"expected": str(error)}) from None
+    return entries
+
+
+def _no_file(entries: Sequence[str]) -> bool:
+    return not any(entry.startswith("file:") for entry in entries)
+
+
+Init = Annotated[tuple[str, ...], BeforeValidator(_entries), Resource(_no_file)]
+"""Sources of starting points, as options have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions(Solver):
+    """Base of solvers that begin with several points.
+
+    Args:
+        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``null`` (the instance's trivial answers,
+            all of them), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a record or run folder), ``auto``
+            (null, ddpm where weights of the family are shipped, uniform). A share may follow, ``ddpm:0.5``; sources
+            without one divide what is left, and uniform points take the place of what a source cannot give.
+    """
+
+    init: Init = ("uniform",)
+
+    def skip(self, instance: Instance) -> str | None:
+        """Why this solver cannot treat an instance here; a sampler that was asked for by name and is not there is a reason."""
+        return Solver.skip(self, instance) or _sampler_gap(self.init, instance)
+
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The weights of the sampler where it makes starting points."""
+        if not _asks_sampler(self.init, instance):
+            return None
+        from optisolve.solvers.ddpm.weights import weights_digest
+
+        return weights_digest("auto", instance.origin.problem)
+
+
+def population(evaluations: int | None) -> int:
+    """How many points a population holds that a run of so many evaluations is spent on.
+
+    Args:
+        evaluations: Evaluations of the run; None where only seconds limit it.
+    """
+    return _MOST if evaluations is None else max(_FEWEST, min(_MOST, round(1.2 * evaluations**0.5)))
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationOptions(StartOptions):
+    """Base of solvers with a population.
+
+    Args:
+        pop_size: Points of the population; None follows the budget of evaluations, see `population`.
+    """
+
+    pop_size: Annotated[int, Ge(2)] | None = None
+
+    def population(self, budget: Budget) -> int:
+        """Points of the population under a budget."""
+        return population(budget.evaluations) if self.pop_size is None else self.pop_size
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Start:
+    """Where a run begins.
+
+    Attributes:
+        X: float64 [k, d], points still to be evaluated, inside the box.
+        source: Their labels, for ``task.evaluate(source=...)``.
+        known: All points that the run has paid for already (`Task.known`); None for a run that begins.
+    """
+
+    X: FloatArray
+    source: list[str]
+    known: Known | None
+
+    @property
+    def random(self) -> bool:
+        """True when nothing is known of any of the points."""
+        return self.known is None and all(label in _RANDOM for label in self.source)
+
+
+def starting_points(task: Task, options: StartOptions, n: int) -> Start:
+    """What to evaluate before n points are there.
+
+    Known points count. First come the user's own (``warm_start``, at most n), then the sources of ``init``; a point that is
+    known already is not asked for again.
+
+    Args:
+        task: The run.
+        options: Its `init`.
+        n: Points wanted, those that are known included.
+
+    Raises:
+        SolverError: ``init`` names a sampler that is not there or a file that holds no points of this problem.
+    """
+    instance, known = task.instance, task.known
+    n_known = 0 if known is None else min(n, known.X.shape[0])
+    seen = _Seen(instance.space)
+    if known is not None:
+        seen.fresh(known.X)
+    warm = task.start[:n]
+    warm = warm[seen.new(warm)]  # a user's own points may be equal to each other
+    seen.fresh(warm)
+    wanted = n - n_known - warm.shape[0]
+    parts, labels = [warm], ["warm_start"] * warm.shape[0]
+    for kind, X in _drawn(task, options, wanted, seen):
+        parts.append(X)
+        labels += [f"start:{kind}"] * X.shape[0]
+    return Start(np.concatenate(parts), labels, known)
+
+
+def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Iterator[tuple[str, FloatArray]]:
+    """Points of every source, `wanted` in all."""
+    instance, left = task.instance, wanted
+    if reason := _sampler_gap(options.init, instance):
+        raise SolverError(f"{task.solver_name}: {reason}.")
+    sources = [source for entry in options.init for source in _meant(entry, instance)]
+    files = {source.file: _read_points(source.file, instance) for source in sources if source.kind == "file"}
+    rng = task.rng(operator="initial")
+    if wanted <= 0:
+        return
+    given = {"null": _null_points(instance), **{f"file:{path}": X for path, X in files.items()}}
+    counts = _counts(sources, wanted, {name: X.shape[0] for name, X in given.items()})
+    for source, planned in zip(sources, counts, strict=True):
+        count = min(planned, left)
+        if count <= 0:
+            continue
+        if source.kind in SAMPLES:
+            X = instance.space.sample(rng, count) if source.kind == "uniform" else latin_hypercube(instance.space, rng, count)
+        elif source.kind == "ddpm":
+            X = seen.fresh(_sampled(task, count))
+        else:
+            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])[:count]
+        left -= X.shape[0]
+        yield source.kind, X
+    if left > 0:
+        yield "uniform", instance.space.sample(rng, left)
+
+
+def _meant(entry: str, instance: Instance) -> list[_Source]:
+    """The sources of an entry; several for ``auto``."""
+    source = _Source.read(entry)
+    if source.kind != "auto":
+        return [source]
+    return [_Source(kind) for kind in _AUTO if kind != "ddpm" or _asks_sampler((entry,), instance)]
+
+
+def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> list[int]:
+    """Points of every source: shares first, all trivial answers, and equal parts of what is left for the others."""
+    counts = [0] * len(sources)
+    for i, source in enumerate(sources):
+        if source.share is not None:
+            counts[i] = round(source.share * wanted)
+        elif source.kind == "null":
+            counts[i] = given["null"]
+    open_ones = [i for i, source in enumerate(sources) if source.share is None and source.kind != "null"]
+    left = max(0, wanted - sum(counts))
+    # Files first: what one of them lacks goes to the others.
+    for rank, i in enumerate(sorted(open_ones, key=lambda i: (sources[i].kind != "file", i))):
+        part = -(-left // (len(open_ones) - rank))
+        counts[i] = min(part, given[f"file:{sources[i].file}"]) if sources[i].kind == "file" else part
+        left -= counts[i]
+    return counts
+
+
+class _Seen:
+    """Points that are there already.
+
+    Args:
+        space: The decision space.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space, self._keys = space, set[bytes]()
+
+    def new(self, X: FloatArray) -> BoolArray:
+        """Which points are not there, bool [n]."""
+        return np.array([key not in self._keys for key in self._names(X)], dtype=np.bool_)
+
+    def fresh(self, X: FloatArray) -> FloatArray:
+        """The points that were not there, each once; they are there from now on."""
+        names = self._names(X)
+        first = {key: i for i, key in reversed(list(enumerate(names))) if key not in self._keys}
+        self._keys.update(names)
+        return X[sorted(first.values())]
+
+    def _names(self, X: FloatArray) -> list[bytes]:
+        return [u.tobytes() for u in np.round(self._space.normalize(X), _DIGITS) + 0.0]  # -0.0 is 0.0
+
+
+# -- sources -----------------------------------------------------------------------------------------------------------
+
+
+def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArray:
+    """Sample n points so that each variable visits each of n equal slices once.
+
+    Args:
+        space: The decision space.
+        rng: Source of randomness.
+        n: Number of points, may be 0.
+
+    Returns:
+        float64 [n, d]; integer variables are uniform over their values.
+
+    Source: McKay, Beckman & Conover, Technometrics 21(2), 1979.
+    """
+    slices = rng.permuted(np.tile(np.arange(n)[:, None], (1, space.dim)), axis=0)  # [n, d]
+    U = (slices + rng.random((n, space.dim))) / max(n, 1)
+    if not space.has_integers:
+        return space.denormalize(U)
+    # Integers own an interval of length 1 each, so the ends are as likely as the others.
+    lower = np.where(space.integer, np.ceil(space.lower) - 0.5, space.lower)
+    upper = np.where(space.integer, np.floor(space.upper) + 0.5, space.upper)
+    return space.clip(lower + U * (upper - lower))
+
+
+def _null_points(instance: Instance) -> FloatArray:
+    """All trivial answers, float64 [n, d]; none where the instance offers none."""
+    policies = [np.atleast_2d(X) for X in instance.null_policies().values()]
+    return instance.space.clip(np.concatenate([np.empty((0, instance.space.dim)), *policies]))
+
+
+def _sampled(task: Task, count: int) -> FloatArray:
+    from optisolve.solvers.ddpm.start import sampled_points
+
+    X = sampled_points(task, count, task.seed)
+    return np.empty((0, task.instance.space.dim)) if X is None else task.instance.space.clip(X)
+
+
+def _asks_sampler(init: Sequence[str], instance: Instance) -> bool:
+    """Whether the sampler makes starting points of this instance."""
+    if {_Source.read(entry).kind for entry in init}.isdisjoint({"ddpm", "auto"}):
+        return False
+    from optisolve.solvers.ddpm.start import has_sampler
+
+    return has_sampler(instance)
+
+
+def _sampler_gap(init: Sequence[str], instance: Instance) -> str | None:
+    """Why the sampler cannot make points that were asked for by its name."""
+    named = any(_Source.read(entry).kind == "ddpm" for entry in init)
+    if not named or _asks_sampler(init, instance):
+        return None
+    return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
+
+
+def _read_points(path: str, instance: Instance) -> FloatArray:
+    """The points of a file, float64 [n, d], checked against the space.
+
+    Raises:
+        SolverError: It cannot be read, or holds no points of this problem.
+    """
+    from optisolve.content import named_file
+
+    file = named_file(path, "init")
+    if not file.exists():
+        raise SolverError(f"init: '{path}' does not exist; give a CSV or npy file with a row per point, or a run's folder.")
+    try:
+        if file.is_dir() or file.suffix == ".json":
+            X = _record_points(file, instance)
+        elif file.suffix == ".npy":
+            X = np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
+        elif file.suffix == ".csv":
+            X = _table_points(file, instance.space)
+        else:
+            raise SolverError(f"init: '{path}' must be a .csv or .npy file, a record.json or a run's folder.")
+        if X.size == 0:
+            raise SolverError(f"init: '{path}' holds no points.")
+        return instance.space.require(X, what=f"init: '{path}'")
+    except (OSError, ValueError) as error:
+        raise SolverError(f"init: '{path}' cannot be read ({error}).") from error
+
+
+def _record_points(file: Path, instance: Instance) -> FloatArray:
+    """The returned points of a record."""
+    from optisolve.run.records import read_record
+
+    record = read_record(file)
+    if record.instance.problem != instance.origin.problem:
+        raise SolverError(
+            f"init: '{file}' holds points of {record.instance.problem}, this problem is {instance.origin.problem}."
+        )
+    return np.array(record.solutions.x, dtype=np.float64)
+
+
+def _table_points(file: Path, space: Space) -> FloatArray:
+    """A table of numbers; a first line of names puts its columns into the order of the space."""
+    with file.open(encoding="utf-8-sig") as lines:
+        head = [cell.strip().strip('"') for cell in lines.readline().split(",")]
+    names = None if all(_number(cell) is not None for cell in head) else head
+    X = np.loadtxt(file, delimiter=",", skiprows=int(names is not None), ndmin=2, encoding="utf-8-sig")
+    if names is None:
+        return np.asarray(X, dtype=np.float64)
+    if Counter(names) != Counter(space.names):
+        odd = sorted((Counter(names) - Counter(space.names)) | (Counter(space.names) - Counter(names)))
+        raise SolverError(
+            f"init: '{file}' has columns of another problem ({', '.join(odd[:4])}); expected {', '.join(space.names[:4])}"
+            f"{', …' if space.dim > 4 else ''}, {space.dim} in all."
+        )
+    return np.asarray(X[:, [names.index(name) for name in space.names]], dtype=np.float64)
+
+
+# -- points that are paid for ------------------------------------------------------------------------------------------
+
+
+def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
+    """Known points and new ones with their values together."""
+    if first is None:
+        return Known(X, evaluation)
+    old = first.evaluation
+    failed: BoolArray | None = None
+    if old.failed is not None or evaluation.failed is not None:
+        masks = [np.zeros(e.F.shape[0], dtype=np.bool_) if e.failed is None else e.failed for e in (old, evaluation)]
+        failed = np.concatenate(masks)
+    values = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
+    return Known(np.concatenate([first.X, X]), Evaluation(*values, failed, evaluation.tolerance))
+
+
+def best_of(known: Known, instance: Instance, n: int) -> Known:
+    """The best n of known points, best first: feasible ones by Pareto rank and crowding, then the least violating ones."""
+    rows = _ranked(known.evaluation.F * instance.signs, known.evaluation.violation)[:n]
+    e = known.evaluation
+    part = Evaluation(e.F[rows], e.G[rows], e.H[rows], None if e.failed is None else e.failed[rows], e.tolerance)
+    return Known(known.X[rows], part)
+
+
+def _ranked(F: FloatArray, violation: FloatArray) -> IntArray:
+    """Rows from best to worst, int64 [n]."""
+    from moocore import pareto_rank
+
+    feasible = violation <= 0.0
+    rank = np.full(F.shape[0], F.shape[0], dtype=np.int64)
+    crowded = np.zeros(F.shape[0])
+    if F.shape[1] == 1:
+        rank[feasible] = np.argsort(np.argsort(F[feasible, 0], kind="stable"), kind="stable")
+    elif feasible.any():
+        rank[feasible] = pareto_rank(F[feasible])
+        for level in np.unique(rank[feasible]):
+            rows = np.flatnonzero(feasible & (rank == level))
+            crowded[rows] = -_crowding(F[rows])
+    return np.lexsort((crowded, rank, violation))
+
+
+def _crowding(F: FloatArray) -> FloatArray:
+    """Crowding distance of the points of one rank, float64 [n]; ends are infinite."""
+    distance = np.zeros(F.shape[0])
+    for column in F.T:
+        order = np.argsort(column, kind="stable")
+        width = float(np.ptp(column)) or 1.0
+        gaps = np.diff(column[order]) / width
+        distance[order[1:-1]] += gaps[1:] + gaps[:-1]
+        distance[order[[0, -1]]] = np.inf
+    return distance
