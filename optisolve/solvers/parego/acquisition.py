@@ -1,7 +1,7 @@
 """What a point is expected to add, from means and deviations of its warped objectives.
 
-All values are in minimization form. Improvements are given as logarithms, so that they still order points that add next to nothing,
-and with their gradients.
+All values are in minimization form. Improvements are given as logarithms, so that they still order points that add next to
+nothing, and with their gradients.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.solvers.moead.scalarize import dominated
+from optisolve.solvers.start import sobol
 
-__all__ = ["Acquisition", "Goal", "Judged", "Warp", "sobol"]
+__all__ = ["Acquisition", "Goal", "Judged", "Warp"]
 
 Acquisition = Literal["hypervolume", "tchebycheff"]
 
 _N_SAMPLES, _N_DIRECTIONS = 32, 128
-"""Draws of the objectives' posterior, and directions of a hypervolume of four objectives and more; the same for all candidates."""
+"""Draws of the objectives' posterior, and directions of a hypervolume of four objectives and more; the same for all points."""
 _AUGMENTED = 0.05
 """Weight of the sum in the augmented Tchebycheff value (Knowles 2006)."""
 _BEYOND = 1.1
@@ -109,7 +109,7 @@ class Goal:
             unit: float64 [n, m].
             kind: What counts as an improvement.
             rng: Draws samples and directions.
-            corner: float64 [m], where the hypervolume ends; None, and a corner that no point has reached, is a little beyond the front.
+            corner: float64 [m], where the hypervolume ends; None, or one that no point has reached: a little beyond the front.
         """
         m = unit.shape[1]
         front = unit[~dominated(unit)]
@@ -277,7 +277,7 @@ def _below(
         gradient: With derivatives.
 
     Returns:
-        Expectation, derivative by the mean and by the deviation, each float64 [k + 1, n, m]; the last row, for minus infinity, is 0.
+        Expectation, derivatives by mean and by deviation, each float64 [k + 1, n, m]; the last row, for minus infinity, is 0.
     """
     t, linear = levels[:, None, :], np.minimum(levels, 1.0)[:, None, :]
     z = (linear - mean) / deviation  # [k, n, m]
@@ -299,11 +299,3 @@ def _below(
     ended = (np.concatenate([part, np.zeros((1, *part.shape[1:]))]) for part in (np.maximum(value, 0.0), by_mean, by_deviation))
     value, by_mean, by_deviation = ended
     return value, by_mean, by_deviation
-
-
-def sobol(rng: np.random.Generator, d: int, n: int) -> FloatArray:
-    """Scrambled Sobol points, float64 [n, d]."""
-    if n == 0:
-        return np.empty((0, d))
-    points: FloatArray = qmc.Sobol(d, rng=rng).random_base2(max(0, math.ceil(math.log2(n))))[:n]
-    return points

@@ -17,12 +17,13 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.documents import JsonObject
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.repair import equality_repair
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
+from optisolve.core.solver import Outcome, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.gaussian_process import GaussianProcess
 from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp, sobol
+from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp
+from optisolve.solvers.start import Init, StartOptions, sobol, starting_points
 
 __all__ = ["Parego"]
 
@@ -42,18 +43,20 @@ _SAME = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Parego(Solver):
+class Parego(StartOptions):
     """Bayesian optimization with one Gaussian process per objective, for tens to hundreds of evaluations.
 
-    Every constraint that was violated has a process as well. A step takes the point with the largest expected improvement of the
-    front's hypervolume (or, as in ParEGO, of the Tchebycheff value of a drawn preference), times the probability that it is
-    feasible; points of the same step are pending for each other. Candidates are repaired before they are judged.
+    Every constraint that was violated has a process as well. A step takes the point with the largest expected improvement of
+    the front's hypervolume (or, as in ParEGO, of the Tchebycheff value of a drawn preference), times the probability that it is
+    feasible; points of the same step are pending for each other. The hypervolume ends at the corner of the instance's scoring
+    box as soon as a point lies in it. Candidates are repaired before they are judged.
 
     Args:
+        init: Where the first points come from, see `StartOptions`; ``auto`` ends with points of a Sobol sequence.
         acquisition: What is to be improved: the ``"hypervolume"``, or a preference's ``"tchebycheff"`` value.
-        n_initial: Points of a Sobol sequence evaluated first; None means 2 (d + 1), at most a quarter of the budget.
+        n_initial: Points known or evaluated before the first fit; None means 2 (d + 1), at most a quarter of the budget.
         batch_size: Points proposed per step; None means one, and one more per hundred points known.
-        max_points: Most points that a process is fitted to; beyond, the best and a spread of the others. Time grows with its cube.
+        max_points: Most points that a process is fitted to, whose time grows with their cube; beyond, the best and some others.
         max_variables: Most variables it accepts: distances in more say little.
         n_preferences: Evenly spread weight vectors that are drawn from; several objectives only.
         repair: Project candidates with `Instance.project`; otherwise they are only clipped to the bounds.
@@ -63,8 +66,10 @@ class Parego(Solver):
         name="parego",
         version="1",
         summary="Bayesian optimization with a Gaussian process per objective: the method for tens to hundreds of evaluations.",
-        citation="Knowles 2006, doi 10.1109/TEVC.2005.851274; hypervolume: Emmerich et al. 2016, doi 10.1007/978-3-319-29975-4_8",
+        citation="Knowles 2006, doi 10.1109/TEVC.2005.851274; Emmerich et al. 2016, doi 10.1007/978-3-319-29975-4_8",
     )
+    fills: ClassVar[str] = "sobol"
+    init: Init = ("auto",)
     acquisition: Acquisition = "hypervolume"
     n_initial: Annotated[int, Ge(2)] | None = None
     batch_size: Annotated[int, Ge(1), Le(64)] | None = None
@@ -80,7 +85,7 @@ class Parego(Solver):
                 f"parego treats at most max_variables={self.max_variables} variables, this has {instance.space.dim}; "
                 "moead_de, nsga2 or cma_es take as many as there are"
             )
-        return Solver.skip(self, instance)
+        return StartOptions.skip(self, instance)
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
@@ -184,14 +189,14 @@ class _Search:
         return {"steps": self._steps, "fits": self._fits, "random": self._random}
 
     def initialize(self) -> None:
-        """Evaluate the warm start and a Sobol sequence."""
-        task, d = self._task, self._space.dim
-        left = task.meter.remaining_evaluations
-        warm = task.start[:left]
-        wanted = self._options.n_initial or max(4, min(2 * (d + 1), left // 4))
-        fresh = max(0, min(wanted, left) - warm.shape[0])
-        points = [warm, self._space.denormalize(sobol(task.rng(purpose="initial"), d, fresh))]
-        self._evaluate(np.concatenate(points), ["warm_start"] * warm.shape[0] + ["initial"] * fresh)
+        """Take over what is known, and evaluate what is missing of the first points."""
+        task, left = self._task, self._task.meter.remaining_evaluations
+        wanted = self._options.n_initial or max(4, min(2 * (self._space.dim + 1), left // 4))
+        start = starting_points(task, self._options, min(left, max(wanted, task.start.shape[0])))
+        if start.known is not None:
+            self._learn(start.known.X, start.known.evaluation)
+        if start.source:
+            self._evaluate(start.X, start.source)
 
     def step(self) -> bool:
         """Propose and evaluate one batch; False when every point of the space is known."""
@@ -212,12 +217,14 @@ class _Search:
         return True
 
     def _evaluate(self, X: FloatArray, source: list[str]) -> None:
-        task = self._task
         X = self._repaired(X)
-        evaluation = task.evaluate(X, source=source)
+        self._learn(X, self._task.evaluate(X, source=source))
+
+    def _learn(self, X: FloatArray, evaluation: Evaluation) -> None:
+        """Take over points and their values."""
         G = _misses(evaluation)
         self._U = np.concatenate([self._U, self._space.normalize(X)])
-        self._F = np.concatenate([self._F, evaluation.F * task.instance.signs])
+        self._F = np.concatenate([self._F, evaluation.F * self._task.instance.signs])
         self._violation = np.concatenate([self._violation, evaluation.violation])
         self._G = np.concatenate([self._G, G])
         failed = np.zeros(X.shape[0], dtype=np.bool_) if evaluation.failed is None else evaluation.failed
