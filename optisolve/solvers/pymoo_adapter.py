@@ -32,7 +32,7 @@ from optisolve.core.status import Limit, Termination
 from optisolve.solvers.fresh import Fresh
 from optisolve.solvers.isolation import IsolatedRandomness
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.start import Init, StartOptions, best_of, joined, population, starting_points
+from optisolve.solvers.start import Init, StartOptions, best_of, first_points, joined, population, starting_points
 
 __all__ = ["CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"]
 
@@ -89,7 +89,7 @@ class PymooSolver(StartOptions):
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
-        loop = _AskTell(task, self._sized(task.meter.budget))
+        loop = _AskTell(task, self._sized(task.meter.budget), self)
         task.reporter = loop.report
         while (left := task.meter.remaining_evaluations) > 0:
             if not loop.step(left):
@@ -105,10 +105,10 @@ def _own_tolerance(instance: Instance) -> bool:
 class _AskTell:
     """One run of a pymoo algorithm."""
 
-    def __init__(self, task: Task, solver: PymooSolver) -> None:
+    def __init__(self, task: Task, solver: PymooSolver, options: StartOptions) -> None:
         from pymoo.core.termination import NoTermination
 
-        self._task, self._solver = task, solver
+        self._task, self._solver, self._options = task, solver, options
         # cma takes a seed of 0 for "use the clock", so zero is left out.
         seed = int(task.rng(purpose="pymoo").integers(1, 2**31))
         self._random = IsolatedRandomness(seed)
@@ -140,15 +140,15 @@ class _AskTell:
         return {"generations": self._generations}
 
     def _first(self, n: int, left: int) -> Known | None:
-        """The first generation of n points, as far as the budget goes; those that are known are not evaluated again."""
+        """The first generation: the best n of all points to start from, as far as the budget goes for those not yet known."""
         task = self._task
         n_known = 0 if task.known is None else task.known.X.shape[0]
-        start = starting_points(task, self._solver, min(n, n_known + left))
-        known = None if start.known is None else best_of(start.known, task.instance, n)
-        if not start.source:
-            return known
-        X = self._repaired(start.X)
-        return joined(known, X, task.evaluate(X, source=start.source))
+        start = starting_points(task, self._options, min(first_points(task, self._options, n), n_known + left))
+        made = start.known
+        if start.source:
+            X = self._repaired(start.X)
+            made = joined(made, X, task.evaluate(X, source=start.source))
+        return made if made is None or made.X.shape[0] <= n else best_of(made, task.instance, n)
 
     def _next(self, infills: Any, left: int) -> Known:
         """A later generation, as far as the budget goes."""

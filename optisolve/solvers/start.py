@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,13 +12,12 @@ from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from annotated_types import Ge
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
+from optisolve.content import named_file, only_shipped
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.budget import Budget
-from optisolve.core.errors import SolverError
-from optisolve.core.options import Resource
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError
+from optisolve.core.options import Options, Resource
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import Known, Solver, Task
 from optisolve.core.space import Space
@@ -29,6 +29,7 @@ __all__ = [
     "Start",
     "StartOptions",
     "best_of",
+    "first_points",
     "joined",
     "latin_hypercube",
     "population",
@@ -38,8 +39,9 @@ __all__ = [
 SAMPLES: Final = ("uniform", "latin_hypercube", "sobol")
 """Sources that know nothing of the instance."""
 _SOURCES: Final = (*SAMPLES, "null", "ddpm", "file:PATH", "auto")
-_AUTO: Final = ("null", "ddpm")
-"""What ``auto`` stands for; without a sampler ``ddpm`` is left out."""
+_SAMPLED: Final = 0.8, 200
+"""Share of the evaluations, and most points, that a population with several objectives begins with where the sampler makes
+them: while evaluations are few its points are worth more than offspring (docs/starting_points.md)."""
 _RANDOM: Final = frozenset(f"start:{kind}" for kind in SAMPLES)
 _FEWEST, _MOST = 10, 100
 _DIGITS: Final = 9
@@ -89,18 +91,18 @@ def _number(text: str) -> float | None:
 
 
 def _entries(value: object) -> tuple[str, ...]:
-    """The entries of `init` as they may be given: one or several; None is the word ``null`` as YAML reads it."""
+    """The entries of `init` as they may be given: one or several; None is the word ``null`` as YAML reads it.
+
+    Raises:
+        ValueError: One of them is no source, or their shares exceed 1; the text says what was expected.
+    """
     given = value if isinstance(value, (list, tuple)) else (value,)
     entries = tuple("null" if entry is None else str(entry) for entry in given)
-    try:
-        if not entries:
-            raise ValueError(f"at least one of {', '.join(_SOURCES)}")
-        sources = [_Source.read(entry) for entry in entries]
-        total = sum(source.share or 0.0 for source in sources)
-        if total > 1.0 + 1e-9:
-            raise ValueError(f"shares that add up to at most 1, not {total:g}")
-    except ValueError as error:
-        raise PydanticCustomError("init", "{expected}", {"expected": str(error)}) from None
+    if not entries:
+        raise ValueError(f"at least one of {', '.join(_SOURCES)}")
+    total = sum(_Source.read(entry).share or 0.0 for entry in entries)
+    if total > 1.0 + 1e-9:
+        raise ValueError(f"shares that add up to at most 1, not {total:g}")
     return entries
 
 
@@ -108,7 +110,7 @@ def _no_file(entries: Sequence[str]) -> bool:
     return not any(entry.startswith("file:") for entry in entries)
 
 
-Init = Annotated[tuple[str, ...], BeforeValidator(_entries), Resource(_no_file)]
+Init = Annotated[tuple[str, ...], Resource(_no_file)]
 """Sources of starting points, as options have them."""
 
 
@@ -118,26 +120,46 @@ class StartOptions(Solver):
 
     Args:
         init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``sobol``, ``null`` (the instance's trivial
-            answers, all of them), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, record or run folder), ``auto``
-            (null, ddpm where weights of the family are shipped, uniform). A share may follow, ``ddpm:0.5``; sources
-            without one divide what is left, and uniform points take the place of what a source cannot give.
+            answers; of many those in even steps, so that other sources have their part), ``ddpm`` (the trained sampler),
+            ``file:PATH`` (CSV, npy, record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped,
+            else uniform). A share may follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points
+            take the place of what a source cannot give.
     """
 
     fills: ClassVar[str] = "uniform"
     """Samples that ``auto`` ends with, and that take the place of what a source cannot give."""
     init: Init = ("uniform",)
 
+    def __post_init__(self) -> None:
+        problems = list[FieldProblem]()
+        try:
+            object.__setattr__(self, "init", _entries(self.init))  # one spelling, so that equal runs have equal options
+        except ValueError as error:
+            problems.append(FieldProblem("init", self.init, str(error)))
+            object.__setattr__(self, "init", ())
+        try:
+            Options.__post_init__(self)
+        except OptionError as error:
+            problems += error.problems
+        if problems:
+            raise OptionError(self._title(), problems)
+
     def skip(self, instance: Instance) -> str | None:
-        """Why this solver cannot treat an instance here; a sampler that was asked for by name and is not there is a reason."""
-        return Solver.skip(self, instance) or _sampler_gap(self.init, instance)
+        """Why this solver cannot treat an instance here; starting points that are not there are a reason."""
+        return Solver.skip(self, instance) or _gap(self.init, instance)
 
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
-        """The weights of the sampler where it makes starting points."""
-        if not _asks_sampler(self.init, instance):
-            return None
-        from optisolve.solvers.ddpm.weights import weights_digest
+        """The sampler's weights and the files of points, where they make starting points."""
+        used = list[dict[str, str]]()
+        if _asks_sampler(self.init, instance):
+            from optisolve.solvers.ddpm.weights import weights_digest
 
-        return weights_digest("auto", instance.origin.problem)
+            used += filter(None, [weights_digest("auto", instance.origin.problem)])
+        used += [_file_digest(source.file) for source in map(_Source.read, self.init) if source.file]
+        if len(used) < 2:
+            return used[0] if used else None
+        together = hashlib.sha256("".join(part["sha256"] for part in used).encode()).hexdigest()
+        return {"name": " + ".join(part["name"] for part in used), "sha256": together}
 
 
 def population(evaluations: int | None) -> int:
@@ -162,6 +184,20 @@ class PopulationOptions(StartOptions):
     def population(self, budget: Budget) -> int:
         """Points of the population under a budget."""
         return population(budget.evaluations) if self.pop_size is None else self.pop_size
+
+
+def first_points(task: Task, options: StartOptions, n: int) -> int:
+    """How many points a population of n begins with, of which it keeps the best n.
+
+    More than n where the sampler makes points for several objectives, unless `pop_size` says how many there are, a random
+    source shall give some of them, or the run has points already.
+    """
+    budget, instance = task.meter.budget, task.instance
+    says = getattr(options, "pop_size", None) is not None or not {"auto", "ddpm"}.issuperset({*options.init} - {"null"})
+    if says or task.known is not None or budget.evaluations is None or len(instance.objectives) == 1:
+        return n
+    share, most = _SAMPLED
+    return max(n, min(most, int(share * budget.evaluations))) if _asks_sampler(options.init, instance) else n
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -217,7 +253,7 @@ def starting_points(task: Task, options: StartOptions, n: int) -> Start:
 def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Iterator[tuple[str, FloatArray]]:
     """Points of every source, `wanted` in all."""
     instance, left = task.instance, wanted
-    if reason := _sampler_gap(options.init, instance):
+    if reason := _gap(options.init, instance):
         raise SolverError(f"{task.solver_name}: {reason}.")
     sources = [source for entry in options.init for source in _meant(entry, instance, options.fills)]
     files = {source.file: _read_points(source.file, instance) for source in sources if source.kind == "file"}
@@ -235,7 +271,8 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
         elif source.kind == "ddpm":
             X = seen.fresh(_sampled(task, count))
         else:
-            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])[:count]
+            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])
+            X = X[np.arange(count) * X.shape[0] // count] if count < X.shape[0] and source.kind == "null" else X[:count]
         left -= X.shape[0]
         yield source.kind, X
     if left > 0:
@@ -254,7 +291,7 @@ def _meant(entry: str, instance: Instance, fills: str) -> list[_Source]:
     source = _Source.read(entry)
     if source.kind != "auto":
         return [source]
-    return [_Source(kind) for kind in (*_AUTO, fills) if kind != "ddpm" or _asks_sampler((entry,), instance)]
+    return [_Source("null"), _Source("ddpm" if _asks_sampler((entry,), instance) else fills)]
 
 
 def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> list[int]:
@@ -264,7 +301,7 @@ def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> l
         if source.share is not None:
             counts[i] = round(source.share * wanted)
         elif source.kind == "null":
-            counts[i] = given["null"]
+            counts[i] = min(given["null"], -(-wanted // len(sources)))
     open_ones = [i for i, source in enumerate(sources) if source.share is None and source.kind != "null"]
     left = max(0, wanted - sum(counts))
     # Files first: what one of them lacks goes to the others.
@@ -362,12 +399,18 @@ def _asks_sampler(init: Sequence[str], instance: Instance) -> bool:
     return has_sampler(instance)
 
 
-def _sampler_gap(init: Sequence[str], instance: Instance) -> str | None:
-    """Why the sampler cannot make points that were asked for by its name."""
-    named = any(_Source.read(entry).kind == "ddpm" for entry in init)
-    if not named or _asks_sampler(init, instance):
-        return None
-    return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
+def _gap(init: Sequence[str], instance: Instance) -> str | None:
+    """Why starting points that were asked for by name cannot be had; while a record is audited no file is opened for it."""
+    sources = [_Source.read(entry) for entry in init]
+    if any(source.kind == "ddpm" for source in sources) and not _asks_sampler(init, instance):
+        return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
+    try:
+        for source in sources if not only_shipped() else ():
+            if source.file:
+                _read_points(source.file, instance)
+    except OptisolveError as error:
+        return str(error).removesuffix(".")
+    return None
 
 
 def _read_points(path: str, instance: Instance) -> FloatArray:
@@ -376,8 +419,6 @@ def _read_points(path: str, instance: Instance) -> FloatArray:
     Raises:
         SolverError: It cannot be read, or holds no points of this problem.
     """
-    from optisolve.content import named_file
-
     file = named_file(path, "init")
     if not file.exists():
         raise SolverError(f"init: '{path}' does not exist; give a CSV or npy file with a row per point, or a run's folder.")
@@ -395,6 +436,13 @@ def _read_points(path: str, instance: Instance) -> FloatArray:
         return instance.space.require(X, what=f"init: '{path}'")
     except (OSError, ValueError) as error:
         raise SolverError(f"init: '{path}' cannot be read ({error}).") from error
+
+
+def _file_digest(path: str) -> dict[str, str]:
+    """Name and SHA-256 of a file of points, as records carry them."""
+    file = Path(path)
+    file = file / "record.json" if file.is_dir() else file
+    return {"name": Path(path).name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def _record_points(file: Path, instance: Instance) -> FloatArray:

@@ -23,7 +23,7 @@ from optisolve.numerics.gaussian_process import GaussianProcess
 from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.moead.weights import weight_vectors
 from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp
-from optisolve.solvers.start import Init, StartOptions, sobol, starting_points
+from optisolve.solvers.start import Init, StartOptions, first_points, sobol, starting_points
 
 __all__ = ["Parego"]
 
@@ -210,7 +210,9 @@ class _Search:
     def initialize(self) -> None:
         """Take over what is known, and evaluate what is missing of the first points."""
         task, left = self._task, self._task.meter.remaining_evaluations
-        wanted = self._options.n_initial or max(4, min(2 * (self._space.dim + 1), left // 4))
+        wanted = self._options.n_initial
+        if wanted is None:
+            wanted = first_points(task, self._options, max(4, min(2 * (self._space.dim + 1), left // 4)))
         start = starting_points(task, self._options, min(left, max(wanted, task.start.shape[0])))
         if start.known is not None:
             self._learn(start.known.X, start.known.evaluation)
