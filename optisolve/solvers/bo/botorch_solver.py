@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import moocore
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.documents import JsonObject
@@ -44,6 +44,7 @@ class Botorch(ModelBased):
         num_restarts: Local searches of the acquisition function.
         raw_samples: Points that their beginnings are chosen among.
         maxiter: Iterations of a local search.
+        fit_tolerance: Relative gain of the likelihood at which a fit ends; it begins where the one before ended.
         trust_region_from: Variables from which on a trust region is searched.
         n_candidates: Points of a trust region among which draws of the posterior choose.
         max_points: Most points that a process is fitted to; beyond, the best and the latest. Time grows with its cube.
@@ -62,6 +63,7 @@ class Botorch(ModelBased):
     num_restarts: Annotated[int, Ge(1)] = 10
     raw_samples: Annotated[int, Ge(1)] = 512
     maxiter: Annotated[int, Ge(1)] = 200
+    fit_tolerance: Annotated[float, Gt(0)] = 1e-6
     trust_region_from: Annotated[int, Ge(1)] = 50
     n_candidates: Annotated[int, Ge(2), Le(20_000)] = 2000
     max_points: Annotated[int, Ge(20)] = 500
@@ -189,7 +191,7 @@ class _Search:
         points = self._points
         F, feasible = points.F[kept], points.violation[kept] <= 0.0
         Y = np.hstack([gains(F, F[feasible] if feasible.sum() >= 4 else F), bilog(points.violated()[0][kept])])
-        found = fitted(points.U[kept], Y, self._states, local=local)
+        found = fitted(points.U[kept], Y, self._states, tolerance=self._options.fit_tolerance, local=local)
         self._states = found.states
         self._fits, self._failures = self._fits + Y.shape[1], self._failures + found.failures
         return Y, found

@@ -41,13 +41,14 @@ class Fitted:
         self.failures = failures
 
 
-def fitted(U: FloatArray, Y: FloatArray, states: Sequence[State], *, local: bool) -> Fitted:
+def fitted(U: FloatArray, Y: FloatArray, states: Sequence[State], *, tolerance: float, local: bool) -> Fitted:
     """Fit a process per outcome, hyperparameters by the largest marginal likelihood.
 
     Args:
         U: float64 [n, d], in the unit box.
         Y: float64 [n, k], outcomes of a scale near 1.
         states: Hyperparameters of the fit before, where the search begins; none the first time.
+        tolerance: Relative gain of the likelihood at which the search ends.
         local: Kernel of TuRBO (Matern 5/2, lengths in [0.005, 4]); else botorch's own default.
     """
     X, processes, failures = torch.from_numpy(U), [], 0
@@ -58,7 +59,8 @@ def fitted(U: FloatArray, Y: FloatArray, states: Sequence[State], *, local: bool
             process.load_state_dict(states[j])
         begun = {name: value.clone() for name, value in process.state_dict().items()}
         try:
-            fit_gpytorch_mll(ExactMarginalLogLikelihood(process.likelihood, process))
+            likelihood = ExactMarginalLogLikelihood(process.likelihood, process)
+            fit_gpytorch_mll(likelihood, optimizer_kwargs={"options": {"ftol": tolerance}})
         except (ModelFittingError, NanError, NotPSDError):
             process.load_state_dict(begun)
             process.eval()
