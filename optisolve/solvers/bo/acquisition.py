@@ -154,7 +154,7 @@ def _outcome(j: int, Z: Tensor) -> Tensor:
     return Z[..., j]
 
 
-def _first(Z: Tensor, X: Tensor | None = None) -> Tensor:
+def _first(Z: Tensor, X: Tensor | None = None) -> Tensor:  # noqa: ARG001 - botorch hands the points over by name
     return Z[..., 0]
 
 

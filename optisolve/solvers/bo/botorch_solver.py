@@ -38,8 +38,8 @@ class Botorch(ModelBased):
     Args:
         n_initial: Points evaluated first; None means 2 (d + 1), at most a quarter of the budget.
         batch_size: Points proposed per step; None means one, and one more per hundred points known.
-        acquisition: Of several objectives: the ``"hypervolume"``, or a drawn preference's ``"tchebycheff"`` value (qLogNParEGO);
-            None means the hypervolume of up to three.
+        acquisition: What several objectives improve: the ``"hypervolume"``, or a drawn preference's ``"tchebycheff"`` value
+            (qLogNParEGO); None means the hypervolume of up to three.
         mc_samples: Quasi-random draws of the posterior that an expectation is taken over.
         num_restarts: Local searches of the acquisition function.
         raw_samples: Points that their beginnings are chosen among.
@@ -56,7 +56,7 @@ class Botorch(ModelBased):
         summary="botorch: noisy expected hypervolume improvement; a trust region where variables are many.",
         needs=("botorch", "torch"),
         extra="bo",
-        citation="Balandat et al. 2020, arXiv 1910.06403; qLogNEHVI: Ament et al. 2023, arXiv 2310.20708; TuRBO: arXiv 1910.01739",
+        citation="Balandat et al. 2020, arXiv 1910.06403; Ament et al. 2023, arXiv 2310.20708; TuRBO: arXiv 1910.01739",
     )
     acquisition: Acquisition | None = None
     mc_samples: Annotated[int, Ge(1)] = 128

@@ -89,8 +89,11 @@ def gains(F: FloatArray, judged: FloatArray) -> FloatArray:
     low, high = np.quantile(judged, (0.25, 0.75), axis=0)
     fence = np.where(high > low, high + _FENCE * (high - low), np.inf)
     cut = np.minimum(F, fence)
-    spread = cut.std(axis=0)
-    return -(cut - cut.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+    width = np.ptp(cut, axis=0)
+    unit = (cut - cut.min(axis=0)) / np.where(width > 0.0, width, 1.0)  # first, so that squares neither overflow nor vanish
+    spread = unit.std(axis=0)
+    gain: FloatArray = (unit.mean(axis=0) - unit) / np.where(spread > 0.0, spread, 1.0)
+    return gain
 
 
 def bilog(G: FloatArray) -> FloatArray:
