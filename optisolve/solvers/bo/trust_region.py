@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from botorch.utils.multi_objective.pareto import is_non_dominated
-from torch.quasirandom import SobolEngine
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.solvers.bo.acquisition import reference_point
-from optisolve.solvers.parego.acquisition import Acquisition
+from optisolve.solvers.parego.acquisition import Acquisition, sobol
 
 __all__ = ["Region", "drawn"]
 
@@ -112,11 +111,10 @@ def drawn(
     """
     d, m = center.size, n_objectives
     low, high = np.clip(center - lengths / 2.0, 0.0, 1.0), np.clip(center + lengths / 2.0, 0.0, 1.0)
-    sobol = SobolEngine(d, scramble=True, seed=int(rng.integers(2**31))).draw(n_candidates, dtype=torch.double).numpy()
     moved = rng.random((n_candidates, d)) <= min(_MOVED / d, 1.0)
     still = np.flatnonzero(~moved.any(axis=1))
     moved[still, rng.integers(d, size=still.size)] = True
-    U = np.unique(foreseen(np.where(moved, low + (high - low) * sobol, center)), axis=0)
+    U = np.unique(foreseen(np.where(moved, low + (high - low) * sobol(rng, d, n_candidates), center)), axis=0)
     with torch.no_grad():
         samples = model.posterior(torch.from_numpy(U)).rsample(torch.Size([count])).numpy()  # [count, n, m + k]
     good = Y[feasible][:, :m]
