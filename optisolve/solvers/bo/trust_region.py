@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from botorch.utils.multi_objective.pareto import is_non_dominated
+from scipy.stats import qmc
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.solvers.bo.acquisition import reference_point
-from optisolve.solvers.parego.acquisition import Acquisition, sobol
+from optisolve.solvers.parego.acquisition import Acquisition
 
 __all__ = ["Region", "drawn"]
 
@@ -111,10 +112,11 @@ def drawn(
     """
     d, m = center.size, n_objectives
     low, high = np.clip(center - lengths / 2.0, 0.0, 1.0), np.clip(center + lengths / 2.0, 0.0, 1.0)
+    spread = qmc.Sobol(d, rng=rng).random_base2(math.ceil(math.log2(n_candidates)))[:n_candidates]
     moved = rng.random((n_candidates, d)) <= min(_MOVED / d, 1.0)
     still = np.flatnonzero(~moved.any(axis=1))
     moved[still, rng.integers(d, size=still.size)] = True
-    U = np.unique(foreseen(np.where(moved, low + (high - low) * sobol(rng, d, n_candidates), center)), axis=0)
+    U = np.unique(foreseen(np.where(moved, low + (high - low) * spread, center)), axis=0)
     with torch.no_grad():
         samples = model.posterior(torch.from_numpy(U)).rsample(torch.Size([count])).numpy()  # [count, n, m + k]
     good = Y[feasible][:, :m]
