@@ -36,6 +36,7 @@ except OptisolveError as error:
     sys.exit(f"error: {{error}}")
 """
 USES: dict[str, list[str]] = {
+    "bo": [*RUN, "solver=botorch", "budget.evaluations=20"],
     "diffusion": [*RUN[:3], "problem=parallel_channels", *RUN[5:], "solver=ddpm", "budget.evaluations=50"],
     "drl": [str(ROOT / "benchmarks/training/nsp_experts.py"), "rate", "--steps", "300", "--out", "experts"],
     "hdf5": ["-m", "optisolve", "export", "problem=power_control", "--to", "case.h5"],
@@ -48,7 +49,7 @@ USES: dict[str, list[str]] = {
 }
 """What needs an extra: arguments of Python in a folder that holds a run and a tiny suite."""
 
-ALIKE = {"diffusion": "drl", "drl": "diffusion"}
+ALIKE = {"bo": "drl", "diffusion": "drl", "drl": "diffusion"}
 """Extras that share a package: what needs the second must not run into a half of itself where only the first is."""
 
 ELSE = {"local-llm": "optisolve models fetch"}

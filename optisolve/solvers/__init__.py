@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from optisolve.registry import SOLVERS
 
 if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
+    from optisolve.solvers.bo import Botorch as Botorch
+    from optisolve.solvers.bo import OptunaGp as OptunaGp
+    from optisolve.solvers.bo import OptunaTpe as OptunaTpe
     from optisolve.solvers.branch_and_bound import BranchAndBound as BranchAndBound
     from optisolve.solvers.cpsat import CpSat as CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy as Cvxpy
