@@ -13,7 +13,7 @@ from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, OptisolveError
 from optisolve.core.evaluation import looks_charged
 from optisolve.core.problem import Evaluation, Instance, Sense
-from optisolve.core.solver import Outcome, Solver, Task
+from optisolve.core.solver import Known, Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.run.evaluator import Archive, archived_outcome
 from optisolve.run.verify import verify_points
@@ -118,7 +118,15 @@ class _ExpertEvaluator:
         return archived_outcome(self.archive, termination, limit, detail=detail, report=report)
 
 
-def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_start: FloatArray | None = None) -> Attempt:
+def run_expert(
+    task: Task,
+    name: str,
+    solver: Solver,
+    evaluations: int,
+    *,
+    warm_start: FloatArray | None = None,
+    known: Known | None = None,
+) -> Attempt:
     """Run one expert on a share of the run's evaluations.
 
     The expert draws from its own named streams: with the same seed and budget it finds what it would find alone. An error of an
@@ -130,6 +138,7 @@ def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_
         solver: The expert.
         evaluations: Its share.
         warm_start: float64 [n, d], points to start from.
+        known: Points that the run has paid for.
 
     Raises:
         BudgetExhausted: The run's own budget ended.
@@ -146,6 +155,7 @@ def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_
         seed=task.seed,
         solver_name=solver.info.name,
         warm_start=warm_start,
+        known=known,
         llm=task.llm if solver.info.uses_llm else None,
     )
     try:

@@ -20,6 +20,7 @@ from optisolve.solvers.moe.cards import find_experts
 from optisolve.solvers.moe.chain import GateOptions
 from optisolve.solvers.moe.gate_model import gate_path, is_shipped
 from optisolve.solvers.moe.mixture import Mixture, MixtureOptions
+from optisolve.solvers.moe.relay import Relay
 
 __all__ = ["Moe", "MoeLlm"]
 
@@ -77,6 +78,8 @@ class Moe(_Experts):
     Args:
         gate: ``learned`` (forests trained on runs), ``rule`` (order of the cards); controls are ``knn`` (nearest training
             instances), ``uniform`` (equal shares for what was best on average), ``random``, ``sbs`` (the single best solver).
+        several: What happens with several objectives: a ``chain`` of stages that hand all points on, experts chosen by the
+            ``gate``, or ``auto``, which is the chain unless another gate or experts are named.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -87,9 +90,18 @@ class Moe(_Experts):
         citation=_CITATION,
     )
     gate: Literal["learned", "rule", "knn", "uniform", "random", "sbs"] = "learned"
+    several: Literal["auto", "chain", "gate"] = "auto"
 
     def _solve(self, task: Task) -> Outcome:
+        if self._chained(task.instance):
+            return Relay(task, self.experts, self.without).run()
         return self._run(task, GateOptions(self.gate, self.gate_file, self.n_experts))
+
+    def _chained(self, instance: Instance) -> bool:
+        """Whether stages hand on to each other, in place of experts on shares."""
+        if len(instance.objectives) == 1 or self.several == "gate":
+            return False
+        return self.several == "chain" or (self.gate == "learned" and not self.experts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +141,8 @@ class MoeLlm(_Experts):
 
     def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
         """The same experts, shares and combination behind the gates of `Moe`."""
-        shared = {f.name: getattr(self, f.name) for f in fields(Moe) if f.name != "gate"}
+        shared = {f.name: getattr(self, f.name) for f in fields(Moe) if f.name not in ("gate", "several")}
+        shared["several"] = "gate"
         return [
             Arm(SUBJECT, "the language model's gate", self.info.name, self.options()),
             *(Arm(gate, label, "moe", {**shared, "gate": gate}) for gate, label in _GATES.items()),
