@@ -24,15 +24,15 @@ _SECRET = re.compile(r"(key|secret|password|token)$", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True)
 class Resource:
-    """Marks an option whose text names a file, a folder or something on a hub: ``Annotated[str, Resource(...)]``.
+    """Marks an option whose value names a file, a folder or something on a hub: ``Annotated[str, Resource(...)]``.
 
     What such a name stands for differs from machine to machine, so an audit uses shipped content only.
 
     Args:
-        shipped: Says whether a name stands for something that comes with optisolve.
+        shipped: Says of the option's value whether it stands for something that comes with optisolve.
     """
 
-    shipped: Callable[[str], bool]
+    shipped: Callable[[Any], bool]
 
 
 class Options:
@@ -70,6 +70,11 @@ class Options:
         """All fields by name, in declaration order."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(typing.cast(Any, self)) if f.init}
 
+    @classmethod
+    def _renamed(cls, values: typing.Mapping[str, Any]) -> typing.Mapping[str, Any]:
+        """Settings under the names that they have today, where some had another one before."""
+        return values
+
     def unshipped(self) -> dict[str, str]:
         """Options that name something which does not come with optisolve, so that nobody else can repeat what it does."""
         return {
@@ -92,6 +97,7 @@ class Options:
         known = [f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.init]
         if not isinstance(values, typing.Mapping):
             raise OptionError(title or cls.__name__, [FieldProblem("(all)", values, f"settings by name: {', '.join(known)}")])
+        values = cls._renamed(values)
         unknown = []
         for name in values:
             if name not in known:

@@ -22,6 +22,7 @@ from optisolve.core.solver import Known, Solver, Task
 from optisolve.core.space import Space
 
 __all__ = [
+    "SAMPLES",
     "PopulationOptions",
     "Start",
     "StartOptions",
@@ -32,10 +33,13 @@ __all__ = [
     "starting_points",
 ]
 
-_SAMPLES: Final = ("uniform", "latin_hypercube")
-_SOURCES: Final = (*_SAMPLES, "null", "ddpm", "file:PATH", "auto")
+SAMPLES: Final = ("uniform", "latin_hypercube")
+"""Sources that know nothing of the instance."""
+_SOURCES: Final = (*SAMPLES, "null", "ddpm", "file:PATH", "auto")
 _AUTO: Final = ("null", "ddpm", "uniform")
 """What ``auto`` stands for; without a sampler ``ddpm`` is left out."""
+_RANDOM: Final = frozenset(f"start:{kind}" for kind in SAMPLES)
+_FEWEST, _MOST = 10, 100
 _DIGITS: Final = 9
 """Digits of variables scaled to [0, 1] to which points are the same point."""
 
@@ -62,7 +66,7 @@ class _Source:
             path = rest if share is None else path
             if not path:
                 raise ValueError(f"file:PATH with the path of a file or a run's folder, not '{text}'")
-        elif kind in (*_SAMPLES, "null", "ddpm", "auto"):
+        elif kind in (*SAMPLES, "null", "ddpm", "auto"):
             share, path = (_number(rest) if rest else None), ""
             if rest and (share is None or kind == "auto"):
                 raise ValueError(
@@ -134,7 +138,7 @@ def population(evaluations: int | None) -> int:
     Args:
         evaluations: Evaluations of the run; None where only seconds limit it.
     """
-    return 100 if evaluations is None else max(10, min(100, evaluations // 10))
+    return _MOST if evaluations is None else max(_FEWEST, min(_MOST, round(1.5 * evaluations**0.5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,11 @@ class Start:
     X: FloatArray
     source: list[str]
     known: Known | None
+
+    @property
+    def random(self) -> bool:
+        """True when nothing is known of any of the points."""
+        return self.known is None and all(label in _RANDOM for label in self.source)
 
 
 def starting_points(task: Task, options: StartOptions, n: int) -> Start:
@@ -208,11 +217,11 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
         return
     given = {"null": _null_points(instance), **{f"file:{path}": X for path, X in files.items()}}
     counts = _counts(sources, wanted, {name: X.shape[0] for name, X in given.items()})
-    for source, count in zip(sources, counts, strict=True):
-        count = min(count, left)
+    for source, planned in zip(sources, counts, strict=True):
+        count = min(planned, left)
         if count <= 0:
             continue
-        if source.kind in _SAMPLES:
+        if source.kind in SAMPLES:
             X = instance.space.sample(rng, count) if source.kind == "uniform" else latin_hypercube(instance.space, rng, count)
         elif source.kind == "ddpm":
             X = seen.fresh(_sampled(task, count))

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.variation import De, Linear, Mutation, Sbx, Variation
@@ -17,7 +17,7 @@ __all__ = ["DecompositionSolver", "Moead", "MoeadDe", "MoeadLo", "MutatingSolver
 
 
 @dataclass(frozen=True, slots=True)
-class DecompositionSolver(DecompositionOptions, Solver):
+class DecompositionSolver(DecompositionOptions):
     """Base of the family: the engine's settings as options; subclasses supply the operator.
 
     A new member is a frozen dataclass with an ``info`` and a `_variation` method.
