@@ -32,6 +32,7 @@ __all__ = [
     "GridWalk",
     "IntentBranches",
     "InterferenceChannel",
+    "Jacobian",
     "ParallelChannels",
     "PowerSaving",
     "Requested",
@@ -222,6 +223,18 @@ class Differentiable(Protocol):
 
 
 @runtime_checkable
+class Jacobian(Protocol):
+    """The slopes of the objectives in closed form; while a run is on, a look at one is charged as one evaluation of its point."""
+
+    def jacobian(self, X: FloatArray) -> FloatArray:
+        """Points inside the bounds, float64 [n, d], to float64 [n, m, d]: objectives' units per unit of a variable.
+
+        Where an objective has a kink, the slope of one side.
+        """
+        ...
+
+
+@runtime_checkable
 class ConstraintGradients(Protocol):
     """The inequality constraints as differentiable functions; needs torch when called."""
 
@@ -251,6 +264,7 @@ CAPABILITIES: tuple[type, ...] = (
     GridWalk,
     Requested,
     ShadowPrices,
+    Jacobian,
     Differentiable,
     ConstraintGradients,
     Samplable,

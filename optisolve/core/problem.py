@@ -28,6 +28,7 @@ from optisolve.core.evaluation import (
     constraint_tolerances,
     looking,
     refuse_reference,
+    unwatched,
     watched,
 )
 from optisolve.core.html import html_table
@@ -149,6 +150,8 @@ class Instance(ABC):
         super().__init_subclass__(**kwargs)
         if "arrays" in cls.__dict__:
             cls.arrays = _read_only(cls.arrays)  # type: ignore[method-assign]
+        if "jacobian" in cls.__dict__:  # a capability, see `optisolve.core.capabilities.Jacobian`
+            cls.jacobian = _charged(cls.__dict__["jacobian"])  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.origin.scenario} seed={self.origin.seed} d={self.space.dim}>"
@@ -438,6 +441,20 @@ def _read_only(arrays: Callable[..., Mapping[str, npt.ArrayLike]]) -> Callable[.
         for values in found.values():
             values.flags.writeable = False
         return found
+
+    return told
+
+
+def _charged(jacobian: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
+    """A method `jacobian` whose looks are evaluations of their points while a run is on."""
+
+    @wraps(jacobian)
+    def told(self: Instance, X: npt.ArrayLike) -> FloatArray:
+        points = self.space.require(X)
+        if (counted := looking(self)) is not None:
+            counted(points, source="jacobian")
+        with unwatched():
+            return jacobian(self, points)
 
     return told
 

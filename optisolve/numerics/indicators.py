@@ -13,6 +13,8 @@ from optisolve.core.reference import Reference
 __all__ = [
     "GAP_NOISE",
     "GainMeter",
+    "exclusive_gains",
+    "front_rows",
     "hypervolume",
     "hypervolume_trace",
     "igd_plus",
@@ -73,6 +75,42 @@ def _volume(unit: FloatArray) -> float:
 
     inside = unit[(unit < 1.0).all(axis=1)]
     return float(moocore_hypervolume(inside, ref=1.0)) if inside.shape[0] else 0.0
+
+
+def exclusive_gains(front: FloatArray, points: FloatArray) -> FloatArray:
+    """What each of some points would add to a front's hypervolume alone, beside the front; float64 [n], >= 0.
+
+    Args:
+        front: float64 [k, m], losses; the box is from anywhere up to 1.
+        points: float64 [n, m], losses.
+    """
+    inside = front[(front < 1.0).all(axis=1)]
+    if points.shape[1] != 2:
+        clipped = np.maximum(inside[None, :, :], points[:, None, :])  # [n, k, m]
+        own = np.where((points < 1.0).all(axis=1), np.prod(1.0 - points, axis=1), 0.0)
+        return np.array([max(0.0, volume - _volume(covered)) for volume, covered in zip(own, clipped, strict=True)])
+    stairs = inside[front_rows(inside)]
+    left, right = np.append(-np.inf, stairs[:, 0]), np.append(stairs[:, 0], 1.0)  # stairs of the part that is not dominated
+    ceiling = np.append(1.0, stairs[:, 1])
+    width = np.maximum(right - np.maximum(left, points[:, :1]), 0.0)  # [n, k + 1]
+    gains: FloatArray = (width * np.maximum(ceiling - points[:, 1:], 0.0)).sum(axis=1)
+    return gains
+
+
+def front_rows(losses: FloatArray) -> IntArray:
+    """Indices of the non-dominated rows, of equal ones the first; for two objectives by ascending first one.
+
+    Args:
+        losses: float64 [n, m], to be minimized.
+    """
+    if losses.shape[1] == 2:
+        order = np.lexsort((losses[:, 1], losses[:, 0]))
+        second = losses[order, 1]
+        before = np.append(np.inf, np.minimum.accumulate(second)[:-1])
+        return order[second < before]
+    from moocore import is_nondominated
+
+    return np.flatnonzero(is_nondominated(losses, keep_weakly=False)).astype(np.int64) if len(losses) else np.arange(0)
 
 
 def igd_plus(F: FloatArray, front: FloatArray, box: HypervolumeBox) -> float | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.ddpm import DdpmNull as DdpmNull
     from optisolve.solvers.drl_fusion import DrlFusion as DrlFusion
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic as FoschiniMiljanic
+    from optisolve.solvers.front_descent import FrontDescent as FrontDescent
     from optisolve.solvers.game import Game as Game
     from optisolve.solvers.game import GameControl as GameControl
     from optisolve.solvers.highs import Highs as Highs

@@ -1,4 +1,4 @@
-"""Objectives of one point with their gradients, for local search in references (numba).
+"""Objectives of points with their gradients (numba), for solvers that follow slopes and for references.
 
 The association is an argument: with it fixed both objectives are smooth, and the loads become a constant. Equations and
 names follow `model`.
@@ -15,11 +15,26 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.numerics.compiled import njit
 from optisolve.problems.uav_isac.kernels import A_DEG, B_PER_DEG, EPS, ETA_LOS, ETA_NLOS, H2, KAPPA, NOISE, OFFSET, PRICE
 
-__all__ = ["associate", "smooth_objectives"]
+__all__ = ["associate", "jacobians", "smooth_objectives"]
 
 _DEG_PER_RAD = 180.0 / math.pi
 _NEPER_PER_DB = math.log(10.0) / 10.0
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_compiled
+def jacobians(X: FloatArray, users: FloatArray, packed: FloatArray, J: FloatArray) -> None:
+    """Gradients of utility and error bound at points, each under its own association.
+
+    Args:
+        X: float64 [n, 3M], points.
+        users: float64 [K, 2], m.
+        packed: float64 [PRICE + K + 1], see `kernels.pack`.
+        J: float64 [n, 2, 3M], written: per m and per W.
+    """
+    F = np.empty(2)
+    for row in range(X.shape[0]):
+        smooth_objectives(X[row], users, packed, associate(X[row], users, packed), F, J[row])
 
 
 @_compiled

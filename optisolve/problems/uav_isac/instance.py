@@ -93,6 +93,14 @@ class UavIsacInstance(UavIsacGoals):
 
         return UavIsacBridge()
 
+    def jacobian(self, X: FloatArray) -> FloatArray:
+        """Gradients of the objectives, float64 [n, 2, 3M] per m and per W, where nobody changes the UAV that serves him."""
+        from optisolve.problems.uav_isac.gradients import jacobians
+
+        J = np.empty((X.shape[0], 2, X.shape[1]))
+        jacobians(X, self.users_m, self.packed, J)
+        return J
+
     def features(self) -> Mapping[str, npt.NDArray[Any]]:
         """Users in units of the area [K, 2]; and M, H / A, D_min / A, P_min / P_max and P_tot / P_max [5]."""
         c = self.constants
