@@ -13,7 +13,7 @@ from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, OptisolveError
 from optisolve.core.evaluation import looks_charged
 from optisolve.core.problem import Evaluation, Instance, Sense
-from optisolve.core.solver import Known, Outcome, Solver, Task
+from optisolve.core.solver import Evaluate, Known, Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.run.evaluator import Archive, archived_outcome
 from optisolve.run.verify import verify_points
@@ -93,16 +93,23 @@ class _ShareMeter(BudgetMeter):
 class _ExpertEvaluator:
     """The evaluation that an expert calls: counted against its share, made by the run's evaluator, archived for its outcome."""
 
-    def __init__(self, task: Task, meter: _ShareMeter, label: str) -> None:
-        self._task, self._meter, self._label = task, meter, label
+    def __init__(self, task: Task, meter: _ShareMeter, label: str, look: Evaluate | None = None) -> None:
+        self._task, self._meter, self._label, self._look = task, meter, label, look or task.evaluate
         self.archive = Archive(len(task.instance.objectives), task.instance.space.dim)
 
-    def __call__(self, X: FloatArray, *, source: str | Sequence[str] = "solver") -> Evaluation:
+    def __call__(self, X: FloatArray, *, source: str | list[str] = "solver") -> Evaluation:
+        return self._charged(X, source, self._task.evaluate)
+
+    def look(self, X: FloatArray, *, source: str = "look") -> Evaluation:
+        """A look that is charged as an evaluation, at constraints or slopes."""
+        return self._charged(X, source, self._look)
+
+    def _charged(self, X: FloatArray, source: str | list[str], evaluate: Evaluate) -> Evaluation:
         X = self._task.instance.space.require(X)
         self._meter.sync()
         self._meter.charge_evaluations(X.shape[0])
         labels = f"{self._label}:{source}" if isinstance(source, str) else [f"{self._label}:{s}" for s in source]
-        evaluation = self._task.evaluate(X, source=labels)
+        evaluation = evaluate(X, source=labels)
         self.archive.add(X, evaluation.F * self._task.instance.signs, evaluation.violation)
         return evaluation
 
@@ -126,6 +133,7 @@ def run_expert(
     *,
     warm_start: FloatArray | None = None,
     known: Known | None = None,
+    look: Evaluate | None = None,
 ) -> Attempt:
     """Run one expert on a share of the run's evaluations.
 
@@ -139,6 +147,7 @@ def run_expert(
         evaluations: Its share.
         warm_start: float64 [n, d], points to start from.
         known: Points that the run has paid for.
+        look: Evaluates what repairs and slopes look at; None means as all else.
 
     Raises:
         BudgetExhausted: The run's own budget ended.
@@ -146,7 +155,7 @@ def run_expert(
     """
     meter = _ShareMeter(task.meter, evaluations)
     meter.sync()
-    recorder = _ExpertEvaluator(task, meter, name)
+    recorder = _ExpertEvaluator(task, meter, name, look)
     inner = Task(
         instance=task.instance,
         evaluate=recorder,
@@ -159,7 +168,7 @@ def run_expert(
         llm=task.llm if solver.info.uses_llm else None,
     )
     try:
-        with looks_charged(recorder):
+        with looks_charged(recorder.look):
             outcome = solver._solve(inner)
     except BudgetExhausted as stop:
         if task.meter.remaining_evaluations <= 0 and task.meter.out_of_time:

@@ -73,7 +73,7 @@ class Relay:
         """Solve; the outcome's report holds the log."""
         log_instance(self.log, self.task)
         self.log.add("stages", able=[stage.name for stage in self.stages], left_out=dict(self.left_out))
-        with looks_charged(self.paid):
+        with looks_charged(self.paid.look):
             self._begin()
         while self.task.meter.remaining_evaluations > 0 and (stage := self._next()) is not None:
             self._slice(stage)
@@ -150,7 +150,7 @@ class Relay:
             allotted = min(allotted, max(1, SURROGATE_UNTIL - start)) if start < SURROGATE_UNTIL else allotted
         predicted = account.rate * math.log((start + allotted) / max(1, start))
         inner = dataclasses.replace(self._inner, seed=self._seed(stage.name, account.slices))
-        attempt = run_expert(inner, stage.name, stage.solver, allotted, known=self.paid.known)
+        attempt = run_expert(inner, stage.name, stage.solver, allotted, known=self.paid.known, look=self.paid.look)
         used = task.meter.evaluations - start
         failed = attempt.termination is Termination.ERROR
         account.failures = account.failures + 1 if failed or used == 0 else 0

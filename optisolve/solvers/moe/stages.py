@@ -22,7 +22,7 @@ Role: TypeAlias = Literal["trivial", "sampler", "gradient", "surrogate", "evolut
 _ROLES: Final[Mapping[str, Role]] = {
     "null": "trivial",
     "ddpm": "sampler",
-    "gradient": "gradient",
+    "front_descent": "gradient",
     "parego": "surrogate",
     "moead_de": "evolution",
 }
