@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,11 @@ from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, OptisolveError
 from optisolve.core.evaluation import looks_charged
 from optisolve.core.problem import Evaluation, Instance, Sense
-from optisolve.core.solver import Evaluate, Known, Outcome, Solver, Task
+from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.run.evaluator import Archive, archived_outcome
 from optisolve.run.verify import verify_points
+from optisolve.solvers.moe.paid import Paid
 
 __all__ = ["Attempt", "Quality", "better", "run_expert", "safe_baseline", "verified_quality"]
 
@@ -93,22 +93,23 @@ class _ShareMeter(BudgetMeter):
 class _ExpertEvaluator:
     """The evaluation that an expert calls: counted against its share, made by the run's evaluator, archived for its outcome."""
 
-    def __init__(self, task: Task, meter: _ShareMeter, label: str, look: Evaluate | None = None) -> None:
-        self._task, self._meter, self._label, self._look = task, meter, label, look or task.evaluate
+    def __init__(self, task: Task, meter: _ShareMeter, label: str, paid: Paid | None = None) -> None:
+        self._task, self._meter, self._label, self._paid = task, meter, label, paid
         self.archive = Archive(len(task.instance.objectives), task.instance.space.dim)
 
     def __call__(self, X: FloatArray, *, source: str | list[str] = "solver") -> Evaluation:
-        return self._charged(X, source, self._task.evaluate)
+        return self._charged(X, source, looks=False)
 
     def look(self, X: FloatArray, *, source: str = "look") -> Evaluation:
         """A look that is charged as an evaluation, at constraints or slopes."""
-        return self._charged(X, source, self._look)
+        return self._charged(X, source, looks=True)
 
-    def _charged(self, X: FloatArray, source: str | list[str], evaluate: Evaluate) -> Evaluation:
+    def _charged(self, X: FloatArray, source: str | list[str], *, looks: bool) -> Evaluation:
         X = self._task.instance.space.require(X)
         self._meter.sync()
-        self._meter.charge_evaluations(X.shape[0])
+        self._meter.charge_evaluations(X.shape[0] if self._paid is None else self._paid.price(X, looks=looks))
         labels = f"{self._label}:{source}" if isinstance(source, str) else [f"{self._label}:{s}" for s in source]
+        evaluate = self._task.evaluate if self._paid is None else self._paid.look if looks else self._paid
         evaluation = evaluate(X, source=labels)
         self.archive.add(X, evaluation.F * self._task.instance.signs, evaluation.violation)
         return evaluation
@@ -132,8 +133,7 @@ def run_expert(
     evaluations: int,
     *,
     warm_start: FloatArray | None = None,
-    known: Known | None = None,
-    look: Evaluate | None = None,
+    paid: Paid | None = None,
 ) -> Attempt:
     """Run one expert on a share of the run's evaluations.
 
@@ -146,8 +146,7 @@ def run_expert(
         solver: The expert.
         evaluations: Its share.
         warm_start: float64 [n, d], points to start from.
-        known: Points that the run has paid for.
-        look: Evaluates what repairs and slopes look at; None means as all else.
+        paid: What the run has paid for; it is handed on, and asking for it again costs nothing.
 
     Raises:
         BudgetExhausted: The run's own budget ended.
@@ -155,7 +154,7 @@ def run_expert(
     """
     meter = _ShareMeter(task.meter, evaluations)
     meter.sync()
-    recorder = _ExpertEvaluator(task, meter, name, look)
+    recorder = _ExpertEvaluator(task, meter, name, paid)
     inner = Task(
         instance=task.instance,
         evaluate=recorder,
@@ -164,7 +163,7 @@ def run_expert(
         seed=task.seed,
         solver_name=solver.info.name,
         warm_start=warm_start,
-        known=known,
+        known=None if paid is None else paid.known,
         llm=task.llm if solver.info.uses_llm else None,
     )
     try:

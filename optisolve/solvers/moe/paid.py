@@ -14,10 +14,12 @@ from optisolve.numerics.indicators import GainMeter
 __all__ = ["Paid"]
 
 
+_FREE = 20
+"""How many points a share may ask for again, per point of the run; who asks for ever is charged at last."""
+
+
 class Paid:
     """Evaluates what is new, and answers from memory what is not.
-
-    A stage that asks for a known point spends a part of its own share and nothing of the run's budget, so it cannot go on for ever.
 
     Args:
         task: The run.
@@ -33,44 +35,25 @@ class Paid:
         self._X: list[FloatArray] = []
         self._told: list[Evaluation] = []
         self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box, working=True)
+        self._asked_again = 0
         self.gained = 0.0
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def __call__(self, X: FloatArray, *, source: str | list[str] = "solver") -> Evaluation:
         """Values of a batch, float64 [n, d]."""
-        X, keys = self._read(X)
-        self._pay(X, keys, self._rows.keys(), source)
-        return self._values(keys)
+        return self._answered(X, self._rows.keys(), source)
 
     def look(self, X: FloatArray, *, source: str | list[str] = "look") -> Evaluation:
-        """The same for a look at something else of the points, their slopes or equalities: it is paid for beside their values, once."""
-        X, keys = self._read(X)
-        self._pay(X, keys, self._looked, source)
-        self._looked.update(keys)
-        return self._values(keys)
+        """The same for a look at something else of the points, slopes or equalities: paid for beside their values, once."""
+        told = self._answered(X, self._looked, source)
+        self._looked.update(_keys(X))
+        return told
 
-    def _read(self, X: FloatArray) -> tuple[FloatArray, list[bytes]]:
-        """The batch as it is evaluated, and what tells its points from others."""
-        X = self._task.instance.space.require(X)
-        return X, [row.tobytes() for row in X + 0.0]  # -0.0 is 0.0
-
-    def _pay(self, X: FloatArray, keys: Sequence[bytes], paid: Collection[bytes], source: str | list[str]) -> None:
-        """Evaluate the points that are not paid for."""
-        new = {key: i for i, key in reversed(list(enumerate(keys))) if key not in paid}  # of equal points the first one
-        if not new:
-            return
-        rows = sorted(new.values())
-        labels = source if isinstance(source, str) else [source[i] for i in rows]
-        self._keep(X[rows], [keys[i] for i in rows], self._task.evaluate(X[rows], source=labels))
-
-    def _values(self, keys: Sequence[bytes]) -> Evaluation:
-        known = self.known
-        assert known is not None
-        told, rows = known.evaluation, np.array([self._rows[key] for key in keys], dtype=np.int64)
-        failed = None if told.failed is None else told.failed[rows]
-        return Evaluation(told.F[rows], told.G[rows], told.H[rows], failed, told.tolerance)
+    def price(self, X: FloatArray, *, looks: bool) -> int:
+        """Evaluations that a share is charged for a batch: none for what is paid for, unless somebody asks for it for ever."""
+        keys = _keys(X)
+        new = len({key for key in keys if key not in (self._looked if looks else self._rows)})
+        self._asked_again += len(keys) - new
+        return new if self._asked_again <= _FREE * (len(self._rows) + len(keys)) else len(keys)
 
     @property
     def known(self) -> Known | None:
@@ -78,23 +61,43 @@ class Paid:
         if not self._told:
             return None
         if len(self._told) > 1:
-            parts = self._told
-            failed = None
-            if any(part.failed is not None for part in parts):
-                masks = [np.zeros(len(p.F), dtype=np.bool_) if p.failed is None else p.failed for p in parts]
-                failed = np.concatenate(masks)
-            F, G, H = (np.concatenate(values) for values in zip(*parts, strict=True))
-            self._told = [Evaluation(F, G, H, failed, parts[0].tolerance)]
-            self._X = [np.concatenate(self._X)]
+            self._told, self._X = [_joined(self._told)], [np.concatenate(self._X)]
         return Known(self._X[0], self._told[0])
+
+    def _answered(self, X: FloatArray, paid: Collection[bytes], source: str | list[str]) -> Evaluation:
+        keys = _keys(X)
+        new = {key: i for i, key in reversed(list(enumerate(keys))) if key not in paid}  # of equal points the first one
+        if new:
+            rows = sorted(new.values())
+            labels = source if isinstance(source, str) else [source[i] for i in rows]
+            self._keep(X[rows], [keys[i] for i in rows], self._task.evaluate(X[rows], source=labels))
+        known = self.known
+        assert known is not None
+        return _rows(known.evaluation, [self._rows[key] for key in keys])
 
     def _keep(self, X: FloatArray, keys: Sequence[bytes], told: Evaluation) -> None:
         gains = self._gains.add(told.F * self._task.instance.signs, told.violation)
         self.gained = (0.0 if self._gains.moved else self.gained) + float(gains.sum())
-        fresh = np.array([key not in self._rows for key in keys])
-        if not fresh.all():
-            X, told = X[fresh], told.part(fresh)
-        for key in keys:
-            self._rows.setdefault(key, len(self._rows))
-        self._X.append(X)
-        self._told.append(told)
+        fresh = [i for i, key in enumerate(keys) if key not in self._rows]
+        self._rows.update(zip([keys[i] for i in fresh], range(len(self._rows), len(self._rows) + len(fresh)), strict=True))
+        self._X.append(X[fresh])
+        self._told.append(_rows(told, fresh))
+
+
+def _keys(X: FloatArray) -> list[bytes]:
+    """What tells points from others."""
+    return [row.tobytes() for row in np.asarray(X, dtype=np.float64) + 0.0]  # -0.0 is 0.0
+
+
+def _rows(told: Evaluation, rows: Sequence[int]) -> Evaluation:
+    at = np.array(rows, dtype=np.int64)
+    return Evaluation(told.F[at], told.G[at], told.H[at], None if told.failed is None else told.failed[at], told.tolerance)
+
+
+def _joined(parts: Sequence[Evaluation]) -> Evaluation:
+    failed = None
+    if any(part.failed is not None for part in parts):
+        masks = [np.zeros(len(part.F), dtype=np.bool_) if part.failed is None else part.failed for part in parts]
+        failed = np.concatenate(masks)
+    F, G, H = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return Evaluation(F, G, H, failed, parts[0].tolerance)

@@ -63,7 +63,6 @@ class Relay:
     def __init__(self, task: Task, names: Collection[str] = (), without: Collection[str] = ()) -> None:
         self.task, self.log, self.paid = task, ExplanationLog(), Paid(task)
         self.stages, self.left_out = find_stages(task.instance, names, without=without)
-        self._inner = dataclasses.replace(task, evaluate=self.paid)
         limit = task.meter.budget.evaluations
         self._total = _UNLIMITED if limit is None else limit
         self._accounts = {stage.name: _Account(stage.expected) for stage in self.stages}
@@ -149,8 +148,8 @@ class Relay:
         if stage.role == "surrogate":
             allotted = min(allotted, max(1, SURROGATE_UNTIL - start)) if start < SURROGATE_UNTIL else allotted
         predicted = account.rate * math.log((start + allotted) / max(1, start))
-        inner = dataclasses.replace(self._inner, seed=self._seed(stage.name, account.slices))
-        attempt = run_expert(inner, stage.name, stage.solver, allotted, known=self.paid.known, look=self.paid.look)
+        inner = dataclasses.replace(task, seed=self._seed(stage.name, account.slices))
+        attempt = run_expert(inner, stage.name, stage.solver, allotted, paid=self.paid)
         used = task.meter.evaluations - start
         failed = attempt.termination is Termination.ERROR
         account.failures = account.failures + 1 if failed or used == 0 else 0

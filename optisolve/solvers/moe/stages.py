@@ -15,7 +15,7 @@ from optisolve.core.solver import Solver
 from optisolve.registry import SOLVERS, make_solver
 from optisolve.solvers.start import population
 
-__all__ = ["STAGES", "Role", "Stage", "first_samples", "find_stages", "slice_of", "trivial_points"]
+__all__ = ["STAGES", "Role", "Stage", "find_stages", "first_samples", "slice_of", "trivial_points"]
 
 Role: TypeAlias = Literal["trivial", "sampler", "gradient", "surrogate", "evolution"]
 
@@ -29,7 +29,13 @@ _ROLES: Final[Mapping[str, Role]] = {
 STAGES: Final = tuple(_ROLES)
 """Names of all stages, in the order in which they come first."""
 
-_EXPECTED: Final[Mapping[Role, float]] = {"trivial": 0.0, "sampler": 0.0, "gradient": 0.02, "surrogate": 0.01, "evolution": 0.005}
+_EXPECTED: Final[Mapping[Role, float]] = {
+    "trivial": 0.0,
+    "sampler": 0.0,
+    "gradient": 0.02,
+    "surrogate": 0.01,
+    "evolution": 0.005,
+}
 """Hypervolume that a stage is expected to gain while the number of evaluations grows by the factor e, before it has run."""
 _SAMPLES, _SAMPLED = (17, 40), 0.02
 """Fewest and most samples of the first round, and their share of the budget between the two."""
