@@ -12,7 +12,7 @@ from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, OptisolveError
 from optisolve.core.evaluation import looks_charged
 from optisolve.core.problem import Evaluation, Instance, Sense
-from optisolve.core.solver import Outcome, Solver, Task
+from optisolve.core.solver import Known, Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.run.evaluator import Archive, archived_outcome
 from optisolve.run.verify import verify_points
@@ -67,11 +67,12 @@ class _ShareMeter(BudgetMeter):
     Args:
         outer: The run's meter.
         evaluations: The share.
+        time_share: Share of the seconds that are left, where they are limited.
     """
 
-    def __init__(self, outer: BudgetMeter, evaluations: int) -> None:
+    def __init__(self, outer: BudgetMeter, evaluations: int, time_share: float = 1.0) -> None:
         limit = outer.budget
-        seconds = None if limit.seconds is None else max(0.0, limit.seconds - outer.elapsed_s)
+        seconds = None if limit.seconds is None else time_share * max(0.0, limit.seconds - outer.elapsed_s)
         self._outer = outer
         super().__init__(limit.with_option(evaluations=evaluations, seconds=seconds))
 
@@ -134,6 +135,8 @@ def run_expert(
     *,
     warm_start: FloatArray | None = None,
     paid: Paid | None = None,
+    known: Known | None = None,
+    time_share: float = 1.0,
 ) -> Attempt:
     """Run one expert on a share of the run's evaluations.
 
@@ -146,13 +149,15 @@ def run_expert(
         solver: The expert.
         evaluations: Its share.
         warm_start: float64 [n, d], points to start from.
-        paid: What the run has paid for; it is handed on, and asking for it again costs nothing.
+        paid: What the run has paid for; asking for it again costs nothing.
+        known: What of it is handed on.
+        time_share: Its share of the seconds that are left, where they are limited.
 
     Raises:
         BudgetExhausted: The run's own budget ended.
         KeyboardInterrupt: The user asked to stop.
     """
-    meter = _ShareMeter(task.meter, evaluations)
+    meter = _ShareMeter(task.meter, evaluations, time_share)
     meter.sync()
     recorder = _ExpertEvaluator(task, meter, name, paid)
     inner = Task(
@@ -163,7 +168,7 @@ def run_expert(
         seed=task.seed,
         solver_name=solver.info.name,
         warm_start=warm_start,
-        known=None if paid is None else paid.known,
+        known=known,
         llm=task.llm if solver.info.uses_llm else None,
     )
     try:

@@ -25,6 +25,7 @@ class Paid:
         task: The run.
 
     Attributes:
+        stage: Who is at work; set by whoever leads the run.
         gained: Hypervolume so far in the scenario's box; before it is reached, in a box of the run's own.
     """
 
@@ -34,6 +35,8 @@ class Paid:
         self._looked: set[bytes] = set()
         self._X: list[FloatArray] = []
         self._told: list[Evaluation] = []
+        self._by: list[str] = []
+        self.stage = ""
         self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box, working=True)
         self._asked_again = 0
         self.gained = 0.0
@@ -55,14 +58,16 @@ class Paid:
         self._asked_again += len(keys) - new
         return new if self._asked_again <= _FREE * (len(self._rows) + len(keys)) else len(keys)
 
-    @property
-    def known(self) -> Known | None:
-        """All points so far; None while there are none."""
+    def known(self, without: str = "") -> Known | None:
+        """All points so far, or those that one stage did not find; None while there are none."""
         if not self._told:
             return None
         if len(self._told) > 1:
             self._told, self._X = [_joined(self._told)], [np.concatenate(self._X)]
-        return Known(self._X[0], self._told[0])
+        rows = [i for i, name in enumerate(self._by) if name != without]
+        if not rows or len(rows) == len(self._by):
+            return Known(self._X[0], self._told[0])
+        return Known(self._X[0][rows], _rows(self._told[0], rows))
 
     def _answered(self, X: FloatArray, paid: Collection[bytes], source: str | list[str]) -> Evaluation:
         keys = _keys(X)
@@ -71,7 +76,7 @@ class Paid:
             rows = sorted(new.values())
             labels = source if isinstance(source, str) else [source[i] for i in rows]
             self._keep(X[rows], [keys[i] for i in rows], self._task.evaluate(X[rows], source=labels))
-        known = self.known
+        known = self.known()
         assert known is not None
         return _rows(known.evaluation, [self._rows[key] for key in keys])
 
@@ -81,6 +86,7 @@ class Paid:
         fresh = [i for i, key in enumerate(keys) if key not in self._rows]
         self._rows.update(zip([keys[i] for i in fresh], range(len(self._rows), len(self._rows) + len(fresh)), strict=True))
         self._X.append(X[fresh])
+        self._by += [self.stage] * len(fresh)
         self._told.append(_rows(told, fresh))
 
 

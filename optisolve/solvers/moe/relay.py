@@ -16,39 +16,24 @@ from optisolve.core.status import Limit, Termination
 from optisolve.solvers.moe.executor import run_expert, verified_quality
 from optisolve.solvers.moe.log import ExplanationLog, log_instance
 from optisolve.solvers.moe.paid import Paid
-from optisolve.solvers.moe.stages import SURROGATE_UNTIL, Stage, find_stages, first_samples, slice_of, trivial_points
+from optisolve.solvers.moe.stages import (
+    Account,
+    Stage,
+    find_stages,
+    first_samples,
+    predicted_share,
+    share_of,
+    trivial_points,
+)
 
 __all__ = ["Relay"]
 
 _UNLIMITED = 20_000
-"""Evaluations that slices are made of when only time is limited."""
-_SMOOTHING = 0.5
-"""Weight of a stage's latest gain beside what was known of it."""
-_RECOVERY = 0.2
-"""How far what is known of a stage goes back to what is expected, with every slice of another one."""
+"""Evaluations that shares are made of when only time is limited."""
 _FAILURES = 2
 """Slices in a row that brought an error or no evaluation, after which a stage is not asked again."""
-_TIME_SHARE = 0.3
-"""Share of a limit on seconds after which no surrogate is asked."""
-
-
-@dataclasses.dataclass(slots=True)
-class _Account:
-    """What a stage has brought.
-
-    Attributes:
-        rate: Hypervolume that it is expected to gain per factor e in evaluations.
-        slices: How often it was asked.
-        evaluations: What it has used.
-        gain: Hypervolume that it has gained.
-        failures: Slices in a row that brought an error or no evaluation.
-    """
-
-    rate: float
-    slices: int = 0
-    evaluations: int = 0
-    gain: float = 0.0
-    failures: int = 0
+_SURROGATE_TIME = 0.3
+"""Share of the seconds that are left, where they are limited, for a surrogate."""
 
 
 class Relay:
@@ -65,7 +50,7 @@ class Relay:
         self.stages, self.left_out = find_stages(task.instance, names, without=without)
         limit = task.meter.budget.evaluations
         self._total = _UNLIMITED if limit is None else limit
-        self._accounts = {stage.name: _Account(stage.expected) for stage in self.stages}
+        self._accounts: dict[str, Account] = {stage.name: Account() for stage in self.stages}
         task.reporter = self.report
 
     def run(self) -> Outcome:
@@ -74,8 +59,8 @@ class Relay:
         self.log.add("stages", able=[stage.name for stage in self.stages], left_out=dict(self.left_out))
         with looks_charged(self.paid.look):
             self._begin()
-        while self.task.meter.remaining_evaluations > 0 and (stage := self._next()) is not None:
-            self._slice(stage)
+        while self.task.meter.remaining_evaluations > 0 and (chosen := self._next()) is not None:
+            self._slice(*chosen)
         self._log_end()
         report = self.report()
         if self.task.meter.remaining_evaluations > 0:
@@ -91,79 +76,97 @@ class Relay:
         }
         return {"stages": told, "explanation": self.log.entries}
 
+    @property
+    def left(self) -> int:
+        """Evaluations that are left."""
+        meter = self.task.meter
+        return min(max(1, self._total - meter.evaluations), meter.remaining_evaluations)
+
     # -- points that are taken as they are ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Evaluate the user's own points, the trivial answers and the first samples."""
         task = self.task
         if (warm := task.start).shape[0]:
-            self._take("warm_start", warm[: task.meter.remaining_evaluations], "THE_USER_S_OWN")
-        for stage in self.stages:
-            left = task.meter.remaining_evaluations
-            if stage.role == "trivial":
-                points = trivial_points(task.instance)
-                # one first: a feasible point; all of them only where they do not eat up the budget
-                self._take(stage.name, points[: min(left, max(1, self._total // 5))], "FREE_KNOWLEDGE")
-            elif stage.role == "sampler" and left:
-                self._sample(stage, min(left, first_samples(self._total)))
+            self._take("warm_start", warm[: self.left], "THE_USER_S_OWN")
+        by_role = {stage.role: stage for stage in self.stages}
+        trivial, sampler = by_role.get("trivial"), by_role.get("sampler")
+        # a few samples say more than trivial answers, so those are asked first only where they are a small part
+        if trivial is not None and (count := self._total // 25 if sampler is not None else max(1, self._total // 5)):
+            self._take(trivial.name, trivial_points(task.instance)[: min(self.left, count)], "FREE_KNOWLEDGE")
+        if sampler is not None and task.meter.remaining_evaluations > 0:
+            self._sample(sampler, min(self.left, first_samples(self._total)))
+        if trivial is not None and not len(self.paid) and task.meter.remaining_evaluations > 0:
+            self._take(trivial.name, trivial_points(task.instance)[:1], "FREE_KNOWLEDGE")
 
     def _sample(self, stage: Stage, count: int) -> None:
         from optisolve.solvers.ddpm.start import sampled_points
 
         try:
             points = sampled_points(self.task, count, self.task.seed)
-        except (BudgetExhausted, KeyboardInterrupt):
+        except BudgetExhausted:
             raise
         except Exception as error:  # weights that cannot be read must not end a run that needs none
-            self._note(stage.name, count, 0, self.paid.gained, None, "TRAINED_SAMPLER", f"{type(error).__name__}: {error}")
+            told = f"{type(error).__name__}: {error}"
+            self._note(stage.name, count, self.paid.gained, self.task.meter.evaluations, "TRAINED_SAMPLER", detail=told)
             return
         if points is not None:
             self._take(stage.name, points, "TRAINED_SAMPLER")
 
     def _take(self, name: str, X: FloatArray, reason: str) -> None:
-        before, start = self.paid.gained, self.task.meter.evaluations
+        before, start, self.paid.stage = self.paid.gained, self.task.meter.evaluations, name
         if X.shape[0]:
             self.paid(X, source=name)
-        self._note(name, X.shape[0], self.task.meter.evaluations - start, before, None, reason)
+        self._note(name, X.shape[0], before, start, reason)
 
     # -- stages that search ---------------------------------------------------------------------------------------------
 
-    def _next(self) -> Stage | None:
-        """Who is expected to bring the most now."""
+    def _next(self) -> tuple[Stage, int, float] | None:
+        """Who is expected to bring the most for what is left, for how many evaluations, and how much."""
         able = [stage for stage in self.stages if stage.solver is not None and self._accounts[stage.name].failures < _FAILURES]
-        few = [stage for stage in able if stage.role != "surrogate" or self._surrogate_pays()]
-        return max(few or able, key=lambda stage: self._accounts[stage.name].rate, default=None)
+        refined = any(stage.role == "gradient" for stage in able)
+        if refined:  # slopes say more than a surrogate can
+            able = [stage for stage in able if stage.role != "surrogate"]
+        made, left = self.task.meter.evaluations, self.left
+        shares = [(stage, share_of(stage, made, left, refined=refined)) for stage in able]
+        worth = [
+            (stage, asked, predicted_share(stage, self._accounts[stage.name], made, left, asked))
+            for stage, asked in shares
+            if asked > 0
+        ]
+        return max(worth, key=lambda item: item[2], default=None)
 
-    def _surrogate_pays(self) -> bool:
-        meter = self.task.meter
-        seconds = meter.budget.seconds
-        in_time = seconds is None or meter.elapsed_s < _TIME_SHARE * seconds
-        return meter.evaluations < SURROGATE_UNTIL and in_time
-
-    def _slice(self, stage: Stage) -> None:
+    def _slice(self, stage: Stage, asked: int, worth: float) -> None:
         """Let a stage go on from all that is known."""
-        task, account, before, start = self.task, self._accounts[stage.name], self.paid.gained, self.task.meter.evaluations
+        task, account, before = self.task, self._accounts[stage.name], self.paid.gained
         assert stage.solver is not None
-        allotted = slice_of(stage, self._total, task.meter.remaining_evaluations)
-        if stage.role == "surrogate":
-            allotted = min(allotted, max(1, SURROGATE_UNTIL - start)) if start < SURROGATE_UNTIL else allotted
-        predicted = account.rate * math.log((start + allotted) / max(1, start))
-        inner = dataclasses.replace(task, seed=self._seed(stage.name, account.slices))
-        attempt = run_expert(inner, stage.name, stage.solver, allotted, paid=self.paid)
-        used = task.meter.evaluations - start
-        failed = attempt.termination is Termination.ERROR
+        start, self.paid.stage = task.meter.evaluations, stage.name
+        # who descends crowds the front; a population is broad
+        known = self.paid.known(self._refiner if stage.role == "evolution" else "")
+        attempt = run_expert(
+            dataclasses.replace(task, seed=self._seed(stage.name, account.slices)),
+            stage.name,
+            stage.solver,
+            asked,
+            paid=self.paid,
+            known=known,
+            time_share=_SURROGATE_TIME if stage.role == "surrogate" else asked / self.left,
+        )
+        used, failed = task.meter.evaluations - start, attempt.termination is Termination.ERROR
         account.failures = account.failures + 1 if failed or used == 0 else 0
-        rate = (self.paid.gained - before) / math.log((start + used) / max(1, start)) if used and start else 0.0
-        account.rate = rate if account.slices == 0 else (1.0 - _SMOOTHING) * account.rate + _SMOOTHING * rate
-        for other in self.stages:
-            if other is not stage:
-                known = self._accounts[other.name]
-                known.rate += _RECOVERY * max(0.0, other.expected - known.rate)
-        detail = attempt.detail if failed else ""
-        self._note(stage.name, allotted, used, before, predicted, "PREDICTED_GAIN", detail, attempt.termination)
+        if used and start:
+            factor = math.log((start + used) / start)
+            account.rate = (self.paid.gained - before) / max(self.paid.gained, 1e-12) / factor
+        if stage.role == "evolution" and (refiner := self._accounts.get(self._refiner)) is not None:
+            refiner.rate, refiner.failures = None, 0  # there is something new to refine
+        self._note(stage.name, asked, before, start, "PREDICTED_GAIN", attempt.detail, worth, attempt.termination)
+
+    @property
+    def _refiner(self) -> str:
+        return next((stage.name for stage in self.stages if stage.role == "gradient"), "")
 
     def _seed(self, name: str, number: int) -> int:
-        """The seed of a slice; a stage alone would begin with the run's own."""
+        """The seed of a slice: the run's own for the first one, so that a stage begins as it would alone."""
         if number == 0:
             return self.task.seed
         return int(derive(self.task.seed, solver=self.task.solver_name, stage=name, slice=number).generate_state(1)[0])
@@ -173,16 +176,16 @@ class Relay:
     def _note(
         self,
         name: str,
-        allotted: int,
-        used: int,
+        asked: int,
         before: float,
-        predicted: float | None,
+        start: int,
         reason: str,
         detail: str = "",
-        termination: Termination | None = None,
+        worth: float | None = None,
+        ended: Termination | None = None,
     ) -> None:
-        gain = self.paid.gained - before
-        account = self._accounts.setdefault(name, _Account(0.0))
+        gain, used = self.paid.gained - before, self.task.meter.evaluations - start
+        account = self._accounts.setdefault(name, Account())
         account.slices += 1
         account.evaluations += used
         account.gain += gain
@@ -190,24 +193,22 @@ class Relay:
             "stage",
             stage=name,
             reason=reason,
-            allotted=allotted,
+            asked=asked,
             evaluations=used,
             total=self.task.meter.evaluations,
-            predicted=predicted,
+            predicted=worth,
             before=before,
             after=self.paid.gained,
             gain=gain,
-            ended="" if termination is None else termination.value,
+            ended="" if ended is None else ended.value,
             detail=detail,
         )
 
     def _log_end(self) -> None:
         quality = verified_quality(self.task.instance, self.task.outcome(Termination.CONVERGED).X)
         accounts = {name: a for name, a in self._accounts.items() if a.slices}
-        best = max(accounts, key=lambda name: accounts[name].gain, default="")
         self.log.add(
             "chain",
-            by=best,
             value=quality.value,
             verified=quality.status.value,
             evaluations=self.task.meter.evaluations,

@@ -1,7 +1,8 @@
-"""Stages of a chain: who proposes points, how many at a time, and what each is expected to bring."""
+"""Stages of a chain: who proposes points, how many at a time, and what each is expected to bring for what is left."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -13,9 +14,18 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.registry import SOLVERS, make_solver
-from optisolve.solvers.start import population
 
-__all__ = ["STAGES", "Role", "Stage", "find_stages", "first_samples", "slice_of", "trivial_points"]
+__all__ = [
+    "STAGES",
+    "Account",
+    "Role",
+    "Stage",
+    "find_stages",
+    "first_samples",
+    "predicted_share",
+    "share_of",
+    "trivial_points",
+]
 
 Role: TypeAlias = Literal["trivial", "sampler", "gradient", "surrogate", "evolution"]
 
@@ -29,18 +39,16 @@ _ROLES: Final[Mapping[str, Role]] = {
 STAGES: Final = tuple(_ROLES)
 """Names of all stages, in the order in which they come first."""
 
-_EXPECTED: Final[Mapping[Role, float]] = {
-    "trivial": 0.0,
-    "sampler": 0.0,
-    "gradient": 0.02,
-    "surrogate": 0.01,
-    "evolution": 0.005,
-}
-"""Hypervolume that a stage is expected to gain while the number of evaluations grows by the factor e, before it has run."""
+_RATES: Final[Mapping[Role, float]] = {"gradient": 0.02, "surrogate": 0.01, "evolution": 0.008}
+"""What a stage is expected to gain per factor e in evaluations before it has run, as a share of the hypervolume reached."""
 _SAMPLES, _SAMPLED = (17, 40), 0.02
 """Fewest and most samples of the first round, and their share of the budget between the two."""
 SURROGATE_UNTIL: Final = 250
 """Evaluations beyond which no surrogate is asked: evolution brings as much, at a thousandth of the time."""
+_BREAK_EVEN: Final = 500
+"""Evaluations that evolution takes to catch up with what is there already."""
+EXPLORING: Final = 0.8
+"""Share of what is left that evolution gets where somebody can refine what it finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +64,6 @@ class Stage:
     name: str
     role: Role
     solver: Solver | None = None
-
-    @property
-    def expected(self) -> float:
-        """Hypervolume that it is expected to gain per factor e in evaluations, before it has run."""
-        return _EXPECTED[self.role]
 
 
 def find_stages(
@@ -119,17 +122,59 @@ def first_samples(evaluations: int) -> int:
     return int(np.clip(round(_SAMPLED * evaluations), *_SAMPLES))
 
 
-def slice_of(stage: Stage, evaluations: int, left: int) -> int:
-    """Evaluations that a stage gets at a time.
+@dataclass(slots=True)
+class Account:
+    """What a stage has brought so far, and what is expected of it.
+
+    Attributes:
+        rate: Share of the hypervolume that it gains per factor e in evaluations; None before it has run.
+        slices: How often it was asked.
+        evaluations: What it has used.
+        gain: Hypervolume that it has gained.
+        failures: Slices in a row that brought an error or no evaluation.
+    """
+
+    rate: float | None = None
+    slices: int = 0
+    evaluations: int = 0
+    gain: float = 0.0
+    failures: int = 0
+
+
+def share_of(stage: Stage, made: int, left: int, *, refined: bool) -> int:
+    """Evaluations that a stage is asked for at a time, at least 1 and at most what is left; 0 where it is not worth asking.
 
     Args:
         stage: Who.
-        evaluations: The whole budget.
-        left: What is left of it.
+        made: Evaluations so far.
+        left: What is left of the budget.
+        refined: Somebody can refine what it finds.
     """
-    wanted = {
-        "gradient": max(50, evaluations // 20),
-        "surrogate": 50,
-        "evolution": max(2 * population(evaluations), evaluations // 10),
-    }[stage.role]
-    return left if left < wanted + wanted // 2 else wanted  # too little for anybody else
+    if stage.role == "surrogate":
+        return min(left, max(0, SURROGATE_UNTIL - made))
+    if stage.role == "gradient":
+        wanted = max(50, made)
+        return left if left < wanted + wanted // 2 else wanted
+    return max(1, round(EXPLORING * left)) if refined else left
+
+
+def predicted_share(stage: Stage, account: Account, made: int, left: int, asked: int) -> float:
+    """How much hypervolume a stage is expected to bring by the end of the budget, as a share of what is there.
+
+    A search gains by the logarithm of its evaluations, at a rate measured in this run or, before it has run, in others.
+    Evolution begins again from a broad population and has to catch up first, so its worth lies in long shares alone.
+
+    Args:
+        stage: Who.
+        account: What it has brought so far.
+        made: Evaluations so far.
+        left: What is left of the budget.
+        asked: Its share.
+    """
+    if asked == 0:
+        return 0.0
+    rate = _RATES[stage.role]
+    if stage.role == "evolution":
+        return rate * math.log1p(asked / _BREAK_EVEN) if asked < _BREAK_EVEN else rate * math.log(2.0 * asked / _BREAK_EVEN)
+    horizon = asked if stage.role == "surrogate" else left
+    return (rate if account.rate is None else account.rate) * math.log((made + horizon) / max(1, made))
