@@ -41,6 +41,9 @@ class Paid:
         self._asked_again = 0
         self.gained = 0.0
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def __call__(self, X: FloatArray, *, source: str | list[str] = "solver") -> Evaluation:
         """Values of a batch, float64 [n, d]."""
         return self._answered(X, self._rows.keys(), source)

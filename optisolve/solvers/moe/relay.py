@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection
 
 from optisolve.core.arrays import FloatArray
@@ -19,6 +18,7 @@ from optisolve.solvers.moe.paid import Paid
 from optisolve.solvers.moe.stages import (
     Account,
     Stage,
+    base_of,
     find_stages,
     first_samples,
     predicted_share,
@@ -128,7 +128,7 @@ class Relay:
         if refined:  # slopes say more than a surrogate can
             able = [stage for stage in able if stage.role != "surrogate"]
         made, left = self.task.meter.evaluations, self.left
-        shares = [(stage, share_of(stage, made, left, refined=refined)) for stage in able]
+        shares = [(stage, share_of(stage, self._accounts[stage.name], made, left, refined=refined)) for stage in able]
         worth = [
             (stage, asked, predicted_share(stage, self._accounts[stage.name], made, left, asked))
             for stage, asked in shares
@@ -141,6 +141,7 @@ class Relay:
         task, account, before = self.task, self._accounts[stage.name], self.paid.gained
         assert stage.solver is not None
         start, self.paid.stage = task.meter.evaluations, stage.name
+        base = base_of(stage, account, start)
         # who descends crowds the front; a population is broad
         known = self.paid.known(self._refiner if stage.role == "evolution" else "")
         attempt = run_expert(
@@ -154,11 +155,9 @@ class Relay:
         )
         used, failed = task.meter.evaluations - start, attempt.termination is Termination.ERROR
         account.failures = account.failures + 1 if failed or used == 0 else 0
-        if used and start:
-            factor = math.log((start + used) / start)
-            account.rate = (self.paid.gained - before) / max(self.paid.gained, 1e-12) / factor
+        account.note(used, (self.paid.gained - before) / max(self.paid.gained, 1e-12), base)
         if stage.role == "evolution" and (refiner := self._accounts.get(self._refiner)) is not None:
-            refiner.rate, refiner.failures = None, 0  # there is something new to refine
+            refiner.begin_again()
         self._note(stage.name, asked, before, start, "PREDICTED_GAIN", attempt.detail, worth, attempt.termination)
 
     @property

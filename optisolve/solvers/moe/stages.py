@@ -20,6 +20,7 @@ __all__ = [
     "Account",
     "Role",
     "Stage",
+    "base_of",
     "find_stages",
     "first_samples",
     "predicted_share",
@@ -41,12 +42,16 @@ STAGES: Final = tuple(_ROLES)
 
 _RATES: Final[Mapping[Role, float]] = {"gradient": 0.02, "surrogate": 0.01, "evolution": 0.008}
 """What a stage is expected to gain per factor e in evaluations before it has run, as a share of the hypervolume reached."""
-_SAMPLES, _SAMPLED = (17, 40), 0.02
+_SAMPLES, _SAMPLED = (20, 100), 0.02
 """Fewest and most samples of the first round, and their share of the budget between the two."""
+_ONLY_SAMPLES: Final = 30
+"""Budget up to which there is nothing better than samples."""
 SURROGATE_UNTIL: Final = 250
 """Evaluations beyond which no surrogate is asked: evolution brings as much, at a thousandth of the time."""
 _BREAK_EVEN: Final = 500
 """Evaluations that evolution takes to catch up with what is there already."""
+_BASE: Final = 20
+"""Evaluations that a front which a descent begins with stands for."""
 EXPLORING: Final = 0.8
 """Share of what is left that evolution gets where somebody can refine what it finds."""
 
@@ -119,7 +124,7 @@ def trivial_points(instance: Instance) -> FloatArray:
 
 def first_samples(evaluations: int) -> int:
     """Samples that a budget of so many evaluations begins with."""
-    return int(np.clip(round(_SAMPLED * evaluations), *_SAMPLES))
+    return evaluations if evaluations <= _ONLY_SAMPLES else int(np.clip(round(_SAMPLED * evaluations), *_SAMPLES))
 
 
 @dataclass(slots=True)
@@ -131,6 +136,8 @@ class Account:
         slices: How often it was asked.
         evaluations: What it has used.
         gain: Hypervolume that it has gained.
+        fresh: Evaluations that it has used since there was something new for it.
+        afresh: Others have explored since it ran.
         failures: Slices in a row that brought an error or no evaluation.
     """
 
@@ -138,14 +145,35 @@ class Account:
     slices: int = 0
     evaluations: int = 0
     gain: float = 0.0
+    fresh: int = 0
+    afresh: bool = False
     failures: int = 0
 
+    def note(self, used: int, share_gained: float, base: int) -> None:
+        """Take in what a slice has brought.
 
-def share_of(stage: Stage, made: int, left: int, *, refined: bool) -> int:
+        Args:
+            used: Evaluations.
+            share_gained: Hypervolume gained, as a share of what is there.
+            base: What `base_of` said before it.
+        """
+        if used:
+            self.rate = share_gained / math.log((base + used) / base)
+        self.fresh += used
+        self.afresh = False
+
+    def begin_again(self) -> None:
+        """There is something new for it: what it last gained says nothing about that."""
+        if self.slices:
+            self.rate, self.fresh, self.afresh, self.failures = None, 0, True, 0
+
+
+def share_of(stage: Stage, account: Account, made: int, left: int, *, refined: bool) -> int:
     """Evaluations that a stage is asked for at a time, at least 1 and at most what is left; 0 where it is not worth asking.
 
     Args:
         stage: Who.
+        account: What it has brought so far.
         made: Evaluations so far.
         left: What is left of the budget.
         refined: Somebody can refine what it finds.
@@ -153,7 +181,8 @@ def share_of(stage: Stage, made: int, left: int, *, refined: bool) -> int:
     if stage.role == "surrogate":
         return min(left, max(0, SURROGATE_UNTIL - made))
     if stage.role == "gradient":
-        wanted = max(50, made)
+        # after an exploration most of the front has no slopes yet, and its first evaluations gain nothing
+        wanted = left if account.afresh else max(50, account.fresh)
         return left if left < wanted + wanted // 2 else wanted
     return max(1, round(EXPLORING * left)) if refined else left
 
@@ -176,5 +205,10 @@ def predicted_share(stage: Stage, account: Account, made: int, left: int, asked:
     rate = _RATES[stage.role]
     if stage.role == "evolution":
         return rate * math.log1p(asked / _BREAK_EVEN) if asked < _BREAK_EVEN else rate * math.log(2.0 * asked / _BREAK_EVEN)
-    horizon = asked if stage.role == "surrogate" else left
-    return (rate if account.rate is None else account.rate) * math.log((made + horizon) / max(1, made))
+    base, horizon = base_of(stage, account, made), asked if stage.role == "surrogate" else left
+    return (rate if account.rate is None else account.rate) * math.log((base + horizon) / base)
+
+
+def base_of(stage: Stage, account: Account, made: int) -> int:
+    """Evaluations from which a stage's gain is counted: for a descent its own, since it has something new to refine."""
+    return _BASE + account.fresh if stage.role == "gradient" else max(1, made)
