@@ -48,7 +48,7 @@ _ONLY_SAMPLES: Final = 30
 """Budget up to which there is nothing better than samples."""
 SURROGATE_UNTIL: Final = 250
 """Evaluations beyond which no surrogate is asked: evolution brings as much, at a thousandth of the time."""
-_BREAK_EVEN: Final = 500
+_BREAK_EVEN: Final = 1500
 """Evaluations that evolution takes to catch up with what is there already."""
 _BASE: Final = 20
 """Evaluations that a front which a descent begins with stands for."""
