@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 import optisolve
 from optisolve.core.bridge import stack
 from optisolve.numerics.switches import rates

@@ -10,23 +10,23 @@ from typing import Annotated, Final
 
 import numpy as np
 from annotated_types import Ge
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.budget import Budget
-from optisolve.core.errors import SolverError
-from optisolve.core.options import Resource
+from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.options import Options, Resource
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import Known, Solver, Task
 from optisolve.core.space import Space
 
 __all__ = [
     "SAMPLES",
+    "Init",
     "PopulationOptions",
     "Start",
     "StartOptions",
     "best_of",
+    "first_points",
     "joined",
     "latin_hypercube",
     "population",
@@ -36,8 +36,9 @@ __all__ = [
 SAMPLES: Final = ("uniform", "latin_hypercube")
 """Sources that know nothing of the instance."""
 _SOURCES: Final = (*SAMPLES, "null", "ddpm", "file:PATH", "auto")
-_AUTO: Final = ("null", "ddpm", "uniform")
-"""What ``auto`` stands for; without a sampler ``ddpm`` is left out."""
+_SAMPLED: Final = 0.8, 200
+"""Share of the evaluations, and most points, that a population with several objectives begins with where the sampler makes
+them: while evaluations are few its points are worth more than offspring (docs/starting_points.md)."""
 _RANDOM: Final = frozenset(f"start:{kind}" for kind in SAMPLES)
 _FEWEST, _MOST = 10, 100
 _DIGITS: Final = 9
@@ -87,23 +88,27 @@ def _number(text: str) -> float | None:
 
 
 def _entries(value: object) -> tuple[str, ...]:
-    """The entries of `init` as they may be given: one or several; None is the word ``null`` as YAML reads it."""
+    """The entries of `init` as they may be given: one or several; None is the word ``null`` as YAML reads it.
+
+    Raises:
+        ValueError: One of them is no source, or their shares exceed 1; the text says what was expected.
+    """
     given = value if isinstance(value, (list, tuple)) else (value,)
     entries = tuple("null" if entry is None else str(entry) for entry in given)
-    try:
-        if not entries:
-            raise ValueError(f"at least one of {', '.join(_SOURCES)}")
-        sources = [_Source.read(entry) for entry in entries]
-        total = sum(source.share or 0.0 for source in sources)
-        if total > 1.0 + 1e-9:
-            raise ValueError(f"shares that add up to at most 1, not {total:g}")
-    except ValueError as error:
-        raise PydanticCustomError("init", "{expected}", {"expected": str(error)}) from None
+    if not entries:
+        raise ValueError(f"at least one of {', '.join(_SOURCES)}")
+    total = sum(_Source.read(entry).share or 0.0 for entry in entries)
+    if total > 1.0 + 1e-9:
+        raise ValueError(f"shares that add up to at most 1, not {total:g}")
     return entries
 
 
 def _no_file(entries: Sequence[str]) -> bool:
     return not any(entry.startswith("file:") for entry in entries)
+
+
+Init = Annotated[tuple[str, ...], Resource(_no_file)]
+"""Sources of starting points, as options have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,25 @@ class StartOptions(Solver):
     Args:
         init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``null`` (the instance's trivial answers,
             all of them), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a record or run folder), ``auto``
-            (null, ddpm where weights of the family are shipped, uniform). A share may follow, ``ddpm:0.5``; sources
-            without one divide what is left, and uniform points take the place of what a source cannot give.
+            (null, and ddpm where weights of the family are shipped, else uniform). A share may follow, ``ddpm:0.5``;
+            sources without one divide what is left, and uniform points take the place of what a source cannot give.
     """
 
-    init: Annotated[tuple[str, ...], BeforeValidator(_entries), Resource(_no_file)] = ("uniform",)
+    init: Init = ("uniform",)
+
+    def __post_init__(self) -> None:
+        problems = list[FieldProblem]()
+        try:
+            object.__setattr__(self, "init", _entries(self.init))  # one spelling, so that equal runs have equal options
+        except ValueError as error:
+            problems.append(FieldProblem("init", self.init, str(error)))
+            object.__setattr__(self, "init", ())
+        try:
+            Options.__post_init__(self)
+        except OptionError as error:
+            problems += error.problems
+        if problems:
+            raise OptionError(self._title(), problems)
 
     def skip(self, instance: Instance) -> str | None:
         """Why this solver cannot treat an instance here; a sampler that was asked for by name and is not there is a reason."""
@@ -138,7 +157,7 @@ def population(evaluations: int | None) -> int:
     Args:
         evaluations: Evaluations of the run; None where only seconds limit it.
     """
-    return _MOST if evaluations is None else max(_FEWEST, min(_MOST, round(1.5 * evaluations**0.5)))
+    return _MOST if evaluations is None else max(_FEWEST, min(_MOST, round(1.2 * evaluations**0.5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +173,20 @@ class PopulationOptions(StartOptions):
     def population(self, budget: Budget) -> int:
         """Points of the population under a budget."""
         return population(budget.evaluations) if self.pop_size is None else self.pop_size
+
+
+def first_points(task: Task, options: StartOptions, n: int) -> int:
+    """How many points a population of n begins with, of which it keeps the best n.
+
+    More than n where the sampler makes points for several objectives, unless `pop_size` says how many there are, a random
+    source shall give some of them, or the run has points already.
+    """
+    budget, instance = task.meter.budget, task.instance
+    says = getattr(options, "pop_size", None) is not None or not {"auto", "ddpm"}.issuperset({*options.init} - {"null"})
+    if says or task.known is not None or budget.evaluations is None or len(instance.objectives) == 1:
+        return n
+    share, most = _SAMPLED
+    return max(n, min(most, int(share * budget.evaluations))) if _asks_sampler(options.init, instance) else n
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -179,8 +212,8 @@ class Start:
 def starting_points(task: Task, options: StartOptions, n: int) -> Start:
     """What to evaluate before n points are there.
 
-    Known points count, then come the user's own (``warm_start``, evaluated first and at most n), then the sources of
-    ``init``; a point of a source that is known already is not asked for again.
+    Known points count. First come the user's own (``warm_start``, at most n), then the sources of ``init``; a point that is
+    known already is not asked for again.
 
     Args:
         task: The run.
@@ -192,11 +225,12 @@ def starting_points(task: Task, options: StartOptions, n: int) -> Start:
     """
     instance, known = task.instance, task.known
     n_known = 0 if known is None else min(n, known.X.shape[0])
-    warm = task.start[: n - n_known]
     seen = _Seen(instance.space)
     if known is not None:
         seen.fresh(known.X)
-    seen.fresh(instance.space.clip(warm))
+    warm = task.start[:n]
+    warm = warm[seen.new(warm)]  # a user's own points may be equal to each other
+    seen.fresh(warm)
     wanted = n - n_known - warm.shape[0]
     parts, labels = [warm], ["warm_start"] * warm.shape[0]
     for kind, X in _drawn(task, options, wanted, seen):
@@ -238,7 +272,7 @@ def _meant(entry: str, instance: Instance) -> list[_Source]:
     source = _Source.read(entry)
     if source.kind != "auto":
         return [source]
-    return [_Source(kind) for kind in _AUTO if kind != "ddpm" or _asks_sampler((entry,), instance)]
+    return [_Source("null"), _Source("ddpm" if _asks_sampler((entry,), instance) else "uniform")]
 
 
 def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> list[int]:
@@ -269,14 +303,19 @@ class _Seen:
     def __init__(self, space: Space) -> None:
         self._space, self._keys = space, set[bytes]()
 
+    def new(self, X: FloatArray) -> BoolArray:
+        """Which points are not there, bool [n]."""
+        return np.array([key not in self._keys for key in self._names(X)], dtype=np.bool_)
+
     def fresh(self, X: FloatArray) -> FloatArray:
-        """The points that were not there, which are there from now on."""
-        keep = np.zeros(X.shape[0], dtype=np.bool_)
-        for i, u in enumerate(np.round(self._space.normalize(X), _DIGITS) + 0.0):  # -0.0 is 0.0
-            key = u.tobytes()
-            keep[i] = key not in self._keys
-            self._keys.add(key)
-        return X[keep]
+        """The points that were not there, each once; they are there from now on."""
+        names = self._names(X)
+        first = {key: i for i, key in reversed(list(enumerate(names))) if key not in self._keys}
+        self._keys.update(names)
+        return X[sorted(first.values())]
+
+    def _names(self, X: FloatArray) -> list[bytes]:
+        return [u.tobytes() for u in np.round(self._space.normalize(X), _DIGITS) + 0.0]  # -0.0 is 0.0
 
 
 # -- sources -----------------------------------------------------------------------------------------------------------
@@ -408,10 +447,8 @@ def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
 
 
 def best_of(known: Known, instance: Instance, n: int) -> Known:
-    """The best n of known points: feasible ones by Pareto rank, the last rank by crowding, then the least violating ones."""
-    if known.X.shape[0] <= n:
-        return known
-    rows = np.sort(_ranked(known.evaluation.F * instance.signs, known.evaluation.violation)[:n])
+    """The best n of known points, best first: feasible ones by Pareto rank and crowding, then the least violating ones."""
+    rows = _ranked(known.evaluation.F * instance.signs, known.evaluation.violation)[:n]
     e = known.evaluation
     part = Evaluation(e.F[rows], e.G[rows], e.H[rows], None if e.failed is None else e.failed[rows], e.tolerance)
     return Known(known.X[rows], part)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.bridge import Bridge, Cases
@@ -74,12 +76,19 @@ def sample(
     """
     block = len(keys) if guide is not None else _BLOCK
     walks = []
-    for first in range(0, len(keys), block):
-        part = slice(first, first + block)
-        few = {name: values[part] for name, values in cases.items()}
-        walks.append(_walk(network, bridge, few, keys[part], count, how, guide))
+    with _libraries().limit(limits=1, user_api="blas"):  # matrices are small: threads would wait for each other
+        for first in range(0, len(keys), block):
+            part = slice(first, first + block)
+            few = {name: values[part] for name, values in cases.items()}
+            walks.append(_walk(network, bridge, few, keys[part], count, how, guide))
     rounded: FloatArray = np.rint(np.concatenate(walks) * _GRID) / _GRID
     return rounded
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The numerical libraries of this process, looked for once; numpy's is there already."""
+    return ThreadpoolController()
 
 
 def _walk(

@@ -25,7 +25,7 @@ from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Scalarization, Yardstick, front_nadir, front_width, scalarize
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
-from optisolve.solvers.start import starting_points
+from optisolve.solvers.start import first_points, starting_points
 
 __all__ = ["assign", "run"]
 
@@ -128,7 +128,8 @@ class _Engine:
         """Evaluate the first population, those of its points that the run has not paid for yet."""
         task, known = self._task, self._task.known
         n_known = 0 if known is None else known.X.shape[0]
-        start = starting_points(task, self._options, min(self._n, n_known + task.meter.remaining_evaluations))
+        n_first = min(first_points(task, self._options, self._n), n_known + task.meter.remaining_evaluations)
+        start = starting_points(task, self._options, n_first)
         X, F, violation = np.empty((0, self._instance.space.dim)), np.empty((0, self._ideal.size)), np.empty(0)
         if known is not None:
             X, F, violation = known.X, known.evaluation.F * self._instance.signs, known.evaluation.violation
