@@ -336,6 +336,9 @@ def _dry_run(job: Job) -> int:
     if not job.solver.info.uses_llm:
         console.print(f"dry run: {job.solver.info.name} asks no language model; 0 calls, 0 tokens, 0 USD")
         return EXIT_OK
+    if job.llm is not None and job.llm.kind == "none":
+        console.print(f"dry run: {job.solver.info.name} without a language model (llm=none); 0 calls, 0 tokens, 0 USD")
+        return EXIT_OK
     told = estimate(job.instance, job.solver, budget=job.budget, seed=job.settings.seed, llm=job.llm)
     if job.settings.print == "json":
         print_json(dataclasses.asdict(told))

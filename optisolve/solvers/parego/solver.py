@@ -269,7 +269,7 @@ class _Search:
         U = self._U[kept]
         objectives = [self._process(f"f{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
         G = self._G[kept]
-        violated = np.flatnonzero((G > self._task.instance.tolerance).any(axis=0))
+        violated = np.flatnonzero((self._task.instance.tolerance < G).any(axis=0))
         if violated.size > _MANY_CONSTRAINTS:
             G, violated = G.max(axis=1, keepdims=True), np.array([0])
         scale = np.array([np.abs(G[:, j]).mean() for j in violated])
