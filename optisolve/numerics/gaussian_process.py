@@ -95,6 +95,27 @@ class GaussianProcess:
         deviation = np.sqrt(self.signal * np.maximum(1.0 - explained, 1e-12))
         return self.mean + cross.T @ self.alpha, deviation
 
+    def slopes(self, V: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Mean and standard deviation as `predict` gives them, and their gradients, float64 [k, d], by the points."""
+        r2 = _squared(self.U, V, self.theta)
+        r = _ROOT5 * np.sqrt(r2)
+        decay = np.exp(-r)
+        cross = (1.0 + r + (5.0 / 3.0) * r2) * decay  # [n, k]
+        half = self.whiten @ cross
+        left = 1.0 - np.einsum("nk,nk->k", half, half)
+        deviation = np.sqrt(self.signal * np.maximum(left, 1e-12))
+        fall = (-5.0 / 3.0) * (1.0 + r) * decay
+        lengths2 = np.exp(2.0 * self.theta[:-1])
+
+        def along(weights: FloatArray) -> FloatArray:
+            """Gradient of a sum of correlations with weights, float64 [n, k], held constant."""
+            M = weights * fall
+            gradient: FloatArray = (M.sum(axis=0)[:, None] * V - M.T @ self.U) / lengths2
+            return gradient
+
+        of_deviation = -self.signal * along(self.whiten.T @ half) * (left > 1e-12)[:, None] / deviation[:, None]
+        return self.mean + cross.T @ self.alpha, deviation, along(self.alpha[:, None]), of_deviation
+
     def believing(self, u: FloatArray) -> GaussianProcess:
         """The process that takes its own mean at a pending point u, float64 [d], for a value seen there.
 

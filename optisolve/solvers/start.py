@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from annotated_types import Ge
@@ -33,7 +34,7 @@ __all__ = [
     "starting_points",
 ]
 
-SAMPLES: Final = ("uniform", "latin_hypercube")
+SAMPLES: Final = ("uniform", "latin_hypercube", "sobol")
 """Sources that know nothing of the instance."""
 _SOURCES: Final = (*SAMPLES, "null", "ddpm", "file:PATH", "auto")
 _SAMPLED: Final = 0.8, 200
@@ -116,12 +117,14 @@ class StartOptions(Solver):
     """Base of solvers that begin with several points.
 
     Args:
-        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``null`` (the instance's trivial answers,
-            all of them), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a record or run folder), ``auto``
+        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``sobol``, ``null`` (the instance's trivial
+            answers, all of them), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, record or run folder), ``auto``
             (null, and ddpm where weights of the family are shipped, else uniform). A share may follow, ``ddpm:0.5``;
             sources without one divide what is left, and uniform points take the place of what a source cannot give.
     """
 
+    fills: ClassVar[str] = "uniform"
+    """Samples that ``auto`` ends with, and that take the place of what a source cannot give."""
     init: Init = ("uniform",)
 
     def __post_init__(self) -> None:
@@ -244,7 +247,7 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
     instance, left = task.instance, wanted
     if reason := _sampler_gap(options.init, instance):
         raise SolverError(f"{task.solver_name}: {reason}.")
-    sources = [source for entry in options.init for source in _meant(entry, instance)]
+    sources = [source for entry in options.init for source in _meant(entry, instance, options.fills)]
     files = {source.file: _read_points(source.file, instance) for source in sources if source.kind == "file"}
     rng = task.rng(operator="initial")
     if wanted <= 0:
@@ -256,7 +259,7 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
         if count <= 0:
             continue
         if source.kind in SAMPLES:
-            X = instance.space.sample(rng, count) if source.kind == "uniform" else latin_hypercube(instance.space, rng, count)
+            X = _samples(source.kind, instance.space, rng, count)
         elif source.kind == "ddpm":
             X = seen.fresh(_sampled(task, count))
         else:
@@ -264,15 +267,22 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
         left -= X.shape[0]
         yield source.kind, X
     if left > 0:
-        yield "uniform", instance.space.sample(rng, left)
+        yield options.fills, _samples(options.fills, instance.space, rng, left)
 
 
-def _meant(entry: str, instance: Instance) -> list[_Source]:
+def _samples(kind: str, space: Space, rng: np.random.Generator, n: int) -> FloatArray:
+    """Points that know nothing of the problem, float64 [n, d]."""
+    if kind == "uniform":
+        return space.sample(rng, n)
+    return latin_hypercube(space, rng, n) if kind == "latin_hypercube" else _spread(space, sobol(rng, space.dim, n))
+
+
+def _meant(entry: str, instance: Instance, fills: str) -> list[_Source]:
     """The sources of an entry; several for ``auto``."""
     source = _Source.read(entry)
     if source.kind != "auto":
         return [source]
-    return [_Source("null"), _Source("ddpm" if _asks_sampler((entry,), instance) else "uniform")]
+    return [_Source("null"), _Source("ddpm" if _asks_sampler((entry,), instance) else fills)]
 
 
 def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> list[int]:
@@ -335,7 +345,21 @@ def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArra
     Source: McKay, Beckman & Conover, Technometrics 21(2), 1979.
     """
     slices = rng.permuted(np.tile(np.arange(n)[:, None], (1, space.dim)), axis=0)  # [n, d]
-    U = (slices + rng.random((n, space.dim))) / max(n, 1)
+    return _spread(space, (slices + rng.random((n, space.dim))) / max(n, 1))
+
+
+def sobol(rng: np.random.Generator, d: int, n: int) -> FloatArray:
+    """The first n points of a scrambled Sobol sequence, float64 [n, d], in the unit box."""
+    from scipy.stats import qmc
+
+    if n == 0:
+        return np.empty((0, d))
+    points: FloatArray = qmc.Sobol(d, rng=rng).random_base2(math.ceil(math.log2(n)))[:n]
+    return points
+
+
+def _spread(space: Space, U: FloatArray) -> FloatArray:
+    """Points of the unit box, float64 [n, d], in the space; integer variables are uniform over their values."""
     if not space.has_integers:
         return space.denormalize(U)
     # Integers own an interval of length 1 each, so the ends are as likely as the others.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,23 +10,28 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.documents import JsonObject
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.repair import equality_repair
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
+from optisolve.core.solver import Outcome, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.gaussian_process import GaussianProcess
+from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.parego.acquisition import Acquisition, Goal, sobol
+from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp
+from optisolve.solvers.start import Init, StartOptions, sobol, starting_points
 
 __all__ = ["Parego"]
 
 _N_GLOBAL, _N_LOCAL, _N_REFINED = 256, 256, 64
 """Candidates of the space, around good points, and of each round of refinement."""
-_ROUNDS = 3
+_ROUNDS = 2
+_STARTS, _CLIMB = 6, 30
+"""Best candidates that climb the acquisition's gradient together, and iterations."""
 _STEPS = (0.2, 0.05, 0.01)
 """Standard deviations of local candidates, shares of a variable's range."""
 _MANY_CONSTRAINTS = 8
@@ -37,18 +43,20 @@ _SAME = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Parego(Solver):
+class Parego(StartOptions):
     """Bayesian optimization with one Gaussian process per objective, for tens to hundreds of evaluations.
 
-    Every constraint that was violated has a process as well. A step takes the point with the largest expected improvement of the
-    front's hypervolume (or, as in ParEGO, of the Tchebycheff value of a drawn preference), times the probability that it is
-    feasible; points of the same step are pending for each other. Candidates are repaired before they are judged.
+    Every constraint that was violated has a process as well. A step takes the point with the largest expected improvement of
+    the front's hypervolume (or, as in ParEGO, of the Tchebycheff value of a drawn preference), times the probability that it is
+    feasible; points of the same step are pending for each other. The hypervolume ends at the corner of the instance's scoring
+    box as soon as a point lies in it. Candidates are repaired before they are judged.
 
     Args:
+        init: Where the first points come from, see `StartOptions`; ``auto`` ends with points of a Sobol sequence.
         acquisition: What is to be improved: the ``"hypervolume"``, or a preference's ``"tchebycheff"`` value.
-        n_initial: Points of a Sobol sequence evaluated first; None means 2 (d + 1), at most a quarter of the budget.
+        n_initial: Points known or evaluated before the first fit; None means 2 (d + 1), at most a quarter of the budget.
         batch_size: Points proposed per step; None means one, and one more per hundred points known.
-        max_points: Most points that a process is fitted to; beyond, the best and a spread of the others. Time grows with its cube.
+        max_points: Most points that a process is fitted to, whose time grows with their cube; beyond, the best and some others.
         max_variables: Most variables it accepts: distances in more say little.
         n_preferences: Evenly spread weight vectors that are drawn from; several objectives only.
         repair: Project candidates with `Instance.project`; otherwise they are only clipped to the bounds.
@@ -58,8 +66,10 @@ class Parego(Solver):
         name="parego",
         version="1",
         summary="Bayesian optimization with a Gaussian process per objective: the method for tens to hundreds of evaluations.",
-        citation="Knowles 2006, doi 10.1109/TEVC.2005.851274; hypervolume: Emmerich et al. 2016, doi 10.1007/978-3-319-29975-4_8",
+        citation="Knowles 2006, doi 10.1109/TEVC.2005.851274; Emmerich et al. 2016, doi 10.1007/978-3-319-29975-4_8",
     )
+    fills: ClassVar[str] = "sobol"
+    init: Init = ("auto",)
     acquisition: Acquisition = "hypervolume"
     n_initial: Annotated[int, Ge(2)] | None = None
     batch_size: Annotated[int, Ge(1), Le(64)] | None = None
@@ -75,7 +85,7 @@ class Parego(Solver):
                 f"parego treats at most max_variables={self.max_variables} variables, this has {instance.space.dim}; "
                 "moead_de, nsga2 or cma_es take as many as there are"
             )
-        return Solver.skip(self, instance)
+        return StartOptions.skip(self, instance)
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
@@ -121,6 +131,39 @@ class _Surrogates:
             log_feasible += log_ndtr((level - mean) / deviation)
         return np.stack(means, axis=1), np.stack(deviations, axis=1), log_feasible
 
+    def climbed(self, U: FloatArray, goal: Goal | None, weight: FloatArray) -> FloatArray:
+        """Points of the unit box from which the acquisition rises no further, float64 [k, d], all found in one descent."""
+        k, d = U.shape
+
+        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+            V = flat.reshape(k, d)
+            value, gradient = np.zeros(k), np.zeros((k, d))
+            if goal is not None:
+                parts = [process.slopes(V) for process in self.objectives]
+                mean, deviation = (np.stack([part[i] for part in parts], axis=1) for i in (0, 1))
+                judged = goal.judged(mean, deviation, weight, gradient=True)
+                value += judged.value
+                for j, part in enumerate(parts):
+                    gradient += judged.by_mean[:, j, None] * part[2] + judged.by_deviation[:, j, None] * part[3]
+            for process, level in zip(self.constraints, self.levels, strict=True):
+                mean, deviation, by_mean, by_deviation = process.slopes(V)
+                z = (level - mean) / deviation
+                log_feasible = log_ndtr(z)
+                ratio = np.exp(-0.5 * z * z - log_feasible) / math.sqrt(2.0 * math.pi) / deviation
+                value += log_feasible
+                gradient -= ratio[:, None] * (by_mean + z[:, None] * by_deviation)
+            return -float(value.sum()), -gradient.ravel()
+
+        best = minimize(
+            loss,
+            U.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * (k * d),
+            options={"maxiter": _CLIMB, "ftol": 1e-6},
+        )
+        return np.clip(best.x.reshape(k, d), 0.0, 1.0)
+
     def believing(self, u: FloatArray) -> _Surrogates:
         """The same with a pending point."""
         believed = [[process.believing(u) for process in group] for group in (self.objectives, self.constraints)]
@@ -136,6 +179,8 @@ class _Search:
         self._U, self._F, self._violation = np.empty((0, d)), np.empty((0, m)), np.empty(0)
         self._G, self._failed = np.empty((0, task.instance.tolerance.size)), np.empty(0, dtype=np.bool_)
         self._weights = weight_vectors(m, options.n_preferences) if m > 1 else np.ones((1, 1))
+        box = task.instance.hypervolume_box
+        self._corner = None if box is None else np.asarray(box.reference) * task.instance.signs
         self._theta: dict[str, FloatArray] = {}
         self._fitted_at = self._steps = self._fits = self._random = 0
 
@@ -144,14 +189,14 @@ class _Search:
         return {"steps": self._steps, "fits": self._fits, "random": self._random}
 
     def initialize(self) -> None:
-        """Evaluate the warm start and a Sobol sequence."""
-        task, d = self._task, self._space.dim
-        left = task.meter.remaining_evaluations
-        warm = task.start[:left]
-        wanted = self._options.n_initial or max(4, min(2 * (d + 1), left // 4))
-        fresh = max(0, min(wanted, left) - warm.shape[0])
-        points = [warm, self._space.denormalize(sobol(task.rng(purpose="initial"), d, fresh))]
-        self._evaluate(np.concatenate(points), ["warm_start"] * warm.shape[0] + ["initial"] * fresh)
+        """Take over what is known, and evaluate what is missing of the first points."""
+        task, left = self._task, self._task.meter.remaining_evaluations
+        wanted = self._options.n_initial or max(4, min(2 * (self._space.dim + 1), left // 4))
+        start = starting_points(task, self._options, min(left, max(wanted, task.start.shape[0])))
+        if start.known is not None:
+            self._learn(start.known.X, start.known.evaluation)
+        if start.source:
+            self._evaluate(start.X, start.source)
 
     def step(self) -> bool:
         """Propose and evaluate one batch; False when every point of the space is known."""
@@ -172,12 +217,14 @@ class _Search:
         return True
 
     def _evaluate(self, X: FloatArray, source: list[str]) -> None:
-        task = self._task
         X = self._repaired(X)
-        evaluation = task.evaluate(X, source=source)
+        self._learn(X, self._task.evaluate(X, source=source))
+
+    def _learn(self, X: FloatArray, evaluation: Evaluation) -> None:
+        """Take over points and their values."""
         G = _misses(evaluation)
         self._U = np.concatenate([self._U, self._space.normalize(X)])
-        self._F = np.concatenate([self._F, evaluation.F * task.instance.signs])
+        self._F = np.concatenate([self._F, evaluation.F * self._task.instance.signs])
         self._violation = np.concatenate([self._violation, evaluation.violation])
         self._G = np.concatenate([self._G, G])
         failed = np.zeros(X.shape[0], dtype=np.bool_) if evaluation.failed is None else evaluation.failed
@@ -195,21 +242,24 @@ class _Search:
     def _proposals(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Points worth evaluating, float64 [<= count, d], in the unit box and repaired."""
         kept = self._kept(rng)
-        Y = _warped(self._F[kept], self._violation[kept])
-        surrogates = self._fit(kept, Y)
         feasible = self._violation[kept] <= 0.0
-        goal = Goal.of(Y[feasible] if feasible.any() else Y, self._options.acquisition, rng)
+        F = self._F[kept]
+        warp = Warp.of(F[feasible] if feasible.sum() >= 4 else F)
+        unit = warp.unit(F)
+        surrogates = self._fit(kept, Warp.warped(unit))
+        corner = None if self._corner is None else warp.unit(self._corner)
+        goal = Goal.of(unit[feasible] if feasible.any() else unit, self._options.acquisition, rng, corner)
         known, proposed = self._U[kept], list[FloatArray]()
-        front = known[feasible][goal.front] if feasible.any() else known[:0]
+        front = known[feasible][~dominated(F[feasible])] if feasible.any() else known[:0]
         for weight in self._weights[rng.permutation(len(self._weights))[np.arange(count) % len(self._weights)]]:
-            order = np.lexsort((goal.scalar(Y, weight), self._violation[kept]))
+            order = np.lexsort((goal.scalar(unit, weight), self._violation[kept]))
             centers = np.concatenate([known[order[:4]], front])
             u = self._maximized(surrogates, goal, weight, centers, rng, proposed)
             if u is None:
                 break
             proposed.append(u)
             if len(proposed) < count:
-                goal = goal.with_point(surrogates.predict(u[None, :])[0][0])
+                goal = goal.with_point(Warp.unwarped(surrogates.predict(u[None, :])[0][0]))
                 surrogates = surrogates.believing(u)
         return np.array(proposed).reshape(-1, self._space.dim)
 
@@ -225,12 +275,20 @@ class _Search:
         """The candidate with the largest acquisition, float64 [d]; None when no unknown point was found."""
         U = np.concatenate([sobol(rng, self._space.dim, _N_GLOBAL), _around(rng, centers, _N_LOCAL, _STEPS)])
         U, value = self._judged(U, surrogates, goal, weight, pending)
-        for scale in np.geomspace(_STEPS[1], _STEPS[-1] / 10, _ROUNDS):
+        some_feasible = bool((self._violation <= 0.0).any())
+        climbs = goal.has_gradient or not some_feasible
+        rounds = _ROUNDS if climbs else 4
+        for scale in np.geomspace(_STEPS[1], _STEPS[-1] / 10, rounds):
             if U.shape[0] == 0:
                 return None
-            best = U[np.argsort(-value, kind="stable")[:4]]
-            fresh, its_value = self._judged(_around(rng, best, _N_REFINED, (scale,)), surrogates, goal, weight, pending)
-            U, value = np.concatenate([best, fresh]), np.concatenate([np.sort(value)[::-1][:4], its_value])
+            best = np.argsort(-value, kind="stable")[:_STARTS]
+            if climbs:
+                fresh = surrogates.climbed(U[best], goal if some_feasible else None, weight)
+                fresh = np.concatenate([fresh, _around(rng, fresh, _N_REFINED, (scale,))])
+            else:
+                fresh = _around(rng, U[best], _N_REFINED, (scale,))
+            fresh, its_value = self._judged(fresh, surrogates, goal, weight, pending)
+            U, value = np.concatenate([U[best], fresh]), np.concatenate([value[best], its_value])
         chosen: FloatArray = U[int(np.argmax(value))]
         return chosen
 
@@ -247,7 +305,7 @@ class _Search:
             return U, np.empty(0)
         mean, deviation, log_feasible = surrogates.predict(U)
         some_feasible = bool((self._violation <= 0.0).any())
-        return U, log_feasible + (goal.log_improvement(mean, deviation, weight) if some_feasible else 0.0)
+        return U, log_feasible + (goal.judged(mean, deviation, weight).value if some_feasible else 0.0)
 
     def _kept(self, rng: np.random.Generator) -> IntArray:
         """Rows that the processes are fitted to: all that could be evaluated, up to `max_points`."""
@@ -289,16 +347,6 @@ class _Search:
 def _misses(evaluation: Evaluation) -> FloatArray:
     """Inequalities and absolute equalities, float64 [n, k]; positive values miss."""
     return np.concatenate([evaluation.G, np.abs(evaluation.H)], axis=1)
-
-
-def _warped(F: FloatArray, violation: FloatArray) -> FloatArray:
-    """Values in which the better half is linear and the bad tail logarithmic, so that it does not rule the fit, float64 [n, m]."""
-    judged = F[violation <= 0.0] if (violation <= 0.0).sum() >= 4 else F
-    middle = np.median(judged, axis=0)
-    half = middle - judged.min(axis=0)
-    spread = judged.std(axis=0)
-    Z = (F - middle) / np.where(half > 0.0, half, np.where(spread > 0.0, spread, 1.0))
-    return np.where(Z > 1.0, 1.0 + np.log(np.maximum(Z, 1.0)), Z)
 
 
 def _around(rng: np.random.Generator, centers: FloatArray, n: int, scales: Sequence[float]) -> FloatArray:
