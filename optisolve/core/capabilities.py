@@ -224,7 +224,7 @@ class Differentiable(Protocol):
 
 @runtime_checkable
 class Jacobian(Protocol):
-    """The slopes of the objectives in closed form; while a run is on, a look at one is charged as one evaluation of its point."""
+    """The slopes of the objectives in closed form. A look at those of a point is charged to a run as one evaluation."""
 
     def jacobian(self, X: FloatArray) -> FloatArray:
         """Points inside the bounds, float64 [n, d], to float64 [n, m, d]: objectives' units per unit of a variable.
