@@ -40,7 +40,9 @@ _ROLES: Final[Mapping[str, Role]] = {
 STAGES: Final = tuple(_ROLES)
 """Names of all stages, in the order in which they come first."""
 
-_RATES: Final[Mapping[Role, float]] = {"gradient": 0.02, "surrogate": 0.01, "evolution": 0.008}
+_OPTIONS: Final[Mapping[str, dict[str, int]]] = {"front_descent": {"pop_size": 20}}
+"""Options of stages that differ from their presets: a descent takes what is known and fills nothing up."""
+_RATES: Final[Mapping[Role, float]] = {"gradient": 0.02, "surrogate": 0.01, "evolution": 0.004}
 """What a stage is expected to gain per factor e in evaluations before it has run, as a share of the hypervolume reached."""
 _SAMPLES, _SAMPLED = (20, 100), 0.02
 """Fewest and most samples of the first round, and their share of the budget between the two."""
@@ -50,6 +52,8 @@ SURROGATE_UNTIL: Final = 250
 """Evaluations beyond which no surrogate is asked: evolution brings as much, at a thousandth of the time."""
 _BREAK_EVEN: Final = 1500
 """Evaluations that evolution takes to catch up with what is there already."""
+_DESCENT: Final = 1000
+"""Evaluations that a descent gets at first; it restarts with every share."""
 _BASE: Final = 20
 """Evaluations that a front which a descent begins with stands for."""
 EXPLORING: Final = 0.8
@@ -106,7 +110,7 @@ def _stage(instance: Instance, name: str, role: Role) -> Stage | str:
     if name not in SOLVERS.choices():
         return "not part of this installation"
     try:
-        solver = make_solver(name)
+        solver = make_solver(name, _OPTIONS.get(name))
         reason = solver.skip(instance)
     except OptisolveError as error:
         return f"cannot be loaded: {error}"
@@ -182,7 +186,7 @@ def share_of(stage: Stage, account: Account, made: int, left: int, *, refined: b
         return min(left, max(0, SURROGATE_UNTIL - made))
     if stage.role == "gradient":
         # after an exploration most of the front has no slopes yet, and its first evaluations gain nothing
-        wanted = left if account.afresh else max(50, account.fresh)
+        wanted = left if account.afresh else max(_DESCENT, account.fresh)
         return left if left < wanted + wanted // 2 else wanted
     return max(1, round(EXPLORING * left)) if refined else left
 
