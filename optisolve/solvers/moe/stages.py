@@ -24,6 +24,7 @@ __all__ = [
     "find_stages",
     "first_samples",
     "predicted_share",
+    "sampler_weights",
     "share_of",
     "trivial_points",
 ]
@@ -44,7 +45,7 @@ _OPTIONS: Final[Mapping[str, dict[str, int]]] = {"front_descent": {"pop_size": 2
 """Options of stages that differ from their presets: a descent takes what is known and fills nothing up."""
 _RATES: Final[Mapping[Role, float]] = {"gradient": 0.02, "surrogate": 0.01, "evolution": 0.004}
 """What a stage is expected to gain per factor e in evaluations before it has run, as a share of the hypervolume reached."""
-_SAMPLES, _SAMPLED = (20, 100), 0.02
+_SAMPLES, _SAMPLED = (20, 100), 0.05
 """Fewest and most samples of the first round, and their share of the budget between the two."""
 _ONLY_SAMPLES: Final = 30
 """Budget up to which there is nothing better than samples."""
@@ -115,6 +116,15 @@ def _stage(instance: Instance, name: str, role: Role) -> Stage | str:
     except OptisolveError as error:
         return f"cannot be loaded: {error}"
     return Stage(name, role, solver) if reason is None else reason
+
+
+def sampler_weights(instance: Instance, names: Collection[str] = (), without: Collection[str] = ()) -> dict[str, str] | None:
+    """Name and hash of the weights that the sampler of a chain uses; None where it has none. Arguments as for `find_stages`."""
+    from optisolve.solvers.ddpm.weights import weights_digest
+
+    stages, _ = find_stages(instance, names, without=without)
+    sampled = any(stage.role == "sampler" for stage in stages)
+    return weights_digest("auto", instance.origin.problem) if sampled else None
 
 
 def trivial_points(instance: Instance) -> FloatArray:
