@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,11 @@ from optisolve.core.documents import JsonObject
 from optisolve.core.errors import BudgetExhausted, OptisolveError
 from optisolve.core.evaluation import looks_charged
 from optisolve.core.problem import Evaluation, Instance, Sense
-from optisolve.core.solver import Outcome, Solver, Task
+from optisolve.core.solver import Known, Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.run.evaluator import Archive, archived_outcome
 from optisolve.run.verify import verify_points
+from optisolve.solvers.moe.paid import Paid
 
 __all__ = ["Attempt", "Quality", "better", "run_expert", "safe_baseline", "verified_quality"]
 
@@ -67,11 +67,12 @@ class _ShareMeter(BudgetMeter):
     Args:
         outer: The run's meter.
         evaluations: The share.
+        time_share: Share of the seconds that are left, where they are limited.
     """
 
-    def __init__(self, outer: BudgetMeter, evaluations: int) -> None:
+    def __init__(self, outer: BudgetMeter, evaluations: int, time_share: float = 1.0) -> None:
         limit = outer.budget
-        seconds = None if limit.seconds is None else max(0.0, limit.seconds - outer.elapsed_s)
+        seconds = None if limit.seconds is None else time_share * max(0.0, limit.seconds - outer.elapsed_s)
         self._outer = outer
         super().__init__(limit.with_option(evaluations=evaluations, seconds=seconds))
 
@@ -93,16 +94,24 @@ class _ShareMeter(BudgetMeter):
 class _ExpertEvaluator:
     """The evaluation that an expert calls: counted against its share, made by the run's evaluator, archived for its outcome."""
 
-    def __init__(self, task: Task, meter: _ShareMeter, label: str) -> None:
-        self._task, self._meter, self._label = task, meter, label
+    def __init__(self, task: Task, meter: _ShareMeter, label: str, paid: Paid | None = None) -> None:
+        self._task, self._meter, self._label, self._paid = task, meter, label, paid
         self.archive = Archive(len(task.instance.objectives), task.instance.space.dim)
 
-    def __call__(self, X: FloatArray, *, source: str | Sequence[str] = "solver") -> Evaluation:
+    def __call__(self, X: FloatArray, *, source: str | list[str] = "solver") -> Evaluation:
+        return self._charged(X, source, looks=False)
+
+    def look(self, X: FloatArray, *, source: str = "look") -> Evaluation:
+        """A look that is charged as an evaluation, at constraints or slopes."""
+        return self._charged(X, source, looks=True)
+
+    def _charged(self, X: FloatArray, source: str | list[str], *, looks: bool) -> Evaluation:
         X = self._task.instance.space.require(X)
         self._meter.sync()
-        self._meter.charge_evaluations(X.shape[0])
+        self._meter.charge_evaluations(X.shape[0] if self._paid is None else self._paid.price(X, looks=looks))
         labels = f"{self._label}:{source}" if isinstance(source, str) else [f"{self._label}:{s}" for s in source]
-        evaluation = self._task.evaluate(X, source=labels)
+        evaluate = self._task.evaluate if self._paid is None else self._paid.look if looks else self._paid
+        evaluation = evaluate(X, source=labels)
         self.archive.add(X, evaluation.F * self._task.instance.signs, evaluation.violation)
         return evaluation
 
@@ -118,7 +127,17 @@ class _ExpertEvaluator:
         return archived_outcome(self.archive, termination, limit, detail=detail, report=report)
 
 
-def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_start: FloatArray | None = None) -> Attempt:
+def run_expert(
+    task: Task,
+    name: str,
+    solver: Solver,
+    evaluations: int,
+    *,
+    warm_start: FloatArray | None = None,
+    paid: Paid | None = None,
+    known: Known | None = None,
+    time_share: float = 1.0,
+) -> Attempt:
     """Run one expert on a share of the run's evaluations.
 
     The expert draws from its own named streams: with the same seed and budget it finds what it would find alone. An error of an
@@ -130,14 +149,17 @@ def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_
         solver: The expert.
         evaluations: Its share.
         warm_start: float64 [n, d], points to start from.
+        paid: What the run has paid for; asking for it again costs nothing.
+        known: What of it is handed on.
+        time_share: Its share of the seconds that are left, where they are limited.
 
     Raises:
         BudgetExhausted: The run's own budget ended.
         KeyboardInterrupt: The user asked to stop.
     """
-    meter = _ShareMeter(task.meter, evaluations)
+    meter = _ShareMeter(task.meter, evaluations, time_share)
     meter.sync()
-    recorder = _ExpertEvaluator(task, meter, name)
+    recorder = _ExpertEvaluator(task, meter, name, paid)
     inner = Task(
         instance=task.instance,
         evaluate=recorder,
@@ -146,10 +168,11 @@ def run_expert(task: Task, name: str, solver: Solver, evaluations: int, *, warm_
         seed=task.seed,
         solver_name=solver.info.name,
         warm_start=warm_start,
+        known=known,
         llm=task.llm if solver.info.uses_llm else None,
     )
     try:
-        with looks_charged(recorder):
+        with looks_charged(recorder.look):
             outcome = solver._solve(inner)
     except BudgetExhausted as stop:
         if task.meter.remaining_evaluations <= 0 and task.meter.out_of_time:

@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import RecordError
+from optisolve.core.solver import Task
 
-__all__ = ["Entry", "ExplanationLog", "Facts", "read_entries", "to_jsonl"]
+__all__ = ["Entry", "ExplanationLog", "Facts", "log_instance", "read_entries", "to_jsonl"]
 
 Facts: TypeAlias = Mapping[str, Any]
 """What one entry says, in JSON; which facts there are depends on its step, and a file may hold others."""
@@ -55,6 +56,23 @@ class ExplanationLog:
     def entries(self) -> list[Json]:
         """All entries so far, as they stand in a record."""
         return [plain(entry) for entry in self._entries]
+
+
+def log_instance(log: ExplanationLog, task: Task) -> None:
+    """Say what is solved, and with what budget."""
+    instance, origin = task.instance, task.instance.origin
+    log.add(
+        "instance",
+        scenario=origin.scenario,
+        seed=origin.seed,
+        sha256=instance.sha256,
+        variables=instance.space.dim,
+        constraints=len(instance.constraint_names),
+        objectives=[{"name": o.name, "sense": o.sense.value, "unit": o.unit} for o in instance.objectives],
+        goal=origin.params.get("goal") if origin.problem == "goal" else None,
+        budget={k: v for k, v in task.meter.budget.options().items() if v is not None and k != "seconds"},
+        run_seed=task.seed,
+    )
 
 
 def read_entries(entries: Iterable[Json]) -> list[Entry]:

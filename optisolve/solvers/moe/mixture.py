@@ -22,7 +22,7 @@ from optisolve.solvers.moe.chain import GateChain, GateOptions
 from optisolve.solvers.moe.combine import blend_refusal, convex_blend
 from optisolve.solvers.moe.executor import Attempt, Quality, run_expert, safe_baseline, verified_quality
 from optisolve.solvers.moe.gates import Choice, Decision
-from optisolve.solvers.moe.log import ExplanationLog
+from optisolve.solvers.moe.log import ExplanationLog, log_instance
 from optisolve.solvers.moe.standing import Standing
 
 __all__ = ["Mixture", "MixtureOptions"]
@@ -110,22 +110,7 @@ class Mixture:
     # -- start ---------------------------------------------------------------------------------------------------------
 
     def _log_start(self) -> None:
-        instance, origin = self.instance, self.instance.origin
-        goal = origin.params.get("goal") if origin.problem == "goal" else None
-        objectives = [{"name": o.name, "sense": o.sense.value, "unit": o.unit} for o in instance.objectives]
-        budget = {k: v for k, v in self.task.meter.budget.options().items() if v is not None and k != "seconds"}
-        self.log.add(
-            "instance",
-            scenario=origin.scenario,
-            seed=origin.seed,
-            sha256=instance.sha256,
-            variables=instance.space.dim,
-            constraints=len(instance.constraint_names),
-            objectives=objectives,
-            goal=goal,
-            budget=budget,
-            run_seed=self.task.seed,
-        )
+        log_instance(self.log, self.task)
         self.log.add("experts", able=[e.name for e in self.experts], left_out=dict(sorted(self.left_out.items())))
 
     def _note_baseline(self, quality: Quality) -> None:

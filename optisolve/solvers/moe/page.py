@@ -117,6 +117,28 @@ def _plan(facts: Facts) -> Iterable[str]:
     yield f"**{str(facts.get('role', 'Planner')).capitalize()}**: {facts.get('told', '')}"
 
 
+def _stages(facts: Facts) -> Iterable[str]:
+    yield f"**Stages** that can treat it: {', '.join(facts['able']) or 'none'}."
+    yield from (f"- {name} cannot: {reason}" for name, reason in facts["left_out"].items())
+
+
+def _stage(facts: Facts) -> Iterable[str]:
+    used = f"{facts['evaluations']} of {facts['asked']} evaluations"
+    came = f"hypervolume {facts['before']:.6g} to {facts['after']:.6g}"
+    yield f"**{facts['stage']}** ({facts['reason']}): {used}, {came}."
+    if facts["predicted"] is not None:
+        yield f"- expected to add {facts['predicted']:.3g} of the hypervolume by the end of the budget, the most of all"
+    if facts["ended"] == "error" or facts["evaluations"] == 0:
+        yield f"- it brought nothing: {facts['detail']}"
+
+
+def _chain(facts: Facts) -> Iterable[str]:
+    told = "nothing feasible" if facts["value"] is None else f"hypervolume {facts['value']:.9g}"
+    yield f"**Answer**: {told}, {facts['verified']}, after {facts['evaluations']} evaluations."
+    for name, part in facts["credit"].items():
+        yield f"- {name}: {part['gain']:.4g} of the hypervolume by {part['evaluations']} evaluations"
+
+
 def _other(facts: Facts) -> Iterable[str]:
     yield f"{_pairs(facts)}"
 
@@ -132,6 +154,9 @@ _LINES: Mapping[str, Callable[[Facts], Iterable[str]]] = {
     "counterfactuals": _counterfactuals,
     "answer": _answer,
     "planner": _plan,
+    "stages": _stages,
+    "stage": _stage,
+    "chain": _chain,
 }
 
 

@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 
 from optisolve.content import digest
 from optisolve.core.budget import Budget
-from optisolve.core.capabilities import ShadowPrices
+from optisolve.core.capabilities import Jacobian, Samplable, ShadowPrices
 from optisolve.core.controls import SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.options import Resource
@@ -20,6 +20,8 @@ from optisolve.solvers.moe.cards import find_experts
 from optisolve.solvers.moe.chain import GateOptions
 from optisolve.solvers.moe.gate_model import gate_path, is_shipped
 from optisolve.solvers.moe.mixture import Mixture, MixtureOptions
+from optisolve.solvers.moe.relay import Relay
+from optisolve.solvers.moe.stages import STAGES, find_stages, sampler_weights
 
 __all__ = ["Moe", "MoeLlm"]
 
@@ -74,22 +76,58 @@ class _Experts(MixtureOptions, Solver):
 class Moe(_Experts):
     """Experts chosen by a gate without a language model, run on shares of one budget, verified one by one.
 
+    With several objectives stages hand all points on instead: trivial answers, the trained sampler, a descent along slopes, a
+    surrogate, evolution, as far as the instance offers what they need. Each goes on as long as it is expected to bring the most
+    for what is left of the budget.
+
     Args:
         gate: ``learned`` (forests trained on runs), ``rule`` (order of the cards); controls are ``knn`` (nearest training
             instances), ``uniform`` (equal shares for what was best on average), ``random``, ``sbs`` (the single best solver).
+        several: What happens with several objectives: a ``chain`` of stages that hand all points on, experts chosen by the
+            ``gate``, or ``auto``, which is the chain unless a gate, its file or experts are named. A chain takes `experts`
+            as the stages that may be asked.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe",
-        version="3",
-        summary="Mixture of experts: a gate chooses solvers, a budget is shared, answers are verified.",
-        welcomes=(ShadowPrices,),
+        version="4",
+        summary="Mixture of experts: a gate chooses solvers and shares a budget; several objectives are a chain of stages.",
+        welcomes=(ShadowPrices, Samplable, Jacobian),
         citation=_CITATION,
     )
     gate: Literal["learned", "rule", "knn", "uniform", "random", "sbs"] = "learned"
+    several: Literal["auto", "chain", "gate"] = "auto"
 
     def _solve(self, task: Task) -> Outcome:
+        if self._chained(task.instance):
+            return Relay(task, self.experts, self.without).run()
         return self._run(task, GateOptions(self.gate, self.gate_file, self.n_experts))
+
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The gate's file; of a chain the weights of its sampler, where it has one."""
+        if not self._chained(instance):
+            return _Experts.checkpoint(self, instance)
+        return sampler_weights(instance, self.experts, self.without)
+
+    def skip(self, instance: Instance) -> str | None:
+        """As for every mixture; a chain of named stages needs one of them."""
+        return Solver.skip(self, instance) or (self._no_stage(instance) if self._chained(instance) else self._nobody(instance))
+
+    def _no_stage(self, instance: Instance) -> str | None:
+        """Why no stage of a chain goes on until the end of a budget."""
+        if unknown := sorted(set(self.experts) - set(STAGES)):
+            told = f"experts of a chain are its stages {', '.join(STAGES)}"
+            return f"{told}; {', '.join(unknown)} can be experts with several=gate"
+        found, left = find_stages(instance, self.experts, without=self.without)
+        if any(stage.solver is not None for stage in found):
+            return None
+        return "no stage searches here: " + "; ".join(f"{name}: {why}" for name, why in left.items())
+
+    def _chained(self, instance: Instance) -> bool:
+        """Whether stages hand on to each other, in place of experts on shares."""
+        if len(instance.objectives) == 1 or self.several == "gate":
+            return False
+        return self.several == "chain" or (self.gate == "learned" and not self.gate_file and not self.experts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +167,8 @@ class MoeLlm(_Experts):
 
     def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
         """The same experts, shares and combination behind the gates of `Moe`."""
-        shared = {f.name: getattr(self, f.name) for f in fields(Moe) if f.name != "gate"}
+        shared = {f.name: getattr(self, f.name) for f in fields(Moe) if f.name not in ("gate", "several")}
+        shared["several"] = "gate"
         return [
             Arm(SUBJECT, "the language model's gate", self.info.name, self.options()),
             *(Arm(gate, label, "moe", {**shared, "gate": gate}) for gate, label in _GATES.items()),

@@ -206,8 +206,8 @@ def test_the_default_mixture_answers_the_same_whether_or_not_the_gate_was_traine
     write_gate(without(load_gate(), "ddpm"), path)
     instance = optisolve.load_problem(scenario).instance(1)
     budget = Budget(evaluations=120)
-    first = optisolve.solve(instance, "moe", budget=budget, seed=5)
-    second = optisolve.solve(instance, "moe", budget=budget, seed=5, gate_file=str(path))
+    first = optisolve.solve(instance, "moe", budget=budget, seed=5, several="gate")
+    second = optisolve.solve(instance, "moe", budget=budget, seed=5, several="gate", gate_file=str(path))
     assert np.array_equal(first.X, second.X)
     reports = [r.record.used.report for r in (first, second)]
     assert reports[0]["ran"] == reports[1]["ran"]
