@@ -1,0 +1,49 @@
+"""What is best at which budget of evaluations: the tables of docs/budgets.md.
+
+    python benchmarks/quality/budgets.py                          # measures what is missing, then prints all tables
+    python benchmarks/quality/budgets.py --part uav_isac --seeds 1
+    python benchmarks/quality/budgets.py --print                  # tables of what is in benchmarks/budgets.parquet
+    python benchmarks/readme_table.py                             # writes them into docs/budgets.md and README.md
+
+Ten instances and five run seeds, the same for all solvers, on which nothing was tuned; every point of a curve is runs of its
+own, since solvers know their budget. The script may be stopped and goes on; it measures one seed of all instances after the
+other, so what is there is balanced. Runs of another version or of other options of a solver are made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from budget_runs.cases import PARTS
+from budget_runs.measuring import RESULTS, bring_up_to_date, read_results
+from budget_runs.tables import TABLES
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--seeds", type=int, default=5, help="run seeds per instance, 1 to 5")
+    parser.add_argument("--peer-pairs", type=int, default=5, help="pairs for botorch, optuna_gp and optuna_tpe, which are slow")
+    parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
+    parser.add_argument("--file", type=Path, default=RESULTS)
+    parser.add_argument("--print", action="store_true", dest="print_only", help="measure nothing")
+    options = parser.parse_args()
+    broken: list[str] = []
+    if not options.print_only:
+        start = time.monotonic()
+        size = {"n_seeds": options.seeds, "peer_pairs": options.peer_pairs, "workers": options.workers}
+        broken = bring_up_to_date(options.part, path=options.file, **size)
+        print(f"measured in {time.monotonic() - start:,.0f} s\n")
+    frame = read_results(options.file)
+    for name, table in TABLES.items():
+        print(f"== {name}\n\n{table(frame)}\n")
+    print("\n".join(f"broke: {words}" for words in broken))
+    return int(bool(broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
