@@ -29,14 +29,19 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5, help="run seeds per instance, 1 to 5")
     parser.add_argument("--peer-pairs", type=int, default=5, help="pairs for botorch, optuna_gp and optuna_tpe, which are slow")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
-    parser.add_argument("--file", type=Path, default=RESULTS)
+    parser.add_argument("--file", type=Path, default=RESULTS, help="default benchmarks/budgets.parquet")
+    parser.add_argument(
+        "--practice", action="store_true", help="instances 20 to 29, seeds 1 to 5, to tune on; with a --file of its own"
+    )
     parser.add_argument("--print", action="store_true", dest="print_only", help="measure nothing")
     options = parser.parse_args()
+    if options.practice and options.file == RESULTS:
+        parser.error("--practice needs a --file of its own: what is published is not measured where settings are tuned")
     broken: list[str] = []
     if not options.print_only:
         start = time.monotonic()
         size = {"n_seeds": options.seeds, "peer_pairs": options.peer_pairs, "workers": options.workers}
-        broken = bring_up_to_date(options.part, path=options.file, **size)
+        broken = bring_up_to_date(options.part, path=options.file, practice=options.practice, **size)
         print(f"measured in {time.monotonic() - start:,.0f} s\n")
     frame = read_results(options.file)
     for name, table in TABLES.items():

@@ -36,6 +36,8 @@ UAV = (20, 50, 100, 200, 500, 1000, 5000)
 FEW = (50, 100, 200)
 INSTANCES, SEEDS = range(100, 110), range(100, 105)
 """Nothing in the product was tuned on these instances nor with these run seeds; the sampler's training begins at seed 1e9."""
+PRACTICE = range(20, 30), range(1, 6)
+"""Instances and run seeds to tune on."""
 LLM = "surrogate"
 """Offline stand-in; no language model is called."""
 
@@ -69,14 +71,15 @@ ENTRANTS = (
     Entrant("sms_emoa", "sms_emoa"),
     Entrant("moead", "moead"),
     Entrant("moead_lo", "moead_lo"),
-    Entrant("moead_de", "moead_de"),
+    Entrant("moead_de", "moead_de", {"init": ["uniform"]}),
     Entrant("moead_de init=auto", "moead_de", {"init": ["auto"]}),
     Entrant("ddpm_null", "ddpm_null", functions=False),
     Entrant("ddpm", "ddpm", functions=False),
+    Entrant("front_descent", "front_descent", functions=False),
     Entrant("parego", "parego", most=200),
     Entrant("parego init=auto", "parego", {"init": ["auto"]}, most=200),
     Entrant("ledma init=uniform", "ledma", {"init": ["uniform"]}),
-    Entrant("ledma", "ledma"),
+    Entrant("ledma", "ledma", {"init": ["auto"]}),
     Entrant("moe", "moe"),
     Entrant("botorch", "botorch", most=200, peer=True),
     Entrant("optuna_gp", "optuna_gp", most=200, peer=True),
@@ -113,20 +116,22 @@ class Run:
     entrant: Entrant
 
 
-def runs(part: str, *, n_seeds: int, peer_pairs: int) -> Iterator[Run]:
+def runs(part: str, *, n_seeds: int, peer_pairs: int, practice: bool = False) -> Iterator[Run]:
     """The runs of a part, one seed of all instances after the other, so that a stopped measurement is a balanced one.
 
     Args:
         part: Key of `PARTS`.
         n_seeds: Run seeds per instance.
         peer_pairs: Pairs that slow peers get.
+        practice: On the instances and seeds that settings may be tuned on.
     """
     problems, budgets = PARTS[part]
-    for k, seed in enumerate(SEEDS[:n_seeds]):
-        for i, number in enumerate(INSTANCES):
-            pair = k * len(INSTANCES) + i
+    instances, seeds = PRACTICE if practice else (INSTANCES, SEEDS)
+    for k, seed in enumerate(seeds[:n_seeds]):
+        for i, number in enumerate(instances):
+            pair = k * len(instances) + i
             for problem in problems:
-                where = (0, SEEDS[0] + pair) if problem in _DESIGNS else (number, seed)
+                where = (0, seeds[0] + pair) if problem in _DESIGNS else (number, seed)
                 for evaluations in budgets:
                     for entrant in ENTRANTS:
                         able = evaluations <= entrant.most and (entrant.functions or part == "uav_isac")

@@ -33,7 +33,9 @@ def read_results(path: Path = RESULTS) -> pd.DataFrame:
     return pd.read_parquet(path)[_COLUMNS].astype(dict.fromkeys(("problem", "solver", "version", "settings"), str))
 
 
-def bring_up_to_date(parts: Iterable[str], *, n_seeds: int, peer_pairs: int, workers: int, path: Path = RESULTS) -> list[str]:
+def bring_up_to_date(
+    parts: Iterable[str], *, n_seeds: int, peer_pairs: int, workers: int, path: Path = RESULTS, practice: bool = False
+) -> list[str]:
     """Measure what is missing or was measured with other settings; what is measured stays when it is stopped.
 
     Args:
@@ -42,6 +44,7 @@ def bring_up_to_date(parts: Iterable[str], *, n_seeds: int, peer_pairs: int, wor
         peer_pairs: Pairs that slow peers get.
         workers: Processes, one thread of linear algebra each.
         path: The file.
+        practice: On the instances and seeds that settings may be tuned on.
 
     Returns:
         Runs that broke, in words; they are tried again at the next call.
@@ -50,7 +53,7 @@ def bring_up_to_date(parts: Iterable[str], *, n_seeds: int, peer_pairs: int, wor
     at = {tuple(row[:5]): row[5] for row in known[[*KEY, "settings"]].itertuples(index=False)}
     digests = {}
     todo: list[tuple[Run, str, str]] = []
-    for run in (run for part in parts for run in runs(part, n_seeds=n_seeds, peer_pairs=peer_pairs)):
+    for run in (run for part in parts for run in runs(part, n_seeds=n_seeds, peer_pairs=peer_pairs, practice=practice)):
         name = (run.problem, run.entrant.label)
         if name not in digests:
             reason = why_not(run.problem, run.entrant)
