@@ -22,6 +22,7 @@ PAGES = {
     "sampler": "docs/diffusion.md",
     "game": "docs/appendix/games.md",
     "gates": "docs/appendix/moe.md",
+    "expensive": "docs/budgets.md",
 }
 """Where the results of a suite stand."""
 BUDGETS = "docs/budgets.md"
@@ -31,6 +32,7 @@ BESIDE = {
     "sampler": ("ddpm", "ddpm_null", "ddpm_raw", "ddpm_null_raw", "wmmse", "random_search"),
     "game": ("game_local", "best_response", "regret_matching", "random_agents", "null"),
     "gates": ("moe", "moe_rule", "moe_local", "moead_de", "null"),
+    "expensive": ("moe", "parego", "ddpm", "moead_de", "botorch", "random_search", "null"),
 }
 """Solvers that every line of a suite shows beside the best one."""
 TOP = 8

@@ -27,7 +27,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=5, help="run seeds per instance, 1 to 5")
-    parser.add_argument("--peer-pairs", type=int, default=5, help="pairs for botorch, optuna_gp and optuna_tpe, which are slow")
+    parser.add_argument(
+        "--peer-pairs", type=int, default=4, help="pairs per problem at 50 evaluations of botorch, optuna_gp, optuna_tpe"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--file", type=Path, default=RESULTS, help="default benchmarks/budgets.parquet")
     parser.add_argument(

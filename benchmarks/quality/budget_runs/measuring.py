@@ -41,7 +41,7 @@ def bring_up_to_date(
     Args:
         parts: Keys of `cases.PARTS`.
         n_seeds: Run seeds per instance.
-        peer_pairs: Pairs that slow peers get.
+        peer_pairs: Pairs that slow peers get, see `cases.runs`.
         workers: Processes, one thread of linear algebra each.
         path: The file.
         practice: On the instances and seeds that settings may be tuned on.
@@ -97,7 +97,7 @@ def measured(run: Run, version: str, digest: str) -> tuple[object, ...] | str:
         return f"{_key(run)}: {error}"
     seconds = _processor_s() - before
     if result.termination is Termination.ERROR:
-        return f"{_key(run)}: {result.message}"
+        return f"{_key(run)}: {result.record.termination.detail}"
     return (*_key(run), version, digest, round(float(result.hypervolume or 0.0), 6), round(seconds, 4))
 
 

@@ -224,30 +224,42 @@ def functions(frame: pd.DataFrame) -> str:
 
 
 def peers(frame: pd.DataFrame) -> str:
-    """`moe` and `parego` beside the packages of others, on the few pairs that those got."""
-    cells = [(problem, n) for problem in ("uav_isac", *FUNCTIONS) for n in FEW]
-    found = {ours: pairings(frame, cells, ours, PEERS) for ours in (CHAIN, SURROGATE)}
-    if not any(found.values()):
+    """`moe` and `parego` beside the packages of others; those got few pairs, so the pairs of all problems stand in one test."""
+    problems = ("uav_isac", *FUNCTIONS)
+    pooled = frame.assign(
+        instance=frame["problem"] + frame["instance"].astype(str), problem=frame["problem"].isin(problems).map({True: "all"})
+    )
+    found = pairings(pooled, [("all", n) for n in FEW], CHAIN, PEERS) + pairings(
+        pooled, [("all", n) for n in FEW], SURROGATE, PEERS
+    )
+    if not found:
         return NOTHING
     lines = _head(
-        "peer", "evaluations", "beside", "pairs", "mean gain", "problems better, undecided, worse",
-        "processor time, share of the peer's",
+        "peer", "evaluations", "beside", "pairs", "gain, mean over problems", "wins, losses", "p (Holm)", "",
+        "processor time, s", "the peer's",
     )  # fmt: skip
-    for peer in PEERS:
-        for n in FEW:
-            for ours, items in found.items():
-                here = [item for item in items if item.other == peer and item.evaluations == n]
-                if here:
-                    gain = np.mean([item.means[0] - item.means[1] for item in here])
-                    time = np.median([item.seconds[0] / item.seconds[1] for item in here])
-                    pairs = sum(item.comparison.n for item in here)
-                    lines.append(
-                        _line(f"`{peer}`", f"{n}", f"`{ours}`", f"{pairs}", f"{gain:+.4f}", _counts(here), f"{time:.2f}")
-                    )
-    worse = [f"`{item.other}` on {item.problem} at {item.evaluations}" for item in found[CHAIN] if item.verdict == "worse"]
-    return "\n".join(
-        [*lines, "", f"`moe` is significantly worse than {', '.join(worse) or 'no peer'} (target: none, a tenth of the time)."]
-    )
+    for item in sorted(found, key=lambda item: (PEERS.index(item.other), item.evaluations)):
+        own, other = item.seconds
+        lines.append(
+            _line(
+                f"`{item.other}`",
+                f"{item.evaluations}",
+                f"`{item.ours}`",
+                f"{item.comparison.n}",
+                *_told(item),
+                _time(own),
+                _time(other),
+            )
+        )
+    worse = [f"`{item.other}` at {item.evaluations}" for item in found if item.ours == CHAIN and item.verdict == "worse"]
+    slow = [
+        f"{item.evaluations} beside `{item.other}`"
+        for item in found
+        if item.ours == CHAIN and item.other != "optuna_tpe" and item.seconds[0] > 0.1 * item.seconds[1]
+    ]
+    told = f"`moe` is significantly worse than {', '.join(worse) or 'no peer'} (target: none)"
+    told += f"; it takes more than a tenth of the processor time at {', '.join(slow) or 'no budget'} (target: none)."
+    return "\n".join([*lines, "", told])
 
 
 def seconds(frame: pd.DataFrame) -> str:
