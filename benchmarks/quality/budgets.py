@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument(
         "--peer-pairs", type=int, default=4, help="pairs per problem at 50 evaluations of botorch, optuna_gp, optuna_tpe"
     )
+    parser.add_argument("--only", nargs="+", metavar="LABEL", help="measure these solvers alone, by their names in the tables")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--file", type=Path, default=RESULTS, help="default benchmarks/budgets.parquet")
     parser.add_argument(
@@ -43,7 +44,7 @@ def main() -> int:
     if not options.print_only:
         start = time.monotonic()
         size = {"n_seeds": options.seeds, "peer_pairs": options.peer_pairs, "workers": options.workers}
-        broken = bring_up_to_date(options.part, path=options.file, practice=options.practice, **size)
+        broken = bring_up_to_date(options.part, path=options.file, practice=options.practice, only=options.only, **size)
         print(f"measured in {time.monotonic() - start:,.0f} s\n")
     frame = read_results(options.file)
     for name, table in TABLES.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -34,7 +34,14 @@ def read_results(path: Path = RESULTS) -> pd.DataFrame:
 
 
 def bring_up_to_date(
-    parts: Iterable[str], *, n_seeds: int, peer_pairs: int, workers: int, path: Path = RESULTS, practice: bool = False
+    parts: Iterable[str],
+    *,
+    n_seeds: int,
+    peer_pairs: int,
+    workers: int,
+    path: Path = RESULTS,
+    practice: bool = False,
+    only: Sequence[str] | None = None,
 ) -> list[str]:
     """Measure what is missing or was measured with other settings; what is measured stays when it is stopped.
 
@@ -45,6 +52,7 @@ def bring_up_to_date(
         workers: Processes, one thread of linear algebra each.
         path: The file.
         practice: On the instances and seeds that settings may be tuned on.
+        only: Labels of the solvers to measure; None for all.
 
     Returns:
         Runs that broke, in words; they are tried again at the next call.
@@ -55,6 +63,8 @@ def bring_up_to_date(
     todo: list[tuple[Run, str, str]] = []
     for run in (run for part in parts for run in runs(part, n_seeds=n_seeds, peer_pairs=peer_pairs, practice=practice)):
         name = (run.problem, run.entrant.label)
+        if only is not None and name[1] not in only:
+            continue
         if name not in digests:
             reason = why_not(run.problem, run.entrant)
             digests[name] = None if reason else settings(run.problem, run.entrant)
