@@ -56,17 +56,17 @@ def test_every_problem_without_weights_has_a_fixed_box_in_which_random_points_li
 
 
 def test_targets_are_met_or_missed_by_what_was_measured():
-    frame = results({"random_search": -0.3, "ddpm": 0.1, "moead_de init=auto": 0.12, "ledma": 0.13, "moe": 0.16})
+    frame = results({"random_search": -0.3, "ddpm": 0.1, "moead_de init=auto": 0.12, "ledma llm=none": 0.13, "moe": 0.16})
     told = tables.chain(frame)
     assert "significantly better than the best single solver at 7 of 7" in told.lower()
     assert told.count(": met") == 7
     assert "at none (target: none)" in told
-    worse = tables.chain(results({"ddpm": 0.1, "ledma": 0.2, "moe": 0.05}))
+    worse = tables.chain(results({"ddpm": 0.1, "ledma llm=none": 0.2, "moe": 0.05}))
     assert "at 0 of 7 budgets" in worse
-    assert "`ledma` at 5,000" in worse
+    assert "`ledma llm=none` at 5,000" in worse
     assert worse.count(": missed") == 7  # .55 is below all of them
     assert tables.same_start(frame).count(": met") == 7
-    same = tables.same_start(results({"moead_de init=auto": 0.1, "ledma": 0.1}))
+    same = tables.same_start(results({"moead_de init=auto": 0.1, "ledma llm=none": 0.1}))
     assert same.count("not worse: met") == 5
     assert same.count("better: missed") == 2
 

@@ -21,7 +21,6 @@ __all__ = [
     "ENTRANTS",
     "FEW",
     "FUNCTIONS",
-    "LLM",
     "PARTS",
     "UAV",
     "Entrant",
@@ -39,7 +38,7 @@ INSTANCES, SEEDS = range(100, 110), range(100, 105)
 PRACTICE = range(20, 30), range(1, 6)
 """Instances and run seeds to tune on."""
 LLM = "surrogate"
-"""Offline stand-in; no language model is called."""
+"""Offline stand-in, labelled as such; no language model is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,7 @@ class Entrant:
         most: Largest budget it is measured at, evaluations.
         peer: A package of somebody else, measured on few pairs because it is slow.
         functions: Takes part on the problems without weights.
+        llm: Language model of solvers that ask one.
     """
 
     label: str
@@ -61,6 +61,7 @@ class Entrant:
     most: int = 5000
     peer: bool = False
     functions: bool = True
+    llm: str = LLM
 
 
 ENTRANTS = (
@@ -79,7 +80,8 @@ ENTRANTS = (
     Entrant("parego", "parego", most=200),
     Entrant("parego init=auto", "parego", {"init": ["auto"]}, most=200),
     Entrant("ledma init=uniform", "ledma", {"init": ["uniform"]}),
-    Entrant("ledma", "ledma", {"init": ["auto"]}),
+    Entrant("ledma llm=none", "ledma", {"init": ["auto"]}, llm="none"),
+    Entrant("ledma llm=surrogate", "ledma", {"init": ["auto"]}),
     Entrant("moe", "moe"),
     Entrant("botorch", "botorch", most=200, peer=True),
     Entrant("optuna_gp", "optuna_gp", most=200, peer=True),
@@ -187,5 +189,5 @@ def _version(problem: str) -> str:
 def settings(problem: str, entrant: Entrant) -> tuple[str, str]:
     """Version of the solver, and a digest of all that a result depends on beside instance, seed and budget."""
     solver = optisolve.load_solver(entrant.solver, **entrant.options)
-    told = [_version(problem), solver.info.version, solver.options(), LLM if solver.info.uses_llm else ""]
+    told = [_version(problem), solver.info.version, solver.options(), entrant.llm if solver.info.uses_llm else ""]
     return solver.info.version, hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:8]

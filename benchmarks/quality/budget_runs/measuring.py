@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 import optisolve
-from budget_runs.cases import ENTRANTS, LLM, Run, instance_of, runs, settings, why_not
+from budget_runs.cases import ENTRANTS, Run, instance_of, runs, settings, why_not
 from optisolve.core.documents import write_atomic
 from optisolve.core.status import Termination
 
@@ -101,7 +101,7 @@ def measured(run: Run, version: str, digest: str) -> tuple[object, ...] | str:
             optisolve.load_solver(run.entrant.solver, **run.entrant.options),
             budget=optisolve.Budget(evaluations=run.evaluations),
             seed=run.seed,
-            llm=LLM,
+            llm=run.entrant.llm,
         )
     except optisolve.OptisolveError as error:
         return f"{_key(run)}: {error}"

@@ -20,7 +20,8 @@ from optisolve.study.statistics import Comparison, holm, paired_comparison
 __all__ = ["BRIEF", "TABLES", "curves"]
 
 ALPHA = 0.05
-CHAIN, LEDMA, SAME_START, SURROGATE = "moe", "ledma", "moead_de init=auto", "parego"
+CHAIN, SAME_START, SURROGATE = "moe", "moead_de init=auto", "parego"
+LEDMA = ("ledma llm=none", "ledma llm=surrogate")
 CONTROLS = ("null", "random_search", "ddpm_null")
 POPULATION = (
     "nsga2",
@@ -31,10 +32,10 @@ POPULATION = (
     "moead_de",
     "moead_de init=auto",
     "ledma init=uniform",
-    "ledma",
+    *LEDMA,
 )
 PEERS = tuple(entrant.label for entrant in ENTRANTS if entrant.peer)
-BRIEF = ("random_search", "nsga2", "moead_de", "parego", "ddpm", "moead_de init=auto", "ledma", "moe")
+BRIEF = ("random_search", "nsga2", "moead_de", "parego", "ddpm", "moead_de init=auto", LEDMA[1], "moe")
 """Solvers of README's table."""
 AIMS = dict(zip(UAV, (0.59, 0.60, 0.61, 0.615, 0.625, 0.63, 0.645), strict=True))
 """Mean hypervolume that the chain was to reach on uav_isac."""
@@ -176,15 +177,15 @@ def chain(frame: pd.DataFrame) -> str:
 
 def same_start(frame: pd.DataFrame) -> str:
     """`ledma` beside `moead_de` from the same points."""
-    found = pairings(frame, [("uav_isac", n) for n in UAV], LEDMA, [SAME_START])
+    found = [item for ours in LEDMA for item in pairings(frame, [("uav_isac", n) for n in UAV], ours, [SAME_START])]
     if not found:
         return NOTHING
-    lines = _head("evaluations", "`ledma`", f"`{SAME_START}`", "`ledma` minus it", "wins, losses", "p (Holm)", "", "target")
+    lines = _head("", "evaluations", "mean", f"`{SAME_START}`", "difference", "wins, losses", "p (Holm)", "", "target")
     for item in found:
         wanted = item.evaluations in (1000, 5000)
         met = item.verdict == "better" if wanted else item.verdict != "worse"
         aim = f"{'better' if wanted else 'not worse'}: {'met' if met else 'missed'}"
-        lines.append(_line(f"{item.evaluations:,}", *map(_short, item.means), *_told(item), aim))
+        lines.append(_line(f"`{item.ours}`", f"{item.evaluations:,}", *map(_short, item.means), *_told(item), aim))
     return "\n".join(lines)
 
 
