@@ -35,7 +35,7 @@ POPULATION = (
     *LEDMA,
 )
 PEERS = tuple(entrant.label for entrant in ENTRANTS if entrant.peer)
-BRIEF = ("random_search", "nsga2", "moead_de", "parego", "ddpm", "moead_de init=auto", LEDMA[1], "moe")
+BRIEF = ("random_search", "moead_de", "parego", "ddpm", "moead_de init=auto", "front_descent", LEDMA[1], "moe")
 """Solvers of README's table."""
 AIMS = dict(zip(UAV, (0.59, 0.60, 0.61, 0.615, 0.625, 0.63, 0.645), strict=True))
 """Mean hypervolume that the chain was to reach on uav_isac."""
