@@ -1,9 +1,10 @@
 """The figures of README and of the gallery, from short runs that anybody can repeat, with the numbers that stand in them.
 
-    python benchmarks/figures.py [NAME ...]            draws docs/front.png and docs/gallery/*.png, writes their numbers
+    python benchmarks/figures.py [NAME ...]            draws docs/*.png and docs/gallery/*.png, writes their numbers
     python benchmarks/figures.py --check [NAME ...]    runs them again and compares with docs/gallery/numbers.json
 
-Every run has a seed and a budget of evaluations, and no language model is called: the legend names the stand-in.
+Every run has a seed and a budget of evaluations, and no language model is called: the legend names the stand-in. The runs of
+`budgets` are many; they are those of benchmarks/budgets.parquet (`benchmarks/quality/budgets.py`).
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from matplotlib.figure import Figure
 from PIL import Image
 
 import optisolve
 from optisolve.core import Effort
 from optisolve.core.documents import write_atomic
 from optisolve.plotting.figures import Kind
+from optisolve.plotting.profiles import budget_figure
 from optisolve.plotting.style import figure_bytes
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +36,8 @@ NUMBERS = DOCS / "gallery" / "numbers.json"
 TOLERANCE = 1e-3
 """Relative difference of a score from which a figure is out of date; processors round differently, and runs part a little."""
 DOTS, COLORS = 130, 200
+BUDGETS = "budgets"
+"""Name of the figure of docs/budgets.md."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,25 @@ def numbers(found: Iterable[optisolve.Result]) -> dict[str, list[float | None]]:
     return told
 
 
+def curves() -> pd.DataFrame:
+    """Medians and quartiles by solver and budget, from the file of results."""
+    sys.path.append(str(ROOT / "benchmarks" / "quality"))
+    from budget_runs import measuring, tables
+
+    return tables.curves(measuring.read_results())
+
+
+def drawn(name: str) -> tuple[str, dict[str, list[float | None]], Callable[[], Figure]]:
+    """File below ``docs``, numbers and figure of a name."""
+    if name == BUDGETS:
+        data = curves()
+        told = {str(solver): own["median"].round(5).tolist() for solver, own in data.groupby("solver", sort=False)}
+        return "budgets.png", told, lambda: budget_figure(data, measure="Hypervolume, share of the scoring box (→ better)")
+    picture = PICTURES[name]
+    found = results(picture)
+    return picture.file, numbers(found), lambda: optisolve.plot(found, picture.kind, width=picture.width)
+
+
 def differences(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What a figure says that a run now does not."""
     if old.keys() != new.keys():
@@ -159,30 +184,28 @@ def small(png: bytes) -> bytes:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(PICTURES)}; all by default")
+    names = (*PICTURES, BUDGETS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(names)}; all by default")
     parser.add_argument("--check", action="store_true", help="draw nothing; exit code 1 where a figure is out of date")
     options = parser.parse_args(arguments)
-    if unknown := [name for name in options.names if name not in PICTURES]:
-        parser.error(f"unknown figure {', '.join(unknown)}; expected some of {', '.join(PICTURES)}")
+    if unknown := [name for name in options.names if name not in names]:
+        parser.error(f"unknown figure {', '.join(unknown)}; expected some of {', '.join(names)}")
     kept = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.is_file() else {}
     stale: list[str] = []
-    for name in options.names or PICTURES:
-        picture = PICTURES[name]
-        found = results(picture)
-        now = numbers(found)
+    for name in options.names or names:
+        file, now, figure = drawn(name)
+        path = DOCS / file
         if options.check:
             stale += differences(name, kept.get(name, {}), now)
-            stale += [] if (DOCS / picture.file).is_file() else [f"{name}: docs/{picture.file} is missing"]
+            stale += [] if path.is_file() else [f"{name}: docs/{file} is missing"]
             continue
-        figure = optisolve.plot(found, picture.kind, width=picture.width)
-        path = DOCS / picture.file
-        write_atomic(path, small(figure_bytes(figure, "png", dots=DOTS)))
+        write_atomic(path, small(figure_bytes(figure(), "png", dots=DOTS)))
         kept[name] = now
-        print(f"docs/{picture.file}: {path.stat().st_size / 1000:.0f} kB, {now}")
+        print(f"docs/{file}: {path.stat().st_size / 1000:.0f} kB, {now}")
     if options.check:
         print("\n".join(stale) or "all figures say what their runs say")
         return int(bool(stale))
-    NUMBERS.write_text(json.dumps({name: kept[name] for name in PICTURES if name in kept}, indent=1) + "\n", encoding="utf-8")
+    NUMBERS.write_text(json.dumps({name: kept[name] for name in names if name in kept}, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -1,9 +1,10 @@
-"""Tables of results in docs, from the leaderboard's own table; nothing in them is written by hand.
+"""Tables of results in docs, from the leaderboard's own table and the runs by budgets; nothing in them is written by hand.
 
     python benchmarks/readme_table.py [--check]
 
-Rewrites what stands between the marks ``<!-- SUITE results: ... -->`` and ``<!-- end of SUITE results -->`` of the pages;
-with ``--check`` it only says whether they are up to date.
+Rewrites what stands between the marks ``<!-- NAME results: ... -->`` and ``<!-- end of NAME results -->`` of the pages, where
+NAME is a suite or a table of ``benchmarks/quality/budget_runs/tables.py``; with ``--check`` it only says whether they are up to
+date.
 """
 
 from __future__ import annotations
@@ -21,13 +22,17 @@ PAGES = {
     "sampler": "docs/diffusion.md",
     "game": "docs/appendix/games.md",
     "gates": "docs/appendix/moe.md",
+    "expensive": "docs/budgets.md",
 }
 """Where the results of a suite stand."""
+BUDGETS = "docs/budgets.md"
+"""Where the tables of runs by budgets stand."""
 BESIDE = {
     "core": ("ledma_surrogate", "moead_de", "random_search", "null"),
     "sampler": ("ddpm", "ddpm_null", "ddpm_raw", "ddpm_null_raw", "wmmse", "random_search"),
     "game": ("game_local", "best_response", "regret_matching", "random_agents", "null"),
     "gates": ("moe", "moe_rule", "moe_local", "moead_de", "null"),
+    "expensive": ("moe", "parego", "ddpm", "moead_de", "botorch", "random_search", "null"),
 }
 """Solvers that every line of a suite shows beside the best one."""
 TOP = 8
@@ -101,13 +106,27 @@ def renewed(page: str, board: Mapping[str, Any], suite: str) -> str:
         board: Content of ``benchmarks/leaderboard/table.json``.
         suite: Which suite.
     """
-    begin = f"<!-- {suite} results: written by benchmarks/readme_table.py -->"
-    end = f"<!-- end of {suite} results -->"
+    return _between(page, suite, tables(board, suite))
+
+
+def _between(page: str, name: str, text: str) -> str:
+    begin = f"<!-- {name} results: written by benchmarks/readme_table.py -->"
+    end = f"<!-- end of {name} results -->"
     if begin not in page or end not in page.partition(begin)[2]:
-        sys.exit(f"the page of suite {suite} ({PAGES[suite]}) lacks its two marks; put them back: {begin} and {end}")
+        sys.exit(f"the page with the results of {name} lacks their two marks; put them back: {begin} and {end}")
     head, _, rest = page.partition(begin)
     _, _, tail = rest.partition(end)
-    return f"{head}{begin}\n\n{tables(board, suite)}\n\n{end}{tail}"
+    return f"{head}{begin}\n\n{text}\n\n{end}{tail}"
+
+
+def by_budget() -> list[tuple[str, str, str]]:
+    """Page, name and text of every table of runs by budgets."""
+    sys.path.append(str(ROOT / "benchmarks" / "quality"))
+    from budget_runs.measuring import read_results
+    from budget_runs.tables import TABLES, brief
+
+    frame = read_results()
+    return [(BUDGETS, name, table(frame)) for name, table in TABLES.items()] + [("README.md", "brief", brief(frame))]
 
 
 def main() -> int:
@@ -117,13 +136,15 @@ def main() -> int:
     options = parser.parse_args()
     file = ROOT / "benchmarks" / "leaderboard" / "table.json"
     board = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"suites": []}
+    told = [(page, suite, tables(board, suite)) for suite, page in PAGES.items()] + by_budget()
     stale = []
-    for suite, name in PAGES.items():
-        path = ROOT / name
-        old = path.read_text(encoding="utf-8")
-        new = renewed(old, board, suite)
+    for page in dict.fromkeys(page for page, _, _ in told):
+        path = ROOT / page
+        old = new = path.read_text(encoding="utf-8")
+        for _, name, text in (item for item in told if item[0] == page):
+            new = _between(new, name, text)
         if new != old:
-            stale.append(name)
+            stale.append(page)
             if not options.check:
                 path.write_text(new, encoding="utf-8")
     if options.check:

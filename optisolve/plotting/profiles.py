@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.plotting.legend import place_legend
 from optisolve.plotting.style import INK, MUTED, Look, characters, label_axes, looks_of, new_figure
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SMALLEST_DRAWN",
     "anytime_figure",
+    "budget_figure",
     "data_profile_figure",
     "ecdf_figure",
     "performance_profile_figure",
@@ -94,6 +96,33 @@ def anytime_figure(
     axes.set_yscale("log")
     _name(axes, axis[:1].upper() + axis[1:], measure)
     _legend(figure, axes)
+    return figure
+
+
+def budget_figure(data: pd.DataFrame, *, measure: str, subtitle: str = "", width: float = 7.0) -> Figure:
+    """What runs of different budgets reached: a mark per budget, lines that only lead the eye, a band of quartiles.
+
+    Args:
+        data: ``solver``, ``evaluations`` (of the budget), ``low``, ``median``, ``high``; solvers in the legend's order.
+        measure: Label of the value axis; larger is better.
+        subtitle: Which runs.
+        width: inches.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    figure, axes = new_figure("", subtitle, width=width, height=0.62 * width)
+    looks = looks_of(map(str, data["solver"].unique()))
+    for name, look in looks.items():
+        own = data[data["solver"] == name].sort_values("evaluations")
+        at, low, middle, high = own[["evaluations", "low", "median", "high"]].to_numpy(dtype=np.float64).T
+        axes.fill_between(at, low, high, color=look.color, alpha=0.1, linewidth=0, zorder=1)
+        axes.plot(at, middle, linestyle=look.dashes, linewidth=1.5, label=name, zorder=3, **look.marks(4.5))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(data["evaluations"].astype(float)))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    label_axes(axes, x="Budget of a run, evaluations", y=measure)
+    place_legend(axes, outside=True)
     return figure
 
 
