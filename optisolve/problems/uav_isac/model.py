@@ -172,8 +172,8 @@ def attenuation(ground_m: FloatArray, c: Constants) -> FloatArray:
 def project_powers(X: FloatArray, c: Constants) -> None:
     """Euclidean projection of the powers of every row, in place; rows that keep the cap keep their bits.
 
-    It has the bits of the kernels in `optisolve.problems.uav_isac.repair`, so that a process which projects points that keep their
-    distances need not load a compiler.
+    It has the bits of the kernels in `optisolve.problems.uav_isac.repair`, so that a process which projects points that keep
+    their distances need not load a compiler.
 
     Args:
         X: float64 [n, 3M], inside the bounds, written.
