@@ -37,7 +37,7 @@ except OptisolveError as error:
 """
 USES: dict[str, list[str]] = {
     "bo": [*RUN, "solver=botorch", "budget.evaluations=20"],
-    "diffusion": [*RUN[:3], "problem=parallel_channels", *RUN[5:], "solver=ddpm", "budget.evaluations=50"],
+    "diffusion": [*RUN[:3], "problem=parallel_channels/msr80", *RUN[5:], "solver=legacy_diffsg", "budget.evaluations=50"],
     "drl": [str(ROOT / "benchmarks/training/nsp_experts.py"), "rate", "--steps", "300", "--out", "experts"],
     "hdf5": ["-m", "optisolve", "export", "problem=power_control", "--to", "case.h5"],
     "local-llm": [*RUN, "solver=opro", "llm=local", "budget.llm_calls=1"],
