@@ -173,7 +173,7 @@ class PopulationOptions(StartOptions):
     """Base of solvers with a population.
 
     Args:
-        pop_size: Points of the population; None follows the budget of evaluations, see `population`.
+        pop_size: Points of the population; None follows the evaluations: 1.2 times their square root, 10 to 100.
     """
 
     pop_size: Annotated[int, Ge(2)] | None = None
