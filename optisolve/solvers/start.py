@@ -120,7 +120,7 @@ class StartOptions(Solver):
 
     Args:
         init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``sobol``, ``null`` (the instance's trivial
-            answers; of many those in even steps, so that other sources have their part), ``ddpm`` (the trained sampler),
+            answers, of many as many as a quarter of the points), ``ddpm`` (the trained sampler),
             ``file:PATH`` (CSV, npy, record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped,
             else uniform). A share may follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points
             take the place of what a source cannot give.
@@ -301,7 +301,7 @@ def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> l
         if source.share is not None:
             counts[i] = round(source.share * wanted)
         elif source.kind == "null":
-            counts[i] = min(given["null"], -(-wanted // len(sources)))
+            counts[i] = min(given["null"], wanted if len(sources) == 1 else -(-wanted // 4))
     open_ones = [i for i, source in enumerate(sources) if source.share is None and source.kind != "null"]
     left = max(0, wanted - sum(counts))
     # Files first: what one of them lacks goes to the others.
