@@ -275,7 +275,8 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
         elif source.kind == "ddpm":
             X = seen.fresh(_sampled(task, count))
         else:
-            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])[:count]
+            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])
+            X = X[np.arange(count) * X.shape[0] // count] if count < X.shape[0] and source.kind == "null" else X[:count]
         left -= X.shape[0]
         yield source.kind, X
     if left > 0:
