@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar
 
@@ -174,6 +174,12 @@ class Ledma(BesideDe):
                 for name, label in OPERATORS.items()
             ),
         ]
+
+    def plain_runs(self) -> Mapping[str, Ledma]:
+        """Without a language model, whose targets go to the other operators; then the same from random points."""
+        mix = "adaptive" if self.mix == "adaptive" else 0.0
+        plain = self.with_option(mix=mix, distill=False, placebo=False, reflect_every=None)
+        return {"ledma, no model": plain, "ledma, random start": plain.with_option(init=("uniform",))}
 
     def _uncontrolled(self, budget: Budget) -> Iterable[FieldProblem]:
         if self.mix == 0.0:
