@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
 from annotated_types import Ge
 
+from optisolve.content import only_shipped
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.budget import Budget
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError
 from optisolve.core.options import Options, Resource
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import Known, Solver, Task
@@ -40,6 +40,8 @@ _SAMPLED: Final = 0.8, 200
 """Share of the evaluations, and most points, that a population with several objectives begins with where the sampler makes
 them: while evaluations are few its points are worth more than offspring (docs/starting_points.md)."""
 _RANDOM: Final = frozenset(f"start:{kind}" for kind in SAMPLES)
+_NULL_SHARE: Final = 0.25
+"""Most of the points that trivial answers give, unless there is one per policy."""
 _FEWEST, _MOST = 10, 100
 _DIGITS: Final = 9
 """Digits of variables scaled to [0, 1] to which points are the same point."""
@@ -117,7 +119,7 @@ class StartOptions(Solver):
 
     Args:
         init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``null`` (the instance's trivial answers,
-            all of them), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a record or run folder), ``auto``
+            a quarter of the points at most where there are many), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a record or run folder), ``auto``
             (null, and ddpm where weights of the family are shipped, else uniform). A share may follow, ``ddpm:0.5``;
             sources without one divide what is left, and uniform points take the place of what a source cannot give.
     """
@@ -139,16 +141,24 @@ class StartOptions(Solver):
             raise OptionError(self._title(), problems)
 
     def skip(self, instance: Instance) -> str | None:
-        """Why this solver cannot treat an instance here; a sampler that was asked for by name and is not there is a reason."""
-        return Solver.skip(self, instance) or _sampler_gap(self.init, instance)
+        """Why this solver cannot treat an instance here; starting points that are not there are a reason."""
+        return Solver.skip(self, instance) or _gap(self.init, instance)
 
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
-        """The weights of the sampler where it makes starting points."""
-        if not _asks_sampler(self.init, instance):
-            return None
-        from optisolve.solvers.ddpm.weights import weights_digest
+        """The sampler's weights and the files of points, where they make starting points."""
+        used = list[dict[str, str]]()
+        if _asks_sampler(self.init, instance):
+            from optisolve.solvers.ddpm.weights import weights_digest
 
-        return weights_digest("auto", instance.origin.problem)
+            used += filter(None, [weights_digest("auto", instance.origin.problem)])
+        for path in filter(None, (_Source.read(entry).file for entry in self.init)):
+            from optisolve.solvers.point_files import file_digest
+
+            used.append(file_digest(path))
+        if len(used) < 2:
+            return used[0] if used else None
+        together = hashlib.sha256("".join(part["sha256"] for part in used).encode()).hexdigest()
+        return {"name": " + ".join(part["name"] for part in used), "sha256": together}
 
 
 def population(evaluations: int | None) -> int:
@@ -165,7 +175,7 @@ class PopulationOptions(StartOptions):
     """Base of solvers with a population.
 
     Args:
-        pop_size: Points of the population; None follows the budget of evaluations, see `population`.
+        pop_size: Points of the population; None follows the evaluations: 1.2 times their square root, 10 to 100.
     """
 
     pop_size: Annotated[int, Ge(2)] | None = None
@@ -242,14 +252,14 @@ def starting_points(task: Task, options: StartOptions, n: int) -> Start:
 def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Iterator[tuple[str, FloatArray]]:
     """Points of every source, `wanted` in all."""
     instance, left = task.instance, wanted
-    if reason := _sampler_gap(options.init, instance):
+    if reason := _gap(options.init, instance):
         raise SolverError(f"{task.solver_name}: {reason}.")
     sources = [source for entry in options.init for source in _meant(entry, instance)]
-    files = {source.file: _read_points(source.file, instance) for source in sources if source.kind == "file"}
+    files = _file_points(sources, instance)
     rng = task.rng(operator="initial")
     if wanted <= 0:
         return
-    given = {"null": _null_points(instance), **{f"file:{path}": X for path, X in files.items()}}
+    given = {"null": _null_points(instance, wanted), **{f"file:{path}": X for path, X in files.items()}}
     counts = _counts(sources, wanted, {name: X.shape[0] for name, X in given.items()})
     for source, planned in zip(sources, counts, strict=True):
         count = min(planned, left)
@@ -344,10 +354,18 @@ def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArra
     return space.clip(lower + U * (upper - lower))
 
 
-def _null_points(instance: Instance) -> FloatArray:
-    """All trivial answers, float64 [n, d]; none where the instance offers none."""
+def _null_points(instance: Instance, wanted: int) -> FloatArray:
+    """The trivial answers, float64 [n, d]; none where the instance offers none.
+
+    An evenly spaced part of them where they are more than one per policy and would take most of the places: what lies in the
+    corners of the box (test functions have a hundred such points) is no population.
+    """
     policies = [np.atleast_2d(X) for X in instance.null_policies().values()]
-    return instance.space.clip(np.concatenate([np.empty((0, instance.space.dim)), *policies]))
+    X = np.concatenate([np.empty((0, instance.space.dim)), *policies])
+    most = max(len(policies), int(_NULL_SHARE * wanted))
+    if X.shape[0] > most:
+        X = X[np.linspace(0, X.shape[0] - 1, most).round().astype(np.int64)]
+    return instance.space.clip(X)
 
 
 def _sampled(task: Task, count: int) -> FloatArray:
@@ -366,68 +384,26 @@ def _asks_sampler(init: Sequence[str], instance: Instance) -> bool:
     return has_sampler(instance)
 
 
-def _sampler_gap(init: Sequence[str], instance: Instance) -> str | None:
-    """Why the sampler cannot make points that were asked for by its name."""
-    named = any(_Source.read(entry).kind == "ddpm" for entry in init)
-    if not named or _asks_sampler(init, instance):
-        return None
-    return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
+def _file_points(sources: Sequence[_Source], instance: Instance) -> dict[str, FloatArray]:
+    """Points of the files among sources, by path."""
+    paths = [source.file for source in sources if source.file]
+    if not paths:
+        return {}
+    from optisolve.solvers.point_files import read_points
+
+    return {path: read_points(path, instance) for path in paths}
 
 
-def _read_points(path: str, instance: Instance) -> FloatArray:
-    """The points of a file, float64 [n, d], checked against the space.
-
-    Raises:
-        SolverError: It cannot be read, or holds no points of this problem.
-    """
-    from optisolve.content import named_file
-
-    file = named_file(path, "init")
-    if not file.exists():
-        raise SolverError(f"init: '{path}' does not exist; give a CSV or npy file with a row per point, or a run's folder.")
+def _gap(init: Sequence[str], instance: Instance) -> str | None:
+    """Why starting points that were asked for by name cannot be had; while a record is audited no file is opened for it."""
+    sources = [_Source.read(entry) for entry in init]
+    if any(source.kind == "ddpm" for source in sources) and not _asks_sampler(init, instance):
+        return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
     try:
-        if file.is_dir() or file.suffix == ".json":
-            X = _record_points(file, instance)
-        elif file.suffix == ".npy":
-            X = np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
-        elif file.suffix == ".csv":
-            X = _table_points(file, instance.space)
-        else:
-            raise SolverError(f"init: '{path}' must be a .csv or .npy file, a record.json or a run's folder.")
-        if X.size == 0:
-            raise SolverError(f"init: '{path}' holds no points.")
-        return instance.space.require(X, what=f"init: '{path}'")
-    except (OSError, ValueError) as error:
-        raise SolverError(f"init: '{path}' cannot be read ({error}).") from error
-
-
-def _record_points(file: Path, instance: Instance) -> FloatArray:
-    """The returned points of a record."""
-    from optisolve.run.records import read_record
-
-    record = read_record(file)
-    if record.instance.problem != instance.origin.problem:
-        raise SolverError(
-            f"init: '{file}' holds points of {record.instance.problem}, this problem is {instance.origin.problem}."
-        )
-    return np.array(record.solutions.x, dtype=np.float64)
-
-
-def _table_points(file: Path, space: Space) -> FloatArray:
-    """A table of numbers; a first line of names puts its columns into the order of the space."""
-    with file.open(encoding="utf-8-sig") as lines:
-        head = [cell.strip().strip('"') for cell in lines.readline().split(",")]
-    names = None if all(_number(cell) is not None for cell in head) else head
-    X = np.loadtxt(file, delimiter=",", skiprows=int(names is not None), ndmin=2, encoding="utf-8-sig")
-    if names is None:
-        return np.asarray(X, dtype=np.float64)
-    if Counter(names) != Counter(space.names):
-        odd = sorted((Counter(names) - Counter(space.names)) | (Counter(space.names) - Counter(names)))
-        raise SolverError(
-            f"init: '{file}' has columns of another problem ({', '.join(odd[:4])}); expected {', '.join(space.names[:4])}"
-            f"{', …' if space.dim > 4 else ''}, {space.dim} in all."
-        )
-    return np.asarray(X[:, [names.index(name) for name in space.names]], dtype=np.float64)
+        _file_points(sources if not only_shipped() else (), instance)
+    except OptisolveError as error:
+        return str(error).removesuffix(".")
+    return None
 
 
 # -- points that are paid for ------------------------------------------------------------------------------------------
