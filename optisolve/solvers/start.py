@@ -118,10 +118,11 @@ class StartOptions(Solver):
     """Base of solvers that begin with several points.
 
     Args:
-        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``null`` (the instance's trivial answers,
-            a quarter of the points at most where there are many), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a record or run folder), ``auto``
-            (null, and ddpm where weights of the family are shipped, else uniform). A share may follow, ``ddpm:0.5``;
-            sources without one divide what is left, and uniform points take the place of what a source cannot give.
+        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``null`` (the instance's trivial answers, a
+            quarter of the points at most where there are many), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a
+            record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped, else uniform). A share may
+            follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points take the place of what a source
+            cannot give.
     """
 
     init: Init = ("uniform",)
