@@ -118,7 +118,7 @@ class StartOptions(Solver):
 
     Args:
         init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``sobol``, ``null`` (the instance's trivial
-            answers; of many those in even steps, so that other sources have their part), ``ddpm`` (the trained sampler),
+            answers; beside other sources a quarter of the points at most where there are many), ``ddpm`` (the trained sampler),
             ``file:PATH`` (CSV, npy, record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped,
             else uniform). A share may follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points
             take the place of what a source cannot give.
@@ -177,7 +177,7 @@ class PopulationOptions(StartOptions):
     """Base of solvers with a population.
 
     Args:
-        pop_size: Points of the population; None follows the budget of evaluations, see `population`.
+        pop_size: Points of the population; None follows the evaluations: 1.2 times their square root, 10 to 100.
     """
 
     pop_size: Annotated[int, Ge(2)] | None = None
@@ -261,7 +261,10 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
     rng = task.rng(operator="initial")
     if wanted <= 0:
         return
-    given = {"null": _null_points(instance), **{f"file:{path}": X for path, X in files.items()}}
+    given = {
+        "null": _null_points(instance, wanted, alone=len(sources) == 1),
+        **{f"file:{path}": X for path, X in files.items()},
+    }
     counts = _counts(sources, wanted, {name: X.shape[0] for name, X in given.items()})
     for source, planned in zip(sources, counts, strict=True):
         count = min(planned, left)
@@ -302,7 +305,7 @@ def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> l
         if source.share is not None:
             counts[i] = round(source.share * wanted)
         elif source.kind == "null":
-            counts[i] = min(given["null"], -(-wanted // len(sources)))
+            counts[i] = given["null"]
     open_ones = [i for i, source in enumerate(sources) if source.share is None and source.kind != "null"]
     left = max(0, wanted - sum(counts))
     # Files first: what one of them lacks goes to the others.
@@ -378,10 +381,18 @@ def _spread(space: Space, U: FloatArray) -> FloatArray:
     return space.clip(lower + U * (upper - lower))
 
 
-def _null_points(instance: Instance) -> FloatArray:
-    """All trivial answers, float64 [n, d]; none where the instance offers none."""
+def _null_points(instance: Instance, wanted: int, *, alone: bool) -> FloatArray:
+    """The trivial answers, float64 [n, d]; none where the instance offers none.
+
+    Beside other sources they are an evenly spaced part where they are more than one per policy and more than a quarter of
+    the points: what lies in the corners of the box (test functions have a hundred such points) is no population.
+    """
     policies = [np.atleast_2d(X) for X in instance.null_policies().values()]
-    return instance.space.clip(np.concatenate([np.empty((0, instance.space.dim)), *policies]))
+    X = np.concatenate([np.empty((0, instance.space.dim)), *policies])
+    most = wanted if alone else max(len(policies), -(-wanted // 4))
+    if X.shape[0] > most:
+        X = X[np.linspace(0, X.shape[0] - 1, most).round().astype(np.int64)]
+    return instance.space.clip(X)
 
 
 def _sampled(task: Task, count: int) -> FloatArray:
@@ -434,8 +445,8 @@ def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
     if old.failed is not None or evaluation.failed is not None:
         masks = [np.zeros(e.F.shape[0], dtype=np.bool_) if e.failed is None else e.failed for e in (old, evaluation)]
         failed = np.concatenate(masks)
-    values = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
-    return Known(np.concatenate([first.X, X]), Evaluation(*values, failed, evaluation.tolerance))
+    F, G, H = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
+    return Known(np.concatenate([first.X, X]), Evaluation(F, G, H, failed, evaluation.tolerance))
 
 
 def best_of(known: Known, instance: Instance, n: int) -> Known:

@@ -354,7 +354,7 @@ class _Search:
         theta = self._theta.get(name)
         if theta is not None and not again:
             return GaussianProcess.at(U, y, theta)
-        process = GaussianProcess.fit(U, y, theta)
+        process = GaussianProcess.fit(U, y, theta, hurry=lambda: self._task.meter.out_of_time)
         self._fits += 1
         self._theta[name] = process.theta
         return process
