@@ -173,7 +173,7 @@ class PopulationOptions(StartOptions):
     """Base of solvers with a population.
 
     Args:
-        pop_size: Points of the population; None follows the budget of evaluations, see `population`.
+        pop_size: Points of the population; None follows the evaluations: 1.2 times their square root, 10 to 100.
     """
 
     pop_size: Annotated[int, Ge(2)] | None = None
@@ -408,8 +408,8 @@ def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
     if old.failed is not None or evaluation.failed is not None:
         masks = [np.zeros(e.F.shape[0], dtype=np.bool_) if e.failed is None else e.failed for e in (old, evaluation)]
         failed = np.concatenate(masks)
-    values = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
-    return Known(np.concatenate([first.X, X]), Evaluation(*values, failed, evaluation.tolerance))
+    F, G, H = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
+    return Known(np.concatenate([first.X, X]), Evaluation(F, G, H, failed, evaluation.tolerance))
 
 
 def best_of(known: Known, instance: Instance, n: int) -> Known:
