@@ -36,12 +36,14 @@ class Effort:
         num_restarts: Local searches of an acquisition function.
         raw_samples: Points that their beginnings are chosen among.
         maxiter: Iterations of a local search.
+        seconds: Where the run's time is limited, what is left of it.
     """
 
     mc_samples: int
     num_restarts: int
     raw_samples: int
     maxiter: int
+    seconds: float | None
 
 
 def maximizers(
@@ -92,6 +94,7 @@ def maximizers(
         options={"maxiter": effort.maxiter, "seed": int(rng.integers(2**31))},
         post_processing_func=repaired,
         sequential=count > 1,
+        timeout_sec=effort.seconds,
         acq_function_sequence=functions if several else None,
     )
     found: FloatArray = candidates.detach().numpy()

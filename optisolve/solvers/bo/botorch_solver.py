@@ -101,9 +101,11 @@ class _Search:
     def _everywhere(self, count: int, rng: np.random.Generator) -> FloatArray:
         from optisolve.solvers.bo.acquisition import Effort, maximizers
 
-        options, points = self._options, self._points
+        options, points, meter = self._options, self._points, self._task.meter
         kept = self._kept(0)
         Y, fitted = self._fit(kept, local=False)
+        limit = meter.budget.seconds
+        seconds = None if limit is None else max(0.1, limit - meter.elapsed_s)
         return maximizers(
             fitted.model,
             points.U[kept],
@@ -112,7 +114,7 @@ class _Search:
             count,
             n_objectives=self._m,
             kind=self._kind,
-            effort=Effort(options.mc_samples, options.num_restarts, options.raw_samples, options.maxiter),
+            effort=Effort(options.mc_samples, options.num_restarts, options.raw_samples, options.maxiter, seconds),
             foreseen=points.foreseen,
             rng=rng,
         )
