@@ -268,7 +268,7 @@ def _source_table(result: Result) -> Table:
     by_source = shown_sources(result.record)
     total = sum(item.evaluations for item in by_source.values())
     gain = "hypervolume gain" if len(result.instance.objectives) > 1 else "objective gain"
-    table = new_table("offspring by", ">evaluations", ">share", f">{gain}")
+    table = new_table("points by", ">evaluations", ">share", f">{gain}")
     for name, item in by_source.items():
         share = f"{item.evaluations / max(total, 1):.1%}"
         table.add_row(name, str(item.evaluations), share, format_number(item.gain))
@@ -324,7 +324,7 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     Returns:
         The files written; a picture that does not apply is left out.
     """
-    from optisolve.plotting.figures import credit_figure, offspring_sources
+    from optisolve.plotting.figures import credit_figure, credited_sources
     from optisolve.plotting.game import rounds_figure
     from optisolve.plotting.style import save_figure
     from optisolve.run.plot import run_figures
@@ -332,7 +332,7 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     subject = next(iter(results.values()))
     figures = run_figures(results)
     sources = shown_sources(subject.record)
-    if len(offspring_sources(sources)) > 1:
+    if len(credited_sources(sources)) > 1:
         reached = subject.hypervolume if len(subject.instance.objectives) > 1 else subject.scores["objective"]
         figures["credit"] = credit_figure(sources, subject.instance, reached=reached or 0.0)
     played = {name: result.record.used.report for name, result in results.items()}

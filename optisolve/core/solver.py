@@ -31,6 +31,7 @@ __all__ = [
     "Solver",
     "SolverInfo",
     "Task",
+    "is_start",
     "require_stopping_rule",
     "spent_limit",
 ]
@@ -137,6 +138,11 @@ class Evaluate(Protocol):
     def __call__(self, X: FloatArray, *, source: str | list[str] = ...) -> Evaluation:
         """Evaluate a batch; `source` labels who proposed the points, one label or one per row."""
         ...
+
+
+def is_start(source: str) -> bool:
+    """Whether a label of `Evaluate` is that of first points: the user's own, those of a source (``start:null``), random."""
+    return source in ("warm_start", "initial") or source.startswith("start:")
 
 
 class Recorder(Protocol):

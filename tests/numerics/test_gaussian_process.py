@@ -20,7 +20,9 @@ def test_the_gradient_of_the_fit_is_that_of_differences(n, d):
     y = smooth(U) + 0.1 * rng.normal(size=n)
     theta = np.append(0.3 * rng.normal(size=d), -5.0)
     gradient = _loss(theta, U, y, np.zeros(d + 1))[1]
-    np.testing.assert_allclose(gradient, approx_fprime(theta, lambda t: _loss(t, U, y, np.zeros(d + 1))[0], 1e-6), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        gradient, approx_fprime(theta, lambda t: _loss(t, U, y, np.zeros(d + 1))[0], 1e-6), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_it_predicts_a_smooth_function_and_knows_how_well():

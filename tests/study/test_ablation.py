@@ -125,7 +125,7 @@ def test_pairs_share_their_instance_and_first_population(whole):
     starts = {}
     for (_, instance, seed), record in whole.records.items():
         first = [row[2] for row in record.trace if row[0] <= ENGINE["pop_size"]]
-        gain = record.used.by_source["initial"].hypervolume_gain
+        gain = record.used.by_source["start:uniform"].hypervolume_gain
         starts.setdefault((instance, seed), []).append((record.instance.sha256, record.seed, gain, *first))
     for found in starts.values():
         assert len(found) == len(ALL)
@@ -537,7 +537,7 @@ def test_distances_are_measured_to_the_reference_or_to_the_union_and_the_report_
 def test_the_figures_of_a_run_are_those_of_its_record(whole):
     runs = score_runs(whole).set_index(["arm", "instance", "seed"])
     for key, record in whole.records.items():
-        row, initial = runs.loc[key], record.used.by_source["initial"].hypervolume_gain
+        row, initial = runs.loc[key], record.used.by_source["start:uniform"].hypervolume_gain
         assert row["hypervolume"] == record.scores.hypervolume
         scale = (1.0 - row["loss"]) / row["hypervolume"] if row["hypervolume"] else 0.0
         assert row["gain"] == pytest.approx((row["hypervolume"] - initial) * scale)

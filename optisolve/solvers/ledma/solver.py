@@ -92,7 +92,7 @@ class Ledma(BesideDe):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma",
-        version="5",
+        version="6",
         summary="Decomposition MOEA with a language model among its variation operators, each used by its credit.",
         uses_llm=True,
         citation="LEDMA-style after Li et al. 2024, arXiv 2410.05062; the letter's constants and prompts were not available",
@@ -160,8 +160,9 @@ class Ledma(BesideDe):
             yield FieldProblem("solver.mix", self.mix, "a share of the targets above 0, or a mix with a name")
         if self.distill:
             yield FieldProblem("solver.distill", True, "false: the fitted operator would replace the model in its own arm")
-        if budget.evaluations is None or budget.evaluations <= self.pop_size:
-            expected = f"more evaluations than the first population has points (solver.pop_size = {self.pop_size})"
+        size = self.population(budget)
+        if budget.evaluations is None or budget.evaluations <= size:
+            expected = f"more evaluations than the first population has points (solver.pop_size = {size})"
             yield FieldProblem("budget.evaluations", budget.evaluations, expected)
 
     def _variation(self, task: Task) -> Variation:
@@ -209,7 +210,7 @@ class Ledma(BesideDe):
             return random_share(self.mix)
         if self.mix == "llm_only":
             return random_share(1.0)
-        pace = (task.meter, self.pop_size, self.n_offspring, self.batch_subproblems)
+        pace = (task.meter, self.population(task.meter.budget), self.n_offspring, self.batch_subproblems)
         return paced(*pace, bandit=bandit if self.mix == "adaptive" else None)
 
 
@@ -222,7 +223,7 @@ def planned_share(budget: Budget, solver: Ledma, most: float) -> float:
     assert budget.evaluations is not None
     if budget.llm_calls is None:
         return most
-    offspring, served = budget.evaluations - solver.pop_size, budget.llm_calls * solver.batch_subproblems
+    offspring, served = budget.evaluations - solver.population(budget), budget.llm_calls * solver.batch_subproblems
     if served * solver.n_offspring >= offspring:
         return most
     return min(most, served / (offspring - served * (solver.n_offspring - 1)))

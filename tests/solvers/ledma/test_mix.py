@@ -99,7 +99,7 @@ def test_llm_only_says_what_share_really_came_from_the_model():
     assert short.operator["model_share"] == pytest.approx(made / 188)
     assert "mix=llm_only, yet other operators made" in short.operator["warning"]
     rich = Ran(llm_config("surrogate", malformed_rate=0.0), mix="llm_only", budget=Budget(evaluations=60))
-    assert set(rich.sources) == {"initial", "llm", "repaired"} or set(rich.sources) == {"initial", "llm"}
+    assert set(rich.sources) == {"start:uniform", "llm", "repaired"} or set(rich.sources) == {"start:uniform", "llm"}
     assert rich.operator["model_share"] == 1.0
     assert not rich.operator["warning"]
 
@@ -133,9 +133,9 @@ def test_tokens_and_dollars_by_source_sum_to_the_totals(options, tmp_path):
         assert sum(getattr(item, name) for item in sources.values()) == getattr(used, name)
     assert sum(item.usd for item in sources.values()) == pytest.approx(used.usd, rel=1e-12)
     assert sum(item.evaluations for item in sources.values()) == used.evaluations
-    assert sources["de"].tokens_in == sources["initial"].tokens_in == 0
+    assert sources["de"].tokens_in == sources["start:uniform"].tokens_in == 0
     assert sources["fallback"].tokens_in > 0
-    assert all(item.survivors <= item.evaluations for name, item in sources.items() if name != "initial")
+    assert all(item.survivors <= item.evaluations for name, item in sources.items() if name != "start:uniform")
     assert sum(item.hypervolume_gain for item in sources.values()) == pytest.approx(result.hypervolume)
 
 

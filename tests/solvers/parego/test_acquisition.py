@@ -33,7 +33,9 @@ def test_one_objective_is_the_closed_form():
     assert value == pytest.approx(expected, rel=1e-2)
 
 
-@pytest.mark.parametrize(("mean", "deviation"), [((0.2, 0.2), (0.1, 0.3)), ((0.6, 0.6), (0.4, 0.2)), ((0.0, 0.5), (0.05, 0.05))])
+@pytest.mark.parametrize(
+    ("mean", "deviation"), [((0.2, 0.2), (0.1, 0.3)), ((0.6, 0.6), (0.4, 0.2)), ((0.0, 0.5), (0.05, 0.05))]
+)
 def test_two_objectives_are_exact(mean, deviation):
     goal, mean, deviation = goal_of(FRONT_2), np.array(mean), np.array(deviation)
     expected = by_sampling(FRONT_2, mean, deviation, np.array([1.1, 1.1]))
