@@ -23,7 +23,7 @@ WITH_CODE = [page for page in PAGES if any(block.kind in ("python", "shell") for
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 SYNTAX = {"yaml": yaml.safe_load, "json": json.loads, "toml": tomllib.loads}
-DIFFUSION = ("solver=ddpm", "solver=ddpm_null", "solver=legacy_diffsg", "train")
+DIFFUSION = ("solver=legacy_diffsg", "train")
 """Words of command lines that cannot do without the extra of that name."""
 
 

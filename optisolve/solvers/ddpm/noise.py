@@ -15,6 +15,7 @@ __all__ = ["Keys", "case_keys", "normal", "uniform"]
 Keys = npt.NDArray[np.uint64]
 
 _BELOW_ONE = 1.0 - 2.0**-53
+_FEW = 4096
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -43,10 +44,14 @@ def uniform(keys: Keys, shape: tuple[int, ...], *, stream: int = 0) -> FloatArra
 def normal(keys: Keys, shape: tuple[int, ...], *, stream: int = 0) -> FloatArray:
     """Standard normal numbers, float64 [B, *shape].
 
-    The quantile function is Python's own, which is quick enough for some thousand numbers and loads in a hundredth of the time
-    that `scipy.special` takes.
+    For a few the quantile function is Python's own: `scipy.special` takes longer to load than they take.
     """
     u = np.minimum(uniform(keys, shape, stream=stream), _BELOW_ONE)
+    if u.size > _FEW:
+        from scipy.special import ndtri
+
+        values: FloatArray = ndtri(u)
+        return values
     return np.fromiter(map(NormalDist().inv_cdf, u.ravel().tolist()), np.float64, u.size).reshape(u.shape)
 
 

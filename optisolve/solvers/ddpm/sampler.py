@@ -24,8 +24,11 @@ Guide = Callable[[FloatArray], FloatArray]
 _GRID = 1024.0
 """Samples are rounded to 1 / 1024: float64 differs between processors, batch sizes and numbers of threads in digits that are
 a billion times finer, so that none of them shows."""
-_BLOCK = 128
-"""Cases that walk together; what their network holds fits a processor's cache, and memory does not grow with the cases."""
+_BLOCK = 8192
+"""Variables of all samples of the cases that walk together, about: what their network holds fits a processor's cache."""
+_KEPT_BYTES = 1 << 24
+"""Size of an array that is freed unused: else glibc fetches a chain's arrays from the system and returns them over and over,
+which takes half of its time."""
 
 
 class Network(Protocol):
@@ -74,7 +77,7 @@ def sample(
     Returns:
         y, float64 [B, S, N, C], on a grid of 1/1024.
     """
-    block = len(keys) if guide is not None else _BLOCK
+    block = len(keys) if guide is not None else max(1, _BLOCK // (count * bridge.shape(cases)[0]))
     walks = []
     with _libraries().limit(limits=1, user_api="blas"):  # matrices are small: threads would wait for each other
         for first in range(0, len(keys), block):
@@ -88,6 +91,7 @@ def sample(
 @cache
 def _libraries() -> ThreadpoolController:
     """The numerical libraries of this process, looked for once; numpy's is there already."""
+    np.empty(_KEPT_BYTES // 8)  # from the first large array it frees, glibc learns not to hand memory back at once
     return ThreadpoolController()
 
 

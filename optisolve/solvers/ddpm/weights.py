@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from optisolve.content import content_dir, named_file, only_shipped
 from optisolve.core.documents import Json, JsonObject, write_atomic
@@ -48,17 +49,7 @@ class Weights:
         Raises:
             SolverError: The file cannot be read, or its tensors are not those of the network.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
-        from optisolve.solvers.ddpm.forward import Parts, forward_of
-
-        file = self.folder / WEIGHTS_FILE
-        try:
-            arrays = load(file.read_bytes())
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:  # the last three: numbers that numpy does not know
-            raise SolverError(f"ddpm: {file} cannot be read as weights in float32 ({error}).") from error
-        return forward_of(Parts(str(self.folder), self.kind, arrays, self.config))
+        return _forward(_File.now(self.folder / WEIGHTS_FILE), self.kind, json.dumps(self.config, sort_keys=True))
 
     def denoiser(self, device: str = "cpu") -> Denoiser:
         """The network in torch, for training and for a CUDA device, in evaluation mode.
@@ -77,6 +68,7 @@ class Weights:
         return network.to(networks.pick_device(device)).eval()  # type: ignore[no-any-return]  # diffusers has no types
 
 
+@cache
 def shipped() -> tuple[str, ...]:
     """Names of the weights that come with optisolve."""
     return tuple(sorted(path.parent.name for path in _folder().glob(f"*/{WEIGHTS_FILE}")))
@@ -93,7 +85,7 @@ def weights_digest(name: str, family: str) -> dict[str, str] | None:
     if folder is None:
         return None
     told = family if name == "auto" else folder.name if Path(name).exists() else name  # a record holds no path of a machine
-    return {"name": told, "sha256": _sha256(folder / WEIGHTS_FILE)}
+    return {"name": told, "sha256": _sha256(_File.now(folder / WEIGHTS_FILE))}
 
 
 def find_weights(name: str, family: str) -> Path | None:
@@ -140,13 +132,13 @@ def load_weights(name: str, family: str, kinds: tuple[str, ...] = ()) -> Weights
     card = _document(folder, "card.json") or {}
     if card.get("family", family) != family:
         raise SolverError(f"ddpm: the weights '{name}' are for {card['family']}, this problem is {family}.")
-    return Weights(folder, kind, config, name if name != "auto" else family, _sha256(folder / WEIGHTS_FILE), card)
+    return Weights(folder, kind, config, name if name != "auto" else family, _sha256(_File.now(folder / WEIGHTS_FILE)), card)
 
 
 def save_weights(network: Denoiser, folder: Path, card: JsonObject) -> Path:
     """Write a denoiser and its card; ``card.json`` gets the hash of the weights."""
     network.save_pretrained(folder, safe_serialization=True)
-    digest = _sha256(folder / WEIGHTS_FILE)
+    digest = _sha256(_File.now(folder / WEIGHTS_FILE))
     write_atomic(folder / "card.json", json.dumps({**card, "sha256": digest}, indent=1).encode() + b"\n")
     return folder
 
@@ -155,8 +147,38 @@ def _folder() -> Path:
     return content_dir("solvers") / "ddpm" / "weights"
 
 
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+class _File(NamedTuple):
+    """A file as it is now: what was read of it is remembered as long as age and size stay."""
+
+    path: Path
+    modified_ns: int
+    size: int
+
+    @classmethod
+    def now(cls, path: Path) -> Self:
+        """The file at a path."""
+        stat = path.stat()
+        return cls(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _forward(file: _File, kind: str, config: str) -> Forward:
+    """The network in a file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    from optisolve.solvers.ddpm.forward import Parts, forward_of
+
+    try:
+        arrays = load(file.path.read_bytes())
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # the last three: numbers that numpy does not know
+        raise SolverError(f"ddpm: {file.path} cannot be read as weights in float32 ({error}).") from error
+    return forward_of(Parts(str(file.path.parent), kind, arrays, json.loads(config)))
+
+
+@lru_cache(maxsize=32)
+def _sha256(file: _File) -> str:
+    return hashlib.sha256(file.path.read_bytes()).hexdigest()
 
 
 def _from_hub(name: str, *, local: bool = False) -> Path | None:

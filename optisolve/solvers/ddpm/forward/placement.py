@@ -34,7 +34,8 @@ class PlacementForward(Forward):
         told = np.broadcast_to(time_features(level), (*noisy.shape[:3], TIME_WIDTH))
         state = self.enter(np.concatenate([noisy, told], axis=3))
         state += self.null_token if null else encoded["tokens"][:, None]
-        fixed = np.zeros_like(encoded["fixed"]) if null else encoded["fixed"]
+        places = np.zeros_like(encoded["fixed"]) if null else encoded["fixed"]
+        fixed = np.concatenate([places, np.ones_like(places[..., :1])], axis=2)
         free = noisy  # places before the squashing
         for block in self.blocks:
             state, free = block(state, free, fixed)
@@ -51,21 +52,25 @@ class _Layer:
         self.move = parts.linear(f"{name}.move", width, channels)
 
     def __call__(self, state: FloatArray, free: FloatArray, fixed: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """State [B, S, N, width] and places [B, S, N, C] among fixed points [B, K, 2]."""
+        """State [B, S, N, width] and places [B, S, N, C] among fixed points [B, K, 3], whose third column is 1."""
         b, s, n = free.shape[:3]
         place = np.tanh(free)
-        at = place[..., :2]  # [B, S, N, 2]
-        logit = -_square(fixed[:, None, None], at[:, :, :, None])[:, :, :, None] * self.reach  # [B, S, N, H, K]
-        share = softmax(logit + self.lean(state)[..., None], axis=2)  # movable points compete
-        load = share.sum(axis=4)  # [B, S, N, H]
-        near = softmax(logit, axis=4)
-        k, here = fixed.shape[1], at[:, :, :, None]
-        own = (share.reshape(b, -1, k) @ fixed).reshape(b, s, n, -1, 2) - load[..., None] * here
-        own /= load[..., None] + 1e-3
-        closest = (near.reshape(b, -1, k) @ fixed).reshape(b, s, n, -1, 2) - here
-        push = np.exp(-_square(at[:, :, None], at[:, :, :, None])[:, :, :, None] * self.reach)  # [B, S, N, H, N]
-        rivals = (push.reshape(b, s, -1, n) @ at).reshape(b, s, n, -1, 2) - push.sum(axis=4)[..., None] * here
-        told = [state, place, *(v.reshape(b, s, n, -1) for v in (own, closest, rivals)), load / k, push.mean(axis=4)]
+        at, k = place[..., :2], fixed.shape[1]  # [B, S, N, 2]
+        here = at[:, :, :, None]
+        square = _square(fixed[:, None, None], here)[:, :, :, None]  # [B, S, N, 1, K]
+        share = softmax(self.lean(state)[..., None] - square * self.reach, axis=2)  # movable points compete
+        near = np.exp((square.min(axis=4, keepdims=True) - square) * self.reach)  # [B, S, N, H, K], up to its sum
+        own, closest = ((weight.reshape(b, -1, k) @ fixed).reshape(b, s, n, -1, 3) for weight in (share, near))
+        load = own[..., 2]  # [B, S, N, H]
+        push = np.exp(-_square(at[:, :, None], here)[:, :, :, None] * self.reach)  # [B, S, N, H, N]
+        pushed = push.sum(axis=4)
+        rivals = (push.reshape(b, s, -1, n) @ at).reshape(b, s, n, -1, 2) - pushed[..., None] * here
+        offsets = [
+            (own[..., :2] - load[..., None] * here) / (load[..., None] + 1e-3),
+            closest[..., :2] / closest[..., 2:] - here,
+            rivals,
+        ]
+        told = [state, place, *(offset.reshape(b, s, n, -1) for offset in offsets), load / k, pushed / n]
         state = state + self.mix(np.concatenate(told, axis=3))
         return state, free + self.move(state)
 
