@@ -13,7 +13,7 @@ from optisolve.core.capabilities import Jacobian
 from optisolve.core.solver import Feature, Outcome, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
 from optisolve.solvers.front_descent.descent import Descent
-from optisolve.solvers.start import PopulationOptions
+from optisolve.solvers.start import Init, PopulationOptions
 
 __all__ = ["FrontDescent"]
 
@@ -56,7 +56,7 @@ class FrontDescent(PopulationOptions):
         citation="Cocchi et al. 2020, doi 10.1007/s10589-020-00192-0; hypervolume gradient: Emmerich & Deutz 2014, "
         "doi 10.1007/978-3-319-01128-8_8",
     )
-    init: tuple[str, ...] = ("auto",)
+    init: Init = ("auto",)
     n_directions: Annotated[int, Ge(2)] = 5
     wave_size: Annotated[int, Ge(1)] = 4
     radius: Annotated[float, Gt(0), Le(0.5)] = 0.05

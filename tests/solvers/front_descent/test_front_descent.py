@@ -69,7 +69,7 @@ class TestConformance(SolverConformance):
 def test_every_look_is_an_evaluation_that_was_paid_for():
     instance = load_problem("uav_isac").instance(20)
     result = solve(instance, "front_descent", budget=Budget(evaluations=200), init=["uniform"], pop_size=50, reference=None)
-    told, parts = result.run.outcome.report, result.record.provenance.by_source
+    told, parts = result.run.outcome.report, result.record.used.by_source
     assert result.record.used.evaluations == 200
     assert parts["jacobian"].evaluations == told["slopes"] > 20
     assert parts["jacobian"].hypervolume_gain == 0.0
