@@ -97,7 +97,7 @@ def objective_slopes(P: FloatArray, links: Links, goal: Goal) -> FloatArray:
         weight = np.zeros_like(P)
         np.put_along_axis(weight, (signal / heard).argmin(axis=1)[:, None], 1.0, axis=1)
     by_signal = weight / ((signal + heard) * np.log(2.0))
-    slopes = by_signal * own - product(by_signal * signal / heard, cross)
+    slopes: FloatArray = by_signal * own - product(by_signal * signal / heard, cross)
     if goal is Goal.ENERGY_EFFICIENCY:
         consumed = links.circuit_power_w + links.power_slope * P.sum(axis=1, keepdims=True)
         slopes = (slopes - links.power_slope * objective(P, links, goal)[:, None]) / consumed

@@ -278,7 +278,7 @@ class Descent:
             way: Where the front stands on the way to the aim: 1 at the point, 0 at the aim.
         """
         weight = 1.0 / np.maximum(loss - aim, 1e-9)
-        radius, slopes, value = self._radius, None, _value(loss, aim, weight)
+        radius, slopes, value = self._radius, None, float(_value(loss, aim, weight))
         self._counts["lone"] += 1
         for step in range(1, _LONE_STEPS + 1):
             if self._task.meter.remaining_evaluations < 2:
@@ -289,7 +289,7 @@ class Descent:
             best = int(np.argmin(expected))
             (end,), feasible = self._losses(C[0, best][None], "descent")
             reached = float(_value(end, aim, weight)) if feasible[0] else np.inf
-            share = (value - reached) / max(float(value - expected[best]), _NO_GAIN)
+            share = (value - reached) / max(value - float(expected[best]), _NO_GAIN)
             if reached < value:
                 x, loss, value, slopes = C[0, best], end, reached, None
             radius = _next_radius(radius, share) if share > 0.0 else radius * _SHRINK
