@@ -18,10 +18,12 @@ from optisolve.core import (
     Termination,
     Variable,
 )
+from optisolve.core.solver import Known
 from optisolve.core.space import Kind
 from optisolve.solvers.front_descent import FrontDescent
 from optisolve.testing import SolverConformance
 from optisolve.testing.capabilities import require_capabilities
+from tests.solvers.toys import solve as solve_known
 
 CORNERS = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 4.0], [0.0, 1.0, 4.0]])
 
@@ -74,6 +76,18 @@ def test_every_look_is_an_evaluation_that_was_paid_for():
     assert parts["jacobian"].evaluations == told["slopes"] > 20
     assert parts["jacobian"].hypervolume_gain == 0.0
     assert sum(part.evaluations for part in parts.values()) == 200
+
+
+def test_points_that_the_run_has_paid_for_are_its_front():
+    """Nothing is evaluated again but for its slopes, and the first steps start there."""
+    instance = load_problem("uav_isac").instance(20)
+    X = instance.project(instance.space.sample(np.random.default_rng(0), 60))
+    run = solve_known(instance, FrontDescent(init=("uniform",), pop_size=20), 40, known=Known(X, instance.evaluate(X)))
+    sources = [run.evaluator.history.sources[code] for code in run.evaluator.history.source]
+    assert set(sources) == {"jacobian", "descent"}
+    there = {x.tobytes() for x in X}
+    assert all(x.tobytes() not in there for x, source in zip(run.points, sources, strict=True) if source == "descent")
+    assert run.points[0].tobytes() in there
 
 
 def test_few_evaluations_are_worth_more_than_many_of_evolution():
