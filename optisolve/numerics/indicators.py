@@ -107,7 +107,8 @@ def front_rows(losses: FloatArray) -> IntArray:
         order = np.lexsort((losses[:, 1], losses[:, 0]))
         second = losses[order, 1]
         before = np.append(np.inf, np.minimum.accumulate(second)[:-1])
-        return order[second < before]
+        rows: IntArray = order[second < before]
+        return rows
     from moocore import is_nondominated
 
     return np.flatnonzero(is_nondominated(losses, keep_weakly=False)).astype(np.int64) if len(losses) else np.arange(0)

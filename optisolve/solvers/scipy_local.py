@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.capabilities import ConstraintGradients, Differentiable
+from optisolve.core.capabilities import ConstraintGradients, Differentiable, Jacobian
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, SolverInfo, Task, spent_limit
@@ -26,16 +26,17 @@ class ScipyLocal(StartOptions):
 
     The points of `init` are evaluated, or known from earlier stages of the run, and the best of them are descended from; a
     warm start always is. Every function value counts as an
-    evaluation, those of finite differences included; gradients by torch (the instance's ``objective_torch`` and
-    ``constraints_torch``) cost none. Which of the two is used is said and not found out, since a record must not depend
-    on what else happens to be installed.
+    evaluation, those of finite differences included; exact slopes of the objective (the instance's
+    ``jacobian``) cost one per point; gradients by torch (``objective_torch`` and ``constraints_torch``) cost none. Which of
+    them are used is said and not found out, since a record must not depend on what else happens to be installed.
 
     Args:
         n_starts: Local runs, best starting points first.
         n_samples: Points of `init` from which the best are taken.
         max_iterations: Iterations of one local run.
         tolerance: Stopping tolerance of the local method, relative to the objective at its start.
-        gradient: ``finite_differences``, or ``torch`` where the instance offers it; the report says which it was.
+        gradient: ``finite_differences``, or ``exact`` or ``torch`` where the instance offers it; the report says which it was.
+            Constraints have to be differenced beside exact slopes, which gives those of the objective as well: no look then.
         step: Step of finite differences, share of each variable's range.
         max_variables: Larger instances are skipped; SLSQP's work grows with the cube.
     """
@@ -43,9 +44,9 @@ class ScipyLocal(StartOptions):
     info: ClassVar[SolverInfo] = SolverInfo(
         name="scipy_local",
         version="5",
-        summary="Multi-start SLSQP or L-BFGS-B, gradients by finite differences or torch.",
+        summary="Multi-start SLSQP or L-BFGS-B, gradients by finite differences, in closed form or by torch.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.INEQUALITY, Feature.EQUALITY, Feature.REAL}),
-        welcomes=(Differentiable, ConstraintGradients),
+        welcomes=(Jacobian, Differentiable, ConstraintGradients),
         citation="Kraft 1988 (SLSQP); Byrd et al. 1995 (L-BFGS-B), doi 10.1137/0916069; scipy.optimize",
     )
     init: Init = ("null", "uniform")
@@ -53,7 +54,7 @@ class ScipyLocal(StartOptions):
     n_samples: Annotated[int, Ge(1)] = 32
     max_iterations: Annotated[int, Ge(1)] = 200
     tolerance: Annotated[float, Gt(0)] = 1e-10
-    gradient: Literal["finite_differences", "torch"] = "finite_differences"
+    gradient: Literal["finite_differences", "exact", "torch"] = "finite_differences"
     step: Annotated[float, Gt(0)] = 1e-7
     max_variables: Annotated[int, Ge(1)] = 200
 
@@ -67,7 +68,7 @@ class ScipyLocal(StartOptions):
         return reason
 
     def _solve(self, task: Task) -> Outcome:
-        smooth = _Smooth(task, self.step, use_torch=self.gradient == "torch")
+        smooth = _Smooth(task, self.step, self.gradient)
         counts, source = {"starts": 0, "converged": 0}, {"gradient": smooth.gradient_source}
         try:
             for x in self._starts(task):
@@ -126,10 +127,13 @@ class ScipyLocal(StartOptions):
 class _Smooth:
     """Objective and constraints in variables scaled to [0, 1], with gradients; remembers the last point."""
 
-    def __init__(self, task: Task, step: float, *, use_torch: bool) -> None:
+    def __init__(self, task: Task, step: float, gradient: str) -> None:
+        use_torch = gradient == "torch"
         self._task, self._step = task, step
         instance = task.instance
         self._width = instance.space.upper - instance.space.lower
+        free = not (instance.constraint_names or instance.equality_names)
+        self._exact = gradient == "exact" and free and isinstance(instance, Jacobian)
         self._objective = instance.objective_torch if use_torch and isinstance(instance, Differentiable) else None
         self._inequality = instance.constraints_torch if use_torch and isinstance(instance, ConstraintGradients) else None
         self._n_ineq, self._n_eq = len(instance.constraint_names), len(instance.equality_names)
@@ -141,7 +145,7 @@ class _Smooth:
     @property
     def gradient_source(self) -> str:
         """Where gradients come from, for the report."""
-        return "finite differences" if self._objective is None else "torch"
+        return "exact" if self._exact else "finite differences" if self._objective is None else "torch"
 
     def begin(self, x: FloatArray) -> None:
         """Scale the objective by its size at a start, float64 [d]."""
@@ -177,7 +181,7 @@ class _Smooth:
     def _slopes_at(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         value, G, H = self._at(u)
         if self._slopes is None:
-            slope = self._by_torch(u, self._objective, 1)
+            slope = self._in_closed_form(u) if self._exact else self._by_torch(u, self._objective, 1)
             jacobian = self._by_torch(u, self._inequality, self._n_ineq)
             wanting = slope is None or (self._n_ineq and jacobian is None) or self._n_eq
             if wanting:
@@ -196,6 +200,13 @@ class _Smooth:
         instance = self._task.instance
         evaluation = self._task.evaluate(instance.space.denormalize(U), source="local")
         return evaluation.F[:, 0] * instance.signs[0], evaluation.G, evaluation.H
+
+    def _in_closed_form(self, u: FloatArray) -> FloatArray | None:
+        """Slopes of the objective, float64 [1, d], which are charged as an evaluation; None where they are not finite."""
+        instance = self._task.instance
+        assert isinstance(instance, Jacobian)
+        slope: FloatArray = instance.jacobian(instance.space.denormalize(np.clip(u, 0.0, 1.0)[None]))[0] * self._width
+        return slope if np.isfinite(slope).all() else None
 
     def _by_torch(self, u: FloatArray, function: Any, rows: int) -> FloatArray | None:
         """Jacobian [rows, d] by automatic differentiation; None when there is no such function or it is not finite."""

@@ -110,6 +110,10 @@ class NomaUavInstance(Instance):
 
         return NomaUavBridge()
 
+    def jacobian(self, X: FloatArray) -> FloatArray:
+        """Slopes of the sum rate, float64 [n, 1, 2 + K], bit/s/Hz per m and per W."""
+        return model.sum_rate_slopes(self.constants, self.users_m, X)[:, None, :]
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective, differentiable almost everywhere (not where two users are at one distance).
 

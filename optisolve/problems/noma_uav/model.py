@@ -29,7 +29,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["SPARE", "Constants", "best_split", "evaluate", "noise_over_gain_w", "rates"]
+__all__ = ["SPARE", "Constants", "best_split", "evaluate", "noise_over_gain_w", "rates", "sum_rate_slopes"]
 
 SPARE = 1e-12
 """Share of the strongest user's need that a split may miss by rounding; far below what verification accepts."""
@@ -104,6 +104,33 @@ def evaluate(constants: Constants, users_m: FloatArray, min_rate: FloatArray, X:
     if constants.power_order:
         columns.append(-np.diff(np.take_along_axis(power, order, axis=1), axis=1) / constants.p_total_w)
     return rate.sum(axis=1, keepdims=True), np.concatenate(columns, axis=1)
+
+
+def sum_rate_slopes(constants: Constants, users_m: FloatArray, X: FloatArray) -> FloatArray:
+    """Slopes of the sum rate, float64 [n, 2 + K], per m and per W; at equal distances, of the order taken.
+
+    Args:
+        constants: Altitude and radio constants.
+        users_m: float64 [K, 2], m.
+        X: float64 [n, 2 + K], position in m and powers in W.
+    """
+    noise_w = noise_over_gain_w(constants, users_m, X[:, :2])
+    order = np.argsort(noise_w, axis=1, kind="stable")
+    noise, power = np.take_along_axis(noise_w, order, axis=1), np.take_along_axis(X[:, 2:], order, axis=1)
+    up_to = np.cumsum(power, axis=1)
+    before = np.concatenate([np.zeros_like(power[:, :1]), up_to[:, :-1]], axis=1)
+    with_own, without = 1.0 / (up_to + noise), 1.0 / (before + noise)
+    heard_after = np.concatenate([without[:, 1:], np.zeros_like(without[:, :1])], axis=1)
+    by_sum = with_own - heard_after  # d rate / d S_k; S_k holds the powers of all stronger users
+    slopes = np.empty_like(X)
+    by_power = np.cumsum(by_sum[:, ::-1], axis=1)[:, ::-1]
+    np.put_along_axis(slopes[:, 2:], order, by_power, axis=1)
+    by_noise = np.empty_like(noise)
+    np.put_along_axis(by_noise, order, with_own - without, axis=1)
+    away_m = X[:, None, :2] - users_m[None]  # [n, K, 2]
+    slopes[:, :2] = 2.0 * constants.noise_over_gain_1m_w * (by_noise[:, :, None] * away_m).sum(axis=1)
+    slopes /= np.log(2.0)
+    return slopes
 
 
 def best_split(constants: Constants, noise_w: FloatArray, min_rate: FloatArray) -> FloatArray | None:

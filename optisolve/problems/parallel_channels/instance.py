@@ -166,6 +166,10 @@ class ParallelChannelsInstance(MeasuredInstance):
 
         return ParallelChannelsBridge()
 
+    def jacobian(self, X: FloatArray) -> FloatArray:
+        """Slopes of the rate, float64 [n, 1, M], bit/s/Hz per W."""
+        return (self.weight * self._snr_per_w / (1.0 + X * self._snr_per_w) / math.log(2.0))[:, None, :]
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.
 

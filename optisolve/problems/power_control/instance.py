@@ -122,6 +122,10 @@ class PowerControlInstance(PowerControlGoals):
 
         return PowerControlBridge()
 
+    def jacobian(self, X: FloatArray) -> FloatArray:
+        """Slopes of the objective, float64 [n, 1, K], per W."""
+        return model.objective_slopes(X, self.links, self.goal)[:, None, :]
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """The objective of a batch as a differentiable function.
 

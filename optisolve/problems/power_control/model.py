@@ -15,10 +15,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import FloatArray, product
 from optisolve.numerics.interference import sinr
 
-__all__ = ["Goal", "Links", "objective", "rate_shortfall", "rates"]
+__all__ = ["Goal", "Links", "objective", "objective_slopes", "rate_shortfall", "rates"]
 
 
 class Goal(StrEnum):
@@ -78,6 +78,30 @@ def objective(P: FloatArray, links: Links, goal: Goal) -> FloatArray:
     if goal is Goal.ENERGY_EFFICIENCY:
         return np.asarray(R.sum(axis=1) / (links.circuit_power_w + links.power_slope * P.sum(axis=1)))
     return np.asarray(R.sum(axis=1))
+
+
+def objective_slopes(P: FloatArray, links: Links, goal: Goal) -> FloatArray:
+    """Slopes of the objective in the powers, float64 [n, K], per W; arguments as in `objective`.
+
+    With q what a receiver hears beside its signal s, d ln(1 + s / q) is ds / (s + q) - dq s / (q (s + q)).
+    Of several worst links the first one counts.
+    """
+    if goal is Goal.MIN_POWER:
+        return np.ones_like(P)
+    own = np.diag(links.gain)
+    cross = links.gain - np.diag(own)
+    signal = P * own  # [n, K]
+    heard = product(P, cross.T) + links.noise_w
+    weight = np.broadcast_to(links.weight if goal is Goal.WEIGHTED_SUM_RATE else 1.0, P.shape)
+    if goal is Goal.MAX_MIN:
+        weight = np.zeros_like(P)
+        np.put_along_axis(weight, (signal / heard).argmin(axis=1)[:, None], 1.0, axis=1)
+    by_signal = weight / ((signal + heard) * np.log(2.0))
+    slopes: FloatArray = by_signal * own - product(by_signal * signal / heard, cross)
+    if goal is Goal.ENERGY_EFFICIENCY:
+        consumed = links.circuit_power_w + links.power_slope * P.sum(axis=1, keepdims=True)
+        slopes = (slopes - links.power_slope * objective(P, links, goal)[:, None]) / consumed
+    return slopes
 
 
 def rate_shortfall(P: FloatArray, links: Links) -> FloatArray:

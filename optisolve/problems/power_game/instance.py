@@ -138,6 +138,10 @@ class PowerGameInstance(PowerGameGoals):
             return PowerGameInstance(goal_origin(self, goal), cell)
         return GoalInstance(PowerGameInstance(self.origin, cell), goal, rest)
 
+    def jacobian(self, X: FloatArray) -> FloatArray:
+        """Slopes of the total power, float64 [n, 1, K]: ones."""
+        return np.ones((X.shape[0], 1, X.shape[1]))
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """Total power of a batch as a differentiable function: tensor [n, K], W, to tensor [n, 1], W."""
         return x.sum(dim=1, keepdim=True)

@@ -41,10 +41,10 @@ class _Members:
     """The points of the front with their models and steps, row by row.
 
     Attributes:
-        U: float64 [n, d], variables scaled to [0, 1].
+        X: float64 [n, d], as they were evaluated.
         L: float64 [n, m], losses: 0 at the good corner of the box, 1 at the bad one.
         radius: float64 [n].
-        J: float64 [n, m, d], slopes of the losses in U; zeros where they were not looked at.
+        J: float64 [n, m, d], slopes of the losses in variables scaled to [0, 1]; zeros where they were not looked at.
         looked: bool [n], J is there.
         stale: bool [n], the steps do not belong to J and radius.
         C: float64 [n, w, d], repaired ends of the steps.
@@ -52,7 +52,7 @@ class _Members:
         gain: float64 [n, w], upper bounds of what they gain; they stay bounds, since the front only advances.
     """
 
-    U: FloatArray
+    X: FloatArray
     L: FloatArray
     radius: FloatArray
     J: FloatArray
@@ -63,12 +63,12 @@ class _Members:
     gain: FloatArray
 
     @classmethod
-    def of(cls, U: FloatArray, L: FloatArray, radius: float | FloatArray, n_directions: int) -> _Members:
+    def of(cls, X: FloatArray, L: FloatArray, radius: float | FloatArray, n_directions: int) -> _Members:
         """Points without slopes."""
-        (n, d), m, w = U.shape, L.shape[1], n_directions
+        (n, d), m, w = X.shape, L.shape[1], n_directions
         no, yes = np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
         arrays = np.zeros((n, m, d)), no, yes, np.zeros((n, w, d)), np.zeros((n, w, m)), np.zeros((n, w))
-        return cls(U, L, np.broadcast_to(radius, n).astype(np.float64), *arrays)
+        return cls(X, L, np.broadcast_to(radius, n).astype(np.float64), *arrays)
 
     def rows(self, keep: IntArray) -> _Members:
         """Some of the points."""
@@ -117,7 +117,7 @@ class Descent:
         if len(X):
             self._box = self._box_of(F)
             L = normalize(F, self._box)
-            self._front = self._members(instance.space.normalize(X), L).rows(front_rows(L))
+            self._front = self._members(X, L).rows(front_rows(L))
 
     def wave(self, size: int) -> bool:
         """Look at slopes, and evaluate the steps that gain most; False when there are none.
@@ -150,23 +150,23 @@ class Descent:
         """
         front, rng = self._front, self._rng
         count, before = min(count, self._task.meter.remaining_evaluations), self._gain
-        U = front.U[rng.integers(0, len(front.U), count)]
+        U = self._instance.space.normalize(front.X[rng.integers(0, len(front.X), count)])
         shaken = rng.random(U.shape) < _SHAKEN
         shaken[np.arange(count), rng.integers(0, U.shape[1], count)] = True
-        U = self._repaired(np.clip(U + shaken * rng.normal(0.0, shake, U.shape), 0.0, 1.0))
-        L, feasible = self._losses(U, "shake")
+        X = self._repaired(np.clip(U + shaken * rng.normal(0.0, shake, U.shape), 0.0, 1.0))
+        L, feasible = self._losses(X, "shake")
         self._counts["shaken"] += count
         gains = np.where(feasible, exclusive_gains(front.L, L), 0.0)
         better = np.flatnonzero(gains > 0.0)
         self._counts["shaken_gained"] += len(better)
         if len(better):
-            self._join(self._members(U[better], L[better]))
+            self._join(self._members(X[better], L[better]))
         missed = np.flatnonzero(feasible & (gains <= 0.0))
         if len(missed):
             aim = self._front.L.min(axis=0) - _MARGIN
             ways = np.array([_way(self._front.L, L[i], aim) for i in missed])
             nearest = missed[np.argmax(ways)]
-            self._descend(U[nearest], L[nearest], aim, float(ways.max()))
+            self._descend(X[nearest], L[nearest], aim, float(ways.max()))
         return self._gain > before
 
     def take_gain(self) -> float:
@@ -180,8 +180,8 @@ class Descent:
 
     # -- the front -------------------------------------------------------------------------------------------------
 
-    def _members(self, U: FloatArray, L: FloatArray, radius: float | FloatArray | None = None) -> _Members:
-        return _Members.of(U, L, self._radius if radius is None else radius, len(self._weights))
+    def _members(self, X: FloatArray, L: FloatArray, radius: float | FloatArray | None = None) -> _Members:
+        return _Members.of(X, L, self._radius if radius is None else radius, len(self._weights))
 
     def _join(self, new: _Members) -> None:
         """Take points into the front, one after the other for their gains."""
@@ -209,7 +209,7 @@ class Descent:
         count = min(most, wanting.size, -(-self._task.meter.remaining_evaluations // 2))
         if count > 0:
             rows = wanting[np.argsort(-_contributions(front.L)[wanting], kind="stable")[:count]]
-            front.J[rows] = self._slopes(front.U[rows])
+            front.J[rows] = self._slopes(front.X[rows])
             front.looked[rows] = front.stale[rows] = True
 
     def _refresh(self) -> None:
@@ -217,7 +217,7 @@ class Descent:
         front = self._front
         rows = np.flatnonzero(front.looked & front.stale)
         if rows.size:
-            front.C[rows], front.P[rows] = self._steps(front.U[rows], front.L[rows], front.J[rows], front.radius[rows])
+            front.C[rows], front.P[rows] = self._steps(front.X[rows], front.L[rows], front.J[rows], front.radius[rows])
             ends = front.P[rows].reshape(-1, front.L.shape[1])
             front.gain[rows] = exclusive_gains(front.L, ends).reshape(len(rows), -1)
             front.stale[rows] = False
@@ -268,30 +268,30 @@ class Descent:
 
     # -- lone points -----------------------------------------------------------------------------------------------
 
-    def _descend(self, u: FloatArray, loss: FloatArray, aim: FloatArray, way: float) -> None:
+    def _descend(self, x: FloatArray, loss: FloatArray, aim: FloatArray, way: float) -> None:
         """Descend from a point behind the front, towards the aim, until it gains hypervolume or falls behind its pace.
 
         Args:
-            u: float64 [d].
+            x: float64 [d].
             loss: float64 [m].
             aim: float64 [m], a corner better than the front.
             way: Where the front stands on the way to the aim: 1 at the point, 0 at the aim.
         """
         weight = 1.0 / np.maximum(loss - aim, 1e-9)
-        radius, slopes, value = self._radius, None, _value(loss, aim, weight)
+        radius, slopes, value = self._radius, None, float(_value(loss, aim, weight))
         self._counts["lone"] += 1
         for step in range(1, _LONE_STEPS + 1):
             if self._task.meter.remaining_evaluations < 2:
                 return
-            slopes = self._slopes(u[None]) if slopes is None else slopes
-            C, P = self._steps(u[None], loss[None], slopes, np.array([radius]))
+            slopes = self._slopes(x[None]) if slopes is None else slopes
+            C, P = self._steps(x[None], loss[None], slopes, np.array([radius]))
             expected = _value(P[0], aim, weight)
             best = int(np.argmin(expected))
             (end,), feasible = self._losses(C[0, best][None], "descent")
             reached = float(_value(end, aim, weight)) if feasible[0] else np.inf
-            share = (value - reached) / max(float(value - expected[best]), _NO_GAIN)
+            share = (value - reached) / max(value - float(expected[best]), _NO_GAIN)
             if reached < value:
-                u, loss, value, slopes = C[0, best], end, reached, None
+                x, loss, value, slopes = C[0, best], end, reached, None
             radius = _next_radius(radius, share) if share > 0.0 else radius * _SHRINK
             if feasible[0] and exclusive_gains(self._front.L, end[None])[0] > 0.0:
                 self._counts["lone_gained"] += 1
@@ -303,35 +303,36 @@ class Descent:
 
     # -- slopes, steps, values -------------------------------------------------------------------------------------
 
-    def _slopes(self, U: FloatArray) -> FloatArray:
+    def _slopes(self, X: FloatArray) -> FloatArray:
         """Slopes of the losses at points, float64 [n, m, d]; none along integers, nor where they are not finite."""
         instance, space = self._instance, self._instance.space
         assert isinstance(instance, Jacobian)
-        J = np.nan_to_num(instance.jacobian(space.denormalize(U)), nan=0.0, posinf=0.0, neginf=0.0)
+        J = np.nan_to_num(instance.jacobian(X), nan=0.0, posinf=0.0, neginf=0.0)
         J[:, :, space.integer] = 0.0
-        self._counts["slopes"] += len(U)
+        self._counts["slopes"] += len(X)
         scale = np.asarray(self._box.reference) - np.asarray(self._box.ideal)
         slopes: FloatArray = J / scale[:, None] * (space.upper - space.lower)
         return slopes
 
-    def _steps(self, U: FloatArray, L: FloatArray, J: FloatArray, radius: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _steps(self, X: FloatArray, L: FloatArray, J: FloatArray, radius: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Repaired steps against the weighted slopes, float64 [k, w, d], and the losses predicted there, [k, w, m]."""
-        start = U[:, None, :]
+        space = self._instance.space
+        start = space.normalize(X)[:, None, :]
         slope = np.einsum("wm,kmd->kwd", self._weights, J)
         slope = np.where(((start <= 0.0) & (slope > 0.0)) | ((start >= 1.0) & (slope < 0.0)), 0.0, slope)
         length = np.sqrt((slope * slope).sum(axis=2, keepdims=True))
         ends = np.clip(start - radius[:, None, None] * slope / np.maximum(length, 1e-300), 0.0, 1.0)
-        C = self._repaired(ends.reshape(-1, U.shape[1])).reshape(ends.shape)
-        return C, L[:, None, :] + np.einsum("kmd,kwd->kwm", J, C - start)
+        C = self._repaired(ends.reshape(-1, X.shape[1]))
+        moves = space.normalize(C).reshape(ends.shape) - start
+        return C.reshape(ends.shape), L[:, None, :] + np.einsum("kmd,kwd->kwm", J, moves)
 
     def _repaired(self, U: FloatArray) -> FloatArray:
-        space = self._instance.space
-        return space.normalize(self._instance.project(space.denormalize(U)))
+        """Points from variables scaled to [0, 1]."""
+        return self._instance.project(self._instance.space.denormalize(U))
 
-    def _losses(self, U: FloatArray, source: str) -> tuple[FloatArray, BoolArray]:
-        """Losses and feasibility of repaired points, evaluated."""
-        instance = self._instance
-        evaluation = self._task.evaluate(instance.project(instance.space.denormalize(U)), source=source)
+    def _losses(self, X: FloatArray, source: str) -> tuple[FloatArray, BoolArray]:
+        """Losses and feasibility of points, evaluated."""
+        evaluation = self._task.evaluate(X, source=source)
         return normalize(evaluation.F, self._box), evaluation.feasible
 
 

@@ -18,10 +18,12 @@ from optisolve.core import (
     Termination,
     Variable,
 )
+from optisolve.core.solver import Known
 from optisolve.core.space import Kind
 from optisolve.solvers.front_descent import FrontDescent
 from optisolve.testing import SolverConformance
 from optisolve.testing.capabilities import require_capabilities
+from tests.solvers.toys import solve as solve_known
 
 CORNERS = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 4.0], [0.0, 1.0, 4.0]])
 
@@ -69,21 +71,32 @@ class TestConformance(SolverConformance):
 def test_every_look_is_an_evaluation_that_was_paid_for():
     instance = load_problem("uav_isac").instance(20)
     result = solve(instance, "front_descent", budget=Budget(evaluations=200), init=["uniform"], pop_size=50, reference=None)
-    told, parts = result.run.outcome.report, result.record.provenance
+    told, parts = result.run.outcome.report, result.record.used.by_source
     assert result.record.used.evaluations == 200
     assert parts["jacobian"].evaluations == told["slopes"] > 20
     assert parts["jacobian"].hypervolume_gain == 0.0
     assert sum(part.evaluations for part in parts.values()) == 200
 
 
-def test_two_hundred_evaluations_are_worth_more_than_a_thousand_of_evolution():
-    """From the same 50 random points, on each of three instances."""
+def test_points_that_the_run_has_paid_for_are_its_front():
+    """None of them is evaluated again, and the first steps start there: they are short."""
+    instance = load_problem("uav_isac").instance(20)
+    X = instance.project(instance.space.sample(np.random.default_rng(0), 60))
+    solver = FrontDescent(init=("uniform",), pop_size=20, radius=0.01)
+    run = solve_known(instance, solver, 8, known=Known(X, instance.evaluate(X)))
+    assert run.evaluator.history.sources == ["descent"]
+    assert not {x.tobytes() for x in run.points} & {x.tobytes() for x in X}
+    U, there = instance.space.normalize(run.points[:4]), instance.space.normalize(X)
+    assert (np.linalg.norm(U[:, None] - there[None], axis=2).min(axis=1) < 0.02).all()
+
+
+def test_few_evaluations_are_worth_more_than_many_of_evolution():
+    """A fifth of them, from the same 100 points of the trained sampler, on each of three instances."""
     for seed in (20, 21, 22):
         instance = load_problem("uav_isac").instance(seed)
-        X = instance.project(instance.space.sample(np.random.default_rng(seed), 50))
         few, many = (
-            solve(instance, name, budget=Budget(evaluations=n), warm_start=X, pop_size=50, reference=None).hypervolume
-            for name, n in (("front_descent", 200), ("moead_de", 1000))
+            solve(instance, name, budget=Budget(evaluations=n), init=["ddpm"], pop_size=100, reference=None).hypervolume
+            for name, n in (("front_descent", 300), ("moead_de", 1500))
         )
         assert few > many
 
