@@ -10,6 +10,7 @@ dimension, Hvarfner et al. 2024, arXiv 2402.02229, section 5.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +53,16 @@ class GaussianProcess:
     whiten: FloatArray
 
     @classmethod
-    def fit(cls, U: FloatArray, y: FloatArray, start: FloatArray | None = None) -> GaussianProcess:
+    def fit(
+        cls, U: FloatArray, y: FloatArray, start: FloatArray | None = None, *, hurry: Callable[[], bool] = lambda: False
+    ) -> GaussianProcess:
         """The process whose lengths and noise are most probable.
 
         Args:
             U: float64 [n, d], in the unit box, n >= 2; equal rows are fine, since there is noise.
             y: float64 [n].
             start: float64 [d + 1], a theta to begin from; None means that of the prior.
+            hurry: Asked after every iteration; the best so far is good enough when it says so.
 
         Returns:
             The fitted process; for constant values one that predicts that constant.
@@ -70,6 +74,11 @@ class GaussianProcess:
             return cls.at(U, y, prior)
         bounds = [_BOUNDS_LENGTH] * d + [_BOUNDS_NOISE]
         low, high = np.array(bounds).T
+
+        def halt(_: FloatArray) -> None:
+            if hurry():
+                raise StopIteration
+
         best = minimize(
             _loss,
             np.clip(prior if start is None else start, low, high),
@@ -77,6 +86,7 @@ class GaussianProcess:
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
+            callback=halt,
             options={"maxiter": _ITERATIONS, "ftol": 1e-6},
         )
         return cls.at(U, y, np.asarray(best.x, dtype=np.float64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,10 @@ from typing import Annotated, ClassVar, Final
 import numpy as np
 from annotated_types import Ge
 
+from optisolve.content import named_file, only_shipped
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.budget import Budget
-from optisolve.core.errors import FieldProblem, OptionError, SolverError
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError
 from optisolve.core.options import Options, Resource
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import Known, Solver, Task
@@ -118,9 +120,10 @@ class StartOptions(Solver):
 
     Args:
         init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``sobol``, ``null`` (the instance's trivial
-            answers, all of them), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, record or run folder), ``auto``
-            (null, and ddpm where weights of the family are shipped, else uniform). A share may follow, ``ddpm:0.5``;
-            sources without one divide what is left, and uniform points take the place of what a source cannot give.
+            answers, of many as many as a quarter of the points), ``ddpm`` (the trained sampler),
+            ``file:PATH`` (CSV, npy, record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped,
+            else uniform). A share may follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points
+            take the place of what a source cannot give.
     """
 
     fills: ClassVar[str] = "uniform"
@@ -142,16 +145,21 @@ class StartOptions(Solver):
             raise OptionError(self._title(), problems)
 
     def skip(self, instance: Instance) -> str | None:
-        """Why this solver cannot treat an instance here; a sampler that was asked for by name and is not there is a reason."""
-        return Solver.skip(self, instance) or _sampler_gap(self.init, instance)
+        """Why this solver cannot treat an instance here; starting points that are not there are a reason."""
+        return Solver.skip(self, instance) or _gap(self.init, instance)
 
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
-        """The weights of the sampler where it makes starting points."""
-        if not _asks_sampler(self.init, instance):
-            return None
-        from optisolve.solvers.ddpm.weights import weights_digest
+        """The sampler's weights and the files of points, where they make starting points."""
+        used = list[dict[str, str]]()
+        if _asks_sampler(self.init, instance):
+            from optisolve.solvers.ddpm.weights import weights_digest
 
-        return weights_digest("auto", instance.origin.problem)
+            used += filter(None, [weights_digest("auto", instance.origin.problem)])
+        used += [_file_digest(source.file) for source in map(_Source.read, self.init) if source.file]
+        if len(used) < 2:
+            return used[0] if used else None
+        together = hashlib.sha256("".join(part["sha256"] for part in used).encode()).hexdigest()
+        return {"name": " + ".join(part["name"] for part in used), "sha256": together}
 
 
 def population(evaluations: int | None) -> int:
@@ -245,7 +253,7 @@ def starting_points(task: Task, options: StartOptions, n: int) -> Start:
 def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Iterator[tuple[str, FloatArray]]:
     """Points of every source, `wanted` in all."""
     instance, left = task.instance, wanted
-    if reason := _sampler_gap(options.init, instance):
+    if reason := _gap(options.init, instance):
         raise SolverError(f"{task.solver_name}: {reason}.")
     sources = [source for entry in options.init for source in _meant(entry, instance, options.fills)]
     files = {source.file: _read_points(source.file, instance) for source in sources if source.kind == "file"}
@@ -263,7 +271,8 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
         elif source.kind == "ddpm":
             X = seen.fresh(_sampled(task, count))
         else:
-            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])[:count]
+            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])
+            X = X[np.arange(count) * X.shape[0] // count] if count < X.shape[0] and source.kind == "null" else X[:count]
         left -= X.shape[0]
         yield source.kind, X
     if left > 0:
@@ -292,7 +301,7 @@ def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> l
         if source.share is not None:
             counts[i] = round(source.share * wanted)
         elif source.kind == "null":
-            counts[i] = given["null"]
+            counts[i] = min(given["null"], wanted if len(sources) == 1 else -(-wanted // 4))
     open_ones = [i for i, source in enumerate(sources) if source.share is None and source.kind != "null"]
     left = max(0, wanted - sum(counts))
     # Files first: what one of them lacks goes to the others.
@@ -390,12 +399,18 @@ def _asks_sampler(init: Sequence[str], instance: Instance) -> bool:
     return has_sampler(instance)
 
 
-def _sampler_gap(init: Sequence[str], instance: Instance) -> str | None:
-    """Why the sampler cannot make points that were asked for by its name."""
-    named = any(_Source.read(entry).kind == "ddpm" for entry in init)
-    if not named or _asks_sampler(init, instance):
-        return None
-    return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
+def _gap(init: Sequence[str], instance: Instance) -> str | None:
+    """Why starting points that were asked for by name cannot be had; while a record is audited no file is opened for it."""
+    sources = [_Source.read(entry) for entry in init]
+    if any(source.kind == "ddpm" for source in sources) and not _asks_sampler(init, instance):
+        return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
+    try:
+        for source in sources if not only_shipped() else ():
+            if source.file:
+                _read_points(source.file, instance)
+    except OptisolveError as error:
+        return str(error).removesuffix(".")
+    return None
 
 
 def _read_points(path: str, instance: Instance) -> FloatArray:
@@ -404,8 +419,6 @@ def _read_points(path: str, instance: Instance) -> FloatArray:
     Raises:
         SolverError: It cannot be read, or holds no points of this problem.
     """
-    from optisolve.content import named_file
-
     file = named_file(path, "init")
     if not file.exists():
         raise SolverError(f"init: '{path}' does not exist; give a CSV or npy file with a row per point, or a run's folder.")
@@ -423,6 +436,13 @@ def _read_points(path: str, instance: Instance) -> FloatArray:
         return instance.space.require(X, what=f"init: '{path}'")
     except (OSError, ValueError) as error:
         raise SolverError(f"init: '{path}' cannot be read ({error}).") from error
+
+
+def _file_digest(path: str) -> dict[str, str]:
+    """Name and SHA-256 of a file of points, as records carry them."""
+    file = Path(path)
+    file = file / "record.json" if file.is_dir() else file
+    return {"name": Path(path).name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def _record_points(file: Path, instance: Instance) -> FloatArray:

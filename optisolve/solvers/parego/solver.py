@@ -23,13 +23,14 @@ from optisolve.numerics.gaussian_process import GaussianProcess
 from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.moead.weights import weight_vectors
 from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp
-from optisolve.solvers.start import Init, StartOptions, sobol, starting_points
+from optisolve.solvers.start import Init, StartOptions, first_points, sobol, starting_points
 
 __all__ = ["Parego"]
 
 _N_GLOBAL, _N_LOCAL, _N_REFINED = 256, 256, 64
 """Candidates of the space, around good points, and of each round of refinement."""
-_ROUNDS = 2
+_ROUNDS, _MORE_ROUNDS = (0.05, 0.001), (0.05, 0.015, 0.004, 0.001)
+"""Standard deviations around the best candidates of each round of refinement, with and without a gradient to climb."""
 _STARTS, _CLIMB = 6, 30
 """Best candidates that climb the acquisition's gradient together, and iterations."""
 _STEPS = (0.2, 0.05, 0.01)
@@ -38,8 +39,8 @@ _MANY_CONSTRAINTS = 8
 """Constraints with a process of their own; of more, the largest violation has one."""
 _REFIT = 1.1
 """Lengths are fitted again when there are this many times more points."""
-_SAME = 1e-9
-"""Points nearer than this in every variable, as a share of its range, are one."""
+_DIGITS = 9
+"""Digits of variables scaled to [0, 1] to which points are the same point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,43 +132,60 @@ class _Surrogates:
             log_feasible += log_ndtr((level - mean) / deviation)
         return np.stack(means, axis=1), np.stack(deviations, axis=1), log_feasible
 
-    def climbed(self, U: FloatArray, goal: Goal | None, weight: FloatArray) -> FloatArray:
-        """Points of the unit box from which the acquisition rises no further, float64 [k, d], all found in one descent."""
-        k, d = U.shape
-
-        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
-            V = flat.reshape(k, d)
-            value, gradient = np.zeros(k), np.zeros((k, d))
-            if goal is not None:
-                parts = [process.slopes(V) for process in self.objectives]
-                mean, deviation = (np.stack([part[i] for part in parts], axis=1) for i in (0, 1))
-                judged = goal.judged(mean, deviation, weight, gradient=True)
-                value += judged.value
-                for j, part in enumerate(parts):
-                    gradient += judged.by_mean[:, j, None] * part[2] + judged.by_deviation[:, j, None] * part[3]
-            for process, level in zip(self.constraints, self.levels, strict=True):
-                mean, deviation, by_mean, by_deviation = process.slopes(V)
-                z = (level - mean) / deviation
-                log_feasible = log_ndtr(z)
-                ratio = np.exp(-0.5 * z * z - log_feasible) / math.sqrt(2.0 * math.pi) / deviation
-                value += log_feasible
-                gradient -= ratio[:, None] * (by_mean + z[:, None] * by_deviation)
-            return -float(value.sum()), -gradient.ravel()
-
-        best = minimize(
-            loss,
-            U.ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(0.0, 1.0)] * (k * d),
-            options={"maxiter": _CLIMB, "ftol": 1e-6},
-        )
-        return np.clip(best.x.reshape(k, d), 0.0, 1.0)
-
     def believing(self, u: FloatArray) -> _Surrogates:
         """The same with a pending point."""
         believed = [[process.believing(u) for process in group] for group in (self.objectives, self.constraints)]
         return _Surrogates(*believed, self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What candidates are judged by: the acquisition.
+
+    Args:
+        surrogates: What is believed.
+        goal: What is improved on.
+        weight: float64 [m], the preference.
+    """
+
+    surrogates: _Surrogates
+    goal: Goal
+    weight: FloatArray
+
+    def value(self, U: FloatArray) -> FloatArray:
+        """Its logarithm, float64 [n]."""
+        mean, deviation, log_feasible = self.surrogates.predict(U)
+        total: FloatArray = log_feasible + self.goal.judged(mean, deviation, self.weight).value
+        return total
+
+    def climbed(self, U: FloatArray) -> FloatArray:
+        """Points of the unit box from which it rises no further, float64 [k, d], all found in one descent."""
+        shape = U.shape
+
+        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self._slopes(flat.reshape(shape))
+            return -float(value.sum()), -gradient.ravel()
+
+        options = {"maxiter": _CLIMB, "ftol": 1e-6}
+        best = minimize(loss, U.ravel(), jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * U.size, options=options)
+        return np.clip(best.x.reshape(shape), 0.0, 1.0)
+
+    def _slopes(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Logarithm of the acquisition, float64 [k], and its gradient, float64 [k, d]."""
+        parts = [process.slopes(V) for process in self.surrogates.objectives]
+        mean, deviation = (np.stack([part[i] for part in parts], axis=1) for i in (0, 1))
+        value, by_mean, by_deviation = self.goal.judged(mean, deviation, self.weight, gradient=True)
+        gradient = np.zeros_like(V)
+        for j, part in enumerate(parts):
+            gradient += by_mean[:, j, None] * part[2] + by_deviation[:, j, None] * part[3]
+        for process, level in zip(self.surrogates.constraints, self.surrogates.levels, strict=True):
+            at, width, at_slope, width_slope = process.slopes(V)
+            z = (level - at) / width
+            log_feasible = log_ndtr(z)
+            ratio = np.exp(-0.5 * z * z - log_feasible) / math.sqrt(2.0 * math.pi) / width
+            value = value + log_feasible
+            gradient -= ratio[:, None] * (at_slope + z[:, None] * width_slope)
+        return value, gradient
 
 
 class _Search:
@@ -181,6 +199,7 @@ class _Search:
         self._weights = weight_vectors(m, options.n_preferences) if m > 1 else np.ones((1, 1))
         box = task.instance.hypervolume_box
         self._corner = None if box is None else np.asarray(box.reference) * task.instance.signs
+        self._seen: set[bytes] = set()
         self._theta: dict[str, FloatArray] = {}
         self._fitted_at = self._steps = self._fits = self._random = 0
 
@@ -191,7 +210,9 @@ class _Search:
     def initialize(self) -> None:
         """Take over what is known, and evaluate what is missing of the first points."""
         task, left = self._task, self._task.meter.remaining_evaluations
-        wanted = self._options.n_initial or max(4, min(2 * (self._space.dim + 1), left // 4))
+        wanted = self._options.n_initial
+        if wanted is None:
+            wanted = first_points(task, self._options, max(4, min(2 * (self._space.dim + 1), left // 4)))
         start = starting_points(task, self._options, min(left, max(wanted, task.start.shape[0])))
         if start.known is not None:
             self._learn(start.known.X, start.known.evaluation)
@@ -223,7 +244,9 @@ class _Search:
     def _learn(self, X: FloatArray, evaluation: Evaluation) -> None:
         """Take over points and their values."""
         G = _misses(evaluation)
-        self._U = np.concatenate([self._U, self._space.normalize(X)])
+        U = self._space.normalize(X)
+        self._U = np.concatenate([self._U, U])
+        self._seen.update(_keys(U))
         self._F = np.concatenate([self._F, evaluation.F * self._task.instance.signs])
         self._violation = np.concatenate([self._violation, evaluation.violation])
         self._G = np.concatenate([self._G, G])
@@ -242,19 +265,21 @@ class _Search:
     def _proposals(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Points worth evaluating, float64 [<= count, d], in the unit box and repaired."""
         kept = self._kept(rng)
-        feasible = self._violation[kept] <= 0.0
-        F = self._F[kept]
+        feasible, known, proposed = self._violation[kept] <= 0.0, self._U[kept], list[FloatArray]()
+        way = bool(feasible.any())
+        F = self._F[kept] if way else self._shortfall(kept)
+        feasible |= not way  # on the way to a first feasible point every point counts, by what it misses
         warp = Warp.of(F[feasible] if feasible.sum() >= 4 else F)
         unit = warp.unit(F)
-        surrogates = self._fit(kept, Warp.warped(unit))
-        corner = None if self._corner is None else warp.unit(self._corner)
-        goal = Goal.of(unit[feasible] if feasible.any() else unit, self._options.acquisition, rng, corner)
-        known, proposed = self._U[kept], list[FloatArray]()
-        front = known[feasible][~dominated(F[feasible])] if feasible.any() else known[:0]
-        for weight in self._weights[rng.permutation(len(self._weights))[np.arange(count) % len(self._weights)]]:
-            order = np.lexsort((goal.scalar(unit, weight), self._violation[kept]))
+        surrogates = self._fit(kept, Warp.warped(unit), constrained=way)
+        corner = warp.unit(self._corner) if way and self._corner is not None else None
+        goal = Goal.of(unit[feasible], self._options.acquisition, rng, corner)
+        front = known[feasible][~dominated(F[feasible])]
+        weights = self._weights if way else np.ones((1, 1))
+        for weight in weights[rng.permutation(len(weights))[np.arange(count) % len(weights)]]:
+            order = np.lexsort((goal.scalar(unit, weight), ~feasible))
             centers = np.concatenate([known[order[:4]], front])
-            u = self._maximized(surrogates, goal, weight, centers, rng, proposed)
+            u = self._maximized(_Sought(surrogates, goal, weight), centers, rng, proposed)
             if u is None:
                 break
             proposed.append(u)
@@ -264,48 +289,36 @@ class _Search:
         return np.array(proposed).reshape(-1, self._space.dim)
 
     def _maximized(
-        self,
-        surrogates: _Surrogates,
-        goal: Goal,
-        weight: FloatArray,
-        centers: FloatArray,
-        rng: np.random.Generator,
-        pending: Sequence[FloatArray],
+        self, sought: _Sought, centers: FloatArray, rng: np.random.Generator, pending: Sequence[FloatArray]
     ) -> FloatArray | None:
         """The candidate with the largest acquisition, float64 [d]; None when no unknown point was found."""
-        U = np.concatenate([sobol(rng, self._space.dim, _N_GLOBAL), _around(rng, centers, _N_LOCAL, _STEPS)])
-        U, value = self._judged(U, surrogates, goal, weight, pending)
-        some_feasible = bool((self._violation <= 0.0).any())
-        climbs = goal.has_gradient or not some_feasible
-        rounds = _ROUNDS if climbs else 4
-        for scale in np.geomspace(_STEPS[1], _STEPS[-1] / 10, rounds):
+        d, seen = self._space.dim, self._seen | set(_keys(np.array(pending).reshape(-1, self._space.dim)))
+        U, value = self._judged(
+            np.concatenate([sobol(rng, d, _N_GLOBAL), _around(rng, centers, _N_LOCAL, _STEPS)]), sought, seen
+        )
+        for scale in _ROUNDS if sought.goal.has_gradient else _MORE_ROUNDS:
             if U.shape[0] == 0:
                 return None
             best = np.argsort(-value, kind="stable")[:_STARTS]
-            if climbs:
-                fresh = surrogates.climbed(U[best], goal if some_feasible else None, weight)
-                fresh = np.concatenate([fresh, _around(rng, fresh, _N_REFINED, (scale,))])
-            else:
-                fresh = _around(rng, U[best], _N_REFINED, (scale,))
-            fresh, its_value = self._judged(fresh, surrogates, goal, weight, pending)
+            higher = sought.climbed(U[best]) if sought.goal.has_gradient else U[best]
+            fresh, its_value = self._judged(np.concatenate([higher, _around(rng, higher, _N_REFINED, (scale,))]), sought, seen)
             U, value = np.concatenate([U[best], fresh]), np.concatenate([value[best], its_value])
         chosen: FloatArray = U[int(np.argmax(value))]
         return chosen
 
-    def _judged(
-        self, U: FloatArray, surrogates: _Surrogates, goal: Goal, weight: FloatArray, pending: Sequence[FloatArray]
-    ) -> tuple[FloatArray, FloatArray]:
+    def _judged(self, U: FloatArray, sought: _Sought, seen: set[bytes]) -> tuple[FloatArray, FloatArray]:
         """Candidates, repaired and without those that are known, and logarithms of their acquisition."""
-        U = np.unique(self._space.normalize(self._as_evaluated(self._space.denormalize(U))), axis=0)
-        for known in (self._U, *(np.array(pending).reshape(-1, U.shape[1]),)):
-            if known.shape[0] and U.shape[0]:
-                nearest = np.abs(U[:, None, :] - known[None, :, :]).max(axis=2).min(axis=1)
-                U = U[nearest > _SAME]
-        if U.shape[0] == 0:
-            return U, np.empty(0)
-        mean, deviation, log_feasible = surrogates.predict(U)
-        some_feasible = bool((self._violation <= 0.0).any())
-        return U, log_feasible + (goal.judged(mean, deviation, weight).value if some_feasible else 0.0)
+        U = self._space.normalize(self._as_evaluated(self._space.denormalize(U)))
+        fresh = {key: i for i, key in enumerate(_keys(U)) if key not in seen}
+        U = U[np.array(sorted(fresh.values()), dtype=np.int64)]
+        return U, sought.value(U) if U.shape[0] else np.empty(0)
+
+    def _shortfall(self, kept: IntArray) -> FloatArray:
+        """What points miss of feasibility, every constraint in units of its mean miss, float64 [n, 1]."""
+        G = self._G[kept]
+        missed = np.where(self._task.instance.tolerance < G, G, 0.0)
+        scale = missed.mean(axis=0)
+        return (missed / np.where(scale > 0.0, scale, 1.0)).sum(axis=1, keepdims=True)
 
     def _kept(self, rng: np.random.Generator) -> IntArray:
         """Rows that the processes are fitted to: all that could be evaluated, up to `max_points`."""
@@ -319,13 +332,16 @@ class _Search:
         others = np.setdiff1d(np.arange(rows.size), best)
         return np.sort(rows[np.concatenate([best, rng.choice(others, limit - best.size, replace=False)])])
 
-    def _fit(self, kept: IntArray, Y: FloatArray) -> _Surrogates:
-        """Processes of the objectives and of the constraints that matter."""
+    def _fit(self, kept: IntArray, Y: FloatArray, *, constrained: bool) -> _Surrogates:
+        """Processes of the objectives, or of what is missed in their place, and of the constraints that matter."""
         again = kept.size >= self._fitted_at * _REFIT
         if again:
             self._fitted_at = kept.size
         U = self._U[kept]
-        objectives = [self._process(f"f{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
+        name = "f" if constrained else "missed"
+        objectives = [self._process(f"{name}{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
+        if not constrained:
+            return _Surrogates(objectives, [], np.empty(0))
         G = self._G[kept]
         violated = np.flatnonzero((self._task.instance.tolerance < G).any(axis=0))
         if violated.size > _MANY_CONSTRAINTS:
@@ -338,10 +354,15 @@ class _Search:
         theta = self._theta.get(name)
         if theta is not None and not again:
             return GaussianProcess.at(U, y, theta)
-        process = GaussianProcess.fit(U, y, theta)
+        process = GaussianProcess.fit(U, y, theta, hurry=lambda: self._task.meter.out_of_time)
         self._fits += 1
         self._theta[name] = process.theta
         return process
+
+
+def _keys(U: FloatArray) -> list[bytes]:
+    """What tells points of the unit box apart, float64 [n, d]."""
+    return [u.tobytes() for u in np.round(U, _DIGITS) + 0.0]  # -0.0 is 0.0
 
 
 def _misses(evaluation: Evaluation) -> FloatArray:
