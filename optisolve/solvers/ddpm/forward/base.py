@@ -130,10 +130,13 @@ class Norm:
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """float64 [..., width]."""
-        centered = x - x.mean(axis=-1, keepdims=True)
-        variance = np.square(centered).mean(axis=-1, keepdims=True)
-        out: FloatArray = centered / np.sqrt(variance + _NORM_EPS) * self.weight + self.bias
-        return out
+        width = x.shape[-1]
+        centered = x - x.sum(axis=-1, keepdims=True) / width
+        variance = np.einsum("...i,...i->...", centered, centered)[..., None] / width
+        centered /= np.sqrt(variance + _NORM_EPS)
+        centered *= self.weight
+        centered += self.bias
+        return centered
 
 
 @dataclass(slots=True)

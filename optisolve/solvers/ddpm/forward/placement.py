@@ -63,13 +63,14 @@ class _Layer:
         own, closest = ((weight.reshape(b, -1, k) @ fixed).reshape(b, s, n, -1, 3) for weight in (share, near))
         load = own[..., 2]  # [B, S, N, H]
         push = np.exp(-_square(at[:, :, None], here)[:, :, :, None] * self.reach)  # [B, S, N, H, N]
-        rivals = (push.reshape(b, s, -1, n) @ at).reshape(b, s, n, -1, 2) - push.sum(axis=4)[..., None] * here
+        pushed = push.sum(axis=4)
+        rivals = (push.reshape(b, s, -1, n) @ at).reshape(b, s, n, -1, 2) - pushed[..., None] * here
         offsets = [
             (own[..., :2] - load[..., None] * here) / (load[..., None] + 1e-3),
             closest[..., :2] / closest[..., 2:] - here,
             rivals,
         ]
-        told = [state, place, *(offset.reshape(b, s, n, -1) for offset in offsets), load / k, push.mean(axis=4)]
+        told = [state, place, *(offset.reshape(b, s, n, -1) for offset in offsets), load / k, pushed / n]
         state = state + self.mix(np.concatenate(told, axis=3))
         return state, free + self.move(state)
 
