@@ -34,8 +34,8 @@ class HistoryDe:
 
     .. math:: v = x_i + F (x_{best} - x_i) + F (x_{r_1} - x_{r_2})
 
-    with one of the best mates of the sub-problem, then binomial crossover and polynomial mutation; one child per target. F and CR
-    are drawn round one of six memories; after every wave the memory that is next in turn becomes the mean of what survived,
+    with one of the best mates of the sub-problem, then binomial crossover and polynomial mutation; one child per target. F and
+    CR are drawn round one of six memories; after every wave the memory that is next in turn becomes the mean of what survived,
     weighted by how many incumbents it replaced (the mean of F is Lehmer's).
 
     Args:
@@ -107,7 +107,7 @@ class Seen:
             self.add(X, F, violation)
 
     def add(self, X: FloatArray, F: FloatArray, violation: FloatArray) -> None:
-        """Points float64 [k, d], objectives in minimization form [k, m], violations [k]; what could not be evaluated is left out."""
+        """Points float64 [k, d], objectives in minimization form [k, m], violations [k]; failed ones are left out."""
         usable = (violation < FAILED_VIOLATION) & np.isfinite(F).all(axis=1)
         self._parts.append((self._space.normalize(X[usable]), F[usable], violation[usable]))
 
@@ -140,10 +140,11 @@ class Screened:
     Args:
         inner: Makes the children.
         seen: All evaluated points; shared, and filled by the owner.
+        label: Source of the children.
     """
 
-    def __init__(self, inner: Inner, seen: Seen) -> None:
-        self._inner, self._seen = inner, seen
+    def __init__(self, inner: Inner, seen: Seen, label: str) -> None:
+        self._inner, self._seen, self._label = inner, seen, label
 
     def propose(self, wave: Wave) -> Proposals:
         """One child for every target."""
@@ -152,7 +153,7 @@ class Screened:
         rows = np.arange(n) * _CHILDREN + self._best(wave, made.X.reshape(n, _CHILDREN, -1))
         if isinstance(self._inner, HistoryDe):
             self._inner.keep(rows)
-        return Proposals(made.X[rows], wave.targets, made.source)
+        return Proposals(made.X[rows], wave.targets, self._label)
 
     def learn(self, feedback: Feedback) -> None:
         """Tell the operator what became of the children that were kept."""

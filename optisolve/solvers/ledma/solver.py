@@ -21,13 +21,13 @@ from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.ledma.portfolio import Notes, Portfolio
 from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
-from optisolve.solvers.ledma.shares import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix
+from optisolve.solvers.ledma.shares import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix, spread
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.solvers import DecompositionSolver, MutatingSolver
 from optisolve.solvers.moead.variation import De, Gaussian, Variation, Wave
 from optisolve.solvers.start import Init
 
-__all__ = ["LLM_START", "OPERATORS", "Ledma", "planned_share"]
+__all__ = ["LLM_START", "OPERATORS", "Ledma"]
 
 LLM_START = 0.1
 """Share of the targets that the language model starts with in the adaptive mix, as far as its budget pays for it."""
@@ -54,11 +54,14 @@ class BesideDe(MutatingSolver):
     Args:
         init: As for the rest of the family; ``auto`` unless something else is said, so `Ledma` and its controls begin with
             what is known of the instance. ``uniform`` is the published algorithm's first population.
+        spread: Serve no more targets than the budget of calls (a control's ``max_targets``) lasts for when it is spread evenly
+            over the run; means something where `mix` is a share.
         de_scale: Factor on the difference of two mates in DE.
         de_crossover: DE's chance per variable to take the new value.
     """
 
     init: Init = ("auto",)
+    spread: bool = False
     de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
     de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
 
@@ -83,8 +86,9 @@ class Ledma(BesideDe):
         batch_subproblems: Sub-problems per call, each with its own preference, parents and offspring. Takes the schema
             style: a table that is continued has one order only.
         max_reasks: Further questions after an answer without a usable candidate; then the recorded fallback.
-        mix: Who serves the targets. ``"adaptive"``: the model, DE, DE with success history and normal noise, each by the
-            hypervolume that its offspring gained per cost; the model starts at 10 %. ``"auto"``: the model as often as its
+        mix: Who serves the targets. ``"adaptive"``: the model, DE, and DE, DE with success history and normal noise whose
+            children a cheap model looks at first, each by the hypervolume that its offspring gained per cost; the language
+            model starts at 10 %. ``"auto"``: the model as often as its
             budget lasts when spread evenly over the run (always when that budget is unlimited), DE the rest.
             ``"llm_only"``: the model, and DE where the budget allows no call. A number, or ``"fixed(0.3)"``: the model's
             share, DE the rest.
@@ -144,17 +148,23 @@ class Ledma(BesideDe):
         """The same engine, first populations and chosen targets; the arms differ in nothing but who makes the offspring.
 
         The model serves a fixed share of the targets: `mix` where it is a number, else all of them, and in both cases no
-        more than the budget of calls lasts for when it is spread over the run. The controls serve as many.
+        more than the budget of calls lasts for when it is spread over the run (`spread`). The controls serve as many.
         """
         wrong = list(self._uncontrolled(budget))
         if wrong:
             raise OptionError("The ablation's configuration", wrong)
         style = self.style if self.style != "auto" else "continuation" if model == "local" else "schema"
         parents = self.n_parents or min(_USUAL_PARENTS[style], self.n_neighbors)
-        share = planned_share(budget, self, self.mix if isinstance(self.mix, float) else 1.0)
-        subject = {**self.options(), "mix": share, "n_parents": parents, "placebo": False}
+        share = self.mix if isinstance(self.mix, float) else 1.0
+        subject = {**self.options(), "mix": share, "spread": True, "n_parents": parents, "placebo": False}
         served = None if budget.llm_calls is None else budget.llm_calls * self.batch_subproblems
-        engine = {f.name for f in fields(DecompositionSolver)} | {"n_offspring", "n_parents", "de_scale", "de_crossover"}
+        engine = {f.name for f in fields(DecompositionSolver)} | {
+            "n_offspring",
+            "n_parents",
+            "de_scale",
+            "de_crossover",
+            "spread",
+        }
         shared = {key: subject[key] for key in subject if key in engine or key.startswith("mutation_")}
         return [
             Arm(SUBJECT, "the language model", self.info.name, subject),
@@ -224,10 +234,8 @@ class Ledma(BesideDe):
             if task.known is not None:
                 evaluation = task.known.evaluation
                 seen.begin(task.known.X, evaluation.F * task.instance.signs, evaluation.violation)
-            others |= {
-                "adaptive_de": Screened(HistoryDe(de.mutation), seen),
-                "gaussian": Screened(Gaussian(), seen),
-            }
+            learning = {"screened_de": de, "adaptive_de": HistoryDe(de.mutation), "gaussian": Gaussian()}
+            others |= {name: Screened(operator, seen, name) for name, operator in learning.items()}
         model = 0.0 if llm is None else LLM_START
         start = {name: (1.0 - model) / len(others) for name in others}
         bandit = Bandit(start if llm is None else {LLM: model, **start})
@@ -247,28 +255,15 @@ class Ledma(BesideDe):
 
     def _chooser(self, task: Task, bandit: Bandit) -> Chooser:
         if isinstance(self.mix, float):
-            return random_share(self.mix)
+            calls = task.meter.budget.llm_calls
+            served = None if calls is None or not self.spread else calls * self.batch_subproblems
+            return random_share(self.mix) if served is None else spread(self.mix, served, task.meter, self.n_offspring)
         if self.mix == "llm_only":
             return random_share(1.0)
-        pace = (task.meter, self.population(task.meter.budget), self.n_offspring, self.batch_subproblems)
-        return paced(*pace, bandit=bandit if self.mix == "adaptive" else None)
+        adaptive = bandit if self.mix == "adaptive" else None
+        return paced(task.meter, self.n_offspring, self.batch_subproblems, bandit=adaptive)
 
 
 def _nobody(wave: Wave) -> IntArray:
     """The model's targets where there is none."""
     return wave.targets[:0]
-
-
-def planned_share(budget: Budget, solver: Ledma, most: float) -> float:
-    """Share of the targets that makes the budget of calls last for the whole run, at most `most`.
-
-    With share p a wave of n targets costs p n / b calls, b targets per call, and brings n (p s + 1 - p) offspring, s per
-    served target; so c calls on E offspring mean p = b c / (E - b c (s - 1)).
-    """
-    assert budget.evaluations is not None
-    if budget.llm_calls is None:
-        return most
-    offspring, served = budget.evaluations - solver.population(budget), budget.llm_calls * solver.batch_subproblems
-    if served * solver.n_offspring >= offspring:
-        return most
-    return min(most, served / (offspring - served * (solver.n_offspring - 1)))
