@@ -17,6 +17,7 @@ from optisolve.core.capabilities import (
     EnergyChannel,
     GridWalk,
     InterferenceChannel,
+    Jacobian,
     ParallelChannels,
     Samplable,
     ShadowPrices,
@@ -31,6 +32,8 @@ __all__ = ["require_capabilities"]
 
 _RTOL = 1e-9
 """Agreement asked of what a capability says and what the instance evaluates, relative to the largest value."""
+_STEP = 1e-6
+"""Step of differences, as a share of each variable's range."""
 
 
 def require_capabilities(instance: Instance, X: FloatArray) -> None:
@@ -121,6 +124,24 @@ def _prices(instance: Instance, X: FloatArray) -> None:
     require(not strangers, f"shadow prices of {strangers}, which are no constraints of the instance")
 
 
+def _jacobian(instance: Instance, X: FloatArray) -> None:
+    """Slopes along random directions are those of differences, where the objectives have no kink within the step."""
+    assert isinstance(instance, Jacobian)
+    space, rng = instance.space, np.random.default_rng(0)
+    step = np.where(space.integer, 0.0, _STEP * (space.upper - space.lower))
+    inside = np.where(space.integer, X, np.clip(X, space.lower + step, space.upper - step))
+    J = instance.jacobian(inside)
+    require(J.shape == (len(X), len(instance.objectives), space.dim), "jacobian must return [n, m, d] slopes")
+    along = rng.choice((-1.0, 1.0), X.shape) * step
+    here, ahead, back = (instance.evaluate_twin(inside + sign * along).F for sign in (0.0, 1.0, -1.0))
+    told, found = np.einsum("nmd,nd->nm", J, along), 0.5 * (ahead - back)
+    size = np.abs(found) + np.median(np.abs(found), axis=0) + 1e-10 * np.abs(here)
+    smooth = np.abs(ahead + back - 2.0 * here) <= 1e-3 * size
+    require(bool((smooth.mean(axis=0) > 0.5).all()), "at most points an objective has a kink; it cannot offer slopes")
+    off = np.where(smooth, np.abs(told - found) / size, 0.0).max()
+    require(bool(off <= 1e-3), f"jacobian differs from differences of evaluate_twin (by {off:.1e})")
+
+
 def _differentiable(instance: Instance, X: FloatArray) -> None:
     assert isinstance(instance, Differentiable)
     _torch_agrees(instance.objective_torch, X, instance.evaluate_twin(X).F, "objective_torch")
@@ -198,6 +219,7 @@ _MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
     AgentsGame: _game,
     GridWalk: _grid,
     ShadowPrices: _prices,
+    Jacobian: _jacobian,
     Differentiable: _differentiable,
     ConstraintGradients: _constraints,
     Samplable: _samplable,

@@ -57,8 +57,8 @@ class FrontDescent(PopulationOptions):
     n_directions: Annotated[int, Ge(2)] = 5
     wave_size: Annotated[int, Ge(1)] = 4
     radius: Annotated[float, Gt(0), Le(0.5)] = 0.05
-    n_shaken: Annotated[int, Ge(0)] = 20
-    shake: Annotated[float, Gt(0), Le(1)] = 0.2
+    n_shaken: Annotated[int, Ge(0)] = 40
+    shake: Annotated[float, Gt(0), Le(1)] = 0.3
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)

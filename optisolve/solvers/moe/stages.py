@@ -36,7 +36,7 @@ _ROLES: Final[Mapping[str, Role]] = {
     "ddpm": "sampler",
     "front_descent": "gradient",
     "parego": "surrogate",
-    "moead_de": "evolution",
+    "ledma": "evolution",
 }
 STAGES: Final = tuple(_ROLES)
 """Names of all stages, in the order in which they come first."""

@@ -172,7 +172,7 @@ def test_a_user_s_own_function_goes_without_sampler_and_slopes():
 def test_the_gate_is_reached_by_naming_it_or_its_experts(uavs):
     for options in ({"several": "gate"}, {"gate": "rule"}, {"experts": ("moead_de",)}):
         assert "gate" in chain(uavs, 40, **options).record.used.report
-    assert "stages" in chain(uavs, 40, several="chain", experts=("null", "moead_de")).record.used.report
+    assert "stages" in chain(uavs, 40, several="chain", experts=("null", "ledma")).record.used.report
 
 
 def test_a_chain_of_strangers_is_one_clear_error(uavs):
