@@ -64,6 +64,12 @@ def test_stages_stand_in_their_order_and_their_credit_adds_up_to_the_hypervolume
     assert {name: part["evaluations"] for name, part in credit.items()} == {n: p["evaluations"] for n, p in report.items()}
 
 
+def test_seconds_stand_by_source_and_outside_of_the_hash(uavs):
+    used = chain(uavs, 60).record.used
+    assert set(used.seconds_by_source) == set(used.by_source)
+    assert 0.0 < sum(used.seconds_by_source.values()) <= used.wall_s + 0.01
+
+
 def test_the_chain_is_better_than_its_parts_alone(uavs):
     reached = chain(uavs, 100).hypervolume
     for solver in ("ddpm", "moead_de", "nsga2"):
