@@ -69,6 +69,7 @@ def one_case(name: str, options: argparse.Namespace, network: Network, spent: fl
     row(name, "WMMSE, 9 starts, 1e-3 and 100 steps", coarse / full, coarse_s, nine_s, options.batch, None)
     keys = case_keys(0, np.arange(options.batch))
     how = Sampling(steps=1)
+    mixed: list[tuple[str, Network | None, int, int]]
     mixed = [("ddpm", network, count, n_random) for count, n_random in ((2, 1), (3, 2), (4, 2), (4, 3))]
     plain = [(label, model, count, 0) for label, model in (("ddpm", network), ("null", None)) for count in options.samples]
     for label, model, count, n_random in sorted(plain + mixed, key=lambda run: (run[0], run[3] > 0, run[2])):

@@ -36,7 +36,7 @@ except OptisolveError as error:
     sys.exit(f"error: {{error}}")
 """
 USES: dict[str, list[str]] = {
-    "diffusion": [*RUN[:3], "problem=parallel_channels", *RUN[5:], "solver=ddpm", "budget.evaluations=50"],
+    "diffusion": [*RUN[:3], "problem=parallel_channels/msr80", *RUN[5:], "solver=legacy_diffsg", "budget.evaluations=50"],
     "drl": [str(ROOT / "benchmarks/training/nsp_experts.py"), "rate", "--steps", "300", "--out", "experts"],
     "hdf5": ["-m", "optisolve", "export", "problem=power_control", "--to", "case.h5"],
     "local-llm": [*RUN, "solver=opro", "llm=local", "budget.llm_calls=1"],

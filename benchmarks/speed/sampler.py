@@ -3,9 +3,9 @@
     python benchmarks/speed/sampler.py [--rounds 5]
 
 Where torch and diffusers are installed, the same weights in torch stand beside each number, in processes that take turns: the
-network loaded by `from_pretrained` and called in single precision on one thread, as versions 1 and 2 of ``ddpm`` did. Times are of the
-processor, user and system; on a shared machine wall time says how busy it is. Limits: first sample 0.3 s, one sample for one
-instance at least 5 times faster than in torch.
+network loaded by `from_pretrained` and called in single precision on one thread, as versions 1 and 2 of ``ddpm`` did. Times
+are of the processor, user and system; on a shared machine wall time says how busy it is. Limits: first sample 0.3 s, one
+sample for one instance at least 5 times faster than in torch.
 """
 
 from __future__ import annotations

@@ -57,13 +57,11 @@ class Bridge(ABC):
     Attributes:
         family: Registry name of the problem.
         polishes: Names of the short polishes, the default first.
-        free_polishes: Those of them that look at no objective and need no torch.
         preferences: Length of a preference vector that is part of the condition; 0 for one objective.
     """
 
     family: ClassVar[str]
     polishes: ClassVar[tuple[str, ...]] = (NO_POLISH,)
-    free_polishes: ClassVar[tuple[str, ...]] = ()
     preferences: ClassVar[int] = 0
 
     @abstractmethod

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.problems.uav_isac import kernels, model
-from optisolve.problems.uav_isac.settled import too_close
 from tests.problems.uav_isac_cases import ROOT, URBAN, project_powers, scenario
 
 RING = {50: 0.124055, 100: 0.079151, 200: 0.080095, 400: 0.158301, 600: 0.298496}
@@ -291,6 +290,6 @@ def test_projection_without_the_compiler_has_the_bits_of_the_kernel(changes, mon
     with_kernel = instance.project(X)
     monkeypatch.setattr("optisolve.problems.uav_isac.instance._REPAIR", "a module that nobody has loaded")
     np.testing.assert_array_equal(instance.project(X), with_kernel)
-    apart = ~too_close(with_kernel, instance.constants) & ~too_close(X, instance.constants)
+    apart = ~model.too_close(with_kernel, instance.constants) & ~model.too_close(X, instance.constants)
     assert apart.any()
     np.testing.assert_array_equal(instance.project(X[apart]), with_kernel[apart])

@@ -32,7 +32,6 @@ class PowerControlBridge(Bridge):
 
     family: ClassVar[str] = "power_control"
     polishes: ClassVar[tuple[str, ...]] = ("switch", "wmmse", "none")
-    free_polishes: ClassVar[tuple[str, ...]] = ("wmmse",)
 
     def gap(self, instance: Instance) -> str | None:
         """Needs a sum rate without minimum rates."""

@@ -18,7 +18,6 @@ from optisolve.problems.uav_isac import model, placements
 from optisolve.problems.uav_isac.goals import UavIsacGoals
 from optisolve.problems.uav_isac.model import Constants
 from optisolve.problems.uav_isac.placements import lattice
-from optisolve.problems.uav_isac.settled import project_powers, too_close
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,8 +142,8 @@ class UavIsacInstance(UavIsacGoals):
         c = self.constants
         X = np.ascontiguousarray(X)
         if _REPAIR not in sys.modules:  # the same bits, without loading a compiler for rows that keep their distances
-            project_powers(X, c)
-            if not too_close(X, c).any():
+            model.project_powers(X, c)
+            if not model.too_close(X, c).any():
                 return X
         from optisolve.problems.uav_isac.repair import project_rows
 

@@ -27,8 +27,8 @@ a billion times finer, so that none of them shows."""
 _BLOCK = 8192
 """Variables of all samples of the cases that walk together, about: what their network holds fits a processor's cache."""
 _KEPT_BYTES = 1 << 24
-"""Size of an array that is freed unused: else glibc fetches a chain's arrays from the system and returns them over and over, which
-takes half of its time."""
+"""Size of an array that is freed unused: else glibc fetches a chain's arrays from the system and returns them over and over,
+which takes half of its time."""
 
 
 class Network(Protocol):

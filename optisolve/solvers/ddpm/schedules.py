@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -114,13 +114,10 @@ class Chain(Generic[A]):
             noise: Standard normal numbers of the same shape, where `needs_noise`.
         """
         move = self._moves[index]
-        after = move.clean * clean + move.noisy * noisy  # type: ignore[operator]  # arrays and tensors alike
-        if move.before and self._before is not None:
-            after = after + move.before * self._before  # type: ignore[operator]
-        if move.noise and noise is not None:
-            after = after + move.noise * noise  # type: ignore[operator]
+        terms = [(move.clean, clean), (move.noisy, noisy), (move.before, self._before), (move.noise, noise)]
         self._before = clean
-        return after
+        first, *others = [factor * cast(Any, array) for factor, array in terms if factor and array is not None]
+        return cast(A, sum(others, start=first))
 
 
 @lru_cache(maxsize=64)

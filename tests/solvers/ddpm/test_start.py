@@ -23,6 +23,7 @@ def test_points_are_inside_the_box_distinct_and_decided_by_the_seed(name: str) -
     assert len(np.unique(X, axis=0)) == len(X)
     assert (instance.evaluate(X).violation <= 0.0).all()
     np.testing.assert_array_equal(X, sampled_points(instance, 10, 1))
+    assert sampled_points(instance, 0, 1).shape == (0, instance.space.dim)  # type: ignore[union-attr]
     if len(X) > 2:  # else all samples lead to the same few points
         assert not np.array_equal(X, sampled_points(instance, 10, 2))
 
@@ -37,10 +38,12 @@ def test_a_front_is_sampled_in_the_order_of_its_preferences() -> None:
     assert F[-10:, 1].mean() > F[:10, 1].mean()  # and the error bound pays for it
 
 
-def test_they_are_the_points_of_the_solver() -> None:
-    instance = optisolve.load_problem("uav_isac").instance(22)
+@pytest.mark.parametrize("name", ["uav_isac", "power_control"])
+def test_they_are_the_points_of_the_solver(name: str) -> None:
+    instance = optisolve.load_problem(name).instance(22)
     X = sampled_points(instance, 12, 5)
-    result = optisolve.solve(instance, Ddpm(), budget=Budget(evaluations=12), seed=5)
+    solver = Ddpm(n_samples=12, n_preferences=12, polish="none")
+    result = optisolve.solve(instance, solver, budget=Budget(evaluations=12), seed=5)
     assert X is not None
     assert {row.tobytes() for row in result.run.outcome.X} <= {row.tobytes() for row in X}
 

@@ -131,7 +131,7 @@ class Norm:
     def __call__(self, x: FloatArray) -> FloatArray:
         """float64 [..., width]."""
         width = x.shape[-1]
-        centered = x - x.sum(axis=-1, keepdims=True) / width
+        centered: FloatArray = x - x.sum(axis=-1, keepdims=True) / width
         variance = np.einsum("...i,...i->...", centered, centered)[..., None] / width
         centered /= np.sqrt(variance + _NORM_EPS)
         centered *= self.weight
