@@ -61,7 +61,7 @@ class GaussianProcess:
         Args:
             U: float64 [n, d], in the unit box, n >= 2; equal rows are fine, since there is noise.
             y: float64 [n].
-            start: float64 [d + 1], a theta to begin from; None means that of the prior.
+            start: float64 [d + 1], a theta to begin from as well as from that of the prior.
             hurry: Asked after every iteration; the best so far is good enough when it says so.
 
         Returns:
@@ -79,16 +79,21 @@ class GaussianProcess:
             if hurry():
                 raise StopIteration
 
-        best = minimize(
-            _loss,
-            np.clip(prior if start is None else start, low, high),
-            args=(U, y, prior),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            callback=halt,
-            options={"maxiter": _ITERATIONS, "ftol": 1e-6},
-        )
+        # A former fit of fewer points may take what it cannot explain for noise, and would go on to do so.
+        ends = [
+            minimize(
+                _loss,
+                np.clip(begin, low, high),
+                args=(U, y, prior),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                callback=halt,
+                options={"maxiter": _ITERATIONS, "ftol": 1e-6},
+            )
+            for begin in ([prior] if start is None else [prior, start])
+        ]
+        best = min(ends, key=lambda end: float(end.fun))
         return cls.at(U, y, np.asarray(best.x, dtype=np.float64))
 
     @classmethod

@@ -84,3 +84,13 @@ def test_constant_values_and_equal_points_are_no_singular_matrix(y):
     assert np.isfinite(deviation).all()
     noisy = GaussianProcess.fit(U, np.array([0.0, 1.0, 2.0, 3.0, 4.0]))
     assert np.isfinite(noisy.predict(U)[0]).all()
+
+
+def test_a_noisy_former_fit_is_left_behind():
+    """A fit that takes everything for noise is a local optimum of the posterior; one begins from the prior as well."""
+    rng = np.random.default_rng(6)
+    U = rng.random((50, 3))
+    noisy = np.append(np.full(3, 4.0), np.log(0.3))
+    fitted = GaussianProcess.fit(U, smooth(U), noisy)
+    assert np.exp(fitted.theta[-1]) < 1e-2
+    np.testing.assert_allclose(fitted.theta, GaussianProcess.fit(U, smooth(U)).theta, atol=0.1)
