@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-_VOLATILE_USED = ("wall_s", "cpu_s", "peak_mb")
+_VOLATILE_USED = ("wall_s", "cpu_s", "peak_mb", "seconds_by_source")
 _RELATIVE_SCORES = ("igd_plus", "gap", "bound_gap", "gap_scale", "tie")
 _HASHED = ("schema", "suite", "instance", "solver", "seed", "budget", "used", "termination", "solutions", "verified", "scores")
 

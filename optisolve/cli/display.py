@@ -20,7 +20,8 @@ from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
     from optisolve.core.documents import Json
-    from optisolve.run.schema import Record
+    from optisolve.plotting.figures import StageSpan
+    from optisolve.run.schema import Record, SourcePart
     from optisolve.run.solve import Result
 
 __all__ = [
@@ -325,6 +326,15 @@ def format_number(value: float | None) -> str:
     return f"{value:.4f}" if value == 0.0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
+def _spans(record: Record) -> list[StageSpan]:
+    """The stretches of a chain of stages, in their order; none for other solvers."""
+    from optisolve.plotting.figures import StageSpan
+
+    entries = record.used.report.get("explanation", ()) if "stages" in record.used.report else ()
+    told = [entry["facts"] for entry in entries if entry["step"] == "stage" and entry["facts"]["evaluations"]]
+    return [StageSpan(f["stage"], f["total"] - f["evaluations"], f["total"], f["gain"]) for f in told]
+
+
 def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     """Draw a run beside its controls: front, convergence, the problem's picture of one solution (``map.png``, ``powers.png``),
     who made what when several sources did, and the rounds of a game.
@@ -336,7 +346,9 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     Returns:
         The files written; a picture that does not apply is left out.
     """
-    from optisolve.plotting.figures import credit_figure, credited_sources
+    import numpy as np
+
+    from optisolve.plotting.figures import credit_figure, credited_sources, stages_figure
     from optisolve.plotting.game import rounds_figure
     from optisolve.plotting.style import save_figure
     from optisolve.run.plot import run_figures
@@ -347,6 +359,9 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     if len(credited_sources(sources)) > 1:
         reached = subject.hypervolume if len(subject.instance.objectives) > 1 else subject.scores["objective"]
         figures["credit"] = credit_figure(sources, subject.instance, reached=reached or 0.0)
+    if spans := _spans(subject.record):
+        curve = np.array([(row[0], np.nan if row[2] is None else row[2]) for row in subject.record.trace])
+        figures["stages"] = stages_figure(spans, curve[:, 0], curve[:, 1], subject.instance)
     played = {name: result.record.used.report for name, result in results.items()}
     played = {name: report for name, report in played.items() if "rounds" in report and "epsilon" in report}
     if played:

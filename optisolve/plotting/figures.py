@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "Kind",
+    "StageSpan",
     "credit_figure",
     "credited_sources",
     "draw_kind",
     "figure_of_kind",
     "solution_figure",
+    "stages_figure",
 ]
 
 Kind: TypeAlias = Literal["front", "convergence", "map", "attainment", "parallel"]
@@ -236,3 +239,57 @@ def _label(name: str, item: Source) -> str:
     cost = [f"{tokens:,} tokens"] if tokens else []
     cost += [f"{item.usd:.4f} USD"] if item.usd else []
     return "\n".join(filter(None, (name, *told, ", ".join(cost))))
+
+
+class StageSpan(NamedTuple):
+    """One stretch of a chain.
+
+    Attributes:
+        name: Who proposed.
+        begin: Evaluations before it.
+        end: Evaluations after it.
+        gain: Hypervolume that it gained.
+    """
+
+    name: str
+    begin: int
+    end: int
+    gain: float
+
+
+def stages_figure(
+    spans: Sequence[StageSpan], at: FloatArray, value: FloatArray, instance: Instance, *, width: float = 7.0
+) -> Drawing:
+    """Hypervolume over evaluations with the stages of a chain behind it, and what each of them gained.
+
+    Args:
+        spans: Stretches in their order; a name may come again.
+        at: float64 [t], evaluations, ascending.
+        value: float64 [t], hypervolume; NaN before the first feasible point.
+        instance: Names the scenario.
+        width: inches.
+    """
+    where = f"{instance.origin.scenario}, instance {instance.origin.seed}"
+    figure, axes = new_figure("Who was at work, and what it gained", where, width=width, height=0.62 * width)
+    small, names = text_size(axes), list(dict.fromkeys(span.name for span in spans))
+    for name in names:
+        own, color = [span for span in spans if span.name == name], PALETTE[names.index(name) % len(PALETTE)]
+        used, gain = sum(span.end - span.begin for span in own), sum(span.gain for span in own)
+        label = f"{name}: {gain:.4f} by {used:,} evaluations"
+        for span in own:
+            axes.axvspan(span.begin + 0.5, span.end + 0.5, color=color, alpha=0.18, linewidth=0, label=label, zorder=1)
+            label = "_nolegend_"
+    axes.step(at, value, where="post", color=INK, linewidth=1.6, zorder=3)
+    last = float(at[-1]) if at.size else 1.0
+    axes.set_xlim(0.5, last + 0.5)
+    if last > _LINEAR_UP_TO:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    axes.set_xlabel("Evaluations", fontsize=small + 1, color=INK)
+    axes.set_ylabel("Hypervolume", fontsize=small + 1, color=INK)
+    place_legend(axes, outside=True)
+    return figure
+
+
+_LINEAR_UP_TO = 30
+"""Evaluations up to which their axis is linear."""

@@ -387,6 +387,15 @@ class History:
         times = np.array([t for _, t in self._clock])
         return times[np.searchsorted(counts, evaluations)]
 
+    def seconds_by_source(self) -> dict[str, float]:
+        """Time from the end of the batch before to the end of each batch, split evenly over its points, by source, s."""
+        ends = np.array([n for n, _ in self._clock], dtype=np.int64)
+        spent = np.maximum(np.diff(np.array([0.0, *(t for _, t in self._clock)])), 0.0)  # a clock may begin anew
+        sizes = np.diff(np.concatenate([[0], ends]))
+        each = np.repeat(spent / np.maximum(sizes, 1), sizes)
+        total = np.bincount(self.source, each, minlength=len(self.sources))
+        return {source: float(seconds) for source, seconds in zip(self.sources, total, strict=True)}
+
     def first(self, n: int) -> History:
         """The first n points as a history of their own."""
         part = History(self._F.shape[1])

@@ -196,8 +196,15 @@ def _used(instance: Instance, run: Run, report: Mapping[str, Any]) -> UsedPart:
         usd=meter.usd,
         **_given(failed=run.evaluator.failed),
         by_source=credit(instance, run.evaluator.history, run.outcome.report),
+        **_given(seconds_by_source=_seconds(run)),
         report=_object(report),
     )
+
+
+def _seconds(run: Run) -> dict[str, float]:
+    """Time by source, s, where there are several."""
+    told = run.evaluator.history.seconds_by_source()
+    return {source: round(seconds, 4) for source, seconds in told.items()} if len(told) > 1 else {}
 
 
 def _solutions(instance: Instance, run: Run, verification: Verification) -> SolutionsPart:
@@ -432,7 +439,7 @@ def _row(record: Record) -> dict[str, Any]:
         "points": len(record.verified.F),
         "tier": record.provenance.tier.value,
         **{f"scores.{name}": value for name, value in record.scores.values().items()},
-        **{f"used.{name}": value for name, value in record.used if name not in ("report", "by_source")},
+        **{f"used.{name}": value for name, value in record.used if name not in ("report", "by_source", "seconds_by_source")},
     }
 
 

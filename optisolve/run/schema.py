@@ -218,7 +218,10 @@ class SourcePart(Part):
 
 
 class UsedPart(Part):
-    """What the run spent; ``failed``: points that the model could not evaluate."""
+    """What the run spent; ``failed``: points that the model could not evaluate.
+
+    ``seconds_by_source`` stands where several sources made points: the time that each took to propose and evaluate its own.
+    """
 
     evaluations: Count
     wall_s: Amount
@@ -231,6 +234,7 @@ class UsedPart(Part):
     usd: Amount
     failed: Positive = 0
     by_source: dict[str, SourcePart]
+    seconds_by_source: Given[dict[str, Amount] | None] = None
     report: Report
 
 
@@ -390,7 +394,7 @@ TraceRow: TypeAlias = Annotated[tuple[Count, Amount, Number | None, Amount], Fie
 
 _VOLATILE: dict[str, Any] = {
     "solver": {"code"},
-    "used": {"wall_s", "cpu_s", "peak_mb"},
+    "used": {"wall_s", "cpu_s", "peak_mb", "seconds_by_source"},
     "verified": {"by", "missed"},  # what is missed follows from the points, and older records do not say it
     # Scores against a reference; better references appear later and must not change what a run found.
     "scores": {"igd_plus", "gap", "bound_gap", "gap_scale", "tie", "outside"},

@@ -60,6 +60,7 @@ _WHOLE = {
     "budget",
     "used.report",
     "used.by_source",
+    "used.seconds_by_source",
     "solutions.variables",
     "solutions.x",
     "verified.counts",

@@ -151,7 +151,7 @@ def _replay_config(record: Record, folder: Path | None) -> Any:
     raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
 
 
-_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "code", "by", "igd_plus", "gap", "bound_gap", "gap_scale", "tie")
+_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "seconds_by_source", "code", "by", "igd_plus", "gap", "bound_gap", "gap_scale", "tie")
 
 
 def difference(old: Record, new: Record) -> str:
@@ -180,7 +180,7 @@ def _asked(record: Record) -> JsonObject:
 
 def _spent(record: Record) -> JsonObject:
     return {
-        "used": record.used.model_dump(exclude={"wall_s", "cpu_s", "peak_mb", "report"}),
+        "used": record.used.model_dump(exclude={"wall_s", "cpu_s", "peak_mb", "seconds_by_source", "report"}),
         "trace": [[row[0], *row[2:]] for row in record.trace],
         "llm": None if record.solver.llm is None else record.solver.llm.to_json(),
         "claimed": record.solutions.claimed.dual_bound,

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 import optisolve
 from optisolve.core.errors import OptisolveError
-from optisolve.plotting.figures import KINDS, credit_figure, solution_figure
+from optisolve.plotting.figures import KINDS, StageSpan, credit_figure, solution_figure, stages_figure
 from optisolve.plotting.series import axis_text
 from optisolve.plotting.style import FORMATS, PALETTE, figure_bytes, looks_of
 from optisolve.run.schema import SourcePart
@@ -287,6 +287,20 @@ def test_shares_of_a_gain_of_nothing_are_not_drawn():
     assert len(figure.axes[0].patches) == 2  # evaluations alone
     real = credit_figure({"a": source(0.3), "b": source(0.1)}, instance, reached=2.03)
     assert len(real.axes[0].patches) == 4
+
+
+def test_stages_of_a_chain_stand_behind_its_curve_and_say_what_they_gained():
+    instance = optisolve.load_problem("uav_isac").instance(0)
+    spans = [
+        StageSpan("null", 0, 3, 0.4),
+        StageSpan("a", 3, 23, 0.1),
+        StageSpan("b", 23, 60, 0.05),
+        StageSpan("a", 60, 80, 0.01),
+    ]
+    figure = stages_figure(spans, np.array([1.0, 3.0, 23.0, 80.0]), np.array([np.nan, 0.4, 0.5, 0.56]), instance)
+    assert len(figure.axes[0].patches) == 4
+    told = words(figure)
+    assert {"null: 0.4000 by 3 evaluations", "a: 0.1100 by 40 evaluations", "b: 0.0500 by 37 evaluations"} <= set(told)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -36,13 +36,17 @@ _ROLES: Final[Mapping[str, Role]] = {
     "ddpm": "sampler",
     "front_descent": "gradient",
     "parego": "surrogate",
-    "moead_de": "evolution",
+    "ledma": "evolution",
 }
 STAGES: Final = tuple(_ROLES)
 """Names of all stages, in the order in which they come first."""
 
-_OPTIONS: Final[Mapping[str, dict[str, int]]] = {"front_descent": {"pop_size": 20}}
-"""Options of stages that differ from their presets: a descent takes what is known and fills nothing up."""
+_OPTIONS: Final[Mapping[str, Mapping[str, object]]] = {
+    "front_descent": {"pop_size": 20, "init": ("uniform",)},
+    "parego": {"init": ("sobol",)},
+    "ledma": {"init": ("uniform",)},
+}
+"""Options of stages that differ from their presets: trivial answers and samples are the chain's own; a descent adds none."""
 _RATES: Final[Mapping[Role, float]] = {"gradient": 0.02, "surrogate": 0.01, "evolution": 0.004}
 """What a stage is expected to gain per factor e in evaluations before it has run, as a share of the hypervolume reached."""
 _SAMPLES, _SAMPLED = (20, 100), 0.05

@@ -64,6 +64,12 @@ def test_stages_stand_in_their_order_and_their_credit_adds_up_to_the_hypervolume
     assert {name: part["evaluations"] for name, part in credit.items()} == {n: p["evaluations"] for n, p in report.items()}
 
 
+def test_seconds_stand_by_source_and_outside_of_the_hash(uavs):
+    used = chain(uavs, 60).record.used
+    assert set(used.seconds_by_source) == set(used.by_source)
+    assert 0.0 < sum(used.seconds_by_source.values()) <= used.wall_s + 0.01
+
+
 def test_the_chain_is_better_than_its_parts_alone(uavs):
     reached = chain(uavs, 100).hypervolume
     for solver in ("ddpm", "moead_de", "nsga2"):
@@ -172,7 +178,7 @@ def test_a_user_s_own_function_goes_without_sampler_and_slopes():
 def test_the_gate_is_reached_by_naming_it_or_its_experts(uavs):
     for options in ({"several": "gate"}, {"gate": "rule"}, {"experts": ("moead_de",)}):
         assert "gate" in chain(uavs, 40, **options).record.used.report
-    assert "stages" in chain(uavs, 40, several="chain", experts=("null", "moead_de")).record.used.report
+    assert "stages" in chain(uavs, 40, several="chain", experts=("null", "ledma")).record.used.report
 
 
 def test_a_chain_of_strangers_is_one_clear_error(uavs):
