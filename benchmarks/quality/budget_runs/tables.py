@@ -35,7 +35,7 @@ POPULATION = (
     *LEDMA,
 )
 PEERS = tuple(entrant.label for entrant in ENTRANTS if entrant.peer)
-BRIEF = ("random_search", "moead_de", "parego", "ddpm", "moead_de init=auto", "front_descent", LEDMA[1], "moe")
+BRIEF = ("random_search", "moead_de", "parego init=uniform", "ddpm", "moead_de init=auto", "front_descent", LEDMA[1], "moe")
 """Solvers of README's table."""
 AIMS = dict(zip(UAV, (0.59, 0.60, 0.61, 0.615, 0.625, 0.63, 0.645), strict=True))
 """Mean hypervolume that the chain was to reach on uav_isac."""
@@ -141,7 +141,7 @@ def means(frame: pd.DataFrame, labels: Sequence[str] = ()) -> str:
             few = "" if runs == full[n] else f" ({runs})"
             cells.append("" if value is None else f"**{_short(value)}**" if value == best[n] else f"{_short(value)}{few}")
         lines.append(_line(f"`{name}`", *cells))
-    return "\n".join(lines)
+    return "\n".join(lines if labels else [*lines, "", _pairs(own)])
 
 
 def brief(frame: pd.DataFrame) -> str:
@@ -221,7 +221,7 @@ def functions(frame: pd.DataFrame) -> str:
         for ours, items in tested.items()
         if items
     ]
-    return "\n".join([*lines, "", *told])
+    return "\n".join([*lines, "", *told, _pairs(frame[frame["problem"].isin(list(FUNCTIONS))])])
 
 
 def peers(frame: pd.DataFrame) -> str:
@@ -295,6 +295,14 @@ def curves(frame: pd.DataFrame, labels: Sequence[str] = ("null", *BRIEF)) -> pd.
 
 
 # -- cells -------------------------------------------------------------------------------------------------------------
+
+
+def _pairs(frame: pd.DataFrame) -> str:
+    """How many pairs of instance and run seed most solvers have."""
+    counts = sorted(
+        set(frame.groupby(["problem", "evaluations"])[["instance", "seed"]].apply(lambda own: len(own.drop_duplicates())))
+    )
+    return f"Pairs of instance and run seed: {' to '.join(map(str, counts[:: max(1, len(counts) - 1)]))}."
 
 
 def _head(*names: str) -> list[str]:
