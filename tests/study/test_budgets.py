@@ -110,7 +110,9 @@ def test_results_are_kept_and_those_of_other_settings_are_made_again(tmp_path, m
     assert (first["hypervolume"] > 0.0).all()
     measuring.bring_up_to_date(["uav_isac"], **asked)
     assert "4 runs are measured; 0 to go" in capsys.readouterr().out
+    assert measuring.outdated(first) == {}
     first.assign(settings=["old", *first["settings"][1:]], hypervolume=0.0).to_parquet(asked["path"])
+    assert measuring.outdated(measuring.read_results(asked["path"])) == {"null": 1}
     measuring.bring_up_to_date(["uav_isac"], **asked)
     assert "1 to go" in capsys.readouterr().out
     again = measuring.read_results(asked["path"])
