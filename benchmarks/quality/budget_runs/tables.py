@@ -174,12 +174,14 @@ def chain(frame: pd.DataFrame) -> str:
         reached = best.means[0]
         aim = f"≥ {_short(AIMS[n])}: {'met' if round(reached, 3) >= AIMS[n] else 'missed'}"
         lines.append(_line(f"{n:,}", _short(reached), aim, f"`{best.other}`", _short(best.means[1]), *_told(best)))
-    told = f"Significantly better than the best single solver at {len(won)} of {len(UAV)} budgets (target: 4 or more)"
-    told += (
-        f"; significantly worse than a single solver at {', '.join(lost) or 'none'} (target: none). `{SLOPES}` is the chain's"
-    )
-    told += f" last stage run alone; than the best solver that looks at no slopes the chain is better at {len(beaten)} of {len(UAV)}."
-    return "\n".join([*lines, "", told])
+    worse = ", ".join(lost) or "none"
+    told = [
+        f"Significantly better than the best single solver at {len(won)} of {len(UAV)} budgets (target: 4 or more); significantly worse "
+        f"than a single solver at {worse} (target: none).",
+        f"`{SLOPES}` is the chain's last stage run alone; than the best solver that looks at no slopes the chain is better at "
+        f"{len(beaten)} of {len(UAV)}.",
+    ]
+    return "\n".join([*lines, "", *told])
 
 
 def same_start(frame: pd.DataFrame) -> str:
