@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from budget_runs.cases import PARTS
-from budget_runs.measuring import RESULTS, bring_up_to_date, read_results
+from budget_runs.measuring import RESULTS, bring_up_to_date, outdated, read_results
 from budget_runs.tables import TABLES
 
 
@@ -49,6 +49,8 @@ def main() -> int:
     frame = read_results(options.file)
     for name, table in TABLES.items():
         print(f"== {name}\n\n{table(frame)}\n")
+    if old := outdated(frame):
+        print(f"made by other versions or options: {', '.join(f'{label} ({rows})' for label, rows in old.items())}")
     print("\n".join(f"broke: {words}" for words in broken))
     return int(bool(broken))
 

@@ -61,6 +61,9 @@ def test_targets_are_met_or_missed_by_what_was_measured():
     assert "significantly better than the best single solver at 7 of 7" in told.lower()
     assert told.count(": met") == 7
     assert "at none (target: none)" in told
+    own = tables.chain(results({"ddpm": 0.1, "front_descent": 0.16, "moe": 0.16}))
+    assert "at 0 of 7 budgets" in own
+    assert "looks at no slopes the chain is better at 7 of 7" in own
     worse = tables.chain(results({"ddpm": 0.1, "ledma llm=none": 0.2, "moe": 0.05}))
     assert "at 0 of 7 budgets" in worse
     assert "`ledma llm=none` at 5,000" in worse
@@ -110,7 +113,9 @@ def test_results_are_kept_and_those_of_other_settings_are_made_again(tmp_path, m
     assert (first["hypervolume"] > 0.0).all()
     measuring.bring_up_to_date(["uav_isac"], **asked)
     assert "4 runs are measured; 0 to go" in capsys.readouterr().out
+    assert measuring.outdated(first) == {}
     first.assign(settings=["old", *first["settings"][1:]], hypervolume=0.0).to_parquet(asked["path"])
+    assert measuring.outdated(measuring.read_results(asked["path"])) == {"null": 1}
     measuring.bring_up_to_date(["uav_isac"], **asked)
     assert "1 to go" in capsys.readouterr().out
     again = measuring.read_results(asked["path"])

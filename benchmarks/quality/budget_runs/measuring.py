@@ -17,7 +17,7 @@ from budget_runs.cases import ENTRANTS, Run, instance_of, runs, settings, why_no
 from optisolve.core.documents import write_atomic
 from optisolve.core.status import Termination
 
-__all__ = ["KEY", "RESULTS", "bring_up_to_date", "read_results"]
+__all__ = ["KEY", "RESULTS", "bring_up_to_date", "outdated", "read_results"]
 
 RESULTS = Path(__file__).resolve().parents[2] / "budgets.parquet"
 KEY = ["problem", "solver", "evaluations", "instance", "seed"]
@@ -89,6 +89,17 @@ def bring_up_to_date(
         pool.shutdown(cancel_futures=True)
         _save(known, fresh, path)
     return broken
+
+
+def outdated(frame: pd.DataFrame) -> dict[str, int]:
+    """Rows by label that a run now would not repeat: of another version, of other options, of what is no longer compared."""
+    by_label, counts = {entrant.label: entrant for entrant in ENTRANTS}, dict[str, int]()
+    for (problem, label), own in frame.groupby(["problem", "solver"]):
+        entrant = by_label.get(label)
+        today = None if entrant is None or why_not(problem, entrant) else settings(problem, entrant)[1]
+        if stale := int((own["settings"] != today).sum()):
+            counts[label] = counts.get(label, 0) + stale
+    return counts
 
 
 def measured(run: Run, version: str, digest: str) -> tuple[object, ...] | str:
