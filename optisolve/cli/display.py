@@ -21,7 +21,7 @@ from optisolve.numerics.indicators import quiet
 if TYPE_CHECKING:
     from optisolve.core.documents import Json
     from optisolve.plotting.figures import StageSpan
-    from optisolve.run.schema import Record, SourcePart
+    from optisolve.run.schema import Record
     from optisolve.run.solve import Result
 
 __all__ = [
