@@ -68,7 +68,7 @@ def test_who_follows_a_run_reads_few_files():
     done = subprocess.run(ran, check=True, capture_output=True, text=True, timeout=480)
     files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
     # nine of them for pictures: style, legend, words, fronts, three objectives, curves, maps, kinds, records as figures
-    assert files["random_search"] <= 50
+    assert files["random_search"] <= 51
     assert files["ledma"] <= 74  # two of them for starting points, see `optisolve.solvers.start`
 
 
