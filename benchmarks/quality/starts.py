@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 from scipy.stats import wilcoxon
@@ -45,10 +46,8 @@ def reached(instance: Instance, solver: str, evaluations: int, seed: int, **opti
     meter = BudgetMeter(Budget(evaluations=evaluations))
     evaluator = Evaluator(instance, meter)
     task = Task(instance, evaluator, evaluator, meter, seed, solver)
-    try:
+    with suppress(BudgetExhausted):
         load_solver(solver, **options)._solve(task)
-    except BudgetExhausted:
-        pass
     F = evaluator.archive.F_min
     if not F.shape[0]:
         return -float(evaluator.history.violation.min())

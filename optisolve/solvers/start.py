@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from annotated_types import Ge
@@ -33,15 +34,13 @@ __all__ = [
     "starting_points",
 ]
 
-SAMPLES: Final = ("uniform", "latin_hypercube")
+SAMPLES: Final = ("uniform", "latin_hypercube", "sobol")
 """Sources that know nothing of the instance."""
 _SOURCES: Final = (*SAMPLES, "null", "ddpm", "file:PATH", "auto")
 _SAMPLED: Final = 0.8, 200
 """Share of the evaluations, and most points, that a population with several objectives begins with where the sampler makes
 them: while evaluations are few its points are worth more than offspring (docs/starting_points.md)."""
 _RANDOM: Final = frozenset(f"start:{kind}" for kind in SAMPLES)
-_NULL_SHARE: Final = 0.25
-"""Most of the points that trivial answers give, unless there is one per policy."""
 _FEWEST, _MOST = 10, 100
 _DIGITS: Final = 9
 """Digits of variables scaled to [0, 1] to which points are the same point."""
@@ -118,13 +117,15 @@ class StartOptions(Solver):
     """Base of solvers that begin with several points.
 
     Args:
-        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``null`` (the instance's trivial answers, a
-            quarter of the points at most where there are many), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a
-            record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped, else uniform). A share may
-            follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points take the place of what a source
-            cannot give.
+        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``sobol``, ``null`` (the instance's trivial
+            answers; beside other sources a quarter of the points at most where there are many), ``ddpm`` (the trained sampler),
+            ``file:PATH`` (CSV, npy, record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped,
+            else uniform). A share may follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points
+            take the place of what a source cannot give.
     """
 
+    fills: ClassVar[str] = "uniform"
+    """Samples that ``auto`` ends with, and that take the place of what a source cannot give."""
     init: Init = ("uniform",)
 
     def __post_init__(self) -> None:
@@ -255,35 +256,46 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
     instance, left = task.instance, wanted
     if reason := _gap(options.init, instance):
         raise SolverError(f"{task.solver_name}: {reason}.")
-    sources = [source for entry in options.init for source in _meant(entry, instance)]
+    sources = [source for entry in options.init for source in _meant(entry, instance, options.fills)]
     files = _file_points(sources, instance)
     rng = task.rng(operator="initial")
     if wanted <= 0:
         return
-    given = {"null": _null_points(instance, wanted), **{f"file:{path}": X for path, X in files.items()}}
+    given = {
+        "null": _null_points(instance, wanted, alone=len(sources) == 1),
+        **{f"file:{path}": X for path, X in files.items()},
+    }
     counts = _counts(sources, wanted, {name: X.shape[0] for name, X in given.items()})
     for source, planned in zip(sources, counts, strict=True):
         count = min(planned, left)
         if count <= 0:
             continue
         if source.kind in SAMPLES:
-            X = instance.space.sample(rng, count) if source.kind == "uniform" else latin_hypercube(instance.space, rng, count)
+            X = _samples(source.kind, instance.space, rng, count)
         elif source.kind == "ddpm":
             X = seen.fresh(_sampled(task, count))
         else:
-            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])[:count]
+            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])
+            X = X[np.arange(count) * X.shape[0] // count] if count < X.shape[0] and source.kind == "null" else X[:count]
         left -= X.shape[0]
         yield source.kind, X
     if left > 0:
-        yield "uniform", instance.space.sample(rng, left)
+        yield options.fills, _samples(options.fills, instance.space, rng, left)
 
 
-def _meant(entry: str, instance: Instance) -> list[_Source]:
+def _samples(kind: str, space: Space, rng: np.random.Generator, n: int) -> FloatArray:
+    """Points that know nothing of the problem, float64 [n, d]."""
+    if kind == "uniform":
+        return space.sample(rng, n)
+    return latin_hypercube(space, rng, n) if kind == "latin_hypercube" else _spread(space, sobol(rng, space.dim, n))
+
+
+def _meant(entry: str, instance: Instance, fills: str) -> list[_Source]:
     """The sources of an entry; several for ``auto``."""
     source = _Source.read(entry)
     if source.kind != "auto":
         return [source]
-    return [_Source("null"), _Source("ddpm" if _asks_sampler((entry,), instance) else "uniform")]
+    return [_Source("null"), _Source("ddpm" if _asks_sampler((entry,), instance) else fills)]
 
 
 def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> list[int]:
@@ -346,7 +358,21 @@ def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArra
     Source: McKay, Beckman & Conover, Technometrics 21(2), 1979.
     """
     slices = rng.permuted(np.tile(np.arange(n)[:, None], (1, space.dim)), axis=0)  # [n, d]
-    U = (slices + rng.random((n, space.dim))) / max(n, 1)
+    return _spread(space, (slices + rng.random((n, space.dim))) / max(n, 1))
+
+
+def sobol(rng: np.random.Generator, d: int, n: int) -> FloatArray:
+    """The first n points of a scrambled Sobol sequence, float64 [n, d], in the unit box."""
+    from scipy.stats import qmc
+
+    if n == 0:
+        return np.empty((0, d))
+    points: FloatArray = qmc.Sobol(d, rng=rng).random_base2(math.ceil(math.log2(n)))[:n]
+    return points
+
+
+def _spread(space: Space, U: FloatArray) -> FloatArray:
+    """Points of the unit box, float64 [n, d], in the space; integer variables are uniform over their values."""
     if not space.has_integers:
         return space.denormalize(U)
     # Integers own an interval of length 1 each, so the ends are as likely as the others.
@@ -355,15 +381,15 @@ def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArra
     return space.clip(lower + U * (upper - lower))
 
 
-def _null_points(instance: Instance, wanted: int) -> FloatArray:
+def _null_points(instance: Instance, wanted: int, *, alone: bool) -> FloatArray:
     """The trivial answers, float64 [n, d]; none where the instance offers none.
 
-    An evenly spaced part of them where they are more than one per policy and would take most of the places: what lies in the
-    corners of the box (test functions have a hundred such points) is no population.
+    Beside other sources they are an evenly spaced part where they are more than one per policy and more than a quarter of
+    the points: what lies in the corners of the box (test functions have a hundred such points) is no population.
     """
     policies = [np.atleast_2d(X) for X in instance.null_policies().values()]
     X = np.concatenate([np.empty((0, instance.space.dim)), *policies])
-    most = max(len(policies), int(_NULL_SHARE * wanted))
+    most = wanted if alone else max(len(policies), -(-wanted // 4))
     if X.shape[0] > most:
         X = X[np.linspace(0, X.shape[0] - 1, most).round().astype(np.int64)]
     return instance.space.clip(X)
@@ -419,8 +445,8 @@ def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
     if old.failed is not None or evaluation.failed is not None:
         masks = [np.zeros(e.F.shape[0], dtype=np.bool_) if e.failed is None else e.failed for e in (old, evaluation)]
         failed = np.concatenate(masks)
-    values = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
-    return Known(np.concatenate([first.X, X]), Evaluation(*values, failed, evaluation.tolerance))
+    F, G, H = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
+    return Known(np.concatenate([first.X, X]), Evaluation(F, G, H, failed, evaluation.tolerance))
 
 
 def best_of(known: Known, instance: Instance, n: int) -> Known:

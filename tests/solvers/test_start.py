@@ -74,7 +74,7 @@ def test_a_source_may_be_written_alone_in_a_list_and_as_yaml_reads_null() -> Non
 @pytest.mark.parametrize(
     ("bad", "expected"),
     [
-        ("sobol", "'sobol' is none of them"),
+        ("halton", "'halton' is none of them"),
         ([], "at least one of"),
         (3, "'3' is none of them"),
         ("ddpm:2", "a share above 0 and at most 1"),
@@ -111,6 +111,16 @@ def test_all_points_are_there_and_the_same_seed_gives_the_same_ones() -> None:
         assert first.shape == (17, 5)
         np.testing.assert_array_equal(first, again)
         assert not np.array_equal(first, other)
+
+
+def test_many_trivial_answers_are_a_quarter_of_the_points_beside_others_and_spread() -> None:
+    instance = optisolve.load_problem("pymoo/zdt1").instance(0)
+    nulls = np.concatenate([np.atleast_2d(X) for X in instance.null_policies().values()])
+    assert len(nulls) > 20
+    run = started("auto", instance=instance)
+    assert Counter(labels(run)) == {"start:null": 5, "start:uniform": 15}
+    np.testing.assert_allclose(run.points[[0, 4]], instance.project(nulls[[0, -1]]))
+    assert Counter(labels(started("null", instance=instance))) == {"start:null": 20}
 
 
 def test_auto_takes_the_sampler_where_weights_are_shipped_and_random_points_elsewhere() -> None:
