@@ -157,7 +157,7 @@ def print_summary(
         if any(name in subject.record.used.by_source for name in BY_MODEL):
             command = f"optisolve ablate problem={origin.scenario} solver={subject.record.solver.name}"
             console.print(f"needed? one run cannot tell: {command}", soft_wrap=True)
-    elif type(subject.run.outcome.report.get("operator", {}).get("model_share")) is float:
+    elif "model_share" in subject.record.used.report.get("operator", {}):
         console.print("no language model took part (llm=none)")
     if subject.run.notice:
         print_notice(subject.run.notice)

@@ -24,7 +24,6 @@ from optisolve.cli.progress import Bar, RunBar, Show, quiet_for
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
-from optisolve.core.controls import HasPlainRuns
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Collected
@@ -248,6 +247,8 @@ def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[st
     """The controls that can treat the instance, solved and saved."""
     if not job.settings.controls or subject.termination is Termination.INTERRUPTED:
         return {}
+    from optisolve.core.controls import HasPlainRuns
+
     subject_name = job.solver.info.name
     names = (*OWN_CONTROLS.get(subject_name, ()), *CONTROLS)
     wanted = {name: make_solver(name) for name in names if name != subject_name}

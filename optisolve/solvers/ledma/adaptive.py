@@ -15,7 +15,7 @@ from optisolve.numerics.local_rbf import local_guess
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT
 from optisolve.solvers.moead.variation import Feedback, Mutation, Proposals, Wave
 
-__all__ = ["HistoryDe", "Screened", "Seen"]
+__all__ = ["HistoryDe", "Inner", "Screened", "Seen"]
 
 _MEMORIES = 6
 _SPREAD = 0.1

@@ -64,8 +64,9 @@ class LedmaControl(BesideDe):
 
     def _variation(self, task: Task) -> Variation:
         de, limit = self._de(), self.max_targets
-        evenly = self.spread and limit is not None
-        share = spread(self.mix, limit, task.meter, self.n_offspring) if evenly else random_share(self.mix)
+        share = random_share(self.mix)
+        if self.spread and limit is not None:
+            share = spread(self.mix, limit, task.meter, self.n_offspring)
         chooser = _limited(share, limit)
         return Mixture(self._primary(de), de, chooser, task.meter)
 

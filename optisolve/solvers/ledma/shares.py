@@ -85,10 +85,9 @@ class Bandit:
     @property
     def credit(self) -> FloatArray:
         """Recent gain per cost of each operator relative to the average, float64 [k]; 1 while nothing was gained."""
-        total = self._gain.sum()
-        if total <= 0.0:
+        average = self._gain.sum() / max(self._cost.sum(), 1e-300)
+        if average < 1e-300:  # nothing, or so little that its parts have no digits
             return np.ones(len(self.names))
-        average = total / self._cost.sum()
         credit: FloatArray = (self._gain / average + PRIOR_COST) / (self._cost + PRIOR_COST)
         return credit
 
@@ -128,9 +127,9 @@ class Bandit:
 
 def _relative(gain: FloatArray, cost: FloatArray) -> list[float | None]:
     """Gain per cost relative to the average; None for an operator that was not used."""
-    if gain.sum() <= 0.0:
+    average = gain.sum() / max(cost.sum(), 1e-300)
+    if average < 1e-300:
         return [None] * gain.size
-    average = gain.sum() / cost.sum()
     return [round(float(g / c / average), 4) if c > 0.0 else None for g, c in zip(gain, cost, strict=True)]
 
 

@@ -16,7 +16,7 @@ from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.llm.candidates import Grid
 from optisolve.llm.prompts import StyleName, refuse
 from optisolve.llm.session import session_of
-from optisolve.solvers.ledma.adaptive import HistoryDe, Screened, Seen
+from optisolve.solvers.ledma.adaptive import HistoryDe, Inner, Screened, Seen
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.ledma.portfolio import Notes, Portfolio
 from optisolve.solvers.ledma.prompts import prompt_problems
@@ -240,7 +240,7 @@ class Ledma(BesideDe):
             if task.known is not None:
                 evaluation = task.known.evaluation
                 seen.begin(task.known.X, evaluation.F * task.instance.signs, evaluation.violation)
-            learning = {"screened_de": de, "adaptive_de": HistoryDe(de.mutation), "gaussian": Gaussian()}
+            learning: dict[str, Inner] = {"screened_de": de, "adaptive_de": HistoryDe(de.mutation), "gaussian": Gaussian()}
             others |= {name: Screened(operator, seen, name) for name, operator in learning.items()}
         model = 0.0 if llm is None else LLM_START
         start = {name: (1.0 - model) / len(others) for name in others}

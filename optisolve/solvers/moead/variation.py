@@ -121,8 +121,8 @@ class Feedback:
     def part(self, mask: BoolArray) -> Feedback:
         """The feedback on some of the offspring, bool [k]."""
         source = [label for label, chosen in zip(self.source, mask.tolist(), strict=True) if chosen]
-        rows = (values[mask] for values in (self.replaced, self.gain, self.X, self.F, self.violation))
-        return Feedback(self.owner[mask], source, *rows, self.rescaled)
+        X, F, violation = self.X[mask], self.F[mask], self.violation[mask]
+        return Feedback(self.owner[mask], source, self.replaced[mask], self.gain[mask], X, F, violation, self.rescaled)
 
 
 class Variation(Protocol):

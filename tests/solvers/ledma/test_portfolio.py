@@ -359,7 +359,9 @@ def test_normal_noise_is_as_wide_as_the_neighborhood():
 
     steps: list[Any] = []
     solve(Zdt1(dim=12, shift=0.5).instance(), Around(operator=Watched(), n_neighbors=20), 600)
-    assert np.concatenate(steps).std() == pytest.approx(0.5, rel=0.15)
+    moved = np.concatenate(steps)
+    assert moved[moved != 0.0].std() == pytest.approx(0.5, rel=0.15)
+    assert 0.15 < (moved != 0.0).mean() < 0.35  # a few variables at a time
 
 
 @pytest.mark.parametrize(
