@@ -75,10 +75,11 @@ class GaussianProcess:
         bounds = [_BOUNDS_LENGTH] * d + [_BOUNDS_NOISE]
         low, high = np.array(bounds).T
 
-        def halt(_: FloatArray) -> None:
+        def halt(xk: FloatArray) -> None:
             if hurry():
                 raise StopIteration
 
+        begins: list[FloatArray] = [prior] if start is None else [prior, start]
         # A former fit of fewer points may take what it cannot explain for noise, and would go on to do so.
         ends = [
             minimize(
@@ -91,7 +92,7 @@ class GaussianProcess:
                 callback=halt,
                 options={"maxiter": _ITERATIONS, "ftol": 1e-6},
             )
-            for begin in ([prior] if start is None else [prior, start])
+            for begin in begins
         ]
         best = min(ends, key=lambda end: float(end.fun))
         return cls.at(U, y, np.asarray(best.x, dtype=np.float64))

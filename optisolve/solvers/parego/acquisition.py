@@ -201,7 +201,8 @@ class Goal:
             drawn = (self.corner - Warp.unwarped(mean + deviation * draw)) / width  # [n, m]
             length = (drawn[:, None, :] / self.directions).min(axis=2)  # [n, l]
             total += np.maximum(np.maximum(length, 0.0) ** m - held, 0.0).mean(axis=1)
-        return total / self.normal.shape[0]
+        mean_gain: FloatArray = total / self.normal.shape[0]
+        return mean_gain
 
 
 def _corner(unit: FloatArray, front: FloatArray) -> FloatArray:

@@ -37,6 +37,8 @@ _STEPS = (0.2, 0.05, 0.01)
 """Standard deviations of local candidates, shares of a variable's range."""
 _MANY_CONSTRAINTS = 8
 """Constraints with a process of their own; of more, the largest violation has one."""
+_ASIDE = 8
+"""On the way to the scoring box every so many-th step improves the front wherever it is: the box may be out of reach."""
 _REFIT = 1.1
 """Lengths are fitted again when there are this many times more points."""
 _DIGITS = 9
@@ -50,7 +52,7 @@ class Parego(StartOptions):
     Every constraint that was violated has a process as well. A step takes the point with the largest expected improvement of
     the front's hypervolume (or, as in ParEGO, of the Tchebycheff value of a drawn preference), times the probability that it is
     feasible; points of the same step are pending for each other. The hypervolume ends at the corner of the instance's scoring
-    box as soon as a point lies in it. Candidates are repaired before they are judged.
+    box; while no point lies in it, seven of eight steps seek the way there. Candidates are repaired before they are judged.
 
     Args:
         init: Where the first points come from, see `StartOptions`; ``auto`` ends with points of a Sobol sequence.
@@ -134,8 +136,8 @@ class _Surrogates:
 
     def believing(self, u: FloatArray) -> _Surrogates:
         """The same with a pending point."""
-        believed = [[process.believing(u) for process in group] for group in (self.objectives, self.constraints)]
-        return _Surrogates(*believed, self.levels)
+        objectives, constraints = ([process.believing(u) for process in group] for group in (self.objectives, self.constraints))
+        return _Surrogates(objectives, constraints, self.levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,15 @@ class _Sought:
             value, gradient = self._slopes(flat.reshape(shape))
             return -float(value.sum()), -gradient.ravel()
 
-        options = {"maxiter": _CLIMB, "ftol": 1e-6}
-        best = minimize(loss, U.ravel(), jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * U.size, options=options)
-        return np.clip(best.x.reshape(shape), 0.0, 1.0)
+        best = minimize(
+            loss,
+            U.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * U.size,
+            options={"maxiter": _CLIMB, "ftol": 1e-6},
+        )
+        return np.clip(np.asarray(best.x, dtype=np.float64).reshape(shape), 0.0, 1.0)
 
     def _slopes(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Logarithm of the acquisition, float64 [k], and its gradient, float64 [k, d]."""
@@ -197,8 +205,10 @@ class _Search:
         self._U, self._F, self._violation = np.empty((0, d)), np.empty((0, m)), np.empty(0)
         self._G, self._failed = np.empty((0, task.instance.tolerance.size)), np.empty(0, dtype=np.bool_)
         self._weights = weight_vectors(m, options.n_preferences) if m > 1 else np.ones((1, 1))
-        box = task.instance.hypervolume_box
-        self._corner = None if box is None else np.asarray(box.reference) * task.instance.signs
+        self._box = task.instance.hypervolume_box
+        reference, ideal = (np.zeros(m), -np.ones(m)) if self._box is None else (self._box.reference, self._box.ideal)
+        self._corner = np.asarray(reference) * task.instance.signs
+        self._width = np.abs(np.subtract(reference, ideal))
         self._seen: set[bytes] = set()
         self._theta: dict[str, FloatArray] = {}
         self._fitted_at = self._steps = self._fits = self._random = 0
@@ -266,16 +276,19 @@ class _Search:
         """Points worth evaluating, float64 [<= count, d], in the unit box and repaired."""
         kept = self._kept(rng)
         feasible, known, proposed = self._violation[kept] <= 0.0, self._U[kept], list[FloatArray]()
-        way = bool(feasible.any())
-        F = self._F[kept] if way else self._shortfall(kept)
-        feasible |= not way  # on the way to a first feasible point every point counts, by what it misses
+        if not feasible.any():  # on the way to a first feasible point every point counts, by what it misses
+            name, F, feasible = "missed", self._missed(kept), np.ones_like(feasible)
+        elif self._is_far(self._F[kept][feasible]) and self._steps % _ASIDE:
+            name, F = "beyond", np.maximum((self._F[kept] - self._corner) / self._width, 0.0).sum(axis=1, keepdims=True)
+        else:
+            name, F = "f", self._F[kept]
         warp = Warp.of(F[feasible] if feasible.sum() >= 4 else F)
         unit = warp.unit(F)
-        surrogates = self._fit(kept, Warp.warped(unit), constrained=way)
-        corner = warp.unit(self._corner) if way and self._corner is not None else None
+        surrogates = self._fit(kept, Warp.warped(unit), name)
+        corner = None if name != "f" or self._box is None else warp.unit(self._corner)
         goal = Goal.of(unit[feasible], self._options.acquisition, rng, corner)
         front = known[feasible][~dominated(F[feasible])]
-        weights = self._weights if way else np.ones((1, 1))
+        weights = self._weights if name == "f" else np.ones((1, 1))
         for weight in weights[rng.permutation(len(weights))[np.arange(count) % len(weights)]]:
             order = np.lexsort((goal.scalar(unit, weight), ~feasible))
             centers = np.concatenate([known[order[:4]], front])
@@ -313,12 +326,17 @@ class _Search:
         U = U[np.array(sorted(fresh.values()), dtype=np.int64)]
         return U, sought.value(U) if U.shape[0] else np.empty(0)
 
-    def _shortfall(self, kept: IntArray) -> FloatArray:
+    def _is_far(self, F: FloatArray) -> bool:
+        """Whether none of the feasible points, float64 [n, m], lies in the scoring box."""
+        return self._box is not None and not (self._corner > F).all(axis=1).any()
+
+    def _missed(self, kept: IntArray) -> FloatArray:
         """What points miss of feasibility, every constraint in units of its mean miss, float64 [n, 1]."""
         G = self._G[kept]
         missed = np.where(self._task.instance.tolerance < G, G, 0.0)
         scale = missed.mean(axis=0)
-        return (missed / np.where(scale > 0.0, scale, 1.0)).sum(axis=1, keepdims=True)
+        total: FloatArray = (missed / np.where(scale > 0.0, scale, 1.0)).sum(axis=1, keepdims=True)
+        return total
 
     def _kept(self, rng: np.random.Generator) -> IntArray:
         """Rows that the processes are fitted to: all that could be evaluated, up to `max_points`."""
@@ -332,15 +350,14 @@ class _Search:
         others = np.setdiff1d(np.arange(rows.size), best)
         return np.sort(rows[np.concatenate([best, rng.choice(others, limit - best.size, replace=False)])])
 
-    def _fit(self, kept: IntArray, Y: FloatArray, *, constrained: bool) -> _Surrogates:
-        """Processes of the objectives, or of what is missed in their place, and of the constraints that matter."""
+    def _fit(self, kept: IntArray, Y: FloatArray, name: str) -> _Surrogates:
+        """Processes of the objectives, or of what takes their place, and of the constraints that matter."""
         again = kept.size >= self._fitted_at * _REFIT
         if again:
             self._fitted_at = kept.size
         U = self._U[kept]
-        name = "f" if constrained else "missed"
         objectives = [self._process(f"{name}{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
-        if not constrained:
+        if name == "missed":
             return _Surrogates(objectives, [], np.empty(0))
         G = self._G[kept]
         violated = np.flatnonzero((self._task.instance.tolerance < G).any(axis=0))
@@ -377,4 +394,5 @@ def _around(rng: np.random.Generator, centers: FloatArray, n: int, scales: Seque
     scale = np.array(scales)[np.arange(n) // centers.shape[0] % len(scales)]
     moved = rng.random((n, d)) < np.maximum(1.0 / d, rng.random((n, 1)))
     moved[np.arange(n), rng.integers(d, size=n)] = True
-    return np.clip(base + moved * scale[:, None] * rng.normal(size=(n, d)), 0.0, 1.0)
+    points: FloatArray = np.clip(base + moved * scale[:, None] * rng.normal(size=(n, d)), 0.0, 1.0)
+    return points
