@@ -76,6 +76,7 @@ class GaussianProcess:
         low, high = np.array(bounds).T
 
         def halt(xk: FloatArray) -> None:
+            del xk  # scipy tells callbacks apart by this name
             if hurry():
                 raise StopIteration
 
