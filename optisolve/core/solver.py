@@ -78,6 +78,7 @@ class SolverInfo:
         extra: The optisolve extra that installs them.
         deterministic: Same seed gives the same answer (given the same language-model replies).
         uses_llm: It asks a language model.
+        needs_llm: It cannot do without one, so ``llm=none`` is an error; means something where `uses_llm` is true.
         requires: Capabilities without which it cannot treat an instance, see `optisolve.core.capabilities`.
         welcomes: Capabilities that it uses where an instance offers them.
         keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
@@ -92,6 +93,7 @@ class SolverInfo:
     extra: str = ""
     deterministic: bool = True
     uses_llm: bool = False
+    needs_llm: bool = True
     requires: tuple[type, ...] = ()
     welcomes: tuple[type, ...] = ()
     keeps_best: bool = True

@@ -183,7 +183,7 @@ def credited_sources(sources: Mapping[str, Source]) -> list[str]:
         sources: ``used.by_source`` of a record.
     """
     names = [name for name, item in sources.items() if item.evaluations]
-    if _RANDOM_STARTS.issuperset(filter(is_start, names)):  # a random first population is nobody's
+    if _RANDOM_STARTS.issuperset(name for name in names if is_start(name)):  # a random first population is nobody's
         names = [name for name in names if not is_start(name)]
     return sorted(names, key=lambda name: (-sources[name].gain, -sources[name].evaluations, name))
 

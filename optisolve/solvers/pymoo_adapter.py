@@ -176,7 +176,7 @@ class _Genetic(PymooSolver):
     """Base of the algorithms that cross and mutate; whole individuals are always offered to the mutation.
 
     Args:
-        pop_size: Points per generation; None follows the budget of evaluations, see `optisolve.solvers.start.population`.
+        pop_size: Points per generation; None follows the evaluations: 1.2 times their square root, 10 to 100.
         crossover_eta: Distribution index of SBX.
         crossover_probability: Chance that a pair of parents is crossed.
         mutation_eta: Distribution index of polynomial mutation.

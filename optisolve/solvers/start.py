@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from annotated_types import Ge
 
-from optisolve.content import named_file, only_shipped
+from optisolve.content import only_shipped
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError
@@ -120,7 +118,7 @@ class StartOptions(Solver):
 
     Args:
         init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``sobol``, ``null`` (the instance's trivial
-            answers, of many as many as a quarter of the points), ``ddpm`` (the trained sampler),
+            answers; beside other sources a quarter of the points at most where there are many), ``ddpm`` (the trained sampler),
             ``file:PATH`` (CSV, npy, record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped,
             else uniform). A share may follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points
             take the place of what a source cannot give.
@@ -155,7 +153,10 @@ class StartOptions(Solver):
             from optisolve.solvers.ddpm.weights import weights_digest
 
             used += filter(None, [weights_digest("auto", instance.origin.problem)])
-        used += [_file_digest(source.file) for source in map(_Source.read, self.init) if source.file]
+        for path in filter(None, (_Source.read(entry).file for entry in self.init)):
+            from optisolve.solvers.point_files import file_digest
+
+            used.append(file_digest(path))
         if len(used) < 2:
             return used[0] if used else None
         together = hashlib.sha256("".join(part["sha256"] for part in used).encode()).hexdigest()
@@ -176,7 +177,7 @@ class PopulationOptions(StartOptions):
     """Base of solvers with a population.
 
     Args:
-        pop_size: Points of the population; None follows the budget of evaluations, see `population`.
+        pop_size: Points of the population; None follows the evaluations: 1.2 times their square root, 10 to 100.
     """
 
     pop_size: Annotated[int, Ge(2)] | None = None
@@ -256,11 +257,14 @@ def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Itera
     if reason := _gap(options.init, instance):
         raise SolverError(f"{task.solver_name}: {reason}.")
     sources = [source for entry in options.init for source in _meant(entry, instance, options.fills)]
-    files = {source.file: _read_points(source.file, instance) for source in sources if source.kind == "file"}
+    files = _file_points(sources, instance)
     rng = task.rng(operator="initial")
     if wanted <= 0:
         return
-    given = {"null": _null_points(instance), **{f"file:{path}": X for path, X in files.items()}}
+    given = {
+        "null": _null_points(instance, wanted, alone=len(sources) == 1),
+        **{f"file:{path}": X for path, X in files.items()},
+    }
     counts = _counts(sources, wanted, {name: X.shape[0] for name, X in given.items()})
     for source, planned in zip(sources, counts, strict=True):
         count = min(planned, left)
@@ -301,7 +305,7 @@ def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> l
         if source.share is not None:
             counts[i] = round(source.share * wanted)
         elif source.kind == "null":
-            counts[i] = min(given["null"], wanted if len(sources) == 1 else -(-wanted // 4))
+            counts[i] = given["null"]
     open_ones = [i for i, source in enumerate(sources) if source.share is None and source.kind != "null"]
     left = max(0, wanted - sum(counts))
     # Files first: what one of them lacks goes to the others.
@@ -377,10 +381,18 @@ def _spread(space: Space, U: FloatArray) -> FloatArray:
     return space.clip(lower + U * (upper - lower))
 
 
-def _null_points(instance: Instance) -> FloatArray:
-    """All trivial answers, float64 [n, d]; none where the instance offers none."""
+def _null_points(instance: Instance, wanted: int, *, alone: bool) -> FloatArray:
+    """The trivial answers, float64 [n, d]; none where the instance offers none.
+
+    Beside other sources they are an evenly spaced part where they are more than one per policy and more than a quarter of
+    the points: what lies in the corners of the box (test functions have a hundred such points) is no population.
+    """
     policies = [np.atleast_2d(X) for X in instance.null_policies().values()]
-    return instance.space.clip(np.concatenate([np.empty((0, instance.space.dim)), *policies]))
+    X = np.concatenate([np.empty((0, instance.space.dim)), *policies])
+    most = wanted if alone else max(len(policies), -(-wanted // 4))
+    if X.shape[0] > most:
+        X = X[np.linspace(0, X.shape[0] - 1, most).round().astype(np.int64)]
+    return instance.space.clip(X)
 
 
 def _sampled(task: Task, count: int) -> FloatArray:
@@ -399,79 +411,26 @@ def _asks_sampler(init: Sequence[str], instance: Instance) -> bool:
     return has_sampler(instance)
 
 
+def _file_points(sources: Sequence[_Source], instance: Instance) -> dict[str, FloatArray]:
+    """Points of the files among sources, by path."""
+    paths = [source.file for source in sources if source.file]
+    if not paths:
+        return {}
+    from optisolve.solvers.point_files import read_points
+
+    return {path: read_points(path, instance) for path in paths}
+
+
 def _gap(init: Sequence[str], instance: Instance) -> str | None:
     """Why starting points that were asked for by name cannot be had; while a record is audited no file is opened for it."""
     sources = [_Source.read(entry) for entry in init]
     if any(source.kind == "ddpm" for source in sources) and not _asks_sampler(init, instance):
         return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
     try:
-        for source in sources if not only_shipped() else ():
-            if source.file:
-                _read_points(source.file, instance)
+        _file_points(sources if not only_shipped() else (), instance)
     except OptisolveError as error:
         return str(error).removesuffix(".")
     return None
-
-
-def _read_points(path: str, instance: Instance) -> FloatArray:
-    """The points of a file, float64 [n, d], checked against the space.
-
-    Raises:
-        SolverError: It cannot be read, or holds no points of this problem.
-    """
-    file = named_file(path, "init")
-    if not file.exists():
-        raise SolverError(f"init: '{path}' does not exist; give a CSV or npy file with a row per point, or a run's folder.")
-    try:
-        if file.is_dir() or file.suffix == ".json":
-            X = _record_points(file, instance)
-        elif file.suffix == ".npy":
-            X = np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
-        elif file.suffix == ".csv":
-            X = _table_points(file, instance.space)
-        else:
-            raise SolverError(f"init: '{path}' must be a .csv or .npy file, a record.json or a run's folder.")
-        if X.size == 0:
-            raise SolverError(f"init: '{path}' holds no points.")
-        return instance.space.require(X, what=f"init: '{path}'")
-    except (OSError, ValueError) as error:
-        raise SolverError(f"init: '{path}' cannot be read ({error}).") from error
-
-
-def _file_digest(path: str) -> dict[str, str]:
-    """Name and SHA-256 of a file of points, as records carry them."""
-    file = Path(path)
-    file = file / "record.json" if file.is_dir() else file
-    return {"name": Path(path).name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-
-
-def _record_points(file: Path, instance: Instance) -> FloatArray:
-    """The returned points of a record."""
-    from optisolve.run.records import read_record
-
-    record = read_record(file)
-    if record.instance.problem != instance.origin.problem:
-        raise SolverError(
-            f"init: '{file}' holds points of {record.instance.problem}, this problem is {instance.origin.problem}."
-        )
-    return np.array(record.solutions.x, dtype=np.float64)
-
-
-def _table_points(file: Path, space: Space) -> FloatArray:
-    """A table of numbers; a first line of names puts its columns into the order of the space."""
-    with file.open(encoding="utf-8-sig") as lines:
-        head = [cell.strip().strip('"') for cell in lines.readline().split(",")]
-    names = None if all(_number(cell) is not None for cell in head) else head
-    X = np.loadtxt(file, delimiter=",", skiprows=int(names is not None), ndmin=2, encoding="utf-8-sig")
-    if names is None:
-        return np.asarray(X, dtype=np.float64)
-    if Counter(names) != Counter(space.names):
-        odd = sorted((Counter(names) - Counter(space.names)) | (Counter(space.names) - Counter(names)))
-        raise SolverError(
-            f"init: '{file}' has columns of another problem ({', '.join(odd[:4])}); expected {', '.join(space.names[:4])}"
-            f"{', …' if space.dim > 4 else ''}, {space.dim} in all."
-        )
-    return np.asarray(X[:, [names.index(name) for name in space.names]], dtype=np.float64)
 
 
 # -- points that are paid for ------------------------------------------------------------------------------------------
@@ -486,8 +445,8 @@ def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
     if old.failed is not None or evaluation.failed is not None:
         masks = [np.zeros(e.F.shape[0], dtype=np.bool_) if e.failed is None else e.failed for e in (old, evaluation)]
         failed = np.concatenate(masks)
-    values = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
-    return Known(np.concatenate([first.X, X]), Evaluation(*values, failed, evaluation.tolerance))
+    F, G, H = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
+    return Known(np.concatenate([first.X, X]), Evaluation(F, G, H, failed, evaluation.tolerance))
 
 
 def best_of(known: Known, instance: Instance, n: int) -> Known:
