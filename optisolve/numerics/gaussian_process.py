@@ -75,7 +75,8 @@ class GaussianProcess:
         bounds = [_BOUNDS_LENGTH] * d + [_BOUNDS_NOISE]
         low, high = np.array(bounds).T
 
-        def halt(_: FloatArray) -> None:
+        def halt(xk: FloatArray) -> None:
+            del xk  # scipy tells callbacks apart by this name
             if hurry():
                 raise StopIteration
 
