@@ -16,6 +16,7 @@ from optisolve.solvers.bo.loop import ModelBased, Points
 from optisolve.solvers.bo.undisturbed import one_torch_thread, quiet
 from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.parego.acquisition import Acquisition
+from optisolve.solvers.start import Init
 
 if TYPE_CHECKING:
     from optisolve.solvers.bo.models import Fitted, State
@@ -58,6 +59,7 @@ class Botorch(ModelBased):
         extra="bo",
         citation="Balandat et al. 2020, arXiv 1910.06403; Ament et al. 2023, arXiv 2310.20708; TuRBO: arXiv 1910.01739",
     )
+    init: Init = ("latin_hypercube",)
     acquisition: Acquisition | None = None
     mc_samples: Annotated[int, Ge(1)] = 128
     num_restarts: Annotated[int, Ge(1)] = 10

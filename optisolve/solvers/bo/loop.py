@@ -15,7 +15,7 @@ from optisolve.core.problem import Evaluation
 from optisolve.core.repair import equality_repair
 from optisolve.core.solver import Outcome, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
-from optisolve.solvers.start import StartOptions, starting_points
+from optisolve.solvers.start import StartOptions, first_points, starting_points
 
 __all__ = ["Model", "ModelBased", "Points"]
 
@@ -180,7 +180,8 @@ class ModelBased(StartOptions):
 
     def _begin(self, task: Task, points: Points) -> None:
         left, d = task.meter.remaining_evaluations, task.instance.space.dim
-        start = starting_points(task, self, self.n_initial or max(4, min(2 * (d + 1), left // 4)))
+        wanted = self.n_initial or first_points(task, self, max(4, min(2 * (d + 1), left // 4)))
+        start = starting_points(task, self, max(wanted, task.start.shape[0]))
         if start.known is not None:
             points.learn(start.known.X, start.known.evaluation)
         if start.X.shape[0] and left > 0:

@@ -201,10 +201,9 @@ def test_many_variables_are_refused_in_words_or_searched_in_a_region():
 
 @needs_bo
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pymoo/re24", "pymoo/zdt1_shifted"])
 @pytest.mark.parametrize("solver", ["botorch", "optuna_gp"])
-def test_forty_evaluations_are_worth_more_than_two_hundred_random_ones(solver, name):
-    instance = optisolve.load_problem(name).instance(1)
+def test_forty_evaluations_are_worth_more_than_two_hundred_random_ones(solver):
+    instance = optisolve.load_problem("pymoo/re24").instance(1)
     few, many = (
         solve(instance, which, budget=Budget(evaluations=n), seed=1, reference=None).hypervolume
         for which, n in ((solver, 40), ("random_search", 200))
