@@ -53,8 +53,7 @@ class FrontDescent(PopulationOptions):
         summary="Front steepest descent: trust-region steps by exact slopes, chosen by hypervolume gain, with restarts.",
         supports=frozenset({Feature.MULTI_OBJECTIVE, Feature.INEQUALITY, Feature.EQUALITY, Feature.REAL, Feature.INTEGER}),
         requires=(Jacobian,),
-        citation="Cocchi et al. 2020, doi 10.1007/s10589-020-00192-0; hypervolume gradient: Emmerich & Deutz 2014, "
-        "doi 10.1007/978-3-319-01128-8_8",
+        citation="Cocchi et al. 2020, doi 10.1007/s10589-020-00192-0; hypervolume gradient: Emmerich & Deutz, EVOLVE III, 2014",
     )
     init: Init = ("auto",)
     n_directions: Annotated[int, Ge(2)] = 5
