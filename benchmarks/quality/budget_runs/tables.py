@@ -176,8 +176,8 @@ def chain(frame: pd.DataFrame) -> str:
         lines.append(_line(f"{n:,}", _short(reached), aim, f"`{best.other}`", _short(best.means[1]), *_told(best)))
     worse = ", ".join(lost) or "none"
     told = [
-        f"Significantly better than the best single solver at {len(won)} of {len(UAV)} budgets (target: 4 or more); significantly worse "
-        f"than a single solver at {worse} (target: none).",
+        f"Significantly better than the best single solver at {len(won)} of {len(UAV)} budgets (target: 4 or more); "
+        f"significantly worse than a single solver at {worse} (target: none).",
         f"`{SLOPES}` is the chain's last stage run alone; than the best solver that looks at no slopes the chain is better at "
         f"{len(beaten)} of {len(UAV)}.",
     ]
