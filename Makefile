@@ -9,7 +9,7 @@ ALL_EXTRAS := diffusion,hdf5,moe,ray,report,mlflow,sweep,docs
 .PHONY: run test slow lint types imports format bench docs leaderboard records publish clean
 
 run: $(VENV)/.installed $(VENV)/.model
-	$(BIN)/optisolve run problem=uav_isac solver=ledma
+	$(BIN)/optisolve run problem=uav_isac solver=ledma controls=true
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n logical --dist worksteal

@@ -61,7 +61,7 @@ def single(scenario: str, first: int, count: int, steps: int) -> None:
             print(f"{name} {np.sum(values) / reference.sum():.4f}", end="; ")
     print("\n\n| sampler | stage | " + " | ".join(f"best of {k}" for k in COUNTS) + " | 8: worst, 5 %, median | feasible |")
     print("|---|---|" + "---|" * (len(COUNTS) + 2))
-    network, keys = load_weights("auto", problem.name).network, case_keys(0, np.arange(count))
+    network, keys = load_weights("auto", problem.name).forward(), case_keys(0, np.arange(count))
     for label, model in (("ddpm", network), ("null", None)):
         y = draw(bridge, cases, keys, max(COUNTS), network=model, how=Sampling(steps=steps))
         stages = {"no polish": bridge.decode(cases, y)}

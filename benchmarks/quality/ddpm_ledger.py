@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 import optisolve
 from optisolve.core.bridge import stack
@@ -24,7 +23,7 @@ from optisolve.numerics.wmmse import wmmse
 from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import draw, finish
-from optisolve.solvers.ddpm.sampler import Sampling, pick_device
+from optisolve.solvers.ddpm.sampler import Network, Sampling
 from optisolve.solvers.ddpm.weights import load_weights
 
 
@@ -34,20 +33,24 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--samples", type=int, nargs="+", default=(1, 2, 4, 8))
     parser.add_argument("--cases", nargs="+", default=("k10_0db", "k10_10db", "k20_0db", "k30_0db"))
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--torch", action="store_true", help="the network in torch, float32, instead of numpy")
+    parser.add_argument("--device", default="cpu", help="of torch: auto, cpu or cuda")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    device = pick_device(options.device)
-    weights = load_weights("auto", "power_control", device)
+    if options.torch:
+        import torch
+
+        torch.set_num_threads(1)
+    weights = load_weights("auto", "power_control")
+    network = weights.denoiser(options.device) if options.torch else weights.forward()
     spent = sum(float(weights.card.get("seconds", {}).get(name, 0.0)) for name in ("labels", "training"))
-    print(f"batch of {options.batch}, one thread, {device}; labels and training took {spent:.0f} s\n")
+    print(f"batch of {options.batch}, one thread, {options.device}; labels and training took {spent:.0f} s\n")
     print("| case | method | % of WMMSE from full power | us per instance | share of 9 starts | pays back after |")
     print("|---|---|---|---|---|---|")
     for name in options.cases:
-        one_case(name, options, weights.network, device, spent)
+        one_case(name, options, network, spent)
 
 
-def one_case(name: str, options: argparse.Namespace, network: Any, device: str, spent: float) -> None:
+def one_case(name: str, options: argparse.Namespace, network: Network, spent: float) -> None:
     bridge = bridge_of(optisolve.load_problem("power_control").instance(0))
     problem = optisolve.load_problem("power_control" if name == "k10_0db" else f"power_control/gaussian_{name}")
     cases = stack([bridge.read(problem.instance(seed)) for seed in range(options.batch)])
@@ -71,7 +74,7 @@ def one_case(name: str, options: argparse.Namespace, network: Any, device: str, 
     for label, model, count, n_random in sorted(plain + mixed, key=lambda run: (run[0], run[3] > 0, run[2])):
 
         def pipeline(model: Any = model, count: int = count, n_random: int = n_random) -> float:
-            y = draw(bridge, cases, keys, count, network=model, how=how, device=device, n_random=n_random)
+            y = draw(bridge, cases, keys, count, network=model, how=how, n_random=n_random)
             points = finish(bridge, cases, y, polish="switch", steps=5).polished
             assert points is not None
             return float(bridge.score(cases, points).max(axis=1).sum())

@@ -128,7 +128,7 @@ def batch(count: int) -> None:
 def ours(cases: dict[str, FloatArray], count: int) -> FloatArray:
     bridge, network = (
         bridge_of(optisolve.load_problem("parallel_channels").instance(0)),
-        load_weights("auto", "parallel_channels").network,
+        load_weights("auto", "parallel_channels").forward(),
     )
     y = draw(bridge, cases, case_keys(0, np.arange(count)), 1, network=network, how=Sampling(steps=2))
     return finish(bridge, cases, y, polish="none", steps=0).projected[:, 0]

@@ -55,7 +55,7 @@ def table(name: str, options: argparse.Namespace) -> None:
         line.append(f"on/off optimum {ratio(best, full)}")
     print("; ".join(line) + "\n")
     keys = case_keys(0, np.arange(options.instances))
-    network = load_weights(options.weights, "power_control").network
+    network = load_weights(options.weights, "power_control").forward()
     how = Sampling(options.schedule, options.steps)
     print("| sampler | stage | " + " | ".join(f"best of {k}" for k in COUNTS) + " | per instance at 8: worst, 5 %, median |")
     print("|---|---|" + "---|" * (len(COUNTS) + 1))

@@ -37,7 +37,7 @@ def main() -> None:
     print("|---|---|" + "---|" * len(options.steps))
     for scenario in options.scenarios:
         problem = optisolve.load_problem(scenario)
-        bridge, network = bridge_of(problem.instance(0)), load_weights("auto", problem.name).network
+        bridge, network = bridge_of(problem.instance(0)), load_weights("auto", problem.name).forward()
         cases = stack([bridge.read(problem.instance(seed)) for seed in range(options.instances)])
         best = bridge.label(cases, np.random.default_rng(0), 1)[1][:, 0]  # [B]
         keys = case_keys(0, np.arange(options.instances))

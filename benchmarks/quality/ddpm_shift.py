@@ -59,7 +59,7 @@ def main() -> None:
         cases = stack([bridge.read(instance) for instance in instances])
         reference = best_known(problem.name, cases)
         keys, raw, polished = case_keys(0, np.arange(len(instances))), [], []
-        for model in (load_weights("auto", problem.name).network, None):
+        for model in (load_weights("auto", problem.name).forward(), None):
             y = draw(bridge, cases, keys, max(COUNTS), network=model, how=Sampling(steps=options.steps))
             stages = finish(bridge, cases, y, polish=bridge.polishes[0], steps=5)
             score = bridge.score(cases, stages.projected)

@@ -66,7 +66,7 @@ def solve(
     """Run `ledma` with the model serving every target; the calls that were made, their wall and processor seconds."""
     instance = ShiftedZdt1(n_variables=12).instance(0)
     solver = Ledma(pop_size=concurrency * 2, wave_size=concurrency, n_neighbors=8, n_parents=8, n_offspring=2, mix=1.0)
-    meter = BudgetMeter(Budget(evaluations=solver.pop_size + 2 * calls, llm_calls=calls))
+    meter = BudgetMeter(Budget(evaluations=concurrency * 2 + 2 * calls, llm_calls=calls))
     with open_session(config, meter) as session:
         if watch is not None:
             _watch(session, watch)

@@ -223,6 +223,10 @@ def _part(name: str, value: Json) -> dict[str, Json]:
     raise OptisolveError(f"{name}: got {value!r}; it has settings of its own, e.g. {example} (optisolve run --help).")
 
 
+_RENAMED = {"solver.sampling": "solver.init"}
+"""Settings under the names that they had before."""
+
+
 def _explain(error: Exception) -> str:
     """One readable message from hydra's or omegaconf's, with the nearest known key."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
@@ -236,6 +240,7 @@ def _explain(error: Exception) -> str:
         known = [str(k) for k in parent if str(k) != "hydra"]
         guess = nearest(name, known)
         hint = f" Did you mean '{f'{prefix}.{guess}' if prefix else guess}'?" if guess else ""
+        hint = f" It is {_RENAMED[key]} today and takes the same words." if key in _RENAMED else hint
         where = f"'{prefix}'" if prefix else "the run"
         return f"Unknown setting '{key}'.{hint} Settings of {where}: {', '.join(sorted(known))}."
     lines = [line for line in f"{error}\n{cause if cause is not error else ''}".splitlines() if line.strip()]

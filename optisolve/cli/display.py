@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from optisolve.cli.credit import BY_MODEL, by_sources, shown_sources, stages
 from optisolve.core.status import Evidence, PointStatus, Termination
 from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
 
 if TYPE_CHECKING:
     from optisolve.core.documents import Json
-    from optisolve.run.schema import Record, SourcePart
+    from optisolve.run.schema import Record
     from optisolve.run.solve import Result
 
 __all__ = [
@@ -148,9 +149,15 @@ def print_summary(
     _print_reference(subject.record)
     if told := box_note(subject.record):
         print_notice(told, "warning")
+    if by_sources(subject.record):
+        console.print(_source_table(subject.record))
     if subject.record.solver.llm is not None:
-        console.print(_source_table(subject))
         _print_llm(subject.record)
+        if any(name in subject.record.used.by_source for name in BY_MODEL):
+            command = f"optisolve ablate problem={origin.scenario} solver={subject.record.solver.name}"
+            console.print(f"needed? one run cannot tell: {command}", soft_wrap=True)
+    elif type(subject.run.outcome.report.get("operator", {}).get("model_share")) is float:
+        console.print("no language model took part (llm=none)")
     if subject.run.notice:
         print_notice(subject.run.notice)
     if failure := subject.record.provenance.failed:
@@ -231,15 +238,11 @@ def _print_reference(record: Record) -> None:
         print_note(told.note)
 
 
-_BY_MODEL = ("llm", "repaired")
-"""Sources of points that a language model, or its stand-in, has made."""
-
-
 def _model_share(results: Mapping[str, Result]) -> str:
     """What a language model's points were worth in a run, and what its controls reached without one; "" without such points."""
-    subject, *others = results.values()
+    (_, subject), *others = results.items()
     record, by_source = subject.record, subject.record.used.by_source
-    made = [by_source[name] for name in _BY_MODEL if name in by_source]
+    made = [by_source[name] for name in BY_MODEL if name in by_source]
     if record.solver.llm is None or not made:
         return ""
     total, gain = sum(item.gain for item in by_source.values()), sum(item.gain for item in made)
@@ -250,12 +253,21 @@ def _model_share(results: Mapping[str, Result]) -> str:
     who = "stand-in for a language model" if record.solver.llm.provider == "surrogate" else "language model"
     count = sum(item.evaluations for item in made)
     told = f"the {who} contributed {gain:.4f} of {of}, with {count:,} of {record.used.evaluations:,} evaluations"
-    plain = {merit: result for result in others if (merit := _merit(result)) is not None and result.record.solver.llm is None}
+    plain = {
+        merit: (name, result.record)
+        for name, result in others
+        if (merit := _merit(result)) is not None and result.record.solver.llm is None
+    }
     if not plain:
         return told
-    best = plain[max(plain)].record
+    name, best = plain[max(plain)]
     value = best.scores.hypervolume if several else best.scores.objective
-    return f"{told}; without one solver={best.solver.name} reached {format_number(value)} in {best.used.wall_s:.2f} s"
+    return f"{told}; without one {_named(name, best)} reached {format_number(value)} in {best.used.wall_s:.2f} s"
+
+
+def _named(name: str, record: Record) -> str:
+    """A competitor as the command line takes it, or by what is special about it."""
+    return f"solver={name}" if name == record.solver.name else f"'{name}'"
 
 
 def _merit(result: Result) -> float | None:
@@ -264,26 +276,26 @@ def _merit(result: Result) -> float | None:
     return scores.hypervolume if scores.objective is None else -scores.objective * float(result.instance.signs[0])
 
 
-def _source_table(result: Result) -> Table:
-    by_source = shown_sources(result.record)
-    total = sum(item.evaluations for item in by_source.values())
-    gain = "hypervolume gain" if len(result.instance.objectives) > 1 else "objective gain"
-    table = new_table("offspring by", ">evaluations", ">share", f">{gain}")
-    for name, item in by_source.items():
-        share = f"{item.evaluations / max(total, 1):.1%}"
-        table.add_row(name, str(item.evaluations), share, format_number(item.gain))
+def _source_table(record: Record) -> Table:
+    """Who made the points and what they added; first points one source after the other, then those who took turns."""
+    several, told = len(record.verified.objectives) > 1, stages(record)
+    gain = ("adds hypervolume", "hypervolume then") if several else ("objective gain",)
+    table = new_table("points by", ">evaluations", ">share", *(f">{column}" for column in gain))
+    total = max(1, sum(stage.evaluations for stage in told))
+
+    def add(name: str, count: int, gained: float, after: float | None) -> None:
+        then = [] if not several else ["" if after is None else format_number(after)]
+        table.add_row(name, f"{count:,}", f"{count / total:.1%}", format_number(gained), *then)
+
+    reached = sum(stage.gain for stage in told)
+    for k, stage in enumerate(told):
+        add(stage.name, stage.evaluations, stage.gain, reached if k == len(told) - 1 else stage.after)
+        for name, item in stage.parts:
+            add(f"  {_PARTS.get(name, name)}", item.evaluations, item.gain, None)
     return table
 
 
-def shown_sources(record: Record) -> dict[str, SourcePart]:
-    """Who made what, for people: what the offline stand-in made is not shown as a language model's.
-
-    Args:
-        record: A record; its ``used.by_source`` has the same label ``llm`` for whoever sits in the model's place.
-    """
-    llm, by_source = record.solver.llm, record.used.by_source
-    stand_in = llm is not None and llm.provider == "surrogate"
-    return {"surrogate" if stand_in and name == "llm" else name: item for name, item in by_source.items()}
+_PARTS = {"llm": "as given", "repaired": "repaired"}
 
 
 def _print_llm(record: Record) -> None:
@@ -324,7 +336,7 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     Returns:
         The files written; a picture that does not apply is left out.
     """
-    from optisolve.plotting.figures import credit_figure, offspring_sources
+    from optisolve.plotting.figures import credit_figure, credited_sources
     from optisolve.plotting.game import rounds_figure
     from optisolve.plotting.style import save_figure
     from optisolve.run.plot import run_figures
@@ -332,7 +344,7 @@ def write_pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     subject = next(iter(results.values()))
     figures = run_figures(results)
     sources = shown_sources(subject.record)
-    if len(offspring_sources(sources)) > 1:
+    if len(credited_sources(sources)) > 1:
         reached = subject.hypervolume if len(subject.instance.objectives) > 1 else subject.scores["objective"]
         figures["credit"] = credit_figure(sources, subject.instance, reached=reached or 0.0)
     played = {name: result.record.used.report for name, result in results.items()}

@@ -24,6 +24,7 @@ from optisolve.cli.progress import Bar, RunBar, Show, quiet_for
 from optisolve.cli.run import Run
 from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
+from optisolve.core.controls import HasPlainRuns
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Collected
@@ -250,7 +251,12 @@ def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[st
     subject_name = job.solver.info.name
     names = (*OWN_CONTROLS.get(subject_name, ()), *CONTROLS)
     wanted = {name: make_solver(name) for name in names if name != subject_name}
-    results = {n: _solve(job, solver, reference) for n, solver in wanted.items() if solver.skip(job.instance) is None}
+    without = job.solver.plain_runs() if isinstance(job.solver, HasPlainRuns) else {}
+    no_model = _llm(Choice("none", {})) if without else None
+    results = {
+        **{name: _solve(replace(job, llm=no_model), solver, reference) for name, solver in without.items()},
+        **{n: _solve(job, solver, reference) for n, solver in wanted.items() if solver.skip(job.instance) is None},
+    }
     for result in results.values():
         result.save(job.settings.out)
     return results
@@ -335,6 +341,9 @@ def _dry_run(job: Job) -> int:
     """Print what the run would ask a language model; nothing is sent and nothing is written."""
     if not job.solver.info.uses_llm:
         console.print(f"dry run: {job.solver.info.name} asks no language model; 0 calls, 0 tokens, 0 USD")
+        return EXIT_OK
+    if job.llm is not None and job.llm.kind == "none":
+        console.print(f"dry run: {job.solver.info.name} without a language model (llm=none); 0 calls, 0 tokens, 0 USD")
         return EXIT_OK
     told = estimate(job.instance, job.solver, budget=job.budget, seed=job.settings.seed, llm=job.llm)
     if job.settings.print == "json":

@@ -240,12 +240,15 @@ def _scenario_row(name: str) -> dict[str, Json]:
     return _family_row(name)
 
 
+_MODEL = {True: ["a language model"], False: ["a language model, or llm=none"]}
+
+
 def _solver_row(name: str) -> dict[str, Json]:
     if name in content.names("solvers"):
         told = content.header("solvers", name)
         return {"summary": told.get("summary", ""), "needs": told.get("needs", "")}
     info = SOLVERS.get(name).info
-    return {"summary": info.summary, "needs": ", ".join([*info.needs, *(["a language model"] if info.uses_llm else [])])}
+    return {"summary": info.summary, "needs": ", ".join([*info.needs, *(_MODEL[info.needs_llm] if info.uses_llm else [])])}
 
 
 def _or_reason(row: Callable[[], dict[str, Json]]) -> dict[str, Json]:

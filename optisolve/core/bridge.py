@@ -51,7 +51,8 @@ class Bridge(ABC):
     """One family of problems.
 
     The hooks in order of use: `gap`, `read` and `condition` before the network, `shape` and `project` inside the chain,
-    `decode`, `polish`, `points` and `score` after it, `null` for the control; `value` and `label` (and `vary`) for training.
+    `decode`, `polish`, `points` and `score` after it, `null` for the control; `value`, `project_torch` and `label` (and `vary`)
+    for training. Sampling needs numpy alone: only what is given tensors may ask for torch.
 
     Attributes:
         family: Registry name of the problem.
@@ -136,8 +137,17 @@ class Bridge(ABC):
         """Decision vectors of one instance, float64 [S, d], from decoded points [S, D]."""
         return instance.space.clip(points)
 
-    def project(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
-        """Feasible set of the sampled variables, inside the reverse chain; a clip to [-1, 1] unless there is more."""
+    def project(self, condition: Cases, y: FloatArray) -> FloatArray:
+        """Feasible set of the sampled variables, inside the reverse chain; a clip to [-1, 1] unless there is more.
+
+        Args:
+            condition: As `condition` tells it.
+            y: float64 [B, S, N, C].
+        """
+        return np.clip(y, -1.0, 1.0)
+
+    def project_torch(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
+        """`project`, differentiable; training goes through it."""
         return y.clamp(-1.0, 1.0)
 
     @abstractmethod

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from optisolve.core.budget import Budget
+from optisolve.core.solver import Solver
 
-__all__ = ["PLACEBO", "SUBJECT", "Arm", "HasControls"]
+__all__ = ["PLACEBO", "SUBJECT", "Arm", "HasControls", "HasPlainRuns"]
 
 SUBJECT = "llm"
 """Name of the arm that is the solver itself."""
@@ -60,4 +61,13 @@ class HasControls(Protocol):
         Raises:
             OptionError: Options or limits with which the comparison would mean nothing.
         """
+        ...
+
+
+@runtime_checkable
+class HasPlainRuns(Protocol):
+    """A solver with a language model that can also do without, and is printed beside itself (``controls=true``)."""
+
+    def plain_runs(self) -> Mapping[str, Solver]:
+        """The same solver as it runs with ``llm=none``, by what is special about it; one change from each to the next."""
         ...

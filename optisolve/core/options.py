@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 import re
 import typing
 from collections.abc import Callable, Iterable
 from functools import cache
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Self
+
+from annotated_types import Ge, Gt, Interval, Le, Lt
 
 from optisolve.core.errors import FieldProblem, OptionError, nearest
 
@@ -24,15 +29,15 @@ _SECRET = re.compile(r"(key|secret|password|token)$", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True)
 class Resource:
-    """Marks an option whose text names a file, a folder or something on a hub: ``Annotated[str, Resource(...)]``.
+    """Marks an option whose value names a file, a folder or something on a hub: ``Annotated[str, Resource(...)]``.
 
     What such a name stands for differs from machine to machine, so an audit uses shipped content only.
 
     Args:
-        shipped: Says whether a name stands for something that comes with optisolve.
+        shipped: Says of the option's value whether it stands for something that comes with optisolve.
     """
 
-    shipped: Callable[[str], bool]
+    shipped: Callable[[Any], bool]
 
 
 class Options:
@@ -47,9 +52,12 @@ class Options:
 
     def __post_init__(self) -> None:
         problems: list[FieldProblem] = []
-        for name, adapter in _adapters(typing.cast(Any, type(self))).items():
-            value = getattr(self, name)
-            validated, expected = _validate(adapter, value)
+        cls = typing.cast(Any, type(self))
+        for name, hint in _hints(cls).items():
+            value, expected = getattr(self, name), None
+            validated = _quick(hint, value)
+            if validated is _UNSURE:
+                validated, expected = _validate(_adapters(cls)[name], value)
             if expected is not None:
                 problems.append(FieldProblem(name, value, expected))
             elif validated is not value:
@@ -69,6 +77,11 @@ class Options:
     def options(self) -> dict[str, Any]:
         """All fields by name, in declaration order."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(typing.cast(Any, self)) if f.init}
+
+    @classmethod
+    def _renamed(cls, values: typing.Mapping[str, Any]) -> typing.Mapping[str, Any]:
+        """Settings under the names that they have today, where some had another one before."""
+        return values
 
     def unshipped(self) -> dict[str, str]:
         """Options that name something which does not come with optisolve, so that nobody else can repeat what it does."""
@@ -92,6 +105,7 @@ class Options:
         known = [f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.init]
         if not isinstance(values, typing.Mapping):
             raise OptionError(title or cls.__name__, [FieldProblem("(all)", values, f"settings by name: {', '.join(known)}")])
+        values = cls._renamed(values)
         unknown = []
         for name in values:
             if name not in known:
@@ -146,13 +160,60 @@ def _adapters(cls: type) -> dict[str, TypeAdapter[object]]:
     """Pydantic adapters of a dataclass's fields, by name."""
     from pydantic import ConfigDict, TypeAdapter
 
-    hints = typing.get_type_hints(cls, include_extras=True)
     config = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
-    adapters = {}
-    for f in dataclasses.fields(typing.cast(Any, cls)):
-        if f.init:
-            adapters[f.name] = TypeAdapter(hints[f.name], config=None if dataclasses.is_dataclass(hints[f.name]) else config)
-    return adapters
+    return {
+        name: TypeAdapter(hint, config=None if dataclasses.is_dataclass(hint) else config) for name, hint in _hints(cls).items()
+    }
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Annotations of a dataclass's fields, by name."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {f.name: hints[f.name] for f in dataclasses.fields(typing.cast(Any, cls)) if f.init}
+
+
+_UNSURE = object()
+_BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool]], ...] = (
+    ("ge", operator.ge),
+    ("gt", operator.gt),
+    ("le", operator.le),
+    ("lt", operator.lt),
+)
+
+
+def _quick(hint: Any, value: Any) -> Any:
+    """What pydantic makes of a value where that is plain to see; `_UNSURE` where only pydantic can say.
+
+    Most values are of just the type that is asked for, so that most processes need not load pydantic for their options.
+    """
+    if hint is float:
+        whole = type(value) is int and abs(value) < 2**53
+        return float(value) if whole or (type(value) is float and math.isfinite(value)) else _UNSURE
+    if hint in (int, str, bool):
+        return value if type(value) is hint else _UNSURE
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return value if any(type(value) is type(part) and value == part for part in parts) else _UNSURE
+    if origin is typing.Annotated:
+        known = all(isinstance(mark, (Ge, Gt, Le, Lt, Interval, Resource)) for mark in parts[1:])
+        found = _quick(parts[0], value) if known else _UNSURE
+        return found if found is not _UNSURE and all(_within(found, mark) for mark in parts[1:]) else _UNSURE
+    if origin in (typing.Union, UnionType) and len(parts) == 2 and type(None) in parts:
+        return None if value is None else _quick(next(part for part in parts if part is not type(None)), value)
+    if origin is tuple and isinstance(value, (list, tuple)) and parts[1:] == (Ellipsis,):
+        parts = parts[:1] * len(value)
+    if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(parts):
+        members = tuple(_quick(part, member) for part, member in zip(parts, value, strict=True))
+        return _UNSURE if any(member is _UNSURE for member in members) else members
+    return _UNSURE
+
+
+def _within(value: Any, mark: object) -> bool:
+    """A number keeps a bound; anything else has none that is plain to see."""
+    limits = [(holds, getattr(mark, name, None)) for name, holds in _BOUNDS]
+    kept = [holds(value, limit) for holds, limit in limits if limit is not None] if isinstance(value, (int, float)) else [False]
+    return isinstance(mark, Resource) or all(kept)
 
 
 @cache

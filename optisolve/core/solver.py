@@ -31,6 +31,7 @@ __all__ = [
     "Solver",
     "SolverInfo",
     "Task",
+    "is_start",
     "require_stopping_rule",
     "spent_limit",
 ]
@@ -77,6 +78,7 @@ class SolverInfo:
         extra: The optisolve extra that installs them.
         deterministic: Same seed gives the same answer (given the same language-model replies).
         uses_llm: It asks a language model.
+        needs_llm: It cannot do without one, so ``llm=none`` is an error; means something where `uses_llm` is true.
         requires: Capabilities without which it cannot treat an instance, see `optisolve.core.capabilities`.
         welcomes: Capabilities that it uses where an instance offers them.
         keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
@@ -91,6 +93,7 @@ class SolverInfo:
     extra: str = ""
     deterministic: bool = True
     uses_llm: bool = False
+    needs_llm: bool = True
     requires: tuple[type, ...] = ()
     welcomes: tuple[type, ...] = ()
     keeps_best: bool = True
@@ -137,6 +140,11 @@ class Evaluate(Protocol):
     def __call__(self, X: FloatArray, *, source: str | list[str] = ...) -> Evaluation:
         """Evaluate a batch; `source` labels who proposed the points, one label or one per row."""
         ...
+
+
+def is_start(source: str) -> bool:
+    """Whether a label of `Evaluate` is that of first points: the user's own, those of a source (``start:null``), random."""
+    return source in ("warm_start", "initial") or source.startswith("start:")
 
 
 class Recorder(Protocol):

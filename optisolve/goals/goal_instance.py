@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,11 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem, OptionError, ProblemError
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
-from optisolve.goals.goal import Goal, GoalObjective, require_goal
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.goals.units import format_si
-from optisolve.goals.wishes import settle_wishes
+
+if TYPE_CHECKING:
+    from optisolve.goals.goal import Goal, GoalObjective
 
 __all__ = [
     "GoalInstance",
@@ -104,6 +105,9 @@ def with_goal(instance: Instance, goal: Goal) -> Instance:
         OptionError: The goal does not fit this instance; every problem is listed.
     """
     base = measured(instance)
+    from optisolve.goals.goal import require_goal
+    from optisolve.goals.wishes import settle_wishes
+
     require_goal(goal, base.metrics())
     goal = settle_wishes(base, goal)
     bounds = require_goal(goal, base.metrics())

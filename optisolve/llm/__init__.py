@@ -5,10 +5,11 @@ from optisolve.llm.config import (
     AutoLlm,
     LlmConfig,
     LocalLlm,
+    NoLlm,
     OpenAiLlm,
     ReplayLlm,
     SurrogateLlm,
     llm_config,
 )
 
-__all__ = ["LLM_KINDS", "AutoLlm", "LlmConfig", "LocalLlm", "OpenAiLlm", "ReplayLlm", "SurrogateLlm", "llm_config"]
+__all__ = ["LLM_KINDS", "AutoLlm", "LlmConfig", "LocalLlm", "NoLlm", "OpenAiLlm", "ReplayLlm", "SurrogateLlm", "llm_config"]

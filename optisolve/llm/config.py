@@ -21,6 +21,7 @@ __all__ = [
     "AutoLlm",
     "LlmConfig",
     "LocalLlm",
+    "NoLlm",
     "OpenAiLlm",
     "ReplayLlm",
     "SurrogateLlm",
@@ -209,7 +210,17 @@ class AutoLlm(LlmConfig):
         return SurrogateLlm(), f"surrogate: no language model was called, because {lacking}. For a real one: {cure}"
 
 
-LLM_KINDS: dict[str, type[LlmConfig]] = {cls.kind: cls for cls in (AutoLlm, LocalLlm, OpenAiLlm, SurrogateLlm, ReplayLlm)}
+@dataclass(frozen=True, slots=True)
+class NoLlm(LlmConfig):
+    """No language model and no stand-in, for solvers that can do without (`SolverInfo.needs_llm`)."""
+
+    kind: ClassVar[str] = "none"
+    summary: ClassVar[str] = "no language model and no stand-in; for solvers that can do without, such as ledma"
+
+
+LLM_KINDS: dict[str, type[LlmConfig]] = {
+    cls.kind: cls for cls in (AutoLlm, LocalLlm, OpenAiLlm, SurrogateLlm, ReplayLlm, NoLlm)
+}
 """Every kind by its name on the command line."""
 
 
@@ -244,6 +255,8 @@ def real_llm(llm: LlmConfig | str, instead: str) -> LlmConfig:
         config = config.resolve()[0]
         if isinstance(config, LocalLlm):  # reading is no matter of luck
             config = config.with_option(temperature=0.0)
+    if isinstance(config, NoLlm):
+        raise LlmError(f"Reading a text takes a language model, and llm=none asks for none. {instead}.")
     if isinstance(config, SurrogateLlm):
         raise LlmError(
             "There is no language model here that could read a text (the surrogate only stands in for variation operators). "

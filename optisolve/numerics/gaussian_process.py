@@ -10,6 +10,7 @@ dimension, Hvarfner et al. 2024, arXiv 2402.02229, section 5.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +53,16 @@ class GaussianProcess:
     whiten: FloatArray
 
     @classmethod
-    def fit(cls, U: FloatArray, y: FloatArray, start: FloatArray | None = None) -> GaussianProcess:
+    def fit(
+        cls, U: FloatArray, y: FloatArray, start: FloatArray | None = None, *, hurry: Callable[[], bool] = lambda: False
+    ) -> GaussianProcess:
         """The process whose lengths and noise are most probable.
 
         Args:
             U: float64 [n, d], in the unit box, n >= 2; equal rows are fine, since there is noise.
             y: float64 [n].
-            start: float64 [d + 1], a theta to begin from; None means that of the prior.
+            start: float64 [d + 1], a theta to begin from as well as from that of the prior.
+            hurry: Asked after every iteration; the best so far is good enough when it says so.
 
         Returns:
             The fitted process; for constant values one that predicts that constant.
@@ -70,15 +74,26 @@ class GaussianProcess:
             return cls.at(U, y, prior)
         bounds = [_BOUNDS_LENGTH] * d + [_BOUNDS_NOISE]
         low, high = np.array(bounds).T
-        best = minimize(
-            _loss,
-            np.clip(prior if start is None else start, low, high),
-            args=(U, y, prior),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": _ITERATIONS, "ftol": 1e-6},
-        )
+
+        def halt(_: FloatArray) -> None:
+            if hurry():
+                raise StopIteration
+
+        # A former fit of fewer points may take what it cannot explain for noise, and would go on to do so.
+        ends = [
+            minimize(
+                _loss,
+                np.clip(begin, low, high),
+                args=(U, y, prior),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                callback=halt,
+                options={"maxiter": _ITERATIONS, "ftol": 1e-6},
+            )
+            for begin in ([prior] if start is None else [prior, start])
+        ]
+        best = min(ends, key=lambda end: float(end.fun))
         return cls.at(U, y, np.asarray(best.x, dtype=np.float64))
 
     @classmethod
@@ -94,6 +109,27 @@ class GaussianProcess:
         explained = np.einsum("nk,nk->k", *(2 * (self.whiten @ cross,)))
         deviation = np.sqrt(self.signal * np.maximum(1.0 - explained, 1e-12))
         return self.mean + cross.T @ self.alpha, deviation
+
+    def slopes(self, V: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Mean and standard deviation as `predict` gives them, and their gradients, float64 [k, d], by the points."""
+        r2 = _squared(self.U, V, self.theta)
+        r = _ROOT5 * np.sqrt(r2)
+        decay = np.exp(-r)
+        cross = (1.0 + r + (5.0 / 3.0) * r2) * decay  # [n, k]
+        half = self.whiten @ cross
+        left = 1.0 - np.einsum("nk,nk->k", half, half)
+        deviation = np.sqrt(self.signal * np.maximum(left, 1e-12))
+        fall = (-5.0 / 3.0) * (1.0 + r) * decay
+        lengths2 = np.exp(2.0 * self.theta[:-1])
+
+        def along(weights: FloatArray) -> FloatArray:
+            """Gradient of a sum of correlations with weights, float64 [n, k], held constant."""
+            M = weights * fall
+            gradient: FloatArray = (M.sum(axis=0)[:, None] * V - M.T @ self.U) / lengths2
+            return gradient
+
+        of_deviation = -self.signal * along(self.whiten.T @ half) * (left > 1e-12)[:, None] / deviation[:, None]
+        return self.mean + cross.T @ self.alpha, deviation, along(self.alpha[:, None]), of_deviation
 
     def believing(self, u: FloatArray) -> GaussianProcess:
         """The process that takes its own mean at a pending point u, float64 [d], for a value seen there.

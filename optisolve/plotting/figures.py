@@ -10,6 +10,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
+from optisolve.core.solver import is_start
 from optisolve.plotting.fronts import draw_attainment, draw_front
 from optisolve.plotting.legend import place_legend
 from optisolve.plotting.many import MOST_IN_A_MATRIX, draw_matrix, draw_parallel
@@ -24,9 +25,9 @@ __all__ = [
     "KINDS",
     "Kind",
     "credit_figure",
+    "credited_sources",
     "draw_kind",
     "figure_of_kind",
-    "offspring_sources",
     "solution_figure",
 ]
 
@@ -151,7 +152,7 @@ def draw_solution(axes: Axes, instance: Instance, x: FloatArray) -> bool:
 
 # -- who made what -----------------------------------------------------------------------------------------------------
 
-_STARTS = ("initial", "warm_start")
+_RANDOM_STARTS = frozenset({"initial", "start:uniform", "start:latin_hypercube"})
 _MADE, _GAINED = "#B8C4CE", PALETTE[0]
 _THICK = 0.36
 _NO_GAIN = 1e-6
@@ -175,14 +176,16 @@ class Source(Protocol):
     def usd(self) -> float: ...
 
 
-def offspring_sources(sources: Mapping[str, Source]) -> list[str]:
-    """Sources that made offspring, largest gain first; the first population is nobody's.
+def credited_sources(sources: Mapping[str, Source]) -> list[str]:
+    """Sources among which the gain is divided, largest first; those of the first points too where not all of these were random.
 
     Args:
         sources: ``used.by_source`` of a record.
     """
-    made = [name for name, item in sources.items() if name not in _STARTS and item.evaluations]
-    return sorted(made, key=lambda name: (-sources[name].gain, -sources[name].evaluations, name))
+    names = [name for name, item in sources.items() if item.evaluations]
+    if _RANDOM_STARTS.issuperset(name for name in names if is_start(name)):  # a random first population is nobody's
+        names = [name for name in names if not is_start(name)]
+    return sorted(names, key=lambda name: (-sources[name].gain, -sources[name].evaluations, name))
 
 
 def credit_figure(sources: Mapping[str, Source], instance: Instance, *, reached: float = 1.0, width: float = 7.0) -> Drawing:
@@ -194,11 +197,11 @@ def credit_figure(sources: Mapping[str, Source], instance: Instance, *, reached:
         reached: Final score; a gain that is nothing beside it is not divided among sources.
         width: inches.
     """
-    names = offspring_sources(sources)
-    where = f"{instance.origin.scenario}, instance {instance.origin.seed}; first population left out"
-    figure, axes = new_figure(
-        "Who made the offspring, and what they gained", where, width=width, height=1.7 + 0.62 * len(names)
-    )
+    names = credited_sources(sources)
+    where, what = f"{instance.origin.scenario}, instance {instance.origin.seed}", "points"
+    if not any(map(is_start, names)):
+        where, what = f"{where}; first population left out", "offspring"
+    figure, axes = new_figure(f"Who made the {what}, and what they gained", where, width=width, height=1.7 + 0.62 * len(names))
     made = np.array([sources[name].evaluations for name in names], dtype=float)
     gained = np.array([sources[name].gain for name in names])
     told = "hypervolume gain" if len(instance.objectives) > 1 else "improvement"

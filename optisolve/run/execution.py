@@ -318,6 +318,14 @@ def _session(
 ) -> LlmSession | nullcontext[None]:
     if not solver.info.uses_llm:
         return nullcontext()
+    from optisolve.llm.config import NoLlm
     from optisolve.llm.session import open_session
 
+    if isinstance(llm, NoLlm):
+        if solver.info.needs_llm:
+            raise SolverError(
+                f"{solver.info.name} asks a language model, and llm=none gives it none; run it with llm=auto, local, openai, "
+                "surrogate or replay."
+            )
+        return nullcontext()
     return open_session(llm, meter, transcript=transcript, seed=seed, dry_run=dry_run)

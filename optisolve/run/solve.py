@@ -338,7 +338,7 @@ def verified(
         verification,
         reference=standing,
         suite=suite,
-        tier=Tier.SELF_REPORTED if errors else _claim(case, method, kept=scratch is not None),
+        tier=Tier.SELF_REPORTED if errors else _claim(case, method, kept=scratch is not None or run.llm is None),
         errors=errors,
         history=points,
     )
@@ -371,7 +371,7 @@ def _claim(instance: Instance, solver: Solver, *, kept: bool) -> Tier:
     """What a record may claim at most: nobody else can check an unregistered plug-in, own files, replies that are not kept."""
     known = PROBLEMS.targets().get(instance.origin.problem) and SOLVERS.targets().get(solver.info.name)
     checkable = known and not solver.unshipped()
-    return Tier.VERIFIED if checkable and (kept or not solver.info.uses_llm) else Tier.SELF_REPORTED
+    return Tier.VERIFIED if checkable and kept else Tier.SELF_REPORTED
 
 
 def case_of(instance: Instance | Problem) -> Instance:

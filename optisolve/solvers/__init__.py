@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.moead import MoeadLo as MoeadLo
     from optisolve.solvers.null import Null as Null
     from optisolve.solvers.opro import Opro as Opro
+    from optisolve.solvers.parego import Parego as Parego
     from optisolve.solvers.pymoo_adapter import CmaEs as CmaEs
     from optisolve.solvers.pymoo_adapter import Nsga2 as Nsga2
     from optisolve.solvers.pymoo_adapter import Nsga3 as Nsga3

@@ -30,6 +30,8 @@ class Fresh:
         self._integers = np.flatnonzero(task.instance.space.integer)
         self._rng = task.rng(operator="fresh")
         self._seen: set[bytes] = set()
+        if task.known is not None:
+            self._again(task.known.X)
 
     def moved(self, X: FloatArray, sources: Sequence[str] | str = "") -> FloatArray:
         """The points, those that were evaluated before moved; what a language model has said stays as it is.

@@ -14,7 +14,7 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import spent_on_the_model
 from optisolve.core.documents import Json, JsonObject
 from optisolve.core.errors import FieldProblem
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
+from optisolve.core.solver import Known, Outcome, SolverInfo, Task, is_start, require_stopping_rule, spent_limit
 from optisolve.core.status import Termination
 from optisolve.llm.prompts import StyleName, require_style, style_problems
 from optisolve.llm.session import session_of
@@ -22,6 +22,7 @@ from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, front_nadir, front_width, tchebycheff
 from optisolve.solvers.moead.variation import Proposals, Wave
 from optisolve.solvers.moead.weights import weight_vectors
+from optisolve.solvers.start import StartOptions, starting_points
 
 __all__ = ["Opro"]
 
@@ -32,7 +33,7 @@ _REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
-class Opro(Solver):
+class Opro(StartOptions):
     """Optimization by prompting: the model sees the best solutions so far, from worst to best, and is asked for better ones.
 
     Every step sends `calls_per_step` questions about the same history. Nothing else makes points: when the language-model
@@ -44,7 +45,7 @@ class Opro(Solver):
         prompt: Prompt to use, ``"NAME.vVERSION"`` or ``"NAME"``; the name ends with its style. None means the style's own.
         history_size: Solutions shown; None means 20, and 10 in continuation style.
         history_tokens: Most tokens, estimated, of the solutions shown; the worst are left out, two stay.
-        n_initial: Random points evaluated first.
+        n_initial: Points of `init` evaluated first; those that the run has paid for already count.
         calls_per_step: Calls with the same history; all are in flight together.
         n_offspring: Solutions asked for per call, all of which are evaluated.
         n_preferences: Weight vectors that calls take turns with; several objectives only.
@@ -56,7 +57,7 @@ class Opro(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="opro",
-        version="1",
+        version="2",
         summary="A language model proposes whole solutions from the scored history: the simplest baseline with a model.",
         uses_llm=True,
         citation="Yang et al. 2023, Large Language Models as Optimizers, arXiv 2309.03409",
@@ -117,11 +118,13 @@ class _Search:
         self._offspring: Counter[str] = Counter()
 
     def initialize(self) -> None:
-        """Evaluate the warm start, then random points."""
-        task, n = self._task, self._options.n_initial
-        warm = task.start
-        samples = task.instance.space.sample(task.rng(purpose="initial"), max(0, n - warm.shape[0]))
-        self._evaluate(np.concatenate([warm, samples]), ["warm_start"] * warm.shape[0] + ["initial"] * samples.shape[0])
+        """Evaluate the warm start, all of it, and as many other points as are missing."""
+        task, n = self._task, max(self._options.n_initial, self._task.start.shape[0])
+        start = starting_points(task, self._options, n)
+        if start.known is not None:
+            self._remember(start.known)
+        if start.source:
+            self._evaluate(start.X, start.source)
 
     def step(self) -> bool:
         """Ask about the history and evaluate what comes; False when the budget allowed no call at all."""
@@ -143,10 +146,14 @@ class _Search:
         X, source = X[:left], source[:left]
         X = task.instance.project(X) if self._options.repair else task.instance.space.clip(X)
         evaluation = task.evaluate(X, source=source)
-        self._offspring.update(label for label in source if label not in ("warm_start", "initial"))
-        self._X = np.concatenate([self._X, X])
-        self._F = np.concatenate([self._F, evaluation.F * task.instance.signs])
-        self._violation = np.concatenate([self._violation, evaluation.violation])
+        self._offspring.update(label for label in source if not is_start(label))
+        self._remember(Known(X, evaluation))
+
+    def _remember(self, points: Known) -> None:
+        values = points.evaluation
+        self._X = np.concatenate([self._X, points.X])
+        self._F = np.concatenate([self._F, values.F * self._task.instance.signs])
+        self._violation = np.concatenate([self._violation, values.violation])
 
     def _wave(self) -> Wave:
         """The history as the operator wants it: one target per call, whose mates are the best solutions for it."""

@@ -25,12 +25,14 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.budget import Budget
 from optisolve.core.problem import Evaluation, Instance
-from optisolve.core.solver import ANY_PROBLEM, Feature, Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
+from optisolve.core.solver import ANY_PROBLEM, Feature, Known, Outcome, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.solvers.fresh import Fresh
 from optisolve.solvers.isolation import IsolatedRandomness
 from optisolve.solvers.moead.weights import weight_vectors
+from optisolve.solvers.start import Init, StartOptions, best_of, first_points, joined, population, starting_points
 
 __all__ = ["CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"]
 
@@ -39,11 +41,12 @@ _ONE_OBJECTIVE = ANY_PROBLEM - {Feature.MULTI_OBJECTIVE}
 
 
 @dataclass(frozen=True, slots=True)
-class PymooSolver(Solver):
+class PymooSolver(StartOptions):
     """Base class: runs any pymoo algorithm on our evaluator, exactly within the budget.
 
     Integer variables are rounded, the last generation is evaluated as far as the budget goes, and the same seed gives
-    the same points although parts of pymoo and cma draw from unseeded generators (see `isolation`).
+    the same points although parts of pymoo and cma draw from unseeded generators (see `isolation`). The first generation
+    holds the points of `init`, and of points that the run has paid for the best.
 
     Args:
         repair: Project points with `Instance.project` before they are evaluated; otherwise they are only clipped.
@@ -56,6 +59,10 @@ class PymooSolver(Solver):
     @abstractmethod
     def _algorithm(self, instance: Instance) -> Any:
         """A fresh `pymoo.core.algorithm.Algorithm`; import pymoo here, not at the top of the module."""
+
+    def _sized(self, budget: Budget) -> PymooSolver:
+        """The same solver with what it leaves to the budget filled in."""
+        return self
 
     def _problem(self, instance: Instance) -> Any:
         """The problem that the algorithm sees: a unit box, numbers of objectives and constraints.
@@ -82,7 +89,7 @@ class PymooSolver(Solver):
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
-        loop = _AskTell(task, self)
+        loop = _AskTell(task, self._sized(task.meter.budget), self)
         task.reporter = loop.report
         while (left := task.meter.remaining_evaluations) > 0:
             if not loop.step(left):
@@ -98,10 +105,10 @@ def _own_tolerance(instance: Instance) -> bool:
 class _AskTell:
     """One run of a pymoo algorithm."""
 
-    def __init__(self, task: Task, solver: PymooSolver) -> None:
+    def __init__(self, task: Task, solver: PymooSolver, options: StartOptions) -> None:
         from pymoo.core.termination import NoTermination
 
-        self._task, self._solver = task, solver
+        self._task, self._solver, self._options = task, solver, options
         # cma takes a seed of 0 for "use the clock", so zero is left out.
         seed = int(task.rng(purpose="pymoo").integers(1, 2**31))
         self._random = IsolatedRandomness(seed)
@@ -121,34 +128,44 @@ class _AskTell:
         if infills is None or len(infills) == 0:
             self.why_it_stopped = (Termination.LIMIT, Limit.STALLED)  # e.g. only duplicates are left
             return False
-        X = self._points(infills)
-        evaluation = self._task.evaluate(X[:left], source=self._solver.info.name)
+        made = self._first(len(infills), left) if self._generations == 0 else self._next(infills, left)
         self._generations += 1
-        if X.shape[0] > left:
+        if made is None or made.X.shape[0] < len(infills):
             return True  # the budget is spent; the algorithm cannot be told half a generation
-        self._tell(infills, X, evaluation)
+        self._tell(infills, made)
         return bool(self._algorithm.has_next())
 
     def report(self) -> dict[str, Any]:
         """Deterministic figures of the run."""
         return {"generations": self._generations}
 
-    def _points(self, infills: Any) -> FloatArray:
-        """Points of a generation, warm start first in the very first one, repaired or clipped, float64 [n, d]."""
-        instance = self._task.instance
-        X = instance.space.denormalize(np.array(infills.get("X"), dtype=np.float64))
-        if self._generations == 0:
-            warm = self._task.start[: X.shape[0]]
-            X[: warm.shape[0]] = warm
-        X = instance.project(X) if self._solver.repair else instance.space.clip(X)
-        return X if self._fresh is None or self._generations == 0 else self._fresh.moved(X)
+    def _first(self, n: int, left: int) -> Known | None:
+        """The first generation: the best n of all points to start from, as far as the budget goes for those not yet known."""
+        task = self._task
+        n_known = 0 if task.known is None else task.known.X.shape[0]
+        start = starting_points(task, self._options, min(first_points(task, self._options, n), n_known + left))
+        made = start.known
+        if start.source:
+            X = self._repaired(start.X)
+            made = joined(made, X, task.evaluate(X, source=start.source))
+        return made if made is None or made.X.shape[0] <= n else best_of(made, task.instance, n)
 
-    def _tell(self, infills: Any, X: FloatArray, evaluation: Evaluation) -> None:
+    def _next(self, infills: Any, left: int) -> Known:
+        """A later generation, as far as the budget goes."""
+        X = self._repaired(self._task.instance.space.denormalize(np.array(infills.get("X"), dtype=np.float64)))
+        X = X if self._fresh is None else self._fresh.moved(X)
+        return Known(X[:left], self._task.evaluate(X[:left], source=self._solver.info.name))
+
+    def _repaired(self, X: FloatArray) -> FloatArray:
+        instance = self._task.instance
+        return instance.project(X) if self._solver.repair else instance.space.clip(X)
+
+    def _tell(self, infills: Any, made: Known) -> None:
         from pymoo.problems.static import StaticProblem
 
-        told = self._solver._fitness(evaluation, self._task.instance)
+        told = self._solver._fitness(made.evaluation, self._task.instance)
         with self._random.active():
-            infills.set("X", self._task.instance.space.normalize(X))
+            infills.set("X", self._task.instance.space.normalize(made.X))
             known = StaticProblem(self._problem, **told)
             self._algorithm.evaluator.eval(known, infills, skip_already_evaluated=False)
             self._algorithm.tell(infills=infills)
@@ -159,7 +176,7 @@ class _Genetic(PymooSolver):
     """Base of the algorithms that cross and mutate; whole individuals are always offered to the mutation.
 
     Args:
-        pop_size: Points per generation.
+        pop_size: Points per generation; None follows the evaluations: 1.2 times their square root, 10 to 100.
         crossover_eta: Distribution index of SBX.
         crossover_probability: Chance that a pair of parents is crossed.
         mutation_eta: Distribution index of polynomial mutation.
@@ -167,11 +184,18 @@ class _Genetic(PymooSolver):
     """
 
     moves_again: ClassVar[bool] = True
-    pop_size: Annotated[int, Ge(4)] = 100
+    pop_size: Annotated[int, Ge(4)] | None = None
     crossover_eta: Annotated[float, Ge(0)] = 15.0
     crossover_probability: Annotated[float, Ge(0), Le(1)] = 0.9
     mutation_eta: Annotated[float, Ge(0)] = 20.0
     mutation_probability: Annotated[float, Gt(0), Le(1)] | None = None
+
+    def population(self, budget: Budget) -> int:
+        """Points per generation under a budget."""
+        return population(budget.evaluations) if self.pop_size is None else self.pop_size
+
+    def _sized(self, budget: Budget) -> PymooSolver:
+        return self.with_option(pop_size=self.population(budget))
 
     def _operators(self) -> dict[str, Any]:
         from pymoo.operators.crossover.sbx import SBX
@@ -190,7 +214,7 @@ class Nsga2(_Genetic):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="nsga2",
-        version="2",
+        version="3",
         summary="NSGA-II of pymoo: non-dominated sorting and crowding distance.",
         needs=("pymoo",),
         citation="Deb et al. 2002, doi 10.1109/4235.996017",
@@ -208,7 +232,7 @@ class Nsga3(_Genetic):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="nsga3",
-        version="2",
+        version="3",
         summary="NSGA-III of pymoo: non-dominated sorting and reference directions.",
         supports=_SEVERAL_OBJECTIVES,
         needs=("pymoo",),
@@ -220,7 +244,7 @@ class Nsga3(_Genetic):
     def _algorithm(self, instance: Instance) -> Any:
         from pymoo.algorithms.moo.nsga3 import NSGA3
 
-        return NSGA3(ref_dirs=weight_vectors(len(instance.objectives), self.pop_size), **self._operators())
+        return NSGA3(ref_dirs=weight_vectors(len(instance.objectives), self.pop_size or population(None)), **self._operators())
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +253,7 @@ class SmsEmoa(_Genetic):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="sms_emoa",
-        version="2",
+        version="3",
         summary="SMS-EMOA of pymoo: survival by contribution to the hypervolume.",
         supports=_SEVERAL_OBJECTIVES,
         needs=("pymoo",),
@@ -249,6 +273,8 @@ class CmaEs(PymooSolver):
     Constraints enter by Deb's rule: an infeasible point counts as worse than every feasible one of its generation,
     by its violation. Only ranks within a generation matter to CMA-ES, so no penalty weight is needed.
 
+    The mean of the first generation is the best of 20 starting points; of points that the run has paid for the best one.
+
     Args:
         sigma: First standard deviation, as a share of each variable's range.
         pop_size: Points per generation; None means 4 + 3 ln(number of variables).
@@ -257,12 +283,13 @@ class CmaEs(PymooSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="cma_es",
-        version="2",
+        version="3",
         summary="CMA-ES of pycma through pymoo, with restarts; one objective.",
         supports=_ONE_OBJECTIVE,
         needs=("pymoo", "cma"),
         citation="Hansen & Ostermeier 2001, doi 10.1162/106365601750190398; Auger & Hansen 2005 (restarts)",
     )
+    init: Init = ("latin_hypercube",)
     sigma: Annotated[float, Gt(0), Le(1)] = 0.25
     pop_size: Annotated[int, Ge(4)] | None = None
     restarts: Annotated[int, Ge(0), Le(9)] = 9

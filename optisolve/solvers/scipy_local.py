@@ -13,24 +13,26 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.capabilities import ConstraintGradients, Differentiable
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
+from optisolve.core.solver import Feature, Outcome, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
+from optisolve.solvers.start import Init, StartOptions, best_of, joined, starting_points
 
 __all__ = ["ScipyLocal"]
 
 
 @dataclass(frozen=True, slots=True)
-class ScipyLocal(Solver):
+class ScipyLocal(StartOptions):
     """Run a local method from the best of several starting points.
 
-    Starts are warm starts, the instance's null policies and repaired uniform samples. Every function value counts as an
+    The points of `init` are evaluated, or known from earlier stages of the run, and the best of them are descended from; a
+    warm start always is. Every function value counts as an
     evaluation, those of finite differences included; gradients by torch (the instance's ``objective_torch`` and
     ``constraints_torch``) cost none. Which of the two is used is said and not found out, since a record must not depend
     on what else happens to be installed.
 
     Args:
         n_starts: Local runs, best starting points first.
-        n_samples: Uniform samples from which starting points are taken.
+        n_samples: Points of `init` from which the best are taken.
         max_iterations: Iterations of one local run.
         tolerance: Stopping tolerance of the local method, relative to the objective at its start.
         gradient: ``finite_differences``, or ``torch`` where the instance offers it; the report says which it was.
@@ -40,12 +42,13 @@ class ScipyLocal(Solver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="scipy_local",
-        version="4",
+        version="5",
         summary="Multi-start SLSQP or L-BFGS-B, gradients by finite differences or torch.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.INEQUALITY, Feature.EQUALITY, Feature.REAL}),
         welcomes=(Differentiable, ConstraintGradients),
         citation="Kraft 1988 (SLSQP); Byrd et al. 1995 (L-BFGS-B), doi 10.1137/0916069; scipy.optimize",
     )
+    init: Init = ("null", "uniform")
     n_starts: Annotated[int, Ge(1)] = 4
     n_samples: Annotated[int, Ge(1)] = 32
     max_iterations: Annotated[int, Ge(1)] = 200
@@ -56,7 +59,7 @@ class ScipyLocal(Solver):
 
     def skip(self, instance: Instance) -> str | None:
         """Integers, several objectives and very many variables are skipped, gradients by torch without torch as well."""
-        reason = super(ScipyLocal, self).skip(instance)
+        reason = StartOptions.skip(self, instance)
         if reason is None and instance.space.dim > self.max_variables:
             return f"{instance.space.dim} variables, more than max_variables={self.max_variables}"
         if reason is None and self.gradient == "torch" and importlib.util.find_spec("torch") is None:
@@ -79,20 +82,20 @@ class ScipyLocal(Solver):
     def _starts(self, task: Task) -> FloatArray:
         """Where the local runs begin, float64 [n, d]: the warm start as given, then the best of the other points."""
         instance = task.instance
-        warm = np.empty((0, instance.space.dim)) if task.warm_start is None else instance.project(task.warm_start)
-        warm = warm[: min(self.n_starts, task.meter.remaining_evaluations)]
-        if warm.shape[0]:
-            task.evaluate(warm, source="start")
-        wanted = self.n_starts - warm.shape[0]
-        if wanted == 0:
+        n_known = 0 if task.known is None else task.known.X.shape[0]
+        n_warm = min(self.n_starts, task.start.shape[0])
+        wanted = n_warm if n_warm == self.n_starts else n_warm + self.n_samples
+        start = starting_points(task, self, min(wanted, n_known + task.meter.remaining_evaluations))
+        warm, known = np.empty((0, instance.space.dim)), start.known
+        if start.source:
+            X = instance.project(start.X)
+            known = joined(known, X, task.evaluate(X, source=start.source))
+            warm = X[: min(n_warm, start.source.count("warm_start"))]
+        if known is None:
             return warm
-        parts = [*instance.null_policies().values(), instance.space.sample(task.rng(purpose="starts"), self.n_samples)]
-        X = instance.project(np.concatenate(parts))[: task.meter.remaining_evaluations]
-        if X.shape[0] == 0:
-            return warm
-        evaluation = task.evaluate(X, source="start")
-        best = np.lexsort(((evaluation.F * instance.signs)[:, 0], evaluation.violation))  # least violation first
-        return np.concatenate([warm, X[best[:wanted]]])
+        others = best_of(known, instance, self.n_starts).X
+        again = (others[:, None, :] == warm[None, :, :]).all(axis=2).any(axis=1)
+        return np.concatenate([warm, others[~again]])[: self.n_starts]
 
     def _descend(self, task: Task, smooth: _Smooth, x: FloatArray) -> bool:
         """One local run; its end point is repaired and evaluated. True when the method converged."""

@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from annotated_types import Ge
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
+from optisolve.content import only_shipped
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.budget import Budget
-from optisolve.core.errors import SolverError
-from optisolve.core.options import Resource
+from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError
+from optisolve.core.options import Options, Resource
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import Known, Solver, Task
 from optisolve.core.space import Space
 
 __all__ = [
+    "SAMPLES",
+    "Init",
     "PopulationOptions",
     "Start",
     "StartOptions",
     "best_of",
+    "first_points",
     "joined",
     "latin_hypercube",
     "population",
     "starting_points",
 ]
 
-_SAMPLES: Final = ("uniform", "latin_hypercube")
-_SOURCES: Final = (*_SAMPLES, "null", "ddpm", "file:PATH", "auto")
-_AUTO: Final = ("null", "ddpm", "uniform")
-"""What ``auto`` stands for; without a sampler ``ddpm`` is left out."""
+SAMPLES: Final = ("uniform", "latin_hypercube", "sobol")
+"""Sources that know nothing of the instance."""
+_SOURCES: Final = (*SAMPLES, "null", "ddpm", "file:PATH", "auto")
+_SAMPLED: Final = 0.8, 200
+"""Share of the evaluations, and most points, that a population with several objectives begins with where the sampler makes
+them: while evaluations are few its points are worth more than offspring (docs/starting_points.md)."""
+_RANDOM: Final = frozenset(f"start:{kind}" for kind in SAMPLES)
+_FEWEST, _MOST = 10, 100
 _DIGITS: Final = 9
 """Digits of variables scaled to [0, 1] to which points are the same point."""
 
@@ -62,7 +68,7 @@ class _Source:
             path = rest if share is None else path
             if not path:
                 raise ValueError(f"file:PATH with the path of a file or a run's folder, not '{text}'")
-        elif kind in (*_SAMPLES, "null", "ddpm", "auto"):
+        elif kind in (*SAMPLES, "null", "ddpm", "auto"):
             share, path = (_number(rest) if rest else None), ""
             if rest and (share is None or kind == "auto"):
                 raise ValueError(
@@ -83,18 +89,18 @@ def _number(text: str) -> float | None:
 
 
 def _entries(value: object) -> tuple[str, ...]:
-    """The entries of `init` as they may be given: one or several; None is the word ``null`` as YAML reads it."""
+    """The entries of `init` as they may be given: one or several; None is the word ``null`` as YAML reads it.
+
+    Raises:
+        ValueError: One of them is no source, or their shares exceed 1; the text says what was expected.
+    """
     given = value if isinstance(value, (list, tuple)) else (value,)
     entries = tuple("null" if entry is None else str(entry) for entry in given)
-    try:
-        if not entries:
-            raise ValueError(f"at least one of {', '.join(_SOURCES)}")
-        sources = [_Source.read(entry) for entry in entries]
-        total = sum(source.share or 0.0 for source in sources)
-        if total > 1.0 + 1e-9:
-            raise ValueError(f"shares that add up to at most 1, not {total:g}")
-    except ValueError as error:
-        raise PydanticCustomError("init", "{expected}", {"expected": str(error)}) from None
+    if not entries:
+        raise ValueError(f"at least one of {', '.join(_SOURCES)}")
+    total = sum(_Source.read(entry).share or 0.0 for entry in entries)
+    if total > 1.0 + 1e-9:
+        raise ValueError(f"shares that add up to at most 1, not {total:g}")
     return entries
 
 
@@ -102,30 +108,59 @@ def _no_file(entries: Sequence[str]) -> bool:
     return not any(entry.startswith("file:") for entry in entries)
 
 
+Init = Annotated[tuple[str, ...], Resource(_no_file)]
+"""Sources of starting points, as options have them."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartOptions(Solver):
     """Base of solvers that begin with several points.
 
     Args:
-        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``null`` (the instance's trivial answers,
-            all of them), ``ddpm`` (the trained sampler), ``file:PATH`` (CSV, npy, or a record or run folder), ``auto``
-            (null, ddpm where weights of the family are shipped, uniform). A share may follow, ``ddpm:0.5``; sources
-            without one divide what is left, and uniform points take the place of what a source cannot give.
+        init: Where the first points come from: ``uniform``, ``latin_hypercube``, ``sobol``, ``null`` (the instance's trivial
+            answers; beside other sources a quarter of the points at most where there are many), ``ddpm`` (the trained sampler),
+            ``file:PATH`` (CSV, npy, record or run folder), ``auto`` (null, and ddpm where weights of the family are shipped,
+            else uniform). A share may follow, ``ddpm:0.5``; sources without one divide what is left, and uniform points
+            take the place of what a source cannot give.
     """
 
-    init: Annotated[tuple[str, ...], BeforeValidator(_entries), Resource(_no_file)] = ("uniform",)
+    fills: ClassVar[str] = "uniform"
+    """Samples that ``auto`` ends with, and that take the place of what a source cannot give."""
+    init: Init = ("uniform",)
+
+    def __post_init__(self) -> None:
+        problems = list[FieldProblem]()
+        try:
+            object.__setattr__(self, "init", _entries(self.init))  # one spelling, so that equal runs have equal options
+        except ValueError as error:
+            problems.append(FieldProblem("init", self.init, str(error)))
+            object.__setattr__(self, "init", ())
+        try:
+            Options.__post_init__(self)
+        except OptionError as error:
+            problems += error.problems
+        if problems:
+            raise OptionError(self._title(), problems)
 
     def skip(self, instance: Instance) -> str | None:
-        """Why this solver cannot treat an instance here; a sampler that was asked for by name and is not there is a reason."""
-        return Solver.skip(self, instance) or _sampler_gap(self.init, instance)
+        """Why this solver cannot treat an instance here; starting points that are not there are a reason."""
+        return Solver.skip(self, instance) or _gap(self.init, instance)
 
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
-        """The weights of the sampler where it makes starting points."""
-        if not _asks_sampler(self.init, instance):
-            return None
-        from optisolve.solvers.ddpm.weights import weights_digest
+        """The sampler's weights and the files of points, where they make starting points."""
+        used = list[dict[str, str]]()
+        if _asks_sampler(self.init, instance):
+            from optisolve.solvers.ddpm.weights import weights_digest
 
-        return weights_digest("auto", instance.origin.problem)
+            used += filter(None, [weights_digest("auto", instance.origin.problem)])
+        for path in filter(None, (_Source.read(entry).file for entry in self.init)):
+            from optisolve.solvers.point_files import file_digest
+
+            used.append(file_digest(path))
+        if len(used) < 2:
+            return used[0] if used else None
+        together = hashlib.sha256("".join(part["sha256"] for part in used).encode()).hexdigest()
+        return {"name": " + ".join(part["name"] for part in used), "sha256": together}
 
 
 def population(evaluations: int | None) -> int:
@@ -134,7 +169,7 @@ def population(evaluations: int | None) -> int:
     Args:
         evaluations: Evaluations of the run; None where only seconds limit it.
     """
-    return 100 if evaluations is None else max(10, min(100, evaluations // 10))
+    return _MOST if evaluations is None else max(_FEWEST, min(_MOST, round(1.2 * evaluations**0.5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +177,7 @@ class PopulationOptions(StartOptions):
     """Base of solvers with a population.
 
     Args:
-        pop_size: Points of the population; None follows the budget of evaluations, see `population`.
+        pop_size: Points of the population; None follows the evaluations: 1.2 times their square root, 10 to 100.
     """
 
     pop_size: Annotated[int, Ge(2)] | None = None
@@ -150,6 +185,20 @@ class PopulationOptions(StartOptions):
     def population(self, budget: Budget) -> int:
         """Points of the population under a budget."""
         return population(budget.evaluations) if self.pop_size is None else self.pop_size
+
+
+def first_points(task: Task, options: StartOptions, n: int) -> int:
+    """How many points a population of n begins with, of which it keeps the best n.
+
+    More than n where the sampler makes points for several objectives, unless `pop_size` says how many there are, a random
+    source shall give some of them, or the run has points already.
+    """
+    budget, instance = task.meter.budget, task.instance
+    says = getattr(options, "pop_size", None) is not None or not {"auto", "ddpm"}.issuperset({*options.init} - {"null"})
+    if says or task.known is not None or budget.evaluations is None or len(instance.objectives) == 1:
+        return n
+    share, most = _SAMPLED
+    return max(n, min(most, int(share * budget.evaluations))) if _asks_sampler(options.init, instance) else n
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -166,12 +215,17 @@ class Start:
     source: list[str]
     known: Known | None
 
+    @property
+    def random(self) -> bool:
+        """True when nothing is known of any of the points."""
+        return self.known is None and all(label in _RANDOM for label in self.source)
+
 
 def starting_points(task: Task, options: StartOptions, n: int) -> Start:
     """What to evaluate before n points are there.
 
-    Known points count, then come the user's own (``warm_start``, evaluated first and at most n), then the sources of
-    ``init``; a point of a source that is known already is not asked for again.
+    Known points count. First come the user's own (``warm_start``, at most n), then the sources of ``init``; a point that is
+    known already is not asked for again.
 
     Args:
         task: The run.
@@ -183,11 +237,12 @@ def starting_points(task: Task, options: StartOptions, n: int) -> Start:
     """
     instance, known = task.instance, task.known
     n_known = 0 if known is None else min(n, known.X.shape[0])
-    warm = task.start[: n - n_known]
     seen = _Seen(instance.space)
     if known is not None:
         seen.fresh(known.X)
-    seen.fresh(instance.space.clip(warm))
+    warm = task.start[:n]
+    warm = warm[seen.new(warm)]  # a user's own points may be equal to each other
+    seen.fresh(warm)
     wanted = n - n_known - warm.shape[0]
     parts, labels = [warm], ["warm_start"] * warm.shape[0]
     for kind, X in _drawn(task, options, wanted, seen):
@@ -199,37 +254,48 @@ def starting_points(task: Task, options: StartOptions, n: int) -> Start:
 def _drawn(task: Task, options: StartOptions, wanted: int, seen: _Seen) -> Iterator[tuple[str, FloatArray]]:
     """Points of every source, `wanted` in all."""
     instance, left = task.instance, wanted
-    if reason := _sampler_gap(options.init, instance):
+    if reason := _gap(options.init, instance):
         raise SolverError(f"{task.solver_name}: {reason}.")
-    sources = [source for entry in options.init for source in _meant(entry, instance)]
-    files = {source.file: _read_points(source.file, instance) for source in sources if source.kind == "file"}
+    sources = [source for entry in options.init for source in _meant(entry, instance, options.fills)]
+    files = _file_points(sources, instance)
     rng = task.rng(operator="initial")
     if wanted <= 0:
         return
-    given = {"null": _null_points(instance), **{f"file:{path}": X for path, X in files.items()}}
+    given = {
+        "null": _null_points(instance, wanted, alone=len(sources) == 1),
+        **{f"file:{path}": X for path, X in files.items()},
+    }
     counts = _counts(sources, wanted, {name: X.shape[0] for name, X in given.items()})
-    for source, count in zip(sources, counts, strict=True):
-        count = min(count, left)
+    for source, planned in zip(sources, counts, strict=True):
+        count = min(planned, left)
         if count <= 0:
             continue
-        if source.kind in _SAMPLES:
-            X = instance.space.sample(rng, count) if source.kind == "uniform" else latin_hypercube(instance.space, rng, count)
+        if source.kind in SAMPLES:
+            X = _samples(source.kind, instance.space, rng, count)
         elif source.kind == "ddpm":
             X = seen.fresh(_sampled(task, count))
         else:
-            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])[:count]
+            X = seen.fresh(given["null" if source.kind == "null" else f"file:{source.file}"])
+            X = X[np.arange(count) * X.shape[0] // count] if count < X.shape[0] and source.kind == "null" else X[:count]
         left -= X.shape[0]
         yield source.kind, X
     if left > 0:
-        yield "uniform", instance.space.sample(rng, left)
+        yield options.fills, _samples(options.fills, instance.space, rng, left)
 
 
-def _meant(entry: str, instance: Instance) -> list[_Source]:
+def _samples(kind: str, space: Space, rng: np.random.Generator, n: int) -> FloatArray:
+    """Points that know nothing of the problem, float64 [n, d]."""
+    if kind == "uniform":
+        return space.sample(rng, n)
+    return latin_hypercube(space, rng, n) if kind == "latin_hypercube" else _spread(space, sobol(rng, space.dim, n))
+
+
+def _meant(entry: str, instance: Instance, fills: str) -> list[_Source]:
     """The sources of an entry; several for ``auto``."""
     source = _Source.read(entry)
     if source.kind != "auto":
         return [source]
-    return [_Source(kind) for kind in _AUTO if kind != "ddpm" or _asks_sampler((entry,), instance)]
+    return [_Source("null"), _Source("ddpm" if _asks_sampler((entry,), instance) else fills)]
 
 
 def _counts(sources: Sequence[_Source], wanted: int, given: dict[str, int]) -> list[int]:
@@ -260,14 +326,19 @@ class _Seen:
     def __init__(self, space: Space) -> None:
         self._space, self._keys = space, set[bytes]()
 
+    def new(self, X: FloatArray) -> BoolArray:
+        """Which points are not there, bool [n]."""
+        return np.array([key not in self._keys for key in self._names(X)], dtype=np.bool_)
+
     def fresh(self, X: FloatArray) -> FloatArray:
-        """The points that were not there, which are there from now on."""
-        keep = np.zeros(X.shape[0], dtype=np.bool_)
-        for i, u in enumerate(np.round(self._space.normalize(X), _DIGITS) + 0.0):  # -0.0 is 0.0
-            key = u.tobytes()
-            keep[i] = key not in self._keys
-            self._keys.add(key)
-        return X[keep]
+        """The points that were not there, each once; they are there from now on."""
+        names = self._names(X)
+        first = {key: i for i, key in reversed(list(enumerate(names))) if key not in self._keys}
+        self._keys.update(names)
+        return X[sorted(first.values())]
+
+    def _names(self, X: FloatArray) -> list[bytes]:
+        return [u.tobytes() for u in np.round(self._space.normalize(X), _DIGITS) + 0.0]  # -0.0 is 0.0
 
 
 # -- sources -----------------------------------------------------------------------------------------------------------
@@ -287,7 +358,21 @@ def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArra
     Source: McKay, Beckman & Conover, Technometrics 21(2), 1979.
     """
     slices = rng.permuted(np.tile(np.arange(n)[:, None], (1, space.dim)), axis=0)  # [n, d]
-    U = (slices + rng.random((n, space.dim))) / max(n, 1)
+    return _spread(space, (slices + rng.random((n, space.dim))) / max(n, 1))
+
+
+def sobol(rng: np.random.Generator, d: int, n: int) -> FloatArray:
+    """The first n points of a scrambled Sobol sequence, float64 [n, d], in the unit box."""
+    from scipy.stats import qmc
+
+    if n == 0:
+        return np.empty((0, d))
+    points: FloatArray = qmc.Sobol(d, rng=rng).random_base2(math.ceil(math.log2(n)))[:n]
+    return points
+
+
+def _spread(space: Space, U: FloatArray) -> FloatArray:
+    """Points of the unit box, float64 [n, d], in the space; integer variables are uniform over their values."""
     if not space.has_integers:
         return space.denormalize(U)
     # Integers own an interval of length 1 each, so the ends are as likely as the others.
@@ -296,10 +381,18 @@ def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArra
     return space.clip(lower + U * (upper - lower))
 
 
-def _null_points(instance: Instance) -> FloatArray:
-    """All trivial answers, float64 [n, d]; none where the instance offers none."""
+def _null_points(instance: Instance, wanted: int, *, alone: bool) -> FloatArray:
+    """The trivial answers, float64 [n, d]; none where the instance offers none.
+
+    Beside other sources they are an evenly spaced part where they are more than one per policy and more than a quarter of
+    the points: what lies in the corners of the box (test functions have a hundred such points) is no population.
+    """
     policies = [np.atleast_2d(X) for X in instance.null_policies().values()]
-    return instance.space.clip(np.concatenate([np.empty((0, instance.space.dim)), *policies]))
+    X = np.concatenate([np.empty((0, instance.space.dim)), *policies])
+    most = wanted if alone else max(len(policies), -(-wanted // 4))
+    if X.shape[0] > most:
+        X = X[np.linspace(0, X.shape[0] - 1, most).round().astype(np.int64)]
+    return instance.space.clip(X)
 
 
 def _sampled(task: Task, count: int) -> FloatArray:
@@ -318,68 +411,26 @@ def _asks_sampler(init: Sequence[str], instance: Instance) -> bool:
     return has_sampler(instance)
 
 
-def _sampler_gap(init: Sequence[str], instance: Instance) -> str | None:
-    """Why the sampler cannot make points that were asked for by its name."""
-    named = any(_Source.read(entry).kind == "ddpm" for entry in init)
-    if not named or _asks_sampler(init, instance):
-        return None
-    return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
+def _file_points(sources: Sequence[_Source], instance: Instance) -> dict[str, FloatArray]:
+    """Points of the files among sources, by path."""
+    paths = [source.file for source in sources if source.file]
+    if not paths:
+        return {}
+    from optisolve.solvers.point_files import read_points
+
+    return {path: read_points(path, instance) for path in paths}
 
 
-def _read_points(path: str, instance: Instance) -> FloatArray:
-    """The points of a file, float64 [n, d], checked against the space.
-
-    Raises:
-        SolverError: It cannot be read, or holds no points of this problem.
-    """
-    from optisolve.content import named_file
-
-    file = named_file(path, "init")
-    if not file.exists():
-        raise SolverError(f"init: '{path}' does not exist; give a CSV or npy file with a row per point, or a run's folder.")
+def _gap(init: Sequence[str], instance: Instance) -> str | None:
+    """Why starting points that were asked for by name cannot be had; while a record is audited no file is opened for it."""
+    sources = [_Source.read(entry) for entry in init]
+    if any(source.kind == "ddpm" for source in sources) and not _asks_sampler(init, instance):
+        return f"init=ddpm needs a trained sampler, and none is shipped for {instance.origin.problem}; init=auto goes without"
     try:
-        if file.is_dir() or file.suffix == ".json":
-            X = _record_points(file, instance)
-        elif file.suffix == ".npy":
-            X = np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
-        elif file.suffix == ".csv":
-            X = _table_points(file, instance.space)
-        else:
-            raise SolverError(f"init: '{path}' must be a .csv or .npy file, a record.json or a run's folder.")
-        if X.size == 0:
-            raise SolverError(f"init: '{path}' holds no points.")
-        return instance.space.require(X, what=f"init: '{path}'")
-    except (OSError, ValueError) as error:
-        raise SolverError(f"init: '{path}' cannot be read ({error}).") from error
-
-
-def _record_points(file: Path, instance: Instance) -> FloatArray:
-    """The returned points of a record."""
-    from optisolve.run.records import read_record
-
-    record = read_record(file)
-    if record.instance.problem != instance.origin.problem:
-        raise SolverError(
-            f"init: '{file}' holds points of {record.instance.problem}, this problem is {instance.origin.problem}."
-        )
-    return np.array(record.solutions.x, dtype=np.float64)
-
-
-def _table_points(file: Path, space: Space) -> FloatArray:
-    """A table of numbers; a first line of names puts its columns into the order of the space."""
-    with file.open(encoding="utf-8-sig") as lines:
-        head = [cell.strip().strip('"') for cell in lines.readline().split(",")]
-    names = None if all(_number(cell) is not None for cell in head) else head
-    X = np.loadtxt(file, delimiter=",", skiprows=int(names is not None), ndmin=2, encoding="utf-8-sig")
-    if names is None:
-        return np.asarray(X, dtype=np.float64)
-    if Counter(names) != Counter(space.names):
-        odd = sorted((Counter(names) - Counter(space.names)) | (Counter(space.names) - Counter(names)))
-        raise SolverError(
-            f"init: '{file}' has columns of another problem ({', '.join(odd[:4])}); expected {', '.join(space.names[:4])}"
-            f"{', …' if space.dim > 4 else ''}, {space.dim} in all."
-        )
-    return np.asarray(X[:, [names.index(name) for name in space.names]], dtype=np.float64)
+        _file_points(sources if not only_shipped() else (), instance)
+    except OptisolveError as error:
+        return str(error).removesuffix(".")
+    return None
 
 
 # -- points that are paid for ------------------------------------------------------------------------------------------
@@ -394,15 +445,13 @@ def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
     if old.failed is not None or evaluation.failed is not None:
         masks = [np.zeros(e.F.shape[0], dtype=np.bool_) if e.failed is None else e.failed for e in (old, evaluation)]
         failed = np.concatenate(masks)
-    values = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
-    return Known(np.concatenate([first.X, X]), Evaluation(*values, failed, evaluation.tolerance))
+    F, G, H = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
+    return Known(np.concatenate([first.X, X]), Evaluation(F, G, H, failed, evaluation.tolerance))
 
 
 def best_of(known: Known, instance: Instance, n: int) -> Known:
-    """The best n of known points: feasible ones by Pareto rank, the last rank by crowding, then the least violating ones."""
-    if known.X.shape[0] <= n:
-        return known
-    rows = np.sort(_ranked(known.evaluation.F * instance.signs, known.evaluation.violation)[:n])
+    """The best n of known points, best first: feasible ones by Pareto rank and crowding, then the least violating ones."""
+    rows = _ranked(known.evaluation.F * instance.signs, known.evaluation.violation)[:n]
     e = known.evaluation
     part = Evaluation(e.F[rows], e.G[rows], e.H[rows], None if e.failed is None else e.failed[rows], e.tolerance)
     return Known(known.X[rows], part)

@@ -145,10 +145,8 @@ def _samplable(instance: Instance, _: FloatArray) -> None:
     """Uninformed samples of the instance's bridge decode to valid points; single objectives rank as evaluated."""
     assert isinstance(instance, Samplable)
     bridge = instance.bridge()
-    if find_spec("torch") is None or bridge.gap(instance) is not None:
-        return  # samplers need torch, and a bridge may ask for it anywhere
-    import torch
-
+    if bridge.gap(instance) is not None:
+        return
     rng = np.random.default_rng(0)
     case = bridge.read(instance)
     cases: Mapping[str, FloatArray] = bridge.spread(case, 8) if bridge.preferences else stack([case])
@@ -159,6 +157,12 @@ def _samplable(instance: Instance, _: FloatArray) -> None:
     points = bridge.decode(cases, y)
     found = bridge.points(instance, points.reshape(8, -1))
     instance.space.require(found)
+    projected = bridge.project(bridge.condition(cases), y)
+    require(isinstance(projected, np.ndarray) and projected.shape == y.shape, "project must return an array in the shape of y")
+    if find_spec("torch") is None:
+        return  # what follows is for training, and a bridge may ask for torch anywhere in it
+    import torch
+
     score = bridge.score(cases, points)
     require(score.shape == (n_cases, n_samples), "score must have one value per sample")
     if not bridge.preferences:
@@ -169,7 +173,10 @@ def _samplable(instance: Instance, _: FloatArray) -> None:
         spread = float(np.ptp(value[met])) if met.any() else 0.0
         require(not met.any() or best <= 0.05 * spread, "score ranks another sample first than evaluation does")
     condition = to_tensors(bridge.condition(cases), "cpu")
-    worth = bridge.value(condition, bridge.project(condition, torch.as_tensor(y, dtype=torch.float32)))
+    tensors = bridge.project_torch(condition, torch.as_tensor(y, dtype=torch.float32))
+    apart = float(np.abs(projected - tensors.numpy()).max(initial=0.0))
+    require(apart <= 1e-4, f"project_torch differs from project (by {apart:.1e} of the half range)")
+    worth = bridge.value(condition, tensors)
     require(tuple(worth.shape) == (n_cases, n_samples), "value must have one number per sample")
 
 

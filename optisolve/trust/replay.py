@@ -16,7 +16,7 @@ from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, Termination
-from optisolve.llm.config import SurrogateLlm, llm_config
+from optisolve.llm.config import NoLlm, SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.environment import environment
 from optisolve.run.execution import Callback
@@ -142,7 +142,7 @@ def _same_stop(record: Record) -> Callback | None:
 def _replay_config(record: Record, folder: Path | None) -> Any:
     model = record.solver.llm
     if model is None:
-        return None
+        return llm_config(NoLlm.kind)
     if model.provider == SurrogateLlm.kind:  # it answers the same again, so a file of replies is not believed
         return llm_config(SurrogateLlm.kind, **model.params)
     transcript = (folder or Path()) / "transcript.jsonl"

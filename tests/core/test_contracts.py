@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pytest
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Interval, Le, MinLen
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ConfigDict, TypeAdapter
 
-from optisolve.core import Budget, BudgetMeter, Kind, Space, Variable, derive, generator
+from optisolve.core import Budget, BudgetMeter, Kind, Space, Variable, derive, generator, options
 from optisolve.core.errors import BudgetExhausted, OptionError, ProblemError, UnknownNameError
 from optisolve.core.options import Options
 from optisolve.core.status import Limit
@@ -37,6 +38,40 @@ def test_every_bad_option_is_listed_in_one_error_with_the_nearest_name():
 
 def test_numbers_given_as_text_are_accepted_and_converted():
     assert Knobs(size="7", rate="1e-2") == Knobs(size=7, rate=0.01)
+
+
+_HINTS = (
+    int,
+    float,
+    bool,
+    str,
+    Literal["a", "b", 1],
+    Annotated[int, Ge(2)],
+    Annotated[float, Gt(0), Le(1)],
+    Annotated[float, Interval(ge=0.0, lt=3.0)],
+    Annotated[int, Interval(ge=1, le=8)] | None,
+    Annotated[str, MinLen(2)],
+    tuple[float, float],
+    tuple[int, str] | None,
+    tuple[int, ...],
+    int | str,
+    float | None,
+)
+_VALUES = (0, 1, 2, 7, 2**60, -1.5, 0.0, 0.5, 1.0, 3.0, 1e400, float("nan"), True, False, "a", "ab", "1", "0.5", None)
+
+
+@pytest.mark.parametrize("hint", _HINTS, ids=str)
+def test_what_is_taken_without_pydantic_is_what_pydantic_makes_of_it(hint):
+    """Where it is sure of a value, the quick look has pydantic's value and type; of most good values it is sure."""
+    adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
+    sure = 0
+    for value in (*_VALUES, (1.0, 2), [1, 2.5], (1, "a"), [1], (1, 2, 3), np.float64(0.5), np.int64(2)):
+        found = options._quick(hint, value)
+        if found is not options._UNSURE:
+            expected = adapter.validate_python(value)
+            assert (found, type(found)) == (expected, type(expected))
+            sure += 1
+    assert sure > 0 or hint in (tuple[int, ...], int | str, Annotated[str, MinLen(2)])
 
 
 def test_options_are_copied_not_changed():

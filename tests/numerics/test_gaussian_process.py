@@ -20,7 +20,9 @@ def test_the_gradient_of_the_fit_is_that_of_differences(n, d):
     y = smooth(U) + 0.1 * rng.normal(size=n)
     theta = np.append(0.3 * rng.normal(size=d), -5.0)
     gradient = _loss(theta, U, y, np.zeros(d + 1))[1]
-    np.testing.assert_allclose(gradient, approx_fprime(theta, lambda t: _loss(t, U, y, np.zeros(d + 1))[0], 1e-6), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        gradient, approx_fprime(theta, lambda t: _loss(t, U, y, np.zeros(d + 1))[0], 1e-6), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_it_predicts_a_smooth_function_and_knows_how_well():
@@ -52,6 +54,18 @@ def test_units_of_the_values_change_the_prediction_in_proportion():
     np.testing.assert_allclose(other.predict(V)[1], 1e6 * one.predict(V)[1], rtol=1e-2)
 
 
+def test_gradients_of_predictions_are_those_of_differences():
+    rng = np.random.default_rng(5)
+    U, V = rng.random((40, 4)), rng.random((3, 4))
+    process = GaussianProcess.fit(U, smooth(U))
+    mean, deviation, by_mean, by_deviation = process.slopes(V)
+    np.testing.assert_allclose([mean, deviation], process.predict(V), rtol=1e-10)
+    for which, gradient in enumerate((by_mean, by_deviation)):
+        for v, row in zip(V, gradient, strict=True):
+            differences = approx_fprime(v, lambda u, k=which: process.predict(u[None])[k][0], 1e-6)
+            np.testing.assert_allclose(row, differences, rtol=1e-3, atol=1e-4)
+
+
 def test_a_pending_point_is_believed_and_no_longer_uncertain():
     rng = np.random.default_rng(4)
     U = rng.random((12, 2))
@@ -70,3 +84,13 @@ def test_constant_values_and_equal_points_are_no_singular_matrix(y):
     assert np.isfinite(deviation).all()
     noisy = GaussianProcess.fit(U, np.array([0.0, 1.0, 2.0, 3.0, 4.0]))
     assert np.isfinite(noisy.predict(U)[0]).all()
+
+
+def test_a_noisy_former_fit_is_left_behind():
+    """A fit that takes everything for noise is a local optimum of the posterior; one begins from the prior as well."""
+    rng = np.random.default_rng(6)
+    U = rng.random((50, 3))
+    noisy = np.append(np.full(3, 4.0), np.log(0.3))
+    fitted = GaussianProcess.fit(U, smooth(U), noisy)
+    assert np.exp(fitted.theta[-1]) < 1e-2
+    np.testing.assert_allclose(fitted.theta, GaussianProcess.fit(U, smooth(U)).theta, atol=0.1)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optisolve.problems.uav_isac import kernels, model
+from optisolve.problems.uav_isac.settled import too_close
 from tests.problems.uav_isac_cases import ROOT, URBAN, project_powers, scenario
 
 RING = {50: 0.124055, 100: 0.079151, 200: 0.080095, 400: 0.158301, 600: 0.298496}
@@ -279,3 +280,17 @@ def test_power_projection_is_the_nearest_point_under_the_cap(seed, n_uavs, share
     Q = instance.project(instance.space.sample(rng, 200))[:, 2::3]
     inner = ((wanted - P)[:, None, :] * (Q[None, :, :] - P[:, None, :])).sum(axis=2)
     assert inner.max() <= 1e-12
+
+
+@pytest.mark.parametrize("changes", [{}, {"n_uavs": 9, "p_total_w": 0.05}, {"n_uavs": 3, "p_min_w": 0.001, "p_total_w": 0.003}])
+def test_projection_without_the_compiler_has_the_bits_of_the_kernel(changes, monkeypatch):
+    """Powers at, above and below the cap, rows that keep their distances and rows that do not."""
+    instance = scenario(**changes).instance(1)
+    X = instance.space.sample(np.random.default_rng(0), 500)
+    X[:100] = instance.project(X[:100])  # which keep the cap to the last bit
+    with_kernel = instance.project(X)
+    monkeypatch.setattr("optisolve.problems.uav_isac.instance._REPAIR", "a module that nobody has loaded")
+    np.testing.assert_array_equal(instance.project(X), with_kernel)
+    apart = ~too_close(with_kernel, instance.constants) & ~too_close(X, instance.constants)
+    assert apart.any()
+    np.testing.assert_array_equal(instance.project(X[apart]), with_kernel[apart])

@@ -101,7 +101,10 @@ def test_what_a_language_model_was_worth_stands_first_and_controls_only_where_th
     assert f"with {sum(item.evaluations for item in made)} of 300 evaluations" in lines[1]
     assert "without one" not in lines[1]
     assert main(["run", *words, "controls=true"]) == 0
-    assert "; without one solver=" in capsys.readouterr().out.splitlines()[1]
+    told = capsys.readouterr().out
+    assert "; without one " in told.splitlines()[1]
+    for name in ("ledma, no model", "ledma, random start", "trivial answers", "trained sampler", "optisolve ablate"):
+        assert name in told
 
 
 def test_where_no_point_counts_the_screen_names_the_box_and_says_nothing_of_the_model(tmp_path, capsys):

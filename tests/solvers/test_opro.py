@@ -134,8 +134,8 @@ def test_every_usable_solution_is_evaluated_and_labelled(instance, style):
     result = run(llm_config("surrogate", malformed_rate=0.2), instance, style=style, n_offspring=2, evaluations=90)
     offspring, operator = figures(result)
     told = sources(result)
-    assert told[:20] == ["initial"] * 20
-    assert {label: told.count(label) for label in set(told) - {"initial"}} == offspring
+    assert told[:20] == ["start:uniform"] * 20
+    assert {label: told.count(label) for label in set(told) - {"start:uniform"}} == offspring
     assert set(offspring) <= {"llm", "repaired", "fallback"}
     fates = operator["fates"]
     assert offspring.get("llm", 0) + offspring.get("repaired", 0) == fates["ok"] + fates["clipped"] + fates["repaired"]
@@ -170,7 +170,7 @@ def test_a_warm_start_is_evaluated_first_and_shown():
             SumCapSphere().instance(1), Opro(n_initial=4), budget=budget, llm=config_for(server), warm_start=warm
         )
         text = server.bodies[0]["messages"][0]["content"]
-    assert sources(result)[:4] == ["warm_start", "warm_start", "initial", "initial"]
+    assert sources(result)[:4] == ["warm_start", "warm_start", "start:uniform", "start:uniform"]
     assert "600, 600, 600, 600" in text
     bad = np.zeros((1, 3))
     with pytest.raises(SolverError, match="warm_start has shape"):
@@ -226,7 +226,8 @@ def test_a_replay_gives_the_same_result_with_the_model_gone(tmp_path):
 def test_the_preset_names_every_option_with_its_default():
     values = load_yaml("solvers", "opro")
     assert values.pop("name") == "opro"
-    assert values == Opro().options()
+    assert set(values) == set(Opro().options())
+    assert Opro.from_mapping(values) == Opro()
 
 
 def test_bad_options_are_refused():

@@ -194,7 +194,7 @@ PRESETS = [Moead, MoeadDe, MoeadLo, Nsga2, Nsga3, SmsEmoa, CmaEs, RandomSearch, 
 def test_a_preset_names_every_option_with_its_default(cls: type[Solver]) -> None:
     values = content.load_yaml("solvers", cls.info.name)
     assert values.pop("name") == cls.info.name
-    assert values == cls().options()
+    assert set(values) == set(cls().options())
     assert cls.from_mapping(values) == cls()
 
 

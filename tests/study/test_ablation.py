@@ -31,7 +31,8 @@ from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import PROBLEMS, SOLVERS, load_problem, load_solver
 from optisolve.run.schema import Record
 from optisolve.solvers.ledma import Ledma
-from optisolve.solvers.ledma.solver import OPERATORS, planned_share
+from optisolve.solvers.ledma.shares import planned_share
+from optisolve.solvers.ledma.solver import OPERATORS
 from optisolve.study.ablation import plan as plans
 from optisolve.study.ablation.bounds import corners, find_corners
 from optisolve.study.ablation.forecast import forecast
@@ -125,7 +126,7 @@ def test_pairs_share_their_instance_and_first_population(whole):
     starts = {}
     for (_, instance, seed), record in whole.records.items():
         first = [row[2] for row in record.trace if row[0] <= ENGINE["pop_size"]]
-        gain = record.used.by_source["initial"].hypervolume_gain
+        gain = record.used.by_source["start:uniform"].hypervolume_gain
         starts.setdefault((instance, seed), []).append((record.instance.sha256, record.seed, gain, *first))
     for found in starts.values():
         assert len(found) == len(ALL)
@@ -147,7 +148,8 @@ def test_a_budget_of_calls_becomes_a_share_that_lasts_for_the_whole_run(tmp_path
         plan = plan_of(tmp_path, solver=solver, llm=config_for(server), budget=budget, arms=("llm", "de"), instances=1)
         ablation = run_plan(plan)
         assert 15 <= server.calls <= 20
-    assert 0 < plan.subject.mix < 1
+    assert plan.subject.mix == 1.0
+    assert plan.subject.spread
     model, control = (ablation.records[arm, 0, 0].used.by_source for arm in ("llm", "de"))
     asked = sum(model[name].evaluations for name in ("llm", "repaired") if name in model)
     assert 30 <= asked == control["control"].evaluations <= 2 * 20
@@ -157,17 +159,15 @@ def test_a_budget_of_calls_becomes_a_share_that_lasts_for_the_whole_run(tmp_path
 @pytest.mark.parametrize(("calls", "batch"), [(5, 1), (12, 1), (4, 3)])
 def test_the_planned_share_spends_the_budget(calls, batch):
     """Waves of n targets with share p cost p n / b calls and bring n (p s + 1 - p) offspring."""
-    solver = Ledma(**ENGINE, n_offspring=3, batch_subproblems=batch, style="schema")
-    share = planned_share(Budget(evaluations=208, llm_calls=calls), solver, 1.0)
+    share = planned_share(200, calls * batch, 3, 1.0)
     per_target = share * 3 + 1 - share
     assert 200 / per_target * share / batch == pytest.approx(calls)
 
 
-def test_without_a_limit_on_calls_or_with_enough_the_model_serves_everything():
-    solver = Ledma(**ENGINE)
-    assert planned_share(Budget(evaluations=100, llm_calls=None), solver, 1.0) == 1.0
-    assert planned_share(Budget(evaluations=108, llm_calls=50), solver, 1.0) == 1.0
-    assert planned_share(Budget(evaluations=108, llm_calls=50), solver, 0.3) == 0.3
+def test_with_enough_calls_the_model_serves_everything_and_never_more_than_its_share():
+    assert planned_share(100, 50, 2, 1.0) == 1.0
+    assert planned_share(100, 50, 2, 0.3) == 0.3
+    assert planned_share(100, 20, 2, 0.1) == 0.1
 
 
 def test_bad_settings_are_listed_together(tmp_path):
@@ -537,7 +537,7 @@ def test_distances_are_measured_to_the_reference_or_to_the_union_and_the_report_
 def test_the_figures_of_a_run_are_those_of_its_record(whole):
     runs = score_runs(whole).set_index(["arm", "instance", "seed"])
     for key, record in whole.records.items():
-        row, initial = runs.loc[key], record.used.by_source["initial"].hypervolume_gain
+        row, initial = runs.loc[key], record.used.by_source["start:uniform"].hypervolume_gain
         assert row["hypervolume"] == record.scores.hypervolume
         scale = (1.0 - row["loss"]) / row["hypervolume"] if row["hypervolume"] else 0.0
         assert row["gain"] == pytest.approx((row["hypervolume"] - initial) * scale)

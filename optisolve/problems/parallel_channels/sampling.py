@@ -75,7 +75,12 @@ class ParallelChannelsBridge(Bridge):
         budget = _channels(instance).p_total_w
         return instance.space.clip(points * (budget / points.shape[1]) * (1.0 - 1e-15 * points.shape[1]))
 
-    def project(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
+    def project(self, condition: Cases, y: FloatArray) -> FloatArray:
+        """Onto the budget."""
+        projected = project_to_simplex(0.5 * _CAP * (np.clip(y[..., 0], -1.0, 1.0) + 1.0))  # [B, S, M]
+        return np.clip(2.0 * projected / _CAP - 1.0, -1.0, 1.0)[..., None]
+
+    def project_torch(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
         """Onto the budget, differentiable."""
         import torch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,14 @@ from optisolve.problems.uav_isac import model, placements
 from optisolve.problems.uav_isac.goals import UavIsacGoals
 from optisolve.problems.uav_isac.model import Constants
 from optisolve.problems.uav_isac.placements import lattice
+from optisolve.problems.uav_isac.settled import project_powers, too_close
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["UavIsacInstance"]
+
+_REPAIR = "optisolve.problems.uav_isac.repair"
 
 
 class UavIsacInstance(UavIsacGoals):
@@ -128,11 +132,15 @@ class UavIsacInstance(UavIsacGoals):
         return Evaluation(F, G, np.empty((X.shape[0], 0)))
 
     def _project(self, X: FloatArray) -> FloatArray:
+        c = self.constants
+        X = np.ascontiguousarray(X)
+        if _REPAIR not in sys.modules:  # the same bits, without loading a compiler for rows that keep their distances
+            project_powers(X, c)
+            if not too_close(X, c).any():
+                return X
         from optisolve.problems.uav_isac.repair import project_rows
 
-        c = self.constants
         points, _ = lattice(c.n_uavs, c.area_m)
-        X = np.ascontiguousarray(X)
         project_rows(X, points, c.area_m, c.d_min_m, c.p_min_w, c.p_max_w, c.p_total_w)
         return X
 

@@ -151,8 +151,19 @@ class UavIsacBridge(Bridge):
         uavs[..., :2] *= float(case.constants.area_m)
         return instance.project(uavs.reshape(len(points), -1))
 
-    def project(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
+    def project(self, condition: Cases, y: FloatArray) -> FloatArray:
         """Scale powers down to the cap on their sum."""
+        y = np.clip(y, -1.0, 1.0)
+        low, high, cap = (
+            condition["constants"][:, _CONSTANTS.index(n), None, None] for n in ("p_min_w", "p_max_w", "p_total_w")
+        )
+        power = low + 0.5 * (y[..., 2] + 1.0) * (high - low)  # [B, S, M]
+        factor = np.minimum(cap / power.sum(axis=2, keepdims=True), 1.0)
+        y[..., 2] = np.clip(2.0 * (power * factor - low) / np.maximum(high - low, 1e-300) - 1.0, -1.0, 1.0)
+        return y
+
+    def project_torch(self, condition: Mapping[str, Tensor], y: Tensor) -> Tensor:
+        """Scale powers down to the cap on their sum, differentiable."""
         import torch
 
         y = y.clamp(-1.0, 1.0)
@@ -206,13 +217,13 @@ class UavIsacBridge(Bridge):
             condition = to_tensors(self.condition(cases), "cpu")
             at = torch.as_tensor(y.astype(np.float32)).clone().requires_grad_(True)
             optimizer = torch.optim.Adam([at], lr=0.03)
-            best, best_value = at.detach().clone(), self.value(condition, self.project(condition, at)).detach()
+            best, best_value = at.detach().clone(), self.value(condition, self.project_torch(condition, at)).detach()
             for _ in range(steps):
                 optimizer.zero_grad()
-                (-self.value(condition, self.project(condition, at)).sum()).backward()  # type: ignore[no-untyped-call]
+                (-self.value(condition, self.project_torch(condition, at)).sum()).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 with torch.no_grad():
-                    at.copy_(self.project(condition, at))
+                    at.copy_(self.project_torch(condition, at))
                     value = self.value(condition, at)
                     better = value > best_value
                     best = torch.where(better[..., None, None], at, best)

@@ -97,7 +97,7 @@ class Losses:
         """Projected samples [B, *shape] at the end of a reverse chain that gradients can pass."""
         encoded = self.network.encode(condition)
         n_cases = next(iter(condition.values())).shape[0]
-        chain = Chain(Schedule.DDIM, length, self.device)
+        chain: Chain[Tensor] = Chain(Schedule.DDIM, length)
         noisy = torch.randn((n_cases, *shape), generator=noise).to(self.device)
         for index in range(length):
             level, _ = chain.level(index)
@@ -105,7 +105,7 @@ class Losses:
             if index + 1 < length:
                 noisy = chain.step(clean, index, noisy)
         with torch.autocast(self.device, enabled=False):
-            return self.bridge.project(condition, clean.float())
+            return self.bridge.project_torch(condition, clean.float())
 
 
 def cases_in(shard: Shard) -> dict[str, FloatArray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,7 @@ __all__ = ["Keys", "case_keys", "normal", "uniform"]
 
 Keys = npt.NDArray[np.uint64]
 
+_BELOW_ONE = 1.0 - 2.0**-53
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -38,11 +41,13 @@ def uniform(keys: Keys, shape: tuple[int, ...], *, stream: int = 0) -> FloatArra
 
 
 def normal(keys: Keys, shape: tuple[int, ...], *, stream: int = 0) -> FloatArray:
-    """Standard normal numbers, float64 [B, *shape]."""
-    from scipy.special import ndtri
+    """Standard normal numbers, float64 [B, *shape].
 
-    values: FloatArray = ndtri(uniform(keys, shape, stream=stream))
-    return values
+    The quantile function is Python's own, which is quick enough for some thousand numbers and loads in a hundredth of the time
+    that `scipy.special` takes.
+    """
+    u = np.minimum(uniform(keys, shape, stream=stream), _BELOW_ONE)
+    return np.fromiter(map(NormalDist().inv_cdf, u.ravel().tolist()), np.float64, u.size).reshape(u.shape)
 
 
 def _mix(z: Keys) -> Keys:

@@ -6,17 +6,13 @@ The trained sampler and its null control run through the same code; only where y
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.bridge import NO_POLISH, Bridge, Cases
 from optisolve.solvers.ddpm.noise import Keys, uniform
-
-if TYPE_CHECKING:
-    from optisolve.solvers.ddpm.networks import Denoiser
-    from optisolve.solvers.ddpm.sampler import Guide, Sampling
+from optisolve.solvers.ddpm.sampler import Guide, Network, Sampling, sample
 
 __all__ = ["Stages", "draw", "finish"]
 
@@ -47,9 +43,8 @@ def draw(
     keys: Keys,
     count: int,
     *,
-    network: Denoiser | None,
+    network: Network | None,
     how: Sampling | None = None,
-    device: str = "cpu",
     guide: Guide | None = None,
     n_random: int = 0,
 ) -> FloatArray:
@@ -59,10 +54,8 @@ def draw(
     """
     if network is None or how is None:
         return bridge.null(cases, uniform(keys, (count, *bridge.shape(cases))))
-    from optisolve.solvers.ddpm.sampler import sample
-
     n_random = min(n_random, count - 1)
-    y = sample(network, bridge, cases, keys, count - n_random, how, device=device, guide=guide)
+    y = sample(network, bridge, cases, keys, count - n_random, how, guide=guide)
     if n_random == 0:
         return y
     return np.concatenate([y, bridge.null(cases, uniform(keys, (n_random, *bridge.shape(cases)), stream=_RANDOM))], axis=1)

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
+from threadpoolctl import ThreadpoolController
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.bridge import Bridge, Cases, to_tensors
-from optisolve.core.errors import SolverError
-from optisolve.solvers.ddpm.networks import Condition, Denoiser
+from optisolve.core.bridge import Bridge, Cases
+from optisolve.solvers.ddpm.forward import Estimator
 from optisolve.solvers.ddpm.noise import Keys, normal
 from optisolve.solvers.ddpm.schedules import Chain, Schedule
 
-__all__ = ["Guide", "Sampling", "pick_device", "sample", "to_tensors"]
+__all__ = ["Guide", "Network", "Sampling", "sample"]
 
-Guide = Callable[[Tensor], Tensor]
+Guide = Callable[[FloatArray], FloatArray]
 """Gradient of what should grow, with respect to the clean estimate [B, S, N, C]."""
 
 _GRID = 1024.0
-"""Samples are rounded to 1 / 1024, so that the last bits of different processors do not show."""
+"""Samples are rounded to 1 / 1024: float64 differs between processors, batch sizes and numbers of threads in digits that are
+a billion times finer, so that none of them shows."""
+_BLOCK = 128
+"""Cases that walk together; what their network holds fits a processor's cache, and memory does not grow with the cases."""
+
+
+class Network(Protocol):
+    """A denoiser, in numpy or in torch."""
+
+    def at(self, condition: Cases) -> Estimator:
+        """The clean estimates of some cases, as `Bridge.condition` tells them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +41,7 @@ class Sampling:
     """How samples are drawn.
 
     Args:
-        schedule: Scheduler of the reverse chain.
+        schedule: Schedule of the reverse chain.
         steps: Network calls.
         eta: Noise on the way (``ddim`` only).
         guidance: Weight w of classifier-free guidance: null + (1 + w) (conditioned - null).
@@ -46,29 +57,8 @@ class Sampling:
     project: bool = True
 
 
-def pick_device(device: str) -> str:
-    """The device behind ``auto``, ``cpu`` or ``cuda``.
-
-    Raises:
-        SolverError: CUDA was asked for and is not there.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SolverError("device=cuda: torch finds no CUDA device here; use device=cpu or device=auto.")
-    return device
-
-
 def sample(
-    network: Denoiser,
-    bridge: Bridge,
-    cases: Cases,
-    keys: Keys,
-    count: int,
-    how: Sampling,
-    *,
-    device: str = "cpu",
-    guide: Guide | None = None,
+    network: Network, bridge: Bridge, cases: Cases, keys: Keys, count: int, how: Sampling, *, guide: Guide | None = None
 ) -> FloatArray:
     """Draw samples for many cases.
 
@@ -79,54 +69,63 @@ def sample(
         keys: uint64 [B]; a case's noise depends on its key alone.
         count: Samples per case, S.
         how: The chain.
-        device: Where the network is.
-        guide: Gradient for `Sampling.push`; needed when that is not 0.
+        guide: Gradient for `Sampling.push`, of all cases together; needed when that is not 0.
 
     Returns:
         y, float64 [B, S, N, C], on a grid of 1/1024.
     """
-    shape = (count, *bridge.shape(cases))
-    with torch.inference_mode(how.push == 0.0):
-        condition = to_tensors(bridge.condition(cases), device)
-        encoded = network.encode(condition)
-        chain = Chain(how.schedule, how.steps, device, how.eta)
-        noisy = torch.as_tensor(normal(keys, shape).astype(np.float32), device=device)
-        clean = noisy
-        for index in range(how.steps):
-            level, scale = chain.level(index)
-            clean = _predict(network, noisy * scale, level, encoded, how.guidance)
-            if how.push > 0.0 and guide is not None:
-                clean = clean.detach() + how.push * _unit(guide(clean))
-            clean = bridge.project(condition, clean) if how.project else clean.clamp(-1.0, 1.0)
-            if index + 1 < how.steps:
-                fresh = None
-                if chain.needs_noise:
-                    drawn = normal(keys, shape, stream=index + 1).astype(np.float32)
-                    fresh = torch.as_tensor(drawn, device=device)
-                noisy = chain.step(clean.detach(), index, noisy, fresh)
-        clean = bridge.project(condition, clean)
-        y = clean.detach().cpu().numpy().astype(np.float64)
-    rounded: FloatArray = np.rint(y * _GRID) / _GRID
+    block = len(keys) if guide is not None else _BLOCK
+    walks = []
+    with _libraries().limit(limits=1, user_api="blas"):  # matrices are small: threads would wait for each other
+        for first in range(0, len(keys), block):
+            part = slice(first, first + block)
+            few = {name: values[part] for name, values in cases.items()}
+            walks.append(_walk(network, bridge, few, keys[part], count, how, guide))
+    rounded: FloatArray = np.rint(np.concatenate(walks) * _GRID) / _GRID
     return rounded
 
 
-def _predict(network: Denoiser, noisy: Tensor, level: float, encoded: Condition, guidance: float) -> Tensor:
+@cache
+def _libraries() -> ThreadpoolController:
+    """The numerical libraries of this process, looked for once; numpy's is there already."""
+    return ThreadpoolController()
+
+
+def _walk(
+    network: Network, bridge: Bridge, cases: Cases, keys: Keys, count: int, how: Sampling, guide: Guide | None
+) -> FloatArray:
+    """The reverse chain of some cases, before rounding."""
+    shape = (count, *bridge.shape(cases))
+    condition = bridge.condition(cases)
+    estimate = network.at(condition)
+    chain: Chain[FloatArray] = Chain(how.schedule, how.steps, how.eta)
+    noisy = normal(keys, shape)
+    clean = noisy
+    for index in range(how.steps):
+        level, scale = chain.level(index)
+        clean = _predict(estimate, noisy * scale, level, how.guidance)
+        if how.push > 0.0 and guide is not None:
+            clean = clean + how.push * _unit(guide(clean))
+        clean = bridge.project(condition, clean) if how.project else np.clip(clean, -1.0, 1.0)
+        if index + 1 < how.steps:
+            fresh = normal(keys, shape, stream=index + 1) if chain.needs_noise else None
+            noisy = chain.step(clean, index, noisy, fresh)
+    return bridge.project(condition, clean)
+
+
+def _predict(estimate: Estimator, noisy: FloatArray, level: float, guidance: float) -> FloatArray:
     """The clean estimate, with classifier-free guidance when asked for."""
-    time = torch.full((1,), level, device=noisy.device, dtype=noisy.dtype)
+    conditioned = estimate(noisy, level)
     if guidance == 0.0:
-        return network.clean(noisy, time, encoded)
-    n_cases = noisy.shape[0]
-    twice = {name: torch.cat([values, values]) for name, values in encoded.items()}
-    null = torch.arange(2 * n_cases, device=noisy.device) >= n_cases
-    both = network.clean(torch.cat([noisy, noisy]), time, twice, null)
-    conditioned, unconditioned = both[:n_cases], both[n_cases:]
-    guided: Tensor = unconditioned + (1.0 + guidance) * (conditioned - unconditioned)
+        return conditioned
+    unconditioned = estimate(noisy, level, null=True)
+    guided: FloatArray = unconditioned + (1.0 + guidance) * (conditioned - unconditioned)
     return guided
 
 
-def _unit(gradient: Tensor) -> Tensor:
+def _unit(gradient: FloatArray) -> FloatArray:
     """Every sample's gradient at the same length, so that the push has one unit for all problems."""
     n = float(gradient.shape[2] * gradient.shape[3])
-    size = gradient.square().sum(dim=(2, 3), keepdim=True).sqrt()
-    unit: Tensor = gradient / size.clamp(min=1e-12) * n**0.5
+    size = np.sqrt(np.square(gradient).sum(axis=(2, 3), keepdims=True))
+    unit: FloatArray = gradient / np.maximum(size, 1e-12) * n**0.5
     return unit

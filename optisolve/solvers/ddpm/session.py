@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from optisolve.core.documents import Json, plain, write_atomic
 from optisolve.core.errors import SolverError
 from optisolve.solvers.ddpm.factory import make_shards, recipe_bridge
-from optisolve.solvers.ddpm.networks import parameter_count
+from optisolve.solvers.ddpm.networks import parameter_count, pick_device
 from optisolve.solvers.ddpm.recipe import Recipe
-from optisolve.solvers.ddpm.sampler import pick_device
 from optisolve.solvers.ddpm.training import Check, Trainer, write_history
 from optisolve.solvers.ddpm.weights import load_weights, save_weights
 
@@ -96,7 +95,7 @@ def train(
     training, validation = make_shards(recipe, folder, workers=workers, on_shard=told)
     label_seconds = _label_seconds(folder, time.perf_counter() - label_seconds)
     where = pick_device(device)
-    start = load_weights(recipe.start_from, family, where).network if recipe.start_from else None
+    start = load_weights(recipe.start_from, family).denoiser(where) if recipe.start_from else None
     trainer = Trainer(recipe, training, validation, seed=seed, device=where, network=start)
     if (out / "checkpoint.safetensors").is_file():
         if not resume:

@@ -22,14 +22,12 @@ from optisolve.core.status import Limit, Termination
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish
+from optisolve.solvers.ddpm.sampler import Guide, Sampling
+from optisolve.solvers.ddpm.schedules import Schedule
 from optisolve.solvers.ddpm.weights import find_weights, is_shipped, load_weights, weights_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from torch import Tensor
-
-    from optisolve.solvers.ddpm.sampler import Guide
 
 __all__ = ["Ddpm", "DdpmNull"]
 
@@ -55,7 +53,13 @@ class Candidates(Solver):
         reason = bridge_gap(instance)
         if reason is None and self.polish not in ("auto", NO_POLISH, *(known := bridge_of(instance).polishes)):
             return f"has no polish '{self.polish}' for {instance.origin.problem}; there are auto, {', '.join(known)}"
+        if reason is None and self._wants_torch() and find_spec("torch") is None:
+            return f"needs torch for {self._wants_torch()}; install it with: pip install 'optisolve[diffusion]'"
         return reason
+
+    def _wants_torch(self) -> str:
+        """The option for which torch is needed; empty when none is."""
+        return "polish=gradient" if self.polish == "gradient" and self.polish_steps > 0 else ""
 
     def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
         """Samples y of all cases, float64 [B, S, N, C], and what the report tells of them."""
@@ -122,20 +126,18 @@ class Ddpm(Candidates):
         guidance: Weight w of classifier-free guidance, null + (1 + w) (conditioned - null); 0 asks the network once.
         push: Objective guidance: length of the gradient's push per step, in units of the sampled variables; 0 for none.
         project: Project the clean estimate in every reverse step, not only at the end.
-        device: Where the network runs.
+        device: Where the network runs: ``auto`` and ``cpu`` in numpy on the processor, ``cuda`` in torch.
         n_random: How many of the `n_samples` are drawn by the control instead: uninformed, projected and polished alike. They
             bring what the network lacks where a polish is strong, diversity; for one objective only.
     """
 
     info: ClassVar = SolverInfo(
         name="ddpm",
-        version="2",
+        version="3",
         summary="Conditional diffusion sampler: sample K, project, polish, keep the best by the true objective.",
         supports=frozenset(Feature) - {Feature.EQUALITY},
         requires=(Samplable,),
         welcomes=(Differentiable,),
-        needs=("torch", "diffusers", "safetensors"),
-        extra="diffusion",
         citation="Ho, Jain and Abbeel 2020, arXiv 2006.11239; Song, Meng and Ermon 2021, arXiv 2010.02502",
     )
     weights: Annotated[str, Resource(is_shipped)] = "auto"
@@ -149,7 +151,7 @@ class Ddpm(Candidates):
     n_random: Annotated[int, Ge(0)] = 0
 
     def skip(self, instance: Instance) -> str | None:
-        """Needs a family that it knows, the extra, and weights."""
+        """Needs a family that it knows, and weights; gradients and CUDA need torch."""
         family = instance.origin.problem
         # Without zero-argument super(): a dataclass with slots is a second class.
         reason = self._gap(instance) or Solver.skip(self, instance)
@@ -161,6 +163,11 @@ class Ddpm(Candidates):
         """The weights."""
         return weights_digest(self.weights, instance.origin.problem)
 
+    def _wants_torch(self) -> str:
+        if self.device == "cuda":
+            return "device=cuda"
+        return "push above 0" if self.push > 0.0 else Candidates._wants_torch(self)
+
     def _check(self) -> Iterable[FieldProblem]:
         if self.eta > 0.0 and self.schedule != "ddim":
             yield FieldProblem("eta", self.eta, f"0, since schedule is '{self.schedule}'")
@@ -168,17 +175,13 @@ class Ddpm(Candidates):
             yield FieldProblem("n_random", self.n_random, f"less than n_samples = {self.n_samples}")
 
     def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
-        from optisolve.solvers.ddpm.sampler import Sampling, pick_device
-        from optisolve.solvers.ddpm.schedules import Schedule
-
-        device = pick_device(self.device)
-        weights = load_weights(self.weights, bridge.family, device)
+        weights = load_weights(self.weights, bridge.family)
+        network = weights.denoiser("cuda") if self.device == "cuda" else weights.forward()
         how = Sampling(Schedule(self.schedule), self.steps, self.eta, self.guidance, self.push, self.project)
-        guide = _guide(bridge, task.instance, cases, device) if self.push > 0.0 else None
+        guide = _guide(bridge, task.instance, cases) if self.push > 0.0 else None
         keys = case_keys(task.seed, np.arange(_size(cases)))
         n_random = 0 if bridge.preferences else min(self.n_random, count - 1)
-        network = weights.network
-        y = draw(bridge, cases, keys, count, network=network, how=how, device=device, guide=guide, n_random=n_random)
+        y = draw(bridge, cases, keys, count, network=network, how=how, guide=guide, n_random=n_random)
         calls = self.steps * (2 if self.guidance > 0.0 else 1)
         told: dict[str, Json] = {"weights": weights.name, "weights_sha256": weights.sha256, "network_calls": calls}
         return y, {**told, "random_samples": n_random} if n_random else told
@@ -198,10 +201,7 @@ class DdpmNull(Candidates):
 
     def skip(self, instance: Instance) -> str | None:
         """Needs a family that it knows; a polish by gradients needs torch."""
-        reason = self._gap(instance)
-        if reason is None and self.polish == "gradient" and find_spec("torch") is None:
-            return "needs torch for polish=gradient; install it with: pip install 'optisolve[diffusion]'"
-        return reason
+        return self._gap(instance)
 
     def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
         return draw(bridge, cases, case_keys(task.seed, np.arange(_size(cases))), count, network=None), {}
@@ -221,21 +221,21 @@ def _best(instance: Instance, X: FloatArray) -> dict[str, Json]:
     return {"best": best, "mean": mean, "feasible": float(feasible.mean())}
 
 
-def _guide(bridge: Bridge, instance: Instance, cases: Cases, device: str) -> Guide:
+def _guide(bridge: Bridge, instance: Instance, cases: Cases) -> Guide:
     """Gradient of the instance's own `objective_torch`, or of the bridge's value where the instance has none."""
     import torch
 
-    condition = to_tensors(bridge.condition(cases), device)
+    condition = to_tensors(bridge.condition(cases), "cpu")
 
-    def gradient(y: Tensor) -> Tensor:
+    def gradient(clean: FloatArray) -> FloatArray:
         with torch.enable_grad():
-            y = y.detach().requires_grad_(True)
+            y = torch.as_tensor(clean.astype(np.float32)).requires_grad_(True)
             decision = bridge.decision(instance, y.reshape(-1, *y.shape[2:]))
             if decision is not None and isinstance(instance, Differentiable):
                 total = -float(instance.signs[0]) * instance.objective_torch(decision).sum()
             else:
                 total = bridge.value(condition, y).sum()
-            found: Tensor = torch.autograd.grad(total, y)[0]
+            found: FloatArray = torch.autograd.grad(total, y)[0].numpy().astype(np.float64)
         return found
 
     return gradient

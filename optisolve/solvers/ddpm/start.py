@@ -11,6 +11,7 @@ from optisolve.core.solver import Task
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
 from optisolve.solvers.ddpm.noise import case_keys
 from optisolve.solvers.ddpm.pipeline import draw, finish
+from optisolve.solvers.ddpm.sampler import Sampling
 from optisolve.solvers.ddpm.weights import find_weights, load_weights
 
 __all__ = ["has_sampler", "sampled_points"]
@@ -41,13 +42,11 @@ def sampled_points(source: Task | Instance, count: int, seed: int) -> FloatArray
     instance = source.instance if isinstance(source, Task) else source
     if not has_sampler(instance):
         return None
-    from optisolve.solvers.ddpm.sampler import Sampling
-
     bridge = bridge_of(instance)
     case, several = bridge.read(instance), bridge.preferences > 0
     cases = bridge.spread(case, count) if several else stack([case])
     keys = case_keys(seed, np.arange(count if several else 1))
-    network = load_weights("auto", bridge.family).network
+    network = load_weights("auto", bridge.family).forward()
     y = draw(bridge, cases, keys, 1 if several else count, network=network, how=Sampling(steps=2))
     polish = next(iter(bridge.free_polishes), NO_POLISH)
     stages = finish(bridge, cases, y, polish=polish, steps=_POLISH_STEPS)

@@ -182,8 +182,7 @@ class Trainer:
         network = network.to(self.device).eval()
         measure = front_of if self.recipe.steps.front else best_of
         ratios = [
-            measure(network, self.bridge, read_shard(path), self.recipe, self.device, seed=i)
-            for i, path in enumerate(self.validation)
+            measure(network, self.bridge, read_shard(path), self.recipe, seed=i) for i, path in enumerate(self.validation)
         ]
         check = Check(self.step, float(np.mean(self._recent)), float(np.mean(ratios)), self.seconds)
         self._recent.clear()
@@ -265,26 +264,26 @@ class Trainer:
         self.history = [Check(*row) for row in told["history"]]
 
 
-def best_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, device: str, *, seed: int) -> float:
+def best_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, *, seed: int) -> float:
     """Mean over a shard's cases of the best decoded sample's score over the best label's, larger is better."""
     cases = cases_in(shard)
     keys = case_keys(seed, np.arange(len(shard["label_score"])))
     how = Sampling(steps=max(recipe.steps.chain_steps))
-    y = sample(network, bridge, cases, keys, recipe.steps.check_samples, how, device=device)
+    y = sample(network, bridge, cases, keys, recipe.steps.check_samples, how)
     score = bridge.score(cases, bridge.decode(cases, y)).max(axis=1)  # [B]
     best = np.asarray(shard["label_score"]).max(axis=1)
     ratio = score / best if (best > 0.0).all() else 1.0 - (best - score) / np.maximum(np.abs(best), 1e-9)
     return float(ratio.mean())
 
 
-def front_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, device: str, *, seed: int) -> float:
+def front_of(network: Denoiser, bridge: Bridge, shard: Shard, recipe: Recipe, *, seed: int) -> float:
     """Mean over a shard's cases of what the front of one sample for each preference is worth, see `Bridge.front_value`."""
     count, how = recipe.steps.front, Sampling(steps=max(recipe.steps.chain_steps))
     cases = spread(bridge, cases_in(shard), count)
-    y = sample(network, bridge, cases, case_keys(seed, np.arange(len(shard["label_score"]) * count)), 1, how, device=device)
+    y = sample(network, bridge, cases, case_keys(seed, np.arange(len(shard["label_score"]) * count)), 1, how)
     with torch.inference_mode():
-        condition = to_tensors(bridge.condition(cases), device)
-        samples = torch.as_tensor(y.astype(np.float32), device=device)
+        condition = to_tensors(bridge.condition(cases), "cpu")
+        samples = torch.as_tensor(y.astype(np.float32))
         value = bridge.front_value(condition, samples.view(-1, count, *y.shape[2:]))
     return float(value.mean())
 

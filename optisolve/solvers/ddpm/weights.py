@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optisolve.content import content_dir, named_file, only_shipped
 from optisolve.core.documents import Json, JsonObject, write_atomic
-from optisolve.core.errors import SolverError
+from optisolve.core.errors import MissingDependency, SolverError
 
 if TYPE_CHECKING:
+    from optisolve.solvers.ddpm.forward import Forward
     from optisolve.solvers.ddpm.networks import Denoiser
 
 __all__ = ["WEIGHTS_FILE", "Weights", "find_weights", "is_shipped", "load_weights", "save_weights", "shipped", "weights_digest"]
@@ -22,19 +24,57 @@ WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Weights:
-    """A denoiser with its papers.
+    """Weights with their papers; `forward` and `denoiser` make a network of them.
 
     Attributes:
-        network: The denoiser, in evaluation mode.
-        name: Name or folder it was loaded by.
+        folder: Where they are.
+        kind: Class of the network, one of `optisolve.solvers.ddpm.networks`.
+        config: The network's arguments.
+        name: Name or folder they were loaded by.
         sha256: Hash of the weights file.
         card: The card that lies beside it; empty when there is none.
     """
 
-    network: Denoiser
+    folder: Path
+    kind: str
+    config: JsonObject
     name: str
     sha256: str
     card: JsonObject
+
+    def forward(self) -> Forward:
+        """The network in numpy.
+
+        Raises:
+            SolverError: The file cannot be read, or its tensors are not those of the network.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        from optisolve.solvers.ddpm.forward import Parts, forward_of
+
+        file = self.folder / WEIGHTS_FILE
+        try:
+            arrays = load(file.read_bytes())
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:  # the last three: numbers that numpy does not know
+            raise SolverError(f"ddpm: {file} cannot be read as weights in float32 ({error}).") from error
+        return forward_of(Parts(str(self.folder), self.kind, arrays, self.config))
+
+    def denoiser(self, device: str = "cpu") -> Denoiser:
+        """The network in torch, for training and for a CUDA device, in evaluation mode.
+
+        Raises:
+            SolverError: There is no such device.
+            MissingDependency: The extra is not installed.
+        """
+        missing = [name for name in ("torch", "diffusers") if find_spec(name) is None]
+        if missing:
+            raise MissingDependency(", ".join(missing), extra="diffusion")
+        from optisolve.solvers.ddpm import networks
+
+        cls: type[Denoiser] = getattr(networks, self.kind)
+        network: Denoiser = cls.from_pretrained(str(self.folder), low_cpu_mem_usage=False)
+        return network.to(networks.pick_device(device)).eval()  # type: ignore[no-any-return]  # diffusers has no types
 
 
 def shipped() -> tuple[str, ...]:
@@ -72,19 +112,18 @@ def find_weights(name: str, family: str) -> Path | None:
     return Path(name) if name != "auto" and (named_file(name, "ddpm.weights") / WEIGHTS_FILE).is_file() else None
 
 
-def load_weights(name: str, family: str, device: str = "cpu", kinds: tuple[str, ...] = ()) -> Weights:
-    """Load a denoiser.
+def load_weights(name: str, family: str, kinds: tuple[str, ...] = ()) -> Weights:
+    """Find weights and read their papers.
 
     Args:
         name: As `find_weights`, or the id of a repository on the Hugging Face hub (``owner/name``).
         family: The problem's registry name.
-        device: Where it shall run.
         kinds: Classes of `networks` that the weights may be of; those of ``ddpm`` by default.
 
     Raises:
-        SolverError: There are no such weights, or they are of another family.
+        SolverError: There are no such weights, or they are of another family or class.
     """
-    from optisolve.solvers.ddpm import networks
+    from optisolve.solvers.ddpm.forward import NETWORKS
 
     folder = find_weights(name, family) or _from_hub(name)
     if folder is None:
@@ -92,16 +131,16 @@ def load_weights(name: str, family: str, device: str = "cpu", kinds: tuple[str, 
             f"ddpm: no weights '{name}' for {family}. Shipped: {', '.join(shipped()) or 'none'}. Train some with: "
             f"optisolve train solver=ddpm problem={family}, and give their folder as solver.weights=FOLDER."
         )
-    source = str(folder)
-    kind = networks.Denoiser.load_config(source).get("_class_name")
-    if kind not in (kinds or networks.NETWORKS):
-        raise SolverError(f"ddpm: {source} holds a '{kind}'; expected one of {', '.join(kinds or networks.NETWORKS)}.")
-    card = _card(folder)
+    config = _document(folder, "config.json")
+    if config is None:
+        raise SolverError(f"ddpm: {folder} holds weights but no config.json, which says of which network they are.")
+    kind, known = str(config.get("_class_name")), kinds or NETWORKS
+    if kind not in known:
+        raise SolverError(f"ddpm: {folder} holds a '{kind}'; expected one of {', '.join(known)}.")
+    card = _document(folder, "card.json") or {}
     if card.get("family", family) != family:
         raise SolverError(f"ddpm: the weights '{name}' are for {card['family']}, this problem is {family}.")
-    cls = getattr(networks, kind)
-    network = cls.from_pretrained(source, low_cpu_mem_usage=False).to(device).eval()
-    return Weights(network, name if name != "auto" else family, _sha256(folder / WEIGHTS_FILE), card)
+    return Weights(folder, kind, config, name if name != "auto" else family, _sha256(folder / WEIGHTS_FILE), card)
 
 
 def save_weights(network: Denoiser, folder: Path, card: JsonObject) -> Path:
@@ -129,6 +168,10 @@ def _from_hub(name: str, *, local: bool = False) -> Path | None:
     """
     if only_shipped() or name.count("/") != 1 or Path(name).exists():
         return None
+    if find_spec("huggingface_hub") is None:
+        if local:
+            return None
+        raise MissingDependency(f"huggingface_hub, which fetches the weights '{name}'", extra="diffusion")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -142,9 +185,19 @@ def _from_hub(name: str, *, local: bool = False) -> Path | None:
         raise SolverError(f"ddpm: the weights '{name}' cannot be fetched from the hub ({error}).") from error
 
 
-def _card(folder: Path) -> dict[str, Json]:
-    file = folder / "card.json"
+def _document(folder: Path, name: str) -> JsonObject | None:
+    """A JSON object that lies beside weights; None where there is none.
+
+    Raises:
+        SolverError: The file holds something else.
+    """
+    file = folder / name
     if not file.is_file():
-        return {}
-    card: dict[str, Json] = json.loads(file.read_text(encoding="utf-8"))
-    return card
+        return None
+    try:
+        found: Json = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SolverError(f"ddpm: {file} is no JSON ({error}).") from error
+    if not isinstance(found, dict):
+        raise SolverError(f"ddpm: {file} must hold an object.")
+    return found

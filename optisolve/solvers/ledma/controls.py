@@ -13,7 +13,7 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.documents import JsonObject
 from optisolve.core.solver import Outcome, SolverInfo, Task
-from optisolve.solvers.ledma.shares import Chooser, random_share
+from optisolve.solvers.ledma.shares import Chooser, random_share, spread
 from optisolve.solvers.ledma.solver import BesideDe, Ledma
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.variation import De, Linear, Proposals, Sbx, Variation, Wave
@@ -47,7 +47,7 @@ class LedmaControl(BesideDe):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma_control",
-        version="3",
+        version="4",
         summary="ledma with a plain operator in the language model's place: the arms of optisolve ablate.",
         citation="controls after Liu et al. 2023, arXiv 2310.12541 (linear), and Li & Zhang 2009 (DE); the others are ours",
     )
@@ -63,7 +63,10 @@ class LedmaControl(BesideDe):
         return run(task, self, self._variation(task))
 
     def _variation(self, task: Task) -> Variation:
-        de, chooser = self._de(), _limited(random_share(self.mix), self.max_targets)
+        de, limit = self._de(), self.max_targets
+        evenly = self.spread and limit is not None
+        share = spread(self.mix, limit, task.meter, self.n_offspring) if evenly else random_share(self.mix)
+        chooser = _limited(share, limit)
         return Mixture(self._primary(de), de, chooser, task.meter)
 
     def _primary(self, de: De) -> Variation:

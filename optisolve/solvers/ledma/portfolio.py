@@ -12,6 +12,7 @@ from optisolve.core.budget import BudgetMeter
 from optisolve.core.documents import JsonObject
 from optisolve.llm.candidates import Grid
 from optisolve.llm.types import LlmReply
+from optisolve.solvers.ledma.adaptive import Seen
 from optisolve.solvers.ledma.distill import Distilled, Samples
 from optisolve.solvers.ledma.shares import LLM, Bandit, Chooser
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
@@ -141,21 +142,23 @@ class Portfolio:
     another. At the end of a run the other operators' offspring make room for those that were paid for.
 
     Args:
-        llm: The language-model operator; told to report to `notes`.
-        others: All other operators by name; the model's fallback is among them.
+        llm: The language-model operator; told to report to `notes`. None where no language model takes part.
+        others: All other operators by name; the model's fallback is among them. Those that are learners are told of their own
+            offspring.
         fallback: Name of the model's fallback operator.
         chooser: Picks the model's targets.
-        bandit: Shares and credit of ``"llm"`` and all others, in this order.
+        bandit: Shares and credit of ``"llm"``, where there is one, and all others, in this order.
         meter: The run's meter.
         notes: What the model's operator told.
         call_cost: Cost of one call, in evaluations.
+        seen: Told of everything that is evaluated, or None.
         distill: Let the fitted operator take over.
         mix: Name of the mix, for the report.
     """
 
     def __init__(
         self,
-        llm: Learner,
+        llm: Learner | None,
         others: Mapping[str, Variation],
         *,
         fallback: str,
@@ -164,11 +167,14 @@ class Portfolio:
         meter: BudgetMeter,
         notes: Notes,
         call_cost: float,
+        seen: Seen | None = None,
         distill: bool = False,
         mix: str = "",
     ) -> None:
         self._llm = llm
-        self._operators: dict[str, Variation] = {LLM: llm, **others}
+        self._operators: dict[str, Variation] = {**({} if llm is None else {LLM: llm}), **others}
+        self._first = len(self._operators) - len(others)  # number of the first one that is no language model
+        self._seen = seen
         self._fallback = list(self._operators).index(fallback)
         self._chooser, self._bandit, self._meter, self._notes = chooser, bandit, meter, notes
         self._call_cost, self._distill, self._mix = call_cost, distill, mix
@@ -182,6 +188,8 @@ class Portfolio:
     def propose(self, wave: Wave) -> Proposals:
         """Offspring of all operators, ascending by owner, as many as may still be evaluated."""
         self._refit(wave)
+        if self._seen is not None and wave.index == 0:
+            self._seen.begin(wave.X, wave.F, wave.violation)
         least = float(wave.violation.min())
         if least <= 0.0 < self._least:
             self._bandit.forget()
@@ -201,13 +209,20 @@ class Portfolio:
 
     def learn(self, feedback: Feedback) -> None:
         """Credit every operator for what its offspring gained, and tell the model's what became of its own."""
-        self._llm.learn(feedback)
+        makers = self._makers[: feedback.owner.size]
+        if self._llm is not None:
+            self._llm.learn(feedback)
+        for k, operator in enumerate(self._operators.values()):
+            if k >= self._first and isinstance(operator, Learner) and (makers == k).any():
+                operator.learn(feedback.part(makers == k))
+        if self._seen is not None:
+            self._seen.add(feedback.X, feedback.F, feedback.violation)
         if feedback.rescaled:
             self._bandit.forget()
-        makers = self._makers[: feedback.owner.size]
         n = len(self._operators)
         cost = np.bincount(makers, minlength=n).astype(np.float64)
-        cost[0] += self._call_cost * self._calls
+        if self._llm is not None:
+            cost[0] += self._call_cost * self._calls
         gain = feedback.gain
         if self._least > 0.0:
             least = np.minimum.accumulate(np.concatenate([[self._least], feedback.violation]))
@@ -221,16 +236,22 @@ class Portfolio:
         `Bandit.report`. ``spent``: tokens and dollars by source. ``distilled``: the fit to the model's answers, and the
         waves in which the fitted operator joined and took over, if it did.
         """
-        told = dict(self._llm.report())
+        told = {} if self._llm is None else dict(self._llm.report())
+        learned = {
+            name: dict(figures) for name, operator in self._operators.items() if name != LLM and (figures := operator.report())
+        }
         share = self._made_by_model / self._made if self._made else 0.0
         if self._mix == "llm_only" and self._made_by_model < self._made:
             others = f"mix=llm_only, yet other operators made {1.0 - share:.1%} of the offspring"
             told["warning"] = f"{told['warning']}; {others}" if told.get("warning") else others
+        credit = {"credit": self._bandit.report(), **({"learned": learned} if learned else {})}
+        if self._llm is None:
+            return {"mix": self._mix, "model_share": 0.0, **credit}
         return {
             **told,
             "mix": self._mix,
             "model_share": share,
-            "credit": self._bandit.report(),
+            **credit,
             "spent": dict(self._notes.account.report(self._meter)),
             "distilled": {
                 **self._notes.samples.report(),
@@ -246,11 +267,11 @@ class Portfolio:
         if self._handed_over is not None:
             makers[chosen] = self._names.index(DISTILLED)
         rest = np.flatnonzero(~chosen)
-        shares = self._bandit.shares[1:]
+        shares = self._bandit.shares[self._first :]
         # Equally spaced marks over the cumulated shares: the numbers are as exact as whole numbers can be.
         marks = (np.arange(rest.size) + rng.random()) / max(1, rest.size)
         who = np.searchsorted(np.cumsum(shares / shares.sum())[:-1], marks, side="right")
-        makers[rng.permutation(rest)] = 1 + who
+        makers[rng.permutation(rest)] = self._first + who
         return makers
 
     def _merged(self, parts: list[tuple[int, Proposals]]) -> Proposals:
@@ -259,7 +280,8 @@ class Portfolio:
         owner = np.concatenate([part.owner for _, part in parts])
         labels = [label for _, part in parts for label in part.labels]
         makers = np.repeat([k for k, _ in parts], [part.owner.size for _, part in parts])
-        makers[[k == 0 and label not in _BY_MODEL for k, label in zip(makers, labels, strict=True)]] = self._fallback
+        made_instead = [k < self._first and label not in _BY_MODEL for k, label in zip(makers, labels, strict=True)]
+        makers[made_instead] = self._fallback
         self._notes.account.settle(owner, labels)
         order = np.argsort(owner, kind="stable")
         surplus = order.size - self._meter.remaining_evaluations

@@ -19,7 +19,7 @@ from optisolve.core.budget import BudgetMeter
 from optisolve.core.documents import JsonObject
 from optisolve.solvers.moead.variation import Wave
 
-__all__ = ["LLM", "MIXES", "Bandit", "Chooser", "paced", "random_share", "read_mix"]
+__all__ = ["LLM", "MIXES", "Bandit", "Chooser", "paced", "planned_share", "random_share", "read_mix", "spread"]
 
 DECAY = 0.95
 """Weight of everything so far when a wave is added."""
@@ -172,7 +172,43 @@ def random_share(share: float, *, at_most: int | None = None) -> Chooser:
     return choose
 
 
-def paced(meter: BudgetMeter, n_first: int, n_offspring: int = 1, batch: int = 1, *, bandit: Bandit | None = None) -> Chooser:
+def planned_share(offspring: int, served: int, n_offspring: int, most: float) -> float:
+    """Share of the targets that makes a number of served targets last for the whole run, at most `most`.
+
+    With share p a wave of n targets has p n served ones and brings n (p s + 1 - p) offspring, s per served target; so c served
+    targets on E offspring mean p = c / (E - c (s - 1)).
+
+    Args:
+        offspring: Evaluations that the run has after its first points, E.
+        served: Targets that may be served, c.
+        n_offspring: Offspring per served target, s.
+        most: Largest share.
+    """
+    if served * n_offspring >= offspring:
+        return most
+    return min(most, served / (offspring - served * (n_offspring - 1)))
+
+
+def spread(most: float, served: int, meter: BudgetMeter, n_offspring: int) -> Chooser:
+    """As `random_share`, with the share that `planned_share` finds when the first points are evaluated.
+
+    Args:
+        most: Largest share.
+        served: Targets that may be served in the whole run.
+        meter: The run's meter.
+        n_offspring: Offspring per served target.
+    """
+    choose: list[Chooser] = []
+
+    def chosen(wave: Wave) -> IntArray:
+        if not choose:
+            choose.append(random_share(planned_share(meter.remaining_evaluations, served, n_offspring, most)))
+        return choose[0](wave)
+
+    return chosen
+
+
+def paced(meter: BudgetMeter, n_offspring: int = 1, batch: int = 1, *, bandit: Bandit | None = None) -> Chooser:
     """A chooser that spends a language-model budget in step with the evaluations.
 
     After a share t of the run, about a share t of each limited resource (calls, tokens, dollars) is spent. Without any
@@ -182,12 +218,11 @@ def paced(meter: BudgetMeter, n_first: int, n_offspring: int = 1, batch: int = 1
 
     Args:
         meter: The run's meter.
-        n_first: Evaluations of the first population, before the first wave.
         n_offspring: Offspring per target; no more targets are served than their offspring can still be evaluated.
         batch: Targets per call.
         bandit: Tells the model's share of the targets; None means all that the budget pays for.
     """
-    pacer = _Pacer(meter, n_first)
+    pacer = _Pacer(meter)
 
     def choose(wave: Wave) -> IntArray:
         n = wave.targets.size
@@ -207,12 +242,12 @@ class _Pacer:
     """Releases the budget of calls, tokens and dollars in step with the run.
 
     Args:
-        meter: The run's meter.
-        n_first: Evaluations of the first population.
+        meter: The run's meter; what is evaluated before the first wave is no part of the run.
     """
 
-    def __init__(self, meter: BudgetMeter, n_first: int) -> None:
-        self._meter, self._n_first = meter, n_first
+    def __init__(self, meter: BudgetMeter) -> None:
+        self._meter = meter
+        self._n_first: int | None = None
         self._progress = self._released = 0.0
 
     def calls(self, wave_size: int, eagerness: float) -> int:
@@ -242,6 +277,8 @@ class _Pacer:
     def _progress_after(self, wave_size: int) -> float:
         """Share of the run that will be over after this wave, 0 to 1."""
         meter = self._meter
+        if self._n_first is None:
+            self._n_first = meter.evaluations
         limit, seconds = meter.budget.evaluations, meter.budget.seconds
         if limit is not None:
             return min(1.0, max(0.0, meter.evaluations - self._n_first + wave_size) / max(1, limit - self._n_first))

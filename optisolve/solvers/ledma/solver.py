@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
+from optisolve.core.arrays import IntArray
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, OptionError
-from optisolve.core.solver import SolverInfo, Task
+from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.llm.candidates import Grid
 from optisolve.llm.prompts import StyleName, refuse
 from optisolve.llm.session import session_of
+from optisolve.solvers.ledma.adaptive import HistoryDe, Screened, Seen
 from optisolve.solvers.ledma.operator import LlmVariation, Operation
 from optisolve.solvers.ledma.portfolio import Notes, Portfolio
 from optisolve.solvers.ledma.prompts import prompt_problems
 from optisolve.solvers.ledma.reflect import Reflection
-from optisolve.solvers.ledma.shares import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix
+from optisolve.solvers.ledma.shares import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix, spread
+from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.solvers import DecompositionSolver, MutatingSolver
-from optisolve.solvers.moead.variation import De, Gaussian, Linear, Sbx, Variation
+from optisolve.solvers.moead.variation import De, Gaussian, Variation, Wave
+from optisolve.solvers.start import Init
 
-__all__ = ["LLM_START", "OPERATORS", "Ledma", "planned_share"]
+__all__ = ["LLM_START", "OPERATORS", "Ledma"]
 
 LLM_START = 0.1
 """Share of the targets that the language model starts with in the adaptive mix, as far as its budget pays for it."""
@@ -48,10 +52,16 @@ class BesideDe(MutatingSolver):
     """Base of `Ledma` and its controls: another operator serves some targets, DE the rest; it also is the fallback.
 
     Args:
+        init: As for the rest of the family; ``auto`` unless something else is said, so `Ledma` and its controls begin with
+            what is known of the instance. ``uniform`` is the published algorithm's first population.
+        spread: Serve no more targets than the budget of calls (a control's ``max_targets``) lasts for when it is spread evenly
+            over the run; means something where `mix` is a share.
         de_scale: Factor on the difference of two mates in DE.
         de_crossover: DE's chance per variable to take the new value.
     """
 
+    init: Init = ("auto",)
+    spread: bool = False
     de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
     de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
 
@@ -62,6 +72,8 @@ class BesideDe(MutatingSolver):
 @dataclass(frozen=True, slots=True)
 class Ledma(BesideDe):
     """Decomposition MOEA whose offspring come from a language model and from classical operators.
+
+    With ``llm=none`` it is the classical operators alone, each by its credit.
 
     Args:
         style: Prompt style: ``"schema"`` for chat models, ``"continuation"`` for small ones, ``"auto"`` asks the model.
@@ -74,8 +86,9 @@ class Ledma(BesideDe):
         batch_subproblems: Sub-problems per call, each with its own preference, parents and offspring. Takes the schema
             style: a table that is continued has one order only.
         max_reasks: Further questions after an answer without a usable candidate; then the recorded fallback.
-        mix: Who serves the targets. ``"adaptive"``: the model, DE, SBX, the linear operator and normal noise, each by the
-            hypervolume that its offspring gained per cost; the model starts at 10 %. ``"auto"``: the model as often as its
+        mix: Who serves the targets. ``"adaptive"``: the model, DE, and DE, DE with success history and normal noise whose
+            children a cheap model looks at first, each by the hypervolume that its offspring gained per cost; the language
+            model starts at 10 %. ``"auto"``: the model as often as its
             budget lasts when spread evenly over the run (always when that budget is unlimited), DE the rest.
             ``"llm_only"``: the model, and DE where the budget allows no call. A number, or ``"fixed(0.3)"``: the model's
             share, DE the rest.
@@ -92,9 +105,10 @@ class Ledma(BesideDe):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma",
-        version="5",
+        version="6",
         summary="Decomposition MOEA with a language model among its variation operators, each used by its credit.",
         uses_llm=True,
+        needs_llm=False,
         citation="LEDMA-style after Li et al. 2024, arXiv 2410.05062; the letter's constants and prompts were not available",
     )
     style: StyleName = "auto"
@@ -134,17 +148,23 @@ class Ledma(BesideDe):
         """The same engine, first populations and chosen targets; the arms differ in nothing but who makes the offspring.
 
         The model serves a fixed share of the targets: `mix` where it is a number, else all of them, and in both cases no
-        more than the budget of calls lasts for when it is spread over the run. The controls serve as many.
+        more than the budget of calls lasts for when it is spread over the run (`spread`). The controls serve as many.
         """
         wrong = list(self._uncontrolled(budget))
         if wrong:
             raise OptionError("The ablation's configuration", wrong)
         style = self.style if self.style != "auto" else "continuation" if model == "local" else "schema"
         parents = self.n_parents or min(_USUAL_PARENTS[style], self.n_neighbors)
-        share = planned_share(budget, self, self.mix if isinstance(self.mix, float) else 1.0)
-        subject = {**self.options(), "mix": share, "n_parents": parents, "placebo": False}
+        share = self.mix if isinstance(self.mix, float) else 1.0
+        subject = {**self.options(), "mix": share, "spread": True, "n_parents": parents, "placebo": False}
         served = None if budget.llm_calls is None else budget.llm_calls * self.batch_subproblems
-        engine = {f.name for f in fields(DecompositionSolver)} | {"n_offspring", "n_parents", "de_scale", "de_crossover"}
+        engine = {f.name for f in fields(DecompositionSolver)} | {
+            "n_offspring",
+            "n_parents",
+            "de_scale",
+            "de_crossover",
+            "spread",
+        }
         shared = {key: subject[key] for key in subject if key in engine or key.startswith("mutation_")}
         return [
             Arm(SUBJECT, "the language model", self.info.name, subject),
@@ -155,16 +175,42 @@ class Ledma(BesideDe):
             ),
         ]
 
+    def plain_runs(self) -> Mapping[str, Ledma]:
+        """Without a language model, whose targets go to the other operators; then the same from random points."""
+        mix = "adaptive" if self.mix == "adaptive" else 0.0
+        plain = self.with_option(mix=mix, distill=False, placebo=False, reflect_every=None)
+        return {"ledma, no model": plain, "ledma, random start": plain.with_option(init=("uniform",))}
+
     def _uncontrolled(self, budget: Budget) -> Iterable[FieldProblem]:
         if self.mix == 0.0:
             yield FieldProblem("solver.mix", self.mix, "a share of the targets above 0, or a mix with a name")
         if self.distill:
             yield FieldProblem("solver.distill", True, "false: the fitted operator would replace the model in its own arm")
-        if budget.evaluations is None or budget.evaluations <= self.pop_size:
-            expected = f"more evaluations than the first population has points (solver.pop_size = {self.pop_size})"
+        size = self.population(budget)
+        if budget.evaluations is None or budget.evaluations <= size:
+            expected = f"more evaluations than the first population has points (solver.pop_size = {size})"
             yield FieldProblem("budget.evaluations", budget.evaluations, expected)
 
+    def _solve(self, task: Task) -> Outcome:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(limits=1, user_api="blas"):  # another number of threads rounds differently
+            return run(task, self, self._variation(task))
+
+    def _without_model(self) -> Iterable[FieldProblem]:
+        """Options that say nothing without a language model."""
+        told = "a run without a language model (llm=none)"
+        if self.mix == "llm_only" or (isinstance(self.mix, float) and self.mix > 0.0):
+            yield FieldProblem("mix", self.mix, f"adaptive, auto or 0 in {told}")
+        for name, idle in (("distill", False), ("placebo", False), ("reflect_every", None)):
+            if getattr(self, name) != idle:
+                yield FieldProblem(name, getattr(self, name), f"{'null' if idle is None else 'false'} in {told}")
+
     def _variation(self, task: Task) -> Variation:
+        if task.llm is None:
+            if wrong := list(self._without_model()):
+                raise OptionError("solver 'ledma'", wrong)
+            return self._portfolio(task, None, self._de(), Notes(Grid(task.instance.space)))
         session = session_of(task)
         refuse(session, "ledma", self._prompt_problems(session.preferred_style))
         de = self._de()
@@ -186,43 +232,44 @@ class Ledma(BesideDe):
         llm = LlmVariation(session, task.instance, de, operation, seed=task.seed, notes=notes, reflection=reflection)
         return self._portfolio(task, llm, de, notes)
 
-    def _portfolio(self, task: Task, llm: LlmVariation, de: De, notes: Notes) -> Variation:
+    def _portfolio(self, task: Task, llm: LlmVariation | None, de: De, notes: Notes) -> Variation:
         others: dict[str, Variation] = {"de": de}
+        seen: Seen | None = None
         if self.mix == "adaptive":
-            others |= {"sbx": Sbx(mutation=de.mutation), "linear": Linear(mutation=de.mutation), "gaussian": Gaussian()}
-        bandit = Bandit({LLM: LLM_START, **dict.fromkeys(others, (1.0 - LLM_START) / len(others))})
+            seen = Seen(task.instance.space)
+            if task.known is not None:
+                evaluation = task.known.evaluation
+                seen.begin(task.known.X, evaluation.F * task.instance.signs, evaluation.violation)
+            learning = {"screened_de": de, "adaptive_de": HistoryDe(de.mutation), "gaussian": Gaussian()}
+            others |= {name: Screened(operator, seen, name) for name, operator in learning.items()}
+        model = 0.0 if llm is None else LLM_START
+        start = {name: (1.0 - model) / len(others) for name in others}
+        bandit = Bandit(start if llm is None else {LLM: model, **start})
         return Portfolio(
             llm,
             others,
             fallback="de",
-            chooser=self._chooser(task, bandit),
+            chooser=_nobody if llm is None else self._chooser(task, bandit),
             bandit=bandit,
             meter=task.meter,
             notes=notes,
             call_cost=self.llm_call_cost,
+            seen=seen,
             distill=self.distill,
             mix=str(self.mix),
         )
 
     def _chooser(self, task: Task, bandit: Bandit) -> Chooser:
         if isinstance(self.mix, float):
-            return random_share(self.mix)
+            calls = task.meter.budget.llm_calls
+            served = None if calls is None or not self.spread else calls * self.batch_subproblems
+            return random_share(self.mix) if served is None else spread(self.mix, served, task.meter, self.n_offspring)
         if self.mix == "llm_only":
             return random_share(1.0)
-        pace = (task.meter, self.pop_size, self.n_offspring, self.batch_subproblems)
-        return paced(*pace, bandit=bandit if self.mix == "adaptive" else None)
+        adaptive = bandit if self.mix == "adaptive" else None
+        return paced(task.meter, self.n_offspring, self.batch_subproblems, bandit=adaptive)
 
 
-def planned_share(budget: Budget, solver: Ledma, most: float) -> float:
-    """Share of the targets that makes the budget of calls last for the whole run, at most `most`.
-
-    With share p a wave of n targets costs p n / b calls, b targets per call, and brings n (p s + 1 - p) offspring, s per
-    served target; so c calls on E offspring mean p = b c / (E - b c (s - 1)).
-    """
-    assert budget.evaluations is not None
-    if budget.llm_calls is None:
-        return most
-    offspring, served = budget.evaluations - solver.pop_size, budget.llm_calls * solver.batch_subproblems
-    if served * solver.n_offspring >= offspring:
-        return most
-    return min(most, served / (offspring - served * (solver.n_offspring - 1)))
+def _nobody(wave: Wave) -> IntArray:
+    """The model's targets where there is none."""
+    return wave.targets[:0]

@@ -118,7 +118,7 @@ def load_legacy() -> tuple[Any, float, str]:
     from optisolve.solvers.ddpm.weights import load_weights
 
     weights = load_weights(str(_weights()), "parallel_channels", kinds=("HourGlass",))
-    return weights.network, float(str(weights.card["label_scale"])), weights.sha256
+    return weights.denoiser(), float(str(weights.card["label_scale"])), weights.sha256
 
 
 def _weights() -> Path:

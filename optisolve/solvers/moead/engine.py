@@ -18,7 +18,6 @@ from optisolve.core.documents import JsonObject
 from optisolve.core.errors import SolverError
 from optisolve.core.problem import Evaluation
 from optisolve.core.solver import Outcome, Task, require_stopping_rule, spent_limit
-from optisolve.core.space import Space
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter
 from optisolve.solvers.fresh import Fresh
@@ -26,58 +25,20 @@ from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.scalarize import MIN_WEIGHT, Points, Scalarization, Yardstick, front_nadir, front_width, scalarize
 from optisolve.solvers.moead.variation import Feedback, Learner, Proposals, Variation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
+from optisolve.solvers.start import first_points, starting_points
 
-__all__ = ["assign", "initial_points", "latin_hypercube", "run"]
-
-
-def initial_points(task: Task, options: DecompositionOptions) -> tuple[FloatArray, list[str]]:
-    """Points to evaluate first, float64 [N, d], and their sources.
-
-    The warm start comes first (at most N of its rows are used), samples fill up.
-
-    Raises:
-        SolverError: The warm start has another number of variables, or a value that is not finite.
-    """
-    space, n = task.instance.space, options.pop_size
-    warm = task.start[:n]
-    n_samples = n - warm.shape[0]
-    rng = task.rng(operator="initial")
-    samples = space.sample(rng, n_samples) if options.sampling == "uniform" else latin_hypercube(space, rng, n_samples)
-    return np.concatenate([warm, samples]), ["warm_start"] * warm.shape[0] + ["initial"] * n_samples
-
-
-def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArray:
-    """Sample n points so that each variable visits each of n equal slices once.
-
-    Args:
-        space: The decision space.
-        rng: Source of randomness.
-        n: Number of points, may be 0.
-
-    Returns:
-        float64 [n, d]; integer variables are uniform over their values.
-
-    Source: McKay, Beckman & Conover, Technometrics 21(2), 1979.
-    """
-    slices = rng.permuted(np.tile(np.arange(n)[:, None], (1, space.dim)), axis=0)  # [n, d]
-    U = (slices + rng.random((n, space.dim))) / max(n, 1)
-    if not space.has_integers:
-        return space.denormalize(U)
-    # Integers own an interval of length 1 each, so the ends are as likely as the others.
-    lower = np.where(space.integer, np.ceil(space.lower) - 0.5, space.lower)
-    upper = np.where(space.integer, np.floor(space.upper) + 0.5, space.upper)
-    return space.clip(lower + U * (upper - lower))
+__all__ = ["assign", "run"]
 
 
 def assign(F: FloatArray, violation: FloatArray, weights: FloatArray, ideal: FloatArray, kind: int, theta: float) -> IntArray:
-    """Give each sub-problem one of N points so that the total of their scalarized values is smallest.
+    """Give each sub-problem one of K points so that the total of their scalarized values is smallest.
 
-    A warm start arrives in an arbitrary order; without this step a good point could sit at a sub-problem that it does
-    not serve, and be replaced at once.
+    Points of others arrive in an arbitrary order, or more of them than are needed; without this step a good point could
+    sit at a sub-problem that it does not serve, and be replaced at once.
 
     Args:
-        F: float64 [N, m], minimization form.
-        violation: float64 [N]; infeasible points are last choices, in the order of their violation.
+        F: float64 [K, m], K >= N, minimization form.
+        violation: float64 [K]; infeasible points are last choices, in the order of their violation.
         weights: float64 [N, m], >= the smallest safe weight.
         ideal: float64 [m].
         kind: A `Scalarization`.
@@ -89,7 +50,7 @@ def assign(F: FloatArray, violation: FloatArray, weights: FloatArray, ideal: Flo
     from scipy.optimize import linear_sum_assignment
 
     width = front_width(F, ideal, front_nadir(F, violation))
-    cost = scalarize(F[None, :, :], weights[:, None, :], ideal, width, kind, theta)  # [N sub-problems, N points]
+    cost = scalarize(F[None, :, :], weights[:, None, :], ideal, width, kind, theta)  # [N sub-problems, K points]
     worst = cost.max() + 1.0
     rank = np.argsort(np.argsort(violation, kind="stable"), kind="stable")
     cost = np.where(violation > 0.0, worst * (1.0 + rank), cost)
@@ -135,7 +96,7 @@ class _Engine:
         self._kernels = kernels
         self._task, self._options, self._variation = task, options, variation
         self._instance = task.instance
-        n, n_objectives = options.pop_size, len(task.instance.objectives)
+        n, n_objectives = options.population(task.meter.budget), len(task.instance.objectives)
         self._n = n
         self._wave_size = min(options.wave_size or n, n)
         self._weights = weight_vectors(n_objectives, n)  # [N, m]
@@ -164,18 +125,26 @@ class _Engine:
         return self._empty_sweeps >= _EMPTY_SWEEPS
 
     def initialize(self) -> None:
-        """Evaluate the first population: the warm start, then samples of the space."""
-        X, source = initial_points(self._task, self._options)
-        X = X[: self._task.meter.remaining_evaluations]
-        X, F, violation = self._evaluate(X, source[: X.shape[0]])
+        """Evaluate the first population, those of its points that the run has not paid for yet."""
+        task, known = self._task, self._task.known
+        n_known = 0 if known is None else known.X.shape[0]
+        n_first = min(first_points(task, self._options, self._n), n_known + task.meter.remaining_evaluations)
+        start = starting_points(task, self._options, n_first)
+        X, F, violation = np.empty((0, self._instance.space.dim)), np.empty((0, self._ideal.size)), np.empty(0)
+        if known is not None:
+            X, F, violation = known.X, known.evaluation.F * self._instance.signs, known.evaluation.violation
+            self._any_feasible = bool(self._kernels.running_ideal(F, violation, self._ideal, self._any_feasible))
+        if start.source:
+            parts = zip((X, F, violation), self._evaluate(start.X, start.source), strict=True)
+            X, F, violation = (np.concatenate(pair) for pair in parts)
         if X.shape[0] < self._n:
             return  # the budget is spent
-        if self._task.warm_start is not None:
+        if self._learner is not None:
+            self._gains.add(F, violation)
+        if X.shape[0] > self._n or not start.random:
             order = assign(F, violation, self._safe_weights, self._ideal, self._kind, self._options.pbi_theta)
             X, F, violation = X[order], F[order], violation[order]
         self._X, self._F, self._violation = X.copy(), F, violation
-        if self._learner is not None:
-            self._gains.add(F, violation)
 
     def step(self) -> None:
         """One wave: propose, evaluate, commit."""

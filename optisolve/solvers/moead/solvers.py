@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Outcome, SolverInfo, Task
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.options import DecompositionOptions
 from optisolve.solvers.moead.variation import De, Linear, Mutation, Sbx, Variation
@@ -17,7 +17,7 @@ __all__ = ["DecompositionSolver", "Moead", "MoeadDe", "MoeadLo", "MutatingSolver
 
 
 @dataclass(frozen=True, slots=True)
-class DecompositionSolver(DecompositionOptions, Solver):
+class DecompositionSolver(DecompositionOptions):
     """Base of the family: the engine's settings as options; subclasses supply the operator.
 
     A new member is a frozen dataclass with an ``info`` and a `_variation` method.
@@ -58,7 +58,7 @@ class Moead(MutatingSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead",
-        version="3",
+        version="4",
         summary="Decomposition MOEA with SBX crossover and polynomial mutation, in waves.",
         citation="Zhang & Li 2007, MOEA/D, doi 10.1109/TEVC.2007.892759",
     )
@@ -80,7 +80,7 @@ class MoeadDe(MutatingSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead_de",
-        version="4",
+        version="5",
         summary="Decomposition MOEA with differential evolution, in waves.",
         citation="Li & Zhang 2009, MOEA/D-DE, doi 10.1109/TEVC.2008.925798",
     )
@@ -103,7 +103,7 @@ class MoeadLo(MutatingSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead_lo",
-        version="3",
+        version="4",
         summary="Decomposition MOEA with the published linear stand-in for a language model, in waves.",
         citation="Liu et al. 2023, MOEA/D-LO, arXiv 2310.12541",
     )

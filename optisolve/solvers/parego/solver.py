@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,46 +10,54 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.documents import JsonObject
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.repair import equality_repair
-from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, require_stopping_rule, spent_limit
+from optisolve.core.solver import Outcome, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.gaussian_process import GaussianProcess
+from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.parego.acquisition import Acquisition, Goal, sobol
+from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp
+from optisolve.solvers.start import Init, StartOptions, first_points, sobol, starting_points
 
 __all__ = ["Parego"]
 
 _N_GLOBAL, _N_LOCAL, _N_REFINED = 256, 256, 64
 """Candidates of the space, around good points, and of each round of refinement."""
-_ROUNDS = 3
+_ROUNDS, _MORE_ROUNDS = (0.05, 0.001), (0.05, 0.015, 0.004, 0.001)
+"""Standard deviations around the best candidates of each round of refinement, with and without a gradient to climb."""
+_STARTS, _CLIMB = 6, 30
+"""Best candidates that climb the acquisition's gradient together, and iterations."""
 _STEPS = (0.2, 0.05, 0.01)
 """Standard deviations of local candidates, shares of a variable's range."""
 _MANY_CONSTRAINTS = 8
 """Constraints with a process of their own; of more, the largest violation has one."""
 _REFIT = 1.1
 """Lengths are fitted again when there are this many times more points."""
-_SAME = 1e-9
-"""Points nearer than this in every variable, as a share of its range, are one."""
+_DIGITS = 9
+"""Digits of variables scaled to [0, 1] to which points are the same point."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parego(Solver):
+class Parego(StartOptions):
     """Bayesian optimization with one Gaussian process per objective, for tens to hundreds of evaluations.
 
-    Every constraint that was violated has a process as well. A step takes the point with the largest expected improvement of the
-    front's hypervolume (or, as in ParEGO, of the Tchebycheff value of a drawn preference), times the probability that it is
-    feasible; points of the same step are pending for each other. Candidates are repaired before they are judged.
+    Every constraint that was violated has a process as well. A step takes the point with the largest expected improvement of
+    the front's hypervolume (or, as in ParEGO, of the Tchebycheff value of a drawn preference), times the probability that it is
+    feasible; points of the same step are pending for each other. The hypervolume ends at the corner of the instance's scoring
+    box as soon as a point lies in it. Candidates are repaired before they are judged.
 
     Args:
+        init: Where the first points come from, see `StartOptions`; ``auto`` ends with points of a Sobol sequence.
         acquisition: What is to be improved: the ``"hypervolume"``, or a preference's ``"tchebycheff"`` value.
-        n_initial: Points of a Sobol sequence evaluated first; None means 2 (d + 1), at most a quarter of the budget.
+        n_initial: Points known or evaluated before the first fit; None means 2 (d + 1), at most a quarter of the budget.
         batch_size: Points proposed per step; None means one, and one more per hundred points known.
-        max_points: Most points that a process is fitted to; beyond, the best and a spread of the others. Time grows with its cube.
+        max_points: Most points that a process is fitted to, whose time grows with their cube; beyond, the best and some others.
         max_variables: Most variables it accepts: distances in more say little.
         n_preferences: Evenly spread weight vectors that are drawn from; several objectives only.
         repair: Project candidates with `Instance.project`; otherwise they are only clipped to the bounds.
@@ -58,8 +67,10 @@ class Parego(Solver):
         name="parego",
         version="1",
         summary="Bayesian optimization with a Gaussian process per objective: the method for tens to hundreds of evaluations.",
-        citation="Knowles 2006, doi 10.1109/TEVC.2005.851274; hypervolume: Emmerich et al. 2016, doi 10.1007/978-3-319-29975-4_8",
+        citation="Knowles 2006, doi 10.1109/TEVC.2005.851274; Emmerich et al. 2016, doi 10.1007/978-3-319-29975-4_8",
     )
+    fills: ClassVar[str] = "sobol"
+    init: Init = ("auto",)
     acquisition: Acquisition = "hypervolume"
     n_initial: Annotated[int, Ge(2)] | None = None
     batch_size: Annotated[int, Ge(1), Le(64)] | None = None
@@ -75,7 +86,7 @@ class Parego(Solver):
                 f"parego treats at most max_variables={self.max_variables} variables, this has {instance.space.dim}; "
                 "moead_de, nsga2 or cma_es take as many as there are"
             )
-        return Solver.skip(self, instance)
+        return StartOptions.skip(self, instance)
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
@@ -127,6 +138,56 @@ class _Surrogates:
         return _Surrogates(*believed, self.levels)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What candidates are judged by: the acquisition.
+
+    Args:
+        surrogates: What is believed.
+        goal: What is improved on.
+        weight: float64 [m], the preference.
+    """
+
+    surrogates: _Surrogates
+    goal: Goal
+    weight: FloatArray
+
+    def value(self, U: FloatArray) -> FloatArray:
+        """Its logarithm, float64 [n]."""
+        mean, deviation, log_feasible = self.surrogates.predict(U)
+        total: FloatArray = log_feasible + self.goal.judged(mean, deviation, self.weight).value
+        return total
+
+    def climbed(self, U: FloatArray) -> FloatArray:
+        """Points of the unit box from which it rises no further, float64 [k, d], all found in one descent."""
+        shape = U.shape
+
+        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self._slopes(flat.reshape(shape))
+            return -float(value.sum()), -gradient.ravel()
+
+        options = {"maxiter": _CLIMB, "ftol": 1e-6}
+        best = minimize(loss, U.ravel(), jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * U.size, options=options)
+        return np.clip(best.x.reshape(shape), 0.0, 1.0)
+
+    def _slopes(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Logarithm of the acquisition, float64 [k], and its gradient, float64 [k, d]."""
+        parts = [process.slopes(V) for process in self.surrogates.objectives]
+        mean, deviation = (np.stack([part[i] for part in parts], axis=1) for i in (0, 1))
+        value, by_mean, by_deviation = self.goal.judged(mean, deviation, self.weight, gradient=True)
+        gradient = np.zeros_like(V)
+        for j, part in enumerate(parts):
+            gradient += by_mean[:, j, None] * part[2] + by_deviation[:, j, None] * part[3]
+        for process, level in zip(self.surrogates.constraints, self.surrogates.levels, strict=True):
+            at, width, at_slope, width_slope = process.slopes(V)
+            z = (level - at) / width
+            log_feasible = log_ndtr(z)
+            ratio = np.exp(-0.5 * z * z - log_feasible) / math.sqrt(2.0 * math.pi) / width
+            value = value + log_feasible
+            gradient -= ratio[:, None] * (at_slope + z[:, None] * width_slope)
+        return value, gradient
+
+
 class _Search:
     """One run."""
 
@@ -136,6 +197,9 @@ class _Search:
         self._U, self._F, self._violation = np.empty((0, d)), np.empty((0, m)), np.empty(0)
         self._G, self._failed = np.empty((0, task.instance.tolerance.size)), np.empty(0, dtype=np.bool_)
         self._weights = weight_vectors(m, options.n_preferences) if m > 1 else np.ones((1, 1))
+        box = task.instance.hypervolume_box
+        self._corner = None if box is None else np.asarray(box.reference) * task.instance.signs
+        self._seen: set[bytes] = set()
         self._theta: dict[str, FloatArray] = {}
         self._fitted_at = self._steps = self._fits = self._random = 0
 
@@ -144,14 +208,16 @@ class _Search:
         return {"steps": self._steps, "fits": self._fits, "random": self._random}
 
     def initialize(self) -> None:
-        """Evaluate the warm start and a Sobol sequence."""
-        task, d = self._task, self._space.dim
-        left = task.meter.remaining_evaluations
-        warm = task.start[:left]
-        wanted = self._options.n_initial or max(4, min(2 * (d + 1), left // 4))
-        fresh = max(0, min(wanted, left) - warm.shape[0])
-        points = [warm, self._space.denormalize(sobol(task.rng(purpose="initial"), d, fresh))]
-        self._evaluate(np.concatenate(points), ["warm_start"] * warm.shape[0] + ["initial"] * fresh)
+        """Take over what is known, and evaluate what is missing of the first points."""
+        task, left = self._task, self._task.meter.remaining_evaluations
+        wanted = self._options.n_initial
+        if wanted is None:
+            wanted = first_points(task, self._options, max(4, min(2 * (self._space.dim + 1), left // 4)))
+        start = starting_points(task, self._options, min(left, max(wanted, task.start.shape[0])))
+        if start.known is not None:
+            self._learn(start.known.X, start.known.evaluation)
+        if start.source:
+            self._evaluate(start.X, start.source)
 
     def step(self) -> bool:
         """Propose and evaluate one batch; False when every point of the space is known."""
@@ -172,12 +238,16 @@ class _Search:
         return True
 
     def _evaluate(self, X: FloatArray, source: list[str]) -> None:
-        task = self._task
         X = self._repaired(X)
-        evaluation = task.evaluate(X, source=source)
+        self._learn(X, self._task.evaluate(X, source=source))
+
+    def _learn(self, X: FloatArray, evaluation: Evaluation) -> None:
+        """Take over points and their values."""
         G = _misses(evaluation)
-        self._U = np.concatenate([self._U, self._space.normalize(X)])
-        self._F = np.concatenate([self._F, evaluation.F * task.instance.signs])
+        U = self._space.normalize(X)
+        self._U = np.concatenate([self._U, U])
+        self._seen.update(_keys(U))
+        self._F = np.concatenate([self._F, evaluation.F * self._task.instance.signs])
         self._violation = np.concatenate([self._violation, evaluation.violation])
         self._G = np.concatenate([self._G, G])
         failed = np.zeros(X.shape[0], dtype=np.bool_) if evaluation.failed is None else evaluation.failed
@@ -195,59 +265,60 @@ class _Search:
     def _proposals(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Points worth evaluating, float64 [<= count, d], in the unit box and repaired."""
         kept = self._kept(rng)
-        Y = _warped(self._F[kept], self._violation[kept])
-        surrogates = self._fit(kept, Y)
-        feasible = self._violation[kept] <= 0.0
-        goal = Goal.of(Y[feasible] if feasible.any() else Y, self._options.acquisition, rng)
-        known, proposed = self._U[kept], list[FloatArray]()
-        front = known[feasible][goal.front] if feasible.any() else known[:0]
-        for weight in self._weights[rng.permutation(len(self._weights))[np.arange(count) % len(self._weights)]]:
-            order = np.lexsort((goal.scalar(Y, weight), self._violation[kept]))
+        feasible, known, proposed = self._violation[kept] <= 0.0, self._U[kept], list[FloatArray]()
+        way = bool(feasible.any())
+        F = self._F[kept] if way else self._shortfall(kept)
+        feasible |= not way  # on the way to a first feasible point every point counts, by what it misses
+        warp = Warp.of(F[feasible] if feasible.sum() >= 4 else F)
+        unit = warp.unit(F)
+        surrogates = self._fit(kept, Warp.warped(unit), constrained=way)
+        corner = warp.unit(self._corner) if way and self._corner is not None else None
+        goal = Goal.of(unit[feasible], self._options.acquisition, rng, corner)
+        front = known[feasible][~dominated(F[feasible])]
+        weights = self._weights if way else np.ones((1, 1))
+        for weight in weights[rng.permutation(len(weights))[np.arange(count) % len(weights)]]:
+            order = np.lexsort((goal.scalar(unit, weight), ~feasible))
             centers = np.concatenate([known[order[:4]], front])
-            u = self._maximized(surrogates, goal, weight, centers, rng, proposed)
+            u = self._maximized(_Sought(surrogates, goal, weight), centers, rng, proposed)
             if u is None:
                 break
             proposed.append(u)
             if len(proposed) < count:
-                goal = goal.with_point(surrogates.predict(u[None, :])[0][0])
+                goal = goal.with_point(Warp.unwarped(surrogates.predict(u[None, :])[0][0]))
                 surrogates = surrogates.believing(u)
         return np.array(proposed).reshape(-1, self._space.dim)
 
     def _maximized(
-        self,
-        surrogates: _Surrogates,
-        goal: Goal,
-        weight: FloatArray,
-        centers: FloatArray,
-        rng: np.random.Generator,
-        pending: Sequence[FloatArray],
+        self, sought: _Sought, centers: FloatArray, rng: np.random.Generator, pending: Sequence[FloatArray]
     ) -> FloatArray | None:
         """The candidate with the largest acquisition, float64 [d]; None when no unknown point was found."""
-        U = np.concatenate([sobol(rng, self._space.dim, _N_GLOBAL), _around(rng, centers, _N_LOCAL, _STEPS)])
-        U, value = self._judged(U, surrogates, goal, weight, pending)
-        for scale in np.geomspace(_STEPS[1], _STEPS[-1] / 10, _ROUNDS):
+        d, seen = self._space.dim, self._seen | set(_keys(np.array(pending).reshape(-1, self._space.dim)))
+        U, value = self._judged(
+            np.concatenate([sobol(rng, d, _N_GLOBAL), _around(rng, centers, _N_LOCAL, _STEPS)]), sought, seen
+        )
+        for scale in _ROUNDS if sought.goal.has_gradient else _MORE_ROUNDS:
             if U.shape[0] == 0:
                 return None
-            best = U[np.argsort(-value, kind="stable")[:4]]
-            fresh, its_value = self._judged(_around(rng, best, _N_REFINED, (scale,)), surrogates, goal, weight, pending)
-            U, value = np.concatenate([best, fresh]), np.concatenate([np.sort(value)[::-1][:4], its_value])
+            best = np.argsort(-value, kind="stable")[:_STARTS]
+            higher = sought.climbed(U[best]) if sought.goal.has_gradient else U[best]
+            fresh, its_value = self._judged(np.concatenate([higher, _around(rng, higher, _N_REFINED, (scale,))]), sought, seen)
+            U, value = np.concatenate([U[best], fresh]), np.concatenate([value[best], its_value])
         chosen: FloatArray = U[int(np.argmax(value))]
         return chosen
 
-    def _judged(
-        self, U: FloatArray, surrogates: _Surrogates, goal: Goal, weight: FloatArray, pending: Sequence[FloatArray]
-    ) -> tuple[FloatArray, FloatArray]:
+    def _judged(self, U: FloatArray, sought: _Sought, seen: set[bytes]) -> tuple[FloatArray, FloatArray]:
         """Candidates, repaired and without those that are known, and logarithms of their acquisition."""
-        U = np.unique(self._space.normalize(self._as_evaluated(self._space.denormalize(U))), axis=0)
-        for known in (self._U, *(np.array(pending).reshape(-1, U.shape[1]),)):
-            if known.shape[0] and U.shape[0]:
-                nearest = np.abs(U[:, None, :] - known[None, :, :]).max(axis=2).min(axis=1)
-                U = U[nearest > _SAME]
-        if U.shape[0] == 0:
-            return U, np.empty(0)
-        mean, deviation, log_feasible = surrogates.predict(U)
-        some_feasible = bool((self._violation <= 0.0).any())
-        return U, log_feasible + (goal.log_improvement(mean, deviation, weight) if some_feasible else 0.0)
+        U = self._space.normalize(self._as_evaluated(self._space.denormalize(U)))
+        fresh = {key: i for i, key in enumerate(_keys(U)) if key not in seen}
+        U = U[np.array(sorted(fresh.values()), dtype=np.int64)]
+        return U, sought.value(U) if U.shape[0] else np.empty(0)
+
+    def _shortfall(self, kept: IntArray) -> FloatArray:
+        """What points miss of feasibility, every constraint in units of its mean miss, float64 [n, 1]."""
+        G = self._G[kept]
+        missed = np.where(self._task.instance.tolerance < G, G, 0.0)
+        scale = missed.mean(axis=0)
+        return (missed / np.where(scale > 0.0, scale, 1.0)).sum(axis=1, keepdims=True)
 
     def _kept(self, rng: np.random.Generator) -> IntArray:
         """Rows that the processes are fitted to: all that could be evaluated, up to `max_points`."""
@@ -261,15 +332,18 @@ class _Search:
         others = np.setdiff1d(np.arange(rows.size), best)
         return np.sort(rows[np.concatenate([best, rng.choice(others, limit - best.size, replace=False)])])
 
-    def _fit(self, kept: IntArray, Y: FloatArray) -> _Surrogates:
-        """Processes of the objectives and of the constraints that matter."""
+    def _fit(self, kept: IntArray, Y: FloatArray, *, constrained: bool) -> _Surrogates:
+        """Processes of the objectives, or of what is missed in their place, and of the constraints that matter."""
         again = kept.size >= self._fitted_at * _REFIT
         if again:
             self._fitted_at = kept.size
         U = self._U[kept]
-        objectives = [self._process(f"f{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
+        name = "f" if constrained else "missed"
+        objectives = [self._process(f"{name}{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
+        if not constrained:
+            return _Surrogates(objectives, [], np.empty(0))
         G = self._G[kept]
-        violated = np.flatnonzero((G > self._task.instance.tolerance).any(axis=0))
+        violated = np.flatnonzero((self._task.instance.tolerance < G).any(axis=0))
         if violated.size > _MANY_CONSTRAINTS:
             G, violated = G.max(axis=1, keepdims=True), np.array([0])
         scale = np.array([np.abs(G[:, j]).mean() for j in violated])
@@ -280,25 +354,20 @@ class _Search:
         theta = self._theta.get(name)
         if theta is not None and not again:
             return GaussianProcess.at(U, y, theta)
-        process = GaussianProcess.fit(U, y, theta)
+        process = GaussianProcess.fit(U, y, theta, hurry=lambda: self._task.meter.out_of_time)
         self._fits += 1
         self._theta[name] = process.theta
         return process
 
 
+def _keys(U: FloatArray) -> list[bytes]:
+    """What tells points of the unit box apart, float64 [n, d]."""
+    return [u.tobytes() for u in np.round(U, _DIGITS) + 0.0]  # -0.0 is 0.0
+
+
 def _misses(evaluation: Evaluation) -> FloatArray:
     """Inequalities and absolute equalities, float64 [n, k]; positive values miss."""
     return np.concatenate([evaluation.G, np.abs(evaluation.H)], axis=1)
-
-
-def _warped(F: FloatArray, violation: FloatArray) -> FloatArray:
-    """Values in which the better half is linear and the bad tail logarithmic, so that it does not rule the fit, float64 [n, m]."""
-    judged = F[violation <= 0.0] if (violation <= 0.0).sum() >= 4 else F
-    middle = np.median(judged, axis=0)
-    half = middle - judged.min(axis=0)
-    spread = judged.std(axis=0)
-    Z = (F - middle) / np.where(half > 0.0, half, np.where(spread > 0.0, spread, 1.0))
-    return np.where(Z > 1.0, 1.0 + np.log(np.maximum(Z, 1.0)), Z)
 
 
 def _around(rng: np.random.Generator, centers: FloatArray, n: int, scales: Sequence[float]) -> FloatArray:

@@ -21,7 +21,7 @@ from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, Sol
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, secrets_here
-from optisolve.llm.config import AutoLlm, LlmConfig, OpenAiLlm, endpoint_of
+from optisolve.llm.config import AutoLlm, LlmConfig, NoLlm, OpenAiLlm, endpoint_of
 from optisolve.registry import OWN, solver_options
 from optisolve.study.runner import Plan as SuitePlan
 from optisolve.study.runner import Unit, plan_suite
@@ -178,6 +178,9 @@ def make_plan(
     config, notice = llm or AutoLlm(), ""
     if isinstance(config, AutoLlm):
         config, notice = config.resolve()
+    if isinstance(config, NoLlm):
+        expected = "a language model or surrogate: the ablation asks whether one was needed"
+        raise OptionError("The ablation's configuration", [FieldProblem("llm", config.kind, expected)])
     chosen = _chosen(solver, arms, budget, config.kind)
     summary = f"Was the language model needed? {solver.info.name} on {problem.scenario or problem.name}."
     values = {

@@ -11,6 +11,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
+from optisolve.core.solver import is_start
 from optisolve.core.status import Evidence
 from optisolve.llm.forms import Fate
 from optisolve.numerics.indicators import hypervolume
@@ -38,9 +39,6 @@ _RENAMED = {"scenario": "problem", "solver": "arm", "repetition": "seed"}
 
 _UNION = "the best of all arms"
 
-_FIRST = ("initial", "warm_start")
-"""Sources of a first population."""
-
 
 def score_runs(ablation: Ablation) -> pd.DataFrame:
     """One row per run.
@@ -66,11 +64,11 @@ def _more(record: Record) -> dict[str, object]:
     """What scored units do not hold."""
     used, loss, reference = record.used, loss_of(record), record.reference
     sources, scale = used.by_source, record.scores.gap_scale
-    gains = [part.gain for name, part in sources.items() if name not in _FIRST]
+    gains = [part.gain for name, part in sources.items() if not is_start(name)]
     return {
         "measured_to": "" if reference is None else f"{loss.yardstick} ({reference.solver})",
         "gain": sum(gains) / scale if scale else 0.0,
-        "first": sum(sources[name].evaluations for name in _FIRST if name in sources),
+        "first": sum(part.evaluations for name, part in sources.items() if is_start(name)),
         **_answers(used.report.get("operator", {})),
         "result_hash": record.result_hash,
     }

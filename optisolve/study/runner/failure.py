@@ -10,6 +10,7 @@ from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Termination
+from optisolve.llm.config import NoLlm
 from optisolve.registry import SOLVERS
 from optisolve.run.evaluator import Evaluator
 from optisolve.run.execution import Run
@@ -40,9 +41,10 @@ def failure_files(unit: Unit, instance: Instance, failure: Failure, seconds: flo
     nothing = np.empty((0, instance.space.dim))
     outcome = Outcome(nothing, Termination.ERROR, detail=failure.detail, report={"failure": failure.kind})
     meter = BudgetMeter(budget)
-    llm = (
-        None if unit.llm is None else ModelPart(provider=str(unit.llm["kind"]), model=str(unit.llm.get("model", "")), params={})
-    )
+    told = {"kind": NoLlm.kind} if unit.llm is None else unit.llm
+    llm = None
+    if told["kind"] != NoLlm.kind:
+        llm = ModelPart(provider=str(told["kind"]), model=str(told.get("model", "")), params={})
     run = Run(outcome, Evaluator(instance, meter), meter, seconds, 0.0, None, unit.seed, llm)
     verification = verify_points(instance, nothing)
     record = build_record(instance, solver, run, verification, suite=unit.membership())

@@ -57,7 +57,7 @@ def check_solver(record: Record, instance: Instance, solvers: Registry[Solver], 
     reason = solver.skip(instance) if not cls.info.needs else None  # a missing package says nothing about the record
     if reason is not None:
         found.wrong("solver.name", told.name, f"a solver that treats this instance ({reason})")
-    if cls.info.uses_llm != (told.llm is not None):
+    if cls.info.uses_llm != (told.llm is not None) and (cls.info.needs_llm or told.llm is not None):
         expected = "the language model it asked" if cls.info.uses_llm else f"null: {cls.info.name} asks no language model"
         found.wrong("solver.llm", told.llm, expected)
     return solver

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Origin
 from optisolve.core.text import unit_slug
+from optisolve.llm.config import NoLlm
 from optisolve.run.schema import Record
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import same_setting
@@ -183,8 +184,9 @@ def _check_cell(record: Record, locked: LockedSuite, case: Case, found: Findings
         found.wrong("solver.name", solver.name, f"{cell.solver.info.name}, which suite {suite.name} calls {cell.label}")
     elif not same_setting(solver.options, cell.solver.options()):
         found.wrong("solver.options", "other options", f"those of {cell.label} in suite {suite.name}")
-    if cell.llm is not None and solver.llm is not None and solver.llm.provider != cell.llm.kind:
-        found.wrong("solver.llm.provider", solver.llm.provider, f"{cell.llm.kind}, as in suite {suite.name}")
+    provider = NoLlm.kind if solver.llm is None else solver.llm.provider
+    if cell.llm is not None and provider != cell.llm.kind:
+        found.wrong("solver.llm.provider", provider, f"{cell.llm.kind}, as in suite {suite.name}")
 
 
 def _index(text: str, count: int) -> int | None:

@@ -13,12 +13,13 @@ pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
 
+from optisolve.core.arrays import FloatArray  # noqa: E402
 from optisolve.core.bridge import Bridge  # noqa: E402
 from optisolve.core.errors import SolverError  # noqa: E402
 from optisolve.solvers.ddpm.losses import spread  # noqa: E402
-from optisolve.solvers.ddpm.networks import Condition, InterferenceDenoiser  # noqa: E402
+from optisolve.solvers.ddpm.networks import Condition, InterferenceDenoiser, pick_device  # noqa: E402
 from optisolve.solvers.ddpm.noise import case_keys  # noqa: E402
-from optisolve.solvers.ddpm.sampler import Sampling, pick_device, sample  # noqa: E402
+from optisolve.solvers.ddpm.sampler import Sampling, sample  # noqa: E402
 from optisolve.solvers.ddpm.schedules import Chain, Schedule, angle_of  # noqa: E402
 from optisolve.solvers.ddpm.weights import load_weights, save_weights  # noqa: E402
 from tests.solvers.ddpm.helpers import cases_of, condition_of, networks, permuted  # noqa: E402
@@ -85,7 +86,7 @@ def test_saved_weights_give_identical_samples(name: str, tmp_path: Path) -> None
     assert {file.suffix for file in (tmp_path / "w").iterdir()} == {".json", ".safetensors"}
     keys = case_keys(0, [0, 1])
     for how in (Sampling(), Sampling(steps=3, guidance=1.0)):
-        ours, theirs = (sample(n, bridge, cases, keys, 3, how) for n in (network, loaded.network))
+        ours, theirs = (sample(n, bridge, cases, keys, 3, how) for n in (network, loaded.denoiser()))
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(SolverError, match="no weights"):
         load_weights(str(tmp_path / "nothing"), bridge.family)
@@ -121,7 +122,8 @@ def test_the_noise_level_told_is_that_of_the_sample() -> None:
     """A scheduler that is stepped with the true x0 keeps x = cos(a) x0 + sin(a) noise at the angle that the network is told."""
     clean, noise = torch.full((1, 4096, 1, 1), 0.5), torch.randn((1, 4096, 1, 1), generator=torch.Generator().manual_seed(0))
     for schedule in (Schedule.DDIM, Schedule.DPM_SOLVER, Schedule.FLOW_MATCHING):
-        chain, noisy = Chain(schedule, 5), noise  # 5 divides 1000; DDIM rounds its levels otherwise
+        chain: Chain[torch.Tensor] = Chain(schedule, 5)
+        noisy = noise  # 5 divides 1000; DDIM rounds its levels otherwise
         for index in range(4):
             noisy = chain.step(clean, index, noisy)
             level, scale = chain.level(index + 1)
@@ -143,7 +145,7 @@ def test_ancestral_steps_are_those_of_ddpm() -> None:
         variance_type="fixed_small",
     )
     theirs.set_timesteps(5)
-    ours = Chain(Schedule.DDPM, 5)
+    ours: Chain[torch.Tensor] = Chain(Schedule.DDPM, 5)
     noisy, clean = torch.randn(1, 2, 3, 1), torch.rand(1, 2, 3, 1)
     for index in range(4):
         generator = torch.Generator().manual_seed(index)
@@ -175,9 +177,9 @@ def test_gradient_push_raises_the_objective_and_stays_feasible() -> None:
     network = networks()["interference"][1]
     condition = condition_of(bridge, cases)
 
-    def guide(y):  # type: ignore[no-untyped-def]
-        y = y.detach().requires_grad_(True)
-        return torch.autograd.grad(bridge.value(condition, y).sum(), y)[0]
+    def guide(clean: FloatArray) -> FloatArray:
+        y = torch.as_tensor(clean, dtype=torch.float32).requires_grad_(True)
+        return torch.autograd.grad(bridge.value(condition, y).sum(), y)[0].numpy().astype(float)
 
     keys = case_keys(0, np.arange(4))
     values = []
@@ -221,7 +223,7 @@ def test_a_missing_device_is_said() -> None:
 def test_torch_value_grows_with_the_score(scenario: str) -> None:
     """The differentiable value and the score order the same feasible points alike."""
     bridge, cases = cases_of(scenario, 3)
-    y = bridge.project(condition_of(bridge, cases), torch.rand(3, 40, *bridge.shape(cases)) * 2.0 - 1.0)
+    y = bridge.project_torch(condition_of(bridge, cases), torch.rand(3, 40, *bridge.shape(cases)) * 2.0 - 1.0)
     value = bridge.value(condition_of(bridge, cases), y).numpy()
     score = bridge.score(cases, bridge.decode(cases, y.numpy().astype(np.float64)))
     for b in range(3):
@@ -256,7 +258,7 @@ def test_a_fronts_value_is_its_hypervolume_and_its_gradient_widens_it() -> None:
     bridge, cases = cases_of("uav_isac", 2)
     many = spread(bridge, cases, 12)
     condition = condition_of(bridge, many)
-    y = bridge.project(condition, torch.rand(24, 1, 4, 3, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0)
+    y = bridge.project_torch(condition, torch.rand(24, 1, 4, 3, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0)
     y = y.view(2, 12, 4, 3).requires_grad_(True)
     value = bridge.front_value(condition, y)
     own = bridge.value(condition, y.flatten(0, 1)[:, None]).view(2, 12).mean(dim=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ import optisolve
 from optisolve.cli.main import main
 from optisolve.content import content_dir
 from optisolve.core.budget import Budget
-from optisolve.core.errors import OptionError
+from optisolve.core.errors import MissingDependency, OptionError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
 from optisolve.solvers.ddpm import Ddpm, DdpmNull
-from optisolve.solvers.ddpm.weights import shipped
+from optisolve.solvers.ddpm.weights import load_weights, shipped
 from optisolve.testing import SolverConformance
 
-has_torch = all(importlib.util.find_spec(name) for name in ("torch", "diffusers", "safetensors"))
+has_torch = all(importlib.util.find_spec(name) for name in ("torch", "diffusers"))
 needs_torch = pytest.mark.skipif(not has_torch, reason="needs the extra [diffusion]")
 
 
@@ -41,7 +41,6 @@ class TestNullControl(SolverConformance):
         return [*small_instances(), optisolve.load_problem("noma_uav").instance(1)]
 
 
-@needs_torch
 class TestNetwork(SolverConformance):
     evaluations = 40
 
@@ -57,7 +56,6 @@ def report(result: Any) -> dict[str, Any]:
     return told
 
 
-@needs_torch
 @pytest.mark.parametrize("weights", shipped())
 def test_shipped_weights_beat_their_null_control(weights: str) -> None:
     """Without polish, at equal samples; every family that ships weights, with its card beside it."""
@@ -76,7 +74,6 @@ def test_shipped_weights_beat_their_null_control(weights: str) -> None:
     assert np.sum(ours) > np.sum(theirs)
 
 
-@needs_torch
 def test_power_control_works_without_training_and_reports_its_stages() -> None:
     result = optisolve.solve(optisolve.load_problem("power_control").instance(0), "ddpm", budget=Budget(evaluations=5000))
     told = report(result)
@@ -122,7 +119,6 @@ def test_switch_and_wmmse_are_polishes_of_power_control_only() -> None:
         Ddpm(schedule="flow_matching", eta=0.5)
 
 
-@needs_torch
 def test_uninformed_samples_may_stand_beside_the_networks() -> None:
     """The network's samples stay as they are, the rest are the control's; the report says how many."""
     instance = optisolve.load_problem("power_control").instance(0)
@@ -140,9 +136,8 @@ def test_uninformed_samples_may_stand_beside_the_networks() -> None:
         Ddpm(n_samples=4, n_random=4)
 
 
-@needs_torch
 def test_weights_in_a_folder_give_the_answer_of_the_shipped_ones(tmp_path: Path) -> None:
-    """`from_pretrained` of a local folder, which need not hold a card."""
+    """A folder need not hold a card."""
     folder = tmp_path / "mine"
     shutil.copytree(content_dir("solvers") / "ddpm" / "weights" / "power_control", folder)
     (folder / "card.json").unlink()
@@ -153,18 +148,42 @@ def test_weights_in_a_folder_give_the_answer_of_the_shipped_ones(tmp_path: Path)
 
 
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    real: Callable[..., Any] = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "torch" else real(name, *a))
+    """Neither found nor imported, as on a machine without the extra."""
+    for name in ("torch", "diffusers", "huggingface_hub"):
+        monkeypatch.setitem(sys.modules, name, None)
 
 
-def test_without_torch_the_extra_is_named_and_the_control_still_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["power_control", "uav_isac"])
+def test_sampling_needs_no_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result hash is that of a machine that has torch."""
+    instance, budget = optisolve.load_problem(name).instance(0), Budget(evaluations=20)
+    there = optisolve.solve(instance, Ddpm(), budget=budget, seed=1)
     without_torch(monkeypatch)
-    instance = optisolve.load_problem("power_control").instance(0)
-    reason = Ddpm().skip(instance)
+    assert Ddpm().skip(instance) is None
+    assert optisolve.solve(instance, Ddpm(), budget=budget, seed=1).result_hash == there.result_hash
+
+
+@pytest.mark.parametrize(
+    ("solver", "name", "option"),
+    [
+        (Ddpm(push=0.1), "power_control", "push above 0"),
+        (Ddpm(device="cuda"), "power_control", "device=cuda"),
+        (Ddpm(polish="gradient"), "uav_isac", "polish=gradient"),
+        (DdpmNull(polish="gradient"), "uav_isac", "polish=gradient"),
+    ],
+)
+def test_what_needs_torch_names_the_extra(solver: Solver, name: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_torch(monkeypatch)
+    reason = solver.skip(optisolve.load_problem(name).instance(0))
     assert reason is not None
-    assert "needs torch" in reason
+    assert reason.startswith(f"needs torch for {option};")
     assert "pip install 'optisolve[diffusion]'" in reason
-    assert DdpmNull().skip(instance) is None
+
+
+def test_weights_on_the_hub_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_torch(monkeypatch)
+    with pytest.raises(MissingDependency, match=r"huggingface_hub.*optisolve\[diffusion\]"):
+        load_weights("somebody/some-weights", "power_control")
 
 
 def test_training_without_torch_names_the_extra(

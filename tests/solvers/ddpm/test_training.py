@@ -46,7 +46,7 @@ def test_a_short_training_beats_its_null_sampler(tmp_path: Path) -> None:
     trained = train(recipe, tmp_path, device="cpu")
     assert trained.finished
     assert trained.card["seconds"]["training"] > 0.0
-    network = load_weights(str(trained.folder), "offloading").network
+    network = load_weights(str(trained.folder), "offloading").forward()
     bridge, cases = cases_of("offloading/n10", 64)
     keys, cost = case_keys(0, np.arange(64)), {}
     for name, model in (("ddpm", network), ("null", None)):

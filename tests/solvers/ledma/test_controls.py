@@ -78,7 +78,7 @@ def test_a_control_makes_as_many_offspring_per_target_as_the_model_is_asked_for(
     run = solve(ShiftedZdt1().instance(0), LedmaControl(operator=operator, **ENGINE), 12 + 5 * 36)
     history = run.evaluator.history
     sources = [history.sources[i] for i in history.source]
-    assert sources == ["initial"] * 12 + [CONTROL] * 5 * 36
+    assert sources == ["start:uniform"] * 12 + [CONTROL] * 5 * 36
     assert run.outcome.report["waves"] == 5
 
 
@@ -111,7 +111,7 @@ def test_targets_that_a_control_does_not_serve_are_made_by_de():
     run = solve(ShiftedZdt1().instance(0), LedmaControl(operator="zeros", mix=0.25, wave_size=None, **ENGINE), 12 + 4 * 18)
     history = run.evaluator.history
     counts = {name: int((history.source == code).sum()) for code, name in enumerate(history.sources)}
-    assert counts == {"initial": 12, CONTROL: 36, "de": 36}
+    assert counts == {"start:uniform": 12, CONTROL: 36, "de": 36}
 
 
 def test_a_control_stops_where_a_budget_of_calls_would():
@@ -233,7 +233,8 @@ def test_the_placebo_depends_on_the_seed_alone():
 def test_the_preset_names_every_option_with_its_default():
     values = content.load_yaml("solvers", "ledma_control")
     assert SOLVERS.get(values.pop("name")) is LedmaControl
-    assert values == LedmaControl().options()
+    assert set(values) == set(LedmaControl().options())
+    assert LedmaControl.from_mapping(values) == LedmaControl()
 
 
 def test_a_record_of_a_control_can_be_replayed(tmp_path):

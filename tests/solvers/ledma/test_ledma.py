@@ -93,7 +93,7 @@ def test_every_answer_ends_in_a_recorded_fate(fault, fate, source, style):
     assert ran.operator["fates"][fate] > 0
     assert source in ran.sources
     assert ran.meter.evaluations == 60
-    assert set(ran.sources) <= {"initial", "llm", "repaired", "fallback", "de"}
+    assert set(ran.sources) <= {"start:uniform", "llm", "repaired", "fallback", "de"}
     if source == "fallback":
         assert ran.sources.count("fallback") == sum(ran.operator["fallbacks"].values()) > 0
         assert ran.operator["reasks"] > 0

@@ -173,7 +173,7 @@ def test_what_was_distilled_behaves_as_what_it_was_fitted_to():
                 samples.add(ranked_parents(wave, row, 8, grid)[0], grid.encode(made.X[row : row + 1]))
             return made
 
-    solve(instance, Around(operator=Watched(truth, grid), pop_size=100, n_neighbors=20, sampling="latin_hypercube"), 300)
+    solve(instance, Around(operator=Watched(truth, grid), pop_size=100, n_neighbors=20, init="latin_hypercube"), 300)
     again = samples.fit()
     assert again is not None
     assert again.mask == pytest.approx(0.7, abs=0.04)
@@ -274,7 +274,7 @@ def solve_with_meter(instance: Any, solver: Any, meter: BudgetMeter) -> Any:
 
 def test_a_portfolio_serves_every_target_and_counts_gains_and_costs_by_operator():
     ran = Run()
-    assert set(ran.sources) == {"initial", "llm", "repaired", "de", "sbx"}
+    assert set(ran.sources) == {"start:uniform", "llm", "repaired", "de", "sbx"}
     assert sum(ran.bandit.spent(name) for name in ("llm", "de", "sbx")) == 600 + 3.0 * ran.meter.llm_calls
     assert ran.bandit.spent("de") == ran.sources.count("de")
     assert ran.bandit.spent("llm") == ran.sources.count("llm") + ran.sources.count("repaired") + 3.0 * ran.meter.llm_calls

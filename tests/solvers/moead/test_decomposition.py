@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optisolve.solvers.moead.engine import latin_hypercube
 from optisolve.solvers.moead.scalarize import Scalarization, pbi, scalarize, tchebycheff
 from optisolve.solvers.moead.weights import lattice_size, neighborhoods, simplex_lattice, weight_vectors
+from optisolve.solvers.start import latin_hypercube
 from tests.solvers.toys import Knights
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from torch import Tensor, nn
 
-__all__ = ["TIME_WIDTH", "Condition", "Denoiser", "blend", "parameter_count", "time_features"]
+from optisolve.core.arrays import FloatArray
+from optisolve.core.bridge import Cases, to_tensors
+from optisolve.core.errors import SolverError
+from optisolve.solvers.ddpm.forward import Estimator
+
+__all__ = ["TIME_WIDTH", "Condition", "Denoiser", "blend", "parameter_count", "pick_device", "time_features"]
 
 Condition = dict[str, Tensor]
 """What a network is told about its instances, by name; every tensor is [B, ...]."""
@@ -48,6 +54,35 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has 
     def forward(self, noisy: Tensor, time: Tensor, condition: Condition, null: Tensor | None = None) -> Tensor:
         """`encode` and `denoise` in one call."""
         return self.denoise(noisy, time, self.encode(condition), null)
+
+    def at(self, condition: Cases) -> Estimator:
+        """The estimator of some cases, arrays in and out, as `optisolve.solvers.ddpm.forward.Forward.at`."""
+        device = str(next(self.parameters()).device)
+        with torch.inference_mode():
+            encoded = self.encode(to_tensors(condition, device))
+
+        def clean(noisy: FloatArray, level: float, *, null: bool = False) -> FloatArray:
+            with torch.inference_mode():
+                given = torch.as_tensor(noisy.astype(np.float32), device=device)
+                time = torch.full((1,), level, device=device)
+                mask = torch.ones(len(given), dtype=torch.bool, device=device) if null else None
+                found: FloatArray = self.clean(given, time, encoded, mask).cpu().numpy().astype(np.float64)
+            return found
+
+        return clean
+
+
+def pick_device(device: str) -> str:
+    """The device behind ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        SolverError: CUDA was asked for and is not there.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SolverError("device=cuda: torch finds no CUDA device here; use device=cpu or device=auto.")
+    return device
 
 
 def time_features(time: Tensor) -> Tensor:
