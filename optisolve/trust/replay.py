@@ -151,7 +151,19 @@ def _replay_config(record: Record, folder: Path | None) -> Any:
     raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
 
 
-_MAY_DIFFER = ("wall_s", "cpu_s", "peak_mb", "seconds_by_source", "code", "by", "igd_plus", "gap", "bound_gap", "gap_scale", "tie")
+_MAY_DIFFER = (
+    "wall_s",
+    "cpu_s",
+    "peak_mb",
+    "seconds_by_source",
+    "code",
+    "by",
+    "igd_plus",
+    "gap",
+    "bound_gap",
+    "gap_scale",
+    "tie",
+)
 
 
 def difference(old: Record, new: Record) -> str:

@@ -73,7 +73,18 @@ USABLE = {
     *(Fault.SIBLINGS, Fault.WRONG_COUNT, Fault.HUGE_USAGE, Fault.ODD_USAGE, Fault.SURROGATE, Fault.ESCAPES),
 }
 """Answers with a usable point for every task."""
-SOURCES = {"start:uniform", "llm", "repaired", "fallback", "de", "screened_de", "adaptive_de", "gaussian", "distilled", "unused"}
+SOURCES = {
+    "start:uniform",
+    "llm",
+    "repaired",
+    "fallback",
+    "de",
+    "screened_de",
+    "adaptive_de",
+    "gaussian",
+    "distilled",
+    "unused",
+}
 
 
 class Served:
