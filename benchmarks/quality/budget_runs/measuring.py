@@ -98,7 +98,7 @@ def outdated(frame: pd.DataFrame) -> dict[str, int]:
         entrant = by_label.get(label)
         today = None if entrant is None or why_not(problem, entrant) else settings(problem, entrant)[1]
         if stale := int((own["settings"] != today).sum()):
-            counts[label] = counts.get(label, 0) + stale
+            counts[str(label)] = counts.get(str(label), 0) + stale
     return counts
 
 
