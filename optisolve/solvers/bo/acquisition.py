@@ -56,6 +56,7 @@ def maximizers(
     n_objectives: int,
     kind: Acquisition,
     effort: Effort,
+    corner: FloatArray | None,
     foreseen: Callable[[FloatArray], FloatArray],
     rng: np.random.Generator,
 ) -> FloatArray:
@@ -70,13 +71,14 @@ def maximizers(
         n_objectives: m.
         kind: What is to be improved, of several objectives.
         effort: Settings of the search.
+        corner: float64 [m], where hypervolumes are counted from, to be maximized; None means that of `reference_point`.
         foreseen: Where a point would be evaluated.
         rng: Source of randomness.
 
     Returns:
         float64 [count, d].
     """
-    made = partial(_acquisition, model, U, Y, feasible, n_objectives, kind, effort, analytic=count == 1)
+    made = partial(_acquisition, model, U, Y, feasible, n_objectives, kind, effort, corner, analytic=count == 1)
     several = kind == "tchebycheff" and n_objectives > 1 and count > 1  # a preference per point
     functions = [made(rng=rng) for _ in range(count if several else 1)]
 
@@ -109,6 +111,7 @@ def _acquisition(
     m: int,
     kind: Acquisition,
     effort: Effort,
+    corner: FloatArray | None,
     *,
     analytic: bool,
     rng: np.random.Generator,
@@ -143,7 +146,7 @@ def _acquisition(
         )
     return qLogNoisyExpectedHypervolumeImprovement(
         model,
-        ref_point=reference_point(Y[feasible if feasible.any() else slice(None), :m]),
+        ref_point=reference_point(Y[feasible if feasible.any() else slice(None), :m], corner),
         X_baseline=X,
         sampler=sampler,
         objective=objective,
@@ -161,12 +164,19 @@ def _first(Z: Tensor, X: Tensor | None = None) -> Tensor:  # noqa: ARG001 - boto
     return Z[..., 0]
 
 
-def reference_point(Y: FloatArray) -> Sequence[float]:
-    """Where hypervolumes are counted from: botorch's rule of a tenth of the front's range below its worst values, length m.
+def reference_point(Y: FloatArray, corner: FloatArray | None) -> Sequence[float]:
+    """Where hypervolumes are counted from: the scoring box's corner, as in `parego`; without one a tenth of the front's range
+    below its worst values, botorch's rule.
 
     Args:
         Y: float64 [n, m], to be maximized.
+        corner: float64 [m] or None.
+
+    Returns:
+        Length m.
     """
+    if corner is not None:
+        return [float(value) for value in corner]
     values = torch.from_numpy(Y)
     point: list[float] = infer_reference_point(values[is_non_dominated(values)]).tolist()
     return point

@@ -85,6 +85,9 @@ class _Search:
         self._fits = self._failures = self._told = 0
         self._region: Region | None = None
         self._scale: tuple[FloatArray, FloatArray] | None = None
+        box = task.instance.hypervolume_box
+        self._box_corner = None if box is None else np.asarray(box.reference) * task.instance.signs
+        self._corner: FloatArray | None = None  # in the units of the fits
 
     def report(self) -> JsonObject:
         """Deterministic figures of the run so far."""
@@ -117,6 +120,7 @@ class _Search:
             n_objectives=self._m,
             kind=self._kind,
             effort=Effort(options.mc_samples, options.num_restarts, options.raw_samples, options.maxiter, seconds),
+            corner=self._corner,
             foreseen=points.foreseen,
             rng=rng,
         )
@@ -194,7 +198,8 @@ class _Search:
 
         points = self._points
         F, feasible = points.F[kept], points.violation[kept] <= 0.0
-        Y = np.hstack([gains(F, F[feasible] if feasible.sum() >= 4 else F), bilog(points.violated()[0][kept])])
+        gain, self._corner = gains(F, F[feasible] if feasible.sum() >= 4 else F, self._box_corner)
+        Y = np.hstack([gain, bilog(points.violated()[0][kept])])
         found = fitted(points.U[kept], Y, self._states, tolerance=self._options.fit_tolerance, local=local)
         self._states = found.states
         self._fits, self._failures = self._fits + Y.shape[1], self._failures + found.failures

@@ -79,21 +79,26 @@ def lengthscales(model: Any) -> FloatArray:
     return np.stack([kernel.lengthscale.detach().numpy().reshape(-1) for kernel in kernels])
 
 
-def gains(F: FloatArray, judged: FloatArray) -> FloatArray:
-    """Objectives to be maximized, of mean 0 and deviation 1, the bad tail cut, float64 [n, m].
+def gains(F: FloatArray, judged: FloatArray, corner: FloatArray | None = None) -> tuple[FloatArray, FloatArray | None]:
+    """Objectives to be maximized, of mean 0 and deviation 1, the bad tail cut, float64 [n, m]; and a corner in the same units.
 
     Args:
         F: float64 [n, m], to be minimized.
         judged: float64 [q, m], the rows that say what is usual.
+        corner: float64 [m], to be minimized; None for none.
     """
     low, high = np.quantile(judged, (0.25, 0.75), axis=0)
     fence = np.where(high > low, high + _FENCE * (high - low), np.inf)
     cut = np.minimum(F, fence)
     width = np.ptp(cut, axis=0)
-    unit = (cut - cut.min(axis=0)) / np.where(width > 0.0, width, 1.0)  # first, so that squares neither overflow nor vanish
+    width = np.where(width > 0.0, width, 1.0)
+    unit = (cut - cut.min(axis=0)) / width  # first, so that squares neither overflow nor vanish
     spread = unit.std(axis=0)
-    gain: FloatArray = (unit.mean(axis=0) - unit) / np.where(spread > 0.0, spread, 1.0)
-    return gain
+    middle, spread = unit.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
+    gain: FloatArray = (middle - unit) / spread
+    if corner is None:
+        return gain, None
+    return gain, (middle - (np.minimum(corner, fence) - cut.min(axis=0)) / width) / spread
 
 
 def bilog(G: FloatArray) -> FloatArray:

@@ -148,7 +148,7 @@ def _worth(drawn_values: FloatArray, good: FloatArray, kind: Acquisition, rng: n
     scalar: FloatArray = (rng.dirichlet(np.ones(m)) * scaled).min(axis=1) + 0.05 * scaled.mean(axis=1)
     if kind == "tchebycheff":
         return scalar
-    corner = torch.tensor(reference_point(good), dtype=torch.double)
+    corner = torch.tensor(reference_point(good, None), dtype=torch.double)
     lower, upper = FastNondominatedPartitioning(ref_point=corner, Y=front).get_hypercell_bounds().numpy()  # [cells, m]
     sides = np.minimum(drawn_values[:, None, :], upper) - lower  # [n, cells, m]
     added: FloatArray = np.maximum(sides, 0.0).prod(axis=2).sum(axis=1)
