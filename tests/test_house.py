@@ -69,7 +69,9 @@ def test_who_follows_a_run_reads_few_files():
     files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
     # nine of them for pictures: style, legend, words, fronts, three objectives, curves, maps, kinds, records as figures
     assert files["random_search"] <= 51
-    assert files["ledma"] <= 89  # two for starting points, thirteen for the sampler that makes them, two for operators that learn
+    assert (
+        files["ledma"] <= 89
+    )  # two for starting points, thirteen for the sampler that makes them, two for operators that learn
 
 
 def test_a_skipped_test_names_the_extra_that_it_needs():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from optisolve.core.solver import is_start
-from optisolve.run.schema import Record, SourcePart
+
+if TYPE_CHECKING:
+    from optisolve.run.schema import Record, SourcePart
 
 __all__ = ["BY_MODEL", "Stage", "by_sources", "shown_sources", "stages"]
 

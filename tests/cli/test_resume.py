@@ -215,7 +215,7 @@ def test_settings_that_differ_from_the_unfinished_run_are_named(tmp_path, capsys
 
 def test_a_dry_run_tells_calls_tokens_and_dollars_and_sends_nothing(tmp_path, capsys):
     with LlmServer() as server:
-        words = [*SMALL, *BUDGET, "llm=openai", *asking(server), f"out={tmp_path / 'out'}"]
+        words = [*SMALL, *BUDGET, "solver.mix=0.3", "llm=openai", *asking(server), f"out={tmp_path / 'out'}"]
         prices = ["llm.usd_per_million_in=1", "llm.usd_per_million_out=2"]
         assert run(*words, *prices, "dry_run=true") == 0
         told = record_of(capsys)

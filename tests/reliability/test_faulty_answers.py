@@ -73,17 +73,12 @@ USABLE = {
     *(Fault.SIBLINGS, Fault.WRONG_COUNT, Fault.HUGE_USAGE, Fault.ODD_USAGE, Fault.SURROGATE, Fault.ESCAPES),
 }
 """Answers with a usable point for every task."""
-SOURCES = {
-    "start:uniform",
-    "llm",
-    "repaired",
-    "fallback",
+SOURCES = {"start:null", "start:ddpm", "start:uniform", "llm", "repaired", "fallback", "unused"} | {
     "de",
     "screened_de",
     "adaptive_de",
     "gaussian",
     "distilled",
-    "unused",
 }
 
 

@@ -24,7 +24,10 @@ SOLVERS = ("moead", "ledma", "nsga2", "sms_emoa", "random_search", "moe")
 
 
 def solve(solver="nsga2", problem=None, evaluations=400, **settings):
+    """A run whose generations are of 100 points."""
     instance = (problem or ShiftedZdt1()).instance(1)
+    if solver == "nsga2":
+        solver = optisolve.load_solver("nsga2", pop_size=100)
     return optisolve.solve(instance, solver, budget=Budget(evaluations=evaluations), seed=2, llm="surrogate", **settings)
 
 

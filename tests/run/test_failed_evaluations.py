@@ -118,7 +118,14 @@ def test_a_forged_count_of_failures_is_refused():
 
 def test_a_kernel_that_is_not_its_twin_is_shown_and_claims_nothing(tmp_path, capsys):
     """As after an update under which a compiled kernel kept an old function."""
-    words = ["run", "problem=fragile", "problem.fails=never", "problem.twin_factor=2.0", "solver=moead_de", "pictures=false"]
+    words = [
+        "run",
+        "problem=fragile",
+        "problem.fails=never",
+        "problem.twin_factor=2.0",
+        "solver=random_search",
+        "pictures=false",
+    ]
     assert main([*words, "budget.evaluations=200", f"out={tmp_path}"]) == 2
     assert "disagree on the returned points: f0 is" in capsys.readouterr().err
     (file,) = tmp_path.glob("*/record.json")

@@ -610,8 +610,10 @@ def test_a_run_without_a_feasible_point_counts_as_worst(whole):
 
 def test_runs_that_do_not_reach_the_scoring_box_are_compared_by_igd_plus(tmp_path):
     """Thirty variables in 24 evaluations: loss 1 everywhere, which tells nothing apart; the distances stand beside it."""
-    problem = load_problem("pymoo/zdt1_shifted")
-    report = make_report(run_plan(plan_of(tmp_path, problem=problem, budget=Budget(evaluations=24), instances=1)))
+    problem, solver = load_problem("pymoo/zdt1_shifted"), Ledma(**ENGINE, init=("uniform",))
+    report = make_report(
+        run_plan(plan_of(tmp_path, problem=problem, solver=solver, budget=Budget(evaluations=24), instances=1))
+    )
     assert (report.runs["loss"] == 1.0).all()
     assert all(row.comparison.ties == 1 for row in report.versus)
     assert any(banner.startswith("OUTSIDE THE SCORING BOX: 100% of the runs") for banner in report.banners)

@@ -242,9 +242,10 @@ def test_the_core_suite_holds_every_family_and_every_solver_that_runs_offline():
         "q_fusion",
     }  # they need a real language model; the surrogate knows operators only
     absent = {name for name in SOLVERS.targets() if any(find_spec(need) is None for need in SOLVERS.get(name).info.needs)}
-    assert absent <= {"legacy_diffsg"}  # without the extra diffusion they are skipped, with its name
-    assert absent == {skip.label for skip in plan.skipped if "pip install" in skip.reason}
-    assert {unit.solver for unit in plan.units} == set(SOLVERS.targets()) - asking - absent
+    assert absent <= {"legacy_diffsg", "botorch", "optuna_gp", "optuna_tpe"}  # without their extras
+    assert absent & {"legacy_diffsg"} == {skip.label for skip in plan.skipped if "pip install" in skip.reason}
+    few = {"parego", "botorch", "optuna_gp", "optuna_tpe"}  # their time per point grows; they stand in suite expensive
+    assert {unit.solver for unit in plan.units} == set(SOLVERS.targets()) - asking - absent - few
 
 
 def test_an_open_suite_grows_and_keeps_its_finished_units(suite_of, tmp_path):
