@@ -76,6 +76,7 @@ ENTRANTS = (
     Entrant("moead_de init=auto", "moead_de", {"init": ["auto"]}),
     Entrant("ddpm_null", "ddpm_null", functions=False),
     Entrant("ddpm", "ddpm", functions=False),
+    Entrant("front_descent init=uniform", "front_descent", {"init": ["uniform"]}, functions=False),
     Entrant("front_descent", "front_descent", functions=False),
     Entrant("parego init=uniform", "parego", {"init": ["uniform"]}, most=200, functions=False),
     Entrant("parego", "parego", {"init": ["auto"]}, most=200),

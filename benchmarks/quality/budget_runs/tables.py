@@ -36,6 +36,8 @@ POPULATION = (
     "ledma init=uniform",
     *LEDMA,
 )
+JOINED = (SAME_START, SLOPES, SURROGATE, *LEDMA)
+"""They begin with null answers and the sampler's points, as the chain does: two of its stages joined."""
 PEERS = tuple(entrant.label for entrant in ENTRANTS if entrant.peer)
 BRIEF = ("random_search", "moead_de", "parego init=uniform", "ddpm", "moead_de init=auto", "front_descent", LEDMA[1], "moe")
 """Solvers of README's table."""
@@ -161,15 +163,17 @@ def chain(frame: pd.DataFrame) -> str:
     lines = _head(
         "evaluations", "`moe`", "target", "best single solver", "its mean", "`moe` minus it", "wins, losses", "p (Holm)", ""
     )
-    won, beaten, lost = [], [], []
+    won, beaten, alone, lost = [], [], [], []
     for n in UAV:
         here = [item for item in found if item.evaluations == n and item.other not in PEERS]
         if not here:
             continue
         best = max(here, key=lambda item: item.means[1])
-        blind = max((item for item in here if item.other != SLOPES), key=lambda item: item.means[1], default=best)
+        blind = max((item for item in here if SLOPES not in item.other), key=lambda item: item.means[1], default=best)
+        own = max((item for item in here if item.other not in JOINED), key=lambda item: item.means[1], default=best)
         won += [n] if best.verdict == "better" else []
         beaten += [n] if blind.verdict == "better" else []
+        alone += [n] if own.verdict == "better" else []
         lost += [f"`{item.other}` at {n:,}" for item in found if item.evaluations == n and item.verdict == "worse"]
         reached = best.means[0]
         aim = f"≥ {_short(AIMS[n])}: {'met' if round(reached, 3) >= AIMS[n] else 'missed'}"
@@ -178,8 +182,9 @@ def chain(frame: pd.DataFrame) -> str:
     told = [
         f"Significantly better than the best single solver at {len(won)} of {len(UAV)} budgets (target: 4 or more); "
         f"significantly worse than a single solver at {worse} (target: none).",
-        f"`{SLOPES}` is the chain's last stage run alone; than the best solver that looks at no slopes the chain is better at "
-        f"{len(beaten)} of {len(UAV)}.",
+        f"`{SLOPES}` is the chain's last stage, begun with the chain's first ones. Than the best solver that begins with "
+        f"points of its own (`ddpm`, or any other from uniform points) the chain is better at {len(alone)} of {len(UAV)}, than "
+        f"the best one that looks at no slopes at {len(beaten)}.",
     ]
     return "\n".join([*lines, "", *told])
 
