@@ -26,6 +26,7 @@ class Paid:
 
     Attributes:
         stage: Who is at work; set by whoever leads the run.
+        moves: How often another box took over; hypervolumes before and after that do not compare.
         gained: Hypervolume so far in the scenario's box; before it is reached, in a box of the run's own.
     """
 
@@ -39,10 +40,19 @@ class Paid:
         self.stage = ""
         self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box, working=True)
         self._asked_again = 0
-        self.gained = 0.0
+        self.gained, self.moves = 0.0, 0
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def mark(self) -> tuple[int, float]:
+        """Where a run stands, for `at`."""
+        return self.moves, self.gained
+
+    def at(self, mark: tuple[int, float]) -> float:
+        """Hypervolume at a mark, in today's box; none of its points lay in that if another one was in use."""
+        return mark[1] if mark[0] == self.moves else 0.0
 
     def __call__(self, X: FloatArray, *, source: str | list[str] = "solver") -> Evaluation:
         """Values of a batch, float64 [n, d]."""
@@ -85,7 +95,9 @@ class Paid:
 
     def _keep(self, X: FloatArray, keys: Sequence[bytes], told: Evaluation) -> None:
         gains = self._gains.add(told.F * self._task.instance.signs, told.violation)
-        self.gained = (0.0 if self._gains.moved else self.gained) + float(gains.sum())
+        if self._gains.moved:
+            self.gained, self.moves = 0.0, self.moves + 1
+        self.gained += float(gains.sum())
         fresh = [i for i, key in enumerate(keys) if key not in self._rows]
         self._rows.update(zip([keys[i] for i in fresh], range(len(self._rows), len(self._rows) + len(fresh)), strict=True))
         self._X.append(X[fresh])

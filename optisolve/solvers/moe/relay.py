@@ -23,6 +23,7 @@ from optisolve.solvers.moe.stages import (
     first_samples,
     predicted_share,
     share_of,
+    trivial_count,
     trivial_points,
 )
 
@@ -91,13 +92,13 @@ class Relay:
             self._take("warm_start", warm[: self.left], "THE_USER_S_OWN")
         by_role = {stage.role: stage for stage in self.stages}
         trivial, sampler = by_role.get("trivial"), by_role.get("sampler")
-        # a few samples say more than trivial answers, so those are asked first only where they are a small part
-        if trivial is not None and (count := self._total // 25 if sampler is not None else max(1, self._total // 5)):
-            self._take(trivial.name, trivial_points(task.instance)[: min(self.left, count)], "FREE_KNOWLEDGE")
+        count = min(self.left, trivial_count(task.instance, self._total, sampled=sampler is not None))
+        if trivial is not None and count:
+            self._take(trivial.name, trivial_points(task.instance, count), "FREE_KNOWLEDGE")
         if sampler is not None and task.meter.remaining_evaluations > 0:
             self._sample(sampler, min(self.left, first_samples(self._total)))
         if trivial is not None and not len(self.paid) and task.meter.remaining_evaluations > 0:
-            self._take(trivial.name, trivial_points(task.instance)[:1], "FREE_KNOWLEDGE")
+            self._take(trivial.name, trivial_points(task.instance, 1), "FREE_KNOWLEDGE")
 
     def _sample(self, stage: Stage, count: int) -> None:
         from optisolve.solvers.ddpm.start import sampled_points
@@ -108,13 +109,13 @@ class Relay:
             raise
         except Exception as error:  # weights that cannot be read must not end a run that needs none
             told = f"{type(error).__name__}: {error}"
-            self._note(stage.name, count, self.paid.gained, self.task.meter.evaluations, "TRAINED_SAMPLER", detail=told)
+            self._note(stage.name, count, self.paid.mark, self.task.meter.evaluations, "TRAINED_SAMPLER", detail=told)
             return
         if points is not None:
             self._take(stage.name, points, "TRAINED_SAMPLER")
 
     def _take(self, name: str, X: FloatArray, reason: str) -> None:
-        before, start, self.paid.stage = self.paid.gained, self.task.meter.evaluations, name
+        before, start, self.paid.stage = self.paid.mark, self.task.meter.evaluations, name
         if X.shape[0]:
             self.paid(X, source=name)
         self._note(name, X.shape[0], before, start, reason)
@@ -138,7 +139,7 @@ class Relay:
 
     def _slice(self, stage: Stage, asked: int, worth: float) -> None:
         """Let a stage go on from all that is known."""
-        task, account, before = self.task, self._accounts[stage.name], self.paid.gained
+        task, account, before = self.task, self._accounts[stage.name], self.paid.mark
         assert stage.solver is not None
         start, self.paid.stage = task.meter.evaluations, stage.name
         base = base_of(stage, account, start)
@@ -155,7 +156,7 @@ class Relay:
         )
         used, failed = task.meter.evaluations - start, attempt.termination is Termination.ERROR
         account.failures = account.failures + 1 if failed or used == 0 else 0
-        account.note(used, (self.paid.gained - before) / max(self.paid.gained, 1e-12), base)
+        account.note(used, (self.paid.gained - self.paid.at(before)) / max(self.paid.gained, 1e-12), base)
         if stage.role == "evolution" and (refiner := self._accounts.get(self._refiner)) is not None:
             refiner.begin_again()
         self._note(stage.name, asked, before, start, "PREDICTED_GAIN", attempt.detail, worth, attempt.termination)
@@ -176,13 +177,17 @@ class Relay:
         self,
         name: str,
         asked: int,
-        before: float,
+        mark: tuple[int, float],
         start: int,
         reason: str,
         detail: str = "",
         worth: float | None = None,
         ended: Termination | None = None,
     ) -> None:
+        if mark[0] != self.paid.moves:
+            for account in self._accounts.values():
+                account.gain = 0.0  # in a box of the run's own; in the scenario's they gained nothing
+        before = self.paid.at(mark)
         gain, used = self.paid.gained - before, self.task.meter.evaluations - start
         account = self._accounts.setdefault(name, Account())
         account.slices += 1

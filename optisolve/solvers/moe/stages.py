@@ -26,6 +26,7 @@ __all__ = [
     "predicted_share",
     "sampler_weights",
     "share_of",
+    "trivial_count",
     "trivial_points",
 ]
 
@@ -49,6 +50,8 @@ _OPTIONS: Final[Mapping[str, Mapping[str, object]]] = {
 """Options of stages that differ from their presets: trivial answers and samples are the chain's own; a descent adds none."""
 _RATES: Final[Mapping[Role, float]] = {"gradient": 0.02, "surrogate": 0.01, "evolution": 0.004}
 """What a stage is expected to gain per factor e in evaluations before it has run, as a share of the hypervolume reached."""
+_TRIVIAL: Final = 25
+"""One evaluation in so many may be a trivial answer; test functions have a hundred of them, all in corners of the box."""
 _SAMPLES, _SAMPLED = (20, 100), 0.05
 """Fewest and most samples of the first round, and their share of the budget between the two."""
 _ONLY_SAMPLES: Final = 30
@@ -131,13 +134,25 @@ def sampler_weights(instance: Instance, names: Collection[str] = (), without: Co
     return weights_digest("auto", instance.origin.problem) if sampled else None
 
 
-def trivial_points(instance: Instance) -> FloatArray:
-    """The instance's trivial answers, repaired, or the middle of the space where there are none, float64 [n, d], distinct."""
+def trivial_points(instance: Instance, most: int) -> FloatArray:
+    """Trivial answers, repaired, or the middle of the space where there are none, float64 [n, d], distinct.
+
+    Args:
+        instance: The instance.
+        most: How many; of more an evenly spread part, since policies list theirs one after the other.
+    """
     space = instance.space
     given = [space.clip(np.atleast_2d(X)) for X in instance.null_policies().values()]
     points = np.concatenate(given or [space.clip(0.5 * (space.lower + space.upper)[None, :])])
     points = instance.project(points)
-    return points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
+    points = points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
+    return points[np.linspace(0, len(points) - 1, most).round().astype(np.int64)] if len(points) > most else points
+
+
+def trivial_count(instance: Instance, evaluations: int, *, sampled: bool) -> int:
+    """Trivial answers that a budget begins with: a few samples say more, so beside those they are a small part at most."""
+    few = evaluations // _TRIVIAL
+    return few if sampled else max(few, min(len(instance.null_policies()) or 1, max(1, evaluations // 5)))
 
 
 def first_samples(evaluations: int) -> int:

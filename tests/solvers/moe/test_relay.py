@@ -64,6 +64,27 @@ def test_stages_stand_in_their_order_and_their_credit_adds_up_to_the_hypervolume
     assert {name: part["evaluations"] for name, part in credit.items()} == {n: p["evaluations"] for n, p in report.items()}
 
 
+def test_credit_adds_up_where_the_first_points_miss_the_scoring_box():
+    params = {"n_variables": 10, "hypervolume_reference": [1.1, 6.0], "hypervolume_ideal": [0, 0]}
+    result = chain(optisolve.load_problem("pymoo/zdt2_shifted", **params).instance(20), 30)
+    credit = facts(result, "chain")[0]["credit"]
+    assert all(part["gain"] >= 0.0 for part in credit.values()), credit
+    assert sum(part["gain"] for part in credit.values()) == pytest.approx(result.hypervolume, rel=1e-9)
+    assert all(f["gain"] == pytest.approx(f["after"] - f["before"]) for f in facts(result, "stage"))
+
+
+@pytest.mark.parametrize(("evaluations", "most"), [(5, 1), (50, 3), (200, 8)])
+def test_trivial_answers_are_of_every_policy_and_no_population(evaluations, most):
+    function = optisolve.load_problem("pymoo/zdt2_shifted").instance(20)
+    count = stages.trivial_count(function, evaluations, sampled=False)
+    assert count == most
+    X = stages.trivial_points(function, count)
+    assert len(X) == most
+    if most >= 3:
+        policies = list(function.null_policies().values())
+        assert all(any((x == np.atleast_2d(policy)).all(axis=1).any() for x in X) for policy in policies)
+
+
 def test_seconds_stand_by_source_and_outside_of_the_hash(uavs):
     used = chain(uavs, 60).record.used
     assert set(used.seconds_by_source) == set(used.by_source)
