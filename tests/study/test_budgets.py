@@ -63,7 +63,7 @@ def test_targets_are_met_or_missed_by_what_was_measured():
     assert "at none (target: none)" in told
     own = tables.chain(results({"ddpm": 0.1, "front_descent": 0.16, "moe": 0.16}))
     assert "at 0 of 7 budgets" in own
-    assert "looks at no slopes the chain is better at 7 of 7" in own
+    assert "the chain is better at 7 of 7, than the best one that looks at no slopes at 7." in own
     worse = tables.chain(results({"ddpm": 0.1, "ledma llm=none": 0.2, "moe": 0.05}))
     assert "at 0 of 7 budgets" in worse
     assert "`ledma llm=none` at 5,000" in worse
