@@ -166,12 +166,15 @@ class _Child:
             pickle.dump(self._auditor, process.stdin)
             process.stdin.flush()
         if self._wait(process, _STARTUP_S, float("inf")) != READY:
-            self._log.seek(0)
-            told = self._log.read().decode(errors="replace").strip().splitlines()
-            raise OptisolveError(
-                f"A process that audits cannot be started: {printable(told[-1] if told else 'no reason given')}"
-            )
+            raise OptisolveError(f"A process that audits cannot be started: {self._last_words() or 'no reason given'}")
         return process
+
+    def _last_words(self) -> str:
+        """The last line that the process wrote where errors go, "" without one."""
+        assert self._log is not None
+        self._log.seek(0)
+        told = self._log.read().decode(errors="replace").strip().splitlines()
+        return printable(told[-1]) if told else ""
 
     def _wait(self, process: subprocess.Popen[bytes], seconds: float, memory_mb: float) -> bytes | str:
         """The reply, or in words why there is none."""
@@ -179,7 +182,7 @@ class _Child:
         while True:
             with contextlib.suppress(queue.Empty):
                 reply = self._replies.get(timeout=_POLL_S)
-                return reply or f"a process that ended with code {process.wait()}"
+                return reply or f"a process that ended with code {process.wait()} ({self._last_words() or 'it said nothing'})"
             if time.monotonic() > deadline:
                 return f"stopped after {seconds:g} s"
             if (resident_mb(process.pid) or 0.0) > memory_mb:
