@@ -137,9 +137,11 @@ class Evaluator:
     def _keep(self, X: FloatArray, made: Attempt, source: str | Sequence[str]) -> Evaluation:
         """Take over what came of points, as the policy wants it."""
         evaluation = self._failed(made) if made.message else made.evaluation
+        if made.message and self.policy == "stop" and self.instance.runs_in == "vectorized":
+            self._end(made, made.failed.size)
         violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
         points = (X, evaluation.G, evaluation.H)
-        if evaluation.failed is not None and self.policy == "skip":
+        if evaluation.failed is not None and self.policy != "penalize":
             kept = ~evaluation.failed
             if not isinstance(source, str):
                 source = [label for label, keep in zip(source, kept, strict=True) if keep]
@@ -147,7 +149,20 @@ class Evaluator:
             points = (X[kept], evaluation.G[kept], evaluation.H[kept])
         self.archive.add(points[0], F_min, violation)
         self.history.append(F_min, violation, source, self.meter.elapsed_s, points=points)
+        if made.message and self.policy == "stop":
+            self._end(made, int(made.failed.sum()))
         return evaluation
+
+    def _end(self, made: Attempt, lost: int) -> None:
+        """End the run at a failed point, as the policy wants it; the others of a batch that went out point by point are kept.
+
+        Args:
+            made: What came of the batch.
+            lost: Points of it that are not kept.
+        """
+        self.meter.refund_evaluations(lost)
+        told = f"{self.instance.origin.scenario}: the model cannot evaluate a point: {made.message}."
+        raise ProblemError(f"{told} With on_failure = 'penalize' it counts as a bad point.") from made.cause
 
     def _failed(self, made: Attempt) -> Evaluation:
         """The evaluation of a batch with failed rows, as the policy wants it.
@@ -157,9 +172,6 @@ class Evaluator:
         count = int(made.failed.sum())
         self.failed += count
         self.first_failure = self.first_failure or made.message
-        if self.policy == "stop":
-            told = f"{self.instance.origin.scenario}: the model cannot evaluate a point: {made.message}."
-            raise ProblemError(f"{told} With on_failure = 'penalize' it counts as a bad point.") from made.cause
         if self.policy == "skip":
             self.meter.refund_evaluations(count)
         F, G, H = (values.copy() for values in made.evaluation)
