@@ -7,7 +7,7 @@ from typing import Literal
 
 from optisolve.cli.progress import Show
 from optisolve.core.options import Options
-from optisolve.run.workers import Executor, Workers
+from optisolve.core.workers import Executor, Workers
 
 __all__ = ["Run"]
 

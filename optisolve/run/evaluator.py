@@ -17,8 +17,8 @@ from optisolve.core.problem import FAILED_VIOLATION, Evaluation, Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter, hypervolume_trace
+from optisolve.run.pool import Unfinished
 from optisolve.run.schema import SourcePart, TraceRow
-from optisolve.run.workers import Unfinished
 
 __all__ = [
     "Archive",

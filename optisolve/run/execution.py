@@ -31,7 +31,7 @@ from optisolve.run.schema import CachePart, ModelPart, WorkersPart
 
 if TYPE_CHECKING:
     from optisolve.llm.session import LlmSession
-    from optisolve.run.workers import Pool
+    from optisolve.run.pool import Pool
 
 __all__ = ["Callback", "Progress", "Run", "execute", "now_and_then"]
 

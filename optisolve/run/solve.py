@@ -20,14 +20,15 @@ from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
+from optisolve.core.workers import Executor, Workers
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.execution import Callback, Run, execute
 from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
+from optisolve.run.pool import Pool, opened
 from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
-from optisolve.run.workers import Executor, Pool, Workers, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,7 +281,7 @@ def solve(
         history: ``"all"`` keeps every evaluated point, in `Result.history` and as ``history.parquet`` beside the record.
         scratch: Folder for the transcript while the run goes on; `Result.save` moves it beside the record.
         suite: ``name``, ``version`` and ``sha256`` of the benchmark suite that the run belongs to, for its record.
-        workers: Evaluations at a time. The result is the same for any number; see `optisolve.run.workers.Workers`, which may
+        workers: Evaluations at a time. The result is the same for any number; see `optisolve.core.workers.Workers`, which may
             also be given whole, for these settings.
         executor: ``"serial"``, ``"thread"``, ``"process"`` or ``"ray"``; ``"auto"`` is what the instance says of itself.
         address: Of the Ray cluster: ``"local"``, ``"auto"`` or ``"HOST:PORT"``.

@@ -16,7 +16,7 @@ from optisolve.cli.main import main
 from optisolve.core.errors import OptionError, OptisolveError, SolverError
 from optisolve.core.problem import FAILED_VIOLATION
 from optisolve.core.status import Limit, PointStatus, Termination
-from optisolve.run.workers import Workers
+from optisolve.core.workers import Workers
 from tests.run import troubles
 from tests.run.troubles import began, problem_that
 

@@ -11,79 +11,24 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from annotated_types import Ge, Gt
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.errors import FieldProblem
 from optisolve.core.failures import Attempt, WrongShape, attempt, hopeless_points, point_by_point
-from optisolve.core.options import Options
 from optisolve.core.problem import Instance
 from optisolve.core.status import Limit
+from optisolve.core.workers import Workers
 
 if TYPE_CHECKING:
     from optisolve.run.carriers import Carrier
 
-__all__ = ["Executor", "Pool", "Unfinished", "Workers", "opened"]
-
-Executor = Literal["auto", "serial", "thread", "process", "ray"]
+__all__ = ["Pool", "Unfinished", "opened"]
 
 _POLL_S = 0.1
 _OF = ("the limit of an evaluation (evaluation_limit_s)", "the limit of an evaluation (evaluation_limit_mb)")
-
-
-@dataclass(frozen=True, slots=True)
-class Workers(Options):
-    """Who evaluates.
-
-    Args:
-        workers: Evaluations at a time; None means one, and leaves batches whole where the instance takes them whole.
-        executor: ``serial`` (here), ``thread``, ``process`` (one process each, on this machine) or ``ray`` (a cluster);
-            ``auto`` is what the instance says of itself, and a process where an evaluation has a limit.
-        address: Of the Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
-        evaluation_limit_s: Seconds after which an evaluation is killed and its point is a bad one.
-        evaluation_limit_mb: Memory above which it is, MB.
-        asynchronous: A free worker gets the next point at once, without waiting for the others of a batch. Which point that is
-            depends on who comes first: the same seed does not give the same result.
-    """
-
-    workers: Annotated[int, Ge(1)] | None = None
-    executor: Executor = "auto"
-    address: str = "local"
-    evaluation_limit_s: Annotated[float, Gt(0)] | None = None
-    evaluation_limit_mb: Annotated[float, Gt(0)] | None = None
-    asynchronous: bool = False
-
-    def _check(self) -> Iterator[FieldProblem]:
-        if self.executor == "serial" and self.workers not in (None, 1):
-            yield FieldProblem("workers", self.workers, "1 with executor=serial; thread, process and ray have several")
-        for name in ("evaluation_limit_s", "evaluation_limit_mb"):
-            if self.executor in ("serial", "thread") and getattr(self, name) is not None:
-                told = f"no limit with executor={self.executor}, which cannot end an evaluation; process and ray can"
-                yield FieldProblem(name, getattr(self, name), told)
-        if self.address != "local" and self.executor != "ray":
-            yield FieldProblem("address", self.address, "executor=ray beside it")
-        if self.asynchronous and self.workers in (None, 1):
-            yield FieldProblem("workers", self.workers, "2 or more with asynchronous=true")
-
-    @property
-    def limited(self) -> bool:
-        """Whether an evaluation has a limit."""
-        return self.evaluation_limit_s is not None or self.evaluation_limit_mb is not None
-
-    def chosen(self, instance: Instance) -> Executor:
-        """The executor for an instance; ``auto`` where it is left alone, and whole batches are evaluated here."""
-        if self.executor != "auto":
-            return self.executor
-        if self.limited:
-            return "process"
-        if self.workers in (None, 1):
-            return "auto" if self.workers is None and instance.runs_in == "vectorized" else "serial"
-        return "thread" if instance.runs_in == "thread" else "process"
 
 
 class Unfinished(BaseException):
@@ -109,7 +54,7 @@ def opened(instance: Instance, workers: Workers, at_most: int | None = None) -> 
         workers: Who evaluates.
         at_most: Points that there can be.
     """
-    if workers.chosen(instance) == "auto":
+    if workers.chosen(instance.runs_in) == "auto":
         yield None
         return
     pool = Pool(instance, workers, at_most)
@@ -134,7 +79,7 @@ class Pool:
 
     def __init__(self, instance: Instance, workers: Workers, at_most: int | None = None) -> None:
         self._instance, self.settings = instance, workers
-        self.executor = workers.chosen(instance)
+        self.executor = workers.chosen(instance.runs_in)
         self.count = min(workers.workers or 1, at_most or workers.workers or 1)
         self._stop = threading.Event()
         self._out_of_time: Callable[[], bool] = _never
@@ -162,10 +107,11 @@ class Pool:
         self._carriers = self._made()
         if self.executor != "serial":
             self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="optisolve-evaluates")
+        if self._threads is None or len(self._carriers) == 1:
+            self._carriers[0].start()
+        else:
             for future in [self._threads.submit(carrier.start) for carrier in self._carriers]:
                 future.result()
-        else:
-            self._carriers[0].start()
         for i in range(self.count):
             self._idle.put(self._carriers[i % len(self._carriers)])
 
