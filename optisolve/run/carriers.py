@@ -25,7 +25,7 @@ __all__ = ["TRIES", "Carrier", "InChild", "InProcess", "OnRay"]
 TRIES = 3
 """Deaths of the process that evaluates a point after which it is the point's fault."""
 _WARM_UP_S = 600.0
-_POLL_S = 0.5
+_POLL_S, _BREAK_S = 0.5, 0.02
 
 
 class Carrier(Protocol):
@@ -198,10 +198,10 @@ class OnRay:
         while True:
             with self._lock:
                 if self._coming and not self._idle:
-                    self._take_arrivals(1, _POLL_S)
+                    self._take_arrivals(1, 0.0)  # nobody waits with the lock in hand
                 if self._idle:
                     return self._idle.pop()
-            if self._stop.wait(_POLL_S / 50):
+            if self._stop.wait(_BREAK_S):
                 raise Stopped
 
     def _replace(self, actor: Any) -> None:
