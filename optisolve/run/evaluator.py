@@ -100,8 +100,7 @@ class Evaluator:
             raise RunStopped
         X = self.instance.space.require(X)
         with self.meter.shield(self._hurry), unwatched():
-            self._require_room_for_failures()
-            self.meter.charge_evaluations(X.shape[0])
+            self.claim(X.shape[0])
             try:
                 made = self._attempted(X)
             except Unfinished as end:
@@ -110,13 +109,36 @@ class Evaluator:
                     raise KeyboardInterrupt from None
                 raise BudgetExhausted(end.limit, f"{self.meter.elapsed_s:.1f} s used, in the middle of a batch") from None
             evaluation = self._keep(X, made, source)
+        self.tell()
+        return evaluation
+
+    def claim(self, n: int) -> None:
+        """Count points that are about to be evaluated.
+
+        Raises:
+            BudgetExhausted: They do not fit.
+        """
+        self._require_room_for_failures()
+        self.meter.charge_evaluations(n)
+
+    def take(self, X: FloatArray, outcome: Attempt | WrongShape | MemoryError, source: str) -> Evaluation:
+        """Take over a point, float64 [1, d], that was claimed before."""
+        with unwatched():
+            made = outcome if isinstance(outcome, Attempt) else self._hopeless(X, outcome)
+            return self._keep(X, made, source)
+
+    def tell(self) -> None:
+        """Tell who watches the run.
+
+        Raises:
+            RunStopped: They have stopped it.
+        """
         if self._after is not None:
             try:
                 self._after(self)
             except RunStopped:
                 self.stopped = True
                 raise
-        return evaluation
 
     def _attempted(self, X: FloatArray) -> Attempt:
         if self._attempts is None:
@@ -124,9 +146,13 @@ class Evaluator:
         try:
             return self._attempts(X)
         except (WrongShape, MemoryError) as error:
-            if len(self.history) == 0 or (self.history.violation >= FAILED_VIOLATION).all():
-                raise  # as it was wrong at every point so far
-            return hopeless_points(self.instance, X, error)
+            return self._hopeless(X, error)
+
+    def _hopeless(self, X: FloatArray, error: WrongShape | MemoryError) -> Attempt:
+        """Bad points, unless the same was wrong at every point so far."""
+        if len(self.history) == 0 or (self.history.violation >= FAILED_VIOLATION).all():
+            raise error
+        return hopeless_points(self.instance, X, error)
 
     def _keep_part(self, X: FloatArray, end: Unfinished, source: str | Sequence[str]) -> None:
         """Count and keep the rows of a batch that were evaluated when the run was ended."""

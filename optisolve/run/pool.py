@@ -25,7 +25,7 @@ from optisolve.core.workers import Workers
 if TYPE_CHECKING:
     from optisolve.run.carriers import Carrier
 
-__all__ = ["Pool", "Unfinished", "opened"]
+__all__ = ["Outcome", "Pool", "Unfinished", "opened"]
 
 _POLL_S = 0.1
 _OF = ("the limit of an evaluation (evaluation_limit_s)", "the limit of an evaluation (evaluation_limit_mb)")
@@ -156,6 +156,15 @@ class Pool:
             future.set_exception(error)
         return future
 
+    @staticmethod
+    def outcome(future: Future[Attempt]) -> Outcome:
+        """What came of a point that was submitted; None where it was cut off.
+
+        Raises:
+            OptisolveError: Nothing can be evaluated at all.
+        """
+        return _outcome(future)
+
     def close(self) -> None:
         """End all workers."""
         self._stop.set()
@@ -212,7 +221,7 @@ class Pool:
             raise Unfinished(rows, self._part(X[rows], outcomes), None if self._stop.is_set() else Limit.TIME)
         return self._whole(X, outcomes)
 
-    def _whole(self, X: FloatArray, outcomes: Sequence[_Outcome]) -> Attempt:
+    def _whole(self, X: FloatArray, outcomes: Sequence[Outcome]) -> Attempt:
         """One attempt of those that are there, in the order of the rows."""
         there = (outcome for outcome in outcomes if outcome is not None)
 
@@ -224,7 +233,7 @@ class Pool:
 
         return next_one(X) if X.shape[0] == 1 else point_by_point(self._instance, X, next_one)
 
-    def _part(self, X: FloatArray, outcomes: Sequence[_Outcome]) -> Attempt | None:
+    def _part(self, X: FloatArray, outcomes: Sequence[Outcome]) -> Attempt | None:
         if not X.shape[0]:
             return None
         try:
@@ -233,11 +242,11 @@ class Pool:
             return hopeless_points(self._instance, X, error)
 
 
-_Outcome: TypeAlias = Attempt | WrongShape | MemoryError | None
+Outcome: TypeAlias = Attempt | WrongShape | MemoryError | None
 """What came of a point; None where it was cut off or not begun."""
 
 
-def _outcome(future: Future[Attempt]) -> _Outcome:
+def _outcome(future: Future[Attempt]) -> Outcome:
     from optisolve.run.child import Stopped
 
     error = None if future.cancelled() else future.exception()
