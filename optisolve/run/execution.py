@@ -26,7 +26,8 @@ from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import SOLVERS, able
-from optisolve.run.evaluator import Archive, Evaluator
+from optisolve.run.archive import Archive
+from optisolve.run.evaluator import Evaluator
 from optisolve.run.schema import CachePart, ModelPart, WorkersPart
 
 if TYPE_CHECKING:

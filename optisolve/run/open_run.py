@@ -27,8 +27,8 @@ from optisolve.core.failures import examined
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.space import Space
+from optisolve.run.archive import Archive
 from optisolve.run.batches import Batch, Halted, Told, Worker, values_of
-from optisolve.run.evaluator import Archive
 from optisolve.run.execution import Run, execute
 from optisolve.run.history import History, keeps
 from optisolve.run.pool import Unfinished

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from optisolve.core.workers import Workers
 if TYPE_CHECKING:
     from optisolve.run.carriers import Carrier
 
-__all__ = ["Outcome", "Pool", "Unfinished", "opened"]
+__all__ = ["Outcome", "Pool", "Unfinished"]
 
 _POLL_S = 0.1
 _OF = ("the limit of an evaluation (evaluation_limit_s)", "the limit of an evaluation (evaluation_limit_mb)")
@@ -43,25 +42,6 @@ class Unfinished(BaseException):
     def __init__(self, rows: IntArray, made: Attempt | None, limit: Limit | None = None) -> None:
         super().__init__()
         self.rows, self.made, self.limit = rows, made, limit
-
-
-@contextmanager
-def opened(instance: Instance, workers: Workers, at_most: int | None = None) -> Iterator[Pool | None]:
-    """A pool while a run and its verification last; None where nobody asked for one and the instance takes whole batches.
-
-    Args:
-        instance: What is evaluated.
-        workers: Who evaluates.
-        at_most: Points that there can be.
-    """
-    if workers.chosen(instance.runs_in) == "auto":
-        yield None
-        return
-    pool = Pool(instance, workers, at_most)
-    try:
-        yield pool
-    finally:
-        pool.close()
 
 
 class Pool:
@@ -164,6 +144,12 @@ class Pool:
             OptisolveError: Nothing can be evaluated at all.
         """
         return _outcome(future)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End all workers."""

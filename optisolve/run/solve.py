@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +26,6 @@ from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.execution import Callback, Run, execute
 from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
-from optisolve.run.pool import Pool, opened
 from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from optisolve.plotting.figures import Kind
     from optisolve.plotting.style import Drawing
+    from optisolve.run.pool import Pool
 
 __all__ = ["DEFAULT_BUDGET", "Result", "case_of", "model_of", "solve", "solver_of", "verified", "warm_points"]
 
@@ -305,7 +306,7 @@ def solve(
     start = None if warm_start is None else warm_points(case, warm_start)
     if not isinstance(workers, Workers):
         workers = Workers(workers, executor, address, evaluation_limit_s, evaluation_limit_mb, asynchronous)
-    with opened(case, workers, limits.evaluations) as pool:
+    with _pool(case, workers, limits) as pool:
         run = execute(
             case,
             method,
@@ -319,6 +320,15 @@ def solve(
             pool=pool,
         )
         return verified(case, method, run, reference=reference, scratch=scratch, suite=suite, pool=pool)
+
+
+def _pool(case: Instance, workers: Workers, budget: Budget) -> AbstractContextManager[Pool | None]:
+    """Who evaluates point by point; nobody where that was not asked for and the instance takes whole batches."""
+    if workers.chosen(case.runs_in) == "auto":
+        return nullcontext()
+    from optisolve.run.pool import Pool
+
+    return Pool(case, workers, budget.evaluations)
 
 
 def verified(
