@@ -309,5 +309,5 @@ def _attempt_of(instance: Instance, x: FloatArray, reply: dict[str, Any]) -> Att
         raise MemoryError(reply["no_memory"])
     if "lost" in reply:
         return lost_points(instance, x, reply["lost"])
-    parts = (np.array(reply[name], dtype=np.float64).reshape(1, -1) for name in "FGH")
-    return Attempt(instance.judged(Evaluation(*parts)), np.array([bool(reply["failed"])]), reply["failed"])
+    F, G, H = (np.array(reply[name], dtype=np.float64).reshape(1, -1) for name in "FGH")
+    return Attempt(instance.judged(Evaluation(F, G, H)), np.array([bool(reply["failed"])]), reply["failed"])

@@ -161,7 +161,7 @@ class Evaluator:
         """Take over what came of points, as the policy wants it."""
         evaluation = self._failed(made) if made.message else made.evaluation
         if made.message and self.policy == "stop" and self.instance.runs_in == "vectorized":
-            self._end(made, made.failed.size)
+            self._end(made, 0)
         violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
         points = (X, evaluation.G, evaluation.H)
         if evaluation.failed is not None and self.policy != "penalize":

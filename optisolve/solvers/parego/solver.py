@@ -319,9 +319,9 @@ class _Search:
         goal = Goal.of(unit[feasible], self._options.acquisition, rng, corner)
         front = known[feasible][~dominated(F[feasible])]
         weights = self._weights if name == "f" else np.ones((1, 1))
-        for u in pending:
-            goal = goal.with_point(Warp.unwarped(surrogates.predict(u[None, :])[0][0]))
-            surrogates = surrogates.believing(u)
+        for under_way in pending:
+            goal = goal.with_point(Warp.unwarped(surrogates.predict(under_way[None, :])[0][0]))
+            surrogates = surrogates.believing(under_way)
         for weight in weights[rng.permutation(len(weights))[np.arange(count) % len(weights)]]:
             order = np.lexsort((goal.scalar(unit, weight), ~feasible))
             centers = np.concatenate([known[order[:4]], front])
