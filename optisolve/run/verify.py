@@ -271,22 +271,28 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     if not X.shape[0]:
         return ""
     instance, history = evaluator.instance, evaluator.history
-    before = None if instance.runs_in == "vectorized" else evaluator.archive.values_at(X)
-    made = attempt(instance, X, instance._evaluate) if before is None else None
-    if made is not None and made.message:
-        return f"only verification can evaluate them ({made.message})"
     known = history.F_min[history.violation < FAILED_VIOLATION]
     scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
-    run_F = before * instance.signs if made is None else made.evaluation.F
-    apart = np.abs(run_F - F)
-    worst = apart.max(axis=0) > instance.agreement * scale
-    if worst.any():
-        j = int(np.argmax(worst))
-        i = int(np.argmax(apart[:, j]))
-        return f"{instance.objectives[j].name} is {run_F[i, j]:.12g} and {F[i, j]:.12g}"
-    if made is None:  # what costs seconds is not evaluated a third time
-        return ""
+    before = None if instance.runs_in == "vectorized" else evaluator.archive.values_at(X)
+    if before is not None:  # what costs seconds is not evaluated a third time
+        return _apart(instance, before * instance.signs, F, scale)
+    made = attempt(instance, X, instance._evaluate)
+    if made.message:
+        return f"only verification can evaluate them ({made.message})"
+    if told := _apart(instance, made.evaluation.F, F, scale):
+        return told
     violation = float(made.evaluation.max_violation.max())
     if abs(violation - max_violation) > instance.agreement * max(1.0, max_violation):
         return f"the largest violation is {violation:.6g} and {max_violation:.6g}"
     return ""
+
+
+def _apart(instance: Instance, run_F: FloatArray, F: FloatArray, scale: FloatArray) -> str:
+    """How far the objectives of a run, float64 [n, m], are from those of verification where that is too far; else ""."""
+    apart = np.abs(run_F - F)
+    worst = apart.max(axis=0) > instance.agreement * scale
+    if not worst.any():
+        return ""
+    j = int(np.argmax(worst))
+    i = int(np.argmax(apart[:, j]))
+    return f"{instance.objectives[j].name} is {run_F[i, j]:.12g} and {F[i, j]:.12g}"
