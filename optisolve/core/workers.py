@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from annotated_types import Ge, Gt
 
@@ -19,12 +19,23 @@ __all__ = ["Executor", "Workers"]
 Executor = Literal["auto", "serial", "thread", "process", "ray"]
 
 
+class Evaluable(Protocol):
+    """What has to be known of an instance."""
+
+    runs_in: RunsIn
+
+    @property
+    def costly(self) -> bool:
+        """Whether every evaluation is a call of its own."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Workers(Options):
     """Who evaluates.
 
     Args:
-        workers: Evaluations at a time; None means one, and leaves batches whole where the instance takes them whole.
+        workers: Evaluations at a time; None means one, and leaves batches whole unless an evaluation costs time.
         executor: ``serial`` (here), ``thread``, ``process`` (one process each, on this machine) or ``ray`` (a cluster);
             ``auto`` is what the instance says of itself, and a process where an evaluation has a limit.
         address: Of the Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
@@ -58,16 +69,16 @@ class Workers(Options):
         """Whether an evaluation has a limit."""
         return self.evaluation_limit_s is not None or self.evaluation_limit_mb is not None
 
-    def chosen(self, runs_in: RunsIn) -> Executor:
+    def chosen(self, instance: Evaluable) -> Executor:
         """The executor for an instance; ``auto`` where it is left alone, and whole batches are evaluated here.
 
         Args:
-            runs_in: What the instance says of itself.
+            instance: What it says of itself.
         """
         if self.executor != "auto":
             return self.executor
         if self.limited:
             return "process"
         if self.workers in (None, 1):
-            return "auto" if self.workers is None and runs_in == "vectorized" else "serial"
-        return "thread" if runs_in == "thread" else "process"
+            return "serial" if instance.costly or self.workers == 1 else "auto"
+        return "thread" if instance.runs_in == "thread" else "process"

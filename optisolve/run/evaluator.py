@@ -45,7 +45,7 @@ class Evaluator:
         instance: What is evaluated.
         meter: Enforces the budget.
         attempts: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
-        hurry: Called by an interrupt in the middle of a batch, to cut it short.
+        hurry: Called by an interrupt in the middle of a batch, to cut it short, where `attempts` takes it apart.
         after: Called after every batch; may raise `RunStopped`.
         keep: Keep every point with its constraints in the history.
 
@@ -64,7 +64,7 @@ class Evaluator:
         meter: BudgetMeter,
         *,
         attempts: Callable[[FloatArray], Attempt] | None = None,
-        hurry: Callable[[], object] = lambda: None,
+        hurry: Callable[[], object] | None = None,
         after: Callable[[Evaluator], None] | None = None,
         keep: bool = False,
     ) -> None:
@@ -96,7 +96,7 @@ class Evaluator:
         if self.stopped:
             raise RunStopped
         X = self.instance.space.require(X)
-        with self.meter.shield(self._hurry), unwatched():
+        with self.meter.shield(self._hurry or _nothing), unwatched():
             self.claim(X.shape[0])
             try:
                 made = self._attempted(X)
@@ -160,7 +160,7 @@ class Evaluator:
     def _keep(self, X: FloatArray, made: Attempt, source: str | Sequence[str]) -> Evaluation:
         """Take over what came of points, as the policy wants it."""
         evaluation = self._failed(made) if made.message else made.evaluation
-        if made.message and self.policy == "stop" and self.instance.runs_in == "vectorized":
+        if made.message and self.policy == "stop" and self._hurry is None:  # it went out whole
             self._end(made, 0)
         violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
         points = (X, evaluation.G, evaluation.H)
@@ -223,6 +223,10 @@ class Evaluator:
     ) -> Outcome:
         """The outcome made of the archive; for one objective the best point, for several the front sorted by the first."""
         return archived_outcome(self.archive, termination, limit, detail=detail, report=report)
+
+
+def _nothing() -> None:
+    """No batch to cut short."""
 
 
 def _worse_than(F_min: FloatArray, instance: Instance) -> FloatArray:

@@ -59,7 +59,7 @@ class Pool:
 
     def __init__(self, instance: Instance, workers: Workers, at_most: int | None = None) -> None:
         self._instance, self.settings = instance, workers
-        self.executor = workers.chosen(instance.runs_in)
+        self.executor = workers.chosen(instance)
         self.count = min(workers.workers or 1, at_most or workers.workers or 1)
         self._stop = threading.Event()
         self._out_of_time: Callable[[], bool] = _never

@@ -324,7 +324,7 @@ def solve(
 
 def _pool(case: Instance, workers: Workers, budget: Budget) -> AbstractContextManager[Pool | None]:
     """Who evaluates point by point; nobody where that was not asked for and the instance takes whole batches."""
-    if workers.chosen(case.runs_in) == "auto":
+    if workers.chosen(case) == "auto":
         return nullcontext()
     from optisolve.run.pool import Pool
 

@@ -273,7 +273,7 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     instance, history = evaluator.instance, evaluator.history
     known = history.F_min[history.violation < FAILED_VIOLATION]
     scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
-    before = None if instance.runs_in == "vectorized" else evaluator.archive.values_at(X)
+    before = evaluator.archive.values_at(X) if instance.costly else None
     if before is not None:  # what costs seconds is not evaluated a third time
         return _apart(instance, before * instance.signs, F, scale)
     made = attempt(instance, X, instance._evaluate)
