@@ -280,8 +280,9 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     if worst.any():
         j = int(np.argmax(worst))
         i = int(np.argmax(apart[:, j]))
-        return f"{instance.objectives[j].name} is {made.evaluation.F[i, j]:.12g} and {F[i, j]:.12g}"
+        told = f"{instance.objectives[j].name} is {made.evaluation.F[i, j]:.12g} and {F[i, j]:.12g}"
+        return told if instance.repeats else f"{told}, more than {(instance.agreement * scale)[j]:.3g} apart"
     violation = float(made.evaluation.max_violation.max())
-    if abs(violation - max_violation) > instance.agreement * max(1.0, max_violation):
+    if abs(violation - max_violation) > np.min(instance.agreement) * max(1.0, max_violation):
         return f"the largest violation is {violation:.6g} and {max_violation:.6g}"
     return ""
