@@ -1,8 +1,8 @@
 """Radio planning with the ray tracer in the loop: every evaluation traces the plan's transmitters through the scene.
 
 A run and its verification trace different rays: verification starts more of them, in other directions, and decides otherwise at
-walls. Values of a run are estimates, so those that verification states are others, which did not take part in the search; how far
-they may be apart is part of the scenario, and a record whose values are farther apart claims nothing.
+walls. Values of a run are estimates, so those that verification states are others, which took no part in the search; how far
+the two may be apart is part of the scenario, and a record whose values are farther apart claims nothing.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ class Scene:
         carrier_hz: Carrier frequency, Hz.
         rays: Of a run.
         receivers: ``"map"``: a user hears the mean of its cell; ``"paths"``: what arrives where it stands.
-        device: Where to trace.
         antenna: Of every transmitter.
+        device: Where to trace.
     """
 
     name: str
     carrier_hz: float
     rays: Rays
     receivers: Receivers
+    antenna: SectorAntenna
     device: Device = "auto"
-    antenna: SectorAntenna = SectorAntenna()
 
     def opened(self) -> Tracer:
         """The tracer, opened once per process.
@@ -145,21 +145,22 @@ class LiveInstance(PlanningInstance):
     # -- what a point stands for -----------------------------------------------------------------------------------
 
     def transmitters(self, X: FloatArray) -> Transmitters:
-        """The configurations that points stand for, on roofs; what is not decided has its middle, powers their largest value."""
+        """The configurations that points stand for, on roofs.
+
+        What is not decided: heights and tilts are the middle of theirs, antennas look to the users, powers are the largest.
+        """
         n, m = X.shape[0], self.plan.n_transmitters
         wanted = np.stack([self.columns(X, "x_m"), self.columns(X, "y_m")], axis=-1).reshape(-1, 2)
         place, _ = self.stands.city.to_roof(wanted, self.stands.roofs)
 
-        def value(choice: str, name: str, otherwise: float) -> FloatArray:
-            return self.columns(X, name) if choice in self.plan.decide else np.full((n, m), otherwise)
-
         position = place.reshape(n, m, 2)
+        given = {name: self.columns(X, name) for name in self._fields}
         return Transmitters(
             position,
-            value("azimuth", "azimuth_deg", 0.0) if "azimuth" in self.plan.decide else self._towards_users(position),
-            value("tilt", "tilt_deg", float(np.mean(self.stands.tilt_deg))),
-            value("power", "power_dbm", self.full_power_dbm),
-            value("height", "height_m", float(np.mean(self.stands.height_m))),
+            azimuth_deg=given.get("azimuth_deg", self._towards_users(position)),
+            tilt_deg=given.get("tilt_deg", np.full((n, m), np.mean(self.stands.tilt_deg))),
+            power_dbm=given.get("power_dbm", np.full((n, m), self.full_power_dbm)),
+            height_m=given.get("height_m", np.full((n, m), np.mean(self.stands.height_m))),
         )
 
     def _towards_users(self, position_m: FloatArray) -> FloatArray:
@@ -242,16 +243,18 @@ class LiveInstance(PlanningInstance):
         decided = ["a position x_m, y_m in m", *(f"{choice}" for choice in plan.decide)]
         db = 10.0 * np.log10(plan.sinr_target)
         summary = (
-            f"Place {plan.n_transmitters} radio transmitters on roofs of the city scene '{self.scene.name}' for {users_m.shape[0]} "
-            f"users on its streets. Each has {', '.join(decided)}; it stands on the roof nearest to its position. Signals are "
-            f"traced through the buildings. A user is served where its signal to interference and noise ratio reaches {db:g} dB."
+            f"Place {plan.n_transmitters} radio transmitters on roofs of the city scene '{self.scene.name}' for "
+            f"{len(users_m)} users on its streets. Each has {', '.join(decided)}; it stands on the nearest roof. "
+            "Signals are traced through the buildings. A user is served where its signal to interference and noise ratio "
+            f"reaches {db:g} dB."
         )
         places = spread_roofs(city, self.stands.roofs, min(_LISTED_ROOFS, int(self.stands.roofs.sum())))
         tops = city.height_m[city.pixels_of(places)]
         listed = ", ".join(f"({x:.0f}, {y:.0f}): {top:.0f}" for (x, y), top in zip(places, tops, strict=True))
         (x, y), (dx, dy) = users_m[:, :2].mean(axis=0), users_m[:, :2].std(axis=0)
         facts = (
-            f"Users lie around ({x:.0f}, {y:.0f}) m, with a standard deviation of {dx:.0f} m east-west and {dy:.0f} m north-south.",
+            f"Users lie around ({x:.0f}, {y:.0f}) m, with a standard deviation of {dx:.0f} m east-west and {dy:.0f} m "
+            "north-south.",
             f"Some roofs far from each other, (x, y) and height in m: {listed}.",
         )
         hints = ("Streets behind a block of houses hear only what walls throw back: look along streets and over squares.",)
@@ -297,7 +300,7 @@ class LiveInstance(PlanningInstance):
         return HypervolumeBox(bad, good)
 
     def _project(self, X: FloatArray) -> FloatArray:
-        """Powers to what the EIRP allows; positions onto roofs, those too near to an earlier one to the nearest roof that is not."""
+        """Powers to what the EIRP allows; positions onto roofs, too near to an earlier one to the nearest roof that is not."""
         X = super()._project(X)
         x, y = self.columns(X, "x_m"), self.columns(X, "y_m")
         place, _ = self.stands.city.to_roof(np.stack([x, y], axis=-1).reshape(-1, 2), self.stands.roofs)

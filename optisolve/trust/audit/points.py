@@ -26,8 +26,8 @@ __all__ = [
     "check_points",
     "check_scores",
     "feasible_objectives",
-    "sampling_spread",
     "same_setting",
+    "sampling_spread",
 ]
 
 RELATIVE_TOLERANCE = 1e-9
@@ -147,7 +147,12 @@ def sampling_spread(instance: Instance, F: FloatArray) -> FloatArray:
 
 
 def agrees(
-    told: Any, actual: Any, scale: float | list[float], *, tolerance: float = RELATIVE_TOLERANCE, within: FloatArray | float = 0.0
+    told: Any,
+    actual: Any,
+    scale: float | list[float],
+    *,
+    tolerance: float = RELATIVE_TOLERANCE,
+    within: FloatArray | float = 0.0,
 ) -> bool:
     """Whether stated numbers equal recomputed ones up to rounding, column by column.
 
