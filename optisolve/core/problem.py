@@ -24,6 +24,7 @@ from optisolve.core.evaluation import (
     Evaluation,
     HypervolumeBox,
     Objective,
+    RunsIn,
     Sense,
     constraint_tolerances,
     looking,
@@ -52,6 +53,7 @@ __all__ = [
     "Objective",
     "Origin",
     "Problem",
+    "RunsIn",
     "Sense",
 ]
 
@@ -172,6 +174,13 @@ class Instance(ABC):
     """What a run does with a point that the model cannot evaluate (an exception, NaN or infinity): ``"penalize"`` counts it
     as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
     by `__init__`."""
+
+    evaluation_s: float = 0.0
+    """Expected seconds of one evaluation of one point on one core, declared; 0 where evaluations are cheap."""
+
+    runs_in: RunsIn = "vectorized"
+    """How evaluations may run side by side, see `optisolve.core.evaluation.RunsIn`. Said, as `evaluation_s`, by the class or by
+    `__init__`; neither is part of what the instance is."""
 
     picture: str = "map"
     """What `draw` draws, and the name of the file: ``"map"``, or ``"powers"`` where there is no geography."""
