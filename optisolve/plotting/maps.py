@@ -113,7 +113,7 @@ def draw_city(
     transmitters_m: FloatArray,
     azimuth_deg: FloatArray,
     labels: Sequence[str],
-    candidates_m: FloatArray,
+    candidates_m: FloatArray | None = None,
 ) -> None:
     """A city with the SINR of its cells, users with and without service, and transmitters with a line to where they look.
 
@@ -127,17 +127,18 @@ def draw_city(
         transmitters_m: float64 [M, 2], m.
         azimuth_deg: float64 [M], counter-clockwise from east.
         labels: Beside the transmitters.
-        candidates_m: float64 [N, 2], m, where transmitters could stand.
+        candidates_m: float64 [N, 2], m, where transmitters could stand; None where that is anywhere on roofs.
     """
     handles = _ground(axes, city, sinr_db, target_db)
-    low, high = _extent(city, np.vstack([users_m, candidates_m]))
+    low, high = _extent(city, users_m if candidates_m is None else np.vstack([users_m, candidates_m]))
     size = 3.0 if len(users_m) < 4 * _CROWD else 2.0
     for mask, color, shape, words in ((served, PALETTE[7], "o", "served"), (~served, ACCENT, "X", "not served")):
         style = {"linestyle": "none", "marker": shape, "color": color, "markeredgewidth": 0, "zorder": 3}
         axes.plot(*users_m[mask].T, markersize=size, **style)
         handles.append(Line2D([], [], markersize=5.0, label=f"{int(mask.sum())} users {words}", **style))
     candidates = {"linestyle": "none", "marker": "^", "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 0.5}
-    axes.plot(*candidates_m.T, markersize=3.5, zorder=3, **candidates)
+    if candidates_m is not None:
+        axes.plot(*candidates_m.T, markersize=3.5, zorder=3, **candidates)
     chosen = {"linestyle": "none", "marker": "^", "color": PALETTE[4], "markeredgecolor": INK, "markeredgewidth": 0.8}
     reach = _BEAM * (high - low).max() * np.stack([np.cos(np.deg2rad(azimuth_deg)), np.sin(np.deg2rad(azimuth_deg))], axis=1)
     for place, end in zip(transmitters_m, transmitters_m + reach, strict=True):
@@ -149,7 +150,8 @@ def draw_city(
     label_axes(axes, x="x in m", y="y in m")
     place_labels(axes, transmitters_m, labels, around=[transmitters_m + reach])
     handles.append(Line2D([], [], markersize=7.0, label=f"{len(transmitters_m)} transmitters, number and power", **chosen))
-    handles.append(Line2D([], [], markersize=4.5, label=f"{len(candidates_m)} candidate sites", **candidates))
+    if candidates_m is not None:
+        handles.append(Line2D([], [], markersize=4.5, label=f"{len(candidates_m)} candidate sites", **candidates))
     place_legend(axes, handles, outside=True)
 
 

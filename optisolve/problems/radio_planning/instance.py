@@ -15,7 +15,6 @@ from optisolve.problems.radio_planning.model import Plan, Transmitters
 __all__ = ["PlanningInstance"]
 
 _UNITS = {"x_m": "m", "y_m": "m", "height_m": "m", "azimuth_deg": "deg", "tilt_deg": "deg", "power_dbm": "dBm"}
-_FIELD_OF = {"azimuth": "azimuth_deg", "tilt": "tilt_deg", "power": "power_dbm"}
 
 
 class PlanningInstance(Instance):

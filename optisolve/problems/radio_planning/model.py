@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 Goal = Literal["coverage", "edge_rate", "power"]
-Choice = Literal["azimuth", "tilt", "power"]
+Choice = Literal["height", "azimuth", "tilt", "power"]
 
 EDGE_SHARE = 0.05
 _BITS_PER_MBIT = 1e6
@@ -118,12 +118,14 @@ class Transmitters:
         azimuth_deg: float64 [n, M], counter-clockwise from east.
         tilt_deg: float64 [n, M], down from the horizon.
         power_dbm: float64 [n, M].
+        height_m: float64 [n, M], of the antenna above its roof; None where a site has one height.
     """
 
     position_m: FloatArray
     azimuth_deg: FloatArray
     tilt_deg: FloatArray
     power_dbm: FloatArray
+    height_m: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -229,6 +229,8 @@ class RadioPlanning(Problem):
 
     def _check(self) -> Iterable[FieldProblem]:
         yield from self._check_form()
+        if "height" in self.decide:
+            yield FieldProblem("decide", list(self.decide), f"no 'height', since form is '{self.form}': sites have one height")
         if len(set(self.decide)) < len(self.decide):
             yield FieldProblem("decide", list(self.decide), "every choice once")
         if not self.goals or len(set(self.goals)) < len(self.goals):
