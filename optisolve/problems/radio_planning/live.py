@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +19,26 @@ from optisolve.core import Description, Evaluation, HypervolumeBox, Origin
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray, frozen
 from optisolve.problems.radio_planning import model
 from optisolve.problems.radio_planning.antenna import SectorAntenna
-from optisolve.problems.radio_planning.city import CellGrid, CityMap, spread_roofs
+from optisolve.problems.radio_planning.city import CellGrid, CityMap, spread_roofs, survey
+from optisolve.problems.radio_planning.drawn import Hotspots, users_of_cells
 from optisolve.problems.radio_planning.instance import PlanningInstance
 from optisolve.problems.radio_planning.model import Goal, Plan, Transmitters
-from optisolve.problems.radio_planning.tracing import Device, Rays, Tracer, tracer_of
+from optisolve.problems.radio_planning.tracing import Device, Rays, Receivers, Tracer, tracer_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LiveInstance", "Receivers", "Scene", "Stands"]
+    from optisolve.problems.radio_planning.problem import RadioPlanning
 
-Receivers = Literal["map", "paths"]
+__all__ = ["LiveInstance", "Scene", "Stands", "live_instance"]
 
 _RAY_S = 5e-7
 """Seconds that one core takes per ray, at depth 5 in Munich; measured, see docs/radio_planning.md."""
 _RAY_OF_PATHS_S = 1e-5
 """The same per ray and twenty receivers where paths are found."""
 _ROUNDING = 1e-7
+_PIXEL_M = 5.0
+"""Side of a pixel of the raster of heights."""
 _LISTED_ROOFS = 16
 _MOST_BITS = 8.0
 """Spectral efficiency that no user needs more of, bit/s/Hz, for the good corner of the scoring box."""
@@ -325,3 +329,41 @@ class LiveInstance(PlanningInstance):
                 return self._spread
             kept[m] = free[np.argmin(np.hypot(*(free - place[m]).T))]
         return kept
+
+
+def live_instance(
+    problem: RadioPlanning, rng: np.random.Generator, spots: Hotspots, origin: Origin, box: HypervolumeBox | None
+) -> LiveInstance:
+    """Survey a scene and place users in it.
+
+    Args:
+        problem: A problem of the live form.
+        rng: Places the users.
+        spots: Where users gather.
+        origin: How to make the instance again.
+        box: Scoring box, None for what is possible at all.
+
+    Raises:
+        MissingDependency: The tracer is not installed.
+        ProblemError: The scene cannot be traced here, or has no room for the plan.
+    """
+    of = partial(getattr, problem)  # `RadioPlanning._check` has seen that none of these is None
+    rays = Rays(of("rays"), of("ray_depth"), of("ray_seed"), of("refraction"), of("diffraction"))
+    scene = Scene(of("scene"), of("carrier_hz"), rays, of("receivers"), SectorAntenna(), of("device"))
+    problem.require_eirp(scene.antenna.peak_dbi)
+    grid = CellGrid(*of("corner_m"), of("columns"), of("rows"), of("cell_m"))
+    city = survey(scene.opened(), _PIXEL_M)
+    is_open = city.open_cells(grid)
+    chosen = users_of_cells(rng, grid.cells_m[is_open], of("n_users"), spots)
+    return LiveInstance(
+        origin=origin,
+        plan=problem.plan(scene.antenna.peak_dbi),
+        scene=scene,
+        stands=Stands(city, city.roofs(of("roof_min_m"), grid), of("masts_m"), of("tilt_range_deg")),
+        grid=grid,
+        is_open=is_open,
+        users=np.flatnonzero(is_open.ravel())[chosen],
+        verify_rays=of("verify_rays"),
+        agreement={"coverage": of("verify_coverage"), "edge_rate": of("verify_edge_rate")},
+        hypervolume_box=box,
+    )
