@@ -22,7 +22,7 @@ from optisolve.problems.radio_planning.antenna import SectorAntenna
 from optisolve.problems.radio_planning.city import CellGrid, CityMap, spread_roofs, survey
 from optisolve.problems.radio_planning.drawn import Hotspots, users_of_cells
 from optisolve.problems.radio_planning.instance import PlanningInstance
-from optisolve.problems.radio_planning.model import Goal, Plan, Transmitters
+from optisolve.problems.radio_planning.model import Choice, Goal, Plan, Transmitters
 from optisolve.problems.radio_planning.tracing import Device, Rays, Receivers, Tracer, tracer_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ _ROUNDING = 1e-7
 _PIXEL_M = 5.0
 """Side of a pixel of the raster of heights."""
 _LISTED_ROOFS = 16
+_WORDS: dict[Choice, str] = {
+    "height": "a height above its roof in m",
+    "azimuth": "an azimuth in degrees",
+    "tilt": "a down-tilt in degrees",
+    "power": "a power in dBm",
+}
 _MOST_BITS = 8.0
 """Spectral efficiency that no user needs more of, bit/s/Hz, for the good corner of the scoring box."""
 
@@ -244,7 +250,7 @@ class LiveInstance(PlanningInstance):
     def describe(self) -> Description:
         """The case in words."""
         plan, users_m, city = self.plan, self.users_m, self.stands.city
-        decided = ["a position x_m, y_m in m", *(f"{choice}" for choice in plan.decide)]
+        decided = ["a position x_m, y_m in m", *(_WORDS[choice] for choice in plan.decide)]
         db = 10.0 * np.log10(plan.sinr_target)
         summary = (
             f"Place {plan.n_transmitters} radio transmitters on roofs of the city scene '{self.scene.name}' for "
