@@ -13,6 +13,8 @@ from optisolve.problems.radio_planning.table import LevelArray, RadioTable, Tabl
 
 __all__ = ["Hotspots", "drawn_table", "users_of_cells"]
 
+_FLOOR_DB, _STEP_DB, _TOP_DB = -180.0, 0.7, -2.5
+"""Gains of levels, dB; more than the top nothing receives, however near it stands."""
 _SHAKE = 0.4
 """Share of the grid's spacing by which a candidate is moved at most, along both axes."""
 
@@ -86,7 +88,7 @@ def drawn_table(
     users = _users(rng, area_m, n_users, spots, receiver_m)
     loss_db, _ = shadowed_loss_db(rng, environment, sites, users, carrier_hz)
     return RadioTable(
-        head=TableHead(f"drawn, {environment}", carrier_hz, 0.0, antenna),
+        head=TableHead(f"drawn, {environment}", carrier_hz, 0.0, antenna, _FLOOR_DB, _STEP_DB),
         level=_levels(antenna, sites, users, loss_db, tilt_deg, n_azimuths),
         sites_m=sites,
         roof_m=np.zeros(n_candidates),
@@ -108,12 +110,11 @@ def _levels(
 ) -> LevelArray:
     """Levels int8 [N, T, A, K]; without walls between the antenna's pattern and the user."""
     direction = users[None, :, :] - sites[:, None, :]  # [N, K, 3]
-    head = TableHead("", 0.0, 0.0)
     levels = np.empty((len(sites), len(tilt_deg), n_azimuths, len(users)), dtype=np.int8)
     for t, tilt in enumerate(tilt_deg):
         for a in range(n_azimuths):
             gain = antenna.gain_db(direction, a * 360.0 / n_azimuths, tilt) - loss_db
-            levels[:, t, a] = levels_of(gain, floor_db=head.floor_db, step_db=head.step_db)
+            levels[:, t, a] = levels_of(np.minimum(gain, _TOP_DB), floor_db=_FLOOR_DB, step_db=_STEP_DB)
     return levels
 
 
@@ -133,5 +134,6 @@ def _users(rng: np.random.Generator, area_m: float, n_users: int, spots: Hotspot
     gathered = rng.random(n_users) < (spots.share if spots.count else 0.0)
     around = middle[spot] + rng.standard_normal((n_users, 2)) * spots.radius_m
     uniform = rng.random((n_users, 2)) * area_m
-    places = np.where(gathered[:, None], np.clip(around, 0.0, area_m), uniform)
+    mirrored = area_m - np.abs(area_m - np.abs(around) % (2.0 * area_m))  # at the edges, so that nobody stands on them
+    places = np.where(gathered[:, None], mirrored, uniform)
     return np.column_stack([places, np.full(n_users, receiver_m)])

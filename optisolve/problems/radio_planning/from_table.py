@@ -80,7 +80,8 @@ class TableInstance(PlanningInstance):
             tilt = np.argmin(np.abs(self.columns(X, "tilt_deg")[:, :, None] - table.tilt_deg), axis=2)
         if "azimuth" in self.plan.decide:
             n_azimuths = len(table.azimuth_deg)
-            azimuth = np.rint(self.columns(X, "azimuth_deg") * (n_azimuths / 360.0)).astype(np.int64) % n_azimuths
+            turns = self.columns(X, "azimuth_deg") * (n_azimuths / 360.0)
+            azimuth = np.ceil(turns - 0.5).astype(np.int64) % n_azimuths
         return (site * len(table.tilt_deg) + tilt) * len(table.azimuth_deg) + azimuth
 
     def transmitters(self, X: FloatArray) -> Transmitters:
@@ -153,11 +154,12 @@ class TableInstance(PlanningInstance):
     # -- what solvers and people see -------------------------------------------------------------------------------
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Levels of every option at every user, sites, angles, users, and what a level means in dB."""
+        """Levels of every option at every user and what they mean in dB, peak gain, sites, angles and users."""
         table = self.table
         return {
             "level": self.level,
             "level_db": np.array([table.head.floor_db, table.head.step_db]),
+            "peak_dbi": np.array(self.plan.peak_dbi),
             "best_alone": self.best_alone,
             "sites_m": table.sites_m,
             "tilt_deg": table.tilt_deg,

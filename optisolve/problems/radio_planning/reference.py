@@ -9,12 +9,14 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.reference import Effort, Reference
+from optisolve.core.status import Evidence
 from optisolve.modelling.answer import certify
 from optisolve.modelling.cpsat import solve_cpsat
 from optisolve.modelling.highs import solve_highs
 from optisolve.problems.radio_planning import model
 from optisolve.problems.radio_planning.forms import is_selection
 from optisolve.problems.radio_planning.from_table import TableInstance
+from optisolve.problems.radio_planning.front import ideal_bound, local_front
 
 __all__ = ["LIMITS", "Limits", "solve_reference"]
 
@@ -27,21 +29,25 @@ class Limits:
         node_limit: Nodes of the integer program.
         deterministic_time: CP-SAT's limit, where HiGHS left the optimum open.
         looks: Users times selections that are looked at on a shared carrier.
+        divisions: Of the weights of the local search for several goals.
+        sweeps: Of that search, per weight.
     """
 
     node_limit: int
     deterministic_time: float
     looks: float
+    divisions: int
+    sweeps: int
 
 
 LIMITS = {
-    Effort.QUICK: Limits(2_000, 5.0, 5e8),
-    Effort.NORMAL: Limits(20_000, 60.0, 5e9),
-    Effort.THOROUGH: Limits(200_000, 600.0, 5e10),
+    Effort.QUICK: Limits(2_000, 5.0, 5e8, 3, 1),
+    Effort.NORMAL: Limits(20_000, 60.0, 5e9, 8, 2),
+    Effort.THOROUGH: Limits(200_000, 600.0, 5e10, 16, 4),
 }
 
 
-def solve_reference(instance: TableInstance, limits: Limits) -> Reference | None:
+def solve_reference(instance: TableInstance, limits: Limits) -> Reference:
     """The optimum with a proof, or the best point and a bound.
 
     Args:
@@ -49,19 +55,19 @@ def solve_reference(instance: TableInstance, limits: Limits) -> Reference | None
         limits: How much work to spend.
 
     Returns:
-        With one goal, coverage: PROVEN_OPTIMAL where options are selected on own carriers, or sites on a shared one, and the
-        limits suffice; else a bound that no plan passes, with the best trivial answer. None for other goals. The slack is 0:
-        a point stands for sites whose distances keep the constraint or miss it by far more than the tolerance.
+        With coverage alone: PROVEN_OPTIMAL where options are selected on own carriers, or sites on a shared one, and the
+        limits suffice; else the best plans of a local search and a bound on every goal. The slack is 0: a point stands for
+        sites whose distances keep the constraint or miss it by far more than the tolerance.
     """
     plan = instance.plan
     if plan.goals != ("coverage",):
-        return None
+        return _by_search(instance, limits)
     if is_selection(instance) and not plan.shared:
         return _by_program(instance, limits)
     selections = math.comb(len(instance.near), plan.n_transmitters)
     if not plan.decide and selections * instance.users.size <= limits.looks:
         return _by_looking(instance, selections)
-    return _reached(instance)
+    return _by_search(instance, limits)
 
 
 def _by_program(instance: TableInstance, limits: Limits) -> Reference:
@@ -110,18 +116,31 @@ def _by_looking(instance: TableInstance, selections: int) -> Reference:
     )
 
 
-def _reached(instance: TableInstance) -> Reference:
-    """No plan serves whom no option serves alone at full power: interference only takes away."""
-    reached = instance.serves[instance.site_options].any(axis=0).mean()
-    best = _best(instance, list(instance.null_policies().values()))
+def _by_search(instance: TableInstance, limits: Limits) -> Reference:
+    """The front, or for one goal the best point, of a local search."""
+    X = local_front(instance, divisions=limits.divisions, sweeps=limits.sweeps)
+    F = instance.evaluate_twin(X).F
+    told = f"local search over sites, directions and powers with weights in {limits.divisions} divisions"
+    if len(instance.objectives) > 1:
+        return Reference(
+            Evidence.BEST_KNOWN,
+            X=X,
+            F=F,
+            solver="plan_search",
+            detail=f"{len(X)} points by {told}; bounds on every goal alone",
+            ideal_bound=ideal_bound(instance),
+        )
+    best, objective = int(np.argmin(F[:, 0] * instance.signs[0])), instance.objectives[0]
+    tolerance = _step(instance) if instance.plan.goals == ("coverage",) else 1e-6 * objective.scale
+    bound = ideal_bound(instance)[0]
     return certify(
         instance,
-        best,
-        dual_bound=100.0 * float(reached),
-        tolerance=_step(instance),
+        X[best],
+        dual_bound=bound,
+        tolerance=tolerance,
         slack=0.0,
-        solver="reach",
-        detail="Users whom at least one option serves alone at full power; the point is the best trivial answer.",
+        solver="plan_search",
+        detail=f"{told}.".capitalize(),
     )
 
 
