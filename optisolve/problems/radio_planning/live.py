@@ -205,9 +205,8 @@ class LiveInstance(PlanningInstance):
         return np.stack([x, y, z, chosen.azimuth_deg, chosen.tilt_deg], axis=-1)
 
     def warm_up(self) -> None:
-        """Open the scene and compile."""
-        tracer = self.scene.opened()
-        tracer.cell_gains(self._antennas(tracer, self.transmitters(self.null_policies()["spread"]))[0], self.grid, Rays(1000))
+        """Open the scene and compile for as many rays as an evaluation has, which the compiled code knows."""
+        self.gains(self.transmitters(self.null_policies()["spread"]))
 
     def _evaluate_twin(self, X: FloatArray) -> Evaluation:
         """By other rays, see the module."""
