@@ -256,6 +256,9 @@ def own_errors(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violation
 
 def _in_words(instance: Instance, told: str, shipped: bool) -> str:
     name = instance.origin.problem
+    if not instance.repeats:
+        cure = "Take more samples, or allow for more"
+        return f"values of the run and of verification, which drew samples of its own, are too far apart: {told}. {cure}"
     if not instance.has_twin:
         cure = "Please report it" if shipped else "Its _evaluate must compute the same whenever it is called"
         return f"evaluating the returned points of {name} again gives other values: {told}. {cure}"
