@@ -23,6 +23,7 @@ from optisolve.problems.radio_planning.drawn import Hotspots, drawn_table, users
 from optisolve.problems.radio_planning.from_table import TableInstance
 from optisolve.problems.radio_planning.model import Choice, Goal, Plan
 from optisolve.problems.radio_planning.table import RadioTable, read_table
+from optisolve.problems.radio_planning.tracing import Device, Receivers
 
 __all__ = ["RadioPlanning", "table_file"]
 
@@ -33,7 +34,16 @@ _KEPT_TABLES = 4
 Decibel = Annotated[float, Interval(ge=-300, le=300)]
 Length = Annotated[float, Interval(ge=1e-3, le=1e7)]
 Frequency = Annotated[float, Interval(ge=1e3, le=1e15)]
+Mast = Annotated[float, Interval(ge=0.1, le=300)]
+Angle = Annotated[float, Interval(ge=-90, le=90)]
+_LIVE = (
+    "scene", "corner_m", "columns", "rows", "cell_m", "roof_min_m", "masts_m", "tilt_range_deg", "receivers", "rays",
+    "ray_depth", "ray_seed", "refraction", "diffraction", "verify_rays", "verify_coverage", "verify_edge_rate", "device",
+    "carrier_hz",
+)  # fmt: skip
 _STATISTICAL = ("environment", "area_m", "n_candidates", "station_m", "receiver_m", "carrier_hz", "tilts_deg", "n_azimuths")
+_OF_FORM = {"table": ("table",), "statistical": _STATISTICAL, "live": _LIVE}
+"""Settings that a form must have; the others must be null."""
 
 
 def table_file(name: str) -> Path:
@@ -61,15 +71,17 @@ def _read(path: str, changed_ns: int) -> RadioTable:  # noqa: ARG001  (part of t
 class RadioPlanning(Problem):
     """Where M transmitters of a city stand, where they look, and how loud they are.
 
-    The path gains come from a table that a ray tracer made (``form: table``) or from the statistical channel of 3GPP TR 38.901
-    (``form: statistical``). Sites are always decided; `decide` adds to them.
+    The path gains come from a table that a ray tracer made (``form: table``), from the statistical channel of 3GPP TR 38.901
+    (``form: statistical``), or from the ray tracer itself at every evaluation (``form: live``, needs the extra ``rt``). Sites
+    are always decided; `decide` adds to them.
 
     Args:
-        form: ``table`` or ``statistical``.
+        form: ``table``, ``statistical`` or ``live``.
         table: Name of a shipped table or path of a file; required for ``table``.
         n_transmitters: Number of transmitters M.
-        decide: What is decided beside the sites: any of ``azimuth``, ``tilt``, ``power``. Else a site has the tilt and azimuth
-            with which it alone serves most cells, and the largest power that is allowed.
+        decide: What is decided beside the sites: any of ``azimuth``, ``tilt``, ``power``, and ``height`` in the live form. Else
+            a site has the tilt and azimuth with which it alone serves most cells (live: the middle tilt, and looks to the
+            users), and the largest power that is allowed.
         goals: Objectives in this order, any of ``coverage``, ``edge_rate``, ``power``.
         carriers: ``shared``, so that transmitters disturb each other, or ``own``.
         n_users: Number of users K; None puts one into every cell of the table.
@@ -93,6 +105,26 @@ class RadioPlanning(Problem):
         carrier_hz: Carrier frequency, Hz.
         tilts_deg: Down-tilts that can be chosen, rising, degrees.
         n_azimuths: Number of azimuths that can be chosen.
+        scene: Name of a scene of the ray tracer, or path of a Mitsuba scene (``.xml``); required for ``live``, None otherwise.
+            Likewise the next fifteen, and carrier_hz.
+        corner_m: South-west corner of the area, x and y in m.
+        columns: Cells from west to east.
+        rows: Cells from south to north.
+        cell_m: Side of a cell, m.
+        roof_min_m: Lowest roof that transmitters may stand on, m.
+        masts_m: Smallest and largest height of an antenna above its roof, m; the middle where heights are not decided.
+        tilt_range_deg: Smallest and largest down-tilt, degrees; the middle where tilts are not decided.
+        receivers: ``map``, a user hears the mean of its cell, or ``paths``, what arrives where it stands.
+        rays: Rays of a transmitter.
+        ray_depth: Most bounces and passages of a ray.
+        ray_seed: What decides at a wall between passing and bouncing.
+        refraction: Whether rays pass through walls.
+        diffraction: Whether rays bend around edges, once.
+        verify_rays: How many times as many rays verification traces, other ones.
+        verify_coverage: By how much the coverage of a run may differ from that of verification, relative to the largest of
+            the run.
+        verify_edge_rate: Likewise for the edge rate.
+        device: ``cpu``, ``cuda``, or ``auto``, CUDA where there is a device.
         hypervolume_reference: Bad corner of the scoring box, in the goals' units; None lets the box follow the instance.
         hypervolume_ideal: Good corner; both corners are given, or none.
 
@@ -106,7 +138,7 @@ class RadioPlanning(Problem):
     evidence: ClassVar[str] = "proven optimal (MILP or exhaustive) where sites are selected for coverage, else a bound"
     calibrated: ClassVar[tuple[str, ...]] = ("hypervolume_reference", "hypervolume_ideal")
 
-    form: Literal["table", "statistical"]
+    form: Literal["table", "statistical", "live"]
     n_transmitters: Annotated[int, Interval(ge=1, le=64)]
     decide: tuple[Choice, ...]
     goals: tuple[Goal, ...]
@@ -132,6 +164,24 @@ class RadioPlanning(Problem):
     carrier_hz: Annotated[float, Interval(ge=0.5e9, le=100e9)] | None = None
     tilts_deg: tuple[Annotated[float, Interval(ge=-90, le=90)], ...] | None = None
     n_azimuths: Annotated[int, Interval(ge=1, le=360)] | None = None
+    scene: str | None = None
+    corner_m: tuple[float, float] | None = None
+    columns: Annotated[int, Interval(ge=1, le=2000)] | None = None
+    rows: Annotated[int, Interval(ge=1, le=2000)] | None = None
+    cell_m: Annotated[float, Interval(ge=0.1, le=1000)] | None = None
+    roof_min_m: Annotated[float, Interval(ge=1, le=1000)] | None = None
+    masts_m: tuple[Mast, Mast] | None = None
+    tilt_range_deg: tuple[Angle, Angle] | None = None
+    receivers: Receivers | None = None
+    rays: Annotated[int, Interval(ge=1, le=1_000_000_000)] | None = None
+    ray_depth: Annotated[int, Interval(ge=0, le=20)] | None = None
+    ray_seed: Annotated[int, Interval(ge=0, le=2**30)] | None = None
+    refraction: bool | None = None
+    diffraction: bool | None = None
+    verify_rays: Annotated[int, Interval(ge=1, le=100)] | None = None
+    verify_coverage: Annotated[float, Interval(ge=1e-7, le=1)] | None = None
+    verify_edge_rate: Annotated[float, Interval(ge=1e-7, le=1)] | None = None
+    device: Device | None = None
     hypervolume_reference: tuple[Annotated[float, Ge(-1e9)], ...] | None = None
     hypervolume_ideal: tuple[Annotated[float, Ge(-1e9)], ...] | None = None
 
@@ -142,11 +192,15 @@ class RadioPlanning(Problem):
             seed: Instance seed; it places users and, in the statistical form, candidate sites, shadowing and lines of sight.
 
         Raises:
-            ProblemError: The table is missing or damaged, or no sites keep the smallest distance.
+            ProblemError: The table is missing or damaged, no sites keep the smallest distance, or the scene cannot be traced
+                here.
+            MissingDependency: The form is live and the ray tracer is not installed.
         """
         spots = Hotspots(self.n_hotspots, self.hotspot_radius_m, self.hotspot_share)
         rng = generator(seed, problem=self.name, purpose="instance")
         origin = self.origin(seed)
+        if self.form == "live":
+            return self._live(rng, spots, origin)
         if self.form == "statistical":
             table = self._drawn(rng, spots)
             users = np.arange(len(table.cells_m))
@@ -173,8 +227,11 @@ class RadioPlanning(Problem):
         Raises:
             ProblemError: The instance belongs to another family.
         """
+        from optisolve.problems.radio_planning.live import LiveInstance
         from optisolve.problems.radio_planning.reference import LIMITS, solve_reference
 
+        if isinstance(instance, LiveInstance):
+            return None
         if not isinstance(instance, TableInstance):
             raise ProblemError(f"radio_planning: got a {type(instance).__name__}; expected an instance of this family.")
         return solve_reference(instance, LIMITS[effort])
@@ -217,10 +274,26 @@ class RadioPlanning(Problem):
         """Refuse numbers that the table's sites and antennas do not allow."""
         if self.n_transmitters > len(table.sites_m):
             raise ProblemError(f"n_transmitters is {self.n_transmitters}; table '{self.table}' has {len(table.sites_m)} sites.")
-        peak = table.head.antenna.peak_dbi
-        if self.eirp_max_dbm < self.power_min_dbm + peak:
-            least = f"power_min_dbm plus the antenna's {peak:.1f} dBi = {self.power_min_dbm + peak:.1f}"
+        self.require_eirp(table.head.antenna.peak_dbi)
+
+    def require_eirp(self, peak_dbi: float) -> None:
+        """Refuse a cap on the EIRP that the smallest power passes already.
+
+        Args:
+            peak_dbi: Peak gain of the antennas, dBi.
+
+        Raises:
+            ProblemError: It does.
+        """
+        if self.eirp_max_dbm < self.power_min_dbm + peak_dbi:
+            least = f"power_min_dbm plus the antenna's {peak_dbi:.1f} dBi = {self.power_min_dbm + peak_dbi:.1f}"
             raise ProblemError(f"eirp_max_dbm is {self.eirp_max_dbm:g}; expected at least {least} dBm.")
+
+    def _live(self, rng: np.random.Generator, spots: Hotspots, origin: Origin) -> Instance:
+        from optisolve.problems.radio_planning.live import live_instance
+
+        box = HypervolumeBox.given(self.hypervolume_reference, self.hypervolume_ideal)
+        return live_instance(self, rng, spots, origin, box)
 
     def _drawn(self, rng: np.random.Generator, spots: Hotspots) -> RadioTable:
         given: Mapping[str, Any] = {name: getattr(self, name) for name in _STATISTICAL}
@@ -229,7 +302,7 @@ class RadioPlanning(Problem):
 
     def _check(self) -> Iterable[FieldProblem]:
         yield from self._check_form()
-        if "height" in self.decide:
+        if "height" in self.decide and self.form != "live":
             yield FieldProblem("decide", list(self.decide), f"no 'height', since form is '{self.form}': sites have one height")
         if len(set(self.decide)) < len(self.decide):
             yield FieldProblem("decide", list(self.decide), "every choice once")
@@ -244,16 +317,18 @@ class RadioPlanning(Problem):
             yield from corner_problems(self.hypervolume_reference, self.hypervolume_ideal, objectives)
 
     def _check_form(self) -> Iterable[FieldProblem]:
-        statistical = self.form == "statistical"
-        for name in _STATISTICAL:
-            if (getattr(self, name) is None) == statistical:
-                expected = "a value, since form is 'statistical'" if statistical else "null, since form is not 'statistical'"
-                yield FieldProblem(name, getattr(self, name), expected)
-        if (self.table is None) != statistical:
-            yield FieldProblem("table", self.table, "null, since form is 'statistical'" if statistical else "a name or a path")
-        if statistical and self.n_users is None:
-            yield FieldProblem("n_users", None, "a number, since form is 'statistical'")
+        for name in dict.fromkeys(name for names in _OF_FORM.values() for name in names):
+            needed, value = name in _OF_FORM[self.form], getattr(self, name)
+            if needed and value is None:
+                yield FieldProblem(name, None, f"a value, since form is '{self.form}'")
+            elif not needed and value is not None:
+                yield FieldProblem(name, value, f"null, since form is '{self.form}'")
+        if self.form != "table" and self.n_users is None:
+            yield FieldProblem("n_users", None, f"a number, since form is '{self.form}'")
         if self.n_candidates is not None and self.n_transmitters > self.n_candidates:
             yield FieldProblem("n_transmitters", self.n_transmitters, f"at most n_candidates = {self.n_candidates}")
         if self.tilts_deg is not None and list(self.tilts_deg) != sorted(set(self.tilts_deg)):
             yield FieldProblem("tilts_deg", list(self.tilts_deg), "rising values")
+        for name in ("masts_m", "tilt_range_deg"):
+            if (value := getattr(self, name)) is not None and not value[0] < value[1]:
+                yield FieldProblem(name, list(value), "two rising values")
