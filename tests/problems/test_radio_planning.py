@@ -1,4 +1,4 @@
-"""Radio planning: tables and their files, the antenna and the channel against their sources, certificates, repairs, refusals."""
+"""Radio planning: tables and their files, antenna and channel against their sources, certificates, repairs, refusals."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_arrays_that_do_not_fit_are_refused_by_name(changes, named):
 def test_gains_that_no_level_holds_are_refused():
     with pytest.raises(ProblemError, match="NaN"):
         levels_of(np.array([np.nan]))
-    with pytest.raises(ProblemError, match="-20.0 dB"):
+    with pytest.raises(ProblemError, match=r"-20\.0 dB"):
         levels_of(np.array([-20.0]))
 
 
@@ -162,7 +162,7 @@ def test_a_table_of_ones_own_is_planned_on(tmp_path):
     sinr = [watts[0, 0] / (watts[1, 0] + noise), watts[0, 1] / noise, watts[1, 2] / noise]
     rates = [math.log2(1 + sinr[0]) / 2, math.log2(1 + sinr[1]) / 2, math.log2(1 + sinr[2])]
     F = instance.evaluate(x).F[0]
-    assert F == pytest.approx([100.0, min(rates), 11.0], rel=1e-9)
+    assert pytest.approx([100.0, min(rates), 11.0], rel=1e-9) == F
     assert "table" in instance.origin.files
 
 
@@ -187,11 +187,11 @@ def test_the_element_is_that_of_the_standard():
 
 
 def test_the_column_radiates_no_more_than_its_elements():
-    """The mean over the sphere of eight elements' gain is that of one element, as half-wave spacing nearly makes it."""
-    rng = np.random.default_rng(0)
-    direction = rng.standard_normal((200_000, 3))
-    one, eight = (10.0 ** (SectorAntenna(n).gain_db(direction, 0.0, 0.0) / 10.0) for n in (1, 8))
-    assert eight.mean() == pytest.approx(one.mean(), rel=0.25)
+    """At half-wave spacing the array factor has the mean 1 over the sphere: all sums of sinc(pi k) vanish."""
+    up = np.linspace(-1.0, 1.0, 40_001)
+    direction = np.stack([np.sqrt(1.0 - up**2), np.zeros_like(up), up], axis=1)
+    one, eight = (SectorAntenna(n).gain_db(direction, 0.0, 0.0) for n in (1, 8))
+    assert (10.0 ** ((eight - one) / 10.0)).mean() == pytest.approx(1.0, abs=1e-3)
     assert SectorAntenna(8).peak_dbi == pytest.approx(8.0 + 10.0 * math.log10(8.0))
 
 
@@ -205,12 +205,12 @@ def test_turning_and_tilting_the_antenna_turns_its_beam():
 
 @pytest.mark.parametrize(
     ("environment", "distance", "station", "los", "nlos"),
-    [("uma", 100.0, 25.0, 83.128, 103.180), ("uma", 1000.0, 25.0, 108.922, 141.598), ("umi", 50.0, 10.0, 79.083, 94.169)],
+    [("uma", 100.0, 25.0, 83.1382, 103.0375), ("uma", 1000.0, 25.0, 109.4065, 141.6660), ("umi", 50.0, 10.0, 79.0897, 94.1807)],
 )
 def test_path_loss_is_that_of_the_standard(environment, distance, station, los, nlos):
     """TR 38.901 Table 7.4.1-1 at 3.5 GHz and 1.5 m, by hand: distance in space, break point 4 h' h' f / c, the formulas."""
     found = path_loss_db(environment, np.array([distance]), np.array([station]), 1.5, 3.5e9)
-    assert [float(v[0]) for v in found] == pytest.approx([los, nlos], abs=2e-3)
+    assert [float(v[0]) for v in found] == pytest.approx([los, nlos], abs=1e-4)
 
 
 def test_line_of_sight_is_sure_nearby_and_rare_far_away():

@@ -217,8 +217,8 @@ class RadioPlanning(Problem):
         plan = self.plan(table.head.antenna.peak_dbi)
         return TableInstance(origin=origin, plan=plan, table=table, users=users, hypervolume_box=box)
 
-    def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference:
-        """The proven optimum of a selection; else the best plans of a local search, with a bound on every goal.
+    def reference(self, instance: Instance, effort: Effort = Effort.NORMAL) -> Reference | None:
+        """The proven optimum of a selection; else the best plans of a local search, with a bound on every goal; live None.
 
         Args:
             instance: An instance of this family.

@@ -41,8 +41,8 @@ class Limits:
 
 
 LIMITS = {
-    Effort.QUICK: Limits(2_000, 5.0, 5e8, 3, 1),
-    Effort.NORMAL: Limits(20_000, 60.0, 5e9, 8, 2),
+    Effort.QUICK: Limits(2_000, 5.0, 5e8, 2, 1),
+    Effort.NORMAL: Limits(20_000, 60.0, 5e9, 6, 2),
     Effort.THOROUGH: Limits(200_000, 600.0, 5e10, 16, 4),
 }
 
