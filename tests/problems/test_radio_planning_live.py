@@ -19,8 +19,8 @@ needs_tracer = pytest.mark.skipif(not has_tracer(), reason="needs the extra [rt]
 CARRIER_HZ = 3.5e9
 WAVE_M = 299_792_458.0 / CARRIER_HZ
 GRID = CellGrid(-320.0, -300.0, 32, 27, 20.0)
-SQUARE = np.array([[-32.5, 14.5, 31.0, 20.0, 10.0]])
-"""A transmitter on a roof at the middle of Munich, looking over streets to the east."""
+SQUARE = np.array([[-32.5, 14.5, 80.0, 20.0, 10.0]])
+"""A transmitter on a high mast at the middle of Munich, looking over roofs to the east: many streets are in its sight."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_all_sectors_from_one_trace_are_each_sector_traced_alone(munich):
 
 def test_a_transmitter_inside_of_a_building_is_refused(munich):
     """Which, where, and how high the roof is."""
-    inside = SQUARE - np.array([[0.0, 0.0, 10.0, 0.0, 0.0]])
+    inside = SQUARE - np.array([[0.0, 0.0, 59.0, 0.0, 0.0]])
     with pytest.raises(
         ProblemError, match=r"transmitter 0 at x = -32.5 m, y = 14.5 m, z = 21.0 m is inside .* 26.0 m: put it above"
     ):
