@@ -256,6 +256,9 @@ def own_errors(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violation
 
 def _in_words(instance: Instance, told: str, shipped: bool) -> str:
     name = instance.origin.problem
+    if not instance.repeats:
+        cure = "Take more samples, or allow for more"
+        return f"values of the run and of verification, which drew samples of its own, are too far apart: {told}. {cure}"
     if not instance.has_twin:
         cure = "Please report it" if shipped else "Its _evaluate must compute the same whenever it is called"
         return f"evaluating the returned points of {name} again gives other values: {told}. {cure}"
@@ -282,7 +285,7 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     if told := _apart(instance, made.evaluation.F, F, scale):
         return told
     violation = float(made.evaluation.max_violation.max())
-    if abs(violation - max_violation) > instance.agreement * max(1.0, max_violation):
+    if abs(violation - max_violation) > np.min(instance.agreement) * max(1.0, max_violation):
         return f"the largest violation is {violation:.6g} and {max_violation:.6g}"
     return ""
 
@@ -295,4 +298,5 @@ def _apart(instance: Instance, run_F: FloatArray, F: FloatArray, scale: FloatArr
         return ""
     j = int(np.argmax(worst))
     i = int(np.argmax(apart[:, j]))
-    return f"{instance.objectives[j].name} is {run_F[i, j]:.12g} and {F[i, j]:.12g}"
+    told = f"{instance.objectives[j].name} is {run_F[i, j]:.12g} and {F[i, j]:.12g}"
+    return told if instance.repeats else f"{told}, more than {(instance.agreement * scale)[j]:.3g} apart"
