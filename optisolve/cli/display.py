@@ -123,6 +123,15 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
+def _idle_workers(result: Result) -> int:
+    """Workers that batches left without work, on average; 0 where it was less than half of them."""
+    who, history = result.record.provenance.workers, result.run.evaluator.history
+    if who is None or who.asynchronous or not history.batches:
+        return 0
+    left = who.workers - len(history) / history.batches
+    return round(left) if left >= who.workers / 2 else 0
+
+
 def print_summary(
     results: Mapping[str, Result], folder: Path, pictures: Sequence[Path], varied: Mapping[str, str] | None = None
 ) -> None:
@@ -168,6 +177,9 @@ def print_summary(
         print_notice(text, "warning")
     if (who := subject.record.provenance.workers) and who.redone:
         print_notice(f"{who.redone} evaluation(s) were done again, since a process had died or a machine was lost")
+    if (left := _idle_workers(subject)) > 0:
+        told = f"{left} of {who.workers if who else 0} workers had nothing to do on average: the solver's batches are small"
+        print_notice(f"{told} (solver.batch_size, or asynchronous=true; docs/evaluations.md)")
     if cache := subject.record.provenance.llm_cache:
         console.print(f"response cache: {cache.calls} calls answered from it, {cache.usd:.4f} USD not spent")
     if warning := subject.record.used.report.get("operator", {}).get("warning"):
