@@ -123,13 +123,17 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
-def _idle_workers(result: Result) -> int:
-    """Workers that batches left without work, on average; 0 where it was less than half of them."""
+def _print_workers(result: Result) -> None:
+    """Evaluations that were done again, and workers that batches left without work, where those were half of them."""
     who, history = result.record.provenance.workers, result.run.evaluator.history
-    if who is None or who.asynchronous or not history.batches:
-        return 0
-    left = who.workers - len(history) / history.batches
-    return round(left) if left >= who.workers / 2 else 0
+    if who is None:
+        return
+    if who.redone:
+        print_notice(f"{who.redone} evaluation(s) were done again, since a process had died or a machine was lost")
+    left = who.workers - len(history) / max(1, history.batches)
+    if left >= who.workers / 2 and not who.asynchronous:
+        told = f"{left:.0f} of {who.workers} workers had nothing to do on average: the solver's batches are small"
+        print_notice(f"{told} (solver.batch_size, or asynchronous=true; docs/evaluations.md)")
 
 
 def print_summary(
@@ -175,11 +179,7 @@ def print_summary(
         how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[failure.policy]
         text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {failure.first}"
         print_notice(text, "warning")
-    if (who := subject.record.provenance.workers) and who.redone:
-        print_notice(f"{who.redone} evaluation(s) were done again, since a process had died or a machine was lost")
-    if (left := _idle_workers(subject)) > 0:
-        told = f"{left} of {who.workers if who else 0} workers had nothing to do on average: the solver's batches are small"
-        print_notice(f"{told} (solver.batch_size, or asynchronous=true; docs/evaluations.md)")
+    _print_workers(subject)
     if cache := subject.record.provenance.llm_cache:
         console.print(f"response cache: {cache.calls} calls answered from it, {cache.usd:.4f} USD not spent")
     if warning := subject.record.used.report.get("operator", {}).get("warning"):

@@ -109,6 +109,11 @@ class Evaluator:
         self.tell()
         return evaluation
 
+    @property
+    def apart(self) -> bool:
+        """Whether every point is a call of its own."""
+        return self._hurry is not None
+
     def claim(self, n: int) -> None:
         """Count points that are about to be evaluated.
 
@@ -160,7 +165,7 @@ class Evaluator:
     def _keep(self, X: FloatArray, made: Attempt, source: str | Sequence[str]) -> Evaluation:
         """Take over what came of points, as the policy wants it."""
         evaluation = self._failed(made) if made.message else made.evaluation
-        if made.message and self.policy == "stop" and self._hurry is None:  # it went out whole
+        if made.message and self.policy == "stop" and not self.apart:  # it went out whole
             self._end(made, 0)
         violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
         points = (X, evaluation.G, evaluation.H)

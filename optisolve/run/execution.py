@@ -19,7 +19,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.documents import plain
 from optisolve.core.errors import BudgetExhausted, OptisolveError, RunStopped, SolverError
-from optisolve.core.evaluation import Evaluation, watching
+from optisolve.core.evaluation import Evaluation, Twins, watching
 from optisolve.core.failures import Attempt, examined
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
@@ -242,7 +242,7 @@ def execute(
         )
         wall, cpu = time.perf_counter(), time.process_time()
         with _stop_on_signal(meter):
-            outcome, error = _guarded(solver, task, evaluator)
+            outcome, error = _guarded(solver, task, evaluator, None if pool is None else pool.twins)
             if flight is not None:
                 flight.settle()
         if watcher is not None and watcher.error is not None:
@@ -317,13 +317,13 @@ class _Watcher:
             raise RunStopped
 
 
-def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome, Exception | None]:
+def _guarded(solver: Solver, task: Task, evaluator: Evaluator, twins: Twins | None) -> tuple[Outcome, Exception | None]:
     def cut_short(termination: Termination, limit: Limit | None = None, detail: str = "") -> Outcome:
         report = {} if task.reporter is None else task.reporter()
         return evaluator.outcome(termination, limit, detail=detail, report=report)
 
     try:
-        with watching(task.instance, evaluator):
+        with watching(task.instance, evaluator, twins):
             outcome = solver._solve(task)
         if not evaluator.stopped:
             return outcome, None

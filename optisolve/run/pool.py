@@ -119,10 +119,14 @@ class Pool:
         return self._evaluated(X, twin=False)
 
     def twins(self, X: FloatArray) -> Attempt:
-        """The same by the instance's twin, for verification; it begins anew when a run was stopped, and has all the time."""
-        self._stop.clear()
+        """The same by the instance's twin, for verification, which has all the time."""
         self.start()
         return self._evaluated(X, twin=True)
+
+    def resume(self) -> Pool:
+        """Go on after a run that was stopped."""
+        self._stop.clear()
+        return self
 
     def submit(self, x: FloatArray, *, twin: bool = False) -> Future[Attempt]:
         """A point on its way, float64 [1, d]; a serial pool evaluates it now."""

@@ -358,7 +358,7 @@ def verified(
     if run.error is not None and len(run.evaluator.history) == 0:
         raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
     _require_any(run)
-    verification = verify_points(case, run.outcome.X, None if pool is None else pool.twins)
+    verification = verify_points(case, run.outcome.X, None if pool is None else pool.resume().twins)
     errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     standing = confront(case, reference, verification)
     points = None if run.evaluator.history.points is None else history_file(case, run.evaluator.history)

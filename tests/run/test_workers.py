@@ -311,3 +311,13 @@ def test_an_asynchronous_record_is_not_replayed(tmp_path):
     result = solved(problem_that(troubles.raises, tmp_path), 20, workers=2, executor="thread", asynchronous=True)
     with pytest.raises(OptisolveError, match="the run was asynchronous, so its seed does not repeat it"):
         replay(result.save(tmp_path / "runs"))
+
+
+def test_a_solver_that_verifies_on_its_way_does_it_in_the_workers(tmp_path):
+    """`moe` evaluates answers of its experts once more; where that hangs, the limit holds there, too."""
+    problem = problem_that(troubles.hangs, tmp_path)
+    result = solved(problem, 40, "moe", workers=2, evaluation_limit_s=0.5)
+    assert result.termination is not Termination.ERROR
+    assert result.point_status is PointStatus.FEASIBLE
+    mine = tmp_path / f"calls-{os.getpid()}"
+    assert len(mine.read_text("utf-8").split()) == 1, "this process has made the problem, and evaluated nothing since"
