@@ -86,7 +86,7 @@ def test_the_points_of_a_killed_worker_are_done_again_and_counted_once(tmp_path)
     for folder in (calm, killed):
         folder.mkdir()
     (calm / "dead").touch()
-    expected = solved(problem_that(troubles.died_once, calm), 20)
+    expected = solved(problem_that(troubles.died_once, calm), 20, workers=1)
     result = solved(problem_that(troubles.died_once, killed), 20, workers=2, executor="process")
     assert result.result_hash == expected.result_hash
     assert result.record.used.evaluations == 20 == len(result.run.evaluator.history)
