@@ -193,9 +193,7 @@ def _about_problem(name: str, cls: type[Problem]) -> Mapping[str, Json]:
         told["offers"] = capabilities or "evaluation only"
         if instance.origin.problem == OWN:
             told["summary"] = instance.describe().summary
-        told["evaluation"] = _evaluation(instance)
-        if instance.evaluation_s > 0.0:
-            told["evaluation"] += f"; about {instance.evaluation_s:.2g} s each, {_SIDE_BY_SIDE[instance.runs_in]}"
+        told["evaluation"] = f"{_evaluation(instance)}{_cost(instance)}"
     told["card"] = _card("problems", name)
     told["scenarios"] = [scenario for scenario in PROBLEMS.choices() if scenario.startswith(f"{name}/")]
     return told
@@ -206,6 +204,12 @@ _SIDE_BY_SIDE = {
     "thread": "several at a time in threads",
     "process": "several at a time in processes (docs/evaluations.md)",
 }
+
+
+def _cost(instance: Instance) -> str:
+    if not instance.evaluation_s:
+        return ""
+    return f"; about {instance.evaluation_s:.2g} s each, {_SIDE_BY_SIDE[instance.runs_in]}"
 
 
 def _evaluation(instance: Instance) -> str:
