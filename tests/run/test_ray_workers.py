@@ -43,6 +43,7 @@ def solved(problem, evaluations, **settings):
     return optisolve.solve(problem, "random_search", budget=optisolve.Budget(evaluations=evaluations), seed=1, **settings)
 
 
+@pytest.mark.slow
 def test_troubles_on_a_cluster_are_those_of_one_machine(cluster, tmp_path):
     limit = {"evaluation_limit_s": 0.5}
     expected = solved(problem_that(troubles.hangs, tmp_path), 8, workers=2, **limit)

@@ -36,7 +36,7 @@ def test_the_hash_is_that_of_one_worker_with_any_number_of_them(solver, tmp_path
         {"workers": 2, "executor": "process"},
         {"workers": 8, "executor": "process"} if solver == "moead_de" else {"workers": 2},
     ]
-    found = [solved(problem, 40, solver, **way) for way in ways]
+    found = [solved(problem, 40 if solver == "moead_de" else 24, solver, **way) for way in ways]
     assert len({result.result_hash for result in found}) == 1
     assert found[0].record.used.failed > 0
     told = found[3].record.provenance.workers
@@ -270,6 +270,7 @@ def test_an_asynchronous_run_spends_its_budget_says_so_and_verifies(solver, tmp_
     assert audit, audit.problems
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_asynchronous_runs_search_as_well_as_those_in_batches(objectives):
     """No worker's freedom costs the search its sense: far better than random points, with a quarter of the steps."""
@@ -313,6 +314,7 @@ def test_an_asynchronous_record_is_not_replayed(tmp_path):
         replay(result.save(tmp_path / "runs"))
 
 
+@pytest.mark.slow
 def test_a_solver_that_verifies_on_its_way_does_it_in_the_workers(tmp_path):
     """`moe` evaluates answers of its experts once more; where that hangs, the limit holds there, too."""
     problem = problem_that(troubles.hangs, tmp_path)
