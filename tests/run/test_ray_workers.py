@@ -62,7 +62,7 @@ def test_the_death_of_a_node_in_the_middle_loses_and_doubles_nothing(cluster, tm
     calm, dying = tmp_path / "calm", tmp_path / "dying"
     for folder in (calm, dying):
         folder.mkdir()
-    expected = solved(problem_that(waits, calm, everywhere=True), 40)
+    expected = solved(problem_that(waits, calm, everywhere=True), 40, workers=1)
     problem = problem_that(waits, dying, everywhere=True)
     before = {file.name for file in dying.iterdir()}  # this process, which has probed the functions
     doomed = cluster.add_node(**NODE)
