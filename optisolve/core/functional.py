@@ -236,8 +236,7 @@ def remember_builder(target: str, build: Callable[[Mapping[str, Any]], Problem])
 
 def _arrived(*values: Any) -> Definition:
     definition = Definition(*values)
-    _KNOWN[definition.key] = definition
-    return definition
+    return _KNOWN.setdefault(definition.key, definition)  # a copy that comes back must not push the original out
 
 
 def _loaded_again(target: str, settings: Mapping[str, Any], key: str) -> Definition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from optisolve.core.errors import OptionError, OptisolveError, SolverError
 from optisolve.core.problem import FAILED_VIOLATION
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.workers import Workers
+from optisolve.run.evaluating import packed, unpacked
 from optisolve.trust.replay import replay
 from tests.run import troubles
 from tests.run.troubles import began, problem_that
@@ -323,3 +325,11 @@ def test_a_solver_that_verifies_on_its_way_does_it_in_the_workers(tmp_path):
     assert result.point_status is PointStatus.FEASIBLE
     mine = tmp_path / f"calls-{os.getpid()}"
     assert len(mine.read_text("utf-8").split()) == 1, "this process has made the problem, and evaluated nothing since"
+
+
+def test_a_copy_that_comes_back_does_not_push_the_original_out():
+    """A problem is found again by what it says, also after an instance has been packed and unpacked in this process."""
+    problem = optisolve.problem(lambda x: float(x[0]), 0.0, 1.0, name="original", probes=1)
+    unpacked(packed(problem.instance()))
+    gc.collect()
+    assert type(problem).from_mapping(problem.options()).instance().sha256 == problem.instance().sha256
