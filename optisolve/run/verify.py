@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import ProblemError
+from optisolve.core.evaluation import Tried, Twins, twins_of_run
 from optisolve.core.failures import attempt
 from optisolve.core.problem import FAILED_VIOLATION, Instance
 from optisolve.core.reference import Reference
@@ -24,7 +25,6 @@ from optisolve.modelling.answer import passed_bound
 from optisolve.run.evaluator import Evaluator
 
 __all__ = [
-    "AGREEMENT",
     "IDEAL_TOLERANCE",
     "NEAR_TOLERANCE",
     "Miss",
@@ -36,9 +36,6 @@ __all__ = [
     "shortfall_text",
     "verify_points",
 ]
-
-AGREEMENT = 1e-7
-"""Difference of kernel and twin, relative to the largest value of the run, above which one of them is wrong."""
 
 NEAR_TOLERANCE = 1e-5
 """Largest violation of a (dimensionless) constraint that counts as nearly feasible, or ten times its own tolerance."""
@@ -98,12 +95,13 @@ class Verification:
         return self.feasible if self.nearest is None else np.arange(self.feasible.size) == self.nearest
 
 
-def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
+def verify_points(instance: Instance, X: npt.ArrayLike, twins: Twins | None = None) -> Verification:
     """Re-evaluate points with the instance's numpy twin and say what they are.
 
     Args:
         instance: The instance they claim to solve.
         X: [n, d]; any shape or value is accepted, what cannot be evaluated is INVALID.
+        twins: Evaluates by the twin elsewhere; None means the workers of the run that this belongs to, if there are any.
 
     Returns:
         The verification; objective values claimed by a solver play no part in it.
@@ -129,7 +127,8 @@ def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
     kept = np.ascontiguousarray(valid_rows)
     try:
-        made = attempt(instance, kept, instance._evaluate_twin)
+        elsewhere = twins or twins_of_run(instance)
+        made: Tried = attempt(instance, kept, instance._evaluate_twin) if elsewhere is None else elsewhere(kept)
     except Exception as error:  # a plug-in's twin may do anything; what it cannot evaluate is not certified
         told = f"{type(error).__name__}: {error}"
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: array.shape[0]}, *empty, 0.0, told)
@@ -259,6 +258,9 @@ def own_errors(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violation
 
 def _in_words(instance: Instance, told: str, shipped: bool) -> str:
     name = instance.origin.problem
+    if not instance.repeats:
+        cure = "Take more samples, or allow for more"
+        return f"values of the run and of verification, which drew samples of its own, are too far apart: {told}. {cure}"
     if not instance.has_twin:
         cure = "Please report it" if shipped else "Its _evaluate must compute the same whenever it is called"
         return f"evaluating the returned points of {name} again gives other values: {told}. {cure}"
@@ -274,18 +276,29 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     if not X.shape[0]:
         return ""
     instance, history = evaluator.instance, evaluator.history
+    known = history.F_min[history.violation < FAILED_VIOLATION]
+    scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
+    before = evaluator.archive.values_at(X) if evaluator.apart else None
+    if before is not None:  # what costs seconds is not evaluated a third time
+        return _apart(instance, before * instance.signs, F, scale)
     made = attempt(instance, X, instance._evaluate)
     if made.message:
         return f"only verification can evaluate them ({made.message})"
-    known = history.F_min[history.violation < FAILED_VIOLATION]
-    scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
-    apart = np.abs(made.evaluation.F - F)
-    worst = apart.max(axis=0) > AGREEMENT * scale
-    if worst.any():
-        j = int(np.argmax(worst))
-        i = int(np.argmax(apart[:, j]))
-        return f"{instance.objectives[j].name} is {made.evaluation.F[i, j]:.12g} and {F[i, j]:.12g}"
+    if told := _apart(instance, made.evaluation.F, F, scale):
+        return told
     violation = float(made.evaluation.max_violation.max())
-    if abs(violation - max_violation) > AGREEMENT * max(1.0, max_violation):
+    if abs(violation - max_violation) > np.min(instance.agreement) * max(1.0, max_violation):
         return f"the largest violation is {violation:.6g} and {max_violation:.6g}"
     return ""
+
+
+def _apart(instance: Instance, run_F: FloatArray, F: FloatArray, scale: FloatArray) -> str:
+    """How far the objectives of a run, float64 [n, m], are from those of verification where that is too far; else ""."""
+    apart = np.abs(run_F - F)
+    worst = apart.max(axis=0) > instance.agreement * scale
+    if not worst.any():
+        return ""
+    j = int(np.argmax(worst))
+    i = int(np.argmax(apart[:, j]))
+    told = f"{instance.objectives[j].name} is {run_F[i, j]:.12g} and {F[i, j]:.12g}"
+    return told if instance.repeats else f"{told}, more than {(instance.agreement * scale)[j]:.3g} apart"
