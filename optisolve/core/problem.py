@@ -64,6 +64,8 @@ FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
 _ROUNDING = 1e-7
 """Relative difference of two ways to compute the same."""
 
+_LONGEST_BOX_S = 60.0
+"""Seconds of evaluations above which no scoring box is worked out."""
 _LONGEST_SHOWN = 60
 """Characters of a parameter in a notebook."""
 
@@ -372,8 +374,14 @@ class Instance(ABC):
 
     def _own_box(self) -> HypervolumeBox:
         """The scoring box where none is given; a family that knows its fronts or bounds says better than random designs do."""
-        from optisolve.core.scoring import box_from_designs
+        from optisolve.core.scoring import BOX_SAMPLES, box_from_designs
 
+        if self.evaluation_s * BOX_SAMPLES > _LONGEST_BOX_S:
+            cost = f"one out takes {BOX_SAMPLES} evaluations of {self.evaluation_s:g} s"
+            raise ProblemError(
+                f"{self.origin.scenario}: several objectives and no scoring box; working {cost}. Give one (hypervolume_box, or "
+                "box= of optisolve.problem): a reference point of worst values of interest, and an ideal point."
+            )
         return box_from_designs(self)
 
     def _checked(self, evaluation: Evaluation) -> Evaluation:
