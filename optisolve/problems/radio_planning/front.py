@@ -24,8 +24,9 @@ _SMALL = 1e-3
 def ideal_bound(instance: TableInstance) -> tuple[float, ...]:
     """A bound on every goal alone, in its own sense and unit, also for powers above the cap by its tolerance.
 
-    Interference only takes away: nobody is covered whom no option serves alone at full power. At least K - floor(0.05 K) users have the edge rate, and one transmitter serves n of them, an M-th or more. They share its
-    band, so that the edge rate is at most B / n times the spectral efficiency of the n-th best user alone at full power.
+    Interference only takes away: nobody is covered whom no option serves alone at full power. At least K - floor(0.05 K) users
+    have the edge rate, and one transmitter serves n of them, an M-th or more. They share its band, so that the edge rate is at
+    most B / n times the spectral efficiency of the n-th best user alone at full power.
     """
     plan, n_users = instance.plan, instance.users.size
     loudest = instance.linear[instance.level[instance.site_options].max(axis=0).astype(np.int16) + 128]  # [K]
