@@ -182,7 +182,7 @@ def test_a_run_is_verified_by_other_rays_and_replays(instance, tmp_path):
 
 def test_values_farther_apart_than_stated_claim_nothing(munich):
     """A tolerance that no trace of so few rays keeps: the record says which objective is how far off."""
-    case = _problem(verify_coverage=1e-7, verify_rays=20).instance(0)
+    case = _problem(verify_coverage=1e-3, verify_rays=20).instance(0)
     result = optisolve.solve(case, "random_search", budget=optisolve.Budget(evaluations=4), seed=1)
     assert any("coverage is" in error and "apart" in error for error in result.record.provenance.errors)
 
