@@ -123,6 +123,19 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
+def _print_workers(result: Result) -> None:
+    """Evaluations that were done again, and workers that batches left without work, where those were half of them."""
+    who, history = result.record.provenance.workers, result.run.evaluator.history
+    if who is None:
+        return
+    if who.redone:
+        print_notice(f"{who.redone} evaluation(s) were done again, since a process had died or a machine was lost")
+    left = who.workers - len(history) / max(1, history.batches)
+    if left >= who.workers / 2 and not who.asynchronous:
+        told = f"{left:.0f} of {who.workers} workers had nothing to do on average: the solver's batches are small"
+        print_notice(f"{told} (solver.batch_size, or asynchronous=true; docs/evaluations.md)")
+
+
 def print_summary(
     results: Mapping[str, Result], folder: Path, pictures: Sequence[Path], varied: Mapping[str, str] | None = None
 ) -> None:
@@ -166,6 +179,7 @@ def print_summary(
         how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[failure.policy]
         text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {failure.first}"
         print_notice(text, "warning")
+    _print_workers(subject)
     if cache := subject.record.provenance.llm_cache:
         console.print(f"response cache: {cache.calls} calls answered from it, {cache.usd:.4f} USD not spent")
     if warning := subject.record.used.report.get("operator", {}).get("warning"):

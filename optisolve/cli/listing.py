@@ -194,9 +194,18 @@ def _about_problem(name: str, cls: type[Problem]) -> Mapping[str, Json]:
         if instance.origin.problem == OWN:
             told["summary"] = instance.describe().summary
         told["evaluation"] = _evaluation(instance)
+        if instance.evaluation_s > 0.0:
+            told["evaluation"] += f"; about {instance.evaluation_s:.2g} s each, {_SIDE_BY_SIDE[instance.runs_in]}"
     told["card"] = _card("problems", name)
     told["scenarios"] = [scenario for scenario in PROBLEMS.choices() if scenario.startswith(f"{name}/")]
     return told
+
+
+_SIDE_BY_SIDE = {
+    "vectorized": "whole batches at once",
+    "thread": "several at a time in threads",
+    "process": "several at a time in processes (docs/evaluations.md)",
+}
 
 
 def _evaluation(instance: Instance) -> str:

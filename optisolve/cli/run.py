@@ -7,7 +7,7 @@ from typing import Literal
 
 from optisolve.cli.progress import Show
 from optisolve.core.options import Options
-from optisolve.run.workers import Executor, Workers
+from optisolve.core.workers import Executor
 
 __all__ = ["Run"]
 
@@ -55,9 +55,3 @@ class Run(Options):
     evaluation_limit_s: float | None = None
     evaluation_limit_mb: float | None = None
     asynchronous: bool = False
-
-    @property
-    def who(self) -> Workers:
-        """Who evaluates."""
-        limits = (self.evaluation_limit_s, self.evaluation_limit_mb)
-        return Workers(self.workers, self.executor, self.address, *limits, self.asynchronous)

@@ -8,12 +8,12 @@ nobody knows are no more than self-reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -28,12 +28,15 @@ __all__ = [
     "Objective",
     "RunsIn",
     "Sense",
+    "Tried",
+    "Twins",
     "constraint_tolerances",
     "corner_problems",
     "looking",
     "looks_charged",
     "refuse_reference",
     "run_memory",
+    "twins_of_run",
     "unwatched",
     "watched",
     "watching",
@@ -225,6 +228,29 @@ class Evaluation:
         return worst if self.failed is None else np.where(self.failed, FAILED_VIOLATION, worst)
 
 
+class Tried(Protocol):
+    """What came of a batch, see `optisolve.core.failures.Attempt`."""
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Values of all rows."""
+        ...
+
+    @property
+    def failed(self) -> BoolArray:
+        """Rows without any, bool [n]."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """What was wrong with the first of those."""
+        ...
+
+
+Twins: TypeAlias = Callable[[FloatArray], Tried]
+"""Evaluates a checked batch, float64 [n, d], by an instance's twin."""
+
+
 class _Hashed(Protocol):
     """What tells an instance from others."""
 
@@ -242,6 +268,7 @@ class _Counting(Protocol):
 class _Watch:
     instance: _Hashed
     evaluate: _Counting
+    twins: Twins | None = None
     memory: dict[str, object] = field(default_factory=dict)
     look: _Counting | None = None
 
@@ -253,19 +280,20 @@ _WATCH: ContextVar[_Watch | None] = ContextVar("watch", default=None)
 
 
 @contextmanager
-def watching(instance: _Hashed, evaluate: _Counting) -> Iterator[None]:
+def watching(instance: _Hashed, evaluate: _Counting, twins: Twins | None = None) -> Iterator[None]:
     """While a solver runs in this thread.
 
     Args:
         instance: What it solves.
         evaluate: Counts and evaluates a batch; gets what the solver evaluates without asking.
+        twins: Evaluates by the twin in the run's workers, where it has some.
 
     Raises:
         SolverError: A solver of the same instance is at work already, whose accounts would not see this one's.
     """
     if watched(instance) is not None:
         raise SolverError("A solver started another run on the instance that it solves; its evaluations would not be counted.")
-    token = _WATCH.set(_Watch(instance, evaluate))
+    token = _WATCH.set(_Watch(instance, evaluate, twins))
     try:
         yield
     finally:
@@ -307,6 +335,12 @@ def looks_charged(evaluate: _Counting) -> Iterator[None]:
         yield
     finally:
         _WATCH.reset(token)
+
+
+def twins_of_run(instance: _Hashed) -> Twins | None:
+    """Who evaluates by the twin in the run that this call belongs to; None where that is the instance itself."""
+    watch = _watch_over(instance)
+    return None if watch is None else watch.twins
 
 
 def run_memory(instance: _Hashed) -> dict[str, object] | None:

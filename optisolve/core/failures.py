@@ -10,7 +10,7 @@ import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import BudgetExhausted, ProblemError
-from optisolve.core.evaluation import Evaluation, Objective, RunsIn
+from optisolve.core.evaluation import Evaluation, Objective
 from optisolve.core.space import Space
 
 __all__ = [
@@ -51,7 +51,11 @@ class Modelled(Protocol):
     constraint_names: tuple[str, ...]
     equality_names: tuple[str, ...]
     on_failure: str
-    runs_in: RunsIn
+
+    @property
+    def costly(self) -> bool:
+        """Whether every evaluation is a call of its own."""
+        ...
 
     @property
     def origin(self) -> _Named:
@@ -99,8 +103,7 @@ def policy_of(instance: Modelled) -> OnFailure:
 def attempt(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
     """Evaluate a batch; when the model raises, row by row, so that one point costs no other one.
 
-    A model whose evaluations run in threads or processes gets one point per call from the start: nothing is evaluated twice,
-    and who calls changes no value.
+    A model whose evaluations cost time gets one point per call from the start: nothing is evaluated twice.
 
     Args:
         instance: Whose points they are.
@@ -111,7 +114,7 @@ def attempt(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], 
         WrongShape: Arrays of a wrong shape for every point.
         MemoryError: From the model, for a batch or for each of its points.
     """
-    if instance.runs_in != "vectorized" and X.shape[0] > 1:
+    if instance.costly and X.shape[0] > 1:
         return point_by_point(instance, X, lambda x: attempt(instance, x, evaluate))
     try:
         evaluation = evaluate(X)

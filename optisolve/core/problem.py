@@ -191,6 +191,11 @@ class Instance(ABC):
     """Largest difference of `_evaluate` and `_evaluate_twin` that is none, relative to the largest value of a run: rounding, or
     more where both draw samples of their own; one number, or float64 [m], one per objective."""
 
+    @property
+    def costly(self) -> bool:
+        """Whether every evaluation is a call of its own, also where nobody asked for workers."""
+        return self.evaluation_s > 0.0 and self.runs_in != "vectorized"
+
     picture: str = "map"
     """What `draw` draws, and the name of the file: ``"map"``, or ``"powers"`` where there is no geography."""
 

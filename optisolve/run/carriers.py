@@ -6,11 +6,8 @@ breaks a limit is a bad one at once.
 
 from __future__ import annotations
 
-import atexit
 import threading
-from functools import cache
 from typing import Any, Protocol
-from uuid import uuid4
 
 import numpy as np
 
@@ -28,7 +25,7 @@ __all__ = ["TRIES", "Carrier", "InChild", "InProcess", "OnRay"]
 TRIES = 3
 """Deaths of the process that evaluates a point after which it is the point's fault."""
 _WARM_UP_S = 600.0
-_POLL_S = 0.1
+_POLL_S, _BREAK_S = 0.5, 0.02
 
 
 class Carrier(Protocol):
@@ -93,7 +90,7 @@ class InChild:
     """
 
     def __init__(self, instance: Instance, parcel: JsonObject, limits: Limits, stop: threading.Event) -> None:
-        self._instance, self._held, self.redone = instance, _Held("", parcel, stop), 0
+        self._instance, self._held, self.redone = instance, _Held(parcel, stop), 0
         self._limits = limits
 
     def start(self) -> None:
@@ -112,7 +109,9 @@ class InChild:
 
 
 class OnRay:
-    """A Ray cluster; several threads may carry at once.
+    """A Ray cluster with an actor per worker; several threads may carry at once.
+
+    An actor is lost with its machine; another one is asked for, and as long as there is no room for it the others do its work.
 
     Args:
         instance: What is evaluated.
@@ -127,62 +126,128 @@ class OnRay:
         self, instance: Instance, parcel: JsonObject, limits: Limits, stop: threading.Event, address: str, workers: int
     ) -> None:
         self._instance, self._limits, self._stop, self.redone = instance, limits, stop, 0
-        self._ray, self._address, self._workers = load_ray(), address, workers
-        self._parcel, self._key, self._ours, self._lock = parcel, uuid4().hex, False, threading.Lock()
-        self._task: Any = None
+        self._ray, self._address, self._workers, self._parcel = load_ray(), address, workers, parcel
+        self._ours, self._lock = False, threading.Lock()
+        self._actor: Any = None
         self._sent: Any = None
+        self._coming: dict[Any, Any] = {}
+        self._idle: list[Any] = []
 
     def start(self) -> None:
-        """Join the cluster and leave the instance there."""
-        if self._task is None:
-            self._ours = connect(self._ray, self._address, self._workers)
-            # lost machines are our own business: a point is done again, and that is told
-            self._task = self._ray.remote(num_cpus=1, max_retries=0)(_remotely)
-            self._sent = [self._ray.put(dict(self._parcel))]  # in a list, so that it is fetched once per machine
+        """Join the cluster, and start as many actors as there is room for."""
+        if self._actor is not None:
+            return
+        self._ours = connect(self._ray, self._address, self._workers)
+        self._actor = self._ray.remote(num_cpus=1, max_restarts=0)(_Remote)
+        self._sent = [self._ray.put(dict(self._parcel))]  # in a list, so that it is fetched where it is needed
+        with self._lock:
+            for _ in range(self._workers):
+                self._hire()
+            room = min(self._workers, max(1, int(self._ray.cluster_resources().get("CPU", 1))))
+            while len(self._idle) < room and not self._stop.is_set():
+                self._take_arrivals(room - len(self._idle), _WARM_UP_S)
 
     def carry(self, x: FloatArray, *, twin: bool) -> Attempt:
-        """Give the point to the cluster, again when its machine is lost."""
+        """Give the point to an actor, and to another one when that is lost."""
         lost = ""
         for tries in range(TRIES):
-            task = self._task.remote(self._key, self._sent, _order(x, twin), self._limits)
+            actor = self._free_actor()
             try:
-                reply = self._waited(task)
+                reply = self._waited(actor, actor.ask.remote(_order(x, twin)))
             except self._ray.exceptions.RayTaskError as error:  # raised by our own code over there
                 raise OptisolveError(f"A Ray worker cannot evaluate: {error.cause}") from error
             except self._ray.exceptions.RayError as error:
                 lost = type(error).__name__
+                self._replace(actor)
                 continue
             with self._lock:
+                self._idle.append(actor)
                 self.redone += bool(tries or reply["deaths"])
             return _attempt_of(self._instance, x, reply)
         return lost_points(self._instance, x, f"its machine was lost {TRIES} times in a row ({lost})")
 
     def close(self) -> None:
-        """Leave the cluster, unless it was joined before."""
+        """Give the actors up, and leave the cluster unless it was joined before."""
+        if self._ray.is_initialized():
+            for actor in [*self._idle, *self._coming.values()]:
+                self._ray.kill(actor)
+        self._idle, self._coming, self._actor = [], {}, None
         if self._ours:
             self._ray.shutdown()
             self._ours = False
 
-    def _waited(self, task: Any) -> dict[str, Any]:
+    def _hire(self) -> None:
+        actor = self._actor.remote(self._sent, self._limits)
+        self._coming[actor.start.remote()] = actor
+
+    def _take_arrivals(self, count: int, seconds: float) -> None:
+        """Wait for actors that are coming, and put them among the idle ones."""
+        arrived, _ = self._ray.wait(list(self._coming), num_returns=min(count, len(self._coming)), timeout=seconds)
+        for ready in arrived:
+            actor = self._coming.pop(ready)
+            try:
+                self._ray.get(ready)
+            except self._ray.exceptions.RayTaskError as error:
+                raise OptisolveError(str(error.cause)) from error
+            except self._ray.exceptions.RayError:  # its machine was lost before it began
+                self._hire()
+                continue
+            self._idle.append(actor)
+
+    def _free_actor(self) -> Any:
+        while True:
+            with self._lock:
+                if self._coming and not self._idle:
+                    self._take_arrivals(1, 0.0)  # nobody waits with the lock in hand
+                if self._idle:
+                    return self._idle.pop()
+            if self._stop.wait(_BREAK_S):
+                raise Stopped
+
+    def _replace(self, actor: Any) -> None:
+        self._ray.kill(actor)
+        with self._lock:
+            self._hire()
+
+    def _waited(self, actor: Any, task: Any) -> dict[str, Any]:
         while not self._ray.wait([task], timeout=_POLL_S)[0]:
             if self._stop.is_set():
-                self._ray.cancel(task, force=True)
+                self._replace(actor)
                 raise Stopped
         reply: dict[str, Any] = self._ray.get(task)
         return reply
+
+
+class _Remote:
+    """The actor: one child process on some machine.
+
+    Args:
+        sent: The order that brings the instance, as Ray holds it.
+        limits: Of one evaluation.
+    """
+
+    def __init__(self, sent: list[Any], limits: Limits) -> None:
+        self._held, self._limits = _Held(load_ray().get(sent[0])), limits
+
+    def start(self) -> None:
+        """Start the process and give it the instance."""
+        self._held.start()
+
+    def ask(self, order: JsonObject) -> dict[str, Any]:
+        """The reply of the process."""
+        return self._held.ask(order, self._limits)
 
 
 class _Held:
     """A child process that is given an instance whenever it is new, and points.
 
     Args:
-        key: Name of the instance.
         parcel: The order that brings it.
         stop: Set by another thread to cut off what is running.
     """
 
-    def __init__(self, key: str, parcel: JsonObject, stop: threading.Event | None = None) -> None:
-        self.key, self._parcel = key, parcel
+    def __init__(self, parcel: JsonObject, stop: threading.Event | None = None) -> None:
+        self._parcel = parcel
         self._child = Child("optisolve.run.evaluating", stop=stop)
         self._taken: int | None = None
 
@@ -244,23 +309,5 @@ def _attempt_of(instance: Instance, x: FloatArray, reply: dict[str, Any]) -> Att
         raise MemoryError(reply["no_memory"])
     if "lost" in reply:
         return lost_points(instance, x, reply["lost"])
-    parts = (np.array(reply[name], dtype=np.float64).reshape(1, -1) for name in "FGH")
-    return Attempt(instance.judged(Evaluation(*parts)), np.array([bool(reply["failed"])]), reply["failed"])
-
-
-def _remotely(key: str, sent: list[Any], order: JsonObject, limits: Limits) -> dict[str, Any]:
-    """Runs on the cluster; one child process per Ray worker, used again by the next point."""
-    slot = _slot()
-    held = slot.get("held")
-    if held is None or held.key != key:
-        if held is not None:
-            held.close()
-        held = slot["held"] = _Held(key, load_ray().get(sent[0]))
-    return held.ask(order, limits)
-
-
-@cache
-def _slot() -> dict[str, _Held]:
-    slot: dict[str, _Held] = {}
-    atexit.register(lambda: [held.close() for held in slot.values()])
-    return slot
+    F, G, H = (np.array(reply[name], dtype=np.float64).reshape(1, -1) for name in "FGH")
+    return Attempt(instance.judged(Evaluation(F, G, H)), np.array([bool(reply["failed"])]), reply["failed"])

@@ -256,7 +256,7 @@ class _Log:
         return os.pread(self.file.fileno(), max(0, size - begin), begin)
 
 
-def serve(prepare: Callable[[], object], answer: Callable[[JsonObject], JsonObject]) -> None:
+def serve(prepare: Callable[[], object], answer: Callable[[dict[str, Any]], JsonObject]) -> None:
     """The child's side: answer orders until standard input ends; what a solver or a model prints goes to standard error.
 
     Args:

@@ -22,7 +22,7 @@ from optisolve.core.source import FILE_MODULES
 from optisolve.run.child import serve
 from optisolve.version import __version__
 
-__all__ = ["main", "packed"]
+__all__ = ["main", "packed", "unpacked"]
 
 
 class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
@@ -52,6 +52,12 @@ def packed(instance: Instance) -> JsonObject:
         for module in ours:
             cloudpickle.unregister_pickle_by_value(module)
     return {"instance": base64.b64encode(content.getvalue()).decode(), "path": sys.path, "version": __version__}
+
+
+def unpacked(order: JsonObject) -> Instance:
+    """The instance that an order brings."""
+    instance: Instance = cloudpickle.loads(base64.b64decode(cast(str, order["instance"])))
+    return instance
 
 
 class _Evaluating:
@@ -84,7 +90,7 @@ class _Evaluating:
             }
         sys.path += [folder for folder in cast(list[str], order["path"]) if folder not in sys.path]
         try:
-            self._instance = cloudpickle.loads(base64.b64decode(cast(str, order["instance"])))
+            self._instance = unpacked(order)
             self._instance.warm_up()
         except Exception as error:  # whatever a family or a user's file does
             return {"error": f"the instance cannot be made ready in another process: {failure_text(error)}"}

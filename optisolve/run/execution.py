@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import FrameType
@@ -19,19 +19,21 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.documents import plain
 from optisolve.core.errors import BudgetExhausted, OptisolveError, RunStopped, SolverError
-from optisolve.core.evaluation import Evaluation, watching
+from optisolve.core.evaluation import Evaluation, Twins, watching
 from optisolve.core.failures import Attempt, examined
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import hypervolume
-from optisolve.registry import able
-from optisolve.run.evaluator import Archive, Evaluator
+from optisolve.registry import SOLVERS, able
+from optisolve.run.archive import Archive
+from optisolve.run.evaluator import Evaluator
 from optisolve.run.schema import CachePart, ModelPart, WorkersPart
 
 if TYPE_CHECKING:
     from optisolve.llm.session import LlmSession
-    from optisolve.run.workers import Pool
+    from optisolve.run.flight import Flights
+    from optisolve.run.pool import Pool
 
 __all__ = ["Callback", "Progress", "Run", "execute", "now_and_then"]
 
@@ -217,6 +219,8 @@ def execute(
         raise SolverError(f"{solver.info.name} cannot solve {instance.origin.scenario}: {reason}. {able(instance)}")
     if budget.unlimited or (budget == Budget() and not solver.info.uses_llm):
         raise SolverError("The budget has no limit that could end the run. Set one, e.g. budget.evaluations=5000.")
+    if pool is not None and pool.settings.asynchronous and not solver.info.steady:
+        raise SolverError(_works_in_batches(solver))
     meter = BudgetMeter(budget)
     with _session(solver, llm, meter, transcript, seed, dry_run) as session:
         if pool is not None:
@@ -224,6 +228,7 @@ def execute(
         meter.restart_clock()  # starting a model server, or workers, is not solving
         watcher = None if callback is None else _Watcher(callback)
         evaluator = Evaluator(instance, meter, **_elsewhere(instance, measure, pool), after=watcher, keep=keep_history)
+        flight = _flight(pool, evaluator)
         task = Task(
             instance=instance,
             evaluate=evaluator,
@@ -233,22 +238,47 @@ def execute(
             solver_name=solver.info.name,
             warm_start=warm_start,
             llm=session,
+            flight=flight,
         )
         wall, cpu = time.perf_counter(), time.process_time()
         with _stop_on_signal(meter):
-            outcome, error = _guarded(solver, task, evaluator)
+            outcome, error = _guarded(solver, task, evaluator, None if pool is None else pool.twins)
+            if flight is not None:
+                flight.settle()
         if watcher is not None and watcher.error is not None:
             raise watcher.error
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
             session.forget_unasked()
         described = None if session is None else ModelPart.model_validate(plain(session.describe()))
-        notice = "" if session is None else session.notice
+        notice = "; ".join(filter(None, ("" if session is None else session.notice, "" if flight is None else _UNSTEADY)))
         cache = None
         if session is not None and session.cached_calls:
             cache = CachePart(calls=session.cached_calls, usd=session.cached_usd)
     who = None if pool is None else WorkersPart.model_validate(pool.told())
     return Run(outcome, evaluator, meter, wall, cpu, error, seed, described, notice, cache, warm_start, who)
+
+
+_UNSTEADY = "asynchronous: which point came next depended on who was first, so the same seed gives another result"
+
+
+def _works_in_batches(solver: Solver) -> str:
+    steady = []
+    for name in SOLVERS.targets():
+        with suppress(OptisolveError):  # a plug-in that is broken
+            steady += [name] if SOLVERS.get(name).info.steady else []
+    return (
+        f"{solver.info.name} works in whole batches and cannot run asynchronously; leave asynchronous=true out, or take a "
+        f"solver that can: {', '.join(steady)}."
+    )
+
+
+def _flight(pool: Pool | None, evaluator: Evaluator) -> Flights | None:
+    if pool is None or not pool.settings.asynchronous:
+        return None
+    from optisolve.run.flight import Flights
+
+    return Flights(pool, evaluator)
 
 
 class _Elsewhere(TypedDict, total=False):
@@ -287,13 +317,13 @@ class _Watcher:
             raise RunStopped
 
 
-def _guarded(solver: Solver, task: Task, evaluator: Evaluator) -> tuple[Outcome, Exception | None]:
+def _guarded(solver: Solver, task: Task, evaluator: Evaluator, twins: Twins | None) -> tuple[Outcome, Exception | None]:
     def cut_short(termination: Termination, limit: Limit | None = None, detail: str = "") -> Outcome:
         report = {} if task.reporter is None else task.reporter()
         return evaluator.outcome(termination, limit, detail=detail, report=report)
 
     try:
-        with watching(task.instance, evaluator):
+        with watching(task.instance, evaluator, twins):
             outcome = solver._solve(task)
         if not evaluator.stopped:
             return outcome, None

@@ -27,13 +27,13 @@ from optisolve.core.failures import examined
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.space import Space
+from optisolve.run.archive import Archive
 from optisolve.run.batches import Batch, Halted, Told, Worker, values_of
-from optisolve.run.evaluator import Archive
 from optisolve.run.execution import Run, execute
 from optisolve.run.history import History, keeps
+from optisolve.run.pool import Unfinished
 from optisolve.run.solve import DEFAULT_BUDGET, Result, case_of, model_of, solver_of, verified, warm_points
 from optisolve.run.told import Box, ToldInstance
-from optisolve.run.workers import Unfinished
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
+from optisolve.core.workers import Executor, Workers
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.execution import Callback, Run, execute
@@ -27,13 +29,13 @@ from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
 from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
-from optisolve.run.workers import Executor, Pool, Workers, opened
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from optisolve.plotting.figures import Kind
     from optisolve.plotting.style import Drawing
+    from optisolve.run.pool import Pool
 
 __all__ = ["DEFAULT_BUDGET", "Result", "case_of", "model_of", "solve", "solver_of", "verified", "warm_points"]
 
@@ -280,7 +282,7 @@ def solve(
         history: ``"all"`` keeps every evaluated point, in `Result.history` and as ``history.parquet`` beside the record.
         scratch: Folder for the transcript while the run goes on; `Result.save` moves it beside the record.
         suite: ``name``, ``version`` and ``sha256`` of the benchmark suite that the run belongs to, for its record.
-        workers: Evaluations at a time. The result is the same for any number; see `optisolve.run.workers.Workers`, which may
+        workers: Evaluations at a time. The result is the same for any number; see `optisolve.core.workers.Workers`, which may
             also be given whole, for these settings.
         executor: ``"serial"``, ``"thread"``, ``"process"`` or ``"ray"``; ``"auto"`` is what the instance says of itself.
         address: Of the Ray cluster: ``"local"``, ``"auto"`` or ``"HOST:PORT"``.
@@ -304,7 +306,7 @@ def solve(
     start = None if warm_start is None else warm_points(case, warm_start)
     if not isinstance(workers, Workers):
         workers = Workers(workers, executor, address, evaluation_limit_s, evaluation_limit_mb, asynchronous)
-    with opened(case, workers, limits.evaluations) as pool:
+    with _pool(case, workers, limits) as pool:
         run = execute(
             case,
             method,
@@ -318,6 +320,15 @@ def solve(
             pool=pool,
         )
         return verified(case, method, run, reference=reference, scratch=scratch, suite=suite, pool=pool)
+
+
+def _pool(case: Instance, workers: Workers, budget: Budget) -> AbstractContextManager[Pool | None]:
+    """Who evaluates point by point; nobody where that was not asked for and the instance takes whole batches."""
+    if workers.chosen(case) == "auto":
+        return nullcontext()
+    from optisolve.run.pool import Pool
+
+    return Pool(case, workers, budget.evaluations)
 
 
 def verified(
@@ -347,7 +358,7 @@ def verified(
     if run.error is not None and len(run.evaluator.history) == 0:
         raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
     _require_any(run)
-    verification = verify_points(case, run.outcome.X, None if pool is None else pool.twins)
+    verification = verify_points(case, run.outcome.X, None if pool is None else pool.resume().twins)
     errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     standing = confront(case, reference, verification)
     points = None if run.evaluator.history.points is None else history_file(case, run.evaluator.history)

@@ -16,7 +16,8 @@ from optisolve.cli.main import main
 from optisolve.core.errors import OptionError, OptisolveError, SolverError
 from optisolve.core.problem import FAILED_VIOLATION
 from optisolve.core.status import Limit, PointStatus, Termination
-from optisolve.run.workers import Workers
+from optisolve.core.workers import Workers
+from optisolve.trust.replay import replay
 from tests.run import troubles
 from tests.run.troubles import began, problem_that
 
@@ -245,3 +246,78 @@ def test_the_command_line_takes_the_same_settings(tmp_path, capsys):
     )
     assert main([*words, "executor=serial", "workers=3", f"out={tmp_path / 'runs'}"]) == 1
     assert "workers: got 3, expected 1 with executor=serial" in " ".join(capsys.readouterr().err.split())
+
+
+# -- asynchronous runs ---------------------------------------------------------------------------------------------------
+
+
+def uneven(_folder, x):
+    """The time of an evaluation depends on the point; a batch of four waits for the slowest of them."""
+    time.sleep(0.3 if x[0] > 0.5 else 0.02)
+
+
+@pytest.mark.parametrize("solver", ["random_search", "moead", "moead_de", "moead_lo", "parego"])
+def test_an_asynchronous_run_spends_its_budget_says_so_and_verifies(solver, tmp_path):
+    problem = problem_that(troubles.is_nan, tmp_path)
+    result = solved(problem, 60, solver, workers=3, executor="thread", asynchronous=True)
+    record = result.record
+    assert (result.termination, result.limit) == (Termination.LIMIT, Limit.EVALUATIONS)
+    assert record.used.evaluations == 60 == len(result.run.evaluator.history)
+    assert record.provenance.workers.asynchronous
+    assert "the same seed gives another result" in record.provenance.notice
+    assert result.point_status is PointStatus.FEASIBLE
+    audit = optisolve.verify(record)
+    assert audit, audit.problems
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_asynchronous_runs_search_as_well_as_those_in_batches(objectives):
+    """No worker's freedom costs the search its sense: far better than random points, with a quarter of the steps."""
+
+    def both(x):
+        return [float(((x - c) ** 2).sum()) for c in (0.2, 0.6)][:objectives]
+
+    box = None if objectives == 1 else ((2.0, 2.0), (0.0, 0.0))
+    problem = optisolve.problem(both, [0.0] * 4, [1.0] * 4, name="bowls", probes=1, box=box)
+    for solver, evaluations in (("moead_de", 800), ("parego", 60)):
+        far = solved(problem, evaluations, solver, workers=4, executor="thread", asynchronous=True)
+        blind = solved(problem, evaluations, "random_search")
+        if objectives == 1:
+            assert far.F.min() < 0.3 * blind.F.min(), solver
+        else:
+            assert far.hypervolume > blind.hypervolume, solver
+
+
+def test_an_asynchronous_run_does_not_wait_for_the_slowest_of_a_batch(tmp_path):
+    problem = problem_that(uneven, tmp_path, everywhere=True)
+    together = solved(problem, 48, batch_size=4, workers=4, executor="thread")
+    apart = solved(problem, 48, batch_size=4, workers=4, executor="thread", asynchronous=True)
+    assert apart.record.used.wall_s < 0.8 * together.record.used.wall_s
+
+
+def test_a_solver_that_works_in_batches_is_refused_with_the_names_of_those_that_do_not(tmp_path):
+    with pytest.raises(SolverError, match=r"nsga2 works in whole batches.*moead_de.*parego, random_search"):
+        solved(problem_that(troubles.raises, tmp_path), 20, "nsga2", workers=2, asynchronous=True)
+
+
+def test_an_asynchronous_run_that_is_stopped_leaves_closed_accounts(tmp_path):
+    problem = problem_that(uneven, tmp_path, everywhere=True)
+    result = solved(problem, 400, workers=3, executor="process", asynchronous=True, callback=lambda p: p.evaluations > 20)
+    assert result.termination is Termination.STOPPED
+    assert result.record.used.evaluations == len(result.run.evaluator.history) < 30
+
+
+def test_an_asynchronous_record_is_not_replayed(tmp_path):
+    result = solved(problem_that(troubles.raises, tmp_path), 20, workers=2, executor="thread", asynchronous=True)
+    with pytest.raises(OptisolveError, match="the run was asynchronous, so its seed does not repeat it"):
+        replay(result.save(tmp_path / "runs"))
+
+
+def test_a_solver_that_verifies_on_its_way_does_it_in_the_workers(tmp_path):
+    """`moe` evaluates answers of its experts once more; where that hangs, the limit holds there, too."""
+    problem = problem_that(troubles.hangs, tmp_path)
+    result = solved(problem, 40, "moe", workers=2, evaluation_limit_s=0.5)
+    assert result.termination is not Termination.ERROR
+    assert result.point_status is PointStatus.FEASIBLE
+    mine = tmp_path / f"calls-{os.getpid()}"
+    assert len(mine.read_text("utf-8").split()) == 1, "this process has made the problem, and evaluated nothing since"

@@ -18,19 +18,20 @@ SAFE = 0.6
 """Above this value of the first variable a model gets into trouble."""
 
 
-def problem_that(trouble: Callable[[Path, np.ndarray], object], folder: Path, **settings):
+def problem_that(trouble: Callable[[Path, np.ndarray], object], folder: Path, *, everywhere: bool = False, **settings):
     """Squares to be minimized; above `SAFE` the trouble comes first. Every evaluation leaves a line in a file of its process.
 
     Args:
         trouble: Gets the folder and the point; what it returns takes the place of the value.
         folder: Where processes leave their lines.
+        everywhere: There is trouble at every point.
         **settings: Of `optisolve.problem`.
     """
 
     def squares(x):
         with (folder / f"calls-{os.getpid()}").open("a", encoding="utf-8") as file:
             file.write(f"{x.tobytes().hex()}\n")
-        value = trouble(folder, x) if x[0] > SAFE else None
+        value = trouble(folder, x) if everywhere or x[0] > SAFE else None
         return float((x * x).sum()) if value is None else value
 
     return optisolve.problem(squares, [-1.0] * 2, [1.0] * 2, name="squares", probes=1, **settings)

@@ -37,7 +37,7 @@ def main() -> None:
     serve(lambda: [import_module(name) for name in _NEEDED_BY_ALL], _answered)
 
 
-def _answered(order: JsonObject) -> JsonObject:
+def _answered(order: dict[str, Any]) -> JsonObject:
     return _answer(Unit(**order["unit"]), Path(order["scratch"]))
 
 

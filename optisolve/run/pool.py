@@ -8,82 +8,26 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
-from annotated_types import Ge, Gt
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.errors import FieldProblem
 from optisolve.core.failures import Attempt, WrongShape, attempt, hopeless_points, point_by_point
-from optisolve.core.options import Options
 from optisolve.core.problem import Instance
 from optisolve.core.status import Limit
+from optisolve.core.workers import Workers
 
 if TYPE_CHECKING:
     from optisolve.run.carriers import Carrier
 
-__all__ = ["Executor", "Pool", "Unfinished", "Workers", "opened"]
-
-Executor = Literal["auto", "serial", "thread", "process", "ray"]
+__all__ = ["Outcome", "Pool", "Unfinished"]
 
 _POLL_S = 0.1
 _OF = ("the limit of an evaluation (evaluation_limit_s)", "the limit of an evaluation (evaluation_limit_mb)")
-
-
-@dataclass(frozen=True, slots=True)
-class Workers(Options):
-    """Who evaluates.
-
-    Args:
-        workers: Evaluations at a time; None means one, and leaves batches whole where the instance takes them whole.
-        executor: ``serial`` (here), ``thread``, ``process`` (one process each, on this machine) or ``ray`` (a cluster);
-            ``auto`` is what the instance says of itself, and a process where an evaluation has a limit.
-        address: Of the Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
-        evaluation_limit_s: Seconds after which an evaluation is killed and its point is a bad one.
-        evaluation_limit_mb: Memory above which it is, MB.
-        asynchronous: A free worker gets the next point at once, without waiting for the others of a batch. Which point that is
-            depends on who comes first: the same seed does not give the same result.
-    """
-
-    workers: Annotated[int, Ge(1)] | None = None
-    executor: Executor = "auto"
-    address: str = "local"
-    evaluation_limit_s: Annotated[float, Gt(0)] | None = None
-    evaluation_limit_mb: Annotated[float, Gt(0)] | None = None
-    asynchronous: bool = False
-
-    def _check(self) -> Iterator[FieldProblem]:
-        if self.executor == "serial" and self.workers not in (None, 1):
-            yield FieldProblem("workers", self.workers, "1 with executor=serial; thread, process and ray have several")
-        for name in ("evaluation_limit_s", "evaluation_limit_mb"):
-            if self.executor in ("serial", "thread") and getattr(self, name) is not None:
-                told = f"no limit with executor={self.executor}, which cannot end an evaluation; process and ray can"
-                yield FieldProblem(name, getattr(self, name), told)
-        if self.address != "local" and self.executor != "ray":
-            yield FieldProblem("address", self.address, "executor=ray beside it")
-        if self.asynchronous and self.workers in (None, 1):
-            yield FieldProblem("workers", self.workers, "2 or more with asynchronous=true")
-
-    @property
-    def limited(self) -> bool:
-        """Whether an evaluation has a limit."""
-        return self.evaluation_limit_s is not None or self.evaluation_limit_mb is not None
-
-    def chosen(self, instance: Instance) -> Executor:
-        """The executor for an instance; ``auto`` where it is left alone, and whole batches are evaluated here."""
-        if self.executor != "auto":
-            return self.executor
-        if self.limited:
-            return "process"
-        if self.workers in (None, 1):
-            return "auto" if self.workers is None and instance.runs_in == "vectorized" else "serial"
-        return "thread" if instance.runs_in == "thread" else "process"
 
 
 class Unfinished(BaseException):
@@ -98,25 +42,6 @@ class Unfinished(BaseException):
     def __init__(self, rows: IntArray, made: Attempt | None, limit: Limit | None = None) -> None:
         super().__init__()
         self.rows, self.made, self.limit = rows, made, limit
-
-
-@contextmanager
-def opened(instance: Instance, workers: Workers, at_most: int | None = None) -> Iterator[Pool | None]:
-    """A pool while a run and its verification last; None where nobody asked for one and the instance takes whole batches.
-
-    Args:
-        instance: What is evaluated.
-        workers: Who evaluates.
-        at_most: Points that there can be.
-    """
-    if workers.chosen(instance) == "auto":
-        yield None
-        return
-    pool = Pool(instance, workers, at_most)
-    try:
-        yield pool
-    finally:
-        pool.close()
 
 
 class Pool:
@@ -162,10 +87,11 @@ class Pool:
         self._carriers = self._made()
         if self.executor != "serial":
             self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="optisolve-evaluates")
+        if self._threads is None or len(self._carriers) == 1:
+            self._carriers[0].start()
+        else:
             for future in [self._threads.submit(carrier.start) for carrier in self._carriers]:
                 future.result()
-        else:
-            self._carriers[0].start()
         for i in range(self.count):
             self._idle.put(self._carriers[i % len(self._carriers)])
 
@@ -193,10 +119,14 @@ class Pool:
         return self._evaluated(X, twin=False)
 
     def twins(self, X: FloatArray) -> Attempt:
-        """The same by the instance's twin, for verification; it begins anew when a run was stopped, and has all the time."""
-        self._stop.clear()
+        """The same by the instance's twin, for verification, which has all the time."""
         self.start()
         return self._evaluated(X, twin=True)
+
+    def resume(self) -> Pool:
+        """Go on after a run that was stopped."""
+        self._stop.clear()
+        return self
 
     def submit(self, x: FloatArray, *, twin: bool = False) -> Future[Attempt]:
         """A point on its way, float64 [1, d]; a serial pool evaluates it now."""
@@ -209,6 +139,21 @@ class Pool:
         except BaseException as error:  # as a thread would keep it
             future.set_exception(error)
         return future
+
+    @staticmethod
+    def outcome(future: Future[Attempt]) -> Outcome:
+        """What came of a point that was submitted; None where it was cut off.
+
+        Raises:
+            OptisolveError: Nothing can be evaluated at all.
+        """
+        return _outcome(future)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End all workers."""
@@ -266,7 +211,7 @@ class Pool:
             raise Unfinished(rows, self._part(X[rows], outcomes), None if self._stop.is_set() else Limit.TIME)
         return self._whole(X, outcomes)
 
-    def _whole(self, X: FloatArray, outcomes: Sequence[_Outcome]) -> Attempt:
+    def _whole(self, X: FloatArray, outcomes: Sequence[Outcome]) -> Attempt:
         """One attempt of those that are there, in the order of the rows."""
         there = (outcome for outcome in outcomes if outcome is not None)
 
@@ -278,7 +223,7 @@ class Pool:
 
         return next_one(X) if X.shape[0] == 1 else point_by_point(self._instance, X, next_one)
 
-    def _part(self, X: FloatArray, outcomes: Sequence[_Outcome]) -> Attempt | None:
+    def _part(self, X: FloatArray, outcomes: Sequence[Outcome]) -> Attempt | None:
         if not X.shape[0]:
             return None
         try:
@@ -287,11 +232,11 @@ class Pool:
             return hopeless_points(self._instance, X, error)
 
 
-_Outcome: TypeAlias = Attempt | WrongShape | MemoryError | None
+Outcome: TypeAlias = Attempt | WrongShape | MemoryError | None
 """What came of a point; None where it was cut off or not begun."""
 
 
-def _outcome(future: Future[Attempt]) -> _Outcome:
+def _outcome(future: Future[Attempt]) -> Outcome:
     from optisolve.run.child import Stopped
 
     error = None if future.cancelled() else future.exception()
