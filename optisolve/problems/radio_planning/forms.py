@@ -68,7 +68,7 @@ def _conflicts(instance: TableInstance, cover: _Cover) -> Iterator[IntArray]:
 def _decoder(instance: TableInstance, cover: _Cover) -> Callable[[FloatArray], FloatArray]:
     def decode(values: FloatArray) -> FloatArray:
         chosen = np.sort(np.argsort(-values[: cover.option.size], kind="stable")[: instance.plan.n_transmitters])
-        return instance.points_of(cover.option[chosen][None, :])[0]
+        return np.asarray(instance.points_of(cover.option[chosen][None, :])[0])
 
     return decode
 
@@ -102,13 +102,9 @@ def highs_form(instance: TableInstance) -> HighsModel:
     for r, options in enumerate(conflicts):
         at_most_one[r, options] = 1.0
     reach = sp.csr_array(cover.serves.T.astype(np.float64))  # [R, O]
-    matrix = sp.block_array(
-        [
-            [sp.csr_array(np.ones((1, n_options))), sp.csr_array((1, n_rows))],
-            [sp.csr_array(at_most_one), sp.csr_array((len(conflicts), n_rows))],
-            [-reach, sp.eye_array(n_rows)],
-        ]
-    )
+    of_options = sp.vstack([sp.csr_array(np.ones((1, n_options))), sp.csr_array(at_most_one), -reach])
+    of_rows = sp.vstack([sp.csr_array((1 + len(conflicts), n_rows)), sp.csr_array(sp.eye_array(n_rows))])
+    matrix = sp.hstack([of_options, of_rows])
     m, percent = float(instance.plan.n_transmitters), 100.0 / instance.users.size
     return HighsModel(
         cost=np.concatenate([np.zeros(n_options), cover.weight.astype(np.float64)]),
