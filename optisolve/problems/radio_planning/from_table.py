@@ -227,10 +227,10 @@ class TableInstance(PlanningInstance):
 
     def model(self, dialect: str) -> Any:
         """``"cpsat"`` and ``"highs"`` where sites are selected for coverage and do not disturb each other."""
-        from optisolve.problems.radio_planning.forms import cpsat_form, highs_form, is_selection
+        from optisolve.problems.radio_planning.forms import Selection, cpsat_form, highs_form, is_selection
 
-        builders: dict[str, Callable[[TableInstance], Any]] = {"cpsat": cpsat_form, "highs": highs_form}
-        return builders[dialect](self) if dialect in builders and not self.plan.shared and is_selection(self) else None
+        builders: dict[str, Callable[[Selection], Any]] = {"cpsat": cpsat_form, "highs": highs_form}
+        return builders[dialect](self) if dialect in builders and not self.plan.shared and is_selection(self.plan) else None
 
     # -- evaluation ------------------------------------------------------------------------------------------------
 
