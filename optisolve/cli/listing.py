@@ -193,9 +193,8 @@ def _about_problem(name: str, cls: type[Problem]) -> Mapping[str, Json]:
         told["offers"] = capabilities or "evaluation only"
         if instance.origin.problem == OWN:
             told["summary"] = instance.describe().summary
-        told["evaluation"] = _evaluation(instance)
-        if instance.evaluation_s > 0.0:
-            told["evaluation"] += f"; about {instance.evaluation_s:.2g} s each, {_SIDE_BY_SIDE[instance.runs_in]}"
+        cost = f"; about {instance.evaluation_s:.2g} s each, {_SIDE_BY_SIDE[instance.runs_in]}"
+        told["evaluation"] = _evaluation(instance) + (cost if instance.evaluation_s > 0.0 else "")
     told["card"] = _card("problems", name)
     told["scenarios"] = [scenario for scenario in PROBLEMS.choices() if scenario.startswith(f"{name}/")]
     return told
