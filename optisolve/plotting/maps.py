@@ -133,26 +133,43 @@ def draw_city(
     low, high = _extent(city, users_m if candidates_m is None else np.vstack([users_m, candidates_m]))
     size = 3.0 if len(users_m) < 4 * _CROWD else 2.0
     for mask, color, shape, words in ((served, PALETTE[7], "o", "served"), (~served, ACCENT, "X", "not served")):
-        style = {"linestyle": "none", "marker": shape, "color": color, "markeredgewidth": 0, "zorder": 3}
-        axes.plot(*users_m[mask].T, markersize=size, **style)
-        handles.append(Line2D([], [], markersize=5.0, label=f"{int(mask.sum())} users {words}", **style))
-    candidates = {"linestyle": "none", "marker": "^", "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 0.5}
-    if candidates_m is not None:
-        axes.plot(*candidates_m.T, markersize=3.5, zorder=3, **candidates)
-    chosen = {"linestyle": "none", "marker": "^", "color": PALETTE[4], "markeredgecolor": INK, "markeredgewidth": 0.8}
+        told = f"{int(mask.sum())} users {words}"
+        handles.append(_dots(axes, users_m[mask], told, shape=shape, size=(size, 5.0), face=color))
     reach = _BEAM * (high - low).max() * np.stack([np.cos(np.deg2rad(azimuth_deg)), np.sin(np.deg2rad(azimuth_deg))], axis=1)
     for place, end in zip(transmitters_m, transmitters_m + reach, strict=True):
-        axes.plot(*zip(place, end, strict=True), color=INK, linewidth=2.4, zorder=4, solid_capstyle="butt")
-        axes.plot(*zip(place, end, strict=True), color=PALETTE[4], linewidth=1.2, zorder=4, solid_capstyle="butt")
-    axes.plot(*transmitters_m.T, markersize=9.0, zorder=5, **chosen)
+        for color, width in ((INK, 2.4), (PALETTE[4], 1.2)):
+            axes.plot(*zip(place, end, strict=True), color=color, linewidth=width, zorder=4, solid_capstyle="butt")
+    told = f"{len(transmitters_m)} transmitters, number and power"
+    handles.append(_dots(axes, transmitters_m, told, shape="^", size=(9.0, 7.0), face=PALETTE[4], edge=0.8, above=5))
+    if candidates_m is not None:
+        told = f"{len(candidates_m)} candidate sites"
+        handles.append(_dots(axes, candidates_m, told, shape="^", size=(3.5, 4.5), face="none", edge=0.5))
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes.grid(visible=False)
     label_axes(axes, x="x in m", y="y in m")
     place_labels(axes, transmitters_m, labels, around=[transmitters_m + reach])
-    handles.append(Line2D([], [], markersize=7.0, label=f"{len(transmitters_m)} transmitters, number and power", **chosen))
-    if candidates_m is not None:
-        handles.append(Line2D([], [], markersize=4.5, label=f"{len(candidates_m)} candidate sites", **candidates))
     place_legend(axes, handles, outside=True)
+
+
+def _dots(
+    axes: Axes,
+    points_m: FloatArray,
+    told: str,
+    *,
+    shape: str,
+    size: tuple[float, float],
+    face: str,
+    edge: float = 0.0,
+    above: int = 3,
+) -> Line2D:
+    """Draw points, float64 [n, 2]; what the legend shows of them. Sizes are of marks on the map and in the legend, points."""
+    drawn: list[Line2D] = []
+    for (x, y), mark, label in ((points_m.T, size[0], "_"), (np.empty((2, 0)), size[1], told)):
+        line = Line2D(x, y, linestyle="none", marker=shape, markersize=mark, label=label, zorder=above)
+        line.set(markerfacecolor=face, markeredgecolor=INK, markeredgewidth=edge)
+        drawn.append(line)
+    axes.add_line(drawn[0])
+    return drawn[1]
 
 
 def _ground(axes: Axes, city: City, sinr_db: FloatArray, target_db: float) -> list[Patch | Line2D]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion
 
 import optisolve
 from optisolve.core.errors import MissingDependency, OptionError, ProblemError, UnknownNameError
@@ -54,13 +55,14 @@ def test_without_bounces_a_user_hears_what_friis_says(munich):
 
 def test_a_cell_in_sight_hears_the_mean_of_its_points(munich):
     """Cells that are in sight throughout: the map is within a decibel of Friis averaged over a lattice of points."""
-    shift = np.linspace(-8.0, 8.0, 5)
-    lattice = np.stack([*np.meshgrid(shift, shift), np.zeros((5, 5))], axis=-1).reshape(-1, 3)
-    centers = GRID.cells_m[survey(munich, 5.0).open_cells(GRID)]
-    near = centers[np.argsort(np.hypot(*(centers[:, :2] - SQUARE[0, :2]).T))[:16]]
+    shift = np.linspace(-7.5, 7.5, 4)
+    lattice = np.stack([*np.meshgrid(shift, shift), np.zeros((4, 4))], axis=-1).reshape(-1, 3)
+    squares = binary_erosion(survey(munich, 5.0).open_cells(GRID), np.ones((3, 3)))  # no house in the cells around
+    centers = GRID.cells_m[squares]
+    near = centers[np.argsort(np.hypot(*(centers[:, :2] - SQUARE[0, :2]).T))[:8]]
     points = (near[:, None] + lattice).reshape(-1, 3)
-    heard = munich.user_gains(SQUARE, points, Rays(1000, depth=0))[0].reshape(16, 25)
-    cells = munich.cell_gains(SQUARE, GRID, Rays(2_000_000, depth=0))[0].reshape(-1)[GRID.index_of(near)]
+    heard = munich.user_gains(SQUARE, points, Rays(1000, depth=0))[0].reshape(8, 16)
+    cells = munich.cell_gains(SQUARE, GRID, Rays(1_000_000, depth=0))[0].reshape(-1)[GRID.index_of(near)]
     in_sight = (heard > 0.0).all(axis=1)
     assert in_sight.sum() >= 2
     assert np.abs(10.0 * np.log10(cells[in_sight] / heard[in_sight].mean(axis=1))).max() < 1.0
@@ -172,7 +174,7 @@ def test_a_plan_that_reaches_nobody_is_a_recorded_point(munich):
 def test_a_run_is_verified_by_other_rays_and_replays(instance, tmp_path):
     """Values of the record are those of verification; they differ from the run's, within what the scenario allows."""
     result = optisolve.solve(instance, "random_search", budget=optisolve.Budget(evaluations=4), seed=1)
-    assert not result.record.errors
+    assert not result.record.provenance.errors
     assert np.array_equal(result.F, instance.evaluate_twin(result.X).F)
     assert not np.array_equal(result.F, instance.evaluate(result.X).F)
     assert optisolve.verify(result.save(tmp_path))
@@ -180,9 +182,9 @@ def test_a_run_is_verified_by_other_rays_and_replays(instance, tmp_path):
 
 def test_values_farther_apart_than_stated_claim_nothing(munich):
     """A tolerance that no trace of so few rays keeps: the record says which objective is how far off."""
-    case = _problem(verify_coverage=1e-7, verify_rays=20).instance(0)
+    case = _problem(verify_coverage=1e-3, verify_rays=20).instance(0)
     result = optisolve.solve(case, "random_search", budget=optisolve.Budget(evaluations=4), seed=1)
-    assert any("coverage is" in error and "apart" in error for error in result.record.errors)
+    assert any("coverage is" in error and "apart" in error for error in result.record.provenance.errors)
 
 
 def test_users_by_paths_are_heard_where_they_stand(munich):

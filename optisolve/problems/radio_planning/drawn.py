@@ -51,7 +51,8 @@ def users_of_cells(rng: np.random.Generator, cells_m: FloatArray, n_users: int, 
     for spot in near:
         weight += share / spots.count * spot / spot.sum()
     edges = np.cumsum(weight)
-    return np.minimum(np.searchsorted(edges, rng.random(n_users) * edges[-1], side="right"), len(cells_m) - 1)
+    cell: IntArray = np.searchsorted(edges, rng.random(n_users) * edges[-1], side="right")
+    return np.minimum(cell, len(cells_m) - 1)
 
 
 def drawn_table(

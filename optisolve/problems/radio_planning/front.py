@@ -8,11 +8,12 @@ from itertools import product
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.evaluation import FEASIBILITY_TOLERANCE
 from optisolve.numerics.indicators import front_rows
 from optisolve.problems.radio_planning import model
 from optisolve.problems.radio_planning.from_table import TableInstance
 
-__all__ = ["ideal_bound", "local_front", "reached_percent"]
+__all__ = ["ideal_bound", "local_front"]
 
 _POWERS = 7
 """Powers that are tried between the smallest and the largest."""
@@ -20,24 +21,21 @@ _SMALL = 1e-3
 """Weight of the sum of all losses beside the largest weighted one."""
 
 
-def reached_percent(instance: TableInstance) -> float:
-    """Users whom at least one option serves alone at full power, %: interference only takes away."""
-    return 100.0 * float(instance.serves[instance.site_options].any(axis=0).mean())
-
-
 def ideal_bound(instance: TableInstance) -> tuple[float, ...]:
-    """A bound on every goal alone, in its own sense and unit.
+    """A bound on every goal alone, in its own sense and unit, also for powers above the cap by its tolerance.
 
-    At least K - floor(0.05 K) users have the edge rate, and one transmitter serves n of them, an M-th or more. They share its
-    band, so that the edge rate is at most B / n times the spectral efficiency of the n-th best user alone at full power.
+    Interference only takes away: nobody is covered whom no option serves alone at full power. At least K - floor(0.05 K) users
+    have the edge rate, and one transmitter serves n of them, an M-th or more. They share its band, so that the edge rate is at
+    most B / n times the spectral efficiency of the n-th best user alone at full power.
     """
     plan, n_users = instance.plan, instance.users.size
     loudest = instance.linear[instance.level[instance.site_options].max(axis=0).astype(np.int16) + 128]  # [K]
-    full_w = float(model.watts(np.array(instance.full_power_dbm)))
-    efficiency = np.sort(np.log2(1.0 + full_w * loudest / plan.noise_w))[::-1]
+    beyond_db = 1.1 * model.EIRP_UNIT_DB * FEASIBILITY_TOLERANCE if "power" in plan.decide else 0.0
+    snr = float(model.watts(np.array(instance.full_power_dbm + beyond_db))) * loudest / plan.noise_w  # [K]
+    efficiency = np.sort(np.log2(1.0 + snr))[::-1]
     n = math.ceil((n_users - int(model.EDGE_SHARE * n_users)) / plan.n_transmitters)
     bounds = {
-        "coverage": reached_percent(instance),
+        "coverage": 100.0 * float((snr >= plan.sinr_target).sum()) / n_users,
         "edge_rate": plan.bandwidth_hz / n * float(efficiency[n - 1]) / 1e6 * (1.0 + 1e-9),
         "power": plan.n_transmitters * float(model.watts(np.array(plan.power_dbm[0]))) * (1.0 - 1e-9),
     }

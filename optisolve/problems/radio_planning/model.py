@@ -27,6 +27,7 @@ from optisolve.core.problem import Objective, Sense
 
 __all__ = [
     "EDGE_SHARE",
+    "EIRP_UNIT_DB",
     "Choice",
     "Goal",
     "Links",
@@ -44,7 +45,7 @@ Choice = Literal["height", "azimuth", "tilt", "power"]
 
 EDGE_SHARE = 0.05
 _BITS_PER_MBIT = 1e6
-_EIRP_UNIT_DB = 10.0
+EIRP_UNIT_DB = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,4 +211,4 @@ def eirp_excess(power_dbm: FloatArray, plan: Plan) -> FloatArray:
         power_dbm: float64 [n, M].
         plan: Cap and peak gain.
     """
-    return np.asarray((power_dbm + plan.peak_dbi - plan.eirp_max_dbm) / _EIRP_UNIT_DB)
+    return np.asarray((power_dbm + plan.peak_dbi - plan.eirp_max_dbm) / EIRP_UNIT_DB)

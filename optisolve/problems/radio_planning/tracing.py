@@ -215,7 +215,8 @@ class Tracer:
             diffraction=rays.diffraction,
         )
         power = sum(np.array(part, dtype=np.float64) ** 2 for part in paths.a)  # [K, 1, M, 1, paths]
-        return np.asarray(power).reshape(len(users_m), len(transmitters), -1).sum(axis=2).T
+        gained: FloatArray = np.asarray(power).reshape(len(users_m), len(transmitters), -1).sum(axis=2).T
+        return gained
 
     def place(self, transmitters: FloatArray) -> None:
         """Exactly these transmitters and no receivers.
@@ -324,9 +325,11 @@ def _scene_file(rt: Any, scene: str) -> str:
 
 def _registered(rt: Any, antenna: SectorAntenna) -> str:
     """Name under which the tracer knows an antenna: the formulas of `SectorAntenna` once more, for its own arrays."""
-    import drjit as dr
+    import drjit
     import mitsuba as mi
     from sionna.rt.antenna_pattern import PolarizedAntennaPattern
+
+    dr: Any = drjit  # whose stubs take a product of a whole number and an array for an object
 
     name = _PATTERN.format(n_rows=antenna.n_rows, spacing_wavelengths=antenna.spacing_wavelengths)
 
@@ -343,7 +346,8 @@ def _registered(rt: Any, antenna: SectorAntenna) -> str:
         column = dr.select(flat, float(antenna.n_rows), dr.sin(antenna.n_rows * half) / dr.select(flat, 1.0, sine))
         return mi.Complex2f(dr.power(10.0, element_db / 20.0) * dr.abs(column) / float(np.sqrt(antenna.n_rows)), 0.0)
 
-    rt.register_antenna_pattern(
-        name, lambda *, polarization: PolarizedAntennaPattern(v_pattern=amplitude, polarization=polarization)
-    )
+    def made(*, polarization: str) -> Any:
+        return PolarizedAntennaPattern(v_pattern=amplitude, polarization=polarization)
+
+    rt.register_antenna_pattern(name, made)
     return name

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from optisolve.core.errors import OptionError
 from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Sense
 from optisolve.core.status import Limit, Termination
@@ -176,12 +178,25 @@ def _check_end(
         if not late and rows[-1][3] > edge:
             found.wrong("trace", "ends without a feasible point", f"the value {score!r} of the returned points")
         return
-    if agrees(end, score, scale, tolerance=_TRACE_TOLERANCE):
+    if agrees(
+        end, score, scale, tolerance=_TRACE_TOLERANCE, within=_sampling_spread(instance, several, max(abs(end), abs(score)))
+    ):
         return
     better = score > end if _rises(instance) else score < end
     if (better and not late) or (archived and not better):
         field = "scores.hypervolume" if several else "scores.objective"
         found.wrong("trace", f"ends at {end!r}", f"the recomputed {field} = {score!r}")
+
+
+def _sampling_spread(instance: Instance, several: bool, value: float) -> float:
+    """By how much a score of values from a run's samples may differ from that of verification's, which drew others.
+
+    Objectives that each move by a share of their range move the normalized hypervolume by at most their sum.
+    """
+    if instance.repeats:
+        return 0.0
+    shares = np.broadcast_to(instance.agreement, len(instance.objectives))
+    return float(shares.sum()) if several else float(shares[0]) * value
 
 
 def _check_gains(rows: list[TraceRow], sources: Mapping[str, SourcePart], instance: Instance, found: Findings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,8 +51,9 @@ def evaluate(
         others = math.fsum(h for m, h in enumerate(heard) if m != s) if params["carriers"] == "shared" else 0.0
         sinr.append(heard[s] / (noise + others))
         served_by.append(s if heard[s] > 0.0 else -1)
+    loads = Counter(served_by)
     rates = [
-        0.0 if s < 0 else params["bandwidth_hz"] / served_by.count(s) * math.log2(1.0 + q) / 1e6
+        0.0 if s < 0 else params["bandwidth_hz"] / loads[s] * math.log2(1.0 + q) / 1e6
         for s, q in zip(served_by, sinr, strict=True)
     ]
     target = 10.0 ** (params["sinr_target_db"] / 10.0)
