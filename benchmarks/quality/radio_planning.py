@@ -44,6 +44,7 @@ def main() -> None:
         seconds = time.process_time() - begin
         assert reference is not None
         assert reference.evidence is Evidence.PROVEN_OPTIMAL, reference
+        assert reference.value is not None
         optima.append(reference.value)
         trivial = max(float(instance.evaluate(x).F[:, 0].max()) for x in instance.null_policies().values())
         proof = f"{reference.solver} {seconds:.2f} s"

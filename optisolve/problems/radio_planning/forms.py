@@ -14,20 +14,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.modelling.cpsat import CpSatModel
 from optisolve.modelling.highs import HighsModel
-from optisolve.problems.radio_planning.from_table import TableInstance
+from optisolve.problems.radio_planning.model import Plan
 
-__all__ = ["cpsat_form", "highs_form", "is_selection"]
+__all__ = ["Selection", "cpsat_form", "highs_form", "is_selection"]
 
 
-def is_selection(instance: TableInstance) -> bool:
+class Selection(Protocol):
+    """What the models are made of.
+
+    Attributes:
+        plan: What is decided and wanted.
+        users: int64 [K].
+        near: bool [N, N], pairs of sites that may not be used together.
+    """
+
+    plan: Plan
+    users: IntArray
+    near: BoolArray
+
+    @property
+    def site_options(self) -> IntArray:
+        """The options that can be chosen, int64."""
+        ...
+
+    @property
+    def serves(self) -> BoolArray:
+        """Whom each option serves alone at full power, bool [options, K]."""
+        ...
+
+    def site_of(self, options: IntArray) -> IntArray:
+        """The sites of options."""
+        ...
+
+    def points_of(self, options: IntArray) -> FloatArray:
+        """Points that stand for options, float64 [n, d]."""
+        ...
+
+
+def is_selection(plan: Plan) -> bool:
     """Whether coverage is the one goal and powers are given, so that a plan is a choice among options."""
-    return instance.plan.goals == ("coverage",) and "power" not in instance.plan.decide
+    return plan.goals == ("coverage",) and "power" not in plan.decide
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,7 +80,7 @@ class _Cover:
     weight: IntArray
 
 
-def _cover(instance: TableInstance) -> _Cover:
+def _cover(instance: Selection) -> _Cover:
     options = instance.site_options
     site, serves = instance.site_of(options), instance.serves[options]
     _, first = np.unique(np.column_stack([site, np.packbits(serves, axis=1)]), axis=0, return_index=True)
@@ -57,7 +90,7 @@ def _cover(instance: TableInstance) -> _Cover:
     return _Cover(options[kept], site[kept], rows[reached].T, weight[reached])
 
 
-def _conflicts(instance: TableInstance, cover: _Cover) -> Iterator[IntArray]:
+def _conflicts(instance: Selection, cover: _Cover) -> Iterator[IntArray]:
     """Options of which at most one may be chosen: those of one site, and those of two sites that are too near."""
     of_site = [np.flatnonzero(cover.site == s) for s in range(len(instance.near))]
     yield from (options for options in of_site if options.size > 1)
@@ -65,15 +98,15 @@ def _conflicts(instance: TableInstance, cover: _Cover) -> Iterator[IntArray]:
         yield np.concatenate([of_site[i], of_site[j]])
 
 
-def _decoder(instance: TableInstance, cover: _Cover) -> Callable[[FloatArray], FloatArray]:
+def _decoder(instance: Selection, cover: _Cover) -> Callable[[FloatArray], FloatArray]:
     def decode(values: FloatArray) -> FloatArray:
         chosen = np.sort(np.argsort(-values[: cover.option.size], kind="stable")[: instance.plan.n_transmitters])
-        return instance.points_of(cover.option[chosen][None, :])[0]
+        return np.asarray(instance.points_of(cover.option[chosen][None, :])[0])
 
     return decode
 
 
-def cpsat_form(instance: TableInstance) -> CpSatModel:
+def cpsat_form(instance: Selection) -> CpSatModel:
     """Binaries for options and rows of users."""
     from ortools.sat.python import cp_model
 
@@ -91,7 +124,7 @@ def cpsat_form(instance: TableInstance) -> CpSatModel:
     return CpSatModel(model, x, _decoder(instance, cover), lambda v: v * percent, 0.0, "whole numbers only, nothing is rounded")
 
 
-def highs_form(instance: TableInstance) -> HighsModel:
+def highs_form(instance: Selection) -> HighsModel:
     """The same as a mixed-integer program; a row of users is served by as much as its options are chosen, at most once."""
     import scipy.sparse as sp
 
@@ -102,13 +135,9 @@ def highs_form(instance: TableInstance) -> HighsModel:
     for r, options in enumerate(conflicts):
         at_most_one[r, options] = 1.0
     reach = sp.csr_array(cover.serves.T.astype(np.float64))  # [R, O]
-    matrix = sp.block_array(
-        [
-            [sp.csr_array(np.ones((1, n_options))), sp.csr_array((1, n_rows))],
-            [sp.csr_array(at_most_one), sp.csr_array((len(conflicts), n_rows))],
-            [-reach, sp.eye_array(n_rows)],
-        ]
-    )
+    of_options = sp.vstack([sp.csr_array(np.ones((1, n_options))), sp.csr_array(at_most_one), -reach])
+    of_rows = sp.vstack([sp.csr_array((1 + len(conflicts), n_rows)), sp.csr_array(sp.eye_array(n_rows))])
+    matrix = sp.hstack([of_options, of_rows])
     m, percent = float(instance.plan.n_transmitters), 100.0 / instance.users.size
     return HighsModel(
         cost=np.concatenate([np.zeros(n_options), cover.weight.astype(np.float64)]),

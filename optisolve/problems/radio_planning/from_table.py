@@ -70,7 +70,7 @@ class TableInstance(PlanningInstance):
         """The candidate nearest to every position, the first of equals, int64 [n, M]."""
         x, y = self.columns(X, "x_m")[:, :, None], self.columns(X, "y_m")[:, :, None]
         squared = (x - self.table.sites_m[:, 0]) ** 2 + (y - self.table.sites_m[:, 1]) ** 2  # [n, M, N]
-        return np.argmin(squared, axis=2)
+        return np.asarray(np.argmin(squared, axis=2))
 
     def options(self, X: FloatArray) -> IntArray:
         """The option of every transmitter, int64 [n, M]."""
@@ -82,7 +82,7 @@ class TableInstance(PlanningInstance):
             n_azimuths = len(table.azimuth_deg)
             turns = self.columns(X, "azimuth_deg") * (n_azimuths / 360.0)
             azimuth = np.ceil(turns - 0.5).astype(np.int64) % n_azimuths
-        return (site * len(table.tilt_deg) + tilt) * len(table.azimuth_deg) + azimuth
+        return np.asarray((site * len(table.tilt_deg) + tilt) * len(table.azimuth_deg) + azimuth)
 
     def transmitters(self, X: FloatArray) -> Transmitters:
         """The configurations that points stand for, of the nearest sites and entries."""
@@ -133,12 +133,12 @@ class TableInstance(PlanningInstance):
         tilt = np.tile(np.arange(t), (n, 1)) if "tilt" in self.plan.decide else self.best_alone[:, :1]
         azimuth = np.tile(np.arange(a), (n, 1)) if "azimuth" in self.plan.decide else self.best_alone[:, 1:]
         option = (np.arange(n)[:, None, None] * t + tilt[:, :, None]) * a + azimuth[:, None, :]
-        return option.ravel()
+        return np.asarray(option.ravel())
 
     def site_of(self, options: IntArray) -> IntArray:
         """The sites of options."""
         _, t, a, _ = self.table.level.shape
-        return options // (t * a)
+        return np.asarray(options // (t * a))
 
     def _serves(self, level: npt.NDArray[np.int8]) -> BoolArray:
         """Where a transmitter alone, at full power, reaches the SINR target."""
@@ -227,10 +227,10 @@ class TableInstance(PlanningInstance):
 
     def model(self, dialect: str) -> Any:
         """``"cpsat"`` and ``"highs"`` where sites are selected for coverage and do not disturb each other."""
-        from optisolve.problems.radio_planning.forms import cpsat_form, highs_form, is_selection
+        from optisolve.problems.radio_planning.forms import Selection, cpsat_form, highs_form, is_selection
 
-        builders: dict[str, Callable[[TableInstance], Any]] = {"cpsat": cpsat_form, "highs": highs_form}
-        return builders[dialect](self) if dialect in builders and not self.plan.shared and is_selection(self) else None
+        builders: dict[str, Callable[[Selection], Any]] = {"cpsat": cpsat_form, "highs": highs_form}
+        return builders[dialect](self) if dialect in builders and not self.plan.shared and is_selection(self.plan) else None
 
     # -- evaluation ------------------------------------------------------------------------------------------------
 
@@ -317,7 +317,7 @@ class TableInstance(PlanningInstance):
         """Users that each site alone serves with its best tilt and azimuth, int64 [N]."""
         _, t, a, _ = self.table.level.shape
         best = (np.arange(len(self.near)) * t + self.best_alone[:, 0]) * a + self.best_alone[:, 1]
-        return self.serves[best].sum(axis=1)
+        return np.asarray(self.serves[best].sum(axis=1))
 
     def _of_sites(self, sites: IntArray) -> FloatArray:
         """The point of sites with their best tilt and azimuth, float64 [1, d]."""

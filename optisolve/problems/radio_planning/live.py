@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,6 @@ from optisolve.problems.radio_planning.tracing import Device, Rays, Receivers, T
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from optisolve.problems.radio_planning.problem import RadioPlanning
 
 __all__ = ["LiveInstance", "Scene", "Stands", "live_instance"]
 
@@ -336,8 +335,20 @@ class LiveInstance(PlanningInstance):
         return kept
 
 
+class Numbers(Protocol):
+    """A scenario of the family: its settings, and what follows from them."""
+
+    def require_eirp(self, peak_dbi: float) -> None:
+        """Refuse a cap on the EIRP that the smallest power passes already."""
+        ...
+
+    def plan(self, peak_dbi: float) -> Plan:
+        """The scenario in SI units."""
+        ...
+
+
 def live_instance(
-    problem: RadioPlanning, rng: np.random.Generator, spots: Hotspots, origin: Origin, box: HypervolumeBox | None
+    problem: Numbers, rng: np.random.Generator, spots: Hotspots, origin: Origin, box: HypervolumeBox | None
 ) -> LiveInstance:
     """Survey a scene and place users in it.
 

@@ -296,6 +296,7 @@ class RadioPlanning(Problem):
         return live_instance(self, rng, spots, origin, box)
 
     def _drawn(self, rng: np.random.Generator, spots: Hotspots) -> RadioTable:
+        assert self.n_users is not None
         given: Mapping[str, Any] = {name: getattr(self, name) for name in _STATISTICAL}
         renamed = {"tilt_deg": given["tilts_deg"], **{name: value for name, value in given.items() if name != "tilts_deg"}}
         return drawn_table(rng, n_users=self.n_users, spots=spots, **renamed)

@@ -62,7 +62,7 @@ def solve_reference(instance: TableInstance, limits: Limits) -> Reference:
     plan = instance.plan
     if plan.goals != ("coverage",):
         return _by_search(instance, limits)
-    if is_selection(instance) and not plan.shared:
+    if is_selection(plan) and not plan.shared:
         return _by_program(instance, limits)
     selections = math.comb(len(instance.near), plan.n_transmitters)
     if not plan.decide and selections * instance.users.size <= limits.looks:
