@@ -325,11 +325,11 @@ def _scene_file(rt: Any, scene: str) -> str:
 
 def _registered(rt: Any, antenna: SectorAntenna) -> str:
     """Name under which the tracer knows an antenna: the formulas of `SectorAntenna` once more, for its own arrays."""
-    import drjit
-    import mitsuba as mi
+    import drjit as dr
+    import mitsuba
     from sionna.rt.antenna_pattern import PolarizedAntennaPattern
 
-    dr: Any = drjit  # whose stubs take a product of a whole number and an array for an object
+    mi: Any = mitsuba  # whose stubs know no types before a variant is chosen
 
     name = _PATTERN.format(n_rows=antenna.n_rows, spacing_wavelengths=antenna.spacing_wavelengths)
 
