@@ -1,0 +1,371 @@
+"""What a GPU is worth here: the same answer twice, samples and training steps of ``ddpm``, traced rays; in eight minutes.
+
+    python benchmarks/gpu/check.py --out gpu.json
+    python benchmarks/gpu/check.py --device cpu --size small           # no GPU: tries the script itself
+
+Ratios are to one core of this machine's processor: to the sampler in numpy, to a training step of torch on one thread. Figures
+are medians of runs after those that warm up; compiling is never timed. What fails, differs or finds no time is a row that says
+so, and the script ends with 1; the file is written anew with every row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from rows import Row, Rows, gpu, median_s
+
+import optisolve
+from optisolve.core.bridge import Bridge, stack, to_tensors
+from optisolve.solvers.ddpm.bridges import bridge_of
+from optisolve.solvers.ddpm.factory import make_shards
+from optisolve.solvers.ddpm.networks import Denoiser, parameter_count
+from optisolve.solvers.ddpm.noise import case_keys
+from optisolve.solvers.ddpm.recipe import Recipe, load_recipe
+from optisolve.solvers.ddpm.sampler import Network, Sampling, sample
+from optisolve.solvers.ddpm.training import Trainer
+from optisolve.solvers.ddpm.weights import load_weights
+
+WAYS = ("float32", "bfloat16", "compiled")
+WIDE = {"network.config.width": 64, "network.config.hidden": 128, "network.config.layers": 6}
+"""The larger network of docs/diffusion.md, meant for a GPU."""
+SAMPLED = (("power_control", 16), ("uav_isac", 1))
+"""Scenarios whose shipped networks are asked, and samples per case."""
+GRID = 1.0 / 1024.0
+TOGETHER = 1 << 24
+"""Variables that walk together on a GPU: all of them."""
+NEVER = 10**9
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Training steps of one kind.
+
+    Args:
+        title: What to call them.
+        recipe: A shipped recipe.
+        few: Instances per step on the processor.
+        many: Instances per step on the device.
+        phase: ``imitation`` or ``label_free``.
+        change: What is changed in the recipe.
+    """
+
+    title: str
+    recipe: str
+    few: int
+    many: int
+    phase: str = "label_free"
+    change: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured.
+
+    Args:
+        seconds: Time for one figure, s, warming up excluded.
+        batches: Cases that are sampled together.
+        training: What is timed.
+        twice: What is trained twice.
+        steps: Steps in each phase of those.
+    """
+
+    seconds: float
+    batches: tuple[int, ...]
+    training: tuple[Steps, ...]
+    twice: tuple[Steps, ...]
+    steps: int
+
+
+SIZES = {
+    "full": Size(
+        seconds=2.0,
+        batches=(1, 64, 4096),
+        training=(
+            Steps("power_control, imitation", "power_control", 96, 96, "imitation"),
+            Steps("power_control", "power_control", 96, 96),
+            Steps("power_control, wide", "power_control", 96, 1536, change=WIDE),
+            Steps("uav_isac", "uav_isac", 8, 64),
+        ),
+        twice=(Steps("power_control", "power_control", 96, 96), Steps("uav_isac", "uav_isac", 8, 8)),
+        steps=6,
+    ),
+    "small": Size(
+        seconds=0.02,
+        batches=(1, 4),
+        training=(
+            Steps("offloading, imitation", "offloading", 4, 4, "imitation"),
+            Steps("uav_isac", "uav_isac", 2, 3, change={"steps.front": 3}),
+        ),
+        twice=(Steps("offloading", "offloading", 4, 4),),
+        steps=2,
+    ),
+}
+
+
+@dataclass
+class Check(Rows):
+    """A check of a size.
+
+    Args:
+        size: How much is measured.
+        ways: Some of `WAYS`.
+    """
+
+    size: Size
+    ways: tuple[str, ...]
+
+
+# -- sampling ----------------------------------------------------------------------------------------------------------
+
+
+def cases_of(scenario: str, count: int) -> tuple[Bridge, dict[str, np.ndarray]]:
+    """Some cases of a scenario: repeated instances, each with a preference where there are several objectives."""
+    instances = [optisolve.load_problem(scenario).instance(seed) for seed in range(min(count, 16))]
+    bridge = bridge_of(instances[0])
+    read = [bridge.read(instance) for instance in instances]
+    if bridge.preferences:
+        each = [bridge.spread(case, -(-count // len(read))) for case in read]
+        cases = {name: np.concatenate([case[name] for case in each]) for name in each[0]}
+    else:
+        cases = stack([read[i % len(read)] for i in range(count)])
+    return bridge, {name: values[:count] for name, values in cases.items()}
+
+
+def denoiser(family: str, device: str, way: str) -> Denoiser:
+    """The shipped network on the device, computing in one of the `WAYS`."""
+    network = load_weights("auto", family).denoiser(device)
+    if way == "compiled":
+        torch.compiler.reset()  # else a class that was compiled a few times before is left as it is
+        network.denoise = torch.compile(network.denoise, dynamic=True)
+    if way == "bfloat16":
+        plain = network.clean
+
+        def clean(*given: object) -> torch.Tensor:
+            with torch.autocast(device, dtype=torch.bfloat16):
+                return plain(*given).float()
+
+        network.clean = clean
+    return network
+
+
+def sampling(check: Check) -> None:
+    """Samples per second, by the number of cases that are asked for together."""
+    for scenario, count in SAMPLED:
+        networks: dict[str, Network] = {}
+        for batch in check.size.batches:
+            what, how = f"{scenario}, {batch} x {count}", Sampling(steps=2)
+            bridge, cases = cases_of(scenario, batch)
+            keys = case_keys(0, np.arange(batch))
+
+            def speed(network: Network, **given: int) -> tuple[float, np.ndarray]:
+                def run() -> np.ndarray:
+                    return sample(network, bridge, cases, keys, count, how, **given)  # noqa: B023
+
+                return batch * count / median_s(run, check.size.seconds), run()  # noqa: B023
+
+            one_core, expected = None, None
+            with check.row("sampling", what, "numpy, one core"):
+                one_core, expected = speed(load_weights("auto", scenario).forward())
+                check.add(Row("sampling", what, "numpy, one core", one_core, "samples/s", 1.0))
+            for way in check.ways:
+                with check.row("sampling", what, way):
+                    networks[way] = networks.get(way) or denoiser(scenario, check.device, way)
+                    value, y = speed(networks[way], block=TOGETHER)
+                    note = "" if expected is None else f"off by {np.abs(y - expected).max():.1g} at most"
+                    check.add(Row("sampling", what, way, value, "samples/s", one_core and value / one_core, note=note))
+            if batch < max(check.size.batches):
+                continue
+            with check.row("sampling", what, "float32, in blocks as shipped"):
+                value, _ = speed(networks["float32"])
+                check.add(
+                    Row("sampling", what, "float32, in blocks as shipped", value, "samples/s", one_core and value / one_core)
+                )
+            with check.row("sampling", what, "float32, network alone"):
+                value = batch * count / median_s(alone(networks["float32"], bridge, cases, count), check.size.seconds)
+                check.add(Row("sampling", what, "float32, network alone", value, "samples/s"))
+
+
+def alone(network: Denoiser, bridge: Bridge, cases: dict[str, np.ndarray], count: int) -> Callable[[], None]:
+    """One call of the network with all it needs on the device."""
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        encoded = network.encode(to_tensors(bridge.condition(cases), str(device)))
+        noisy = torch.zeros((len(next(iter(cases.values()))), count, *bridge.shape(cases)), device=device)
+        level = torch.full((1,), 0.5, device=device)
+
+    def run() -> None:
+        with torch.inference_mode():
+            network.clean(noisy, level, encoded)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def recipe_of(steps: Steps, batch: int, *, imitation: int, label_free: int) -> Recipe:
+    """A recipe with one shard of labels that never validates."""
+    few = {"labels.shards": 1, "labels.validation_shards": 1, "labels.shard_size": batch, "steps.batch": batch}
+    lengths = {"steps.imitation": imitation, "steps.label_free": label_free, "steps.check_every": NEVER}
+    return load_recipe(steps.recipe, {**few, **lengths, **steps.change})
+
+
+def trainer(recipe: Recipe, folder: Path, device: str, way: str) -> Trainer:
+    """A training in one of the `WAYS`; the compiled one computes in bfloat16 too, as a training on CUDA does by itself."""
+    shards, _ = make_shards(recipe, folder / recipe.digest())
+    if way == "compiled":
+        torch.compiler.reset()
+    return Trainer(recipe, shards, [], device=device, mixed=way != "float32", compiled=way == "compiled")
+
+
+def training(check: Check, folder: Path) -> None:
+    """Instances per second in a training step; losses of the first steps beside those of the processor."""
+    for steps in check.size.training:
+        phases = {"imitation": 0, "label_free": 0, steps.phase: NEVER}
+
+        def timed(device: str, way: str, batch: int) -> tuple[float, list[float], str]:
+            training = trainer(recipe_of(steps, batch, **phases), folder, device, way)  # noqa: B023
+            seconds, losses = step_s(training, check.size.seconds)
+            return batch / seconds, losses, f"{1e3 * seconds:.3g} ms, {parameter_count(training.network):,} weights"
+
+        one_core, expected, what = None, None, f"{steps.title}, batch {steps.few}"
+        with check.row("training", what, "torch, one core"):
+            one_core, expected, note = timed("cpu", "float32", steps.few)
+            check.add(Row("training", what, "torch, one core", one_core, "instances/s", 1.0, note=note))
+        for way in check.ways:
+            what = f"{steps.title}, batch {steps.many}"
+            with check.row("training", what, way):
+                value, losses, note = timed(check.device, way, steps.many)
+                if expected and steps.many == steps.few:
+                    off = max(abs(a - b) / abs(b) for a, b in zip(losses, expected, strict=True))
+                    note += f", first losses off by {off:.1g} of theirs at most"
+                check.add(Row("training", what, way, value, "instances/s", one_core and value / one_core, note=note))
+
+
+def step_s(training: Trainer, seconds: float) -> tuple[float, list[float]]:
+    """Median time of a step after four that warm up, s, and the losses of those four."""
+    losses: list[float] = []
+    marks: list[float] = []
+    training.run(until=4, on_step=lambda _, loss: losses.append(loss))
+    marks.append(training.seconds)
+    training.run(seconds=training.seconds + seconds, on_step=lambda *_: marks.append(training.seconds))
+    return statistics.median(np.diff(marks)), losses
+
+
+# -- the same answer twice ---------------------------------------------------------------------------------------------
+
+
+def same_seed(check: Check, folder: Path) -> None:
+    """Weights, samples and records under one seed, made twice on the device."""
+    for steps in check.size.twice:
+        for way in check.ways:
+            with check.row("same seed", f"weights, {steps.title}", way):
+                recipe = recipe_of(steps, steps.many, imitation=check.size.steps, label_free=NEVER)
+                twice(check, f"weights, {steps.title}", way, lambda: weights(check, recipe, folder, way))  # noqa: B023
+        with check.row("same seed", f"weights of a training that was resumed, {steps.title}", "float32"):
+            recipe = recipe_of(steps, steps.many, imitation=check.size.steps, label_free=NEVER)
+            whole, resumed = (weights(check, recipe, folder, "float32", resumed=resumed) for resumed in (False, True))
+            compare(check, f"weights of a training that was resumed, {steps.title}", "float32", whole, resumed)
+    for scenario, count in SAMPLED:
+        bridge, cases = cases_of(scenario, 8)
+        keys, how, what = case_keys(0, np.arange(8)), Sampling(steps=2), f"samples, {scenario}"
+        for way in check.ways:
+            with check.row("same seed", what, way):
+                network = denoiser(scenario, check.device, way)
+                twice(check, what, way, lambda: sample(network, bridge, cases, keys, count, how))  # noqa: B023
+        with check.row("same seed", f"samples among others and alone, {scenario}", "float32"):
+            network, one = denoiser(scenario, check.device, "float32"), {name: values[3:4] for name, values in cases.items()}
+            among = sample(network, bridge, cases, keys, count, how)[3:4]
+            off = float(np.abs(among - sample(network, bridge, one, keys[3:4], count, how)).max())
+            note = f"off by {off:.1g} at most; the grid is 1/1024"
+            check.add(Row("same seed", f"samples among others and alone, {scenario}", "float32", ok=off <= GRID, note=note))
+    for scenario, _ in SAMPLED:
+        with check.row("same seed", f"record, {scenario}", "float32"):
+            instance = optisolve.load_problem(scenario).instance(0)
+            found = [optisolve.solve(instance, "ddpm", seed=1, device=check.device).record.result_hash for _ in range(2)]
+            check.add(Row("same seed", f"record, {scenario}", "float32", ok=found[0] == found[1], note=found[0][:16]))
+
+
+def weights(check: Check, recipe: Recipe, folder: Path, way: str, *, resumed: bool = False) -> np.ndarray:
+    """All weights after some steps in both phases, in one array."""
+    training = trainer(recipe, folder, check.device, way)
+    if resumed:
+        training.run(until=check.size.steps)
+        training.save(folder / "resumed")
+        training = trainer(recipe, folder, check.device, way)
+        training.resume(folder / "resumed")
+    training.run(until=2 * check.size.steps)
+    return np.concatenate([values.detach().cpu().numpy().ravel() for values in training.network.parameters()])
+
+
+def twice(check: Check, what: str, way: str, make: Callable[[], np.ndarray]) -> None:
+    """Whether something is the same when it is made again; if not, whether it is with torch's deterministic algorithms."""
+    first, again = make(), make()
+    compare(check, what, way, first, again)
+    if not np.array_equal(first, again):
+        torch.use_deterministic_algorithms(True, warn_only=True)  # warns of what has no deterministic form
+        try:
+            compare(check, what, f"{way}, deterministic algorithms", make(), make())
+        finally:
+            torch.use_deterministic_algorithms(False)
+
+
+def compare(check: Check, what: str, way: str, first: np.ndarray, again: np.ndarray) -> None:
+    """A row that says whether two arrays are equal to the last bit, and how far they are apart."""
+    note = "to the last bit" if np.array_equal(first, again) else f"off by {np.abs(first - again).max():.1g} at most"
+    check.add(Row("same seed", what, way, ok=np.array_equal(first, again), note=note))
+
+
+# -- ray tracing -------------------------------------------------------------------------------------------------------
+
+
+def tracing(check: Check) -> None:
+    """Radio maps of Munich per second."""
+    check.add(Row("tracing", "radio map of Munich", check.device, note="left out: optisolve has no tracer yet"))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Check; 0 when all is well."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu tries the script where there is no GPU")
+    parser.add_argument("--size", choices=tuple(SIZES), default="full")
+    parser.add_argument("--ways", default=",".join(WAYS), help=f"some of {','.join(WAYS)}; float32 is among them always")
+    parser.add_argument("--limit", type=float, default=460.0, help="time for all of it, s")
+    parser.add_argument("--out", type=Path, help="JSON file for the rows")
+    options = parser.parse_args(words)
+    ways = tuple(way for way in WAYS if way == "float32" or way in options.ways.split(","))
+    if strange := sorted({*options.ways.split(",")} - {*WAYS}):
+        parser.error(f"--ways: {', '.join(strange)} is none of {', '.join(WAYS)}")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error(f"--device cuda: torch {torch.__version__} finds no CUDA device here; --device cpu tries the script.")
+    check = Check(options.device, options.limit, options.out, SIZES[options.size], ways)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # one core is what everything is compared with
+    print(f"{gpu() if check.device == 'cuda' else 'no GPU'}\n\n| part | what | way | value | ratio | as it should be | |")
+    print("|---|---|---|---:|---:|---|---|", flush=True)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            same_seed(check, Path(folder))
+            sampling(check)
+            tracing(check)
+            training(check, Path(folder))
+    finally:
+        torch.set_num_threads(threads)
+    wrong = sum(row.ok is False for row in check.rows)
+    print(f"\n{len(check.rows)} rows in {time.perf_counter() - check.begun:.0f} s, {wrong} of them not as they should be")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
