@@ -24,7 +24,6 @@ from optisolve.modelling.answer import passed_bound
 from optisolve.run.evaluator import Evaluator
 
 __all__ = [
-    "AGREEMENT",
     "IDEAL_TOLERANCE",
     "NEAR_TOLERANCE",
     "Miss",
@@ -36,9 +35,6 @@ __all__ = [
     "shortfall_text",
     "verify_points",
 ]
-
-AGREEMENT = 1e-7
-"""Difference of kernel and twin, relative to the largest value of the run, above which one of them is wrong."""
 
 NEAR_TOLERANCE = 1e-5
 """Largest violation of a (dimensionless) constraint that counts as nearly feasible, or ten times its own tolerance."""
@@ -280,12 +276,12 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     known = history.F_min[history.violation < FAILED_VIOLATION]
     scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
     apart = np.abs(made.evaluation.F - F)
-    worst = apart.max(axis=0) > AGREEMENT * scale
+    worst = apart.max(axis=0) > instance.agreement * scale
     if worst.any():
         j = int(np.argmax(worst))
         i = int(np.argmax(apart[:, j]))
         return f"{instance.objectives[j].name} is {made.evaluation.F[i, j]:.12g} and {F[i, j]:.12g}"
     violation = float(made.evaluation.max_violation.max())
-    if abs(violation - max_violation) > AGREEMENT * max(1.0, max_violation):
+    if abs(violation - max_violation) > instance.agreement * max(1.0, max_violation):
         return f"the largest violation is {violation:.6g} and {max_violation:.6g}"
     return ""

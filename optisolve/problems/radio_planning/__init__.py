@@ -1,0 +1,1 @@
+"""Radio planning: where transmitters stand, where they look and how loud they are, in a city or a drawn one."""
