@@ -3,28 +3,31 @@
     python benchmarks/gpu/check.py --out gpu.json
     python benchmarks/gpu/check.py --device cpu --size small           # no GPU: tries the script itself
 
-Ratios are to one core of this machine's processor: to the sampler in numpy, to a training step of torch on one thread. Figures
-are medians of runs after those that warm up; compiling is never timed. What fails, differs or finds no time is a row that says
-so, and the script ends with 1; the file is written anew with every row.
+Ratios are to one core of this machine's processor: to the sampler in numpy, and to training steps and rays on one thread.
+Figures are medians of runs after those that warm up; compiling is never timed. What fails, differs or finds no time is a row
+that says so, and the script ends with 1; the file is written anew with every row.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from rows import Row, Rows, gpu, median_s
+from sizes import SIZES, Size, Steps
 
 import optisolve
 from optisolve.core.bridge import Bridge, stack, to_tensors
+from optisolve.problems.radio_planning.tracing import has_tracer
 from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.factory import make_shards
 from optisolve.solvers.ddpm.networks import Denoiser, parameter_count
@@ -35,80 +38,12 @@ from optisolve.solvers.ddpm.training import Trainer
 from optisolve.solvers.ddpm.weights import load_weights
 
 WAYS = ("float32", "bfloat16", "compiled")
-WIDE = {"network.config.width": 64, "network.config.hidden": 128, "network.config.layers": 6}
-"""The larger network of docs/diffusion.md, meant for a GPU."""
 SAMPLED = (("power_control", 16), ("uav_isac", 1))
 """Scenarios whose shipped networks are asked, and samples per case."""
 GRID = 1.0 / 1024.0
 TOGETHER = 1 << 24
 """Variables that walk together on a GPU: all of them."""
 NEVER = 10**9
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Training steps of one kind.
-
-    Args:
-        title: What to call them.
-        recipe: A shipped recipe.
-        few: Instances per step on the processor.
-        many: Instances per step on the device.
-        phase: ``imitation`` or ``label_free``.
-        change: What is changed in the recipe.
-    """
-
-    title: str
-    recipe: str
-    few: int
-    many: int
-    phase: str = "label_free"
-    change: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much is measured.
-
-    Args:
-        seconds: Time for one figure, s, warming up excluded.
-        batches: Cases that are sampled together.
-        training: What is timed.
-        twice: What is trained twice.
-        steps: Steps in each phase of those.
-    """
-
-    seconds: float
-    batches: tuple[int, ...]
-    training: tuple[Steps, ...]
-    twice: tuple[Steps, ...]
-    steps: int
-
-
-SIZES = {
-    "full": Size(
-        seconds=2.0,
-        batches=(1, 64, 4096),
-        training=(
-            Steps("power_control, imitation", "power_control", 96, 96, "imitation"),
-            Steps("power_control", "power_control", 96, 96),
-            Steps("power_control, wide", "power_control", 96, 1536, change=WIDE),
-            Steps("uav_isac", "uav_isac", 8, 64),
-        ),
-        twice=(Steps("power_control", "power_control", 96, 96), Steps("uav_isac", "uav_isac", 8, 8)),
-        steps=6,
-    ),
-    "small": Size(
-        seconds=0.02,
-        batches=(1, 4),
-        training=(
-            Steps("offloading, imitation", "offloading", 4, 4, "imitation"),
-            Steps("uav_isac", "uav_isac", 2, 3, change={"steps.front": 3}),
-        ),
-        twice=(Steps("offloading", "offloading", 4, 4),),
-        steps=2,
-    ),
-}
 
 
 @dataclass
@@ -157,7 +92,7 @@ def denoiser(family: str, device: str, way: str) -> Denoiser:
     return network
 
 
-def sampling(check: Check) -> None:
+def sampling(check: Check, _: Path) -> None:
     """Samples per second, by the number of cases that are asked for together."""
     for scenario, count in SAMPLED:
         networks: dict[str, Network] = {}
@@ -330,9 +265,68 @@ def compare(check: Check, what: str, way: str, first: np.ndarray, again: np.ndar
 # -- ray tracing -------------------------------------------------------------------------------------------------------
 
 
-def tracing(check: Check) -> None:
-    """Radio maps of Munich per second."""
-    check.add(Row("tracing", "radio map of Munich", check.device, note="left out: optisolve has no tracer yet"))
+TRACED = """
+import statistics, sys, time
+import numpy as np
+from optisolve.problems.radio_planning.antenna import SectorAntenna
+from optisolve.problems.radio_planning.city import CellGrid
+from optisolve.problems.radio_planning.tracing import Rays, tracer_of
+device, rays, limit_s, file = sys.argv[1], Rays(int(sys.argv[2]), depth=3), float(sys.argv[3]), sys.argv[4]
+tracer = tracer_of("munich", 3.5e9, SectorAntenna(), device)
+x_m, y_m = np.array([-32.5, 192.5, 132.5, -182.5]), np.array([14.5, 94.5, -110.5, -145.5])
+z_m = tracer.heights_m(x_m, y_m) + 5.0
+sites = np.column_stack([x_m, y_m, z_m, [30.0, 230.0, 125.0, 35.0], np.full(4, 7.0)])
+grid, maps, spent = CellGrid(-600.0, -600.0, 60, 60, 20.0), [], []
+while len(spent) < 3 or sum(spent[2:]) < limit_s:
+    begun = time.perf_counter()
+    maps.append(tracer.cell_gains(sites, grid, rays))
+    spent.append(time.perf_counter() - begun)
+np.savez(file, maps=np.stack(maps[:2]), seconds=statistics.median(spent[2:]))
+"""
+"""Radio maps of four sites in Munich, in a process of its own, since a process traces on one device."""
+
+
+def tracing(check: Check, folder: Path) -> None:
+    """Radio maps per second, and how far apart the gains of two devices are, and of one when it is asked twice."""
+    what = f"radio map of Munich, 4 sites, {check.size.rays:,} rays each"
+    if not has_tracer():
+        check.add(Row("tracing", what, check.device, note="left out: needs the extra [rt]"))
+        return
+    expected, one_core = None, None
+    for device in dict.fromkeys(("cpu", check.device)):
+        with check.row("tracing", what, device):
+            maps, seconds = traced(check, device, folder / f"{device}.npz")
+            note = f"{seconds:.3g} s a map; asked twice {apart(*maps)}"
+            if expected is not None:
+                note += f"; from the processor's {apart(maps[0], expected)}"
+            else:
+                expected, one_core = maps[0], 1.0 / seconds
+            ok = bool(np.array_equal(*maps)) if device == "cpu" else None  # CUDA adds in any order
+            check.add(Row("tracing", what, device, 1.0 / seconds, "maps/s", one_core and 1.0 / seconds / one_core, ok, note))
+
+
+def traced(check: Check, device: str, file: Path) -> tuple[np.ndarray, float]:
+    """The same map twice, float64 [2, 4, rows, columns], and the median time of one, s."""
+    words = [sys.executable, "-c", TRACED, device, str(check.size.rays), str(check.size.seconds), str(file)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise RuntimeError(ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else f"exit code {ran.returncode}")
+    with np.load(file) as told:
+        return told["maps"], float(told["seconds"])
+
+
+def apart(first: np.ndarray, again: np.ndarray) -> str:
+    """How far two maps are apart in cells that both cover, dB."""
+    if np.array_equal(first, again):
+        return "the same to the last bit"
+    both = (first > 0.0) & (again > 0.0)
+    off = np.abs(10.0 * np.log10(first[both] / again[both]))
+    return (
+        f"{np.median(off):.2g} dB apart, {off.max():.2g} dB at most, {np.mean((first > 0.0) != (again > 0.0)):.2%} not in both"
+    )
+
+
+PARTS = {"same_seed": same_seed, "sampling": sampling, "tracing": tracing, "training": training}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -341,12 +335,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu tries the script where there is no GPU")
     parser.add_argument("--size", choices=tuple(SIZES), default="full")
     parser.add_argument("--ways", default=",".join(WAYS), help=f"some of {','.join(WAYS)}; float32 is among them always")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--limit", type=float, default=460.0, help="time for all of it, s")
     parser.add_argument("--out", type=Path, help="JSON file for the rows")
     options = parser.parse_args(words)
-    ways = tuple(way for way in WAYS if way == "float32" or way in options.ways.split(","))
-    if strange := sorted({*options.ways.split(",")} - {*WAYS}):
-        parser.error(f"--ways: {', '.join(strange)} is none of {', '.join(WAYS)}")
+    ways, parts = options.ways.split(","), options.parts.split(",")
+    for flag, given, known in (("--ways", ways, WAYS), ("--parts", parts, PARTS)):
+        if strange := sorted({*given} - {*known}):
+            parser.error(f"{flag}: {', '.join(strange)} is none of {', '.join(known)}")
+    ways = tuple(way for way in WAYS if way == "float32" or way in ways)
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error(f"--device cuda: torch {torch.__version__} finds no CUDA device here; --device cpu tries the script.")
     check = Check(options.device, options.limit, options.out, SIZES[options.size], ways)
@@ -356,10 +353,8 @@ def main(words: Sequence[str] | None = None) -> int:
     print("|---|---|---|---:|---:|---|---|", flush=True)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            same_seed(check, Path(folder))
-            sampling(check)
-            tracing(check)
-            training(check, Path(folder))
+            for part in parts:
+                PARTS[part](check, Path(folder))
     finally:
         torch.set_num_threads(threads)
     wrong = sum(row.ok is False for row in check.rows)

@@ -16,9 +16,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [diffusion]")
 pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
 
+from optisolve.problems.radio_planning.tracing import has_tracer  # noqa: E402
+
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "gpu"
 SMALL = ("--device", "cpu", "--size", "small", "--limit", "3600")
-PARTS = {"same seed", "sampling", "training", "tracing"}
+PARTS = {"same seed", "sampling", "training"}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,8 @@ def check() -> Iterator[ModuleType]:
         patch.setitem(sys.modules, "gpu_check", module)  # dataclasses look their module up
         spec.loader.exec_module(module)
         yield module
+    for beside in ("rows", "sizes"):
+        del sys.modules[beside]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def without_compiler(check: ModuleType, tmp_path_factory: pytest.TempPathFactory
     file = tmp_path_factory.mktemp("gpu") / "gpu.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "compile", missing)
-        code = check.main([*SMALL, "--out", str(file)])
+        code = check.main([*SMALL, "--parts", "same_seed,sampling,training", "--out", str(file)])
     return code, json.loads(file.read_text())
 
 
@@ -78,7 +82,7 @@ def test_what_fails_is_a_row_and_costs_the_others_nothing(without_compiler: tupl
     failed = [row for row in told["rows"] if row["ok"] is False]
     assert {row["way"] for row in failed} == {"compiled"}
     assert {row["note"] for row in failed} == {"RuntimeError: no compiler here"}
-    assert {row["part"] for row in failed} == PARTS - {"tracing"}
+    assert {row["part"] for row in failed} == PARTS
 
 
 def test_what_finds_no_time_is_told(check: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,9 +112,35 @@ def test_deterministic_algorithms_are_tried_where_two_answers_differ(check: Modu
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_a_strange_part_or_way_is_told_with_those_that_there_are(check: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, told in ((["--parts", "trace"], "same_seed, sampling"), (["--ways", "fp32"], "float32, bfloat16")):
+        with pytest.raises(SystemExit):
+            check.main(["--device", "cpu", *words])
+        assert f"{words[0]}: {words[1]} is none of {told}" in capsys.readouterr().err
+
+
+def test_without_the_tracer_a_line_says_what_is_left_out(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check, "has_tracer", lambda: False)
+    assert check.main(["--device", "cpu", "--size", "small", "--parts", "tracing"]) == 0
+    assert "left out: needs the extra [rt]" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_tracer(), reason="needs the extra [rt]")
+def test_a_map_is_the_same_twice_on_a_processor(check: ModuleType, tmp_path: Path) -> None:
+    assert check.main([*SMALL, "--parts", "tracing", "--out", str(tmp_path / "gpu.json")]) == 0
+    (row,) = json.loads((tmp_path / "gpu.json").read_text())["rows"]
+    assert row["ok"] is True
+    assert row["value"] > 0.0
+    assert "the same to the last bit" in row["note"]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
 def test_a_check_with_a_compiler_has_nothing_to_complain_of(check: ModuleType, tmp_path: Path) -> None:
-    assert check.main([*SMALL, "--out", str(tmp_path / "gpu.json")]) == 0
+    parts = ("--parts", "same_seed,sampling,training")
+    assert check.main([*SMALL, *parts, "--out", str(tmp_path / "gpu.json")]) == 0
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
-    assert {row["part"] for row in rows if row["way"] == "compiled"} == PARTS - {"tracing"}
+    assert {row["part"] for row in rows if row["way"] == "compiled"} == PARTS
