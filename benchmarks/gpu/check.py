@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,38 +96,52 @@ def denoiser(family: str, device: str, way: str) -> Denoiser:
 def sampling(check: Check, _: Path) -> None:
     """Samples per second, by the number of cases that are asked for together."""
     for scenario, count in SAMPLED:
-        networks: dict[str, Network] = {}
+        networks: dict[str, Denoiser] = {}
         for batch in check.size.batches:
-            what, how = f"{scenario}, {batch} x {count}", Sampling(steps=2)
-            bridge, cases = cases_of(scenario, batch)
-            keys = case_keys(0, np.arange(batch))
+            sampled(check, scenario, count, batch, networks)
 
-            def speed(network: Network, **given: int) -> tuple[float, np.ndarray]:
-                def run() -> np.ndarray:
-                    return sample(network, bridge, cases, keys, count, how, **given)  # noqa: B023
 
-                return batch * count / median_s(run, check.size.seconds), run()  # noqa: B023
+def sampled(check: Check, scenario: str, count: int, batch: int, networks: dict[str, Denoiser]) -> None:
+    """The rows of one batch; `networks` holds those that were made before, by their way."""
+    what = f"{scenario}, {batch} x {count}"
+    bridge, cases = cases_of(scenario, batch)
+    keys, how = case_keys(0, np.arange(batch)), Sampling(steps=2)
+    expected: list[np.ndarray] = []
 
-            one_core, expected = None, None
-            with check.row("sampling", what, "numpy, one core"):
-                one_core, expected = speed(load_weights("auto", scenario).forward())
-                check.add(Row("sampling", what, "numpy, one core", one_core, "samples/s", 1.0))
-            for way in check.ways:
-                with check.row("sampling", what, way):
-                    networks[way] = networks.get(way) or denoiser(scenario, check.device, way)
-                    value, y = speed(networks[way], block=TOGETHER)
-                    note = "" if expected is None else f"off by {np.abs(y - expected).max():.1g} at most"
-                    check.add(Row("sampling", what, way, value, "samples/s", one_core and value / one_core, note=note))
-            if batch < max(check.size.batches):
-                continue
-            with check.row("sampling", what, "float32, in blocks as shipped"):
-                value, _ = speed(networks["float32"])
-                check.add(
-                    Row("sampling", what, "float32, in blocks as shipped", value, "samples/s", one_core and value / one_core)
-                )
-            with check.row("sampling", what, "float32, network alone"):
-                value = batch * count / median_s(alone(networks["float32"], bridge, cases, count), check.size.seconds)
-                check.add(Row("sampling", what, "float32, network alone", value, "samples/s"))
+    def timed(way: str, network: Network, **given: int) -> Row:
+        def run() -> np.ndarray:
+            return sample(network, bridge, cases, keys, count, how, **given)
+
+        y = run()
+        note = f"off by {np.abs(y - expected[0]).max():.1g} at most" if expected else ""
+        expected[:] = expected or [y]
+        value = batch * count / median_s(run, check.size.seconds)
+        return Row("sampling", what, way, value, "samples/s", over(value, base), note=note)
+
+    def in_numpy() -> Row:
+        return replace(timed("numpy, one core", load_weights("auto", scenario).forward()), ratio=1.0)
+
+    def on_device(way: str) -> Row:
+        networks[way] = networks.get(way) or denoiser(scenario, check.device, way)
+        return timed(way, networks[way], block=TOGETHER)
+
+    def by_itself() -> Row:
+        value = batch * count / median_s(alone(networks["float32"], bridge, cases, count), check.size.seconds)
+        return Row("sampling", what, "float32, network alone", value, "samples/s", over(value, base))
+
+    base: Row | None = None
+    base = check.measure("sampling", what, "numpy, one core", in_numpy)
+    for way in check.ways:
+        check.measure("sampling", what, way, partial(on_device, way))
+    if batch == max(check.size.batches):
+        title = "float32, in blocks as shipped"
+        check.measure("sampling", what, title, lambda: timed(title, networks["float32"]))
+        check.measure("sampling", what, "float32, network alone", by_itself)
+
+
+def over(value: float, base: Row | None) -> float | None:
+    """How many times larger a figure is than the processor's, where there is one."""
+    return None if base is None or base.value is None else value / base.value
 
 
 def alone(network: Denoiser, bridge: Bridge, cases: dict[str, np.ndarray], count: int) -> Callable[[], None]:
@@ -167,25 +182,32 @@ def trainer(recipe: Recipe, folder: Path, device: str, way: str) -> Trainer:
 def training(check: Check, folder: Path) -> None:
     """Instances per second in a training step; losses of the first steps beside those of the processor."""
     for steps in check.size.training:
-        phases = {"imitation": 0, "label_free": 0, steps.phase: NEVER}
+        trained(check, steps, folder)
 
-        def timed(device: str, way: str, batch: int) -> tuple[float, list[float], str]:
-            training = trainer(recipe_of(steps, batch, **phases), folder, device, way)  # noqa: B023
-            seconds, losses = step_s(training, check.size.seconds)
-            return batch / seconds, losses, f"{1e3 * seconds:.3g} ms, {parameter_count(training.network):,} weights"
 
-        one_core, expected, what = None, None, f"{steps.title}, batch {steps.few}"
-        with check.row("training", what, "torch, one core"):
-            one_core, expected, note = timed("cpu", "float32", steps.few)
-            check.add(Row("training", what, "torch, one core", one_core, "instances/s", 1.0, note=note))
-        for way in check.ways:
-            what = f"{steps.title}, batch {steps.many}"
-            with check.row("training", what, way):
-                value, losses, note = timed(check.device, way, steps.many)
-                if expected and steps.many == steps.few:
-                    off = max(abs(a - b) / abs(b) for a, b in zip(losses, expected, strict=True))
-                    note += f", first losses off by {off:.1g} of theirs at most"
-                check.add(Row("training", what, way, value, "instances/s", one_core and value / one_core, note=note))
+def trained(check: Check, steps: Steps, folder: Path) -> None:
+    """The rows of one kind of step."""
+    phases = {"imitation": 0, "label_free": 0, steps.phase: NEVER}
+    expected: list[float] = []
+    base: Row | None = None
+
+    def timed(device: str, way: str, batch: int, title: str) -> Row:
+        training = trainer(recipe_of(steps, batch, **phases), folder, device, way)
+        seconds, losses = step_s(training, check.size.seconds)
+        note = f"{1e3 * seconds:.3g} ms, {parameter_count(training.network):,} weights"
+        if expected and steps.many == steps.few:
+            off = max(abs(a - b) / abs(b) for a, b in zip(losses, expected, strict=True))
+            note += f", first losses off by {off:.1g} of theirs at most"
+        expected[:] = expected or losses
+        value = batch / seconds
+        return Row("training", f"{steps.title}, batch {batch}", title, value, "instances/s", over(value, base), note=note)
+
+    title = "torch, one core"
+    what = f"{steps.title}, batch {steps.few}"
+    base = check.measure("training", what, title, lambda: replace(timed("cpu", "float32", steps.few, title), ratio=1.0))
+    for way in check.ways:
+        what = f"{steps.title}, batch {steps.many}"
+        check.measure("training", what, way, partial(timed, check.device, way, steps.many, way))
 
 
 def step_s(training: Trainer, seconds: float) -> tuple[float, list[float]]:
@@ -204,32 +226,40 @@ def step_s(training: Trainer, seconds: float) -> tuple[float, list[float]]:
 def same_seed(check: Check, folder: Path) -> None:
     """Weights, samples and records under one seed, made twice on the device."""
     for steps in check.size.twice:
+        recipe = recipe_of(steps, steps.many, imitation=check.size.steps, label_free=NEVER)
         for way in check.ways:
-            with check.row("same seed", f"weights, {steps.title}", way):
-                recipe = recipe_of(steps, steps.many, imitation=check.size.steps, label_free=NEVER)
-                twice(check, f"weights, {steps.title}", way, lambda: weights(check, recipe, folder, way))  # noqa: B023
-        with check.row("same seed", f"weights of a training that was resumed, {steps.title}", "float32"):
-            recipe = recipe_of(steps, steps.many, imitation=check.size.steps, label_free=NEVER)
-            whole, resumed = (weights(check, recipe, folder, "float32", resumed=resumed) for resumed in (False, True))
-            compare(check, f"weights of a training that was resumed, {steps.title}", "float32", whole, resumed)
+            twice(check, f"weights, {steps.title}", way, partial(weights, check, recipe, folder, way))
+        what = f"weights of a training that was resumed, {steps.title}"
+        whole, resumed = (partial(weights, check, recipe, folder, "float32", resumed=resumed) for resumed in (False, True))
+        check.measure("same seed", what, "float32", partial(compared, what, "float32", whole, resumed))
     for scenario, count in SAMPLED:
-        bridge, cases = cases_of(scenario, 8)
-        keys, how, what = case_keys(0, np.arange(8)), Sampling(steps=2), f"samples, {scenario}"
         for way in check.ways:
-            with check.row("same seed", what, way):
-                network = denoiser(scenario, check.device, way)
-                twice(check, what, way, lambda: sample(network, bridge, cases, keys, count, how))  # noqa: B023
-        with check.row("same seed", f"samples among others and alone, {scenario}", "float32"):
-            network, one = denoiser(scenario, check.device, "float32"), {name: values[3:4] for name, values in cases.items()}
-            among = sample(network, bridge, cases, keys, count, how)[3:4]
-            off = float(np.abs(among - sample(network, bridge, one, keys[3:4], count, how)).max())
-            note = f"off by {off:.1g} at most; the grid is 1/1024"
-            check.add(Row("same seed", f"samples among others and alone, {scenario}", "float32", ok=off <= GRID, note=note))
-    for scenario, _ in SAMPLED:
-        with check.row("same seed", f"record, {scenario}", "float32"):
-            instance = optisolve.load_problem(scenario).instance(0)
-            found = [optisolve.solve(instance, "ddpm", seed=1, device=check.device).record.result_hash for _ in range(2)]
-            check.add(Row("same seed", f"record, {scenario}", "float32", ok=found[0] == found[1], note=found[0][:16]))
+            twice(check, f"samples, {scenario}", way, partial(samples, check, scenario, count, way, slice(None)))
+        what = f"samples among others and alone, {scenario}"
+        check.measure("same seed", what, "float32", partial(among_others, check, what, scenario, count))
+        what = f"record, {scenario}"
+        check.measure("same seed", what, "float32", partial(recorded, check, what, scenario))
+
+
+def samples(check: Check, scenario: str, count: int, way: str, part: slice) -> np.ndarray:
+    """Samples of some of eight cases."""
+    bridge, cases = cases_of(scenario, 8)
+    cases, keys = {name: values[part] for name, values in cases.items()}, case_keys(0, np.arange(8))[part]
+    return sample(denoiser(scenario, check.device, way), bridge, cases, keys, count, Sampling(steps=2))
+
+
+def among_others(check: Check, what: str, scenario: str, count: int) -> Row:
+    """Whether a case's samples depend on the cases beside it, by more than one step of the grid they are rounded to."""
+    beside, alone = (samples(check, scenario, count, "float32", part) for part in (slice(None), slice(3, 4)))
+    off = float(np.abs(beside[3:4] - alone).max())
+    return Row("same seed", what, "float32", ok=off <= GRID, note=f"off by {off:.1g} at most; the grid is 1/1024")
+
+
+def recorded(check: Check, what: str, scenario: str) -> Row:
+    """Whether two runs of the solver on the device have one hash."""
+    instance = optisolve.load_problem(scenario).instance(0)
+    first, again = (optisolve.solve(instance, "ddpm", seed=1, device=check.device).record.result_hash for _ in range(2))
+    return Row("same seed", what, "float32", ok=first == again, note=first[:16])
 
 
 def weights(check: Check, recipe: Recipe, folder: Path, way: str, *, resumed: bool = False) -> np.ndarray:
@@ -246,20 +276,19 @@ def weights(check: Check, recipe: Recipe, folder: Path, way: str, *, resumed: bo
 
 def twice(check: Check, what: str, way: str, make: Callable[[], np.ndarray]) -> None:
     """Whether something is the same when it is made again; if not, whether it is with torch's deterministic algorithms."""
-    first, again = make(), make()
-    compare(check, what, way, first, again)
-    if not np.array_equal(first, again):
+    row = check.measure("same seed", what, way, partial(compared, what, way, make, make))
+    if row is not None and not row.ok:
         torch.use_deterministic_algorithms(True, warn_only=True)  # warns of what has no deterministic form
-        try:
-            compare(check, what, f"{way}, deterministic algorithms", make(), make())
-        finally:
-            torch.use_deterministic_algorithms(False)
+        way += ", deterministic algorithms"
+        check.measure("same seed", what, way, partial(compared, what, way, make, make))
+        torch.use_deterministic_algorithms(False)
 
 
-def compare(check: Check, what: str, way: str, first: np.ndarray, again: np.ndarray) -> None:
-    """A row that says whether two arrays are equal to the last bit, and how far they are apart."""
+def compared(what: str, way: str, make: Callable[[], np.ndarray], other: Callable[[], np.ndarray]) -> Row:
+    """Whether two arrays are equal to the last bit, and how far they are apart."""
+    first, again = make(), other()
     note = "to the last bit" if np.array_equal(first, again) else f"off by {np.abs(first - again).max():.1g} at most"
-    check.add(Row("same seed", what, way, ok=np.array_equal(first, again), note=note))
+    return Row("same seed", what, way, ok=np.array_equal(first, again), note=note)
 
 
 # -- ray tracing -------------------------------------------------------------------------------------------------------
@@ -292,17 +321,21 @@ def tracing(check: Check, folder: Path) -> None:
     if not has_tracer():
         check.add(Row("tracing", what, check.device, note="left out: needs the extra [rt]"))
         return
-    expected, one_core = None, None
-    for device in dict.fromkeys(("cpu", check.device)):
-        with check.row("tracing", what, device):
-            maps, seconds = traced(check, device, folder / f"{device}.npz")
-            note = f"{seconds:.3g} s a map; asked twice {apart(*maps)}"
-            if expected is not None:
-                note += f"; from the processor's {apart(maps[0], expected)}"
-            else:
-                expected, one_core = maps[0], 1.0 / seconds
-            ok = bool(np.array_equal(*maps)) if device == "cpu" else None  # CUDA adds in any order
-            check.add(Row("tracing", what, device, 1.0 / seconds, "maps/s", one_core and 1.0 / seconds / one_core, ok, note))
+    expected: list[np.ndarray] = []
+    base: Row | None = None
+
+    def timed(device: str) -> Row:
+        (first, again), seconds = traced(check, device, folder / f"{device}.npz")
+        note = f"{seconds:.3g} s a map; asked twice: {apart(first, again)}"
+        if expected:
+            note += f"; beside the processor's: {apart(first, expected[0])}"
+        expected.append(first)
+        ok = bool(np.array_equal(first, again)) if device == "cpu" else None  # CUDA adds in any order
+        return Row("tracing", what, device, 1.0 / seconds, "maps/s", over(1.0 / seconds, base), ok, note)
+
+    base = check.measure("tracing", what, "cpu", lambda: replace(timed("cpu"), ratio=1.0))
+    if check.device != "cpu":
+        check.measure("tracing", what, check.device, lambda: timed(check.device))
 
 
 def traced(check: Check, device: str, file: Path) -> tuple[np.ndarray, float]:

@@ -83,15 +83,22 @@ class Rows:
         """Time that is left, s."""
         return self.limit_s - (time.perf_counter() - self.begun)
 
-    @contextmanager
-    def row(self, part: str, what: str, way: str) -> Iterator[None]:
-        """Measure something that may fail or take too long; either is a row."""
+    def measure(self, part: str, what: str, way: str, make: Callable[[], Row | None]) -> Row | None:
+        """A row that is made by something that may fail or take too long; that it did is a row too.
+
+        Returns:
+            The row; None where there is no figure.
+        """
         try:
             with ended_after(self.left_s):
-                yield
+                row = make()
         except Exception as error:  # whatever it is: the other rows are worth having
             lines = str(error).strip().splitlines() or [""]
             self.add(Row(part, what, way, ok=False, note=f"{type(error).__name__}: {lines[0][:200]}".replace("|", "/")))
+            return None
+        if row is not None:
+            self.add(row)
+        return row
 
 
 @contextmanager
@@ -124,9 +131,8 @@ def gpu() -> dict[str, object]:
 
 
 def median_s(run: Callable[[], object], seconds: float) -> float:
-    """Median time of a run after two that warm up, s."""
-    for _ in range(2):
-        run()
+    """Median time of a run after one that warms up, s."""
+    run()
     spent: list[float] = []
     while sum(spent) < seconds:
         begun = time.perf_counter()
