@@ -160,6 +160,8 @@ class Job:
         """
         asked, collected = asked.settled(), Collected("The run's configuration")
         settings = collected("", lambda: Run.from_mapping({**asked.settings, "resume": asked.settings["resume"] or None}))
+        if settings is not None:
+            collected("", lambda: settings.who)
         budget = collected("budget", lambda: Budget.from_mapping(asked.budget))
         problem = collected("problem", lambda: named_problem(asked.problem.name, asked.problem.options))
         solver = collected("solver", lambda: make_solver(asked.solver.name, asked.solver.options))
@@ -275,6 +277,7 @@ def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path 
             callback=now_and_then(bar.heard),
             history=job.settings.history if solver is job.solver else "none",
             scratch=scratch,
+            workers=job.settings.who,
         )
 
 

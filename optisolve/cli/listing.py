@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
+import numpy as np
+
 from optisolve import content
 from optisolve.cli.display import console, print_json, styled, write_plain
 from optisolve.cli.help import about_settings, entries, options_of, paragraph, settings_help
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from optisolve.core.documents import Json
-    from optisolve.core.problem import Problem
+    from optisolve.core.problem import Instance, Problem
     from optisolve.core.solver import Solver
 
 __all__ = ["Info", "List"]
@@ -191,14 +193,20 @@ def _about_problem(name: str, cls: type[Problem]) -> Mapping[str, Json]:
         told["offers"] = capabilities or "evaluation only"
         if instance.origin.problem == OWN:
             told["summary"] = instance.describe().summary
-        told["evaluation"] = (
-            "a compiled kernel; verification runs on other code, the readable equations"
-            if instance.has_twin
-            else "one implementation, which verification runs again (docs/trust.md)"
-        )
+        told["evaluation"] = _evaluation(instance)
     told["card"] = _card("problems", name)
     told["scenarios"] = [scenario for scenario in PROBLEMS.choices() if scenario.startswith(f"{name}/")]
     return told
+
+
+def _evaluation(instance: Instance) -> str:
+    if not instance.repeats:
+        agreement = np.broadcast_to(instance.agreement, len(instance.objectives)).tolist()
+        allowed = ", ".join(f"{o.name} {100.0 * a:.2g} %" for o, a in zip(instance.objectives, agreement, strict=True))
+        return f"estimates from samples; verification draws others, which may differ by (of the largest of a run): {allowed}"
+    if instance.has_twin:
+        return "a compiled kernel; verification runs on other code, the readable equations"
+    return "one implementation, which verification runs again (docs/trust.md)"
 
 
 def _about_solver(name: str, cls: type[Solver]) -> Mapping[str, Json]:

@@ -18,13 +18,12 @@ __all__ = [
     "Attempt",
     "Modelled",
     "OnFailure",
-    "PointFailed",
     "WrongShape",
     "attempt",
     "examined",
     "failure_text",
-    "fruitless",
-    "hopeless_point",
+    "hopeless_points",
+    "lost_points",
     "point_by_point",
     "policy_of",
 ]
@@ -85,10 +84,6 @@ class WrongShape(ProblemError):
     """A model returned arrays of a wrong shape."""
 
 
-class PointFailed(Exception):
-    """One point that has no values, for a reason that is told already: no exception of the model's own is behind it."""
-
-
 def policy_of(instance: Modelled) -> OnFailure:
     """The instance's policy.
 
@@ -125,8 +120,7 @@ def attempt(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], 
     except Exception as error:
         if X.shape[0] > 1:
             return point_by_point(instance, X, lambda x: attempt(instance, x, evaluate))
-        told = str(error) if isinstance(error, PointFailed) else failure_text(error)
-        return fruitless(instance, X, f"{told} at {_point_text(instance, X[0])}", error)
+        return lost_points(instance, X, failure_text(error), error)
     return examined(instance, X, evaluation)
 
 
@@ -163,15 +157,16 @@ def failure_text(error: BaseException) -> str:
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}..."
 
 
-def fruitless(instance: Modelled, X: FloatArray, message: str, cause: Exception | None = None) -> Attempt:
+def lost_points(instance: Modelled, X: FloatArray, told: str, cause: Exception | None = None) -> Attempt:
     """A batch of which no point has values.
 
     Args:
         instance: Whose points they are.
-        X: float64 [n, d].
-        message: Why, with the point.
+        X: float64 [n, d], n >= 1.
+        told: Why.
         cause: The exception behind it.
     """
+    message = f"{told} at {_point_text(instance, X[0])}"
     return Attempt(Evaluation(*_nothing(instance, X.shape[0])), np.ones(X.shape[0], dtype=bool), message, cause)
 
 
@@ -195,7 +190,7 @@ def point_by_point(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatA
             one = evaluate(X[i : i + 1])
         except (WrongShape, MemoryError) as error:
             hopeless.append(error)
-            one = hopeless_point(instance, X[i : i + 1], error)
+            one = hopeless_points(instance, X[i : i + 1], error)
         failed[i] = one.failed[0]
         F[i], G[i], H[i] = one.evaluation.F[0], one.evaluation.G[0], one.evaluation.H[0]
         if failed[i] and not message:
@@ -205,10 +200,10 @@ def point_by_point(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatA
     return Attempt(instance.judged(Evaluation(F, G, H)), failed, message, cause)
 
 
-def hopeless_point(instance: Modelled, X: FloatArray, error: WrongShape | MemoryError) -> Attempt:
+def hopeless_points(instance: Modelled, X: FloatArray, error: WrongShape | MemoryError) -> Attempt:
     """Points, float64 [n, d], at which a model has no memory or the wrong number of values, where at others it was right."""
     told = str(error).rstrip(".") if isinstance(error, WrongShape) else f"out of memory: {error}".rstrip(": ")
-    return fruitless(instance, X, f"{told} at {_point_text(instance, X[0])}", error)
+    return lost_points(instance, X, told, error)
 
 
 def _nothing(instance: Modelled, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.plotting.legend import place_labels, place_legend
-from optisolve.plotting.style import INK, MUTED, label_axes, looks_of, text_size
+from optisolve.plotting.style import ACCENT, INK, MUTED, PALETTE, label_axes, looks_of, text_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_bars", "draw_map"]
+__all__ = ["City", "draw_bars", "draw_city", "draw_map"]
 
 _CROWD = 40
 """Users from which their marks are small."""
@@ -70,6 +73,121 @@ def draw_map(
     stations.set(markersize=7, markeredgecolor=INK, label=f"{len(stations_m)} {station}")
     users.set(markersize=size, markeredgewidth=0, label=f"{len(users_m)} {user}")
     place_legend(axes, [stations, users], outside=True)
+
+
+_STEP_DB = 10.0
+"""Between the shades of a map of SINR."""
+_SHADES = ("#F3F0E6", "#D3E3EE", "#93BEDB", "#4A90BF")
+"""Of cells, from more than a step below the target to more than a step above it."""
+_WALLS = ListedColormap(["#9A9A9A", "#858585", "#707070", "#5C5C5C"])
+_TALLEST_M = 40.0
+_BEAM = 0.09
+"""Length of the line that shows where a transmitter looks, by the width of the map."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class City:
+    """What stands still on a map.
+
+    Args:
+        height_m: float64 [R, S], heights of buildings on a raster, row 0 in the south; 0 where there is none, [0, 0] without.
+        raster_m: float64 [3], x and y of the raster's south-west corner and the side of a pixel, m.
+        cells_m: float64 [C, 2], centers of cells, m.
+        cell_m: Side of a cell, m; 0 where cells are no areas.
+    """
+
+    height_m: FloatArray
+    raster_m: FloatArray
+    cells_m: FloatArray
+    cell_m: float
+
+
+def draw_city(
+    axes: Axes,
+    city: City,
+    *,
+    sinr_db: FloatArray,
+    target_db: float,
+    users_m: FloatArray,
+    served: BoolArray,
+    transmitters_m: FloatArray,
+    azimuth_deg: FloatArray,
+    labels: Sequence[str],
+    candidates_m: FloatArray | None = None,
+) -> None:
+    """A city with the SINR of its cells, users with and without service, and transmitters with a line to where they look.
+
+    Args:
+        axes: Where.
+        city: Buildings and cells.
+        sinr_db: float64 [C], dB; -inf where nothing is heard.
+        target_db: From which SINR on a user is served, dB.
+        users_m: float64 [K, 2], m.
+        served: bool [K].
+        transmitters_m: float64 [M, 2], m.
+        azimuth_deg: float64 [M], counter-clockwise from east.
+        labels: Beside the transmitters.
+        candidates_m: float64 [N, 2], m, where transmitters could stand; None where that is anywhere on roofs.
+    """
+    handles = _ground(axes, city, sinr_db, target_db)
+    low, high = _extent(city, users_m if candidates_m is None else np.vstack([users_m, candidates_m]))
+    size = 3.0 if len(users_m) < 4 * _CROWD else 2.0
+    for mask, color, shape, words in ((served, PALETTE[7], "o", "served"), (~served, ACCENT, "X", "not served")):
+        style = {"linestyle": "none", "marker": shape, "color": color, "markeredgewidth": 0, "zorder": 3}
+        axes.plot(*users_m[mask].T, markersize=size, **style)
+        handles.append(Line2D([], [], markersize=5.0, label=f"{int(mask.sum())} users {words}", **style))
+    candidates = {"linestyle": "none", "marker": "^", "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 0.5}
+    if candidates_m is not None:
+        axes.plot(*candidates_m.T, markersize=3.5, zorder=3, **candidates)
+    chosen = {"linestyle": "none", "marker": "^", "color": PALETTE[4], "markeredgecolor": INK, "markeredgewidth": 0.8}
+    reach = _BEAM * (high - low).max() * np.stack([np.cos(np.deg2rad(azimuth_deg)), np.sin(np.deg2rad(azimuth_deg))], axis=1)
+    for place, end in zip(transmitters_m, transmitters_m + reach, strict=True):
+        axes.plot(*zip(place, end, strict=True), color=INK, linewidth=2.4, zorder=4, solid_capstyle="butt")
+        axes.plot(*zip(place, end, strict=True), color=PALETTE[4], linewidth=1.2, zorder=4, solid_capstyle="butt")
+    axes.plot(*transmitters_m.T, markersize=9.0, zorder=5, **chosen)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    axes.grid(visible=False)
+    label_axes(axes, x="x in m", y="y in m")
+    place_labels(axes, transmitters_m, labels, around=[transmitters_m + reach])
+    handles.append(Line2D([], [], markersize=7.0, label=f"{len(transmitters_m)} transmitters, number and power", **chosen))
+    if candidates_m is not None:
+        handles.append(Line2D([], [], markersize=4.5, label=f"{len(candidates_m)} candidate sites", **candidates))
+    place_legend(axes, handles, outside=True)
+
+
+def _ground(axes: Axes, city: City, sinr_db: FloatArray, target_db: float) -> list[Patch | Line2D]:
+    """Cells by their SINR and buildings by their height; what the legend says of them."""
+    handles: list[Patch | Line2D] = []
+    if city.cell_m > 0.0:
+        low = city.cells_m.min(axis=0)
+        column, row = np.rint((city.cells_m - low) / city.cell_m).astype(np.int64).T
+        grid = np.full((row.max() + 1, column.max() + 1), np.nan)
+        grid[row, column] = np.maximum(sinr_db, target_db - 2.0 * _STEP_DB)
+        edges = [target_db - 1e3, target_db - _STEP_DB, target_db, target_db + _STEP_DB, target_db + 1e3]
+        (left, bottom), half = low - 0.5 * city.cell_m, np.array(grid.shape) * city.cell_m
+        extent = (left, left + half[1], bottom, bottom + half[0])
+        colors = ListedColormap(list(_SHADES))
+        axes.imshow(grid, origin="lower", extent=extent, cmap=colors, norm=BoundaryNorm(edges, len(_SHADES)), zorder=0)
+        told = (f"below {edges[1]:g}", f"{edges[1]:g} to {target_db:g}", f"{target_db:g} to {edges[3]:g}", f"from {edges[3]:g}")
+        handles += [
+            Patch(facecolor=shade, edgecolor=MUTED, linewidth=0.4, label=f"SINR {words} dB")
+            for shade, words in zip(_SHADES, told, strict=True)
+        ]
+    if city.height_m.size:
+        x, y, side = city.raster_m
+        rows, columns = city.height_m.shape
+        walls = np.where(city.height_m > 0.0, city.height_m, np.nan)
+        extent = (x, x + columns * side, y, y + rows * side)
+        axes.imshow(walls, origin="lower", extent=extent, cmap=_WALLS, vmin=0.0, vmax=_TALLEST_M, zorder=1)
+        handles.append(Patch(facecolor=_WALLS(1), label="buildings, darker where higher"))
+    return handles
+
+
+def _extent(city: City, points_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """South-west and north-east corner of a map, m: its cells, else its points with a margin."""
+    margin = 0.5 * city.cell_m if city.cell_m > 0.0 else 0.03 * float(np.ptp(points_m, axis=0).max())
+    shown = np.vstack([points_m, city.cells_m])
+    return shown.min(axis=0) - margin, shown.max(axis=0) + margin
 
 
 def draw_bars(

@@ -12,18 +12,18 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import BudgetExhausted, ProblemError, RunStopped
 from optisolve.core.evaluation import unwatched
-from optisolve.core.failures import Attempt, attempt, policy_of
+from optisolve.core.failures import Attempt, WrongShape, attempt, hopeless_points, policy_of
 from optisolve.core.problem import FAILED_VIOLATION, Evaluation, Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter, hypervolume_trace
 from optisolve.run.schema import SourcePart, TraceRow
+from optisolve.run.workers import Unfinished
 
 __all__ = [
     "Archive",
     "Evaluator",
     "History",
-    "Unfinished",
     "archived_outcome",
     "checkpoints",
     "credit",
@@ -41,26 +41,14 @@ _UNSEEN = 1e6
 """Scales of an objective at which a failed point is put while no other one is known."""
 
 
-class Unfinished(BaseException):
-    """The user ends a run in the middle of a batch.
-
-    Args:
-        rows: int64 [k], rows of the batch that were evaluated.
-        evaluation: Their values.
-    """
-
-    def __init__(self, rows: IntArray, evaluation: Evaluation) -> None:
-        super().__init__()
-        self.rows, self.evaluation = rows, evaluation
-
-
 class Evaluator:
     """Counts, traces and archives every evaluation of one run.
 
     Args:
         instance: What is evaluated.
         meter: Enforces the budget.
-        measure: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
+        attempts: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
+        hurry: Called by an interrupt in the middle of a batch, to cut it short.
         after: Called after every batch; may raise `RunStopped`.
         keep: Keep every point with its constraints in the history.
 
@@ -78,7 +66,8 @@ class Evaluator:
         instance: Instance,
         meter: BudgetMeter,
         *,
-        measure: Callable[[FloatArray], Evaluation] | None = None,
+        attempts: Callable[[FloatArray], Attempt] | None = None,
+        hurry: Callable[[], object] = lambda: None,
         after: Callable[[Evaluator], None] | None = None,
         keep: bool = False,
     ) -> None:
@@ -89,7 +78,7 @@ class Evaluator:
         self.policy = policy_of(instance)
         self.failed, self.first_failure = 0, ""
         self.stopped = False
-        self._measure, self._after = measure, after
+        self._attempts, self._hurry, self._after = attempts, hurry, after
 
     def __call__(self, X: FloatArray, *, source: str | Sequence[str] = "solver") -> Evaluation:
         """Evaluate a batch.
@@ -110,16 +99,17 @@ class Evaluator:
         if self.stopped:
             raise RunStopped
         X = self.instance.space.require(X)
-        with self.meter.shield(), unwatched():
+        with self.meter.shield(self._hurry), unwatched():
             self._require_room_for_failures()
             self.meter.charge_evaluations(X.shape[0])
             try:
-                made = attempt(self.instance, X, self._measure or self.instance._evaluate)
+                made = self._attempted(X)
             except Unfinished as end:
                 self._keep_part(X, end, source)
-                raise KeyboardInterrupt from None
-            evaluation = self._failed(made) if made.message else made.evaluation
-            self._keep(X, evaluation, source)
+                if end.limit is None:
+                    raise KeyboardInterrupt from None
+                raise BudgetExhausted(end.limit, f"{self.meter.elapsed_s:.1f} s used, in the middle of a batch") from None
+            evaluation = self._keep(X, made, source)
         if self._after is not None:
             try:
                 self._after(self)
@@ -128,18 +118,30 @@ class Evaluator:
                 raise
         return evaluation
 
+    def _attempted(self, X: FloatArray) -> Attempt:
+        if self._attempts is None:
+            return attempt(self.instance, X, self.instance._evaluate)
+        try:
+            return self._attempts(X)
+        except (WrongShape, MemoryError) as error:
+            if len(self.history) == 0 or (self.history.violation >= FAILED_VIOLATION).all():
+                raise  # as it was wrong at every point so far
+            return hopeless_points(self.instance, X, error)
+
     def _keep_part(self, X: FloatArray, end: Unfinished, source: str | Sequence[str]) -> None:
         """Count and keep the rows of a batch that were evaluated when the run was ended."""
         self.meter.refund_evaluations(X.shape[0] - end.rows.size)
-        if end.rows.size:
-            made = attempt(self.instance, X[end.rows], lambda _: end.evaluation)
-            evaluation = self._failed(made) if made.message else made.evaluation
-            self._keep(X[end.rows], evaluation, source if isinstance(source, str) else [source[i] for i in end.rows])
+        if end.made is not None:
+            self._keep(X[end.rows], end.made, source if isinstance(source, str) else [source[i] for i in end.rows])
 
-    def _keep(self, X: FloatArray, evaluation: Evaluation, source: str | Sequence[str]) -> None:
+    def _keep(self, X: FloatArray, made: Attempt, source: str | Sequence[str]) -> Evaluation:
+        """Take over what came of points, as the policy wants it."""
+        evaluation = self._failed(made) if made.message else made.evaluation
+        if made.message and self.policy == "stop" and self.instance.runs_in == "vectorized":
+            self._end(made, made.failed.size)
         violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
         points = (X, evaluation.G, evaluation.H)
-        if evaluation.failed is not None and self.policy == "skip":
+        if evaluation.failed is not None and self.policy != "penalize":
             kept = ~evaluation.failed
             if not isinstance(source, str):
                 source = [label for label, keep in zip(source, kept, strict=True) if keep]
@@ -147,6 +149,20 @@ class Evaluator:
             points = (X[kept], evaluation.G[kept], evaluation.H[kept])
         self.archive.add(points[0], F_min, violation)
         self.history.append(F_min, violation, source, self.meter.elapsed_s, points=points)
+        if made.message and self.policy == "stop":
+            self._end(made, int(made.failed.sum()))
+        return evaluation
+
+    def _end(self, made: Attempt, lost: int) -> None:
+        """End the run at a failed point, as the policy wants it; the others of a batch that went out point by point are kept.
+
+        Args:
+            made: What came of the batch.
+            lost: Points of it that are not kept.
+        """
+        self.meter.refund_evaluations(lost)
+        told = f"{self.instance.origin.scenario}: the model cannot evaluate a point: {made.message}."
+        raise ProblemError(f"{told} With on_failure = 'penalize' it counts as a bad point.") from made.cause
 
     def _failed(self, made: Attempt) -> Evaluation:
         """The evaluation of a batch with failed rows, as the policy wants it.
@@ -156,9 +172,6 @@ class Evaluator:
         count = int(made.failed.sum())
         self.failed += count
         self.first_failure = self.first_failure or made.message
-        if self.policy == "stop":
-            told = f"{self.instance.origin.scenario}: the model cannot evaluate a point: {made.message}."
-            raise ProblemError(f"{told} With on_failure = 'penalize' it counts as a bad point.") from made.cause
         if self.policy == "skip":
             self.meter.refund_evaluations(count)
         F, G, H = (values.copy() for values in made.evaluation)
@@ -175,7 +188,7 @@ class Evaluator:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without who watches a run at work, and who evaluates for it."""
-        return {**self.__dict__, "_after": None, "_measure": None}
+        return {**self.__dict__, "_after": None, "_attempts": None, "_hurry": None}
 
     def outcome(
         self,
@@ -296,6 +309,12 @@ class Archive:
         if self.X.shape[0] == 0 and self._least is not None:
             return self._least[1]
         return self._X
+
+    def values_at(self, X: FloatArray) -> FloatArray | None:
+        """Objectives in minimization form of points, float64 [n, d], that the archive holds; None where one is not in it."""
+        rows = {x.tobytes(): i for i, x in enumerate(self.X)}
+        found = [rows.get(x.tobytes(), -1) for x in X]
+        return None if -1 in found else self.F_min[found]
 
     def _prune(self) -> None:
         if not self._pending:

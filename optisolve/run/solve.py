@@ -27,6 +27,7 @@ from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
 from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
 from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
+from optisolve.run.workers import Executor, Pool, Workers, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,6 +254,12 @@ def solve(
     history: History = "none",
     scratch: Path | None = None,
     suite: Mapping[str, str] | None = None,
+    workers: int | Workers | None = None,
+    executor: Executor = "auto",
+    address: str = "local",
+    evaluation_limit_s: float | None = None,
+    evaluation_limit_mb: float | None = None,
+    asynchronous: bool = False,
     **options: Any,
 ) -> Result:
     """Solve an instance and verify the answer independently.
@@ -273,6 +280,13 @@ def solve(
         history: ``"all"`` keeps every evaluated point, in `Result.history` and as ``history.parquet`` beside the record.
         scratch: Folder for the transcript while the run goes on; `Result.save` moves it beside the record.
         suite: ``name``, ``version`` and ``sha256`` of the benchmark suite that the run belongs to, for its record.
+        workers: Evaluations at a time. The result is the same for any number; see `optisolve.run.workers.Workers`, which may
+            also be given whole, for these settings.
+        executor: ``"serial"``, ``"thread"``, ``"process"`` or ``"ray"``; ``"auto"`` is what the instance says of itself.
+        address: Of the Ray cluster: ``"local"``, ``"auto"`` or ``"HOST:PORT"``.
+        evaluation_limit_s: Seconds after which an evaluation is killed and its point is a bad one.
+        evaluation_limit_mb: Memory above which it is, MB.
+        asynchronous: Let no worker wait for the others of a batch; then the same seed does not give the same result.
         **options: Options that replace the preset's.
 
     Returns:
@@ -288,18 +302,22 @@ def solve(
     method = solver_of(solver, options, case, llm)
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else warm_points(case, warm_start)
-    run = execute(
-        case,
-        method,
-        budget=limits,
-        seed=seed,
-        llm=model_of(llm) if method.info.uses_llm else None,
-        transcript=None if scratch is None else scratch / "transcript.jsonl",
-        warm_start=start,
-        callback=callback,
-        keep_history=history != "none" and keeps(history, case, limits),
-    )
-    return verified(case, method, run, reference=reference, scratch=scratch, suite=suite)
+    if not isinstance(workers, Workers):
+        workers = Workers(workers, executor, address, evaluation_limit_s, evaluation_limit_mb, asynchronous)
+    with opened(case, workers, limits.evaluations) as pool:
+        run = execute(
+            case,
+            method,
+            budget=limits,
+            seed=seed,
+            llm=model_of(llm) if method.info.uses_llm else None,
+            transcript=None if scratch is None else scratch / "transcript.jsonl",
+            warm_start=start,
+            callback=callback,
+            keep_history=history != "none" and keeps(history, case, limits),
+            pool=pool,
+        )
+        return verified(case, method, run, reference=reference, scratch=scratch, suite=suite, pool=pool)
 
 
 def verified(
@@ -310,6 +328,7 @@ def verified(
     reference: Reference | None = None,
     scratch: Path | None = None,
     suite: Mapping[str, str] | None = None,
+    pool: Pool | None = None,
 ) -> Result:
     """The result of a run that has ended: points re-evaluated, scores, and the record.
 
@@ -320,6 +339,7 @@ def verified(
         reference: As for `solve`.
         scratch: As for `solve`.
         suite: As for `solve`.
+        pool: Who has evaluated, and evaluates again.
 
     Raises:
         SolverError: The solver broke before it evaluated anything.
@@ -327,7 +347,7 @@ def verified(
     if run.error is not None and len(run.evaluator.history) == 0:
         raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
     _require_any(run)
-    verification = verify_points(case, run.outcome.X)
+    verification = verify_points(case, run.outcome.X, None if pool is None else pool.twins)
     errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     standing = confront(case, reference, verification)
     points = None if run.evaluator.history.points is None else history_file(case, run.evaluator.history)

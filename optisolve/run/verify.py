@@ -8,7 +8,7 @@ against a second one (`tests/independent`), and nothing at run time claims more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import ProblemError
-from optisolve.core.failures import attempt
+from optisolve.core.failures import Attempt, attempt
 from optisolve.core.problem import FAILED_VIOLATION, Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
@@ -94,12 +94,13 @@ class Verification:
         return self.feasible if self.nearest is None else np.arange(self.feasible.size) == self.nearest
 
 
-def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
+def verify_points(instance: Instance, X: npt.ArrayLike, twins: Callable[[FloatArray], Attempt] | None = None) -> Verification:
     """Re-evaluate points with the instance's numpy twin and say what they are.
 
     Args:
         instance: The instance they claim to solve.
         X: [n, d]; any shape or value is accepted, what cannot be evaluated is INVALID.
+        twins: Evaluates by the twin elsewhere, in the workers of a run.
 
     Returns:
         The verification; objective values claimed by a solver play no part in it.
@@ -125,7 +126,7 @@ def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
     kept = np.ascontiguousarray(valid_rows)
     try:
-        made = attempt(instance, kept, instance._evaluate_twin)
+        made = attempt(instance, kept, instance._evaluate_twin) if twins is None else twins(kept)
     except Exception as error:  # a plug-in's twin may do anything; what it cannot evaluate is not certified
         told = f"{type(error).__name__}: {error}"
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: array.shape[0]}, *empty, 0.0, told)
@@ -255,6 +256,9 @@ def own_errors(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violation
 
 def _in_words(instance: Instance, told: str, shipped: bool) -> str:
     name = instance.origin.problem
+    if not instance.repeats:
+        cure = "Take more samples, or allow for more"
+        return f"values of the run and of verification, which drew samples of its own, are too far apart: {told}. {cure}"
     if not instance.has_twin:
         cure = "Please report it" if shipped else "Its _evaluate must compute the same whenever it is called"
         return f"evaluating the returned points of {name} again gives other values: {told}. {cure}"
@@ -270,18 +274,23 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     if not X.shape[0]:
         return ""
     instance, history = evaluator.instance, evaluator.history
-    made = attempt(instance, X, instance._evaluate)
-    if made.message:
+    before = None if instance.runs_in == "vectorized" else evaluator.archive.values_at(X)
+    made = attempt(instance, X, instance._evaluate) if before is None else None
+    if made is not None and made.message:
         return f"only verification can evaluate them ({made.message})"
     known = history.F_min[history.violation < FAILED_VIOLATION]
     scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
-    apart = np.abs(made.evaluation.F - F)
+    run_F = before * instance.signs if made is None else made.evaluation.F
+    apart = np.abs(run_F - F)
     worst = apart.max(axis=0) > instance.agreement * scale
     if worst.any():
         j = int(np.argmax(worst))
         i = int(np.argmax(apart[:, j]))
-        return f"{instance.objectives[j].name} is {made.evaluation.F[i, j]:.12g} and {F[i, j]:.12g}"
+        told = f"{instance.objectives[j].name} is {run_F[i, j]:.12g} and {F[i, j]:.12g}"
+        return told if instance.repeats else f"{told}, more than {(instance.agreement * scale)[j]:.3g} apart"
+    if made is None:  # what costs seconds is not evaluated a third time
+        return ""
     violation = float(made.evaluation.max_violation.max())
-    if abs(violation - max_violation) > instance.agreement * max(1.0, max_violation):
+    if abs(violation - max_violation) > np.min(instance.agreement) * max(1.0, max_violation):
         return f"the largest violation is {violation:.6g} and {max_violation:.6g}"
     return ""

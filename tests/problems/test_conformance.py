@@ -3,8 +3,9 @@
 import pytest
 
 from optisolve.core.capabilities import offers
-from optisolve.registry import PROBLEMS, make_problem
+from optisolve.registry import make_problem
 from optisolve.testing import check_problem
+from tests.scenarios import untraced
 
 LARGE = {"offloading/multi_server_large"}
 """Scenarios whose reference takes its time."""
@@ -19,7 +20,7 @@ def _case(scenario):
     return pytest.param(scenario, marks=[family, pytest.mark.slow] if scenario in LARGE else [family])
 
 
-@pytest.mark.parametrize("scenario", [_case(name) for name in PROBLEMS.choices()])
+@pytest.mark.parametrize("scenario", [_case(name) for name in untraced()])
 def test_every_scenario_conforms(scenario):
     """Only what a problem lacks may be skipped: a second evaluation, capabilities, policies."""
     problem = make_problem(scenario)

@@ -14,7 +14,6 @@ from optisolve.llm.candidates import Grid
 from optisolve.llm.config import llm_config
 from optisolve.llm.prompt_lint import lint_prompt
 from optisolve.llm.prompts import load_prompt
-from optisolve.registry import PROBLEMS
 from optisolve.solvers.ledma.samples import sample_variables
 from optisolve.solvers.ledma.words import tokens_per_parent
 from optisolve.solvers.opro import Opro
@@ -22,6 +21,7 @@ from optisolve.testing import SolverConformance
 from optisolve.testing.llm_server import Fault, LlmServer
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere, toy_instances
 from tests.llm.helpers import config_for
+from tests.scenarios import for_words
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +113,7 @@ def test_a_table_is_continued_in_the_other_style():
             assert body["prompt"].endswith(f"{values[-1]}:")
 
 
-@pytest.mark.parametrize("scenario", PROBLEMS.choices())
+@pytest.mark.parametrize("scenario", for_words())
 @pytest.mark.parametrize("name", ["opro_schema", "opro_continuation"])
 def test_prompts_pass_the_linter_on_every_scenario(name, scenario):
     instance = optisolve.load_problem(scenario).instance(0)

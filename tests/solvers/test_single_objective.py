@@ -10,10 +10,10 @@ from optisolve.core.budget import Budget
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import generator
 from optisolve.core.status import PointStatus, Termination
-from optisolve.registry import PROBLEMS
 from optisolve.solvers.moead import MoeadDe
 from optisolve.solvers.moead.variation import De, Mutation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
+from tests.scenarios import untraced
 from tests.solvers.toys import Sphere, Zdt1, solve
 
 
@@ -98,7 +98,7 @@ def test_gaps_of_the_single_objective_families(scenario, gap, solver):
     assert np.mean(gaps) < gap
 
 
-@pytest.mark.parametrize("scenario", PROBLEMS.choices())
+@pytest.mark.parametrize("scenario", untraced())
 def test_ledma_runs_on_every_scenario(scenario, tmp_path):
     """A small budget with the surrogate: an honest status, no error, everything labelled, a record that verifies."""
     instance = optisolve.load_problem(scenario).instance(1)

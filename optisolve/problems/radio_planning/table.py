@@ -213,6 +213,8 @@ def _check(table: RadioTable) -> None:
             raise ProblemError(f"{name} has shape {values.shape}; expected {shape}, since level has shape {level.shape}.")
         if not np.isfinite(values).all():
             raise ProblemError(f"{name} holds a value that is not finite.")
+    if len(np.unique(table.sites_m[:, :2], axis=0)) < n:
+        raise ProblemError("sites_m holds two sites at one place on the map; expected different x and y.")
     if (np.diff(table.tilt_deg) <= 0.0).any():
         raise ProblemError(f"tilt_deg is {table.tilt_deg.tolist()}; expected rising values.")
     if not np.allclose(table.azimuth_deg, np.arange(a) * 360.0 / a):

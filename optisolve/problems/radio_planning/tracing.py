@@ -34,9 +34,11 @@ from optisolve.problems.radio_planning.llvm import point_to_llvm
 if TYPE_CHECKING:
     from optisolve.problems.radio_planning.city import CellGrid
 
-__all__ = ["Device", "Rays", "Tracer", "has_cuda", "has_tracer", "scene_names", "tracer_of", "versions"]
+__all__ = ["Device", "Rays", "Receivers", "Tracer", "has_cuda", "has_tracer", "scene_names", "tracer_of", "versions"]
 
 Device = Literal["auto", "cpu", "cuda"]
+Receivers = Literal["map", "paths"]
+"""Whether users hear the mean of their cells, or what arrives where they stand."""
 
 _PATTERN = "optisolve_sector_{n_rows}_{spacing_wavelengths:g}"
 _NEAR_ROOF_M = 0.01

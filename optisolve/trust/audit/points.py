@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
@@ -25,6 +27,7 @@ __all__ = [
     "check_scores",
     "feasible_objectives",
     "same_setting",
+    "sampling_spread",
 ]
 
 RELATIVE_TOLERANCE = 1e-9
@@ -68,8 +71,10 @@ def check_points(record: Record, instance: Instance, found: Findings) -> Verific
     if record.solutions.returned != sum(told.counts.values()):
         found.wrong("solutions.returned", record.solutions.returned, f"the sum of verified.counts {told.counts}")
     scales = [o.scale for o in instance.objectives]
-    if not agrees(told.F, actual.F, scales):
+    if not agrees(told.F, actual.F, scales, within=sampling_spread(instance, actual.F)):
         found.wrong("verified.F", "values", "the objectives of solutions.x, re-evaluated")
+    elif not instance.repeats and told.F:  # scores follow from the values as stated, which another machine's samples may miss
+        actual = replace(actual, F=np.array(told.F, dtype=np.float64))
     if told.feasible != actual.feasible.tolist():
         found.wrong("verified.feasible", told.feasible, "the feasibility of solutions.x")
     if not agrees(told.max_violation, actual.max_violation, 1.0):
@@ -129,7 +134,26 @@ def feasible_objectives(actual: Verification) -> npt.NDArray[np.float64]:
     return np.ascontiguousarray(actual.F[actual.feasible])
 
 
-def agrees(told: Any, actual: Any, scale: float | list[float], *, tolerance: float = RELATIVE_TOLERANCE) -> bool:
+def sampling_spread(instance: Instance, F: FloatArray) -> FloatArray:
+    """By how much values may differ because both are estimates from samples, float64 [m]; 0 for a model that repeats.
+
+    Args:
+        instance: Whose values they are.
+        F: float64 [n, m], the objectives of one's own.
+    """
+    if instance.repeats or not F.size:
+        return np.zeros(F.shape[1])
+    return np.asarray(instance.agreement * np.abs(F).max(axis=0))
+
+
+def agrees(
+    told: Any,
+    actual: Any,
+    scale: float | list[float],
+    *,
+    tolerance: float = RELATIVE_TOLERANCE,
+    within: FloatArray | float = 0.0,
+) -> bool:
     """Whether stated numbers equal recomputed ones up to rounding, column by column.
 
     Args:
@@ -137,6 +161,7 @@ def agrees(told: Any, actual: Any, scale: float | list[float], *, tolerance: flo
         actual: The same, recomputed.
         scale: Magnitude below which differences are taken as absolute; one per column.
         tolerance: Relative.
+        within: Differences that are allowed whatever the tolerance, one per column; see `sampling_spread`.
     """
     if told is None or actual is None:
         return told is None and actual is None
@@ -145,8 +170,8 @@ def agrees(told: Any, actual: Any, scale: float | list[float], *, tolerance: flo
         return True
     if given.shape != wanted.shape or not np.isfinite(given).all():
         return False
-    allowed: npt.NDArray[np.bool_] = np.abs(given - wanted) <= tolerance * np.maximum(np.abs(wanted), scale)
-    return bool(allowed.all())
+    allowed = np.maximum(tolerance * np.maximum(np.abs(wanted), scale), within)
+    return bool((np.abs(given - wanted) <= allowed).all())
 
 
 def same_setting(told: Any, actual: Any) -> bool:

@@ -15,12 +15,13 @@ from optisolve.llm.notes import clean_note
 from optisolve.llm.prompt_lint import Level, lint_prompt
 from optisolve.llm.prompts import load_prompt, named_prompt, prompt_names
 from optisolve.llm.tokens import estimate_tokens
-from optisolve.registry import PROBLEMS, load_problem
+from optisolve.registry import load_problem
 from optisolve.solvers.ledma import words
 from optisolve.solvers.ledma.prompts import prompt_style
 from optisolve.solvers.ledma.samples import sample_questions, sample_variables
 from optisolve.solvers.ledma.solver import Ledma
 from optisolve.testing.toys import ShiftedZdt1, toy_instances
+from tests.scenarios import for_words
 
 NEWEST = ("ledma_schema", "ledma_continuation", "ledma_reflect")
 MULTI_ONLY = ("weigh", "conflict between", "Behind the best", "behind the best values", "(weight")
@@ -31,7 +32,7 @@ def most_parents(instance, wanted=10, tokens=3000):
     return max(2, min(wanted, tokens // words.tokens_per_parent(Grid(instance.space).levels)))
 
 
-@pytest.mark.parametrize("scenario", PROBLEMS.choices())
+@pytest.mark.parametrize("scenario", for_words())
 def test_every_prompt_renders_for_every_scenario_within_a_cap(scenario):
     """12,000 tokens for three tasks at once, or 30 per variable where there are more than 400 of them."""
     instance = load_problem(scenario).instance(0)

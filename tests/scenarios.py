@@ -1,0 +1,20 @@
+"""Names of all scenarios for tests that go through them, apart from those whose evaluation costs a second and an extra."""
+
+import pytest
+
+from optisolve.problems.radio_planning.tracing import has_tracer
+from optisolve.registry import PROBLEMS
+
+TRACED = ("radio_planning/munich",)
+"""What traces rays at every evaluation; `tests/problems/test_radio_planning_live.py` does with few rays what other tests do."""
+
+
+def untraced():
+    """All other names."""
+    return [name for name in PROBLEMS.choices() if name not in TRACED]
+
+
+def for_words():
+    """All names, for tests that make an instance and evaluate nothing."""
+    lacking = pytest.mark.skipif(not has_tracer(), reason="needs the extra [rt]")
+    return [*untraced(), *(pytest.param(name, marks=lacking) for name in TRACED)]
