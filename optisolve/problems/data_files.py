@@ -1,4 +1,4 @@
-"""Files of numbers from anywhere: npz, npy, JSON, MATLAB, HDF5 and CSV, and what a file is when it is none of them.
+"""Files of numbers from anywhere: npz, npy, JSON, MATLAB, HDF5 and CSV.
 
 Nothing is unpickled, nothing is inflated that is too large, and no file is opened that another one names.
 """
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from optisolve.content import named_file
 from optisolve.core.documents import Json, write_atomic
 from optisolve.core.errors import MissingDependency, ProblemError
+from optisolve.problems.file_kinds import HDF5, MATLAB, MATLAB_HDF5, PICKLE, quoted, shown, wrong_kind
 from optisolve.problems.number_table import NumberTable, parse_table
 
 if TYPE_CHECKING:
@@ -40,36 +41,6 @@ LARGEST_BYTES = 2**28
 
 _MATLAB_NUMBERS = ("double", "single", "logical", *(f"{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)))
 _MI_COMPRESSED, _MI_KNOWN = 15, frozenset({*range(1, 8), 9, 12, 13})
-_MATLAB, _MATLAB_HDF5, _HDF5 = b"MATLAB 5.0", b"MATLAB 7.3", b"\x89HDF\r\n\x1a\n"
-
-_KINDS = (
-    (b"\x93NUMPY", "a NumPy array", (".npy",)),
-    (_MATLAB, "a MATLAB file", (".mat",)),
-    (_MATLAB_HDF5, "a MATLAB v7.3 file", (".mat", ".h5", ".hdf5")),
-    (_HDF5, "an HDF5 file", (".h5", ".hdf5", ".mat")),
-)
-"""Beginnings of files that are read, and the suffixes they go under."""
-
-_NUMBERS = "np.savez('data.npz', gain=np.asarray(gain, dtype=float))"
-_PICKLE = f"a Python pickle, which can run code when it is opened and is never loaded; save numbers: {_NUMBERS}"
-_FOREIGN = (
-    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer and not the data; fetch them with: git lfs pull"),
-    (b"\x1f\x8b", "compressed by gzip; unpack it first: gunzip FILE"),
-    (b"BZh", "compressed by bzip2; unpack it first: bunzip2 FILE"),
-    (b"\xfd7zXZ\x00", "compressed by xz; unpack it first: unxz FILE"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it first: unzstd FILE"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it first"),
-    (b"Rar!", "a RAR archive; unpack it first"),
-    (b"PAR1", "a Parquet file; write it as CSV or npz"),
-    (b"%PDF", "a PDF; give the numbers behind it"),
-    (b"\xd0\xcf\x11\xe0", "an old Office document; save the sheet as CSV"),
-    *((bytes((0x80, protocol)), _PICKLE) for protocol in range(2, 6)),
-    (b"\xff\xfe", "text in UTF-16; save it as UTF-8"),
-    (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
-)
-"""Beginnings of files that are often given in place of data, what they are, and what to do."""
-
-_HTML = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 
 def read_arrays(path: str, setting: str = "instance_file") -> Arrays | NumberTable:
@@ -98,9 +69,9 @@ def read_arrays(path: str, setting: str = "instance_file") -> Arrays | NumberTab
     except OSError as error:
         if error.errno is not None:
             raise ProblemError(f"{setting}: '{path}' cannot be read ({error.strerror}).") from error
-        raise ProblemError(f"{setting}: '{path}' cannot be read, it is damaged ({_shown(error)}).") from error
+        raise ProblemError(f"{setting}: '{path}' cannot be read, it is damaged ({shown(error)}).") from error
     except Exception as error:  # readers of many formats raise very different things on damaged files
-        raise ProblemError(f"{setting}: '{path}' cannot be read, it is damaged ({_shown(error)}).") from error
+        raise ProblemError(f"{setting}: '{path}' cannot be read, it is damaged ({shown(error)}).") from error
 
 
 def require_data(path: str, setting: str) -> Path:
@@ -122,7 +93,7 @@ def require_data(path: str, setting: str) -> Path:
         raise ProblemError(f"{setting}: '{path}' cannot be read ({error.strerror}).") from error
     if not head:
         raise ProblemError(f"{setting}: '{path}' is empty (0 bytes).")
-    if wrong := _wrong_kind(file, head):
+    if wrong := wrong_kind(file, head):
         raise ProblemError(f"{setting}: '{path}' is {wrong}.")
     return file
 
@@ -177,41 +148,6 @@ def _write_one(path: str, suffix: str, named: Mapping[str, npt.NDArray[Any]], bu
         np.savetxt(buffer, np.atleast_1d(values), fmt="%.17g", delimiter=delimiter)
 
 
-def _wrong_kind(file: Path, head: bytes) -> str | None:
-    """What a file is, when it is something else than its name says."""
-    suffix = file.suffix.lower()
-    for magic, told in _FOREIGN:
-        if head.startswith(magic):
-            return told
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML):
-        return "a page of HTML or XML and not the data, as a download gives that needs a login or another address"
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _wrong_archive(file, suffix)
-    for magic, told, suffixes in _KINDS:
-        if head.startswith(magic):
-            return None if suffix in suffixes else f"{told} by its content; give it a name that ends in {suffixes[0]}"
-    if suffix == ".npz":
-        return "no npz archive by its content; write one with np.savez"
-    if suffix == ".npy":
-        return "no NumPy array by its content; write one with np.save"
-    if suffix in (".h5", ".hdf5"):
-        return "no HDF5 by its content"
-    return None
-
-
-def _wrong_archive(file: Path, suffix: str) -> str | None:
-    try:
-        with zipfile.ZipFile(file) as packed:
-            names = packed.namelist()
-    except Exception as error:  # zipfile raises very different things on damaged archives
-        return f"a damaged archive ({_shown(error)})"
-    if any(name.startswith("xl/") for name in names):
-        return "an Excel workbook; save the sheet as CSV"
-    if not all(name.endswith(".npy") for name in names):
-        return f"a zip archive with {', '.join(map(_quoted, names[:4]))}{', …' if len(names) > 4 else ''}; unpack it first"
-    return None if suffix == ".npz" else "an npz archive by its content; give it a name that ends in .npz"
-
-
 def _require_size(file: Path, size: int, says: str, setting: str = "instance_file") -> None:
     if size > LARGEST_BYTES:
         given = f"{says} {size / 2**20:,.0f} MiB"
@@ -224,8 +160,8 @@ def _require_header(file: Path, name: str, stream: io.IOBase | Any) -> None:
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     if dtype.hasobject:
-        raise ProblemError(f"instance_file: '{file}': {_quoted(name)} holds Python objects, that is {_PICKLE}.")
-    _require_size(file, math.prod(shape) * dtype.itemsize, f"declares in {_quoted(name)}")
+        raise ProblemError(f"instance_file: '{file}': {quoted(name)} holds Python objects, that is {PICKLE}.")
+    _require_size(file, math.prod(shape) * dtype.itemsize, f"declares in {quoted(name)}")
 
 
 def _read_npz(file: Path) -> Arrays:
@@ -246,8 +182,8 @@ def _read_npy(file: Path) -> Arrays:
 
 def _read_mat(file: Path) -> Arrays:
     with file.open("rb") as stream:
-        head = stream.read(len(_MATLAB_HDF5))
-    if head == _MATLAB_HDF5 or head.startswith(_HDF5):
+        head = stream.read(len(MATLAB_HDF5))
+    if head == MATLAB_HDF5 or head.startswith(HDF5):
         return _read_hdf5(file)
     from scipy.io import loadmat, whosmat
 
@@ -256,7 +192,7 @@ def _read_mat(file: Path) -> Arrays:
     for name, _, kind in listed:
         if kind not in _MATLAB_NUMBERS:
             raise _no_numbers(file, name, kind)
-    if head == _MATLAB:  # versions before it have another format
+    if head == MATLAB:  # versions before it have another format
         _require_sound_matrices(file.read_bytes())
     return {name: values for name, values in loadmat(file).items() if not name.startswith("__")}
 
@@ -295,7 +231,7 @@ def _no_numbers(file: Path, name: str, kind: str) -> ProblemError:
     what, advice = kind, {"struct": "; save its numbers under names of their own"}.get(kind, "")
     if kind == "sparse":
         what, advice = "sparse matrix", "; write full(x)"
-    return ProblemError(f"instance_file: '{file}': {_quoted(name)} is a {what}, expected an array of numbers{advice}.")
+    return ProblemError(f"instance_file: '{file}': {quoted(name)} is a {what}, expected an array of numbers{advice}.")
 
 
 def _hdf5(what: str) -> Any:
@@ -309,14 +245,14 @@ def _hdf5(what: str) -> Any:
 def _read_hdf5(file: Path) -> Arrays:
     """Arrays of an HDF5 file; MATLAB's are turned round, since it writes columns first and HDF5 tells rows first."""
     with file.open("rb") as stream:
-        by_matlab = stream.read(len(_MATLAB_HDF5)) == _MATLAB_HDF5
+        by_matlab = stream.read(len(MATLAB_HDF5)) == MATLAB_HDF5
     h5py = _hdf5(f"{'MATLAB v7.3' if by_matlab else 'HDF5'} ('{file}'); in MATLAB save(name, '-v7') needs nothing")
     arrays: Arrays = {}
     try:
         opened = h5py.File(file, "r")
     except OSError as error:
         kind = "MATLAB v7.3" if by_matlab else "HDF5"
-        raise ProblemError(f"instance_file: '{file}' is {kind}, but damaged or cut off ({_shown(error)}).") from error
+        raise ProblemError(f"instance_file: '{file}' is {kind}, but damaged or cut off ({shown(error)}).") from error
     with opened as packed:
         found = {}
         for name in packed:
@@ -340,7 +276,7 @@ def _dataset(file: Path, packed: h5py.File, name: str) -> h5py.Dataset:
     import h5py
 
     if not isinstance(packed.get(name, getlink=True), h5py.HardLink):
-        raise ProblemError(f"instance_file: '{file}': {_quoted(name)} is a link; only what lies in the file itself is read.")
+        raise ProblemError(f"instance_file: '{file}': {quoted(name)} is a link; only what lies in the file itself is read.")
     item = packed[name]
     kind = item.attrs.get("MATLAB_class", b"")
     kind = kind.decode(errors="replace") if isinstance(kind, bytes) else str(kind)
@@ -350,9 +286,9 @@ def _dataset(file: Path, packed: h5py.File, name: str) -> h5py.Dataset:
         kind = "struct" if kind else "group"
     if isinstance(item, h5py.Dataset) and not (kind and kind not in _MATLAB_NUMBERS):
         if item.is_virtual or item.external:
-            raise ProblemError(f"instance_file: '{file}': {_quoted(name)} lies in another file; write it into this one.")
+            raise ProblemError(f"instance_file: '{file}': {quoted(name)} lies in another file; write it into this one.")
         if "MATLAB_empty" in item.attrs:  # its values would be its lengths
-            raise ProblemError(f"instance_file: '{file}': {_quoted(name)} is empty, expected an array of numbers.")
+            raise ProblemError(f"instance_file: '{file}': {quoted(name)} is empty, expected an array of numbers.")
         if item.dtype.kind in "biufc" or set(item.dtype.names or ()) == {"real", "imag"}:
             return item
         kind = f"dataset of type {item.dtype}"
@@ -376,17 +312,8 @@ def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{_quoted(twice)} stands twice in it")
+        raise ValueError(f"{quoted(twice)} stands twice in it")
     return made
-
-
-def _shown(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if text.isprintable() else ascii(text)
-
-
-def _quoted(name: str) -> str:
-    return f"'{name}'" if name.isprintable() else ascii(name)
 
 
 _READERS: Mapping[str, Callable[[Path], Arrays | NumberTable]] = {

@@ -20,8 +20,9 @@ from optisolve.core.documents import file_source
 from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.problem import Instance, Origin, Problem
 from optisolve.core.seeds import generator
-from optisolve.problems.array_spec import ArraySpec, Understood, check_arrays, filled, understand
+from optisolve.problems.array_spec import ArraySpec
 from optisolve.problems.data_files import read_arrays, require_data, write_arrays
+from optisolve.problems.fitting import Understood, check_arrays, filled, understand
 
 __all__ = ["ArrayProblem", "ArraySpec", "check_arrays", "read_arrays", "write_arrays"]
 

@@ -31,8 +31,9 @@ from optisolve.core.solver import ANY_PROBLEM, Feature, Known, Outcome, SolverIn
 from optisolve.core.status import Limit, Termination
 from optisolve.solvers.fresh import Fresh
 from optisolve.solvers.isolation import IsolatedRandomness
+from optisolve.solvers.known import best_of, joined
 from optisolve.solvers.moead.weights import weight_vectors
-from optisolve.solvers.start import Init, StartOptions, best_of, first_points, joined, population, starting_points
+from optisolve.solvers.start import Init, StartOptions, first_points, population, starting_points
 
 __all__ = ["CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"]
 

@@ -15,7 +15,8 @@ from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
-from optisolve.solvers.start import Init, StartOptions, best_of, joined, starting_points
+from optisolve.solvers.known import best_of, joined
+from optisolve.solvers.start import Init, StartOptions, starting_points
 
 __all__ = ["ScipyLocal"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
@@ -12,13 +11,14 @@ import numpy as np
 from annotated_types import Ge
 
 from optisolve.content import only_shipped
-from optisolve.core.arrays import BoolArray, FloatArray, IntArray
+from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError
 from optisolve.core.options import Options, Resource
-from optisolve.core.problem import Evaluation, Instance
+from optisolve.core.problem import Instance
 from optisolve.core.solver import Known, Solver, Task
 from optisolve.core.space import Space
+from optisolve.solvers.space_filling import latin_hypercube, sobol, spread
 
 __all__ = [
     "SAMPLES",
@@ -26,10 +26,7 @@ __all__ = [
     "PopulationOptions",
     "Start",
     "StartOptions",
-    "best_of",
     "first_points",
-    "joined",
-    "latin_hypercube",
     "population",
     "starting_points",
 ]
@@ -287,7 +284,7 @@ def _samples(kind: str, space: Space, rng: np.random.Generator, n: int) -> Float
     """Points that know nothing of the problem, float64 [n, d]."""
     if kind == "uniform":
         return space.sample(rng, n)
-    return latin_hypercube(space, rng, n) if kind == "latin_hypercube" else _spread(space, sobol(rng, space.dim, n))
+    return latin_hypercube(space, rng, n) if kind == "latin_hypercube" else spread(space, sobol(rng, space.dim, n))
 
 
 def _meant(entry: str, instance: Instance, fills: str) -> list[_Source]:
@@ -344,43 +341,6 @@ class _Seen:
 # -- sources -----------------------------------------------------------------------------------------------------------
 
 
-def latin_hypercube(space: Space, rng: np.random.Generator, n: int) -> FloatArray:
-    """Sample n points so that each variable visits each of n equal slices once.
-
-    Args:
-        space: The decision space.
-        rng: Source of randomness.
-        n: Number of points, may be 0.
-
-    Returns:
-        float64 [n, d]; integer variables are uniform over their values.
-
-    Source: McKay, Beckman & Conover, Technometrics 21(2), 1979.
-    """
-    slices = rng.permuted(np.tile(np.arange(n)[:, None], (1, space.dim)), axis=0)  # [n, d]
-    return _spread(space, (slices + rng.random((n, space.dim))) / max(n, 1))
-
-
-def sobol(rng: np.random.Generator, d: int, n: int) -> FloatArray:
-    """The first n points of a scrambled Sobol sequence, float64 [n, d], in the unit box."""
-    from scipy.stats import qmc
-
-    if n == 0:
-        return np.empty((0, d))
-    points: FloatArray = qmc.Sobol(d, rng=rng).random_base2(math.ceil(math.log2(n)))[:n]
-    return points
-
-
-def _spread(space: Space, U: FloatArray) -> FloatArray:
-    """Points of the unit box, float64 [n, d], in the space; integer variables are uniform over their values."""
-    if not space.has_integers:
-        return space.denormalize(U)
-    # Integers own an interval of length 1 each, so the ends are as likely as the others.
-    lower = np.where(space.integer, np.ceil(space.lower) - 0.5, space.lower)
-    upper = np.where(space.integer, np.floor(space.upper) + 0.5, space.upper)
-    return space.clip(lower + U * (upper - lower))
-
-
 def _null_points(instance: Instance, wanted: int, *, alone: bool) -> FloatArray:
     """The trivial answers, float64 [n, d]; none where the instance offers none.
 
@@ -431,56 +391,3 @@ def _gap(init: Sequence[str], instance: Instance) -> str | None:
     except OptisolveError as error:
         return str(error).removesuffix(".")
     return None
-
-
-# -- points that are paid for ------------------------------------------------------------------------------------------
-
-
-def joined(first: Known | None, X: FloatArray, evaluation: Evaluation) -> Known:
-    """Known points and new ones with their values together."""
-    if first is None:
-        return Known(X, evaluation)
-    old = first.evaluation
-    failed: BoolArray | None = None
-    if old.failed is not None or evaluation.failed is not None:
-        masks = [np.zeros(e.F.shape[0], dtype=np.bool_) if e.failed is None else e.failed for e in (old, evaluation)]
-        failed = np.concatenate(masks)
-    F, G, H = (np.concatenate(pair) for pair in zip(old, evaluation, strict=True))
-    return Known(np.concatenate([first.X, X]), Evaluation(F, G, H, failed, evaluation.tolerance))
-
-
-def best_of(known: Known, instance: Instance, n: int) -> Known:
-    """The best n of known points, best first: feasible ones by Pareto rank and crowding, then the least violating ones."""
-    rows = _ranked(known.evaluation.F * instance.signs, known.evaluation.violation)[:n]
-    e = known.evaluation
-    part = Evaluation(e.F[rows], e.G[rows], e.H[rows], None if e.failed is None else e.failed[rows], e.tolerance)
-    return Known(known.X[rows], part)
-
-
-def _ranked(F: FloatArray, violation: FloatArray) -> IntArray:
-    """Rows from best to worst, int64 [n]."""
-    from moocore import pareto_rank
-
-    feasible = violation <= 0.0
-    rank = np.full(F.shape[0], F.shape[0], dtype=np.int64)
-    crowded = np.zeros(F.shape[0])
-    if F.shape[1] == 1:
-        rank[feasible] = np.argsort(np.argsort(F[feasible, 0], kind="stable"), kind="stable")
-    elif feasible.any():
-        rank[feasible] = pareto_rank(F[feasible])
-        for level in np.unique(rank[feasible]):
-            rows = np.flatnonzero(feasible & (rank == level))
-            crowded[rows] = -_crowding(F[rows])
-    return np.lexsort((crowded, rank, violation))
-
-
-def _crowding(F: FloatArray) -> FloatArray:
-    """Crowding distance of the points of one rank, float64 [n]; ends are infinite."""
-    distance = np.zeros(F.shape[0])
-    for column in F.T:
-        order = np.argsort(column, kind="stable")
-        width = float(np.ptp(column)) or 1.0
-        gaps = np.diff(column[order]) / width
-        distance[order[1:-1]] += gaps[1:] + gaps[:-1]
-        distance[order[[0, -1]]] = np.inf
-    return distance

@@ -155,7 +155,7 @@ def test_every_named_script_and_page_exists(page):
         assert (ROOT / path).exists() or path == "tests/test_lanterns.py", path  # of the recipe's own package
 
 
-@pytest.mark.parametrize("folder", [".", "quality", "speed"])
+@pytest.mark.parametrize("folder", [".", "gpu", "quality", "speed"])
 def test_no_script_hides_a_package_from_those_beside_it(folder):
     """Python looks into a script's own folder first: one called ``coverage.py`` broke numba in every script beside it."""
     code = "import sys; sys.path.insert(0, sys.argv[1]); import cvxpy, numba, optisolve, pandas, scipy.optimize"

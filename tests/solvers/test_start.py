@@ -19,10 +19,11 @@ from optisolve.core.solver import Known, is_start
 from optisolve.core.status import Termination
 from optisolve.plotting.figures import credited_sources
 from optisolve.run.schema import SourcePart
+from optisolve.solvers.known import best_of, joined
 from optisolve.solvers.moead import Moead, MoeadDe
 from optisolve.solvers.pymoo_adapter import CmaEs, Nsga2, Nsga3, SmsEmoa
 from optisolve.solvers.scipy_local import ScipyLocal
-from optisolve.solvers.start import PopulationOptions, Start, best_of, joined, population, starting_points
+from optisolve.solvers.start import PopulationOptions, Start, population, starting_points
 from tests.solvers.toys import Constr, Run, Sphere, Zdt1, solve
 
 SMALL = {"n_uavs": 1, "n_users": 3}

@@ -116,7 +116,8 @@ class NomaUavBridge(Bridge):
                 lacking = lacking + torch.relu(n - (above + n) * shrink[..., 0]) / n
             lacking = lacking + torch.relu(-below)
             below = below.clamp(min=0.0)
-            power = power + (above - below)[..., None] * torch.nn.functional.one_hot(torch.tensor(k), noise.shape[2])
+            chosen = torch.nn.functional.one_hot(torch.tensor(k, device=noise.device), noise.shape[2])
+            power = power + (above - below)[..., None] * chosen
             above = below
         overhead = torch.log2(1.0 + 1.0 / (condition["noise"] * condition["height"].square()))
         return sum_rate(power, noise) / overhead[:, None] - lacking

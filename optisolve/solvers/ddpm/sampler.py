@@ -25,7 +25,7 @@ _GRID = 1024.0
 """Samples are rounded to 1 / 1024: float64 differs between processors, batch sizes and numbers of threads in digits that are
 a billion times finer, so that none of them shows."""
 _BLOCK = 8192
-"""Variables of all samples of the cases that walk together, about: what their network holds fits a processor's cache."""
+"""So many variables walk together unless another number is said: what their network holds fits a processor's cache."""
 _KEPT_BYTES = 1 << 24
 """Size of an array that is freed unused: else glibc fetches a chain's arrays from the system and returns them over and over,
 which takes half of its time."""
@@ -61,7 +61,15 @@ class Sampling:
 
 
 def sample(
-    network: Network, bridge: Bridge, cases: Cases, keys: Keys, count: int, how: Sampling, *, guide: Guide | None = None
+    network: Network,
+    bridge: Bridge,
+    cases: Cases,
+    keys: Keys,
+    count: int,
+    how: Sampling,
+    *,
+    guide: Guide | None = None,
+    block: int = _BLOCK,
 ) -> FloatArray:
     """Draw samples for many cases.
 
@@ -73,15 +81,16 @@ def sample(
         count: Samples per case, S.
         how: The chain.
         guide: Gradient for `Sampling.push`, of all cases together; needed when that is not 0.
+        block: Variables of all samples of the cases that walk together, about.
 
     Returns:
         y, float64 [B, S, N, C], on a grid of 1/1024.
     """
-    block = len(keys) if guide is not None else max(1, _BLOCK // (count * bridge.shape(cases)[0]))
+    together = len(keys) if guide is not None else max(1, block // (count * bridge.shape(cases)[0]))
     walks = []
     with _libraries().limit(limits=1, user_api="blas"):  # matrices are small: threads would wait for each other
-        for first in range(0, len(keys), block):
-            part = slice(first, first + block)
+        for first in range(0, len(keys), together):
+            part = slice(first, first + together)
             few = {name: values[part] for name, values in cases.items()}
             walks.append(_walk(network, bridge, few, keys[part], count, how, guide))
     rounded: FloatArray = np.rint(np.concatenate(walks) * _GRID) / _GRID

@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.solvers.moead.scalarize import dominated
-from optisolve.solvers.start import sobol
+from optisolve.solvers.space_filling import sobol
 
 __all__ = ["Acquisition", "Goal", "Judged", "Warp"]
 

@@ -23,7 +23,8 @@ from optisolve.numerics.gaussian_process import GaussianProcess
 from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.moead.weights import weight_vectors
 from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp
-from optisolve.solvers.start import Init, StartOptions, first_points, sobol, starting_points
+from optisolve.solvers.space_filling import sobol
+from optisolve.solvers.start import Init, StartOptions, first_points, starting_points
 
 __all__ = ["Parego"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,21 @@ torch = pytest.importorskip("torch", reason="needs the extra [diffusion]")
 pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
 
 from optisolve.core.errors import OptionError, SolverError, UnknownNameError  # noqa: E402
-from optisolve.solvers.ddpm.factory import TRAINING_SEEDS, VALIDATION_SEEDS, check_split, make_shards, read_shard  # noqa: E402
+from optisolve.solvers.ddpm.factory import (  # noqa: E402
+    TRAINING_SEEDS,
+    VALIDATION_SEEDS,
+    check_split,
+    make_shards,
+    read_shard,
+    recipe_bridge,
+)
 from optisolve.solvers.ddpm.losses import Losses  # noqa: E402
 from optisolve.solvers.ddpm.noise import case_keys  # noqa: E402
 from optisolve.solvers.ddpm.pipeline import draw  # noqa: E402
 from optisolve.solvers.ddpm.recipe import load_recipe, recipe_names  # noqa: E402
 from optisolve.solvers.ddpm.sampler import Sampling  # noqa: E402
 from optisolve.solvers.ddpm.session import train  # noqa: E402
-from optisolve.solvers.ddpm.training import Trainer  # noqa: E402
+from optisolve.solvers.ddpm.training import Trainer, make_network  # noqa: E402
 from optisolve.solvers.ddpm.weights import load_weights  # noqa: E402
 from tests.solvers.ddpm.helpers import cases_of, shards_of, tiny_recipe  # noqa: E402
 
@@ -184,3 +192,20 @@ def test_tensorboard_holds_the_loss_of_every_step_and_every_validation(labels: P
     decoded = {event.step: event.value for event in events.Scalars("decoded")}
     assert list(decoded) == [5, 10]
     assert max(decoded.values()) == pytest.approx(trained.card["decoded"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_no_part_of_a_training_step_stays_on_the_processor(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both phases, backward: on `meta`, which has no memory, torch refuses tensors of another device, as it does on a GPU."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no such device
+    few = {"labels.shards": 1, "labels.shard_size": 2, "labels.validation_shards": 1, "steps.batch": 2}
+    recipe = load_recipe(name, {**few, "steps.imitation": 1, "steps.label_free": 1})
+    (shard,), _ = make_shards(recipe, tmp_path)
+    batch = {key: np.asarray(values) for key, values in read_shard(shard).items()}
+    network = make_network(recipe).to("meta")
+    losses = Losses(recipe, network, recipe_bridge(recipe), "meta")
+    for step in (0, 1):
+        loss = losses.at(step, batch, np.random.default_rng(0), torch.Generator().manual_seed(0))
+        loss.backward()
+        assert loss.device.type == "meta"
+    assert {values.grad.device.type for values in network.parameters() if values.grad is not None} == {"meta"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from optisolve.solvers.moead.scalarize import Scalarization, pbi, scalarize, tchebycheff
 from optisolve.solvers.moead.weights import lattice_size, neighborhoods, simplex_lattice, weight_vectors
-from optisolve.solvers.start import latin_hypercube
+from optisolve.solvers.space_filling import latin_hypercube
 from tests.solvers.toys import Knights
 
 

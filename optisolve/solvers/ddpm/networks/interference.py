@@ -119,7 +119,7 @@ class _LinkLayer(nn.Module):
 
     def _mix(self, state: Tensor, told: Tensor, positive: Tensor) -> Tensor:
         """The new state; outside of training the sums are taken in place, which saves a fifth of the time."""
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.is_autocast_enabled(state.device.type):  # in place no types are converted
             mixed = self.from_state(state) + self.from_told(told) + self.from_physics(positive)
             return cast(Tensor, state + self.out(functional.relu(mixed)))
         mixed = self.from_state(state).flatten(0, 2)
