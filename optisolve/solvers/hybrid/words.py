@@ -24,6 +24,8 @@ __all__ = ["STYLES", "Continuation", "Question", "Schema", "Style", "make_style"
 
 _SWAYING = 4
 """Variables that sway the objectives most, named one by one."""
+_ROOM = 0.1
+"""Value of the best line of a log, share of the range of all: the new line is promised less, and 0 has nothing below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +241,12 @@ def make_style(
 
 
 def _joined(last: Parents, best: Parents) -> Parents:
-    parts = ((getattr(last, field), getattr(best, field)) for field in ("numbers", "F", "violation", "values"))
-    return Parents(*(np.concatenate(pair) for pair in parts))
+    """All rows of the log, with values that leave room below the best one."""
+    numbers, F, violation, values = (
+        np.concatenate([getattr(last, field), getattr(best, field)]) for field in ("numbers", "F", "violation", "values")
+    )
+    seen = values[violation <= 0.0] if (violation <= 0.0).any() else values
+    return Parents(numbers, F, violation, np.maximum(values - seen.min(), 0.0) + _ROOM * np.ptp(seen))
 
 
 def _told(expected: FloatArray, signs: FloatArray) -> tuple[list[float], list[float]]:
