@@ -137,6 +137,12 @@ def test_a_replay_gives_the_same_result_with_the_model_gone(tmp_path):
     assert again.result_hash == first.result_hash
 
 
+def test_several_workers_have_a_batch_and_the_model_several_questions_at_once():
+    batched = run(Hybrid(batch_size=6, n_initial=4), TWO, evaluations=16)
+    assert batched.run.outcome.report["steps"] == 2
+    assert sum(label in ("llm", "repaired") for label in sources(batched)[4:10]) in (1, 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Knowing(EngineOptions):
     """Somebody who knows the optimum makes the share."""
@@ -277,12 +283,14 @@ def _question(instance, seed=0):
 
 
 def test_controls_keep_what_they_share_and_only_three_arms_ask():
-    arms = Hybrid(share=0.2, n_initial=9, n_last=7).controls(budget=Budget(evaluations=50, llm_calls=5), model="local")
+    arms = Hybrid(share=0.2, n_initial=9, batch_size=4, n_last=7).controls(
+        budget=Budget(evaluations=50, llm_calls=5), model="local"
+    )
     assert [arm.name for arm in arms] == ["llm", "placebo", "wordless", "gaussian", "uniform", "none"]
     for arm in arms:
         made = make_solver(arm.solver, arm.options)
         assert made.info.uses_llm == (arm.name in ASKING)
-        assert (made.share, made.n_initial) == (0.2, 9)
+        assert (made.share, made.n_initial, made.batch_size) == (0.2, 9, 4)
         assert arm.options.get("n_last", 7) == 7
         assert arm.options.get("max_points", 5) == 5
     with pytest.raises(OptionError, match=r"solver\.share"):

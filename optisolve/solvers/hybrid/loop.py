@@ -63,6 +63,8 @@ class EngineOptions(StartOptions):
         engine: ``parego``; ``cma_es``, for one objective; ``auto``: CMA-ES for one objective of real variables, else `parego`.
         share: Share of the engine's points that somebody else makes, evenly spread over the run.
         n_initial: Points evaluated first; None means what the engine takes, at most a quarter of the budget.
+        batch_size: Points of a step of `parego`, for several workers; None means one, and one more per hundred points known. A
+            generation of CMA-ES has a size of its own.
         repair: Project points with `Instance.project`; otherwise they are only clipped to the bounds.
     """
 
@@ -71,6 +73,7 @@ class EngineOptions(StartOptions):
     engine: Literal["auto", "parego", "cma_es"] = "auto"
     share: Annotated[float, Ge(0), Le(1)] = 0.3
     n_initial: Annotated[int, Ge(2)] | None = None
+    batch_size: Annotated[int, Ge(1), Le(64)] | None = None
     repair: bool = True
 
     def skip(self, instance: Instance) -> str | None:
@@ -87,7 +90,7 @@ class EngineOptions(StartOptions):
         return "parego" if len(instance.objectives) > 1 or instance.space.has_integers else "cma_es"
 
     def _parego(self) -> Parego:
-        return Parego(init=self.init, n_initial=self.n_initial, repair=self.repair)
+        return Parego(init=self.init, n_initial=self.n_initial, batch_size=self.batch_size, repair=self.repair)
 
     def _engine(self, task: Task) -> Engine:
         if self._engine_for(task.instance) == "parego":

@@ -70,7 +70,7 @@ class Hybrid(EngineOptions):
             expected = "a share above 0: otherwise nobody is asked"
             raise OptionError("The ablation's configuration", [FieldProblem("solver.share", self.share, expected)])
         subject = {**self.options(), "placebo": False, "domain": True}
-        shared = {name: subject[name] for name in ("init", "engine", "share", "n_initial", "repair")}
+        shared = {name: subject[name] for name in ("init", "engine", "share", "n_initial", "batch_size", "repair")}
         return [
             Arm(SUBJECT, "the language model", self.info.name, subject),
             Arm(PLACEBO, "same model, scores shuffled (placebo)", self.info.name, {**subject, "placebo": True}),
