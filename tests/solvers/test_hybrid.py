@@ -38,25 +38,28 @@ def _no_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
-class _Kit(SolverConformance):
-    evaluations = 16
+class TestHybrid(SolverConformance):
+    """The public kit: budgets, seeds, controls, verification."""
+
+    evaluations = 12
+
+    def make_solver(self):
+        return Hybrid()
 
     def make_instances(self):
         return [TWO, ONE, SumCapSphere(integers=True).instance(1)]
 
 
-class TestHybrid(_Kit):
-    """The public kit: budgets, seeds, controls, verification."""
-
-    def make_solver(self):
-        return Hybrid()
-
-
-class TestHybridControl(_Kit):
+class TestHybridControl(SolverConformance):
     """The same for the controls."""
+
+    evaluations = 12
 
     def make_solver(self):
         return HybridControl()
+
+    def make_instances(self):
+        return [TWO, ONE]
 
 
 def run(solver, instance=ONE, *, evaluations=60, calls=200, seed=3, llm="surrogate", scratch=None):
@@ -91,7 +94,7 @@ def test_an_engine_alone_is_parego_point_for_point():
 @pytest.mark.parametrize("instance", [TWO, ONE], ids=["parego", "cma_es"])
 def test_arms_begin_alike_and_give_away_the_same_places(instance):
     """Model, placebo, model without words and Gaussian override make the same places' points; the first points are equal."""
-    evaluations = 24 if instance is TWO else 60
+    evaluations = 18 if instance is TWO else 60
     arms = [Hybrid(), Hybrid(placebo=True), Hybrid(domain=False), HybridControl(), HybridControl(operator="none")]
     results = [run(arm, instance, evaluations=evaluations) for arm in arms]
     first = sum(label.startswith("start:") for label in sources(results[0]))
