@@ -62,8 +62,8 @@ class EngineOptions(StartOptions):
         init: Where the first points come from, see `StartOptions`.
         engine: ``parego``; ``cma_es``, for one objective; ``auto``: CMA-ES for one objective of real variables, else `parego`.
         share: Share of the engine's points that somebody else makes, evenly spread over the run.
-        n_initial: Points evaluated first; None means what the engine takes: at most a quarter of the budget, and with `parego` four
-            fifths where a trained sampler makes them.
+        n_initial: Points evaluated first; None means what the engine takes: at most a quarter of the budget, and with `parego`
+            four fifths where a trained sampler makes them.
         batch_size: Points of a step of `parego`, for several workers; None means one, and one more per hundred points known. A
             generation of CMA-ES has a size of its own.
         repair: Project points with `Instance.project`; otherwise they are only clipped to the bounds.
