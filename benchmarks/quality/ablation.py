@@ -3,6 +3,8 @@
     python benchmarks/quality/ablation.py                                    # everything, local model and surrogate
     python benchmarks/quality/ablation.py --llm surrogate                    # minutes, no model
     python benchmarks/quality/ablation.py --problems uav_isac --seeds 5 --evaluations 300
+    python benchmarks/quality/ablation.py --plans                            # benchmarks/plans, for docs/worth_a_call.md
+    python benchmarks/quality/ablation.py --page                             # runs nothing, writes the results of that page
 
 Records stay in --out and are found again, so the script goes on where it was stopped. What is copied to docs/ablation is
 what the command wrote, unchanged: ablation.md, ablation.csv, ablation.yaml and the pictures. Partial reports are not copied.
@@ -11,12 +13,19 @@ what the command wrote, unchanged: ablation.md, ablation.csv, ablation.yaml and 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "ablation"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs" / "ablation"
+PLANS = ROOT / "benchmarks" / "plans"
+PAGE = ROOT / "docs" / "worth_a_call.md"
+BEGIN, END = "<!-- results: written by benchmarks/quality/ablation.py -->\n", "<!-- end of results -->\n"
+NOTHING = "*Not measured with this version yet.*\n"
 PROBLEMS = {
     "uav_isac": [],
     "pymoo/zdt1_shifted": ["problem.n_variables=5"],  # with 30 no arm reaches the scoring box in 100 evaluations
@@ -35,33 +44,64 @@ def main() -> int:
     parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--out", default="runs/ablation", help="folder of the records (default runs/ablation)")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="further settings of optisolve ablate")
+    parser.add_argument("--plans", nargs="*", metavar="FILE", help="settings of optisolve ablate (default: benchmarks/plans)")
+    parser.add_argument("--page", action="store_true", help="write the results into docs/worth_a_call.md, run nothing")
     options = parser.parse_args()
-    size = [f"instances={options.instances}", f"seeds={options.seeds}", f"budget.evaluations={options.evaluations}"]
     failed = []
-    for llm in options.llm:
-        for problem in options.problems:
-            name = f"{problem.replace('/', '-')}-{llm}"
-            out = Path(options.out) / name
-            words = [
-                f"problem={problem}",
-                "solver=ledma",
-                f"llm={llm}",
-                *PROBLEMS.get(problem, []),
-                *size,
-                *options.set,
-                f"out={out}",
-            ]
-            print(f"== optisolve ablate {' '.join(words)}", flush=True)
-            done = subprocess.run([sys.executable, "-m", "optisolve", "ablate", *words], check=False)
-            if done.returncode == 130:
-                return 130
-            if done.returncode:
-                failed.append(name)
-                continue
-            publish(out, DOCS / name)
+    for name, words in () if options.page else jobs(options):
+        out = Path(options.out) / name
+        words += [*options.set, f"out={out}"]
+        print(f"== optisolve ablate {' '.join(words)}", flush=True)
+        done = subprocess.run([sys.executable, "-m", "optisolve", "ablate", *words], check=False)
+        if done.returncode == 130:
+            return 130
+        if done.returncode:
+            failed.append(name)
+            continue
+        publish(out, DOCS / name)
+    if options.page or options.plans is not None:
+        before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+        PAGE.write_text(before + BEGIN + (results() or NOTHING) + END + rest.partition(END)[2], "utf-8")
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
+
+
+def jobs(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """Names and settings of the ablations."""
+    if options.plans is not None:
+        for file in map(Path, options.plans or sorted(PLANS.glob("hybrid-*.yaml"))):
+            yield file.stem, [f"config={file}"]
+        return
+    size = [f"instances={options.instances}", f"seeds={options.seeds}", f"budget.evaluations={options.evaluations}"]
+    for llm in options.llm:
+        for problem in options.problems:
+            words = [f"problem={problem}", "solver=ledma", f"llm={llm}", *PROBLEMS.get(problem, []), *size]
+            yield f"{problem.replace('/', '-')}-{llm}", words
+
+
+def results() -> str:
+    """Verdict, losses and comparisons of every published report of `hybrid`, as the command wrote them."""
+    blocks = []
+    for report in sorted(DOCS.glob("hybrid-*/ablation.md")):
+        text = report.read_text("utf-8")
+        lines = text.splitlines()
+        model = next(line for line in lines if line.startswith("- language model: ")).removeprefix("- language model: ")
+        verdict = next(line for line in lines if line.startswith("**Verdict.**"))
+        blocks += [
+            f"### {lines[0].rpartition(' on ')[2]}, {model}",
+            verdict,
+            *(table(text, heading) for heading in ("## Results", "### Loss: ")),
+            f"[The whole report](ablation/{report.parent.name}/ablation.md)",
+        ]
+    return "".join(f"{block}\n\n" for block in blocks)
+
+
+def table(text: str, heading: str) -> str:
+    """The first table below a heading."""
+    below = text.partition(f"\n{heading}")[2]
+    found = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
+    return found.group().rstrip("\n") if found else "*No pair is complete.*"
 
 
 def publish(out: Path, target: Path) -> None:

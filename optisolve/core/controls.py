@@ -21,13 +21,19 @@ from typing import Protocol, runtime_checkable
 from optisolve.core.budget import Budget
 from optisolve.core.solver import Solver
 
-__all__ = ["PLACEBO", "SUBJECT", "Arm", "HasControls", "HasPlainRuns"]
+__all__ = ["ASKING", "PLACEBO", "SUBJECT", "WORDLESS", "Arm", "HasControls", "HasPlainRuns"]
 
 SUBJECT = "llm"
 """Name of the arm that is the solver itself."""
 
 PLACEBO = "placebo"
 """Name of the arm that asks the same model as often, but tells it nothing."""
+
+WORDLESS = "wordless"
+"""Name of the arm that asks the same model as often and shows it the same numbers, but not what they mean."""
+
+ASKING = frozenset({SUBJECT, PLACEBO, WORDLESS})
+"""Names of the arms that may ask the language model; all others are controls without one."""
 
 
 @dataclass(frozen=True, slots=True)

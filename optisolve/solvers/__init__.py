@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.game import GameControl as GameControl
     from optisolve.solvers.highs import Highs as Highs
     from optisolve.solvers.hungarian import Hungarian as Hungarian
+    from optisolve.solvers.hybrid import Hybrid as Hybrid
+    from optisolve.solvers.hybrid import HybridControl as HybridControl
     from optisolve.solvers.ledma import Ledma as Ledma
     from optisolve.solvers.ledma import LedmaControl as LedmaControl
     from optisolve.solvers.legacy_diffsg import LegacyDiffsg as LegacyDiffsg

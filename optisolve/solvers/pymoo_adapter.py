@@ -35,7 +35,7 @@ from optisolve.solvers.known import best_of, joined
 from optisolve.solvers.moead.weights import weight_vectors
 from optisolve.solvers.start import Init, StartOptions, first_points, population, starting_points
 
-__all__ = ["CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa"]
+__all__ = ["CmaEs", "Nsga2", "Nsga3", "PymooSolver", "SmsEmoa", "cma_fitness"]
 
 _SEVERAL_OBJECTIVES = ANY_PROBLEM - {Feature.SINGLE_OBJECTIVE}
 _ONE_OBJECTIVE = ANY_PROBLEM - {Feature.MULTI_OBJECTIVE}
@@ -306,9 +306,14 @@ class CmaEs(PymooSolver):
         return problem
 
     def _fitness(self, evaluation: Evaluation, instance: Instance) -> dict[str, FloatArray]:
-        # In units of the objective's scale, since pycma stops at absolute differences (tolfun)
-        F = evaluation.F * instance.signs / instance.objectives[0].scale
-        violation = evaluation.violation[:, None]  # [n, 1], like F
-        feasible = violation <= 0.0
-        worst = float(F[feasible].max()) if feasible.any() else 0.0
-        return {"F": np.where(feasible, F, worst + max(1.0, abs(worst)) * violation)}
+        return {"F": cma_fitness(evaluation, instance)}
+
+
+def cma_fitness(evaluation: Evaluation, instance: Instance) -> FloatArray:
+    """What CMA-ES ranks the points of a generation by, float64 [n, 1], lower is better: Deb's rule in one number."""
+    # In units of the objective's scale, since pycma stops at absolute differences (tolfun)
+    F = evaluation.F * instance.signs / instance.objectives[0].scale
+    violation = evaluation.violation[:, None]  # [n, 1], like F
+    feasible = violation <= 0.0
+    worst = float(F[feasible].max()) if feasible.any() else 0.0
+    return np.where(feasible, F, worst + max(1.0, abs(worst)) * violation)

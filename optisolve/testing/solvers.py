@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.budget import Budget
-from optisolve.core.controls import PLACEBO, SUBJECT, HasControls
+from optisolve.core.controls import ASKING, SUBJECT, HasControls
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus, Termination
@@ -60,7 +60,7 @@ class SolverConformance:
         raise AssertionError("with_option(no_such_option=1) was accepted")
 
     def test_controls_can_be_made(self) -> None:
-        """What it names in its language model's place are solvers, and nobody but itself and its placebo asks the model."""
+        """What it names in its language model's place are solvers; only itself and those that are told less ask the model."""
         solver = self.make_solver()
         if not isinstance(solver, HasControls):
             raise NotApplicable("the solver names no controls")
@@ -68,7 +68,7 @@ class SolverConformance:
         require(bool(arms) and arms[0].name == SUBJECT, f"controls() must give the solver itself first, called '{SUBJECT}'")
         for arm in arms:
             asks = make_solver(arm.solver, arm.options).info.uses_llm
-            require(asks == (arm.name in (SUBJECT, PLACEBO)), f"arm '{arm.name}' {'asks' if asks else 'asks no'} model")
+            require(asks == (arm.name in ASKING), f"arm '{arm.name}' {'asks' if asks else 'asks no'} model")
 
     def test_skip_gives_a_reason(self) -> None:
         """`skip` returns None or a sentence, never raises."""

@@ -91,6 +91,12 @@ USERS = {
         f'{{"design_1": {{{POINT.rpartition(", ")[0]}}}}}',
         f'"{POWERS[0]}": 123',
     ),
+    "hybrid": User(
+        solved("power_control", "hybrid", 3, n_initial=2, share=1.0, resolution=1000),
+        f'{{"design_1": {{{POINT}}}}}',
+        f'{{"design_1": {{{POINT.rpartition(", ")[0]}}}}}',
+        f'"{POWERS[0]}": 123',
+    ),
     "game": User(
         solved("power_game", "game", 2, agents=["llm", "random", "random", "random"], rounds=1),
         '{"level": 123}',

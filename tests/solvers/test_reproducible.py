@@ -26,7 +26,7 @@ PROBLEMS = (
     "parallel_channels/msr80",
 )
 
-FEWER = {"botorch": 25, "optuna_gp": 25, "optuna_tpe": 100, "parego": 60}
+FEWER = {"botorch": 25, "optuna_gp": 25, "optuna_tpe": 100, "parego": 60, "hybrid": 60, "hybrid_control": 60}
 """Evaluations of solvers whose time per point grows with the points; the others have `USUAL`."""
 USUAL = 1500
 

@@ -23,7 +23,7 @@ from scipy.stats import wilcoxon
 
 from optisolve.cli.main import main
 from optisolve.core import Budget
-from optisolve.core.controls import Arm
+from optisolve.core.controls import ASKING, Arm
 from optisolve.core.errors import OptionError, OptisolveError
 from optisolve.core.space import Space, Variable
 from optisolve.llm.config import llm_config
@@ -194,6 +194,7 @@ def test_bad_settings_are_listed_together(tmp_path):
         ("game", {"placebo", "best_response", "regret_matching", "random"}),
         ("q_fusion", {"rule"}),
         ("moe_llm", {"learned", "rule", "sbs", "random"}),
+        ("hybrid", {"placebo", "wordless", "gaussian", "uniform", "none"}),
         ("guessing", {"blind"}),
         ("asking", {"random", "null"}),
     ],
@@ -204,7 +205,7 @@ def test_any_solver_with_a_model_names_its_controls_or_gets_the_general_ones(sol
     assert {arm.name for arm in arms} >= controls
     for arm in arms:
         made = load_solver(arm.solver, **arm.options)
-        assert made.info.uses_llm == (arm.name in ("llm", "placebo"))
+        assert made.info.uses_llm == (arm.name in ASKING)
 
 
 def test_controls_keep_every_setting_that_they_share_with_the_subject():

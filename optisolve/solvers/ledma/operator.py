@@ -24,7 +24,7 @@ from optisolve.solvers.ledma.prompts import Question, prompt_style
 from optisolve.solvers.ledma.reflect import Reflection, Shown
 from optisolve.solvers.moead.variation import Feedback, Proposals, Variation, Wave
 
-__all__ = ["LlmVariation", "Operation"]
+__all__ = ["LlmVariation", "Offspring", "Operation", "usable_points"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Target:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Offspring:
+class Offspring:
     """Usable candidates of one answer: on the grid as given [k, d], as points [k, d], and who made each."""
 
     numbers: FloatArray
@@ -75,7 +75,7 @@ class _Offspring:
     labels: list[str]
 
 
-_Turn = Turn[_Target, _Offspring]
+_Turn = Turn[_Target, Offspring]
 
 
 class LlmVariation:
@@ -189,7 +189,7 @@ class LlmVariation:
             note="" if self._reflection is None else self._reflection.note,
         )
 
-    def _judge(self, group: Sequence[_Turn], texts: tuple[str, ...]) -> list[Verdict[_Offspring]]:
+    def _judge(self, group: Sequence[_Turn], texts: tuple[str, ...]) -> list[Verdict[Offspring]]:
         """Give every candidate of an answer its fate; it must differ from all parents that the prompt showed."""
         questions = [turn.question.question for turn in group]
         answers = [self._style.parse(text, questions) for text in texts]
@@ -200,26 +200,8 @@ class LlmVariation:
             rows = [row for answer in answers for row in answer[i]]
             candidates = judge(rows, question.count, self._grid.levels, known, siblings)
             siblings += candidates
-            verdicts.append(self._verdict(candidates))
+            verdicts.append(usable_points(candidates, self._instance, self._grid, project=self._operation.project))
         return verdicts
-
-    def _verdict(self, candidates: list[Candidate]) -> Verdict[_Offspring]:
-        """The usable candidates as points; those that the projection moves count as repaired."""
-        fates = [(candidate.fate, candidate.reason) for candidate in candidates]
-        usable = [i for i, candidate in enumerate(candidates) if candidate.fate.usable]
-        if not usable:
-            return Verdict(None, fates, tuple(dict.fromkeys(c.detail for c in candidates if c.detail)))
-        instance, grid = self._instance, self._grid
-        numbers = np.stack([numbers for i in usable if (numbers := candidates[i].numbers) is not None])
-        X = grid.decode(numbers)
-        fixed = instance.project(X) if self._operation.project else X
-        width = np.where(grid.levels > 0, instance.space.upper - instance.space.lower, 1.0)
-        moved = np.any(np.abs(fixed - X) > 1e-9 * width, axis=1)
-        for i, was_moved in zip(usable, moved.tolist(), strict=True):
-            if was_moved and fates[i][0] is Fate.OK:
-                fates[i] = (Fate.REPAIRED, "projected")
-        labels = ["llm" if fates[i][0] is Fate.OK else "repaired" for i in usable]
-        return Verdict(_Offspring(numbers, fixed, labels), fates)
 
     # -- proposing -------------------------------------------------------------------------------------------------
 
@@ -243,6 +225,31 @@ class LlmVariation:
         alone = wave.part(np.array([target.row]), self._rng(wave, target.index, "fallback"))
         made = self._fallback.propose(alone)
         return made.X, made.labels if turn.failure == BUDGET else ["fallback"] * made.owner.size
+
+
+def usable_points(candidates: Sequence[Candidate], instance: Instance, grid: Grid, *, project: bool) -> Verdict[Offspring]:
+    """The usable candidates as points; those that the projection moves count as repaired.
+
+    Args:
+        candidates: From `optisolve.llm.candidates.judge`.
+        instance: What is optimized.
+        grid: Its variables as integers.
+        project: Points are projected as the engine will do; otherwise they are only clipped.
+    """
+    fates = [(candidate.fate, candidate.reason) for candidate in candidates]
+    usable = [i for i, candidate in enumerate(candidates) if candidate.fate.usable]
+    if not usable:
+        return Verdict(None, fates, tuple(dict.fromkeys(c.detail for c in candidates if c.detail)))
+    numbers = np.stack([numbers for i in usable if (numbers := candidates[i].numbers) is not None])
+    X = grid.decode(numbers)
+    fixed = instance.project(X) if project else X
+    width = np.where(grid.levels > 0, instance.space.upper - instance.space.lower, 1.0)
+    moved = np.any(np.abs(fixed - X) > 1e-9 * width, axis=1)
+    for i, was_moved in zip(usable, moved.tolist(), strict=True):
+        if was_moved and fates[i][0] is Fate.OK:
+            fates[i] = (Fate.REPAIRED, "projected")
+    labels = ["llm" if fates[i][0] is Fate.OK else "repaired" for i in usable]
+    return Verdict(Offspring(numbers, fixed, labels), fates)
 
 
 def _shown(question: Question) -> Shown:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.core.problem import Instance
-from optisolve.core.space import Kind
+from optisolve.core.problem import Instance, Objective
+from optisolve.core.space import Kind, Space
 
 __all__ = [
+    "Named",
     "Parents",
     "answer_form",
     "examples",
@@ -51,7 +53,21 @@ class Parents:
     values: FloatArray
 
 
-def objectives(instance: Instance) -> list[dict[str, str]]:
+class Named(Protocol):
+    """What has names: an instance, or something that stands for one under other names."""
+
+    @property
+    def space(self) -> Space:
+        """The variables."""
+        ...
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is minimized or maximized."""
+        ...
+
+
+def objectives(instance: Named) -> list[dict[str, str]]:
     """Objectives with sense, unit and meaning."""
     return [
         {"sense": str(o.sense), "name": o.name, "unit": f" [{o.unit}]" if o.unit else "", "meaning": o.meaning}
@@ -59,7 +75,7 @@ def objectives(instance: Instance) -> list[dict[str, str]]:
     ]
 
 
-def variables(instance: Instance, levels: Sequence[int]) -> list[dict[str, str]]:
+def variables(instance: Named, levels: Sequence[int]) -> list[dict[str, str]]:
     """Every variable by itself: name, range, unit, largest integer."""
     space = instance.space
     notes = {Kind.REAL: "", Kind.INTEGER: " (integer)", Kind.BINARY: " (off or on)"}
@@ -76,7 +92,7 @@ def variables(instance: Instance, levels: Sequence[int]) -> list[dict[str, str]]
     ]
 
 
-def variable_groups(instance: Instance, levels: Sequence[int]) -> tuple[list[dict[str, str]], str]:
+def variable_groups(instance: Named, levels: Sequence[int]) -> tuple[list[dict[str, str]], str]:
     """Variables of equal range together.
 
     Returns:
@@ -115,7 +131,7 @@ def answer_form(names: Sequence[str], designs: Sequence[str], tasks: Sequence[st
     return "{" + ", ".join([f'"{tasks[0]}": {body}', *(f'"{key}": {{...}}' for key in tasks[1:2])]) + ", ...}"
 
 
-def preference(instance: Instance, weight: FloatArray) -> str:
+def preference(instance: Named, weight: FloatArray) -> str:
     """The weight vector in words and numbers; "" for a single objective."""
     if len(instance.objectives) == 1:
         return ""
@@ -125,7 +141,7 @@ def preference(instance: Instance, weight: FloatArray) -> str:
     return "; ".join(words)
 
 
-def weights(instance: Instance, weight: FloatArray) -> str:
+def weights(instance: Named, weight: FloatArray) -> str:
     """The weight vector in numbers; "" for a single objective."""
     if len(instance.objectives) == 1:
         return ""
@@ -133,7 +149,7 @@ def weights(instance: Instance, weight: FloatArray) -> str:
     return ", ".join(f"{o.name} {share:.2f}" for o, share in zip(instance.objectives, shares, strict=True))
 
 
-def preference_sentence(instance: Instance, weight: FloatArray) -> str:
+def preference_sentence(instance: Named, weight: FloatArray) -> str:
     """The same as a sentence that explains itself, as version 1 of the prompt wants it."""
     told = preference(instance, weight)
     if not told:
@@ -141,7 +157,7 @@ def preference_sentence(instance: Instance, weight: FloatArray) -> str:
     return f"{told}. Weights apply to objectives scaled to the range of the designs found so far."
 
 
-def examples(instance: Instance, parents: Parents) -> list[dict[str, str]]:
+def examples(instance: Named, parents: Parents) -> list[dict[str, str]]:
     """Parents as text: their integers, objectives, score and violation."""
     return [
         {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +9,6 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
-from scipy.optimize import minimize
-from scipy.special import log_ndtr
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.documents import JsonObject
@@ -23,17 +20,18 @@ from optisolve.numerics.gaussian_process import GaussianProcess
 from optisolve.solvers.moead.scalarize import dominated
 from optisolve.solvers.moead.weights import weight_vectors
 from optisolve.solvers.parego.acquisition import Acquisition, Goal, Warp
+from optisolve.solvers.parego.surrogates import Sought, Surrogates
 from optisolve.solvers.space_filling import sobol
 from optisolve.solvers.start import Init, StartOptions, first_points, starting_points
 
-__all__ = ["Parego"]
+__all__ = ["Parego", "Search", "one_thread"]
 
 _N_GLOBAL, _N_LOCAL, _N_REFINED = 256, 256, 64
 """Candidates of the space, around good points, and of each round of refinement."""
 _ROUNDS, _MORE_ROUNDS = (0.05, 0.001), (0.05, 0.015, 0.004, 0.001)
 """Standard deviations around the best candidates of each round of refinement, with and without a gradient to climb."""
-_STARTS, _CLIMB = 6, 30
-"""Best candidates that climb the acquisition's gradient together, and iterations."""
+_STARTS = 6
+"""Best candidates that climb the acquisition's gradient together."""
 _STEPS = (0.2, 0.05, 0.01)
 """Standard deviations of local candidates, shares of a variable's range."""
 _MANY_CONSTRAINTS = 8
@@ -94,9 +92,9 @@ class Parego(StartOptions):
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
-        search = _Search(task, self)
+        search = Search(task, self)
         task.reporter = search.report
-        with _one_thread():
+        with one_thread():
             search.initialize()
             if task.flight is not None:
                 search.fly(task.flight)
@@ -107,7 +105,7 @@ class Parego(StartOptions):
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Sums of matrix products, and with them every later point, would depend on the number of threads."""
     from threadpoolctl import threadpool_limits
 
@@ -115,93 +113,8 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-@dataclass(slots=True)
-class _Surrogates:
-    """What the processes say of candidates.
-
-    Args:
-        objectives: One process per objective, of warped values.
-        constraints: One per constraint that matters.
-        levels: float64 [k], values up to which those count as satisfied.
-    """
-
-    objectives: list[GaussianProcess]
-    constraints: list[GaussianProcess]
-    levels: FloatArray
-
-    def predict(self, U: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Means and deviations of the objectives, float64 [n, m], and logarithms of the probability of feasibility, [n]."""
-        means, deviations = zip(*(process.predict(U) for process in self.objectives), strict=True)
-        log_feasible = np.zeros(U.shape[0])
-        for process, level in zip(self.constraints, self.levels, strict=True):
-            mean, deviation = process.predict(U)
-            log_feasible += log_ndtr((level - mean) / deviation)
-        return np.stack(means, axis=1), np.stack(deviations, axis=1), log_feasible
-
-    def believing(self, u: FloatArray) -> _Surrogates:
-        """The same with a pending point."""
-        objectives, constraints = ([process.believing(u) for process in group] for group in (self.objectives, self.constraints))
-        return _Surrogates(objectives, constraints, self.levels)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sought:
-    """What candidates are judged by: the acquisition.
-
-    Args:
-        surrogates: What is believed.
-        goal: What is improved on.
-        weight: float64 [m], the preference.
-    """
-
-    surrogates: _Surrogates
-    goal: Goal
-    weight: FloatArray
-
-    def value(self, U: FloatArray) -> FloatArray:
-        """Its logarithm, float64 [n]."""
-        mean, deviation, log_feasible = self.surrogates.predict(U)
-        total: FloatArray = log_feasible + self.goal.judged(mean, deviation, self.weight).value
-        return total
-
-    def climbed(self, U: FloatArray) -> FloatArray:
-        """Points of the unit box from which it rises no further, float64 [k, d], all found in one descent."""
-        shape = U.shape
-
-        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
-            value, gradient = self._slopes(flat.reshape(shape))
-            return -float(value.sum()), -gradient.ravel()
-
-        best = minimize(
-            loss,
-            U.ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(0.0, 1.0)] * U.size,
-            options={"maxiter": _CLIMB, "ftol": 1e-6},
-        )
-        return np.clip(np.asarray(best.x, dtype=np.float64).reshape(shape), 0.0, 1.0)
-
-    def _slopes(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Logarithm of the acquisition, float64 [k], and its gradient, float64 [k, d]."""
-        parts = [process.slopes(V) for process in self.surrogates.objectives]
-        mean, deviation = (np.stack([part[i] for part in parts], axis=1) for i in (0, 1))
-        value, by_mean, by_deviation = self.goal.judged(mean, deviation, self.weight, gradient=True)
-        gradient = np.zeros_like(V)
-        for j, part in enumerate(parts):
-            gradient += by_mean[:, j, None] * part[2] + by_deviation[:, j, None] * part[3]
-        for process, level in zip(self.surrogates.constraints, self.surrogates.levels, strict=True):
-            at, width, at_slope, width_slope = process.slopes(V)
-            z = (level - at) / width
-            log_feasible = log_ndtr(z)
-            ratio = np.exp(-0.5 * z * z - log_feasible) / math.sqrt(2.0 * math.pi) / width
-            value = value + log_feasible
-            gradient -= ratio[:, None] * (at_slope + z[:, None] * width_slope)
-        return value, gradient
-
-
-class _Search:
-    """One run."""
+class Search:
+    """One run: what is known, what the next points are, and what was believed when they were chosen."""
 
     def __init__(self, task: Task, options: Parego) -> None:
         self._task, self._options, self._space = task, options, task.instance.space
@@ -215,6 +128,7 @@ class _Search:
         self._width = np.abs(np.subtract(reference, ideal))
         self._seen: set[bytes] = set()
         self._theta: dict[str, FloatArray] = {}
+        self._belief: tuple[Surrogates, Warp] | None = None  # of the objectives, at the last step that looked at them
         self._fitted_at = self._steps = self._fits = self._random = 0
 
     def report(self) -> JsonObject:
@@ -235,6 +149,14 @@ class _Search:
 
     def step(self) -> bool:
         """Propose and evaluate one batch; False when every point of the space is known."""
+        X, source = self._next()
+        if X.shape[0] == 0:
+            return False
+        self._evaluate(X, [source] * X.shape[0])
+        return True
+
+    def _next(self) -> tuple[FloatArray, str]:
+        """The next batch, float64 [n, d], not yet repaired, and its label; none when every point of the space is known."""
         task, options = self._task, self._options
         rng = task.rng(step=self._steps)
         count = options.batch_size or 1 + self._U.shape[0] // 100
@@ -246,10 +168,7 @@ class _Search:
             U = self._proposals(count, rng)
             X, source = self._space.denormalize(U), "surrogate"
         self._steps += 1
-        if X.shape[0] == 0:
-            return False
-        self._evaluate(X, [source] * X.shape[0])
-        return True
+        return X, source
 
     def fly(self, flight: Flight) -> None:
         """All steps of a run without batches: a free worker gets the best point, the others being pending for it."""
@@ -316,6 +235,7 @@ class _Search:
         warp = Warp.of(F[feasible] if feasible.sum() >= 4 else F)
         unit = warp.unit(F)
         surrogates = self._fit(kept, Warp.warped(unit), name)
+        self._belief = (surrogates, warp) if name == "f" else None
         corner = None if name != "f" or self._box is None else warp.unit(self._corner)
         goal = Goal.of(unit[feasible], self._options.acquisition, rng, corner)
         front = known[feasible][~dominated(F[feasible])]
@@ -326,7 +246,7 @@ class _Search:
         for weight in weights[rng.permutation(len(weights))[np.arange(count) % len(weights)]]:
             order = np.lexsort((goal.scalar(unit, weight), ~feasible))
             centers = np.concatenate([known[order[:4]], front])
-            u = self._maximized(_Sought(surrogates, goal, weight), centers, rng, proposed)
+            u = self._maximized(Sought(surrogates, goal, weight), centers, rng, proposed)
             if u is None:
                 break
             proposed.append(u)
@@ -336,7 +256,7 @@ class _Search:
         return np.array(proposed[len(pending) :]).reshape(-1, self._space.dim)
 
     def _maximized(
-        self, sought: _Sought, centers: FloatArray, rng: np.random.Generator, pending: Sequence[FloatArray]
+        self, sought: Sought, centers: FloatArray, rng: np.random.Generator, pending: Sequence[FloatArray]
     ) -> FloatArray | None:
         """The candidate with the largest acquisition, float64 [d]; None when no unknown point was found."""
         d, seen = self._space.dim, self._seen | set(_keys(np.array(pending).reshape(-1, self._space.dim)))
@@ -353,7 +273,7 @@ class _Search:
         chosen: FloatArray = U[int(np.argmax(value))]
         return chosen
 
-    def _judged(self, U: FloatArray, sought: _Sought, seen: set[bytes]) -> tuple[FloatArray, FloatArray]:
+    def _judged(self, U: FloatArray, sought: Sought, seen: set[bytes]) -> tuple[FloatArray, FloatArray]:
         """Candidates, repaired and without those that are known, and logarithms of their acquisition."""
         U = self._space.normalize(self._as_evaluated(self._space.denormalize(U)))
         fresh = {key: i for i, key in enumerate(_keys(U)) if key not in seen}
@@ -384,7 +304,7 @@ class _Search:
         others = np.setdiff1d(np.arange(rows.size), best)
         return np.sort(rows[np.concatenate([best, rng.choice(others, limit - best.size, replace=False)])])
 
-    def _fit(self, kept: IntArray, Y: FloatArray, name: str) -> _Surrogates:
+    def _fit(self, kept: IntArray, Y: FloatArray, name: str) -> Surrogates:
         """Processes of the objectives, or of what takes their place, and of the constraints that matter."""
         again = kept.size >= self._fitted_at * _REFIT
         if again:
@@ -392,14 +312,14 @@ class _Search:
         U = self._U[kept]
         objectives = [self._process(f"{name}{j}", U, Y[:, j], again) for j in range(Y.shape[1])]
         if name == "missed":
-            return _Surrogates(objectives, [], np.empty(0))
+            return Surrogates(objectives, [], np.empty(0))
         G = self._G[kept]
         violated = np.flatnonzero((self._task.instance.tolerance < G).any(axis=0))
         if violated.size > _MANY_CONSTRAINTS:
             G, violated = G.max(axis=1, keepdims=True), np.array([0])
         scale = np.array([np.abs(G[:, j]).mean() for j in violated])
         constraints = [self._process(f"g{j}", U, np.tanh(G[:, j] / s), again) for j, s in zip(violated, scale, strict=True)]
-        return _Surrogates(objectives, constraints, np.zeros(violated.size))
+        return Surrogates(objectives, constraints, np.zeros(violated.size))
 
     def _process(self, name: str, U: FloatArray, y: FloatArray, again: bool) -> GaussianProcess:
         theta = self._theta.get(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from optisolve.core.budget import Budget
-from optisolve.core.controls import PLACEBO, SUBJECT, Arm, HasControls
+from optisolve.core.controls import PLACEBO, SUBJECT, WORDLESS, Arm, HasControls
 from optisolve.core.documents import Json, document, plain
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError, nearest
 from optisolve.core.problem import Instance, Problem
@@ -36,7 +36,11 @@ NAME = "ablation"
 LIMITS = Limits(seconds=86_400.0, memory_mb=16_000.0)
 """When a unit is killed unless something else is said: models on two cores take their time."""
 
-_STAND_IN = {SUBJECT: "surrogate, no language model", PLACEBO: "surrogate, told nothing (placebo)"}
+_STAND_IN = {
+    SUBJECT: "surrogate, no language model",
+    PLACEBO: "surrogate, told nothing (placebo)",
+    WORDLESS: "surrogate, numbers without words",
+}
 """What the arms that ask a model are when a surrogate answers."""
 
 Key = tuple[str, int, int]
