@@ -33,7 +33,9 @@ def register_kinds(tree: Tree, kinds: Mapping[str, Kind], text: str = "") -> dic
     used = sorted({name for name, _ in tree.sets})
     for node in tree.walk():
         if node.name in REGISTERS and node.name not in used:
-            raise ProgramError(f"register {node.name} is read and never set: (do (set {node.name} ...) ...)", text, node.position)
+            raise ProgramError(
+                f"register {node.name} is read and never set: (do (set {node.name} ...) ...)", text, node.position
+            )
     first: ProgramError | None = None
     for choice in product((_S, _V, _M), repeat=len(used)):
         found = dict(zip(used, choice, strict=True))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
-from optisolve.programs.check import kind_of, register_kinds, value_kind
+from optisolve.programs.check import kind_of
 from optisolve.programs.language import OPERATORS, REGISTERS, Feature, Kind
 from optisolve.programs.tree import Node, Tree
 
-__all__ = ["NUMBER", "REGISTER", "SCALAR", "STORE", "VECTOR", "Codes", "codes_of"]
+__all__ = ["Codes", "codes_of"]
 
 NUMBER, SCALAR, VECTOR, MATRIX, REGISTER, STORE = 0, 1, 2, 3, 4, 5
 """Codes of what is put on the stack (a number, a feature, a register), and of what goes into a register."""
@@ -84,9 +84,9 @@ class _Writer:
         self._put(kind, row, 0)
         return kind
 
-    def store(self, name: str, kind: Kind) -> None:
+    def store(self, name: str) -> None:
         """The instruction that moves a value from the stack into a register."""
-        self.rows.append((STORE, int(kind), REGISTERS.index(name), 0, 0))
+        self.rows.append((STORE, int(self.kinds[name]), REGISTERS.index(name), 0, 0))
         self.waiting -= 1
 
     def _put(self, kind: Kind, row: tuple[int, ...], taken: int) -> None:
@@ -102,16 +102,12 @@ def codes_of(tree: Tree, features: Sequence[Feature], kinds: Mapping[str, Kind])
     Args:
         tree: A program that fits; constants that are open count as 0 until `Codes.numbers` is filled.
         features: All features of the skeleton, in its order.
-        kinds: Their kinds by name.
-
-    Raises:
-        ProgramError: It does not fit.
+        kinds: Kinds of features and registers by name.
     """
-    everything = {**kinds, **register_kinds(tree, kinds)}
-    value_kind(tree, everything)
-    writer = _Writer(everything, features)
+    writer = _Writer(kinds, features)
     for name, node in tree.sets:
-        writer.store(name, writer.write(node))
+        writer.write(node)
+        writer.store(name)
     writer.write(tree.value)
 
     def read(kind: Kind) -> tuple[bool, ...]:

@@ -204,6 +204,59 @@ def _dot(x, y, kind, n):  # type: ignore[no-untyped-def]
 
 
 @_kernel
+def _load(code, a, n, numbers, scalars, vectors, matrices, registers, x):  # type: ignore[no-untyped-def]
+    """A number, a feature or a register into a place of the stack."""
+    if code == 0:
+        x[0] = numbers[a]
+    elif code == 1:
+        x[0] = scalars[a]
+    elif code == 2:
+        for i in range(n):
+            x[i] = vectors[a, i]
+    elif code == 3:
+        n_items = matrices.shape[1]
+        for i in range(n_items):
+            for j in range(n_items):
+                x[i * n_items + j] = matrices[a, i, j]
+    else:
+        for i in range(n):
+            x[i] = registers[a, i]
+
+
+@_kernel
+def _each(code, row, x, y, z, n):  # type: ignore[no-untyped-def]
+    """Operators element by element, of one, two or three arguments, into the first; scalars are spread before."""
+    kind = row[1]
+    if code >= 30:
+        _spread(z, row[4], kind, n)
+    if code < 20 or code >= 30:
+        _spread(x, row[2], kind, n)
+        _spread(y, row[3], kind, n)
+    if code < 20:
+        _two(code, x, y, n)
+    elif code < 30:
+        _one(code, x, n)
+    else:
+        _three(code, x, y, z, n)
+
+
+@_kernel
+def _across(code, row, x, y, n, n_items):  # type: ignore[no-untyped-def]
+    """Operators that are not element by element, into the first argument."""
+    if code < 50:
+        for i in range(n):
+            x[i] = _reduced(code, x, i * n_items, n_items)
+    elif code < 60:
+        _ranked(code, x, n_items)
+    elif code == 60:
+        _dot(x, y, row[2], n_items)
+    elif code == 61:
+        _taken(x, y, row[3], n_items)
+    else:
+        _matrix(code, x, n_items)
+
+
+@_kernel
 def execute(instructions, numbers, scalars, vectors, matrices, registers, stack, n_items):  # type: ignore[no-untyped-def]
     """Run a program once; the value is left in ``stack[0]``, a scalar spread over all items.
 
@@ -217,68 +270,27 @@ def execute(instructions, numbers, scalars, vectors, matrices, registers, stack,
         stack: float64 [depth, slot], overwritten.
         n_items: Number of items K.
     """
-    top = 0  # first free place
-    for row in range(instructions.shape[0]):
-        code, kind, a = instructions[row, 0], instructions[row, 1], instructions[row, 2]
+    top, last = 0, stack.shape[0] - 1  # first free place
+    for k in range(instructions.shape[0]):
+        row = instructions[k]
+        code, kind = row[0], row[1]
         n = 1 if kind == 0 else (n_items if kind == 1 else n_items * n_items)
-        if code == 0:
-            stack[top, 0] = numbers[a]
-            top += 1
-        elif code < 5:
-            x = stack[top]
-            if code == 1:
-                x[0] = scalars[a]
-            elif code == 2:
-                for i in range(n):
-                    x[i] = vectors[a, i]
-            elif code == 3:
-                for i in range(n_items):
-                    for j in range(n_items):
-                        x[i * n_items + j] = matrices[a, i, j]
+        if code == 5:
+            top -= 1
+            for i in range(n):
+                registers[row[2], i] = stack[top, i]
+            continue
+        if code < 5:
+            _load(code, row[2], n, numbers, scalars, vectors, matrices, registers, stack[top])
+        else:  # how many values the operator takes from the stack
+            taken = 2 if code < 20 or 60 <= code <= 61 else (3 if 30 <= code < 40 else 1)
+            top -= taken
+            x, y, z = stack[top], stack[min(top + 1, last)], stack[min(top + 2, last)]
+            if code < 40:
+                _each(code, row, x, y, z, n)
             else:
-                for i in range(n):
-                    x[i] = registers[a, i]
-            _saturate(x, n)
-            top += 1
-        elif code == 5:
-            top -= 1
-            for i in range(n):
-                registers[a, i] = stack[top, i]
-        elif code < 20:
-            top -= 1
-            x, y = stack[top - 1], stack[top]
-            _spread(x, a, kind, n)
-            _spread(y, instructions[row, 3], kind, n)
-            _two(code, x, y, n)
-            _saturate(x, n)
-        elif code < 30:
-            x = stack[top - 1]
-            _one(code, x, n)
-            _saturate(x, n)
-        elif code < 40:
-            top -= 2
-            x, y, z = stack[top - 1], stack[top], stack[top + 1]
-            _spread(x, a, kind, n)
-            _spread(y, instructions[row, 3], kind, n)
-            _spread(z, instructions[row, 4], kind, n)
-            _three(code, x, y, z, n)
-            _saturate(x, n)
-        elif code < 50:
-            x = stack[top - 1]
-            for i in range(n):
-                x[i] = _reduced(code, x, i * n_items, n_items)
-            _saturate(x, n)
-        elif code < 60:
-            _ranked(code, stack[top - 1], n_items)
-        elif code == 60:
-            top -= 1
-            x = stack[top - 1]
-            _dot(x, stack[top], a, n_items)
-            _saturate(x, n)
-        elif code == 61:
-            top -= 1
-            _taken(stack[top - 1], stack[top], instructions[row, 3], n_items)
-        else:
-            _matrix(code, stack[top - 1], n_items)
+                _across(code, row, x, y, n, n_items)
+        _saturate(stack[top], n)
+        top += 1
     if instructions[instructions.shape[0] - 1, 1] == 0:
         _spread(stack[0], 0, 1, n_items)

@@ -132,7 +132,9 @@ class _Reader:
         if _NUMBER.fullmatch(word):
             value = float(word)
             if not math.isfinite(value) or abs(value) > LARGEST_CONSTANT:
-                raise self._wrong(f"the number {word} is too large; magnitudes up to {LARGEST_CONSTANT:g} may be written", token)
+                raise self._wrong(
+                    f"the number {word} is too large; magnitudes up to {LARGEST_CONSTANT:g} may be written", token
+                )
             return constant(value, token.position)
         if word in OPERATORS or word in _EXCHANGED:
             raise self._wrong(f"the operator {word} needs brackets: ({word} ...)", token)

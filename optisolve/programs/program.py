@@ -13,7 +13,7 @@ from optisolve.programs.canonical import canonical, hash_of
 from optisolve.programs.check import kinds_of, register_kinds, value_kind
 from optisolve.programs.codes import Codes, codes_of
 from optisolve.programs.formula import formula
-from optisolve.programs.language import Feature
+from optisolve.programs.language import Feature, Kind
 from optisolve.programs.parse import parse
 from optisolve.programs.tree import Node, ProgramError, Tree, constant, text_of
 
@@ -30,6 +30,7 @@ class Program:
         codes: What the interpreter runs.
         text: Canonical text; reading it gives the same program.
         sha256: Hash of that text.
+        registers: Kinds of the registers that it sets, by name.
     """
 
     tree: Tree
@@ -37,6 +38,7 @@ class Program:
     codes: Codes
     text: str
     sha256: str
+    registers: Mapping[str, Kind]
 
     @classmethod
     def read(cls, text: str, features: Sequence[Feature]) -> Program:
@@ -59,7 +61,8 @@ class Program:
         registers = register_kinds(tree, kinds, text)
         value_kind(tree, {**kinds, **registers}, text)
         simple = canonical(tree, {**kinds, **registers})
-        return cls(simple, features, codes_of(simple, features, kinds), text_of(simple), hash_of(simple))
+        codes = codes_of(simple, features, {**kinds, **registers})
+        return cls(simple, features, codes, text_of(simple), hash_of(simple), registers)
 
     @property
     def holes(self) -> int:
@@ -142,13 +145,13 @@ class Machine:
         return self.stack[0, : self.n_items].copy()
 
 
-def pack(
-    features: Sequence[Feature], values: Mapping[str, object], n_items: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def pack(features: Sequence[Feature], values: Mapping[str, object], n_items: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Features by name as the interpreter takes them: scalars [s], vectors [v, K], matrices [m, K, K]."""
     shapes: tuple[tuple[int, ...], ...] = ((), (n_items,), (n_items, n_items))
     packed = []
     for kind, shape in enumerate(shapes):
-        rows = [np.broadcast_to(np.asarray(values.get(f.name, 0.0), dtype=np.float64), shape) for f in features if f.kind == kind]
+        rows = [
+            np.broadcast_to(np.asarray(values.get(f.name, 0.0), dtype=np.float64), shape) for f in features if f.kind == kind
+        ]
         packed.append(np.ascontiguousarray(np.array(rows).reshape(len(rows), *shape)))
     return packed[0], packed[1], packed[2]
