@@ -17,7 +17,7 @@ from optisolve.programs.language import Feature, Kind
 from optisolve.programs.parse import parse
 from optisolve.programs.tree import Node, ProgramError, Tree, constant, text_of
 
-__all__ = ["Machine", "Program"]
+__all__ = ["Machine", "Program", "pack"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
