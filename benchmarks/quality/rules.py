@@ -65,12 +65,14 @@ def timed_wmmse(instances, gain, weight, starts):
     begun = time.process_time()
     powers, _ = wmmse(gain, weight, starts)
     ms = 1e3 * (time.process_time() - begun) / len(instances)
-    each = [values(instances, [p[s] * i.p_max_w for i, p in zip(instances, powers)]) for s in range(starts.shape[1])]
+    each = [
+        values(instances, [p[s] * i.p_max_w for i, p in zip(instances, powers, strict=True)]) for s in range(starts.shape[1])
+    ]
     return np.max(each, axis=0), ms
 
 
 def values(instances, answers):
-    return np.array([float(i.evaluate(x[None]).F[0, 0]) for i, x in zip(instances, answers)])
+    return np.array([float(i.evaluate(x[None]).F[0, 0]) for i, x in zip(instances, answers, strict=True)])
 
 
 def associations(n_instances: int) -> None:
@@ -88,7 +90,7 @@ def associations(n_instances: int) -> None:
             ms = 1e3 * (time.process_time() - begun) / n_instances
             gaps = [
                 100.0 * i.objectives[0].shortfall(v, t.value) / i.objectives[0].gap_scale(t.value)
-                for i, v, t in zip(instances, values(instances, answers), targets)
+                for i, v, t in zip(instances, values(instances, answers), targets, strict=True)
             ]
             print(f"{rule:32}{np.mean(gaps):8.3f}{ms:9.3f}")
 
