@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MANY = {"+", "*", "min", "max"}
 _EXCHANGED = {">": "<", ">=": "<="}
-_PYTHON = re.compile(r"\b(?:def|import|lambda|return|for|while|print)\b|np\.|\*\*|==|\[|\{")
+_PYTHON = re.compile(r"\b(?:def|import|lambda|return|for|while|print)\b|np\.|\*\*|==|\w\[|\{")
 
 
 @dataclass(frozen=True, slots=True)
