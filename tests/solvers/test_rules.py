@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from optisolve.cli.main import main
 from optisolve.core import Budget
 from optisolve.core.errors import OptionError, SolverError
 from optisolve.programs.catalog import SKELETONS
@@ -14,6 +17,7 @@ from optisolve.solvers.moead import MoeadDe, MoeadRule
 from optisolve.solvers.rule import Rule
 from optisolve.testing import SolverConformance
 from optisolve.testing.toys import toy_instances
+from tests.forging import record_bytes, seal
 from tests.solvers.toys import Zdt1
 from tests.solvers.toys import solve as solve_toy
 
@@ -104,3 +108,18 @@ def test_the_first_skeleton_that_fits_is_taken() -> None:
 def test_one_answer_costs_one_evaluation() -> None:
     result = solve(make_problem("power_control").instance(0), "rule", budget=Budget(evaluations=1))
     assert result.run.outcome.X.shape == (1, 10)
+
+
+def test_an_audit_refuses_a_record_whose_program_has_another_hash(tmp_path, capsys) -> None:
+    """The forger writes another program and seals the record anew: the hash of what it parses to is not the record's."""
+    instance = make_problem("power_control").instance(0)
+    solve(instance, "rule", program="balanced", seed=0).save(tmp_path)
+    (file,) = tmp_path.rglob("record.json")
+    assert main(["verify", str(file)]) == 0
+    record = json.loads(file.read_text())
+    assert record["solver"]["checkpoint"]["sha256"] == SKELETONS["exchange"].complete("balanced").sha256
+    record["solver"]["options"]["program"] = "(* weight g)"
+    file.write_bytes(record_bytes(seal(record)))
+    capsys.readouterr()
+    assert main(["verify", str(file)]) == 2
+    assert "solver.checkpoint" in " ".join(capsys.readouterr().out.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.documents import JsonObject
 from optisolve.core.errors import FieldProblem
+from optisolve.core.problem import Instance
 from optisolve.core.solver import SolverInfo, Task
 from optisolve.programs.program import Machine, Program
 from optisolve.programs.tree import ProgramError
@@ -86,6 +88,15 @@ class MoeadRule(MutatingSolver):
         summary="Decomposition MOEA whose operator is a program written as data, in waves.",
     )
     program: str = "de"
+
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The program's hash, and that of what made starting points; an audit refuses a record with another one."""
+        before = MutatingSolver.checkpoint(self, instance)
+        own = {"name": "program of variation", "sha256": Skeleton.complete(self.program).sha256}
+        if before is None:
+            return own
+        together = hashlib.sha256(f"{before['sha256']}{own['sha256']}".encode()).hexdigest()
+        return {"name": f"{before['name']} + {own['name']}", "sha256": together}
 
     def _check(self) -> list[FieldProblem]:
         """The program must fit."""
