@@ -13,7 +13,8 @@ from optisolve.core.errors import OptionError, SolverError
 from optisolve.programs.catalog import SKELETONS
 from optisolve.registry import make_problem, make_solver
 from optisolve.run.solve import solve
-from optisolve.solvers.moead import MoeadDe, MoeadRule
+from optisolve.solvers.moead import MoeadDe
+from optisolve.solvers.moead.programmed import MoeadRule
 from optisolve.solvers.rule import Rule
 from optisolve.testing import SolverConformance
 from optisolve.testing.toys import toy_instances

@@ -2,7 +2,6 @@
 
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.options import DecompositionOptions
-from optisolve.solvers.moead.programmed import MoeadRule
 from optisolve.solvers.moead.solvers import DecompositionSolver, Moead, MoeadDe, MoeadLo
 from optisolve.solvers.moead.variation import De, Feedback, Gaussian, Learner, Linear, Mutation, Proposals, Sbx, Variation, Wave
 
@@ -17,7 +16,6 @@ __all__ = [
     "Moead",
     "MoeadDe",
     "MoeadLo",
-    "MoeadRule",
     "Mutation",
     "Proposals",
     "Sbx",
