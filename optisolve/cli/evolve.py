@@ -26,12 +26,14 @@ class Evolve(Verb):
 
     Args:
         problem: Where instances come from, e.g. power_control/gaussian_k20_0db.
-        skeleton: What the rule is the missing piece of: insertion, exchange or update (power_control), association.
+        skeleton: What the rule is the missing piece of: insertion, exchange or update (power_control), association
+            (user_association), variation (any problem, in the decomposition engine).
         by: gp: genetic programming over typed trees; random: blind sampling, the control.
         evaluations: Programs that are scored at most, the fit of constants included.
         seconds: Processor time of the search; no limit unless said otherwise.
         seed: Decides the search and which instances are drawn.
-        sets: Numbers of instances: train (48), validation (48), test (200); rounds (100) of one answer.
+        sets: Numbers of instances: train (48), validation (48), test (200); rounds (100) of one answer; evaluations (300) of
+            one run, for variation.
         search: population (40), islands (3), migration (4), tournament (4), depth (6), nodes (30), crossover (0.55), hoist
             (0.05), constants (0.15), fit_share (0.2).
         out: Folder of rule.json and rule.png (runs/evolve-PROBLEM-SKELETON-BY-SEED unless said otherwise).
@@ -93,6 +95,11 @@ def _draw(found: Evolution, file: Path) -> None:
     save_figure(figure, file)
 
 
+def _solver(skeleton: str) -> str:
+    """The words of a run that name solver and skeleton."""
+    return "solver=moead_rule" if skeleton == "variation" else f"solver=rule solver.skeleton={skeleton}"
+
+
 def _print(found: Evolution, out: Path) -> None:
     """The rule, its figures and the hand rules beside it."""
     table = new_table("rule", ">nodes", ">gain, unseen", title=f"{found.problem}, {found.skeleton}: gain over {found.baseline}")
@@ -113,7 +120,7 @@ def _print(found: Evolution, out: Path) -> None:
         f"{found.evaluations} programs in {found.seconds:.1f} s of processor time; {out / 'rule.json'}", soft_wrap=True
     )
     console.print(
-        f"use it: optisolve run problem={found.problem} solver=rule solver.skeleton={found.skeleton} "
+        f"use it: optisolve run problem={found.problem} {_solver(found.skeleton)} "
         f"'solver.program=\"{found.best.program.text}\"'",
         soft_wrap=True,
         markup=False,

@@ -17,14 +17,18 @@ import numpy as np
 from annotated_types import Ge
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.budget import Budget
 from optisolve.core.documents import Json, write_atomic
 from optisolve.core.errors import SolverError, UnknownNameError
 from optisolve.core.options import Options
-from optisolve.core.problem import Instance, Problem
+from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Problem
+from optisolve.core.status import PointStatus
 from optisolve.programs.catalog import ANSWERING, SKELETONS
 from optisolve.programs.program import Program
 from optisolve.programs.search import Arm, Candidate, Search, SearchOptions
-from optisolve.programs.skeleton import Answering
+from optisolve.programs.skeleton import Answering, Skeleton
+from optisolve.run.solve import solve
+from optisolve.solvers.moead.programmed import MoeadRule
 
 __all__ = ["Evolution", "EvolveOptions", "evolve", "skeleton_for"]
 
@@ -41,12 +45,14 @@ class EvolveOptions(Options):
         validation: Instances that choose among the best ones.
         test: Instances on which the chosen one is measured.
         rounds: Steps, or improvements after the construction, of one answer.
+        evaluations: Evaluations of one run of the engine, for the skeleton ``variation``.
     """
 
     train: Annotated[int, Ge(1)] = 48
     validation: Annotated[int, Ge(1)] = 48
     test: Annotated[int, Ge(2)] = 200
     rounds: Annotated[int, Ge(1)] = 100
+    evaluations: Annotated[int, Ge(10)] = 300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,28 +141,25 @@ def _told(candidate: Candidate) -> dict[str, Json]:
     }
 
 
-def skeleton_for(problem: Problem, name: str) -> type[Answering]:
+def skeleton_for(problem: Problem, name: str) -> type[Skeleton]:
     """The skeleton of a name that treats a problem.
 
     Raises:
         UnknownNameError: There is none of that name.
-        SolverError: It does not treat the problem, with what it needs; or rules of it cannot be searched yet.
+        SolverError: It does not treat the problem, with what it needs.
     """
     if name not in SKELETONS:
         raise UnknownNameError("skeleton", name, SKELETONS)
-    if name not in ANSWERING:
-        raise SolverError(
-            f"skeleton={name}: rules are searched for skeletons that make an answer by themselves: {', '.join(ANSWERING)}."
-        )
-    gap = ANSWERING[name].gap(problem.instance(0))
+    instance = problem.instance(0)
+    gap = ANSWERING[name].gap(instance) if name in ANSWERING else MoeadRule().skip(instance)
     if gap is not None:
         raise SolverError(f"skeleton={name} does not fit {problem.scenario or problem.name}: {gap}.")
-    return ANSWERING[name]
+    return SKELETONS[name]
 
 
 def evolve(
     problem: Problem,
-    skeleton: type[Answering],
+    skeleton: type[Skeleton],
     arm: Arm,
     *,
     evaluations: int,
@@ -181,7 +184,7 @@ def evolve(
     """
     baseline = next(iter(skeleton.hand))
     sets = {
-        name: _Yardstick(skeleton, problem, name, seed, size, settings.rounds, baseline)
+        name: _Yardstick(_valued(skeleton, settings), problem, name, seed, size, skeleton.complete(baseline))
         for name, size in (("train", settings.train), ("validation", settings.validation), ("test", settings.test))
     }
     begun = time.process_time()
@@ -223,28 +226,53 @@ def _front(ranked: Sequence[Candidate]) -> list[Candidate]:
     return found
 
 
+def _valued(skeleton: type[Skeleton], settings: EvolveOptions) -> Callable[[Program, Instance], float]:
+    """What a program is worth on an instance, larger is better; NaN where it leads to nothing feasible."""
+
+    def of_answer(program: Program, instance: Instance) -> float:
+        assert issubclass(skeleton, Answering)
+        evaluation = instance.evaluate(skeleton.answer(program, instance, settings.rounds)[None, :])
+        feasible = evaluation.max_violation[0] <= FEASIBILITY_TOLERANCE
+        return float(-instance.signs[0] * evaluation.F[0, 0]) if feasible else float("nan")
+
+    def of_run(program: Program, instance: Instance) -> float:
+        result = solve(instance, MoeadRule(program=program.text), budget=Budget(evaluations=settings.evaluations), seed=0)
+        if result.hypervolume is not None:
+            return result.hypervolume
+        feasible = result.point_status is PointStatus.FEASIBLE
+        return float(-instance.signs[0] * result.verification.F[0, 0]) if feasible else float("nan")
+
+    return of_answer if issubclass(skeleton, Answering) else of_run
+
+
 class _Yardstick:
     """Gains over a hand rule on a set of instances that belongs to a purpose.
 
     Args:
-        skeleton: The skeleton.
+        valued: What a program is worth on an instance.
         problem: Where instances come from.
         purpose: Name of the set: sets of different names share no instance.
         seed: Of the experiment.
         size: Number of instances.
-        rounds: Of every answer.
-        baseline: Name of the hand rule.
+        baseline: The hand rule.
     """
 
     def __init__(
-        self, skeleton: type[Answering], problem: Problem, purpose: str, seed: int, size: int, rounds: int, baseline: str
+        self,
+        valued: Callable[[Program, Instance], float],
+        problem: Problem,
+        purpose: str,
+        seed: int,
+        size: int,
+        baseline: Program,
     ) -> None:
-        self._skeleton, self._rounds = skeleton, rounds
+        self._valued = valued
         first = 1_000_000 * (1 + ("train", "validation", "test").index(purpose)) + 10_000 * (seed % 100)
         self._instances = [problem.instance(seed=first + i) for i in range(size)]
-        self._sign = -float(self._instances[0].signs[0])
-        self._base = self._values(skeleton.complete(baseline))
-        self._per = np.array([i.objectives[0].gap_scale(b) for i, b in zip(self._instances, self._base, strict=True)])
+        self._base = self._values(baseline)
+        several = len(self._instances[0].objectives) > 1
+        scales = [1e-6 if several else i.objectives[0].gap_scale(b) for i, b in zip(self._instances, self._base, strict=True)]
+        self._per = np.maximum(np.abs(self._base), scales) if several else np.array(scales)
 
     def gains(self, program: Program) -> FloatArray:
         """Percent of the hand rule's value by which a program is better, float64 [n]; -100 where it breaks a constraint.
@@ -259,10 +287,4 @@ class _Yardstick:
         return float(self.gains(program).mean())
 
     def _values(self, program: Program) -> FloatArray:
-        """Objective of every answer, larger is better; NaN where it is infeasible."""
-        return np.array([self._value(program, instance) for instance in self._instances])
-
-    def _value(self, program: Program, instance: Instance) -> float:
-        evaluation = instance.evaluate(self._skeleton.answer(program, instance, self._rounds)[None, :])
-        feasible = evaluation.max_violation[0] <= 1e-8
-        return float(self._sign * evaluation.F[0, 0]) if feasible else float("nan")
+        return np.array([self._valued(program, instance) for instance in self._instances])
