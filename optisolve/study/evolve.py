@@ -267,7 +267,7 @@ class _Yardstick:
         baseline: Program,
     ) -> None:
         self._valued = valued
-        first = 1_000_000 * (1 + ("train", "validation", "test").index(purpose)) + 10_000 * (seed % 100)
+        first = 1_000_000 * (1 + ("train", "validation", "test").index(purpose) + 3 * seed)
         self._instances = [problem.instance(seed=first + i) for i in range(size)]
         self._base = self._values(baseline)
         several = len(self._instances[0].objectives) > 1

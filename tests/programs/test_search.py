@@ -90,7 +90,7 @@ def test_what_is_told_was_measured_on_instances_that_the_search_has_not_seen() -
     assert found.hand["balanced"] == 0.0
     gains = []
     for i in range(10):  # the third set, by its seeds
-        instance = problem.instance(seed=3_000_000 + 10_000 + i)
+        instance = problem.instance(seed=6_000_000 + i)
         made = ANSWERING["insertion"]
         ours, base = (
             float(instance.evaluate(made.answer(program, instance, 100)[None]).F[0, 0])
