@@ -265,12 +265,13 @@ class Search:
         padded = begin if begin.size > 1 else np.append(begin, 0.0)
         scale = np.maximum(np.abs(padded), 0.3)
         strategy = cma.CMAEvolutionStrategy(padded / scale, 0.3, settings)
-        while not self.over and not strategy.stop():
+        while not strategy.stop():
             asked = strategy.ask()
-            losses = [self._loss_of(tree, np.asarray(point) * scale) for point in asked]
-            if any(loss is None for loss in losses):
+            found = [self._loss_of(tree, np.asarray(point) * scale) for point in asked]
+            losses = [loss for loss in found if loss is not None]
+            if len(losses) < len(asked):  # the budget is spent
                 return
-            strategy.tell(asked, [float(loss) for loss in losses if loss is not None])
+            strategy.tell(asked, losses)
 
     def _loss_of(self, tree: Node, numbers: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
         """What CMA-ES minimizes; None when the budget is spent."""
