@@ -82,7 +82,7 @@ def kind_of(node: Node, kinds: Mapping[str, Kind], text: str = "") -> Kind:
     if not node.arguments:
         if node.name not in kinds:
             guess = nearest(node.name, kinds)
-            hint = f"; did you mean {guess}?" if guess else ""
+            hint = f"; did you mean {guess}?" if guess else "."
             names = ", ".join(name for name in kinds if name not in REGISTERS)
             raise ProgramError(f"unknown name '{node.name}'{hint} Features here: {names}", text, node.position)
         return kinds[node.name]

@@ -151,7 +151,7 @@ class _Reader:
         if name not in OPERATORS:
             _refuse_prose(self.text)
             guess = nearest(head.text, OPERATORS)
-            hint = f"; did you mean {guess}?" if guess else ""
+            hint = f"; did you mean {guess}?" if guess else "."
             raise self._wrong(f"'{head.text}' is no operator{hint} Known: {' '.join(OPERATORS)}", head)
         arguments = list[Node]()
         while self.at < len(self.tokens) and self.tokens[self.at].text != ")":
