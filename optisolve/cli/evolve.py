@@ -102,7 +102,8 @@ def _solver(skeleton: str) -> str:
 
 def _print(found: Evolution, out: Path) -> None:
     """The rule, its figures and the hand rules beside it."""
-    table = new_table("rule", ">nodes", ">gain, unseen", title=f"{found.problem}, {found.skeleton}: gain over {found.baseline}")
+    console.print(styled(f"{found.problem}, {found.skeleton}: gain over {found.baseline}", "bold"), soft_wrap=True)
+    table = new_table("rule", ">nodes", ">gain, unseen")
     rows = [(f"found by {found.arm}", str(found.best.program.codes.nodes), found.test_gain)]
     rows += [(f"by hand: {name}", "", gain) for name, gain in found.hand.items()]
     for label, nodes, gain in sorted(rows, key=lambda row: -row[2]):

@@ -27,6 +27,9 @@ __all__ = ["Candidate", "Search", "SearchOptions"]
 
 Arm = Literal["gp", "random"]
 
+_FITTED = 20
+"""Programs whose numbers are fitted, the best one first; each until CMA-ES has settled or the budget is spent."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions(Options):
@@ -251,14 +254,15 @@ class Search:
     # -- constants ---------------------------------------------------------------------------------------------------------
 
     def _fit(self) -> None:
-        """CMA-ES over the numbers of the best program, with what is left of the budget."""
+        """CMA-ES over the numbers of the best programs, one after the other, with what is left of the budget."""
+        for candidate in sorted(self._seen.values(), key=lambda c: c.key)[:_FITTED]:
+            self._fit_one(candidate.program.tree.value)
+
+    def _fit_one(self, tree: Node) -> None:
         import cma
 
-        if self.best is None or self.over:
-            return
-        tree = self.best.program.tree.value
         begin = np.array([node.value for node in tree.walk() if node.is_number])
-        if not begin.size:
+        if self.over or not begin.size:
             return
         settings = {"seed": int(self._rng.integers(1, 2**31)), "verbose": -9, "maxfevals": 10 * self._limit}
         # In one dimension pycma has no covariance to adapt; a second variable without effect lets it run.
