@@ -33,7 +33,7 @@ class Evolve(Verb):
         seconds: Processor time of the search; no limit unless said otherwise.
         seed: Decides the search and which instances are drawn.
         sets: Numbers of instances: train (48), validation (48), test (200); rounds (100) of one answer; evaluations (300) of
-            one run, for variation.
+            one run, for variation; hand (false): the search begins with the rules of people.
         search: population (40), islands (3), migration (4), tournament (4), depth (6), nodes (30), crossover (0.55), hoist
             (0.05), constants (0.15), fit_share (0.2).
         out: Folder of rule.json and rule.png (runs/evolve-PROBLEM-SKELETON-BY-SEED unless said otherwise).

@@ -67,7 +67,7 @@ class Candidate:
     Args:
         program: The program.
         score: Larger is better.
-        made_by: ``random``, ``crossover``, ``subtree``, ``hoist``, ``constants`` or ``fit``.
+        made_by: ``founder``, ``random``, ``crossover``, ``subtree``, ``hoist``, ``constants`` or ``fit``.
         evaluation: Its number, from 1.
     """
 
@@ -92,6 +92,7 @@ class Search:
         seed: Decides every choice.
         seconds: Processor time after which no further program is evaluated; None for no limit.
         options: Settings.
+        founders: Programs to begin with, scored first; every island has them.
         told: Called after every evaluation with the number of evaluations and the best candidate; says True to stop.
     """
 
@@ -104,11 +105,13 @@ class Search:
         *,
         seconds: float | None = None,
         options: SearchOptions = SearchOptions(),
+        founders: Sequence[Program] = (),
         told: Callable[[int, Candidate], bool] | None = None,
     ) -> None:
         self._features, self._score, self._options = tuple(features), score, options
         self._kinds = kinds_of(features)
         self._limit, self._seconds, self._told = evaluations, seconds, told
+        self._founders = tuple(founders)
         self._rng = np.random.default_rng(np.random.SeedSequence([seed, 20261130]))
         self._seen: dict[str, Candidate] = {}
         self._begun, self._attempts, self._stopped = time.process_time(), 0, False
@@ -134,8 +137,9 @@ class Search:
         """
         whole = self._limit
         self._limit = whole - int(self._options.fit_share * whole)
+        tried = [self._try(program.tree.value, "founder") for program in self._founders if not program.tree.sets]
         if arm == "gp":
-            self._evolve()
+            self._evolve([made for made in tried if made is not None])
         while not self.over:
             self._try(self._random(), "random")
         self._limit = whole
@@ -170,10 +174,10 @@ class Search:
 
     # -- genetic programming -----------------------------------------------------------------------------------------------
 
-    def _evolve(self) -> None:
+    def _evolve(self, founders: Sequence[Candidate]) -> None:
         """Islands in turn; each keeps the best of parents and offspring."""
         size, n = self._options.population, self._options.islands
-        islands = [self._founders(size) for _ in range(n)]
+        islands = [self._settled(founders, size) for _ in range(n)]
         generation = 0
         while not self.over and all(islands):
             generation += 1
@@ -188,8 +192,9 @@ class Search:
                         island[-1] = guest
                         island.sort(key=lambda c: c.key)
 
-    def _founders(self, size: int) -> list[Candidate]:
-        found = list[Candidate]()
+    def _settled(self, founders: Sequence[Candidate], size: int) -> list[Candidate]:
+        """A first population: founders, then random programs."""
+        found = [*founders]
         while len(found) < size and not self.over:
             made = self._try(self._random(), "random")
             found += [made] if made is not None else []

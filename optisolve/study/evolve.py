@@ -44,6 +44,7 @@ class EvolveOptions(Options):
         train: Instances on which programs are scored.
         validation: Instances that choose among the best ones.
         test: Instances on which the chosen one is measured.
+        hand: The search begins with the rules of people.
         rounds: Steps, or improvements after the construction, of one answer.
         evaluations: Evaluations of one run of the engine, for the skeleton ``variation``.
     """
@@ -51,6 +52,7 @@ class EvolveOptions(Options):
     train: Annotated[int, Ge(1)] = 48
     validation: Annotated[int, Ge(1)] = 48
     test: Annotated[int, Ge(2)] = 200
+    hand: bool = False
     rounds: Annotated[int, Ge(1)] = 100
     evaluations: Annotated[int, Ge(10)] = 300
 
@@ -188,7 +190,17 @@ def evolve(
         for name, size in (("train", settings.train), ("validation", settings.validation), ("test", settings.test))
     }
     begun = time.process_time()
-    engine = Search(skeleton.features, sets["train"].gain, evaluations, seed, seconds=seconds, options=search, told=told)
+    founders = [skeleton.complete(name) for name in skeleton.hand] if settings.hand else []
+    engine = Search(
+        skeleton.features,
+        sets["train"].gain,
+        evaluations,
+        seed,
+        seconds=seconds,
+        options=search,
+        founders=founders,
+        told=told,
+    )
     ranked = engine.run(arm)
     took = time.process_time() - begun
     if not ranked:
