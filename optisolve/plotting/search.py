@@ -31,6 +31,8 @@ def search_figure(
         baseline: What gains refer to.
         where: Scenario, skeleton and arm, for the subtitle.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = blank_figure(9.0, 4.2)
     left, right = figure.subplots(1, 2, width_ratios=(2, 1), sharey=True)
     for axes in (left, right):
@@ -44,7 +46,9 @@ def search_figure(
     for axes, name in ((left, "Programs tried"), (right, "Nodes")):
         axes.axhline(0.0, color=MUTED, linewidth=1.0, linestyle="--")
         axes.set_xlabel(name)
-    left.set_ylim(max(low, min(y)), None)
+    high = max(0.0, test_gain, y[-1])
+    left.set_ylim(max(low, min(y)), high + 0.1 * (high - max(low, min(y))) + 1e-9)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylabel(f"Gain over {baseline} [%]")
-    left.legend(loc="lower right", frameon=False)
+    left.legend(loc="lower right", frameon=False, fontsize="medium")
     return figure
