@@ -24,6 +24,7 @@ _VERBS = {
     "run": "run:Run",
     "bench": "bench:Bench",
     "ablate": "ablate:Ablate",
+    "evolve": "evolve:Evolve",
     "train": "train:Train",
     "ask": "words:Ask",
     "formulate": "words:Formulate",
@@ -62,6 +63,8 @@ _EXAMPLES = """examples:
   optisolve bench suite=smoke                a small benchmark
   optisolve ablate problem=uav_isac solver=ledma
                                              was the language model needed?
+  optisolve evolve problem=power_control/gaussian_k20_0db skeleton=insertion
+                                             a rule, and what it is worth
   optisolve ask "save at least 5 % power while user 2 keeps 15.8 kbps" \\
       problem=power_game
   optisolve formulate file=model.yml         a problem that no family covers

@@ -39,6 +39,7 @@ __all__ = [
     "Samplable",
     "ShadowPrices",
     "Shape",
+    "SharedStations",
     "StartingPowers",
     "WeightedChannel",
     "capability_gap",
@@ -49,7 +50,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Axes of an array member; ``"d"`` is the number of decision variables."""
+    """Axes of an array member; ``"d"`` is the number of decision variables, ``"*"`` any number."""
 
     axes: tuple[str, ...]
 
@@ -157,6 +158,19 @@ class StartingPowers(Protocol):
 
 
 @runtime_checkable
+class SharedStations(Protocol):
+    """The variables are the stations, 0 to J - 1, that serve I users; a station's users share its time equally.
+
+    Attributes:
+        goal: ``"proportional_fair"``, ``"max_min"`` or ``"sum_rate"``.
+        rate_mbps: float64 [I, J], peak rates, Mbit/s; 0 where a user cannot reach a station.
+    """
+
+    goal: str
+    rate_mbps: Annotated[FloatArray, Shape(("d", "*"))]
+
+
+@runtime_checkable
 class PowerSaving(Protocol):
     """An intended fall of the total power.
 
@@ -258,6 +272,7 @@ CAPABILITIES: tuple[type, ...] = (
     EnergyChannel,
     ParallelChannels,
     IntentBranches,
+    SharedStations,
     StartingPowers,
     PowerSaving,
     AgentsGame,
@@ -324,9 +339,10 @@ def _lacking(holder: object, capability: type, dim: int) -> str | None:
 def _unlike(value: Any, hint: object, dim: int) -> str | None:
     """What a value should be, in words; None when it is that."""
     for shape in (extra for extra in get_args(hint)[1:] if isinstance(extra, Shape)):
-        expected = tuple(dim if axis == "d" else int(axis) for axis in shape.axes)
         actual = np.shape(value)
-        return None if actual == expected else f"an array with shape {list(expected)}, found {list(actual)}"
+        wanted = [str(dim) if axis == "d" else axis for axis in shape.axes]
+        fits = len(actual) == len(wanted) and all(w in ("*", str(a)) for w, a in zip(wanted, actual, strict=True))
+        return None if fits else f"an array with shape [{', '.join(wanted)}], found {list(actual)}"
     kinds = tuple(kind for kind in get_args(hint) or (hint,) if isinstance(kind, type))
     kinds = (*kinds, int) if float in kinds else kinds
     return None if isinstance(value, kinds) else f"{' or '.join(k.__name__ for k in kinds)}, found {type(value).__name__}"

@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.moead import Moead as Moead
     from optisolve.solvers.moead import MoeadDe as MoeadDe
     from optisolve.solvers.moead import MoeadLo as MoeadLo
+    from optisolve.solvers.moead.programmed import MoeadRule as MoeadRule
     from optisolve.solvers.null import Null as Null
     from optisolve.solvers.opro import Opro as Opro
     from optisolve.solvers.parego import Parego as Parego
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.q_fusion import QFusion as QFusion
     from optisolve.solvers.q_fusion import QFusionControl as QFusionControl
     from optisolve.solvers.random_search import RandomSearch as RandomSearch
+    from optisolve.solvers.rule import Rule as Rule
     from optisolve.solvers.scipy_local import ScipyLocal as ScipyLocal
     from optisolve.solvers.water_filling import WaterFilling as WaterFilling
     from optisolve.solvers.wmmse import Wmmse as Wmmse

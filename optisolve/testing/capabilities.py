@@ -21,6 +21,7 @@ from optisolve.core.capabilities import (
     ParallelChannels,
     Samplable,
     ShadowPrices,
+    SharedStations,
     WeightedChannel,
     capability_gap,
 )
@@ -95,6 +96,20 @@ def _powers(instance: Instance, caps: FloatArray) -> None:
     space = instance.space
     require(all(unit == "W" for unit in space.units), "the variables must be powers in W")
     require(not space.lower.any() and np.array_equal(space.upper, caps), "the variables must go from 0 to the caps, W")
+
+
+def _stations(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, SharedStations)
+    peak, space = instance.rate_mbps, instance.space
+    whole = bool(space.integer.all()) and not space.lower.any() and bool((space.upper == peak.shape[1] - 1).all())
+    require(whole, f"the variables must be stations 0 to {peak.shape[1] - 1}")
+    station = X.astype(np.int64)
+    own = peak[np.arange(station.shape[1]), station]  # [n, I]
+    rate = own / (station[:, :, None] == station[:, None, :]).sum(axis=2)
+    reached = (own > 0.0).all(axis=1)
+    told = {"proportional_fair": np.log(np.where(own > 0.0, rate, 1.0)).sum, "max_min": rate.min, "sum_rate": rate.sum}
+    if instance.goal in told and reached.any():
+        _same(instance, X[reached], told[instance.goal](axis=1)[reached], "peak rates over the stations' numbers of users")
 
 
 def _game(instance: Instance, X: FloatArray) -> None:
@@ -218,6 +233,7 @@ _MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
     ParallelChannels: _parallel,
     AgentsGame: _game,
     GridWalk: _grid,
+    SharedStations: _stations,
     ShadowPrices: _prices,
     Jacobian: _jacobian,
     Differentiable: _differentiable,

@@ -1,0 +1,99 @@
+"""What the hand rules of the skeletons are worth: percent of WMMSE from full power, and milliseconds per answer.
+
+    python benchmarks/quality/rules.py                    # K = 10, 20, 30, 50 at 0 dB, 1,000 instances each
+    python benchmarks/quality/rules.py --instances 100    # a quick look
+    python benchmarks/quality/rules.py --associations     # user_association: gap to the proven optimum or bound
+
+Instances are drawn by seeds from 500,000 on, which no search uses. Times are processor time per instance, one thread, kernels
+compiled before; WMMSE runs on all instances in one call, rules one instance at a time with what Python adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+import optisolve
+from optisolve.core import Effort
+from optisolve.numerics.wmmse import normalized_gain, wmmse
+from optisolve.programs.catalog import ANSWERING
+
+FIRST_SEED = 500_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instances", type=int, default=1000)
+    parser.add_argument("--links", type=int, nargs="*", default=[10, 20, 30, 50])
+    parser.add_argument("--associations", action="store_true")
+    settings = parser.parse_args()
+    if settings.associations:
+        associations(min(settings.instances, 100))
+        return
+    for n_links in settings.links:
+        channels(n_links, settings.instances)
+
+
+def channels(n_links: int, n_instances: int) -> None:
+    problem = optisolve.load_problem("power_control", n_links=n_links)
+    instances = [problem.instance(seed=FIRST_SEED + i) for i in range(n_instances)]
+    gain = np.stack([normalized_gain(i.gain, i.noise_w, i.p_max_w) for i in instances])
+    weight = np.ones((n_instances, n_links))
+    random = np.random.default_rng(0).random((n_instances, 8, n_links))
+    starts = np.concatenate([np.ones((n_instances, 1, n_links)), random], axis=1)
+    base, alone_ms = timed_wmmse(instances, gain, weight, starts[:, :1])
+    nine, nine_ms = timed_wmmse(instances, gain, weight, starts)
+    print(f"\nK = {n_links}, 0 dB, {n_instances} instances: percent of WMMSE from full power, ms per answer")
+    print(f"{'WMMSE from full power':32}{100.0:8.2f}{alone_ms:9.3f}")
+    print(f"{'WMMSE, nine starts':32}{100.0 * nine.mean() / base.mean():8.2f}{nine_ms:9.3f}")
+    for name in ("insertion", "exchange", "update"):
+        skeleton = ANSWERING[name]
+        for rule in skeleton.hand:
+            program = skeleton.complete(rule)
+            skeleton.answer(program, instances[0], 100)
+            begun = time.process_time()
+            answers = [skeleton.answer(program, instance, 100) for instance in instances]
+            ms = 1e3 * (time.process_time() - begun) / n_instances
+            print(f"{name + ', ' + rule:32}{100.0 * values(instances, answers).mean() / base.mean():8.2f}{ms:9.3f}")
+
+
+def timed_wmmse(instances, gain, weight, starts):
+    """Best value of every instance over its starts, and ms per instance."""
+    wmmse(gain[:1], weight[:1], starts[:1])
+    begun = time.process_time()
+    powers, _ = wmmse(gain, weight, starts)
+    ms = 1e3 * (time.process_time() - begun) / len(instances)
+    each = [
+        values(instances, [p[s] * i.p_max_w for i, p in zip(instances, powers, strict=True)]) for s in range(starts.shape[1])
+    ]
+    return np.max(each, axis=0), ms
+
+
+def values(instances, answers):
+    return np.array([float(i.evaluate(x[None]).F[0, 0]) for i, x in zip(instances, answers, strict=True)])
+
+
+def associations(n_instances: int) -> None:
+    skeleton = ANSWERING["association"]
+    for scenario in ("user_association", "user_association/max_min", "user_association/sum_rate"):
+        problem = optisolve.load_problem(scenario)
+        instances = [problem.instance(seed=FIRST_SEED + i) for i in range(n_instances)]
+        targets = [problem.reference(instance, Effort.QUICK) for instance in instances]
+        print(f"\n{scenario}, {n_instances} instances: mean gap to the reference, percent, and ms per answer")
+        for rule in skeleton.hand:
+            program = skeleton.complete(rule)
+            skeleton.answer(program, instances[0], 1000)
+            begun = time.process_time()
+            answers = [skeleton.answer(program, instance, 1000) for instance in instances]
+            ms = 1e3 * (time.process_time() - begun) / n_instances
+            gaps = [
+                100.0 * i.objectives[0].shortfall(v, t.value) / i.objectives[0].gap_scale(t.value)
+                for i, v, t in zip(instances, values(instances, answers), targets, strict=True)
+            ]
+            print(f"{rule:32}{np.mean(gaps):8.3f}{ms:9.3f}")
+
+
+if __name__ == "__main__":
+    main()

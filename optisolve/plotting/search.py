@@ -1,0 +1,54 @@
+"""The picture of a search for a rule: quality against programs that were tried, and against size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from optisolve.plotting.style import ACCENT, INK, MUTED, add_title, blank_figure, dress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["search_figure"]
+
+
+def search_figure(
+    steps: Sequence[tuple[int, float]],
+    sizes: Sequence[tuple[int, float]],
+    evaluations: int,
+    test_gain: float,
+    baseline: str,
+    where: str,
+) -> Figure:
+    """Best gain so far, and the best gain of every size beside it.
+
+    Args:
+        steps: Number of the evaluation and gain, percent, whenever a better program was found.
+        sizes: Number of nodes and gain, percent, small to large.
+        evaluations: Programs that were tried in all.
+        test_gain: Gain of the chosen program on unseen instances, percent.
+        baseline: What gains refer to.
+        where: Scenario, skeleton and arm, for the subtitle.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = blank_figure(9.0, 4.2)
+    left, right = figure.subplots(1, 2, width_ratios=(2, 1), sharey=True)
+    for axes in (left, right):
+        dress(axes)
+    add_title(left, "What the search found", where)
+    x, y = [n for n, _ in steps] + [evaluations], [gain for _, gain in steps]
+    left.step(x, [*y, y[-1]], where="post", color=INK, label="best inside the loop")
+    left.axhline(test_gain, color=ACCENT, linewidth=1.4, label="chosen one, unseen instances")
+    right.plot([n for n, _ in sizes], [gain for _, gain in sizes], "o-", color=INK, markersize=4)
+    low = min(-1.0, test_gain, y[-1]) - 1.0
+    for axes, name in ((left, "Programs tried"), (right, "Nodes")):
+        axes.axhline(0.0, color=MUTED, linewidth=1.0, linestyle="--")
+        axes.set_xlabel(name)
+    high = max(0.0, test_gain, y[-1])
+    left.set_ylim(max(low, min(y)), high + 0.1 * (high - max(low, min(y))) + 1e-9)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.set_ylabel(f"Gain over {baseline} [%]")
+    left.legend(loc="lower right", frameon=False, fontsize="medium")
+    return figure

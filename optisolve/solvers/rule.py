@@ -1,0 +1,86 @@
+"""A program as a solver: a rule written as data fills the open place of a skeleton and makes one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from optisolve.core.errors import FieldProblem
+from optisolve.core.problem import Instance
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Termination
+from optisolve.programs.catalog import ANSWERING
+from optisolve.programs.program import Program
+from optisolve.programs.skeleton import Answering
+from optisolve.programs.tree import ProgramError
+
+__all__ = ["Rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Solver):
+    """Construct one answer by a rule; it costs one evaluation.
+
+    Args:
+        program: An s-expression over the skeleton's features, or the name of one of its rules; empty for its first rule.
+        skeleton: What the rule is the missing piece of; ``"auto"`` is the first that fits program and instance.
+        rounds: Steps, or improvements after the construction, at most.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="rule",
+        version="1",
+        summary="A rule written as data in a skeleton: powers, order of links, association of users.",
+        supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INTEGER, Feature.INEQUALITY}),
+    )
+    program: str = ""
+    skeleton: Literal["auto", "exchange", "insertion", "update", "association"] = "auto"
+    rounds: Annotated[int, Ge(1), Le(10_000)] = 100
+
+    def skip(self, instance: Instance) -> str | None:
+        """Needs an instance that a skeleton treats, and a program that fits that skeleton."""
+        reason = Solver.skip(self, instance)
+        if reason is not None:
+            return reason
+        treats = [made for made in self._skeletons() if made.gap(instance) is None]
+        if not treats:
+            gaps = dict.fromkeys(made.gap(instance) for made in self._skeletons())
+            return "; ".join(filter(None, gaps))
+        program = self._fitting(treats)
+        if isinstance(program, str):
+            return program
+        return program[0].cost_gap(program[1], instance, self.rounds)
+
+    def checkpoint(self, instance: Instance) -> dict[str, str] | None:
+        """The program's hash; an audit refuses a record whose program has another one."""
+        found = self._fitting([made for made in self._skeletons() if made.gap(instance) is None] or self._skeletons())
+        return None if isinstance(found, str) else {"name": f"program of {found[0].name}", "sha256": found[1].sha256}
+
+    def _check(self) -> Iterable[FieldProblem]:
+        """The program must fit at least one of the skeletons that are meant."""
+        found = self._fitting(self._skeletons())
+        return [FieldProblem("program", self.program, f"a program; {found}")] if isinstance(found, str) else []
+
+    def _skeletons(self) -> list[type[Answering]]:
+        return [*ANSWERING.values()] if self.skeleton == "auto" else [ANSWERING[self.skeleton]]
+
+    def _fitting(self, skeletons: list[type[Answering]]) -> tuple[type[Answering], Program] | str:
+        """The first skeleton that the program fits, and the program; what is wrong with it where there is none."""
+        wrong = dict[str, None]()
+        for made in skeletons:
+            try:
+                return made, made.complete(self.program or next(iter(made.hand)))
+            except ProgramError as error:
+                wrong[str(error)] = None
+        return next(iter(wrong))
+
+    def _solve(self, task: Task) -> Outcome:
+        found = self._fitting([made for made in self._skeletons() if made.gap(task.instance) is None])
+        assert not isinstance(found, str)
+        skeleton, program = found
+        x = skeleton.answer(program, task.instance, self.rounds)
+        task.evaluate(task.instance.space.clip(x[None, :]), source="rule")
+        return task.outcome(Termination.CONVERGED, report={"skeleton": skeleton.name, **program.report()})

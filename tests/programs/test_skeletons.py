@@ -1,0 +1,141 @@
+"""Skeletons do what they say: rules of theirs are known methods, written anew here in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optisolve.numerics.wmmse import normalized_gain, wmmse
+from optisolve.programs.catalog import ANSWERING
+from optisolve.registry import make_problem
+
+CHANNELS = ("power_control/gaussian_k20_0db", "power_control/weighted", "power_control/d2d50")
+NETWORKS = ("user_association", "user_association/max_min", "user_association/sum_rate")
+
+
+def answer(skeleton: str, program: str, instance, rounds: int = 100):  # type: ignore[no-untyped-def]
+    made = ANSWERING[skeleton]
+    assert made.gap(instance) is None
+    return made.answer(made.complete(program), instance, rounds)
+
+
+def value(instance, x) -> float:  # type: ignore[no-untyped-def]
+    """The objective, larger is better, of a feasible point."""
+    evaluation = instance.evaluate_twin(x[None, :])
+    assert evaluation.violation[0] == 0.0
+    return float(evaluation.F[0, 0])
+
+
+@pytest.mark.parametrize("scenario", CHANNELS)
+@pytest.mark.parametrize("program", ["steepest", "strongest", "balanced"])
+def test_insertion_is_greedy_in_the_order_of_its_scores(scenario: str, program: str) -> None:
+    """The same by whole evaluations of the instance: the best-scored link that raises the objective goes on."""
+    instance = make_problem(scenario).instance(3)
+    gain = normalized_gain(instance.gain, instance.noise_w, instance.p_max_w)
+    cross, own = gain - np.diag(np.diag(gain)), np.diag(gain)
+    on, refused, best = np.zeros(own.size), np.zeros(own.size, dtype=bool), 0.0
+    while True:
+        with_each = np.array([value(instance, np.maximum(on, row) * instance.p_max_w) for row in np.eye(own.size)])
+        score = {
+            "steepest": with_each,
+            "strongest": instance.weight * own,
+            "balanced": instance.weight * own / ((1.0 + cross @ on) * (1.0 + cross.T @ on)),
+        }[program]
+        for i in np.argsort(-score):
+            if on[i] == 0.0 and not refused[i] and with_each[i] > best * (1.0 + 1e-12):
+                on[i], best = 1.0, with_each[i]
+                break
+            refused[i] = True
+        else:
+            break
+    np.testing.assert_array_equal(answer("insertion", program, instance), on * instance.p_max_w)
+
+
+@pytest.mark.parametrize("scenario", CHANNELS)
+def test_after_exchanges_no_switch_and_no_exchange_of_two_helps(scenario: str) -> None:
+    instance = make_problem(scenario).instance(4)
+    x = answer("exchange", "balanced", instance, 10_000)
+    best = value(instance, x)
+    assert best >= value(instance, answer("insertion", "balanced", instance))
+    on = x > 0.0
+    for i in range(x.size):
+        for j in range(i + 1):
+            flipped = on.copy()
+            flipped[[i, j]] = ~flipped[[i, j]]
+            if i == j or on[i] != on[j]:
+                assert value(instance, flipped * instance.p_max_w) <= best * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize("scenario", CHANNELS)
+def test_the_program_of_wmmse_is_wmmse(scenario: str) -> None:
+    """From full power, step by step; both stop within rounding of each other."""
+    instance = make_problem(scenario).instance(5)
+    gain = normalized_gain(instance.gain, instance.noise_w, instance.p_max_w)
+    powers, _ = wmmse(
+        gain[None], instance.weight[None], np.ones((1, 1, instance.space.dim)), max_iterations=60, tolerance=1e-300
+    )
+    expected = value(instance, powers[0, 0] * instance.p_max_w)
+    assert value(instance, answer("update", "wmmse", instance, 60)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_update_answers_with_its_best_step() -> None:
+    """A program that turns everybody off is no worse than where it began."""
+    instance = make_problem(CHANNELS[0]).instance(0)
+    np.testing.assert_array_equal(answer("update", "(* 0 p)", instance), instance.p_max_w)
+
+
+def test_registers_are_carried_from_step_to_step() -> None:
+    """The power counts steps, 0.02 each, whatever the channel; the last step is the best where links hear nothing."""
+    problem = make_problem("power_control", {"n_links": 3, "cross_gain": 1e-9})
+    program = "(do (set r1 (+ r1 0.02)) (+ (* 0 p) r1))"
+    instance = problem.instance(0)
+    full = answer("update", program, instance, 60)
+    np.testing.assert_array_equal(full, instance.p_max_w)  # where it began is best
+    assert value(instance, full) > value(instance, 0.5 * instance.p_max_w)
+
+
+@pytest.mark.parametrize("scenario", NETWORKS)
+def test_the_steepest_association_ends_where_no_move_helps(scenario: str) -> None:
+    instance = make_problem(scenario).instance(2)
+    x = answer("association", "steepest", instance, 10_000)
+    best = value(instance, x)
+    for user in range(x.size):
+        for station in np.flatnonzero(instance.rate_mbps[user] > 0.0):
+            moved = x.copy()
+            moved[user] = station
+            assert value(instance, moved) <= best + 1e-9 * max(1.0, abs(best))
+
+
+@pytest.mark.parametrize("scenario", NETWORKS)
+def test_the_change_that_an_association_reads_is_that_of_the_objective(scenario: str) -> None:
+    """With one round, the steepest move is the best of all single moves from the construction."""
+    instance = make_problem(scenario).instance(1)
+    built = answer("association", "(+ (* (- 1 here) (+ change 1000)) 0)", instance, 1)
+    two = answer("association", "(+ (* (- 1 here) (+ change 1000)) 0)", instance, 2)
+    singles = []
+    for user in range(built.size):
+        for station in np.flatnonzero(instance.rate_mbps[user] > 0.0):
+            moved = built.copy()
+            moved[user] = station
+            singles.append(value(instance, moved))
+    assert value(instance, two) == pytest.approx(max(*singles, value(instance, built)), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [("power_control/min_power", "goal"), ("power_control/weighted_qos", "minimum rates"), ("offloading", "capability")],
+)
+def test_skeletons_say_what_they_cannot_treat(scenario: str, words: str) -> None:
+    instance = make_problem(scenario).instance(0)
+    for made in ANSWERING.values():
+        gap = made.gap(instance)
+        assert gap is not None
+        assert words in gap or "capability" in gap
+
+
+def test_a_program_that_would_take_too_long_is_refused_before_it_runs() -> None:
+    made = ANSWERING["update"]
+    instance = make_problem("power_control", {"n_links": 300}).instance(0)
+    heavy = made.complete("(sum (+ (* cross cross) (transpose (* cross (rows p)))))")
+    assert made.cost_gap(heavy, instance, 10) is None
+    assert "fewer rounds" in str(made.cost_gap(heavy, instance, 1_000_000))
