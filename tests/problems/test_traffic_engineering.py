@@ -16,7 +16,7 @@ from optisolve.modelling.cpsat import solve_cpsat
 from optisolve.modelling.highs import solve_highs
 from optisolve.modelling.network_flow import Traffic, best_prices, price_bound
 from optisolve.problems.traffic_engineering import model
-from optisolve.problems.traffic_engineering.network import read_node_link
+from optisolve.problems.traffic_engineering.node_link import read_node_link
 from optisolve.problems.traffic_engineering.readers import from_networkx, named_network, read_network, shipped_networks
 from optisolve.registry import load_problem
 

@@ -13,14 +13,16 @@ from optisolve.core.arrays import FloatArray, IntArray, frozen
 from optisolve.core.evaluation import looking, unwatched
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
-from optisolve.problems.traffic_engineering import model
+from optisolve.goals.goal_instance import MeasuredInstance
+from optisolve.goals.metric import Bound, Feasibility, Metric
+from optisolve.problems.traffic_engineering import goals, model
 from optisolve.problems.traffic_engineering.demands import inverse_capacity
 from optisolve.problems.traffic_engineering.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from optisolve.problems.traffic_engineering.kernels import Graph, State
+    from optisolve.problems.traffic_engineering.routing import Graph, State
 
 __all__ = ["Second", "WeightsInstance", "WiredInstance", "utilization_objective"]
 
@@ -122,7 +124,7 @@ class WiredInstance(Instance):
         return tuple(facts)
 
 
-class WeightsInstance(WiredInstance):
+class WeightsInstance(WiredInstance, MeasuredInstance):
     """Routing weights; the decision is one weight per directed link, ``TAIL_HEAD.weight``, whole numbers.
 
     Args:
@@ -202,6 +204,18 @@ class WeightsInstance(WiredInstance):
             "today": np.minimum(self.network.weight, top)[None, :],
         }
 
+    def metrics(self) -> tuple[Metric, ...]:
+        """``utilization`` of every link and ``mean_delay``."""
+        return goals.metrics(self.network, failures=bool(self.failures.size))
+
+    def metric_values(self, X: FloatArray) -> Mapping[str, FloatArray]:
+        """The metrics at weights float64 [n, E]."""
+        return goals.metric_values(X, self.network, self._failure_lists)
+
+    def satisfiable(self, bounds: tuple[Bound, ...]) -> Feasibility:
+        """No for limits that even the optimal flow cannot keep."""
+        return goals.feasibility(self.network, bounds)
+
     def link_loads(self, X: FloatArray) -> FloatArray:
         """Load of every link in the worst of the failures that count, float64 [n, E]; charged to a run as evaluations.
 
@@ -230,7 +244,7 @@ class WeightsInstance(WiredInstance):
 
         Values do not depend on where it goes on from, see `kernels`, so that they are the same in any order and any thread.
         """
-        from optisolve.problems.traffic_engineering.kernels import Graph, state_of
+        from optisolve.problems.traffic_engineering.routing import Graph, state_of
 
         if self._graph is None:
             n = self.network

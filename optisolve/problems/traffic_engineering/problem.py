@@ -21,7 +21,8 @@ from optisolve.core.seeds import generator
 from optisolve.problems.traffic_engineering.demands import failures_of, gravity, inverse_capacity, spread, with_capacities
 from optisolve.problems.traffic_engineering.instance import Second, WeightsInstance, WiredInstance
 from optisolve.problems.traffic_engineering.model import link_loads
-from optisolve.problems.traffic_engineering.network import LARGEST_WEIGHT, Links, Network, read_node_link
+from optisolve.problems.traffic_engineering.network import LARGEST_WEIGHT, Links, Network
+from optisolve.problems.traffic_engineering.node_link import read_node_link
 from optisolve.problems.traffic_engineering.readers import named_network, read_demands, read_network
 from optisolve.problems.traffic_engineering.routes import SegmentsInstance, SplitInstance
 

@@ -12,7 +12,8 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.documents import Json
 from optisolve.core.errors import MissingDependency, ProblemError, UnknownNameError
 from optisolve.problems.data_files import require_data
-from optisolve.problems.traffic_engineering.network import Links, Network, read_node_link
+from optisolve.problems.traffic_engineering.network import Links, Network
+from optisolve.problems.traffic_engineering.node_link import read_node_link
 from optisolve.problems.traffic_engineering.text_formats import read_repetita, read_repetita_demands, read_sndlib_native
 from optisolve.problems.traffic_engineering.xml_formats import read_xml
 
