@@ -93,7 +93,8 @@ def best_prices(traffic: Traffic) -> FloatArray:
     if targets.size * traffic.tail.size <= _LARGEST_PROGRAM:
         form = _program(traffic, targets)
         prices = row_prices(form)
-        found = None if prices is None else np.maximum(-prices[-traffic.tail.size :], 0.0)
+        # a row is relative to its capacity, a price is per unit of load
+        found = None if prices is None else np.maximum(-prices[-traffic.tail.size :], 0.0) / traffic.capacity
     if found is None or not found.any():
         found = _climbed(traffic)
     return found / found.max()
