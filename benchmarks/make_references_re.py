@@ -25,7 +25,7 @@ from optisolve.core.problem import HypervolumeBox
 from optisolve.numerics.indicators import hypervolume, normalize
 from optisolve.problems.front_file import write_front
 from optisolve.problems.pymoo.instance import PymooInstance
-from optisolve.run.evaluator import nondominated
+from optisolve.run.archive import nondominated
 from optisolve.run.execution import execute
 
 FOLDER = Path(__file__).parent / "references"

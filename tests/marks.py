@@ -39,6 +39,7 @@ _PLUMBING_FILES = {
     "reliability/test_kills.py": "kills",
     "reliability/test_secrets.py": "hostile",
     "reliability/test_two_processes.py": "kills",
+    "run/test_ray_workers.py": "ray",
     "study/test_mlflow.py": "mlflow",
     "study/test_ray.py": "ray",
     "trust/test_attacks.py": "forgeries",

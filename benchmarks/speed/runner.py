@@ -88,7 +88,7 @@ def one_way(way: str, suite: str) -> None:
 
 def plain_loop(suite: str, out: str, stamps: list[float]) -> None:
     """The same units without any runner, with one thread."""
-    from optisolve.study.runner.worker import thread_settings
+    from optisolve.run.child import thread_settings
 
     os.environ.update(thread_settings(1))
     import optisolve

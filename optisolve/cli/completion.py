@@ -233,7 +233,7 @@ def _fields(module: str, name: str) -> Mapping[str, _Field]:
         found |= _fields(module, ast.unparse(base))
     for line in cls.body:
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
-            told = _read(line.annotation, tree)
+            told = _read(line.annotation, tree, module)
             if told is not None and not _is_derived(line.value):
                 found[line.target.id] = told
     return {key: told for key, told in found.items() if key != "scenario"}
@@ -249,17 +249,19 @@ def _home(tree: ast.Module, module: str, name: str) -> tuple[str, str] | None:
     return None
 
 
-def _read(annotation: ast.expr, tree: ast.Module) -> _Field | None:
+def _read(annotation: ast.expr, tree: ast.Module, module: str) -> _Field | None:
     """Kind and choices of an annotation; None for what is no setting."""
     text = ast.unparse(annotation)
     if text.startswith("ClassVar"):
         return None
-    if isinstance(annotation, ast.Name):  # perhaps an alias of this file
+    if isinstance(annotation, ast.Name):  # perhaps an alias of this file, or of another one
         for node in tree.body:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 if any(ast.unparse(target) == text for target in targets):
-                    return _read(node.value, tree)
+                    return _read(node.value, tree, module)
+        if (home := _home(tree, module, text)) is not None and home[1] == text:
+            return _read(annotation, _tree(home[0]), home[0])
     choices = tuple(
         str(item.value)
         for node in ast.walk(annotation)
@@ -267,8 +269,6 @@ def _read(annotation: ast.expr, tree: ast.Module) -> _Field | None:
         for item in ast.walk(node.slice)
         if isinstance(item, ast.Constant) and item.value
     )
-    if text == "Show":
-        choices = ("auto", "lines", "off")
     return _Field(text, ("true", "false") if text == "bool" else choices, "Word(" in text or text == "Paths")
 
 

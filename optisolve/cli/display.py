@@ -166,6 +166,8 @@ def print_summary(
         how = {"penalize": "count as bad points", "skip": "cost no evaluation", "stop": "ended the run"}[failure.policy]
         text = f"{failed} point(s) could not be evaluated by the model and {how}; the first: {failure.first}"
         print_notice(text, "warning")
+    if (who := subject.record.provenance.workers) and who.redone:
+        print_notice(f"{who.redone} evaluation(s) were done again, since a process had died or a machine was lost")
     if cache := subject.record.provenance.llm_cache:
         console.print(f"response cache: {cache.calls} calls answered from it, {cache.usd:.4f} USD not spent")
     if warning := subject.record.used.report.get("operator", {}).get("warning"):

@@ -33,6 +33,7 @@ from optisolve.core.solver import Solver
 from optisolve.core.source import is_target
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
+from optisolve.core.workers import Workers
 from optisolve.registry import make_solver, named_problem
 from optisolve.run.choice import AUTO, WITH_MODEL, default_solver
 from optisolve.run.estimate import estimate
@@ -160,6 +161,8 @@ class Job:
         """
         asked, collected = asked.settled(), Collected("The run's configuration")
         settings = collected("", lambda: Run.from_mapping({**asked.settings, "resume": asked.settings["resume"] or None}))
+        if settings is not None:
+            collected("", lambda: _workers(settings))
         budget = collected("budget", lambda: Budget.from_mapping(asked.budget))
         problem = collected("problem", lambda: named_problem(asked.problem.name, asked.problem.options))
         solver = collected("solver", lambda: make_solver(asked.solver.name, asked.solver.options))
@@ -275,7 +278,13 @@ def _solve(job: Job, solver: Solver, reference: Reference | None, scratch: Path 
             callback=now_and_then(bar.heard),
             history=job.settings.history if solver is job.solver else "none",
             scratch=scratch,
+            workers=_workers(job.settings),
         )
+
+
+def _workers(settings: Run) -> Workers:
+    limits = (settings.evaluation_limit_s, settings.evaluation_limit_mb)
+    return Workers(settings.workers, settings.executor, settings.address, *limits, settings.asynchronous)
 
 
 def _shown(job: Job) -> Show:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from optisolve.cli.progress import Show
 from optisolve.core.options import Options
+from optisolve.core.workers import Executor
 
 __all__ = ["Run"]
 
@@ -28,6 +29,12 @@ class Run(Options):
         resume: Go on with an unfinished run: a folder, or true for that in out. Nothing that is done is repeated.
         trust: A host and a key variable, VARIABLE@URL, that a file of settings names, and you confirm.
         dry_run: Say what would be asked of a language model, and what it may cost; send nothing.
+        workers: Evaluations at a time; the result is the same for any number.
+        executor: Who evaluates. auto: what the problem says of itself.
+        address: Of the Ray cluster of executor=ray: local starts one, auto finds the running one, else HOST:PORT.
+        evaluation_limit_s: Seconds after which an evaluation is killed and its point counts as a bad one.
+        evaluation_limit_mb: Memory above which it is, MB.
+        asynchronous: Let no worker wait for the others of a batch; then the same seed does not give the same result.
     """
 
     seed: int = 0
@@ -42,3 +49,9 @@ class Run(Options):
     resume: str | None = None
     trust: str = ""
     dry_run: bool = False
+    workers: int | None = None
+    executor: Executor = "auto"
+    address: str = "local"
+    evaluation_limit_s: float | None = None
+    evaluation_limit_mb: float | None = None
+    asynchronous: bool = False

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -26,6 +26,7 @@ __all__ = [
     "Evaluation",
     "HypervolumeBox",
     "Objective",
+    "RunsIn",
     "Sense",
     "constraint_tolerances",
     "corner_problems",
@@ -43,6 +44,14 @@ FEASIBILITY_TOLERANCE = 1e-8
 
 FAILED_VIOLATION = 1e9
 """What a point counts as violating that the model could not evaluate."""
+
+RunsIn = Literal["vectorized", "thread", "process"]
+"""How evaluations may run side by side.
+
+``"vectorized"``: a whole batch is one call, which is fastest for equations in numpy. ``"thread"``: one point is one call, and
+several threads may call at once (the model waits for something outside, or lets the interpreter go). ``"process"``: one point
+is one call, and calls side by side belong into processes of their own; the instance is pickled for them, and what cannot be
+pickled (a scene on a device, a connection) it opens at its first evaluation there."""
 
 
 def constraint_tolerances(problem: str, names: tuple[str, ...], given: float | Mapping[str, float]) -> FloatArray:

@@ -10,10 +10,23 @@ import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import BudgetExhausted, ProblemError
-from optisolve.core.evaluation import Evaluation, Objective
+from optisolve.core.evaluation import Evaluation, Objective, RunsIn
 from optisolve.core.space import Space
 
-__all__ = ["POLICIES", "Attempt", "Modelled", "OnFailure", "attempt", "failure_text", "policy_of"]
+__all__ = [
+    "POLICIES",
+    "Attempt",
+    "Modelled",
+    "OnFailure",
+    "WrongShape",
+    "attempt",
+    "examined",
+    "failure_text",
+    "hopeless_points",
+    "lost_points",
+    "point_by_point",
+    "policy_of",
+]
 
 OnFailure = Literal["penalize", "skip", "stop"]
 POLICIES: tuple[OnFailure, ...] = get_args(OnFailure)
@@ -38,6 +51,7 @@ class Modelled(Protocol):
     constraint_names: tuple[str, ...]
     equality_names: tuple[str, ...]
     on_failure: str
+    runs_in: RunsIn
 
     @property
     def origin(self) -> _Named:
@@ -66,6 +80,10 @@ class Attempt:
     cause: Exception | None = None
 
 
+class WrongShape(ProblemError):
+    """A model returned arrays of a wrong shape."""
+
+
 def policy_of(instance: Modelled) -> OnFailure:
     """The instance's policy.
 
@@ -81,24 +99,42 @@ def policy_of(instance: Modelled) -> OnFailure:
 def attempt(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
     """Evaluate a batch; when the model raises, row by row, so that one point costs no other one.
 
+    A model whose evaluations run in threads or processes gets one point per call from the start: nothing is evaluated twice,
+    and who calls changes no value.
+
     Args:
         instance: Whose points they are.
         X: float64 [n, d], checked.
         evaluate: The instance's fast evaluation or its twin, unchecked.
 
     Raises:
-        ProblemError: The model returns arrays of a wrong shape, which is no property of a point.
-        MemoryError: From the model.
+        WrongShape: Arrays of a wrong shape for every point.
+        MemoryError: From the model, for a batch or for each of its points.
     """
+    if instance.runs_in != "vectorized" and X.shape[0] > 1:
+        return point_by_point(instance, X, lambda x: attempt(instance, x, evaluate))
     try:
         evaluation = evaluate(X)
     except (MemoryError, BudgetExhausted):
         raise
     except Exception as error:
         if X.shape[0] > 1:
-            return _row_by_row(instance, X, evaluate)
-        told = f"{failure_text(error)} at {_point_text(instance, X[0])}"
-        return Attempt(Evaluation(*_nothing(instance, 1)), np.ones(1, dtype=bool), told, error)
+            return point_by_point(instance, X, lambda x: attempt(instance, x, evaluate))
+        return lost_points(instance, X, failure_text(error), error)
+    return examined(instance, X, evaluation)
+
+
+def examined(instance: Modelled, X: FloatArray, evaluation: Evaluation) -> Attempt:
+    """What a batch is by its values: rows with one that is not finite have failed.
+
+    Args:
+        instance: Whose points they are.
+        X: float64 [n, d].
+        evaluation: Their values.
+
+    Raises:
+        WrongShape: They are not as many as the instance declares.
+    """
     _require_shapes(instance, evaluation, X.shape[0])
     evaluation = instance.judged(evaluation)
     parts = (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H))
@@ -114,23 +150,60 @@ def attempt(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], 
     return Attempt(evaluation, failed, told)
 
 
-def failure_text(error: Exception) -> str:
+def failure_text(error: BaseException) -> str:
     """An exception of somebody's model in one printable line."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}..."
 
 
-def _row_by_row(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], Evaluation]) -> Attempt:
+def lost_points(instance: Modelled, X: FloatArray, told: str, cause: Exception | None = None) -> Attempt:
+    """A batch of which no point has values.
+
+    Args:
+        instance: Whose points they are.
+        X: float64 [n, d], n >= 1.
+        told: Why.
+        cause: The exception behind it.
+    """
+    message = f"{told} at {_point_text(instance, X[0])}"
+    return Attempt(Evaluation(*_nothing(instance, X.shape[0])), np.ones(X.shape[0], dtype=bool), message, cause)
+
+
+def point_by_point(instance: Modelled, X: FloatArray, evaluate: Callable[[FloatArray], Attempt]) -> Attempt:
+    """A batch of which every point is a call of its own; arrays of a wrong shape, or no memory, fail that point alone.
+
+    Args:
+        instance: Whose points they are.
+        X: float64 [n, d], n >= 2.
+        evaluate: What came of one point, float64 [1, d].
+
+    Raises:
+        WrongShape: For every point: nothing else can come of this model.
+        MemoryError: Likewise.
+    """
     F, G, H = _nothing(instance, X.shape[0])
     failed, message, cause = np.zeros(X.shape[0], dtype=bool), "", None
+    hopeless: list[WrongShape | MemoryError] = []
     for i in range(X.shape[0]):
-        one = attempt(instance, X[i : i + 1], evaluate)
+        try:
+            one = evaluate(X[i : i + 1])
+        except (WrongShape, MemoryError) as error:
+            hopeless.append(error)
+            one = hopeless_points(instance, X[i : i + 1], error)
         failed[i] = one.failed[0]
         F[i], G[i], H[i] = one.evaluation.F[0], one.evaluation.G[0], one.evaluation.H[0]
         if failed[i] and not message:
             message, cause = one.message, one.cause
+    if len(hopeless) == X.shape[0]:
+        raise hopeless[0]
     return Attempt(instance.judged(Evaluation(F, G, H)), failed, message, cause)
+
+
+def hopeless_points(instance: Modelled, X: FloatArray, error: WrongShape | MemoryError) -> Attempt:
+    """Points, float64 [n, d], at which a model has no memory or the wrong number of values, where at others it was right."""
+    told = str(error).rstrip(".") if isinstance(error, WrongShape) else f"out of memory: {error}".rstrip(": ")
+    return lost_points(instance, X, told, error)
 
 
 def _nothing(instance: Modelled, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -144,7 +217,7 @@ def _require_shapes(instance: Modelled, evaluation: Evaluation, n: int) -> None:
     for name, values, width in zip("FGH", evaluation, widths, strict=True):
         if np.shape(values) != (n, width):
             where = f"{instance.origin.scenario}: {name} of {n} points"
-            raise ProblemError(f"{where} has shape {np.shape(values)}, declared is ({n}, {width}).")
+            raise WrongShape(f"{where} has shape {np.shape(values)}, declared is ({n}, {width}).")
 
 
 def _point_text(instance: Modelled, x: FloatArray) -> str:

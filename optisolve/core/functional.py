@@ -25,7 +25,7 @@ from optisolve.core.documents import Json, plain
 from optisolve.core.errors import OptisolveError, ProblemError, RegistryError
 from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, HypervolumeBox, constraint_tolerances
 from optisolve.core.functions import Arguments, Function, Functions, call, column_names, identity_arrays, probed
-from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
+from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, RunsIn, Sense
 from optisolve.core.seeds import generator
 from optisolve.core.source import Home, load_object
 from optisolve.core.space import Space
@@ -54,6 +54,8 @@ def problem(
     box: tuple[Sequence[float], Sequence[float]] | None = None,
     tolerance: float | Mapping[str, float] = FEASIBILITY_TOLERANCE,
     on_failure: str = "penalize",
+    evaluation_s: float = 0.0,
+    runs_in: RunsIn | None = None,
     probes: int = 8,
 ) -> OwnProblem:
     """A problem made of functions, to be used like every other one.
@@ -83,6 +85,9 @@ def problem(
             from random designs, which count towards no budget.
         tolerance: Largest violation of a constraint that counts as none: one number, or numbers by name of constraint.
         on_failure: What becomes of a point that cannot be evaluated, see `Instance.on_failure`.
+        evaluation_s: Expected seconds of one evaluation; 0 for cheap ones.
+        runs_in: How evaluations may run side by side, see `optisolve.core.evaluation.RunsIn`; None means ``"vectorized"`` for
+            functions that are, else ``"process"``.
         probes: Points at which the functions are called now, to learn how many values they return, and to know them again.
 
     Returns:
@@ -97,6 +102,7 @@ def problem(
     space = given.space(lower, upper, integer, names, units)
     inequalities, equalities = given.functions("ineq", ineq), given.functions("eq", eq)
     given.check(fun, project, on_failure, probes)
+    runs = given.how(evaluation_s, runs_in, vectorized)
     space = given.whole(space)
     points = space.sample(generator(0, purpose="probes"), probes)
     groups = [
@@ -123,6 +129,8 @@ def problem(
         box=corners,
         tolerance=constraint_tolerances(given.name, (*column_names(groups[1]), *column_names(groups[2])), tolerance),
         on_failure=on_failure,
+        evaluation_s=float(evaluation_s),
+        runs_in=runs,
         arrays=identity_arrays(
             points, np.concatenate([*(values for group in groups for _, values in group), *repaired], axis=1)
         ),
@@ -160,6 +168,8 @@ class Definition:
     tolerance: FloatArray
     on_failure: str
     arrays: Mapping[str, FloatArray]
+    evaluation_s: float = 0.0
+    runs_in: RunsIn = "vectorized"
     home: Home | None = None
     settings: Mapping[str, Json] = field(default_factory=dict)
 
@@ -200,6 +210,10 @@ class Definition:
                 f"problem '{self.name}' is made of functions that only this process knows ({error}); another one cannot be "
                 "given them. Put it into a file and load it from there: optisolve.load_problem('FILE.py:NAME')."
             ) from error
+        return self.with_functions()
+
+    def with_functions(self) -> tuple[Any, ...]:
+        """As `__reduce__`, with the functions themselves: nothing is loaded and probed again where they arrive."""
         return _arrived, tuple(getattr(self, f.name) for f in fields(self))
 
 
@@ -301,6 +315,7 @@ class OwnInstance(Instance):
     def __init__(self, definition: Definition, origin: Origin) -> None:
         self._definition = definition
         self.on_failure = definition.on_failure
+        self.evaluation_s, self.runs_in = definition.evaluation_s, definition.runs_in
         super().__init__(
             origin=origin,
             space=definition.space,

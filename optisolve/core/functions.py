@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import BudgetExhausted, FieldProblem, OptionError, ProblemError, short
-from optisolve.core.evaluation import HypervolumeBox, Objective, Sense
+from optisolve.core.evaluation import HypervolumeBox, Objective, RunsIn, Sense
 from optisolve.core.space import Kind, Space, Variable
 from optisolve.core.text import is_safe_name
 
@@ -53,6 +53,14 @@ class Arguments:
         self._require(project is None or callable(project), "project", project, "a function from point to point")
         self._require(on_failure in ("penalize", "skip", "stop"), "on_failure", on_failure, "penalize, skip or stop")
         self._require(isinstance(probes, int) and probes >= 1, "probes", probes, "a number of points, 1 or more")
+
+    def how(self, evaluation_s: object, runs_in: RunsIn | None, vectorized: bool) -> RunsIn:
+        """How evaluations may run side by side, and whether what they cost is a number."""
+        seconds = isinstance(evaluation_s, int | float) and 0.0 <= evaluation_s < float("inf")
+        self._require(seconds, "evaluation_s", evaluation_s, "seconds of one evaluation, 0 or more")
+        known = runs_in is None or runs_in in get_args(RunsIn)
+        self._require(known, "runs_in", runs_in, f"one of {', '.join(get_args(RunsIn))}")
+        return runs_in or ("vectorized" if vectorized else "process")
 
     def space(
         self,

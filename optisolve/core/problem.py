@@ -24,6 +24,7 @@ from optisolve.core.evaluation import (
     Evaluation,
     HypervolumeBox,
     Objective,
+    RunsIn,
     Sense,
     constraint_tolerances,
     looking,
@@ -52,6 +53,7 @@ __all__ = [
     "Objective",
     "Origin",
     "Problem",
+    "RunsIn",
     "Sense",
 ]
 
@@ -64,6 +66,8 @@ FROM_FILES = {
 """Parameters that name a file of data, and those that carry what was in it."""
 
 
+_LONGEST_BOX_S = 60.0
+"""Seconds of evaluations above which no scoring box is worked out."""
 _LONGEST_SHOWN = 60
 """Characters of a parameter in a notebook."""
 
@@ -178,6 +182,17 @@ class Instance(ABC):
     as a bad point, ``"skip"`` also gives its evaluation back to the budget, ``"stop"`` ends the run. Said by the class or
     by `__init__`."""
 
+    evaluation_s: float = 0.0
+    """Expected seconds of one evaluation of one point on one core, declared; 0 where evaluations are cheap."""
+
+    runs_in: RunsIn = "vectorized"
+    """How evaluations may run side by side, see `optisolve.core.evaluation.RunsIn`. Said, as `evaluation_s`, by the class or by
+    `__init__`; neither is part of what the instance is."""
+
+    agreement: float = 1e-7
+    """Largest difference of `_evaluate` and `_evaluate_twin` that is none, relative to the largest value of a run: rounding, or
+    more where both draw samples of their own."""
+
     picture: str = "map"
     """What `draw` draws, and the name of the file: ``"map"``, or ``"powers"`` where there is no geography."""
 
@@ -239,6 +254,9 @@ class Instance(ABC):
             clipped = self.space.clip(array)
         # Clipped again: rounding in a repair must not leave the box by one ulp
         return self.space.clip(self._project(clipped))
+
+    def warm_up(self) -> None:  # noqa: B027  # most instances have nothing to do
+        """Done once in every process that evaluates, before limits on the time of an evaluation count: compile, open, load."""
 
     @property
     def repairs_by_default(self) -> bool:
@@ -353,8 +371,14 @@ class Instance(ABC):
 
     def _own_box(self) -> HypervolumeBox:
         """The scoring box where none is given; a family that knows its fronts or bounds says better than random designs do."""
-        from optisolve.core.scoring import box_from_designs
+        from optisolve.core.scoring import BOX_SAMPLES, box_from_designs
 
+        if self.evaluation_s * BOX_SAMPLES > _LONGEST_BOX_S:
+            cost = f"one out takes {BOX_SAMPLES} evaluations of {self.evaluation_s:g} s"
+            raise ProblemError(
+                f"{self.origin.scenario}: several objectives and no scoring box; working {cost}. Give one (hypervolume_box, or "
+                "box= of optisolve.problem): a reference point of worst values of interest, and an ideal point."
+            )
         return box_from_designs(self)
 
     def _checked(self, evaluation: Evaluation) -> Evaluation:

@@ -26,7 +26,9 @@ __all__ = [
     "ANY_PROBLEM",
     "Evaluate",
     "Feature",
+    "Flight",
     "Known",
+    "Landed",
     "Outcome",
     "Solver",
     "SolverInfo",
@@ -81,6 +83,7 @@ class SolverInfo:
         needs_llm: It cannot do without one, so ``llm=none`` is an error; means something where `uses_llm` is true.
         requires: Capabilities without which it cannot treat an instance, see `optisolve.core.capabilities`.
         welcomes: Capabilities that it uses where an instance offers them.
+        steady: It can propose points while others are on their way, see `Task.flight`; others work in whole batches.
         keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
         citation: Paper or equation, with arXiv id or DOI where there is one.
     """
@@ -96,6 +99,7 @@ class SolverInfo:
     needs_llm: bool = True
     requires: tuple[type, ...] = ()
     welcomes: tuple[type, ...] = ()
+    steady: bool = False
     keeps_best: bool = True
     citation: str = ""
 
@@ -139,6 +143,43 @@ class Evaluate(Protocol):
 
     def __call__(self, X: FloatArray, *, source: str | list[str] = ...) -> Evaluation:
         """Evaluate a batch; `source` labels who proposed the points, one label or one per row."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Landed:
+    """A point that has come back from a worker.
+
+    Args:
+        X: float64 [1, d].
+        evaluation: Its values.
+        tag: What it was sent with.
+    """
+
+    X: FloatArray
+    evaluation: Evaluation
+    tag: object
+
+
+class Flight(Protocol):
+    """Points on their way to workers, in an asynchronous run: counted when they are sent, taken over as they come back."""
+
+    @property
+    def room(self) -> int:
+        """Points that may be sent now: workers that are free, at most what is left of the budget."""
+        ...
+
+    @property
+    def airborne(self) -> int:
+        """Points that are on their way."""
+        ...
+
+    def send(self, X: FloatArray, *, source: str, tag: object = None) -> None:
+        """Send a point, float64 [1, d], inside the bounds."""
+        ...
+
+    def land(self) -> list[Landed]:
+        """Wait until a point has come back; all that have, in the order of their coming."""
         ...
 
 
@@ -192,6 +233,7 @@ class Task:
         warm_start: float64 [n, d] or None, points to start from; evaluating them is part of the run.
         known: Points with their values that earlier stages of the run have paid for; None for a run that begins.
         llm: The language-model session, for solvers whose info says ``uses_llm``.
+        flight: Points on their way, in an asynchronous run of a solver whose info says ``steady``; None in all others.
         reporter: Set by a solver that has figures worth keeping when the run is cut short; called once, at the end.
     """
 
@@ -204,6 +246,7 @@ class Task:
     warm_start: FloatArray | None = None
     known: Known | None = None
     llm: Conversation | None = None
+    flight: Flight | None = None
     reporter: Callable[[], JsonObject] | None = None
 
     @property

@@ -13,7 +13,10 @@ from types import ModuleType
 from optisolve.core.errors import OptisolveError, RegistryError, nearest
 from optisolve.core.text import slug
 
-__all__ = ["Home", "is_target", "load_object"]
+__all__ = ["FILE_MODULES", "Home", "is_target", "load_object"]
+
+FILE_MODULES = "optisolve_file_"
+"""Beginning of the names of modules made of files, which nobody else can import."""
 
 _LISTED_AT_MOST = 12
 
@@ -88,7 +91,7 @@ def _run(path: Path) -> ModuleType:
             f"{path}: cannot be read ({error.strerror}); expected FILE.py:NAME with a file of yours."
         ) from error
     place = hashlib.sha256(f"{path.resolve()}|".encode() + content).hexdigest()[:16]
-    name = f"optisolve_file_{place}_{slug(path.stem).replace('-', '_').replace('.', '_')}"
+    name = f"{FILE_MODULES}{place}_{slug(path.stem).replace('-', '_').replace('.', '_')}"
     if name in sys.modules:
         return sys.modules[name]
     module = ModuleType(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,22 +11,20 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import BudgetMeter
 from optisolve.core.errors import BudgetExhausted, ProblemError, RunStopped
 from optisolve.core.evaluation import unwatched
-from optisolve.core.failures import Attempt, attempt, policy_of
+from optisolve.core.failures import Attempt, WrongShape, attempt, hopeless_points, policy_of
 from optisolve.core.problem import FAILED_VIOLATION, Evaluation, Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter, hypervolume_trace
+from optisolve.run.archive import Archive, archived_outcome
+from optisolve.run.pool import Unfinished
 from optisolve.run.schema import SourcePart, TraceRow
 
 __all__ = [
-    "Archive",
     "Evaluator",
     "History",
-    "Unfinished",
-    "archived_outcome",
     "checkpoints",
     "credit",
-    "nondominated",
     "trace_rows",
 ]
 
@@ -41,26 +38,14 @@ _UNSEEN = 1e6
 """Scales of an objective at which a failed point is put while no other one is known."""
 
 
-class Unfinished(BaseException):
-    """The user ends a run in the middle of a batch.
-
-    Args:
-        rows: int64 [k], rows of the batch that were evaluated.
-        evaluation: Their values.
-    """
-
-    def __init__(self, rows: IntArray, evaluation: Evaluation) -> None:
-        super().__init__()
-        self.rows, self.evaluation = rows, evaluation
-
-
 class Evaluator:
     """Counts, traces and archives every evaluation of one run.
 
     Args:
         instance: What is evaluated.
         meter: Enforces the budget.
-        measure: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
+        attempts: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
+        hurry: Called by an interrupt in the middle of a batch, to cut it short.
         after: Called after every batch; may raise `RunStopped`.
         keep: Keep every point with its constraints in the history.
 
@@ -78,7 +63,8 @@ class Evaluator:
         instance: Instance,
         meter: BudgetMeter,
         *,
-        measure: Callable[[FloatArray], Evaluation] | None = None,
+        attempts: Callable[[FloatArray], Attempt] | None = None,
+        hurry: Callable[[], object] = lambda: None,
         after: Callable[[Evaluator], None] | None = None,
         keep: bool = False,
     ) -> None:
@@ -89,7 +75,7 @@ class Evaluator:
         self.policy = policy_of(instance)
         self.failed, self.first_failure = 0, ""
         self.stopped = False
-        self._measure, self._after = measure, after
+        self._attempts, self._hurry, self._after = attempts, hurry, after
 
     def __call__(self, X: FloatArray, *, source: str | Sequence[str] = "solver") -> Evaluation:
         """Evaluate a batch.
@@ -110,36 +96,75 @@ class Evaluator:
         if self.stopped:
             raise RunStopped
         X = self.instance.space.require(X)
-        with self.meter.shield(), unwatched():
-            self._require_room_for_failures()
-            self.meter.charge_evaluations(X.shape[0])
+        with self.meter.shield(self._hurry), unwatched():
+            self.claim(X.shape[0])
             try:
-                made = attempt(self.instance, X, self._measure or self.instance._evaluate)
+                made = self._attempted(X)
             except Unfinished as end:
                 self._keep_part(X, end, source)
-                raise KeyboardInterrupt from None
-            evaluation = self._failed(made) if made.message else made.evaluation
-            self._keep(X, evaluation, source)
+                if end.limit is None:
+                    raise KeyboardInterrupt from None
+                raise BudgetExhausted(end.limit, f"{self.meter.elapsed_s:.1f} s used, in the middle of a batch") from None
+            evaluation = self._keep(X, made, source)
+        self.tell()
+        return evaluation
+
+    def claim(self, n: int) -> None:
+        """Count points that are about to be evaluated.
+
+        Raises:
+            BudgetExhausted: They do not fit.
+        """
+        self._require_room_for_failures()
+        self.meter.charge_evaluations(n)
+
+    def take(self, X: FloatArray, outcome: Attempt | WrongShape | MemoryError, source: str) -> Evaluation:
+        """Take over a point, float64 [1, d], that was claimed before."""
+        with unwatched():
+            made = outcome if isinstance(outcome, Attempt) else self._hopeless(X, outcome)
+            return self._keep(X, made, source)
+
+    def tell(self) -> None:
+        """Tell who watches the run.
+
+        Raises:
+            RunStopped: They have stopped it.
+        """
         if self._after is not None:
             try:
                 self._after(self)
             except RunStopped:
                 self.stopped = True
                 raise
-        return evaluation
+
+    def _attempted(self, X: FloatArray) -> Attempt:
+        if self._attempts is None:
+            return attempt(self.instance, X, self.instance._evaluate)
+        try:
+            return self._attempts(X)
+        except (WrongShape, MemoryError) as error:
+            return self._hopeless(X, error)
+
+    def _hopeless(self, X: FloatArray, error: WrongShape | MemoryError) -> Attempt:
+        """Bad points, unless the same was wrong at every point so far."""
+        if len(self.history) == 0 or (self.history.violation >= FAILED_VIOLATION).all():
+            raise error
+        return hopeless_points(self.instance, X, error)
 
     def _keep_part(self, X: FloatArray, end: Unfinished, source: str | Sequence[str]) -> None:
         """Count and keep the rows of a batch that were evaluated when the run was ended."""
         self.meter.refund_evaluations(X.shape[0] - end.rows.size)
-        if end.rows.size:
-            made = attempt(self.instance, X[end.rows], lambda _: end.evaluation)
-            evaluation = self._failed(made) if made.message else made.evaluation
-            self._keep(X[end.rows], evaluation, source if isinstance(source, str) else [source[i] for i in end.rows])
+        if end.made is not None:
+            self._keep(X[end.rows], end.made, source if isinstance(source, str) else [source[i] for i in end.rows])
 
-    def _keep(self, X: FloatArray, evaluation: Evaluation, source: str | Sequence[str]) -> None:
+    def _keep(self, X: FloatArray, made: Attempt, source: str | Sequence[str]) -> Evaluation:
+        """Take over what came of points, as the policy wants it."""
+        evaluation = self._failed(made) if made.message else made.evaluation
+        if made.message and self.policy == "stop" and self.instance.runs_in == "vectorized":
+            self._end(made, 0)
         violation, F_min = evaluation.violation, evaluation.F * self.instance.signs
         points = (X, evaluation.G, evaluation.H)
-        if evaluation.failed is not None and self.policy == "skip":
+        if evaluation.failed is not None and self.policy != "penalize":
             kept = ~evaluation.failed
             if not isinstance(source, str):
                 source = [label for label, keep in zip(source, kept, strict=True) if keep]
@@ -147,6 +172,20 @@ class Evaluator:
             points = (X[kept], evaluation.G[kept], evaluation.H[kept])
         self.archive.add(points[0], F_min, violation)
         self.history.append(F_min, violation, source, self.meter.elapsed_s, points=points)
+        if made.message and self.policy == "stop":
+            self._end(made, int(made.failed.sum()))
+        return evaluation
+
+    def _end(self, made: Attempt, lost: int) -> None:
+        """End the run at a failed point, as the policy wants it; the others of a batch that went out point by point are kept.
+
+        Args:
+            made: What came of the batch.
+            lost: Points of it that are not kept.
+        """
+        self.meter.refund_evaluations(lost)
+        told = f"{self.instance.origin.scenario}: the model cannot evaluate a point: {made.message}."
+        raise ProblemError(f"{told} With on_failure = 'penalize' it counts as a bad point.") from made.cause
 
     def _failed(self, made: Attempt) -> Evaluation:
         """The evaluation of a batch with failed rows, as the policy wants it.
@@ -156,9 +195,6 @@ class Evaluator:
         count = int(made.failed.sum())
         self.failed += count
         self.first_failure = self.first_failure or made.message
-        if self.policy == "stop":
-            told = f"{self.instance.origin.scenario}: the model cannot evaluate a point: {made.message}."
-            raise ProblemError(f"{told} With on_failure = 'penalize' it counts as a bad point.") from made.cause
         if self.policy == "skip":
             self.meter.refund_evaluations(count)
         F, G, H = (values.copy() for values in made.evaluation)
@@ -175,7 +211,7 @@ class Evaluator:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without who watches a run at work, and who evaluates for it."""
-        return {**self.__dict__, "_after": None, "_measure": None}
+        return {**self.__dict__, "_after": None, "_attempts": None, "_hurry": None}
 
     def outcome(
         self,
@@ -197,114 +233,6 @@ def _worse_than(F_min: FloatArray, instance: Instance) -> FloatArray:
     worst = F_min.max(axis=0)
     beyond: FloatArray = worst + np.maximum(worst - F_min.min(axis=0), scale)
     return beyond
-
-
-def archived_outcome(
-    archive: Archive,
-    termination: Termination,
-    limit: Limit | None = None,
-    *,
-    detail: str = "",
-    report: Mapping[str, Any] | None = None,
-) -> Outcome:
-    """The outcome made of an archive; for one objective the best point, for several the front sorted by the first."""
-    X = archive.points
-    if X.shape[0] == archive.F_min.shape[0]:
-        X = X[np.argsort(archive.F_min[:, 0], kind="stable")]
-    return Outcome(np.ascontiguousarray(X), termination, limit, detail, report=dict(report or {}))
-
-
-def nondominated(F: FloatArray) -> IntArray:
-    """Indices of the non-dominated rows, ascending; of equal rows only the first is kept.
-
-    Args:
-        F: float64 [n, m], to be minimized.
-    """
-    if F.shape[0] <= 1:
-        return np.arange(F.shape[0])
-    if F.shape[1] == 1:
-        return np.array([int(np.argmin(F[:, 0]))])
-    from moocore import is_nondominated
-
-    return np.flatnonzero(is_nondominated(F, keep_weakly=False)).astype(np.int64)
-
-
-class Archive:
-    """Non-dominated feasible points, unbounded, in the order in which they were found.
-
-    Points are buffered and pruned in blocks, which keeps the cost per evaluation small. While nothing is feasible
-    the least violating point is remembered; a point that the model could not evaluate never is.
-
-    Args:
-        n_objectives: Number of objectives m.
-        dim: Number of variables.
-        block: Buffered points that trigger a pruning.
-    """
-
-    def __init__(self, n_objectives: int, dim: int, *, block: int = 1024) -> None:
-        self._X = np.empty((0, dim))
-        self._F = np.empty((0, n_objectives))  # minimization form
-        self._new_X: list[FloatArray] = []
-        self._new_F: list[FloatArray] = []
-        self._pending = 0
-        self._block = block
-        self._least: tuple[float, FloatArray] | None = None
-
-    def copy(self) -> Archive:
-        """The archive as it is now; points are shared, since nobody writes into them."""
-        same = copy(self)
-        same._new_X, same._new_F = list(self._new_X), list(self._new_F)
-        return same
-
-    def add(self, X: FloatArray, F_min: FloatArray, violation: FloatArray) -> None:
-        """Offer a batch of evaluated points; the arrays are copied.
-
-        Args:
-            X: float64 [n, d].
-            F_min: float64 [n, m], objectives in minimization form.
-            violation: float64 [n], total constraint violation, 0 when feasible.
-        """
-        feasible = violation <= 0.0
-        n_feasible = int(np.count_nonzero(feasible))
-        if n_feasible:
-            everything = n_feasible == feasible.size  # the usual case, and copying is faster than selecting
-            self._new_X.append(X.copy() if everything else X[feasible])
-            self._new_F.append(F_min.copy() if everything else F_min[feasible])
-            self._pending += n_feasible
-            if self._pending >= self._block:
-                self._prune()
-        elif X.shape[0] and self._X.shape[0] == 0 and not self._pending:
-            i = int(np.argmin(violation))
-            if violation[i] < (FAILED_VIOLATION if self._least is None else self._least[0]):
-                self._least = (float(violation[i]), X[i : i + 1].copy())
-
-    @property
-    def F_min(self) -> FloatArray:
-        """Objectives of the archive in minimization form, float64 [n, m]."""
-        self._prune()
-        return self._F
-
-    @property
-    def X(self) -> FloatArray:
-        """Points of the archive, float64 [n, d]; empty while nothing is feasible."""
-        self._prune()
-        return self._X
-
-    @property
-    def points(self) -> FloatArray:
-        """What to return: the archive, or the least violating point while nothing is feasible, float64 [n, d]."""
-        if self.X.shape[0] == 0 and self._least is not None:
-            return self._least[1]
-        return self._X
-
-    def _prune(self) -> None:
-        if not self._pending:
-            return
-        F = np.concatenate([self._F, *self._new_F])
-        X = np.concatenate([self._X, *self._new_X])
-        keep = nondominated(F)
-        self._F, self._X = F[keep], X[keep]
-        self._new_F, self._new_X, self._pending = [], [], 0
 
 
 class History:

@@ -7,11 +7,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -20,16 +20,20 @@ from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.documents import plain
 from optisolve.core.errors import BudgetExhausted, OptisolveError, RunStopped, SolverError
 from optisolve.core.evaluation import Evaluation, watching
+from optisolve.core.failures import Attempt, examined
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import hypervolume
-from optisolve.registry import able
-from optisolve.run.evaluator import Archive, Evaluator
-from optisolve.run.schema import CachePart, ModelPart
+from optisolve.registry import SOLVERS, able
+from optisolve.run.archive import Archive
+from optisolve.run.evaluator import Evaluator
+from optisolve.run.schema import CachePart, ModelPart, WorkersPart
 
 if TYPE_CHECKING:
     from optisolve.llm.session import LlmSession
+    from optisolve.run.flight import Flights
+    from optisolve.run.pool import Pool
 
 __all__ = ["Callback", "Progress", "Run", "execute", "now_and_then"]
 
@@ -140,6 +144,7 @@ class Run:
         notice: One line the user must see (which stand-in was used and why), or "".
         llm_cache: Calls answered by the response cache and what they would have cost, US dollars; None without hits.
         warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
+        workers: Who evaluated point by point; None where whole batches went to the instance.
     """
 
     outcome: Outcome
@@ -153,6 +158,7 @@ class Run:
     notice: str = ""
     llm_cache: CachePart | None = None
     warm_start: FloatArray | None = None
+    workers: WorkersPart | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Runs travel between processes; an exception of a plug-in that cannot is told in words."""
@@ -180,6 +186,7 @@ def execute(
     callback: Callback | None = None,
     keep_history: bool = False,
     measure: Callable[[FloatArray], Evaluation] | None = None,
+    pool: Pool | None = None,
     dry_run: bool = False,
 ) -> Run:
     """Run a solver; Ctrl-C, an exhausted budget or a crash still yields the points found so far.
@@ -196,6 +203,7 @@ def execute(
         callback: Told after every batch; ends the run by returning True or by `Progress.stop`.
         keep_history: Keep every evaluated point.
         measure: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
+        pool: Evaluates batches point by point, side by side.
         dry_run: Ask no language model; answers are made up, their cost is estimated.
 
     Returns:
@@ -211,11 +219,16 @@ def execute(
         raise SolverError(f"{solver.info.name} cannot solve {instance.origin.scenario}: {reason}. {able(instance)}")
     if budget.unlimited or (budget == Budget() and not solver.info.uses_llm):
         raise SolverError("The budget has no limit that could end the run. Set one, e.g. budget.evaluations=5000.")
+    if pool is not None and pool.settings.asynchronous and not solver.info.steady:
+        raise SolverError(_works_in_batches(solver))
     meter = BudgetMeter(budget)
     with _session(solver, llm, meter, transcript, seed, dry_run) as session:
-        meter.restart_clock()  # starting a model server is not solving
+        if pool is not None:
+            pool.start(lambda: meter.out_of_time)
+        meter.restart_clock()  # starting a model server, or workers, is not solving
         watcher = None if callback is None else _Watcher(callback)
-        evaluator = Evaluator(instance, meter, measure=measure, after=watcher, keep=keep_history)
+        evaluator = Evaluator(instance, meter, **_elsewhere(instance, measure, pool), after=watcher, keep=keep_history)
+        flight = _flight(pool, evaluator)
         task = Task(
             instance=instance,
             evaluate=evaluator,
@@ -225,21 +238,60 @@ def execute(
             solver_name=solver.info.name,
             warm_start=warm_start,
             llm=session,
+            flight=flight,
         )
         wall, cpu = time.perf_counter(), time.process_time()
         with _stop_on_signal(meter):
             outcome, error = _guarded(solver, task, evaluator)
+            if flight is not None:
+                flight.settle()
         if watcher is not None and watcher.error is not None:
             raise watcher.error
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
             session.forget_unasked()
         described = None if session is None else ModelPart.model_validate(plain(session.describe()))
-        notice = "" if session is None else session.notice
+        notice = "; ".join(filter(None, ("" if session is None else session.notice, "" if flight is None else _UNSTEADY)))
         cache = None
         if session is not None and session.cached_calls:
             cache = CachePart(calls=session.cached_calls, usd=session.cached_usd)
-    return Run(outcome, evaluator, meter, wall, cpu, error, seed, described, notice, cache, warm_start)
+    who = None if pool is None else WorkersPart.model_validate(pool.told())
+    return Run(outcome, evaluator, meter, wall, cpu, error, seed, described, notice, cache, warm_start, who)
+
+
+_UNSTEADY = "asynchronous: which point came next depended on who was first, so the same seed gives another result"
+
+
+def _works_in_batches(solver: Solver) -> str:
+    steady = []
+    for name in SOLVERS.targets():
+        with suppress(OptisolveError):  # a plug-in that is broken
+            steady += [name] if SOLVERS.get(name).info.steady else []
+    return (
+        f"{solver.info.name} works in whole batches and cannot run asynchronously; leave asynchronous=true out, or take a "
+        f"solver that can: {', '.join(steady)}."
+    )
+
+
+def _flight(pool: Pool | None, evaluator: Evaluator) -> Flights | None:
+    if pool is None or not pool.settings.asynchronous:
+        return None
+    from optisolve.run.flight import Flights
+
+    return Flights(pool, evaluator)
+
+
+class _Elsewhere(TypedDict, total=False):
+    """Arguments of an evaluator whose points are not evaluated by calling the instance with a whole batch."""
+
+    attempts: Callable[[FloatArray], Attempt]
+    hurry: Callable[[], object]
+
+
+def _elsewhere(instance: Instance, measure: Callable[[FloatArray], Evaluation] | None, pool: Pool | None) -> _Elsewhere:
+    if measure is not None:
+        return {"attempts": lambda X: examined(instance, X, measure(X))}
+    return {} if pool is None else {"attempts": pool.attempts, "hurry": pool.hurry}
 
 
 class _Watcher:

@@ -23,13 +23,15 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import SolverError
 from optisolve.core.evaluation import FEASIBILITY_TOLERANCE, Objective
+from optisolve.core.failures import examined
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.space import Space
+from optisolve.run.archive import Archive
 from optisolve.run.batches import Batch, Halted, Told, Worker, values_of
-from optisolve.run.evaluator import Archive, Unfinished
 from optisolve.run.execution import Run, execute
 from optisolve.run.history import History, keeps
+from optisolve.run.pool import Unfinished
 from optisolve.run.solve import DEFAULT_BUDGET, Result, case_of, model_of, solver_of, verified, warm_points
 from optisolve.run.told import Box, ToldInstance
 
@@ -306,7 +308,9 @@ class OpenRun:
             if self._worker is None:
                 self._worker = self._started()
             if self._batch is not None and self._worker.asleep:  # only when it is to end
-                self._worker.stop(Unfinished(np.flatnonzero(self._batch.told), self._batch.part.evaluation))
+                part, rows = self._batch.part, np.flatnonzero(self._batch.told)
+                made = examined(self.instance, part.X, part.evaluation) if rows.size else None
+                self._worker.stop(Unfinished(rows, made))
             event = self._worker.next()
             if isinstance(event, Run):
                 self._run = event

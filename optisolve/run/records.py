@@ -306,7 +306,7 @@ def _provenance(instance: Instance, run: Run, tier: Tier, errors: Sequence[str])
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         notice=run.notice,
         llm_cache=run.llm_cache,
-        **_given(files=files, failed=failed, errors=list(errors)),
+        **_given(files=files, failed=failed, workers=run.workers, errors=list(errors)),
     )
 
 

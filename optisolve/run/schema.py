@@ -69,6 +69,7 @@ __all__ = [
     "TraceRow",
     "UsedPart",
     "VerifiedPart",
+    "WorkersPart",
 ]
 
 SCHEMA: Literal["optisolve.record/2"] = "optisolve.record/2"
@@ -374,6 +375,20 @@ class FailedPart(Part):
     first: str
 
 
+class WorkersPart(Part):
+    """Who evaluated point by point; absent where whole batches went to the instance.
+
+    ``redone``: points done again after a process had died or a machine was lost. No seed repeats an asynchronous run.
+    """
+
+    executor: Name
+    workers: Positive
+    evaluation_limit_s: Given[Amount | None] = None
+    evaluation_limit_mb: Given[Amount | None] = None
+    asynchronous: Given[bool | None] = None
+    redone: Positive = 0
+
+
 class ProvenancePart(Part):
     """Where the record comes from and what it claims to be."""
 
@@ -385,6 +400,7 @@ class ProvenancePart(Part):
     continues: Given[ContinuedPart | None] = None
     files: dict[str, FilePart] = Field(default_factory=dict)
     failed: Given[FailedPart | None] = None
+    workers: Given[WorkersPart | None] = None
     history: Given[FilePart | None] = None
     errors: list[str] = Field(default_factory=list)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, PointStatus, Termination
+from optisolve.core.workers import Executor, Workers
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.choice import AUTO, default_solver
 from optisolve.run.execution import Callback, Run, execute
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from optisolve.plotting.figures import Kind
     from optisolve.plotting.style import Drawing
+    from optisolve.run.pool import Pool
 
 __all__ = ["DEFAULT_BUDGET", "Result", "case_of", "model_of", "solve", "solver_of", "verified", "warm_points"]
 
@@ -253,6 +256,12 @@ def solve(
     history: History = "none",
     scratch: Path | None = None,
     suite: Mapping[str, str] | None = None,
+    workers: int | Workers | None = None,
+    executor: Executor = "auto",
+    address: str = "local",
+    evaluation_limit_s: float | None = None,
+    evaluation_limit_mb: float | None = None,
+    asynchronous: bool = False,
     **options: Any,
 ) -> Result:
     """Solve an instance and verify the answer independently.
@@ -273,6 +282,13 @@ def solve(
         history: ``"all"`` keeps every evaluated point, in `Result.history` and as ``history.parquet`` beside the record.
         scratch: Folder for the transcript while the run goes on; `Result.save` moves it beside the record.
         suite: ``name``, ``version`` and ``sha256`` of the benchmark suite that the run belongs to, for its record.
+        workers: Evaluations at a time. The result is the same for any number; see `optisolve.core.workers.Workers`, which may
+            also be given whole, for these settings.
+        executor: ``"serial"``, ``"thread"``, ``"process"`` or ``"ray"``; ``"auto"`` is what the instance says of itself.
+        address: Of the Ray cluster: ``"local"``, ``"auto"`` or ``"HOST:PORT"``.
+        evaluation_limit_s: Seconds after which an evaluation is killed and its point is a bad one.
+        evaluation_limit_mb: Memory above which it is, MB.
+        asynchronous: Let no worker wait for the others of a batch; then the same seed does not give the same result.
         **options: Options that replace the preset's.
 
     Returns:
@@ -288,18 +304,31 @@ def solve(
     method = solver_of(solver, options, case, llm)
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else warm_points(case, warm_start)
-    run = execute(
-        case,
-        method,
-        budget=limits,
-        seed=seed,
-        llm=model_of(llm) if method.info.uses_llm else None,
-        transcript=None if scratch is None else scratch / "transcript.jsonl",
-        warm_start=start,
-        callback=callback,
-        keep_history=history != "none" and keeps(history, case, limits),
-    )
-    return verified(case, method, run, reference=reference, scratch=scratch, suite=suite)
+    if not isinstance(workers, Workers):
+        workers = Workers(workers, executor, address, evaluation_limit_s, evaluation_limit_mb, asynchronous)
+    with _pool(case, workers, limits) as pool:
+        run = execute(
+            case,
+            method,
+            budget=limits,
+            seed=seed,
+            llm=model_of(llm) if method.info.uses_llm else None,
+            transcript=None if scratch is None else scratch / "transcript.jsonl",
+            warm_start=start,
+            callback=callback,
+            keep_history=history != "none" and keeps(history, case, limits),
+            pool=pool,
+        )
+        return verified(case, method, run, reference=reference, scratch=scratch, suite=suite, pool=pool)
+
+
+def _pool(case: Instance, workers: Workers, budget: Budget) -> AbstractContextManager[Pool | None]:
+    """Who evaluates point by point; nobody where that was not asked for and the instance takes whole batches."""
+    if workers.chosen(case.runs_in) == "auto":
+        return nullcontext()
+    from optisolve.run.pool import Pool
+
+    return Pool(case, workers, budget.evaluations)
 
 
 def verified(
@@ -310,6 +339,7 @@ def verified(
     reference: Reference | None = None,
     scratch: Path | None = None,
     suite: Mapping[str, str] | None = None,
+    pool: Pool | None = None,
 ) -> Result:
     """The result of a run that has ended: points re-evaluated, scores, and the record.
 
@@ -320,6 +350,7 @@ def verified(
         reference: As for `solve`.
         scratch: As for `solve`.
         suite: As for `solve`.
+        pool: Who has evaluated, and evaluates again.
 
     Raises:
         SolverError: The solver broke before it evaluated anything.
@@ -327,7 +358,7 @@ def verified(
     if run.error is not None and len(run.evaluator.history) == 0:
         raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
     _require_any(run)
-    verification = verify_points(case, run.outcome.X)
+    verification = verify_points(case, run.outcome.X, None if pool is None else pool.twins)
     errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     standing = confront(case, reference, verification)
     points = None if run.evaluator.history.points is None else history_file(case, run.evaluator.history)

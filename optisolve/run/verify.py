@@ -8,7 +8,7 @@ against a second one (`tests/independent`), and nothing at run time claims more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.errors import ProblemError
-from optisolve.core.failures import attempt
+from optisolve.core.failures import Attempt, attempt
 from optisolve.core.problem import FAILED_VIOLATION, Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
@@ -24,7 +24,6 @@ from optisolve.modelling.answer import passed_bound
 from optisolve.run.evaluator import Evaluator
 
 __all__ = [
-    "AGREEMENT",
     "IDEAL_TOLERANCE",
     "NEAR_TOLERANCE",
     "Miss",
@@ -36,9 +35,6 @@ __all__ = [
     "shortfall_text",
     "verify_points",
 ]
-
-AGREEMENT = 1e-7
-"""Difference of kernel and twin, relative to the largest value of the run, above which one of them is wrong."""
 
 NEAR_TOLERANCE = 1e-5
 """Largest violation of a (dimensionless) constraint that counts as nearly feasible, or ten times its own tolerance."""
@@ -98,12 +94,13 @@ class Verification:
         return self.feasible if self.nearest is None else np.arange(self.feasible.size) == self.nearest
 
 
-def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
+def verify_points(instance: Instance, X: npt.ArrayLike, twins: Callable[[FloatArray], Attempt] | None = None) -> Verification:
     """Re-evaluate points with the instance's numpy twin and say what they are.
 
     Args:
         instance: The instance they claim to solve.
         X: [n, d]; any shape or value is accepted, what cannot be evaluated is INVALID.
+        twins: Evaluates by the twin elsewhere, in the workers of a run.
 
     Returns:
         The verification; objective values claimed by a solver play no part in it.
@@ -129,7 +126,7 @@ def verify_points(instance: Instance, X: npt.ArrayLike) -> Verification:
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
     kept = np.ascontiguousarray(valid_rows)
     try:
-        made = attempt(instance, kept, instance._evaluate_twin)
+        made = attempt(instance, kept, instance._evaluate_twin) if twins is None else twins(kept)
     except Exception as error:  # a plug-in's twin may do anything; what it cannot evaluate is not certified
         told = f"{type(error).__name__}: {error}"
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: array.shape[0]}, *empty, 0.0, told)
@@ -274,18 +271,28 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     if not X.shape[0]:
         return ""
     instance, history = evaluator.instance, evaluator.history
+    known = history.F_min[history.violation < FAILED_VIOLATION]
+    scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
+    before = None if instance.runs_in == "vectorized" else evaluator.archive.values_at(X)
+    if before is not None:  # what costs seconds is not evaluated a third time
+        return _apart(instance, before * instance.signs, F, scale)
     made = attempt(instance, X, instance._evaluate)
     if made.message:
         return f"only verification can evaluate them ({made.message})"
-    known = history.F_min[history.violation < FAILED_VIOLATION]
-    scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
-    apart = np.abs(made.evaluation.F - F)
-    worst = apart.max(axis=0) > AGREEMENT * scale
-    if worst.any():
-        j = int(np.argmax(worst))
-        i = int(np.argmax(apart[:, j]))
-        return f"{instance.objectives[j].name} is {made.evaluation.F[i, j]:.12g} and {F[i, j]:.12g}"
+    if told := _apart(instance, made.evaluation.F, F, scale):
+        return told
     violation = float(made.evaluation.max_violation.max())
-    if abs(violation - max_violation) > AGREEMENT * max(1.0, max_violation):
+    if abs(violation - max_violation) > instance.agreement * max(1.0, max_violation):
         return f"the largest violation is {violation:.6g} and {max_violation:.6g}"
     return ""
+
+
+def _apart(instance: Instance, run_F: FloatArray, F: FloatArray, scale: FloatArray) -> str:
+    """How far the objectives of a run, float64 [n, m], are from those of verification where that is too far; else ""."""
+    apart = np.abs(run_F - F)
+    worst = apart.max(axis=0) > instance.agreement * scale
+    if not worst.any():
+        return ""
+    j = int(np.argmax(worst))
+    i = int(np.argmax(apart[:, j]))
+    return f"{instance.objectives[j].name} is {run_F[i, j]:.12g} and {F[i, j]:.12g}"

@@ -26,6 +26,7 @@ class RandomSearch(Solver):
         name="random_search",
         version="1",
         summary="Uniform samples with the same repair as the other solvers: the weakest control.",
+        steady=True,
     )
     batch_size: Annotated[int, Ge(1)] = 256
     repair: bool = True
@@ -33,6 +34,12 @@ class RandomSearch(Solver):
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)
         space, rng = task.instance.space, task.rng(purpose="samples")
+        if task.flight is not None:
+            while task.flight.room or task.flight.airborne:
+                while task.flight.room:
+                    x = space.sample(rng, 1)
+                    task.flight.send(task.instance.project(x) if self.repair else x, source="random")
+                task.flight.land()
         while (left := task.meter.remaining_evaluations) > 0:
             X = space.sample(rng, min(self.batch_size, left))  # [n, d]
             task.evaluate(task.instance.project(X) if self.repair else X, source="random")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import ProblemError
-from optisolve.core.problem import Evaluation, Instance, Problem
+from optisolve.core.problem import Evaluation, Instance, Problem, RunsIn
 from optisolve.core.reference import Effort
 from optisolve.core.status import Evidence
+from optisolve.run.evaluating import packed, unpacked
 from optisolve.run.verify import verify_points
 from optisolve.testing.capabilities import require_capabilities
 from optisolve.testing.kit import CheckResult, NotApplicable, require, run_kit
@@ -101,6 +103,17 @@ class ProblemConformance:
         require(np.array_equal(whole.F, again.F), "two calls on the same X differ")
         single = instance.evaluate(X[7])
         _agree(Evaluation(whole.F[7:8], whole.G[7:8], whole.H[7:8]), single, 1e-14)
+
+    def test_it_says_what_an_evaluation_costs_and_reaches_other_processes(self) -> None:
+        """`evaluation_s` is a time, `runs_in` is known, and a copy that was sent to another process says the same."""
+        instance, X = self._case()
+        require(0.0 <= instance.evaluation_s < float("inf"), f"evaluation_s is {instance.evaluation_s}, expected seconds")
+        require(instance.runs_in in get_args(RunsIn), f"runs_in is {instance.runs_in!r}, expected one of {get_args(RunsIn)}")
+        require(instance.agreement > 0.0, f"agreement is {instance.agreement}, expected a number above 0")
+        sent = unpacked(packed(instance))
+        sent.warm_up()
+        require(sent.sha256 == instance.sha256, "the copy for another process is another instance")
+        _agree(instance.evaluate(X[:1]), sent.evaluate(X[:1]), 0.0)
 
     def test_bad_points_are_refused_by_name(self) -> None:
         """NaN, infinity, a wrong shape and a value outside its bounds raise `ProblemError`."""

@@ -16,6 +16,7 @@ from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, Termination
+from optisolve.core.workers import Workers
 from optisolve.llm.config import NoLlm, SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.environment import environment
@@ -98,6 +99,7 @@ def replay_record(
         callback=_same_stop(record),
         reference=None if record.reference is None or effort is None else problem.reference(instance, effort),
         suite=record.suite.to_json(),
+        workers=_same_limits(record),
     )
     same = result.result_hash == record.result_hash
     if same:
@@ -130,6 +132,16 @@ def _require_repeatable(record: Record) -> None:
     if termination.status is Termination.INTERRUPTED or termination.limit is Limit.TIME:
         cut = "the user" if termination.status is Termination.INTERRUPTED else "the clock"
         raise RecordError(f"{record.record_id}: the run was stopped by {cut}, so it cannot be repeated exactly.")
+    if (who := record.provenance.workers) is not None and who.asynchronous:
+        raise RecordError(f"{record.record_id}: the run was asynchronous, so its seed does not repeat it.")
+
+
+def _same_limits(record: Record) -> Workers:
+    """One worker, with the limits of an evaluation that the run had."""
+    who = record.provenance.workers
+    if who is None:
+        return Workers()
+    return Workers(1, evaluation_limit_s=who.evaluation_limit_s, evaluation_limit_mb=who.evaluation_limit_mb)
 
 
 def _same_stop(record: Record) -> Callback | None:

@@ -19,7 +19,7 @@ from optisolve.core.status import Evidence
 from optisolve.numerics.indicators import hypervolume, normalize
 from optisolve.problems.pymoo.designs import FUNCTIONS
 from optisolve.problems.pymoo.instance import moved, restored
-from optisolve.run.evaluator import nondominated
+from optisolve.run.archive import nondominated
 from tests.independent.protocol import own_evaluation
 
 SCENARIOS = [name for name in names("problems") if name.split("/")[0] == "pymoo"]

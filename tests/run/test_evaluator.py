@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from optisolve.core import Budget, BudgetMeter, Termination
 from optisolve.core.errors import BudgetExhausted, ProblemError
-from optisolve.run.evaluator import Archive, Evaluator, nondominated
+from optisolve.run.archive import Archive, nondominated
+from optisolve.run.evaluator import Evaluator
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere
 
 

@@ -14,7 +14,7 @@ from optisolve.core.evaluation import looks_charged
 from optisolve.core.problem import Evaluation, Instance, Sense
 from optisolve.core.solver import Known, Outcome, Solver, Task
 from optisolve.core.status import Limit, PointStatus, Termination
-from optisolve.run.evaluator import Archive, archived_outcome
+from optisolve.run.archive import Archive, archived_outcome
 from optisolve.run.verify import verify_points
 from optisolve.solvers.moe.paid import Paid
 

@@ -11,13 +11,16 @@ replacement).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.documents import JsonObject
 from optisolve.core.errors import SolverError
 from optisolve.core.problem import Evaluation
-from optisolve.core.solver import Outcome, Task, require_stopping_rule, spent_limit
+from optisolve.core.solver import Flight, Outcome, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import GainMeter
 from optisolve.solvers.fresh import Fresh
@@ -57,6 +60,44 @@ def assign(F: FloatArray, violation: FloatArray, weights: FloatArray, ideal: Flo
     return np.asarray(linear_sum_assignment(cost)[1], dtype=np.int64)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Offspring:
+    """What was proposed, and what it will be judged by.
+
+    Attributes:
+        X: float64 [k, d], not repaired.
+        source: One label, or one per row.
+        rows: int64 [k], row of `mates` that each belongs to.
+        owner: int64 [k], sub-problem that each was made for.
+        mates: int64 [p, T], pools of incumbents.
+        yardstick: What values are measured by.
+    """
+
+    X: FloatArray
+    source: str | list[str]
+    rows: IntArray
+    owner: IntArray
+    mates: IntArray
+    yardstick: Yardstick
+
+    @property
+    def label(self) -> str:
+        """The label of the first one."""
+        return self.source if isinstance(self.source, str) else self.source[0]
+
+    def first(self, count: int) -> _Offspring:
+        """At most so many of them."""
+        return self if self.rows.size <= count else self._part(slice(0, count))
+
+    def apart(self) -> Iterator[_Offspring]:
+        """Each by itself."""
+        return (self._part(slice(i, i + 1)) for i in range(self.rows.size))
+
+    def _part(self, some: slice) -> _Offspring:
+        source = self.source if isinstance(self.source, str) else self.source[some]
+        return replace(self, X=self.X[some], source=source, rows=self.rows[some], owner=self.owner[some])
+
+
 _EMPTY_SWEEPS = 3
 """Sweeps in a row without a single offspring after which the run counts as stalled."""
 
@@ -81,6 +122,8 @@ def run(task: Task, options: DecompositionOptions, variation: Variation) -> Outc
     engine = _Engine(task, options, variation)
     task.reporter = engine.report
     engine.initialize()
+    if task.flight is not None:
+        engine.fly(task.flight)
     while task.meter.remaining_evaluations > 0 and not engine.stalled:
         engine.step()
     limit = Limit.STALLED if engine.stalled else spent_limit(task)
@@ -148,39 +191,49 @@ class _Engine:
 
     def step(self) -> None:
         """One wave: propose, evaluate, commit."""
-        task = self._task
-        rng = self._rng
-        targets = self._next_targets()
-        wave, yardstick = self._wave(targets, rng)
+        offspring = self._offspring_of(self._next_targets())
+        if offspring is not None and (left := self._task.meter.remaining_evaluations) > 0:
+            offspring = offspring.first(left)
+            self._commit(offspring, *self._evaluate(offspring.X, offspring.source))
+
+    def fly(self, flight: Flight) -> None:
+        """All waves of a run without any: as soon as a worker is free, one sub-problem gets its next offspring."""
+        while flight.airborne or (flight.room and not self.stalled):
+            while flight.room and not self.stalled:
+                offspring = self._offspring_of(self._next_targets(at_most=1))
+                for one in () if offspring is None else offspring.first(flight.room).apart():
+                    flight.send(self._repaired(one.X, one.source), source=one.label, tag=one)
+            for landed in flight.land() if flight.airborne else ():
+                assert isinstance(landed.tag, _Offspring)
+                self._commit(landed.tag, landed.X, *self._taken(landed.evaluation))
+
+    def _offspring_of(self, targets: IntArray) -> _Offspring | None:
+        """What the operator proposes for sub-problems; None for nothing."""
+        wave, yardstick = self._wave(targets, self._rng)
         proposals = self._variation.propose(wave)
         self._waves += 1
         if proposals.owner.size == 0:
             self._empty_sweeps += int(self._queue.size == 0)
-            return
+            return None
         self._empty_sweeps = 0
-        rows = self._rows(proposals, targets)
-        X, source = proposals.X, proposals.source
-        left = task.meter.remaining_evaluations
-        if rows.size > left:
-            rows, X = rows[:left], X[:left]
-            source = source if isinstance(source, str) else source[:left]
-            if left == 0:
-                return
-        X, F, violation = self._evaluate(X, source)
+        return _Offspring(proposals.X, proposals.source, self._rows(proposals, targets), proposals.owner, wave.mates, yardstick)
+
+    def _commit(self, offspring: _Offspring, X: FloatArray, F: FloatArray, violation: FloatArray) -> None:
+        """Let offspring, evaluated, replace incumbents, and tell the operator."""
+        source, rows, rng = offspring.source, offspring.rows, self._rng
         replaced = self._kernels.commit(
             Points(self._X, self._F, self._violation),
             Points(X, F, violation),
-            *self._replaceable(F, rows, wave.mates, yardstick),
-            yardstick,
+            *self._replaceable(F, rows, offspring.mates, offspring.yardstick),
+            offspring.yardstick,
             self._max_replaced,
             rng.random((rows.size, self._size)),
         )
         self._credit(source, replaced)
         if self._learner is not None:
             labels = [source] * rows.size if isinstance(source, str) else source
-            owner = proposals.owner[: rows.size]
             gain = self._gains.add(F, violation)
-            self._learner.learn(Feedback(owner, labels, replaced, gain, X, F, violation, self._gains.moved))
+            self._learner.learn(Feedback(offspring.owner, labels, replaced, gain, X, F, violation, self._gains.moved))
 
     def report(self) -> JsonObject:
         """Deterministic figures of the run so far, JSON-compatible."""
@@ -192,14 +245,14 @@ class _Engine:
             "operator": dict(operator),
         }
 
-    def _next_targets(self) -> IntArray:
+    def _next_targets(self, at_most: int | None = None) -> IntArray:
         """Sub-problems of the next wave, ascending; every sweep serves each of them once."""
         left = self._task.meter.remaining_evaluations
         if self._queue.size == 0:
-            if self._wave_size == self._n <= left:
+            if at_most is None and self._wave_size == self._n <= left:
                 return self._all_targets
             self._queue = self._rng.permutation(self._n)
-        size = min(self._wave_size, left, self._queue.size)
+        size = min(at_most or self._wave_size, left, self._queue.size)
         targets, self._queue = np.sort(self._queue[:size]), self._queue[size:]
         return targets
 
@@ -253,13 +306,18 @@ class _Engine:
 
     def _evaluate(self, X: FloatArray, source: str | list[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Repair or clip, evaluate, and update the ideal point: points, objectives (minimized), violations."""
+        X = self._repaired(X, source)
+        return X, *self._taken(self._task.evaluate(X, source=source))
+
+    def _repaired(self, X: FloatArray, source: str | list[str]) -> FloatArray:
         X = self._instance.project(X) if self._options.repair else self._instance.space.clip(X)
-        if self._fresh is not None:
-            X = self._fresh.moved(X, source)
-        evaluation: Evaluation = self._task.evaluate(X, source=source)
+        return X if self._fresh is None else self._fresh.moved(X, source)
+
+    def _taken(self, evaluation: Evaluation) -> tuple[FloatArray, FloatArray]:
+        """Objectives (minimized) and violations, after an update of the ideal point."""
         F, violation = evaluation.F * self._instance.signs, evaluation.violation
         self._any_feasible = bool(self._kernels.running_ideal(F, violation, self._ideal, self._any_feasible))
-        return X, F, violation
+        return F, violation
 
     def _credit(self, source: str | list[str], replaced: IntArray) -> None:
         """Count offspring and survivors by source."""

@@ -17,7 +17,7 @@ from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.documents import JsonObject
 from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.repair import equality_repair
-from optisolve.core.solver import Outcome, SolverInfo, Task, require_stopping_rule, spent_limit
+from optisolve.core.solver import Flight, Outcome, SolverInfo, Task, require_stopping_rule, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.gaussian_process import GaussianProcess
 from optisolve.solvers.moead.scalarize import dominated
@@ -70,6 +70,7 @@ class Parego(StartOptions):
         version="1",
         summary="Bayesian optimization with a Gaussian process per objective: the method for tens to hundreds of evaluations.",
         citation="Knowles 2006, doi 10.1109/TEVC.2005.851274; Emmerich et al. 2016, doi 10.1007/978-3-319-29975-4_8",
+        steady=True,
     )
     fills: ClassVar[str] = "sobol"
     init: Init = ("auto",)
@@ -96,6 +97,8 @@ class Parego(StartOptions):
         task.reporter = search.report
         with _one_thread():
             search.initialize()
+            if task.flight is not None:
+                search.fly(task.flight)
             while task.meter.remaining_evaluations > 0:
                 if not search.step():
                     return task.outcome(Termination.LIMIT, Limit.STALLED, report=search.report())
@@ -247,6 +250,27 @@ class _Search:
         self._evaluate(X, [source] * X.shape[0])
         return True
 
+    def fly(self, flight: Flight) -> None:
+        """All steps of a run without batches: a free worker gets the best point, the others being pending for it."""
+        pending = list[FloatArray]()
+        known = True
+        while flight.airborne or (flight.room and known):
+            while flight.room and known:
+                rng, source = self._task.rng(step=self._steps), "surrogate"
+                if (~self._failed).sum() < 2:
+                    X, source = self._space.sample(rng, 1), "random"
+                    self._random += 1
+                else:
+                    X = self._space.denormalize(self._proposals(1, rng, pending))
+                self._steps += 1
+                if known := X.shape[0] > 0:
+                    X = self._repaired(X)
+                    pending.append(u := self._space.normalize(X)[0])
+                    flight.send(X, source=source, tag=u)
+            for landed in flight.land() if flight.airborne else ():
+                pending = [u for u in pending if u is not landed.tag]
+                self._learn(landed.X, landed.evaluation)
+
     def _evaluate(self, X: FloatArray, source: list[str]) -> None:
         X = self._repaired(X)
         self._learn(X, self._task.evaluate(X, source=source))
@@ -272,10 +296,16 @@ class _Search:
         asks = bool(instance.equality_names) and instance.repairs_by_default and not equality_repair(instance).linear.all()
         return self._space.clip(X) if asks else self._repaired(X)
 
-    def _proposals(self, count: int, rng: np.random.Generator) -> FloatArray:
-        """Points worth evaluating, float64 [<= count, d], in the unit box and repaired."""
+    def _proposals(self, count: int, rng: np.random.Generator, pending: Sequence[FloatArray] = ()) -> FloatArray:
+        """Points worth evaluating, float64 [<= count, d], in the unit box and repaired.
+
+        Args:
+            count: How many.
+            rng: Source of randomness.
+            pending: Points that are on their way, float64 [d] each.
+        """
         kept = self._kept(rng)
-        feasible, known, proposed = self._violation[kept] <= 0.0, self._U[kept], list[FloatArray]()
+        feasible, known, proposed = self._violation[kept] <= 0.0, self._U[kept], list(pending)
         if not feasible.any():  # on the way to a first feasible point every point counts, by what it misses
             name, F, feasible = "missed", self._missed(kept), np.ones_like(feasible)
         elif self._is_far(self._F[kept][feasible]) and self._steps % _ASIDE:
@@ -289,6 +319,9 @@ class _Search:
         goal = Goal.of(unit[feasible], self._options.acquisition, rng, corner)
         front = known[feasible][~dominated(F[feasible])]
         weights = self._weights if name == "f" else np.ones((1, 1))
+        for under_way in pending:
+            goal = goal.with_point(Warp.unwarped(surrogates.predict(under_way[None, :])[0][0]))
+            surrogates = surrogates.believing(under_way)
         for weight in weights[rng.permutation(len(weights))[np.arange(count) % len(weights)]]:
             order = np.lexsort((goal.scalar(unit, weight), ~feasible))
             centers = np.concatenate([known[order[:4]], front])
@@ -296,10 +329,10 @@ class _Search:
             if u is None:
                 break
             proposed.append(u)
-            if len(proposed) < count:
+            if len(proposed) < len(pending) + count:
                 goal = goal.with_point(Warp.unwarped(surrogates.predict(u[None, :])[0][0]))
                 surrogates = surrogates.believing(u)
-        return np.array(proposed).reshape(-1, self._space.dim)
+        return np.array(proposed[len(pending) :]).reshape(-1, self._space.dim)
 
     def _maximized(
         self, sought: _Sought, centers: FloatArray, rng: np.random.Generator, pending: Sequence[FloatArray]

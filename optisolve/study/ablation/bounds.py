@@ -14,7 +14,7 @@ import numpy as np
 from optisolve.core.arrays import BoolArray, FloatArray
 from optisolve.core.reference import Effort
 from optisolve.core.space import Space
-from optisolve.run.evaluator import nondominated
+from optisolve.run.archive import nondominated
 from optisolve.study.ablation.runs import Ablation
 from optisolve.study.ablation.scores import feasible_points
 from optisolve.study.ablation.verdict import ArmSummary

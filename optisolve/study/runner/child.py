@@ -1,19 +1,12 @@
 """The process that carries out units, one after another: ``python -m optisolve.study.runner.child``.
 
-Orders come as JSON lines on standard input, replies go as JSON lines to standard output; what a solver prints goes to
-standard error. The process ends when its standard input does, so it cannot outlive whoever started it.
+See `optisolve.run.child`; what a solver prints goes to standard error.
 """
 
 from __future__ import annotations
 
 import errno
-import faulthandler
 import json
-import os
-import queue
-import signal
-import sys
-import threading
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +17,7 @@ from optisolve.core.documents import JsonObject, canonical, write_atomic
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
+from optisolve.run.child import serve
 from optisolve.run.environment import forget_peak_memory
 from optisolve.run.execution import Progress, now_and_then
 from optisolve.study.runner.plan import StaleWorker, Unit
@@ -35,23 +29,16 @@ SPENDING = "spending.json"
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NEEDED_BY_ALL = ("optisolve.run.solve", "moocore", "pandas", "pyarrow.parquet")
+"""Imported before the first unit, which is not charged for it."""
 
 
 def main() -> None:
     """Answer orders until standard input ends."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    faulthandler.enable()
-    for number in (signal.SIGINT, signal.SIGTERM):  # whoever started us decides when we stop
-        signal.signal(number, signal.SIG_IGN)
-    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    for name in _NEEDED_BY_ALL:  # so that the first unit is not charged for it
-        import_module(name)
-    _reply(replies, {"ready": True})
-    while True:
-        order = json.loads(orders.get())
-        _reply(replies, _answer(Unit(**order["unit"]), Path(order["scratch"])))
+    serve(lambda: [import_module(name) for name in _NEEDED_BY_ALL], _answered)
+
+
+def _answered(order: dict[str, Any]) -> JsonObject:
+    return _answer(Unit(**order["unit"]), Path(order["scratch"]))
 
 
 def carry_out(unit: Unit, scratch: Path) -> Path:
@@ -140,17 +127,6 @@ def _answer(unit: Unit, scratch: Path) -> dict[str, Any]:
     except Exception as error:  # a plug-in may raise anything; the unit counts as failed
         kind = "" if isinstance(error, OptisolveError) else f"{type(error).__name__}: "
         return {"error": f"{kind}{error}", "kind": "error"}
-
-
-def _reply(stream: Any, message: JsonObject) -> None:
-    stream.write(json.dumps(message) + "\n")
-    stream.flush()
-
-
-def _listen(orders: queue.SimpleQueue[str]) -> None:
-    for line in sys.stdin:
-        orders.put(line)
-    os._exit(0)  # also from the middle of a unit: nobody is left who would take the answer
 
 
 if __name__ == "__main__":

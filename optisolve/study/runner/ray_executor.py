@@ -7,23 +7,20 @@ is lost and nothing is doubled. Every machine needs the same version of optisolv
 from __future__ import annotations
 
 import atexit
-import signal
-import socket
 import tempfile
-import threading
 from collections.abc import Generator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from optisolve.core.errors import MissingDependency, OptisolveError
+from optisolve.core.errors import OptisolveError
+from optisolve.run.cluster import connect, load_ray
 from optisolve.study.runner.plan import StaleWorker, Unit
 from optisolve.study.runner.worker import Delivery, Failure, Worker
 
 __all__ = ["ray_executor"]
 
 _ATTEMPTS = 4
-_CONNECT_S = 10.0
 _AHEAD = 2
 """Units per core that wait in Ray's queue, so that no core waits for the driver."""
 
@@ -42,8 +39,8 @@ def ray_executor(units: Sequence[Unit], *, address: str, workers: int | None, th
         OptisolveError: The cluster cannot be reached.
         StaleWorker: A machine has other versions than the suite was planned with.
     """
-    ray = _ray()
-    ours = _connect(ray, address, workers, threads)
+    ray = load_ray()
+    ours = connect(ray, address, None if workers is None else workers * threads)
     task = ray.remote(num_cpus=threads, max_retries=_ATTEMPTS - 1)(_carry_out)
     waiting = list(reversed(units))
     running: dict[Any, Unit] = {}
@@ -60,42 +57,6 @@ def ray_executor(units: Sequence[Unit], *, address: str, workers: int | None, th
             ray.cancel(reference, force=True)
         if ours:
             ray.shutdown()
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise MissingDependency("Ray, the engine of executor=ray", extra="ray") from None
-    return ray
-
-
-def _connect(ray: Any, address: str, workers: int | None, threads: int) -> bool:
-    """Join a cluster; True when we have to leave it again."""
-    if ray.is_initialized():
-        return False
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        _require_listener(address)  # Ray itself would wait for minutes
-        if address == "local":
-            count = None if workers is None else workers * threads
-            ray.init(address="local", num_cpus=count, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        else:
-            ray.init(address=address, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        raise OptisolveError(
-            f"address={address}: no Ray cluster there ({str(error).splitlines()[0]}). Start one with 'ray start --head', "
-            "or use address=local for one on this machine."
-        ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)  # Ray's own handler would end us without a word
-    return True
-
-
-def _require_listener(address: str) -> None:
-    host, _, port = address.rpartition("//")[2].rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
 def _window(ray: Any, workers: int | None, threads: int) -> int:

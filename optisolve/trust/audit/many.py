@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from optisolve.core.errors import OptisolveError
+from optisolve.run.child import resident_mb, thread_settings
 from optisolve.run.untrusted import printable
-from optisolve.study.runner.worker import resident_mb, thread_settings
 from optisolve.trust.audit.auditor import Auditor
 from optisolve.trust.audit.child import READY
 from optisolve.trust.audit.findings import Audit, Findings

@@ -12,7 +12,7 @@ import pytest
 from optisolve.core import Budget, Limit, SolverInfo, Task, Termination
 from optisolve.core.errors import SolverError
 from optisolve.numerics.indicators import GainMeter
-from optisolve.run.evaluator import nondominated
+from optisolve.run.archive import nondominated
 from optisolve.solvers.ledma import Mixture, random_share
 from optisolve.solvers.moead import De, DecompositionSolver, Moead, MoeadDe, Proposals, Sbx, Wave
 from tests.solvers.toys import Constr, Dtlz2, Sphere, Zdt1, solve
