@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.capabilities import RoutingWeights
@@ -25,6 +25,10 @@ _ROOM = 8.0
 """What the weights of a start are multiplied by, so that there are weights between them and below the smallest."""
 _SIZES = (8.0, 24.0, 80.0, 250.0)
 """Largest weights that prices are scaled to."""
+_BUSY, _IDLE = 0.6, 0.95
+"""Shares of the moves that are no detours: busy links up, then idle ones down; the rest are any."""
+_HOPE = 0.02
+"""Part of the utilizations that is forgiven, so that a way beside the busiest link is not ruled out."""
 _NEXT = 6
 """Weights at which paths change that a move chooses from, those next to the one in use."""
 
@@ -33,11 +37,13 @@ _NEXT = 6
 class WeightSearch(Solver):
     """Change one weight at a time, accept what is no worse than some steps ago, start again from the best when nothing helps.
 
-    A move takes a busy link and raises its weight, or an idle one and lowers it, to one of the next weights at which some
-    demand's paths change: just beside a tie, or at it, where a demand is split. Looks at loads are charged as evaluations.
+    A move leads a demand around a busy link, by a smaller weight of a link beside its path, or raises a busy link's weight, or
+    lowers an idle one's. New weights are those at which some demand's paths change: just beside a tie, or at it, where a demand
+    is split. Looks at loads are charged as evaluations.
 
     Args:
         prices: Begin also with weights made of the optimal prices of the multi-commodity flow, whose bound tells when to stop.
+        detours: Share of the moves that lead a demand around a busy link.
         batch: Moves that are evaluated at once; the best is taken.
         memory: A move is accepted when it is no worse than this many steps ago (late acceptance).
         patience: Steps without a better point before the search goes back to the best one, with some weights changed at random.
@@ -55,6 +61,7 @@ class WeightSearch(Solver):
     )
 
     prices: bool = True
+    detours: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.4
     batch: Annotated[int, Ge(1)] = 1
     memory: Annotated[int, Ge(1)] = 30
     patience: Annotated[int, Ge(1)] = 300
@@ -111,9 +118,11 @@ class _Search:
     distance: FloatArray | None = None
     weight: FloatArray = field(init=False)
     use: FloatArray = field(init=False)
+    out: list[list[int]] = field(init=False)
 
     def run(self, starts: FloatArray) -> Outcome:
         """Search until the budget is spent or the bound is met."""
+        self.out = [np.flatnonzero(self.traffic.tail == node).tolist() for node in range(len(self.traffic.demand))]
         self.rng, self.top = self.task.rng(purpose="moves"), float(self.task.instance.space.upper.min())
         used = self._look(starts)
         first = int(np.argmin(_costs(used)))
@@ -175,12 +184,14 @@ class _Search:
         return made
 
     def _move(self) -> tuple[int, float]:
-        """A link and its new weight: busy ones up, idle ones down, now and then any."""
+        """A link and its new weight: a way around a busy one made shorter, a busy one longer, an idle one shorter, or any."""
         share = self.use / self.use.max()
+        if self.rng.random() < self.options.detours and (found := self._detour(share)) is not None:
+            return found
         draw = self.rng.random()
-        if draw < 0.6:
+        if draw < _BUSY:
             link, up = self._drawn(share**_POWER), True
-        elif draw < 0.95:
+        elif draw < _IDLE:
             link, up = self._drawn(1.0 - share), False
         else:
             link, up = int(self.rng.integers(share.size)), bool(self.rng.random() < 0.5)
@@ -193,6 +204,59 @@ class _Search:
         near = values[:_NEXT] if up else values[::-1][:_NEXT]
         return link, float(self.rng.choice(near))
 
+    def _detour(self, share: FloatArray) -> tuple[int, float] | None:
+        """A link that leads a demand around a busy one, and its weight at a tie or just below; None when no weight does.
+
+        The demand is drawn by its volume among those that may use the busy link, then its path to that link, and of all links
+        that leave this path those are likely whose way on to the target has room.
+        """
+        busy, demand, reach = self._drawn(share**_POWER), self.traffic.demand, self._reach()
+        tail, head = int(self.traffic.tail[busy]), int(self.traffic.head[busy])
+        uses = reach[:, tail, None] + self.weight[busy] + reach[head] == reach
+        pair = self._drawn(np.where(uses, demand, 0.0).ravel())
+        node, target = divmod(pair, len(demand))
+        if not uses[node, target] or demand[node, target] <= 0.0:
+            return None
+        moves: list[tuple[int, float, float]] = []
+        while True:
+            ahead = busy if node == tail else self._next(node, tail)
+            for link in self.out[node]:
+                tie = float(reach[node, target] - reach[self.traffic.head[link], target])
+                room = 0.0 if link == ahead else 1.0 - self._fullest(link, target, busy, share)
+                if room > 0.0:
+                    moves += [(link, w, room) for w in (tie, tie - 1.0) if 1.0 <= w < self.weight[link]]
+            if node == tail:
+                break
+            node = int(self.traffic.head[ahead])
+        if not moves:
+            return None
+        link, weight, _ = moves[self._drawn(np.array([room for _, _, room in moves]))]
+        return link, weight
+
+    def _next(self, node: int, target: int) -> int:
+        """A shortest link from a node towards another one, drawn where there are several."""
+        reach, head = self._reach(), self.traffic.head
+        shortest = [e for e in self.out[node] if self.weight[e] + reach[head[e], target] == reach[node, target]]
+        return shortest[int(self.rng.integers(len(shortest)))]
+
+    def _fullest(self, link: int, target: int, busy: int, share: FloatArray) -> float:
+        """The largest utilization on a link and a shortest path from its end to a target; 1 where the busy link is on it."""
+        reach, head, most = self._reach(), self.traffic.head, float(share[link])
+        node = int(head[link])
+        while node != target:
+            onward = [e for e in self.out[node] if self.weight[e] + reach[head[e], target] == reach[node, target]]
+            if not onward or busy in onward:
+                return 1.0
+            most = max(most, float(share[onward[0]]))
+            node = int(head[onward[0]])
+        return most * (1.0 - _HOPE)
+
+    def _reach(self) -> FloatArray:
+        """Shortest distances under the weights where the search stands, float64 [N, N]."""
+        if self.distance is None:
+            self.distance = distances(self.traffic, self.weight, np.arange(len(self.traffic.demand)))
+        return self.distance
+
     def _drawn(self, chance: FloatArray) -> int:
         """A link, drawn in proportion."""
         total = np.cumsum(chance)
@@ -200,15 +264,14 @@ class _Search:
 
     def _turns(self, link: int) -> FloatArray:
         """Weights of a link at which it ties with the best other way out of its tail, for some target."""
-        if self.distance is None:
-            self.distance = distances(self.traffic, self.weight, np.arange(len(self.traffic.demand)))
+        reach = self._reach()
         tail, head = int(self.traffic.tail[link]), int(self.traffic.head[link])
         others = np.flatnonzero(self.traffic.tail == tail)
         others = others[others != link]
         if not others.size:
             return np.empty(0)
-        ways = self.weight[others, None] + self.distance[self.traffic.head[others]]  # [others, N]
-        tie = ways.min(axis=0) - self.distance[head]
+        ways = self.weight[others, None] + reach[self.traffic.head[others]]  # [others, N]
+        tie = ways.min(axis=0) - reach[head]
         received = self.traffic.demand.any(axis=0)
         received[tail] = False
         return np.unique(tie[received & np.isfinite(tie)])
