@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -47,7 +48,7 @@ def highs_split(instance: Routes) -> HighsModel:
     return _highs(instance, False, lambda z: np.clip(z[:-1], 0.0, 1.0))
 
 
-def _highs(instance: Routes, whole: bool, decode: object) -> HighsModel:
+def _highs(instance: Routes, whole: bool, decode: Callable[[FloatArray], FloatArray]) -> HighsModel:
     """Minimize U: every demand's shares add up to 1, no link is used more than U."""
     import scipy.sparse as sp
 
@@ -74,7 +75,7 @@ def _highs(instance: Routes, whole: bool, decode: object) -> HighsModel:
         upper,
         integer,
         False,
-        decode,  # type: ignore[arg-type]
+        decode,
         lambda value: value,
     )
 

@@ -76,11 +76,11 @@ class Network:
         nodes: list[dict[str, Json]] = []
         for i, name in enumerate(self.nodes):
             nodes.append({"id": i, "name": name, **({} if np.isnan(self.place[i]).any() else {"pos": self.place[i].tolist()})})
-        demands = {
+        demands: dict[str, Json] = {
             str(u): {str(v): float(self.demand[u, v]) for v in np.flatnonzero(self.demand[u])}
             for u in np.flatnonzero(self.demand.any(axis=1))
         }
-        graph = {"name": self.name, "source": self.source, "convention": self.convention, "demands": demands}
+        graph: dict[str, Json] = {"name": self.name, "source": self.source, "convention": self.convention, "demands": demands}
         return {"directed": True, "multigraph": True, "graph": graph, "nodes": nodes, "edges": edges}
 
     def with_demand(self, demand: FloatArray, convention: str = "") -> Network:

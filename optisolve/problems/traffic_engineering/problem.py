@@ -13,7 +13,7 @@ import numpy as np
 from annotated_types import Interval
 
 from optisolve.core.arrays import frozen
-from optisolve.core.documents import file_source
+from optisolve.core.documents import Json, file_source
 from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Instance, Origin, Problem
 from optisolve.core.reference import Effort, Reference
@@ -134,7 +134,7 @@ class TrafficEngineering(Problem):
         files = dict(origin.files)
         if self.network_data is not None:
             return origin
-        carried: dict[str, Any] = {}
+        carried: dict[str, Json] = {}
         for setting in ("network_file", "demands_file"):
             path = getattr(self, setting)
             if path is not None:

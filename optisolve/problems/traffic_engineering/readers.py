@@ -58,7 +58,7 @@ def _topohub(key: str) -> Mapping[str, Json]:
             f"network 'topohub/{key}': topohub {topohub.__version__} has no '{key}'; "
             "expected e.g. topohub/sndlib/polska or topohub/topozoo/Abilene."
         ) from None
-    graph = dict(found["graph"]) if isinstance(found["graph"], Mapping) else {}
+    graph: dict[str, Json] = dict(found["graph"]) if isinstance(found["graph"], Mapping) else {}
     graph["source"] = f"topohub {topohub.__version__} (MIT), {key}"
     graph["convention"] = _CONVENTION
     return {**found, "graph": graph}
