@@ -64,8 +64,8 @@ class WeightSearch(Solver):
     detours: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.4
     batch: Annotated[int, Ge(1)] = 1
     memory: Annotated[int, Ge(1)] = 30
-    patience: Annotated[int, Ge(1)] = 300
-    kick: Annotated[int, Ge(1)] = 4
+    patience: Annotated[int, Ge(1)] = 200
+    kick: Annotated[int, Ge(1)] = 3
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)

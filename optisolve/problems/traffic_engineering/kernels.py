@@ -181,12 +181,12 @@ def _reflow(g, s, t, u, v, n_moved, n_dirty):  # type: ignore[no-untyped-def]
         for i in range(g.in_at[x], g.in_at[x + 1]):  # who sends to x, or begins to
             e = g.in_link[i]
             z = g.tail[e]
-            if s.onto[e, t] > 0.0 or distance[z] == s.weight[e] + distance[x]:
+            if s.onto[t, e] > 0.0 or distance[z] == s.weight[e] + distance[x]:
                 size = _wait(s, size, -distance[z], z, waiting)
         for i in range(g.out_at[x], g.out_at[x + 1]):  # to whom x no longer sends
             e = g.out_link[i]
             z = g.head[e]
-            if s.onto[e, t] > 0.0 and distance[x] != s.weight[e] + distance[z]:
+            if s.onto[t, e] > 0.0 and distance[x] != s.weight[e] + distance[z]:
                 size = _wait(s, size, -distance[z], z, waiting)
     while size > 0:
         z = node[0]
@@ -199,8 +199,8 @@ def _reflow(g, s, t, u, v, n_moved, n_dirty):  # type: ignore[no-untyped-def]
             h = g.head[e]
             shortest = distance[z] == s.weight[e] + distance[h]
             carried = share if shortest else 0.0
-            if carried != s.onto[e, t]:
-                s.onto[e, t] = carried
+            if carried != s.onto[t, e]:
+                s.onto[t, e] = carried
                 if s.dirty_mark[e] != s.stamp[1]:
                     s.dirty_mark[e] = s.stamp[1]
                     s.dirty[n_dirty] = e

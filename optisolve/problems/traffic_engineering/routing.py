@@ -68,7 +68,7 @@ class State(NamedTuple):
         weight: int64 [E].
         distance: int64 [T, N], to every target.
         flow: float64 [T, N], through a node towards a target.
-        onto: float64 [E, T], load of a link by target.
+        onto: float64 [T, E], load of a link by target.
         load: float64 [E].
         heap_key: int64 [E + N + 1].
         heap_node: int64 [E + N + 1].
@@ -105,7 +105,7 @@ def state_of(graph: Graph) -> State:
         np.zeros(n_links, whole),
         np.zeros((n_targets, n_nodes), whole),
         np.zeros((n_targets, n_nodes)),
-        np.zeros((n_links, n_targets)),
+        np.zeros((n_targets, n_links)),
         np.zeros(n_links),
         np.zeros(n_links + n_nodes + 1, whole),
         np.zeros(n_links + n_nodes + 1, whole),
@@ -187,7 +187,7 @@ def _route(g, s, t):  # type: ignore[no-untyped-def]
                 distance[x] = through
                 size = push(key, node, size, through, x)
     for e in range(g.tail.size):
-        s.onto[e, t] = 0.0
+        s.onto[t, e] = 0.0
     for x in range(n_nodes):
         flow[x] = 0.0
     for k in range(n_settled - 1, -1, -1):  # far nodes first: all that flows into a node is known
@@ -197,7 +197,7 @@ def _route(g, s, t):  # type: ignore[no-untyped-def]
         for i in range(g.out_at[z], g.out_at[z + 1]):
             e = g.out_link[i]
             if distance[z] == s.weight[e] + distance[g.head[e]]:
-                s.onto[e, t] = share
+                s.onto[t, e] = share
 
 
 @njit(cache=True)
@@ -207,7 +207,7 @@ def inflow(g, s, t, z):  # type: ignore[no-untyped-def]
     for k in range(g.in_at[z], g.in_at[z + 1]):
         e = g.in_link[k]
         if s.distance[t, g.tail[e]] == s.weight[e] + s.distance[t, z]:
-            total += s.onto[e, t]
+            total += s.onto[t, e]
     return total
 
 
@@ -232,16 +232,16 @@ def share_of(g, s, t, z):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def total_load(s, e):  # type: ignore[no-untyped-def]
     """Load of a link over all targets, always in the same order: four sums side by side, which do not wait for each other."""
-    n_targets = s.onto.shape[1]
+    n_targets = s.onto.shape[0]
     whole = n_targets - n_targets % 4
     first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
     for t in range(0, whole, 4):
-        first += s.onto[e, t]
-        second += s.onto[e, t + 1]
-        third += s.onto[e, t + 2]
-        fourth += s.onto[e, t + 3]
+        first += s.onto[t, e]
+        second += s.onto[t + 1, e]
+        third += s.onto[t + 2, e]
+        fourth += s.onto[t + 3, e]
     for t in range(whole, n_targets):
-        first += s.onto[e, t]
+        first += s.onto[t, e]
     return (first + second) + (third + fourth)
 
 
