@@ -14,7 +14,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.modelling.highs import HighsModel, row_prices
 
-__all__ = ["Traffic", "best_prices", "distances", "price_bound"]
+__all__ = ["Traffic", "best_prices", "distances", "node_bound", "price_bound"]
 
 _LARGEST_PROGRAM = 120_000
 """Variables up to which the linear program is solved; beyond that, prices are improved step by step."""
@@ -57,6 +57,16 @@ def price_bound(traffic: Traffic, price: FloatArray) -> float:
     wanted = traffic.demand[sources] > 0.0
     paid = float((traffic.demand[sources][wanted] * reach[wanted]).sum())
     return paid / float(price @ traffic.capacity) * (1.0 - _GUARD)
+
+
+def node_bound(traffic: Traffic) -> float:
+    """What single nodes prove: all that one sends or receives goes over its own links, in proportion at best."""
+    n = len(traffic.demand)
+    bounds = [0.0]
+    for moved, end in ((traffic.demand.sum(axis=1), traffic.tail), (traffic.demand.sum(axis=0), traffic.head)):
+        room = np.bincount(end, traffic.capacity, minlength=n)
+        bounds.append(float((moved[moved > 0.0] / room[moved > 0.0]).max(initial=0.0)))
+    return max(bounds) * (1.0 - _GUARD)
 
 
 def distances(traffic: Traffic, price: FloatArray, sources: IntArray) -> FloatArray:

@@ -71,7 +71,7 @@ def _grow(g, s, t, link):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _cut_off(g, s, t, u):  # type: ignore[no-untyped-def]
     """Collect in `moved` node u and the nodes all of whose shortest paths lead to it; returns how many."""
-    distance, moved, count = s.distance[t], s.moved, s.count
+    distance, moved, pending = s.distance[t], s.moved, s.pending
     s.stamp[0] += 1
     inside = s.stamp[0]
     s.stamp[0] += 1
@@ -89,9 +89,9 @@ def _cut_off(g, s, t, u):  # type: ignore[no-untyped-def]
                 continue
             if s.seen[x] != counted:
                 s.seen[x] = counted
-                count[x] = outgoing(g, s, t, x)
-            count[x] -= 1
-            if count[x] == 0:
+                pending[x] = outgoing(g, s, t, x)
+            pending[x] -= 1
+            if pending[x] == 0:
                 s.mark[x] = inside
                 moved[n_moved] = x
                 n_moved += 1
@@ -101,7 +101,7 @@ def _cut_off(g, s, t, u):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _reach_again(g, s, t, n_moved):  # type: ignore[no-untyped-def]
     """Distances of the nodes in `moved`, all of which have grown, from the nodes around them."""
-    distance, moved, count, key, node = s.distance[t], s.moved, s.count, s.heap_key, s.heap_node
+    distance, moved, pending, key, node = s.distance[t], s.moved, s.pending, s.heap_key, s.heap_node
     inside = s.mark[moved[0]]
     for k in range(n_moved):
         x = moved[k]
@@ -111,11 +111,11 @@ def _reach_again(g, s, t, n_moved):  # type: ignore[no-untyped-def]
             z = g.head[e]
             if s.mark[z] != inside:
                 best = min(best, s.weight[e] + distance[z])
-        count[x] = best  # not yet a distance: who comes next must not take it for one
+        pending[x] = best  # not yet a distance: who comes next must not take it for one
     size = 0
     for k in range(n_moved):
         x = moved[k]
-        distance[x] = count[x]
+        distance[x] = pending[x]
         if distance[x] < FAR:
             size = push(key, node, size, distance[x], x)
     while size > 0:

@@ -13,7 +13,7 @@ from optisolve.core.status import Evidence
 from optisolve.modelling.answer import certify
 from optisolve.modelling.cpsat import solve_cpsat
 from optisolve.modelling.highs import second_opinion, solve_highs
-from optisolve.modelling.network_flow import Traffic, best_prices, price_bound
+from optisolve.modelling.network_flow import Traffic, best_prices, node_bound, price_bound
 from optisolve.numerics.indicators import front_rows
 from optisolve.problems.traffic_engineering import model
 from optisolve.problems.traffic_engineering.instance import WeightsInstance, WiredInstance
@@ -30,7 +30,8 @@ class Limits:
     """How much work a reference may cost.
 
     Attributes:
-        failures: Single failures whose own flow bound is worked out, those that hurt most.
+        failures: Single failures whose own flow bound is worked out, those that force most through the links of one node; of
+            the others only that counts.
         deterministic_time: Of CP-SAT, its own units.
     """
 
@@ -76,10 +77,11 @@ def flow_bound(instance: WeightsInstance, limits: Limits) -> tuple[float, FloatA
     traffic = traffic_of(instance)
     prices = best_prices(traffic)
     bound = price_bound(traffic, prices)
-    hurts = [float((prices * instance.link_capacity)[[e for e in row if e >= 0]].sum()) for row in instance.failures.tolist()]
-    for k in np.argsort(-np.array(hurts), kind="stable")[: limits.failures]:
-        left = traffic.without(np.array([e for e in instance.failures[k] if e >= 0]))
-        bound = max(bound, price_bound(left, best_prices(left)))
+    left = [traffic.without(np.array([e for e in row if e >= 0])) for row in instance.failures.tolist()]
+    forced = np.array([node_bound(rest) for rest in left])
+    bound = max([bound, *forced.tolist()])
+    for k in np.argsort(-forced, kind="stable")[: limits.failures]:
+        bound = max(bound, price_bound(left[k], best_prices(left[k])))
     return bound, prices
 
 

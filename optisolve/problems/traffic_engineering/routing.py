@@ -72,7 +72,7 @@ class State(NamedTuple):
         load: float64 [E].
         heap_key: int64 [E + N + 1].
         heap_node: int64 [E + N + 1].
-        count: int64 [N], shortest outgoing links, while distances grow.
+        pending: int64 [N], shortest outgoing links that are left, while distances grow.
         mark: int64 [N], stamps of nodes.
         seen: int64 [N], stamps of nodes.
         moved: int64 [N], nodes whose distance changed.
@@ -88,7 +88,7 @@ class State(NamedTuple):
     load: npt.NDArray[np.float64]
     heap_key: npt.NDArray[np.int64]
     heap_node: npt.NDArray[np.int64]
-    count: npt.NDArray[np.int64]
+    pending: npt.NDArray[np.int64]
     mark: npt.NDArray[np.int64]
     seen: npt.NDArray[np.int64]
     moved: npt.NDArray[np.int64]
