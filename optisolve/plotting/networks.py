@@ -68,7 +68,7 @@ def draw_network(
     named = np.arange(len(names))
     if len(names) > _MOST_NAMES:
         named = np.unique(np.concatenate([tail[order[-_NAMED_LINKS:]], head[order[-_NAMED_LINKS:]]]))
-    place_labels(axes, points[named], [names[i] for i in named], around=[points])
+    place_labels(axes, points[named], [names[int(i)] for i in named], around=[points])
     ends_told = f"{names[tail[busiest]]} to {names[head[busiest]]}"
     told = f"busiest link (diamond): {ends_told}, {100.0 * use[busiest]:.0f} % of its capacity"
     label_axes(axes, x=told if known else f"{told}; nodes on a circle: the file says no places")

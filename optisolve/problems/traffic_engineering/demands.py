@@ -22,7 +22,7 @@ def gravity(n_nodes: int, rng: np.random.Generator) -> FloatArray:
     sends, receives = rng.exponential(size=n_nodes), rng.exponential(size=n_nodes)
     demand = np.outer(sends, receives)
     np.fill_diagonal(demand, 0.0)
-    return demand / demand.sum()
+    return np.asarray(demand / demand.sum())
 
 
 def spread(demand: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
@@ -55,7 +55,7 @@ def inverse_capacity(network: Network) -> FloatArray:
 
     Source: Cisco's default for OSPF, with the fastest link as its reference bandwidth.
     """
-    return np.clip(np.rint(network.capacity.max() / network.capacity), 1.0, float(LARGEST_WEIGHT))
+    return np.asarray(np.clip(np.rint(network.capacity.max() / network.capacity), 1.0, float(LARGEST_WEIGHT)))
 
 
 def failures_of(network: Network) -> tuple[IntArray, tuple[int, ...]]:

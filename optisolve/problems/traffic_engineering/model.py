@@ -55,8 +55,8 @@ def _passing(network: Network, share: FloatArray, supply: FloatArray) -> FloatAr
     """What passes every node on its way to every target, float64 [N, N, S] for supplies of that shape."""
     n = len(network.nodes)
     P = np.zeros((n, n, n))  # [target, from, to]
-    np.add.at(P, (slice(None), network.tail, network.head), share)
-    return np.linalg.solve(np.eye(n) - P.transpose(0, 2, 1), supply)
+    np.add.at(P.transpose(1, 2, 0), (network.tail, network.head), share.T)
+    return np.asarray(np.linalg.solve(np.eye(n) - P.transpose(0, 2, 1), supply), dtype=np.float64)
 
 
 def link_loads(network: Network, weight: FloatArray) -> FloatArray:

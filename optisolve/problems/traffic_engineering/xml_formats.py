@@ -156,7 +156,9 @@ def _graphml(build: Builder, root: _Element) -> None:
             edge.attributes.get("source"),
             edge.attributes.get("target"),
             both=None if (own is None and not directed) or own == "false" else False,
-            **numbers,
+            capacity=numbers["capacity"],
+            weight=numbers["weight"],
+            delay_ms=numbers["delay_ms"],
         )
 
 
