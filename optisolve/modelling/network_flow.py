@@ -107,7 +107,7 @@ def best_prices(traffic: Traffic) -> FloatArray:
         found = None if prices is None else np.maximum(-prices[-traffic.tail.size :], 0.0) / traffic.capacity
     if found is None or not found.any():
         found = _climbed(traffic)
-    return found / found.max()
+    return np.asarray(found / found.max())
 
 
 def _program(traffic: Traffic, targets: IntArray) -> HighsModel:
