@@ -93,10 +93,10 @@ def main() -> None:
     print(f"\n{len(next(iter(ratios.values())))} instances; utilization over the bound of the optimal flow")
     print(f"{'':24} {'median':>8} {'mean':>8} {'worst':>8} {'at bound':>9} {'most s':>7}")
     for label, values in ratios.items():
-        told = np.array(values)
-        share = f"{100.0 * (told <= 1.0 + SOLVED).mean():.0f} %"
+        found = np.array(values)
+        share = f"{100.0 * (found <= 1.0 + SOLVED).mean():.0f} %"
         most = f"{spent[label]:.1f}" if label in spent else ""
-        print(f"{label:24} {np.median(told):8.4f} {told.mean():8.4f} {told.max():8.4f} {share:>9} {most:>7}")
+        print(f"{label:24} {np.median(found):8.4f} {found.mean():8.4f} {found.max():8.4f} {share:>9} {most:>7}")
 
 
 if __name__ == "__main__":

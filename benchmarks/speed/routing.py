@@ -9,6 +9,7 @@ Seconds are of the process, medians over repetitions. One function does both and
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def walk(instance, rng, largest, near):
 
 def main() -> None:
     """Print one line per kind of change."""
-    instance = load_problem("traffic_engineering/gabriel_100").instance(0)
+    instance: Any = load_problem("traffic_engineering/gabriel_100").instance(0)
     rng = np.random.default_rng(0)
     n, d = len(instance.network.nodes), instance.space.dim
     print(f"{n} nodes, {d} directed links, {int((instance.demand_matrix() > 0.0).sum())} demands")

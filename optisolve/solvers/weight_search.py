@@ -272,7 +272,7 @@ class _Search:
             return np.empty(0)
         ways = self.weight[others, None] + reach[self.traffic.head[others]]  # [others, N]
         tie = ways.min(axis=0) - reach[head]
-        received = self.traffic.demand.any(axis=0)
+        received = np.asarray(self.traffic.demand.any(axis=0))
         received[tail] = False
         return np.unique(tie[received & np.isfinite(tie)])
 

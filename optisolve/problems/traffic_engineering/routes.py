@@ -58,7 +58,7 @@ class RoutesInstance(WiredInstance):
 
     def link_use(self, x: FloatArray) -> FloatArray:
         """Utilization of every link, float64 [E]."""
-        return self._use(np.atleast_2d(x))[0]
+        return np.asarray(self._use(np.atleast_2d(x))[0])
 
     def _use(self, X: FloatArray) -> FloatArray:
         """Utilization of every link, float64 [n, E]."""
