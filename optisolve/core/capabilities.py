@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args, get_type_h
 import numpy as np
 
 from optisolve.core.agent_game import AgentGame
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.bridge import Bridge
 from optisolve.core.grid_world import GridWorld
 from optisolve.core.problem import Instance
@@ -36,6 +36,7 @@ __all__ = [
     "ParallelChannels",
     "PowerSaving",
     "Requested",
+    "RoutingWeights",
     "Samplable",
     "ShadowPrices",
     "Shape",
@@ -204,6 +205,34 @@ class GridWalk(Protocol):
 
 
 @runtime_checkable
+class RoutingWeights(Protocol):
+    """The variables are the weights of directed links; traffic takes shortest paths, in equal parts where several are shortest.
+
+    Attributes:
+        link_tail: int64 [E], nodes where links begin.
+        link_head: int64 [E], nodes where they end.
+        link_capacity: float64 [E].
+        weight_today: float64 [E], the weights in use.
+    """
+
+    link_tail: Annotated[IntArray, Shape(("d",))]
+    link_head: Annotated[IntArray, Shape(("d",))]
+    link_capacity: _Vector
+    weight_today: _Vector
+
+    def demand_matrix(self) -> FloatArray:
+        """What is to be carried from row to column, float64 [N, N], in the unit of the capacities."""
+        ...
+
+    def link_loads(self, X: FloatArray) -> FloatArray:
+        """Loads of the links, float64 [n, E], for weights float64 [n, E]; every look is charged to a run as one evaluation.
+
+        The first objective is the largest load over capacity.
+        """
+        ...
+
+
+@runtime_checkable
 class Requested(Protocol):
     """What is asked for stands in somebody's words.
 
@@ -277,6 +306,7 @@ CAPABILITIES: tuple[type, ...] = (
     PowerSaving,
     AgentsGame,
     GridWalk,
+    RoutingWeights,
     Requested,
     ShadowPrices,
     Jacobian,

@@ -57,7 +57,12 @@ __all__ = [
     "Sense",
 ]
 
-FROM_FILES = {"instance_file": "instance_data", "users_file": "users_m"}
+FROM_FILES = {
+    "instance_file": "instance_data",
+    "users_file": "users_m",
+    "network_file": "network_data",
+    "demands_file": "network_data",
+}
 """Parameters that name a file of data, and those that carry what was in it."""
 
 

@@ -17,7 +17,7 @@ from optisolve.modelling.answer import ModelAnswer
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["HighsModel", "second_opinion", "solve_highs"]
+__all__ = ["HighsModel", "row_prices", "second_opinion", "solve_highs"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,6 +95,23 @@ def solve_highs(form: HighsModel, *, node_limit: int | None = None, seconds: flo
         f"HiGHS {highs.modelStatusToString(status)}" + (f"; {form.note}" if form.note else ""),
         {"nodes": int(info.mip_node_count) if is_mip else 0, "simplex_iterations": int(info.simplex_iteration_count)},
     )
+
+
+def row_prices(form: HighsModel) -> FloatArray | None:
+    """What the optimum of a linear model changes by per unit of each row's limit, float64 [m]; None where there is no optimum.
+
+    Args:
+        form: Without integers, in numbers near 1: it is not scaled.
+    """
+    import highspy
+
+    highs = highspy.Highs()
+    _configure(highs, None, None, 0)
+    if highs.passModel(_lp(highspy, form)) == highspy.HighsStatus.kError:
+        return None
+    highs.run()
+    solution = highs.getSolution()
+    return np.array(solution.row_dual) if highs.getModelStatus() == highspy.HighsModelStatus.kOptimal else None
 
 
 _OPINION_NODES = 200

@@ -74,8 +74,13 @@ def read_arrays(path: str, setting: str = "instance_file") -> Arrays | NumberTab
         raise ProblemError(f"{setting}: '{path}' cannot be read, it is damaged ({shown(error)}).") from error
 
 
-def require_data(path: str, setting: str) -> Path:
+def require_data(path: str, setting: str, *, xml: bool = False) -> Path:
     """The file that a setting names, when it may hold numbers by its size and its first bytes.
+
+    Args:
+        path: As the setting has it.
+        setting: Who names the file, for the messages.
+        xml: XML is a format of this setting.
 
     Raises:
         ProblemError: There is none, it is empty or too large, or something else than its name says; the text says what.
@@ -93,7 +98,7 @@ def require_data(path: str, setting: str) -> Path:
         raise ProblemError(f"{setting}: '{path}' cannot be read ({error.strerror}).") from error
     if not head:
         raise ProblemError(f"{setting}: '{path}' is empty (0 bytes).")
-    if wrong := wrong_kind(file, head):
+    if not (xml and head.startswith((b"<?xml", b"\xef\xbb\xbf<?xml"))) and (wrong := wrong_kind(file, head)):
         raise ProblemError(f"{setting}: '{path}' is {wrong}.")
     return file
 

@@ -33,7 +33,10 @@ class Chosen(NamedTuple):
 WITH_MODEL = Chosen("ledma", "default where a language model is named")
 """What a named language model works for."""
 
-_ONE = (Chosen("moe", "default for one objective: exact and certified methods where they apply, else the best search"),)
+_ONE = (
+    Chosen("weight_search", "default for link weights: moves at the weights where paths change"),
+    Chosen("moe", "default for one objective: exact and certified methods where they apply, else the best search"),
+)
 _TWO = (Chosen("nsga2", "default for two objectives: the best without a language model in our comparisons"),)
 _MORE = (Chosen("moead", "default for three and more objectives: the best without a language model in our comparisons"),)
 _ANY = (Chosen("moead_de", "default where no other one applies"), Chosen("random_search", "default where nothing else applies"))
@@ -42,9 +45,9 @@ _ANY = (Chosen("moead_de", "default where no other one applies"), Chosen("random
 def default_solver(instance: Instance, *, with_llm: bool = False) -> Chosen:
     """The solver that is used where none is named.
 
-    One objective: the mixture `moe`, which takes an exact or certified method where one applies (docs/moe.md). Two objectives:
-    `nsga2`, more: `moead`, by ``benchmarks/quality/default_solver.py``. A solver that says it cannot treat the instance is
-    passed over.
+    One objective: `weight_search` for link weights, else the mixture `moe`, which takes an exact or certified method where one
+    applies (docs/moe.md). Two objectives: `nsga2`, more: `moead`, by ``benchmarks/quality/default_solver.py``. A solver that
+    says it cannot treat the instance is passed over.
 
     Args:
         instance: What is to be solved.

@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.rule import Rule as Rule
     from optisolve.solvers.scipy_local import ScipyLocal as ScipyLocal
     from optisolve.solvers.water_filling import WaterFilling as WaterFilling
+    from optisolve.solvers.weight_search import WeightSearch as WeightSearch
     from optisolve.solvers.wmmse import Wmmse as Wmmse
 
 

@@ -19,6 +19,7 @@ from optisolve.core.capabilities import (
     InterferenceChannel,
     Jacobian,
     ParallelChannels,
+    RoutingWeights,
     Samplable,
     ShadowPrices,
     SharedStations,
@@ -132,6 +133,16 @@ def _grid(instance: Instance, _: FloatArray) -> None:
     require(whole, f"the variables must be moves 0 to {table.shape[1] - 1}")
 
 
+def _routing(instance: Instance, X: FloatArray) -> None:
+    assert isinstance(instance, RoutingWeights)
+    space, n = instance.space, len(instance.demand_matrix())
+    require(bool(space.integer.all() and (space.lower >= 1.0).all()), "the variables must be whole weights of at least 1")
+    ends = np.concatenate([instance.link_tail, instance.link_head])
+    require(bool((ends >= 0).all() and (ends < n).all()), f"links must end at nodes 0 to {n - 1} of the demand matrix")
+    busiest = (instance.link_loads(X) / instance.link_capacity).max(axis=1)
+    _same(instance, X, busiest, "the largest load over capacity")
+
+
 def _prices(instance: Instance, X: FloatArray) -> None:
     assert isinstance(instance, ShadowPrices)
     names = {*instance.constraint_names, *instance.equality_names}
@@ -234,6 +245,7 @@ _MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
     AgentsGame: _game,
     GridWalk: _grid,
     SharedStations: _stations,
+    RoutingWeights: _routing,
     ShadowPrices: _prices,
     Jacobian: _jacobian,
     Differentiable: _differentiable,

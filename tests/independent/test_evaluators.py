@@ -9,6 +9,7 @@ from optisolve.core import Instance
 from optisolve.core.seeds import generator
 from optisolve.registry import PROBLEMS, make_problem
 from tests.independent.protocol import FAMILIES, fuzzed, own_evaluation, scenarios
+from tests.problems.test_conformance import LARGE
 
 RTOL = 1e-9
 
@@ -45,7 +46,11 @@ def test_every_family_has_an_independent_evaluator() -> None:
     assert set(FAMILIES) == set(PROBLEMS.targets())
 
 
-@pytest.mark.parametrize(("name", "scenario"), [(n, s) for n in FAMILIES for s in scenarios(n)])
+def _case(name: str, scenario: str) -> object:
+    return pytest.param(name, scenario, marks=[pytest.mark.slow] if scenario in LARGE and name == "traffic_engineering" else [])
+
+
+@pytest.mark.parametrize(("name", "scenario"), [_case(n, s) for n in FAMILIES for s in scenarios(n)])
 def test_scenarios_are_evaluated_as_the_card_says(name: str, scenario: str) -> None:
     problem = make_problem(scenario)
     for seed in (0, 1, 2):

@@ -7,8 +7,14 @@ from optisolve.registry import make_problem
 from optisolve.testing import check_problem
 from tests.scenarios import untraced
 
-LARGE = {"offloading/multi_server_large"}
-"""Scenarios whose reference takes its time."""
+WIRED = ("nobel_eu", "france", "janos_us", "norway", "india35", "cost266", "germany50", "gabriel_25", "gabriel_100")
+LARGE = {
+    "offloading/multi_server_large",
+    "traffic_engineering/robust",
+    "traffic_engineering/segments_large",
+    *(f"traffic_engineering/{name}" for name in WIRED),
+}
+"""Scenarios whose reference takes its time, or whose readable equations do."""
 
 WITHOUT_TWIN = "kernel agrees with the numpy twin"
 WITHOUT_CAPABILITIES = "capabilities mean what they say"

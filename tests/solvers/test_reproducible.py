@@ -23,6 +23,7 @@ PROBLEMS = (
     "offloading",
     "nsp_utility",
     "maze",
+    "traffic_engineering/polska",
     "parallel_channels/msr80",
 )
 
