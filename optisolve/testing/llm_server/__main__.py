@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         with _server(options) as server:
-            _greet(server, options)
-            with contextlib.suppress(KeyboardInterrupt):
+            with contextlib.suppress(KeyboardInterrupt):  # who has read the greeting may end it, and wants the summary
+                _greet(server, options)
                 threading.Event().wait()
             _say(_summary(server))
     except KeyboardInterrupt:  # a second one while the server closes
