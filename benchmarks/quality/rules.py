@@ -17,6 +17,7 @@ import numpy as np
 
 import optisolve
 from optisolve.core import Effort
+from optisolve.core.capabilities import InterferenceChannel
 from optisolve.numerics.wmmse import normalized_gain, wmmse
 from optisolve.programs.catalog import ANSWERING
 
@@ -39,7 +40,8 @@ def main() -> None:
 def channels(n_links: int, n_instances: int) -> None:
     problem = optisolve.load_problem("power_control", n_links=n_links)
     instances = [problem.instance(seed=FIRST_SEED + i) for i in range(n_instances)]
-    gain = np.stack([normalized_gain(i.gain, i.noise_w, i.p_max_w) for i in instances])
+    links = [instance for instance in instances if isinstance(instance, InterferenceChannel)]
+    gain = np.stack([normalized_gain(link.gain, link.noise_w, link.p_max_w) for link in links])
     weight = np.ones((n_instances, n_links))
     random = np.random.default_rng(0).random((n_instances, 8, n_links))
     starts = np.concatenate([np.ones((n_instances, 1, n_links)), random], axis=1)
