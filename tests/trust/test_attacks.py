@@ -222,6 +222,16 @@ def test_an_audit_that_takes_too_long_is_a_finding_and_the_next_record_is_audite
     assert second
 
 
+def test_an_audit_whose_process_dies_is_a_finding_with_its_last_words(record, genuine, tmp_path, monkeypatch):
+    dying = PATIENT.replace("Patient", "Dying").replace("time.sleep(600)", 'sys.stderr.write("out of luck\\n"); os._exit(7)')
+    (tmp_path / "dying.py").write_text(f"import os, sys\n{dying}")
+    monkeypatch.syspath_prepend(tmp_path)
+    auditor = importlib.import_module("dying").Dying(PROBLEMS, SOLVERS)
+    first, second = audit_files(auditor, [stored(record, tmp_path / "slow"), genuine / "record.json"])
+    assert "ended with code 7 (out of luck)" in str(first)
+    assert second
+
+
 def test_an_audit_that_takes_too_much_memory_is_a_finding(record, tmp_path):
     large = copy.deepcopy(record)
     params = {**optisolve.load_problem("power_control").options(), "n_links": 8000}

@@ -170,10 +170,12 @@ class _Child:
         return process
 
     def _last_words(self) -> str:
-        """The last line that the process wrote where errors go, "" without one."""
-        assert self._log is not None
-        self._log.seek(0)
-        told = self._log.read().decode(errors="replace").strip().splitlines()
+        """The last line that the process wrote where errors go, "" without one, and once `close` was called elsewhere."""
+        log = self._log
+        if log is None or log.closed:
+            return ""
+        log.seek(0)
+        told = log.read().decode(errors="replace").strip().splitlines()
         return printable(told[-1]) if told else ""
 
     def _wait(self, process: subprocess.Popen[bytes], seconds: float, memory_mb: float) -> bytes | str:
