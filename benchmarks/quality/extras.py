@@ -46,6 +46,7 @@ USES: dict[str, list[str]] = {
     "moe": ["-c", GATE.format(quality=str(ROOT / "benchmarks/quality"))],
     "ray": [*BENCH, "out=far", "executor=ray"],
     "report": ["-m", "optisolve", "leaderboard", "runs"],
+    "rt": [*RUN[:3], "problem=radio_planning/munich", *RUN[5:], "solver=null", "budget.evaluations=1"],
     "sweep": ["-m", "optisolve", *RUN[2:3], "-m", *RUN[3:], "solver=null,random_search", "hydra/launcher=joblib"],
     "topologies": [*RUN[:3], "problem=traffic_engineering", "problem.network=topohub/topozoo/Abilene", *TOPOLOGY, *RUN[5:]],
 }
@@ -54,7 +55,7 @@ USES: dict[str, list[str]] = {
 ALIKE = {"bo": "drl", "diffusion": "drl", "drl": "diffusion"}
 """Extras that share a package: what needs the second must not run into a half of itself where only the first is."""
 
-ELSE = {"local-llm": "optisolve models fetch"}
+ELSE = {"local-llm": "optisolve models fetch", "rt": "needs LLVM"}
 """What is still missing with the extra alone, and what the message says to do."""
 
 SUITE = """# A tiny suite.

@@ -48,6 +48,7 @@ def test_what_takes_long_works_too(page, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.mark or b.language in SYNTAX for b in blocks_of(page))])
 def test_the_parsers_take_what_is_not_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    beside_the_repository(tmp_path)
     for block in blocks_of(page):
         if block.kind == "file":
             write(block, tmp_path)
@@ -107,8 +108,7 @@ def follow(page: str, blocks: Sequence[Block], folder: Path, monkeypatch: pytest
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(folder)
     beside = (ROOT / page).parent
-    for name in ("examples", "benchmarks"):
-        (folder / name).symlink_to(ROOT / name)
+    beside_the_repository(folder)
     before = set(sys.modules)
     try:
         for block in blocks:
@@ -127,6 +127,12 @@ def follow(page: str, blocks: Sequence[Block], folder: Path, monkeypatch: pytest
         for name in set(sys.modules) - before:
             if str(folder) in str(getattr(sys.modules[name], "__file__", None)):
                 del sys.modules[name]
+
+
+def beside_the_repository(folder: Path) -> None:
+    """What a page names of the repository is found from its folder."""
+    for name in ("examples", "benchmarks"):
+        (folder / name).symlink_to(ROOT / name)
 
 
 def write(block: Block, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -110,8 +111,12 @@ class WiredInstance(Instance):
         names = n.link_names
         facts = [f"{len(n.nodes)} nodes, {n.tail.size} directed links, {int((n.demand > 0.0).sum())} demands. {n.convention}"]
         if n.tail.size <= _LISTED_LINKS:
-            told = (f"{name} ({c:.4g}, {w:g})" for name, c, w in zip(names, n.capacity, n.weight, strict=True))
-            facts.append(f"Links with capacity and weight in use: {', '.join(told)}.")
+            told = [f"{c:.4g}, {w:g}" for c, w in zip(n.capacity, n.weight, strict=True)]
+            (most, count), *_ = Counter(told).most_common(1)
+            most = most if count > 1 else None
+            listed = [f"{name} ({what})" for name, what in zip(names, told, strict=True) if what != most]
+            listed += [f"{'all others' if listed else 'all'} ({most})"] if most else []
+            facts.append(f"Links with capacity and weight in use: {', '.join(listed)}.")
         facts.append(
             "Busiest links under the weights in use: "
             + ", ".join(f"{names[e]} {100.0 * use[e]:.0f} %" for e in busy[:_LISTED_BUSY])
