@@ -123,7 +123,7 @@ def _read(verb: str, name: str) -> dict[str, object]:
     problems = [
         FieldProblem(key, "(not shown)", f"none in a file, since it {why}; say it on the command line")
         for key, why in _OWN.items()
-        if flat.get(key) not in (None, "")
+        if flat.get(key) not in (None, "", "local")  # a cluster that is started here
     ]
     if verb != "run":  # which asks for trust=VARIABLE@URL
         hosts = [key for key in ("llm.base_url", "llm.api_key_env") if flat.get(key) not in (None, "")]

@@ -56,7 +56,7 @@ def environment(tmp_path_factory):
         ("optisolve run -m solver=moead,moead_d", {"moead,moead_de"}),
         ("optisolve run solver=cma_es solver.si", {"solver.sigma="}),
         ("optisolve verify --effort t", {"thorough"}),
-        ("optisolve info moead", {"moead", "moead_de", "moead_lo"}),
+        ("optisolve info moead", {"moead", "moead_de", "moead_lo", "moead_rule"}),
     ],
 )
 def test_bash_gets_what_may_stand_there(line, replies, environment):

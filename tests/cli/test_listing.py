@@ -26,7 +26,17 @@ OPTIONS = {
     **{f"llm {name}": cls for name, cls in LLM_KINDS.items()},
 }
 
-UNITS = {"m": "m|meter", "w": "W", "db": "dB", "dbm": "dBm", "hz": "Hz", "s": "s", "bps": "bit/s", "deg": "degree", "mb": "MB"}
+UNITS = {
+    "m": "m|meter",
+    "w": "W",
+    "db": "dB",
+    "dbm": "dBm",
+    "hz": "Hz",
+    "s": "s",
+    "bps": "bit/s",
+    "deg": "degrees?",
+    "mb": "MB",
+}
 """What stands in the help of a setting whose name ends so."""
 
 

@@ -13,6 +13,7 @@ from optisolve.core.status import PointStatus, Termination
 from optisolve.solvers.moead import MoeadDe
 from optisolve.solvers.moead.variation import De, Mutation, Wave
 from optisolve.solvers.moead.weights import neighborhoods, weight_vectors
+from optisolve.solvers.start import population
 from tests.scenarios import untraced
 from tests.solvers.toys import Sphere, Zdt1, solve
 
@@ -77,6 +78,22 @@ def test_several_objectives_keep_their_own_incumbent_as_base():
 def test_one_objective_converges_without_losing_the_optimum():
     result = solve(Sphere().instance(), MoeadDe(), 3000)
     assert result.F[0, 0] < 1e-8
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_population_that_met_in_a_trap_begins_again(seed):
+    """No power at all costs nothing and earns nothing; from nearly all random points that is where selection leads (seed 0)."""
+    instance = optisolve.load_problem("nsp_utility").instance(0)
+    budget = Budget(evaluations=2000)
+    ends = [optisolve.solve(instance, "moead_de", budget=budget, seed=seed).F[0, 0] for _ in range(2)]
+    assert ends[0] == ends[1] > 28.0
+
+
+def test_a_plateau_is_searched_before_points_are_drawn_anew():
+    """Offspring may leave it, as long as ten sweeps do not."""
+    instance = optisolve.load_problem("nsp_utility").instance(0)
+    result = optisolve.solve(instance, "moead_de", budget=Budget(evaluations=500), seed=2)
+    assert result.record.used.by_source["start:uniform"].evaluations == population(500)
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ class Ledma(BesideDe):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma",
-        version="6",
+        version="7",
         summary="Decomposition MOEA with a language model among its variation operators, each used by its credit.",
         uses_llm=True,
         needs_llm=False,

@@ -90,7 +90,7 @@ class Moe(_Experts):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe",
-        version="5",
+        version="6",
         summary="Mixture of experts: a gate chooses solvers and shares a budget; several objectives are a chain of stages.",
         welcomes=(ShadowPrices, Samplable, Jacobian),
         citation=_CITATION,

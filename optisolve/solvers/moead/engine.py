@@ -98,6 +98,10 @@ class _Offspring:
         return replace(self, X=self.X[some], source=source, rows=self.rows[some], owner=self.owner[some])
 
 
+_ALIKE = 1e-9
+"""Difference, absolute and relative, below which values of one objective are the same."""
+_SWEEPS_ALIKE = 10
+"""Sweeps in a row without any difference after which a population of one objective begins again."""
 _EMPTY_SWEEPS = 3
 """Sweeps in a row without a single offspring after which the run counts as stalled."""
 
@@ -154,7 +158,7 @@ class _Engine:
         self._any_feasible = False
         self._queue = np.empty(0, dtype=np.int64)  # sub-problems not yet served in this sweep
         self._rng = task.rng(operator="engine")  # mating pools and replacement orders, orders of service, drawn in wave order
-        self._waves = self._empty_sweeps = 0
+        self._waves = self._empty_sweeps = self._sweeps_alike = 0
         self._learner = variation if isinstance(variation, Learner) else None
         self._gains = GainMeter(task.instance.signs, task.instance.hypervolume_box, working=True)
         self._global = options.replacement == "global" and n_objectives > 1  # one objective suits all weights alike
@@ -191,10 +195,26 @@ class _Engine:
 
     def step(self) -> None:
         """One wave: propose, evaluate, commit."""
+        if self._queue.size == 0:
+            self._sweeps_alike = self._sweeps_alike + 1 if self._alike() else 0
+            if self._sweeps_alike > _SWEEPS_ALIKE:
+                self._begin_again()
+                return
         offspring = self._offspring_of(self._next_targets())
         if offspring is not None and (left := self._task.meter.remaining_evaluations) > 0:
             offspring = offspring.first(left)
             self._commit(offspring, *self._evaluate(offspring.X, offspring.source))
+
+    def _alike(self) -> bool:
+        """Whether one objective tells no two incumbents apart: they have met in one point, or lie on a plateau."""
+        F, violation = self._F, self._violation
+        return self._ideal.size == 1 and all(np.allclose(values, values[0], _ALIKE, _ALIKE) for values in (F, violation))
+
+    def _begin_again(self) -> None:
+        """Random points in place of incumbents between which nothing can be chosen; the archive keeps what was found."""
+        fresh = self._instance.space.sample(self._rng, self._n)[: self._task.meter.remaining_evaluations]
+        self._X, self._F, self._violation = self._evaluate(fresh, "start:uniform")
+        self._sweeps_alike = 0
 
     def fly(self, flight: Flight) -> None:
         """All waves of a run without any: as soon as a worker is free, one sub-problem gets its next offspring."""

@@ -58,7 +58,7 @@ class Moead(MutatingSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead",
-        version="4",
+        version="5",
         summary="Decomposition MOEA with SBX crossover and polynomial mutation, in waves.",
         citation="Zhang & Li 2007, MOEA/D, doi 10.1109/TEVC.2007.892759",
         steady=True,
@@ -81,7 +81,7 @@ class MoeadDe(MutatingSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead_de",
-        version="5",
+        version="6",
         summary="Decomposition MOEA with differential evolution, in waves.",
         citation="Li & Zhang 2009, MOEA/D-DE, doi 10.1109/TEVC.2008.925798",
         steady=True,
@@ -105,7 +105,7 @@ class MoeadLo(MutatingSolver):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead_lo",
-        version="4",
+        version="5",
         summary="Decomposition MOEA with the published linear stand-in for a language model, in waves.",
         citation="Liu et al. 2023, MOEA/D-LO, arXiv 2310.12541",
         steady=True,
