@@ -10,6 +10,7 @@ from optisolve.core.seeds import generator
 from optisolve.registry import PROBLEMS, make_problem
 from tests.independent.protocol import FAMILIES, fuzzed, own_evaluation, scenarios
 from tests.problems.test_conformance import LARGE
+from tests.scenarios import TRACED
 
 RTOL = 1e-9
 
@@ -50,7 +51,7 @@ def _case(name: str, scenario: str) -> object:
     return pytest.param(name, scenario, marks=[pytest.mark.slow] if scenario in LARGE and name == "traffic_engineering" else [])
 
 
-@pytest.mark.parametrize(("name", "scenario"), [_case(n, s) for n in FAMILIES for s in scenarios(n)])
+@pytest.mark.parametrize(("name", "scenario"), [_case(n, s) for n in FAMILIES for s in scenarios(n) if s not in TRACED])
 def test_scenarios_are_evaluated_as_the_card_says(name: str, scenario: str) -> None:
     problem = make_problem(scenario)
     for seed in (0, 1, 2):
