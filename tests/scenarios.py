@@ -2,7 +2,7 @@
 
 import pytest
 
-from optisolve.problems.radio_planning.tracing import has_tracer
+from optisolve.problems.radio_planning.tracing import can_trace
 from optisolve.registry import PROBLEMS
 
 TRACED = ("radio_planning/munich",)
@@ -16,5 +16,5 @@ def untraced():
 
 def for_words():
     """All names, for tests that make an instance and evaluate nothing."""
-    lacking = pytest.mark.skipif(not has_tracer(), reason="needs the extra [rt]")
+    lacking = pytest.mark.skipif(not can_trace(), reason="needs the extra [rt], and LLVM for it")
     return [*untraced(), *(pytest.param(name, marks=lacking) for name in TRACED)]

@@ -28,7 +28,7 @@ from sizes import SIZES, Size, Steps
 
 import optisolve
 from optisolve.core.bridge import Bridge, stack, to_tensors
-from optisolve.problems.radio_planning.tracing import has_tracer
+from optisolve.problems.radio_planning.tracing import can_trace
 from optisolve.solvers.ddpm.bridges import bridge_of
 from optisolve.solvers.ddpm.factory import make_shards
 from optisolve.solvers.ddpm.networks import Denoiser, parameter_count
@@ -320,8 +320,8 @@ np.savez(file, maps=np.stack(maps[:2]), seconds=statistics.median(spent[2:]))
 def tracing(check: Check, folder: Path) -> None:
     """Radio maps per second, and how far apart the gains of two devices are, and of one when it is asked twice."""
     what = f"radio map of Munich, 4 sites, {check.size.rays:,} rays each"
-    if not has_tracer():
-        check.add(Row("tracing", what, check.device, note="left out: needs the extra [rt]"))
+    if not can_trace():
+        check.add(Row("tracing", what, check.device, note="left out: needs the extra [rt], and LLVM or CUDA for it"))
         return
     expected: list[np.ndarray] = []
     base: Row | None = None

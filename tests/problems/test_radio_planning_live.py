@@ -12,10 +12,10 @@ from optisolve.problems.radio_planning import tracing
 from optisolve.problems.radio_planning.antenna import SectorAntenna
 from optisolve.problems.radio_planning.city import CellGrid, survey
 from optisolve.problems.radio_planning.sectors import SectorMaps
-from optisolve.problems.radio_planning.tracing import Rays, has_tracer, tracer_of
+from optisolve.problems.radio_planning.tracing import Rays, can_trace, tracer_of
 from optisolve.testing import ProblemConformance
 
-needs_tracer = pytest.mark.skipif(not has_tracer(), reason="needs the extra [rt]")
+needs_tracer = pytest.mark.skipif(not can_trace(), reason="needs the extra [rt], and LLVM for it")
 
 CARRIER_HZ = 3.5e9
 WAVE_M = 299_792_458.0 / CARRIER_HZ
@@ -26,8 +26,8 @@ SQUARE = np.array([[-32.5, 14.5, 80.0, 20.0, 10.0]])
 
 @pytest.fixture(scope="module")
 def munich():
-    if not has_tracer():
-        pytest.skip("needs the extra [rt]")
+    if not can_trace():
+        pytest.skip("needs the extra [rt], and LLVM for it")
     return tracer_of("munich", CARRIER_HZ, SectorAntenna(), "cpu")
 
 
@@ -120,8 +120,8 @@ def test_without_the_tracer_the_error_names_the_extra(monkeypatch):
 
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     """One line, with what to do."""
-    if not has_tracer():
-        pytest.skip("needs the extra [rt]")
+    if not can_trace():
+        pytest.skip("needs the extra [rt], and LLVM for it")
     monkeypatch.setattr(tracing, "has_cuda", lambda: False)
     with pytest.raises(ProblemError, match="no CUDA device was found; take device=cpu"):
         _problem(scene="etoile", device="cuda").instance(0)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from optisolve.core.errors import ProblemError
 
-__all__ = ["LIBRARY_VARIABLE", "OLDEST", "find_llvm", "llvm_version", "point_to_llvm"]
+__all__ = ["LIBRARY_VARIABLE", "OLDEST", "find_llvm", "library_folders", "llvm_version", "point_to_llvm"]
 
 LIBRARY_VARIABLE = "DRJIT_LIBLLVM_PATH"
 """Environment variable by which Dr.Jit is told its LLVM; what a user has set there counts."""
@@ -34,7 +34,7 @@ def point_to_llvm() -> None:
     Raises:
         ProblemError: There is none, or none that is new enough, or the variable names no such library.
     """
-    os.environ[LIBRARY_VARIABLE] = str(find_llvm(os.environ, _folders()))
+    os.environ[LIBRARY_VARIABLE] = str(find_llvm(os.environ, library_folders()))
 
 
 def find_llvm(environment: Mapping[str, str], folders: Iterable[Path]) -> Path:
@@ -97,7 +97,7 @@ def _libraries(folders: Iterable[Path]) -> Iterable[Path]:
             yield from (path for path in sorted(folder.glob(pattern)) if path.is_file())
 
 
-def _folders() -> list[Path]:
+def library_folders() -> list[Path]:
     """Where systems, package managers and environments keep their libraries."""
     system = [Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib"), Path(sys.prefix) / "lib"]
     system += sorted(Path("/usr/lib").glob("*-linux-gnu"))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,12 +30,23 @@ from annotated_types import Interval
 from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import MissingDependency, ProblemError, UnknownNameError
 from optisolve.problems.radio_planning.antenna import SectorAntenna
-from optisolve.problems.radio_planning.llvm import point_to_llvm
+from optisolve.problems.radio_planning.llvm import find_llvm, library_folders, point_to_llvm
 
 if TYPE_CHECKING:
     from optisolve.problems.radio_planning.city import CellGrid
 
-__all__ = ["Device", "Rays", "Receivers", "Tracer", "has_cuda", "has_tracer", "scene_names", "tracer_of", "versions"]
+__all__ = [
+    "Device",
+    "Rays",
+    "Receivers",
+    "Tracer",
+    "can_trace",
+    "has_cuda",
+    "has_tracer",
+    "scene_names",
+    "tracer_of",
+    "versions",
+]
 
 Device = Literal["auto", "cpu", "cuda"]
 Receivers = Literal["map", "paths"]
@@ -78,6 +90,16 @@ class Rays:
 def has_tracer() -> bool:
     """Whether the tracer is installed."""
     return importlib.util.find_spec("sionna") is not None and importlib.util.find_spec("mitsuba") is not None
+
+
+def can_trace() -> bool:
+    """Whether the tracer is installed and finds here what it compiles with."""
+    if not has_tracer():
+        return False
+    try:
+        return has_cuda() or bool(find_llvm(os.environ, library_folders()))
+    except ProblemError:
+        return False
 
 
 @lru_cache(maxsize=1)

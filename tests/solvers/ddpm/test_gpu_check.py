@@ -16,7 +16,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [diffusion]")
 pytest.importorskip("diffusers", reason="needs the extra [diffusion]")
 
-from optisolve.problems.radio_planning.tracing import has_tracer  # noqa: E402
+from optisolve.problems.radio_planning.tracing import can_trace  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "gpu"
 SMALL = ("--device", "cpu", "--size", "small", "--limit", "3600")
@@ -122,13 +122,13 @@ def test_a_strange_part_or_way_is_told_with_those_that_there_are(check: ModuleTy
 def test_without_the_tracer_a_line_says_what_is_left_out(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(check, "has_tracer", lambda: False)
+    monkeypatch.setattr(check, "can_trace", lambda: False)
     assert check.main(["--device", "cpu", "--size", "small", "--parts", "tracing"]) == 0
-    assert "left out: needs the extra [rt]" in capsys.readouterr().out
+    assert "left out: needs the extra [rt], and LLVM or CUDA for it" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_tracer(), reason="needs the extra [rt]")
+@pytest.mark.skipif(not can_trace(), reason="needs the extra [rt], and LLVM for it")
 def test_a_map_is_the_same_twice_on_a_processor(check: ModuleType, tmp_path: Path) -> None:
     assert check.main([*SMALL, "--parts", "tracing", "--out", str(tmp_path / "gpu.json")]) == 0
     (row,) = json.loads((tmp_path / "gpu.json").read_text())["rows"]
