@@ -218,14 +218,16 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
             print_error(f"the replies of the language model are kept in {held.path}; go on with: resume={held.path}")
         raise
     held.release(at=folder)
-    results, pictures, complete = {job.solver.info.name: subject}, list[Path](), True
+    results, pictures, code = {job.solver.info.name: subject}, list[Path](), _exit_code(subject)
     try:
         results |= _controls(job, subject, reference)
         pictures = write_pictures(results, folder) if job.settings.pictures else []
+    except KeyboardInterrupt:
+        print_note(f"interrupted; the record in {folder} is complete, controls or pictures are not")
+        code = EXIT_INTERRUPTED
     except OSError as error:  # what was paid for is on the disk already, and is shown
         print_os_error(error, f"; the record in {folder} is complete, controls or pictures are not")
-        complete = False
-    code = _exit_code(subject) or (EXIT_OK if complete else EXIT_ERROR)
+        code = code or EXIT_ERROR
     if job.settings.print == "json":
         print_json(subject.record.to_json())
         return Ended(code)
@@ -248,7 +250,7 @@ def _join(job: Job, out: Path) -> JobFolder | Path:
 
 def _controls(job: Job, subject: Result, reference: Reference | None) -> dict[str, Result]:
     """The controls that can treat the instance, solved and saved."""
-    if not job.settings.controls or subject.termination is Termination.INTERRUPTED:
+    if not job.settings.controls or _interrupted(subject):
         return {}
     from optisolve.core.controls import HasPlainRuns
 
@@ -380,13 +382,18 @@ def _exit_code(result: Result) -> int:
     if result.termination is Termination.ERROR:
         print_error(f"{result.record.solver.name} broke: {result.run.outcome.detail} What it had found is in the record.")
         return EXIT_ERROR
-    if result.termination is Termination.INTERRUPTED:
+    if _interrupted(result):
         return EXIT_INTERRUPTED
     if errors := result.record.provenance.errors:
         for told in errors:
             print_error(f"{told}. The record claims nothing.")
         return EXIT_UNVERIFIED
     return EXIT_OK if result.point_status in (PointStatus.FEASIBLE, PointStatus.NEARLY_FEASIBLE) else EXIT_UNVERIFIED
+
+
+def _interrupted(result: Result) -> bool:
+    """Whether the user asked to stop, while the solver was at work or while its answer was verified."""
+    return result.termination is Termination.INTERRUPTED or result.run.meter.interrupted
 
 
 def _require_own(llm: LlmConfig | None, settings: Run, given: Sequence[str]) -> None:

@@ -22,6 +22,8 @@ __all__ = ["Bar", "RunBar", "Show", "counted", "duration", "quiet_for"]
 Show: TypeAlias = Literal["auto", "lines", "off"]
 """How progress is shown: a bar on a terminal and lines elsewhere, lines in any case, nothing."""
 
+_LOOK_S = 1.0
+"""Pause between two looks of a bar."""
 _FIRST_S, _SHARE = 5.0, 1 / 60
 """A line every 5 s; in long work after a sixtieth of the time that has passed, so that a night leaves no thousand lines."""
 
@@ -38,7 +40,7 @@ class Bar:
         unit: What is counted.
         total: How many there will be, when that is known.
         show: See `Show`.
-        poll: Asked before every line, for work that reports seldom; it calls `update`.
+        poll: Asked before every line, and for a bar every second, for work that reports seldom; it calls `update`.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Bar:
 
     def __enter__(self) -> Self:
         self._start = time.monotonic()
-        if self._lines:
+        if self._lines or (self.live and self._poll is not None):
             self._clock.start()
         self._bar.start()
         return self
@@ -78,7 +80,7 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._bar.stop()
-        if self._lines:
+        if self._clock.is_alive():
             self._clock.join()
 
     def update(
@@ -108,15 +110,20 @@ class Bar:
             self._bar.update(self._task, completed=done, total=total, description=title, note=shown(note))
 
     def _tell_now_and_then(self) -> None:
-        while not self._over.wait(max(_FIRST_S, _SHARE * (time.monotonic() - self._start))):
+        while not self._over.wait(self._pause_s):
             try:
                 if self._poll is not None:
                     self._poll()
-                if sys.stderr is not None:  # past rich, which ends the process where nobody reads any more
+                if self._lines and sys.stderr is not None:  # past rich, which ends the process where nobody reads any more
                     sys.stderr.write(f"{shown(self.told(time.monotonic() - self._start))}\n")
                     sys.stderr.flush()
             except (OSError, ValueError):  # the work goes on
                 return
+
+    @property
+    def _pause_s(self) -> float:
+        """Time to the next line, or to the next look for a bar, s."""
+        return _LOOK_S if self.live else max(_FIRST_S, _SHARE * (time.monotonic() - self._start))
 
     def told(self, elapsed_s: float) -> str:
         """The line after some seconds: what is done, and how long the rest will take at this pace.
@@ -156,6 +163,12 @@ class RunBar(Bar):
     def _tell(self) -> None:
         """Look again: answers of a language model arrive while nothing else is heard of the run."""
         if (state := self._state) is None:
+            return
+        if state.ending:
+            how = "interrupted after" if state.interrupted else "done with"
+            done = f"{self.name}: {how} {counted(state.evaluations, None)} evaluations"
+            again = "what it found is evaluated again for the record"
+            self.update(state.evaluations, name=f"{done}; {again}", line=f"{done}; {again}", share=0.0)
             return
         most, answered = state.budget, state.llm_answered
         told = [f"llm {counted(answered, most.llm_calls)} calls"] if self._asks else []

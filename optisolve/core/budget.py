@@ -85,6 +85,7 @@ class BudgetMeter:
         worst_tokens: Sum of the worst cases of all calls so far, tokens.
         worst_usd: The same in US dollars.
         interrupted: Set when the user asked to stop; the next evaluation raises KeyboardInterrupt.
+        over: Set when the solver has ended and its answer is verified, for a display.
         unanswered: Set while calls are in flight; tells how many of them have no answer yet, for a display.
     """
 
@@ -98,7 +99,7 @@ class BudgetMeter:
         self.usd = 0.0
         self.worst_tokens = 0
         self.worst_usd = 0.0
-        self.interrupted = False
+        self.interrupted = self.over = False
         self.unanswered: Callable[[], int] | None = None
         self._shields: list[Callable[[], object]] = []
         self._held_tokens = 0

@@ -268,6 +268,14 @@ class Instance(ABC):
         """Whether verification computes what a run computes, to rounding; otherwise it draws samples of its own."""
         return float(np.max(self.agreement)) <= _ROUNDING
 
+    def spread(self, F: FloatArray) -> FloatArray:
+        """Largest difference of a run's objectives and those of verification that is none, float64 [m]; see `agreement`.
+
+        Args:
+            F: float64 [n, m], values of the run or of verification.
+        """
+        return np.asarray(self.agreement * np.abs(F).max(axis=0, initial=0.0))
+
     def warm_up(self) -> None:  # noqa: B027  # most instances have nothing to do
         """Done once in every process that evaluates, before limits on the time of an evaluation count: compile, open, load."""
 

@@ -190,6 +190,8 @@ def _ground(axes: Axes, city: City, sinr_db: FloatArray, target_db: float) -> li
             Patch(facecolor=shade, edgecolor=MUTED, linewidth=0.4, label=f"SINR {words} dB")
             for shade, words in zip(_SHADES, told, strict=True)
         ]
+        if np.isnan(grid).any():
+            handles.append(Patch(facecolor="white", edgecolor=MUTED, linewidth=0.4, label="cells built over in the middle"))
     if city.height_m.size:
         x, y, side = city.raster_m
         rows, columns = city.height_m.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -102,6 +103,8 @@ class Evaluator:
                 made = self._attempted(X)
             except Unfinished as end:
                 self._keep_part(X, end, source)
+                with suppress(RunStopped):  # it ends anyway
+                    self.tell()
                 if end.limit is None:
                     raise KeyboardInterrupt from None
                 raise BudgetExhausted(end.limit, f"{self.meter.elapsed_s:.1f} s used, in the middle of a batch") from None

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from optisolve.run.flight import Flights
     from optisolve.run.pool import Pool
 
-__all__ = ["Callback", "Progress", "Run", "execute", "now_and_then"]
+__all__ = ["Callback", "Progress", "Run", "execute", "finishing", "now_and_then"]
 
 
 @dataclass(slots=True)
@@ -100,6 +100,16 @@ class Progress:
     def llm_answered(self) -> int:
         """Answers of a language model by now: unlike all else it moves on while the run waits for further ones."""
         return self._meter.llm_calls - self._meter.llm_waiting
+
+    @property
+    def interrupted(self) -> bool:
+        """The user has asked to stop by now; this, too, moves on by itself, as the next one does."""
+        return self._meter.interrupted
+
+    @property
+    def ending(self) -> bool:
+        """The solver is at its end, and what it found is evaluated again for the record."""
+        return self._meter.over or self.interrupted
 
     def stop(self) -> None:
         """End the run as soon as the callback returns; what was found is kept."""
@@ -241,7 +251,7 @@ def execute(
             flight=flight,
         )
         wall, cpu = time.perf_counter(), time.process_time()
-        with _stop_on_signal(meter):
+        with _on_signal(meter.interrupt):
             outcome, error = _guarded(solver, task, evaluator, None if pool is None else pool.twins)
             if flight is not None:
                 flight.settle()
@@ -343,8 +353,30 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator, twins: Twins | No
 
 
 @contextmanager
-def _stop_on_signal(meter: BudgetMeter) -> Iterator[None]:
-    """Tell the meter of an interrupt: foreign code (a compiler's callback) may swallow the exception, accounts must close."""
+def finishing(meter: BudgetMeter) -> Iterator[None]:
+    """While what a run has found is evaluated again: an interrupt waits, for all is paid for; a second one ends it.
+
+    Args:
+        meter: Of that run; its `interrupted` says afterwards whether there was one.
+    """
+    meter.over, noted = True, False
+
+    def note() -> bool:
+        nonlocal noted
+        again, noted, meter.interrupted = noted, True, True
+        return again
+
+    with _on_signal(note):
+        yield
+
+
+@contextmanager
+def _on_signal(may_end: Callable[[], bool]) -> Iterator[None]:
+    """Ask before an interrupt does what it did: foreign code (a compiler's callback) may swallow it, accounts must close.
+
+    Args:
+        may_end: Notes the interrupt, and says whether it may be raised now.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -352,7 +384,7 @@ def _stop_on_signal(meter: BudgetMeter) -> Iterator[None]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         handler = previous[signal.Signals(number)]
-        if meter.interrupt() and callable(handler):
+        if may_end() and callable(handler):
             handler(number, frame)
 
     watched = [number for number, handler in previous.items() if callable(handler)]

@@ -24,7 +24,7 @@ from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.workers import Executor, Workers
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.choice import AUTO, default_solver
-from optisolve.run.execution import Callback, Run, execute
+from optisolve.run.execution import Callback, Run, execute, finishing
 from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
 from optisolve.run.records import box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
@@ -292,7 +292,8 @@ def solve(
         **options: Options that replace the preset's.
 
     Returns:
-        The verified result; also after Ctrl-C, with termination INTERRUPTED.
+        The verified result; also after Ctrl-C, with termination INTERRUPTED. One that comes while the answer is verified waits
+        until it is; a second one then is raised.
 
     Raises:
         OptisolveError: Unknown names, bad options, a solver that cannot treat the instance, or a solver that broke
@@ -319,7 +320,8 @@ def solve(
             keep_history=history != "none" and keeps(history, case, limits),
             pool=pool,
         )
-        return verified(case, method, run, reference=reference, scratch=scratch, suite=suite, pool=pool)
+        with finishing(run.meter):
+            return verified(case, method, run, reference=reference, scratch=scratch, suite=suite, pool=pool)
 
 
 def _pool(case: Instance, workers: Workers, budget: Budget) -> AbstractContextManager[Pool | None]:

@@ -277,14 +277,14 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
         return ""
     instance, history = evaluator.instance, evaluator.history
     known = history.F_min[history.violation < FAILED_VIOLATION]
-    scale = np.abs(np.concatenate([F, known])).max(axis=0)  # [m]; an optimum of 0 is computed from larger numbers
+    allowed = instance.spread(np.concatenate([F, known]))  # of all: an optimum of 0 is computed from larger numbers
     before = evaluator.archive.values_at(X) if evaluator.apart else None
     if before is not None:  # what costs seconds is not evaluated a third time
-        return _apart(instance, before * instance.signs, F, scale)
+        return _apart(instance, before * instance.signs, F, allowed)
     made = attempt(instance, X, instance._evaluate)
     if made.message:
         return f"only verification can evaluate them ({made.message})"
-    if told := _apart(instance, made.evaluation.F, F, scale):
+    if told := _apart(instance, made.evaluation.F, F, allowed):
         return told
     violation = float(made.evaluation.max_violation.max())
     if abs(violation - max_violation) > np.min(instance.agreement) * max(1.0, max_violation):
@@ -292,13 +292,13 @@ def _disagreement(evaluator: Evaluator, X: FloatArray, F: FloatArray, max_violat
     return ""
 
 
-def _apart(instance: Instance, run_F: FloatArray, F: FloatArray, scale: FloatArray) -> str:
+def _apart(instance: Instance, run_F: FloatArray, F: FloatArray, allowed: FloatArray) -> str:
     """How far the objectives of a run, float64 [n, m], are from those of verification where that is too far; else ""."""
     apart = np.abs(run_F - F)
-    worst = apart.max(axis=0) > instance.agreement * scale
+    worst = apart.max(axis=0) > allowed
     if not worst.any():
         return ""
     j = int(np.argmax(worst))
     i = int(np.argmax(apart[:, j]))
     told = f"{instance.objectives[j].name} is {run_F[i, j]:.12g} and {F[i, j]:.12g}"
-    return told if instance.repeats else f"{told}, more than {(instance.agreement * scale)[j]:.3g} apart"
+    return told if instance.repeats else f"{told}, more than {allowed[j]:.3g} apart"

@@ -1,6 +1,10 @@
 """The ray tracer and radio planning with it in the loop, with few rays: what is tested here does not depend on how many."""
 
 import dataclasses
+import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from optisolve.problems.radio_planning.antenna import SectorAntenna
 from optisolve.problems.radio_planning.city import CellGrid, survey
 from optisolve.problems.radio_planning.sectors import SectorMaps
 from optisolve.problems.radio_planning.tracing import Rays, can_trace, tracer_of
+from optisolve.run.records import iter_records, read_record
 from optisolve.testing import ProblemConformance
 
 needs_tracer = pytest.mark.skipif(not can_trace(), reason="needs the extra [rt], and LLVM for it")
@@ -194,6 +199,29 @@ def test_users_by_paths_are_heard_where_they_stand(munich):
     gains = case.gains(case.transmitters(x))
     assert gains.shape == (1, 4, 5)
     assert np.isfinite(case.evaluate(x).F).all()
+
+
+@needs_tracer
+@pytest.mark.slow
+def test_a_stopped_run_ends_and_keeps_what_it_traced(tmp_path):
+    """As a scheduler stops it, in the middle of a batch, with workers inside of the tracer."""
+    few = ["problem.rays=20000", "problem.n_users=60", "problem.verify_coverage=1", "problem.device=cpu", "workers=2"]
+    words = ["run", "problem=radio_planning/munich", *few, "solver=random_search", "solver.batch_size=4", "reference=none"]
+    more = ["budget.evaluations=100000", "pictures=false", "progress=lines", f"out={tmp_path}"]
+    command = [sys.executable, "-m", "optisolve", *words, *more]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert next((line for line in process.stderr if re.search(r"evaluations [1-9]", line)), None), "it did not begin"
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=300)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    (record,) = [read_record(path) for path in iter_records(tmp_path)]
+    assert record.termination.status == "interrupted"
+    assert record.used.evaluations > 0
+    assert record.verified.point == "feasible"
 
 
 @needs_tracer

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 import optisolve
+from optisolve.cli import progress
 from optisolve.cli.main import main
 from optisolve.core.errors import OptionError, OptisolveError, SolverError
 from optisolve.core.problem import FAILED_VIOLATION
 from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.workers import Workers
 from optisolve.run.evaluating import packed, unpacked
+from optisolve.run.records import iter_records, read_record
 from optisolve.trust.replay import replay
 from tests.run import troubles
 from tests.run.troubles import began, problem_that
@@ -177,6 +179,66 @@ def test_an_interrupt_keeps_what_was_evaluated_of_a_batch(tmp_path):
     assert 0 < result.record.used.evaluations == len(result.run.evaluator.history) < 64
     assert result.point_status is PointStatus.FEASIBLE
     assert time.perf_counter() - begun < 30.0
+
+
+def interrupts_verification(folder, often):
+    """Trouble of the one evaluation behind eight: that of the answer, for the record."""
+
+    def trouble(_folder, _x):
+        if len(began(folder)) > 1 + 8 and not (folder / "sent").exists():  # the first one is the problem's own look
+            (folder / "sent").touch()
+            for _ in range(often):
+                os.kill(os.getppid(), signal.SIGINT)
+                time.sleep(0.3)
+            time.sleep(600.0 * (often > 1))
+
+    return trouble
+
+
+def test_an_interrupt_while_the_answer_is_verified_loses_nothing(tmp_path):
+    """Where evaluations cost seconds verification takes long; what it is about is found and paid for."""
+    problem = problem_that(interrupts_verification(tmp_path, 1), tmp_path, everywhere=True)
+    handler = signal.getsignal(signal.SIGINT)
+    result = solved(problem, 8, workers=2, executor="process")
+    assert (tmp_path / "sent").exists()
+    assert result.run.meter.interrupted, "whoever started it can tell"
+    assert result.termination is Termination.LIMIT
+    assert result.point_status is PointStatus.FEASIBLE
+    assert optisolve.verify(result.record)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_second_interrupt_ends_a_verification_that_hangs(tmp_path):
+    begun = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        solved(problem_that(interrupts_verification(tmp_path, 2), tmp_path, everywhere=True), 8, workers=2, executor="process")
+    assert time.perf_counter() - begun < 60.0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_stopped_command_says_what_it_waits_for_and_keeps_the_points(stop, tmp_path, capsys, monkeypatch):
+    """In the middle of the first batch, with the other worker at a point that takes ten minutes."""
+    monkeypatch.setattr(progress, "_FIRST_S", 0.05)
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import os\nimport time\nfrom pathlib import Path\n\nimport optisolve\n\n\n"
+        "def f(x):\n    if Path('sent').exists():\n        time.sleep(0.5)\n    elif len(list(Path().glob('done-*'))) > 3:\n"
+        f"        Path('sent').touch()\n        os.kill(os.getppid(), {int(stop)})\n        time.sleep(600)\n"
+        "    Path(f'done-{time.monotonic_ns()}').touch()\n    return float(x @ x)\n\n\n"
+        "mine = optisolve.problem(f, [0.0] * 2, [1.0] * 2, name='mine', probes=1)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["run", f"problem={file}:mine", "solver=random_search", "budget.evaluations=40", "pictures=false", "progress=lines"]
+    begun = time.perf_counter()
+    assert main([*words, "workers=2", "executor=process", "out=runs"]) == 130
+    assert time.perf_counter() - begun < 60.0
+    told = capsys.readouterr()
+    assert re.search(r"interrupted after \d evaluations; what it found is evaluated again for the record", told.err), told.err
+    (record,) = [read_record(path) for path in iter_records(tmp_path / "runs")]
+    assert record.termination.status == "interrupted"
+    assert 0 < record.used.evaluations < 40
+    assert record.verified.point == "feasible"
 
 
 def test_functions_of_this_process_alone_reach_the_workers():

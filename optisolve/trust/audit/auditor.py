@@ -142,7 +142,7 @@ class Auditor:
 
     def _reproduce(self, record: Record, folder: Path | None, found: Findings) -> None:
         asked = record.provenance.tier in (Tier.REPRODUCED, Tier.REPLAYED) if self.reproduce is None else self.reproduce
-        if not asked or found.tier is Tier.SELF_REPORTED or self.solvers is None:
+        if not asked or (found.tier is Tier.SELF_REPORTED and not found.undecided) or self.solvers is None:
             return
         limit = record.budget.evaluations
         if limit is None or limit > MOST_EVALUATIONS:
@@ -160,7 +160,7 @@ class Auditor:
             if not again.same:
                 found.notes.append(f"another platform: a second run agrees up to rounding ({again.reason})")
         elif again.platform:
-            found.other_platform = True
+            found.undecided = True
             found.notes.append(
                 f"another platform: a second run differs here ({again.reason}), which neither shows nor refutes it; "
                 f"{printable(again.platform)}"
@@ -204,7 +204,7 @@ def _check_hashes(record: Record, found: Findings) -> None:
 def _check_claim(record: Record, found: Findings) -> None:
     """A record may claim less than what was shown, never more."""
     claimed = record.provenance.tier
-    if claimed.rank > found.tier.rank and not (found.other_platform and claimed.rank <= Tier.REPRODUCED.rank):
+    if claimed.rank > found.tier.rank and not (found.undecided and claimed.rank <= Tier.REPRODUCED.rank):
         why = f" ({'; '.join(found.notes)})" if found.notes else ""
         found.wrong("provenance.tier", claimed.value, f"at most '{found.tier.value}', which is what was shown{why}")
 

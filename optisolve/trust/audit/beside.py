@@ -19,7 +19,7 @@ from optisolve.run.history import HISTORY_FILE, history_columns
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import bounded_memory
 from optisolve.trust.audit.findings import Findings
-from optisolve.trust.audit.points import RELATIVE_TOLERANCE, sampling_spread
+from optisolve.trust.audit.points import RELATIVE_TOLERANCE
 
 __all__ = ["MOST_EVALUATED", "check_history", "check_tables"]
 
@@ -111,7 +111,8 @@ def _check_rows(record: Record, instance: Instance, columns: Mapping[str, npt.ND
     again = attempt(instance, X[rows], instance._evaluate_twin)
     scales = np.array([objective.scale for objective in instance.objectives])
     units = (scales, np.ones(widths[2]), np.ones(widths[3]))
-    spreads: tuple[FloatArray | float, ...] = (sampling_spread(instance, again.evaluation.F), 0.0, 0.0)
+    both = np.concatenate([F[rows], again.evaluation.F])
+    spreads: tuple[FloatArray | float, ...] = (0.0 if instance.repeats else instance.spread(both), 0.0, 0.0)
     for part, true, unit, within in zip((F, G, H), again.evaluation, units, spreads, strict=True):
         off = np.abs(part[rows] - true) > np.maximum(RELATIVE_TOLERANCE * np.maximum(np.abs(true), unit), within)
         if again.message or off.any():

@@ -61,7 +61,7 @@ class Findings:
         uncounted: Scores that must not be compared.
         tier: Lowered by whatever could not be checked.
         further: Mismatches beyond those that are kept.
-        other_platform: A second run differs, and the record names another platform: its claim is neither shown nor refuted.
+        undecided: What was made again differs, as it may on another platform: a claim is neither shown nor refuted.
     """
 
     problems: list[FieldProblem] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Findings:
     uncounted: list[str] = field(default_factory=list)
     tier: Tier = Tier.VERIFIED
     further: int = 0
-    other_platform: bool = False
+    undecided: bool = False
 
     def wrong(self, name: str, given: object, expected: object) -> None:
         """Note a mismatch; what was given is shortened and made printable. Beyond a hundred they are only counted."""
@@ -82,6 +82,11 @@ class Findings:
         """A part that this installation cannot check: the record is self-reported at best."""
         self.notes.append(printable(why))
         self.tier = Tier.SELF_REPORTED
+
+    def unconfirmed(self, why: str) -> None:
+        """A part that comes out otherwise here, as it may: the record is self-reported, whatever it claims."""
+        self.unchecked(why)
+        self.undecided = True
 
     def not_counted(self, scores: tuple[str, ...], why: str) -> None:
         """Scores whose reference cannot be confirmed here."""

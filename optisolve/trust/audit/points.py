@@ -27,7 +27,6 @@ __all__ = [
     "check_scores",
     "feasible_objectives",
     "same_setting",
-    "sampling_spread",
 ]
 
 RELATIVE_TOLERANCE = 1e-9
@@ -70,17 +69,35 @@ def check_points(record: Record, instance: Instance, found: Findings) -> Verific
         found.wrong("verified.point", told.point, point.value)
     if record.solutions.returned != sum(told.counts.values()):
         found.wrong("solutions.returned", record.solutions.returned, f"the sum of verified.counts {told.counts}")
-    scales = [o.scale for o in instance.objectives]
-    if not agrees(told.F, actual.F, scales, within=sampling_spread(instance, actual.F)):
-        found.wrong("verified.F", "values", "the objectives of solutions.x, re-evaluated")
-    elif not instance.repeats and told.F:  # scores follow from the values as stated, which another machine's samples may miss
-        actual = replace(actual, F=np.array(told.F, dtype=np.float64))
+    actual = _objectives(told, instance, actual, found)
     if told.feasible != actual.feasible.tolist():
         found.wrong("verified.feasible", told.feasible, "the feasibility of solutions.x")
     if not agrees(told.max_violation, actual.max_violation, 1.0):
         found.wrong("verified.max_violation", told.max_violation, actual.max_violation)
     _check_tolerance(told, instance, actual, found)
     return actual
+
+
+def _objectives(told: VerifiedPart, instance: Instance, actual: Verification, found: Findings) -> Verification:
+    """The points with the objectives from which scores follow: those made here.
+
+    Estimates from samples come out the same to the last digit where the same samples are drawn again. Another processor or
+    device may draw others: then the stated values stand, unconfirmed, as long as they lie within the problem's spread.
+    """
+    scales = [o.scale for o in instance.objectives]
+    if agrees(told.F, actual.F, scales):
+        return actual
+    if instance.repeats or not agrees(told.F, actual.F, scales, within=instance.spread(actual.F)):
+        found.wrong("verified.F", "values", "the objectives of solutions.x, re-evaluated")
+        return actual
+    stated = np.array(told.F, dtype=np.float64)
+    apart = np.abs(stated - actual.F).max(axis=0)
+    shown = ", ".join(f"{o.name} by {a:.3g} {o.unit}".rstrip() for o, a in zip(instance.objectives, apart, strict=True) if a)
+    found.unconfirmed(
+        f"the objectives are estimates from samples and come out otherwise here, within what the problem allows ({shown}): "
+        "other samples on another processor or device, or values that were changed; nothing here tells which"
+    )
+    return replace(actual, F=stated)
 
 
 def _check_tolerance(told: VerifiedPart, instance: Instance, actual: Verification, found: Findings) -> None:
@@ -134,18 +151,6 @@ def feasible_objectives(actual: Verification) -> npt.NDArray[np.float64]:
     return np.ascontiguousarray(actual.F[actual.feasible])
 
 
-def sampling_spread(instance: Instance, F: FloatArray) -> FloatArray:
-    """By how much values may differ because both are estimates from samples, float64 [m]; 0 for a model that repeats.
-
-    Args:
-        instance: Whose values they are.
-        F: float64 [n, m], the objectives of one's own.
-    """
-    if instance.repeats or not F.size:
-        return np.zeros(F.shape[1])
-    return np.asarray(instance.agreement * np.abs(F).max(axis=0))
-
-
 def agrees(
     told: Any,
     actual: Any,
@@ -161,7 +166,7 @@ def agrees(
         actual: The same, recomputed.
         scale: Magnitude below which differences are taken as absolute; one per column.
         tolerance: Relative.
-        within: Differences that are allowed whatever the tolerance, one per column; see `sampling_spread`.
+        within: Differences that are allowed whatever the tolerance, one per column.
     """
     if told is None or actual is None:
         return told is None and actual is None

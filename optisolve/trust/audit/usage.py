@@ -178,9 +178,7 @@ def _check_end(
         if not late and rows[-1][3] > edge:
             found.wrong("trace", "ends without a feasible point", f"the value {score!r} of the returned points")
         return
-    if agrees(
-        end, score, scale, tolerance=_TRACE_TOLERANCE, within=_sampling_spread(instance, several, max(abs(end), abs(score)))
-    ):
+    if agrees(end, score, scale, tolerance=_TRACE_TOLERANCE, within=_spread(instance, end, score)):
         return
     better = score > end if _rises(instance) else score < end
     if (better and not late) or (archived and not better):
@@ -188,15 +186,17 @@ def _check_end(
         found.wrong("trace", f"ends at {end!r}", f"the recomputed {field} = {score!r}")
 
 
-def _sampling_spread(instance: Instance, several: bool, value: float) -> float:
-    """By how much a score of values from a run's samples may differ from that of verification's, which drew others.
+def _spread(instance: Instance, end: float, score: float) -> float:
+    """By how much a score of a run's samples, `end`, may differ from that of verification's, which drew others.
 
-    Objectives that each move by a share of their range move the normalized hypervolume by at most their sum.
+    Objectives that each move by a share of the box move the normalized hypervolume by at most the sum of these shares.
     """
     if instance.repeats:
         return 0.0
-    shares = np.broadcast_to(instance.agreement, len(instance.objectives))
-    return float(shares.sum()) if several else float(shares[0]) * value
+    if (box := instance.hypervolume_box) is None:
+        return float(instance.spread(np.array([[end], [score]]))[0])
+    corners = np.array([box.reference, box.ideal])  # [2, m]
+    return float((instance.spread(corners) / np.abs(corners[1] - corners[0])).sum())
 
 
 def _check_gains(rows: list[TraceRow], sources: Mapping[str, SourcePart], instance: Instance, found: Findings) -> None:
