@@ -1,7 +1,7 @@
 """Radio planning with the ray tracer in the loop: every evaluation traces the plan's transmitters through the scene.
 
-A run and its verification trace different rays: verification starts more of them, in other directions, and decides otherwise at
-walls. Values of a run are estimates, so those that verification states are others, which took no part in the search; how far
+A run and its verification trace different rays: verification starts as many or more, in other directions, and decides otherwise
+at walls. Values of a run are estimates, so those that verification states are others, which took no part in the search; how far
 the two may be apart is part of the scenario, and a record whose values are farther apart claims nothing.
 """
 
