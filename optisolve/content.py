@@ -5,7 +5,10 @@ A checkout keeps it in folders outside the package, a wheel ships the same folde
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +22,7 @@ __all__ = [
     "content_dir",
     "digest",
     "header",
+    "is_file",
     "load_yaml",
     "named_file",
     "names",
@@ -57,26 +61,73 @@ def content_dir(kind: str) -> Path:
 
 
 def names(kind: str, suffix: str = ".yaml") -> tuple[str, ...]:
-    """Names of all files of one kind, without suffix, sub-folders joined by '/'."""
-    folder = content_dir(kind)
-    return tuple(sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob(f"*{suffix}")))
+    """Names of all files of one kind, without suffix, sub-folders joined by '/'; scanned anew when a folder has changed."""
+    known = _NAMES.get((kind, suffix))
+    if known is None or any(_changed_at(path) != changed for path, changed in known[0].items()):
+        folder = content_dir(kind)
+        folders = {str(path): _changed_at(path) for path in (folder, *folder.rglob("*/"))}
+        found = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob(f"*{suffix}"))
+        known = (folders, tuple(found))
+        if _settled(max(folders.values())):
+            _NAMES[kind, suffix] = known
+    return known[1]
+
+
+_NAMES: dict[tuple[str, str], tuple[dict[str, int], tuple[str, ...]]] = {}
+"""By kind and suffix: when its folders changed, ns, and the names in them."""
+_PARSED: dict[tuple[str, str], tuple[str, int, dict[str, Any]]] = {}
+"""By kind and name of a YAML file: its path, when it changed, ns, and what it holds."""
+_TICK_NS = 100_000_000
+"""Two changes within the clock tick of a file system look like one; what has changed so lately is not remembered."""
+
+
+def _changed_at(path: str | Path) -> int:
+    """When a file or a folder changed, ns; 0 for one that is gone."""
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 (a Path costs as much as the call)
+    except OSError:
+        return 0
+
+
+def _settled(changed_ns: int) -> bool:
+    return time.time_ns() - changed_ns > _TICK_NS
+
+
+def is_file(kind: str, name: str) -> bool:
+    """Whether there is a YAML file of this name."""
+    return _parsed(kind, name) is not None or name in names(kind)
 
 
 def load_yaml(kind: str, name: str) -> dict[str, Any]:
-    """Parse one YAML file of content.
+    """Parse one YAML file of content; one that has not changed is parsed once.
+
+    Returns:
+        What it holds, a copy of one's own.
 
     Raises:
         UnknownNameError: There is no such file; the nearest name is suggested.
     """
+    if (parsed := _parsed(kind, name)) is not None:
+        return copy.deepcopy(parsed)
     import yaml
 
     known = names(kind)
     if name not in known:
         raise UnknownNameError(kind.rstrip("s"), name, known)
-    data = yaml.safe_load((content_dir(kind) / f"{name}.yaml").read_text(encoding="utf-8"))
+    path = content_dir(kind) / f"{name}.yaml"
+    changed = _changed_at(path)
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(data, dict):
         raise OptisolveError(f"{kind}/{name}.yaml must hold a mapping.")
+    if _settled(changed):
+        _PARSED[kind, name] = str(path), changed, copy.deepcopy(data)
     return data
+
+
+def _parsed(kind: str, name: str) -> dict[str, Any] | None:
+    """What an unchanged file held when it was parsed; None for one that must be looked at."""
+    path, changed, data = _PARSED.get((kind, name), ("", 0, None))
+    return data if path and _changed_at(path) == changed else None
 
 
 def header(kind: str, name: str) -> dict[str, str]:

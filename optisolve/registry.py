@@ -15,7 +15,7 @@ from functools import cache, partial
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from optisolve.content import load_yaml, names
+from optisolve.content import is_file, load_yaml, names
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RegistryError, UnknownNameError, nearest
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
@@ -254,7 +254,7 @@ def able(instance: Instance) -> str:
 
 def _configured(registry: Registry[T], name: str) -> tuple[type[T], dict[str, Any]]:
     folder = f"{registry.kind}s"
-    if name in names(folder):
+    if is_file(folder, name):
         values = load_yaml(folder, name)
         plug_in = values.pop("name", None)
         if not isinstance(plug_in, str):

@@ -10,10 +10,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TypeAlias
 
 import numpy as np
+
+from optisolve.core.arrays import FloatArray, IntArray
 
 __all__ = [
     "Json",
@@ -23,6 +26,7 @@ __all__ = [
     "document",
     "file_source",
     "naming",
+    "parquet",
     "plain",
     "staging_folder",
     "write_atomic",
@@ -71,6 +75,26 @@ def plain(value: object) -> Json:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return str(value.as_posix() if isinstance(value, PurePath) else value)
+
+
+def parquet(columns: Mapping[str, FloatArray | IntArray]) -> bytes:
+    """A table of numbers as a Parquet file; pandas reads it, and is not loaded to write it, which would take 0.3 s.
+
+    Args:
+        columns: float64 or int64 [n] by name; NaN is written as a missing value.
+    """
+    import pyarrow
+    from pyarrow.parquet import write_table
+
+    def column(values: FloatArray | IntArray) -> pyarrow.Array:  # pyarrow.array would load pandas
+        missing = np.isnan(values)
+        known = pyarrow.py_buffer(np.packbits(~missing, bitorder="little").tobytes()) if missing.any() else None
+        numbers = pyarrow.py_buffer(np.ascontiguousarray(values))
+        return pyarrow.Array.from_buffers(pyarrow.from_numpy_dtype(values.dtype), values.size, [known, numbers])
+
+    file = BytesIO()
+    write_table(pyarrow.Table.from_arrays([column(values) for values in columns.values()], names=[*columns]), file)
+    return file.getvalue()
 
 
 def write_atomic(path: Path, data: bytes) -> None:

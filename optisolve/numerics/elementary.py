@@ -7,7 +7,6 @@ at every vector width.
 from __future__ import annotations
 
 import math
-from math import log, log1p
 from typing import Any
 
 from numba import types
@@ -15,7 +14,7 @@ from numba.extending import intrinsic
 
 from optisolve.numerics.compiled import njit
 
-__all__ = ["atan_unit_inline", "exp_inline", "log1p_inline", "log_inline", "log_one_plus"]
+__all__ = ["atan_unit_inline", "exp_inline", "log1p_inline", "log_inline"]
 
 _LN2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # ln 2 with 21 trailing zero bits: products with exponents are exact
 _LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # ln 2 - _LN2_HIGH
@@ -27,12 +26,6 @@ _TAN_PI_8 = math.sqrt(2.0) - 1.0
 _PI_8 = math.pi / 8.0
 
 _part = njit(inline="always", error_model="numpy")
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def log_one_plus(x):  # type: ignore[no-untyped-def]
-    """log(1 + x) for x >= 0, to 1e-14 relative; the library's log1p takes much longer than log and is needed only near 0."""
-    return log(1.0 + x) if x > 0.01 else log1p(x)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

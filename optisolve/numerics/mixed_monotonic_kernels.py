@@ -11,7 +11,7 @@ from math import inf, log, log1p
 import numpy as np
 
 from optisolve.numerics.compiled import njit
-from optisolve.numerics.elementary import log_one_plus
+from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["expand", "objective", "screen"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.numerics.compiled import njit
-from optisolve.numerics.elementary import log_one_plus
+from optisolve.numerics.logarithm import log_one_plus
 from optisolve.numerics.wmmse_kernels import hear
 
 __all__ = ["rates", "switch_links"]

@@ -6,13 +6,15 @@ from math import log, log1p, log2, sqrt
 
 import numpy as np
 
-from optisolve.numerics.compiled import njit
+from optisolve.numerics.interpreted import njit_once_it_pays
 
 __all__ = ["ascend", "flip", "hear"]
 
 _PER_BIT = 1.0 / log(2.0)
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+_kernel = njit_once_it_pays(nogil=True, error_model="numpy")
+_TURNS = 100.0
+"""Passes over the gains in one run of WMMSE: some thirty iterations of three."""
 
 
 @_kernel
@@ -41,7 +43,7 @@ def _bits(ratio):  # type: ignore[no-untyped-def]
     return log2(1.0 + ratio) if ratio > 0.01 else log1p(ratio) * _PER_BIT
 
 
-@_kernel
+@njit_once_it_pays(lambda _gain, _weight, starts, *_: _TURNS * starts.size * starts.shape[2], nogil=True, error_model="numpy")
 def ascend(gain, weight, starts, max_iterations, tolerance, iterations):  # type: ignore[no-untyped-def]
     """See `wmmse`; instances [B] times starts [S]: float64 [B, S, K], `iterations` int64 [B, S] is written."""
     n_instances, n_starts, n_links = starts.shape
@@ -91,7 +93,7 @@ def _sum_rate(power, own, cross_t, weight, heard):  # type: ignore[no-untyped-de
     return rate
 
 
-@_kernel
+@njit_once_it_pays(lambda _gain, _weight, power, *_: float(power.size) ** 5, nogil=True, error_model="numpy")
 def flip(gain, weight, power, max_rounds):  # type: ignore[no-untyped-def]
     """See `wmmse.on_off_search`; `power` float64 [K] in {0, 1} is improved in place, its sum rate is returned."""
     n_links = power.size

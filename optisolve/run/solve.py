@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import Budget
-from optisolve.core.documents import staging_folder, write_atomic
+from optisolve.core.documents import parquet, staging_folder, write_atomic
 from optisolve.core.errors import RecordError, SolverError
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Reference
@@ -119,18 +119,26 @@ class Result:
         """Verified feasible points as a table: objectives first, then variables, sorted by the first objective."""
         import pandas as pd
 
-        names, found = [o.name for o in self.instance.objectives], self.verification
+        return pd.DataFrame(self._front())
+
+    def _front(self) -> dict[str, FloatArray]:
+        found = self.verification
         points = np.hstack([found.F[found.feasible], found.X[found.feasible]])
-        table = pd.DataFrame(points, columns=[*names, *self.instance.space.names])
-        return table.sort_values(names[0], kind="stable", ignore_index=True)
+        points = points[np.argsort(points[:, 0], kind="stable")]
+        names = [*(o.name for o in self.instance.objectives), *self.instance.space.names]
+        return dict(zip(names, points.T, strict=True))
 
     @property
     def trace(self) -> pd.DataFrame:
         """Anytime curve: evaluations, seconds, hypervolume (or best objective), smallest violation."""
         import pandas as pd
 
+        return pd.DataFrame(self._trace())
+
+    def _trace(self) -> dict[str, FloatArray | IntArray]:
         value = "hypervolume" if len(self.instance.objectives) > 1 else self.instance.objectives[0].name
-        return pd.DataFrame(self.record.trace, columns=["evaluations", "seconds", value, "violation"])
+        rows = np.array(self.record.trace, dtype=np.float64).reshape(-1, 4)  # None becomes NaN
+        return {"evaluations": rows[:, 0].astype(np.int64), "seconds": rows[:, 1], value: rows[:, 2], "violation": rows[:, 3]}
 
     @property
     def history(self) -> pd.DataFrame:
@@ -231,8 +239,8 @@ class Result:
 
     def _fill(self, staging: Path, parent: Path) -> Path:
         """Write the run's files and let the folder appear under its name."""
-        for name, table in (("front", self.front), ("trace", self.trace)):
-            write_atomic(staging / f"{name}.parquet", table.to_parquet(index=False))
+        for name, table in (("front", self._front()), ("trace", self._trace())):
+            write_atomic(staging / f"{name}.parquet", parquet(table))
         if self._points is not None:
             write_atomic(staging / HISTORY_FILE, self._points)
         write_atomic(staging / "record.json", self.record.to_bytes())

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from optisolve.cli.bench import _table as summary_table
@@ -274,6 +275,23 @@ def test_importing_and_listing_load_nothing_heavy(code):
     probe = f"import sys\n{code}\nprint('LOADED', [m for m in {HEAVY} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert "LOADED []" in ran.stdout
+
+
+UNASKED = ("numba", "pandas", "matplotlib", "scipy.linalg", "torch", "cvxpy", "ortools", "pymoo", "moocore", "jinja2", "openai")
+
+
+def test_a_small_run_loads_nothing_that_it_does_not_need(tmp_path):
+    """A millisecond of work is not worth a second of imports; measured by benchmarks/speed/startup.py."""
+    words = ["run", "problem=power_control", "problem.n_links=3", "solver=wmmse", "reference=none", "pictures=false"]
+    code = f"from optisolve.cli.main import main; assert main({[*words, f'out={tmp_path}']!r}) == 0"
+    probe = f"import sys\n{code}\nprint('LOADED', [m for m in {UNASKED} if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert "LOADED []" in ran.stdout
+    (folder,) = tmp_path.glob("power_control.wmmse.*")
+    front, trace = (pd.read_parquet(folder / f"{name}.parquet") for name in ("front", "trace"))
+    record = json.loads((folder / "record.json").read_text())
+    assert front.to_numpy().tolist() == [[*record["verified"]["F"][0], *record["solutions"]["x"][0]]]
+    assert [*map(list, trace.itertuples(index=False))] == record["trace"]
 
 
 def test_the_wheel_s_content_is_where_the_locator_looks():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optisolve.numerics.compiled import njit
+from optisolve.numerics.interpreted import njit_once_it_pays
 
 __all__ = ["enumerate_choices", "evaluate"]
 
@@ -12,7 +13,7 @@ _EPS = 4.0 * float(np.finfo(np.float64).eps)
 _kernel = njit(cache=True, error_model="numpy")
 
 
-@_kernel
+@njit_once_it_pays(lambda X, *_: 2.0 * X.size, error_model="numpy")
 def evaluate(X, local, transmit, root, local_delay_s, upload_s, compute_s, deadline_s, hard, F, G):  # type: ignore[no-untyped-def]
     """Cost and constraints of a batch, see `model.cost_and_violation`.
 

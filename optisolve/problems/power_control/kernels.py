@@ -6,8 +6,8 @@ from math import inf, log
 
 import numpy as np
 
-from optisolve.numerics.compiled import njit
-from optisolve.numerics.elementary import log_one_plus
+from optisolve.numerics.interpreted import njit_once_it_pays
+from optisolve.numerics.logarithm import log_one_plus
 from optisolve.problems.power_control.model import Goal
 
 __all__ = ["GOAL_CODES", "evaluate"]
@@ -18,7 +18,7 @@ _EFFICIENCY = GOAL_CODES[Goal.ENERGY_EFFICIENCY]
 _PER_BIT = 1.0 / np.log(2.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit_once_it_pays(lambda P, *_: P.size * P.shape[1], nogil=True, error_model="numpy")
 def evaluate(P, own, cross_t, noise_w, weight, min_rate, circuit_w, slope, goal, equal, F, G):  # type: ignore[no-untyped-def]
     """Objectives and rate constraints of a batch.
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from optisolve.numerics.compiled import njit
-from optisolve.numerics.elementary import log_one_plus
+from optisolve.numerics.interpreted import njit_once_it_pays
+from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["evaluate"]
 
 _PER_BIT = 1.0 / np.log(2.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit_once_it_pays(lambda P, *_: P.size * P.shape[1], nogil=True, error_model="numpy")
 def evaluate(P, link_gain, threshold, bandwidth_hz, noise_w, before_w, saving_w, F, G):  # type: ignore[no-untyped-def]
     """Total power and constraints of a batch.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from optisolve.numerics.compiled import njit
-from optisolve.numerics.elementary import log_one_plus
+from optisolve.numerics.interpreted import njit_once_it_pays
+from optisolve.numerics.logarithm import log_one_plus
 
 __all__ = ["evaluate"]
 
@@ -13,7 +13,7 @@ __all__ = ["evaluate"]
 _PER_NAT = 1.0 / np.log(2.0)
 
 
-@njit(cache=True, error_model="numpy")
+@njit_once_it_pays(lambda X, *_: 2.0 * X.size, error_model="numpy")
 def evaluate(X, snr_per_w, tone_mbps, weight, power_w, total_w, rate_min_mbps, quota, equal_power, F, G):  # type: ignore[no-untyped-def]
     """Weighted rate and constraints.
 

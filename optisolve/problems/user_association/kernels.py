@@ -6,12 +6,12 @@ from math import inf, log
 
 import numpy as np
 
-from optisolve.numerics.compiled import njit
+from optisolve.numerics.interpreted import njit_once_it_pays
 
 __all__ = ["evaluate"]
 
 
-@njit(cache=True, error_model="numpy")
+@njit_once_it_pays(lambda X, *_: 2.0 * X.size, error_model="numpy")
 def evaluate(X, rate_mbps, log_rate, goal, F, G):  # type: ignore[no-untyped-def]
     """Objective and share of uncovered users.
 
