@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -14,7 +14,7 @@ from optisolve.cli.display import console, format_number, new_table, print_error
 from optisolve.cli.progress import Bar, Show, duration
 from optisolve.cli.settings import Choice, Group, Verb
 from optisolve.core.budget import UNLIMITED, Budget
-from optisolve.core.errors import OptionError
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Collected
 from optisolve.registry import make_solver, named_problem
 
@@ -38,18 +38,25 @@ EVALUATIONS = 100
 class Ablate(Verb):
     """Was the language model needed? The same run with plain operators in its place.
 
+    With skeleton=NAME it is asked about the search for rules, optisolve evolve, instead of about a solver.
+
     Args:
         problem: What is solved.
         solver: Any solver that asks a language model (ledma is small here unless said otherwise: pop_size=20, n_neighbors=10,
             wave_size=10); solver.mix=1.0 of ledma is the share of the targets that the arms serve, DE serves the others.
         llm: The language model: auto, local, openai, surrogate.
         arms: What the solver itself says belongs in the model's place, all of it unless said otherwise; for ledma placebo,
-            sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null.
+            sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null; for rules llm,
+            best_of_n, placebo, wordless, gp, random at equal evaluations, gp_time, random_time at equal time.
         instances: Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be significant.
         seeds: See instances.
         budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls (no limit unless said otherwise: the
             evaluations bound them, and the forecast says how many), llm_tokens and usd of an arm that asks the model; a limit
             lowers the share when it must.
+        skeleton: What rules are the missing piece of, as for evolve; pairs are seeds then, and budget.evaluations are programs.
+        sets: As for evolve, with a skeleton only.
+        search: As for evolve, with a skeleton only.
+        ask: As for evolve, with a skeleton only.
         limits: Per run: seconds (86400 unless said otherwise), memory_mb (16000).
         executor: As for bench.
         workers: Runs at a time; one per core unless said otherwise.
@@ -69,6 +76,10 @@ class Ablate(Verb):
     instances: Annotated[int, Ge(1)] = 3
     seeds: Annotated[int, Ge(1), Le(1000)] = 3
     budget: Group = field(default_factory=dict)
+    skeleton: str = ""
+    sets: Group = field(default_factory=dict)
+    search: Group = field(default_factory=dict)
+    ask: Group = field(default_factory=dict)
     limits: Group = field(default_factory=dict)
     executor: Literal["serial", "joblib", "ray"] = "serial"
     workers: Annotated[int, Ge(1)] | None = None
@@ -85,7 +96,17 @@ class Ablate(Verb):
         object.__setattr__(made, "command", (verb, *words))
         return made
 
+    def _check(self) -> Iterable[FieldProblem]:
+        if not self.skeleton:
+            for name in ("sets", "search", "ask"):
+                if getattr(self, name):
+                    yield FieldProblem(
+                        name, dict(getattr(self, name)), "skeleton=NAME with it: it belongs to the search for rules"
+                    )
+
     def __call__(self) -> int:
+        if self.skeleton:
+            return _about_rules(self)
         from optisolve.study.ablation.forecast import forecast
         from optisolve.study.ablation.pages import write_report
         from optisolve.study.ablation.report import make_report
@@ -112,6 +133,19 @@ class Ablate(Verb):
             return 130
         print_error(ablation.stopped)
         return 1
+
+
+def _about_rules(settings: Ablate) -> int:
+    """The same question about the search for rules."""
+    from optisolve.cli.evolve import ablate_rules
+
+    most = {"evaluations": EVALUATIONS, "llm_calls": UNLIMITED, **settings.budget}
+    named = (settings.problem.name, settings.llm.name)
+    return ablate_rules(
+        settings,
+        Budget.from_mapping(most, title="budget"),
+        Path(settings.out or f"runs/ablation-{settings.skeleton}-{named[0].replace('/', '-')}-{named[1]}"),
+    )
 
 
 def _plan(settings: Ablate) -> Plan:

@@ -19,14 +19,16 @@ from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.registry import named_problem
 
 if TYPE_CHECKING:
+    from optisolve.cli.ablate import Ablate
     from optisolve.core.documents import Json
     from optisolve.core.problem import Problem
     from optisolve.llm.session import LlmSession
-    from optisolve.programs.search import Candidate
+    from optisolve.programs.search import Arm, Candidate
     from optisolve.programs.skeleton import Skeleton
     from optisolve.study.evolve import Evolution
+    from optisolve.study.evolve.compare import RuleAblation
 
-__all__ = ["Evolve"]
+__all__ = ["Evolve", "ablate_rules"]
 
 _WITHOUT = "by=gp and by=random need none"
 
@@ -81,13 +83,13 @@ class Evolve(Verb):
         skeleton = skeleton_for(problem, self.skeleton)
         name = f"{(problem.scenario or problem.name).replace('/', '-')}-{skeleton.name}-{self.by}-{self.seed}"
         out = Path(self.out or f"runs/evolve-{name}")
-        found = self._searched(problem, skeleton, out)
+        found = self.searched(problem, skeleton, out)
         found.write(out / "rule.json")
         _draw(found, out / "rule.png")
         _print(found, out)
         return 0
 
-    def _searched(self, problem: Problem, skeleton: type[Skeleton], out: Path) -> Evolution:
+    def searched(self, problem: Problem, skeleton: type[Skeleton], out: Path) -> Evolution:
         """Begin the search, or go on with the one that the folder holds."""
         from optisolve.programs.search import SearchOptions
         from optisolve.study.evolve import EvolveOptions, evolve
@@ -249,3 +251,72 @@ def _print(found: Evolution, out: Path) -> None:
         soft_wrap=True,
         markup=False,
     )
+
+
+# -- was the model needed? -----------------------------------------------------------------------------------------------
+
+
+def ablate_rules(settings: Ablate, budget: Budget, out: Path) -> int:
+    """Let every arm search with every seed, each in a folder of its own, and print who found better rules.
+
+    Args:
+        settings: Problem, skeleton, model, arms, seeds.
+        budget: Of one search: evaluations are programs.
+        out: Folder.
+    """
+    from optisolve.core.documents import write_atomic
+    from optisolve.study.evolve import skeleton_for
+    from optisolve.study.evolve.compare import RULE_ARMS, compare_arms
+
+    problem = named_problem(settings.problem.name, settings.problem.options)
+    skeleton = skeleton_for(problem, settings.skeleton)
+    evaluations, limits = budget.evaluations or 0, {n: v for n, v in budget.options().items() if n.startswith(("llm", "usd"))}
+    names = settings.arms or RULE_ARMS
+    if settings.dry_run:
+        console.print(
+            f"{len(names)} arms x {settings.seeds} seeds, {evaluations} programs each: {', '.join(names)}; folder {out}"
+        )
+        return 0
+
+    def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
+        made = Evolve(
+            problem=settings.problem,
+            skeleton=settings.skeleton,
+            by=arm,
+            llm=settings.llm,
+            evaluations=most,
+            seconds=seconds,
+            budget=limits if arm not in ("gp", "random") else {},
+            seed=seed,
+            sets=settings.sets,
+            search=settings.search,
+            ask=settings.ask,
+            progress=settings.progress,
+        )
+        found = made.searched(problem, skeleton, out / f"{name}-{seed}")
+        found.write(out / f"{name}-{seed}" / "rule.json")
+        return found
+
+    report = compare_arms(settings.arms, settings.seeds, evaluations, search)
+    write_atomic(out / "ablation.json", (json.dumps(report.document(), indent=1) + "\n").encode())
+    _print_ablation(report, out)
+    return 0
+
+
+def _print_ablation(report: RuleAblation, out: Path) -> None:
+    table = new_table("arm", ">gain, unseen", ">shrinkage", ">programs", ">seconds", ">won-tied-lost", ">p (Holm)")
+    for one in report.standings:
+        pairs = "" if one.against is None else f"{one.against.wins}-{one.against.ties}-{one.against.losses}"
+        table.add_row(
+            styled(one.name, "bold" if one.against is None else ""),
+            one.gain.told(lambda value: f"{value:+.3f}"),
+            "" if one.shrinkage is None else f"{one.shrinkage:+.3f}",
+            f"{one.evaluations:.0f}" if one.evaluations else "",
+            f"{one.seconds:.1f}" if one.evaluations else "",
+            pairs,
+            "" if one.p_holm is None else f"{one.p_holm:.3f}",
+        )
+    console.print(table)
+    console.print("gain and shrinkage in percent of the first hand rule's value; won-tied-lost is the language model's view")
+    console.print(report.verdict, soft_wrap=True)
+    console.print(f"{out / 'ablation.json'}", soft_wrap=True)

@@ -168,6 +168,33 @@ def test_a_search_that_asks_says_what_it_lacks(capsys: pytest.CaptureFixture[str
         evolve(PROBLEM, ANSWERING["insertion"], "llm", evaluations=5, settings=SMALL)
 
 
+def test_ablate_answers_in_pairs_whether_the_model_was_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "ablate problem=power_control problem.n_links=4 skeleton=insertion seeds=2 budget.evaluations=8 budget.llm_calls=6"
+    words += " sets.train=2 sets.validation=2 sets.test=4 search.first=3 arms=[llm,placebo,gp,random_time] progress=off"
+    with LlmServer(answer=scripted()) as server:
+        asked = ["llm=openai", f"llm.base_url={server.base_url}", f"llm.model={server.model}", f"out={tmp_path}"]
+        assert main([*words.split(), *asked]) == 0, capsys.readouterr().err
+        printed, calls = capsys.readouterr().out, server.calls
+        assert main([*words.split(), *asked]) == 0, capsys.readouterr().err
+        assert server.calls == calls, "finished searches are found again"
+    assert "the language model" in printed
+    assert "hand: steepest" in printed
+    document = json.loads((tmp_path / "ablation.json").read_text())
+    arms = {standing["name"]: standing for standing in document["arms"]}
+    assert list(arms)[:4] == ["llm", "placebo", "gp", "random_time"]
+    searches = document["searches"]
+    assert [found["seed"] for found in searches["gp"]] == [0, 1]
+    gains = {arm: [found["gain_percent"]["test"] for found in several] for arm, several in searches.items()}
+    for arm in ("placebo", "gp", "random_time"):
+        won = sum(ours > theirs for ours, theirs in zip(gains["llm"], gains[arm], strict=True))
+        assert arms[arm]["against"]["wins"] == won
+    capsys.readouterr()
+    assert main(["ablate", "problem=power_control", "skeleton=insertion", "arms=[gp]"]) == 1
+    assert "llm among them" in capsys.readouterr().err
+    assert main(["ablate", "problem=power_control", "sets.train=3"]) == 1
+    assert "skeleton=NAME" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["evolve_schema", "evolve_continuation"])
 def test_the_prompts_are_in_order(name: str) -> None:
     skeleton = ANSWERING["insertion"]

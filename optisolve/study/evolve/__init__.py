@@ -80,7 +80,7 @@ class Evolution:
         front: Best candidate of every size, small to large, each better than all smaller ones.
         trace: Candidates that were the best so far.
         evaluations: Programs that were evaluated.
-        seconds: Processor time of the search, and the time that it waited for a language model.
+        seconds: Processor time of the search until its last program, and the time that it waited for a language model.
         fates: What became of the texts that a language model wrote.
         tokens: Tokens of the language model when each candidate of the trace was evaluated.
         dialogue: What was asked; None where no model wrote.
@@ -225,7 +225,8 @@ def evolve(
         name: Yardstick(score, problem, name, seed, size, skeleton.complete(baseline))
         for name, size in (("train", settings.train), ("validation", settings.validation), ("test", settings.test))
     }
-    begun, tokens = journal.clock(), dict[int, int]()
+    tokens = dict[int, int]()
+    journal.begin()
 
     def scored(program: Program) -> float:
         known = journal.score(program.sha256)
@@ -248,7 +249,6 @@ def evolve(
         clock=journal.clock,
     )
     ranked = engine.run(arm, writer)
-    took = journal.clock() - begun
     if not ranked:
         raise SolverError(f"no program was evaluated within {evaluations} evaluations and {seconds} s; give the search more.")
     finalists = ranked[:_CHOSEN_AMONG]
@@ -271,7 +271,7 @@ def evolve(
         front=_front(ranked),
         trace=engine.trace,
         evaluations=engine.evaluations,
-        seconds=took,
+        seconds=journal.spent_s,
         fates=journal.fates,
         tokens=[tokens[candidate.evaluation] for candidate in engine.trace],
         dialogue=None if writer is None else writer.report(),

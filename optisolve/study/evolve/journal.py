@@ -30,6 +30,7 @@ class Journal:
     Attributes:
         rows: All candidates: fate, who made it, its text, and score or reason.
         waited_s: Time that the search has waited for a language model so far, s.
+        spent_s: What the clock said at the last candidate, s.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -37,7 +38,7 @@ class Journal:
         self.waited_s = 0.0
         self._known = [] if file is None or not file.is_file() else _read(file)
         self._scores = {row["sha256"]: row["score"] for row in self._known if row["fate"] == EVALUATED}
-        self._path, self._file, self._spent_s, self._begun = file, None, 0.0, time.process_time()
+        self._path, self._file, self.spent_s, self._begun = file, None, 0.0, time.process_time()
         self.resumed = len(self._known)
 
     _file: TextIO | None
@@ -54,9 +55,13 @@ class Journal:
         if self._file is not None:
             self._file.close()
 
+    def begin(self) -> None:
+        """The search begins now."""
+        self._begun = time.process_time()
+
     def clock(self) -> float:
         """Processor time plus waiting time so far, s; what a search that was cut off had used is part of it."""
-        return max(self._spent_s, time.process_time() - self._begun + self.waited_s)
+        return max(self.spent_s, time.process_time() - self._begun + self.waited_s)
 
     def score(self, sha256: str) -> float | None:
         """Score of a program that the file holds; None where it does not."""
@@ -118,11 +123,13 @@ class Journal:
                     f"{self._path}, line {place + 1}, holds {known.get('program')}, the search came to {row['program']}: "
                     "it was made by another version or other settings. Give another folder: out=FOLDER."
                 )
-            self._spent_s = float(str(known["seconds"]))
+            self.spent_s = float(str(known["seconds"]))
             if place + 1 == len(self._known):  # from here on the time runs on
-                self._begun = time.process_time() - self._spent_s + self.waited_s
-        elif self._file is not None:
-            self._file.write(json.dumps({**row, "seconds": round(self.clock(), 3)}) + "\n")
+                self._begun = time.process_time() - self.spent_s + self.waited_s
+            return
+        self.spent_s = round(self.clock(), 3)
+        if self._file is not None:
+            self._file.write(json.dumps({**row, "seconds": self.spent_s}) + "\n")
             self._file.flush()
 
 
