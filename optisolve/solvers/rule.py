@@ -33,11 +33,11 @@ class Rule(Solver):
     info: ClassVar[SolverInfo] = SolverInfo(
         name="rule",
         version="1",
-        summary="A rule written as data in a skeleton: powers, order of links, association of users.",
+        summary="A rule written as data in a skeleton: powers, order of links, association of users, offloading of tasks.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INTEGER, Feature.INEQUALITY}),
     )
     program: str = ""
-    skeleton: Literal["auto", "exchange", "insertion", "update", "association"] = "auto"
+    skeleton: Literal["auto", "exchange", "insertion", "update", "association", "offload"] = "auto"
     rounds: Annotated[int, Ge(1), Le(10_000)] = 100
 
     def skip(self, instance: Instance) -> str | None:

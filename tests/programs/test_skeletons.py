@@ -123,7 +123,7 @@ def test_the_change_that_an_association_reads_is_that_of_the_objective(scenario:
 
 @pytest.mark.parametrize(
     ("scenario", "words"),
-    [("power_control/min_power", "goal"), ("power_control/weighted_qos", "minimum rates"), ("offloading", "capability")],
+    [("power_control/min_power", "goal"), ("power_control/weighted_qos", "minimum rates"), ("uav_isac", "capability")],
 )
 def test_skeletons_say_what_they_cannot_treat(scenario: str, words: str) -> None:
     instance = make_problem(scenario).instance(0)
@@ -139,3 +139,46 @@ def test_a_program_that_would_take_too_long_is_refused_before_it_runs() -> None:
     heavy = made.complete("(sum (+ (* cross cross) (transpose (* cross (rows p)))))")
     assert made.cost_gap(heavy, instance, 10) is None
     assert "fewer rounds" in str(made.cost_gap(heavy, instance, 1_000_000))
+
+
+OFFLOADINGS = ("offloading/n20", "offloading/multi_server")
+
+
+def test_offloading_is_descent_in_the_order_of_its_scores() -> None:
+    """Without exchanges, by whole evaluations of the instance: the move that saves most is made until none saves."""
+    instance = make_problem("offloading/n10").instance(2)
+    place, n = np.zeros(10, dtype=int), 10
+
+    def cost(places) -> float:  # type: ignore[no-untyped-def]
+        return float(instance.evaluate_twin(instance.complete(places)[None]).F[0, 0])
+
+    while True:
+        moves = [(cost(np.where(np.arange(n) == i, 1 - place[i], place)), i) for i in range(n)]
+        best, i = min(moves)
+        if best >= cost(place) * (1.0 - 1e-12):
+            break
+        place[i] = 1 - place[i]
+    assert cost(np.zeros(n, dtype=int)) > cost(place) >= value(instance, answer("offload", "steepest", instance))
+
+
+@pytest.mark.parametrize("scenario", OFFLOADINGS)
+def test_after_offloading_no_move_and_no_exchange_on_a_server_helps(scenario: str) -> None:
+    instance = make_problem(scenario).instance(1)
+    x = answer("offload", "density", instance, 10_000)
+    n = instance.space.dim // 2
+    place, best = x[:n].astype(int), value(instance, x)
+    servers = instance.root_cost.shape[1]
+    for i in range(n):
+        for j in range(servers + 1):
+            moved = place.copy()
+            moved[i] = j
+            assert value(instance, instance.complete(moved)) >= best * (1.0 - 1e-9)
+            for k in range(n) if place[i] > 0 and j != place[i] else ():
+                if k != i and place[k] != place[i]:
+                    exchanged = moved.copy()
+                    exchanged[k] = place[i]
+                    assert value(instance, instance.complete(exchanged)) >= best * (1.0 - 1e-9)
+
+
+def test_offloading_refuses_deadlines() -> None:
+    assert "deadlines" in str(ANSWERING["offload"].gap(make_problem("offloading/deadlines").instance(0)))
