@@ -42,7 +42,8 @@ class Evolve(Verb):
     Args:
         problem: Where instances come from, e.g. power_control/gaussian_k20_0db.
         skeleton: What the rule is the missing piece of: insertion, exchange or update (power_control), association
-            (user_association), offload (offloading), variation (any problem, in the decomposition engine).
+            (user_association), offload (offloading), placement (uav_isac), variation (any problem, in the decomposition
+            engine).
         by: gp: genetic programming over typed trees; random: blind sampling, the control; llm: a language model that sees what
             was found; and its controls: best_of_n (sees only what the search began with), placebo (shuffled scores), wordless
             (not a word about the problem).

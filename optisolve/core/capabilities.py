@@ -35,6 +35,7 @@ __all__ = [
     "InterferenceChannel",
     "Jacobian",
     "ParallelChannels",
+    "PlacedStations",
     "PowerSaving",
     "Requested",
     "RoutingWeights",
@@ -198,6 +199,27 @@ class SharedServers(Protocol):
 
 
 @runtime_checkable
+class PlacedStations(Protocol):
+    """Stations are placed over a square in which users stand.
+
+    Attributes:
+        users_m: float64 [K, 2], m.
+        n_stations: Number of stations M.
+        side_m: Side of the square, m.
+        height_m: Height of the stations above the users, m.
+    """
+
+    users_m: Annotated[FloatArray, Shape(("*", "*"))]
+    n_stations: int
+    side_m: float
+    height_m: float
+
+    def placed(self, positions_m: FloatArray, /) -> FloatArray:
+        """The point with stations at given places, float64 [M, 2] in m, and equal powers, repaired; float64 [d]."""
+        ...
+
+
+@runtime_checkable
 class PowerSaving(Protocol):
     """An intended fall of the total power.
 
@@ -329,6 +351,7 @@ CAPABILITIES: tuple[type, ...] = (
     IntentBranches,
     SharedStations,
     SharedServers,
+    PlacedStations,
     StartingPowers,
     PowerSaving,
     AgentsGame,

@@ -10,7 +10,7 @@ from optisolve.plotting.style import ACCENT, INK, MUTED, add_title, blank_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["search_figure"]
+__all__ = ["formulas_figure", "search_figure"]
 
 
 def search_figure(
@@ -61,4 +61,21 @@ def search_figure(
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylabel(f"Gain over {baseline} [%]")
     left.legend(loc="lower right", frameon=False, fontsize="medium")
+    return figure
+
+
+def formulas_figure(rows: Sequence[tuple[str, str]]) -> Figure:
+    """Rules as formulas, one below the other.
+
+    Args:
+        rows: What stands above a formula, and the formula in TeX.
+    """
+    figure = blank_figure(9.0, 0.3 + 0.95 * len(rows))
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(-len(rows), 0.0)
+    for row, (told, tex) in enumerate(rows):
+        axes.text(0.0, -row - 0.12, told, color=MUTED, va="top", fontsize="medium")
+        axes.text(0.02, -row - 0.62, f"${tex}$", color=INK, va="center", fontsize=15)
     return figure

@@ -19,6 +19,7 @@ from optisolve.core.capabilities import (
     InterferenceChannel,
     Jacobian,
     ParallelChannels,
+    PlacedStations,
     RoutingWeights,
     Samplable,
     ShadowPrices,
@@ -98,6 +99,19 @@ def _powers(instance: Instance, caps: FloatArray) -> None:
     space = instance.space
     require(all(unit == "W" for unit in space.units), "the variables must be powers in W")
     require(not space.lower.any() and np.array_equal(space.upper, caps), "the variables must go from 0 to the caps, W")
+
+
+def _placements(instance: Instance, _X: FloatArray) -> None:
+    """Places inside the square give valid points, the same every time."""
+    assert isinstance(instance, PlacedStations)
+    users = instance.users_m
+    require(users.ndim == 2 and users.shape[1] == 2, "users_m needs two coordinates per user")
+    require(bool((users >= 0.0).all() and (users <= instance.side_m).all()), "users_m must lie in the square of side_m")
+    places = np.random.default_rng(0).random((instance.n_stations, 2)) * instance.side_m
+    point = instance.placed(places)
+    require(point.shape == (instance.space.dim,), "placed must give a whole point")
+    instance.space.require(point, what="placed")
+    require(bool(np.array_equal(point, instance.placed(places))), "placed must give the same point for the same places")
 
 
 def _servers(instance: Instance, _X: FloatArray) -> None:
@@ -266,6 +280,7 @@ _MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
     GridWalk: _grid,
     SharedStations: _stations,
     SharedServers: _servers,
+    PlacedStations: _placements,
     RoutingWeights: _routing,
     ShadowPrices: _prices,
     Jacobian: _jacobian,

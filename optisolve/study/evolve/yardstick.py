@@ -14,6 +14,7 @@ from optisolve.programs.program import Program
 from optisolve.programs.skeleton import Answering, Skeleton
 from optisolve.run.solve import solve
 from optisolve.solvers.moead.programmed import MoeadRule
+from optisolve.solvers.rule import Rule
 
 __all__ = ["Yardstick", "valued"]
 
@@ -34,13 +35,20 @@ def valued(skeleton: type[Skeleton], rounds: int, evaluations: int) -> Callable[
         return float(-instance.signs[0] * evaluation.F[0, 0]) if feasible else float("nan")
 
     def of_run(program: Program, instance: Instance) -> float:
-        result = solve(instance, MoeadRule(program=program.text), budget=Budget(evaluations=evaluations), seed=0)
+        solver: MoeadRule | Rule = MoeadRule(program=program.text)
+        if issubclass(skeleton, Answering):
+            solver = Rule.from_mapping({"program": program.text, "skeleton": skeleton.name, "rounds": rounds})
+        result = solve(instance, solver, budget=Budget(evaluations=evaluations), seed=0)
         if result.hypervolume is not None:
             return result.hypervolume
         feasible = result.point_status is PointStatus.FEASIBLE
         return float(-instance.signs[0] * result.verification.F[0, 0]) if feasible else float("nan")
 
-    return of_answer if issubclass(skeleton, Answering) else of_run
+    def either(program: Program, instance: Instance) -> float:
+        one = issubclass(skeleton, Answering) and len(instance.objectives) == 1
+        return (of_answer if one else of_run)(program, instance)
+
+    return either
 
 
 class Yardstick:
