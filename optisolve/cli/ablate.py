@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +21,13 @@ from optisolve.registry import make_solver, named_problem
 
 if TYPE_CHECKING:
     from optisolve.core.solver import Solver
+    from optisolve.programs.search import Arm
     from optisolve.study.ablation.forecast import Forecast
     from optisolve.study.ablation.pages import Written
     from optisolve.study.ablation.plan import Plan
     from optisolve.study.ablation.report import Report
+    from optisolve.study.evolve import Evolution
+    from optisolve.study.evolve.compare import RuleAblation
     from optisolve.study.runner import Progress
 
 __all__ = ["ENGINE", "EVALUATIONS", "Ablate"]
@@ -133,19 +137,6 @@ class Ablate(Verb):
             return 130
         print_error(ablation.stopped)
         return 1
-
-
-def _about_rules(settings: Ablate) -> int:
-    """The same question about the search for rules."""
-    from optisolve.cli.evolve import ablate_rules
-
-    most = {"evaluations": EVALUATIONS, "llm_calls": UNLIMITED, **settings.budget}
-    named = (settings.problem.name, settings.llm.name)
-    return ablate_rules(
-        settings,
-        Budget.from_mapping(most, title="budget"),
-        Path(settings.out or f"runs/ablation-{settings.skeleton}-{named[0].replace('/', '-')}-{named[1]}"),
-    )
 
 
 def _plan(settings: Ablate) -> Plan:
@@ -279,3 +270,71 @@ def _results(report: Report) -> Table:
             f"{summary.cost['tokens']:,.0f}",
         )
     return table
+
+
+# -- rules ---------------------------------------------------------------------------------------------------------------
+
+
+def _about_rules(settings: Ablate) -> int:
+    """The same question about the search for rules: every arm searches with every seed, each in a folder of its own."""
+    from optisolve.cli.evolve import Evolve
+    from optisolve.core.documents import write_atomic
+    from optisolve.study.evolve import skeleton_for
+    from optisolve.study.evolve.compare import RULE_ARMS, compare_arms
+
+    problem = named_problem(settings.problem.name, settings.problem.options)
+    most = {"evaluations": EVALUATIONS, "llm_calls": UNLIMITED, **settings.budget}
+    budget = Budget.from_mapping(most, title="budget")
+    where = (problem.scenario or problem.name).replace("/", "-")
+    out = Path(settings.out or f"runs/ablation-{settings.skeleton}-{where}-{settings.llm.name}")
+    skeleton = skeleton_for(problem, settings.skeleton)
+    evaluations, limits = budget.evaluations or 0, {n: v for n, v in budget.options().items() if n.startswith(("llm", "usd"))}
+    names = settings.arms or RULE_ARMS
+    if settings.dry_run:
+        console.print(
+            f"{len(names)} arms x {settings.seeds} seeds, {evaluations} programs each: {', '.join(names)}; folder {out}"
+        )
+        return 0
+
+    def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
+        made = Evolve(
+            problem=settings.problem,
+            skeleton=settings.skeleton,
+            by=arm,
+            llm=settings.llm,
+            evaluations=most,
+            seconds=seconds,
+            budget=limits if arm not in ("gp", "random") else {},
+            seed=seed,
+            sets=settings.sets,
+            search=settings.search,
+            ask=settings.ask,
+            progress=settings.progress,
+        )
+        found = made.searched(problem, skeleton, out / f"{name}-{seed}")
+        found.write(out / f"{name}-{seed}" / "rule.json")
+        return found
+
+    report = compare_arms(settings.arms, settings.seeds, evaluations, search)
+    write_atomic(out / "ablation.json", (json.dumps(report.document(), indent=1) + "\n").encode())
+    _print_ablation(report, out)
+    return 0
+
+
+def _print_ablation(report: RuleAblation, out: Path) -> None:
+    table = new_table("arm", ">gain, unseen", ">shrinkage", ">programs", ">seconds", ">won-tied-lost", ">p (Holm)")
+    for one in report.standings:
+        pairs = "" if one.against is None else f"{one.against.wins}-{one.against.ties}-{one.against.losses}"
+        table.add_row(
+            styled(one.name, "bold" if one.against is None else ""),
+            one.gain.told(lambda value: f"{value:+.3f}"),
+            "" if one.shrinkage is None else f"{one.shrinkage:+.3f}",
+            f"{one.evaluations:.0f}" if one.evaluations else "",
+            f"{one.seconds:.1f}" if one.evaluations else "",
+            pairs,
+            "" if one.p_holm is None else f"{one.p_holm:.3f}",
+        )
+    console.print(table)
+    console.print("gain and shrinkage in percent of the first hand rule's value; won-tied-lost is the language model's view")
+    console.print(report.verdict, soft_wrap=True)
+    console.print(f"{out / 'ablation.json'}", soft_wrap=True)

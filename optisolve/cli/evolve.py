@@ -19,16 +19,14 @@ from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.registry import named_problem
 
 if TYPE_CHECKING:
-    from optisolve.cli.ablate import Ablate
     from optisolve.core.documents import Json
     from optisolve.core.problem import Problem
     from optisolve.llm.session import LlmSession
-    from optisolve.programs.search import Arm, Candidate
+    from optisolve.programs.search import Candidate
     from optisolve.programs.skeleton import Skeleton
     from optisolve.study.evolve import Evolution
-    from optisolve.study.evolve.compare import RuleAblation
 
-__all__ = ["Evolve", "ablate_rules"]
+__all__ = ["Evolve"]
 
 _WITHOUT = "by=gp and by=random need none"
 
@@ -109,6 +107,7 @@ class Evolve(Verb):
                     f"{journal.resumed} candidates of this search stand in {out / 'candidates.jsonl'}; it goes on there."
                 )
             bar = stack.enter_context(Bar("evolve", "programs", self.evaluations, show=self.progress))
+            stack.push(_say_how_to_go_on)
             return evolve(
                 problem,
                 skeleton,
@@ -182,6 +181,11 @@ class Evolve(Verb):
         return {name: plain(getattr(self, name)) for name in names}
 
 
+def _say_how_to_go_on(kind: type[BaseException] | None, *_: object) -> None:
+    if kind is not None and issubclass(kind, KeyboardInterrupt):
+        print_notice("stopped; the same command goes on where it was.")
+
+
 def _teller(bar: Bar, total: int, session: LlmSession | None) -> Callable[[int, Candidate], bool]:
     """Moves the bar; on a terminal every new best program becomes a line of a table above it."""
     last: list[Candidate] = []
@@ -252,72 +256,3 @@ def _print(found: Evolution, out: Path) -> None:
         soft_wrap=True,
         markup=False,
     )
-
-
-# -- was the model needed? -----------------------------------------------------------------------------------------------
-
-
-def ablate_rules(settings: Ablate, budget: Budget, out: Path) -> int:
-    """Let every arm search with every seed, each in a folder of its own, and print who found better rules.
-
-    Args:
-        settings: Problem, skeleton, model, arms, seeds.
-        budget: Of one search: evaluations are programs.
-        out: Folder.
-    """
-    from optisolve.core.documents import write_atomic
-    from optisolve.study.evolve import skeleton_for
-    from optisolve.study.evolve.compare import RULE_ARMS, compare_arms
-
-    problem = named_problem(settings.problem.name, settings.problem.options)
-    skeleton = skeleton_for(problem, settings.skeleton)
-    evaluations, limits = budget.evaluations or 0, {n: v for n, v in budget.options().items() if n.startswith(("llm", "usd"))}
-    names = settings.arms or RULE_ARMS
-    if settings.dry_run:
-        console.print(
-            f"{len(names)} arms x {settings.seeds} seeds, {evaluations} programs each: {', '.join(names)}; folder {out}"
-        )
-        return 0
-
-    def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
-        made = Evolve(
-            problem=settings.problem,
-            skeleton=settings.skeleton,
-            by=arm,
-            llm=settings.llm,
-            evaluations=most,
-            seconds=seconds,
-            budget=limits if arm not in ("gp", "random") else {},
-            seed=seed,
-            sets=settings.sets,
-            search=settings.search,
-            ask=settings.ask,
-            progress=settings.progress,
-        )
-        found = made.searched(problem, skeleton, out / f"{name}-{seed}")
-        found.write(out / f"{name}-{seed}" / "rule.json")
-        return found
-
-    report = compare_arms(settings.arms, settings.seeds, evaluations, search)
-    write_atomic(out / "ablation.json", (json.dumps(report.document(), indent=1) + "\n").encode())
-    _print_ablation(report, out)
-    return 0
-
-
-def _print_ablation(report: RuleAblation, out: Path) -> None:
-    table = new_table("arm", ">gain, unseen", ">shrinkage", ">programs", ">seconds", ">won-tied-lost", ">p (Holm)")
-    for one in report.standings:
-        pairs = "" if one.against is None else f"{one.against.wins}-{one.against.ties}-{one.against.losses}"
-        table.add_row(
-            styled(one.name, "bold" if one.against is None else ""),
-            one.gain.told(lambda value: f"{value:+.3f}"),
-            "" if one.shrinkage is None else f"{one.shrinkage:+.3f}",
-            f"{one.evaluations:.0f}" if one.evaluations else "",
-            f"{one.seconds:.1f}" if one.evaluations else "",
-            pairs,
-            "" if one.p_holm is None else f"{one.p_holm:.3f}",
-        )
-    console.print(table)
-    console.print("gain and shrinkage in percent of the first hand rule's value; won-tied-lost is the language model's view")
-    console.print(report.verdict, soft_wrap=True)
-    console.print(f"{out / 'ablation.json'}", soft_wrap=True)

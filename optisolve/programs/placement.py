@@ -115,7 +115,6 @@ class _Sites:
             "centroid": from_center,
             "ring": np.abs(from_center - radius),
             "border": np.minimum(self._sites, 1.0 - self._sites).min(axis=1),
-            "cluster": np.zeros(n),
             "user": (np.arange(n) < n_users).astype(np.float64),
             "n_stations": float(m),
             "height": instance.height_m / instance.side_m,

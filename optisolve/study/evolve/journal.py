@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -37,7 +38,8 @@ class Journal:
         self.rows = list[JsonObject]()
         self.waited_s = 0.0
         self._known = [] if file is None or not file.is_file() else _read(file)
-        self._scores = {row["sha256"]: row["score"] for row in self._known if row["fate"] == EVALUATED}
+        scored = [row for row in self._known if row["fate"] == EVALUATED]
+        self._scores = {str(row["sha256"]): -math.inf if row["score"] is None else float(str(row["score"])) for row in scored}
         self._path, self._file, self.spent_s, self._begun = file, None, 0.0, time.process_time()
         self.resumed = len(self._known)
 
@@ -65,8 +67,7 @@ class Journal:
 
     def score(self, sha256: str) -> float | None:
         """Score of a program that the file holds; None where it does not."""
-        known = self._scores.get(sha256)
-        return None if sha256 not in self._scores else float("-inf") if known is None else float(known)
+        return self._scores.get(sha256)
 
     def evaluated(self, candidate: Candidate, tokens: int) -> None:
         """A program has its score.
@@ -75,7 +76,7 @@ class Journal:
             candidate: The program.
             tokens: Of the language model so far.
         """
-        program, worst = candidate.program, candidate.score == float("-inf")
+        program, worst = candidate.program, candidate.score == -math.inf
         self._note(
             {
                 "fate": EVALUATED,
