@@ -3,6 +3,7 @@
     python benchmarks/quality/rules.py                    # K = 10, 20, 30, 50 at 0 dB, 1,000 instances each
     python benchmarks/quality/rules.py --instances 100    # a quick look
     python benchmarks/quality/rules.py --associations     # user_association: gap to the proven optimum or bound
+    python benchmarks/quality/rules.py --offloading       # offloading: the same
 
 Instances are drawn by seeds from 500,000 on, which no search uses. Times are processor time per instance, one thread, kernels
 compiled before; WMMSE runs on all instances in one call, rules one instance at a time with what Python adds.
@@ -23,15 +24,24 @@ from optisolve.programs.catalog import ANSWERING
 
 FIRST_SEED = 500_000
 
+NAMED = {"associations": "association", "offloading": "offload"}
+GAPS = {
+    "associations": ("user_association", "user_association/max_min", "user_association/sum_rate"),
+    "offloading": ("offloading/n20", "offloading/n50", "offloading/multi_server"),
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, default=1000)
     parser.add_argument("--links", type=int, nargs="*", default=[10, 20, 30, 50])
     parser.add_argument("--associations", action="store_true")
+    parser.add_argument("--offloading", action="store_true")
     settings = parser.parse_args()
-    if settings.associations:
-        associations(min(settings.instances, 100))
+    for skeleton, scenarios in GAPS.items() if settings.associations or settings.offloading else ():
+        if getattr(settings, skeleton):
+            gaps(ANSWERING[NAMED[skeleton]], scenarios, min(settings.instances, 100))
+    if settings.associations or settings.offloading:
         return
     for n_links in settings.links:
         channels(n_links, settings.instances)
@@ -77,24 +87,32 @@ def values(instances, answers):
     return np.array([float(i.evaluate(x[None]).F[0, 0]) for i, x in zip(instances, answers, strict=True)])
 
 
-def associations(n_instances: int) -> None:
-    skeleton = ANSWERING["association"]
-    for scenario in ("user_association", "user_association/max_min", "user_association/sum_rate"):
+def gaps(skeleton, scenarios, n_instances: int) -> None:
+    for scenario in scenarios:
         problem = optisolve.load_problem(scenario)
         instances = [problem.instance(seed=FIRST_SEED + i) for i in range(n_instances)]
         targets = [problem.reference(instance, Effort.QUICK) for instance in instances]
+        trivial = [
+            min(
+                i.objectives[0].shortfall(float(i.evaluate(x).F[0, 0]), t.value) / i.objectives[0].gap_scale(t.value)
+                for x in i.null_policies().values()
+                if i.evaluate(x).violation[0] <= 0.0
+            )
+            for i, t in zip(instances, targets, strict=True)
+        ]
         print(f"\n{scenario}, {n_instances} instances: mean gap to the reference, percent, and ms per answer")
+        print(f"{'best trivial answer':32}{100.0 * np.mean(trivial):8.3f}")
         for rule in skeleton.hand:
             program = skeleton.complete(rule)
             skeleton.answer(program, instances[0], 1000)
             begun = time.process_time()
             answers = [skeleton.answer(program, instance, 1000) for instance in instances]
             ms = 1e3 * (time.process_time() - begun) / n_instances
-            gaps = [
+            found = [
                 100.0 * i.objectives[0].shortfall(v, t.value) / i.objectives[0].gap_scale(t.value)
                 for i, v, t in zip(instances, values(instances, answers), targets, strict=True)
             ]
-            print(f"{rule:32}{np.mean(gaps):8.3f}{ms:9.3f}")
+            print(f"{rule:32}{np.mean(found):8.3f}{ms:9.3f}")
 
 
 if __name__ == "__main__":

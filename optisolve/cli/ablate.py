@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -14,16 +15,19 @@ from optisolve.cli.display import console, format_number, new_table, print_error
 from optisolve.cli.progress import Bar, Show, duration
 from optisolve.cli.settings import Choice, Group, Verb
 from optisolve.core.budget import UNLIMITED, Budget
-from optisolve.core.errors import OptionError
+from optisolve.core.errors import FieldProblem, OptionError
 from optisolve.core.options import Collected
 from optisolve.registry import make_solver, named_problem
 
 if TYPE_CHECKING:
     from optisolve.core.solver import Solver
+    from optisolve.programs.search import Arm
     from optisolve.study.ablation.forecast import Forecast
     from optisolve.study.ablation.pages import Written
     from optisolve.study.ablation.plan import Plan
     from optisolve.study.ablation.report import Report
+    from optisolve.study.evolve import Evolution
+    from optisolve.study.evolve.compare import RuleAblation
     from optisolve.study.runner import Progress
 
 __all__ = ["ENGINE", "EVALUATIONS", "Ablate"]
@@ -38,18 +42,25 @@ EVALUATIONS = 100
 class Ablate(Verb):
     """Was the language model needed? The same run with plain operators in its place.
 
+    With skeleton=NAME it is asked about the search for rules, optisolve evolve, instead of about a solver.
+
     Args:
         problem: What is solved.
         solver: Any solver that asks a language model (ledma is small here unless said otherwise: pop_size=20, n_neighbors=10,
             wave_size=10); solver.mix=1.0 of ledma is the share of the targets that the arms serve, DE serves the others.
         llm: The language model: auto, local, openai, surrogate.
         arms: What the solver itself says belongs in the model's place, all of it unless said otherwise; for ledma placebo,
-            sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null.
+            sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null; for rules llm,
+            best_of_n, placebo, wordless, gp, random at equal evaluations, gp_time, random_time at equal time.
         instances: Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be significant.
         seeds: See instances.
         budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls (no limit unless said otherwise: the
             evaluations bound them, and the forecast says how many), llm_tokens and usd of an arm that asks the model; a limit
             lowers the share when it must.
+        skeleton: What rules are the missing piece of, as for evolve; pairs are seeds then, and budget.evaluations are programs.
+        sets: As for evolve, with a skeleton only.
+        search: As for evolve, with a skeleton only.
+        ask: As for evolve, with a skeleton only.
         limits: Per run: seconds (86400 unless said otherwise), memory_mb (16000).
         executor: As for bench.
         workers: Runs at a time; one per core unless said otherwise.
@@ -69,6 +80,10 @@ class Ablate(Verb):
     instances: Annotated[int, Ge(1)] = 3
     seeds: Annotated[int, Ge(1), Le(1000)] = 3
     budget: Group = field(default_factory=dict)
+    skeleton: str = ""
+    sets: Group = field(default_factory=dict)
+    search: Group = field(default_factory=dict)
+    ask: Group = field(default_factory=dict)
     limits: Group = field(default_factory=dict)
     executor: Literal["serial", "joblib", "ray"] = "serial"
     workers: Annotated[int, Ge(1)] | None = None
@@ -85,7 +100,17 @@ class Ablate(Verb):
         object.__setattr__(made, "command", (verb, *words))
         return made
 
+    def _check(self) -> Iterable[FieldProblem]:
+        if not self.skeleton:
+            for name in ("sets", "search", "ask"):
+                if getattr(self, name):
+                    yield FieldProblem(
+                        name, dict(getattr(self, name)), "skeleton=NAME with it: it belongs to the search for rules"
+                    )
+
     def __call__(self) -> int:
+        if self.skeleton:
+            return _about_rules(self)
         from optisolve.study.ablation.forecast import forecast
         from optisolve.study.ablation.pages import write_report
         from optisolve.study.ablation.report import make_report
@@ -245,3 +270,71 @@ def _results(report: Report) -> Table:
             f"{summary.cost['tokens']:,.0f}",
         )
     return table
+
+
+# -- rules ---------------------------------------------------------------------------------------------------------------
+
+
+def _about_rules(settings: Ablate) -> int:
+    """The same question about the search for rules: every arm searches with every seed, each in a folder of its own."""
+    from optisolve.cli.evolve import Evolve
+    from optisolve.core.documents import write_atomic
+    from optisolve.study.evolve import skeleton_for
+    from optisolve.study.evolve.compare import RULE_ARMS, compare_arms
+
+    problem = named_problem(settings.problem.name, settings.problem.options)
+    most = {"evaluations": EVALUATIONS, "llm_calls": UNLIMITED, **settings.budget}
+    budget = Budget.from_mapping(most, title="budget")
+    where = (problem.scenario or problem.name).replace("/", "-")
+    out = Path(settings.out or f"runs/ablation-{settings.skeleton}-{where}-{settings.llm.name}")
+    skeleton = skeleton_for(problem, settings.skeleton)
+    evaluations, limits = budget.evaluations or 0, {n: v for n, v in budget.options().items() if n.startswith(("llm", "usd"))}
+    names = settings.arms or RULE_ARMS
+    if settings.dry_run:
+        console.print(
+            f"{len(names)} arms x {settings.seeds} seeds, {evaluations} programs each: {', '.join(names)}; folder {out}"
+        )
+        return 0
+
+    def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
+        made = Evolve(
+            problem=settings.problem,
+            skeleton=settings.skeleton,
+            by=arm,
+            llm=settings.llm,
+            evaluations=most,
+            seconds=seconds,
+            budget=limits if arm not in ("gp", "random") else {},
+            seed=seed,
+            sets=settings.sets,
+            search=settings.search,
+            ask=settings.ask,
+            progress=settings.progress,
+        )
+        found = made.searched(problem, skeleton, out / f"{name}-{seed}")
+        found.write(out / f"{name}-{seed}" / "rule.json")
+        return found
+
+    report = compare_arms(settings.arms, settings.seeds, evaluations, search)
+    write_atomic(out / "ablation.json", (json.dumps(report.document(), indent=1) + "\n").encode())
+    _print_ablation(report, out)
+    return 0
+
+
+def _print_ablation(report: RuleAblation, out: Path) -> None:
+    table = new_table("arm", ">gain, unseen", ">shrinkage", ">programs", ">seconds", ">won-tied-lost", ">p (Holm)")
+    for one in report.standings:
+        pairs = "" if one.against is None else f"{one.against.wins}-{one.against.ties}-{one.against.losses}"
+        table.add_row(
+            styled(one.name, "bold" if one.against is None else ""),
+            one.gain.told(lambda value: f"{value:+.3f}"),
+            "" if one.shrinkage is None else f"{one.shrinkage:+.3f}",
+            f"{one.evaluations:.0f}" if one.evaluations else "",
+            f"{one.seconds:.1f}" if one.evaluations else "",
+            pairs,
+            "" if one.p_holm is None else f"{one.p_holm:.3f}",
+        )
+    console.print(table)
+    console.print("gain and shrinkage in percent of the first hand rule's value; won-tied-lost is the language model's view")
+    console.print(report.verdict, soft_wrap=True)
+    console.print(f"{out / 'ablation.json'}", soft_wrap=True)

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args, get_type_hints, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from optisolve.core.agent_game import AgentGame
 from optisolve.core.arrays import FloatArray, IntArray
@@ -34,12 +35,14 @@ __all__ = [
     "InterferenceChannel",
     "Jacobian",
     "ParallelChannels",
+    "PlacedStations",
     "PowerSaving",
     "Requested",
     "RoutingWeights",
     "Samplable",
     "ShadowPrices",
     "Shape",
+    "SharedServers",
     "SharedStations",
     "StartingPowers",
     "WeightedChannel",
@@ -169,6 +172,51 @@ class SharedStations(Protocol):
 
     goal: str
     rate_mbps: Annotated[FloatArray, Shape(("d", "*"))]
+
+
+@runtime_checkable
+class SharedServers(Protocol):
+    """Tasks run where they are or on servers whose processors those on them share.
+
+    With the best shares the cost is the sum of the local costs of those at home, plus the transmission costs of the others,
+    plus the square of the sum of roots on every server; no less where deadlines or least shares bind.
+
+    Attributes:
+        local_cost: float64 [N], at home.
+        transmit_cost: float64 [N, S], of sending the task to a server.
+        root_cost: float64 [N, S], root of the cost of running there alone.
+        hard_deadlines: Deadlines are constraints.
+    """
+
+    local_cost: Annotated[FloatArray, Shape(("*",))]
+    transmit_cost: Annotated[FloatArray, Shape(("*", "*"))]
+    root_cost: Annotated[FloatArray, Shape(("*", "*"))]
+    hard_deadlines: bool
+
+    def complete(self, servers: npt.ArrayLike, /) -> FloatArray:
+        """The point with given servers, 0 = local, and the best shares for them, float64 [d]."""
+        ...
+
+
+@runtime_checkable
+class PlacedStations(Protocol):
+    """Stations are placed over a square in which users stand.
+
+    Attributes:
+        users_m: float64 [K, 2], m.
+        n_stations: Number of stations M.
+        side_m: Side of the square, m.
+        height_m: Height of the stations above the users, m.
+    """
+
+    users_m: Annotated[FloatArray, Shape(("*", "*"))]
+    n_stations: int
+    side_m: float
+    height_m: float
+
+    def placed(self, positions_m: FloatArray, /) -> FloatArray:
+        """The point with stations at given places, float64 [M, 2] in m, and equal powers, repaired; float64 [d]."""
+        ...
 
 
 @runtime_checkable
@@ -302,6 +350,8 @@ CAPABILITIES: tuple[type, ...] = (
     ParallelChannels,
     IntentBranches,
     SharedStations,
+    SharedServers,
+    PlacedStations,
     StartingPowers,
     PowerSaving,
     AgentsGame,

@@ -26,6 +26,7 @@ __all__ = [
     "Object",
     "OneOf",
     "Text",
+    "Written",
     "first_object",
     "grammar_of",
     "integer_rule",
@@ -124,7 +125,22 @@ class OneOf:
     forms: tuple[Form, ...]
 
 
-Form: TypeAlias = "Integer | Choice | Text | Object | OneOf"
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text in a language of its own, without quotation marks or backslashes.
+
+    Args:
+        longest: Most characters; a grammar does not count them.
+        start: Rule that the whole text follows.
+        rules: GBNF rules by name.
+    """
+
+    longest: int
+    start: str
+    rules: Mapping[str, str]
+
+
+Form: TypeAlias = "Integer | Choice | Text | Object | OneOf | Written"
 
 
 def schema_of(form: Form) -> JsonObject:
@@ -134,7 +150,7 @@ def schema_of(form: Form) -> JsonObject:
             return {"type": "integer", "minimum": 0, "maximum": highest}
         case Choice(values):
             return {"type": "string", "enum": list(values)}
-        case Text(longest):
+        case Text(longest) | Written(longest):
             return {"type": "string", "maxLength": longest}
         case OneOf((only,)):
             return schema_of(only)
@@ -201,6 +217,9 @@ def _gbnf(form: Form, rules: dict[str, str]) -> str:
             return f"( {' | '.join(literal(json.dumps(value)) for value in values)} )"
         case Text(longest, letters):
             return f'"\\"" {letters}{{0,{longest}}} "\\""'
+        case Written(_, start, own):
+            rules.update(own)
+            return f'"\\"" {start} "\\""'
         case OneOf(forms):
             return f"( {' | '.join(_gbnf(one, rules) for one in forms)} )"
         case Object(members, name):
@@ -309,7 +328,7 @@ def _fault(form: Form, value: Json, place: str) -> Fault | None:
             return None if whole else _odd(value, place, f"a whole number from 0 to {highest}")
         case Choice(values):
             return None if value in values else _odd(value, place, f"one of {', '.join(values)}")
-        case Text():
+        case Text() | Written():
             return None if isinstance(value, str) else _odd(value, place, "a text")
         case OneOf(forms):
             faults = [fault for one in forms if (fault := _fault(one, value, place))]

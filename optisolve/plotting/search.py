@@ -10,7 +10,7 @@ from optisolve.plotting.style import ACCENT, INK, MUTED, add_title, blank_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["search_figure"]
+__all__ = ["formulas_figure", "search_figure"]
 
 
 def search_figure(
@@ -20,8 +20,10 @@ def search_figure(
     test_gain: float,
     baseline: str,
     where: str,
+    paid: Sequence[tuple[int, float]] = (),
+    tokens: int = 0,
 ) -> Figure:
-    """Best gain so far, and the best gain of every size beside it.
+    """Best gain so far, and the best gain of every size beside it; between them the same against tokens, where there are any.
 
     Args:
         steps: Number of the evaluation and gain, percent, whenever a better program was found.
@@ -30,20 +32,28 @@ def search_figure(
         test_gain: Gain of the chosen program on unseen instances, percent.
         baseline: What gains refer to.
         where: Scenario, skeleton and arm, for the subtitle.
+        paid: Tokens of the language model and gain, percent, whenever a better program was found.
+        tokens: Tokens in all.
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = blank_figure(9.0, 4.2)
-    left, right = figure.subplots(1, 2, width_ratios=(2, 1), sharey=True)
-    for axes in (left, right):
+    figure = blank_figure(9.0 + 3.0 * bool(tokens), 4.2)
+    panels = figure.subplots(1, 2 + bool(tokens), width_ratios=(2, 1.5, 1) if tokens else (2, 1), sharey=True)
+    left, right = panels[0], panels[-1]
+    names = ["Programs tried", *["Tokens"] * bool(tokens), "Nodes"]
+    for axes in panels:
         dress(axes)
     add_title(left, "What the search found", where)
-    x, y = [n for n, _ in steps] + [evaluations], [gain for _, gain in steps]
-    left.step(x, [*y, y[-1]], where="post", color=INK, label="best inside the loop")
+    gains = [gain for _, gain in steps]
+    x, y = [n for n, _ in steps] + [evaluations], [*gains, gains[-1]]
+    left.step(x, y, where="post", color=INK, label="best inside the loop")
     left.axhline(test_gain, color=ACCENT, linewidth=1.4, label="chosen one, unseen instances")
     right.plot([n for n, _ in sizes], [gain for _, gain in sizes], "o-", color=INK, markersize=4)
     low = min(-1.0, test_gain, y[-1]) - 1.0
-    for axes, name in ((left, "Programs tried"), (right, "Nodes")):
+    if tokens:
+        panels[1].step([n for n, _ in paid] + [tokens], y, where="post", color=INK)
+        panels[1].axhline(test_gain, color=ACCENT, linewidth=1.4)
+    for axes, name in zip(panels, names, strict=True):
         axes.axhline(0.0, color=MUTED, linewidth=1.0, linestyle="--")
         axes.set_xlabel(name)
     high = max(0.0, test_gain, y[-1])
@@ -51,4 +61,21 @@ def search_figure(
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylabel(f"Gain over {baseline} [%]")
     left.legend(loc="lower right", frameon=False, fontsize="medium")
+    return figure
+
+
+def formulas_figure(rows: Sequence[tuple[str, str]]) -> Figure:
+    """Rules as formulas, one below the other.
+
+    Args:
+        rows: What stands above a formula, and the formula in TeX.
+    """
+    figure = blank_figure(9.0, 0.3 + 0.95 * len(rows))
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(-len(rows), 0.0)
+    for row, (told, tex) in enumerate(rows):
+        axes.text(0.0, -row - 0.12, told, color=MUTED, va="top", fontsize="medium")
+        axes.text(0.02, -row - 0.62, f"${tex}$", color=INK, va="center", fontsize=15)
     return figure

@@ -1,9 +1,7 @@
-"""Search for programs without a language model: blind sampling and genetic programming over typed trees.
+"""Search for programs: blind sampling, genetic programming over typed trees, and somebody who writes them.
 
 All arms share what is counted (program evaluations; the same program is evaluated once), how constants are fitted at the end
 (CMA-ES, the last fifth of the evaluations) and what is kept: the best programs of every size.
-
-Sources: Koza 1992 (tree crossover, subtree mutation); Montana 1995 (typed trees); Kinnear 1994 (hoist mutation).
 """
 
 from __future__ import annotations
@@ -11,21 +9,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from optisolve.core.options import Options
-from optisolve.programs.check import kind_of, kinds_of
+from optisolve.programs.breeding import Breeder, short_number
+from optisolve.programs.check import kinds_of
 from optisolve.programs.grow import grow
-from optisolve.programs.language import LARGEST_CONSTANT, Feature, Kind
+from optisolve.programs.language import Feature, Kind
 from optisolve.programs.program import Program
 from optisolve.programs.tree import Node, ProgramError, Tree
 
-__all__ = ["Candidate", "Search", "SearchOptions"]
+__all__ = ["ARMS", "Arm", "Candidate", "Search", "SearchOptions", "Writer"]
 
-Arm = Literal["gp", "random"]
+Arm = Literal["gp", "random", "llm", "best_of_n", "placebo", "wordless"]
+
+ARMS: dict[Arm, str] = {
+    "gp": "genetic programming over typed trees",
+    "random": "blind sampling, the control",
+    "llm": "a language model that sees the best programs and some failed ones, with their scores",
+    "best_of_n": "the same model, shown only the random programs that the search began with: no evolution",
+    "placebo": "the same model, shown the same programs with shuffled scores",
+    "wordless": "the same model without a word about the problem: features have numbers instead of names",
+}
+"""How programs are made, in words; all but the first two ask a language model."""
 
 _FITTED = 20
 """Programs whose numbers are fitted, the best one first; each until CMA-ES has settled or the budget is spent."""
@@ -46,6 +55,10 @@ class SearchOptions(Options):
         hoist: Chance that it is a subtree of its parent.
         constants: Chance that only the numbers of its parent change; what is left is mutation of a subtree.
         fit_share: Share of the evaluations with which the constants of the best program are fitted at the end.
+        model_share: Where a language model writes: its share of the programs; genetic programming on all that was found makes
+            the others.
+        first: Where a language model writes: random programs that the search begins with.
+        open_tries: Fillings that are tried of a program with open constants (``?``), the first one all 1.
     """
 
     population: Annotated[int, Ge(4)] = 40
@@ -58,6 +71,9 @@ class SearchOptions(Options):
     hoist: Annotated[float, Ge(0), Le(1)] = 0.05
     constants: Annotated[float, Ge(0), Le(1)] = 0.15
     fit_share: Annotated[float, Ge(0), Le(0.9)] = 0.2
+    model_share: Annotated[float, Gt(0), Le(1)] = 1.0
+    first: Annotated[int, Ge(2)] = 10
+    open_tries: Annotated[int, Ge(1), Le(50)] = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +83,7 @@ class Candidate:
     Args:
         program: The program.
         score: Larger is better.
-        made_by: ``founder``, ``random``, ``crossover``, ``subtree``, ``hoist``, ``constants`` or ``fit``.
+        made_by: ``founder``, ``random``, ``crossover``, ``subtree``, ``hoist``, ``constants``, ``fit`` or ``llm``.
         evaluation: Its number, from 1.
     """
 
@@ -82,6 +98,18 @@ class Candidate:
         return -self.score, self.program.codes.nodes, self.program.text
 
 
+class Writer(Protocol):
+    """Somebody who writes programs, e.g. a language model."""
+
+    def write(self, found: Sequence[Candidate]) -> Sequence[Program] | None:
+        """Some new programs, perhaps with open constants, perhaps none; None when nothing will come any more.
+
+        Args:
+            found: What was evaluated so far, best first.
+        """
+        ...
+
+
 class Search:
     """One search.
 
@@ -90,10 +118,12 @@ class Search:
         score: Score of a program, larger is better; not finite counts as the worst.
         evaluations: Programs that are evaluated at most.
         seed: Decides every choice.
-        seconds: Processor time after which no further program is evaluated; None for no limit.
+        seconds: Time on the clock after which no further program is evaluated; None for no limit.
         options: Settings.
         founders: Programs to begin with, scored first; every island has them.
         told: Called after every evaluation with the number of evaluations and the best candidate; says True to stop.
+        note: Called with every candidate that was evaluated.
+        clock: Seconds; processor time of this process unless said otherwise.
     """
 
     def __init__(
@@ -107,14 +137,18 @@ class Search:
         options: SearchOptions = SearchOptions(),
         founders: Sequence[Program] = (),
         told: Callable[[int, Candidate], bool] | None = None,
+        note: Callable[[Candidate], None] | None = None,
+        clock: Callable[[], float] = time.process_time,
     ) -> None:
         self._features, self._score, self._options = tuple(features), score, options
         self._kinds = kinds_of(features)
         self._limit, self._seconds, self._told = evaluations, seconds, told
         self._founders = tuple(founders)
         self._rng = np.random.default_rng(np.random.SeedSequence([seed, 20261130]))
+        self._breeder = Breeder(self._rng, self._kinds)
+        self._note, self._clock = note, clock
         self._seen: dict[str, Candidate] = {}
-        self._begun, self._attempts, self._stopped = time.process_time(), 0, False
+        self._begun, self._attempts, self._stopped = clock(), 0, False
         self.best: Candidate | None = None
         self.trace: list[Candidate] = []
 
@@ -126,11 +160,15 @@ class Search:
     @property
     def over(self) -> bool:
         """Whether the budget is spent, somebody said stop, or nothing new is found any more."""
-        late = self._seconds is not None and time.process_time() - self._begun >= self._seconds
+        late = self._seconds is not None and self._clock() - self._begun >= self._seconds
         return late or self._stopped or self.evaluations >= self._limit or self._attempts >= 50 * self._limit
 
-    def run(self, arm: Arm) -> list[Candidate]:
+    def run(self, arm: Arm, writer: Writer | None = None) -> list[Candidate]:
         """Search until the budget is spent.
+
+        Args:
+            arm: ``gp``, ``random``, or any other with a writer.
+            writer: Who writes programs; what it does not write is left to the fit of constants.
 
         Returns:
             All candidates, best first.
@@ -140,10 +178,17 @@ class Search:
         tried = [self._try(program.tree.value, "founder") for program in self._founders if not program.tree.sets]
         if arm == "gp":
             self._evolve([made for made in tried if made is not None])
-        while not self.over:
+        if writer is not None:
+            self._written(writer)
+        while writer is None and not self.over:
             self._try(self._random(), "random")
         self._limit = whole
         self._fit()
+        return self.ranked
+
+    @property
+    def ranked(self) -> list[Candidate]:
+        """What was evaluated so far, best first."""
         return sorted(self._seen.values(), key=lambda c: c.key)
 
     # -- candidates ------------------------------------------------------------------------------------------------------
@@ -165,12 +210,41 @@ class Search:
         if self.best is None or made.key < self.best.key:
             self.best = made
             self.trace.append(made)
+        if self._note is not None:
+            self._note(made)
         self._stopped = self._told is not None and self._told(self.evaluations, self.best)
         return made
 
     def _random(self) -> Node:
         depth = int(self._rng.integers(2, self._options.depth + 1))
         return grow(self._rng, self._kinds, Kind.VECTOR, depth)
+
+    # -- programs that somebody writes -----------------------------------------------------------------------------------
+
+    def _written(self, writer: Writer) -> None:
+        """Random programs, then what the writer makes of what was found, and its share of genetic programming beside it."""
+        first = min(self._limit, self.evaluations + self._options.first)
+        while not self.over and self.evaluations < first:
+            self._try(self._random(), "random")
+        owed = 0.0  # programs that genetic programming makes to keep the shares
+        while not self.over and self._seen:
+            programs = writer.write(self.ranked)
+            if programs is None:
+                return
+            for program in programs:
+                before = self.evaluations
+                self._filled(program)
+                owed += (self.evaluations - before) * (1.0 / self._options.model_share - 1.0)
+            while owed >= 1.0 and not self.over:
+                self._offspring(self.ranked[: self._options.population])
+                owed -= 1.0
+
+    def _filled(self, program: Program) -> None:
+        """Evaluate a program; with open constants all 1 first, then with a few other ones."""
+        for attempt in range(self._options.open_tries if program.holes else 1):
+            drawn = self._rng.standard_normal(program.holes) if attempt else np.zeros(program.holes)
+            values = [short_number(float(np.exp(z))).value for z in drawn]
+            self._try(program.filled(values).tree.value, "llm")
 
     # -- genetic programming -----------------------------------------------------------------------------------------------
 
@@ -209,58 +283,23 @@ class Search:
         for _ in range(5):
             u, parent, o = self._rng.random(), self._parent(island), self._options
             if u < o.crossover:
-                made, how = self._crossed(parent, self._parent(island)), "crossover"
+                made, how = self._breeder.crossed(parent, self._parent(island)), "crossover"
             elif u < o.crossover + o.hoist:
-                made, how = self._hoisted(parent), "hoist"
+                made, how = self._breeder.hoisted(parent), "hoist"
             elif u < o.crossover + o.hoist + o.constants:
-                made, how = self._jittered(parent), "constants"
+                made, how = self._breeder.jittered(parent), "constants"
             else:
-                made, how = self._mutated(parent), "subtree"
+                made, how = self._breeder.mutated(parent), "subtree"
             tried = self._try(made, how)
             if tried is not None or self.over:
                 return tried
         return self._try(self._random(), "random")
 
-    def _nodes_of(self, node: Node, kind: Kind) -> list[Node]:
-        return [part for part in node.walk() if kind_of(part, self._kinds) is kind]
-
-    def _any(self, nodes: Sequence[Node]) -> Node:
-        return nodes[int(self._rng.integers(len(nodes)))]
-
-    def _crossed(self, parent: Node, other: Node) -> Node:
-        """The parent with one subtree replaced by one of the other's, of the same kind."""
-        parts = list(parent.walk())
-        at = int(self._rng.integers(len(parts)))
-        donors = self._nodes_of(other, kind_of(parts[at], self._kinds))
-        return _replaced(parent, at, self._any(donors)) if donors else parent
-
-    def _mutated(self, parent: Node) -> Node:
-        """The parent with one subtree grown anew."""
-        parts = list(parent.walk())
-        at = int(self._rng.integers(len(parts)))
-        return _replaced(
-            parent, at, grow(self._rng, self._kinds, kind_of(parts[at], self._kinds), int(self._rng.integers(1, 4)))
-        )
-
-    def _hoisted(self, parent: Node) -> Node:
-        return self._any(self._nodes_of(parent, Kind.VECTOR) or [parent])
-
-    def _jittered(self, parent: Node) -> Node:
-        """The parent with other numbers, by a factor and a little more."""
-
-        def moved(node: Node) -> Node:
-            if node.is_number:
-                factor, more = 1.0 + 0.3 * self._rng.standard_normal(), 0.1 * self._rng.standard_normal()
-                return _number(node.value * factor + more)
-            return Node(node.name, tuple(moved(argument) for argument in node.arguments))
-
-        return moved(parent)
-
     # -- constants ---------------------------------------------------------------------------------------------------------
 
     def _fit(self) -> None:
         """CMA-ES over the numbers of the best programs, one after the other, with what is left of the budget."""
-        for candidate in sorted(self._seen.values(), key=lambda c: c.key)[:_FITTED]:
+        for candidate in self.ranked[:_FITTED]:
             self._fit_one(candidate.program.tree.value)
 
     def _fit_one(self, tree: Node) -> None:
@@ -288,7 +327,7 @@ class Search:
 
         def filled(node: Node) -> Node:
             if node.is_number:
-                return _number(rest.pop(0))
+                return short_number(rest.pop(0))
             return Node(node.name, tuple(filled(argument) for argument in node.arguments))
 
         node = filled(tree)
@@ -299,22 +338,3 @@ class Search:
                 return None
             made = known
         return -made.score if np.isfinite(made.score) else 1e12
-
-
-def _number(value: float) -> Node:
-    """A number with few digits, so that what is found can be read."""
-    bounded = min(max(value, -LARGEST_CONSTANT), LARGEST_CONSTANT)
-    return Node("#", (), float(f"{bounded:.4g}") + 0.0)
-
-
-def _replaced(node: Node, at: int, by: Node) -> Node:
-    """A tree whose node number `at`, in the order of the text, is another one."""
-    if at == 0:
-        return by
-    at -= 1
-    arguments = list[Node]()
-    for argument in node.arguments:
-        size = argument.size
-        arguments.append(_replaced(argument, at, by) if 0 <= at < size else argument)
-        at -= size
-    return Node(node.name, tuple(arguments), node.value)

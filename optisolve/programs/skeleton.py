@@ -108,6 +108,11 @@ class Answering(Skeleton, ABC):
             float64 [d], inside the bounds.
         """
 
+    @classmethod
+    def answers(cls, program: Program, instance: Instance, rounds: int) -> FloatArray:
+        """All answers that a program leads to, float64 [n, d]; one where there is one objective."""
+        return cls.answer(program, instance, rounds)[None, :]
+
 
 def rules(**made: tuple[str, str]) -> dict[str, HandRule]:
     """Rules by name from pairs of text and meaning."""

@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 
 from optisolve.core.errors import FieldProblem
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
 from optisolve.programs.catalog import ANSWERING
 from optisolve.programs.program import Program
@@ -22,7 +22,7 @@ __all__ = ["Rule"]
 
 @dataclass(frozen=True, slots=True)
 class Rule(Solver):
-    """Construct one answer by a rule; it costs one evaluation.
+    """Construct one answer by a rule, which costs one evaluation; with several objectives a few of them.
 
     Args:
         program: An s-expression over the skeleton's features, or the name of one of its rules; empty for its first rule.
@@ -33,11 +33,13 @@ class Rule(Solver):
     info: ClassVar[SolverInfo] = SolverInfo(
         name="rule",
         version="1",
-        summary="A rule written as data in a skeleton: powers, order of links, association of users.",
-        supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INTEGER, Feature.INEQUALITY}),
+        summary="A rule written as data in a skeleton: powers, order of links, association of users, offloading, placement.",
+        supports=frozenset(
+            {Feature.SINGLE_OBJECTIVE, Feature.MULTI_OBJECTIVE, Feature.REAL, Feature.INTEGER, Feature.INEQUALITY}
+        ),
     )
     program: str = ""
-    skeleton: Literal["auto", "exchange", "insertion", "update", "association"] = "auto"
+    skeleton: Literal["auto", "exchange", "insertion", "update", "association", "offload", "placement"] = "auto"
     rounds: Annotated[int, Ge(1), Le(10_000)] = 100
 
     def skip(self, instance: Instance) -> str | None:
@@ -81,6 +83,10 @@ class Rule(Solver):
         found = self._fitting([made for made in self._skeletons() if made.gap(task.instance) is None])
         assert not isinstance(found, str)
         skeleton, program = found
-        x = skeleton.answer(program, task.instance, self.rounds)
-        task.evaluate(task.instance.space.clip(x[None, :]), source="rule")
-        return task.outcome(Termination.CONVERGED, report={"skeleton": skeleton.name, **program.report()})
+        X = skeleton.answers(program, task.instance, self.rounds)
+        allowed = X[: task.meter.remaining_evaluations]
+        task.evaluate(task.instance.space.clip(allowed), source="rule")
+        report = {"skeleton": skeleton.name, **program.report()}
+        if len(allowed) < len(X):
+            return task.outcome(Termination.LIMIT, spent_limit(task), report=report)
+        return task.outcome(Termination.CONVERGED, report=report)

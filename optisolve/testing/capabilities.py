@@ -19,9 +19,11 @@ from optisolve.core.capabilities import (
     InterferenceChannel,
     Jacobian,
     ParallelChannels,
+    PlacedStations,
     RoutingWeights,
     Samplable,
     ShadowPrices,
+    SharedServers,
     SharedStations,
     WeightedChannel,
     capability_gap,
@@ -97,6 +99,38 @@ def _powers(instance: Instance, caps: FloatArray) -> None:
     space = instance.space
     require(all(unit == "W" for unit in space.units), "the variables must be powers in W")
     require(not space.lower.any() and np.array_equal(space.upper, caps), "the variables must go from 0 to the caps, W")
+
+
+def _placements(instance: Instance, _X: FloatArray) -> None:
+    """Places inside the square give valid points, the same every time."""
+    assert isinstance(instance, PlacedStations)
+    users = instance.users_m
+    require(users.ndim == 2 and users.shape[1] == 2, "users_m needs two coordinates per user")
+    require(bool((users >= 0.0).all() and (users <= instance.side_m).all()), "users_m must lie in the square of side_m")
+    places = np.random.default_rng(0).random((instance.n_stations, 2)) * instance.side_m
+    point = instance.placed(places)
+    require(point.shape == (instance.space.dim,), "placed must give a whole point")
+    instance.space.require(point, what="placed")
+    require(bool(np.array_equal(point, instance.placed(places))), "placed must give the same point for the same places")
+
+
+def _servers(instance: Instance, _X: FloatArray) -> None:
+    """Costs of completed choices."""
+    assert isinstance(instance, SharedServers)
+    n, servers = instance.transmit_cost.shape
+    require(instance.local_cost.shape == (n,), "local_cost needs one number per user")
+    require(instance.root_cost.shape == (n, servers), "root_cost needs one number per user and server")
+    users, rng = np.arange(n), np.random.default_rng(0)
+    for _ in range(3):
+        choice = rng.integers(0, servers + 1, n)
+        at = np.maximum(choice - 1, 0)
+        sent = float(np.where(choice > 0, instance.transmit_cost[users, at], instance.local_cost).sum())
+        roots = [instance.root_cost[choice == s + 1, s].sum() for s in range(servers)]
+        least = sent + float(np.square(roots).sum())
+        value = float(instance.evaluate(instance.complete(choice)[None, :]).F[0, 0])
+        require(value >= least * (1.0 - _RTOL), "a completed choice costs less than SharedServers says")
+        if not instance.hard_deadlines:
+            require(value <= least * 1.01, "a completed choice costs much more than SharedServers says")
 
 
 def _stations(instance: Instance, X: FloatArray) -> None:
@@ -245,6 +279,8 @@ _MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
     AgentsGame: _game,
     GridWalk: _grid,
     SharedStations: _stations,
+    SharedServers: _servers,
+    PlacedStations: _placements,
     RoutingWeights: _routing,
     ShadowPrices: _prices,
     Jacobian: _jacobian,

@@ -9,7 +9,7 @@ import pytest
 
 from optisolve.programs.catalog import SKELETONS
 from optisolve.programs.grow import grow
-from optisolve.programs.language import MAX_DEPTH, OPERATORS, Feature, Kind
+from optisolve.programs.language import MAX_DEPTH, MAX_NODES, OPERATORS, Feature, Kind
 from optisolve.programs.parse import parse
 from optisolve.programs.program import Machine, Program
 from optisolve.programs.tree import ProgramError, Tree, text_of
@@ -54,6 +54,8 @@ def compare(n_programs: int, seed: int) -> None:
         tree = random_tree(rng)
         program = Program.of(tree, FEATURES)
         assert Program.read(program.text, FEATURES).text == program.text, "the canonical form of a canonical form is itself"
+        steps = len(program.codes.instructions)  # none of them jumps, so a program ends after as many
+        assert steps <= program.tree.size + len(program.tree.sets) <= MAX_NODES + 2
         n = int(rng.integers(1, 8))
         shapes = {Kind.SCALAR: (), Kind.VECTOR: (n,), Kind.MATRIX: (n, n)}
         machine = Machine(program, n)

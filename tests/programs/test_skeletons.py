@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optisolve.core.budget import Budget
+from optisolve.core.status import Termination
 from optisolve.numerics.wmmse import normalized_gain, wmmse
 from optisolve.programs.catalog import ANSWERING
 from optisolve.registry import make_problem
+from optisolve.run.solve import solve
 
 CHANNELS = ("power_control/gaussian_k20_0db", "power_control/weighted", "power_control/d2d50")
 NETWORKS = ("user_association", "user_association/max_min", "user_association/sum_rate")
@@ -123,7 +126,7 @@ def test_the_change_that_an_association_reads_is_that_of_the_objective(scenario:
 
 @pytest.mark.parametrize(
     ("scenario", "words"),
-    [("power_control/min_power", "goal"), ("power_control/weighted_qos", "minimum rates"), ("offloading", "capability")],
+    [("power_control/min_power", "goal"), ("power_control/weighted_qos", "minimum rates"), ("beamforming", "capability")],
 )
 def test_skeletons_say_what_they_cannot_treat(scenario: str, words: str) -> None:
     instance = make_problem(scenario).instance(0)
@@ -139,3 +142,71 @@ def test_a_program_that_would_take_too_long_is_refused_before_it_runs() -> None:
     heavy = made.complete("(sum (+ (* cross cross) (transpose (* cross (rows p)))))")
     assert made.cost_gap(heavy, instance, 10) is None
     assert "fewer rounds" in str(made.cost_gap(heavy, instance, 1_000_000))
+
+
+OFFLOADINGS = ("offloading/n20", "offloading/multi_server")
+
+
+def test_offloading_is_descent_in_the_order_of_its_scores() -> None:
+    """Without exchanges, by whole evaluations of the instance: the move that saves most is made until none saves."""
+    instance = make_problem("offloading/n10").instance(2)
+    place, n = np.zeros(10, dtype=int), 10
+
+    def cost(places) -> float:  # type: ignore[no-untyped-def]
+        return float(instance.evaluate_twin(instance.complete(places)[None]).F[0, 0])
+
+    while True:
+        moves = [(cost(np.where(np.arange(n) == i, 1 - place[i], place)), i) for i in range(n)]
+        best, i = min(moves)
+        if best >= cost(place) * (1.0 - 1e-12):
+            break
+        place[i] = 1 - place[i]
+    assert cost(np.zeros(n, dtype=int)) > cost(place) >= value(instance, answer("offload", "steepest", instance))
+
+
+@pytest.mark.parametrize("scenario", OFFLOADINGS)
+def test_after_offloading_no_move_and_no_exchange_on_a_server_helps(scenario: str) -> None:
+    instance = make_problem(scenario).instance(1)
+    x = answer("offload", "density", instance, 10_000)
+    n = instance.space.dim // 2
+    place, best = x[:n].astype(int), value(instance, x)
+    servers = instance.root_cost.shape[1]
+    for i in range(n):
+        for j in range(servers + 1):
+            moved = place.copy()
+            moved[i] = j
+            assert value(instance, instance.complete(moved)) >= best * (1.0 - 1e-9)
+            for k in range(n) if place[i] > 0 and j != place[i] else ():
+                if k != i and place[k] != place[i]:
+                    exchanged = moved.copy()
+                    exchanged[k] = place[i]
+                    assert value(instance, instance.complete(exchanged)) >= best * (1.0 - 1e-9)
+
+
+def test_offloading_refuses_deadlines() -> None:
+    assert "deadlines" in str(ANSWERING["offload"].gap(make_problem("offloading/deadlines").instance(0)))
+
+
+def test_stations_go_to_the_user_farthest_from_all_of_them() -> None:
+    """Gonzalez's order by hand; the family's own repair of the same places gives the same point."""
+    instance = make_problem("uav_isac").instance(2)
+    users, chosen = instance.users_m, [0]
+    while len(chosen) < instance.n_stations:
+        apart = np.linalg.norm(users[:, None] - users[chosen], axis=2).min(axis=1)
+        chosen.append(int(apart.argmax()))
+    x = ANSWERING["placement"].answer(ANSWERING["placement"].complete("farthest"), instance, 100)
+    np.testing.assert_array_equal(x, instance.placed(users[chosen]))
+
+
+def test_a_placement_answers_for_several_preferences() -> None:
+    instance, made = make_problem("uav_isac").instance(5), ANSWERING["placement"]
+    X = made.answers(made.complete("blend"), instance, 100)
+    assert 1 < len(X) <= 11
+    assert len(np.unique(X, axis=0)) == len(X)
+    assert (instance.evaluate_twin(X).violation == 0.0).all()
+    whole, some = (solve(instance, "rule", skeleton="placement", budget=Budget(evaluations=n)) for n in (11, 2))
+    assert whole.run.outcome.termination is Termination.CONVERGED
+    assert some.run.outcome.termination is Termination.LIMIT
+    assert len(X) >= len(whole.run.outcome.X) > 0
+    blind = solve(instance, "random_search", budget=Budget(evaluations=11), seed=0)
+    assert whole.hypervolume > blind.hypervolume

@@ -29,8 +29,8 @@ class TestRule(SolverConformance):
         return make_solver("rule")
 
     def make_instances(self):
-        names = ("power_control", "power_control/weighted", "user_association", "user_association/max_min")
-        return [*(make_problem(name).instance(1) for name in names), *toy_instances()]
+        names = ("power_control", "power_control/weighted", "user_association", "user_association/max_min", "offloading/n10")
+        return [*(make_problem(name).instance(1) for name in names), make_problem("uav_isac").instance(1), *toy_instances()]
 
 
 @pytest.mark.moead_rule

@@ -74,6 +74,21 @@ class OffloadingInstance(Instance):
             ),
         )
 
+    @property
+    def local_cost(self) -> FloatArray:
+        """Of every user at home, float64 [N], s+J."""
+        return self.costs.local
+
+    @property
+    def transmit_cost(self) -> FloatArray:
+        """Of sending every task to every server, float64 [N, S], s+J."""
+        return self.costs.transmit
+
+    @property
+    def root_cost(self) -> FloatArray:
+        """Root of the cost of running every task alone on every server, float64 [N, S]."""
+        return self.costs.root
+
     def _least_cost(self) -> float:
         """What no point can be below, every user alone at its cheapest place; where that costs nothing, the dearest place."""
         alone = np.column_stack([self.costs.local, self.costs.transmit + self.costs.root**2])  # [N, S + 1]

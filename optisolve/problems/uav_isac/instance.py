@@ -106,6 +106,26 @@ class UavIsacInstance(UavIsacGoals):
         scales = [c.n_uavs, c.altitude_m / c.area_m, c.d_min_m / c.area_m, c.p_min_w / c.p_max_w, c.p_total_w / c.p_max_w]
         return {"users": frozen(self.users_m / c.area_m), "scenario": frozen(scales)}
 
+    @property
+    def n_stations(self) -> int:
+        """UAVs."""
+        return self.constants.n_uavs
+
+    @property
+    def side_m(self) -> float:
+        """Side of the area, m."""
+        return self.constants.area_m
+
+    @property
+    def height_m(self) -> float:
+        """Flight altitude, m."""
+        return self.constants.altitude_m
+
+    def placed(self, positions_m: FloatArray) -> FloatArray:
+        """UAVs at given places, float64 [M, 2] in m, with equal powers, repaired; float64 [3M]."""
+        repaired: FloatArray = self.project(placements.with_equal_powers(self.constants, positions_m))[0]
+        return repaired
+
     def null_policies(self) -> Mapping[str, FloatArray]:
         """Three placements with equal powers; see the model card."""
         return {name: self.project(x) for name, x in placements.drafts(self.constants, self.users_m).items()}

@@ -10,7 +10,7 @@ import numpy as np
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.problems.uav_isac.model import Constants
 
-__all__ = ["drafts", "lattice"]
+__all__ = ["drafts", "lattice", "with_equal_powers"]
 
 _KMEANS_ROUNDS = 100
 
@@ -25,16 +25,17 @@ def drafts(c: Constants, users_m: FloatArray) -> dict[str, FloatArray]:
     Returns:
         By name, each float64 [1, 3M].
     """
-    power = min(max(c.p_total_w / c.n_uavs, c.p_min_w), c.p_max_w)
     placements = {
         "uniform_lattice": _uniform_lattice(c.n_uavs, c.area_m),
         "users_kmeans": _users_kmeans(c.n_uavs, users_m),
         "centroid_ring": _centroid_ring(c.n_uavs, users_m, c.altitude_m / math.sqrt(2.0)),
     }
-    return {name: _point(positions, power) for name, positions in placements.items()}
+    return {name: with_equal_powers(c, positions) for name, positions in placements.items()}
 
 
-def _point(positions: FloatArray, power: float) -> FloatArray:
+def with_equal_powers(c: Constants, positions: FloatArray) -> FloatArray:
+    """Positions float64 [M, 2] in m and the same power everywhere, before repair; float64 [1, 3M]."""
+    power = min(max(c.p_total_w / c.n_uavs, c.p_min_w), c.p_max_w)
     return np.column_stack([positions, np.full(len(positions), power)]).reshape(1, -1)
 
 

@@ -7,7 +7,7 @@ loop and the gain on the third set is the shrinkage.
 
 from __future__ import annotations
 
-import time
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +16,25 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from optisolve.core.arrays import FloatArray
-from optisolve.core.budget import Budget
-from optisolve.core.documents import Json, write_atomic
+from optisolve.core.documents import Json, canonical, plain, write_atomic
 from optisolve.core.errors import SolverError, UnknownNameError
 from optisolve.core.options import Options
-from optisolve.core.problem import FEASIBILITY_TOLERANCE, Instance, Problem
-from optisolve.core.status import PointStatus
+from optisolve.core.problem import Problem
+from optisolve.llm.dialogue import DialogueReport
+from optisolve.llm.session import LlmSession, SessionReport
 from optisolve.programs.catalog import ANSWERING, SKELETONS
 from optisolve.programs.program import Program
-from optisolve.programs.search import Arm, Candidate, Search, SearchOptions
-from optisolve.programs.skeleton import Answering, Skeleton
-from optisolve.run.solve import solve
+from optisolve.programs.search import ARMS, Arm, Candidate, Search, SearchOptions
+from optisolve.programs.skeleton import Skeleton
 from optisolve.solvers.moead.programmed import MoeadRule
+from optisolve.study.evolve.journal import Journal
+from optisolve.study.evolve.writer import AskOptions, ModelWriter
+from optisolve.study.evolve.yardstick import Yardstick, valued
 
-__all__ = ["Evolution", "EvolveOptions", "evolve", "skeleton_for"]
+__all__ = ["ASKING", "Evolution", "EvolveOptions", "evolve", "skeleton_for"]
+
+ASKING: frozenset[Arm] = frozenset(arm for arm in ARMS if arm not in ("gp", "random"))
+"""Arms that ask a language model."""
 
 _CHOSEN_AMONG = 10
 """Best programs of the loop that the second set of instances decides between."""
@@ -76,7 +80,11 @@ class Evolution:
         front: Best candidate of every size, small to large, each better than all smaller ones.
         trace: Candidates that were the best so far.
         evaluations: Programs that were evaluated.
-        seconds: Processor time of the search.
+        seconds: Processor time of the search until its last program, and the time that it waited for a language model.
+        fates: What became of the texts that a language model wrote.
+        tokens: Tokens of the language model when each candidate of the trace was evaluated.
+        dialogue: What was asked; None where no model wrote.
+        llm: Which model was asked; None where none was.
     """
 
     problem: str
@@ -94,6 +102,10 @@ class Evolution:
     trace: Sequence[Candidate]
     evaluations: int
     seconds: float
+    fates: Mapping[str, int]
+    tokens: Sequence[int]
+    dialogue: DialogueReport | None = None
+    llm: SessionReport | None = None
 
     @property
     def shrinkage(self) -> float:
@@ -101,7 +113,17 @@ class Evolution:
         return self.train_gain - self.test_gain
 
     def document(self) -> dict[str, Json]:
-        """All of it, for a file; the same seed gives the same but for the seconds."""
+        """All of it, for a file; the same seed gives the same but for the seconds, and so does a replay of the conversation."""
+        found = self._found()
+        return {
+            **found,
+            "result_sha256": hashlib.sha256(canonical(found)).hexdigest(),
+            "seconds": round(self.seconds, 3),
+            "llm": plain(self.llm),
+        }
+
+    def _found(self) -> dict[str, Json]:
+        """What is the same however often and wherever the search is repeated."""
         return {
             "problem": self.problem,
             "skeleton": self.skeleton,
@@ -120,9 +142,10 @@ class Evolution:
             },
             "hand_rules_test_gain_percent": dict(self.hand),
             "front": [_told(candidate) for candidate in self.front],
-            "trace": [_told(candidate) for candidate in self.trace],
+            "trace": [{**_told(c), "tokens": tokens} for c, tokens in zip(self.trace, self.tokens, strict=True)],
             "evaluations": self.evaluations,
-            "seconds": round(self.seconds, 3),
+            "fates": dict(self.fates),
+            "dialogue": None if self.dialogue is None else self.dialogue.plain(),
         }
 
     def write(self, file: Path) -> None:
@@ -170,6 +193,9 @@ def evolve(
     settings: EvolveOptions = EvolveOptions(),
     search: SearchOptions = SearchOptions(),  # noqa: B008
     told: Callable[[int, Candidate], bool] | None = None,
+    session: LlmSession | None = None,
+    ask: AskOptions = AskOptions(),  # noqa: B008
+    journal: Journal | None = None,
 ) -> Evolution:
     """Search for a rule, choose it on unseen instances and measure it on others.
 
@@ -178,31 +204,51 @@ def evolve(
         skeleton: What the rule is the missing piece of.
         arm: How programs are made.
         evaluations: Programs that are evaluated at most.
-        seconds: Processor time of the search; None for no limit.
+        seconds: Processor time of the search, waiting for a language model included; None for no limit.
         seed: Of the search and, with the set's name, of the instances.
         settings: Sizes of the three sets.
         search: Settings of the search.
         told: Called after every evaluation with their number and the best candidate; says True to stop.
+        session: The language model, for arms that ask one.
+        ask: How it is asked.
+        journal: Where candidates are noted; one that holds some already is gone on with.
     """
+    journal = Journal() if journal is None else journal
+    writer = None
+    if arm in ASKING:
+        if session is None:
+            raise SolverError(f"by={arm} asks a language model; give one: llm=local, openai or replay.")
+        writer = ModelWriter(session, problem, skeleton, arm, seed=seed, search=search, options=ask, journal=journal)
+    score = valued(skeleton, settings.rounds, settings.evaluations)
     baseline = next(iter(skeleton.hand))
     sets = {
-        name: _Yardstick(_valued(skeleton, settings), problem, name, seed, size, skeleton.complete(baseline))
+        name: Yardstick(score, problem, name, seed, size, skeleton.complete(baseline))
         for name, size in (("train", settings.train), ("validation", settings.validation), ("test", settings.test))
     }
-    begun = time.process_time()
-    founders = [skeleton.complete(name) for name in skeleton.hand] if settings.hand else []
+    tokens = dict[int, int]()
+    journal.begin()
+
+    def scored(program: Program) -> float:
+        known = journal.score(program.sha256)
+        return sets["train"].gain(program) if known is None else known
+
+    def note(candidate: Candidate) -> None:
+        tokens[candidate.evaluation] = 0 if writer is None else writer.tokens
+        journal.evaluated(candidate, tokens[candidate.evaluation])
+
     engine = Search(
         skeleton.features,
-        sets["train"].gain,
+        scored,
         evaluations,
         seed,
         seconds=seconds,
         options=search,
-        founders=founders,
+        founders=[skeleton.complete(name) for name in skeleton.hand] if settings.hand else [],
         told=told,
+        note=note,
+        clock=journal.clock,
     )
-    ranked = engine.run(arm)
-    took = time.process_time() - begun
+    ranked = engine.run(arm, writer)
     if not ranked:
         raise SolverError(f"no program was evaluated within {evaluations} evaluations and {seconds} s; give the search more.")
     finalists = ranked[:_CHOSEN_AMONG]
@@ -225,7 +271,11 @@ def evolve(
         front=_front(ranked),
         trace=engine.trace,
         evaluations=engine.evaluations,
-        seconds=took,
+        seconds=journal.spent_s,
+        fates=journal.fates,
+        tokens=[tokens[candidate.evaluation] for candidate in engine.trace],
+        dialogue=None if writer is None else writer.report(),
+        llm=None if session is None else session.describe(),
     )
 
 
@@ -236,67 +286,3 @@ def _front(ranked: Sequence[Candidate]) -> list[Candidate]:
         if np.isfinite(candidate.score) and (not found or candidate.score > found[-1].score):
             found.append(candidate)
     return found
-
-
-def _valued(skeleton: type[Skeleton], settings: EvolveOptions) -> Callable[[Program, Instance], float]:
-    """What a program is worth on an instance, larger is better; NaN where it leads to nothing feasible."""
-
-    def of_answer(program: Program, instance: Instance) -> float:
-        assert issubclass(skeleton, Answering)
-        evaluation = instance.evaluate(skeleton.answer(program, instance, settings.rounds)[None, :])
-        feasible = evaluation.max_violation[0] <= FEASIBILITY_TOLERANCE
-        return float(-instance.signs[0] * evaluation.F[0, 0]) if feasible else float("nan")
-
-    def of_run(program: Program, instance: Instance) -> float:
-        result = solve(instance, MoeadRule(program=program.text), budget=Budget(evaluations=settings.evaluations), seed=0)
-        if result.hypervolume is not None:
-            return result.hypervolume
-        feasible = result.point_status is PointStatus.FEASIBLE
-        return float(-instance.signs[0] * result.verification.F[0, 0]) if feasible else float("nan")
-
-    return of_answer if issubclass(skeleton, Answering) else of_run
-
-
-class _Yardstick:
-    """Gains over a hand rule on a set of instances that belongs to a purpose.
-
-    Args:
-        valued: What a program is worth on an instance.
-        problem: Where instances come from.
-        purpose: Name of the set: sets of different names share no instance.
-        seed: Of the experiment.
-        size: Number of instances.
-        baseline: The hand rule.
-    """
-
-    def __init__(
-        self,
-        valued: Callable[[Program, Instance], float],
-        problem: Problem,
-        purpose: str,
-        seed: int,
-        size: int,
-        baseline: Program,
-    ) -> None:
-        self._valued = valued
-        first = 1_000_000 * (1 + ("train", "validation", "test").index(purpose) + 3 * seed)
-        self._instances = [problem.instance(seed=first + i) for i in range(size)]
-        self._base = self._values(baseline)
-        several = len(self._instances[0].objectives) > 1
-        scales = [1e-6 if several else i.objectives[0].gap_scale(b) for i, b in zip(self._instances, self._base, strict=True)]
-        self._per = np.maximum(np.abs(self._base), scales) if several else np.array(scales)
-
-    def gains(self, program: Program) -> FloatArray:
-        """Percent of the hand rule's value by which a program is better, float64 [n]; -100 where it breaks a constraint.
-
-        Where the objective has no natural zero, percent of its scale.
-        """
-        gains: FloatArray = 100.0 * (self._values(program) - self._base) / self._per
-        return np.where(np.isfinite(gains), gains, -100.0)
-
-    def gain(self, program: Program) -> float:
-        """Their mean."""
-        return float(self.gains(program).mean())
-
-    def _values(self, program: Program) -> FloatArray:
-        return np.array([self._valued(program, instance) for instance in self._instances])
