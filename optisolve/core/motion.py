@@ -105,7 +105,8 @@ class RandomWaypoint(Walking):
         speed_max_m_s: Fastest, m/s.
         pause_s: Time at each point, s.
 
-    Source: Johnson and Maltz 1996; Camp, Boleng and Davies 2002, doi 10.1002/wcm.72; Yoon, Liu and Noble, INFOCOM 2003 on speeds.
+    Source: Johnson and Maltz 1996; Camp, Boleng and Davies 2002, doi 10.1002/wcm.72; Yoon, Liu and Noble, INFOCOM 2003
+    (speeds above 0).
     """
 
     kind: ClassVar[str] = "random_waypoint"
@@ -146,9 +147,9 @@ class Fading(Motion):
 class DailyDemands(Motion):
     """Demands that rise and fall by the day, and lines that fail and return.
 
-    A demand goes with 1 + swing sin(2 pi t / day + phase of its sender) times a log-normal factor that forgets itself slowly; at
-    step 0 it has the volume of the scenario. A line is up and down for exponentially distributed times; one that would cut a demand off
-    stays up. All numbers are assumptions.
+    A demand goes with 1 + swing sin(2 pi t / day + phase of its sender) times a log-normal factor that forgets itself slowly;
+    at step 0 it has the volume of the scenario. A line is up and down for exponentially distributed times; one that would cut
+    a demand off stays up. All numbers are assumptions.
 
     Args:
         step_s: Time from one step to the next, s.

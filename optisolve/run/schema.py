@@ -428,7 +428,7 @@ class Record(Part):
     solver: SolverPart
     seed: Integer
     warm_start: Given[Rows | None] = None
-    notes: Given[list[str]] = []
+    notes: Given[list[str]] = Field(default=[])
     budget: BudgetPart
     used: UsedPart
     termination: TerminationPart
