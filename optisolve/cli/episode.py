@@ -123,16 +123,13 @@ def _print(runs: Sequence[EpisodeRun], folders: Sequence[Path], pictures: Sequen
         console.print(f"step {number}: {event}", soft_wrap=True)
     if len(happened) > _LISTED:
         console.print(f"and {len(happened) - _LISTED} more events", soft_wrap=True)
-    table = new_table(
-        "arm", ">summed loss", ">mean", ">worst", ">at step", ">evaluations a step", ">to recover", ">not recovered"
-    )
+    table = new_table("loss at every step", ">sum", ">worst", ">at", ">calls", ">to recover", ">never")
     for run in runs:
         scores = run.scores
-        felt = f"{scores.unrecovered} of {len(scores.recoveries)}" if scores.recoveries else "–"
+        felt = f"{scores.unrecovered}/{len(scores.recoveries)}" if scores.recoveries else "–"
         table.add_row(
             run.arm.name,
             format_number(scores.summed),
-            format_number(scores.summed / len(scores.losses)),
             format_number(scores.losses[scores.worst]),
             str(scores.worst),
             f"{sum(scores.evaluations) / len(scores.evaluations):.0f}",
@@ -140,6 +137,9 @@ def _print(runs: Sequence[EpisodeRun], folders: Sequence[Path], pictures: Sequen
             felt,
         )
     console.print(table)
+    console.print(
+        "calls: evaluations a step; to recover: evaluations until an event was made good; never: events that were not"
+    )
     for file in pictures:
         console.print(f"picture:  {file}", soft_wrap=True)
     for folder in folders:

@@ -8,7 +8,7 @@
 | `summary` | what is written beside the records of the steps, and what must hold of them |
 """
 
-from optisolve.study.episodes.course import Arm, Course, EpisodeRun, arms_of, run_arm
+from optisolve.study.episodes.course import Arm, Course, EpisodeRun, arms_of, episode, run_arm
 from optisolve.study.episodes.memory import MEMORIES, Memory
 from optisolve.study.episodes.scores import EpisodeScores, score_steps
 from optisolve.study.episodes.summary import EPISODE_FILE, check_episode, read_summary, save_episode
@@ -23,6 +23,7 @@ __all__ = [
     "Memory",
     "arms_of",
     "check_episode",
+    "episode",
     "read_summary",
     "run_arm",
     "save_episode",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from optisolve.core.budget import Budget
 from optisolve.core.errors import FieldProblem, OptionError, SolverError
@@ -17,11 +19,15 @@ from optisolve.core.status import Termination
 from optisolve.core.workers import Workers
 from optisolve.registry import make_solver
 from optisolve.run.execution import Callback
-from optisolve.run.solve import Result, solve
+from optisolve.run.solve import DEFAULT_BUDGET, Result, solve, solver_of
 from optisolve.study.episodes.memory import Memory, Policy, room
 from optisolve.study.episodes.scores import EpisodeScores, score_steps
+from optisolve.study.loss import loss_of
 
-__all__ = ["ORACLE", "Arm", "Course", "EpisodeRun", "arms_of", "run_arm", "step_seed"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ORACLE", "Arm", "Course", "EpisodeRun", "arms_of", "episode", "run_arm", "step_seed"]
 
 ORACLE = 20
 """How many times the evaluations of a step the oracle has."""
@@ -113,6 +119,35 @@ class EpisodeRun:
     results: tuple[Result, ...]
     _scores: list[EpisodeScores] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        n, name = len(self.results), self.course.problem.scenario or self.course.problem.name
+        return f"<EpisodeRun {self.arm.name} on {name}, {n} steps>"
+
+    @property
+    def steps(self) -> pd.DataFrame:
+        """A row per step: number, time, s, what happened before it, loss (NaN without a reference), evaluations, best score."""
+        import pandas as pd
+
+        rows = [
+            {
+                "step": step.number,
+                "time_s": step.time_s,
+                "events": "; ".join(step.events),
+                "loss": loss_of(result.record).value,
+                "evaluations": result.record.used.evaluations,
+                "hypervolume": result.hypervolume,
+                "objective": result.record.scores.objective,
+            }
+            for step, result in zip(self.course.steps, self.results, strict=False)
+        ]
+        return pd.DataFrame(rows)
+
+    def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
+        """Write the records of all steps and the summary beside them; the folder of the episode."""
+        from optisolve.study.episodes.summary import save_episode
+
+        return save_episode(self, Path(folder))
+
     @property
     def complete(self) -> bool:
         """Every step has a result."""
@@ -129,6 +164,51 @@ class EpisodeRun:
             steps = self.course.steps[: len(self.results)]
             self._scores.append(score_steps([r.record for r in self.results], [step.events for step in steps]))
         return self._scores[0]
+
+
+def episode(
+    problem: Problem,
+    solver: str | Solver = "auto",
+    *,
+    steps: int,
+    memory: Policy = "warm",
+    motion: Mapping[str, object] | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+    instance: int = 0,
+    llm: Any = "auto",
+    reference: Effort | str | None = Effort.QUICK,
+    workers: int | None = None,
+    **options: Any,
+) -> EpisodeRun:
+    """Solve an instance that moves, step by step.
+
+    Args:
+        problem: Family and scenario, one whose instances can move.
+        solver: A preset name or a solver object; ``"auto"`` takes the default for the first step.
+        steps: How many.
+        memory: What a step is handed of earlier ones, see `optisolve.study.episodes.memory.Policy`.
+        motion: ``kind`` and settings, see `optisolve.core.motion`; None takes the family's usual motion.
+        budget: Of every step; default 5,000 evaluations.
+        seed: Of the runs.
+        instance: Seed of the episode: of the first instance and all that happens to it.
+        llm: As for `optisolve.solve`.
+        reference: Work on the reference of every step; None for none, then there are no losses.
+        workers: Evaluations at a time; the result is the same for any number.
+        **options: Options that replace the preset's.
+
+    Returns:
+        The run, with a result per step and scores.
+
+    Raises:
+        OptisolveError: The family's instances stand still, bad settings, or a memory that the solver would not read.
+    """
+    effort = None if reference is None else Effort(reference)
+    course = Course.of(problem, steps, motion=motion, seed=instance, effort=effort)
+    method = solver_of(solver, options, course.steps[0].instance, llm)
+    limits = DEFAULT_BUDGET if budget is None else budget
+    arm = Arm(f"{method.info.name}, {memory}", method, memory, limits)
+    return run_arm(course, arm, seed=seed, llm=llm, workers=Workers(workers))
 
 
 def arms_of(solver: Solver, memory: Policy, budget: Budget, *, controls: bool) -> tuple[Arm, ...]:

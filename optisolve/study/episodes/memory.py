@@ -23,8 +23,8 @@ __all__ = ["MEMORIES", "Memory", "Policy", "room", "spread_out"]
 
 Policy = Literal["none", "keep", "warm", "retrieve", "notes", "placebo"]
 """``none``: every step begins cold. ``keep``: the first answer is evaluated for ever. ``warm``: a step begins with the last
-answer. ``retrieve``: with the answers of the steps that were most like it. ``notes``: as ``warm``, and a language model is told of
-earlier steps in words. ``placebo``: the same words with the numbers of the answers dealt out anew, so that they tell nothing."""
+answer. ``retrieve``: with the answers of the steps that were most like it. ``notes``: as ``warm``, and a language model is told
+of earlier steps in words. ``placebo``: the same words, the numbers of the answers dealt out anew: they tell nothing."""
 MEMORIES: tuple[Policy, ...] = get_args(Policy)
 
 _NEAREST = 3

@@ -24,7 +24,7 @@ from optisolve.study.episodes.memory import Memory, Policy, room
 from optisolve.study.episodes.scores import score_steps
 from optisolve.study.lock import parse_part
 
-__all__ = ["EPISODE_FILE", "EpisodeSummary", "check_episode", "read_summary", "save_episode", "steps_frame"]
+__all__ = ["EPISODE_FILE", "EpisodeSummary", "check_episode", "read_summary", "save_episode"]
 
 EPISODE_FILE = "episode.json"
 _MOST_STEPS = 100_000
@@ -196,21 +196,6 @@ def check_episode(file: Path, problems: Registry[Problem] = PROBLEMS) -> list[Fi
     if found:
         return found  # scores of other records say nothing
     return _score_problems(summary, records, steps)
-
-
-def steps_frame(run: EpisodeRun) -> list[JsonObject]:
-    """One row per step of an arm, for tables: number, time, events, loss, evaluations."""
-    return [
-        {
-            "arm": run.arm.name,
-            "step": s.number,
-            "time_s": s.time_s,
-            "events": "; ".join(s.events),
-            "loss": loss,
-            "evaluations": n,
-        }
-        for s, loss, n in zip(run.course.steps, run.scores.losses, run.scores.evaluations, strict=False)
-    ]
 
 
 def _steps(summary: EpisodeSummary, problems: Registry[Problem]) -> list[Step]:
