@@ -1,7 +1,9 @@
 """Episodes: what moves, what is remembered, what is scored, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import optisolve
 from optisolve.core.errors import OptionError, OptisolveError
 from optisolve.core.motion import MOTIONS, episode_steps, motion_of
+from optisolve.core.workers import Workers
 from optisolve.registry import make_solver
 from optisolve.study.episodes import (
     EPISODE_FILE,
@@ -91,8 +94,6 @@ def test_fading_gains_keep_their_mean_and_forget_at_the_stated_rate():
 
 def test_the_result_does_not_depend_on_workers(course, saved):
     run, _ = saved
-    from optisolve.core.workers import Workers
-
     again = run_arm(course, run.arm, seed=1, workers=Workers(2, "thread"))
     assert [r.result_hash for r in again.results] == [r.result_hash for r in run.results]
 
@@ -109,8 +110,6 @@ def test_records_of_an_episode_verify_and_replay_like_any_other(saved):
 
 @pytest.mark.parametrize("forgery", ["easier instance", "better start", "loss", "event", "swapped"])
 def test_a_forged_step_is_refused(saved, course, tmp_path, forgery):
-    import shutil
-
     run, folder = saved
     shutil.copytree(folder, forged := tmp_path / "forged")
     told = json.loads((forged / EPISODE_FILE).read_text())
@@ -144,11 +143,8 @@ def test_a_cold_start_a_kept_answer_and_an_oracle_stand_in_their_order(course):
 
 
 def test_answers_are_carried_over_by_the_names_of_variables():
-    before, after = next(
-        (a, b)
-        for a, b in zip(*(lambda s: (s, s[1:]))(_steps("traffic_engineering/polska", 12, up_h=2.0)), strict=False)
-        if b.instance.space.dim < a.instance.space.dim
-    )
+    steps = _steps("traffic_engineering/polska", 12, up_h=2.0)
+    before, after = next((a, b) for a, b in pairwise(steps) if b.instance.space.dim < a.instance.space.dim)
     memory = Memory("warm", 1)
     x = np.arange(1.0, before.instance.space.dim + 1.0)[None, :]
     memory.learn(before, x, before.instance.evaluate(x).F)

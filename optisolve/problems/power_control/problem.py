@@ -165,8 +165,8 @@ class PowerControl(ArrayProblem):
             factor = np.where(np.eye(self.n_links, dtype=bool), 1.0, self.cross_gain)
             raw = np.divide(first["gain"], factor, out=np.zeros_like(factor), where=factor > 0.0)
             steps = faded(motion, raw, rng)
-        for step in steps:
-            gain = step.gain * factor
+        for number, step in enumerate(steps):
+            gain = step.gain * factor if number else first["gain"]  # to the last bit
             if self.goal is not Goal.MAX_MIN:
                 first["min_rate_bit_s_hz"] = self._floors(gain, first["noise_w"], first["p_max_w"])
             data = {name: values.tolist() for name, values in {**first, "gain": gain}.items()}
