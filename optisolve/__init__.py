@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from optisolve.run.plot import plot
     from optisolve.run.records import load_records
     from optisolve.run.solve import Result, solve
+    from optisolve.study.episodes import episode
     from optisolve.trust.audit import verify
     from optisolve.trust.replay import replay
 
@@ -41,6 +42,7 @@ __all__ = [
     "Solver",
     "Termination",
     "__version__",
+    "episode",
     "list_problems",
     "list_solvers",
     "load_problem",
@@ -75,6 +77,7 @@ _HOMES = {
     "optisolve.run.plot": ("plot",),
     "optisolve.run.records": ("load_records",),
     "optisolve.run.solve": ("Result", "solve"),
+    "optisolve.study.episodes": ("episode",),
     "optisolve.trust.audit": ("verify",),
     "optisolve.trust.replay": ("replay",),
 }

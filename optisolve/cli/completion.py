@@ -91,6 +91,15 @@ def completions(line: str, verbs: Mapping[str, str]) -> list[str]:
     return _matching(word, _keys(verb, known, flag=flag))
 
 
+_MOTIONS = {
+    "GaussMarkov": "gauss_markov",
+    "RandomWaypoint": "random_waypoint",
+    "Fading": "fading",
+    "DailyDemands": "daily_demands",
+}
+"""Classes of `optisolve.core.motion` with their names, so that no module is loaded for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Field:
     """A setting as its source says it: the name of its type, and the values that it may have."""
@@ -105,7 +114,11 @@ def _keys(verb: str, known: Mapping[str, _Field], *, flag: bool) -> Iterator[str
     if flag:
         yield from ("--help", "--config", *(f"--{group}" for group in groups), *(["--cfg"] * bool(groups)))
     else:
-        yield from ("config=", *(f"{group}{sign}" for group in groups for sign in "=."), *(["budget."] * bool(groups)))
+        yield from (
+            "config=",
+            *(f"{group}{sign}" for group in groups for sign in "=."),
+            *(["budget.", "motion."] if groups else ()),
+        )
     if not flag and verb in ("info", "check"):
         yield from (*_names("problems"), *_names("solvers"), *_plug_ins("problem"), *_plug_ins("solver"))
     for name, told in known.items():
@@ -149,6 +162,12 @@ def _matching(word: str, names: Iterable[str]) -> list[str]:
 
 def _options(group: str, words: Sequence[str]) -> Mapping[str, _Field]:
     """Settings below a group, of the problem, solver or language model that the command line names."""
+    if group == "motion":
+        kinds = [_fields("optisolve.core.motion", name) for name in _MOTIONS]
+        return {
+            "kind": _Field(choices=("auto", *_MOTIONS.values())),
+            **{key: told for kind in kinds for key, told in kind.items()},
+        }
     if group == "budget":
         return _fields("optisolve.core.budget", "Budget")
     chosen = dict(word.removeprefix("--").partition("=")[::2] for word in words)

@@ -35,6 +35,7 @@ from optisolve.cli.sweep import Sweep
 from optisolve.core.budget import UNLIMITED
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import MissingDependency, OptisolveError, UnknownNameError, nearest
+from optisolve.core.motion import MOTION_SETTINGS
 from optisolve.core.source import is_target
 from optisolve.llm.config import LLM_KINDS
 from optisolve.registry import PROBLEMS, SOLVERS, problem_options, solver_options
@@ -52,6 +53,7 @@ _SCHEME = "optisolve"
 _DEFAULTS: Mapping[str, object] = {
     **{f.name: f.default for f in dataclasses.fields(Run)},
     "budget": DEFAULT_BUDGET.options(),
+    "motion": {"kind": "auto", **dict.fromkeys(MOTION_SETTINGS)},
 }
 """Settings of a run beside the groups."""
 
@@ -159,12 +161,12 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
             raise OptisolveError(NO_INTERPOLATION.format(what="A file of settings"))
         if unknown := sorted({*values} - {*_choices(), *_DEFAULTS}):
             raise OptisolveError(f"Unknown setting '{unknown[0]}'. Settings of the run: {', '.join(sorted(_DEFAULTS))}.")
-        groups = {name: _part(name, values.pop(name)) for name in (*_choices(), "budget")}
+        groups = {name: _part(name, values.pop(name)) for name in (*_choices(), "budget", "motion")}
         groups["budget"] = {key: UNLIMITED if value == "unlimited" else value for key, value in groups["budget"].items()}
         kind = str(groups["llm"].pop("kind"))
         problem, solver = (Choice(str(chosen[group]), groups[group]) for group in ("problem", "solver"))
         read = tuple(key for key in given if key in from_file)
-        asked = Asked(problem, solver, Choice(kind, groups["llm"]), groups["budget"], values, given, read)
+        asked = Asked(problem, solver, Choice(kind, groups["llm"]), groups["budget"], values, given, read, groups["motion"])
         if values["print"] == "config":
             from optisolve.cli.config_file import settings_file
 
@@ -219,7 +221,8 @@ def _part(name: str, value: Json) -> dict[str, Json]:
     """
     if isinstance(value, Mapping):
         return dict(value)
-    example = "budget.evaluations=1000" if name == "budget" else f"{name}.KEY=VALUE"
+    examples = {"budget": "budget.evaluations=1000", "motion": "motion.kind=random_waypoint"}
+    example = examples.get(name, f"{name}.KEY=VALUE")
     raise OptisolveError(f"{name}: got {value!r}; it has settings of its own, e.g. {example} (optisolve run --help).")
 
 

@@ -77,6 +77,9 @@ def settings_file(asked: Asked) -> str:
     groups = {"problem": asked.problem, "solver": asked.solver, **({"llm": asked.llm} if uses_llm else {})}
     told: dict[str, object] = {group: {_NAME[group]: choice.name, **choice.options} for group, choice in groups.items()}
     rest = {key: value for key, value in asked.settings.items() if key not in ("print", "resume", "trust")}
+    moving = {key: value for key, value in asked.motion.items() if value is not None}
+    if asked.settings.get("episode") is not None:
+        told["motion"] = moving
     text: str = yaml.safe_dump({**told, "budget": dict(asked.budget), **rest}, sort_keys=False, allow_unicode=True)
     return text
 
@@ -155,8 +158,10 @@ def _unknown(flat: Mapping[str, object]) -> Iterator[FieldProblem]:
     from optisolve.cli.run import Run
     from optisolve.cli.settings import settings_of
     from optisolve.core.budget import Budget
+    from optisolve.core.motion import MOTION_SETTINGS
 
     known = [*settings_of(Run), "problem", "solver", "llm", *(f"budget.{name}" for name in settings_of(Budget))]
+    known += ["motion.kind", *(f"motion.{name}" for name in MOTION_SETTINGS)]
     for key, value in flat.items():
         if key not in known and key.partition(".")[0] not in ("problem", "solver", "llm"):
             guess = nearest(key, known)

@@ -139,6 +139,7 @@ def run_help(words: Sequence[str]) -> str:
         ),
         f"settings:\n{settings_help(Run)}",
         f"budget:\n{settings_help(Budget, prefix='budget.', values=DEFAULT_BUDGET.options())}",
+        f"motion, of an episode:\n{_motions_help()}",
     ]
     for group in ("problem", "solver", "llm"):
         if name := chosen.get(group):
@@ -149,6 +150,14 @@ def run_help(words: Sequence[str]) -> str:
         how = "name one, e.g. optisolve run problem=NAME solver=NAME --help, or: optisolve info NAME"
         sections.append(paragraph(f"The settings {', '.join(more)} are those of one problem, solver or language model: {how}"))
     return "\n\n".join(sections)
+
+
+def _motions_help() -> str:
+    from optisolve.core.motion import MOTIONS
+
+    told = (", ".join(f"motion.{name}" for name in settings_of(cls)) for cls in MOTIONS.values())
+    lines = zip((f"motion.kind={kind}" for kind in MOTIONS), told, strict=True)
+    return entries([("motion.kind=auto", "The usual one of the family: optisolve info NAME."), *lines])
 
 
 def options_of(group: str, name: str) -> tuple[type, Mapping[str, object]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -83,6 +83,7 @@ class Asked:
         settings: Values of `Run`.
         given: Keys that the user set herself, or had a file of settings set.
         read: Those of them that only a file has set.
+        motion: Of an episode: kind and settings.
     """
 
     problem: Choice
@@ -92,6 +93,7 @@ class Asked:
     settings: Group
     given: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
+    motion: Group = field(default_factory=dict)
 
     def settled(self) -> Asked:
         """With the default solver for the problem where the user has named none, and a line that says so."""
@@ -141,6 +143,7 @@ class Job:
         settings: Seed, output folder and the like.
         asked: What stands in the run's ``job.json``.
         continues: Folder of a finished run that this one prolongs, None in all other cases.
+        motion: Of an episode: kind and settings.
     """
 
     problem: Problem
@@ -151,6 +154,7 @@ class Job:
     settings: Run
     asked: dict[str, Json]
     continues: Path | None = None
+    motion: Group = field(default_factory=dict)
 
     @classmethod
     def of(cls, asked: Asked, continues: Path | None = None) -> Job:
@@ -163,6 +167,7 @@ class Job:
         settings = collected("", lambda: Run.from_mapping({**asked.settings, "resume": asked.settings["resume"] or None}))
         if settings is not None:
             collected("", lambda: _workers(settings))
+            collected.problems += _misplaced(settings, asked)
         budget = collected("budget", lambda: Budget.from_mapping(asked.budget))
         problem = collected("problem", lambda: named_problem(asked.problem.name, asked.problem.options))
         solver = collected("solver", lambda: make_solver(asked.solver.name, asked.solver.options))
@@ -176,7 +181,7 @@ class Job:
         told = asked.plain(uses_llm=uses_llm)
         _require_own(llm, settings, [key for key in asked.given if key not in asked.read])
         _require_no_key(told)
-        return cls(problem, problem.instance(settings.instance), solver, llm, budget, settings, told, continues)
+        return cls(problem, problem.instance(settings.instance), solver, llm, budget, settings, told, continues, asked.motion)
 
 
 class Ended(NamedTuple):
@@ -200,6 +205,10 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
     """
     if job.settings.dry_run:
         return Ended(_dry_run(job))
+    if job.settings.episode is not None:
+        from optisolve.cli.episode import run_episode
+
+        return Ended(run_episode(job))
     out = Path(job.settings.out)
     joined = _join(job, out)
     if isinstance(joined, Path):
@@ -233,6 +242,21 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
         return Ended(code)
     print_summary(results, folder, pictures, varied or {})
     return Ended(code, score_row(subject.record))
+
+
+def _misplaced(settings: Run, asked: Asked) -> Iterator[FieldProblem]:
+    """Settings of an episode where there is none, and those that an episode does not have."""
+    if settings.episode is None:
+        if settings.memory != "auto":
+            yield FieldProblem("memory", settings.memory, "none without an episode; give the number of its steps: episode=50")
+        if moving := [key for key in asked.given if key.startswith("motion.")]:
+            yield FieldProblem(moving[0], asked.motion.get(moving[0].partition(".")[2]), "none without an episode: episode=50")
+        return
+    if settings.reference == "none":
+        yield FieldProblem("reference", "none", "quick, normal or thorough: an episode is scored by its losses")
+    for name, idle in (("resume", None), ("history", "none"), ("dry_run", False)):
+        if (value := getattr(settings, name)) != idle:
+            yield FieldProblem(name, value, f"{'null' if idle is None else str(idle).lower()} in an episode")
 
 
 def _join(job: Job, out: Path) -> JobFolder | Path:

@@ -13,10 +13,13 @@ from optisolve.cli.display import console, format_number, new_table, print_error
 from optisolve.cli.help import entries
 from optisolve.cli.progress import Bar, Show, quiet_for
 from optisolve.cli.settings import Verb, Word
-from optisolve.core.errors import FieldProblem, RecordError
+from optisolve.core.errors import FieldProblem, OptisolveError, RecordError
+from optisolve.core.text import printable_lines
 
 if TYPE_CHECKING:
     from optisolve.core.documents import JsonObject
+    from optisolve.core.problem import Problem
+    from optisolve.registry import Registry
     from optisolve.study.compare import Change
     from optisolve.study.suite import Suite
     from optisolve.trust.audit import Audit
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["RUNS", "Compare", "Explain", "MakeReport", "Replay", "Verify", "record_files", "require_runs", "suites_of"]
 
 EXIT_REFUSED = 2
+_TOLD = 10
+"""What is wrong with an episode, so many lines of it."""
 
 Paths = Annotated[tuple[Path, ...], Word("PATH")]
 """Records: record.json, its folder, or a folder of folders."""
@@ -78,9 +83,30 @@ class Verify(Verb):
                     print_json(_plain(audit))
                 else:
                     console.print(str(audit), style="green" if audit else "red", soft_wrap=True)
+        episodes = _episodes_hold(self.path, PROBLEMS.beside(*self.problem), say=not self.json)
         if not self.json:
             console.print(_summary(done), soft_wrap=True)
-        return 0 if all(done) else EXIT_REFUSED
+        return 0 if all(done) and episodes else EXIT_REFUSED
+
+
+def _episodes_hold(paths: Iterable[Path], problems: Registry[Problem], *, say: bool) -> bool:
+    """Whether the episodes at or below the paths hold beside their records; each is told in a line."""
+    from optisolve.content import shipped_only
+    from optisolve.run.untrusted import printable
+    from optisolve.study.episodes import EPISODE_FILE, check_episode
+
+    good = True
+    for file in dict.fromkeys(f for path in paths if path.is_dir() for f in sorted(path.rglob(EPISODE_FILE))):
+        try:
+            with shipped_only():
+                found = [str(problem) for problem in check_episode(file, problems)]
+        except OptisolveError as error:
+            found = [str(error)]
+        good = good and not found
+        if say or found:
+            told = "episode holds" if not found else "episode refused:\n  - " + "\n  - ".join(found[:_TOLD])
+            (console.print if say else print_error)(printable_lines(f"{printable(file.parent)}: {told}"))
+    return good
 
 
 def suites_of(files: Iterable[Path]) -> dict[str, Suite]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge
 
 from optisolve.cli.progress import Show
 from optisolve.core.options import Options
@@ -21,6 +23,8 @@ class Run(Options):
         instance: Instance seed.
         reference: Work on the reference beside the answer.
         controls: Also run the controls that the answer is printed beside.
+        episode: Steps of an episode: the instance moves, and is solved again at every step; see docs/episodes.md.
+        memory: What a step of an episode is handed of earlier ones. auto: warm where the solver begins with points, else none.
         pictures: Draw front, map and convergence beside the record.
         history: all keeps every evaluated point beside the record, in history.parquet.
         print: What is printed; config is the run's settings, which config=FILE reads again, and nothing is run.
@@ -41,6 +45,8 @@ class Run(Options):
     instance: int = 0
     reference: Literal["none", "quick", "normal", "thorough"] = "quick"
     controls: bool = False
+    episode: Annotated[int, Ge(1)] | None = None
+    memory: Literal["auto", "none", "keep", "warm", "retrieve", "notes", "placebo"] = "auto"
     pictures: bool = True
     history: Literal["none", "all"] = "none"
     print: Literal["table", "json", "config"] = "table"

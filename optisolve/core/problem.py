@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -41,6 +41,8 @@ from optisolve.core.space import Space
 if TYPE_CHECKING:
     import pymoo.core.problem
     from matplotlib.axes import Axes
+
+    from optisolve.core.motion import Motion, Moved
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -436,6 +438,9 @@ class Problem(Options, ABC):
     """Parameters, None unless given, that a scenario chose for its own values of all others: when one of those changes they
     hold no longer, and the instance works them out (`optisolve.registry.make_problem`)."""
 
+    no_motion: ClassVar[str] = ""
+    """Why `motions` may be empty for some of its scenarios, in words."""
+
     scenario: str = field(default="", kw_only=True)
     _home: Home | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -460,6 +465,19 @@ class Problem(Options, ABC):
             effort: How much work to spend.
         """
         return None
+
+    def motions(self) -> tuple[type[Motion], ...]:
+        """How its instances may move from step to step, the usual way first; see `optisolve.core.motion`."""
+        return ()
+
+    def moves(self, motion: Motion, seed: int) -> Iterator[Moved]:
+        """Where the instance of a seed moves to, from step 0 on, without an end; families with `motions` implement it.
+
+        Args:
+            motion: One of `motions`.
+            seed: Of the episode.
+        """
+        raise NotImplementedError(f"instances of {self.name} stand still")
 
     def origin(self, seed: int) -> Origin:
         """The origin to put into an instance made with `seed`."""

@@ -289,6 +289,10 @@ class Solver(Options, ABC):
             return f"{self.info.name} cannot treat {', '.join(lacking)}"
         return next(filter(None, (capability_gap(instance, c) for c in self.info.requires)), None)
 
+    def takes_start(self, instance: Instance) -> bool:
+        """Whether the run begins with the points of a warm start, so that a memory means something to it."""
+        return False
+
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
         """What was learned before and is used on an instance: ``name`` and ``sha256`` of the file; None for no such thing."""
         return None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
@@ -21,7 +23,7 @@ from optisolve.core.documents import plain
 from optisolve.core.errors import BudgetExhausted, OptisolveError, RunStopped, SolverError
 from optisolve.core.evaluation import Evaluation, Twins, watching
 from optisolve.core.failures import Attempt, examined
-from optisolve.core.problem import Instance
+from optisolve.core.problem import Description, Instance
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import hypervolume
@@ -155,6 +157,7 @@ class Run:
         llm_cache: Calls answered by the response cache and what they would have cost, US dollars; None without hits.
         warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
         workers: Who evaluated point by point; None where whole batches went to the instance.
+        notes: What a language model was told beside the instance, a sentence each.
     """
 
     outcome: Outcome
@@ -169,6 +172,7 @@ class Run:
     llm_cache: CachePart | None = None
     warm_start: FloatArray | None = None
     workers: WorkersPart | None = None
+    notes: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Runs travel between processes; an exception of a plug-in that cannot is told in words."""
@@ -198,6 +202,7 @@ def execute(
     measure: Callable[[FloatArray], Evaluation] | None = None,
     pool: Pool | None = None,
     dry_run: bool = False,
+    notes: tuple[str, ...] = (),
 ) -> Run:
     """Run a solver; Ctrl-C, an exhausted budget or a crash still yields the points found so far.
 
@@ -215,6 +220,7 @@ def execute(
         measure: Evaluates a checked batch; the instance's own evaluation unless it is done elsewhere.
         pool: Evaluates batches point by point, side by side.
         dry_run: Ask no language model; answers are made up, their cost is estimated.
+        notes: What a language model is told beside the instance's own facts.
 
     Returns:
         The run; its `error` is set when the solver raised.
@@ -231,7 +237,7 @@ def execute(
         raise SolverError("The budget has no limit that could end the run. Set one, e.g. budget.evaluations=5000.")
     if pool is not None and pool.settings.asynchronous and not solver.info.steady:
         raise SolverError(_works_in_batches(solver))
-    meter = BudgetMeter(budget)
+    meter, instance = BudgetMeter(budget), _noted(instance, notes)
     with _session(solver, llm, meter, transcript, seed, dry_run) as session:
         if pool is not None:
             pool.start(lambda: meter.out_of_time)
@@ -266,7 +272,21 @@ def execute(
         if session is not None and session.cached_calls:
             cache = CachePart(calls=session.cached_calls, usd=session.cached_usd)
     who = None if pool is None else WorkersPart.model_validate(pool.told())
-    return Run(outcome, evaluator, meter, wall, cpu, error, seed, described, notice, cache, warm_start, who)
+    return Run(outcome, evaluator, meter, wall, cpu, error, seed, described, notice, cache, warm_start, who, notes)
+
+
+def _noted(instance: Instance, notes: tuple[str, ...]) -> Instance:
+    """The same instance, whose words have further facts."""
+    if not notes:
+        return instance
+    told, known = copy.copy(instance), instance.describe()
+    noted = replace(known, facts=(*known.facts, *notes))
+    vars(told)["describe"] = partial(_same, noted)
+    return told
+
+
+def _same(description: Description) -> Description:
+    return description
 
 
 _UNSTEADY = "asynchronous: which point came next depended on who was first, so the same seed gives another result"

@@ -154,7 +154,7 @@ def _record(
             llm=run.llm,
         ),
         seed=run.seed,
-        **_given(warm_start=None if run.warm_start is None else run.warm_start.tolist()),
+        **_given(warm_start=None if run.warm_start is None else run.warm_start.tolist(), notes=list(run.notes)),
         budget=BudgetPart.model_validate(plain(run.meter.budget.options())),
         used=_used(instance, run, report),
         termination=TerminationPart(status=run.outcome.termination, limit=run.outcome.limit, detail=run.outcome.detail),

@@ -428,6 +428,7 @@ class Record(Part):
     solver: SolverPart
     seed: Integer
     warm_start: Given[Rows | None] = None
+    notes: Given[list[str]] = Field(default=[])
     budget: BudgetPart
     used: UsedPart
     termination: TerminationPart
@@ -539,7 +540,14 @@ class Record(Part):
     def _run_id(self) -> str:
         """SHA-256 (16 digits) over what the run was asked to do; equal for every repetition of the same run."""
         solver = {"name", "version", "options"}
-        asked: dict[str, Any] = {"instance": True, "solver": solver, "seed": True, "budget": True, "warm_start": True}
+        asked: dict[str, Any] = {
+            "instance": True,
+            "solver": solver,
+            "seed": True,
+            "budget": True,
+            "warm_start": True,
+            "notes": True,
+        }
         part = self.model_dump(exclude_unset=True, include=asked)
         if self.solver.llm is not None:
             part["solver"]["llm"] = self.solver.llm.model_dump(include={"provider", "model", "params"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
@@ -270,6 +270,7 @@ def solve(
     evaluation_limit_s: float | None = None,
     evaluation_limit_mb: float | None = None,
     asynchronous: bool = False,
+    notes: Sequence[str] = (),
     **options: Any,
 ) -> Result:
     """Solve an instance and verify the answer independently.
@@ -297,6 +298,8 @@ def solve(
         evaluation_limit_s: Seconds after which an evaluation is killed and its point is a bad one.
         evaluation_limit_mb: Memory above which it is, MB.
         asynchronous: Let no worker wait for the others of a batch; then the same seed does not give the same result.
+        notes: What a language model is told beside the instance's own facts, a sentence each, e.g. what was found on similar
+            instances; they stand in the record, since the result depends on them.
         **options: Options that replace the preset's.
 
     Returns:
@@ -327,9 +330,18 @@ def solve(
             callback=callback,
             keep_history=history != "none" and keeps(history, case, limits),
             pool=pool,
+            notes=_noted(method, notes),
         )
         with finishing(run.meter):
             return verified(case, method, run, reference=reference, scratch=scratch, suite=suite, pool=pool)
+
+
+def _noted(method: Solver, notes: Sequence[str]) -> tuple[str, ...]:
+    """Notes for a solver that reads them."""
+    told = (notes,) if isinstance(notes, str) else tuple(notes)
+    if told and not method.info.uses_llm:
+        raise SolverError(f"notes: {method.info.name} asks no language model, so nobody would read them; try hybrid or ledma.")
+    return told
 
 
 def _pool(case: Instance, workers: Workers, budget: Budget) -> AbstractContextManager[Pool | None]:

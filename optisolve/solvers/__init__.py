@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.moead import MoeadDe as MoeadDe
     from optisolve.solvers.moead import MoeadLo as MoeadLo
     from optisolve.solvers.moead.programmed import MoeadRule as MoeadRule
+    from optisolve.solvers.null import Keep as Keep
     from optisolve.solvers.null import Null as Null
     from optisolve.solvers.opro import Opro as Opro
     from optisolve.solvers.parego import Parego as Parego

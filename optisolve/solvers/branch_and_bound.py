@@ -53,6 +53,10 @@ class BranchAndBound(Solver):
         goals = ("sum_rate", "weighted_sum_rate", "energy_efficiency")
         return Solver.skip(self, instance) or interference_gap(instance, goals)
 
+    def takes_start(self, instance: Instance) -> bool:
+        """Powers that are given are the first incumbent."""
+        return True
+
     def _solve(self, task: Task) -> Outcome:
         channel = channel_of(task.instance)
         assert isinstance(channel, WeightedChannel)

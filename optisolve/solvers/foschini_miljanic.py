@@ -46,6 +46,10 @@ class FoschiniMiljanic(Solver):
         """Needs the goal of least power on an interference channel."""
         return Solver.skip(self, instance) or interference_gap(instance, ("min_power",))
 
+    def takes_start(self, instance: Instance) -> bool:
+        """The iteration begins at the powers that are given."""
+        return True
+
     def _solve(self, task: Task) -> Outcome:
         channel, instance = channel_of(task.instance), task.instance
         start = instance.initial_power_w if isinstance(instance, StartingPowers) else channel.p_max_w

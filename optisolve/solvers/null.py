@@ -9,7 +9,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
 
-__all__ = ["Null"]
+__all__ = ["Keep", "Null"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,46 @@ class Null(Solver):
         return None if instance.null_policies() else f"{instance.origin.problem} offers no null policies"
 
     def _solve(self, task: Task) -> Outcome:
-        policies = task.instance.null_policies()
-        for name, X in policies.items():
-            left = task.meter.remaining_evaluations
-            if left == 0:
-                return task.outcome(Termination.LIMIT, spent_limit(task))
-            task.evaluate(task.instance.space.clip(X[:left]), source=f"null:{name}")
-        return task.outcome(Termination.CONVERGED, report={"policies": sorted(policies)})
+        return _trivial(task)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep(Solver):
+    """Evaluate the points of `warm_start`, repaired, and nothing else; who is given none keeps the trivial answers.
+
+    In an episode this is the control that keeps its first answer for ever.
+    """
+
+    info: ClassVar[SolverInfo] = SolverInfo(
+        name="keep",
+        version="1",
+        summary="The points that it is given (warm_start), repaired and evaluated; no search.",
+    )
+
+    def skip(self, instance: Instance) -> str | None:
+        """Instances without null policies are skipped: there is nothing to keep where no points are given."""
+        return None if instance.null_policies() else f"{instance.origin.problem} offers no null policies"
+
+    def takes_start(self, instance: Instance) -> bool:
+        """The points are all it has."""
+        return True
+
+    def _solve(self, task: Task) -> Outcome:
+        if task.warm_start is None:
+            return _trivial(task)
+        points = task.start[: task.meter.remaining_evaluations]
+        if len(points):
+            task.evaluate(task.instance.project(points), source="warm_start")
+        if len(points) < len(task.start):
+            return task.outcome(Termination.LIMIT, spent_limit(task))
+        return task.outcome(Termination.CONVERGED)
+
+
+def _trivial(task: Task) -> Outcome:
+    policies = task.instance.null_policies()
+    for name, X in policies.items():
+        left = task.meter.remaining_evaluations
+        if left == 0:
+            return task.outcome(Termination.LIMIT, spent_limit(task))
+        task.evaluate(task.instance.space.clip(X[:left]), source=f"null:{name}")
+    return task.outcome(Termination.CONVERGED, report={"policies": sorted(policies)})

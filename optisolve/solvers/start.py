@@ -143,6 +143,10 @@ class StartOptions(Solver):
         """Why this solver cannot treat an instance here; starting points that are not there are a reason."""
         return Solver.skip(self, instance) or _gap(self.init, instance)
 
+    def takes_start(self, instance: Instance) -> bool:
+        """The points that are given come first."""
+        return True
+
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
         """The sampler's weights and the files of points, where they make starting points."""
         used = list[dict[str, str]]()

@@ -11,6 +11,7 @@ from annotated_types import Ge, Interval
 from optisolve.core.arrays import FloatArray
 from optisolve.core.capabilities import RoutingWeights
 from optisolve.core.errors import BudgetExhausted
+from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, require_stopping_rule
 from optisolve.core.status import Termination
 from optisolve.modelling.network_flow import Traffic, best_prices, distances, price_bound
@@ -66,6 +67,10 @@ class WeightSearch(Solver):
     memory: Annotated[int, Ge(1)] = 30
     patience: Annotated[int, Ge(1)] = 200
     kick: Annotated[int, Ge(1)] = 3
+
+    def takes_start(self, instance: Instance) -> bool:
+        """The search goes on from the best of the weights that are given."""
+        return True
 
     def _solve(self, task: Task) -> Outcome:
         require_stopping_rule(task)

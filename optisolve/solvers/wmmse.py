@@ -48,6 +48,10 @@ class Wmmse(Solver):
         # Without zero-argument super(): a dataclass with slots is a second class.
         return Solver.skip(self, instance) or interference_gap(instance, ("sum_rate", "weighted_sum_rate"))
 
+    def takes_start(self, instance: Instance) -> bool:
+        """Powers that are given are starts beside full power."""
+        return True
+
     def _solve(self, task: Task) -> Outcome:
         channel = channel_of(task.instance)
         assert isinstance(channel, WeightedChannel)

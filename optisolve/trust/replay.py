@@ -97,6 +97,7 @@ def replay_record(
         llm=_replay_config(record, folder),
         warm_start=None if record.warm_start is None else np.array(record.warm_start),
         callback=_same_stop(record),
+        notes=record.notes,
         reference=None if record.reference is None or effort is None else problem.reference(instance, effort),
         suite=record.suite.to_json(),
         workers=_same_limits(record),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -13,10 +14,13 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.motion import Fading, GaussMarkov, Motion, Moved, RandomWaypoint, Walking
 from optisolve.core.problem import Instance, Origin
 from optisolve.core.reference import Effort, Reference
+from optisolve.core.seeds import generator
 from optisolve.numerics.interference import LARGEST_SNR, MOST_BITS, sinr
 from optisolve.problems.instance_file import ArrayProblem, ArraySpec
+from optisolve.problems.power_control.geometry import Geometry, drop_pairs, gaussian_gain, geometric_gain, path_loss_db
 from optisolve.problems.power_control.instance import PowerControlInstance
 from optisolve.problems.power_control.model import Goal, Links
 
@@ -135,6 +139,41 @@ class PowerControl(ArrayProblem):
             raise ProblemError(f"power_control: got an instance of {type(instance).__name__}; draw it with instance(seed).")
         return reference(instance, effort)
 
+    no_motion: ClassVar[str] = "gains that were given have no law to move by"
+
+    def motions(self) -> tuple[type[Motion], ...]:
+        """Dropped pairs walk, all others fade; gains of a file have no law to move by."""
+        if self.instance_file is not None or self.instance_data is not None:
+            return ()
+        return (Fading,) if self.channel is Channel.GAUSSIAN else (GaussMarkov, RandomWaypoint)
+
+    def moves(self, motion: Motion, seed: int) -> Iterator[Moved]:
+        """The channel of a seed as it goes on; noise, caps and weights stay, shares of the rate at full power follow it."""
+        from optisolve.problems.power_control.motion import faded, walked
+
+        first = {name: np.asarray(values) for name, values in self.instance(seed).arrays().items()}
+        rng = generator(seed, problem=self.name, purpose="motion", motion=motion.kind)
+        factor = np.ones((self.n_links, self.n_links))
+        if isinstance(motion, Walking):
+            drawn = generator(seed, problem=self.name, purpose="instance")
+            geometry, gap = self._geometry()
+            steps = walked(motion, drop_pairs(drawn, self.n_links, geometry), geometry, rng)
+            factor[np.diag_indices(self.n_links)] /= gap
+        else:
+            assert isinstance(motion, Fading)
+            assert self.cross_gain is not None  # `_check` made sure
+            factor = np.where(np.eye(self.n_links, dtype=bool), 1.0, self.cross_gain)
+            raw = np.divide(first["gain"], factor, out=np.zeros_like(factor), where=factor > 0.0)
+            steps = faded(motion, raw, rng)
+        for number, step in enumerate(steps):
+            gain = step.gain * factor if number else first["gain"]  # to the last bit
+            if self.goal is not Goal.MAX_MIN:
+                first["min_rate_bit_s_hz"] = self._floors(gain, first["noise_w"], first["p_max_w"])
+            data = {name: values.tolist() for name, values in {**first, "gain": gain}.items()}
+            seen_db = 10.0 * np.log10(np.maximum(gain / gain.max(), 1e-12))
+            events = tuple(f"link {k} leaves, a new one appears" for k in step.new.tolist())
+            yield Moved(dataclasses.replace(self, instance_data=data), frozen(seen_db.ravel()), events)
+
     def _check(self) -> Iterable[FieldProblem]:
         needed = ("noise_w", "cross_gain") if self.channel is Channel.GAUSSIAN else _GEOMETRIC
         for name in needed:
@@ -199,11 +238,16 @@ class PowerControl(ArrayProblem):
         return float(10.0 ** (self.noise_dbm_hz / 10.0 - 3.0) * self.bandwidth_hz)
 
     def _geometric(self, rng: np.random.Generator) -> tuple[FloatArray, float]:
-        number = {name: float(getattr(self, name)) for name in _GEOMETRIC if name not in ("noise_dbm_hz", "bandwidth_hz")}
-        gap = 10.0 ** (number.pop("snr_gap_db") / 10.0)
-        gain = geometric_gain(rng, self.n_links, Geometry(**number, rayleigh=self.rayleigh))
+        geometry, gap = self._geometry()
+        gain = geometric_gain(rng, self.n_links, geometry)
         gain[np.diag_indices(self.n_links)] /= gap
         return gain, self._noise_w()
+
+    def _geometry(self) -> tuple[Geometry, float]:
+        """The square with its pairs, and the factor by which practical coding weakens the direct gains."""
+        number = {name: float(getattr(self, name)) for name in _GEOMETRIC if name not in ("noise_dbm_hz", "bandwidth_hz")}
+        gap = 10.0 ** (number.pop("snr_gap_db") / 10.0)
+        return Geometry(**number, rayleigh=self.rayleigh), gap
 
     def _build(self, origin: Origin, arrays: Mapping[str, FloatArray]) -> Instance:
         gain = arrays["gain"]
@@ -245,70 +289,3 @@ def _require_computable(gain: FloatArray, noise_w: FloatArray, p_max_w: FloatArr
             f"gain[{i}, {j}] * p_max_w[{j}] / noise_w[{i}] = {snr[i, j]:g}; expected at most {LARGEST_SNR:g}, and at least "
             f"{1.0 / LARGEST_SNR:g} on the diagonal: change noise_w, p_max_w or the gains."
         )
-
-
-_SPEED_OF_LIGHT_M_S = 299_792_458.0
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """A square with transmitter-receiver pairs.
-
-    Args:
-        area_side_m: Side of the square, m.
-        link_min_m: Shortest direct link, m.
-        link_max_m: Longest direct link, m.
-        carrier_hz: Carrier, Hz.
-        antenna_height_m: Height of all antennas, m.
-        antenna_gain_db: Antenna gain, counted once per link, dB.
-        shadowing_db: Standard deviation of log-normal shadowing, dB.
-        rayleigh: Multiply by unit-mean exponential fading.
-    """
-
-    area_side_m: float
-    link_min_m: float
-    link_max_m: float
-    carrier_hz: float
-    antenna_height_m: float
-    antenna_gain_db: float
-    shadowing_db: float
-    rayleigh: bool
-
-
-def gaussian_gain(rng: np.random.Generator, n_links: int, cross_gain: float) -> FloatArray:
-    """Power gains |CN(0, 1)|^2 of all pairs, cross gains times a factor, float64 [K, K]."""
-    gain = rng.exponential(size=(n_links, n_links))
-    return np.where(np.eye(n_links, dtype=bool), gain, cross_gain * gain)
-
-
-def geometric_gain(rng: np.random.Generator, n_links: int, geometry: Geometry) -> FloatArray:
-    """Power gains of pairs dropped in a square, float64 [K, K].
-
-    Transmitters are uniform in the square; each receiver lies at a uniform distance in a uniform direction from its
-    transmitter and may leave the square.
-    """
-    transmitter = rng.uniform(0.0, geometry.area_side_m, (n_links, 2))  # [K, 2]
-    distance = rng.uniform(geometry.link_min_m, geometry.link_max_m, n_links)
-    angle = rng.uniform(0.0, 2.0 * np.pi, n_links)
-    receiver = transmitter + distance[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-    apart = np.linalg.norm(receiver[:, None, :] - transmitter[None, :, :], axis=2)  # [K, K] receiver, transmitter
-    loss_db = path_loss_db(apart, geometry) - geometry.antenna_gain_db
-    loss_db = loss_db + geometry.shadowing_db * rng.standard_normal(loss_db.shape)
-    fading = rng.exponential(size=loss_db.shape) if geometry.rayleigh else 1.0
-    return np.asarray(10.0 ** (-loss_db / 10.0) * fading)
-
-
-def path_loss_db(distance_m: FloatArray, geometry: Geometry) -> FloatArray:
-    """Line-of-sight street path loss with one break point, dB.
-
-    With break point ``R = 4 h^2 / lambda`` and ``L_bp = |20 log10(lambda^2 / (8 pi h^2))|`` the loss is
-    ``L_bp + 6 + 20 log10(d / R)`` up to R and ``L_bp + 6 + 40 log10(d / R)`` beyond. This is the median form of the
-    short-range model in Recommendation ITU-R P.1411 as we know it; we did not check it against the text. Distances below
-    1 m count as 1 m.
-    """
-    wavelength = _SPEED_OF_LIGHT_M_S / geometry.carrier_hz
-    height_squared = geometry.antenna_height_m**2
-    break_point = 4.0 * height_squared / wavelength
-    at_break = abs(20.0 * np.log10(wavelength**2 / (8.0 * np.pi * height_squared)))
-    ratio = np.log10(np.maximum(distance_m, 1.0) / break_point)
-    return np.asarray(at_break + 6.0 + np.where(ratio <= 0.0, 20.0, 40.0) * ratio)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from annotated_types import Interval
 from optisolve.core.arrays import frozen
 from optisolve.core.documents import Json, file_source
 from optisolve.core.errors import FieldProblem, ProblemError
+from optisolve.core.motion import DailyDemands, Motion, Moved
 from optisolve.core.problem import Instance, Origin, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
@@ -113,6 +114,21 @@ class TrafficEngineering(Problem):
         from optisolve.problems.traffic_engineering.reference import LIMITS, require_own, solve_reference
 
         return solve_reference(require_own(instance), LIMITS[effort])
+
+    def motions(self) -> tuple[type[Motion], ...]:
+        """Demands rise and fall by the day, lines fail and return."""
+        return (DailyDemands,)
+
+    def moves(self, motion: Motion, seed: int) -> Iterator[Moved]:
+        """The network of a seed through the day; capacities and weights in use stay, as do those of all lines that are up."""
+        from optisolve.problems.traffic_engineering.days import days
+
+        assert isinstance(motion, DailyDemands)
+        rng = generator(seed, problem=self.name, purpose="motion", motion=motion.kind)
+        for day in days(motion, self.instance(seed).network, rng):
+            given = {"network_data": day.network.document(), "network_file": None, "demands_file": None}
+            moved = dataclasses.replace(self, **given, demands="given", capacities="given", demand_spread=0.0)
+            yield Moved(moved, day.state, day.events)
 
     def origin(self, seed: int) -> Origin:
         """The origin with the network, where it came from a file or from topohub."""

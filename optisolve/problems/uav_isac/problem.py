@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -16,6 +16,8 @@ from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.documents import file_source
 from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.evaluation import corner_problems
+from optisolve.core.motion import GaussMarkov, Motion, Moved, RandomWaypoint, Walking
+from optisolve.numerics.mobility import walks
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants
 from optisolve.problems.uav_isac.placements import lattice
@@ -171,6 +173,19 @@ class UavIsac(Problem):
         if not isinstance(instance, UavIsacInstance):
             raise ProblemError(f"uav_isac: cannot give a reference for {instance!r}; pass an instance of this family.")
         return reference(instance, effort)
+
+    def motions(self) -> tuple[type[Motion], ...]:
+        """Users wander or head for waypoints; who leaves is replaced by a new user elsewhere."""
+        return (GaussMarkov, RandomWaypoint)
+
+    def moves(self, motion: Motion, seed: int) -> Iterator[Moved]:
+        """The users of a seed, or of the file, on their ways."""
+        assert isinstance(motion, Walking)
+        rng = generator(seed, problem=self.name, purpose="motion", motion=motion.kind)
+        for places in walks(motion, self.instance(seed).users_m, self.area_m, rng):
+            users = tuple((float(x), float(y)) for x, y in places.at_m)
+            events = tuple(f"user {k} leaves, a new one appears" for k in places.new.tolist())
+            yield Moved(dataclasses.replace(self, users_m=users, users_file=None), frozen(places.at_m.ravel()), events)
 
     def origin(self, seed: int) -> Origin:
         """The origin, with lists instead of tuples, as JSON has them."""

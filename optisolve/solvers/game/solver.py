@@ -59,6 +59,10 @@ class _AgentSolver(Rules, Solver):
                 reason = f"option 'agents' names {len(self._named())} agents, the game has {game.n_agents}; name one or all"
         return reason
 
+    def takes_start(self, instance: Instance) -> bool:
+        """The agents begin at the powers that are given."""
+        return True
+
     def _named(self) -> Sequence[str]:
         raise NotImplementedError
 

@@ -103,6 +103,10 @@ class Moe(_Experts):
             return Relay(task, self.experts, self.without).run()
         return self._run(task, GateOptions(self.gate, self.gate_file, self.n_experts))
 
+    def takes_start(self, instance: Instance) -> bool:
+        """A chain begins with the points that are given; experts chosen by a gate begin with their own."""
+        return self._chained(instance)
+
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
         """The gate's file; of a chain the weights of its sampler, where it has one."""
         if not self._chained(instance):
