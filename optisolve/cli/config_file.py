@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from optisolve.cli.display import print_note
+from optisolve.cli.settings import typed
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, nearest
 from optisolve.core.text import override_text
 from optisolve.registry import solver_options
@@ -23,6 +24,8 @@ _NAME = {"problem": "name", "solver": "name", "llm": "kind", "tracker": "name", 
 
 _OWN = {"trust": "names whom you trust", "tracker.uri": "sends your records to a host", "address": "names a cluster"}
 """Settings that a file may not have, since it may be a stranger's."""
+_HARMLESS = (None, "", "local")
+"""Values of those that name nobody; the last one is what a run is told about its cluster unless it is told something else."""
 
 _JOB = "optisolve.job/"
 
@@ -61,8 +64,8 @@ def expanded(verb: str, words: Sequence[str]) -> Expanded:
             kept = {key: value for key, value in kept.items() if key not in left}
             if left:
                 print_note(f"{group}={given[group]} is not that of the file, so its {', '.join(left)} are left out")
-    write = override_text if verb == "run" else _as_yaml
-    return Expanded([*(f"{key}={write(value)}" for key, value in kept.items()), *rest], frozenset(kept))
+    told = [f"{key}={override_text(value) if verb == 'run' else _as_yaml(key, value)}" for key, value in kept.items()]
+    return Expanded([*told, *rest], frozenset(kept))
 
 
 def settings_file(asked: Asked) -> str:
@@ -126,7 +129,7 @@ def _read(verb: str, name: str) -> dict[str, object]:
     problems = [
         FieldProblem(key, "(not shown)", f"none in a file, since it {why}; say it on the command line")
         for key, why in _OWN.items()
-        if flat.get(key) not in (None, "", "local")  # a cluster that is started here
+        if flat.get(key) not in _HARMLESS
     ]
     if verb != "run":  # which asks for trust=VARIABLE@URL
         hosts = [key for key in ("llm.base_url", "llm.api_key_env") if flat.get(key) not in (None, "")]
@@ -169,7 +172,10 @@ def _unknown(flat: Mapping[str, object]) -> Iterator[FieldProblem]:
             yield FieldProblem(key, value, f"a setting of optisolve run{hint}")
 
 
-def _as_yaml(value: object) -> str:
+def _as_yaml(key: str, value: object) -> str:
+    """A value as a verb reads it again: YAML below a name; its own settings are text, or texts by comma."""
+    if "." in key:
+        return value if isinstance(value, str) and typed(value) == value else json.dumps(value, separators=(",", ":"))
     if isinstance(value, str):
         return value
     return ",".join(map(str, value)) if isinstance(value, list) else json.dumps(value)

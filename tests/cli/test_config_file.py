@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 import optisolve
+from optisolve.cli.ablate import Ablate
 from optisolve.cli.config_file import expanded
 from optisolve.cli.main import main
+from optisolve.cli.settings import Choice
 
 SMALL = ["solver=random_search", "problem=parallel_channels", "budget.evaluations=20", "pictures=false", "reference=none"]
 LLM = ["problem=uav_isac", "solver=ledma", "llm=surrogate", "solver.mix=fixed(0.3)", "budget.usd=0.5", "problem.n_users=5"]
@@ -110,6 +112,14 @@ def test_other_verbs_read_settings_too(capsys):
     write("what: problems\nname: maze\njson: true\n")
     assert main(["list", "--config", "my.yaml"]) == 0
     assert "maze/random" in {item["name"] for item in json.loads(capsys.readouterr().out)["problems"]}
+
+
+def test_lists_and_texts_below_a_name_are_read_again_as_they_stand_in_the_file():
+    options = {"init": ["null", "sobol"], "prompt": "3", "n_initial": 25, "repair": True, "style": None}
+    write(yaml.safe_dump({"problem": "uav_isac", "solver": {"name": "hybrid", **options}, "arms": ["null", "uniform"]}))
+    made = Ablate.read("ablate", expanded("ablate", ["config=my.yaml"]).words)
+    assert made.solver == Choice("hybrid", options)
+    assert made.arms == ("null", "uniform")
 
 
 HOST = {"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m"}

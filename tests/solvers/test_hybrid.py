@@ -217,11 +217,29 @@ def test_without_domain_the_same_numbers_stand_there_without_a_word_of_the_probl
         _style(style, instance, domain).request(_question(instance), tag="q", attempt=0, seed=0) for domain in (True, False)
     ]
     told, bare = (request.prompt or request.messages[0].content for request in requests)
-    words = [*instance.space.names, *(o.name for o in instance.objectives), "UAV", "m,", " W", "user"]
-    assert all(word in told for word in words[:-3])
+    briefly = ["x_m, y_m", "p_w", "x_m, y_m, p_w of uav0, then of uav1, uav2, uav3"]  # in a small model's log
+    words = [*(instance.space.names if style == "schema" else briefly), *(o.name for o in instance.objectives)]
+    assert all(word in told for word in words)
+    words += [*instance.space.names, "UAV", "m,", " W", "user"]
     assert not [word for word in words if word in bare]
     rows = re.compile(r"\d+(?:, ?\d+){11}")
     assert rows.findall(told) == rows.findall(bare) != []
+
+
+def test_a_log_names_once_what_several_things_have_and_one_by_one_what_they_do_not_have_alike():
+    def lines(scenario):
+        instance = optisolve.load_problem(scenario).instance(0)
+        request = _style("continuation", instance, True).request(_question(instance), tag="q", attempt=0, seed=0)
+        return [line for line in request.prompt.splitlines() if line.startswith("- ")], instance.space.names
+
+    told, _ = lines("radio_planning/munich_table")
+    assert told[-3:-1] == [
+        "- x_m: 0 means -317.5 m, 100 means 317.5 m, one step is 6.35 m",
+        "- y_m: 0 means -297.5 m, 100 means 237.5 m, one step is 5.35 m",
+    ]
+    assert told[-1] == "- order: x_m, y_m of site0, then of site1, site2, site3"
+    told, names = lines("offloading")
+    assert [name for name in names if name in "".join(told)] == list(names)
 
 
 def test_the_table_is_continued_below_the_best_value():

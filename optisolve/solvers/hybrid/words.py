@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -78,7 +79,7 @@ class Style(ABC):
         self._signs, self._n_best, self._n_last = instance.signs, n_best, n_last
         self._named: Named = instance if domain else Bare.of(instance, grid)
         self._levels = grid.levels.tolist()
-        groups, order = words.variable_groups(self._named, self._levels)
+        groups, order = self._variables()
         self._constant: dict[str, object] = {
             "problem": instance.describe() if domain else None,
             "objectives": words.objectives(self._named),
@@ -97,6 +98,10 @@ class Style(ABC):
     @abstractmethod
     def parse(self, text: str) -> list[Row]:
         """The point in an answer."""
+
+    def _variables(self) -> tuple[list[dict[str, str]], str]:
+        """Groups of variables with what their integers mean, and their order."""
+        return words.variable_groups(self._named, self._levels)
 
     def _shown(self, state: State) -> tuple[Parents, Parents]:
         """The last points in order, and the best ones from worst to best, each once on the grid."""
@@ -225,6 +230,10 @@ class Continuation(Style):
         """The point of the first line."""
         return parse_rows(text, self._named.space.dim, 1)
 
+    def _variables(self) -> tuple[list[dict[str, str]], str]:
+        """Where several things have the same variables they are named once, since a small model reads slowly."""
+        return _told_once(self._named.space, self._levels) or Style._variables(self)
+
     def _targets(self, last: Parents, best: Parents) -> list[int]:
         return words.table_targets(int(words.table_values(_joined(last, best))[-1]), 1)
 
@@ -238,6 +247,24 @@ def make_style(
 ) -> Style:
     """The style of that name with its prompt, the newest of its own where none is named."""
     return STYLES[name](instance, grid, named_prompt(prompt or f"hybrid_{name}"), domain=domain, n_best=n_best, n_last=n_last)
+
+
+def _told_once(space: Space, levels: Sequence[int]) -> tuple[list[dict[str, str]], str] | None:
+    """Groups and order with ``x_m`` for ``uav0.x_m``, ``uav1.x_m``, ...; None where things differ in their variables."""
+    split = [name.rpartition(".") for name in space.names]
+    owners = [*dict.fromkeys(owner for owner, _, _ in split)]
+    size = len(split) // len(owners)
+    columns = zip(
+        (name for _, _, name in split), space.lower.tolist(), space.upper.tolist(), space.units, space.kinds, strict=True
+    )
+    told = [(Variable(*column), level) for column, level in zip(columns, levels, strict=True)]
+    if len(owners) < 2 or told != told[:size] * len(owners) or len({variable.name for variable, _ in told}) < size:
+        return None
+    if [owner for owner, _, _ in split] != [owner for owner in owners for _ in range(size)]:
+        return None
+    one = Space.of(variable for variable, _ in told[:size])
+    groups, order = words.variable_groups(Bare(one, ()), levels[:size])
+    return groups, f"{order or words.listed(one.names)} of {owners[0]}, then of {words.listed(owners[1:])}"
 
 
 def _joined(last: Parents, best: Parents) -> Parents:
