@@ -23,6 +23,8 @@ _POWER = 24
 """Norm of the utilizations that is searched: near the largest, but two busy links count more than one."""
 _MET = 1e-6
 """Relative distance to what is proven up to which a point is optimal."""
+_GAIN = 1e-9
+"""Relative progress that counts."""
 _ROOM = 8.0
 """What the weights of a start are multiplied by, so that there are weights between them and below the smallest."""
 _LEAST = 10.0
@@ -48,7 +50,7 @@ class WeightSearch(Solver):
             optimal flow; both take a linear program.
         detours: Share of the moves that lead a demand around a busy link.
         memory: A move is accepted when it is no worse than this many steps ago (late acceptance).
-        patience: Steps without a better point before the search goes back to the best one, with some weights changed at random.
+        patience: Steps without progress before the search goes back to the best point, with some weights changed at random.
         kick: How many.
     """
 
@@ -64,8 +66,8 @@ class WeightSearch(Solver):
 
     prices: bool = True
     detours: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.4
-    memory: Annotated[int, Ge(1)] = 30
-    patience: Annotated[int, Ge(1)] = 100
+    memory: Annotated[int, Ge(1)] = 10
+    patience: Annotated[int, Ge(1)] = 50
     kick: Annotated[int, Ge(1)] = 2
 
     def _solve(self, task: Task) -> Outcome:
@@ -108,7 +110,8 @@ class _Part:
         known: Utilizations of the routings that were looked at, by signature.
         recent: Costs of the last steps.
         steps: Steps so far.
-        since: Steps without a better point.
+        since: Steps without a point below `low`.
+        low: Least cost since the search was last sent elsewhere.
         dry: How often in a row no new routing was found.
         at: Where the search stands.
         best: The best place so far.
@@ -120,6 +123,7 @@ class _Part:
     recent: list[float] = field(default_factory=list)
     steps: int = 0
     since: int = 0
+    low: float = np.inf
     dry: int = 0
     at: Place = field(init=False)
     best: Place = field(init=False)
@@ -192,7 +196,8 @@ class _Search:
             row = starts[first, links]
             row = row * max(1.0, min(_ROOM, np.floor(self.top / row.max())))  # a common factor routes alike
             part.at = part.best = Place(row, used[first, links], part.moves.reach(row))
-            part.recent = [_cost(part.at.use)] * self.options.memory
+            part.low = _cost(part.at.use)
+            part.recent = [part.low] * self.options.memory
             for other in range(len(used)):
                 self._learn(part, starts[other, links], used[other, links])
             self.weight[links] = row
@@ -244,8 +249,11 @@ class _Search:
     def _keep(self, part: _Part) -> None:
         """Remember the place where the search stands, when it is the best so far."""
         part.since += 1
-        if _cost(part.at.use) < _cost(part.best.use) * (1.0 - 1e-9):
-            part.best, part.since = part.at, 0
+        cost = _cost(part.at.use)
+        if cost < part.low * (1.0 - _GAIN):
+            part.low, part.since = cost, 0
+        if cost < _cost(part.best.use) * (1.0 - _GAIN):
+            part.best = part.at
             self.weight[part.block.links] = part.best.weight
 
     def _kick(self, part: _Part) -> None:
@@ -256,8 +264,9 @@ class _Search:
         weight[links] = np.minimum(self.rng.integers(1, int(weight.max()) + 2, links.size), self.top)
         reach = part.moves.reach(weight)
         part.at = self._place(part, weight, reach, part.moves.signature(weight, reach))
+        part.low = np.inf
         self._keep(part)
-        part.since, part.recent = 0, [_cost(part.at.use)] * len(part.recent)
+        part.recent = [part.low] * len(part.recent)
 
     def _look(self, weights: FloatArray) -> FloatArray:
         """Utilizations of the links, float64 [n, E], as far as evaluations are left."""
