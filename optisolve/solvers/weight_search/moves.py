@@ -104,7 +104,7 @@ class Moves:
         """A link that leads a demand around a busy one, and its weight at a tie or just below; None when no weight does.
 
         The demand is drawn by its volume among those that may use the busy link, then its path to that link, and of all links
-        that leave this path those are likely whose way on to the target has room for it.
+        that leave this path those are likely whose way on to the target has room.
         """
         busy, demand, reach = drawn(self.rng, share**_POWER), self.traffic.demand, at.reach
         tail, head = int(self.traffic.tail[busy]), int(self.traffic.head[busy])
@@ -113,14 +113,13 @@ class Moves:
         node, target = divmod(pair, len(demand))
         if not uses[node, target] or demand[node, target] <= 0.0:
             return None
-        added = share + demand[node, target] / (self.traffic.capacity * at.use.max())
         moves: list[tuple[int, float, float]] = []
         while True:
             ahead = busy if node == tail else self._next(at, node, tail)
             for link in self.out[node]:
                 tie = float(reach[node, target] - reach[self.traffic.head[link], target])
                 values = [w for w in (tie, tie - 1.0) if link != ahead and 1.0 <= w < at.weight[link]]
-                room = 1.0 + _HOPE - self._fullest(at, link, target, busy, added) if values else 0.0
+                room = 1.0 + _HOPE - self._fullest(at, link, target, busy, share) if values else 0.0
                 if room > 0.0:
                     moves += [(link, w, room) for w in values]
             if node == tail:
@@ -140,14 +139,14 @@ class Moves:
         reach, head = at.reach, self.traffic.head
         return [e for e in self.out[node] if at.weight[e] + reach[head[e], target] == reach[node, target]]
 
-    def _fullest(self, at: Place, link: int, target: int, busy: int, added: FloatArray) -> float:
+    def _fullest(self, at: Place, link: int, target: int, busy: int, share: FloatArray) -> float:
         """The fullest of a link and a shortest path from its end to a target; infinite where the busy link is on it."""
-        most, node = float(added[link]), int(self.traffic.head[link])
+        most, node = float(share[link]), int(self.traffic.head[link])
         while node != target:
             onward = self._onward(at, node, target)
             if not onward or busy in onward:
                 return np.inf
-            most = max(most, float(added[onward[0]]))
+            most = max(most, float(share[onward[0]]))
             node = int(self.traffic.head[onward[0]])
         return most
 
