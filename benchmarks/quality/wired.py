@@ -28,8 +28,8 @@ SOLVED = 1e-3
 """Relative distance to the bound that counts as solved."""
 
 
-def cases(where, nodes, every, matrices):
-    """Names and instances, every n-th network of a size by its name."""
+def cases(where, nodes, every, matrices, only=None):
+    """Names and instances, every n-th network of a size by its name; or only some."""
     if where.startswith("topohub/"):
         import importlib.resources
 
@@ -40,7 +40,7 @@ def cases(where, nodes, every, matrices):
     else:
         names = sorted(path.stem for path in Path(where).glob("*.graph"))
     fitting = []
-    for name in names:
+    for name in names if only is None else only:
         try:
             found = [instance_of(where, name, k) for k in range(matrices)]
         except OptisolveError as error:
