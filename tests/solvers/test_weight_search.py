@@ -128,8 +128,8 @@ def data_of(traffic):
 
 
 def test_marginal_costs_are_those_of_two_ways_by_hand():
-    """A way of one link and one of two, all of capacity 1, share 1.2: both are filled to the least possible 0.6, where costs have
-    a kink, and one link costs what two do."""
+    """A way of one link and one of two, of capacity 1, share 1.2: both are filled to the least possible 0.6, where costs have a
+    kink, so that one link costs what two do."""
     demand = np.zeros((3, 3))
     demand[0, 2] = 1.2
     traffic = Traffic(np.array([0, 0, 1]), np.array([2, 1, 2]), np.ones(3), demand)
@@ -160,9 +160,9 @@ def test_the_search_finds_what_enumeration_finds():
 def test_no_routing_is_looked_at_twice(monkeypatch):
     """Links on shortest paths, by the readable equations, tell all points apart that were paid for after the starts."""
     instance = load_problem("traffic_engineering/polska").instance(1)
-    looked = []
+    looked, loads = [], type(instance).link_loads
 
-    def spied(self, X, loads=type(instance).link_loads):
+    def spied(self, X):
         looked.extend(X)
         return loads(self, X)
 
