@@ -20,6 +20,7 @@ import numpy as np
 
 import optisolve
 from optisolve.core.errors import OptisolveError
+from optisolve.core.status import Limit
 from optisolve.modelling.network_flow import Traffic, best_prices, price_bound
 from optisolve.registry import load_problem
 
@@ -27,8 +28,8 @@ SOLVED = 1e-3
 """Relative distance to the bound that counts as solved."""
 
 
-def cases(where, nodes, every, matrices):
-    """Names and instances, every n-th network of a size by its name."""
+def cases(where, nodes, every, matrices, only=None):
+    """Names and instances, every n-th network of a size by its name; or only some."""
     if where.startswith("topohub/"):
         import importlib.resources
 
@@ -39,7 +40,7 @@ def cases(where, nodes, every, matrices):
     else:
         names = sorted(path.stem for path in Path(where).glob("*.graph"))
     fitting = []
-    for name in names:
+    for name in names if only is None else only:
         try:
             found = [instance_of(where, name, k) for k in range(matrices)]
         except OptisolveError as error:
@@ -74,6 +75,7 @@ def main() -> None:
     chosen = parser.parse_args()
     ratios: dict[str, list[float]] = {}
     spent: dict[str, float] = {}
+    cut = 0
     for name, instance in cases(chosen.where, chosen.nodes, chosen.every, chosen.matrices):
         traffic = Traffic(instance.link_tail, instance.link_head, instance.link_capacity, instance.demand_matrix())
         bound = price_bound(traffic, best_prices(traffic))
@@ -82,6 +84,7 @@ def main() -> None:
             begin = time.process_time()
             budget = optisolve.Budget(evaluations=n, seconds=chosen.seconds)
             result = optisolve.solve(instance, chosen.solver, budget=budget, seed=0, **chosen.options)
+            cut += result.run.outcome.limit is Limit.TIME
             label = f"{chosen.solver} {n}"
             row[label] = float(result.F[:, 0].min()) / bound
             spent[label] = max(spent.get(label, 0.0), time.process_time() - begin)
@@ -90,7 +93,8 @@ def main() -> None:
         if chosen.verbose:
             told = "  ".join(f"{label} {value:.4f}" for label, value in row.items())
             print(f"{name} ({len(instance.network.nodes)} nodes): {told}", flush=True)
-    print(f"\n{len(next(iter(ratios.values())))} instances; utilization over the bound of the optimal flow")
+    print(f"\n{cut} runs were ended by the clock")
+    print(f"{len(next(iter(ratios.values())))} instances; utilization over the bound of the optimal flow")
     print(f"{'':24} {'median':>8} {'mean':>8} {'worst':>8} {'at bound':>9} {'most s':>7}")
     for label, values in ratios.items():
         found = np.array(values)

@@ -261,12 +261,14 @@ class RoutingWeights(Protocol):
         link_head: int64 [E], nodes where they end.
         link_capacity: float64 [E].
         weight_today: float64 [E], the weights in use.
+        failures: int64 [L, 2], links that fail together, -1 for none; loads are those of the worst failure or none, L may be 0.
     """
 
     link_tail: Annotated[IntArray, Shape(("d",))]
     link_head: Annotated[IntArray, Shape(("d",))]
     link_capacity: _Vector
     weight_today: _Vector
+    failures: Annotated[IntArray, Shape(("*", "*"))]
 
     def demand_matrix(self) -> FloatArray:
         """What is to be carried from row to column, float64 [N, N], in the unit of the capacities."""

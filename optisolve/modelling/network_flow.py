@@ -8,17 +8,23 @@ duality; Shahrokhi and Matula 1990, doi 10.1145/77600.77620). It is worked out f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.modelling.highs import HighsModel, row_prices
 
-__all__ = ["Traffic", "best_prices", "distances", "node_bound", "price_bound"]
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+__all__ = ["Traffic", "best_prices", "distances", "marginal_costs", "node_bound", "price_bound"]
 
 _LARGEST_PROGRAM = 120_000
 """Variables up to which the linear program is solved; beyond that, prices are improved step by step."""
 _STEPS = 400
+_SLOPES = ((0.0, 1.0), (1.0 / 3.0, 3.0), (2.0 / 3.0, 10.0), (0.9, 70.0), (1.0, 500.0))
+"""Utilizations, relative to the least possible of the busiest link, from which a link's cost grows by these slopes."""
 _GUARD = 1e-12
 """Relative error of sums and paths, taken off every bound."""
 
@@ -110,15 +116,88 @@ def best_prices(traffic: Traffic) -> FloatArray:
     return np.asarray(found / found.max())
 
 
-def _program(traffic: Traffic, targets: IntArray) -> HighsModel:
-    """Flows by target, [T, E], and the utilization: conservation at every node but the target, then one row per link.
+def marginal_costs(traffic: Traffic, level: float) -> FloatArray | None:
+    """What more load on a link costs where all links together cost least, and the fuller a link, the steeper its cost.
 
-    A link's row is relative to its capacity, flows to the largest capacity and to what a target receives, so that numbers are
-    near 1.
+    The flow of least cost takes shortest paths by these numbers alone, so that weights in proportion route much of it likewise.
+
+    Source: Fortz and Thorup 2000, doi 10.1109/INFCOM.2000.832225, whose slopes up to 500 stand here at utilizations relative to
+    `level`; duals as weights: Wang, Wang and Zhang 2001, doi 10.1109/INFCOM.2001.916782.
+
+    Args:
+        traffic: Links and demands, each with a path.
+        level: The least possible utilization of the busiest link, above 0.
+
+    Returns:
+        float64 [E], above 0, relative to the least; None where the program is too large.
+    """
+    targets = np.flatnonzero(traffic.demand.any(axis=0))
+    if targets.size * traffic.tail.size > _LARGEST_PROGRAM:
+        return None
+    flows = _flows(traffic, targets)
+    prices = row_prices(_costly(flows, flows.unit / level))
+    if prices is None:
+        return None
+    chosen = np.maximum(-prices[flows.supply.size :].reshape(len(_SLOPES), -1), 0.0)
+    costs = np.array([slope for _, slope in _SLOPES]) @ chosen / traffic.capacity
+    return np.asarray(costs / costs.min()) if (costs > 0.0).all() else None
+
+
+def _costly(flows: _Flows, unit: float) -> HighsModel:
+    """Flows and a cost of each link, no less than any of the lines that bound it from below.
+
+    Args:
+        flows: Flows by target.
+        unit: Utilization, relative to the level of the costs, per unit of `loads`.
     """
     import scipy.sparse as sp
 
-    n, n_links, n_targets = traffic.demand.shape[0], traffic.tail.size, targets.size
+    n_links, n_flows, n_rows = flows.loads.shape[0], flows.upper.size, flows.supply.size
+    rows, limits = [sp.hstack([flows.conserved, sp.csr_array((n_rows, n_links))])], [flows.supply]
+    before, below = 0.0, 0.0  # slope and, negative, what its line is at 0
+    for start, slope in _SLOPES:
+        below += (slope - before) * start
+        before = slope
+        rows.append(sp.hstack([flows.loads * (slope * unit), -sp.eye_array(n_links)]))
+        limits.append(np.full(n_links, below))
+    limit = np.concatenate(limits)
+    return HighsModel(
+        np.concatenate([np.zeros(n_flows), np.ones(n_links)]),
+        sp.csr_matrix(sp.vstack(rows)),
+        np.concatenate([flows.supply, np.full(limit.size - n_rows, -np.inf)]),
+        limit,
+        np.zeros(n_flows + n_links),
+        np.concatenate([flows.upper, np.full(n_links, np.inf)]),
+        np.zeros(n_flows + n_links, dtype=bool),
+        False,
+        decode=lambda z: z,
+        value_of=lambda value: value,
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Flows:
+    """Flows by target as linear rows, in numbers near 1: relative to the largest capacity and to what a target receives.
+
+    Attributes:
+        conserved: scipy.sparse [R, T E], what leaves a node less what enters it, at every node but the target.
+        supply: float64 [R], what is to leave.
+        loads: scipy.sparse [E, T E], load relative to capacity, in `unit`.
+        upper: float64 [T E]; nothing leaves where it is to go.
+        unit: Utilization per unit of `loads`.
+    """
+
+    conserved: sp.csr_array
+    supply: FloatArray
+    loads: sp.csr_array
+    upper: FloatArray
+    unit: float
+
+
+def _flows(traffic: Traffic, targets: IntArray) -> _Flows:
+    import scipy.sparse as sp
+
+    n, n_links = traffic.demand.shape[0], traffic.tail.size
     link = np.arange(n_links)
     ends = sp.csr_array(
         (np.repeat([1.0, -1.0], n_links), (np.concatenate([traffic.tail, traffic.head]), np.tile(link, 2))), shape=(n, n_links)
@@ -126,30 +205,35 @@ def _program(traffic: Traffic, targets: IntArray) -> HighsModel:
     received = traffic.demand[:, targets].sum(axis=0)  # [T]
     blocks = [ends[np.delete(np.arange(n), target)] for target in targets]
     supply = [np.delete(traffic.demand[:, t], t) / r for t, r in zip(targets, received, strict=True)]
-    unit = received.max() / traffic.capacity.max()
     share = received / received.max() * (traffic.capacity.max() / traffic.capacity)[:, None]  # [E, T]
-    rows = np.tile(link, n_targets)
-    loads = sp.csr_array((share.T.ravel(), (rows, np.arange(rows.size))), shape=(n_links, rows.size))
+    rows = np.tile(link, targets.size)
+    return _Flows(
+        sp.block_diag(blocks, format="csr"),
+        np.concatenate(supply),
+        sp.csr_array((share.T.ravel(), (rows, np.arange(rows.size))), shape=(n_links, rows.size)),
+        np.concatenate([np.where(traffic.tail == target, 0.0, np.inf) for target in targets]),
+        float(received.max() / traffic.capacity.max()),
+    )
+
+
+def _program(traffic: Traffic, targets: IntArray) -> HighsModel:
+    """Flows by target, [T, E], and the utilization: conservation, then one row per link, relative to its capacity."""
+    import scipy.sparse as sp
+
+    flows, n_links = _flows(traffic, targets), traffic.tail.size
     top = sp.csr_array(np.full((n_links, 1), -1.0))
-    flows = sp.block_diag(blocks, format="csr")
-    matrix = sp.csr_matrix(sp.block_array([[flows, None], [loads, top]], format="csr"))
-    limit = np.concatenate([*supply, np.zeros(n_links)])
-    cost = np.zeros(rows.size + 1)
-    cost[-1] = 1.0
-    upper = np.full(cost.size, np.inf)
-    for k, target in enumerate(targets):  # nothing leaves where it is to go
-        upper[k * n_links : (k + 1) * n_links][traffic.tail == target] = 0.0
+    limit = np.concatenate([flows.supply, np.zeros(n_links)])
     return HighsModel(
-        cost,
-        matrix,
-        np.concatenate([limit[:-n_links], np.full(n_links, -np.inf)]),
+        np.concatenate([np.zeros(flows.upper.size), [1.0]]),
+        sp.csr_matrix(sp.block_array([[flows.conserved, None], [flows.loads, top]], format="csr")),
+        np.concatenate([flows.supply, np.full(n_links, -np.inf)]),
         limit,
-        np.zeros(cost.size),
-        upper,
-        np.zeros(cost.size, dtype=bool),
+        np.zeros(flows.upper.size + 1),
+        np.concatenate([flows.upper, [np.inf]]),
+        np.zeros(flows.upper.size + 1, dtype=bool),
         False,
         decode=lambda z: z,
-        value_of=lambda value: value * unit,
+        value_of=lambda value: value * flows.unit,
     )
 
 
