@@ -91,6 +91,10 @@ class Insertion(_Channel):
         strongest=("(* weight g)", "strongest own channel first; the usual greedy order"),
         first_order=("(- (* weight (log1p (/ g (+ 1 heard)))) loss)", "own rate less what others lose, to first order; ours"),
         steepest=("change", "steepest ascent: the link that raises the sum rate most"),
+        weakest=(
+            "(- (* weight g))",
+            "weakest own channel first, which leaves most to exchanges; ours, after a rule that was found",
+        ),
     )
 
     @classmethod
