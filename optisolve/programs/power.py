@@ -91,10 +91,6 @@ class Insertion(_Channel):
         strongest=("(* weight g)", "strongest own channel first; the usual greedy order"),
         first_order=("(- (* weight (log1p (/ g (+ 1 heard)))) loss)", "own rate less what others lose, to first order; ours"),
         steepest=("change", "steepest ascent: the link that raises the sum rate most"),
-        weakest=(
-            "(- (* weight g))",
-            "weakest own channel first, which leaves most to exchanges; ours, after a rule that was found",
-        ),
     )
 
     @classmethod
@@ -118,6 +114,15 @@ class Exchange(Insertion):
 
     name: ClassVar = "exchange"
     summary: ClassVar = "power_control: which link goes on next, then which leaves for which, while the weighted sum rate rises"
+    hand: ClassVar = {
+        **Insertion.hand,
+        **rules(
+            weakest=(
+                "(- (* weight g))",
+                "weakest own channel first, which leaves most to exchanges; ours, after a rule that was found",
+            )
+        ),
+    }
     exchanges: ClassVar[bool] = True
 
 
