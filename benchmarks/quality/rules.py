@@ -4,6 +4,7 @@
     python benchmarks/quality/rules.py --instances 100    # a quick look
     python benchmarks/quality/rules.py --associations     # user_association: gap to the proven optimum or bound
     python benchmarks/quality/rules.py --offloading       # offloading: the same
+    python benchmarks/quality/rules.py --picture docs/programs.png    # the best rules as formulas
 
 Instances are drawn by seeds from 500,000 on, which no search uses. Times are processor time per instance, one thread, kernels
 compiled before; WMMSE runs on all instances in one call, rules one instance at a time with what Python adds.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -20,9 +22,23 @@ import optisolve
 from optisolve.core import Effort
 from optisolve.core.capabilities import InterferenceChannel
 from optisolve.numerics.wmmse import normalized_gain, wmmse
-from optisolve.programs.catalog import ANSWERING
+from optisolve.plotting.search import formulas_figure
+from optisolve.plotting.style import save_figure
+from optisolve.programs.catalog import ANSWERING, SKELETONS
+from optisolve.programs.formula import mathtext
 
 FIRST_SEED = 500_000
+
+BEST = (
+    ("exchange", "weakest"),
+    ("insertion", "balanced"),
+    ("update", "pricing"),
+    ("offload", "strongest"),
+    ("association", "urgent"),
+    ("placement", "blend"),
+    ("variation", "current_to_best"),
+)
+"""The best rule of every skeleton in the tables of docs/programs.md, or the first one where there is none."""
 
 NAMED = {"associations": "association", "offloading": "offload"}
 GAPS = {
@@ -37,7 +53,15 @@ def main() -> None:
     parser.add_argument("--links", type=int, nargs="*", default=[10, 20, 30, 50])
     parser.add_argument("--associations", action="store_true")
     parser.add_argument("--offloading", action="store_true")
+    parser.add_argument("--picture")
     settings = parser.parse_args()
+    if settings.picture:
+        rows = [
+            (f"{skeleton}, {rule}: {SKELETONS[skeleton].hand[rule].meaning}", mathtext(SKELETONS[skeleton].complete(rule).tree))
+            for skeleton, rule in BEST
+        ]
+        save_figure(formulas_figure(rows), Path(settings.picture))
+        return
     for skeleton, scenarios in GAPS.items() if settings.associations or settings.offloading else ():
         if getattr(settings, skeleton):
             gaps(ANSWERING[NAMED[skeleton]], scenarios, min(settings.instances, 100))

@@ -240,8 +240,9 @@ def _print(found: Evolution, out: Path) -> None:
         f"shrinkage {found.shrinkage:+.3f} points",
         soft_wrap=True,
     )
+    waited = "" if found.llm is None else " and of waiting for the model"
     console.print(
-        f"{found.evaluations} programs in {found.seconds:.1f} s of processor time; {out / 'rule.json'}", soft_wrap=True
+        f"{found.evaluations} programs in {found.seconds:.1f} s of processor time{waited}; {out / 'rule.json'}", soft_wrap=True
     )
     if found.llm is not None:
         fates = ", ".join(f"{count} {fate}" for fate, count in found.fates.items())

@@ -70,7 +70,8 @@ class Offload(Answering):
         from optisolve.programs.offload_kernels import offload
 
         assert isinstance(instance, SharedServers)
-        costs = [np.array(part) for part in (instance.local_cost, instance.transmit_cost, instance.root_cost)]
+        local, transmit, root = (np.array(part) for part in (instance.local_cost, instance.transmit_cost, instance.root_cost))
         machine, codes = Machine(program, cls.n_items(instance)), program.codes
-        places = offload(*costs, codes.instructions, codes.numbers, rounds, machine.registers, machine.stack)
+        room = (machine.registers, machine.stack)
+        places = offload(local, transmit, root, codes.instructions, codes.numbers, rounds, *room)
         return instance.complete(places)

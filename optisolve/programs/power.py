@@ -114,6 +114,15 @@ class Exchange(Insertion):
 
     name: ClassVar = "exchange"
     summary: ClassVar = "power_control: which link goes on next, then which leaves for which, while the weighted sum rate rises"
+    hand: ClassVar = {
+        **Insertion.hand,
+        **rules(
+            weakest=(
+                "(- (* weight g))",
+                "weakest own channel first, which leaves most to exchanges; ours, after a rule that was found",
+            )
+        ),
+    }
     exchanges: ClassVar[bool] = True
 
 

@@ -124,3 +124,16 @@ def test_an_audit_refuses_a_record_whose_program_has_another_hash(tmp_path, caps
     capsys.readouterr()
     assert main(["verify", str(file)]) == 2
     assert "solver.checkpoint" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.rule
+def test_the_card_of_a_preset_tells_its_program_and_its_hash() -> None:
+    from optisolve.content import read_text
+
+    solver = make_solver("rule_weakest")
+    assert isinstance(solver, Rule)
+    program = SKELETONS[solver.skeleton].complete(solver.program)
+    card = read_text("solvers", "rule_weakest.md")
+    assert program.text in card
+    assert program.sha256 in card
+    assert program.text == SKELETONS["exchange"].complete("weakest").text
