@@ -153,7 +153,7 @@ def test_the_search_finds_what_enumeration_finds():
         instance = load_problem("traffic_engineering", network_data=data, capacities="given", weight_max=3).instance(0)
         every = np.stack(np.meshgrid(*[np.arange(1.0, 4.0)] * 8), axis=-1).reshape(-1, 8)
         best = float(instance.evaluate(every).F.min())
-        result = optisolve.solve(instance, "weight_search", budget=Budget(evaluations=400), seed=1)
+        result = optisolve.solve(instance, "weight_search", budget=Budget(evaluations=150), seed=1)
         assert value_of(result) == pytest.approx(best, rel=1e-9)
 
 
