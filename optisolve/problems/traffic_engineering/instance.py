@@ -113,9 +113,9 @@ class WiredInstance(Instance):
         if n.tail.size <= _LISTED_LINKS:
             told = [f"{c:.4g}, {w:g}" for c, w in zip(n.capacity, n.weight, strict=True)]
             (most, count), *_ = Counter(told).most_common(1)
-            most = most if count > 1 else None
-            listed = [f"{name} ({what})" for name, what in zip(names, told, strict=True) if what != most]
-            listed += [f"{'all others' if listed else 'all'} ({most})"] if most else []
+            alike = most if count > 1 else None
+            listed = [f"{name} ({what})" for name, what in zip(names, told, strict=True) if what != alike]
+            listed += [f"{'all others' if listed else 'all'} ({alike})"] if alike else []
             facts.append(f"Links with capacity and weight in use: {', '.join(listed)}.")
         facts.append(
             "Busiest links under the weights in use: "
@@ -124,8 +124,8 @@ class WiredInstance(Instance):
         )
         largest = np.argsort(-n.demand, axis=None, kind="stable")[:_LISTED_DEMANDS]
         pairs = [(int(i) // len(n.nodes), int(i) % len(n.nodes)) for i in largest]
-        told = (f"{n.nodes[u]} to {n.nodes[v]} {n.demand[u, v]:.4g}" for u, v in pairs if n.demand[u, v] > 0.0)
-        facts.append(f"Largest demands: {', '.join(told)}.")
+        demands = (f"{n.nodes[u]} to {n.nodes[v]} {n.demand[u, v]:.4g}" for u, v in pairs if n.demand[u, v] > 0.0)
+        facts.append(f"Largest demands: {', '.join(demands)}.")
         return tuple(facts)
 
 
