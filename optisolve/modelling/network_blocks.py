@@ -58,8 +58,8 @@ def _inside(traffic: Traffic, nodes: IntArray, links: IntArray) -> Traffic:
     member = (hangs[:, None] == hangs[nodes]).astype(float)  # [N, nodes]
     demand = member.T @ traffic.demand @ member
     np.fill_diagonal(demand, 0.0)
-    ends = (np.searchsorted(nodes, end[links]).astype(np.int64) for end in (traffic.tail, traffic.head))
-    return Traffic(*ends, traffic.capacity[links], demand)
+    tail, head = (np.searchsorted(nodes, end[links]).astype(np.int64) for end in (traffic.tail, traffic.head))
+    return Traffic(tail, head, traffic.capacity[links], demand)
 
 
 def _components(tail: IntArray, head: IntArray, n_nodes: int) -> list[IntArray]:

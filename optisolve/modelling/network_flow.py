@@ -153,12 +153,13 @@ def _costly(flows: _Flows, unit: float) -> HighsModel:
     import scipy.sparse as sp
 
     n_links, n_flows, n_rows = flows.loads.shape[0], flows.upper.size, flows.supply.size
+    costs = sp.csr_array(-sp.eye_array(n_links))
     rows, limits = [sp.hstack([flows.conserved, sp.csr_array((n_rows, n_links))])], [flows.supply]
     before, below = 0.0, 0.0  # slope and, negative, what its line is at 0
     for start, slope in _SLOPES:
         below += (slope - before) * start
         before = slope
-        rows.append(sp.hstack([flows.loads * (slope * unit), -sp.eye_array(n_links)]))
+        rows.append(sp.hstack([flows.loads * (slope * unit), costs]))
         limits.append(np.full(n_links, below))
     limit = np.concatenate(limits)
     return HighsModel(

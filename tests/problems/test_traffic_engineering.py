@@ -155,6 +155,22 @@ def test_the_flow_bound_is_that_of_a_second_program():
         assert bound <= other * (1.0 + 1e-9)
 
 
+@pytest.mark.slow
+def test_bounds_of_shipped_networks_are_the_optima_of_another_program():
+    for name in shipped_networks():
+        network = (
+            load_problem("traffic_engineering", network=name, capacities="two_tier", demands=_demands(name)).instance(1).network
+        )
+        if len(network.nodes) > 40:
+            continue
+        traffic = Traffic(network.tail, network.head, network.capacity, network.demand)
+        assert price_bound(traffic, best_prices(traffic)) == pytest.approx(glop(traffic), rel=1e-6)
+
+
+def _demands(name):
+    return "given" if named_network(name).demand.any() else "gravity"
+
+
 def test_any_prices_prove_a_bound_and_climbing_comes_near_the_best(monkeypatch):
     """Where the program is too large prices are improved step by step: below the optimum, and within some percent of it."""
     rng = np.random.default_rng(4)

@@ -139,9 +139,9 @@ def test_marginal_costs_are_those_of_two_ways_by_hand():
 
 
 def test_the_search_finds_what_enumeration_finds():
-    """All weights 1 to 4 of networks with eight links."""
+    """All weights 1 to 3 of networks with eight links."""
     rng = np.random.default_rng(5)
-    for _ in range(3):
+    for _ in range(2):
         links = [(0, 1), (1, 2), (2, 3), (3, 0), (0, 2), (2, 0), (1, 3), (3, 1)]
         demands = {str(u): {str(v): float(rng.exponential()) for v in range(4) if v != u} for u in range(4)}
         data = {
@@ -150,10 +150,10 @@ def test_the_search_finds_what_enumeration_finds():
             "nodes": [{"id": i} for i in range(4)],
             "edges": [{"source": u, "target": v, "capacity": float(rng.uniform(1.0, 3.0))} for u, v in links],
         }
-        instance = load_problem("traffic_engineering", network_data=data, capacities="given", weight_max=4).instance(0)
-        every = np.stack(np.meshgrid(*[np.arange(1.0, 5.0)] * 8), axis=-1).reshape(-1, 8)
+        instance = load_problem("traffic_engineering", network_data=data, capacities="given", weight_max=3).instance(0)
+        every = np.stack(np.meshgrid(*[np.arange(1.0, 4.0)] * 8), axis=-1).reshape(-1, 8)
         best = float(instance.evaluate(every).F.min())
-        result = optisolve.solve(instance, "weight_search", budget=Budget(evaluations=400), seed=1)
+        result = optisolve.solve(instance, "weight_search", budget=Budget(evaluations=150), seed=1)
         assert value_of(result) == pytest.approx(best, rel=1e-9)
 
 
@@ -163,8 +163,9 @@ def test_no_routing_is_looked_at_twice(monkeypatch):
     looked, loads = [], type(instance).link_loads
 
     def spied(self, X):
+        used = loads(self, X)
         looked.extend(X)
-        return loads(self, X)
+        return used
 
     monkeypatch.setattr(type(instance), "link_loads", spied)
     result = optisolve.solve(instance, "weight_search", budget=Budget(evaluations=150), seed=1)

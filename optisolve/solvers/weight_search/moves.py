@@ -69,7 +69,7 @@ class Moves:
         if weight[link] > at.weight[link]:
             return self.reach(weight)
         tail, head = self.traffic.tail[link], self.traffic.head[link]
-        return np.minimum(at.reach, at.reach[:, tail, None] + weight[link] + at.reach[head])
+        return np.asarray(np.minimum(at.reach, at.reach[:, tail, None] + weight[link] + at.reach[head]))
 
     def signature(self, weight: FloatArray, reach: FloatArray) -> bytes:
         """What tells a routing from others: which links are on shortest paths to whom; equal ones load links equally."""

@@ -32,8 +32,8 @@ _LEAST = 10.0
 """Weight of the link with the least marginal cost, in the start that is made of them."""
 _TRIES = 30
 """Moves drawn in search of a routing that was not looked at, before the search goes elsewhere."""
-_DRY = 300
-"""How often in a row that may fail before a block counts as searched through."""
+_DRY = 200
+"""How often that may fail in all before a block counts as searched through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class _Part:
         steps: Steps so far.
         since: Steps without a point below `low`.
         low: Least cost since the search was last sent elsewhere.
-        dry: How often in a row no new routing was found.
+        dry: How often no new routing was found.
         at: Where the search stands.
         best: The best place so far.
     """
@@ -222,7 +222,7 @@ class _Search:
             part.dry += 1
             self._kick(part)
             return
-        part.dry, here, cost = 0, _cost(part.at.use), _cost(place.use)
+        here, cost = _cost(part.at.use), _cost(place.use)
         slot = part.steps % len(part.recent)
         if cost <= max(part.recent[slot], here):
             part.at, here = place, cost
