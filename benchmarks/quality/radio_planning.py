@@ -67,7 +67,7 @@ def compare_rays(instance: LiveInstance, count: int) -> None:
         run, verification = both[:, :, j]
         apart = np.abs(run - verification) / np.abs(both[:, :, j]).max()
         bias = (run - verification).mean() / np.abs(both[:, :, j]).max()
-        allowed = instance.agreement[j]
+        allowed = np.broadcast_to(instance.agreement, len(instance.objectives))[j]
         told = f"mean {100 * apart.mean():.2g} %, largest {100 * apart.max():.2g} %, mean of the signed {100 * bias:+.2g} %"
         print(f"{objective.name}: {told}; the scenario allows {100 * allowed:.2g} %")
 
