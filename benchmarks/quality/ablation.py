@@ -4,10 +4,12 @@
     python benchmarks/quality/ablation.py --llm surrogate                    # minutes, no model
     python benchmarks/quality/ablation.py --problems uav_isac --seeds 5 --evaluations 300
     python benchmarks/quality/ablation.py --plans                            # benchmarks/plans, for docs/worth_a_call.md
+    python benchmarks/quality/ablation.py --plans --label qwen --set llm.gguf=FILE    # the same with another model
     python benchmarks/quality/ablation.py --page                             # runs nothing, writes the results of that page
 
 Records stay in --out and are found again, so the script goes on where it was stopped. What is copied to docs/ablation is
 what the command wrote, unchanged: ablation.md, ablation.csv, ablation.yaml and the pictures. Partial reports are not copied.
+README has the verdicts of the plans in a few words.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "ablation"
 PLANS = ROOT / "benchmarks" / "plans"
-PAGE = ROOT / "docs" / "worth_a_call.md"
+PAGE, README = ROOT / "docs" / "worth_a_call.md", ROOT / "README.md"
 BEGIN, END = "<!-- results: written by benchmarks/quality/ablation.py -->\n", "<!-- end of results -->\n"
 NOTHING = "*Not measured with this version yet.*\n"
+SAID, SAID_END, SAID_NOTHING = "<!-- worth a call -->", "<!-- end of worth a call -->", "not measured with this version yet"
 PROBLEMS = {
     "uav_isac": [],
     "pymoo/zdt1_shifted": ["problem.n_variables=5"],  # with 30 no arm reaches the scoring box in 100 evaluations
@@ -45,7 +48,8 @@ def main() -> int:
     parser.add_argument("--out", default="runs/ablation", help="folder of the records (default runs/ablation)")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="further settings of optisolve ablate")
     parser.add_argument("--plans", nargs="*", metavar="FILE", help="settings of optisolve ablate (default: benchmarks/plans)")
-    parser.add_argument("--page", action="store_true", help="write the results into docs/worth_a_call.md, run nothing")
+    parser.add_argument("--label", default="local", help="what the names of a plan's folders end with (default local)")
+    parser.add_argument("--page", action="store_true", help="write the results into page and README, run nothing")
     options = parser.parse_args()
     failed = []
     for name, words in () if options.page else jobs(options):
@@ -60,8 +64,8 @@ def main() -> int:
             continue
         publish(out, DOCS / name)
     if options.page or options.plans is not None:
-        before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-        PAGE.write_text(before + BEGIN + (results() or NOTHING) + END + rest.partition(END)[2], "utf-8")
+        write(PAGE, BEGIN, results() or NOTHING, END)
+        write(README, SAID, brief() or SAID_NOTHING, SAID_END)
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
@@ -71,7 +75,7 @@ def jobs(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """Names and settings of the ablations."""
     if options.plans is not None:
         for file in map(Path, options.plans or sorted(PLANS.glob("hybrid-*.yaml"))):
-            yield file.stem, [f"config={file}"]
+            yield f"{file.stem.removesuffix('-local')}-{options.label}", [f"config={file}"]
         return
     size = [f"instances={options.instances}", f"seeds={options.seeds}", f"budget.evaluations={options.evaluations}"]
     for llm in options.llm:
@@ -80,21 +84,46 @@ def jobs(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
             yield f"{problem.replace('/', '-')}-{llm}", words
 
 
-def results() -> str:
-    """Verdict, losses and comparisons of every published report of `hybrid`, as the command wrote them."""
-    blocks = []
+def write(file: Path, begin: str, text: str, end: str) -> None:
+    """Put a text between two marks of a file, which must have them."""
+    before, found, rest = file.read_text("utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise SystemExit(f"{file} lacks {begin.strip()} or {end.strip()}; put them where the results shall stand.")
+    file.write_text(before + begin + text + end + after, "utf-8")
+
+
+def reports() -> Iterator[tuple[Path, str, str, str, str]]:
+    """Every published report of `hybrid`: its file, text, problem, language model and verdict."""
     for report in sorted(DOCS.glob("hybrid-*/ablation.md")):
         text = report.read_text("utf-8")
         lines = text.splitlines()
         model = next(line for line in lines if line.startswith("- language model: ")).removeprefix("- language model: ")
-        verdict = next(line for line in lines if line.startswith("**Verdict.**"))
+        verdict = next(line for line in lines if line.startswith("**Verdict.** ")).removeprefix("**Verdict.** ")
+        yield report, text, lines[0].rpartition(" on ")[2], model, verdict
+
+
+def results() -> str:
+    """Verdict, losses and comparisons of every report, as the command wrote them."""
+    blocks = []
+    for report, text, problem, model, verdict in reports():
         blocks += [
-            f"### {lines[0].rpartition(' on ')[2]}, {model}",
-            verdict,
+            f"### {problem}, {model}",
+            f"**Verdict.** {verdict}",
             *(table(text, heading) for heading in ("## Results", "### Loss: ")),
             f"[The whole report](ablation/{report.parent.name}/ablation.md)",
         ]
     return "".join(f"{block}\n\n" for block in blocks)
+
+
+def brief() -> str:
+    """The same in a few words: the verdict without its reasons, the losses with the model and of the engine alone."""
+    told = []
+    for _, text, problem, model, verdict in reports():
+        loss = dict(re.findall(r"^\| (\w+) \| [^|]* \| (\d\.\d+)", table(text, "## Results"), re.MULTILINE))
+        answer = verdict.partition(":")[0].removeprefix("The language model was ")
+        told.append(f"`{problem}`, {model.split()[1].rstrip(',')}: {answer.lower()}, loss {loss['llm']}, alone {loss['none']}")
+    return "; ".join(told)
 
 
 def table(text: str, heading: str) -> str:
