@@ -107,8 +107,16 @@ def _episodes_hold(paths: Iterable[Path], problems: Registry[Problem], *, say: b
         good = good and not found
         if say or found:
             told = "episode holds" if not found else "episode refused:\n  - " + "\n  - ".join(found[:_TOLD])
-            (console.print if say else print_error)(printable_lines(f"{printable(file.parent)}: {told}"))
+            _say(f"{printable(file.parent)}: {told}", aloud=say)
     return good
+
+
+def _say(text: str, *, aloud: bool) -> None:
+    """A line of the report, or of the errors where another program reads the report."""
+    if aloud:
+        console.print(printable_lines(text), soft_wrap=True)
+    else:
+        print_error(printable_lines(text))
 
 
 def _chains_hold(files: Iterable[Path], own: dict[str, Suite], *, say: bool) -> bool:
@@ -134,7 +142,7 @@ def _chains_hold(files: Iterable[Path], own: dict[str, Suite], *, say: bool) -> 
         good = good and not found
         if say or found:
             told = "episodes hold" if not found else "episodes refused:\n  - " + "\n  - ".join(found[:_TOLD])
-            (console.print if say else print_error)(printable_lines(f"suite {name}: {told}"))
+            _say(f"suite {name}: {told}", aloud=say)
     return good
 
 
