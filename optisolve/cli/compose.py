@@ -137,6 +137,12 @@ def _no_environment() -> Iterator[None]:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
+def _through_episode(job: Job) -> Ended:
+    from optisolve.cli.episode import run_episode
+
+    return Ended(run_episode(job))
+
+
 def _swept_job(config: DictConfig) -> None:
     """One job of a sweep, perhaps in a process of its own."""
     sweep, told = Sweep.here(), HydraConfig.get()
@@ -173,7 +179,8 @@ def _job(config: DictConfig, from_file: frozenset[str], varied: Mapping[str, str
             write_plain(settings_file(asked.settled()))
             return Ended(EXIT_OK)
         if values["resume"] in (None, False):
-            return run_job(Job.of(asked), varied)
+            job = Job.of(asked)
+            return run_job(job, varied) if job.settings.episode is None else _through_episode(job)
         meant = resolve(asked)
         if meant.finished is not None:
             return report_finished(meant.finished, as_json=values["print"] == "json", history=str(values["history"]))

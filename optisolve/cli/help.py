@@ -157,7 +157,7 @@ def _motions_help() -> str:
 
     told = (", ".join(f"motion.{name}" for name in settings_of(cls)) for cls in MOTIONS.values())
     lines = zip((f"motion.kind={kind}" for kind in MOTIONS), told, strict=True)
-    return entries([("motion.kind=auto", "The usual one of the family: optisolve info NAME."), *lines])
+    return entries([("motion.kind=auto", "The usual one of the family."), *lines])
 
 
 def options_of(group: str, name: str) -> tuple[type, Mapping[str, object]]:

@@ -205,10 +205,6 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
     """
     if job.settings.dry_run:
         return Ended(_dry_run(job))
-    if job.settings.episode is not None:
-        from optisolve.cli.episode import run_episode
-
-        return Ended(run_episode(job))
     out = Path(job.settings.out)
     joined = _join(job, out)
     if isinstance(joined, Path):

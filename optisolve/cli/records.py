@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -84,6 +85,7 @@ class Verify(Verb):
                 else:
                     console.print(str(audit), style="green" if audit else "red", soft_wrap=True)
         episodes = _episodes_hold(self.path, PROBLEMS.beside(*self.problem), say=not self.json)
+        episodes = _chains_hold(files, suites_of(self.suite), say=not self.json) and episodes
         if not self.json:
             console.print(_summary(done), soft_wrap=True)
         return 0 if all(done) and episodes else EXIT_REFUSED
@@ -105,7 +107,42 @@ def _episodes_hold(paths: Iterable[Path], problems: Registry[Problem], *, say: b
         good = good and not found
         if say or found:
             told = "episode holds" if not found else "episode refused:\n  - " + "\n  - ".join(found[:_TOLD])
-            (console.print if say else print_error)(printable_lines(f"{printable(file.parent)}: {told}"))
+            _say(f"{printable(file.parent)}: {told}", aloud=say)
+    return good
+
+
+def _say(text: str, *, aloud: bool) -> None:
+    """A line of the report, or of the errors where another program reads the report."""
+    if aloud:
+        console.print(printable_lines(text), soft_wrap=True)
+    else:
+        print_error(printable_lines(text))
+
+
+def _chains_hold(files: Iterable[Path], own: dict[str, Suite], *, say: bool) -> bool:
+    """Whether the steps of episodes in suites began with what their memory hands on; each suite is told in a line."""
+    from optisolve.run.records import read_record
+    from optisolve.run.schema import Record
+    from optisolve.study.episodes import check_chains
+    from optisolve.study.suite import list_suites, load_suite
+
+    chains: dict[str, list[Path]] = {}
+    for file in files:  # OUT/SUITE/UNIT/record.json
+        chains.setdefault(file.resolve().parent.parent.name, []).append(file)
+    good = True
+    for name, members in chains.items():
+        suite = own.get(name) or (load_suite(name) if name in list_suites() else None)
+        if suite is None or not any(cell.memory for cell in suite.cells):
+            continue
+        records = list[Record]()
+        for file in members:
+            with suppress(RecordError):  # refused by its audit
+                records.append(read_record(file))
+        found = [str(problem) for problem in check_chains(suite, records)]
+        good = good and not found
+        if say or found:
+            told = "episodes hold" if not found else "episodes refused:\n  - " + "\n  - ".join(found[:_TOLD])
+            _say(f"suite {name}: {told}", aloud=say)
     return good
 
 

@@ -48,9 +48,10 @@ def episode_figure(
     for track in tracks:
         look = looks[track.label]
         shown = np.maximum(track.losses, _LOWEST) if logarithmic else np.asarray(track.losses)
-        at = np.append(times_s, 2.0 * times_s[-1] - times_s[-2] if len(times_s) > 1 else times_s[-1] + 1.0)
-        at, shown = at[: len(shown) + 1] / unit, np.append(shown, shown[-1])  # a step lasts until the next one
-        axes.step(at, shown, where="post", color=look.color, linestyle=look.dashes, linewidth=1.6, label=track.label)
+        last = 2.0 * times_s[-1] - times_s[-2] if len(times_s) > 1 else times_s[-1] + 1.0
+        edges = np.append(np.asarray(times_s, dtype=np.float64), last)[: len(shown) + 1] / unit
+        shown = np.append(shown, shown[-1])  # a step lasts until the next one
+        axes.step(edges, shown, where="post", color=look.color, linestyle=look.dashes, linewidth=1.6, label=track.label)
     if logarithmic:
         axes.set_yscale("log")
     label_axes(axes, x=name, y="Loss (share of the reference)")

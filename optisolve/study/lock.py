@@ -113,7 +113,7 @@ def lock_suite(suite: Suite) -> Lock:
     Args:
         suite: A checked suite.
     """
-    instances = {(case.label, seed): case.problem.instance(seed) for case in suite.cases for seed in case.instances}
+    instances = {(case.label, seed): case.instance(seed) for case in suite.cases for seed in case.instances}
     pinned, pinned_cells = ((), ()) if suite.open else (suite.cases, suite.cells)
     solvers: dict[str, LockedSolver] = {}
     for cell in pinned_cells:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from optisolve import content
 from optisolve.core.budget import UNLIMITED, Budget
 from optisolve.core.documents import Json, JsonObject, plain
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
-from optisolve.core.problem import Problem
+from optisolve.core.motion import Motion, Step, episode_steps, motion_of
+from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import derive
 from optisolve.core.solver import Solver
@@ -24,6 +25,7 @@ from optisolve.core.text import is_safe_name, plain_slug
 from optisolve.llm.config import AutoLlm, LlmConfig, llm_config
 from optisolve.registry import make_solver, named_problem
 from optisolve.study.suite_entries import (
+    EpisodeEntry,
     Header,
     Limits,
     ProblemEntry,
@@ -46,10 +48,12 @@ class Case:
     Attributes:
         label: Its name within the suite; the scenario's name unless the file says otherwise.
         problem: Family bound to the scenario's numbers.
-        instances: Instance seeds; no solver plays a part in them.
+        instances: Instance seeds; no solver plays a part in them. Of an episode the numbers of its steps.
         effort: Work on the reference, None for no reference.
         budget: What a solver may spend here that the suite says nothing else about.
         limits: When such a run is killed.
+        motion: How the instance moves in an episode; None without one.
+        episode_seed: Of the episode.
     """
 
     label: str
@@ -58,6 +62,19 @@ class Case:
     effort: Effort | None
     budget: Budget
     limits: Limits
+    motion: Motion | None = None
+    episode_seed: int = 0
+    _made: list[Step] = field(default_factory=list, repr=False)
+
+    def steps(self) -> list[Step]:
+        """The steps of its episode, made when they are first asked for; none without one."""
+        if self.motion is not None and not self._made:
+            self._made.extend(episode_steps(self.problem, self.motion, self.episode_seed, len(self.instances)))
+        return self._made
+
+    def instance(self, seed: int) -> Instance:
+        """The instance of a seed; of an episode that of a step."""
+        return self.problem.instance(seed) if self.motion is None else self.steps()[seed].instance
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,6 +90,7 @@ class Cell:
         limits: When a run is killed.
         repetitions: Runs per instance.
         skip: Why the suite leaves this cell out, None when it does not.
+        memory: What a step of an episode is handed of earlier ones, see `optisolve.study.episodes.memory`; "" for nothing.
     """
 
     case: Case
@@ -83,12 +101,13 @@ class Cell:
     limits: Limits
     repetitions: int
     skip: str | None
+    memory: str = ""
 
     def settings(self) -> dict[str, Json]:
         """Options, language model, budget and limits as plain JSON: what a unit is told, and what a lock pins."""
         llm = None if self.llm is None else {"kind": self.llm.kind, **self.llm.options()}
         parts = {"options": self.solver.options(), "llm": llm, "budget": self.budget.options(), "limits": self.limits.options()}
-        return {name: plain(part) for name, part in parts.items()}
+        return {name: plain(part) for name, part in parts.items()} | ({"memory": self.memory} if self.memory else {})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -232,7 +251,7 @@ def with_solvers(suite: Suite, given: Iterable[str | JsonObject]) -> Suite:
     for i, entry in enumerate(entries(found, "solvers", "solver", given, SolverEntry)):
         if plain_slug(entry.label) in taken:
             found.append(FieldProblem(f"solvers[{i}].label", entry.label, f"a label that suite {suite.name} does not use"))
-        for key in ("budget", "limits", "repetitions"):
+        for key in ("budget", "limits", "repetitions", "memory"):
             if getattr(entry, key):
                 found.append(FieldProblem(f"solvers[{i}].{key}", getattr(entry, key), "nothing: the suite sets it"))
         for case in suite.cases:
@@ -250,7 +269,17 @@ def _case(found: list[FieldProblem], where: str, header: Header, entry: ProblemE
     limits = collect(found, f"{where}: limits", lambda: Limits.from_mapping(merged([header.limits, entry.limits])))
     if budget is not None and budget.unlimited:
         found.append(FieldProblem("budget", dict(header.budget), "at least one limit, e.g. evaluations: 2000"))
+    episode = None
+    if entry.episode is not None:
+        told = entry.episode
+        episode = collect(found, f"{where}.episode", lambda: EpisodeEntry.from_mapping(told))
+        if entry.instances is not None:
+            found.append(FieldProblem(f"{where}.instances", entry.instances, "nothing beside episode, which has the steps"))
+    motion = None
+    if episode is not None and problem is not None:
+        motion = collect(found, f"{where}.episode", lambda: motion_of(problem, episode.motion))
     asked = header.instances if entry.instances is None else entry.instances
+    asked = asked if episode is None else list(range(episode.steps))
     if isinstance(asked, int):
         seeds = tuple(_seed(header.seed, purpose="instance", problem=entry.label, instance=i) for i in range(asked))
     else:
@@ -258,7 +287,8 @@ def _case(found: list[FieldProblem], where: str, header: Header, entry: ProblemE
     wanted = header.reference if entry.reference is None else entry.reference
     if problem is None or budget is None or limits is None:
         return None
-    return Case(entry.label, problem, seeds, None if wanted == "none" else Effort(wanted), budget, limits)
+    effort, moving = None if wanted == "none" else Effort(wanted), 0 if episode is None else episode.seed
+    return Case(entry.label, problem, seeds, effort, budget, limits, motion, moving)
 
 
 def _limits(told: JsonObject, *, asks: bool) -> Budget:
@@ -282,7 +312,9 @@ def _cell(found: list[FieldProblem], where: str, header: Header, case: Case | No
         return None
     repetitions = [header.repetitions, *(part.repetitions for part in laid[1:] if part.repetitions is not None)][-1]
     skip = next((part.skip for part in laid[2:] if part.skip is not None), None)
-    return Cell(case, entry.label, solver, llm, budget, limits, repetitions, skip)
+    if entry.memory and case.motion is None:
+        found.append(FieldProblem(f"{where}.memory", entry.memory, f"none on {case.label}, which has no episode"))
+    return Cell(case, entry.label, solver, llm, budget, limits, repetitions, skip, entry.memory)
 
 
 def _model(found: list[FieldProblem], where: str, header: Header, entry: SolverEntry) -> LlmConfig | None:

@@ -17,6 +17,7 @@ from optisolve.core.text import is_safe_name, plain_slug, require_encodable
 from optisolve.run.fields import Object
 
 __all__ = [
+    "EpisodeEntry",
     "Header",
     "Limits",
     "Override",
@@ -80,6 +81,22 @@ class ProblemEntry(Options):
     budget: Object = field(default_factory=dict)
     limits: Object = field(default_factory=dict)
     solvers: list[str] | None = None
+    episode: Object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeEntry(Options):
+    """What stands under ``episode`` of a problem: its instances are the steps, in their order.
+
+    Args:
+        steps: How many.
+        seed: Of the first instance and all that happens to it.
+        motion: ``kind`` and settings, see `optisolve.core.motion`.
+    """
+
+    steps: Annotated[int, Ge(1)] = 1
+    seed: Annotated[int, Ge(0)] = 0
+    motion: Object = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +107,7 @@ class SolverEntry(Options):
     label: str = ""
     options: Object = field(default_factory=dict)  # type: ignore[assignment]  # the key of the file
     llm: Llm | None = None
+    memory: Literal["", "warm", "retrieve", "notes", "placebo"] = ""
     budget: Object = field(default_factory=dict)
     limits: Object = field(default_factory=dict)
     repetitions: Annotated[int, Ge(1)] | None = None

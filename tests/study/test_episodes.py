@@ -12,18 +12,21 @@ import optisolve
 from optisolve.core.errors import OptionError, OptisolveError
 from optisolve.core.motion import MOTIONS, episode_steps, motion_of
 from optisolve.core.workers import Workers
-from optisolve.registry import make_solver
+from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.study.episodes import (
     EPISODE_FILE,
     Course,
     Memory,
     arms_of,
+    check_chains,
     check_episode,
     read_summary,
     run_arm,
     score_steps,
 )
-from optisolve.trust.audit import verify
+from optisolve.study.runner.run import plan_suite, run_suite
+from optisolve.study.suite import load_suite
+from optisolve.trust.audit import Auditor, SuiteBook, verify
 from optisolve.trust.replay import replay
 
 FEW = optisolve.Budget(evaluations=12)
@@ -226,3 +229,64 @@ def test_every_kind_of_motion_is_offered_by_some_family():
     names = ("uav_isac", "power_control", "power_control/d2d50", "traffic_engineering")
     offered = {kind.kind for name in names for kind in optisolve.load_problem(name).motions()}
     assert offered == set(MOTIONS)
+
+
+_SUITE = """# Links that fade, with a memory and without.
+version: "1"
+budget: {evaluations: 12}
+limits: {seconds: 600}
+problems:
+  - problem: power_control/gaussian_k5_0db
+    label: fading
+    episode: {steps: 3, seed: 3, motion: {session_s: 0.02}}
+solvers:
+  - {solver: moead_de, label: cold, options: &few {pop_size: 4, n_neighbors: 2}}
+  - {solver: moead_de, label: warm, options: *few, memory: warm}
+"""
+
+
+@pytest.fixture
+def suite_file(tmp_path):
+    (path := tmp_path / "moving.yaml").write_text(_SUITE)
+    return path
+
+
+def test_the_instances_of_a_suites_episode_are_its_steps(suite_file, course):
+    plan = plan_suite(suite_file)
+    assert [u.instance_sha256 for u in plan.units if u.label == "warm"] == [s.instance.sha256 for s in course.steps[:3]]
+    assert {u.memory for u in plan.units if u.label == "cold"} == {""}
+    assert len({u.id for u in plan.units}) == 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("steps: 3", "steps: 0", "episode.steps"),
+        ("session_s: 0.02", "speed_m_s: 1.0", "motion.speed_m_s"),
+        ("power_control/gaussian_k5_0db", "beamforming", "stand still"),
+        ("memory: warm", "memory: elephantine", "memory"),
+        ("    episode: {steps: 3, seed: 3, motion: {session_s: 0.02}}\n", "", "no episode"),
+    ],
+)
+def test_bad_episodes_of_a_suite_are_one_clear_error(suite_file, old, new, told):
+    suite_file.write_text(_SUITE.replace(old, new))
+    with pytest.raises(OptionError, match=told):
+        load_suite(suite_file)
+
+
+@pytest.mark.slow
+def test_a_suite_hands_on_what_earlier_steps_have_found_and_a_forged_chain_is_refused(suite_file, tmp_path):
+    run = run_suite(suite_file, tmp_path / "runs", executor="serial")
+    records = {(unit.label, unit.index): record for unit, record in run.records()}
+    assert len(records) == 6
+    assert not run.failures
+    assert records["cold", 2].warm_start is None
+    assert records["warm", 0].warm_start is None
+    assert records["warm", 1].warm_start is not None
+    suite = load_suite(suite_file)
+    assert check_chains(suite, records.values()) == []
+    auditor = Auditor(PROBLEMS, SOLVERS, suites=SuiteBook({suite.name: suite}))
+    assert all(auditor.record(record) for record in records.values())
+    better = records["warm", 2].model_copy(update={"warm_start": [[1.0] * 5]})
+    assert check_chains(suite, [*records.values(), better])
+    assert check_chains(suite, [records["warm", 0], records["warm", 2]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optisolve.core.arrays import BoolArray, FloatArray, frozen
+from optisolve.core.arrays import BoolArray, FloatArray, IntArray, frozen
 from optisolve.core.motion import DailyDemands
 from optisolve.numerics.mobility import forgetful, up_and_down
 from optisolve.problems.traffic_engineering.network import Network, pair_names
@@ -62,7 +62,7 @@ def days(motion: DailyDemands, network: Network, rng: np.random.Generator) -> It
         before, time_s, noise = down, time_s + step_s, forgetful(noise, keep, rng)
 
 
-def _bearable(network: Network, cables: FloatArray, wanted: BoolArray) -> BoolArray:
+def _bearable(network: Network, cables: IntArray, wanted: BoolArray) -> BoolArray:
     """Lines that are down, of those that would be: one without which a demand has no path stays up, bool [L]."""
     down = np.zeros(wanted.shape, dtype=np.bool_)
     for i in np.flatnonzero(wanted).tolist():
@@ -72,7 +72,7 @@ def _bearable(network: Network, cables: FloatArray, wanted: BoolArray) -> BoolAr
     return down
 
 
-def _without(network: Network, cables: FloatArray) -> Network:
+def _without(network: Network, cables: IntArray) -> Network:
     """The network without some lines."""
     if not cables.size:
         return network

@@ -126,8 +126,15 @@ class TrafficEngineering(Problem):
         assert isinstance(motion, DailyDemands)
         rng = generator(seed, problem=self.name, purpose="motion", motion=motion.kind)
         for day in days(motion, self.instance(seed).network, rng):
-            given = {"network_data": day.network.document(), "network_file": None, "demands_file": None}
-            moved = dataclasses.replace(self, **given, demands="given", capacities="given", demand_spread=0.0)
+            moved = dataclasses.replace(
+                self,
+                network_data=dict(day.network.document()),
+                network_file=None,
+                demands_file=None,
+                demands="given",
+                capacities="given",
+                demand_spread=0.0,
+            )
             yield Moved(moved, day.state, day.events)
 
     def origin(self, seed: int) -> Origin:

@@ -19,6 +19,7 @@ from optisolve.registry import PROBLEMS, Registry
 from optisolve.run.fields import Count, Digest, Integer, Name, Number, Object, Part, Scenario
 from optisolve.run.records import read_record
 from optisolve.run.schema import BudgetPart, Record
+from optisolve.study.episodes.chains import learn_record
 from optisolve.study.episodes.course import EpisodeRun, step_seed
 from optisolve.study.episodes.memory import Memory, Policy, room
 from optisolve.study.episodes.scores import score_steps
@@ -189,10 +190,7 @@ def check_episode(file: Path, problems: Registry[Problem] = PROBLEMS) -> list[Fi
     memory = Memory(summary.memory, room(summary.budget.limits()), summary.seed)
     for step, told, record in zip(steps, summary.steps, records, strict=True):
         found += _step_problems(summary, memory, step, told, record)
-        feasible = np.array(record.verified.feasible, dtype=np.bool_)
-        dim, m = step.instance.space.dim, len(step.instance.objectives)
-        X, F = np.reshape(record.solutions.x, (-1, dim)), np.reshape(record.verified.F, (-1, m))
-        memory.learn(step, X[feasible], F[feasible])
+        learn_record(memory, step, record)
     if found:
         return found  # scores of other records say nothing
     return _score_problems(summary, records, steps)

@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from optisolve.core.budget import Budget
 from optisolve.core.documents import JsonObject, canonical, write_atomic
 from optisolve.core.errors import OptisolveError
@@ -75,6 +77,8 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         callback=None if unit.llm is None else now_and_then(spent),
         scratch=None if unit.llm is None else work,
         suite=unit.membership(),
+        warm_start=None if unit.warm_start is None else np.array(unit.warm_start, dtype=np.float64),
+        notes=unit.notes,
     )
     if unit.llm is not None:
         write_atomic(work / SPENDING, canonical(spent.rows))

@@ -48,6 +48,9 @@ class Unit:
         seed: The run's seed.
         file: Where a problem of the user's own stands on this machine, ``FILE.py:NAME``; "" for installed ones. No part of the
             id, which covers what stands in the file.
+        memory: What a step of an episode is handed of earlier ones; "" for nothing.
+        warm_start: What it is handed, points, once those steps have records; no part of the id.
+        notes: What it is handed, in words; no part of the id.
     """
 
     id: str
@@ -71,6 +74,9 @@ class Unit:
     limits: Mapping[str, float]
     seed: int
     file: str = ""
+    memory: str = ""
+    warm_start: list[list[float]] | None = None
+    notes: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """All fields as JSON types."""
@@ -156,7 +162,7 @@ def make_plan(suite: Suite, lock: Lock, only: str = "") -> Plan:
             instance = lock.instances[case.label, seed]
             here: list[Unit] = []
             for cell in cells:
-                reason = cell.skip or cell.solver.skip(instance) or _no_model(cell)
+                reason = cell.skip or cell.solver.skip(instance) or _no_model(cell) or _no_memory(cell, instance)
                 made = [_unit(suite, lock, cell, instance, index, r) for r in range(0 if reason else cell.repetitions)]
                 total += len(made)
                 if reason and _matches(wanted, case.label, cell.label, index, None):
@@ -190,6 +196,17 @@ def _unit(suite: Suite, lock: Lock, cell: Cell, instance: Instance, index: int, 
     home = case.problem.home
     code = digest(fields if home is None else {**fields, "source": home.sha256})[:12]
     return Unit(id=f"{readable}-{code}", **fields, file="" if home is None else home.target)
+
+
+def _no_memory(cell: Cell, instance: Instance) -> str | None:
+    """Why the solver would not read the cell's memory."""
+    if not cell.memory:
+        return None
+    if not cell.solver.takes_start(instance):
+        return f"{cell.solver.info.name} does not begin with points that it is given here (memory={cell.memory})"
+    if cell.memory in ("notes", "placebo") and not cell.solver.info.uses_llm:
+        return f"{cell.solver.info.name} asks no language model that could read notes (memory={cell.memory})"
+    return None
 
 
 def _no_model(cell: Cell) -> str | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
+from optisolve.core.budget import Budget
 from optisolve.core.documents import JsonObject
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError
 from optisolve.core.status import Termination
@@ -163,7 +164,9 @@ def run_suite(
         todo = {unit.id: unit for unit in plan.units if unit.id not in finished}
         tracked = Tracked(tracker)
         progress, interrupted = Progress(len(todo)), False
-        deliveries = _deliveries(executor, list(todo.values()), store, workers, threads, address)
+        deliveries = _in_waves(
+            plan, store, list(todo.values()), lambda units: _deliveries(executor, units, store, workers, threads, address)
+        )
         try:
             tracked.catch_up(store, (unit for unit in plan.units if unit.id in finished))
             _tell(on_progress, progress)
@@ -215,6 +218,36 @@ def _check(executor: str, workers: int | None, threads: int) -> None:
         raise OptionError("The run's configuration", found)
 
 
+def _in_waves(
+    plan: Plan, store: Store, units: Sequence[Unit], deliver: Callable[[Sequence[Unit]], Generator[Delivery]]
+) -> Generator[Delivery]:
+    """Units that nobody has to wait for at once; then those of episodes with a memory, step by step."""
+    waves: dict[int, list[Unit]] = {}
+    for unit in units:
+        waves.setdefault(unit.index if unit.memory else 0, []).append(unit)
+    for number in sorted(waves):
+        yield from deliver([_handed(plan, store, unit) if number else unit for unit in waves[number]])
+
+
+def _handed(plan: Plan, store: Store, unit: Unit) -> Unit:
+    """A unit with what its memory hands it, from the records of earlier steps.
+
+    Raises:
+        OptisolveError: One of them is not part of this run.
+    """
+    from optisolve.study.episodes.chains import handed_to
+
+    case = next(case for case in plan.suite.cases if case.label == unit.case)
+    mine = (unit.case, unit.label, unit.repetition)
+    chain = {u.index: u for u in plan.units if (u.case, u.label, u.repetition) == mine and u.index < unit.index}
+    if len(chain) < unit.index:
+        raise OptisolveError(f"{unit.id} goes on from the steps before it: run those too, without instance: in only=.")
+    records = [store.record(chain[i].id) for i in range(unit.index)]
+    handed = handed_to(case.steps(), records, unit.memory, Budget.from_mapping(unit.budget), plan.suite.seed)
+    start = None if handed.warm_start is None else handed.warm_start.tolist()
+    return replace(unit, warm_start=start, notes=handed.notes)
+
+
 def _deliveries(
     executor: str, units: Sequence[Unit], store: Store, workers: int | None, threads: int, address: str
 ) -> Generator[Delivery]:
@@ -248,6 +281,13 @@ def _withdraw(store: Store, plan: Plan, finished: set[str]) -> set[str]:
     """Remove the planned units whose record says ERROR."""
     ids = [unit.id for unit in plan.units if unit.id in finished]
     broken = {name for name in ids if store.record(name).termination.status is Termination.ERROR}
+    first: dict[tuple[str, str, int], int] = {}
+    for unit in plan.units:
+        if unit.memory and unit.id in broken:
+            key = (unit.case, unit.label, unit.repetition)
+            first[key] = min(unit.index, first.get(key, unit.index))
+    later = {u.id for u in plan.units if u.memory and u.index > first.get((u.case, u.label, u.repetition), u.index)}
+    broken |= later & set(ids)  # they have gone on from it
     for name in broken:
         store.remove(name)
     return broken

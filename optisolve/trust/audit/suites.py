@@ -45,7 +45,7 @@ class LockedSuite:
         """Where an instance comes from, as the instance itself says: a problem may hand out another family's."""
         key = (case.label, seed)
         if key not in self._origins:
-            self._origins[key] = case.problem.instance(seed).origin
+            self._origins[key] = case.instance(seed).origin
         return self._origins[key]
 
     def cells(self, case: Case) -> list[Cell]:
@@ -161,7 +161,10 @@ def _check_cell(record: Record, locked: LockedSuite, case: Case, found: Findings
     cell = next((cell for cell in locked.cells(case) if cell.label == told.solver), None)
     budget = suite.budget_of(case) if cell is None else cell.budget
     repetitions = suite.repetitions if cell is None else cell.repetitions
-    if record.warm_start is not None:
+    remembers = cell is not None and bool(cell.memory)  # what exactly is checked with the records of earlier steps beside it
+    if record.notes and not remembers:
+        found.wrong("notes", f"{len(record.notes)} notes", f"none: the runs of suite {suite.name} are told nothing")
+    if record.warm_start is not None and not remembers:
         given = f"{len(record.warm_start)} points"
         found.wrong("warm_start", given, f"none: the runs of suite {suite.name} start from nothing")
     for name, limit in budget.options().items():
