@@ -229,7 +229,7 @@ def gain_totals(
     totals = []
     for start, stop in runs:
         gains = np.zeros(stop - start)
-        waiting = [(start, stop)]
+        waiting = [(start, stop)] if stop > start else []
         while waiting:
             a, b = waiting.pop()
             low, high = prefixes.volume(a), prefixes.volume(b)
