@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from optisolve.run.execution import Progress
     from optisolve.run.open_run import OpenRun, start
     from optisolve.run.plot import plot
+    from optisolve.run.prepared import prepare
     from optisolve.run.records import load_records
     from optisolve.run.solve import Result, solve
     from optisolve.study.episodes import episode
@@ -49,6 +50,7 @@ __all__ = [
     "load_records",
     "load_solver",
     "plot",
+    "prepare",
     "problem",
     "replay",
     "solve",
@@ -75,6 +77,7 @@ _HOMES = {
     "optisolve.run.execution": ("Progress",),
     "optisolve.run.open_run": ("OpenRun", "start"),
     "optisolve.run.plot": ("plot",),
+    "optisolve.run.prepared": ("prepare",),
     "optisolve.run.records": ("load_records",),
     "optisolve.run.solve": ("Result", "solve"),
     "optisolve.study.episodes": ("episode",),

@@ -136,8 +136,12 @@ class Redactor:
         if isinstance(value, dict):
             return {name: self.value(item) for name, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.value(item) for item in value]
+            return list(value) if _NUMBERS.issuperset(map(type, value)) else [self.value(item) for item in value]
         return value
+
+
+_NUMBERS = frozenset((float, int, bool, type(None)))
+"""Types of which no key can be."""
 
 
 def _written(secret: str) -> set[str]:

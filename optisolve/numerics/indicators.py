@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import math
+from bisect import bisect_right, insort
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +17,7 @@ __all__ = [
     "GainMeter",
     "exclusive_gains",
     "front_rows",
+    "gain_totals",
     "hypervolume",
     "hypervolume_trace",
     "igd_plus",
@@ -203,6 +206,86 @@ def hypervolume_trace(
             values[i] = values[i - 1]
         start = int(stop)
     return values
+
+
+def gain_totals(
+    F_min: FloatArray, violation: FloatArray, signs: FloatArray, box: HypervolumeBox, runs: Sequence[tuple[int, int]]
+) -> list[float]:
+    """Sums of the gains of `GainMeter` over runs of points, bit for bit, from a few hypervolumes instead of one per point.
+
+    Volumes of one binade are multiples of one number, so that their differences and all partial sums of those are exact: the
+    sum over a part in which the volume stays in its binade is the difference of two volumes, in whatever order it is taken.
+    Only parts in which it enters another binade are looked at point by point. The parts are those of numpy's pairwise sum.
+
+    Args:
+        F_min: float64 [n, m], minimization form, in evaluation order.
+        violation: float64 [n].
+        signs: float64 [m], see `Instance.signs`.
+        box: The scenario's box.
+        runs: First index and index after the last of each run.
+    """
+    unit = normalize(F_min * signs, box)
+    prefixes = _Prefixes(unit, (violation <= 0.0) & (unit < 1.0).all(axis=1))
+    totals = []
+    for start, stop in runs:
+        gains = np.zeros(stop - start)
+        waiting = [(start, stop)] if stop > start else []
+        while waiting:
+            a, b = waiting.pop()
+            low, high = prefixes.volume(a), prefixes.volume(b)
+            if _one_binade(low, high):
+                gains[a - start] = high - low
+            elif b - a <= _PAIRWISE:
+                gains[a - start : b - start] = prefixes.gains(a, b)
+            else:
+                half = (b - a) // 2
+                half -= half % 8
+                waiting += [(a, a + half), (a + half, b)]
+        totals.append(float(gains.sum()))
+    return totals
+
+
+_PAIRWISE = 128
+"""Numbers that numpy sums without halving their range."""
+
+
+def _one_binade(low: float, high: float) -> bool:
+    """Whether everything between two volumes has one exponent; volumes round, so those beside its ends do not count."""
+    return low == high or (math.frexp(low * (1.0 - 1e-12))[1] == math.frexp(high * (1.0 + 1e-12))[1] and low > 0.0)
+
+
+class _Prefixes:
+    """Fronts and hypervolumes of the first points of a run.
+
+    Args:
+        unit: float64 [n, m], normalized points.
+        usable: bool [n], points that count.
+    """
+
+    def __init__(self, unit: FloatArray, usable: BoolArray) -> None:
+        self._unit, self._usable = unit, usable
+        self._known = [0]
+        self._fronts = {0: np.empty((0, unit.shape[1]))}
+        self._volumes = {0: 0.0}
+
+    def volume(self, n: int) -> float:
+        """Hypervolume of the first n points."""
+        if n not in self._volumes:
+            before = self._known[bisect_right(self._known, n) - 1]
+            block = self._unit[before:n][self._usable[before:n]]
+            front = self._fronts[before]
+            self._fronts[n] = _filter(np.concatenate([front, block])) if block.shape[0] else front
+            self._volumes[n] = _volume(self._fronts[n]) if block.shape[0] else self._volumes[before]
+            insort(self._known, n)
+        return self._volumes[n]
+
+    def gains(self, a: int, b: int) -> FloatArray:
+        """What each point from index `a` to before `b` adds to all before it, float64 [b - a]."""
+        front = _Front(self._unit.shape[1])
+        front._total, front._points = self.volume(a), self._fronts[a]
+        gains, rows = np.zeros(b - a), np.flatnonzero(self._usable[a:b])
+        gains[rows] = front.add(self._unit[a:b][rows])
+        return gains
 
 
 class GainMeter:

@@ -16,7 +16,7 @@ from optisolve.core.failures import Attempt, WrongShape, attempt, hopeless_point
 from optisolve.core.problem import FAILED_VIOLATION, Evaluation, Instance
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Limit, Termination
-from optisolve.numerics.indicators import GainMeter, hypervolume_trace
+from optisolve.numerics.indicators import GainMeter, gain_totals, hypervolume_trace
 from optisolve.run.archive import Archive, archived_outcome
 from optisolve.run.pool import Unfinished
 from optisolve.run.schema import SourcePart, TraceRow
@@ -398,10 +398,10 @@ def credit(instance: Instance, history: History, report: Mapping[str, Any] | Non
         calls that the source came from; they sum to the run's totals, if need be with the source ``"unused"``.
     """
     name = "objective_gain" if instance.hypervolume_box is None else "hypervolume_gain"
-    gains = GainMeter(instance.signs, instance.hypervolume_box).add(history.F_min, history.violation)
+    counts = np.bincount(history.source, minlength=len(history.sources)).tolist()
     told: dict[str, dict[str, float]] = {
-        source: {"evaluations": int((history.source == code).sum()), name: float(gains[history.source == code].sum())}
-        for code, source in enumerate(history.sources)
+        source: {"evaluations": count, name: gain}
+        for source, count, gain in zip(history.sources, counts, _gains(instance, history, counts), strict=True)
     }
     report = report or {}
     for source, survivors in report.get("survivors", {}).items():
@@ -411,6 +411,16 @@ def credit(instance: Instance, history: History, report: Mapping[str, Any] | Non
     for source in [*told, *(source for source in spent if source not in told)] if spent else ():
         told.setdefault(source, {"evaluations": 0, name: 0.0}).update(spent.get(source, _NOTHING))
     return {source: SourcePart.model_validate(values) for source, values in told.items()}
+
+
+def _gains(instance: Instance, history: History, counts: Sequence[int]) -> list[float]:
+    """What every source gained."""
+    box, source, ends = instance.hypervolume_box, history.source, np.cumsum(counts)
+    if box is not None and instance.signs.size > 2 and (np.diff(source) >= 0).all():  # one after the other
+        runs = [(int(end) - count, int(end)) for end, count in zip(ends, counts, strict=True)]
+        return gain_totals(history.F_min, history.violation, instance.signs, box, runs)
+    gains = GainMeter(instance.signs, box).add(history.F_min, history.violation)
+    return [float(gains[source == code].sum()) for code in range(len(counts))]
 
 
 def _values(instance: Instance, history: History, at: IntArray) -> FloatArray:

@@ -95,6 +95,22 @@ class Verification:
         return self.feasible if self.nearest is None else np.arange(self.feasible.size) == self.nearest
 
 
+def _valid_rows(instance: Instance, array: FloatArray) -> tuple[FloatArray | list[FloatArray], str]:
+    """Rows that are points of the space, and what is wrong with the first other one."""
+    try:
+        return instance.space.require(array), ""
+    except ProblemError:  # told of each row by itself
+        pass
+    valid, detail = list[FloatArray](), ""
+    for row in array:
+        try:
+            instance.space.require(row)
+            valid.append(row)
+        except ProblemError as error:
+            detail = detail or str(error)
+    return valid, detail
+
+
 def verify_points(instance: Instance, X: npt.ArrayLike, twins: Twins | None = None) -> Verification:
     """Re-evaluate points with the instance's numpy twin and say what they are.
 
@@ -115,17 +131,11 @@ def verify_points(instance: Instance, X: npt.ArrayLike, twins: Twins | None = No
     if array.size == 0:
         return Verification(PointStatus.NONE, {}, *empty, 0.0)
     array = np.atleast_2d(array)
-    valid_rows, detail = [], ""
-    for row in array:
-        try:
-            instance.space.require(row)
-            valid_rows.append(row)
-        except ProblemError as error:
-            detail = detail or str(error)
+    valid_rows, detail = _valid_rows(instance, array)
     n_invalid = array.shape[0] - len(valid_rows)
-    if not valid_rows:
+    if not len(valid_rows):
         return Verification(PointStatus.INVALID, {PointStatus.INVALID.value: n_invalid}, *empty, 0.0, detail)
-    kept = np.ascontiguousarray(valid_rows)
+    kept = np.array(valid_rows, order="C")
     try:
         elsewhere = twins or twins_of_run(instance)
         made: Tried = attempt(instance, kept, instance._evaluate_twin) if elsewhere is None else elsewhere(kept)
