@@ -230,7 +230,8 @@ def _step_problems(
         if given != expected:
             yield FieldProblem(f"{where}.{name}", given, f"{expected}, as the course and the memory give it")
     handed = None if record.warm_start is None else np.array(record.warm_start, dtype=np.float64)
-    if (handed is None) != (start is None) or (handed is not None and not np.array_equal(handed, start)):
+    same = handed is start if handed is None or start is None else np.array_equal(handed, start)
+    if not same:
         count = "no points" if handed is None else f"{len(handed)} points"
         expected = "none" if start is None else f"the {len(start)} points that memory={summary.memory} hands on"
         yield FieldProblem(f"{where}.warm_start", count, expected)
