@@ -22,6 +22,7 @@ from optisolve.study.episodes import (
     check_episode,
     read_summary,
     run_arm,
+    save_episode,
     score_steps,
 )
 from optisolve.study.runner.run import plan_suite, run_suite
@@ -49,7 +50,7 @@ def saved(course, tmp_path_factory):
     """A warm arm, and the folder of its records."""
     (arm,) = arms_of(make_solver("moead_de", {"pop_size": 4, "n_neighbors": 2}), "warm", FEW, controls=False)
     run = run_arm(course, arm, seed=1)
-    return run, run.save(tmp_path_factory.mktemp("episodes"))
+    return run, save_episode(run, tmp_path_factory.mktemp("episodes"))
 
 
 def _steps(name, n=4, seed=0, **motion):

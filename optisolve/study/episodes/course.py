@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optisolve.core.budget import Budget
@@ -141,12 +139,6 @@ class EpisodeRun:
             for step, result in zip(self.course.steps, self.results, strict=False)
         ]
         return pd.DataFrame(rows)
-
-    def save(self, folder: str | os.PathLike[str] = "runs") -> Path:
-        """Write the records of all steps and the summary beside them; the folder of the episode."""
-        from optisolve.study.episodes.summary import save_episode
-
-        return save_episode(self, Path(folder))
 
     @property
     def complete(self) -> bool:
