@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import pymoo.core.problem
     from matplotlib.axes import Axes
 
-    from optisolve.core.motion import Motion, Moved
+    from optisolve.core.motion import Motion
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -52,6 +52,7 @@ __all__ = [
     "Evaluation",
     "HypervolumeBox",
     "Instance",
+    "Moved",
     "Objective",
     "Origin",
     "Problem",
@@ -498,6 +499,21 @@ class Problem(Options, ABC):
 
     def _title(self) -> str:
         return f"problem '{self.scenario or self.name}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a family's instance has moved to.
+
+    Attributes:
+        problem: The family bound to the numbers of this step.
+        state: float64 [s], what tells how alike two steps of an episode are: positions, gains in dB, demands.
+        events: What happened since the last step, in words.
+    """
+
+    problem: Problem
+    state: FloatArray
+    events: tuple[str, ...] = ()
 
 
 def _read_only(arrays: Callable[..., Mapping[str, npt.ArrayLike]]) -> Callable[..., Mapping[str, npt.NDArray[Any]]]:

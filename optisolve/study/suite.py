@@ -15,8 +15,9 @@ from typing import Any
 from optisolve import content
 from optisolve.core.budget import UNLIMITED, Budget
 from optisolve.core.documents import Json, JsonObject, plain
+from optisolve.core.episode import Step, episode_steps, motion_of
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, UnknownNameError
-from optisolve.core.motion import Motion, Step, episode_steps, motion_of
+from optisolve.core.motion import Motion
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import Effort
 from optisolve.core.seeds import derive

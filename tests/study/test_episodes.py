@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import optisolve
+from optisolve.core.episode import episode_steps, motion_of
 from optisolve.core.errors import OptionError, OptisolveError
-from optisolve.core.motion import MOTIONS, episode_steps, motion_of
+from optisolve.core.motion import MOTIONS
 from optisolve.core.workers import Workers
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.study.episodes import (

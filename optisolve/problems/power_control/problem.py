@@ -14,8 +14,8 @@ from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.errors import FieldProblem, ProblemError
-from optisolve.core.motion import Fading, GaussMarkov, Motion, Moved, RandomWaypoint, Walking
-from optisolve.core.problem import Instance, Origin
+from optisolve.core.motion import Fading, GaussMarkov, Motion, RandomWaypoint, Walking
+from optisolve.core.problem import Instance, Moved, Origin
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.numerics.interference import LARGEST_SNR, MOST_BITS, sinr

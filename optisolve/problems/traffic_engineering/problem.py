@@ -15,8 +15,8 @@ from annotated_types import Interval
 from optisolve.core.arrays import frozen
 from optisolve.core.documents import Json, file_source
 from optisolve.core.errors import FieldProblem, ProblemError
-from optisolve.core.motion import DailyDemands, Motion, Moved
-from optisolve.core.problem import Instance, Origin, Problem
+from optisolve.core.motion import DailyDemands, Motion
+from optisolve.core.problem import Instance, Moved, Origin, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.problems.traffic_engineering.demands import failures_of, gravity, inverse_capacity, spread, with_capacities

@@ -16,7 +16,8 @@ from optisolve.core.arrays import FloatArray, frozen
 from optisolve.core.documents import file_source
 from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.evaluation import corner_problems
-from optisolve.core.motion import GaussMarkov, Motion, Moved, RandomWaypoint, Walking
+from optisolve.core.motion import GaussMarkov, Motion, RandomWaypoint, Walking
+from optisolve.core.problem import Moved
 from optisolve.numerics.mobility import walks
 from optisolve.problems.uav_isac.instance import UavIsacInstance
 from optisolve.problems.uav_isac.model import AirToGround, Constants

@@ -9,8 +9,8 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
+from optisolve.core.episode import Step
 from optisolve.core.errors import FieldProblem
-from optisolve.core.motion import Step
 from optisolve.run.schema import Record
 from optisolve.study.episodes.memory import Memory, Policy, room
 from optisolve.study.suite import Suite

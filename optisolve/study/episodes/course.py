@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from optisolve.core.budget import Budget
+from optisolve.core.episode import Step, episode_steps, motion_of
 from optisolve.core.errors import FieldProblem, OptionError, SolverError
-from optisolve.core.motion import Motion, Step, episode_steps, motion_of
+from optisolve.core.motion import Motion
 from optisolve.core.problem import Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import derive

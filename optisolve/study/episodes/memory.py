@@ -13,7 +13,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.budget import Budget
-from optisolve.core.motion import Step
+from optisolve.core.episode import Step
 from optisolve.core.problem import Instance
 from optisolve.core.seeds import generator
 from optisolve.core.space import Space

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from optisolve.core.documents import JsonObject, digest, document, plain, write_atomic
+from optisolve.core.episode import Step, episode_steps, motion_of
 from optisolve.core.errors import FieldProblem, OptisolveError, RecordError
-from optisolve.core.motion import Step, episode_steps, motion_of
 from optisolve.core.problem import Problem
 from optisolve.core.text import plain_slug
 from optisolve.registry import PROBLEMS, Registry
