@@ -8,7 +8,8 @@
     python benchmarks/quality/rules.py --picture docs/programs.png    # the best rules as formulas
 
 Instances are drawn by seeds from 600,000 on, which no search and no choice among rules has used. Times are processor time per
-instance, one thread, kernels compiled before; WMMSE runs on all instances in one call, rules one instance at a time with what Python adds.
+instance, one thread, kernels compiled before; WMMSE runs on all instances in one call, rules one instance at a time with what
+Python adds.
 """
 
 from __future__ import annotations
