@@ -111,7 +111,7 @@ def help_text(verb: str, cls: type[Verb]) -> str:
 
 
 def run_help(words: Sequence[str]) -> str:
-    """What ``optisolve run --help`` prints; ``run problem=NAME solver=NAME llm=KIND --help`` tells their settings as well.
+    """What ``optisolve run --help`` prints; ``run problem=NAME solver=NAME llm=KIND episode=N --help`` tells theirs as well.
 
     Args:
         words: What stands behind ``run``.
@@ -139,8 +139,9 @@ def run_help(words: Sequence[str]) -> str:
         ),
         f"settings:\n{settings_help(Run)}",
         f"budget:\n{settings_help(Budget, prefix='budget.', values=DEFAULT_BUDGET.options())}",
-        f"motion, of an episode:\n{_motions_help()}",
     ]
+    if any(key == "episode" or key.startswith("motion.") for key in chosen):
+        sections.append(f"motion, of an episode:\n{_motions_help()}")
     for group in ("problem", "solver", "llm"):
         if name := chosen.get(group):
             cls, values = options_of(group, name)

@@ -23,7 +23,7 @@ class Run(Options):
         instance: Instance seed.
         reference: Work on the reference beside the answer.
         controls: Also run the controls that the answer is printed beside.
-        episode: Steps of an episode: the instance moves, and is solved again at every step; see docs/episodes.md.
+        episode: Steps of an episode: the instance moves, and is solved at every step; episode=N --help tells how.
         memory: What a step of an episode is handed of earlier ones. auto: warm where the solver begins with points, else none.
         pictures: Draw front, map and convergence beside the record.
         history: all keeps every evaluated point beside the record, in history.parquet.

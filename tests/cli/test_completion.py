@@ -81,7 +81,7 @@ def test_every_script_is_valid_in_its_shell(shell, capsys):
 def test_all_settings_of_every_verb_are_offered_and_no_others(verb):
     named = {name for name, setting in settings_of(_class_of(verb)).items() if setting.word is None}
     offered = {word.rstrip("=").rstrip(".") for word in asked(f"optisolve {verb} ") if word.endswith(("=", "."))}
-    extra = {"config", *(("problem", "solver", "llm", "budget") if verb == "run" else ())}
+    extra = {"config", *(("problem", "solver", "llm", "budget", "motion") if verb == "run" else ())}
     assert offered - extra == named - extra
     for name, setting in settings_of(_class_of(verb)).items():
         if setting.choices and setting.word is None:

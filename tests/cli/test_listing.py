@@ -68,6 +68,8 @@ def test_run_help_is_short_and_tells_more_about_what_is_named(capsys):
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) < 70
     assert "uav_isac/dense" not in shown, "a wall of names"
+    assert main(["run", "episode=3", "--help"]) == 0
+    assert "motion.kind=random_waypoint" in capsys.readouterr().out
     assert main(["run", "solver=cma_es", "problem=maze", "--help"]) == 0
     more = capsys.readouterr().out
     assert "solver.sigma=0.25" in more
