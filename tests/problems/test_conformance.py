@@ -10,6 +10,7 @@ from tests.scenarios import untraced
 WIRED = ("nobel_eu", "france", "janos_us", "norway", "india35", "cost266", "germany50", "gabriel_25", "gabriel_100")
 LARGE = {
     "offloading/multi_server_large",
+    "radio_planning/urban_macro",
     "traffic_engineering/robust",
     "traffic_engineering/segments_large",
     *(f"traffic_engineering/{name}" for name in WIRED),
