@@ -131,6 +131,9 @@ class LocalLlm(LlmConfig):
         startup_s: Longest time to load the weights, s.
         timeout_s: Longest time for one request, s.
         cache: Folder of replies shared between runs; "" means none.
+        reuse_prompt: Read what a prompt shares with the one before it only once: several times faster where long
+            prompts begin alike. Rounding then depends on what was asked before, so a run that was interrupted and
+            goes on may get other texts than one that was not.
     """
 
     kind: ClassVar[str] = "local"
@@ -145,6 +148,11 @@ class LocalLlm(LlmConfig):
     startup_s: Annotated[float, Gt(0)] = 120.0
     timeout_s: Annotated[float, Gt(0)] = 300.0
     cache: str = ""
+    reuse_prompt: bool = False
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if self.reuse_prompt and self.slots > 1:
+            yield FieldProblem("slots", self.slots, "1 with reuse_prompt: which of several has read what is a race")
 
 
 @dataclass(frozen=True, slots=True)

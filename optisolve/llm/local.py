@@ -52,6 +52,7 @@ class LocalClient:
                 "slots": config.slots,
                 "threads": config.threads,
                 "context_tokens": config.context_tokens,
+                **({"reuse_prompt": True} if config.reuse_prompt else {}),  # unnamed where off: names made before it stay
             },
             preferred_style="continuation",
             max_tokens=config.max_tokens,
@@ -85,7 +86,7 @@ class LocalClient:
             temperature=self._config.temperature,
             structured="grammar",
             timeout_s=self._config.timeout_s,
-            extra={"cache_prompt": False},
+            extra={"cache_prompt": self._config.reuse_prompt},
         )
 
     async def complete(self, request: LlmRequest, key: str) -> LlmReply:
@@ -112,6 +113,7 @@ class LocalClient:
             "slots": self._config.slots,
             "context_tokens": self._config.context_tokens,
             "threads": self._config.threads,
+            "reuse_prompt": self._config.reuse_prompt,
         }
 
 

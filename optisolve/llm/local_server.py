@@ -40,7 +40,7 @@ def _serve(settings: dict[str, Any]) -> Any:
     params.n_parallel = settings["slots"]
     params.n_ctx = settings["context_tokens"] * settings["slots"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
-    params.cache_prompt = False  # a reused prefix may change rounding, hence texts
+    params.cache_prompt = settings["reuse_prompt"]  # a reused prefix may change rounding, hence texts
     params.cache_ram_mib = 0
     params.n_ctx_checkpoints = 0
     params.fit_params = False  # the sizes are meant as they stand

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from optisolve.core.budget import Budget, BudgetMeter
-from optisolve.core.errors import LlmError, UnknownNameError
+from optisolve.core.errors import LlmError, OptionError, UnknownNameError
 from optisolve.llm import catalog
 from optisolve.llm.config import LocalLlm, SurrogateLlm, llm_config
 from optisolve.llm.session import open_session
@@ -33,6 +33,19 @@ def test_a_real_model_gives_valid_distinct_points_and_counts_its_tokens():
         assert ran.meter.tokens_in > 100
         assert ran.meter.tokens_out > 20
     assert runs[0].signature == runs[1].signature  # same seed, same texts
+
+
+@needs_model
+def test_what_prompts_share_is_read_once_and_the_same_seed_still_gives_the_same_texts():
+    once, again = (Ran(LocalLlm(reuse_prompt=True), budget=Budget(evaluations=16, llm_calls=2)) for _ in range(2))
+    assert once.signature == again.signature
+    assert once.described["params"]["reuse_prompt"] is True
+    assert "reuse_prompt" not in Ran(LocalLlm(), budget=Budget(evaluations=16, llm_calls=1)).described["params"]
+
+
+def test_several_slots_and_shared_prompts_are_refused():
+    with pytest.raises(OptionError, match=r"slots.*1 with reuse_prompt"):
+        LocalLlm(reuse_prompt=True, slots=2)
 
 
 def _alive(pid: int) -> bool:
