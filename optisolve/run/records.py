@@ -22,7 +22,7 @@ from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.numerics.indicators import outside, score
-from optisolve.run.environment import code_revision, environment, peak_memory_mb
+from optisolve.run.environment import code_revision, environment, peak_memory_mb, reproduction_of
 from optisolve.run.evaluator import credit, trace_rows
 from optisolve.run.execution import Run
 from optisolve.run.fields import field_problems
@@ -164,7 +164,7 @@ def _record(
         scores=_scores(instance, verification, reference),
         trace=trace_rows(instance, history),
         env=environment(),
-        provenance=_provenance(instance, run, tier, errors),
+        provenance=_provenance(instance, solver, run, tier, errors),
         **_UNSEALED,
     )
 
@@ -296,12 +296,13 @@ def _cure(record: Record) -> str:
     return f"set {settings}{follows}"
 
 
-def _provenance(instance: Instance, run: Run, tier: Tier, errors: Sequence[str]) -> ProvenancePart:
+def _provenance(instance: Instance, solver: Solver, run: Run, tier: Tier, errors: Sequence[str]) -> ProvenancePart:
     evaluator = run.evaluator
     failed = FailedPart(policy=evaluator.policy, first=evaluator.first_failure) if evaluator.failed else None
     files = {name: FilePart(**file) for name, file in instance.origin.files.items()}
     return ProvenancePart(
         tier=tier,
+        reproduction=reproduction_of(solver.info.name, instance.origin.problem),
         run_id="",
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         notice=run.notice,

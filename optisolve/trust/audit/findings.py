@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from optisolve.core.errors import FieldProblem
 from optisolve.run.schema import Tier
 from optisolve.run.untrusted import printable, shortened
+from optisolve.trust.statistical import Pair
 
 __all__ = ["Audit", "Findings"]
 
@@ -28,6 +29,8 @@ class Audit:
         uncounted: Scores that must not be compared, e.g. ``"gap"`` when its reference cannot be made again.
         where: The file, "" for a record in memory.
         further: Mismatches that were counted and not kept.
+        pair: The losses of a run and of the second run, which ended elsewhere on another platform; None where none did.
+        made: Loss of the second run of a row; None where there was none, or nothing to measure it to.
     """
 
     record_id: str
@@ -37,6 +40,8 @@ class Audit:
     uncounted: tuple[str, ...] = ()
     where: str = ""
     further: int = 0
+    pair: Pair | None = None
+    made: float | None = None
 
     def __bool__(self) -> bool:
         return not self.problems
