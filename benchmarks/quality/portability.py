@@ -76,7 +76,7 @@ def runs(suites: list[str], evaluations: int, only: list[str], without: list[str
             seen.add(unit)
             seed = suite.run_seed(cell.case, first, 0)
             result = solve(instance, cell.solver, budget=Budget.from_mapping(told), seed=seed, llm=cell.llm)
-            yield suite.name, cell.label, instance, result
+            yield suite.name, f"{cell.label} on {cell.case.label}", instance, result
 
 
 def child(chosen: argparse.Namespace) -> None:
@@ -92,7 +92,6 @@ def child(chosen: argparse.Namespace) -> None:
                 "label": label,
                 "solver": result.record.solver.name,
                 "problem": f"{suite}/{result.record.instance.problem}",
-                "scenario": f"{result.record.instance.scenario}-{result.record.budget.evaluations}",
                 "instance": instance.sha256,
                 "nulls": values,
                 "kernels": kernels(),
@@ -103,13 +102,13 @@ def child(chosen: argparse.Namespace) -> None:
 
 
 def made(name: str, variables: dict[str, str], words: list[str], folder: Path) -> dict[tuple[str, ...], dict]:
-    """What a process with these variables finds, by suite, label and scenario."""
+    """What a process with these variables finds, by suite and cell."""
     file = folder / f"{name.replace(' ', '_')}.jsonl"
     environment = {**os.environ, **dict.fromkeys(_THREADS, "1"), **variables}
     command = [sys.executable, __file__, *words, "--child", "--out", str(file)]
     subprocess.run(command, env=environment, check=True)
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return {(row["suite"], row["label"], row["scenario"]): row for row in rows}
+    return {(row["suite"], row["label"]): row for row in rows}
 
 
 def distance(one, other) -> float:

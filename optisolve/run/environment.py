@@ -16,7 +16,7 @@ from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Problem
 from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
-from optisolve.run.schema import EnvironmentPart, Reproduction
+from optisolve.run.schema import EnvironmentPart, Reproduction, SolverPart
 from optisolve.version import __version__
 
 __all__ = ["code_revision", "environment", "forget_peak_memory", "kernels", "peak_memory_mb", "reproduction_of"]
@@ -73,19 +73,23 @@ def kernels() -> dict[str, str]:
 
 
 def reproduction_of(
-    solver: str, problem: str, *, problems: Registry[Problem] = PROBLEMS, solvers: Registry[Solver] = SOLVERS
+    solver: SolverPart, problem: str, *, problems: Registry[Problem] = PROBLEMS, solvers: Registry[Solver] = SOLVERS
 ) -> Reproduction:
-    """What a second run gives where BLAS chooses other kernels, as solver and problem declare it; names that nobody has
-    declared anything about promise nothing.
+    """What a second run gives where BLAS chooses other kernels, as solver and problem declare it.
+
+    Names that nobody has declared anything about promise nothing, and neither does a run that uses what was learned before: a
+    model's sums go through libraries that choose by the processor.
 
     Args:
-        solver: Registry name.
+        solver: As its record names it.
         problem: Registry name of the family.
         problems: Where to find problems.
         solvers: Where to find solvers.
     """
+    if solver.checkpoint is not None:
+        return Reproduction.STATISTICAL
     try:
-        portable = solvers.get(solver).info.portable and problems.get(problem).portable
+        portable = solvers.get(solver.name).info.portable and problems.get(problem).portable
     except OptisolveError:
         return Reproduction.STATISTICAL
     return Reproduction.BIT_FOR_BIT if portable else Reproduction.STATISTICAL

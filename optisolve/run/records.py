@@ -112,9 +112,10 @@ def build_record(
         raise LayoutError(f"{solver.info.name} on {instance.origin.scenario}: ", problems) from None
     cleared = Redactor(secrets_here()).value(record.to_json())  # whatever a plug-in or a file has put into it
     made = Record.read(cleared)
-    if history is None:
-        return made.sealed()
-    return made.with_provenance(history=FilePart(name=HISTORY_FILE, sha256=hashlib.sha256(history).hexdigest()))
+    files = {}
+    if history is not None:
+        files["history"] = FilePart(name=HISTORY_FILE, sha256=hashlib.sha256(history).hexdigest())
+    return made.with_provenance(reproduction=reproduction_of(made.solver, made.instance.problem), **files)
 
 
 def _record(
@@ -164,7 +165,7 @@ def _record(
         scores=_scores(instance, verification, reference),
         trace=trace_rows(instance, history),
         env=environment(),
-        provenance=_provenance(instance, solver, run, tier, errors),
+        provenance=_provenance(instance, run, tier, errors),
         **_UNSEALED,
     )
 
@@ -296,13 +297,12 @@ def _cure(record: Record) -> str:
     return f"set {settings}{follows}"
 
 
-def _provenance(instance: Instance, solver: Solver, run: Run, tier: Tier, errors: Sequence[str]) -> ProvenancePart:
+def _provenance(instance: Instance, run: Run, tier: Tier, errors: Sequence[str]) -> ProvenancePart:
     evaluator = run.evaluator
     failed = FailedPart(policy=evaluator.policy, first=evaluator.first_failure) if evaluator.failed else None
     files = {name: FilePart(**file) for name, file in instance.origin.files.items()}
     return ProvenancePart(
         tier=tier,
-        reproduction=reproduction_of(solver.info.name, instance.origin.problem),
         run_id="",
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         notice=run.notice,

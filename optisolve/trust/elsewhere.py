@@ -21,6 +21,7 @@ from optisolve.run.child import Child, End, Limits, serve
 from optisolve.run.environment import environment, kernels
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import bounded_memory, printable
+from optisolve.trust.replay import platform_of, replay_record
 
 __all__ = ["There", "main", "run_there", "variables_for"]
 
@@ -64,7 +65,7 @@ def run_there(record: Record, folder: Path | None) -> There | None:
     if isinstance(told, End) or "record" not in told:
         return None
     again = Record.read(told["record"])
-    named, used = (part.kernels | part.packages for part in (record.env, again.env))
+    named, used = platform_of(record.env), platform_of(again.env)
     words = ", ".join(f"{name} {value}" for name, value in sorted(wanted.items()))
     return There(again, exact=named == used, kernels=printable(words))
 
@@ -119,8 +120,6 @@ def _child(variables: tuple[tuple[str, str], ...]) -> Child:
 
 
 def _answered(order: dict[str, Any]) -> JsonObject:
-    from optisolve.trust.replay import replay_record
-
     folder = order["folder"]
     try:
         with bounded_memory(), shipped_only():

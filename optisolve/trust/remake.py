@@ -109,7 +109,7 @@ def _decided(
             return made_there
     worse = worse_by(told, again)
     alike = spent_alike(told, again) and max(abs(worse), curves_apart(told, part(again))) <= SAME_LOSS
-    record = _with_claims(told, again, moved=worse)
+    record = _with_claims(told, again, elsewhere=True, moved=worse)
     return Remade(record, Match.AGREES if alike else Match.PLATFORM, f"{made.reason}; {platform}")
 
 
@@ -128,7 +128,7 @@ def _compared(row: Record, again: Record, part: Callable[[Record], Record]) -> R
     return Remade(record, Match.ROUNDING if agrees(row, found) else Match.DIFFERENT, reason)
 
 
-def _with_claims(row: Record, again: Record, *, moved: float = 0.0) -> Record:
+def _with_claims(row: Record, again: Record, *, elsewhere: bool = False, moved: float = 0.0) -> Record:
     """The full record of a second run, with the row's reference, the gaps to it and its tier.
 
     The reference and what follows from it are no part of a run; whether they hold is for an audit to say. Where the runs end
@@ -140,4 +140,12 @@ def _with_claims(row: Record, again: Record, *, moved: float = 0.0) -> Record:
         kept |= {name: kept[name] - moved for name in ("gap", "bound_gap") if kept[name] is not None}
     relative = ScoresPart.model_validate(kept | {name: value for name, value in found.items() if name in absolute})
     provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
-    return again.model_copy(update={"reference": row.reference, "scores": relative, "provenance": provenance}).sealed()
+    claims = {"reference": row.reference, "scores": relative, "provenance": provenance}
+    if elsewhere and _named_alike(row, again):  # its data may come out otherwise where numpy's instructions do
+        claims |= {"instance": row.instance, "env": row.env}
+    return again.model_copy(update=claims).sealed()
+
+
+def _named_alike(row: Record, again: Record) -> bool:
+    """The same problem, parameters and seed."""
+    return row.instance.model_copy(update={"sha256": again.instance.sha256}) == again.instance

@@ -23,10 +23,10 @@ from optisolve.run.environment import environment, reproduction_of
 from optisolve.run.execution import Callback
 from optisolve.run.rebuild import rebuild
 from optisolve.run.records import read_record
-from optisolve.run.schema import Record, Reproduction, Tier
+from optisolve.run.schema import EnvironmentPart, Record, Reproduction, Tier
 from optisolve.run.solve import Result, solve
 
-__all__ = ["Replay", "agrees", "close", "difference", "other_platform", "replay", "replay_record", "tier_of"]
+__all__ = ["Replay", "agrees", "close", "difference", "other_platform", "platform_of", "replay", "replay_record", "tier_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +125,19 @@ def other_platform(record: Record, *, problems: Registry[Problem] = PROBLEMS, so
         problems: Where to find problems.
         solvers: Where to find solvers.
     """
-    here, told = environment(), record.env
-    parts = {**told.kernels, **told.packages}, {**here.kernels, **here.packages}
-    portable = reproduction_of(record.solver.name, record.instance.problem, problems=problems, solvers=solvers)
+    there, here = (platform_of(part) for part in (record.env, environment()))
+    portable = reproduction_of(record.solver, record.instance.problem, problems=problems, solvers=solvers)
     differing = [
         name
-        for name in sorted(parts[0] | parts[1])
-        if parts[0].get(name) != parts[1].get(name) and not (portable is Reproduction.BIT_FOR_BIT and name.startswith(_BLAS))
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name) != here.get(name) and not (portable is Reproduction.BIT_FOR_BIT and name.startswith(_BLAS))
     ]
-    return ", ".join(f"{name}: {parts[0].get(name, 'unknown')} there, {parts[1].get(name, 'none')} here" for name in differing)
+    return ", ".join(f"{name}: {there.get(name, 'unknown')} there, {here.get(name, 'none')} here" for name in differing)
+
+
+def platform_of(env: EnvironmentPart) -> dict[str, str]:
+    """What the last bits of a run depend on, by name: the kernels that libraries chose, and versions of packages."""
+    return {**{f"kernels of {name}": value for name, value in env.kernels.items()}, **env.packages}
 
 
 def _require_repeatable(record: Record) -> None:
@@ -172,7 +176,7 @@ def _replay_config(record: Record, folder: Path | None) -> Any:
     raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
 
 
-_BLAS = "blas."
+_BLAS = "kernels of blas."
 """How the names of kernels begin that a portable run does not depend on."""
 
 _MAY_DIFFER = (

@@ -27,7 +27,8 @@ from optisolve.run.untrusted import bounded_memory, printable, read_bytes, read_
 from optisolve.study.loss import loss_of
 from optisolve.trust.audit import Audit, Auditor, Tier
 from optisolve.trust.audit.auditor import MOST_EVALUATIONS
-from optisolve.trust.audit.findings import Findings
+from optisolve.trust.audit.findings import ELSEWHERE, Findings
+from optisolve.trust.audit.solver import check_reproduction
 from optisolve.trust.audit.suites import check_suite
 from optisolve.trust.board import Located
 from optisolve.trust.remake import Match, Remade, remake
@@ -40,10 +41,6 @@ __all__ = ["ELSEWHERE", "ROW", "RowAuditor", "check_repetitions", "read_row", "r
 
 ROW = "row.json"
 """A row taken out of its table, in the folder of its record; made by the gate and no part of any submission."""
-
-
-ELSEWHERE = "another platform: a second run ends elsewhere here"
-"""How the note begins of a row that was neither shown nor refuted."""
 
 
 def taken_apart(table: Path) -> list[Row]:
@@ -121,6 +118,7 @@ class RowAuditor(Auditor):
         check_suite(told, self.suites, found)
         if not told.suite.name:
             found.wrong("suite.name", "", "a suite: a row is made again from its lock")
+        check_reproduction(told, self.problems, self.solvers or SOLVERS, found)
         made = None if found.problems else self._remade(row, folder, found)
         if made is None:
             return found.audit(name, where)
