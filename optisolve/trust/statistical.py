@@ -21,10 +21,7 @@ SAME_LOSS = 1e-6
 """Difference of losses up to which two runs have reached the same."""
 
 _ALPHA = 1e-3
-"""Error of the test over the repetitions: rarer than one honest entry in a thousand is refused by it."""
-
-_ALONE = 1e-4
-"""Error of the test of one run."""
+"""Error of each of the two tests over an entry's repetitions: no more than one honest entry in a thousand is refused by it."""
 
 _FEWEST = 3
 """Runs here that say how far an entry's losses on a problem spread."""
@@ -108,7 +105,9 @@ def refuted(pairs: Sequence[Pair], known: Mapping[str, Sequence[float]]) -> str:
 
     Two questions are asked. Are the stated losses better, or worse, than those of the second runs throughout? Wilcoxon's
     signed-rank test over all pairs, two-sided, at 0.001. Is one of them better than a run of this entry can be? It lies below
-    the prediction interval, one-sided at 0.0001, of the logarithms of the losses that the entry has on that problem here.
+    the prediction interval, one-sided at 0.001 over the number of pairs, of the logarithms of the losses that the entry has on
+    that problem here. Few runs make it wide; then the largest spread that the entry has on any problem bounds it, with the
+    degrees of freedom of all of them.
 
     Args:
         pairs: The runs of one entry that ended elsewhere.
@@ -119,13 +118,17 @@ def refuted(pairs: Sequence[Pair], known: Mapping[str, Sequence[float]]) -> str:
 
     from optisolve.study.statistics import paired_comparison
 
+    logs = {problem: np.log(np.maximum(losses, SAME_LOSS)) for problem, losses in known.items()}
+    spread = {problem: float(values.std(ddof=1)) for problem, values in logs.items() if values.size >= _FEWEST}
+    freedom, alpha = sum(logs[problem].size - 1 for problem in spread), _ALPHA / max(len(pairs), 1)
+    together = float(student.isf(alpha, max(freedom, 1))) * max(spread.values(), default=0.0)
     for pair in pairs:
-        made = np.maximum(known.get(pair.problem, ()), SAME_LOSS)
+        made = np.exp(logs.get(pair.problem, np.empty(0)))
         if made.size < _FEWEST or pair.told >= made.min():
             continue
-        logs = np.log(made)
-        room = float(student.isf(_ALONE, made.size - 1)) * float(logs.std(ddof=1)) * math.sqrt(1.0 + 1.0 / made.size)
-        lowest = math.exp(float(logs.mean()) - room)
+        alone = float(student.isf(alpha, made.size - 1)) * spread[pair.problem]
+        room = min(alone, together) * math.sqrt(1.0 + 1.0 / made.size)
+        lowest = math.exp(float(logs[pair.problem].mean()) - room)
         if max(pair.told, SAME_LOSS) < lowest - SAME_LOSS:
             return (
                 f"a loss of {pair.told:.6f} on {pair.problem}, where {made.size} runs made here reach "
