@@ -288,9 +288,10 @@ class SubmitRecords(Verb):
             "out of the archive, whose SHA-256 is the table's": sum(item.archived for item in restored),
             "made again, with the hash that the table states": counts[Match.SAME],
             "another platform: made again, the same up to rounding": counts[Match.ROUNDING],
+            "another platform: made again, other results and the same loss": counts[Match.AGREES],
             "another platform: made again, other results": counts[Match.PLATFORM],
             "not made again": counts[None],
-            "REFUTED: other results on the same kernels and packages": counts[Match.DIFFERENT],
+            "REFUTED: other results on the kernels and packages that the row names": counts[Match.DIFFERENT],
         }
         for told, number in lines.items():
             if number:

@@ -439,6 +439,9 @@ class Problem(Options, ABC):
     """Parameters, None unless given, that a scenario chose for its own values of all others: when one of those changes they
     hold no longer, and the instance works them out (`optisolve.registry.make_problem`)."""
 
+    portable: ClassVar[bool] = False
+    """Its data and evaluations depend on no kernel of BLAS and on no number of threads; see `SolverInfo.portable`."""
+
     no_motion: ClassVar[str] = ""
     """Why `motions` may be empty for some of its scenarios, in words."""
 

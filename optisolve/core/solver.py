@@ -85,6 +85,8 @@ class SolverInfo:
         welcomes: Capabilities that it uses where an instance offers them.
         steady: It can propose points while others are on their way, see `Task.flight`; others work in whole batches.
         keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
+        portable: Its own arithmetic depends on no kernel of BLAS and on no number of threads, so that its runs on a portable
+            problem have the same hash under any of them; `benchmarks/quality/portability.py` measures it.
         citation: Paper or equation, with arXiv id or DOI where there is one.
     """
 
@@ -101,6 +103,7 @@ class SolverInfo:
     welcomes: tuple[type, ...] = ()
     steady: bool = False
     keeps_best: bool = True
+    portable: bool = False
     citation: str = ""
 
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -91,10 +91,18 @@ class Child:
         module: What it runs, ``python -m module``; its `main` calls `serve`.
         threads: Threads of the numerical libraries.
         stop: Set by another thread to cut off what is running.
+        variables: Further environment variables.
     """
 
-    def __init__(self, module: str, threads: int = 1, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        threads: int = 1,
+        stop: threading.Event | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._module, self._threads, self._stop = module, threads, stop or threading.Event()
+        self._variables = dict(variables or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._replies: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._log: _Log | None = None
@@ -186,7 +194,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log.file,
-            env={**os.environ, **thread_settings(self._threads)},
+            env={**os.environ, **thread_settings(self._threads), **self._variables},
             start_new_session=True,  # Ctrl-C is for us; the child is stopped by us
         )
         self._process = process

@@ -12,10 +12,14 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from optisolve.run.schema import EnvironmentPart
+from optisolve.core.errors import OptisolveError
+from optisolve.core.problem import Problem
+from optisolve.core.solver import Solver
+from optisolve.registry import PROBLEMS, SOLVERS, Registry
+from optisolve.run.schema import EnvironmentPart, Reproduction, SolverPart
 from optisolve.version import __version__
 
-__all__ = ["code_revision", "environment", "forget_peak_memory", "kernels", "peak_memory_mb"]
+__all__ = ["code_revision", "environment", "forget_peak_memory", "kernels", "peak_memory_mb", "reproduction_of"]
 
 _PACKAGES = ("numpy", "scipy", "numba", "moocore", "pymoo", "cvxpy", "ortools", "highspy", "openai", "xllamacpp", "torch")
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -66,6 +70,29 @@ def kernels() -> dict[str, str]:
     named = os.environ.get("NUMBA_CPU_FEATURES") or " ".join(sorted(name for name in _FEATURES if features.get(name)))
     found["numba"] = f"{os.environ.get('NUMBA_CPU_NAME') or binding.get_host_cpu_name()} {named}".strip()
     return found
+
+
+def reproduction_of(
+    solver: SolverPart, problem: str, *, problems: Registry[Problem] = PROBLEMS, solvers: Registry[Solver] = SOLVERS
+) -> Reproduction:
+    """What a second run gives where BLAS chooses other kernels, as solver and problem declare it.
+
+    Names that nobody has declared anything about promise nothing, and neither does a run that uses what was learned before: a
+    model's sums go through libraries that choose by the processor.
+
+    Args:
+        solver: As its record names it.
+        problem: Registry name of the family.
+        problems: Where to find problems.
+        solvers: Where to find solvers.
+    """
+    if solver.checkpoint is not None:
+        return Reproduction.STATISTICAL
+    try:
+        portable = solvers.get(solver.name).info.portable and problems.get(problem).portable
+    except OptisolveError:
+        return Reproduction.STATISTICAL
+    return Reproduction.BIT_FOR_BIT if portable else Reproduction.STATISTICAL
 
 
 def _load_blas_of_scipy() -> None:

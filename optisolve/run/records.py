@@ -22,7 +22,7 @@ from optisolve.core.solver import Solver
 from optisolve.core.status import PointStatus
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.numerics.indicators import outside, score
-from optisolve.run.environment import code_revision, environment, peak_memory_mb
+from optisolve.run.environment import code_revision, environment, peak_memory_mb, reproduction_of
 from optisolve.run.evaluator import credit, trace_rows
 from optisolve.run.execution import Run
 from optisolve.run.fields import field_problems
@@ -112,9 +112,10 @@ def build_record(
         raise LayoutError(f"{solver.info.name} on {instance.origin.scenario}: ", problems) from None
     cleared = Redactor(secrets_here()).value(record.to_json())  # whatever a plug-in or a file has put into it
     made = Record.read(cleared)
-    if history is None:
-        return made.sealed()
-    return made.with_provenance(history=FilePart(name=HISTORY_FILE, sha256=hashlib.sha256(history).hexdigest()))
+    files = {}
+    if history is not None:
+        files["history"] = FilePart(name=HISTORY_FILE, sha256=hashlib.sha256(history).hexdigest())
+    return made.with_provenance(reproduction=reproduction_of(made.solver, made.instance.problem), **files)
 
 
 def _record(

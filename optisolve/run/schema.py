@@ -59,6 +59,7 @@ __all__ = [
     "ProvenancePart",
     "Record",
     "ReferencePart",
+    "Reproduction",
     "ScoresPart",
     "SolutionsPart",
     "SolverPart",
@@ -98,6 +99,15 @@ class Tier(StrEnum):
     def rank(self) -> int:
         """0 for the weakest tier."""
         return list(Tier).index(self)
+
+
+class Reproduction(StrEnum):
+    """What a second run of a record gives where BLAS chooses other kernels or has more threads."""
+
+    BIT_FOR_BIT = "bit for bit"
+    """The same ``result_hash``: solver and problem are declared portable, and a test holds them to it."""
+    STATISTICAL = "statistical"
+    """The same hash on the same kernels; on others the same loss, or losses that do not differ over the repetitions."""
 
 
 class LayoutError(RecordError):
@@ -390,9 +400,10 @@ class WorkersPart(Part):
 
 
 class ProvenancePart(Part):
-    """Where the record comes from and what it claims to be."""
+    """Where the record comes from and what it claims to be; older records do not say what a second run gives elsewhere."""
 
     tier: Annotated[Tier, Field(strict=False)]
+    reproduction: Given[Annotated[Reproduction, Field(strict=False)] | None] = None
     run_id: str
     started: str
     notice: str

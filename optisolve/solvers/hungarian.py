@@ -23,6 +23,7 @@ class Hungarian(Solver):
         summary="Linear assignment for quotas and proportional fairness, exact and polynomial.",
         supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
         citation="Kuhn 1955, doi 10.1002/nav.3800020109; Crouse 2016, doi 10.1109/TAES.2016.140952 (scipy's variant)",
+        portable=True,
     )
 
     def skip(self, instance: Instance) -> str | None:

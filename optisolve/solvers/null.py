@@ -20,6 +20,7 @@ class Null(Solver):
         name="null",
         version="1",
         summary="The instance's trivial answers (uniform, greedy, centroid ...), evaluated as they are.",
+        portable=True,
     )
 
     def skip(self, instance: Instance) -> str | None:

@@ -219,6 +219,7 @@ class Nsga2(_Genetic):
         summary="NSGA-II of pymoo: non-dominated sorting and crowding distance.",
         needs=("pymoo",),
         citation="Deb et al. 2002, doi 10.1109/4235.996017",
+        portable=True,
     )
 
     def _algorithm(self, instance: Instance) -> Any:

@@ -27,6 +27,7 @@ class RandomSearch(Solver):
         version="1",
         summary="Uniform samples with the same repair as the other solvers: the weakest control.",
         steady=True,
+        portable=True,
     )
     batch_size: Annotated[int, Ge(1)] = 256
     repair: bool = True

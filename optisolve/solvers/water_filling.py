@@ -27,6 +27,7 @@ class WaterFilling(Solver):
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
         requires=(ParallelChannels,),
         citation="Cover and Thomas, Elements of Information Theory",
+        portable=True,
     )
 
     def skip(self, instance: Instance) -> str | None:

@@ -20,9 +20,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from optisolve.core.documents import document
+from optisolve.run.environment import reproduction_of
 from optisolve.run.fields import Part
 from optisolve.run.records import read_record
-from optisolve.run.schema import Record
+from optisolve.run.schema import Record, Reproduction
 from optisolve.run.table import TABLE, Table
 from optisolve.study.loss import LOSS_CAP, Yardstick, loss_of, succeeded
 from optisolve.study.standing import share_references
@@ -105,7 +106,10 @@ class Place(Part):
 
 
 class BoardRow(Part):
-    """One entry of a suite: who, with what, how it does and what it spends in the mean."""
+    """One entry of a suite: who, with what, how it does and what it spends in the mean.
+
+    ``reproduction`` says what second runs of a ranked entry give where BLAS chooses other kernels.
+    """
 
     rank: int | None
     submitter: str
@@ -113,6 +117,7 @@ class BoardRow(Part):
     method: str
     llm: str | None
     tier: Annotated[Tier, Field(strict=False)]
+    reproduction: Annotated[Reproduction, Field(strict=False)] | None = None
     loss: str | None
     records: int
     failed: int
@@ -237,7 +242,8 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> BoardRow:
         solver=entry.solver,
         method=f"{solver.name} {solver.version}",
         llm=None if solver.llm is None else f"{solver.llm.provider} {solver.llm.model}".strip(),
-        tier=min((record.provenance.tier for record in records), key=lambda tier: tier.rank),
+        tier=(tier := min((record.provenance.tier for record in records), key=lambda tier: tier.rank)),
+        reproduction=_reproduction(records) if tier in RANKED else None,
         loss=_overall([problems[label].loss if label in problems else _six(LOSS_CAP) for label in units]),
         records=len(records),
         failed=sum(not succeeded(record) for record in records),
@@ -248,6 +254,12 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> BoardRow:
         usd=_six(_mean([item.usd for item in used])),
         problems=problems,
     )
+
+
+def _reproduction(records: Iterable[Record]) -> Reproduction:
+    """What second runs of an entry give on other kernels; older records do not say it, so what is declared here stands in."""
+    kinds = (record.provenance.reproduction or reproduction_of(record.solver, record.instance.problem) for record in records)
+    return Reproduction.BIT_FOR_BIT if all(kind is Reproduction.BIT_FOR_BIT for kind in kinds) else Reproduction.STATISTICAL
 
 
 def _overall(losses: Sequence[str | None]) -> str | None:

@@ -6,7 +6,8 @@ needed to make the run again; what the run finds is then the evidence that the r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from optisolve.core.solver import Solver
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
 from optisolve.run.schema import Record, ScoresPart
 from optisolve.run.table import light
+from optisolve.trust.elsewhere import run_there
 from optisolve.trust.replay import agrees, difference, other_platform, replay_record
+from optisolve.trust.statistical import SAME_LOSS, curves_apart, spent_alike, worse_by
 
-__all__ = ["Match", "Remade", "remake"]
+__all__ = ["Match", "Remade", "remake", "repeated"]
 
 
 class Match(StrEnum):
@@ -27,10 +30,12 @@ class Match(StrEnum):
     """It has the row's ``result_hash``."""
     ROUNDING = "rounding"
     """The hash differs; course, counts and values agree up to the rounding of another processor."""
+    AGREES = "statistical"
+    """It ends elsewhere, the row names another platform, and what was spent and reached agrees; see `statistical`."""
     PLATFORM = "another platform"
-    """It ends elsewhere, and the row names other kernels or packages: neither shown nor refuted."""
+    """It ends elsewhere, and the row names another platform: neither shown nor refuted, until its repetitions are compared."""
     DIFFERENT = "different"
-    """It ends elsewhere on the same kernels and packages: the row is refuted."""
+    """It ends elsewhere on the platform that the row names, or where no platform excuses it: the row is refuted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,13 @@ class Remade:
         record: The full record of the second run, with the row's reference, gaps and tier.
         match: How it compares with the row.
         reason: What differs, "" when nothing does.
+        kernels: The kernels it was made on where those were not this process's own, in words.
     """
 
     record: Record
     match: Match
     reason: str = ""
+    kernels: str = ""
 
 
 def remake(
@@ -66,23 +73,79 @@ def remake(
     Raises:
         OptisolveError: The run cannot be made again here.
     """
-    again = replay_record(row, folder, problems=problems, solvers=solvers).result.record
-    # The reference and what follows from it are no part of a run; whether they hold is for an audit to say.
-    absolute, (told, found_again) = (
-        {"hypervolume", "objective", "box", "outside"},
-        (row.scores.to_json(), again.scores.to_json()),
-    )
-    kept = {name: value for name, value in told.items() if name not in absolute}
-    relative = ScoresPart.model_validate(kept | {name: value for name, value in found_again.items() if name in absolute})
-    provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
-    record = again.model_copy(update={"reference": row.reference, "scores": relative, "provenance": provenance}).sealed()
-    found = light(again)
+    return _decided(row, folder, light, problems, solvers)
+
+
+def repeated(
+    record: Record,
+    folder: Path | None,
+    *,
+    problems: Registry[Problem] = PROBLEMS,
+    solvers: Registry[Solver] = SOLVERS,
+) -> Remade:
+    """Make the run of a full record again; arguments as `remake`."""
+    return _decided(record, folder, _whole, problems, solvers)
+
+
+def _decided(
+    told: Record,
+    folder: Path | None,
+    part: Callable[[Record], Record],
+    problems: Registry[Problem],
+    solvers: Registry[Solver],
+) -> Remade:
+    """A second run and what it says; `part` leaves of a record what the told one has."""
+    again = replay_record(told, folder, problems=problems, solvers=solvers).result.record
+    made = _compared(told, again, part)
+    if made.match is not Match.DIFFERENT or again.result_hash == told.result_hash:
+        return made
+    platform = other_platform(told, problems=problems, solvers=solvers)
+    if not platform:
+        return made
+    there = run_there(told, folder) if problems is PROBLEMS and solvers is SOLVERS else None
+    if there is not None:
+        made_there = replace(_compared(told, there.record, part), kernels=there.kernels)
+        if made_there.match is not Match.DIFFERENT or there.exact or there.record.result_hash == told.result_hash:
+            return made_there
+    worse = worse_by(told, again)
+    alike = spent_alike(told, again) and max(abs(worse), curves_apart(told, part(again))) <= SAME_LOSS
+    record = _with_claims(told, again, elsewhere=True, moved=worse)
+    return Remade(record, Match.AGREES if alike else Match.PLATFORM, f"{made.reason}; {platform}")
+
+
+def _whole(record: Record) -> Record:
+    return record
+
+
+def _compared(row: Record, again: Record, part: Callable[[Record], Record]) -> Remade:
+    """A second run beside the row, whatever the platforms."""
+    found = part(again)
     reason = difference(row, found)
+    record = _with_claims(row, again)
     if record.result_hash == row.result_hash:  # as the row states it; what else it states must be what that hash covers
         same = row.sealed().result_hash == found.sealed().result_hash
         return Remade(record, Match.SAME) if same else Remade(record, Match.DIFFERENT, reason)
-    if agrees(row, found):
-        return Remade(record, Match.ROUNDING, reason)
-    if platform := other_platform(row):
-        return Remade(record, Match.PLATFORM, f"{reason}; {platform}")
-    return Remade(record, Match.DIFFERENT, reason)
+    return Remade(record, Match.ROUNDING if agrees(row, found) else Match.DIFFERENT, reason)
+
+
+def _with_claims(row: Record, again: Record, *, elsewhere: bool = False, moved: float = 0.0) -> Record:
+    """The full record of a second run, with the row's reference, the gaps to it and its tier.
+
+    The reference and what follows from it are no part of a run; whether they hold is for an audit to say. Where the runs end
+    elsewhere, the row's gaps are moved by the difference of the two ends, so that they hold if and only if the row's do.
+    """
+    absolute, (told, found) = {"hypervolume", "objective", "box", "outside"}, (row.scores.to_json(), again.scores.to_json())
+    kept = {name: value for name, value in told.items() if name not in absolute}
+    if moved:
+        kept |= {name: kept[name] - moved for name in ("gap", "bound_gap") if kept[name] is not None}
+    relative = ScoresPart.model_validate(kept | {name: value for name, value in found.items() if name in absolute})
+    provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
+    claims = {"reference": row.reference, "scores": relative, "provenance": provenance}
+    if elsewhere and _named_alike(row, again):  # its data may come out otherwise where numpy's instructions do
+        claims |= {"instance": row.instance, "env": row.env}
+    return again.model_copy(update=claims).sealed()
+
+
+def _named_alike(row: Record, again: Record) -> bool:
+    """The same problem, parameters and seed."""
+    return row.instance.model_copy(update={"sha256": again.instance.sha256}) == again.instance

@@ -19,14 +19,14 @@ from optisolve.core.status import Limit, Termination
 from optisolve.core.workers import Workers
 from optisolve.llm.config import NoLlm, SurrogateLlm, llm_config
 from optisolve.registry import PROBLEMS, SOLVERS, Registry
-from optisolve.run.environment import environment
+from optisolve.run.environment import environment, reproduction_of
 from optisolve.run.execution import Callback
 from optisolve.run.rebuild import rebuild
 from optisolve.run.records import read_record
-from optisolve.run.schema import Record, Tier
+from optisolve.run.schema import EnvironmentPart, Record, Reproduction, Tier
 from optisolve.run.solve import Result, solve
 
-__all__ = ["Replay", "agrees", "close", "difference", "other_platform", "replay", "replay_record", "tier_of"]
+__all__ = ["Replay", "agrees", "close", "difference", "other_platform", "platform_of", "replay", "replay_record", "tier_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +116,28 @@ def tier_of(record: Record) -> Tier:
     return Tier.REPRODUCED if model is None or model.provider == SurrogateLlm.kind else Tier.REPLAYED
 
 
-def other_platform(record: Record) -> str:
-    """What differs between the machine that a record names and this one, as far as the last bits of a run depend on it.
+def other_platform(record: Record, *, problems: Registry[Problem] = PROBLEMS, solvers: Registry[Solver] = SOLVERS) -> str:
+    """What differs between the machine that a record names and this one, as far as the last bits of its run depend on it.
 
     Args:
-        record: Its ``env`` is its own word: it can excuse a difference and never show that a run is true.
+        record: Its ``env`` is its own word: it can excuse a difference and never show that a run is true. Kernels of BLAS
+            excuse nothing where solver and problem are declared portable.
+        problems: Where to find problems.
+        solvers: Where to find solvers.
     """
-    here, told = environment(), record.env
-    parts = {**told.kernels, **told.packages}, {**here.kernels, **here.packages}
-    differing = [name for name in sorted(parts[0] | parts[1]) if parts[0].get(name) != parts[1].get(name)]
-    return ", ".join(f"{name}: {parts[0].get(name, 'unknown')} there, {parts[1].get(name, 'none')} here" for name in differing)
+    there, here = (platform_of(part) for part in (record.env, environment()))
+    portable = reproduction_of(record.solver, record.instance.problem, problems=problems, solvers=solvers)
+    differing = [
+        name
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name) != here.get(name) and not (portable is Reproduction.BIT_FOR_BIT and name.startswith(_BLAS))
+    ]
+    return ", ".join(f"{name}: {there.get(name, 'unknown')} there, {here.get(name, 'none')} here" for name in differing)
+
+
+def platform_of(env: EnvironmentPart) -> dict[str, str]:
+    """What the last bits of a run depend on, by name: the kernels that libraries chose, and versions of packages."""
+    return {**{f"kernels of {name}": value for name, value in env.kernels.items()}, **env.packages}
 
 
 def _require_repeatable(record: Record) -> None:
@@ -163,6 +175,9 @@ def _replay_config(record: Record, folder: Path | None) -> Any:
         return llm_config("replay", transcript=str(transcript))
     raise RecordError(f"{transcript}: missing; the replies of the language model stand in this file.")
 
+
+_BLAS = "kernels of blas."
+"""How the names of kernels begin that a portable run does not depend on."""
 
 _MAY_DIFFER = (
     "wall_s",

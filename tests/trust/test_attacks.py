@@ -40,6 +40,7 @@ from optisolve.study.runner.plan import make_plan
 from optisolve.study.standing import share_references
 from optisolve.study.suite import load_suite
 from optisolve.trust.audit import AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
+from optisolve.trust.elsewhere import run_there, variables_for
 from optisolve.trust.site import build_site, write_site
 from optisolve.trust.site.charts import score_chart
 from tests.forging import record_bytes, seal
@@ -407,12 +408,47 @@ def test_another_end_counts_as_verified_on_another_platform_and_is_refused_on_th
     rows[step][2] += 0.01 * (rows[step + 1][2] - rows[step][2])
     record["provenance"]["tier"] = "reproduced"
     assert "result_hash" in [problem.field for problem in optisolve.verify(seal(copy.deepcopy(record))).problems]
-    record["env"]["kernels"]["blas.numpy"] = "openblas 0.3 Prescott"
-    audit = optisolve.verify(seal(record))
+    kernel_of_blas, other_packages = copy.deepcopy(record), copy.deepcopy(record)
+    kernel_of_blas["env"]["kernels"]["blas.numpy"] = "openblas 0.3 Prescott"
+    audit = optisolve.verify(seal(kernel_of_blas))
+    assert "result_hash" in [problem.field for problem in audit.problems]  # solver and problem declare that it changes nothing
+    other_packages["env"]["packages"]["numpy"] = "1.0"
+    audit = optisolve.verify(seal(other_packages))
     assert audit
     assert audit.tier is Tier.VERIFIED  # whatever it claims
     assert "another platform" in "; ".join(audit.notes)
-    assert "Prescott there" in "; ".join(audit.notes)
+    assert "1.0 there" in "; ".join(audit.notes)
+
+
+@pytest.mark.skipif(not kernels()["numpy"], reason="needs a processor with instructions that numpy can leave out")
+def test_a_record_that_names_kernels_of_this_processor_is_measured_on_those(record):
+    """The excuse of another platform is taken at its word: the run is made on the instructions that the record names."""
+    record["provenance"]["tier"] = "reproduced"
+    record["env"]["kernels"]["numpy"] = ""
+    there = run_there(Record.read(seal(copy.deepcopy(record))), None)
+    assert there is not None
+    assert there.exact
+    assert there.record.env.kernels["numpy"] == ""
+    made = there.record.with_provenance(tier=Tier.REPRODUCED)
+    assert optisolve.verify(made).tier is Tier.REPRODUCED
+    forged = json.loads(made.to_bytes())
+    rows = forged["trace"]
+    step = next(i for i in range(2, len(rows) - 1) if rows[i][2] is not None and rows[i][2] != rows[i + 1][2])
+    rows[step][2] += 0.01 * (rows[step + 1][2] - rows[step][2])
+    problems = [str(problem) for problem in optisolve.verify(seal(forged)).problems]
+    assert any("result_hash" in told and "on the kernels that it names" in told for told in problems), problems
+
+
+@pytest.mark.parametrize("told", ["openblas 0.3 Prescott", "mkl 2024.0", "openblas 0.3.30 Sky;lake", "", "openblas"])
+def test_only_kernels_of_the_same_library_are_ever_set(told):
+    assert variables_for({**kernels(), "blas.numpy": told}) is None
+    assert variables_for({**kernels(), "numpy": "X86_V3 RM_RF"}) is None
+    assert variables_for(kernels()) == {}
+
+
+def test_no_record_promises_more_than_its_solver_and_problem_declare(record):
+    record["solver"]["name"], record["provenance"]["reproduction"] = "no_such_solver", "bit for bit"
+    assert "provenance.reproduction" in [problem.field for problem in optisolve.verify(seal(record)).problems]
 
 
 MAKE = """

@@ -128,6 +128,7 @@ class MarketGame(Problem):
     version: ClassVar[str] = "3"
     summary: ClassVar[str] = "Agents share a good by bids (Kelly) or sell on one market (Cournot)."
     evidence: ClassVar[str] = "proven optimal; Kelly where the smallest bid binds: a bound"
+    portable: ClassVar[bool] = True
 
     mechanism: Literal["kelly", "cournot"]
     n_agents: Annotated[int, Ge(2), Le(100_000)]

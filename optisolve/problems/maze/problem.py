@@ -47,6 +47,7 @@ class Maze(ArrayProblem):
     version: ClassVar[str] = "1"
     summary: ClassVar[str] = "Walk through a grid: collect prizes, avoid traps, reach the goal."
     evidence: ClassVar[str] = "proven optimal"
+    portable: ClassVar[bool] = True
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
         ArraySpec(
             "cells",

@@ -46,6 +46,7 @@ class NomaUav(ArrayProblem):
     version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Where a UAV hovers and how it splits its power among NOMA users with minimum rates."
     evidence: ClassVar[str] = "proven optimal (branch and bound over the position, exact split)"
+    portable: ClassVar[bool] = True
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
         ArraySpec("users_m", ("K", 2), "m", lower=0.0, meaning="positions of the users", columns=("x_m", "y_m")),
         ArraySpec("min_rate_bps_hz", ("K",), "bit/s/Hz", lower=0.0, meaning="minimum rate of each user"),

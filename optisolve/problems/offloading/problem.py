@@ -68,6 +68,7 @@ class Offloading(ArrayProblem):
         "Which tasks go to an edge server and which share of its processor each gets, at least time and energy."
     )
     evidence: ClassVar[str] = "proven optimal (elimination and enumeration); else dual bound"
+    portable: ClassVar[bool] = True
 
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
         ArraySpec("task_bits", ("N",), "bit", 0.0, upper=_MOST, meaning="size of each task"),

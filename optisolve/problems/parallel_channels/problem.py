@@ -41,6 +41,7 @@ class ParallelChannels(ArrayProblem):
     version: ClassVar[str] = "3"
     summary: ClassVar[str] = "Sum rate of parallel channels under one power budget: water-filling."
     evidence: ClassVar[str] = "proven optimal"
+    portable: ClassVar[bool] = True
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
         ArraySpec("gain", ("M",), "", 1 / _GAIN, upper=_GAIN, meaning="power gain of each channel, linear", power_gain=True),
         ArraySpec("noise_w", ("M",), "W", 1 / _GAIN, upper=_GAIN, meaning="noise power of each channel"),

@@ -113,6 +113,7 @@ class PricingGame(Problem):
     version: ClassVar[str] = "3"
     summary: ClassVar[str] = "A price on power makes selfish links deliver more bits per joule."
     evidence: ClassVar[str] = "proven optimal (branch and bound over the price)"
+    portable: ClassVar[bool] = True
 
     n_links: Annotated[int, Ge(2), Le(1000)]
     distance_low_m: Annotated[float, Ge(1e-6), Le(1e9)]

@@ -55,6 +55,7 @@ class ResourceAllocation(ArrayProblem):
     version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Which user gets which OFDMA subcarrier and how much power, with or without rate guarantees."
     evidence: ClassVar[str] = "proven optimal (water-filling, Hungarian, CP-SAT with levels); dual bound for weighted rates"
+    portable: ClassVar[bool] = True
 
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
         ArraySpec(

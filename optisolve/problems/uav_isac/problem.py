@@ -83,6 +83,7 @@ class UavIsac(Problem):
     version: ClassVar[str] = "2"
     summary: ClassVar[str] = "UAV placement and power control for integrated sensing and communication"
     evidence: ClassVar[str] = "best-known front, bound per objective"
+    portable: ClassVar[bool] = True
     calibrated: ClassVar[tuple[str, ...]] = ("hypervolume_reference", "hypervolume_ideal")
     objectives: ClassVar[tuple[Objective, ...]] = (
         Objective(

@@ -55,6 +55,7 @@ class UserAssociation(ArrayProblem):
     version: ClassVar[str] = "2"
     summary: ClassVar[str] = "Which base station serves which user when stations share airtime among their users."
     evidence: ClassVar[str] = "proven optimal (assignment; threshold and flow or CP-SAT; MILP), dual bound when time is up"
+    portable: ClassVar[bool] = True
 
     ARRAYS: ClassVar[tuple[ArraySpec, ...]] = (
         ArraySpec(

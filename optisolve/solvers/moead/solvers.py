@@ -62,6 +62,7 @@ class Moead(MutatingSolver):
         summary="Decomposition MOEA with SBX crossover and polynomial mutation, in waves.",
         citation="Zhang & Li 2007, MOEA/D, doi 10.1109/TEVC.2007.892759",
         steady=True,
+        portable=True,
     )
     crossover_eta: Annotated[float, Ge(0)] = 20.0
     crossover_probability: Annotated[float, Ge(0), Le(1)] = 1.0
@@ -85,6 +86,7 @@ class MoeadDe(MutatingSolver):
         summary="Decomposition MOEA with differential evolution, in waves.",
         citation="Li & Zhang 2009, MOEA/D-DE, doi 10.1109/TEVC.2008.925798",
         steady=True,
+        portable=True,
     )
     scale: Annotated[float, Gt(0), Le(2)] = 0.5
     crossover: Annotated[float, Ge(0), Le(1)] = 1.0
@@ -109,6 +111,7 @@ class MoeadLo(MutatingSolver):
         summary="Decomposition MOEA with the published linear stand-in for a language model, in waves.",
         citation="Liu et al. 2023, MOEA/D-LO, arXiv 2310.12541",
         steady=True,
+        portable=True,
     )
     n_neighbors: Annotated[int, Ge(2)] = 10
     parents: Annotated[int, Ge(1)] = 10

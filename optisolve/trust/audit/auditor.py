@@ -18,14 +18,16 @@ from optisolve.registry import OWN, PROBLEMS, SOLVERS, Registry
 from optisolve.run.rebuild import rebuild
 from optisolve.run.schema import SCHEMA, LayoutError, Record, Tier
 from optisolve.run.untrusted import MAX_RECORD_BYTES, bounded_memory, printable, read_json, reason
+from optisolve.study.loss import loss_of
 from optisolve.trust.audit.beside import check_history, check_tables
-from optisolve.trust.audit.findings import Audit, Findings
+from optisolve.trust.audit.findings import ELSEWHERE, Audit, Findings
 from optisolve.trust.audit.points import check_instance, check_points, check_scores
 from optisolve.trust.audit.references import ReferenceMaker, check_reference
-from optisolve.trust.audit.solver import check_model, check_prompts, check_solver, is_failure
+from optisolve.trust.audit.solver import check_model, check_prompts, check_reproduction, check_solver, is_failure
 from optisolve.trust.audit.suites import SuiteBook, check_suite
 from optisolve.trust.audit.transcript import check_transcript
 from optisolve.trust.audit.usage import check_budget, check_start, check_termination, check_trace
+from optisolve.trust.statistical import SAME_LOSS, pair_of
 
 __all__ = ["MOST_EVALUATIONS", "Auditor", "audit_record", "verify"]
 
@@ -101,6 +103,8 @@ class Auditor:
         check_budget(record, found)
         check_start(record, instance, found)
         solver = None if self.solvers is None else check_solver(record, instance, self.solvers, found)
+        if self.solvers is not None:
+            check_reproduction(record, self.problems, self.solvers, found)
         check_prompts(record, found)
         check_model(record, found)
         if any(p.field.startswith(("instance.", "solutions.variables")) for p in found.problems):
@@ -148,27 +152,32 @@ class Auditor:
         if limit is None or limit > MOST_EVALUATIONS:
             found.notes.append(f"not run again: budget.evaluations = {limit}; at most {MOST_EVALUATIONS:,} are repeated")
             return
-        from optisolve.trust.replay import replay_record, tier_of
+        from optisolve.trust.remake import Match, repeated
+        from optisolve.trust.replay import tier_of
 
         try:
-            again = replay_record(record, folder, problems=self.problems, solvers=self.solvers)
+            again = repeated(record, folder, problems=self.problems, solvers=self.solvers)
         except OptisolveError as error:
             found.notes.append(f"not run again: {printable(error)}")
             return
-        if again.same or again.rounding:
-            found.tier = tier_of(record)
-            if not again.same:
-                found.notes.append(f"another platform: a second run agrees up to rounding ({again.reason})")
-        elif again.platform:
-            found.undecided = True
-            found.notes.append(
-                f"another platform: a second run differs here ({again.reason}), which neither shows nor refutes it; "
-                f"{printable(again.platform)}"
-            )
-        else:
+        found.made = loss_of(again.record).value
+        on = f" on the kernels that it names, {again.kernels}" if again.kernels else ""
+        if again.match is Match.DIFFERENT:
             found.wrong(
-                "result_hash", record.result_hash, f"{again.result.result_hash}, as a second run gives ({again.reason})"
+                "result_hash", record.result_hash, f"{again.record.result_hash}, as a second run gives{on} ({again.reason})"
             )
+        elif again.match is Match.PLATFORM:
+            found.undecided = True
+            found.pair = pair_of(record, again.record)
+            found.notes.append(printable(f"{ELSEWHERE}, which neither shows nor refutes it ({again.reason})"))
+        else:
+            found.tier = tier_of(record)
+            notes = {
+                Match.SAME: f"another platform: a second run gives the same{on}" if on else "",
+                Match.ROUNDING: f"another platform: a second run{on} agrees up to rounding ({again.reason})",
+                Match.AGREES: f"another platform, reproduced statistically: the same loss to {SAME_LOSS:g} ({again.reason})",
+            }
+            found.notes += filter(None, [printable(notes[again.match])])
 
 
 def audit_record(record: Record | Mapping[str, Any], problems: Registry[Problem]) -> Audit:

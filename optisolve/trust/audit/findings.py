@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from optisolve.core.errors import FieldProblem
 from optisolve.run.schema import Tier
 from optisolve.run.untrusted import printable, shortened
+from optisolve.trust.statistical import Pair
 
-__all__ = ["Audit", "Findings"]
+__all__ = ["ELSEWHERE", "Audit", "Findings"]
+
+ELSEWHERE = "another platform: a second run ends elsewhere here"
+"""How the note begins of a run that was neither shown nor refuted."""
 
 _MOST_KEPT = 100
 _MOST_SHOWN = 10
@@ -28,6 +32,8 @@ class Audit:
         uncounted: Scores that must not be compared, e.g. ``"gap"`` when its reference cannot be made again.
         where: The file, "" for a record in memory.
         further: Mismatches that were counted and not kept.
+        pair: The losses of a run and of the second run, which ended elsewhere on another platform; None where none did.
+        made: Loss of the second run; None where there was none, or nothing to measure it to.
     """
 
     record_id: str
@@ -37,6 +43,8 @@ class Audit:
     uncounted: tuple[str, ...] = ()
     where: str = ""
     further: int = 0
+    pair: Pair | None = None
+    made: float | None = None
 
     def __bool__(self) -> bool:
         return not self.problems
@@ -62,6 +70,8 @@ class Findings:
         tier: Lowered by whatever could not be checked.
         further: Mismatches beyond those that are kept.
         undecided: What was made again differs, as it may on another platform: a claim is neither shown nor refuted.
+        pair: As in `Audit`.
+        made: As in `Audit`.
     """
 
     problems: list[FieldProblem] = field(default_factory=list)
@@ -70,6 +80,8 @@ class Findings:
     tier: Tier = Tier.VERIFIED
     further: int = 0
     undecided: bool = False
+    pair: Pair | None = None
+    made: float | None = None
 
     def wrong(self, name: str, given: object, expected: object) -> None:
         """Note a mismatch; what was given is shortened and made printable. Beyond a hundred they are only counted."""
@@ -96,4 +108,4 @@ class Findings:
     def audit(self, record_id: str, where: str) -> Audit:
         """The outcome, once everything was looked at."""
         told = tuple(self.notes), tuple(self.uncounted)
-        return Audit(record_id, tuple(self.problems), self.tier, *told, where, self.further)
+        return Audit(record_id, tuple(self.problems), self.tier, *told, where, self.further, self.pair, self.made)

@@ -14,8 +14,10 @@ from optisolve.core.problem import Instance
 from optisolve.core.reference import Reference
 from optisolve.core.status import Evidence, PointStatus
 from optisolve.numerics.indicators import outside, score
+from optisolve.run.environment import kernels
 from optisolve.run.records import describe_box, describe_misses, describe_objectives, describe_tolerance
-from optisolve.run.schema import Record, VerifiedPart
+from optisolve.run.schema import BoxPart, Record, VerifiedPart
+from optisolve.run.untrusted import printable
 from optisolve.run.verify import Verification, verify_points
 from optisolve.trust.audit.findings import Findings
 
@@ -34,10 +36,23 @@ RELATIVE_TOLERANCE = 1e-9
 
 
 def check_instance(record: Record, instance: Instance, found: Findings) -> None:
-    """Hash of the data, all parameters with their values, names of variables and objectives, the scoring box."""
-    told = record.instance
+    """Hash of the data, all parameters with their values, names of variables and objectives, the scoring box.
+
+    numpy's logarithms and powers round otherwise with other instructions, and so may an instance's data. Where the record names
+    other ones, data of the hash that its suite's lock holds are taken for this instance, whose values are then compared;
+    without a lock nobody can tell, and the record is self-reported.
+    """
+    told, rounded = record.instance, False
     if told.sha256 != instance.sha256:
-        found.wrong("instance.sha256", told.sha256, f"{instance.sha256} (rebuilt from params and seed)")
+        there, here = record.env.kernels.get("numpy", ""), kernels()["numpy"]
+        rounded = there != here
+        drawn = f"the instance's data come out otherwise with the instructions that numpy has here ({here or 'none'})"
+        if not rounded:
+            found.wrong("instance.sha256", told.sha256, f"{instance.sha256} (rebuilt from params and seed)")
+        elif record.suite.sha256:  # compared with the lock before anything was built
+            found.notes.append(printable(f"another platform: {drawn}; there {there or 'none'}"))
+        else:
+            found.unconfirmed(f"another platform: {drawn}, there {there or 'none'}; no lock says which data these were")
     for name, value in instance.origin.params.items():
         if name not in told.params:
             found.wrong(f"instance.params.{name}", None, "to be present")
@@ -49,8 +64,16 @@ def check_instance(record: Record, instance: Instance, found: Findings) -> None:
     objectives = describe_objectives(instance)
     if record.verified.objectives != objectives:
         found.wrong("verified.objectives", record.verified.objectives, f"the instance's objectives {objectives}")
-    if record.scores.box != (box := describe_box(instance)):
+    box = describe_box(instance)
+    if record.scores.box != box and not (rounded and _same_box(record.scores.box, box)):
         found.wrong("scores.box", record.scores.box, f"the scenario's box {box}")
+
+
+def _same_box(told: BoxPart | None, own: BoxPart | None) -> bool:
+    """The same corners up to rounding."""
+    if told is None or own is None:
+        return told is own
+    return agrees(told.reference, own.reference, 1.0) and agrees(told.ideal, own.ideal, 1.0)
 
 
 def check_points(record: Record, instance: Instance, found: Findings) -> Verification:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from optisolve.core.errors import LlmError, OptionError, OptisolveError, UnknownNameError
-from optisolve.core.problem import Instance
+from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.status import Termination
 from optisolve.llm.config import SurrogateLlm
 from optisolve.registry import Registry
-from optisolve.run.schema import Record
+from optisolve.run.environment import reproduction_of
+from optisolve.run.schema import Record, Reproduction
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.points import same_setting
 
-__all__ = ["check_model", "check_prompts", "check_solver", "is_failure"]
+__all__ = ["check_model", "check_prompts", "check_reproduction", "check_solver", "is_failure"]
 
 
 def is_failure(record: Record) -> bool:
@@ -61,6 +62,21 @@ def check_solver(record: Record, instance: Instance, solvers: Registry[Solver], 
         expected = "the language model it asked" if cls.info.uses_llm else f"null: {cls.info.name} asks no language model"
         found.wrong("solver.llm", told.llm, expected)
     return solver
+
+
+def check_reproduction(record: Record, problems: Registry[Problem], solvers: Registry[Solver], found: Findings) -> None:
+    """A record may promise less than solver and problem declare, never more.
+
+    Args:
+        record: The record.
+        problems: Where to find problems.
+        solvers: Where to find solvers.
+        found: Gets the problem.
+    """
+    told = record.provenance.reproduction
+    declared = reproduction_of(record.solver, record.instance.problem, problems=problems, solvers=solvers)
+    if told is Reproduction.BIT_FOR_BIT and declared is Reproduction.STATISTICAL:
+        found.wrong("provenance.reproduction", told.value, f"'{declared.value}', which is what solver and problem declare")
 
 
 def check_prompts(record: Record, found: Findings) -> None:

@@ -19,6 +19,8 @@ def comment_text(verdict: Verdict) -> str:
     who = f" from {_code(', '.join(verdict.submitters))}" if verdict.submitters else ""
     head = "accepted" if verdict.accepted else "refused"
     lines = [f"## Leaderboard: {head}", "", f"{verdict.checked} new record(s){who} audited by independent code."]
+    if verdict.elsewhere:
+        lines[-1] += f" {verdict.elsewhere} of them come from another platform and hold."
     if verdict.problems:
         lines += ["", f"{len(verdict.problems)} problem(s); every one names its file and field:", ""]
         lines += [

@@ -23,7 +23,7 @@ from optisolve.study.lock import parse_part
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.trust.board import Board, Located, build_board, slots_of
 from optisolve.trust.submission.duplicates import duplicates
-from optisolve.trust.submission.rows import ELSEWHERE, ROW, RowAuditor, read_row
+from optisolve.trust.submission.rows import ELSEWHERE, ROW, RowAuditor, check_repetitions, read_row
 from optisolve.trust.submission.rules import (
     DESCRIPTION,
     EXPLANATION,
@@ -55,6 +55,7 @@ class Verdict:
         before: The table of the base.
         after: The table rebuilt from the head.
         checked: New records.
+        elsewhere: How many of them come from another platform and hold.
         submitters: Who submits.
     """
 
@@ -64,6 +65,7 @@ class Verdict:
     before: Board | None = None
     after: Board | None = None
     checked: int = 0
+    elsewhere: int = 0
     submitters: tuple[str, ...] = ()
 
     @property
@@ -223,6 +225,8 @@ def _checked(
         if place.name in ("record.json", ROW):
             short = path.removeprefix(f"{RECORDS}/")
             located.append(Located(short, place.suite, place.submitter, _record(file), rows.contents.get(path)))
+    if whole:
+        verdict.problems += check_repetitions(located, verdict.audits)
     return located
 
 
@@ -269,7 +273,9 @@ def _check_file(path: str, place: Place, file: Path, suites: SuiteBook, verdict:
         return problems
     if whole and any(note.startswith(ELSEWHERE) for note in audit.notes):
         verdict.notes.append(f"{path}: {'; '.join(audit.notes)}")
-        return []  # its claim was shown when it came
+        return []  # its claim was shown when it came; what it reached is compared over the repetitions
+    if any(note.startswith("another platform") for note in audit.notes):
+        verdict.elsewhere += 1
     return _check_record(_record(file), audit, place, file, suites)
 
 

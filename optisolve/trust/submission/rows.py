@@ -1,40 +1,46 @@
 """Rows of tables in a submission: taken apart into a file each, audited by making the run again, compared with their base.
 
-A row holds when a second run gives it, and an audit of the full record of that run finds nothing. One whose run ends elsewhere
-on another platform is self-reported, since nobody has seen its points; its full record, or a table made there, shows more.
+A row holds when a second run gives it, and an audit of the full record of that run finds nothing. Where the second run ends
+elsewhere and the row names other kernels, the run is made on those; where this processor does not have them, the row holds if
+its loss is the same. Else it is self-reported, since nobody has seen its points: its full record, or a table made here, shows
+more.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from optisolve.content import shipped_only
 from optisolve.core.errors import FieldProblem, OptisolveError, RecordError
 from optisolve.core.text import is_safe_name
+from optisolve.numerics.indicators import score
 from optisolve.registry import SOLVERS
+from optisolve.run.rebuild import rebuild
 from optisolve.run.schema import Record
 from optisolve.run.table import Row, Table, content_of
 from optisolve.run.untrusted import bounded_memory, printable, read_bytes, read_json, reason
+from optisolve.study.loss import loss_of
 from optisolve.trust.audit import Audit, Auditor, Tier
 from optisolve.trust.audit.auditor import MOST_EVALUATIONS
-from optisolve.trust.audit.findings import Findings
+from optisolve.trust.audit.findings import ELSEWHERE, Findings
+from optisolve.trust.audit.solver import check_reproduction
 from optisolve.trust.audit.suites import check_suite
+from optisolve.trust.board import Located
 from optisolve.trust.remake import Match, Remade, remake
 from optisolve.trust.replay import tier_of
+from optisolve.trust.statistical import SAME_LOSS, Pair, pair_of, refuted
 from optisolve.trust.submission.bundle import read_transcripts
-from optisolve.trust.submission.rules import LIMITS, TRANSCRIPTS
+from optisolve.trust.submission.rules import LIMITS, RECORDS, TRANSCRIPTS
 
-__all__ = ["ELSEWHERE", "ROW", "RowAuditor", "read_row", "row_changes", "taken_apart"]
+__all__ = ["ELSEWHERE", "ROW", "RowAuditor", "check_repetitions", "read_row", "row_changes", "taken_apart"]
 
 ROW = "row.json"
 """A row taken out of its table, in the folder of its record; made by the gate and no part of any submission."""
-
-
-ELSEWHERE = "another platform: a second run ends elsewhere here"
-"""How the note begins of a row that was neither shown nor refuted."""
 
 
 def taken_apart(table: Path) -> list[Row]:
@@ -112,13 +118,28 @@ class RowAuditor(Auditor):
         check_suite(told, self.suites, found)
         if not told.suite.name:
             found.wrong("suite.name", "", "a suite: a row is made again from its lock")
+        check_reproduction(told, self.problems, self.solvers or SOLVERS, found)
         made = None if found.problems else self._remade(row, folder, found)
         if made is None:
             return found.audit(name, where)
-        full = made.record.with_provenance(tier=Tier.VERIFIED)
-        audit = replace(self, reproduce=False).record(full, folder=folder, where=where)
-        shown = tier_of(told) if audit.tier is not Tier.SELF_REPORTED else audit.tier
-        return replace(audit, record_id=name, tier=shown, notes=(*found.notes, *audit.notes))
+        ended_elsewhere = made.match in (Match.AGREES, Match.PLATFORM)
+        full = self._measured(made.record, told) if ended_elsewhere else made.record
+        audit = replace(self, reproduce=False).record(full.with_provenance(tier=Tier.VERIFIED), folder=folder, where=where)
+        undecided = made.match is Match.PLATFORM or audit.tier is Tier.SELF_REPORTED
+        shown = Tier.SELF_REPORTED if undecided else tier_of(told)
+        pair = pair_of(told, full) if made.match is Match.PLATFORM else None
+        told_all = (*found.notes, *audit.notes)
+        return replace(audit, record_id=name, tier=shown, notes=told_all, pair=pair, made=loss_of(full).value)
+
+    def _measured(self, again: Record, told: Record) -> Record:
+        """A run that ended elsewhere, with its own distance to the front that the row was measured to."""
+        if told.scores.igd_plus is None:
+            return again
+        problem, instance = rebuild(again.instance, self.problems)
+        F = np.array(again.verified.F, dtype=np.float64)[again.verified.feasible]
+        made = next((self.references.make(problem, instance, effort) for effort in reversed(self.references.efforts)), None)
+        distance = score(instance, F, made)["igd_plus"]
+        return again.model_copy(update={"scores": again.scores.model_copy(update={"igd_plus": distance})})
 
     def _remade(self, row: Row, folder: Path, found: Findings) -> Remade | None:
         """The second run, if it shows the row; else `found` says why not."""
@@ -138,10 +159,17 @@ class RowAuditor(Auditor):
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
             found.wrong("(content)", reason(error), "values that the problem and the solver can read")
             return None
-        again = f"as a second run gives ({made.reason})" if made.reason else "as a second run gives"
+        on = f" on the kernels that it names, {made.kernels}" if made.kernels else ""
+        again = f"as a second run gives{on} ({made.reason})" if made.reason else f"as a second run gives{on}"
         if made.match is Match.PLATFORM:
-            found.unchecked(f"{ELSEWHERE}, which neither shows nor refutes it ({made.reason})")
-            return None
+            found.notes.append(printable(f"{ELSEWHERE}, which neither shows nor refutes it ({made.reason})"))
+            return made
+        if made.match is Match.AGREES:
+            reached = f"a second run ends elsewhere here and reaches the same loss to {SAME_LOSS:g}"
+            found.notes.append(printable(f"another platform, reproduced statistically: {reached} ({made.reason})"))
+            return made
+        if made.kernels and made.match is not Match.DIFFERENT:
+            found.notes.append(f"another platform: made again on the kernels that it names ({made.kernels})")
         if made.match is Match.ROUNDING:
             found.notes.append(f"another platform: a second run agrees up to rounding ({made.reason})")
             return made
@@ -152,3 +180,28 @@ class RowAuditor(Auditor):
         elif content_of(made.record) != row.content:
             found.wrong("content", row.content, f"{content_of(made.record)}, {again}")
         return None if found.problems else made
+
+
+def check_repetitions(located: Iterable[Located], audits: Mapping[str, Audit]) -> list[FieldProblem]:
+    """Published rows whose runs end elsewhere here: what an entry reached is compared over its repetitions.
+
+    Args:
+        located: All rows and records.
+        audits: Their audits, by path.
+    """
+    pairs: dict[tuple[str, str, str], list[Pair]] = {}
+    made: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for item in located:
+        audit = audits.get(f"{RECORDS}/{item.path}")
+        if audit is None or audit.made is None:
+            continue
+        entry = (item.suite, item.submitter, item.label)
+        made.setdefault(entry, {}).setdefault(item.record.suite.problem, []).append(audit.made)
+        if audit.pair is not None:
+            pairs.setdefault(entry, []).append(audit.pair)
+    found = []
+    for (suite, submitter, label), own in sorted(pairs.items()):
+        if why := refuted(own, made[suite, submitter, label]):
+            where = f"{RECORDS}/{suite}/{submitter}: solver {label}"
+            found.append(FieldProblem(where, why, "what another platform can make of the same runs"))
+    return found

@@ -39,6 +39,45 @@ def checkpoint(case):
     case.record["solver"]["checkpoint"] = {"name": "mine", "sha256": "0" * 64}
 
 
+@forgery("another course, excused by a kernel of BLAS that changes nothing here", "result_hash", again=True)
+def kernel_excuses_portable(case):
+    """Solver and problem are declared portable, so no kernel of BLAS can have led the run another way."""
+    if (case.record["solver"]["name"], case.record["instance"]["problem"]) != ("moead_de", "uav_isac"):
+        raise DoesNotApply
+    _other_course(case)
+    case.record["env"]["kernels"]["blas.numpy"] = "openblas 0.3 Prescott"
+
+
+@forgery("another course, excused by instructions that this processor has", "result_hash", "provenance.tier", again=True)
+def kernel_excuses_at_hand(case):
+    """The run is made on the instructions that the record names, and ends where it did."""
+    if (case.record["solver"]["name"], case.record["instance"]["problem"]) != ("moead_de", "uav_isac"):
+        raise DoesNotApply
+    _other_course(case)
+    case.record["env"]["kernels"]["numpy"] = ""
+
+
+@forgery("bit for bit, it says, where nobody declares that", "provenance.reproduction")
+def reproduction_upgraded(case):
+    if case.record["instance"]["problem"] in ("uav_isac", "parallel_channels", "user_association"):
+        raise DoesNotApply
+    case.record["provenance"]["reproduction"] = "bit for bit"
+
+
+@forgery("kind of reproduction that does not exist", "provenance.reproduction")
+def reproduction_invented(case):
+    case.record["provenance"]["reproduction"] = "certainly"
+
+
+def _other_course(case) -> None:
+    """A step of the curve made larger by a hundredth."""
+    rows = case.record["trace"]
+    steps = [i for i in range(2, len(rows) - 1) if rows[i][2] is not None and rows[i][2] != rows[i + 1][2]]
+    if not steps:
+        raise DoesNotApply
+    rows[steps[0]][2] += 0.01 * (rows[steps[0] + 1][2] - rows[steps[0]][2])
+
+
 @forgery("tier that does not exist", "provenance.tier")
 def tier_invented(case):
     case.record["provenance"]["tier"] = "certified"
