@@ -17,7 +17,7 @@ from optisolve.run.schema import Record, ScoresPart
 from optisolve.run.table import light
 from optisolve.trust.replay import agrees, difference, other_platform, replay_record
 
-__all__ = ["Match", "Remade", "remake"]
+__all__ = ["Match", "Remade", "filled", "remake"]
 
 
 class Match(StrEnum):
@@ -86,3 +86,15 @@ def remake(
     if platform := other_platform(row):
         return Remade(record, Match.PLATFORM, f"{reason}; {platform}")
     return Remade(record, Match.DIFFERENT, reason)
+
+
+def filled(row: Record, made: Record) -> Record:
+    """The row with what it left out, from a second run that shows it; what the first run spent stays as it was told.
+
+    Args:
+        row: The record of a row.
+        made: The full record of the second run.
+    """
+    used = row.used.model_copy(update={"report": made.used.report, "by_source": made.used.by_source})
+    parts = {"solutions": made.solutions, "verified": made.verified, "trace": made.trace, "used": used}
+    return row.model_copy(update=parts).sealed()

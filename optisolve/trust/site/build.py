@@ -25,8 +25,8 @@ from optisolve.trust.board import Board, BoardSuite
 from optisolve.trust.site.charts import attainment_chart, progress_chart, record_charts, score_chart
 from optisolve.trust.site.pages import ProblemPage, RecordPage, Site, SolverPage, Track
 from optisolve.trust.site.questions import answered, questions
-from optisolve.trust.site.summary import question_of, summary_of
 from optisolve.trust.site.tracks import COMPARED, pictures_of, winners_of
+from optisolve.trust.summary import question_of, summary_of
 
 __all__ = ["build_site", "lines_of"]
 

@@ -114,8 +114,8 @@ def anytime_chart(scenario: str, units: ScoredUnits, colors: Mapping[str, int]) 
     from optisolve.plotting.profiles import SMALLEST_DRAWN
 
     own = units.frame[units.frame["scenario"] == scenario]
-    if not any(record is not None and len(record.trace) > 1 for record in own["record"]):
-        return None  # rows of a table hold the end of a curve
+    if not _whole(own) or not any(record is not None and len(record.trace) > 1 for record in own["record"]):
+        return None
     measure = units.measures[scenario]
     if not measure.has_loss:
         return progress_chart(scenario, units.frame, colors)
@@ -132,9 +132,7 @@ def anytime_chart(scenario: str, units: ScoredUnits, colors: Mapping[str, int]) 
     return Chart(f"anytime-{slug(scenario)}", title, alt, "evaluations", "median loss", traces, log_x=True, log_y=True)
 
 
-def attainment_chart(
-    scenario: str, units: pd.DataFrame, colors: Mapping[str, int], solvers: Sequence[str]
-) -> Chart | None:
+def attainment_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int], solvers: Sequence[str]) -> Chart | None:
     """What half of a solver's runs attain on one instance, between what its best run and what all of them attain.
 
     Args:
@@ -150,7 +148,7 @@ def attainment_chart(
 
     own = units[(units["scenario"] == scenario) & units["solver"].isin(list(solvers)) & units["record"].notna()]
     told = [record for record in own["record"] if len(record.verified.objectives) == 2 and record.verified.F]
-    if not told:
+    if not told or not _whole(own):
         return None
     objectives, seed = told[0].verified.objectives, min(record.instance.seed for record in told)
     runs = own[[record.instance.seed == seed for record in own["record"]]]
@@ -179,6 +177,12 @@ def attainment_chart(
     return Chart(f"attained-{slug(scenario)}", title, alt, _axis(objectives[0]), _axis(objectives[1]), traces)
 
 
+def _whole(units: pd.DataFrame) -> bool:
+    """Whether all records hold their points and curves; rows of a table do not, and some of several runs say nothing of all."""
+    told = [record for record in units["record"] if record is not None]
+    return all(record.solutions.x or not any(record.verified.feasible) for record in told)
+
+
 def _front(record: Record) -> FloatArray:
     """Verified feasible objectives of a run, float64 [n, m]."""
     rows = [F for F, ok in zip(record.verified.F, record.verified.feasible, strict=True) if ok] if record.verified.F else []
@@ -188,8 +192,7 @@ def _front(record: Record) -> FloatArray:
 def record_charts(record: Record) -> list[Chart]:
     """The front and the anytime curve of one record."""
     found: list[Chart] = []
-    objectives, verified = record.verified.objectives, record.verified
-    points = _front(record)
+    objectives, points = record.verified.objectives, _front(record)
     if len(objectives) > 1 and len(points):
         x, y, *_ = (_numbers(column) for column in zip(*points, strict=True))
         trace: JsonObject = {"name": "verified points", "color": 0, "x": x, "y": y, "kind": "points"}

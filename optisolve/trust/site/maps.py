@@ -1,4 +1,4 @@
-"""Maps: the picture that a problem has of one answer, drawn from a record."""
+"""Maps, and what else a problem has for a picture of one answer, drawn from a record."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def map_of(scenario: str, units: pd.DataFrame, solver: str, instance: str) -> An
             figure, told = plot_runs(gather(records[:1] if _differ(records) else records), "map", width=_WIDTH)
             told = [note.removeprefix("shown: ") for note in told if note.startswith("shown: ")]
             which = f"{', '.join(told) or 'an answer'} of {solver} on instance {records[0].instance.seed}"
-            title = f"Map of {scenario}"
+            title = f"Best answer on {scenario}"
             alt = f"{which[0].upper()}{which[1:]}, drawn from the stored point."
             return AnswerMap(title, alt, svg_text(figure, name=f"map-{slug(scenario)}", alt=alt))
     except OptisolveError:

@@ -13,7 +13,7 @@ from optisolve.study.report.tables import Table
 from optisolve.trust.board import BoardRow
 from optisolve.trust.site.charts import Chart
 from optisolve.trust.site.maps import AnswerMap
-from optisolve.trust.site.summary import TrackSummary
+from optisolve.trust.summary import TrackSummary
 
 __all__ = [
     "Lines",

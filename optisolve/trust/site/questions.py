@@ -12,16 +12,16 @@ import numpy as np
 import yaml
 from pydantic import Field
 
-from optisolve.core.status import Evidence
+from optisolve.core.status import Evidence, Termination
 from optisolve.run.fields import Part
 from optisolve.run.schema import Record
-from optisolve.study.loss import LOSS_CAP
+from optisolve.study.loss import GAP_NOISE, LOSS_CAP
 from optisolve.study.report.commands import run_command_of
 from optisolve.study.report.tables import number, plural
 from optisolve.study.scored import Outcome, ScoredUnits
 from optisolve.trust.site.pages import ModelRow, QuestionPage, Standing, Track, Winner
-from optisolve.trust.site.summary import NULL, is_peer
-from optisolve.trust.site.tracks import first_record
+from optisolve.trust.site.tracks import first_record, winners_of
+from optisolve.trust.summary import NULL, is_peer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Question(Part):
         tracks: Suites that can answer it, best first.
         about: ``solver`` asks which one to use, ``model`` whether a language model was needed.
         evaluations: Only problems whose budget lies between these, both included; empty for all.
-        proven: Only problems whose references are proven optima.
+        proven: Only problems whose references are proven optima, and on them only solvers that ended with a proof in every run.
     """
 
     name: str
@@ -72,10 +72,15 @@ def answered(asked: Question, tracks: Sequence[Track], lines: pd.DataFrame, unit
     for track in (named[name] for name in asked.tracks if name in named):
         winners = [winner for winner in track.winners if _fits(asked, winner, units)]
         own = lines[lines["scenario"].isin([winner.scenario for winner in winners]) & lines["loss"].notna()]
+        if asked.proven:
+            own = own[[_proves(units.frame, row.scenario, row.solver) for row in own.itertuples()]]
+            winners = list(winners_of(own.assign(rank=1), units))
         if own.empty:
             continue
         frame = units.frame[units.frame["scenario"].isin(own["scenario"])]
         told = replace(page, track=track.name, winners=tuple(winners), standings=tuple(_standings(own, frame)))
+        if asked.proven:
+            return replace(told, answer=tuple(_about_proofs(own)))
         if asked.about == "solver":
             return replace(told, answer=tuple(_about_solvers(told.standings, frame)))
         if models := tuple(_models(own, frame)):
@@ -95,6 +100,24 @@ def _fits(asked: Question, winner: Winner, units: ScoredUnits) -> bool:
         told = [record.reference for record in own if record is not None and record.reference is not None]
         return bool(told) and all(part.evidence is Evidence.PROVEN_OPTIMAL for part in told)
     return True
+
+
+def _proves(frame: pd.DataFrame, scenario: str, solver: str) -> bool:
+    """Whether a solver ended with a proof of its answer in every run on a problem, and verification agrees."""
+    own = frame[(frame["scenario"] == scenario) & (frame["solver"] == solver)]
+    return all(record is not None and record.termination.status is Termination.OPTIMAL for record in own["record"]) and bool(
+        (own["loss"] <= GAP_NOISE).all()
+    )
+
+
+def _about_proofs(lines: pd.DataFrame) -> Iterator[str]:
+    """Who proves what; a specialist is no worse for being one."""
+    treated = lines.groupby("solver", sort=True)["scenario"].agg(list)
+    order = sorted(treated.index, key=lambda solver: (-len(treated[solver]), solver))
+    problems = lines["scenario"].nunique()
+    told = "; ".join(f"{solver} on {', '.join(treated[solver])}" for solver in order)
+    yield f"It depends on the problem. Every run ended with a proof, on {problems} {plural('problem', problems)}: {told}."
+    yield "The proof is the solver's claim; that the value meets a bound was computed by independent code."
 
 
 def _standings(lines: pd.DataFrame, frame: pd.DataFrame) -> list[Standing]:

@@ -13,7 +13,7 @@ from optisolve.study.scored import ScoredUnits
 from optisolve.trust.site.charts import anytime_chart, attainment_chart
 from optisolve.trust.site.maps import map_of, mapped
 from optisolve.trust.site.pages import TrackPicture, Winner
-from optisolve.trust.site.summary import NULL, is_peer
+from optisolve.trust.summary import NULL, is_peer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,16 +22,19 @@ from optisolve.trust.audit import Audit, Auditor, Tier
 from optisolve.trust.audit.auditor import MOST_EVALUATIONS
 from optisolve.trust.audit.findings import Findings
 from optisolve.trust.audit.suites import check_suite
-from optisolve.trust.remake import Match, Remade, remake
+from optisolve.trust.remake import Match, Remade, filled, remake
 from optisolve.trust.replay import tier_of
 from optisolve.trust.submission.bundle import read_transcripts
 from optisolve.trust.submission.rules import LIMITS, TRANSCRIPTS
 
-__all__ = ["ELSEWHERE", "ROW", "RowAuditor", "read_row", "row_changes", "taken_apart"]
+__all__ = ["ELSEWHERE", "MADE", "ROW", "RowAuditor", "read_row", "row_changes", "taken_apart"]
 
 ROW = "row.json"
 """A row taken out of its table, in the folder of its record; made by the gate and no part of any submission."""
 
+
+MADE = "made.json"
+"""The full record of a row whose second run has shown it, beside the row; made by the gate, too."""
 
 ELSEWHERE = "another platform: a second run ends elsewhere here"
 """How the note begins of a row that was neither shown nor refuted."""
@@ -94,7 +97,13 @@ def row_changes(before: Iterable[Row], after: Iterable[Row], current: str) -> tu
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RowAuditor(Auditor):
-    """Audits rows: the run is made again, and the full record that follows is audited with the row's claims in it."""
+    """Audits rows: the run is made again, and the full record that follows is audited with the row's claims in it.
+
+    Args:
+        keep: Write the full record of a row that was shown beside it, as `MADE`.
+    """
+
+    keep: bool = False
 
     def file(self, path: Path) -> Audit:
         """Audit a row's file; never raises, whatever the file holds."""
@@ -118,6 +127,8 @@ class RowAuditor(Auditor):
         full = made.record.with_provenance(tier=Tier.VERIFIED)
         audit = replace(self, reproduce=False).record(full, folder=folder, where=where)
         shown = tier_of(told) if audit.tier is not Tier.SELF_REPORTED else audit.tier
+        if self.keep and not audit.problems:
+            (folder / MADE).write_bytes(filled(told, made.record).to_bytes())
         return replace(audit, record_id=name, tier=shown, notes=(*found.notes, *audit.notes))
 
     def _remade(self, row: Row, folder: Path, found: Findings) -> Remade | None:

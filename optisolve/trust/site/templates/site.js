@@ -58,6 +58,13 @@ function drawWhenSeen(scripts) {
   for (const plot of scripts.keys()) seen.observe(plot);
 }
 
+// Labels at 1, 2 and 5 where there is room for them, else at powers of ten.
+function logarithmic(traces, side) {
+  const values = traces.flatMap((trace) => trace[side] ?? []).filter((value) => value > 0);
+  const decades = Math.log10(Math.max(...values) / Math.min(...values));
+  return { type: "log", dtick: decades < 1.6 ? "D2" : Math.ceil(decades / 6), exponentformat: "power" };
+}
+
 function drawPlots(scripts) {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
@@ -81,11 +88,11 @@ function drawPlots(scripts) {
       margin: { l: 50, r: 10, t: 10, b: 40 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 13, color: color("--ink") },
-      xaxis: { ...axis, title: { text: chart.x }, type: chart.log_x ? "log" : undefined },
-      yaxis: { ...axis, title: { text: chart.y }, type: chart.log_y ? "log" : undefined },
+      xaxis: { ...axis, title: { text: chart.x, font: { size: 13 } }, ...(chart.log_x && logarithmic(traces, "x")) },
+      yaxis: { ...axis, title: { text: chart.y, font: { size: 13 } }, ...(chart.log_y && logarithmic(traces, "y")) },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: color("--muted"), activecolor: color("--ink") },
       showlegend: traces.length > 1 && traces[0].type !== "box",
-      legend: { orientation: "h", y: -0.25 },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12 } },
     }, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
   }
 }

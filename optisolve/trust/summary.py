@@ -73,7 +73,7 @@ def is_peer(method: str) -> bool:
     Args:
         method: Its registered name, with or without a version behind it.
     """
-    return method.split(" ")[0] in PEERS
+    return method.partition(" ")[0] in PEERS
 
 
 def question_of(suite: str) -> str:
