@@ -40,7 +40,7 @@ class Winner:
 
     Attributes:
         scenario: The problem's name on the site.
-        allowed: Evaluations that a run may spend, "unlimited" without a limit.
+        allowed: Evaluations that a run may spend, "∞" without a limit.
         measure: What the score is, and what it is measured to.
         best: Solvers that share the first place.
         score: Theirs.

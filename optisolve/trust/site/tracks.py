@@ -45,7 +45,7 @@ def winners_of(lines: pd.DataFrame, units: ScoredUnits) -> Iterator[Winner]:
         null, limit = own[own["solver"] == NULL], record.budget.evaluations
         yield Winner(
             scenario=str(scenario),
-            allowed="unlimited" if limit is None else f"{limit:,}",
+            allowed="∞" if limit is None else f"{limit:,}",
             measure=own["measure"].iloc[0],
             best=tuple(best),
             score=own["score"].iloc[0],

@@ -1,6 +1,6 @@
 """The leaderboard's site with many records: seconds to build and to write, and what its pages weigh.
 
-    python benchmarks/speed/site.py [--records 10000]
+    python benchmarks/speed/many_records.py [--records 10000]
 
 Ten runs are made; the records are copies of them under other suites, problems, solvers, instances and repetitions, with scores
 that differ a little, so that ranks and tests have something to do.
