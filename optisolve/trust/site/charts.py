@@ -153,11 +153,10 @@ def attainment_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, in
     objectives, seed = told[0].verified.objectives, min(record.instance.seed for record in told)
     runs = own[[record.instance.seed == seed for record in own["record"]]]
     signs = np.array([-1.0 if part.sense == "maximize" else 1.0 for part in objectives])
-    ended = runs["outcome"] == Outcome.OK  # a run that did not end by itself attains nothing
-    fronts = {
-        str(solver): [_front(record)[: None if ended[i] else 0] * signs for i, record in rows["record"].items()]
-        for solver, rows in runs.groupby("solver", sort=True)
-    }
+    fronts: dict[str, list[FloatArray]] = {}
+    for solver, outcome, record in zip(runs["solver"], runs["outcome"], runs["record"], strict=True):
+        attained = _front(record) if outcome == Outcome.OK else np.empty((0, 2))  # a run that broke attains nothing
+        fronts.setdefault(str(solver), []).append(attained * signs)
     found = np.vstack([F for fronts_of_one in fronts.values() for F in fronts_of_one])
     if not len(found):
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from optisolve.content import shipped_only
 from optisolve.core.errors import OptisolveError
 from optisolve.core.text import slug
+from optisolve.plotting.style import Drawing
 from optisolve.run.plot import gather, plot_runs
 from optisolve.run.untrusted import bounded_memory
 from optisolve.study.report.svg import svg_text
@@ -76,6 +77,7 @@ def map_of(scenario: str, units: pd.DataFrame, solver: str, instance: str) -> An
     try:
         with bounded_memory(), shipped_only():
             figure, told = plot_runs(gather(records[:1] if _differ(records) else records), "map", width=_WIDTH)
+            assert isinstance(figure, Drawing)  # no axes were given
             told = [note.removeprefix("shown: ") for note in told if note.startswith("shown: ")]
             which = f"{', '.join(told) or 'an answer'} of {solver} on instance {records[0].instance.seed}"
             title = f"Best answer on {scenario}"
