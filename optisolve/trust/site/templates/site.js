@@ -62,7 +62,8 @@ function drawWhenSeen(scripts) {
 function logarithmic(traces, side) {
   const values = traces.flatMap((trace) => trace[side] ?? []).filter((value) => value > 0);
   const decades = Math.log10(Math.max(...values) / Math.min(...values));
-  return { type: "log", dtick: decades < 1.6 ? "D2" : Math.ceil(decades / 6), exponentformat: "power" };
+  if (decades < 1.6) return { type: "log", dtick: "D2", tickformat: ".2~g" };
+  return { type: "log", dtick: Math.ceil(decades / 6), exponentformat: "power" };
 }
 
 function drawPlots(scripts) {
