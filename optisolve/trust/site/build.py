@@ -16,9 +16,9 @@ from optisolve.core.status import Evidence
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.schema import Record
 from optisolve.study.aggregate import success_table
-from optisolve.study.report.build import build_report
+from optisolve.study.report.build import report_of
 from optisolve.study.report.commands import command_of, override_text
-from optisolve.study.report.inputs import read_inputs
+from optisolve.study.report.inputs import Inputs, read_inputs
 from optisolve.study.report.tables import Table, make_table, number
 from optisolve.study.scored import Outcome, ScoredUnits, score_units
 from optisolve.trust.board import Board, BoardSuite
@@ -58,11 +58,7 @@ def build_site(
     solvers = sorted(units.frame["solver"].unique())
     colors = {solver: index for index, solver in enumerate(solvers)}
     ranked = {suite.sha256: suite for suite in board.suites} if board else {}
-    suites: dict[tuple[str, str, str], list[str]] = {}
-    for path, record in zip(inputs.records["path"], inputs.records["record"], strict=True):
-        suite = record.suite
-        suites.setdefault((suite.name, suite.version, suite.sha256), []).append(str(path))
-    tracks = tuple(_track(*key, suites[key], lines, units, colors, ranked.get(key[2])) for key in sorted(suites))
+    tracks = tuple(_track(part, lines, units, colors, ranked) for part in inputs.experiments().values())
     return Site(
         title=title,
         tracks=tracks,
@@ -75,15 +71,16 @@ def build_site(
 
 
 def _track(
-    name: str,
-    version: str,
-    sha256: str,
-    paths: list[str],
+    inputs: Inputs,
     lines: pd.DataFrame,
     units: ScoredUnits,
     colors: Mapping[str, int],
-    ranked: BoardSuite | None,
+    boards: Mapping[str, BoardSuite],
 ) -> Track:
+    """One suite's page, or that of the runs by hand, from their part of the records."""
+    suite = inputs.records["record"].iloc[0].suite
+    name, version, sha256 = suite.name, suite.version, suite.sha256
+    ranked = boards.get(sha256)
     own = units.frame[[record is not None and record.suite.sha256 == sha256 for record in units.frame["record"]]]
     cells = pd.MultiIndex.from_frame(own[["scenario", "solver"]])
     held = lines[pd.MultiIndex.from_frame(lines[["scenario", "solver"]]).isin(cells)]
@@ -91,9 +88,9 @@ def _track(
         name=name or "runs",
         version=version,
         sha256=sha256,
-        report=build_report(list(dict.fromkeys(paths)), title=name or "runs"),
+        report=report_of(inputs, title=name or "runs"),
         lines=_tuples(held),
-        records=len(paths),
+        records=len(inputs.records),
         standings=tuple(ranked.entries) if ranked else (),
         problems=len(ranked.problems) if ranked else 0,
         asks=question_of(name),
