@@ -20,7 +20,7 @@ from optisolve.study.report.commands import run_command_of
 from optisolve.study.report.tables import number, plural
 from optisolve.study.scored import Outcome, ScoredUnits
 from optisolve.trust.site.pages import ModelRow, QuestionPage, Standing, Track, Winner
-from optisolve.trust.site.tracks import first_record, winners_of
+from optisolve.trust.site.tracks import first_record, methods_of, winners_of
 from optisolve.trust.summary import NULL, is_peer
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def answered(asked: Question, tracks: Sequence[Track], lines: pd.DataFrame, unit
         winners = [winner for winner in track.winners if _fits(asked, winner, units)]
         own = lines[lines["scenario"].isin([winner.scenario for winner in winners]) & lines["loss"].notna()]
         if asked.proven:
-            own = own[[_proves(units.frame, row.scenario, row.solver) for row in own.itertuples()]]
+            own = own[[_proves(units.frame, *cell) for cell in zip(own["scenario"], own["solver"], strict=True)]]
             winners = list(winners_of(own.assign(rank=1), units))
         if own.empty:
             continue
@@ -142,7 +142,7 @@ def _about_solvers(standings: Sequence[Standing], frame: pd.DataFrame) -> Iterat
     first = [item.solver for item in standings if item.loss == least]
     have = "have" if len(first) > 1 else "has"
     yield f"{', '.join(first)} {have} the least mean loss, {number(least)}, over {problems} {plural('problem', problems)}."
-    methods = {row.solver: row.record.solver.name for row in frame.itertuples() if row.record is not None}
+    methods = methods_of(frame)
     peers = [item for item in standings if is_peer(methods.get(item.solver, "")) and item.solver not in first]
     beside = [(item, "trivial answers") for item in standings if item.solver == NULL and NULL not in first]
     beside += [(item, "the best solver that another project wrote") for item in peers[:1]]
@@ -155,7 +155,7 @@ def _about_solvers(standings: Sequence[Standing], frame: pd.DataFrame) -> Iterat
 
 def _models(lines: pd.DataFrame, frame: pd.DataFrame) -> Iterator[ModelRow]:
     """Every solver that asked a language model, beside the best one that asked none."""
-    asked = {solver for solver, own in frame.groupby("solver") if any(map(_asks, own["record"]))}
+    asked = {str(solver) for solver, own in frame.groupby("solver") if any(map(_asks, own["record"]))}
     losses = lines.pivot(index="scenario", columns="solver", values="loss")
     for solver in sorted(asked):
         treated = losses[losses[solver].notna()]

@@ -18,7 +18,7 @@ from optisolve.trust.summary import NULL, is_peer
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COMPARED", "first_record", "pictures_of", "winners_of"]
+__all__ = ["COMPARED", "first_record", "methods_of", "pictures_of", "winners_of"]
 
 COMPARED = 5
 """Solvers whose attainment surfaces stand in one chart; more cannot be told apart."""
@@ -40,7 +40,7 @@ def winners_of(lines: pd.DataFrame, units: ScoredUnits) -> Iterator[Winner]:
         record = first_record(frame, best[0])
         if record is None:
             continue
-        methods = {row.solver: row.record.solver.name for row in frame.itertuples() if row.record is not None}
+        methods = methods_of(frame)
         peers = own[[is_peer(methods.get(solver, solver)) for solver in own["solver"]]]
         null, limit = own[own["solver"] == NULL], record.budget.evaluations
         yield Winner(
@@ -56,6 +56,16 @@ def winners_of(lines: pd.DataFrame, units: ScoredUnits) -> Iterator[Winner]:
             record_id=record.record_id,
             seconds=record.used.wall_s,
         )
+
+
+def methods_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Registered names of solvers by those that they have on the site.
+
+    Args:
+        frame: Rows of `optisolve.study.scored.ScoredUnits.frame`.
+    """
+    told = zip(frame["solver"], frame["record"], strict=True)
+    return {str(solver): record.solver.name for solver, record in told if record is not None}
 
 
 def first_record(frame: pd.DataFrame, solver: str) -> Record | None:
