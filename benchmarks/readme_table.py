@@ -16,6 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from optisolve.trust.board import Board
+from optisolve.trust.summary import summaries
+
 ROOT = Path(__file__).parents[1]
 PAGES = {
     "core": "docs/benchmark.md",
@@ -35,6 +38,10 @@ BESIDE = {
     "expensive": ("moe", "parego", "ddpm", "moead_de", "botorch", "random_search", "null"),
 }
 """Solvers that every line of a suite shows beside the best one."""
+TRACKS = "docs/submission.md"
+"""Where the table of tracks stands."""
+NO_TRACK = ("smoke",)
+"""Suites that ask no question of a user: the table of tracks leaves them out."""
 TOP = 8
 NOTHING = (
     "*No records of suite `{suite}` are published at present; this table is made again when they are "
@@ -119,6 +126,25 @@ def _between(page: str, name: str, text: str) -> str:
     return f"{head}{begin}\n\n{text}\n\n{end}{tail}"
 
 
+def by_track(board: Mapping[str, Any]) -> str:
+    """Markdown of the published tracks, a line each: the best solver, the trivial answers, the best of other projects.
+
+    Args:
+        board: Content of ``benchmarks/leaderboard/table.json``.
+    """
+    found = [item for item in summaries(Board.model_validate(board)) if item.name not in NO_TRACK] if board["suites"] else []
+    if not found:
+        return "*No track has published records at present (`python benchmarks/readme_table.py` writes this table).*"
+    headings = ("track", "what it asks", "best", "its mean loss", "trivial answers", "best of other projects", "its mean loss")
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    for item in found:
+        best, peer = ", ".join(f"`{name}`" for name in item.best) or "–", f"`{item.peer}`" if item.peer else "–"
+        losses = ("–" if loss is None else f"{loss:.3f}" for loss in (item.loss, item.null, item.peer_loss))
+        own, null, other = losses
+        lines.append(f"| {item.name} | {item.asks} | {best} | {own} | {null} | {peer} | {other} |")
+    return "\n".join(lines)
+
+
 def by_budget() -> list[tuple[str, str, str]]:
     """Page, name and text of every table of runs by budgets."""
     sys.path.append(str(ROOT / "benchmarks" / "quality"))
@@ -137,6 +163,7 @@ def main() -> int:
     file = ROOT / "benchmarks" / "leaderboard" / "table.json"
     board = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"suites": []}
     told = [(page, suite, tables(board, suite)) for suite, page in PAGES.items()] + by_budget()
+    told.append((TRACKS, "track", by_track(board)))
     stale = []
     for page in dict.fromkeys(page for page, _, _ in told):
         path = ROOT / page

@@ -163,7 +163,8 @@ class SubmitCheck(Verb):
         head: Commit with the submission (HEAD unless said otherwise).
         author: Only this user may submit.
         comment: Also write the verdict into this file.
-        site: Also build the leaderboard's site into this folder when nothing is refused.
+        site: Also build the leaderboard's site into this folder when nothing is refused. Curves, surfaces and maps are drawn
+            of runs that were made again, or lie in an archive (benchmarks/archives).
         sample: Without BASE: make only so many rows of every table again, drawn by the commit's name, instead of all.
         repository: Checkout of the leaderboard.
         suite_file: A suite that optisolve does not ship; may be given several times.
@@ -199,6 +200,7 @@ class SubmitCheck(Verb):
                     book=_book(self.suite_file),
                     author=self.author,
                     export=export,
+                    archives=[root / _ARCHIVES],
                     workers=self.workers,
                     sample=self.sample,
                     on_audit=bar.update,

@@ -31,7 +31,7 @@ from optisolve.plotting.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["CROWD", "draw_attainment", "draw_front", "frame", "near_front", "reference_dots", "say_nothing"]
+__all__ = ["CROWD", "draw_attainment", "draw_front", "frame", "near_front", "reference_dots", "say_nothing", "surfaces"]
 
 _MARGIN = 0.05
 _NEAR = 0.05
@@ -248,7 +248,7 @@ def draw_attainment(axes: Axes, series: Sequence[Series], setting: Setting) -> l
         if len(found) < s.seeds:
             notes.append(f"{s.label}: {s.seeds - len(found)} of {s.seeds} runs have no feasible point and attain nothing")
         look = looks[s.label]
-        middle, best, worst = _surfaces(found, s.seeds, far)
+        middle, best, worst = surfaces(found, s.seeds, far)
         if len(middle):
             axes.plot(*(middle * setting.signs).T, color=look.color, linestyle=look.dashes, linewidth=1.4, zorder=3)
         if s.seeds > 1:
@@ -267,7 +267,7 @@ def draw_attainment(axes: Axes, series: Sequence[Series], setting: Setting) -> l
     return notes
 
 
-def _surfaces(fronts: Sequence[FloatArray], runs: int, far: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def surfaces(fronts: Sequence[FloatArray], runs: int, far: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Corners of the surfaces that half of the runs, one run and all runs attain, float64 [k, 2], minimization form.
 
     Args:

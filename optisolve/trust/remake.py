@@ -20,7 +20,7 @@ from optisolve.trust.elsewhere import run_there
 from optisolve.trust.replay import agrees, difference, other_platform, replay_record
 from optisolve.trust.statistical import SAME_LOSS, curves_apart, spent_alike, worse_by
 
-__all__ = ["Match", "Remade", "remake", "repeated"]
+__all__ = ["Match", "Remade", "filled", "remake", "repeated"]
 
 
 class Match(StrEnum):
@@ -149,3 +149,15 @@ def _with_claims(row: Record, again: Record, *, elsewhere: bool = False, moved: 
 def _named_alike(row: Record, again: Record) -> bool:
     """The same problem, parameters and seed."""
     return row.instance.model_copy(update={"sha256": again.instance.sha256}) == again.instance
+
+
+def filled(row: Record, made: Record) -> Record:
+    """The row with what it left out, from a second run that shows it; what the first run spent stays as it was told.
+
+    Args:
+        row: The record of a row.
+        made: The full record of the second run.
+    """
+    used = row.used.model_copy(update={"report": made.used.report, "by_source": made.used.by_source})
+    parts = {"solutions": made.solutions, "verified": made.verified, "trace": made.trace, "used": used}
+    return row.model_copy(update=parts).sealed()

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,15 +14,33 @@ import optisolve
 from optisolve.cli.main import main
 from optisolve.core.errors import OptisolveError, RecordError
 from optisolve.core.reference import Effort
+from optisolve.run.records import read_record
+from optisolve.run.table import TABLE, Row, Table
+from optisolve.study.loss import loss_of
 from optisolve.trust.site import build_site, write_site
+from optisolve.trust.site.pages import ModelRow
+from optisolve.trust.site.questions import _about_models
 from tests.forging import record_bytes, seal
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 
 
+def in_suite(runs, folder, name):
+    """The same runs as units of a suite."""
+    for file in runs.rglob("record.json"):
+        record = json.loads(file.read_bytes())
+        instance, solver = record["instance"], record["solver"]["name"]
+        told = {"name": name, "version": "1", "sha256": "5" * 64, "unit": file.parent.name, "problem": instance["scenario"]}
+        told |= {"solver": solver, "instance": str(instance["seed"]), "repetition": "0"}
+        (folder / file.parent.name).mkdir(parents=True)
+        (folder / file.parent.name / "record.json").write_bytes(record_bytes(seal({**record, "suite": told})))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("records")
+    """Runs of a suite that asks about few evaluations."""
+    folder = tmp_path_factory.mktemp("runs")
     budget = optisolve.Budget(evaluations=120)
     for name, solvers in (
         ("uav_isac", ("moead", "nsga2", "null")),
@@ -32,7 +52,12 @@ def records(tmp_path_factory):
             reference = problem.reference(instance, Effort.QUICK)
             for solver in solvers:
                 optisolve.solve(instance, solver, budget=budget, seed=number, reference=reference).save(folder)
-    return folder
+    return in_suite(folder, tmp_path_factory.mktemp("records"), "expensive")
+
+
+@pytest.fixture(scope="module")
+def content(records):
+    return build_site([records])
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +72,8 @@ def files_of(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_the_same_records_give_the_same_bytes(records, site, tmp_path):
-    write_site(build_site([records]), tmp_path / "again")
+def test_the_same_records_give_the_same_bytes(content, site, tmp_path):
+    write_site(content, tmp_path / "again")
     assert files_of(tmp_path / "again") == files_of(site)
 
 
@@ -99,6 +124,102 @@ def test_text_from_records_cannot_inject_markup(records, tmp_path):
         text = page.read_text()
         assert "<script>alert" not in text
         assert "<img src=x" not in text
+
+
+def test_a_question_is_answered_from_the_records_of_its_track(records, content):
+    pages = {page.name: page for page in content.questions}
+    page = pages["hundred-evaluations"]
+    losses = {}
+    for file in records.rglob("record.json"):
+        record = read_record(file)
+        losses.setdefault(record.solver.name, {}).setdefault(record.instance.scenario, []).append(loss_of(record).value)
+    means = {name: sum(sum(own) / len(own) for own in of.values()) / 2 + 0.5 * (2 - len(of)) for name, of in losses.items()}
+    assert page.track == "expensive"
+    assert {item.solver: item.loss for item in page.standings} == pytest.approx(means)
+    assert page.standings[0].solver == min(means, key=means.get)
+    assert page.answer[0].startswith(page.standings[0].solver)
+    best = {row.scenario: row.best for row in page.winners}
+    assert best == {name: (min(losses, key=lambda s: sum(losses[s].get(name, [9.0]))),) for name in best}
+    assert {row.scenario: row.peer for row in page.winners} == {"uav_isac": "nsga2", "parallel_channels": ""}
+
+
+def test_who_proves_an_optimum_is_asked_of_runs_that_ended_with_a_proof(records, tmp_path):
+    exact = build_site([in_suite(records, tmp_path, "exact")])
+    (page,) = (page for page in exact.questions if page.track)
+    assert page.name == "proven-optimum"
+    assert [row.best for row in page.winners] == [("water_filling",)]
+    assert [item.solver for item in page.standings] == ["water_filling"]
+    assert "water_filling on parallel_channels" in page.answer[0]
+
+
+def test_a_question_without_records_says_which_suite_could_answer_it(site):
+    pages = {page.stem: page.read_text() for page in (site / "questions").glob("*.html")}
+    assert [name for name, text in pages.items() if "No published records answer this yet." not in text] == [
+        "hundred-evaluations"
+    ]
+    assert "make publish SUITE=dynamic" in pages["moving-network"]
+
+
+def test_every_row_s_command_makes_the_run_behind_it(content, tmp_path):
+    """The same points, values and curve; the hash names a suite and cannot be the same."""
+    for row in next(page for page in content.questions if page.track).winners:
+        words = shlex.split(row.command)
+        assert words[:2] == ["optisolve", "run"]
+        assert main([*words[1:], "pictures=false", f"out={tmp_path / row.scenario}"]) == 0
+        (made,) = optisolve.load_records(tmp_path / row.scenario)["record"]
+        (told,) = [item.record for item in content.records if item.record.record_id == row.record_id]
+        assert (made.solutions, made.verified, made.budget) == (told.solutions, told.verified, told.budget)
+        assert [[at, *values] for at, _, *values in made.trace] == [[at, *values] for at, _, *values in told.trace]
+
+
+def test_a_track_draws_curves_surfaces_and_maps_of_full_records_and_nothing_of_rows(content, site, tmp_path):
+    (track,) = content.tracks
+    drawn = {picture.scenario: picture for picture in track.pictures}
+    assert [chart.id for chart in drawn["uav_isac"].charts] == ["anytime-uav_isac", "attained-uav_isac"]
+    assert [chart.id for chart in drawn["parallel_channels"].charts] == ["anytime-parallel_channels"]
+    anytime, attained = (chart.plain()["traces"] for chart in drawn["uav_isac"].charts)
+    assert {trace["name"] for trace in anytime} == {trace["name"] for trace in attained} == {"moead", "nsga2", "null"}
+    for trace in anytime:  # the median loss of what is known so far never gets worse, and ends where the runs do
+        losses = [row.loss for row in track.lines if (row.scenario, row.solver) == ("uav_isac", trace["name"])]
+        assert trace["y"] == sorted(trace["y"], reverse=True)
+        assert trace["y"][-1] == pytest.approx(losses[0], rel=1e-4)
+    assert all(picture.map.svg.startswith("<svg") for picture in drawn.values())
+    page = (site / "tracks" / "expensive.html").read_text()
+    assert page.count('data-plot="plot-a') == 3
+    folder = tmp_path / "expensive" / "ada"
+    folder.mkdir(parents=True)
+    rows = [Row.of(item.record) for item in content.records]
+    (folder / TABLE).write_bytes(Table.of(rows).to_bytes())
+    (bare,) = build_site([folder]).tracks
+    assert bare.pictures == ()
+    assert [row.best for row in bare.winners] == [row.best for row in track.winners]
+
+
+def test_whether_a_model_was_needed_is_asked_beside_the_best_solver_without_one():
+    row = ModelRow("with", "local m", False, 2, 0.2, "without", 0.3, 8.0, 100.0, 0.0, "optisolve run", "r")
+    behind = replace(row, loss=0.4)
+    (told,) = _about_models([row, behind])
+    assert told.startswith("1 of 2 solvers with a language model have a smaller mean loss")
+    (told,) = _about_models([replace(row, surrogate=True)])
+    assert "no language model was called" in told
+
+
+@pytest.mark.slow
+def test_the_published_records_answer_what_they_can_and_their_commands_hold(tmp_path):
+    """Every row about proofs is made again by its command, with the value that its table states."""
+    pytest.importorskip("plotly", reason="needs the extra [report]")
+    published = Path(__file__).parents[2] / "benchmarks" / "records"
+    told = build_site([published])
+    pages = {page.name: page for page in told.questions}
+    assert pages["hundred-evaluations"].track == "expensive"
+    assert all(row.command.startswith("optisolve run ") for page in pages.values() for row in (*page.winners, *page.models))
+    assert pages["proven-optimum"].winners
+    for row in pages["proven-optimum"].winners:
+        assert main([*shlex.split(row.command)[1:], "pictures=false", f"out={tmp_path / row.scenario}"]) == 0
+        (made,) = optisolve.load_records(tmp_path / row.scenario)["record"]
+        (record,) = [item.record for item in told.records if item.record.record_id == row.record_id]
+        assert made.scores.objective == pytest.approx(record.scores.objective, rel=1e-9)
+        assert made.used.evaluations == record.used.evaluations
 
 
 class _Tables(HTMLParser):
@@ -196,11 +317,12 @@ def column_of(page, column):
 
 
 def test_headings_sort_and_filters_combine(page, site):
-    opened(page, site / "index.html")
-    page.get_by_role("button", name="evaluations").first.click()
+    opened(page, site / "tracks" / "expensive.html")
+    board = page.locator("table.board")
+    board.get_by_role("button", name="evaluations").click()
     rising = [float(v) for v in column_of(page, 6)]
     assert rising == sorted(rising)
-    page.get_by_role("button", name="evaluations").first.click()
+    board.get_by_role("button", name="evaluations").click()
     falling = [float(v) for v in column_of(page, 6)]
     assert falling == sorted(rising, reverse=True)
     assert page.locator("th[aria-sort='descending']").count() == 1
@@ -218,34 +340,63 @@ def test_headings_sort_and_filters_combine(page, site):
 def test_links_lead_to_problem_solver_and_record_and_plots_are_drawn(page, site):
     opened(page, site / "index.html")
     page.get_by_role("link", name="uav_isac").first.click()
+    page.locator(".plot").last.scroll_into_view_if_needed()
     page.locator(".plot .main-svg").first.wait_for()
+    page.locator(".plot .scatterlayer .trace").first.wait_for()
     assert page.locator(".plot .boxlayer .trace").count() == 3
     assert page.locator(".plot .scatterlayer .trace").count() >= 2
     page.get_by_text("6 records").click()
     page.locator("details table a").nth(1).click()
     page.locator(".plot .main-svg").first.wait_for()
     assert page.locator(".plot .point").count() > 0
-    assert "optisolve run" in page.locator("pre").first.inner_text()
+    assert "optisolve bench suite=expensive only=problem:uav_isac" in page.locator("pre").first.inner_text()
     page.locator("header a").first.click()
     assert page.url.endswith("index.html")
     assert page.problems == []
 
 
-@pytest.mark.parametrize("page", [{"width": 390}, {"width": 390, "scheme": "dark"}], indirect=True)
-@pytest.mark.parametrize("name", ["index.html", "problems/uav_isac.html", "solvers/moead.html"])
-def test_a_phone_needs_no_sideways_scrolling(page, site, name):
-    opened(page, site / name)
-    page.wait_for_timeout(200)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.problems == []
+PAGES = (
+    "index.html",
+    "how-to-read.html",
+    "tracks/expensive.html",
+    "questions/hundred-evaluations.html",
+    "statistics/expensive.html",
+    "problems/uav_isac.html",
+    "solvers/moead.html",
+)
+
+
+@pytest.mark.parametrize("page", [{"width": 390}, {"width": 1280, "scheme": "dark"}], indirect=True)
+def test_no_page_scrolls_sideways(page, site):
+    width = page.viewport_size["width"]
+    for name in PAGES:
+        opened(page, site / name)
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    assert [told for told in page.problems if "plotly" not in told] == []  # which may be on its way when the page is left
 
 
 @pytest.mark.parametrize("page", [{}, {"scheme": "dark"}], indirect=True)
-@pytest.mark.parametrize("name", ["index.html", "problems/uav_isac.html", "solvers/moead.html", "record"])
-def test_axe_finds_nothing_serious(page, site, name):
+def test_axe_finds_nothing_serious(page, site):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra [dev]").Axe()
-    path = next((site / "records").glob("uav_isac*")) if name == "record" else site / name
-    opened(page, path)
-    page.wait_for_timeout(300)
-    found = [(v["id"], v["impact"], [n["html"][:120] for n in v["nodes"][:2]]) for v in axe.run(page).response["violations"]]
-    assert [item for item in found if item[1] in ("serious", "critical")] == []
+    for path in [*(site / name for name in PAGES), next((site / "records").glob("uav_isac*"))]:
+        opened(page, path)
+        page.wait_for_timeout(200)
+        found = [
+            (v["id"], v["impact"], [n["html"][:120] for n in v["nodes"][:2]]) for v in axe.run(page).response["violations"]
+        ]
+        assert [item for item in found if item[1] in ("serious", "critical")] == [], path.name
+
+
+def test_plots_load_when_they_come_near_and_a_page_is_light_until_then(page, site):
+    """Nobody waits for the library who reads tables only."""
+    opened(page, site / "index.html")
+    page.wait_for_timeout(100)
+    assert page.locator("script[src*='plotly']").count() == 0
+    for path in site.rglob("*.html"):
+        assert "plotly.min.js" not in path.read_text()
+    opened(page, site / "tracks" / "expensive.html")
+    page.locator(".plot").last.scroll_into_view_if_needed()
+    page.locator(".plot").last.locator(".main-svg").first.wait_for()
+    assert page.locator("script[src*='plotly']").count() == 1
+    assert page.problems == []

@@ -614,14 +614,14 @@ def test_the_site_of_accepted_records_has_the_standings_and_what_trivial_answers
     board.commit()
     site = tmp_path / "site"
     assert main(["submit", "check", "--site", str(site), "--suite-file", str(board.suite)]) == 0
-    page = (site / "index.html").read_text()
+    page = (site / "tracks" / "tiny.html").read_text()
     (entry,) = json.loads((board.root / TABLE).read_text())["suites"][0]["entries"]
     assert "Standings." in page
     assert f">{float(entry['loss']):.3f}</td>" in page
     assert "equal shares" in (site / "problems" / "parallel_channels.html").read_text()
     other = ["leaderboard", str(board.records), "--out", str(tmp_path / "other")]
     assert main([*other, "--table", str(board.root / TABLE)]) == 0
-    assert (tmp_path / "other" / "index.html").read_text() == page
+    assert (tmp_path / "other" / "tracks" / "tiny.html").read_text() == page
     assert main([*other, "--table", str(board.suite)]) == 1
     assert "optisolve submit table" in capsys.readouterr().err
 

@@ -24,6 +24,7 @@ from optisolve.trust.board import build_board, read_located
 from optisolve.trust.remake import Match
 from optisolve.trust.submission import RECORDS, ROWS, TABLE, TRANSCRIPTS, Tree, check_submission
 from optisolve.trust.submission.bundle import archive_name, read_transcripts, transcripts_bytes
+from optisolve.trust.submission.export import export_records
 from optisolve.trust.submission.restore import restore
 from optisolve.trust.submission.rows import ELSEWHERE
 from tests.trust.conftest import Board
@@ -149,13 +150,22 @@ def test_tables_and_records_give_the_same_ranking_and_frame(board):
 # -- the gate ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_table_is_accepted_once_every_row_was_made_again(board):
-    publish(board)
-    verdict = board.check(author="ada")
+def test_a_table_is_accepted_once_every_row_was_made_again_and_the_site_gets_full_records(board, tmp_path):
+    rows = {row.record.record_id: row.record for row in Table.read(publish(board)).rows}
+    verdict = board.check(author="ada", export=tmp_path)
     assert verdict.problems == []
     assert verdict.checked == 8
     assert {told.tier for told in verdict.audits.values()} == {REPRODUCED}
     assert [path for path in (board.records / "tiny" / "ada").iterdir() if path.is_dir()] == []
+    made = {file.parent.name: Record.from_json(read_json(file)) for file in (tmp_path / "tiny" / "ada").glob("*/record.json")}
+    assert made.keys() == rows.keys()
+    assert not (tmp_path / "tiny" / "ada" / ROWS).exists()
+    for name, record in made.items():
+        assert record == record.sealed()
+        assert (record.result_hash, record.used.wall_s) == (rows[name].result_hash, rows[name].used.wall_s)
+        assert record.solutions.x
+        assert len(record.trace) > 1
+        assert light(record).scores == rows[name].scores
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -246,9 +256,11 @@ def test_the_same_loss_with_another_hash_is_a_statistical_reproduction_on_anothe
     assert remake.remake(named(far, numpy="1.0"), None).match is Match.PLATFORM
 
 
-def test_a_sample_is_drawn_by_the_commit_and_every_row_keeps_its_place(board):
+def test_a_sample_is_drawn_by_the_commit_and_every_row_keeps_its_place(board, tmp_path):
     publish(board)
-    verdict = check_submission(Tree.at(board.root, "HEAD"), book=board.book, guard=None, sample=3)
+    verdict = check_submission(Tree.at(board.root, "HEAD"), book=board.book, guard=None, sample=3, export=tmp_path)
+    assert len(list((tmp_path / "tiny" / "ada").glob("*/record.json"))) == 3
+    assert len(Table.read(tmp_path / "tiny" / "ada" / ROWS).rows) == 5
     assert verdict.problems == []
     assert sum(path.endswith("row.json") for path in verdict.audits) == 3
     (suite,) = verdict.after.suites
@@ -312,6 +324,9 @@ def test_the_archive_is_taken_where_it_lies_if_it_is_the_one_that_the_table_name
     rows = {row.record.record_id: row.record for row in Table.read(path).rows}
     again = [Record.from_json(read_json(file)) for file in (tmp_path / "again").glob("*/record.json")]
     assert {record.record_id: light(record) for record in again} == rows
+    export_records(board.records, tmp_path / "site", [tmp_path / "archives"])
+    taken = {file.parent.name: file for file in (tmp_path / "site" / "tiny" / "ada").glob("*/record.json")}
+    assert {name: light(Record.from_json(read_json(file))) for name, file in taken.items()} == rows
     archive.write_bytes(archive.read_bytes() + b"x")
     with pytest.raises(RecordError, match="SHA-256"):
         list(restore(path, tmp_path / "other", archives=[archive]))

@@ -30,7 +30,7 @@ from optisolve.study.scored import Outcome, ScoredUnits, score_units
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Experiment", "FamilySection", "Report", "build_report"]
+__all__ = ["Experiment", "FamilySection", "Report", "build_report", "report_of"]
 
 _CONTROLS = ("null", "random_search")
 
@@ -121,9 +121,19 @@ def build_report(paths: Sequence[str | os.PathLike[str]], *, title: str = "Bench
     """
     if not 0.0 < alpha < 1.0:
         raise OptionError("The report", [FieldProblem("alpha", alpha, "an error rate between 0 and 1, e.g. 0.05")])
+    return report_of(read_inputs(paths), title=title, alpha=alpha)
+
+
+def report_of(inputs: Inputs, *, title: str, alpha: float = 0.05) -> Report:
+    """The same of records that were read already.
+
+    Args:
+        inputs: From `optisolve.study.report.inputs.read_inputs`, or a part of them.
+        title: Heading of the report.
+        alpha: Family-wise error rate of all tests.
+    """
     import pandas as pd
 
-    inputs = read_inputs(paths)
     scored = {name: score_units(part.records, expected=part.expected) for name, part in inputs.experiments().items()}
     several = len(scored) > 1
     frame = pd.concat([_told_apart(units.frame, name, several) for name, units in scored.items()], ignore_index=True)

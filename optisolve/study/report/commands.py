@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optisolve.study.report.inputs import SuiteRun
     from optisolve.study.scored import ScoredUnits
 
-__all__ = ["Command", "command_of", "commands_of", "override_text", "suite_commands"]
+__all__ = ["Command", "command_of", "commands_of", "override_text", "run_command_of", "suite_commands"]
 
 _LONGEST = 300
 """Characters of one setting; a longer one (data given inline) is not written out."""
@@ -75,6 +75,21 @@ def command_of(record: Record) -> str:
     suite = record.suite
     if suite.name:
         return f"optisolve bench suite={suite.name} only=problem:{suite.problem},solver:{suite.solver}"
+    return _run(record, [record.instance.seed], [record.seed])[0]
+
+
+def run_command_of(record: Record) -> str:
+    """The single run behind a record: the same points, values and curve, under a hash that names no suite.
+
+    Args:
+        record: A whole record, or a table's row.
+
+    Returns:
+        ``optisolve run`` with all that differs from the defaults; for a step of an episode that was handed something, which no
+        single run is, the suite's own command.
+    """
+    if record.warm_start or record.notes:
+        return command_of(record)
     return _run(record, [record.instance.seed], [record.seed])[0]
 
 

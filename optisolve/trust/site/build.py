@@ -16,14 +16,17 @@ from optisolve.core.status import Evidence
 from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.schema import Record
 from optisolve.study.aggregate import success_table
-from optisolve.study.report.build import build_report
+from optisolve.study.report.build import report_of
 from optisolve.study.report.commands import command_of, override_text
-from optisolve.study.report.inputs import read_inputs
+from optisolve.study.report.inputs import Inputs, read_inputs
 from optisolve.study.report.tables import Table, make_table, number
 from optisolve.study.scored import Outcome, ScoredUnits, score_units
 from optisolve.trust.board import Board, BoardSuite
-from optisolve.trust.site.charts import progress_chart, record_charts, score_chart
+from optisolve.trust.site.charts import attainment_chart, progress_chart, record_charts, score_chart
 from optisolve.trust.site.pages import ProblemPage, RecordPage, Site, SolverPage, Track
+from optisolve.trust.site.questions import answered, questions
+from optisolve.trust.site.tracks import COMPARED, pictures_of, winners_of
+from optisolve.trust.summary import question_of, summary_of
 
 __all__ = ["build_site", "lines_of"]
 
@@ -55,41 +58,45 @@ def build_site(
     solvers = sorted(units.frame["solver"].unique())
     colors = {solver: index for index, solver in enumerate(solvers)}
     ranked = {suite.sha256: suite for suite in board.suites} if board else {}
-    suites: dict[tuple[str, str, str], list[str]] = {}
-    for path, record in zip(inputs.records["path"], inputs.records["record"], strict=True):
-        suite = record.suite
-        suites.setdefault((suite.name, suite.version, suite.sha256), []).append(str(path))
-    tracks = tuple(_track(*key, suites[key], lines, units, ranked.get(key[2])) for key in sorted(suites))
+    tracks = tuple(_track(part, lines, units, colors, ranked) for part in inputs.experiments().values())
     return Site(
         title=title,
         tracks=tracks,
         problems=tuple(_problem(name, lines, units, colors, degeneracy or {}) for name in units.scenarios()),
         solvers=tuple(_solver(name, units, lines) for name in solvers),
         records=tuple(_records(units)),
+        questions=tuple(answered(asked, tracks, lines, units) for asked in questions()),
         notices=tuple(dict.fromkeys(notice for track in tracks for notice in track.report.notices)),
     )
 
 
 def _track(
-    name: str,
-    version: str,
-    sha256: str,
-    paths: list[str],
+    inputs: Inputs,
     lines: pd.DataFrame,
     units: ScoredUnits,
-    ranked: BoardSuite | None,
+    colors: Mapping[str, int],
+    boards: Mapping[str, BoardSuite],
 ) -> Track:
+    """One suite's page, or that of the runs by hand, from their part of the records."""
+    suite = inputs.records["record"].iloc[0].suite
+    name, version, sha256 = suite.name, suite.version, suite.sha256
+    ranked = boards.get(sha256)
     own = units.frame[[record is not None and record.suite.sha256 == sha256 for record in units.frame["record"]]]
     cells = pd.MultiIndex.from_frame(own[["scenario", "solver"]])
+    held = lines[pd.MultiIndex.from_frame(lines[["scenario", "solver"]]).isin(cells)]
     return Track(
         name=name or "runs",
         version=version,
         sha256=sha256,
-        report=build_report(list(dict.fromkeys(paths)), title=name or "runs"),
-        lines=_tuples(lines[pd.MultiIndex.from_frame(lines[["scenario", "solver"]]).isin(cells)]),
-        records=len(paths),
+        report=report_of(inputs, title=name or "runs"),
+        lines=_tuples(held),
+        records=len(inputs.records),
         standings=tuple(ranked.entries) if ranked else (),
         problems=len(ranked.problems) if ranked else 0,
+        asks=question_of(name),
+        summary=summary_of(ranked) if ranked else None,
+        winners=tuple(winners_of(held, units)),
+        pictures=tuple(pictures_of(held, units, colors)),
     )
 
 
@@ -161,7 +168,12 @@ def _problem(
     measure = units.measures[name]
     label = f"loss ({measure.label})" if measure.has_loss else measure.label
     column = "loss" if measure.has_loss else "value"
-    charts = [score_chart(name, units.frame, label, colors, column=column), progress_chart(name, units.frame, colors)]
+    order = lines[lines["scenario"] == name]["solver"].tolist()
+    charts = [
+        score_chart(name, units.frame, label, colors, column=column),
+        progress_chart(name, units.frame, colors),
+        attainment_chart(name, units.frame, colors, order[:COMPARED]),
+    ]
     tables = [_references(documents)]
     if scenario in degeneracy:
         tables.append(_degeneracy(scenario, degeneracy[scenario]))

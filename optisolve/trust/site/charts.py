@@ -12,13 +12,17 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.documents import JsonObject
+from optisolve.core.text import slug
 from optisolve.run.schema import ObjectivePart, Record
+from optisolve.study.profiles import anytime_data
 from optisolve.study.scored import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Chart", "progress_chart", "record_charts", "score_chart"]
+    from optisolve.study.scored import ScoredUnits
+
+__all__ = ["Chart", "anytime_chart", "attainment_chart", "progress_chart", "record_charts", "score_chart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Chart:
         y: Label of the axis.
         traces: Each has a ``name``, the index of its ``color``, ``kind``, ``y`` and, but for boxes, ``x``.
         log_x: The axis is logarithmic.
+        log_y: Likewise.
     """
 
     id: str
@@ -42,6 +47,7 @@ class Chart:
     y: str
     traces: Sequence[JsonObject]
     log_x: bool = False
+    log_y: bool = False
 
     def plain(self) -> JsonObject:
         """As JSON; names and labels are escaped, since plotly draws links and other tags where it finds them."""
@@ -97,12 +103,96 @@ def progress_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int]
     return Chart("progress", "Progress", alt, "evaluations", f"mean {value}", traces, log_x=True)
 
 
+def anytime_chart(scenario: str, units: ScoredUnits, colors: Mapping[str, int]) -> Chart | None:
+    """Median loss after so many evaluations, by solver; where there are no losses the mean value, and None without curves.
+
+    Args:
+        scenario: Which one.
+        units: All units.
+        colors: Color index of every solver.
+    """
+    from optisolve.plotting.profiles import SMALLEST_DRAWN
+
+    own = units.frame[units.frame["scenario"] == scenario]
+    if not _whole(own) or not any(record is not None and len(record.trace) > 1 for record in own["record"]):
+        return None
+    measure = units.measures[scenario]
+    if not measure.has_loss:
+        return progress_chart(scenario, units.frame, colors)
+    traces: list[JsonObject] = []
+    for solver, rows in anytime_data(units, scenario, points=40).groupby("solver", sort=True):
+        values = _numbers(np.maximum(rows["median"], SMALLEST_DRAWN))
+        at = rows["evaluations"].astype(int).tolist()
+        traces.append({"name": str(solver), "color": colors[str(solver)], "x": at, "y": values, "kind": "line"})
+    alt = (
+        f"Median loss of all runs on {scenario} against evaluations, one line per solver; smaller is better. A failed run has "
+        f"loss 1 throughout; what is below {SMALLEST_DRAWN:g} is drawn there."
+    )
+    title = f"Anytime curves on {scenario}"
+    return Chart(f"anytime-{slug(scenario)}", title, alt, "evaluations", "median loss", traces, log_x=True, log_y=True)
+
+
+def attainment_chart(scenario: str, units: pd.DataFrame, colors: Mapping[str, int], solvers: Sequence[str]) -> Chart | None:
+    """What half of a solver's runs attain on one instance, between what its best run and what all of them attain.
+
+    Args:
+        scenario: Which one; None comes back unless it has two objectives.
+        units: Rows of `optisolve.study.scored.ScoredUnits.frame`.
+        colors: Color index of every solver.
+        solvers: Which ones are drawn.
+
+    Source:
+        Grunert da Fonseca, Fonseca and Hall 2001 (the empirical attainment function); computed by moocore.
+    """
+    from optisolve.plotting.fronts import surfaces
+
+    own = units[(units["scenario"] == scenario) & units["solver"].isin(list(solvers)) & units["record"].notna()]
+    told = [record for record in own["record"] if len(record.verified.objectives) == 2 and record.verified.F]
+    if not told or not _whole(own):
+        return None
+    objectives, seed = told[0].verified.objectives, min(record.instance.seed for record in told)
+    runs = own[[record.instance.seed == seed for record in own["record"]]]
+    signs = np.array([-1.0 if part.sense == "maximize" else 1.0 for part in objectives])
+    fronts: dict[str, list[FloatArray]] = {}
+    for solver, outcome, record in zip(runs["solver"], runs["outcome"], runs["record"], strict=True):
+        attained = _front(record) if outcome == Outcome.OK else np.empty((0, 2))  # a run that broke attains nothing
+        fronts.setdefault(str(solver), []).append(attained * signs)
+    found = np.vstack([F for fronts_of_one in fronts.values() for F in fronts_of_one])
+    if not len(found):
+        return None
+    low, high = found.min(axis=0), found.max(axis=0)
+    far, traces = high + 0.05 * (high - low), list[JsonObject]()
+    for solver, several in fronts.items():
+        drawn = surfaces([F for F in several if len(F)], len(several), far)
+        for kind, points in zip(("line", "edge", "edge"), drawn if len(several) > 1 else drawn[:1], strict=False):
+            if len(points):
+                x, y = (_numbers(column) for column in (points * signs).T)
+                traces.append({"name": solver, "color": colors[solver], "x": x, "y": y, "kind": kind})
+    alt = (
+        f"Attainment surfaces on {scenario}, instance {seed}: {objectives[1].name} against {objectives[0].name}. The line of a "
+        "solver is what half of its runs attain, thin lines what its best run and what all of them attain."
+    )
+    title = f"Attainment surfaces on {scenario}"
+    return Chart(f"attained-{slug(scenario)}", title, alt, _axis(objectives[0]), _axis(objectives[1]), traces)
+
+
+def _whole(units: pd.DataFrame) -> bool:
+    """Whether all records hold their points and curves; rows of a table do not, and some of several runs say nothing of all."""
+    told = [record for record in units["record"] if record is not None]
+    return all(record.solutions.x or not any(record.verified.feasible) for record in told)
+
+
+def _front(record: Record) -> FloatArray:
+    """Verified feasible objectives of a run, float64 [n, m]."""
+    rows = [F for F, ok in zip(record.verified.F, record.verified.feasible, strict=True) if ok] if record.verified.F else []
+    return np.array(rows, dtype=np.float64).reshape(-1, len(record.verified.objectives))
+
+
 def record_charts(record: Record) -> list[Chart]:
     """The front and the anytime curve of one record."""
     found: list[Chart] = []
-    objectives, verified = record.verified.objectives, record.verified
-    points = [F for F, ok in zip(verified.F, verified.feasible, strict=True) if ok] if verified.F else []
-    if len(objectives) > 1 and points:
+    objectives, points = record.verified.objectives, _front(record)
+    if len(objectives) > 1 and len(points):
         x, y, *_ = (_numbers(column) for column in zip(*points, strict=True))
         trace: JsonObject = {"name": "verified points", "color": 0, "x": x, "y": y, "kind": "points"}
         alt = f"{len(points)} verified points: {objectives[1].name} against {objectives[0].name}."

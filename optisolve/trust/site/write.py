@@ -67,8 +67,14 @@ def _fill(site: Site, root: Path) -> None:
     _write(assets / "site.js", _text("site.js"))
     _write(assets / "plotly.min.js", _plotly())
     _page(root / "index.html", "index.html.jinja", site=site, here="", tracks=site.tracks)
+    _page(root / "how-to-read.html", "how_to_read.html.jinja", site=site, here="")
     for track in site.tracks:
-        _write(root / "tracks" / f"{slug(track.name)}.html", render_html(track.report))
+        name = f"{slug(track.name)}.html"
+        _page(root / "tracks" / name, "track.html.jinja", site=site, here="../", track=track)
+        _write(root / "statistics" / name, render_html(track.report))
+    for question in site.questions:
+        path = root / "questions" / f"{slug(question.name)}.html"
+        _page(path, "question.html.jinja", site=site, here="../", page=question)
     for problem in site.problems:
         path = root / "problems" / f"{slug(problem.name)}.html"
         _page(path, "problem.html.jinja", site=site, here="../", problem=problem)

@@ -5,7 +5,6 @@ It reads two commits of a repository, and runs nothing of either: code, suites a
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from optisolve.study.lock import parse_part
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
 from optisolve.trust.board import Board, Located, build_board, slots_of
 from optisolve.trust.submission.duplicates import duplicates
+from optisolve.trust.submission.export import export_records
 from optisolve.trust.submission.rows import ELSEWHERE, ROW, RowAuditor, check_repetitions, read_row
 from optisolve.trust.submission.rules import (
     DESCRIPTION,
@@ -82,6 +82,7 @@ def check_submission(
     author: str = "",
     limits: Limits = LIMITS,
     export: Path | None = None,
+    archives: Sequence[Path] = (),
     workers: int = 1,
     guard: AuditLimits | None = AUDIT_LIMITS,
     sample: int | None = None,
@@ -95,7 +96,9 @@ def check_submission(
         book: Suites; None means those that come with optisolve.
         author: User name of whoever sends it; "" lets anybody submit for anybody.
         limits: Sizes.
-        export: Empty folder that gets the head's records when they are accepted, e.g. to build a site from them.
+        export: Empty folder that gets the head's records when they are accepted, e.g. to build a site from them; a row whose
+            run was made again is a full record there.
+        archives: Folders in which the export looks for the archives that tables name; full records come out of them, too.
         workers: Processes that audit.
         guard: What the audit of one record may take; None audits in this process, without limits.
         sample: Without a base, how many rows of every table are made again; None for all. The commit's name draws them.
@@ -136,7 +139,7 @@ def check_submission(
         stale = set() if base is not None else _stale(added, root, suites, verdict)
         fresh = [path for path in added if path not in stale]
         places = {**{path: place for path in files if (place := place_of(path))}, **rows.places}
-        verdict.audits = _audited(fresh, places, root, suites, workers, guard, on_audit)
+        verdict.audits = _audited(fresh, places, root, suites, workers, guard, on_audit, keep=export is not None)
         located = _checked(fresh, places, rows, root, suites, verdict, whole=base is None)
         shown = {path for path, audit in verdict.audits.items() if audit.tier is Tier.REPRODUCED}
         verdict.problems += duplicates(located, set(added), shown)
@@ -150,7 +153,7 @@ def check_submission(
             verdict.notes.append(f"what changes in the ranking cannot be told: {error}")
         _check_table(head, files, verdict.after.to_bytes(), verdict)
         if export is not None and verdict.accepted:
-            shutil.copytree(root, export, dirs_exist_ok=True)
+            export_records(root, export, archives)
     return verdict
 
 
@@ -184,12 +187,15 @@ def _audited(
     workers: int,
     guard: AuditLimits | None,
     on_audit: Callable[[int, int], object] | None,
+    *,
+    keep: bool,
 ) -> dict[str, Audit]:
-    """Audits of all new records and rows, by path."""
-    effort = _effort({places[path].suite for path in added if path in places}, suites)
+    """Audits of all new records and rows, by path; `keep` leaves the full records of rows beside them."""
+    references = ReferenceMaker(_effort({places[path].suite for path in added if path in places}, suites))
     found: dict[str, Audit] = {}
-    for name, kind in (("record.json", Auditor), (ROW, RowAuditor)):
-        auditor = kind(PROBLEMS, SOLVERS, ReferenceMaker(effort), suites, max_bytes=LIMITS.record)
+    whole = Auditor(PROBLEMS, SOLVERS, references, suites, max_bytes=LIMITS.record)
+    rows = RowAuditor(PROBLEMS, SOLVERS, references, suites, max_bytes=LIMITS.record, keep=keep)
+    for name, auditor in (("record.json", whole), (ROW, rows)):
         own = [path for path in added if path in places and places[path].name == name]
         files = [_file(root, places[path]) for path in own]
         for path, audit in zip(own, audit_files(auditor, files, workers=workers, limits=guard), strict=True):

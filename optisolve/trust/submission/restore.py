@@ -17,7 +17,7 @@ from optisolve.trust.submission.bundle import archive_name, read_archive
 from optisolve.trust.submission.rows import taken_apart
 from optisolve.trust.submission.rules import ROWS, TRANSCRIPTS
 
-__all__ = ["Restored", "find_tables", "restore"]
+__all__ = ["Restored", "find_tables", "kept_records", "restore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,7 @@ def restore(
         RecordError: The table, its transcripts or an archive cannot be used.
     """
     whole = Table.read(table)
-    archive = next(_existing(whole, archives), None)
-    kept = {} if archive is None else _unpacked(archive, whole)
+    kept = kept_records(whole, archives)
     rows = whole.rows if count is None else whole.rows[:count]
     with tempfile.TemporaryDirectory(prefix="optisolve-rows-") as scratch:
         copy = Path(scratch)
@@ -91,6 +90,20 @@ def restore(
                 yield Restored(row.record.record_id, Match.SAME, archived=True)
             else:
                 yield next(made)
+
+
+def kept_records(table: Table, archives: Sequence[Path]) -> dict[str, dict[str, bytes]]:
+    """Files of the full records in a table's archive, by result hash; none where it lies nowhere.
+
+    Args:
+        table: Names its archive.
+        archives: Archives, or folders in which it is looked for; its hash is checked.
+
+    Raises:
+        RecordError: The archive is not what the table names.
+    """
+    archive = next(_existing(table, archives), None)
+    return {} if archive is None else _unpacked(archive, table)
 
 
 def _made(rows: Sequence[Row], scratch: Path, out: Path, workers: int) -> Iterator[Restored]:

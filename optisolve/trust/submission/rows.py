@@ -31,16 +31,20 @@ from optisolve.trust.audit.findings import ELSEWHERE, Findings
 from optisolve.trust.audit.solver import check_reproduction
 from optisolve.trust.audit.suites import check_suite
 from optisolve.trust.board import Located
-from optisolve.trust.remake import Match, Remade, remake
+from optisolve.trust.remake import Match, Remade, filled, remake
 from optisolve.trust.replay import tier_of
 from optisolve.trust.statistical import SAME_LOSS, Pair, pair_of, refuted
 from optisolve.trust.submission.bundle import read_transcripts
 from optisolve.trust.submission.rules import LIMITS, RECORDS, TRANSCRIPTS
 
-__all__ = ["ELSEWHERE", "ROW", "RowAuditor", "check_repetitions", "read_row", "row_changes", "taken_apart"]
+__all__ = ["ELSEWHERE", "MADE", "ROW", "RowAuditor", "check_repetitions", "read_row", "row_changes", "taken_apart"]
 
 ROW = "row.json"
 """A row taken out of its table, in the folder of its record; made by the gate and no part of any submission."""
+
+
+MADE = "made.json"
+"""The full record of a row whose second run has shown it, beside the row; made by the gate, too."""
 
 
 def taken_apart(table: Path) -> list[Row]:
@@ -100,7 +104,13 @@ def row_changes(before: Iterable[Row], after: Iterable[Row], current: str) -> tu
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RowAuditor(Auditor):
-    """Audits rows: the run is made again, and the full record that follows is audited with the row's claims in it."""
+    """Audits rows: the run is made again, and the full record that follows is audited with the row's claims in it.
+
+    Args:
+        keep: Write the full record of a row that was shown beside it, as `MADE`.
+    """
+
+    keep: bool = False
 
     def file(self, path: Path) -> Audit:
         """Audit a row's file; never raises, whatever the file holds."""
@@ -129,6 +139,8 @@ class RowAuditor(Auditor):
         shown = Tier.SELF_REPORTED if undecided else tier_of(told)
         pair = pair_of(told, full) if made.match is Match.PLATFORM else None
         told_all = (*found.notes, *audit.notes)
+        if self.keep and not ended_elsewhere and not audit.problems:
+            (folder / MADE).write_bytes(filled(told, made.record).to_bytes())
         return replace(audit, record_id=name, tier=shown, notes=told_all, pair=pair, made=loss_of(full).value)
 
     def _measured(self, again: Record, told: Record) -> Record:

@@ -33,11 +33,44 @@ function filterTable(form) {
   form.querySelector("output").textContent = `${shown} of ${table.tBodies[0].rows.length} lines`;
 }
 
-function drawPlots() {
+// The library is large: it is asked for when the first plot comes near the window, and every plot is drawn then.
+const here = document.currentScript.src;
+let library;
+function plotly() {
+  library ??= new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = new URL("plotly.min.js", here).href;
+    script.onload = done;
+    script.onerror = failed;
+    document.head.append(script);
+  });
+  return library;
+}
+
+const drawn = new Set();
+function drawWhenSeen(scripts) {
+  const seen = new IntersectionObserver((entries) => {
+    const near = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+    if (!near.length) return;
+    near.forEach((plot) => seen.unobserve(plot));
+    plotly().then(() => near.forEach((plot) => { drawn.add(scripts.get(plot)); drawPlots([scripts.get(plot)]); }));
+  }, { rootMargin: "600px" });
+  for (const plot of scripts.keys()) seen.observe(plot);
+}
+
+// Labels at 1, 2 and 5 where there is room for them, else at powers of ten.
+function logarithmic(traces, side) {
+  const values = traces.flatMap((trace) => trace[side] ?? []).filter((value) => value > 0);
+  const decades = Math.log10(Math.max(...values) / Math.min(...values));
+  if (decades < 1.6) return { type: "log", dtick: "D2", tickformat: ".2~g" };
+  return { type: "log", dtick: Math.ceil(decades / 6), exponentformat: "power" };
+}
+
+function drawPlots(scripts) {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
   const dashes = ["solid", "dash", "dot", "dashdot"];
-  for (const script of document.querySelectorAll("script[data-plot]")) {
+  for (const script of scripts) {
     const chart = JSON.parse(script.textContent);
     const traces = chart.traces.map((trace) => {
       const ink = color(`--c${trace.color % 12}`);
@@ -45,19 +78,22 @@ function drawPlots() {
       if (trace.kind === "box") {
         return { type: "box", name: trace.name, y: trace.y, line: { color: ink }, boxpoints: "all", jitter: 0.4, marker: { size: 5 } };
       }
-      const mode = trace.kind === "line" ? "lines" : "markers";
-      return { type: "scatter", mode, name: trace.name, x: trace.x, y: trace.y, line, marker: { color: ink, size: 7 } };
+      const edge = trace.kind === "edge"; // of an area whose middle line carries the name
+      if (edge) line.width = 0.8;
+      const mode = edge || trace.kind === "line" ? "lines" : "markers";
+      const group = { legendgroup: trace.name, showlegend: !edge };
+      return { type: "scatter", mode, name: trace.name, x: trace.x, y: trace.y, line, marker: { color: ink, size: 7 }, ...group };
     });
     const axis = { gridcolor: color("--grid"), zerolinecolor: color("--rule"), linecolor: color("--rule"), automargin: true };
     Plotly.newPlot(script.dataset.plot, traces, {
       margin: { l: 50, r: 10, t: 10, b: 40 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 13, color: color("--ink") },
-      xaxis: { ...axis, title: { text: chart.x }, type: chart.log_x ? "log" : undefined },
-      yaxis: { ...axis, title: { text: chart.y } },
+      xaxis: { ...axis, title: { text: chart.x, font: { size: 13 } }, ...(chart.log_x && logarithmic(traces, "x")) },
+      yaxis: { ...axis, title: { text: chart.y, font: { size: 13 } }, ...(chart.log_y && logarithmic(traces, "y")) },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: color("--muted"), activecolor: color("--ink") },
       showlegend: traces.length > 1 && traces[0].type !== "box",
-      legend: { orientation: "h", y: -0.25 },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12 } },
     }, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
   }
 }
@@ -74,8 +110,7 @@ document.addEventListener("DOMContentLoaded", () => {
     form.addEventListener("submit", (event) => event.preventDefault());
     filterTable(form);
   }
-  if (document.querySelector("script[data-plot]")) {
-    drawPlots();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlots);
-  }
+  const scripts = Array.from(document.querySelectorAll("script[data-plot]"));
+  drawWhenSeen(new Map(scripts.map((script) => [document.getElementById(script.dataset.plot), script])));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawPlots(drawn));
 });
