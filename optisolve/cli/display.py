@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optisolve.cli.credit import BY_MODEL, by_sources, shown_sources, stages
+from optisolve.core.reference import STOPPED
 from optisolve.core.status import Evidence, PointStatus, Termination
 from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
@@ -245,7 +246,9 @@ def _print_reference(record: Record) -> None:
     numbers = {"value": told.value, "dual bound": told.dual_bound}
     parts = [f"{name} {value:.6g}" for name, value in numbers.items() if value is not None]
     evidence = told.evidence.value.replace("_", " ")
-    why = f"; {told.detail}" if told.evidence is Evidence.PROVEN_INFEASIBLE else ""
+    why = f"; {told.detail}" if told.evidence in (Evidence.PROVEN_INFEASIBLE, Evidence.NONE) else ""
+    if not why and (at := told.detail.find(STOPPED)) >= 0:
+        why = f"; {told.detail[at:]}"
     parts += [f"slack {told.slack:.2g}"] if told.slack > told.tolerance else []
     by = told.solver
     console.print(f"reference: {evidence}{': ' if parts else ''}{', '.join(parts)} ({by}{why})", soft_wrap=True)

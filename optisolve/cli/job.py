@@ -212,7 +212,7 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
     held, wanted = joined, job.settings.reference
     try:
         with Bar(f"reference ({wanted})", show=_shown(job)):
-            reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
+            reference = None if wanted == "none" else _reference(job, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
         if job.continues is not None:
             subject = _continued(subject, job.continues)
@@ -238,6 +238,17 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
         return Ended(code)
     print_summary(results, folder, pictures, varied or {})
     return Ended(code, score_row(subject.record))
+
+
+def _reference(job: Job, effort: Effort) -> Reference | None:
+    """The reference; under a limit on seconds what is known of it when they are over."""
+    limit = job.settings.reference_limit_s
+    seconds = job.budget.seconds if limit == "budget" else None if limit == "unlimited" else limit
+    if seconds is None:
+        return job.problem.reference(job.instance, effort)
+    from optisolve.run.aside import limited_reference
+
+    return limited_reference(job.problem, job.instance, effort, seconds)
 
 
 def _misplaced(settings: Run, asked: Asked) -> Iterator[FieldProblem]:

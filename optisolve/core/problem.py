@@ -316,6 +316,14 @@ class Instance(ABC):
         """
         return None
 
+    def offers(self, dialect: str) -> bool:
+        """Whether there is such a model; a family whose models take long to build says so without building one.
+
+        Args:
+            dialect: As for `model`.
+        """
+        return self.model(dialect) is not None
+
     def to_pymoo(self) -> pymoo.core.problem.Problem:
         """This instance as a vectorized `pymoo.core.problem.Problem` (minimization form)."""
         from optisolve.core.pymoo_export import Exported

@@ -84,6 +84,8 @@ class SolverInfo:
         requires: Capabilities without which it cannot treat an instance, see `optisolve.core.capabilities`.
         welcomes: Capabilities that it uses where an instance offers them.
         steady: It can propose points while others are on their way, see `Task.flight`; others work in whole batches.
+        aside: Import names of what works in compiled code that looks at no clock. Under a limit on seconds that happens in a
+            process that can be killed (`optisolve.run.aside`), which is started, with these, before the clock runs.
         keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
         citation: Paper or equation, with arXiv id or DOI where there is one.
     """
@@ -100,6 +102,7 @@ class SolverInfo:
     requires: tuple[type, ...] = ()
     welcomes: tuple[type, ...] = ()
     steady: bool = False
+    aside: tuple[str, ...] = ()
     keeps_best: bool = True
     citation: str = ""
 

@@ -28,6 +28,7 @@ from functools import cache
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import so_far
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling import ModelAnswer
 from optisolve.modelling.cvxpy import Parametrized, Solved, cvxpy_answer, cvxpy_module
@@ -115,6 +116,7 @@ class CellFreeModel:
         best = np.sqrt(self.gamma / self.gamma.sum(axis=1, keepdims=True))
         low, high, iterations, solves = self.level(best), math.inf, 0, 0
         detail, back_off, termination, limit = "", 1.0, Termination.LIMIT, Limit.ITERATIONS
+        so_far(self._answer(best, high, Termination.LIMIT, Limit.TIME, "full power of every access point", 0, 0))
         while high > low * (1.0 + REL_TOLERANCE) and solves < MAX_SOLVES:
             left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - start)
             solved, a = self.at_level(low * back_off, best, left)
@@ -134,13 +136,17 @@ class CellFreeModel:
                 termination = Termination.CONVERGED
                 break
             low, best = level, a
+            so_far(self._answer(best, high, Termination.LIMIT, Limit.TIME, detail, iterations, solves))
         if high <= low * (1.0 + REL_TOLERANCE):
             termination = Termination.OPTIMAL
-        bound = math.log1p(high**2) / math.log(2.0) if math.isfinite(high) else None
+        return self._answer(best, high, termination, limit, detail, iterations, solves)
+
+    def _answer(
+        self, a: FloatArray, level: float, termination: Termination, limit: Limit, detail: str, iterations: int, solves: int
+    ) -> ModelAnswer:
+        bound = math.log1p(level**2) / math.log(2.0) if math.isfinite(level) else None
         limited = limit if termination is Termination.LIMIT else None
-        return cvxpy_answer(
-            termination, best.ravel(), bound, limit=limited, detail=detail, iterations=iterations, solves=solves
-        )
+        return cvxpy_answer(termination, a.ravel(), bound, limit=limited, detail=detail, iterations=iterations, solves=solves)
 
     def at_level(self, t: float, scale_point: FloatArray, time_limit_s: float | None) -> tuple[Solved, FloatArray | None]:
         """Solve the SOCP at a level; the point float64 [M, K], projected on the power limits."""
