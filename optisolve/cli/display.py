@@ -15,7 +15,7 @@ from rich.text import Text
 
 from optisolve.cli.credit import BY_MODEL, by_sources, shown_sources, stages
 from optisolve.core.reference import STOPPED
-from optisolve.core.status import Evidence, PointStatus, Termination
+from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
 
@@ -191,8 +191,9 @@ def print_summary(
     if subject.shortfall:
         print_notice(f"no feasible point; {subject.shortfall}", "warning")
     termination = subject.record.termination
-    if subject.termination is Termination.ERROR:
-        print_notice(f"the solver broke: {termination.detail}", "warning")
+    if subject.termination is Termination.ERROR or subject.limit is Limit.MEMORY:
+        broke = "the solver broke: " if subject.termination is Termination.ERROR else ""
+        print_notice(f"{broke}{termination.detail}", "warning")
     limit = f" ({termination.limit})" if termination.limit else ""
     console.print(
         f"stopped: {termination.status}{limit}; points verified: {_counts(subject)}; result hash {subject.result_hash[:16]}",

@@ -26,12 +26,13 @@ from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.memory import NoRoom
 from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.source import is_target
-from optisolve.core.status import Limit, PointStatus, Termination
+from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.core.workers import Workers
 from optisolve.registry import make_solver, named_problem
@@ -245,7 +246,10 @@ def _reference(job: Job, effort: Effort) -> Reference | None:
     limit = job.settings.reference_limit_s
     seconds = job.budget.seconds if limit == "budget" else None if limit == "unlimited" else limit
     if seconds is None:
-        return job.problem.reference(job.instance, effort)
+        try:
+            return job.problem.reference(job.instance, effort)
+        except NoRoom as error:
+            return Reference(Evidence.NONE, solver=job.problem.name, detail=f"no bound: {error}")
     from optisolve.run.aside import limited_reference
 
     return limited_reference(job.problem, job.instance, effort, seconds)

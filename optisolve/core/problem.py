@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     import pymoo.core.problem
     from matplotlib.axes import Axes
 
-    from optisolve.core.motion import Motion
+    from optisolve.core.memory import no_room
+from optisolve.core.motion import Motion
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -457,6 +458,9 @@ class Problem(Options, ABC):
         super().__init_subclass__(**kwargs)
         if "reference" in cls.__dict__:
             cls.reference = _outside_of_runs(cls.reference)  # type: ignore[method-assign]
+        for name in ("instance", "reference"):
+            if name in cls.__dict__:
+                setattr(cls, name, _in_memory(cls.__dict__[name], name))
 
     def _repr_html_(self) -> str:
         rows = [(name, _shortened(value)) for name, value in self.options().items() if value is not None and name != "scenario"]
@@ -563,5 +567,18 @@ def _outside_of_runs(reference: Callable[..., Reference | None]) -> Callable[...
     def made(self: Problem, *args: Any, **kwargs: Any) -> Reference | None:
         refuse_reference(self.name)
         return reference(self, *args, **kwargs)
+
+    return made
+
+
+def _in_memory(make: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """A method of a problem that finds no memory says so in words, with the problem's sizes."""
+
+    @wraps(make)
+    def made(self: Problem, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return make(self, *args, **kwargs)
+        except MemoryError as error:
+            raise no_room(f"{what} of {self.scenario or self.name}", self.options(), error) from error
 
     return made

@@ -21,6 +21,7 @@ from optisolve.core.clock import limited
 from optisolve.core.documents import Json, JsonObject
 from optisolve.core.errors import OptisolveError
 from optisolve.core.failures import failure_text
+from optisolve.core.memory import NoRoom
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.reference import STOPPED, Effort, Reference
 from optisolve.core.status import Evidence
@@ -99,14 +100,15 @@ def aside(work: Callable[..., T], *args: object, seconds: float, grace_s: float 
         words = child.printed().decode(errors="replace").strip().splitlines()
         child.close()
         detail = f"{STOPPED} ({seconds:.3g} s)" if told.kind == "time" else f"{told.detail} {' '.join(words[-1:])[:200]}"
-        return Late(told.kind, detail.strip(), found)
+        unmet = any("memory allocation" in line or "bad_alloc" in line for line in words)  # how compiled code ends without any
+        return Late("memory" if unmet else told.kind, detail.strip(), found)
     if child.resident_mb > _KEPT_MB:
         child.close()
     else:
         _IDLE.append((os.getpid(), child))
     if "no_memory" in told:
         found = None if child.so_far is None else _unpickled(cast(str, child.so_far["so_far"]))
-        return Late("memory", f"out of memory: {told['no_memory']}".rstrip(": "), found)
+        return Late("memory", told["no_memory"], found)
     if "error" in told:
         raise cast(OptisolveError, _unpickled(told["error"]))
     return cast(T, _unpickled(told["answer"]))
@@ -190,7 +192,7 @@ class _Worker:
             with limited(order["seconds"], lambda found: self._tell(pickled(found))):
                 return {"answer": pickled(work(*args))}
         except MemoryError as error:
-            return {"no_memory": str(error)}
+            return {"no_memory": str(error) if isinstance(error, NoRoom) else f"out of memory: {error}".rstrip(": ")}
         except OptisolveError as error:
             return {"error": pickled(error)}
         except Exception as error:  # whatever a family or a library does

@@ -337,7 +337,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
         else:
             process.kill()
-    process.wait()
+    try:
+        process.wait(timeout=_POLL_S)
+    except subprocess.TimeoutExpired:  # giving gigabytes back takes the system a while, which is not ours to wait for
+        threading.Thread(target=process.wait, daemon=True).start()
     with contextlib.suppress(OSError):
         if process.stdin is not None:
             process.stdin.close()

@@ -23,7 +23,9 @@ from optisolve.core.documents import plain
 from optisolve.core.errors import BudgetExhausted, OptisolveError, OutOfTime, RunStopped, SolverError
 from optisolve.core.evaluation import Evaluation, Twins, watching
 from optisolve.core.failures import Attempt, examined
+from optisolve.core.memory import NoRoom
 from optisolve.core.problem import Description, Instance
+from optisolve.core.reference import STOPPED
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import hypervolume
@@ -372,11 +374,12 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator, twins: Twins | No
     except BudgetExhausted as stop:
         return cut_short(Termination.LIMIT, stop.limit, str(stop)), None
     except OutOfTime:
-        return cut_short(Termination.LIMIT, Limit.TIME, f"stopped: limit ({task.meter.budget.seconds:g} s)"), None
+        return cut_short(Termination.LIMIT, Limit.TIME, f"{STOPPED} ({task.meter.budget.seconds:g} s)"), None
     except KeyboardInterrupt:
         return cut_short(Termination.INTERRUPTED, detail="stopped by the user"), None
     except MemoryError as error:
-        return cut_short(Termination.LIMIT, Limit.MEMORY, f"out of memory: {error}".rstrip(": ")), None
+        told = str(error) if isinstance(error, NoRoom) else f"out of memory: {error}".rstrip(": ")
+        return cut_short(Termination.LIMIT, Limit.MEMORY, told), None
     except OptisolveError as error:
         return cut_short(Termination.ERROR, detail=str(error)), error
     except Exception as error:  # a plug-in's bug must not lose what was evaluated

@@ -12,6 +12,7 @@ from optisolve.core.clock import time_left
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.evaluation import Evaluation, unwatched, watched, watching
 from optisolve.core.problem import Instance
+from optisolve.core.reference import STOPPED
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
@@ -56,7 +57,8 @@ def answered(task: Task, work: Work, *settings: object) -> ModelAnswer:
     if isinstance(told, Late):
         why = {"time": Limit.TIME, "memory": Limit.MEMORY}.get(told.kind)
         known = told.so_far if isinstance(told.so_far, ModelAnswer) else ModelAnswer(Termination.LIMIT, None, None)
-        return replace(known, termination=Termination.LIMIT if why else Termination.ERROR, limit=why, detail=told.detail)
+        detail = f"{STOPPED} ({limit:g} s)" if why is Limit.TIME else told.detail
+        return replace(known, termination=Termination.LIMIT if why else Termination.ERROR, limit=why, detail=detail)
     answer, looks = told
     try:
         for X, source in looks:
