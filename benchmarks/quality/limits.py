@@ -3,8 +3,8 @@
     python benchmarks/quality/limits.py --out FILE            # goes on where it was stopped
     python benchmarks/quality/limits.py --out FILE --show     # counts and offenders
 
-Each case runs in a process of its own whose data may grow to 2 GB (RLIMIT_DATA), and that of its children. `took` is what the
-run itself took, from the start of its clock, and `call` the whole call, with imports, start of a child, verification and record;
+Each case runs in a process of its own whose data may grow to 2 GB (RLIMIT_DATA), and that of its children. `took` is what
+the run itself took, from the start of its clock, `call` the whole call, with imports, start of a child, verification, record;
 both without what the process waited for a processor that others had (/proc/thread-self/schedstat), so that a busy machine can
 be used. Kernels are loaded before.
 """
@@ -16,7 +16,7 @@ import json
 import multiprocessing
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 
 import optisolve
 from optisolve.core.reference import Effort
-from optisolve.run.aside import limited_reference
+from optisolve.run.aside import get_ready, limited_reference
 from optisolve.run.execution import execute
 from optisolve.run.solve import model_of, verified
 
@@ -72,16 +72,14 @@ SIZES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 
-def cases() -> list[tuple[str, str]]:
+def cases() -> Iterator[tuple[str, str]]:
     """Family and solver, or effort of the reference, of every case that is not declined in words."""
-    found = []
     for family, (name, params) in SIZES.items():
         instance = optisolve.load_problem(name, **params).instance(0)
-        found += [(family, f"reference {effort.value}") for effort in Effort]
+        yield from ((family, f"reference {effort.value}") for effort in Effort)
         for solver in optisolve.list_solvers():
             if optisolve.load_solver(solver).skip(instance) is None:
-                found.append((family, solver))
-    return found
+                yield family, solver
 
 
 def main() -> None:
@@ -130,6 +128,8 @@ def _case(family: str, solver: str, answer: Connection) -> None:
     instance.warm_up()
     with suppress(optisolve.OptisolveError):
         instance.evaluate(instance.project(0.5 * (instance.space.lower + instance.space.upper)))
+    if solver.startswith("reference "):
+        get_ready(instance, ("scipy.optimize", "highspy", f"{type(problem).__module__.rpartition('.')[0]}.reference"))
     begin, idle = time.perf_counter(), _waited_s()
     told: dict[str, Any]
     try:

@@ -33,6 +33,7 @@ from optisolve.core.evaluation import (
     watched,
 )
 from optisolve.core.html import html_table
+from optisolve.core.memory import no_room
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.source import Home

@@ -13,6 +13,7 @@ from optisolve.core.errors import OutOfTime
 __all__ = ["Alarm"]
 
 _AGAIN_S = 0.1
+_START_UP = ("importlib", "numba.", "llvmlite.")
 
 
 class Alarm:
@@ -52,5 +53,14 @@ class Alarm:
             wait = _AGAIN_S
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self._set and not self._meter.shielded:
+        if self._set and not self._meter.shielded and not _starting(frame):
             raise OutOfTime
+
+
+def _starting(frame: FrameType | None) -> bool:
+    """Whether something is imported or compiled: that is start-up, and cut into it leaves half a module behind."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith(_START_UP):
+            return True
+        frame = frame.f_back
+    return False
