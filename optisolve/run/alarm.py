@@ -13,6 +13,8 @@ from optisolve.core.errors import OutOfTime
 __all__ = ["Alarm"]
 
 _AGAIN_S = 0.1
+_RUN = "optisolve.run.execution"
+"""Who calls the solver: what has called it, an import perhaps, does not matter."""
 _START_UP = ("importlib", "numba.", "llvmlite.")
 
 
@@ -59,8 +61,8 @@ class Alarm:
 
 def _starting(frame: FrameType | None) -> bool:
     """Whether something is imported or compiled: that is start-up, and cut into it leaves half a module behind."""
-    while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).startswith(_START_UP):
+    while frame is not None and (module := str(frame.f_globals.get("__name__", ""))) != _RUN:
+        if module.startswith(_START_UP):
             return True
         frame = frame.f_back
     return False
