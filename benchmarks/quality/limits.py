@@ -22,6 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import optisolve
 from optisolve.core.reference import Effort
 from optisolve.run.aside import get_ready, limited_reference
@@ -109,12 +111,13 @@ def _watched(family: str, solver: str) -> dict[str, Any]:
     process.start()
     theirs.close()
     told: dict[str, Any] = {"end": f"did not end in {GIVE_UP_S:g} s"}
-    if ours.poll(GIVE_UP_S):
-        try:
+    try:
+        ours.recv()  # it is ready
+        if ours.poll(GIVE_UP_S):
             told = ours.recv()
-        except EOFError:
-            process.join()
-            told = {"end": f"the process died (exit code {process.exitcode})"}
+    except EOFError:
+        process.join()
+        told = {"end": f"the process died (exit code {process.exitcode})"}
     process.kill()
     process.join()
     return told
@@ -127,9 +130,11 @@ def _case(family: str, solver: str, answer: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     instance.warm_up()
     with suppress(optisolve.OptisolveError):
-        instance.evaluate(instance.project(0.5 * (instance.space.lower + instance.space.upper)))
+        middle = instance.project(0.5 * (instance.space.lower + instance.space.upper))
+        instance.evaluate(np.repeat(middle, 512, axis=0))  # so many that kernels are compiled
     if solver.startswith("reference "):
         get_ready(instance, ("scipy.optimize", "highspy", f"{type(problem).__module__.rpartition('.')[0]}.reference"))
+    answer.send({})
     begin, idle = time.perf_counter(), _waited_s()
     told: dict[str, Any]
     try:
