@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from optisolve.cli.credit import BY_MODEL, by_sources, shown_sources, stages
-from optisolve.core.status import Evidence, PointStatus, Termination
+from optisolve.core.reference import STOPPED
+from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, printable_lines, secrets_here
 from optisolve.numerics.indicators import quiet
 
@@ -190,8 +191,9 @@ def print_summary(
     if subject.shortfall:
         print_notice(f"no feasible point; {subject.shortfall}", "warning")
     termination = subject.record.termination
-    if subject.termination is Termination.ERROR:
-        print_notice(f"the solver broke: {termination.detail}", "warning")
+    if subject.termination is Termination.ERROR or subject.limit is Limit.MEMORY:
+        broke = "the solver broke: " if subject.termination is Termination.ERROR else ""
+        print_notice(f"{broke}{termination.detail}", "warning")
     limit = f" ({termination.limit})" if termination.limit else ""
     console.print(
         f"stopped: {termination.status}{limit}; points verified: {_counts(subject)}; result hash {subject.result_hash[:16]}",
@@ -245,7 +247,9 @@ def _print_reference(record: Record) -> None:
     numbers = {"value": told.value, "dual bound": told.dual_bound}
     parts = [f"{name} {value:.6g}" for name, value in numbers.items() if value is not None]
     evidence = told.evidence.value.replace("_", " ")
-    why = f"; {told.detail}" if told.evidence is Evidence.PROVEN_INFEASIBLE else ""
+    why = f"; {told.detail}" if told.evidence in (Evidence.PROVEN_INFEASIBLE, Evidence.NONE) else ""
+    if not why and (at := told.detail.find(STOPPED)) >= 0:
+        why = f"; {told.detail[at:]}"
     parts += [f"slack {told.slack:.2g}"] if told.slack > told.tolerance else []
     by = told.solver
     console.print(f"reference: {evidence}{': ' if parts else ''}{', '.join(parts)} ({by}{why})", soft_wrap=True)

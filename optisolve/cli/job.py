@@ -26,12 +26,13 @@ from optisolve.cli.settings import Choice, Group
 from optisolve.core.budget import Budget
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import FieldProblem, OptionError
+from optisolve.core.memory import NoRoom
 from optisolve.core.options import Collected
 from optisolve.core.problem import FROM_FILES, Instance, Problem
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Solver
 from optisolve.core.source import is_target
-from optisolve.core.status import Limit, PointStatus, Termination
+from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.core.workers import Workers
 from optisolve.registry import make_solver, named_problem
@@ -212,7 +213,7 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
     held, wanted = joined, job.settings.reference
     try:
         with Bar(f"reference ({wanted})", show=_shown(job)):
-            reference = None if wanted == "none" else job.problem.reference(job.instance, Effort(wanted))
+            reference = None if wanted == "none" else _reference(job, Effort(wanted))
         subject = _solve(job, job.solver, reference, held.path)
         if job.continues is not None:
             subject = _continued(subject, job.continues)
@@ -238,6 +239,20 @@ def run_job(job: Job, varied: Mapping[str, str] | None = None) -> Ended:
         return Ended(code)
     print_summary(results, folder, pictures, varied or {})
     return Ended(code, score_row(subject.record))
+
+
+def _reference(job: Job, effort: Effort) -> Reference | None:
+    """The reference; under a limit on seconds what is known of it when they are over."""
+    limit = job.settings.reference_limit_s
+    seconds = job.budget.seconds if limit == "budget" else None if limit == "unlimited" else limit
+    if seconds is None:
+        try:
+            return job.problem.reference(job.instance, effort)
+        except NoRoom as error:
+            return Reference(Evidence.NONE, solver=job.problem.name, detail=f"no bound: {error}")
+    from optisolve.run.aside import limited_reference
+
+    return limited_reference(job.problem, job.instance, effort, seconds)
 
 
 def _misplaced(settings: Run, asked: Asked) -> Iterator[FieldProblem]:

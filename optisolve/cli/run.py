@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 from optisolve.cli.progress import Show
 from optisolve.core.options import Options
@@ -22,6 +22,7 @@ class Run(Options):
         seed: Of the solver.
         instance: Instance seed.
         reference: Work on the reference beside the answer.
+        reference_limit_s: Seconds after which the reference is what is known of it by then. budget: as budget.seconds.
         controls: Also run the controls that the answer is printed beside.
         episode: Steps of an episode: the instance moves, and is solved at every step; episode=N --help tells how.
         memory: What a step of an episode is handed of earlier ones. auto: warm where the solver begins with points, else none.
@@ -44,6 +45,7 @@ class Run(Options):
     seed: int = 0
     instance: int = 0
     reference: Literal["none", "quick", "normal", "thorough"] = "quick"
+    reference_limit_s: Annotated[float, Gt(0)] | Literal["budget", "unlimited"] = "budget"
     controls: bool = False
     episode: Annotated[int, Ge(1)] | None = None
     memory: Literal["auto", "none", "keep", "warm", "retrieve", "notes", "placebo"] = "auto"

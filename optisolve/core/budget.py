@@ -149,6 +149,11 @@ class BudgetMeter:
             raise KeyboardInterrupt
 
     @property
+    def shielded(self) -> bool:
+        """Whether work is going on that nothing may cut into, see `shield`."""
+        return bool(self._shields)
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the meter was made."""
         return time.perf_counter() - self._start

@@ -20,6 +20,7 @@ __all__ = [
     "MissingDependency",
     "OptionError",
     "OptisolveError",
+    "OutOfTime",
     "ProblemError",
     "RecordError",
     "RegistryError",
@@ -149,6 +150,10 @@ class BudgetExhausted(OptisolveError):
     def __init__(self, limit: Limit, detail: str) -> None:
         super().__init__(f"Budget exhausted ({limit.value}): {detail}")
         self.limit = limit
+
+
+class OutOfTime(BaseException):
+    """The limit on seconds has passed and the solver did not look; no error, so that no solver may take it for its own."""
 
 
 class RunStopped(BaseException):

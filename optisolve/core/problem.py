@@ -33,6 +33,7 @@ from optisolve.core.evaluation import (
     watched,
 )
 from optisolve.core.html import html_table
+from optisolve.core.memory import no_room
 from optisolve.core.options import Options
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.source import Home
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     import pymoo.core.problem
     from matplotlib.axes import Axes
 
-    from optisolve.core.motion import Motion
+    from optisolve.core.memory import no_room
+from optisolve.core.motion import Motion
 
 __all__ = [
     "FAILED_VIOLATION",
@@ -316,6 +318,14 @@ class Instance(ABC):
         """
         return None
 
+    def offers(self, dialect: str) -> bool:
+        """Whether there is such a model; a family whose models take long to build says so without building one.
+
+        Args:
+            dialect: As for `model`.
+        """
+        return self.model(dialect) is not None
+
     def to_pymoo(self) -> pymoo.core.problem.Problem:
         """This instance as a vectorized `pymoo.core.problem.Problem` (minimization form)."""
         from optisolve.core.pymoo_export import Exported
@@ -452,6 +462,9 @@ class Problem(Options, ABC):
         super().__init_subclass__(**kwargs)
         if "reference" in cls.__dict__:
             cls.reference = _outside_of_runs(cls.reference)  # type: ignore[method-assign]
+        for name in ("instance", "reference"):
+            if name in cls.__dict__:
+                setattr(cls, name, _in_memory(cls.__dict__[name], name))
 
     def _repr_html_(self) -> str:
         rows = [(name, _shortened(value)) for name, value in self.options().items() if value is not None and name != "scenario"]
@@ -558,5 +571,18 @@ def _outside_of_runs(reference: Callable[..., Reference | None]) -> Callable[...
     def made(self: Problem, *args: Any, **kwargs: Any) -> Reference | None:
         refuse_reference(self.name)
         return reference(self, *args, **kwargs)
+
+    return made
+
+
+def _in_memory(make: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """A method of a problem that finds no memory says so in words, with the problem's sizes."""
+
+    @wraps(make)
+    def made(self: Problem, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return make(self, *args, **kwargs)
+        except MemoryError as error:
+            raise no_room(f"{what} of {self.scenario or self.name}", self.options(), error) from error
 
     return made

@@ -8,7 +8,10 @@ from enum import StrEnum
 from optisolve.core.arrays import FloatArray
 from optisolve.core.status import Evidence
 
-__all__ = ["Effort", "Reference"]
+__all__ = ["STOPPED", "Effort", "Reference"]
+
+STOPPED = "stopped: limit"
+"""How the detail of a reference says that there was no more time."""
 
 
 class Effort(StrEnum):

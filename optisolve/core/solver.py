@@ -84,6 +84,8 @@ class SolverInfo:
         requires: Capabilities without which it cannot treat an instance, see `optisolve.core.capabilities`.
         welcomes: Capabilities that it uses where an instance offers them.
         steady: It can propose points while others are on their way, see `Task.flight`; others work in whole batches.
+        aside: Import names of what works in compiled code that looks at no clock. Under a limit on seconds that happens in a
+            process that can be killed (`optisolve.run.aside`), which is started, with these, before the clock runs.
         keeps_best: It answers with the best of what it evaluated; False for dynamics, whose answer is where they end.
         portable: Its own arithmetic depends on no kernel of BLAS and on no number of threads, so that its runs on a portable
             problem have the same hash under any of them; `benchmarks/quality/portability.py` measures it.
@@ -102,6 +104,7 @@ class SolverInfo:
     requires: tuple[type, ...] = ()
     welcomes: tuple[type, ...] = ()
     steady: bool = False
+    aside: tuple[str, ...] = ()
     keeps_best: bool = True
     portable: bool = False
     citation: str = ""

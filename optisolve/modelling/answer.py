@@ -29,6 +29,7 @@ class ModelAnswer:
         version: Its version.
         detail: Its own words.
         report: Deterministic figures (nodes, branches, ...).
+        rounding_error: Largest difference between a value of the model and of the instance, in the objective's unit.
     """
 
     termination: Termination
@@ -39,6 +40,7 @@ class ModelAnswer:
     version: str = ""
     detail: str = ""
     report: JsonObject = field(default_factory=dict)
+    rounding_error: float = 0.0
 
 
 def certify(

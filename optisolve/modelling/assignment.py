@@ -13,10 +13,15 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.errors import SolverError
+from optisolve.core.memory import require_room
 from optisolve.core.status import Termination
 from optisolve.modelling.answer import ModelAnswer
 
 __all__ = ["AssignmentModel", "group_prices", "price_bound", "solve_assignment"]
+
+
+_DENSE_BYTES = 2.0**28
+"""Size of a matrix of all rows and slots up to which it is made whole."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -43,23 +48,20 @@ def solve_assignment(form: AssignmentModel) -> ModelAnswer:
         The answer; OPTIMAL with a bound recomputed from the prices, or INFEASIBLE when the rows do not fit the slots.
     """
     import scipy
-    from scipy.optimize import linear_sum_assignment
 
     n_rows, n_groups = form.values.shape
     slots = form.slot_costs[:, : min(form.slot_costs.shape[1], n_rows)]  # no group can hold more than all rows
     if np.isnan(form.values).any() or (form.values == np.inf).any():
         raise SolverError("an assignment model has values that are not numbers below infinity; this is an error of its family.")
-    profit = (form.values[:, :, None] - slots[None, :, :]).reshape(n_rows, -1)  # [rows, groups * slots]
     version = scipy.__version__
-    if profit.shape[1] < n_rows:
-        detail = f"{n_rows} rows, only {profit.shape[1]} slots"
+    if slots.size < n_rows:
+        detail = f"{n_rows} rows, only {slots.size} slots"
         return ModelAnswer(Termination.INFEASIBLE, None, None, backend="hungarian", version=version, detail=detail)
     try:
-        _, columns = linear_sum_assignment(profit, maximize=True)
+        groups = _assigned(form.values, slots)
     except ValueError:  # scipy's word for: every complete assignment uses a forbidden pair
         detail = "every complete assignment uses a forbidden pair"
         return ModelAnswer(Termination.INFEASIBLE, None, None, backend="hungarian", version=version, detail=detail)
-    groups = (columns // slots.shape[1]).astype(np.int64)
     bound = price_bound(form.values, slots, group_prices(form.values, slots, groups))
     return ModelAnswer(
         Termination.OPTIMAL,
@@ -68,8 +70,63 @@ def solve_assignment(form: AssignmentModel) -> ModelAnswer:
         backend="hungarian",
         version=version,
         detail=f"linear assignment of {n_rows} rows to {n_groups} groups, certified by group prices",
-        report={"rows": n_rows, "slots": int(profit.shape[1])},
+        report={"rows": n_rows, "slots": int(slots.size)},
     )
+
+
+def _assigned(values: FloatArray, slot_costs: FloatArray) -> IntArray:
+    """The group of every row in an optimal assignment, int64 [rows].
+
+    A group needs only as many slots as rows go to it: where all slots of all groups would fill much memory, each begins with
+    some, and gets more while it is full. Costs do not decrease along the slots, so a group that is not full needs no more.
+
+    Raises:
+        ValueError: Every complete assignment uses a forbidden pair.
+        NoRoom: Not even that fits.
+    """
+    n_rows, n_slots = values.shape[0], slot_costs.shape[1]
+    if 8 * n_rows * slot_costs.size <= _DENSE_BYTES:
+        opened = np.full(slot_costs.shape[0], n_slots)
+    else:
+        opened = np.minimum(2 * _one_by_one(values, slot_costs) + 2, n_slots)
+    while True:
+        group = np.repeat(np.arange(opened.size), opened)  # [columns]
+        slot = np.arange(group.size) - np.repeat(np.cumsum(opened) - opened, opened)
+        columns = _columns(values, slot_costs, group, slot)
+        if columns is not None:
+            groups = group[columns].astype(np.int64)
+            full = (np.bincount(groups, minlength=opened.size) == opened) & (opened < n_slots)
+            if not full.any():
+                return groups
+        else:  # too few slots at the only groups that some rows may go to
+            full = opened < n_slots
+            if not full.any():
+                raise ValueError("no complete assignment")
+        opened = np.where(full, np.minimum(2 * opened, n_slots), opened)
+
+
+def _columns(values: FloatArray, slot_costs: FloatArray, group: IntArray, slot: IntArray) -> IntArray | None:
+    """The column of every row, int64 [rows], among slots of groups, int64 [columns]; None when they cannot all have one."""
+    from scipy.optimize import linear_sum_assignment
+
+    what = f"The assignment of {values.shape[0]:,} rows (users) to {values.shape[1]:,} groups (stations)"
+    require_room(24.0 * values.shape[0] * group.size, what, "Half as many rows need a quarter of it; so take fewer users.")
+    try:
+        found: IntArray = linear_sum_assignment(values[:, group] - slot_costs[group, slot], maximize=True)[1]
+    except ValueError:
+        return None
+    return found if found.size == values.shape[0] else None
+
+
+def _one_by_one(values: FloatArray, slot_costs: FloatArray) -> IntArray:
+    """How many rows each group gets when every row in turn goes where that is best, int64 [groups]."""
+    count = np.zeros(slot_costs.shape[0], dtype=np.int64)
+    next_cost = slot_costs[:, 0].copy()
+    for row in values:
+        g = int(np.argmax(row - next_cost))
+        count[g] += 1
+        next_cost[g] = slot_costs[g, count[g]] if count[g] < slot_costs.shape[1] else np.inf
+    return count
 
 
 def group_prices(values: FloatArray, slot_costs: FloatArray, groups: IntArray) -> FloatArray:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import time_left
 from optisolve.core.errors import SolverError
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
@@ -88,7 +89,7 @@ def solve_cpsat(
     solver.parameters.random_seed = int(seed) % _MAX_SEED
     solver.parameters.presolve_inclusion_work_limit = 0  # or-tools 9.15 loses optima there (issue 5293)
     solver.parameters.max_deterministic_time = float(deterministic_time)
-    if seconds is not None:
+    if (seconds := time_left(seconds)) is not None:
         solver.parameters.max_time_in_seconds = max(1e-3, float(seconds))
     status = solver.solve(form.model)
     if status == cp_model.MODEL_INVALID:

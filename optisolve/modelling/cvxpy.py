@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import time_left
 from optisolve.core.errors import ProblemError, SolverError
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
@@ -181,7 +182,7 @@ class Parametrized:
         Raises:
             ProblemError: A parameter is missing, unknown, of a wrong shape or sign, or not finite.
         """
-        if time_limit_s is not None and time_limit_s <= 0.0:
+        if (time_limit_s := time_left(time_limit_s)) is not None and time_limit_s <= 0.0:
             return Solved(Termination.LIMIT, Limit.TIME, {}, {}, None, None, 0, "no time left")
         options = self._options if time_limit_s is None else {**self._options, "time_limit": float(time_limit_s)}
         with self._lock, warnings.catch_warnings():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray
+from optisolve.core.clock import time_left
 from optisolve.core.errors import SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.status import Limit, Termination
@@ -70,7 +71,7 @@ def solve_highs(form: HighsModel, *, node_limit: int | None = None, seconds: flo
     import highspy
 
     highs = highspy.Highs()
-    _configure(highs, node_limit, seconds, seed)
+    _configure(highs, node_limit, time_left(seconds), seed)
     if form.integer.any() and not form.integer.all():
         # HiGHS 1.14.0 cuts optima off when it presolves whole numbers and reals together, and calls what is left optimal
         highs.setOptionValue("presolve", "off")
@@ -106,7 +107,7 @@ def row_prices(form: HighsModel) -> FloatArray | None:
     import highspy
 
     highs = highspy.Highs()
-    _configure(highs, None, None, 0)
+    _configure(highs, None, time_left(), 0)
     if highs.passModel(_lp(highspy, form)) == highspy.HighsStatus.kError:
         return None
     highs.run()

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, log
+from time import perf_counter
 from typing import TypeVar
 
 import numpy as np
@@ -29,7 +30,9 @@ __all__ = ["CertifiedSearch", "Data", "RateProgram", "maximize_rate"]
 _Number = TypeVar("_Number", np.float64, np.int64)
 
 _CHUNK = 8192
-"""Boxes between two looks at the clock."""
+"""Boxes that go in one call, at most."""
+_FIRST_CHUNK, _LOOK_S = 64, 0.1
+"""Boxes of the first call, and time between two looks at the clock, s, where somebody asks for one."""
 
 _WIDENING = 1e-12
 """Relative widening of a bound that covers rounding."""
@@ -127,7 +130,7 @@ def maximize_rate(
         gap: Relative gap asked for; boxes within it are discarded.
         max_nodes: Boxes to process at most; the deterministic limit.
         rounds: Tangent planes of the concave bound; 0 leaves it out.
-        out_of_time: Asked every few thousand boxes; its use makes the result depend on the machine.
+        out_of_time: Asked about ten times a second; its use makes the result depend on the machine.
 
     Returns:
         The best point and a bound that holds at any limit.
@@ -146,13 +149,16 @@ def maximize_rate(
     bounds[0] = screen(lows[0], highs[0], inf, values[0], gap, packed, rounds, np.empty(n_links))
     if bounds[0] == -inf:
         return CertifiedSearch(None, -inf, -inf, 0, closed=True)
+    chunk = _CHUNK if out_of_time is None else _FIRST_CHUNK
     while counts[2] < max_nodes and not (out_of_time is not None and out_of_time()):
-        steps, before = min(_CHUNK, max_nodes - int(counts[2])), int(counts[2])
+        steps, before, begin = min(chunk, max_nodes - int(counts[2])), int(counts[2]), perf_counter()
         if counts[1] + steps + 1 > bounds.size:
             lows, highs, bounds, heap = _doubled(lows), _doubled(highs), _doubled(bounds), _doubled(heap)
         expand(lows, highs, bounds, heap, counts, best, values, steps, gap, packed, rounds)
         if counts[2] - before < steps:
             break
+        if out_of_time is not None:  # boxes of many links take long; how many go in one call changes no result
+            chunk = max(1, min(_CHUNK, int(chunk * min(4.0, _LOOK_S / max(perf_counter() - begin, 1e-6)))))
     top = bounds[heap[0]] if counts[0] else -inf
     bound = max(float(top), float(values[1]), float(values[0]))
     closed = counts[0] == 0 or bool(top <= values[0] * (1.0 + gap))

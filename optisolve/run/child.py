@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from optisolve.core.documents import JsonObject
+from optisolve.core.documents import Json, JsonObject
 from optisolve.core.errors import OptisolveError
 from optisolve.core.text import Redactor, secrets_here
 
@@ -106,6 +106,8 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._replies: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._log: _Log | None = None
+        self.so_far: dict[str, Any] | None = None
+        """The last thing that the child told before its reply, see `serve`; None when it told nothing."""
 
     @property
     def pid(self) -> int | None:
@@ -140,6 +142,7 @@ class Child:
             process = self.start()
             assert self._log is not None
             self._log.mark()
+            self.so_far = None
             self._send(process, order)
             told = self._wait(process, limits)
         except BaseException:
@@ -216,6 +219,9 @@ class Child:
                 if line is None:
                     return End("died", _cause_of_death(process))
                 told: dict[str, Any] = json.loads(line)
+                if "so_far" in told:
+                    self.so_far = told
+                    continue
                 return told
             if self._stop.is_set():
                 raise Stopped
@@ -264,12 +270,17 @@ class _Log:
         return os.pread(self.file.fileno(), max(0, size - begin), begin)
 
 
-def serve(prepare: Callable[[], object], answer: Callable[[dict[str, Any]], JsonObject]) -> None:
+def serve(
+    prepare: Callable[[], object],
+    answer: Callable[[dict[str, Any]], JsonObject],
+    hand_out: Callable[[Callable[[Json], None]], object] | None = None,
+) -> None:
     """The child's side: answer orders until standard input ends; what a solver or a model prints goes to standard error.
 
     Args:
         prepare: Done before the first order is taken, so that none is charged for it.
         answer: Order to reply, in the main thread.
+        hand_out: Gets a function that tells, before there is a reply, what is known so far.
     """
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -279,6 +290,8 @@ def serve(prepare: Callable[[], object], answer: Callable[[dict[str, Any]], Json
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_obey, args=(orders,), daemon=True).start()
     prepare()
+    if hand_out is not None:
+        hand_out(lambda told: _reply(replies, {"so_far": told}))
     _reply(replies, {"ready": True})
     while True:
         _reply(replies, answer(json.loads(orders.get())))
@@ -332,7 +345,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
         else:
             process.kill()
-    process.wait()
+    try:
+        process.wait(timeout=_POLL_S)
+    except subprocess.TimeoutExpired:  # giving gigabytes back takes the system a while, which is not ours to wait for
+        threading.Thread(target=process.wait, daemon=True).start()
     with contextlib.suppress(OSError):
         if process.stdin is not None:
             process.stdin.close()

@@ -22,7 +22,7 @@ from optisolve.core.source import FILE_MODULES
 from optisolve.run.child import serve
 from optisolve.version import __version__
 
-__all__ = ["main", "packed", "unpacked"]
+__all__ = ["main", "packed", "pickled", "unpacked"]
 
 
 class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
@@ -38,20 +38,31 @@ def packed(instance: Instance) -> JsonObject:
     Raises:
         OptisolveError: It cannot be pickled.
     """
-    ours = [module for name, module in sys.modules.items() if name.startswith(FILE_MODULES)]
-    for module in ours:
-        cloudpickle.register_pickle_by_value(module)
     try:
-        _Packer(content := io.BytesIO()).dump(instance)
+        content = pickled(instance)
     except Exception as error:  # pickle raises very different things
         raise OptisolveError(
             f"{instance.origin.scenario} cannot be given to another process ({failure_text(error)}). What cannot be pickled is "
             "opened by Instance.warm_up, in every process; executor=serial and executor=thread stay in this one."
         ) from error
+    return {"instance": content, "path": sys.path, "version": __version__}
+
+
+def pickled(value: object) -> str:
+    """A value for another process of this machine.
+
+    Raises:
+        Exception: It cannot be pickled.
+    """
+    ours = [module for name, module in sys.modules.items() if name.startswith(FILE_MODULES)]
+    for module in ours:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        _Packer(content := io.BytesIO()).dump(value)
     finally:
         for module in ours:
             cloudpickle.unregister_pickle_by_value(module)
-    return {"instance": base64.b64encode(content.getvalue()).decode(), "path": sys.path, "version": __version__}
+    return base64.b64encode(content.getvalue()).decode()
 
 
 def unpacked(order: JsonObject) -> Instance:

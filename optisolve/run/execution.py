@@ -20,14 +20,17 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget, BudgetMeter
 from optisolve.core.documents import plain
-from optisolve.core.errors import BudgetExhausted, OptisolveError, RunStopped, SolverError
+from optisolve.core.errors import BudgetExhausted, OptisolveError, OutOfTime, RunStopped, SolverError
 from optisolve.core.evaluation import Evaluation, Twins, watching
 from optisolve.core.failures import Attempt, examined
+from optisolve.core.memory import NoRoom
 from optisolve.core.problem import Description, Instance
+from optisolve.core.reference import STOPPED
 from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import SOLVERS, able
+from optisolve.run.alarm import Alarm
 from optisolve.run.archive import Archive
 from optisolve.run.evaluator import Evaluator
 from optisolve.run.schema import CachePart, ModelPart, WorkersPart
@@ -241,6 +244,8 @@ def execute(
     with _session(solver, llm, meter, transcript, seed, dry_run) as session:
         if pool is not None:
             pool.start(lambda: meter.out_of_time)
+        if solver.info.aside and budget.seconds is not None:
+            _get_ready(instance, solver)
         meter.restart_clock()  # starting a model server, or workers, is not solving
         watcher = None if callback is None else _Watcher(callback)
         evaluator = Evaluator(instance, meter, **_elsewhere(instance, measure, pool), after=watcher, keep=keep_history)
@@ -273,6 +278,13 @@ def execute(
             cache = CachePart(calls=session.cached_calls, usd=session.cached_usd)
     who = None if pool is None else WorkersPart.model_validate(pool.told())
     return Run(outcome, evaluator, meter, wall, cpu, error, seed, described, notice, cache, warm_start, who, notes)
+
+
+def _get_ready(instance: Instance, solver: Solver) -> None:
+    """A process for what looks at no clock, before the clock runs; loaded only where there is a limit."""
+    from optisolve.run.aside import get_ready
+
+    get_ready(instance, (type(solver).__module__, *solver.info.aside))
 
 
 def _noted(instance: Instance, notes: tuple[str, ...]) -> Instance:
@@ -353,7 +365,7 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator, twins: Twins | No
         return evaluator.outcome(termination, limit, detail=detail, report=report)
 
     try:
-        with watching(task.instance, evaluator, twins):
+        with watching(task.instance, evaluator, twins), Alarm(task.meter, 0.2 if solver.info.aside else 0.0):
             outcome = solver._solve(task)
         if not evaluator.stopped:
             return outcome, None
@@ -361,10 +373,13 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator, twins: Twins | No
         pass
     except BudgetExhausted as stop:
         return cut_short(Termination.LIMIT, stop.limit, str(stop)), None
+    except OutOfTime:
+        return cut_short(Termination.LIMIT, Limit.TIME, f"{STOPPED} ({task.meter.budget.seconds:g} s)"), None
     except KeyboardInterrupt:
         return cut_short(Termination.INTERRUPTED, detail="stopped by the user"), None
     except MemoryError as error:
-        return cut_short(Termination.LIMIT, Limit.MEMORY, str(error)), None
+        told = str(error) if isinstance(error, NoRoom) else f"out of memory: {error}".rstrip(": ")
+        return cut_short(Termination.LIMIT, Limit.MEMORY, told), None
     except OptisolveError as error:
         return cut_short(Termination.ERROR, detail=str(error)), error
     except Exception as error:  # a plug-in's bug must not lose what was evaluated

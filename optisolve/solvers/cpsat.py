@@ -13,7 +13,7 @@ from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.modelling.answer import ModelAnswer
 from optisolve.modelling.cpsat import solve_cpsat
-from optisolve.solvers.model_outcome import evaluated_outcome, missing_model, seconds_left
+from optisolve.solvers.model_outcome import answered, evaluated_outcome, missing_model
 
 __all__ = ["CpSat"]
 
@@ -35,6 +35,7 @@ class CpSat(Solver):
         summary="Google's CP-SAT on the instance's integer model, with a bound that accounts for rounding.",
         supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
         needs=("ortools",),
+        aside=("ortools.sat.python.cp_model",),
         citation="Perron and Didier, CP-SAT, https://developers.google.com/optimization/cp/cp_solver",
     )
 
@@ -45,16 +46,17 @@ class CpSat(Solver):
         return Solver.skip(self, instance) or missing_model(instance, "cpsat", "integer model")
 
     def _solve(self, task: Task) -> Outcome:
-        form = task.instance.model("cpsat")
-        answer: ModelAnswer = solve_cpsat(
-            form,
-            deterministic_time=self.deterministic_time,
-            seconds=seconds_left(task),
-            seed=int(task.rng(purpose="cpsat").integers(2**31 - 1)),
-        )
-        if answer.x is not None and not form.feasible_set_is_exact:
-            answer = replace(answer, x=_repaired(task.instance, answer))
-        return evaluated_outcome(task, answer, tolerance=form.rounding_error)
+        seed = int(task.rng(purpose="cpsat").integers(2**31 - 1))
+        answer = answered(task, _answer, self.deterministic_time, seed)
+        return evaluated_outcome(task, answer, tolerance=answer.rounding_error)
+
+
+def _answer(instance: Instance, deterministic_time: float, seed: int, *, seconds: float | None) -> ModelAnswer:
+    form = instance.model("cpsat")
+    answer = solve_cpsat(form, deterministic_time=deterministic_time, seconds=seconds, seed=seed)
+    if answer.x is not None and not form.feasible_set_is_exact:
+        answer = replace(answer, x=_repaired(instance, answer))
+    return replace(answer, rounding_error=form.rounding_error)
 
 
 def _repaired(instance: Instance, answer: ModelAnswer) -> FloatArray:

@@ -14,8 +14,10 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.errors import BudgetExhausted
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
-from optisolve.core.status import Termination
+from optisolve.core.status import Limit, Termination
+from optisolve.modelling.answer import ModelAnswer
 from optisolve.modelling.cvxpy import CvxpyModel
+from optisolve.solvers.model_outcome import answered
 
 __all__ = ["Cvxpy"]
 
@@ -38,6 +40,7 @@ class Cvxpy(Solver):
         version="2",
         summary="The instance's convex model, solved by CVXPY and a conic or MILP back end, re-verified.",
         supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
+        aside=("cvxpy",),
         citation="Diamond & Boyd 2016, CVXPY, JMLR 17(83); Agrawal et al. 2019, DPP, arXiv 1910.12430",
     )
     seconds: Annotated[float, Gt(0)] | None = None
@@ -51,14 +54,16 @@ class Cvxpy(Solver):
         return reason
 
     def _solve(self, task: Task) -> Outcome:
-        limits = [s for s in (self.seconds, task.meter.budget.seconds) if s is not None]
-        answer = task.instance.model("cvxpy").solve(time_limit_s=min(limits) if limits else None)
+        answer = answered(task, _answer, self.seconds)
         found: tuple[float, float] | None = None
         try:
             if answer.x is not None:
                 found = _evaluate(task, answer.x)
         except BudgetExhausted as stop:
-            return task.outcome(Termination.LIMIT, stop.limit)
+            if stop.limit is not Limit.TIME or answer.x is None:
+                return task.outcome(Termination.LIMIT, stop.limit)
+            X = task.instance.space.clip(np.atleast_2d(answer.x))  # it was paid for, and verification evaluates it anyway
+            return Outcome(X, Termination.LIMIT, Limit.TIME, answer.detail, answer.dual_bound, answer.report)
         termination, doubt = answer.termination, ""
         if termination is Termination.OPTIMAL:
             doubt = self._doubt(task.instance, found, answer.dual_bound)
@@ -82,6 +87,12 @@ class Cvxpy(Solver):
             return "; claimed optimal without a dual bound"
         gap = abs(value - bound) / instance.objectives[0].gap_scale(bound)
         return f"; claimed optimal, but value and bound differ by {gap:.1e} relative" if gap > self.optimality_tolerance else ""
+
+
+def _answer(instance: Instance, own_limit: float | None, *, seconds: float | None) -> ModelAnswer:
+    limits = [s for s in (own_limit, seconds) if s is not None]
+    answer: ModelAnswer = instance.model("cvxpy").solve(time_limit_s=min(limits) if limits else None)
+    return answer
 
 
 def _evaluate(task: Task, x: FloatArray) -> tuple[float, float] | None:

@@ -9,8 +9,9 @@ from annotated_types import Ge
 
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.modelling.answer import ModelAnswer
 from optisolve.modelling.highs import solve_highs
-from optisolve.solvers.model_outcome import evaluated_outcome, missing_model, seconds_left
+from optisolve.solvers.model_outcome import answered, evaluated_outcome, missing_model
 
 __all__ = ["Highs"]
 
@@ -31,6 +32,7 @@ class Highs(Solver):
         summary="HiGHS on the instance's linear or mixed-integer model, with its dual bound.",
         supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
         needs=("highspy",),
+        aside=("highspy", "scipy.sparse"),
         citation="Huangfu and Hall 2018, doi 10.1007/s12532-017-0130-5",
     )
 
@@ -41,10 +43,10 @@ class Highs(Solver):
         return Solver.skip(self, instance) or missing_model(instance, "highs", "linear or mixed-integer model")
 
     def _solve(self, task: Task) -> Outcome:
-        answer = solve_highs(
-            task.instance.model("highs"),
-            node_limit=self.node_limit,
-            seconds=seconds_left(task),
-            seed=int(task.rng(purpose="highs").integers(2**31 - 1)),
-        )
+        seed = int(task.rng(purpose="highs").integers(2**31 - 1))
+        answer = answered(task, _answer, self.node_limit, seed)
         return evaluated_outcome(task, answer, tolerance=0.0)  # HiGHS's own 1e-6 is the relative one that is added
+
+
+def _answer(instance: Instance, node_limit: int, seed: int, *, seconds: float | None) -> ModelAnswer:
+    return solve_highs(instance.model("highs"), node_limit=node_limit, seconds=seconds, seed=seed)

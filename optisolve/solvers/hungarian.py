@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
+from optisolve.modelling.answer import ModelAnswer
 from optisolve.modelling.assignment import solve_assignment
-from optisolve.solvers.model_outcome import evaluated_outcome, missing_model
+from optisolve.solvers.model_outcome import answered, evaluated_outcome, missing_model
 
 __all__ = ["Hungarian"]
 
@@ -22,6 +23,7 @@ class Hungarian(Solver):
         version="2",
         summary="Linear assignment for quotas and proportional fairness, exact and polynomial.",
         supports=frozenset(Feature) - {Feature.MULTI_OBJECTIVE},
+        aside=("scipy.optimize",),
         citation="Kuhn 1955, doi 10.1002/nav.3800020109; Crouse 2016, doi 10.1109/TAES.2016.140952 (scipy's variant)",
         portable=True,
     )
@@ -31,4 +33,8 @@ class Hungarian(Solver):
         return Solver.skip(self, instance) or missing_model(instance, "assignment", "assignment model")
 
     def _solve(self, task: Task) -> Outcome:
-        return evaluated_outcome(task, solve_assignment(task.instance.model("assignment")), tolerance=0.0)
+        return evaluated_outcome(task, answered(task, _answer), tolerance=0.0)
+
+
+def _answer(instance: Instance, *, seconds: float | None) -> ModelAnswer:  # noqa: ARG001  # scipy takes no limit
+    return solve_assignment(instance.model("assignment"))

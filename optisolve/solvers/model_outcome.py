@@ -2,28 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, Protocol, TypeAlias
+
 import numpy as np
 
+from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import time_left
 from optisolve.core.errors import BudgetExhausted
+from optisolve.core.evaluation import Evaluation, unwatched, watched, watching
 from optisolve.core.problem import Instance
+from optisolve.core.reference import STOPPED
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
 
-__all__ = ["evaluated_outcome", "missing_model", "seconds_left"]
+__all__ = ["answered", "evaluated_outcome", "missing_model"]
 
 
 def missing_model(instance: Instance, dialect: str, what: str) -> str | None:
     """Why a solver skips an instance that offers no model in its dialect; None when there is one."""
-    if instance.model(dialect) is not None:
+    if instance.offers(dialect):
         return None
     return f"{instance.origin.scenario} offers no {what} (instance.model('{dialect}') is None)"
 
 
-def seconds_left(task: Task) -> float | None:
-    """Wall-clock time a back end may use, s, a little less than what is left; None when the budget has no such limit."""
+Looks: TypeAlias = list[tuple[FloatArray, str | list[str]]]
+"""Points that were evaluated, and by whom."""
+
+
+class Work(Protocol):
+    """What a back end does with an instance; a function that can be pickled, as its settings can."""
+
+    def __call__(self, instance: Instance, *settings: Any, seconds: float | None) -> ModelAnswer:
+        """The answer, in so many seconds."""
+        ...
+
+
+def answered(task: Task, work: Work, *settings: object) -> ModelAnswer:
+    """The answer of a back end; under a limit on seconds it works in a process that is killed when the time is up.
+
+    Args:
+        task: The run.
+        work: What is to be done.
+        settings: Its arguments after the instance.
+    """
     limit = task.meter.budget.seconds
-    return None if limit is None else 0.95 * max(0.0, limit - task.meter.elapsed_s)
+    if limit is None:
+        return work(task.instance, *settings, seconds=None)
+    left = max(0.0, limit - task.meter.elapsed_s)
+    from optisolve.run.aside import Late, aside
+
+    told = aside(_counted, task.instance, work, settings, seconds=left, grace_s=0.02 * limit + 0.02)
+    if isinstance(told, Late):
+        why = {"time": Limit.TIME, "memory": Limit.MEMORY}.get(told.kind)
+        known = told.so_far if isinstance(told.so_far, ModelAnswer) else ModelAnswer(Termination.LIMIT, None, None)
+        detail = f"{STOPPED} ({limit:g} s)" if why is Limit.TIME else told.detail
+        return replace(known, termination=Termination.LIMIT if why else Termination.ERROR, limit=why, detail=detail)
+    answer, looks = told
+    try:
+        for X, source in looks:
+            (watched(task.instance) or task.evaluate)(X, source=source)
+    except BudgetExhausted as stop:
+        if stop.limit is not Limit.TIME:
+            raise
+    return answer
+
+
+def _counted(instance: Instance, work: Work, settings: tuple[object, ...]) -> tuple[ModelAnswer, Looks]:
+    """In the other process: the answer, and what was evaluated on the way, which the run counts."""
+    looks: Looks = []
+
+    def count(X: FloatArray, *, source: str | list[str] = "solver") -> Evaluation:
+        looks.append((X, source))
+        with unwatched():
+            return instance.evaluate(X)
+
+    left = time_left()
+    with watching(instance, count):
+        return work(instance, *settings, seconds=None if left is None else 0.95 * left), looks
 
 
 _MEETS = 1e-6

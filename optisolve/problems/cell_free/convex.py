@@ -28,6 +28,8 @@ from functools import cache
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import so_far
+from optisolve.core.memory import require_room, room_bytes
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling import ModelAnswer
 from optisolve.modelling.cvxpy import Parametrized, Solved, cvxpy_answer, cvxpy_module
@@ -39,6 +41,9 @@ REL_TOLERANCE = 1e-6
 """Relative distance of levels (square roots of SINR) at which the search ends."""
 
 MAX_SOLVES = 30
+
+_BYTES = 22.0
+"""Memory of cvxpy's compilation per access point squared and user cubed, measured from 64 x 10 to 100 x 16."""
 
 
 @cache
@@ -115,6 +120,8 @@ class CellFreeModel:
         best = np.sqrt(self.gamma / self.gamma.sum(axis=1, keepdims=True))
         low, high, iterations, solves = self.level(best), math.inf, 0, 0
         detail, back_off, termination, limit = "", 1.0, Termination.LIMIT, Limit.ITERATIONS
+        so_far(self._answer(best, high, Termination.LIMIT, Limit.TIME, "full power of every access point", 0, 0))
+        self._require_room()
         while high > low * (1.0 + REL_TOLERANCE) and solves < MAX_SOLVES:
             left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - start)
             solved, a = self.at_level(low * back_off, best, left)
@@ -134,13 +141,24 @@ class CellFreeModel:
                 termination = Termination.CONVERGED
                 break
             low, best = level, a
+            so_far(self._answer(best, high, Termination.LIMIT, Limit.TIME, detail, iterations, solves))
         if high <= low * (1.0 + REL_TOLERANCE):
             termination = Termination.OPTIMAL
-        bound = math.log1p(high**2) / math.log(2.0) if math.isfinite(high) else None
+        return self._answer(best, high, termination, limit, detail, iterations, solves)
+
+    def _require_room(self) -> None:
+        """Refuse what cvxpy's compilation would fill the memory with."""
+        m, k = self.beta.shape
+        fits = int((room_bytes() / (_BYTES * m**2)) ** (1.0 / 3.0))
+        cure = f"n_users={max(fits, 1)} would fit these access points; other solvers (moead_de, scipy_local) need less."
+        require_room(_BYTES * m**2 * k**3, f"The SOCP of cell_free with n_access_points={m}, n_users={k}", cure)
+
+    def _answer(
+        self, a: FloatArray, level: float, termination: Termination, limit: Limit, detail: str, iterations: int, solves: int
+    ) -> ModelAnswer:
+        bound = math.log1p(level**2) / math.log(2.0) if math.isfinite(level) else None
         limited = limit if termination is Termination.LIMIT else None
-        return cvxpy_answer(
-            termination, best.ravel(), bound, limit=limited, detail=detail, iterations=iterations, solves=solves
-        )
+        return cvxpy_answer(termination, a.ravel(), bound, limit=limited, detail=detail, iterations=iterations, solves=solves)
 
     def at_level(self, t: float, scale_point: FloatArray, time_limit_s: float | None) -> tuple[Solved, FloatArray | None]:
         """Solve the SOCP at a level; the point float64 [M, K], projected on the power limits."""

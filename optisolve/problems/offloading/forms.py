@@ -23,6 +23,8 @@ _LINEAR_STEPS = 2.0**61
 """Integer range of the sum of all other costs."""
 _COST_STEPS = 4e14
 """Steps of a cost that no point can be below, as long as the ranges allow."""
+_MOST_STEPS = 0.99 * 2.0**63
+"""What CP-SAT allows the ranges of all variables to add up to."""
 _FLOOR_SCALE = 10**6
 
 
@@ -54,6 +56,9 @@ def cpsat_form(c: Costs, known: float, complete: Callable[[npt.ArrayLike], Float
         (_LINEAR_STEPS / linear_reach) ** 0.5 if linear_reach > 0.0 else np.inf,
     )
     scale = scale if np.isfinite(scale) else 1.0
+    domains = scale**2 * (float((np.where(possible[:, 1:], c.root, 0.0).sum(axis=0) ** 2).sum()) + linear_reach)
+    if domains > _MOST_STEPS:  # many servers: each square has a range of its own
+        scale *= (0.5 * _MOST_STEPS / domains) ** 0.5
     model = cp_model.CpModel()
     x = [[model.new_bool_var(f"user{i}.{s}") for s in range(n_servers + 1)] for i in range(n)]
     linear = steps(np.where(possible, np.column_stack([c.local, c.transmit]), 0.0), scale**2, up=False)  # [N, S + 1]

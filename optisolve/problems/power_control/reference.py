@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import so_far, time_is_up
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
@@ -131,11 +132,12 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
     Args:
         instance: A feasible instance.
         work: Deterministic limits.
-        out_of_time: Optional further limit, asked every few thousand boxes.
+        out_of_time: Optional further limit, asked every few thousand boxes; None is the time that is left for the reference.
     """
     n_links = instance.p_max_w.size
     points = good_points(instance, work)
     start = points[_best(instance, points)]
+    so_far(certify(instance, start, dual_bound=None, tolerance=0.0, slack=0.0, solver="wmmse", solver_version=VERSION))
     efficiency = instance.goal is Goal.ENERGY_EFFICIENCY
     program = RateProgram(
         gain=instance.gain,
@@ -148,7 +150,9 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
     )
     max_nodes = work.max_nodes if n_links <= 10 else max(1, int(work.max_nodes * (10 / n_links) ** 2))
     # Half the gap is left for rounding and for the repair of floors.
-    search = maximize_rate(program, start_w=start, gap=0.5 * RATE_GAP, max_nodes=max_nodes, out_of_time=out_of_time)
+    search = maximize_rate(
+        program, start_w=start, gap=0.5 * RATE_GAP, max_nodes=max_nodes, out_of_time=out_of_time or time_is_up
+    )
     if search.powers_w is None and search.closed:
         return proven_infeasible("no box of powers meets the floors", solver="branch_and_bound", solver_version=VERSION)
     found = start[None, :] if search.powers_w is None else np.vstack([start, instance.project(search.powers_w)])

@@ -150,6 +150,15 @@ class ResourceAllocationInstance(Instance):
             return None
         return builders[dialect](self) if dialect in builders else None
 
+    def offers(self, dialect: str) -> bool:
+        """As `model`, without building one."""
+        return dialect in self._dialects()
+
+    def _dialects(self) -> tuple[str, ...]:
+        if self.cell.goal is Goal.EQUAL_POWER:
+            return ("assignment", "cpsat", "highs")
+        return ("cpsat", "highs") if self.power_levels else ()
+
     def objective_torch(self, x: torch.Tensor) -> torch.Tensor:
         """Weighted rate as a torch expression, differentiable in the powers; owners are rounded.
 

@@ -122,6 +122,10 @@ class SegmentsInstance(RoutesInstance):
         builders = {"cpsat": forms.cpsat_segments, "highs": forms.highs_segments}
         return builders[dialect](self) if dialect in builders else None
 
+    def offers(self, dialect: str) -> bool:
+        """As `model`, without building one."""
+        return dialect in ("cpsat", "highs")
+
     def _use(self, X: FloatArray) -> FloatArray:
         demand = np.arange(len(self.pairs))
         return np.stack([self.base + self.route[demand, x.astype(np.int64)].sum(axis=0) for x in X])
@@ -179,6 +183,10 @@ class SplitInstance(RoutesInstance):
         from optisolve.problems.traffic_engineering import forms
 
         return forms.highs_split(self) if dialect == "highs" else None
+
+    def offers(self, dialect: str) -> bool:
+        """As `model`, without building one."""
+        return dialect == "highs"
 
     def shares(self, X: FloatArray) -> FloatArray:
         """Shares that add up to 1 for every demand, float64 [n, D, P]."""

@@ -98,6 +98,10 @@ class UserAssociationInstance(Instance):
             builders["assignment"] = assignment_form
         return builders[dialect](self) if dialect in builders else None
 
+    def offers(self, dialect: str) -> bool:
+        """As `model`, without building one."""
+        return dialect in ("cpsat", "highs") or (dialect == "assignment" and self.goal is Goal.PROPORTIONAL_FAIR)
+
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def _evaluate(self, X: FloatArray) -> Evaluation:

@@ -1,0 +1,162 @@
+"""Limits on time and memory hold, and what was found by then is kept."""
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import optisolve
+from optisolve.cli.main import main
+from optisolve.core.clock import so_far, time_left
+from optisolve.core.memory import NoRoom, require_room, room_bytes
+from optisolve.core.reference import Effort
+from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
+from optisolve.core.status import Evidence, Limit, PointStatus, Termination
+from optisolve.modelling import assignment
+from optisolve.run.aside import Late, aside, limited_reference
+
+LIMIT_S = 0.3
+
+
+def sum_of_squares(X: np.ndarray) -> np.ndarray:
+    """[n, d] to [n]."""
+    return (X**2).sum(axis=1)
+
+
+def toy() -> optisolve.Problem:
+    return optisolve.problem(sum_of_squares, [-1.0, -1.0], [1.0, 1.0], vectorized=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Endless(Solver):
+    """Evaluates one point and never looks at the clock again."""
+
+    info: ClassVar = SolverInfo(name="endless", version="1", summary="Never ends.")
+
+    def _solve(self, task: Task) -> Outcome:
+        task.evaluate(np.array([[0.5, 0.25]]))
+        while True:
+            try:
+                sum(range(100))
+            except Exception:  # what many a library does
+                continue
+
+
+def test_a_solver_that_never_looks_at_the_clock_is_ended_and_its_points_are_kept() -> None:
+    begin = time.perf_counter()
+    result = optisolve.solve(toy(), Endless(), budget=optisolve.Budget(seconds=LIMIT_S))
+    assert result.run.wall_s < 1.1 * LIMIT_S + 0.5 + (time.perf_counter() - begin - result.run.wall_s)
+    assert (result.termination, result.limit) == (Termination.LIMIT, Limit.TIME)
+    assert result.run.outcome.detail == "stopped: limit (0.3 s)"
+    np.testing.assert_array_equal(result.X, [[0.5, 0.25]])
+
+
+def slept(seconds: float, found: float) -> float:
+    """Compiled code that looks at no clock; says before what is known."""
+    so_far(found)
+    time.sleep(seconds)
+    return 2.0 * found
+
+
+def lacking() -> None:
+    raise MemoryError("no bytes left")
+
+
+def left() -> float | None:
+    return time_left()
+
+
+def test_work_in_another_process_is_cut_off_with_what_it_had_found() -> None:
+    assert aside(slept, 0.0, 4.0, seconds=20.0) == 8.0
+    assert (aside(left, seconds=20.0) or 0.0) > 10.0, "the work is told what time it has"
+    assert aside(lacking, seconds=20.0) == Late("memory", "out of memory: no bytes left")
+    begin = time.perf_counter()
+    told = aside(slept, 60.0, 4.0, seconds=LIMIT_S)
+    assert isinstance(told, Late)
+    assert told.kind == "time"
+    assert told.so_far == 4.0
+    assert time.perf_counter() - begin < 10.0
+    assert time_left() is None, "here nobody has set a limit"
+
+
+def test_a_reference_that_ends_late_is_what_is_known_of_it_or_says_that_there_is_no_bound() -> None:
+    problem = optisolve.load_problem("power_control", n_links=40)
+    told = limited_reference(problem, problem.instance(0), Effort.NORMAL, 0.05)
+    assert told is not None
+    assert told.evidence in (Evidence.NONE, Evidence.BEST_KNOWN, Evidence.DUAL_BOUND)
+    assert "no bound within 0.05 s" in told.detail or "stopped" in told.detail
+
+
+@pytest.mark.slow
+def test_a_solver_under_a_generous_limit_finds_and_counts_what_it_does_without_one() -> None:
+    instance = optisolve.load_problem("offloading").instance(0)
+    free, timed = (
+        optisolve.solve(instance, "cpsat", budget=optisolve.Budget(evaluations=100, seconds=s)) for s in (None, 300.0)
+    )
+    np.testing.assert_array_equal(free.X, timed.X)
+    assert free.record.used.evaluations == timed.record.used.evaluations
+    assert (free.termination, free.run.outcome.dual_bound) == (timed.termination, timed.run.outcome.dual_bound)
+
+
+def test_an_assignment_that_opens_slots_as_they_are_needed_finds_the_same_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        rows, groups = rng.integers(1, 30), rng.integers(1, 6)
+        values = np.where(rng.random((rows, groups)) < 0.3, -np.inf, 10.0 * rng.random((rows, groups)))
+        costs = np.sort(rng.random((groups, rows)), axis=1)
+        costs[:, rng.integers(1, rows + 1) :] = np.inf  # a quota
+        form = assignment.AssignmentModel(values, costs, lambda g: g.astype(float), float)
+        whole = assignment.solve_assignment(form)
+        with monkeypatch.context() as patch:
+            patch.setattr(assignment, "_DENSE_BYTES", 0.0)
+            opened = assignment.solve_assignment(form)
+        assert opened.termination is whole.termination
+        if whole.dual_bound is not None and opened.dual_bound is not None:
+            assert opened.dual_bound == pytest.approx(whole.dual_bound, rel=1e-12)
+
+
+def test_what_needs_more_memory_than_there_is_says_which_size_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optisolve.problems.cell_free.convex.room_bytes", lambda: 2e9)
+    monkeypatch.setattr("optisolve.core.memory.room_bytes", lambda: 2e9)
+    instance = optisolve.load_problem("cell_free", n_access_points=160, n_users=40, pilot_symbols=40).instance(0)
+    result = optisolve.solve(instance, "cvxpy")
+    assert (result.limit, result.point_status) == (Limit.MEMORY, PointStatus.NONE)
+    assert "n_users=40 needs about 36 GB of memory" in result.run.outcome.detail
+    assert "n_users=15 would fit" in result.run.outcome.detail
+
+
+def test_room_is_what_the_process_may_still_get() -> None:
+    assert 1e6 < room_bytes() < 1e15
+    require_room(1.0, "a byte", "")
+    with pytest.raises(NoRoom, match=r"A galaxy needs about 1e\+30 GB of memory, and .* GB are there\. Take a star\."):
+        require_room(1e39, "A galaxy", "Take a star.")
+
+
+class TooLarge(optisolve.Problem):
+    """Its instances find no memory."""
+
+    name: ClassVar[str] = "too_large"
+    version: ClassVar[str] = "1"
+    summary: ClassVar[str] = "Too large."
+
+    def instance(self, seed: int = 0) -> optisolve.Instance:
+        raise MemoryError(f"Unable to allocate 26.9 GiB for seed {seed}")
+
+
+def test_an_instance_without_memory_is_no_raw_error() -> None:
+    with pytest.raises(optisolve.OptisolveError, match=r"instance of too_large finds no memory \(Unable to allocate 26.9 GiB"):
+        TooLarge().instance(0)
+
+
+def test_squares_on_many_servers_stay_within_64_bits() -> None:
+    form = optisolve.load_problem("offloading/multi_server", n_users=150).instance(0).model("cpsat")
+    assert form.model.validate() == ""
+
+
+@pytest.mark.slow
+def test_a_run_under_a_limit_says_what_its_reference_has_reached(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["problem=power_control", "problem.n_links=60", "solver=null", "budget.seconds=30", "reference_limit_s=0.01"]
+    assert main(["run", *words, "reference=normal", "pictures=false", f"out={tmp_path}"]) == 0
+    assert "reference: none (power_control; no bound within 0.01 s)" in capsys.readouterr().out
