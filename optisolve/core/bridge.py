@@ -21,7 +21,7 @@ from optisolve.core.problem import Instance
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NO_POLISH", "Bridge", "Cases", "Polished", "distinct", "stack", "to_tensors"]
+__all__ = ["NO_POLISH", "Bridge", "Cases", "Polished", "distinct", "joined", "stack", "to_tensors"]
 
 NO_POLISH = "none"
 
@@ -45,6 +45,11 @@ class Polished:
 def stack(cases: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     """Cases of single instances side by side."""
     return {name: np.stack([case[name] for case in cases]) for name in cases[0]}
+
+
+def joined(parts: Sequence[Cases]) -> dict[str, FloatArray]:
+    """Cases of several groups one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class Bridge(ABC):

@@ -25,7 +25,7 @@ from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.workers import Executor, Workers
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.choice import AUTO, default_solver
-from optisolve.run.execution import Callback, Run, execute, finishing
+from optisolve.run.execution import Callback, Run, execute, finishing, interruptible
 from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
 from optisolve.run.records import Closing, box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
@@ -259,6 +259,9 @@ class Result:
         return publish(staging, parent / self.record.record_id)
 
 
+_ALONE = Workers()
+_NOBODY = tuple(_ALONE.options().values())
+
 DEFAULT_BUDGET = Budget(evaluations=5000)
 """What a run may spend when nothing is said: seconds on a laptop, and a bounded number of calls to a language model."""
 
@@ -329,8 +332,9 @@ def solve(
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else warm_points(case, warm_start)
     if not isinstance(workers, Workers):
-        workers = Workers(workers, executor, address, evaluation_limit_s, evaluation_limit_mb, asynchronous)
-    with _pool(case, workers, limits) as pool:
+        said = (workers, executor, address, evaluation_limit_s, evaluation_limit_mb, asynchronous)
+        workers = _ALONE if said == _NOBODY else Workers(*said)
+    with interruptible(), _pool(case, workers, limits) as pool:
         run = execute(
             case,
             method,
@@ -417,7 +421,16 @@ def _recorded(
     errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     tier = Tier.SELF_REPORTED if errors else _claim(case, method, kept=kept)
     return build_record(
-        case, method, run, verification, reference=reference, suite=suite, tier=tier, errors=errors, history=history, ended=ended
+        case,
+        method,
+        run,
+        verification,
+        reference=reference,
+        suite=suite,
+        tier=tier,
+        errors=errors,
+        history=history,
+        ended=ended,
     )
 
 
