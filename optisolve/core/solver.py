@@ -324,6 +324,10 @@ class Solver(Options, ABC):
         """
         return importlib.import_module("optisolve").start(self, space, objectives, **settings)  # runs stand above solvers
 
+    def caution(self, instance: Instance) -> str:
+        """What must be known of the answer to an instance, e.g. that training saw none like it; "" for nothing."""
+        return ""
+
     def propose(self, instances: Sequence[Instance], seed: int, evaluations: int) -> list[Proposal] | None:
         """The points that runs on several instances would evaluate, made in one pass; see `optisolve.prepare`.
 

@@ -153,7 +153,7 @@ class Run:
         error: The exception that ended the run, None in all other cases.
         seed: The run's seed.
         llm: Provider, model, parameters and transcript of the language model; None without one.
-        notice: One line the user must see (which stand-in was used and why), or "".
+        notice: One line the user must see (which stand-in was used and why, what lies outside of training), or "".
         llm_cache: Calls answered by the response cache and what they would have cost, US dollars; None without hits.
         warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
         workers: Who evaluated point by point; None where whole batches went to the instance.
@@ -269,7 +269,8 @@ def execute(
         if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
             session.forget_unasked()
         described = None if session is None else ModelPart.model_validate(plain(session.describe()))
-        notice = "; ".join(filter(None, ("" if session is None else session.notice, "" if flight is None else _UNSTEADY)))
+        said = ("" if session is None else session.notice, "" if flight is None else _UNSTEADY, solver.caution(instance))
+        notice = "; ".join(filter(None, said))
         cache = None
         if session is not None and session.cached_calls:
             cache = CachePart(calls=session.cached_calls, usd=session.cached_usd)

@@ -30,12 +30,14 @@ class Answer:
         F: Their objectives by the numpy twin, float64 [n, m], in the problem's own senses.
         feasible: Whether the points are feasible.
         termination: Why the solver stopped.
+        note: What must be known of the answer, as in `Result.notes`, e.g. that training saw no instance like it; or "".
     """
 
     X: FloatArray
     F: FloatArray
     feasible: bool
     termination: Termination
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +98,20 @@ class Prepared:
             return self._answer(instance)
         archive = Archive(len(instance.objectives), instance.space.dim)
         archive.add(X, made.evaluation.F * instance.signs, made.evaluation.violation)
-        return _seen(instance, archived_outcome(archive, proposal.termination))
+        return _seen(instance, archived_outcome(archive, proposal.termination), self.solver.caution(instance))
 
     def _answer(self, instance: Instance) -> Answer:
         run = execute(instance, self.solver, budget=self.budget, seed=self.seed)
         if run.error is not None and len(run.evaluator.history) == 0:
             raise SolverError(f"{self.solver.info.name} broke before its first evaluation: {run.error}") from run.error
-        return _seen(instance, run.outcome)
+        return _seen(instance, run.outcome, run.notice)
 
 
-def _seen(instance: Instance, outcome: Outcome) -> Answer:
+def _seen(instance: Instance, outcome: Outcome, note: str) -> Answer:
     """What the twin says of the points of an outcome."""
     found = verify_points(instance, outcome.X)
     shown = found.answers
-    return Answer(found.X[shown], found.F[shown], bool(found.feasible.any()), outcome.termination)
+    return Answer(found.X[shown], found.F[shown], bool(found.feasible.any()), outcome.termination, note)
 
 
 def prepare(

@@ -19,7 +19,7 @@ def test_a_prepared_solver_gives_the_points_of_solve(solver):
     np.testing.assert_array_equal(ready(cases[0]).X, ready.result(cases[0]).X)
 
 
-@pytest.mark.parametrize("solver", ["wmmse", "ddpm", "ddpm_null"])
+@pytest.mark.parametrize("solver", ["wmmse", "ddpm", "ddpm_null", "rule"])
 def test_instances_of_several_sizes_together_get_the_points_that_each_gets_alone(solver):
     cases = [optisolve.load_problem("power_control", n_links=n).instance(seed) for n, seed in ((4, 1), (6, 2), (4, 3))]
     budget = optisolve.Budget(evaluations=9)

@@ -25,6 +25,7 @@ from optisolve.solvers.ddpm.noise import Keys, case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish
 from optisolve.solvers.ddpm.sampler import Guide, Sampling
 from optisolve.solvers.ddpm.schedules import Schedule
+from optisolve.solvers.ddpm.seen import caution
 from optisolve.solvers.ddpm.weights import find_weights, is_shipped, load_weights, weights_digest
 
 if TYPE_CHECKING:
@@ -213,6 +214,10 @@ class Ddpm(Candidates):
         if reason is None and self.weights == "auto" and find_weights("auto", family) is None:
             return f"has no shipped weights for {family}; train some with: optisolve train solver=ddpm problem={family}"
         return reason
+
+    def caution(self, instance: Instance) -> str:
+        """Where the instance lies outside of what the weights have seen."""
+        return caution(load_weights(self.weights, instance.origin.problem), instance)
 
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
         """The weights."""
