@@ -447,7 +447,7 @@ _ABSENT = object()
 
 
 def _lacking(holder: object, capability: type, dim: int) -> str | None:
-    absent, wrong = [], ""
+    absent, wrong = list[str](), ""
     for name, demand in _demands(capability).items():
         value = getattr(holder, name, _ABSENT)
         if value is _ABSENT:
