@@ -33,6 +33,8 @@ FIRST, BATCH = 70_000, 100
 """First instance, and instances: no training has seen them."""
 SINGLES = 15
 """Instances whose single calls are timed; half of them are not a warm-up."""
+_SHOWN = 97.0
+"""Percent below which a contender is only named in the picture."""
 SLOW_S = 0.05
 """A call that takes longer is timed on a fifth of the instances."""
 
@@ -150,25 +152,39 @@ def _time(us: str) -> str:
 
 
 def draw(rows: list[dict[str, str]]) -> None:
-    """Quality over latency, a panel per size at 0 dB: one instance above, batches below."""
-    from optisolve.plotting.style import blank_figure, dress, looks_of, save_figure
+    """Quality over latency with its front, a panel per size from 20 links on, at 0 and 10 dB; one instance and batches."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    from optisolve.plotting.style import GRID, MUTED, blank_figure, dress, label_axes, looks_of, save_figure
 
     sizes = [k for k in sorted({int(row["links"]) for row in rows}) if k >= 20]
-    figure = blank_figure(11.0, 5.2)
-    looks = looks_of([c.name for c in CONTENDERS])
-    panels = figure.subplots(2, len(sizes), sharey="col")
-    for column, size in enumerate(sizes):
-        for line, (field, told) in enumerate((("least_us", "one instance"), ("batch_us", "batch of 100"))):
+    figure, looks = blank_figure(11.0, 8.6), looks_of([c.name for c in CONTENDERS])
+    panels = figure.subplots(4, len(sizes))
+    lines = [(db, field, told) for db in LEVELS for field, told in (("least_us", "one"), ("batch_us", "batch"))]
+    for line, (db, field, told) in enumerate(lines):
+        for column, size in enumerate(sizes):
             axes = panels[line][column]
             dress(axes)
-            for row in (r for r in rows if (int(r["links"]), int(r["db"])) == (size, 0)):
-                look = looks[row["contender"]]
-                axes.plot(float(row[field]), float(row["percent"]), look.marker, color=look.color, label=row["contender"])
+            cell = [r for r in rows if (int(r["links"]), int(r["db"])) == (size, db)]
+            points = {r["contender"]: (float(r[field]) / 1e3, float(r["percent"])) for r in cell}
+            front = [
+                (x, y) for x, y in sorted(points.values()) if y >= _SHOWN and all(y > v for u, v in points.values() if u < x)
+            ]
+            axes.plot(*zip(*front, strict=True), color=GRID, linewidth=3, zorder=1)
+            for name, (x, y) in points.items():
+                if y >= _SHOWN:
+                    axes.plot(x, y, linestyle="none", label=name, **looks[name].marks(7))
+            below = [name for name, (_, y) in points.items() if y < _SHOWN]
+            if below:
+                axes.text(
+                    0.99, 0.02, "below: " + "\n".join(below), transform=axes.transAxes, fontsize=6, color=MUTED, ha="right"
+                )
             axes.set_xscale("log")
-            axes.set_title(f"K = {size}, {told}", fontsize=9)
-            axes.set_xlabel("processor time per instance, us" if line else "")
-            if not column:
-                axes.set_ylabel("% of WMMSE from full power")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            axes.set_title(f"K = {size}, {db} dB, {told}", fontsize=8, loc="left")
+            label_axes(axes, x="ms per instance" if line == 3 else None, y="% of WMMSE" if not column else None)
     handles, names = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     save_figure(figure, PICTURE, dots=130)

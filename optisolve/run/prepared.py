@@ -13,6 +13,7 @@ from optisolve.core.failures import attempt
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Outcome, Proposal, Solver
 from optisolve.core.status import Termination
+from optisolve.numerics.interpreted import compile_from_now_on
 from optisolve.run.archive import Archive, archived_outcome
 from optisolve.run.execution import execute, require_fit
 from optisolve.run.solve import DEFAULT_BUDGET, Result, case_of, solve, solver_of
@@ -122,7 +123,7 @@ def prepare(
     seed: int = 0,
     **options: Any,
 ) -> Prepared:
-    """Make a solver ready for many instances of a problem.
+    """Make a solver ready for many instances of a problem: read what it reads, compile what small jobs leave to Python.
 
     Args:
         solver: A preset name or a solver object, as for `optisolve.solve`.
@@ -145,6 +146,7 @@ def prepare(
         raise SolverError(
             f"{method.info.name} asks a language model, and its answers belong into a record: use optisolve.solve."
         )
+    compile_from_now_on()
     made = Prepared(method, DEFAULT_BUDGET if budget is None else budget, seed)
     made(case)
     return made
