@@ -9,7 +9,7 @@ import copy
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -27,6 +27,7 @@ __all__ = [
     "named_file",
     "names",
     "only_shipped",
+    "parsed",
     "read_text",
     "shipped_only",
 ]
@@ -95,7 +96,7 @@ def _settled(changed_ns: int) -> bool:
 
 def is_file(kind: str, name: str) -> bool:
     """Whether there is a YAML file of this name."""
-    return _parsed(kind, name) is not None or name in names(kind)
+    return parsed(kind, name) is not None or name in names(kind)
 
 
 def load_yaml(kind: str, name: str) -> dict[str, Any]:
@@ -107,8 +108,8 @@ def load_yaml(kind: str, name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: There is no such file; the nearest name is suggested.
     """
-    if (parsed := _parsed(kind, name)) is not None:
-        return copy.deepcopy(parsed)
+    if (held := parsed(kind, name)) is not None:
+        return dict(copy.deepcopy(held))
     import yaml
 
     known = names(kind)
@@ -124,8 +125,8 @@ def load_yaml(kind: str, name: str) -> dict[str, Any]:
     return data
 
 
-def _parsed(kind: str, name: str) -> dict[str, Any] | None:
-    """What an unchanged file held when it was parsed; None for one that must be looked at."""
+def parsed(kind: str, name: str) -> Mapping[str, Any] | None:
+    """What an unchanged file held when it was parsed, the same object each time; None for one that must be looked at."""
     path, changed, data = _PARSED.get((kind, name), ("", 0, None))
     return data if path and _changed_at(path) == changed else None
 

@@ -15,7 +15,7 @@ from functools import cache, partial
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from optisolve.content import is_file, load_yaml, names
+from optisolve.content import is_file, load_yaml, names, parsed
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RegistryError, UnknownNameError, nearest
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
@@ -220,8 +220,19 @@ def _equal(cls: type[Problem], first: Mapping[str, Any], second: Mapping[str, An
 
 def make_solver(name: str, overrides: Mapping[str, Any] | None = None) -> Solver:
     """Build a solver from a preset name; see `make_problem` for the errors."""
+    kept = parsed("solvers", name)
+    known, made = _PRESETS.get(name, (None, None))
+    if not overrides and made is not None and kept is known:
+        return made
     cls, options = solver_options(name)
-    return cls.from_mapping({**options, **(overrides or {})}, title=f"solver '{name}'")
+    solver = cls.from_mapping({**options, **(overrides or {})}, title=f"solver '{name}'")
+    if not overrides and (kept := parsed("solvers", name)) is not None:
+        _PRESETS[name] = kept, solver
+    return solver
+
+
+_PRESETS: dict[str, tuple[Mapping[str, Any], Solver]] = {}
+"""Solvers with just the options of a preset's file, by its name, with what the file held; they are frozen, so one will do."""
 
 
 def fits(instance: Instance) -> dict[str, str | None]:

@@ -381,7 +381,7 @@ def _continued(result: Result, folder: Path) -> Result:
     shorter = ContinuedPart(record_id=old.record_id, result_hash=old.result_hash, evaluations=had, agree=agree)
     parted = f"agrees with it for {agree} of its {had} evaluations (a last batch cut short, or a plan by the budget)"
     print_note(f"continues {old.record_id}: {f'its {had} evaluations are the beginning' if agree == had else parted}")
-    return replace(result, record=result.record.with_provenance(continues=shorter))
+    return result.with_record(result.record.with_provenance(continues=shorter))
 
 
 def _dry_run(job: Job) -> int:

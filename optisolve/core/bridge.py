@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.documents import Json, plain
 from optisolve.core.problem import Instance
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NO_POLISH", "Bridge", "Cases", "Polished", "distinct", "stack", "to_tensors"]
+__all__ = ["NO_POLISH", "Bridge", "Cases", "Polished", "Seen", "distinct", "joined", "phrases", "stack", "to_tensors"]
 
 NO_POLISH = "none"
 
@@ -42,9 +43,38 @@ class Polished:
     probes: IntArray
 
 
+Seen = Mapping[str, tuple[Json, ...]]
+"""Values of a problem's parameters that a training has drawn: numbers are ends of a range, all else is what it is."""
+
+
+def phrases(params: Mapping[str, object], seen: Seen) -> list[str]:
+    """Parameters that a training has not drawn, each with what it has, e.g. ``n_links = 200 (8 to 20)``."""
+    told = []
+    for name, values in seen.items():
+        value = plain(params.get(name))
+        if value is None or value in values:
+            continue
+        numbers = [known for known in values if isinstance(known, int | float)]
+        if not isinstance(value, int | float) or not numbers:
+            told.append(f"{name} = {value} ({', '.join(dict.fromkeys(str(known) for known in values))})")
+        elif not min(numbers) * (1.0 - _ROUNDING) <= value <= max(numbers) * (1.0 + _ROUNDING):
+            ends = dict.fromkeys(f"{end:g}" for end in (min(numbers), max(numbers)))
+            told.append(f"{name} = {value:g} ({' to '.join(ends)})")
+    return told
+
+
+_ROUNDING = 1e-9
+"""Relative distance past the end of a range that is none."""
+
+
 def stack(cases: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     """Cases of single instances side by side."""
     return {name: np.stack([case[name] for case in cases]) for name in cases[0]}
+
+
+def joined(parts: Sequence[Cases]) -> dict[str, FloatArray]:
+    """Cases of several groups one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class Bridge(ABC):
@@ -75,6 +105,15 @@ class Bridge(ABC):
     def vary(self, case: dict[str, FloatArray], rng: np.random.Generator) -> dict[str, FloatArray]:
         """What training changes in a case that no scenario parameter changes, e.g. a preference; nothing by default."""
         return case
+
+    def unseen(self, instance: Instance, seen: Seen) -> list[str]:
+        """What of an instance lies outside what a training has drawn, a phrase each; by default parameters of its problem.
+
+        Args:
+            instance: Of this family.
+            seen: What the training has drawn.
+        """
+        return phrases(instance.origin.params, seen)
 
     @abstractmethod
     def condition(self, cases: Cases) -> dict[str, FloatArray]:

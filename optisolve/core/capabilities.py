@@ -399,32 +399,59 @@ def capability_members(capability: type) -> Mapping[str, object]:
     return {name: hints.get(name) for name in found}
 
 
-def _lacking(holder: object, capability: type, dim: int) -> str | None:
-    members = capability_members(capability)
-    absent = [name for name in members if not hasattr(holder, name)]
-    if absent:
-        return f"has no {', '.join(absent)}"
-    for name, hint in members.items():
-        value = getattr(holder, name)
-        if hint is None:
-            wrong = None if callable(value) else "a method"
-        elif isinstance(hint, type) and getattr(hint, "_is_protocol", False):
-            inner = _lacking(value, hint, dim)
-            wrong = None if inner is None else f"{hint.__name__}: {inner}"
-        else:
-            wrong = _unlike(value, hint, dim)
-        if wrong is not None:
-            return f"'{name}' must be {wrong}"
-    return None
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """What a member must be: a method (no field set), what offers another capability, an array, or of some kinds."""
+
+    capability: type | None = None
+    axes: tuple[str, ...] | None = None
+    kinds: tuple[type, ...] = ()
+
+    def unlike(self, value: Any, dim: int) -> str | None:
+        """What a value should be, in words; None when it is that."""
+        if self.axes is not None:
+            actual = np.shape(value)
+            if len(actual) == len(self.axes) and all(
+                axis == "*" or size == (dim if axis == "d" else int(axis)) for axis, size in zip(self.axes, actual, strict=True)
+            ):
+                return None
+            wanted = ", ".join(str(dim) if axis == "d" else axis for axis in self.axes)
+            return f"an array with shape [{wanted}], found {list(actual)}"
+        if self.kinds:
+            told = " or ".join(kind.__name__ for kind in self.kinds)
+            return None if isinstance(value, self.kinds) else f"{told}, found {type(value).__name__}"
+        if self.capability is None:
+            return None if callable(value) else "a method"
+        inner = _lacking(value, self.capability, dim)
+        return None if inner is None else f"{self.capability.__name__}: {inner}"
 
 
-def _unlike(value: Any, hint: object, dim: int) -> str | None:
-    """What a value should be, in words; None when it is that."""
+@cache
+def _demands(capability: type) -> Mapping[str, _Demand]:
+    """What the members of a protocol must be; read from the annotations once, since every call of a solver asks."""
+    return {name: _demand(hint) for name, hint in capability_members(capability).items()}
+
+
+def _demand(hint: object) -> _Demand:
+    if hint is None:
+        return _Demand()
+    if isinstance(hint, type) and getattr(hint, "_is_protocol", False):
+        return _Demand(capability=hint)
     for shape in (extra for extra in get_args(hint)[1:] if isinstance(extra, Shape)):
-        actual = np.shape(value)
-        wanted = [str(dim) if axis == "d" else axis for axis in shape.axes]
-        fits = len(actual) == len(wanted) and all(w in ("*", str(a)) for w, a in zip(wanted, actual, strict=True))
-        return None if fits else f"an array with shape [{', '.join(wanted)}], found {list(actual)}"
+        return _Demand(axes=shape.axes)
     kinds = tuple(kind for kind in get_args(hint) or (hint,) if isinstance(kind, type))
-    kinds = (*kinds, int) if float in kinds else kinds
-    return None if isinstance(value, kinds) else f"{' or '.join(k.__name__ for k in kinds)}, found {type(value).__name__}"
+    return _Demand(kinds=(*kinds, int) if float in kinds else kinds)
+
+
+_ABSENT = object()
+
+
+def _lacking(holder: object, capability: type, dim: int) -> str | None:
+    absent, wrong = list[str](), ""
+    for name, demand in _demands(capability).items():
+        value = getattr(holder, name, _ABSENT)
+        if value is _ABSENT:
+            absent.append(name)
+        elif not wrong and (told := demand.unlike(value, dim)) is not None:
+            wrong = f"'{name}' must be {told}"
+    return f"has no {', '.join(absent)}" if absent else wrong or None

@@ -189,6 +189,8 @@ class Evaluation:
         """Total constraint violation, float64 [n]; values within the feasibility tolerance count as 0."""
         total = np.zeros(self.F.shape[0])
         k = self.G.shape[1]
+        if not k and not self.H.shape[1]:
+            return total if self.failed is None else np.where(self.failed, FAILED_VIOLATION, total)
         allowed = np.full(k + self.H.shape[1], FEASIBILITY_TOLERANCE) if self.tolerance is None else self.tolerance
         for part, tolerance in ((self.G, allowed[:k]), (np.abs(self.H), allowed[k:])):
             if part.shape[1]:
@@ -222,9 +224,9 @@ class Evaluation:
     def max_violation(self) -> FloatArray:
         """Largest single violation, float64 [n], without tolerance."""
         worst = np.zeros(self.F.shape[0])
-        for part in (self.G, np.abs(self.H)):
+        for part, is_equality in ((self.G, False), (self.H, True)):
             if part.shape[1]:
-                worst = np.maximum(worst, part.max(axis=1))
+                worst = np.maximum(worst, (np.abs(part) if is_equality else part).max(axis=1))
         return worst if self.failed is None else np.where(self.failed, FAILED_VIOLATION, worst)
 
 

@@ -142,10 +142,10 @@ def examined(instance: Modelled, X: FloatArray, evaluation: Evaluation) -> Attem
     evaluation = instance.judged(evaluation)
     parts = (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H))
     failed = np.zeros(X.shape[0], dtype=bool)
+    if all(values.size == 0 or np.isfinite(values).all() for _, values in parts):  # the usual case, told in one look
+        return Attempt(evaluation, failed)
     for _, values in parts:
         failed |= ~np.isfinite(values).all(axis=1)
-    if not failed.any():
-        return Attempt(evaluation, failed)
     row = int(np.argmax(failed))
     name, column = next((name, int(np.argmin(np.isfinite(v[row])))) for name, v in parts if not np.isfinite(v[row]).all())
     value = next(v for n, v in parts if n == name)[row, column]

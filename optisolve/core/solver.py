@@ -30,6 +30,7 @@ __all__ = [
     "Known",
     "Landed",
     "Outcome",
+    "Proposal",
     "Solver",
     "SolverInfo",
     "Task",
@@ -129,6 +130,19 @@ class Outcome:
     detail: str = ""
     dual_bound: float | None = None
     report: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Proposal:
+    """What a solver has for one of several instances that it treats together; nobody has evaluated it.
+
+    Args:
+        X: float64 [n, d], inside the bounds, in the order in which a run evaluates them: of equal ones the first is kept.
+        termination: Why a run on this instance alone would stop.
+    """
+
+    X: FloatArray
+    termination: Termination
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -315,6 +329,23 @@ class Solver(Options, ABC):
             An `optisolve.OpenRun`, with ``ask`` and ``tell``.
         """
         return importlib.import_module("optisolve").start(self, space, objectives, **settings)  # runs stand above solvers
+
+    def caution(self, instance: Instance) -> str:
+        """What must be known of the answer to an instance, e.g. that training saw none like it; "" for nothing."""
+        return ""
+
+    def propose(self, instances: Sequence[Instance], seed: int, evaluations: int) -> list[Proposal] | None:
+        """The points that runs on several instances would evaluate, made in one pass; see `optisolve.prepare`.
+
+        Args:
+            instances: Of any sizes; `skip` has passed all of them.
+            seed: Of each run.
+            evaluations: Budget of each run, at least 1.
+
+        Returns:
+            A proposal per instance; None for a solver that treats them one by one, or does so with these options.
+        """
+        return None
 
     @abstractmethod
     def _solve(self, task: Task) -> Outcome:

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from optisolve.numerics.compiled import Kernel
 
-__all__ = ["PATIENCE", "SmallKernel", "njit_once_it_pays"]
+__all__ = ["PATIENCE", "SmallKernel", "compile_from_now_on", "njit_once_it_pays"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -91,6 +91,11 @@ def njit_once_it_pays(
         **options: As for `optisolve.numerics.compiled.njit`.
     """
     return lambda function: SmallKernel(function, steps, options)
+
+
+def compile_from_now_on() -> None:
+    """Compile every kernel at its next call: for a process that says beforehand that many calls follow."""
+    _taken[0] = PATIENCE
 
 
 def _small(steps: float) -> bool:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from optisolve.run.flight import Flights
     from optisolve.run.pool import Pool
 
-__all__ = ["Callback", "Progress", "Run", "execute", "finishing", "now_and_then"]
+__all__ = ["Callback", "Progress", "Run", "execute", "finishing", "interruptible", "now_and_then", "require_fit"]
 
 
 @dataclass(slots=True)
@@ -156,7 +156,7 @@ class Run:
         error: The exception that ended the run, None in all other cases.
         seed: The run's seed.
         llm: Provider, model, parameters and transcript of the language model; None without one.
-        notice: One line the user must see (which stand-in was used and why), or "".
+        notice: One line the user must see (which stand-in was used and why, what lies outside of training), or "".
         llm_cache: Calls answered by the response cache and what they would have cost, US dollars; None without hits.
         warm_start: float64 [n, d], points that the run started from; None for a run that started from nothing.
         workers: Who evaluated point by point; None where whole batches went to the instance.
@@ -189,6 +189,10 @@ def _portable(error: Exception | None) -> Exception | None:
     except Exception:  # whatever a foreign class does when it is made again
         return SolverError(f"{type(error).__name__}: {error}")
     return error
+
+
+_NO_LIMIT = Budget()
+"""What nobody has limited, but the calls to a language model."""
 
 
 def execute(
@@ -233,10 +237,8 @@ def execute(
         LlmError: The language model cannot be had (missing key, unreachable, no weights).
         Exception: Whatever the callback raised.
     """
-    reason = solver.skip(instance)
-    if reason is not None:
-        raise SolverError(f"{solver.info.name} cannot solve {instance.origin.scenario}: {reason}. {able(instance)}")
-    if budget.unlimited or (budget == Budget() and not solver.info.uses_llm):
+    require_fit(solver, instance)
+    if budget.unlimited or (budget == _NO_LIMIT and not solver.info.uses_llm):
         raise SolverError("The budget has no limit that could end the run. Set one, e.g. budget.evaluations=5000.")
     if pool is not None and pool.settings.asynchronous and not solver.info.steady:
         raise SolverError(_works_in_batches(solver))
@@ -272,7 +274,8 @@ def execute(
         if session is not None and outcome.termination not in (Termination.INTERRUPTED, Termination.ERROR):
             session.forget_unasked()
         described = None if session is None else ModelPart.model_validate(plain(session.describe()))
-        notice = "; ".join(filter(None, ("" if session is None else session.notice, "" if flight is None else _UNSTEADY)))
+        said = ("" if session is None else session.notice, "" if flight is None else _UNSTEADY, solver.caution(instance))
+        notice = "; ".join(filter(None, said))
         cache = None
         if session is not None and session.cached_calls:
             cache = CachePart(calls=session.cached_calls, usd=session.cached_usd)
@@ -285,6 +288,17 @@ def _get_ready(instance: Instance, solver: Solver) -> None:
     from optisolve.run.aside import get_ready
 
     get_ready(instance, (type(solver).__module__, *solver.info.aside))
+
+
+def require_fit(solver: Solver, instance: Instance) -> None:
+    """Refuse an instance that a solver cannot treat.
+
+    Raises:
+        SolverError: It says why; solvers that can are named.
+    """
+    reason = solver.skip(instance)
+    if reason is not None:
+        raise SolverError(f"{solver.info.name} cannot solve {instance.origin.scenario}: {reason}. {able(instance)}")
 
 
 def _noted(instance: Instance, notes: tuple[str, ...]) -> Instance:
@@ -405,9 +419,15 @@ def finishing(meter: BudgetMeter) -> Iterator[None]:
         yield
 
 
+_ASKED: list[Callable[[], bool]] = []
+"""Who is asked about an interrupt of the main thread, the last one first; one that says no is the last that is asked."""
+
+
 @contextmanager
 def _on_signal(may_end: Callable[[], bool]) -> Iterator[None]:
     """Ask before an interrupt does what it did: foreign code (a compiler's callback) may swallow it, accounts must close.
+
+    Inside another one only who is asked changes, since setting a handler takes as long as evaluating a point.
 
     Args:
         may_end: Notes the interrupt, and says whether it may be raised now.
@@ -415,11 +435,27 @@ def _on_signal(may_end: Callable[[], bool]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _ASKED.append(may_end)
+    try:
+        with nullcontext() if len(_ASKED) > 1 else _handlers():
+            yield
+    finally:
+        _ASKED.pop()
+
+
+def interruptible() -> AbstractContextManager[None]:
+    """Around several parts that each have a say about interrupts; between them an interrupt does what it did."""
+    return _on_signal(lambda: True)
+
+
+@contextmanager
+def _handlers() -> Iterator[None]:
+    """Handlers that ask all of `_ASKED`, in the main thread."""
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def remember(number: int, frame: FrameType | None) -> None:
         handler = previous[signal.Signals(number)]
-        if may_end() and callable(handler):
+        if all(may_end() for may_end in reversed(_ASKED)) and callable(handler):
             handler(number, frame)
 
     watched = [number for number, handler in previous.items() if callable(handler)]

@@ -1,4 +1,4 @@
-"""A solver made ready for a stream of instances: answers checked by the twin, no records."""
+"""A solver made ready for a stream of instances, one or many at a time: answers checked by the twin, no records."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any, overload
 from optisolve.core.arrays import FloatArray
 from optisolve.core.budget import Budget
 from optisolve.core.errors import SolverError
+from optisolve.core.failures import attempt
 from optisolve.core.problem import Instance, Problem
-from optisolve.core.solver import Solver
+from optisolve.core.solver import Outcome, Proposal, Solver
 from optisolve.core.status import Termination
-from optisolve.run.execution import execute
+from optisolve.numerics.interpreted import compile_from_now_on
+from optisolve.run.archive import Archive, archived_outcome
+from optisolve.run.execution import execute, require_fit
 from optisolve.run.solve import DEFAULT_BUDGET, Result, case_of, solve, solver_of
 from optisolve.run.verify import verify_points
 
@@ -28,12 +31,14 @@ class Answer:
         F: Their objectives by the numpy twin, float64 [n, m], in the problem's own senses.
         feasible: Whether the points are feasible.
         termination: Why the solver stopped.
+        note: What must be known of the answer, as in `Result.notes`, e.g. that training saw no instance like it; or "".
     """
 
     X: FloatArray
     F: FloatArray
     feasible: bool
     termination: Termination
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +62,57 @@ class Prepared:
     def __call__(self, instances: Sequence[Instance]) -> list[Answer]: ...
 
     def __call__(self, instances: Instance | Sequence[Instance]) -> Answer | list[Answer]:
-        """Answers to an instance, or to each of several, one after the other.
+        """Answers to an instance, or to each of several.
+
+        A solver that can take several together (`ddpm`, `ddpm_null`, `wmmse`) does, in one forward pass for all of one size;
+        others take one after the other. Either way an instance gets the points that `optisolve.solve` gives it with the same
+        seed, whoever its neighbors are.
 
         Raises:
             SolverError: The solver cannot treat an instance, or broke before it evaluated anything.
         """
-        return self._answer(instances) if isinstance(instances, Instance) else [self._answer(case) for case in instances]
+        if isinstance(instances, Instance):
+            return self._answers([instances])[0]
+        return self._answers(list(instances))
 
     def result(self, instance: Instance) -> Result:
         """The same with a record, as `optisolve.solve` gives it."""
         return solve(instance, self.solver, budget=self.budget, seed=self.seed)
 
+    def _answers(self, cases: list[Instance]) -> list[Answer]:
+        together = self.budget.evaluations is not None and self.budget.seconds is None and not any(c.costly for c in cases)
+        if not cases or not together:
+            return [self._answer(case) for case in cases]
+        for case in cases:
+            require_fit(self.solver, case)
+        assert self.budget.evaluations is not None
+        proposed = self.solver.propose(cases, self.seed, self.budget.evaluations)
+        if proposed is None:
+            return [self._answer(case) for case in cases]
+        return [self._chosen(case, proposal) for case, proposal in zip(cases, proposed, strict=True)]
+
+    def _chosen(self, instance: Instance, proposal: Proposal) -> Answer:
+        """The best of what was proposed, as a run keeps it, seen by the twin."""
+        X = instance.space.require(proposal.X)
+        made = attempt(instance, X, instance._evaluate)
+        if made.message:  # what becomes of points without values is for a run to say
+            return self._answer(instance)
+        archive = Archive(len(instance.objectives), instance.space.dim)
+        archive.add(X, made.evaluation.F * instance.signs, made.evaluation.violation)
+        return _seen(instance, archived_outcome(archive, proposal.termination), self.solver.caution(instance))
+
     def _answer(self, instance: Instance) -> Answer:
         run = execute(instance, self.solver, budget=self.budget, seed=self.seed)
         if run.error is not None and len(run.evaluator.history) == 0:
             raise SolverError(f"{self.solver.info.name} broke before its first evaluation: {run.error}") from run.error
-        found = verify_points(instance, run.outcome.X)
-        return Answer(found.X[found.answers], found.F[found.answers], bool(found.feasible.any()), run.outcome.termination)
+        return _seen(instance, run.outcome, run.notice)
+
+
+def _seen(instance: Instance, outcome: Outcome, note: str) -> Answer:
+    """What the twin says of the points of an outcome."""
+    found = verify_points(instance, outcome.X)
+    shown = found.answers
+    return Answer(found.X[shown], found.F[shown], bool(found.feasible.any()), outcome.termination, note)
 
 
 def prepare(
@@ -84,7 +123,7 @@ def prepare(
     seed: int = 0,
     **options: Any,
 ) -> Prepared:
-    """Make a solver ready for many instances of a problem.
+    """Make a solver ready for many instances of a problem: read what it reads, compile what small jobs leave to Python.
 
     Args:
         solver: A preset name or a solver object, as for `optisolve.solve`.
@@ -94,7 +133,7 @@ def prepare(
         **options: Options that replace the preset's.
 
     Returns:
-        Called with an instance it gives an `Answer`, with several a list of them.
+        Called with an instance it gives an `Answer`, with several a list of them, made together where the solver can.
 
     Raises:
         OptisolveError: Unknown names, bad options, or a solver that cannot treat the problem.
@@ -107,6 +146,7 @@ def prepare(
         raise SolverError(
             f"{method.info.name} asks a language model, and its answers belong into a record: use optisolve.solve."
         )
+    compile_from_now_on()
     made = Prepared(method, DEFAULT_BUDGET if budget is None else budget, seed)
     made(case)
     return made

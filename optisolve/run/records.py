@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "Closing",
     "box_note",
     "build_record",
     "describe_box",
@@ -72,6 +74,24 @@ __all__ = [
     "read_all",
     "read_record",
 ]
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a record says of the moment at which its run ended, which need not be that at which it is made.
+
+    Attributes:
+        seconds: Clock time, s since 1970.
+        peak_mb: Largest resident memory of the process until then, MB; None where the system does not tell.
+    """
+
+    seconds: float
+    peak_mb: float | None
+
+    @classmethod
+    def now(cls) -> Closing:
+        """This moment."""
+        return cls(time.time(), peak_memory_mb())
+
 
 _UNSEALED: dict[str, Any] = {"result_hash": "0" * 64, "record_id": "unsealed"}
 
@@ -87,6 +107,7 @@ def build_record(
     tier: Tier = Tier.VERIFIED,
     errors: Sequence[str] = (),
     history: bytes | None = None,
+    ended: Closing | None = None,
 ) -> Record:
     """The record of one run.
 
@@ -100,12 +121,13 @@ def build_record(
         tier: What the record claims.
         errors: Errors of optisolve's own that the run has shown.
         history: The file of all evaluated points, for its hash; None without one.
+        ended: When the run ended; None for now.
 
     Raises:
         RecordError: The run, its solver or its problem has put something into a field that no record may hold.
     """
     try:
-        record = _record(instance, solver, run, verification, reference, suite, tier, errors)
+        record = _record(instance, solver, run, verification, reference, suite, tier, errors, ended or Closing.now())
     except ValidationError as error:
         part = error.title.removesuffix("Part").lower()
         problems = (replace(problem, field=f"{part}.{problem.field}") for problem in field_problems(error, Record))
@@ -127,6 +149,7 @@ def _record(
     suite: Mapping[str, str] | None,
     tier: Tier,
     errors: Sequence[str],
+    ended: Closing,
 ) -> Record:
     report: dict[str, Any] = dict(run.outcome.report)
     prompts = report.pop("prompts", None)
@@ -157,7 +180,7 @@ def _record(
         seed=run.seed,
         **_given(warm_start=None if run.warm_start is None else run.warm_start.tolist(), notes=list(run.notes)),
         budget=BudgetPart.model_validate(plain(run.meter.budget.options())),
-        used=_used(instance, run, report),
+        used=_used(instance, run, report, ended.peak_mb),
         termination=TerminationPart(status=run.outcome.termination, limit=run.outcome.limit, detail=run.outcome.detail),
         solutions=_solutions(instance, run, verification),
         verified=_verified(instance, verification),
@@ -165,7 +188,7 @@ def _record(
         scores=_scores(instance, verification, reference),
         trace=trace_rows(instance, history),
         env=environment(),
-        provenance=_provenance(instance, run, tier, errors),
+        provenance=_provenance(instance, run, tier, errors, ended.seconds),
         **_UNSEALED,
     )
 
@@ -183,13 +206,13 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
-def _used(instance: Instance, run: Run, report: Mapping[str, Any]) -> UsedPart:
+def _used(instance: Instance, run: Run, report: Mapping[str, Any], peak_mb: float | None) -> UsedPart:
     meter = run.meter
     return UsedPart(
         evaluations=meter.evaluations,
         wall_s=round(run.wall_s, 4),
         cpu_s=round(run.cpu_s, 4),
-        peak_mb=peak_memory_mb(),
+        peak_mb=peak_mb,
         llm_calls=meter.llm_calls,
         tokens_in=meter.tokens_in,
         tokens_out=meter.tokens_out,
@@ -297,14 +320,14 @@ def _cure(record: Record) -> str:
     return f"set {settings}{follows}"
 
 
-def _provenance(instance: Instance, run: Run, tier: Tier, errors: Sequence[str]) -> ProvenancePart:
+def _provenance(instance: Instance, run: Run, tier: Tier, errors: Sequence[str], ended_s: float) -> ProvenancePart:
     evaluator = run.evaluator
     failed = FailedPart(policy=evaluator.policy, first=evaluator.first_failure) if evaluator.failed else None
     files = {name: FilePart(**file) for name, file in instance.origin.files.items()}
     return ProvenancePart(
         tier=tier,
         run_id="",
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        started=datetime.fromtimestamp(ended_s, UTC).isoformat(timespec="seconds"),
         notice=run.notice,
         llm_cache=run.llm_cache,
         **_given(files=files, failed=failed, workers=run.workers, errors=list(errors)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,11 @@ from optisolve.core.status import Limit, PointStatus, Termination
 from optisolve.core.workers import Executor, Workers
 from optisolve.registry import PROBLEMS, SOLVERS, make_solver
 from optisolve.run.choice import AUTO, default_solver
-from optisolve.run.execution import Callback, Run, execute, finishing
+from optisolve.run.execution import Callback, Run, execute, finishing, interruptible
 from optisolve.run.history import HISTORY_FILE, History, history_file, keeps
-from optisolve.run.records import box_note, build_record, publish
+from optisolve.run.records import Closing, box_note, build_record, publish
 from optisolve.run.schema import Record, Tier
-from optisolve.run.verify import Verification, confront, own_errors, shortfall_text, verify_points
+from optisolve.run.verify import Verification, confront, is_shipped, own_errors, shortfall_text, verify_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,14 +47,13 @@ class Result:
 
     Attributes:
         instance: What was solved.
-        record: The run's record.
         verification: Re-evaluated points.
         run: Raw result (history, archive, meter).
         reference: What the scores refer to; None when nothing was given.
     """
 
     instance: Instance
-    record: Record
+    _record: Record | Callable[[], Record]
     verification: Verification
     run: Run
     _scratch: Path | None = None
@@ -68,6 +68,18 @@ class Result:
         scores = {key: round(value, 6) for key, value in self.scores.items() if isinstance(value, float)}
         notes = "".join(f"; {note}" for note in self.notes)
         return f"{told}, {len(self.X)} points, {scores}{notes}>"
+
+    @property
+    def record(self) -> Record:
+        """The run's record; one that nobody asks for is not made, unless somebody else's code could be wrong about it."""
+        if not isinstance(self._record, Record):
+            object.__setattr__(self, "_record", self._record())
+        assert isinstance(self._record, Record)
+        return self._record
+
+    def with_record(self, record: Record) -> Result:
+        """The same result under another record."""
+        return replace(self, _record=record)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -247,6 +259,9 @@ class Result:
         return publish(staging, parent / self.record.record_id)
 
 
+_ALONE = Workers()
+_NOBODY = tuple(_ALONE.options().values())
+
 DEFAULT_BUDGET = Budget(evaluations=5000)
 """What a run may spend when nothing is said: seconds on a laptop, and a bounded number of calls to a language model."""
 
@@ -317,8 +332,9 @@ def solve(
     limits = DEFAULT_BUDGET if budget is None else budget
     start = None if warm_start is None else warm_points(case, warm_start)
     if not isinstance(workers, Workers):
-        workers = Workers(workers, executor, address, evaluation_limit_s, evaluation_limit_mb, asynchronous)
-    with _pool(case, workers, limits) as pool:
+        said = (workers, executor, address, evaluation_limit_s, evaluation_limit_mb, asynchronous)
+        workers = _ALONE if said == _NOBODY else Workers(*said)
+    with interruptible(), _pool(case, workers, limits) as pool:
         run = execute(
             case,
             method,
@@ -381,21 +397,41 @@ def verified(
         raise SolverError(f"{method.info.name} broke before its first evaluation: {run.error}") from run.error
     _require_any(run)
     verification = verify_points(case, run.outcome.X, None if pool is None else pool.resume().twins)
-    errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
     standing = confront(case, reference, verification)
     points = None if run.evaluator.history.points is None else history_file(case, run.evaluator.history)
-    record = build_record(
+    kept, ended = scratch is not None or run.llm is None, Closing.now()
+    record = partial(_recorded, case, method, run, verification, standing, suite, points, kept, ended)
+    own = pool is None and run.llm is None and is_shipped(case) and type(method).__module__.startswith("optisolve.")
+    made = record if own else record()  # others may have put what no record holds into it: that is told at once
+    return Result(case, made, verification, run, scratch, _points=points, reference=standing)
+
+
+def _recorded(
+    case: Instance,
+    method: Solver,
+    run: Run,
+    verification: Verification,
+    reference: Reference | None,
+    suite: Mapping[str, str] | None,
+    history: bytes | None,
+    kept: bool,
+    ended: Closing,
+) -> Record:
+    """The record of a run, whenever it is asked for; what errors of ours it shows is looked for here."""
+    errors = own_errors(run.evaluator, verification.X, verification.F, verification.max_violation)
+    tier = Tier.SELF_REPORTED if errors else _claim(case, method, kept=kept)
+    return build_record(
         case,
         method,
         run,
         verification,
-        reference=standing,
+        reference=reference,
         suite=suite,
-        tier=Tier.SELF_REPORTED if errors else _claim(case, method, kept=scratch is not None or run.llm is None),
+        tier=tier,
         errors=errors,
-        history=points,
+        history=history,
+        ended=ended,
     )
-    return Result(case, record, verification, run, scratch, _points=points, reference=standing)
 
 
 def _require_any(run: Run) -> None:

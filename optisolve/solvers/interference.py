@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import cast
 
 from optisolve.core.capabilities import EnergyChannel, InterferenceChannel, WeightedChannel, capability_gap
 from optisolve.core.problem import Instance
@@ -13,15 +14,15 @@ __all__ = ["channel_of", "interference_gap"]
 def interference_gap(instance: Instance, goals: Collection[str]) -> str | None:
     """What an instance lacks to be an interference channel with one of some goals; None when it lacks nothing."""
     reason = capability_gap(instance, InterferenceChannel)
-    if reason is not None or not isinstance(instance, InterferenceChannel):
+    if reason is not None:
         return reason
-    if instance.goal not in goals:
-        return f"needs an instance with the goal {' or '.join(goals)}, this one has {instance.goal}"
-    more = {"min_power": InterferenceChannel, "energy_efficiency": EnergyChannel}.get(instance.goal, WeightedChannel)
-    return capability_gap(instance, more)
+    goal = channel_of(instance).goal
+    if goal not in goals:
+        return f"needs an instance with the goal {' or '.join(goals)}, this one has {goal}"
+    more = {"min_power": InterferenceChannel, "energy_efficiency": EnergyChannel}.get(goal, WeightedChannel)
+    return None if more is InterferenceChannel else capability_gap(instance, more)
 
 
 def channel_of(instance: Instance) -> InterferenceChannel:
     """The same object as what it offers; call `interference_gap` first."""
-    assert isinstance(instance, InterferenceChannel)
-    return instance
+    return cast(InterferenceChannel, instance)

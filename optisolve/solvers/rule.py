@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 
 from optisolve.core.errors import FieldProblem
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
+from optisolve.core.solver import Feature, Outcome, Proposal, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
 from optisolve.programs.catalog import ANSWERING
 from optisolve.programs.program import Program
@@ -79,10 +79,24 @@ class Rule(Solver):
                 wrong[str(error)] = None
         return next(iter(wrong))
 
-    def _solve(self, task: Task) -> Outcome:
-        found = self._fitting([made for made in self._skeletons() if made.gap(task.instance) is None])
+    def propose(self, instances: Sequence[Instance], seed: int, evaluations: int) -> list[Proposal] | None:
+        """The rule's answers, one instance after the other: what is saved is the account of a run, not a pass."""
+        made = []
+        for instance in instances:
+            skeleton, program = self._found(instance)
+            X = skeleton.answers(program, instance, self.rounds)
+            end = Termination.LIMIT if len(X) > evaluations else Termination.CONVERGED
+            made.append(Proposal(instance.space.clip(X[:evaluations]), end))
+        return made
+
+    def _found(self, instance: Instance) -> tuple[type[Answering], Program]:
+        """Skeleton and program for an instance that `skip` has passed."""
+        found = self._fitting([made for made in self._skeletons() if made.gap(instance) is None])
         assert not isinstance(found, str)
-        skeleton, program = found
+        return found
+
+    def _solve(self, task: Task) -> Outcome:
+        skeleton, program = self._found(task.instance)
         X = skeleton.answers(program, task.instance, self.rounds)
         allowed = X[: task.meter.remaining_evaluations]
         task.evaluate(task.instance.space.clip(allowed), source="rule")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def replay_record(
     same = result.result_hash == record.result_hash
     if same:
         shown = result.record.with_provenance(tier=tier_of(record))
-        return Replay(replace(result, record=shown), True, "")
+        return Replay(result.with_record(shown), True, "")
     told = difference(record, result.record), agrees(record, result.record), other_platform(record)
     return Replay(result, False, *told)
 

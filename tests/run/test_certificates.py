@@ -261,7 +261,7 @@ def test_a_proof_of_infeasibility_stands_and_is_told_while_nothing_contradicts_i
     result = optisolve.solve(instance, "null", budget=Budget(evaluations=10))
     claim = Reference(Evidence.PROVEN_INFEASIBLE, solver="s", detail="no power suffices")
     record = result.record.model_copy(update={"reference": describe_reference(claim)})
-    print_summary({"null": dataclasses.replace(result, record=record)}, tmp_path, ())
+    print_summary({"null": result.with_record(record)}, tmp_path, ())
     assert "reference: proven infeasible (s; no power suffices)" in capsys.readouterr().out
 
 

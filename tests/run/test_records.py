@@ -28,7 +28,7 @@ from optisolve.core.errors import (
     UnknownNameError,
 )
 from optisolve.registry import Registry
-from optisolve.run.records import read_record
+from optisolve.run.records import build_record, read_record
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere
 from optisolve.trust.audit import audit_record
 from tests.forging import seal
@@ -299,3 +299,18 @@ def test_errors_survive_copies():
         again = copy.deepcopy(error)
         assert (type(again), str(again)) == (type(error), str(error))
         assert set(again.__dict__) == set(error.__dict__)
+
+
+def test_a_record_is_made_once_when_somebody_asks_and_says_when_the_run_ended(monkeypatch):
+    made = []
+
+    def counted(*args, **kwargs):
+        made.append(kwargs["ended"])
+        return build_record(*args, **kwargs)
+
+    monkeypatch.setattr("optisolve.run.solve.build_record", counted)
+    result = optisolve.solve(optisolve.load_problem("power_control", n_links=3).instance(1), "null")
+    assert (result.X.shape, result.feasible, made) == ((1, 3), True, [])
+    assert result.record is result.record
+    assert result.record.used.peak_mb == made[0].peak_mb
+    assert len(made) == 1

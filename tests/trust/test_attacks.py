@@ -460,7 +460,7 @@ for scenario, solver in (("power_control", "scipy_local"), ("power_control", "cm
     for seed in (0, 1):
         result = optisolve.solve(problem.instance(seed), solver, budget=optisolve.Budget(evaluations=150), seed=seed)
         record = result.record.with_provenance(tier=optisolve.run.schema.Tier.REPRODUCED)
-        dataclasses.replace(result, record=record).save(sys.argv[1])
+        result.with_record(record).save(sys.argv[1])
 """
 
 

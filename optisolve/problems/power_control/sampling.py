@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.bridge import Bridge, Cases, Polished, distinct
+from optisolve.core.bridge import Bridge, Cases, Polished, Seen, distinct, phrases
 from optisolve.core.capabilities import WeightedChannel, capability_gap
 from optisolve.core.problem import Instance
 from optisolve.numerics.switches import rates, switch_links
@@ -36,8 +36,8 @@ class PowerControlBridge(Bridge):
     def gap(self, instance: Instance) -> str | None:
         """Needs a sum rate without minimum rates."""
         reason = capability_gap(instance, WeightedChannel)
-        if reason is None and isinstance(instance, WeightedChannel) and instance.goal not in _GOALS:
-            reason = f"needs an instance with the goal {' or '.join(_GOALS)}, this one has {instance.goal}"
+        if reason is None and (goal := _channel(instance).goal) not in _GOALS:
+            reason = f"needs an instance with the goal {' or '.join(_GOALS)}, this one has {goal}"
         if reason is None and instance.constraint_names:
             reason = "treats sum rates without minimum rates"
         return reason
@@ -47,6 +47,17 @@ class PowerControlBridge(Bridge):
         channel = _channel(instance)
         gain = normalized_gain(channel.gain, channel.noise_w, channel.p_max_w)
         return {"gain": gain, "weight": channel.weight / max(channel.weight.max(), 1e-300), "cap": channel.p_max_w}
+
+    def unseen(self, instance: Instance, seen: Seen) -> list[str]:
+        """Size, noise over the cap at unit gain, kind of channel, and weights by the instance itself."""
+        channel, params = _channel(instance), instance.origin.params
+        found: dict[str, object] = {"n_links": channel.p_max_w.size, "channel": params.get("channel", "from a file")}
+        if found["channel"] == "gaussian":
+            cap = float(str(params["p_max_w"]))
+            found |= {"noise_w": float(str(params["noise_w"])) / cap, "cross_gain": params["cross_gain"]}
+        told = phrases(found, {name: values for name, values in seen.items() if name in found})
+        least, share = min(map(float, map(str, seen.get("weight_low", (1.0,))))), channel.weight.min() / channel.weight.max()
+        return told if share >= least * (1.0 - 1e-9) else [*told, f"weights down to {share:.2g} of the largest ({least:g})"]
 
     def condition(self, cases: Cases) -> dict[str, FloatArray]:
         """Gain and weight."""
@@ -135,8 +146,7 @@ def link_rates(power: Tensor, own: Tensor, cross_t: Tensor, noise: Tensor | floa
 
 
 def _channel(instance: Instance) -> WeightedChannel:
-    assert isinstance(instance, WeightedChannel)
-    return instance
+    return cast(WeightedChannel, instance)  # `isinstance` takes longer than a sample
 
 
 def _settle(gain: FloatArray, weight: FloatArray, on: FloatArray, steps: int) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -10,20 +11,21 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.bridge import NO_POLISH, Bridge, Cases, stack, to_tensors
+from optisolve.core.bridge import NO_POLISH, Bridge, Cases, joined, stack, to_tensors
 from optisolve.core.capabilities import Differentiable, Samplable
 from optisolve.core.documents import Json
 from optisolve.core.errors import FieldProblem
 from optisolve.core.evaluation import unwatched
 from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
-from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task, spent_limit
+from optisolve.core.solver import Feature, Outcome, Proposal, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Limit, Termination
 from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
-from optisolve.solvers.ddpm.noise import case_keys
+from optisolve.solvers.ddpm.noise import Keys, case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish
 from optisolve.solvers.ddpm.sampler import Guide, Sampling
 from optisolve.solvers.ddpm.schedules import Schedule
+from optisolve.solvers.ddpm.seen import caution
 from optisolve.solvers.ddpm.weights import find_weights, is_shipped, load_weights, weights_digest
 
 if TYPE_CHECKING:
@@ -61,24 +63,78 @@ class Candidates(Solver):
         """The option for which torch is needed; empty when none is."""
         return "polish=gradient" if self.polish == "gradient" and self.polish_steps > 0 else ""
 
-    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
-        """Samples y of all cases, float64 [B, S, N, C], and what the report tells of them."""
+    def _samples(
+        self, instance: Instance, bridge: Bridge, cases: Cases, keys: Keys, count: int
+    ) -> tuple[FloatArray, dict[str, Json]]:
+        """Samples y of all cases, float64 [B, S, N, C], and what the report tells of them; what pushes is `instance` alone."""
         raise NotImplementedError
+
+    def _polish(self, bridge: Bridge) -> tuple[str, bool]:
+        """The polish, and whether it does anything."""
+        polish = bridge.polishes[0] if self.polish == "auto" else self.polish
+        return polish, polish != NO_POLISH and self.polish_steps > 0
+
+    def _count(self, bridge: Bridge, evaluations: int) -> tuple[int, int]:
+        """Candidates that are wanted, and those that so many evaluations pay for."""
+        wanted = self.n_preferences if bridge.preferences > 0 else self.n_samples
+        return wanted, min(wanted, max(1, evaluations // (2 if self._polish(bridge)[1] else 1)))
+
+    def _drawn(
+        self, bridge: Bridge, instance: Instance, read: Sequence[Cases], seed: int, count: int
+    ) -> tuple[Stages, dict[str, Json]]:
+        """Candidates of instances of one size, all in one pass, and what the report tells of them.
+
+        Noise is that of a run with this seed, the same for each instance, and samples are rounded far above the last digits: an
+        instance gets what it would get alone.
+
+        Args:
+            bridge: Their family.
+            instance: The first of them.
+            read: What the bridge reads of each.
+            seed: Of each run.
+            count: Candidates for each.
+
+        Returns:
+            Stages of all cases, those of an instance one after the other.
+        """
+        several = bridge.preferences > 0
+        parts = [bridge.spread(case, count) if several else stack([case]) for case in read]
+        cases: Cases = joined(parts) if len(parts) > 1 else parts[0]
+        keys = np.tile(case_keys(seed, np.arange(_size(parts[0]))), len(parts))
+        y, told = self._samples(instance, bridge, cases, keys, 1 if several else count)
+        return finish(bridge, cases, y, polish=self._polish(bridge)[0], steps=self.polish_steps), told
+
+    def propose(self, instances: Sequence[Instance], seed: int, evaluations: int) -> list[Proposal] | None:
+        """Candidates of all instances; those of one size share their forward passes."""
+        if self._wants_torch():  # the gradient that pushes or polishes is that of one instance
+            return None
+        groups: dict[tuple[Hashable, ...], list[int]] = {}
+        bridges = [bridge_of(instance) for instance in instances]
+        read = [bridge.read(instance) for bridge, instance in zip(bridges, instances, strict=True)]
+        for index, (bridge, case) in enumerate(zip(bridges, read, strict=True)):
+            groups.setdefault((type(bridge), *(values.shape for values in case.values())), []).append(index)
+        made: dict[int, Proposal] = {}
+        for indices in groups.values():
+            bridge = bridges[indices[0]]
+            wanted, count = self._count(bridge, evaluations)
+            stages, _ = self._drawn(bridge, instances[indices[0]], [read[i] for i in indices], seed, count)
+            shown = [stages.projected] if stages.polished is None else [stages.projected, stages.polished]
+            if len(shown) > 1 and evaluations < 2 * count:
+                shown = shown[1:]
+            cases = len(shown[0]) // len(indices)
+            for rank, index in enumerate(indices):
+                part = [values[rank * cases : (rank + 1) * cases].reshape(-1, values.shape[2]) for values in shown]
+                X = bridge.points(instances[index], np.concatenate(part))
+                made[index] = Proposal(X, Termination.LIMIT if count < wanted else Termination.CONVERGED)
+        return [made[index] for index in range(len(instances))]
 
     def _solve(self, task: Task) -> Outcome:
         bridge = bridge_of(task.instance)
-        polish = bridge.polishes[0] if self.polish == "auto" else self.polish
-        polished = polish != NO_POLISH and self.polish_steps > 0
         if task.meter.remaining_evaluations == 0:
             return task.outcome(Termination.LIMIT, spent_limit(task))
-        several = bridge.preferences > 0
-        wanted = self.n_preferences if several else self.n_samples
-        count = min(wanted, max(1, task.meter.remaining_evaluations // (2 if polished else 1)))
-        case = bridge.read(task.instance)
-        cases: Cases = bridge.spread(case, count) if several else stack([case])
-        y, told = self._samples(task, bridge, cases, 1 if several else count)
-        stages = finish(bridge, cases, y, polish=polish, steps=self.polish_steps)
-        report = {"samples": count, **told, **self._evaluate(task, bridge, stages, polish)}
+        wanted, count = self._count(bridge, task.meter.remaining_evaluations)
+        stages, told = self._drawn(bridge, task.instance, [bridge.read(task.instance)], task.seed, count)
+        report = {"samples": count, **told, **self._evaluate(task, bridge, stages, self._polish(bridge)[0])}
         if count < wanted:
             return task.outcome(Termination.LIMIT, Limit.EVALUATIONS, detail="fewer samples than asked for", report=report)
         return task.outcome(Termination.CONVERGED, detail="all samples drawn", report=report)
@@ -159,6 +215,10 @@ class Ddpm(Candidates):
             return f"has no shipped weights for {family}; train some with: optisolve train solver=ddpm problem={family}"
         return reason
 
+    def caution(self, instance: Instance) -> str:
+        """Where the instance lies outside of what the weights have seen."""
+        return caution(load_weights(self.weights, instance.origin.problem), instance)
+
     def checkpoint(self, instance: Instance) -> dict[str, str] | None:
         """The weights."""
         return weights_digest(self.weights, instance.origin.problem)
@@ -174,12 +234,13 @@ class Ddpm(Candidates):
         if self.n_random >= self.n_samples:
             yield FieldProblem("n_random", self.n_random, f"less than n_samples = {self.n_samples}")
 
-    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
+    def _samples(
+        self, instance: Instance, bridge: Bridge, cases: Cases, keys: Keys, count: int
+    ) -> tuple[FloatArray, dict[str, Json]]:
         weights = load_weights(self.weights, bridge.family)
         network = weights.denoiser("cuda") if self.device == "cuda" else weights.forward()
         how = Sampling(Schedule(self.schedule), self.steps, self.eta, self.guidance, self.push, self.project)
-        guide = _guide(bridge, task.instance, cases) if self.push > 0.0 else None
-        keys = case_keys(task.seed, np.arange(_size(cases)))
+        guide = _guide(bridge, instance, cases) if self.push > 0.0 else None
         n_random = 0 if bridge.preferences else min(self.n_random, count - 1)
         y = draw(bridge, cases, keys, count, network=network, how=how, guide=guide, n_random=n_random)
         calls = self.steps * (2 if self.guidance > 0.0 else 1)
@@ -203,8 +264,10 @@ class DdpmNull(Candidates):
         """Needs a family that it knows; a polish by gradients needs torch."""
         return self._gap(instance)
 
-    def _samples(self, task: Task, bridge: Bridge, cases: Cases, count: int) -> tuple[FloatArray, dict[str, Json]]:
-        return draw(bridge, cases, case_keys(task.seed, np.arange(_size(cases))), count, network=None), {}
+    def _samples(
+        self, instance: Instance, bridge: Bridge, cases: Cases, keys: Keys, count: int
+    ) -> tuple[FloatArray, dict[str, Json]]:
+        return draw(bridge, cases, keys, count, network=None), {}
 
 
 def _size(cases: Cases) -> int:
