@@ -34,13 +34,13 @@ def nondominated(F: FloatArray) -> IntArray:
 class Archive:
     """Non-dominated feasible points, unbounded, in the order in which they were found.
 
-    Points are buffered and pruned in blocks, which keeps the cost per evaluation small. While nothing is feasible
-    the least violating point is remembered; a point that the model could not evaluate never is.
+    Points are buffered and pruned in blocks that grow with the archive, which keeps the cost per evaluation small. While
+    nothing is feasible the least violating point is remembered; a point that the model could not evaluate never is.
 
     Args:
         n_objectives: Number of objectives m.
         dim: Number of variables.
-        block: Buffered points that trigger a pruning.
+        block: Buffered points that trigger a pruning, at least; no fewer than are kept already.
     """
 
     def __init__(self, n_objectives: int, dim: int, *, block: int = 1024) -> None:
@@ -73,7 +73,7 @@ class Archive:
             self._new_X.append(X.copy() if everything else X[feasible])
             self._new_F.append(F_min.copy() if everything else F_min[feasible])
             self._pending += n_feasible
-            if self._pending >= self._block:
+            if self._pending >= max(self._block, self._F.shape[0]):
                 self._prune()
         elif X.shape[0] and self._X.shape[0] == 0 and not self._pending:
             i = int(np.argmin(violation))
