@@ -10,6 +10,8 @@ squared, since every link hears every other. Each time is the smallest of severa
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -106,7 +108,19 @@ def records() -> dict[str, tuple[list[int], list[float]]]:
     return {"records, load_records": (sizes, times)}
 
 
-AXES = {axis.__name__: axis for axis in (users, links, evaluations, population, records)}
+def memory() -> dict[str, tuple[list[int], list[float]]]:
+    """Peak memory of a process that makes a run, GB in place of ms: `uav_isac` with `moead_de`, record and curve included."""
+    script = "import resource, sys, optisolve; optisolve.solve(optisolve.load_problem('uav_isac'), 'moead_de', budget="
+    script += "optisolve.Budget(evaluations=int(sys.argv[1]))); "
+    script += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    sizes = [1_000, 1_000_000]
+    kilobytes = [
+        int(subprocess.run([sys.executable, "-c", script, str(n)], capture_output=True, check=True).stdout) for n in sizes
+    ]
+    return {"memory, uav_isac, GB in place of ms": (sizes, [kb / 2**20 / 1e3 for kb in kilobytes])}
+
+
+AXES = {axis.__name__: axis for axis in (users, links, evaluations, population, records, memory)}
 
 
 def main() -> None:

@@ -179,13 +179,14 @@ class SolverPart(Part):
 
 
 class BudgetPart(Part):
-    """The limits; None for none."""
+    """The limits; None for none. ``points`` stands only where not all points of the front are kept."""
 
     evaluations: Count | None
     seconds: Amount | None
     llm_calls: Count | None
     llm_tokens: Count | None
     usd: Amount | None
+    points: Given[Positive | None] = None
 
     def limits(self) -> Budget:
         """The budget itself.
