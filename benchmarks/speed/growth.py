@@ -1,4 +1,4 @@
-"""How cost grows: log-log slopes of processor time over users, links, records, evaluations and population.
+"""How cost grows: log-log slopes of processor time over users, links, records, evaluations and population; peak memory.
 
     python benchmarks/speed/growth.py                       # everything, about three minutes
     python benchmarks/speed/growth.py population records    # some of it
@@ -22,6 +22,9 @@ import numpy as np
 import optisolve
 from optisolve.core import Instance
 from optisolve.run.evaluator import credit, trace_rows
+
+STEEPEST = 1.05
+"""Largest slope that counts as linear."""
 
 
 def cpu_s(call: Callable[[], object], repeats: int = 3) -> float:
@@ -50,7 +53,7 @@ def users() -> dict[str, tuple[list[int], list[float]]]:
     """One evaluation of `uav_isac` over users."""
     sizes = [100, 1_000, 10_000]
     cases = [optisolve.load_problem("uav_isac", n_users=n).instance(0) for n in sizes]
-    return {"users, uav_isac": (sizes, [_evaluation_s(case, 200_000 // n) for case, n in zip(cases, sizes, strict=True)])}
+    return {"users, uav_isac, s": (sizes, [_evaluation_s(case, 200_000 // n) for case, n in zip(cases, sizes, strict=True)])}
 
 
 def links() -> dict[str, tuple[list[int], list[float]]]:
@@ -58,7 +61,7 @@ def links() -> dict[str, tuple[list[int], list[float]]]:
     sizes = [50, 100, 200, 400]
     cases = [optisolve.load_problem("power_control", n_links=n).instance(0) for n in sizes]
     times = [_evaluation_s(case, 4_000_000 // n**2) for case, n in zip(cases, sizes, strict=True)]
-    return {"links², power_control": ([n**2 for n in sizes], times)}
+    return {"links², power_control, s": ([n**2 for n in sizes], times)}
 
 
 def evaluations() -> dict[str, tuple[list[int], list[float]]]:
@@ -67,7 +70,8 @@ def evaluations() -> dict[str, tuple[list[int], list[float]]]:
     sizes = [5_000, 20_000, 80_000]
     optisolve.solve(case, "moead_de", budget=optisolve.Budget(evaluations=10_000))  # compiles
     rows: dict[str, tuple[list[int], list[float]]] = {
-        name: (sizes, []) for name in ("evaluations, loop", "evaluations, credit and curve", "evaluations, all after the loop")
+        name: (sizes, [])
+        for name in ("evaluations, loop, s", "evaluations, credit and curve, s", "evaluations, all after the loop, s")
     }
     for n in sizes:
         least = [np.inf] * 3
@@ -91,7 +95,7 @@ def population() -> dict[str, tuple[list[int], list[float]]]:
         for n in (100, *sizes):  # the first one compiles
             budget = optisolve.Budget(evaluations=30_000)
             times.append(optisolve.solve(case, "moead_de", budget=budget, pop_size=n).run.cpu_s / 30_000)
-        rows[f"population, {name}"] = (sizes, times[1:])
+        rows[f"population, {name}, s"] = (sizes, times[1:])
     return rows
 
 
@@ -105,11 +109,11 @@ def records() -> dict[str, tuple[list[int], list[float]]]:
                 budget = optisolve.Budget(evaluations=100)
                 optisolve.solve(case, "random_search", budget=budget, seed=seed).save(Path(folder))
             times.append(cpu_s(lambda folder=folder: optisolve.load_records(folder)))  # type: ignore[misc]
-    return {"records, load_records": (sizes, times)}
+    return {"records, load_records, s": (sizes, times)}
 
 
 def memory() -> dict[str, tuple[list[int], list[float]]]:
-    """Peak memory of a process that makes a run, GB in place of ms: `uav_isac` with `moead_de`, record and curve included."""
+    """Peak memory of a process that makes a run, GB: `uav_isac` with `moead_de`, record and curve included."""
     script = "import resource, sys, optisolve; optisolve.solve(optisolve.load_problem('uav_isac'), 'moead_de', budget="
     script += "optisolve.Budget(evaluations=int(sys.argv[1]))); "
     script += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
@@ -117,7 +121,7 @@ def memory() -> dict[str, tuple[list[int], list[float]]]:
     kilobytes = [
         int(subprocess.run([sys.executable, "-c", script, str(n)], capture_output=True, check=True).stdout) for n in sizes
     ]
-    return {"memory, uav_isac, GB in place of ms": (sizes, [kb / 2**20 / 1e3 for kb in kilobytes])}
+    return {"memory of evaluations, uav_isac, GB": (sizes, [kb / 2**20 for kb in kilobytes])}
 
 
 AXES = {axis.__name__: axis for axis in (users, links, evaluations, population, records, memory)}
@@ -127,10 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("axes", nargs="*", help=f"which of {', '.join(AXES)}; all by default")
     given = parser.parse_args()
-    print("| what | sizes | processor time, ms | slope | last / first |\n|---|---|---|---|---|")
+    print("| what | sizes | cost | slope | last / first |\n|---|---|---|---|---|")
     for axis in given.axes or AXES:
         for name, (sizes, times) in AXES[axis]().items():
-            told = " ".join(f"{1e3 * seconds:.4g}" for seconds in times)
+            told = " ".join(f"{cost:.3g}" for cost in times)
             shown = " ".join(f"{size:,}" for size in sizes)
             print(f"| {name} | {shown} | {told} | {slope(sizes, times):.2f} | {times[-1] / times[0]:.3g} |", flush=True)
 
