@@ -110,6 +110,7 @@ class SubmitPack(Verb):
         repository: Checkout of the leaderboard.
         suite_file: A suite that optisolve does not ship; may be given several times.
         workers: Processes that audit records.
+        progress: How far it is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
     """
 
     path: Paths
@@ -123,6 +124,7 @@ class SubmitPack(Verb):
     repository: Path = Path()
     suite_file: tuple[Path, ...] = ()
     workers: Annotated[int, Ge(1)] = 1
+    progress: Show = "auto"
 
     def __call__(self) -> int:
         from optisolve.trust.audit import Tier
@@ -130,19 +132,21 @@ class SubmitPack(Verb):
         from optisolve.trust.submission.pack import write_table
 
         root, book = _root(self.repository), _book(self.suite_file)
-        packed = pack(
-            self.path,
-            root / RECORDS,
-            suite=self.suite,
-            submitter=self.submitter,
-            title=self.title,
-            solver=self.solver,
-            tier=Tier(self.tier.replace("-", "_")),
-            book=book,
-            workers=self.workers,
-            archive=self.archive,
-            full=self.full,
-        )
+        with Bar("packing", "records", show=self.progress) as bar:
+            packed = pack(
+                self.path,
+                root / RECORDS,
+                suite=self.suite,
+                submitter=self.submitter,
+                title=self.title,
+                solver=self.solver,
+                tier=Tier(self.tier.replace("-", "_")),
+                book=book,
+                workers=self.workers,
+                archive=self.archive,
+                full=self.full,
+                on_audit=bar.update,
+            )
         others = f"{packed.known} there already, {packed.other} of other suites or solvers left out"
         console.print(f"{packed.written} record(s) packed, {others}", soft_wrap=True)
         if packed.files and not self.full:

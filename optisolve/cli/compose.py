@@ -52,7 +52,7 @@ _SCHEME = "optisolve"
 
 _DEFAULTS: Mapping[str, object] = {
     **{f.name: f.default for f in dataclasses.fields(Run)},
-    "budget": DEFAULT_BUDGET.options(),
+    "budget": {f.name: getattr(DEFAULT_BUDGET, f.name) for f in dataclasses.fields(DEFAULT_BUDGET)},
     "motion": {"kind": "auto", **dict.fromkeys(MOTION_SETTINGS)},
 }
 """Settings of a run beside the groups."""

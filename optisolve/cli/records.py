@@ -73,11 +73,11 @@ class Verify(Verb):
         auditor = Auditor(
             PROBLEMS.beside(*self.problem), SOLVERS, maker, SuiteBook(suites_of(self.suite)), reproduce=self.reproduce or None
         )
-        done: list[Audit] = []
+        done, where = list[Audit](), dict[str, str]()
         files, limits = record_files(self.path), replace(AUDIT_LIMITS, seconds=self.seconds)
         with Bar("verify", "records", len(files), show=quiet_for(self.progress, json=self.json)) as bar:
             for told in audits(auditor, files, limits=limits):
-                audit = _once(told, done)
+                audit = _once(told, where)
                 done.append(audit)
                 bar.update(len(done))
                 if self.json:
@@ -184,12 +184,18 @@ def require_runs(path: Path) -> None:
         raise RecordError(f"{path}: no such folder here. Give a path with records, or write some first: optisolve run")
 
 
-def _once(audit: Audit, before: Iterable[Audit]) -> Audit:
-    """The audit, or a refused one when the same record was audited before under another file name."""
-    twin = next((other for other in before if other.record_id == audit.record_id), None)
+def _once(audit: Audit, where: dict[str, str]) -> Audit:
+    """The audit, or a refused one when the same record was audited before under another file name.
+
+    Args:
+        audit: The audit.
+        where: Files by record id, of all so far; written.
+    """
+    twin = where.get(audit.record_id)
     if twin is None:
+        where[audit.record_id] = audit.where
         return audit
-    problem = FieldProblem("record_id", audit.record_id, f"a record that counts once; {twin.where} is the same")
+    problem = FieldProblem("record_id", audit.record_id, f"a record that counts once; {twin} is the same")
     return replace(audit, problems=(*audit.problems, problem))
 
 
@@ -290,19 +296,21 @@ class Explain(Verb):
 
 @dataclass(frozen=True, slots=True)
 class MakeReport(Verb):
-    """One page, tables and figures from records.
+    """One page with figures, and tables, from records.
 
     Args:
         path: record.json, its folder, or a folder of folders; runs when nothing is said.
         out: Folder of the report.
         title: Heading of the page.
         alpha: Family-wise error rate of the tests.
+        pdf: Also write every figure as a PDF of its own, for papers.
     """
 
     path: Paths = RUNS
     out: Path = Path("report")
     title: str = "Benchmark report"
     alpha: float = 0.05
+    pdf: bool = False
 
     def __call__(self) -> int:
         from optisolve.study.report import build_report, write_report
@@ -310,7 +318,7 @@ class MakeReport(Verb):
         for path in self.path:
             require_runs(path)
         report = build_report(self.path, title=self.title, alpha=self.alpha)
-        page = write_report(report, self.out)
+        page = write_report(report, self.out, pdf=self.pdf)
         for sentence in report.summary:
             console.print(sentence, soft_wrap=True)
         for notice in report.notices:
@@ -319,7 +327,7 @@ class MakeReport(Verb):
             of_this = f"{experiment.name}, " if len(report.experiments) > 1 else ""
             for family in experiment.families:
                 console.print(styled(f"{of_this}{family.name}:", "bold"), *family.summary, soft_wrap=True)
-        console.print(f"report: {page}", soft_wrap=True)
+        console.print(f"report: {page}{'' if self.pdf else ' (every figure as PDF as well: --pdf)'}", soft_wrap=True)
         return 0
 
 

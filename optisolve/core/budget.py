@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from threading import Lock
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from annotated_types import Ge
 
@@ -38,6 +38,8 @@ class Budget(Options):
         llm_calls: Requests sent to a language model, re-asks included.
         llm_tokens: Prompt plus completion tokens.
         usd: Cost at the configured prices, US dollars.
+        points: Points of the front that are kept; of more the best in every objective, then again and again the one farthest
+            from those kept, objectives scaled by the front's extent. The curve still counts every point. It ends no run.
     """
 
     evaluations: Annotated[int, Ge(1)] | None = None
@@ -45,6 +47,7 @@ class Budget(Options):
     llm_calls: Annotated[int, Ge(0)] | None = CALLS
     llm_tokens: Annotated[int, Ge(0)] | None = None
     usd: Annotated[float, Ge(0)] | None = None
+    points: Annotated[int, Ge(1)] | None = None
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -54,8 +57,15 @@ class Budget(Options):
 
     @property
     def unlimited(self) -> bool:
-        """True when no limit is set at all."""
-        return all(getattr(self, f.name) is None for f in fields(self))
+        """True when no limit is set that could end a run."""
+        return all(getattr(self, f.name) is None for f in fields(self) if f.name != "points")
+
+    def options(self) -> dict[str, Any]:
+        """All fields by name; without `points` where all are kept, so that records and locks stay what they were."""
+        told = {f.name: getattr(self, f.name) for f in fields(self)}
+        if self.points is None:
+            del told["points"]
+        return told
 
 
 @dataclass(slots=True)

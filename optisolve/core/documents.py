@@ -25,6 +25,7 @@ __all__ = [
     "digest",
     "document",
     "file_source",
+    "joined",
     "naming",
     "parquet",
     "plain",
@@ -50,6 +51,12 @@ def canonical(value: object) -> bytes:
 def digest(value: object) -> str:
     """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def joined(texts: Mapping[str, bytes | Mapping[str, bytes]]) -> bytes:
+    """Canonical JSON of an object whose values are canonical JSON already, or objects of such ones."""
+    values = {key: text if isinstance(text, bytes) else joined(text) for key, text in texts.items()}
+    return b"{" + b",".join(canonical(key) + b":" + values[key] for key in sorted(values)) + b"}"
 
 
 def document(value: object) -> bytes:

@@ -13,7 +13,7 @@ from optisolve.core.problem import FAILED_VIOLATION
 from optisolve.core.solver import Outcome
 from optisolve.core.status import Limit, Termination
 
-__all__ = ["Archive", "archived_outcome", "nondominated"]
+__all__ = ["Archive", "archived_outcome", "nondominated", "thinned"]
 
 
 def nondominated(F: FloatArray) -> IntArray:
@@ -31,25 +31,52 @@ def nondominated(F: FloatArray) -> IntArray:
     return np.flatnonzero(is_nondominated(F, keep_weakly=False)).astype(np.int64)
 
 
-class Archive:
-    """Non-dominated feasible points, unbounded, in the order in which they were found.
+def thinned(F: FloatArray, count: int) -> IntArray:
+    """Indices of at most so many points of a front, ascending: a front that is as even as a front's own points allow.
 
-    Points are buffered and pruned in blocks, which keeps the cost per evaluation small. While nothing is feasible
-    the least violating point is remembered; a point that the model could not evaluate never is.
+    The best point in every objective, then again and again the one farthest from those kept, objectives scaled by the front's
+    extent; of equal ones the first.
+
+    Args:
+        F: float64 [n, m], non-dominated, to be minimized.
+        count: Points to keep, >= 1.
+
+    Source:
+        Farthest-point selection: Gonzalez 1985, doi 10.1016/0304-3975(85)90224-5.
+    """
+    if F.shape[0] <= count:
+        return np.arange(F.shape[0])
+    low = F.min(axis=0)
+    extent = F.max(axis=0) - low
+    unit = (F - low) / np.where(extent > 0.0, extent, 1.0)
+    kept = list(dict.fromkeys(int(i) for i in F.argmin(axis=0)))[:count]
+    distance = np.min([((unit - unit[i]) ** 2).sum(axis=1) for i in kept], axis=0)  # squared
+    while len(kept) < count:
+        kept.append(int(np.argmax(distance)))
+        np.minimum(distance, ((unit - unit[kept[-1]]) ** 2).sum(axis=1), out=distance)
+    return np.sort(np.array(kept, dtype=np.int64))
+
+
+class Archive:
+    """Non-dominated feasible points in the order in which they were found; all of them unless a capacity is given.
+
+    Points are buffered and pruned in blocks that grow with the archive, which keeps the cost per evaluation small. While
+    nothing is feasible the least violating point is remembered; a point that the model could not evaluate never is.
 
     Args:
         n_objectives: Number of objectives m.
         dim: Number of variables.
-        block: Buffered points that trigger a pruning.
+        block: Buffered points that trigger a pruning, at least; no fewer than are kept already.
+        capacity: Points that are kept at most, see `thinned`; None for all.
     """
 
-    def __init__(self, n_objectives: int, dim: int, *, block: int = 1024) -> None:
+    def __init__(self, n_objectives: int, dim: int, *, block: int = 1024, capacity: int | None = None) -> None:
         self._X = np.empty((0, dim))
         self._F = np.empty((0, n_objectives))  # minimization form
         self._new_X: list[FloatArray] = []
         self._new_F: list[FloatArray] = []
         self._pending = 0
-        self._block = block
+        self._block, self._capacity = block, capacity
         self._least: tuple[float, FloatArray] | None = None
 
     def copy(self) -> Archive:
@@ -73,7 +100,7 @@ class Archive:
             self._new_X.append(X.copy() if everything else X[feasible])
             self._new_F.append(F_min.copy() if everything else F_min[feasible])
             self._pending += n_feasible
-            if self._pending >= self._block:
+            if self._pending >= max(self._block, self._F.shape[0]):
                 self._prune()
         elif X.shape[0] and self._X.shape[0] == 0 and not self._pending:
             i = int(np.argmin(violation))
@@ -111,6 +138,8 @@ class Archive:
         F = np.concatenate([self._F, *self._new_F])
         X = np.concatenate([self._X, *self._new_X])
         keep = nondominated(F)
+        if self._capacity is not None:
+            keep = keep[thinned(F[keep], self._capacity)]
         self._F, self._X = F[keep], X[keep]
         self._new_F, self._new_X, self._pending = [], [], 0
 

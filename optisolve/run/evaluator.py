@@ -51,7 +51,7 @@ class Evaluator:
         keep: Keep every point with its constraints in the history.
 
     Attributes:
-        archive: Non-dominated feasible points so far.
+        archive: Non-dominated feasible points so far, all or as many as the budget lets it keep.
         history: Objectives, violations and sources of all points so far.
         policy: What happens to points that the model cannot evaluate, see `Instance.on_failure`.
         failed: How many there were so far.
@@ -71,7 +71,7 @@ class Evaluator:
     ) -> None:
         self.instance = instance
         self.meter = meter
-        self.archive = Archive(len(instance.objectives), instance.space.dim)
+        self.archive = Archive(len(instance.objectives), instance.space.dim, capacity=meter.budget.points)
         self.history = History(len(instance.objectives), keep=keep)
         self.policy = policy_of(instance)
         self.failed, self.first_failure = 0, ""

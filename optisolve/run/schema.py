@@ -7,6 +7,7 @@ what it found; clock times, the machine and the code revision are outside it, so
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from itertools import islice
@@ -16,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
 from optisolve.core.budget import Budget
-from optisolve.core.documents import digest, document
+from optisolve.core.documents import canonical, digest, document, joined
 from optisolve.core.errors import FieldProblem, RecordError
 from optisolve.core.failures import OnFailure
 from optisolve.core.html import html_table
@@ -188,13 +189,14 @@ class SolverPart(Part):
 
 
 class BudgetPart(Part):
-    """The limits; None for none."""
+    """The limits; None for none. ``points`` stands only where not all points of the front are kept."""
 
     evaluations: Count | None
     seconds: Amount | None
     llm_calls: Count | None
     llm_tokens: Count | None
     usd: Amount | None
+    points: Given[Positive | None] = None
 
     def limits(self) -> Budget:
         """The budget itself.
@@ -429,6 +431,8 @@ _VOLATILE: dict[str, Any] = {
 }
 """What ``result_hash`` does not cover; of the trace it covers all but the seconds."""
 
+_IN_PARTS = [name for name, parts in _VOLATILE.items() if parts is not True]
+
 
 class Record(Part):
     """The record of one run; what is wrong with a file is told field by field, as a `LayoutError`."""
@@ -534,19 +538,37 @@ class Record(Part):
 
     def sealed(self) -> Record:
         """The same record with ``run_id``, ``result_hash`` and ``record_id`` of its content."""
+        texts = self._texts()
         provenance = self.provenance.model_copy(update={"run_id": self._run_id()})
-        named = self.model_copy(update={"provenance": provenance, "result_hash": self._result_hash()})
-        return named.model_copy(update={"record_id": named._record_id()})
+        named = self.model_copy(update={"provenance": provenance, "result_hash": self._result_hash(texts)})
+        texts["provenance"] = canonical(provenance.model_dump(by_alias=True, exclude_unset=True))
+        texts["result_hash"] = canonical(named.result_hash)
+        return named.model_copy(update={"record_id": named._record_id(texts)})
 
     def with_provenance(self, **changes: object) -> Record:
         """The record with other fields under ``provenance``, sealed again."""
         return self.model_copy(update={"provenance": self.provenance.model_copy(update=changes)}).sealed()
 
-    def _result_hash(self) -> str:
+    def _texts(self) -> dict[str, bytes | dict[str, bytes]]:
+        """Canonical JSON of every field, and of every part of those that ``result_hash`` covers in part: both hashes are
+        made of them, for thousands of points take longer to write than to find."""
+        rows = {"solutions": {"x"}, "verified": {"F"}}
+        part = self.model_dump(by_alias=True, exclude_unset=True, exclude=rows)
+        part["solutions"]["x"], part["verified"]["F"] = self.solutions.x, self.verified.F
+        return {
+            name: {key: canonical(own) for key, own in value.items()} if name in _IN_PARTS else canonical(value)
+            for name, value in part.items()
+        }
+
+    def _result_hash(self, texts: Mapping[str, bytes | dict[str, bytes]]) -> str:
         """SHA-256 over the deterministic part."""
-        part = self.model_dump(by_alias=True, exclude_unset=True, exclude=_VOLATILE)
-        part["trace"] = [[row[0], *row[2:]] for row in self.trace]
-        return digest(part)
+        kept = {name: text for name, text in texts.items() if _VOLATILE.get(name) is not True}
+        for name in _IN_PARTS:
+            parts = kept[name]
+            assert isinstance(parts, dict)  # as `_texts` makes them
+            kept[name] = {key: text for key, text in parts.items() if key not in _VOLATILE[name]}
+        kept["trace"] = canonical([[row[0], *row[2:]] for row in self.trace])
+        return hashlib.sha256(joined(kept)).hexdigest()
 
     def _run_id(self) -> str:
         """SHA-256 (16 digits) over what the run was asked to do; equal for every repetition of the same run."""
@@ -564,8 +586,8 @@ class Record(Part):
             part["solver"]["llm"] = self.solver.llm.model_dump(include={"provider", "model", "params"})
         return digest(part)[:16]
 
-    def _record_id(self) -> str:
+    def _record_id(self, texts: Mapping[str, bytes | dict[str, bytes]]) -> str:
         """Readable name plus SHA-256 (16 digits) over the whole record except the id itself."""
-        part = self.model_dump(by_alias=True, exclude_unset=True, exclude={"record_id"})
+        whole = joined({name: text for name, text in texts.items() if name != "record_id"})
         problem = self.instance.scenario.replace("/", "-")
-        return f"{problem}.{self.solver.name}.s{self.seed}.{digest(part)[:16]}"
+        return f"{problem}.{self.solver.name}.s{self.seed}.{hashlib.sha256(whole).hexdigest()[:16]}"

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optisolve import load_problem, solve
 from optisolve.core import Budget, BudgetMeter, Termination
 from optisolve.core.errors import BudgetExhausted, ProblemError
 from optisolve.run.archive import Archive, nondominated
 from optisolve.run.evaluator import Evaluator
 from optisolve.testing.toys import ShiftedZdt1, SumCapSphere
+from optisolve.trust.audit import verify
+from optisolve.trust.replay import replay
 
 
 def brute_force_front(F: np.ndarray) -> set[int]:
@@ -37,6 +40,41 @@ def test_archive_does_not_depend_on_how_points_are_batched(seed, block):
         part = slice(i, i + block)
         pieces.add(X[part], F[part], violation[part])
     assert np.array_equal(whole.X, pieces.X)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 30))
+def test_an_archive_with_a_capacity_keeps_the_ends_and_points_of_its_front_that_are_far_apart(seed, m, capacity):
+    """What is left out is no farther from the kept than any two of them are from each other, but for the ends."""
+    rng = np.random.default_rng(seed)
+    F = np.abs(rng.normal(size=(80, m)))
+    F /= np.linalg.norm(F, axis=1)[:, None] ** rng.uniform(0.9, 1.0)
+    whole, part = Archive(m, 1), Archive(m, 1, capacity=capacity)
+    for archive in (whole, part):
+        archive.add(np.arange(80.0)[:, None], F, np.zeros(80))
+    rows = np.searchsorted(whole.X[:, 0], part.X[:, 0])  # where the kept ones stand in the whole front
+    np.testing.assert_array_equal(whole.X[rows], part.X)
+    assert rows.size == min(capacity, len(whole.X))
+    ends = whole.F_min.argmin(axis=0)
+    assert capacity < m or set(ends.tolist()) <= set(rows.tolist())
+    unit = whole.F_min / np.maximum(np.ptp(whole.F_min, axis=0), 1e-300)
+    apart = np.linalg.norm(unit[:, None] - unit[rows], axis=2)  # [whole, kept]
+    pairs = apart[rows] + np.where(np.isin(rows, ends)[:, None] & np.isin(rows, ends), np.inf, 0.0)
+    pairs[np.arange(rows.size), np.arange(rows.size)] = np.inf
+    assert capacity < m or apart.min(axis=1).max() <= pairs.min() + 1e-12
+
+
+def test_a_run_keeps_as_many_points_as_its_budget_says_and_its_curve_counts_all(tmp_path):
+    case = load_problem("uav_isac").instance(0)
+    free, few = (solve(case, "moead_de", budget=Budget(evaluations=600, points=points)) for points in (None, 12))
+    assert len(few.X) == 12 < len(free.X)
+    assert few.record.trace[-1][2] == free.record.trace[-1][2] == pytest.approx(free.hypervolume)
+    assert 0.8 * free.hypervolume < few.hypervolume < free.hypervolume
+    assert "points" not in free.record.budget.to_json()
+    assert few.record.budget.to_json()["points"] == 12
+    folder = few.save(tmp_path)
+    again, audit = replay(folder), verify(folder)
+    assert again.same, again.reason
+    assert audit, str(audit)
 
 
 def test_infeasible_points_never_enter_but_the_least_violating_one_is_returned():

@@ -59,7 +59,7 @@ def report(records):
 
 @pytest.fixture(scope="module")
 def written(report, tmp_path_factory) -> Path:
-    return write_report(report, tmp_path_factory.mktemp("report")).parent
+    return write_report(report, tmp_path_factory.mktemp("report"), pdf=True).parent
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +95,9 @@ def test_same_records_same_bytes_wherever_they_lie_and_in_whatever_order_they_ar
     for source in chosen:
         (elsewhere / source.name).mkdir(parents=True)
         (elsewhere / source.name / "record.json").write_bytes((source / "record.json").read_bytes())
-    first = write_report(build_report(chosen), tmp_path / "a").parent
+    first = write_report(build_report(chosen), tmp_path / "a", pdf=True).parent
     shuffled = sorted(elsewhere.iterdir(), reverse=True)
-    second = write_report(build_report([*shuffled, elsewhere]), tmp_path / "b").parent
+    second = write_report(build_report([*shuffled, elsewhere]), tmp_path / "b", pdf=True).parent
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
     assert len(files) > 20

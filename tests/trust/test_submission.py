@@ -17,7 +17,7 @@ from optisolve.run.records import read_record
 from optisolve.study.lock import write_lock
 from optisolve.study.loss import loss_of
 from optisolve.study.suite import load_suite
-from optisolve.trust.audit import AUDIT_LIMITS, Tier
+from optisolve.trust.audit import AUDIT_LIMITS, Audit, Auditor, Tier
 from optisolve.trust.board import Located, build_board, read_located
 from optisolve.trust.submission import RECORDS, TABLE, Tree, check_submission, comment_text
 from optisolve.trust.submission.duplicates import duplicates, identities
@@ -487,9 +487,31 @@ def test_a_submission_behind_the_leaderboard_must_be_rebased(board):
 def test_every_record_of_a_commit_can_be_checked_at_once(board):
     good(board)
     head = board.commit()
-    verdict = check_submission(head, book=board.book, guard=None)
+    told: list[tuple[int, int]] = []
+    verdict = check_submission(head, book=board.book, guard=None, on_audit=lambda *counts: told.append(counts))
     assert verdict.accepted
     assert verdict.checked == 16
+    total = told[-1][1]
+    assert told == [(n, total) for n in range(1, 17)]
+
+
+def test_who_waits_for_the_gate_is_told_while_it_works(board, monkeypatch):
+    """The first count comes after the first audit, not after the last."""
+    good(board)
+    audited: list[Path] = []
+    real = Auditor.file
+
+    def counted(self: Auditor, path: Path) -> Audit:
+        audited.append(path)
+        return real(self, path)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Auditor, "file", counted)
+    with pytest.raises(KeyboardInterrupt):
+        check_submission(board.commit(), book=board.book, guard=None, on_audit=stop)
+    assert len(audited) == 1
 
 
 def test_records_of_an_older_lock_stay_and_are_not_ranked(board, tmp_path):

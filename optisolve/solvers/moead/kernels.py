@@ -14,7 +14,7 @@ import numpy as np
 from optisolve.numerics.compiled import njit
 from optisolve.solvers.moead.scalarize import Scalarization
 
-__all__ = ["best_suited", "commit", "front", "mate_values", "mating_pools", "running_ideal"]
+__all__ = ["best_suited", "commit", "farthest", "front", "mate_values", "mating_pools", "running_ideal"]
 
 _TCHEBYCHEFF = int(Scalarization.TCHEBYCHEFF)
 
@@ -22,12 +22,18 @@ _kernel = njit(cache=True, error_model="numpy")
 
 
 @_kernel
+def _normalize_row(F, ideal, width, F_hat, i):  # type: ignore[no-untyped-def]
+    """Write one row of objectives scaled by the front: of a large population a wave looks at few."""
+    for j in range(F.shape[1]):
+        F_hat[i, j] = (F[i, j] - ideal[j]) / width[j]
+
+
+@_kernel
 def _normalized(F, ideal, width):  # type: ignore[no-untyped-def]
     """Objectives scaled by the front, float64 [n, m]."""
     F_hat = np.empty(F.shape)
     for i in range(F.shape[0]):
-        for j in range(F.shape[1]):
-            F_hat[i, j] = (F[i, j] - ideal[j]) / width[j]
+        _normalize_row(F, ideal, width, F_hat, i)
     return F_hat
 
 
@@ -72,17 +78,19 @@ def mating_pools(neighbors, targets, delta, u_pool, U_pick):  # type: ignore[no-
     """
     n_population, size = neighbors.shape
     pools = np.empty((targets.size, size), dtype=np.int64)
-    everyone = np.empty(n_population, dtype=np.int64)
+    everyone = np.arange(n_population)
+    swapped = np.empty(size, dtype=np.int64)
     for row in range(targets.size):
         if u_pool[row] < delta:
             pools[row] = neighbors[targets[row]]
             continue
-        for i in range(n_population):
-            everyone[i] = i
         for s in range(size):
             j = s + int(U_pick[row, s] * (n_population - s))
             everyone[s], everyone[j] = everyone[j], everyone[s]
-            pools[row, s] = everyone[s]
+            pools[row, s], swapped[s] = everyone[s], j
+        for s in range(size - 1, -1, -1):  # back in order, without a walk through all of a large population
+            j = swapped[s]
+            everyone[s], everyone[j] = everyone[j], everyone[s]
     return pools
 
 
@@ -90,30 +98,43 @@ def mating_pools(neighbors, targets, delta, u_pool, U_pick):  # type: ignore[no-
 def mate_values(F, targets, mates, yardstick):  # type: ignore[no-untyped-def]
     """Scalarized value of every mate for its target's sub-problem, float64 [n, T]."""
     weights, ideal, width, kind, theta = yardstick
-    F_hat = _normalized(F, ideal, width)
+    F_hat, known = np.empty(F.shape), np.zeros(F.shape[0], dtype=np.bool_)
     values = np.empty(mates.shape)
     for row in range(mates.shape[0]):
         for column in range(mates.shape[1]):
-            values[row, column] = _value(F_hat, mates[row, column], weights, targets[row], kind, theta)
+            i = mates[row, column]
+            if not known[i]:
+                known[i] = True
+                _normalize_row(F, ideal, width, F_hat, i)
+            values[row, column] = _value(F_hat, i, weights, targets[row], kind, theta)
     return values
 
 
 @_kernel
-def _is_dominated(F, violation, i):  # type: ignore[no-untyped-def]
-    """Whether a feasible row dominates row i."""
+def _dominates(F, k, i):  # type: ignore[no-untyped-def]
+    """Whether row k dominates row i."""
+    better = False
+    for j in range(F.shape[1]):
+        if F[k, j] > F[i, j]:
+            return False
+        if F[k, j] < F[i, j]:
+            better = True
+    return better
+
+
+@_kernel
+def _strongest(F, violation, i, j, scale):  # type: ignore[no-untyped-def]
+    """Of the feasible rows that dominate row i the best in the objectives other than j, which dominates most; -1: none."""
+    strongest, least = -1, np.inf
     for k in range(F.shape[0]):
-        if violation[k] > 0.0:
-            continue
-        no_worse, better = True, False
-        for j in range(F.shape[1]):
-            if F[k, j] > F[i, j]:
-                no_worse = False
-                break
-            if F[k, j] < F[i, j]:
-                better = True
-        if no_worse and better:
-            return True
-    return False
+        if violation[k] <= 0.0 and _dominates(F, k, i):
+            total = 0.0
+            for c in range(F.shape[1]):
+                if c != j or F.shape[1] == 1:
+                    total += F[k, c] / scale[c]
+            if strongest < 0 or total < least:
+                strongest, least = k, total
+    return strongest
 
 
 @_kernel
@@ -130,15 +151,20 @@ def front(F, violation, ideal):  # type: ignore[no-untyped-def]
             largest[j] = max(largest[j], F[i, j])
     nadir = largest.copy()
     if any_feasible:
+        scale = np.empty(m)
+        for j in range(m):
+            scale[j] = max(largest[j] - ideal[j], 1e-300)
         for j in range(m):  # the largest value that belongs to the front; few points need to be tested for it
             while True:  # the largest of those not yet known to be dominated: mostly the first one is not
                 top = -1
                 for i in range(n):
                     if not out[i] and (top < 0 or F[i, j] > F[top, j]):
                         top = i
-                if not _is_dominated(F, violation, top):
+                strongest = _strongest(F, violation, top, j, scale)
+                if strongest < 0:
                     break
-                out[top] = True
+                for i in range(n):  # with two objectives one such point leaves nothing that is dominated on top
+                    out[i] = out[i] or _dominates(F, strongest, i)
             nadir[j] = F[top, j]
     width = np.empty(m)
     for j in range(m):
@@ -235,10 +261,9 @@ def commit(incumbents, offspring, rows, mates, yardstick, max_replaced, U_order)
     weights, ideal, width, kind, theta = yardstick
     n, d = X.shape
     m, size = F.shape[1], mates.shape[1]
-    old_hat, new_hat = _normalized(F, ideal, width), _normalized(F_new, ideal, width)
+    old_hat, new_hat = np.empty(F.shape), _normalized(F_new, ideal, width)
     current = np.empty(n)  # each incumbent's value for its own sub-problem, kept up to date: it is asked for many times
-    for i in range(n):
-        current[i] = _value(old_hat, i, weights, i, kind, theta)
+    known = np.zeros(n, dtype=np.bool_)  # whether that has been worked out
     replaced = np.zeros(rows.size, dtype=np.int64)
     pool = np.empty(size, dtype=np.int64)
     for k in range(rows.size):
@@ -250,6 +275,10 @@ def commit(incumbents, offspring, rows, mates, yardstick, max_replaced, U_order)
             j = s + int(U_order[k, s] * (size - s))  # one step of a shuffle; most offspring stop long before the pool's end
             i = pool[j]
             pool[j] = pool[s]
+            if not known[i]:
+                known[i] = True
+                _normalize_row(F, ideal, width, old_hat, i)
+                current[i] = _value(old_hat, i, weights, i, kind, theta)
             value = _value(new_hat, k, weights, i, kind, theta)
             if violation_new[k] < violation[i] or (violation_new[k] == violation[i] and value < current[i]):
                 for c in range(d):
@@ -260,3 +289,52 @@ def commit(incumbents, offspring, rows, mates, yardstick, max_replaced, U_order)
                 current[i] = value
                 replaced[k] += 1
     return replaced
+
+
+@_kernel
+def farthest(points, order, size, n):  # type: ignore[no-untyped-def]
+    """Farthest-point selection in boxes, see `weights.farthest_points`.
+
+    Args:
+        points: float64 [c, m].
+        order: int64 [c], all indices; each stretch of `size` of them is a box, ascending within.
+        size: Points in a box.
+        n: How many to choose.
+
+    Returns:
+        int64 [n].
+    """
+    c, m = points.shape
+    n_boxes = (c + size - 1) // size
+    low, high = np.full((n_boxes, m), np.inf), np.full((n_boxes, m), -np.inf)
+    for at in range(c):
+        b = at // size
+        for j in range(m):
+            low[b, j] = min(low[b, j], points[order[at], j])
+            high[b, j] = max(high[b, j], points[order[at], j])
+    distance = np.full(c, np.inf)  # squared, to the chosen ones, by place in `order`
+    largest, where = np.full(n_boxes, np.inf), np.zeros(n_boxes, dtype=np.int64)  # of each box, and the first point with it
+    chosen = np.zeros(n, dtype=np.int64)
+    for k in range(n):
+        new = chosen[k]
+        farthest, next_one = -1.0, -1
+        for b in range(n_boxes):
+            gap = 0.0
+            for j in range(m):
+                beyond = max(low[b, j] - points[new, j], points[new, j] - high[b, j], 0.0)
+                gap += beyond * beyond
+            if gap * (1.0 - 1e-9) < largest[b]:  # some point of the box may be nearer to the new one
+                largest[b] = -1.0
+                for at in range(b * size, min(c, (b + 1) * size)):
+                    squared = 0.0
+                    for j in range(m):
+                        step = points[order[at], j] - points[new, j]
+                        squared += step * step
+                    distance[at] = min(distance[at], squared)
+                    if distance[at] > largest[b]:
+                        largest[b], where[b] = distance[at], order[at]
+            if largest[b] > farthest or (largest[b] == farthest and where[b] < next_one):
+                farthest, next_one = largest[b], where[b]
+        if k + 1 < n:
+            chosen[k + 1] = next_one
+    return chosen

@@ -8,10 +8,19 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["lattice_size", "neighborhoods", "simplex_lattice", "spread_weights", "weight_vectors"]
+__all__ = ["farthest_points", "lattice_size", "neighborhoods", "simplex_lattice", "spread_weights", "weight_vectors"]
 
 _CANDIDATES_PER_WEIGHT = 20
 _BLOCK_ROWS = 512
+_MANY = 400
+"""Weights from which on a search tree and boxes are faster than all distances."""
+_BOX = 32
+"""Points in a box."""
+_UNROLLED = 8
+"""Objectives from which on numpy sums in another order than one after the other."""
+_ROUNDED = 12
+"""Digits of a squared distance that count. Rounding merges what is equal in exact arithmetic, so that ties do not depend on the
+machine."""
 
 
 def weight_vectors(n_objectives: int, n: int) -> FloatArray:
@@ -81,13 +90,42 @@ def spread_weights(n_objectives: int, n: int) -> FloatArray:
     """
     fine = simplex_lattice(n_objectives, _partitions_reaching(n_objectives, _CANDIDATES_PER_WEIGHT * n))
     pool = np.concatenate([fine, 0.5 * fine + 0.5 / n_objectives])  # [c, m]
+    weights = pool[farthest_points(pool, n)]
+    return np.ascontiguousarray(weights[np.lexsort(weights.T[::-1])])
+
+
+def farthest_points(points: FloatArray, n: int) -> IntArray:
+    """The first point, then n - 1 times the one farthest from all chosen so far; of equally far ones the first.
+
+    A new one changes distances near itself only. With many to choose, points are put into boxes, and boxes that are farther
+    from it than any of their points is from the chosen ones are left alone; the points and their order are the same.
+
+    Args:
+        points: float64 [c, m].
+        n: How many, 1 to c.
+
+    Returns:
+        int64 [n], indices in the order of choice.
+    """
+    if n >= _MANY and points.shape[1] < _UNROLLED:
+        return _farthest_in_boxes(points, n)
     chosen = np.zeros(n, dtype=np.int64)
-    distance = ((pool - pool[0]) ** 2).sum(axis=1)  # squared distance to the chosen set
+    distance = ((points - points[0]) ** 2).sum(axis=1)  # squared distance to the chosen set
     for k in range(1, n):
         chosen[k] = int(np.argmax(distance))
-        np.minimum(distance, ((pool - pool[chosen[k]]) ** 2).sum(axis=1), out=distance)
-    weights = pool[chosen]
-    return np.ascontiguousarray(weights[np.lexsort(weights.T[::-1])])
+        np.minimum(distance, ((points - points[chosen[k]]) ** 2).sum(axis=1), out=distance)
+    return chosen
+
+
+def _farthest_in_boxes(points: FloatArray, n: int) -> IntArray:
+    from scipy.spatial import cKDTree
+
+    from optisolve.solvers.moead import kernels
+
+    order = np.asarray(cKDTree(points, leafsize=_BOX).indices, dtype=np.int64)  # neighbors stand beside each other
+    order = np.concatenate([np.sort(order[start : start + _BOX]) for start in range(0, order.size, _BOX)])
+    chosen: IntArray = kernels.farthest(points, order, _BOX, n)
+    return chosen
 
 
 def neighborhoods(weights: FloatArray, size: int) -> IntArray:
@@ -108,13 +146,28 @@ def neighborhoods(weights: FloatArray, size: int) -> IntArray:
         offsets = np.where(steps % 2, (steps + 1) // 2, -(steps // 2))  # 0, 1, -1, 2, -2, ...
         ring: IntArray = (np.arange(n, dtype=np.int64)[:, None] + offsets.astype(np.int64)) % n
         return ring
-    rows = []
+    if n >= _MANY:
+        return _nearest_by_tree(weights, size)
+    squared = ((weights[:, None, :] - weights[None, :, :]) ** 2).sum(axis=2)  # [N, N]
+    return np.argsort(np.round(squared, _ROUNDED), axis=1, kind="stable")[:, :size].astype(np.int64)
+
+
+def _nearest_by_tree(weights: FloatArray, size: int) -> IntArray:
+    """The same from a search tree: all within the distance of the last one, rounding allowed for, in the same order."""
+    from scipy.spatial import cKDTree
+
+    n = weights.shape[0]
+    tree = cKDTree(weights)
+    rows = np.empty((n, size), dtype=np.int64)
     for start in range(0, n, _BLOCK_ROWS):
         block = weights[start : start + _BLOCK_ROWS]
-        squared = ((block[:, None, :] - weights[None, :, :]) ** 2).sum(axis=2)  # [block, N]
-        # Rounding merges distances that are equal in exact arithmetic, so that ties do not depend on the machine.
-        rows.append(np.argsort(np.round(squared, 12), axis=1, kind="stable")[:, :size])
-    return np.concatenate(rows).astype(np.int64)
+        last = tree.query(block, k=[size])[0][:, 0]
+        near = tree.query_ball_point(block, np.sqrt(last**2 + 10.0 ** (1 - _ROUNDED)), return_sorted=True)
+        for i, found in enumerate(near, start):
+            others = np.array(found, dtype=np.int64)
+            squared = np.round(((weights[i] - weights[others]) ** 2).sum(axis=1), _ROUNDED)
+            rows[i] = others[np.argsort(squared, kind="stable")[:size]]
+    return rows
 
 
 def _partitions_reaching(n_objectives: int, n: int) -> int:

@@ -27,26 +27,27 @@ __all__ = [
 ]
 
 
-def write_report(report: Report, folder: str | os.PathLike[str]) -> Path:
-    """Write the page, its tables and its figures.
+def write_report(report: Report, folder: str | os.PathLike[str], *, pdf: bool = False) -> Path:
+    """Write the page with its figures, and its tables.
 
     Args:
         report: From `build_report`.
         folder: Made when absent; files of an older report with the same names are replaced.
+        pdf: Also write every figure as ``figures/*.pdf``; fonts are cut to each one's letters, which takes as long as all else.
 
     Returns:
-        ``folder/index.html``. Beside it stand ``tables/*.csv`` (full precision), ``tables/*.tex`` (booktabs),
-        ``tables/units.csv`` (one row per unit) and ``figures/*.pdf``.
+        ``folder/index.html``. Beside it stand ``tables/*.csv`` (full precision), ``tables/*.tex`` (booktabs)
+        and ``tables/units.csv`` (one row per unit).
     """
     root = Path(folder)
-    for sub in ("tables", "figures"):
+    for sub in ("tables", *(["figures"] if pdf else [])):
         (root / sub).mkdir(parents=True, exist_ok=True)
     tables = list(_tables(report))
     for name, table in zip(_file_names(table.name for table in tables), tables, strict=True):
         write_atomic(root / "tables" / f"{name}.csv", table.data.to_csv(index=False, lineterminator="\n").encode())
         write_atomic(root / "tables" / f"{name}.tex", render_latex(table).encode())
     write_atomic(root / "tables" / "units.csv", report.units.to_csv(index=False, lineterminator="\n").encode())
-    pictures = [picture for family in report.families for picture in family.pictures]
+    pictures = [picture for family in report.families for picture in family.pictures] if pdf else []
     for name, picture in zip(_file_names(picture.name for picture in pictures), pictures, strict=True):
         write_atomic(root / "figures" / f"{name}.pdf", pdf_bytes(picture.figure))
     page = root / "index.html"

@@ -67,7 +67,10 @@ def pdf_bytes(figure: Figure) -> bytes:
 
 
 def _settle(figure: Figure) -> None:
-    """Lay a figure out once; two files need not do it twice."""
+    """Lay a figure out once; with any engine, even one that does nothing, every file would draw it once more to lay it out."""
+    import matplotlib as mpl
+
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        with mpl.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)

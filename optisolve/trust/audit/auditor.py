@@ -141,7 +141,8 @@ class Auditor:
         scores = check_scores(record, instance, actual, found)
         ours = solver is not None and type(solver).__module__.partition(".")[0] == "optisolve"
         check_termination(record, instance, scores["objective"], found)
-        check_trace(record, instance, scores, archived=ours and solver is not None and solver.info.keeps_best, found=found)
+        everything = solver is not None and solver.info.keeps_best and record.budget.points is None
+        check_trace(record, instance, scores, archived=ours and everything, found=found)
         check_reference(record, problem, instance, actual, self.references, found)
 
     def _reproduce(self, record: Record, folder: Path | None, found: Findings) -> None:

@@ -167,7 +167,8 @@ def _check_cell(record: Record, locked: LockedSuite, case: Case, found: Findings
     if record.warm_start is not None and not remembers:
         given = f"{len(record.warm_start)} points"
         found.wrong("warm_start", given, f"none: the runs of suite {suite.name} start from nothing")
-    for name, limit in budget.options().items():
+    for name in type(record.budget).model_fields:
+        limit = getattr(budget, name)
         if (stated := getattr(record.budget, name)) != limit:
             found.wrong(f"budget.{name}", stated, f"{limit}, as in suite {suite.name}")
     repetition = _index(told.repetition, repetitions)

@@ -19,7 +19,7 @@ from optisolve.registry import PROBLEMS, SOLVERS
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import printable, strict_json
 from optisolve.study.lock import parse_part
-from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
+from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audits
 from optisolve.trust.board import Board, Located, build_board, slots_of
 from optisolve.trust.submission.duplicates import duplicates
 from optisolve.trust.submission.export import export_records
@@ -198,7 +198,7 @@ def _audited(
     for name, auditor in (("record.json", whole), (ROW, rows)):
         own = [path for path in added if path in places and places[path].name == name]
         files = [_file(root, places[path]) for path in own]
-        for path, audit in zip(own, audit_files(auditor, files, workers=workers, limits=guard), strict=True):
+        for path, audit in zip(own, audits(auditor, files, workers=workers, limits=guard), strict=True):
             found[path] = audit
             if on_audit is not None:
                 on_audit(len(found), len(added))

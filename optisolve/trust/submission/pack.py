@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from optisolve.run.records import iter_records
 from optisolve.run.schema import Record
 from optisolve.run.table import Row, Table
 from optisolve.run.untrusted import printable, read_bytes, read_json
-from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audit_files
+from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audits
 from optisolve.trust.board import build_board, read_located
 from optisolve.trust.submission.bundle import read_transcripts, transcripts_bytes, write_archive
 from optisolve.trust.submission.rules import DESCRIPTION, LIMITS, ROWS, SCHEMA, SUBMITTER, TRANSCRIPTS, check_description
@@ -57,6 +57,7 @@ def pack(
     guard: AuditLimits | None = AUDIT_LIMITS,
     archive: Path | None = None,
     full: bool = False,
+    on_audit: Callable[[int, int], object] | None = None,
 ) -> Packed:
     """Audit records and bring them, with the transcripts of language models, to where a submission has them.
 
@@ -77,6 +78,7 @@ def pack(
         guard: What the audit of one record may take; None audits in this process, without limits.
         archive: Folder that gets the full records of the table in one compressed file; its hash goes into the table.
         full: Write every record as it is and no table.
+        on_audit: Called after every audit with how many are done and how many there will be.
 
     Raises:
         OptionError: A name that does not fit.
@@ -98,14 +100,18 @@ def pack(
             other += 1
         else:
             wanted.append(file)
-    audits = [_enough(audit, tier) for audit in audit_files(auditor, wanted, workers=workers, limits=guard)]
-    chosen = [file for file, audit in zip(wanted, audits, strict=True) if audit]
-    refused = [audit for audit in audits if not audit]
+    audited: list[Audit] = []
+    for audit in audits(auditor, wanted, workers=workers, limits=guard):
+        audited.append(_enough(audit, tier))
+        if on_audit is not None:
+            on_audit(len(audited), len(wanted))
+    chosen = [file for file, audit in zip(wanted, audited, strict=True) if audit]
+    refused = [audit for audit in audited if not audit]
     if refused:
         raise RecordError("\n".join([f"{len(refused)} record(s) cannot be submitted:", *map(str, refused)]))
     if not chosen:
         raise RecordError(f"No record of suite {suite}{f' and solver {solver}' if solver else ''} at or below these paths.")
-    shown = [min(tier, audit.tier, key=lambda t: t.rank) for audit in audits if audit]
+    shown = [min(tier, audit.tier, key=lambda t: t.rank) for audit in audited if audit]
     records = [(_claiming(file, claim), file.parent) for file, claim in zip(chosen, shown, strict=True)]
     repeated = [] if full else [item for item in records if item[0].provenance.tier.rank >= Tier.REPLAYED.rank]
     others = [item for item in records if item not in repeated]

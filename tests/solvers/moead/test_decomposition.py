@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optisolve.solvers.moead.scalarize import Scalarization, pbi, scalarize, tchebycheff
+from optisolve.solvers.moead import kernels, weights
+from optisolve.solvers.moead.scalarize import Scalarization, front_nadir, front_width, pbi, scalarize, tchebycheff
 from optisolve.solvers.moead.weights import lattice_size, neighborhoods, simplex_lattice, weight_vectors
 from optisolve.solvers.space_filling import latin_hypercube
 from tests.solvers.toys import Knights
@@ -47,6 +48,31 @@ def test_a_neighborhood_starts_with_its_owner_and_repeats_nobody(m: int) -> None
     near = neighborhoods(weight_vectors(m, 40), 9)
     np.testing.assert_array_equal(near[:, 0], np.arange(40))
     assert all(np.unique(row).size == 9 for row in near)
+
+
+@pytest.mark.parametrize("m", [2, 3, 5])
+def test_many_weights_and_their_neighborhoods_are_those_of_all_distances(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search trees and boxes are shortcuts; a bit that differed would change every run of a large population."""
+    rng = np.random.default_rng(m)
+    pool = np.concatenate([rng.integers(0, 5, (900, m)) / 4.0, simplex_lattice(m, 4), rng.random((300, m))])  # ties, repeats
+    fast = weights.farthest_points(pool, 420), weights.neighborhoods(pool, 23)
+    monkeypatch.setattr(weights, "_MANY", 10**9)
+    slow = weights.farthest_points(pool, 420), weights.neighborhoods(pool, 23)
+    for quick, plain in zip(fast, slow, strict=True):
+        np.testing.assert_array_equal(quick, plain)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+def test_the_front_of_a_large_population_is_that_of_all_comparisons(m: int) -> None:
+    """Bit for bit, for points on their way to a front and for those on a coarse grid, with infeasible ones between."""
+    rng = np.random.default_rng(m)
+    for F in (rng.integers(0, 6, (200, m)).astype(float), np.abs(rng.normal(size=(400, m))) ** rng.uniform(0.2, 3.0, (400, 1))):
+        violation = np.where(rng.random(len(F)) < 0.2, 1.0, 0.0)
+        for broken in (violation, violation + 1.0, 0.0 * violation):
+            ideal = F.min(axis=0)
+            nadir, width = kernels.front(F, broken, ideal)
+            np.testing.assert_array_equal(nadir, front_nadir(F, broken))
+            np.testing.assert_array_equal(width, front_width(F, ideal, nadir))
 
 
 def test_tchebycheff_golden_values() -> None:
