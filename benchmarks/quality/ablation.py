@@ -8,7 +8,7 @@
     python benchmarks/quality/ablation.py --page                             # runs nothing, writes the results of that page
 
 Records stay in --out and are found again, so the script goes on where it was stopped. What is copied to docs/ablation is
-what the command wrote, unchanged: ablation.md, ablation.csv, ablation.yaml and the pictures. Partial reports are not copied.
+what the command wrote, but for the folder of its records: ablation.md, ablation.csv, ablation.yaml and the pictures. Partial reports are not copied.
 README has the verdicts of the plans in a few words.
 """
 
@@ -140,6 +140,8 @@ def publish(out: Path, target: Path) -> None:
     for file in sorted(out.glob("ablation*")):
         if file.is_file():  # not the records
             shutil.copyfile(file, target / file.name)
+    report = target / "ablation.md"
+    report.write_text(report.read_text("utf-8").replace(str(out), f"runs/ablation/{target.name}"), "utf-8")
     print(f"-> {target}")
 
 
