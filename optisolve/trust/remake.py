@@ -140,7 +140,7 @@ def _with_claims(row: Record, again: Record, *, elsewhere: bool = False, moved: 
         kept |= {name: kept[name] - moved for name in ("gap", "bound_gap") if kept[name] is not None}
     relative = ScoresPart.model_validate(kept | {name: value for name, value in found.items() if name in absolute})
     provenance = again.provenance.model_copy(update={"tier": row.provenance.tier})
-    claims = {"reference": row.reference, "scores": relative, "provenance": provenance}
+    claims: dict[str, object] = {"reference": row.reference, "scores": relative, "provenance": provenance}
     if elsewhere and _named_alike(row, again):  # its data may come out otherwise where numpy's instructions do
         claims |= {"instance": row.instance, "env": row.env}
     return again.model_copy(update=claims).sealed()

@@ -439,6 +439,19 @@ def test_a_record_that_names_kernels_of_this_processor_is_measured_on_those(reco
     assert any("result_hash" in told and "on the kernels that it names" in told for told in problems), problems
 
 
+def test_data_that_numpy_draws_otherwise_are_refused_only_where_its_instructions_are_the_same(record):
+    """Without a suite's lock nobody can tell which data a hash stands for, so the record counts as self-reported."""
+    record["instance"]["sha256"] = "0" * 64
+    problems = [problem.field for problem in optisolve.verify(seal(copy.deepcopy(record))).problems]
+    assert problems == ["instance.sha256"]
+    record["env"]["kernels"]["numpy"] = "RM_RF"
+    record["provenance"]["tier"] = "self_reported"
+    audit = optisolve.verify(seal(record))
+    assert audit, str(audit)
+    assert audit.tier is Tier.SELF_REPORTED
+    assert "come out otherwise with the instructions" in "; ".join(audit.notes)
+
+
 @pytest.mark.parametrize("told", ["openblas 0.3 Prescott", "mkl 2024.0", "openblas 0.3.30 Sky;lake", "", "openblas"])
 def test_only_kernels_of_the_same_library_are_ever_set(told):
     assert variables_for({**kernels(), "blas.numpy": told}) is None
