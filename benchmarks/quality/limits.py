@@ -134,6 +134,8 @@ def _case(family: str, solver: str, answer: Connection) -> None:
         instance.evaluate(np.repeat(middle, 512, axis=0))  # so many that kernels are compiled
     if solver.startswith("reference "):
         get_ready(instance, ("scipy.optimize", "highspy", f"{type(problem).__module__.rpartition('.')[0]}.reference"))
+    elif aside := optisolve.load_solver(solver).info.aside:
+        get_ready(instance, aside)
     answer.send({})
     begin, idle = time.perf_counter(), _waited_s()
     told: dict[str, Any]

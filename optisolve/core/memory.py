@@ -48,7 +48,7 @@ def no_room(what: str, options: Mapping[str, object], error: MemoryError) -> NoR
         error: The words of who asked for the memory.
     """
     sizes = [f"{name}={value}" for name, value in options.items() if type(value) is int and value > 1]
-    told = f"The {what} finds no memory ({error or 'out of memory'}); {max(room_bytes(), 0.0) / 1e9:.2g} GB are there."
+    told = f"The {what} finds no memory ({str(error) or 'out of memory'}); {max(room_bytes(), 0.0) / 1e9:.2g} GB are there."
     return NoRoom(f"{told} Make it smaller{': ' if sizes else ''}{', '.join(sizes)}.")
 
 

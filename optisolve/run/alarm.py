@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any
@@ -15,7 +16,10 @@ __all__ = ["Alarm"]
 _AGAIN_S = 0.1
 _RUN = "optisolve.run.execution"
 """Who calls the solver: what has called it, an import perhaps, does not matter."""
-_START_UP = ("importlib", "numba.", "llvmlite.")
+_START_UP = ("importlib", "numba.", "llvmlite.", "zipfile", "numpy.lib._npyio")
+"""Modules at work while something is imported, compiled or read from a library's own files."""
+_PATIENCE_S = 0.4
+"""After the limit, how long a library is left at its work before it is cut into, s."""
 
 
 class Alarm:
@@ -46,7 +50,7 @@ class Alarm:
         if self._set:
             self._set = False
             self._off.set()
-            signal.signal(signal.SIGURG, self._before)
+            signal.signal(signal.SIGURG, self._before or signal.SIG_DFL)
 
     def _ring(self, seconds: float) -> None:
         wait = 1.05 * seconds + 0.15 + self._later_s - self._meter.elapsed_s
@@ -55,12 +59,23 @@ class Alarm:
             wait = _AGAIN_S
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self._set and not self._meter.shielded and not _starting(frame):
+        if not self._set or self._meter.shielded or frame is None or _starting(frame):
+            return
+        late_s = self._meter.elapsed_s - 1.05 * (self._meter.budget.seconds or 0.0) - self._later_s
+        if _ours(frame) or late_s > _PATIENCE_S:
             raise OutOfTime
 
 
+def _ours(frame: FrameType) -> bool:
+    """Whether the solver's own code is at work, and not a library's, which may be setting up what it keeps for later runs."""
+    file = frame.f_code.co_filename
+    if str(frame.f_globals.get("__name__", "")).startswith("optisolve."):
+        return True
+    return "site-packages" not in file and not file.startswith((sys.base_prefix, "<"))
+
+
 def _starting(frame: FrameType | None) -> bool:
-    """Whether something is imported or compiled: that is start-up, and cut into it leaves half a module behind."""
+    """Whether something is imported or compiled: that is start-up, and a cut would leave half of it behind."""
     while frame is not None and (module := str(frame.f_globals.get("__name__", ""))) != _RUN:
         if module.startswith(_START_UP):
             return True

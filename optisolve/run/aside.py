@@ -88,7 +88,12 @@ def aside(work: Callable[..., T], *args: object, seconds: float, grace_s: float 
     Raises:
         OptisolveError: Work or answer cannot be pickled, or the work raised this or anything else.
     """
-    order: JsonObject = {"work": pickled((work, args)), "path": list(sys.path), "seconds": seconds}
+    return cast(T | Late, _asked(pickled((work, args)), seconds, grace_s))
+
+
+def _asked(parcel: str, seconds: float, grace_s: float) -> object:
+    """What comes of a pickled piece of work: its answer, or why there is none."""
+    order: JsonObject = {"work": parcel, "path": list(sys.path), "seconds": seconds}
     child = _taken()
     try:
         told = child.ask(order, Limits(seconds + grace_s))
@@ -111,7 +116,7 @@ def aside(work: Callable[..., T], *args: object, seconds: float, grace_s: float 
         return Late("memory", told["no_memory"], found)
     if "error" in told:
         raise cast(OptisolveError, _unpickled(told["error"]))
-    return cast(T, _unpickled(told["answer"]))
+    return _unpickled(told["answer"])
 
 
 def limited_reference(problem: Problem, instance: Instance, effort: Effort, seconds: float | None) -> Reference | None:
@@ -129,14 +134,14 @@ def limited_reference(problem: Problem, instance: Instance, effort: Effort, seco
     if seconds is None or not _has_reference(problem):
         return problem.reference(instance, effort)
     try:
-        pickled((problem, instance))
+        parcel = pickled((_reference, (problem, instance, effort)))
     except Exception:  # a problem of this process alone; its back ends are limited, itself it is not
         with limited(seconds):
             return problem.reference(instance, effort)
     get_ready(instance, (*_BACK_ENDS, f"{type(problem).__module__.rpartition('.')[0]}.reference"))
-    made = aside(_reference, problem, instance, effort, seconds=0.9 * seconds, grace_s=0.15 * seconds + 0.2)
+    made = _asked(parcel, 0.9 * seconds, 0.15 * seconds + 0.2)
     if not isinstance(made, Late):
-        return made
+        return cast(Reference | None, made)
     why = f"{STOPPED} ({seconds:g} s)" if made.kind == "time" else made.detail
     if isinstance(made.so_far, Reference):
         return replace(made.so_far, detail=f"{made.so_far.detail}; {why}")

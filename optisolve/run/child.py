@@ -143,8 +143,9 @@ class Child:
             assert self._log is not None
             self._log.mark()
             self.so_far = None
+            begin = time.perf_counter()  # a long order takes a while to be read
             self._send(process, order)
-            told = self._wait(process, limits)
+            told = self._wait(process, limits, begin)
         except BaseException:
             self.close()
             raise
@@ -210,9 +211,9 @@ class Child:
             process.stdin.write(json.dumps(order).encode() + b"\n")
             process.stdin.flush()
 
-    def _wait(self, process: subprocess.Popen[bytes], limits: Limits) -> dict[str, Any] | End:
-        """The child's reply, or what it was killed or died of."""
-        deadline = time.perf_counter() + limits.seconds
+    def _wait(self, process: subprocess.Popen[bytes], limits: Limits, begin: float | None = None) -> dict[str, Any] | End:
+        """The child's reply, or what it was killed or died of; the time counts from `begin`, now where that is None."""
+        deadline = (time.perf_counter() if begin is None else begin) + limits.seconds
         while True:
             with contextlib.suppress(queue.Empty):
                 line = self._replies.get(timeout=_POLL_S)

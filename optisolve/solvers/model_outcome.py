@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,16 +28,12 @@ def missing_model(instance: Instance, dialect: str, what: str) -> str | None:
     return f"{instance.origin.scenario} offers no {what} (instance.model('{dialect}') is None)"
 
 
-Looks: TypeAlias = list[tuple[FloatArray, str | list[str]]]
+Looks: TypeAlias = list[tuple[FloatArray, str]]
 """Points that were evaluated, and by whom."""
 
 
-class Work(Protocol):
-    """What a back end does with an instance; a function that can be pickled, as its settings can."""
-
-    def __call__(self, instance: Instance, *settings: Any, seconds: float | None) -> ModelAnswer:
-        """The answer, in so many seconds."""
-        ...
+Work: TypeAlias = Callable[..., ModelAnswer]
+"""What a back end does: of an instance, settings, and ``seconds=``, float or None; it can be pickled, as settings can."""
 
 
 def answered(task: Task, work: Work, *settings: object) -> ModelAnswer:
@@ -73,7 +70,7 @@ def _counted(instance: Instance, work: Work, settings: tuple[object, ...]) -> tu
     """In the other process: the answer, and what was evaluated on the way, which the run counts."""
     looks: Looks = []
 
-    def count(X: FloatArray, *, source: str | list[str] = "solver") -> Evaluation:
+    def count(X: FloatArray, *, source: str = "solver") -> Evaluation:
         looks.append((X, source))
         with unwatched():
             return instance.evaluate(X)
