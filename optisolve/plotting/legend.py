@@ -106,9 +106,7 @@ def _grid(words: Sequence[str], size: float, width: float, title: str) -> tuple[
 def _settle(axes: Axes) -> None:
     """Give the axes their final place, so that what is on them has one too; nothing is drawn."""
     figure = figure_of(axes)
-    if isinstance(figure, Drawing):
-        figure.lay_out()
-    elif (engine := figure.get_layout_engine()) is not None:
+    if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
     axes.apply_aspect()
 

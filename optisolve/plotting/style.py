@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -79,8 +79,6 @@ Dashes: TypeAlias = Literal["-"] | tuple[float, tuple[float, ...]]
 DASHES: tuple[Dashes, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 INK, MUTED, GRID, ACCENT = "#222222", "#666666", "#E3E3E3", "#D55E00"
 
-_SIDES: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
-
 Format: TypeAlias = Literal["pdf", "svg", "png"]
 FORMATS: tuple[Format, ...] = ("pdf", "svg", "png")
 
@@ -147,30 +145,6 @@ def looks_of(names: Iterable[str]) -> dict[str, Look]:
 class Drawing(Figure):
     """A figure of ours: notebooks show it, and the same numbers give the same file."""
 
-    _laid_out: object = None
-
-    def lay_out(self) -> None:
-        """Give the axes their final places; saving does not do it again unless something has changed."""
-        engine = self.get_layout_engine()
-        if engine is not None:
-            engine.execute(self)
-            self._laid_out = self._outline()
-
-    def _outline(self) -> object:
-        """What places depend on: sizes, words and limits of axes, and how much stands on them."""
-        axes = (
-            (
-                len(a.get_children()),
-                a.get_xlim(),
-                a.get_ylim(),
-                *(a.get_title(s) for s in _SIDES),
-                a.get_xlabel(),
-                a.get_ylabel(),
-            )
-            for a in self.axes
-        )
-        return (*self.get_size_inches(), len(self.get_children()), *axes)
-
     def savefig(self, fname: str | os.PathLike[str] | IO[Any], *, transparent: bool | None = None, **options: Any) -> None:
         """As matplotlib's, with embedded TrueType outlines and without a date.
 
@@ -182,21 +156,8 @@ class Drawing(Figure):
         suffix = Path(fname).suffix[1:] if isinstance(fname, str | os.PathLike) else ""
         kind = str(options.get("format") or suffix or "png").lower()
         options.setdefault("metadata", _NAMELESS.get(kind))
-        with _reproducible(), self._kept():
+        with _reproducible():
             super().savefig(fname, transparent=transparent, **options)
-
-    @contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Places as `lay_out` has left them, where they still hold."""
-        engine = self.get_layout_engine()
-        if engine is None or self._laid_out is None or self._laid_out != self._outline():
-            yield
-            return
-        self.set_layout_engine("none")
-        try:
-            yield
-        finally:
-            self.set_layout_engine(engine)
 
     def _repr_png_(self) -> bytes:
         return figure_bytes(self, "png", dots=100)

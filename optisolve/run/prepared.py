@@ -80,16 +80,19 @@ class Prepared:
         return solve(instance, self.solver, budget=self.budget, seed=self.seed)
 
     def _answers(self, cases: list[Instance]) -> list[Answer]:
-        together = self.budget.evaluations is not None and self.budget.seconds is None and not any(c.costly for c in cases)
-        if not cases or not together:
-            return [self._answer(case) for case in cases]
-        for case in cases:
-            require_fit(self.solver, case)
-        assert self.budget.evaluations is not None
-        proposed = self.solver.propose(cases, self.seed, self.budget.evaluations)
+        proposed = self._proposed(cases)
         if proposed is None:
             return [self._answer(case) for case in cases]
         return [self._chosen(case, proposal) for case, proposal in zip(cases, proposed, strict=True)]
+
+    def _proposed(self, cases: list[Instance]) -> list[Proposal] | None:
+        """What the solver proposes for all together; None where a run for each is needed."""
+        limit, alone = self.budget.evaluations, type(self.solver).propose is Solver.propose
+        if alone or not cases or limit is None or self.budget.seconds is not None or any(case.costly for case in cases):
+            return None
+        for case in cases:
+            require_fit(self.solver, case)
+        return self.solver.propose(cases, self.seed, limit)
 
     def _chosen(self, instance: Instance, proposal: Proposal) -> Answer:
         """The best of what was proposed, as a run keeps it, seen by the twin."""
