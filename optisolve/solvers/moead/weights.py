@@ -161,7 +161,7 @@ def _nearest_by_tree(weights: FloatArray, size: int) -> IntArray:
     rows = np.empty((n, size), dtype=np.int64)
     for start in range(0, n, _BLOCK_ROWS):
         block = weights[start : start + _BLOCK_ROWS]
-        last = tree.query(block, k=[size])[0][:, 0]
+        last = np.asarray(tree.query(block, k=[size])[0])[:, 0]  # [block]
         near = tree.query_ball_point(block, np.sqrt(last**2 + 10.0 ** (1 - _ROUNDED)), return_sorted=True)
         for i, found in enumerate(near, start):
             others = np.array(found, dtype=np.int64)
