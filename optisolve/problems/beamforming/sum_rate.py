@@ -24,10 +24,10 @@ import math
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import ComplexArray, FloatArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
-from optisolve.problems.beamforming.duality import UNIT, Uplink
-from optisolve.problems.beamforming.model import ComplexArray, Constants
+from optisolve.numerics.uplink_duality import UNIT, Uplink
+from optisolve.problems.beamforming.model import Constants
 
 __all__ = ["capacity_bound", "slack", "wmmse"]
 
@@ -38,7 +38,7 @@ LEAST_LOADING = 1e-13
 def capacity_bound(c: Constants) -> float:
     """Upper bound on the weighted sum rate, bit/s/Hz, see the module's head."""
     order = np.argsort(-c.weight, kind="stable")
-    h = Uplink(c).h[order]
+    h = Uplink(c.h, c.noise_w, c.p_total_w).h[order]
     steps = -np.diff(np.append(c.weight[order], 0.0))  # alpha_k - alpha_{k+1}
     traced = c.weight[order] * (np.abs(h) ** 2).sum(axis=1)  # coefficients of q in the bound by the trace
     bound = min(float(traced.max()), _linear_bound(h, steps, _best_powers(h, steps)))
@@ -51,7 +51,7 @@ def slack(c: Constants, bound: float) -> float:
     The capacity is concave in the power and 0 without any, so more power by a factor lifts it by that factor at most. A
     computed SINR lifts a rate by at most 2 ln(1 + d) + ln(1 + d + d^2) nats, see `duality`.
     """
-    amplitude, relative = Uplink(c).rounding
+    amplitude, relative = Uplink(c.h, c.noise_w, c.p_total_w).rounding
     lift = np.minimum(2.0 * np.log1p(relative) + np.log1p(amplitude + amplitude**2), 1.0)
     rounding = float((c.weight * lift).sum()) / math.log(2.0)
     return 2.0 * FEASIBILITY_TOLERANCE * bound + rounding

@@ -36,22 +36,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import ComplexArray, FloatArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
-from optisolve.problems.beamforming.model import ComplexArray, Constants
 
-__all__ = ["Raised", "Uplink", "balance", "least_power", "relaxed_targets"]
+__all__ = [
+    "MORE_POWER",
+    "UNIT",
+    "Precoders",
+    "Raised",
+    "Uplink",
+    "balance",
+    "balanced_precoders",
+    "directed_powers",
+    "least_power",
+    "least_power_precoders",
+    "relaxed_targets",
+]
 
 UNIT = float(np.finfo(np.float64).eps)
+MORE_POWER = 1.0 + 2.0 * FEASIBILITY_TOLERANCE
+"""What a verified point may use of the cap, with room for the rounding of the sum."""
+
 _STALLED = 40
 """Rounds without a better bound after which the normalized fixed point stops."""
 
 
 class Uplink:
-    """The dual uplink of an instance, without units.
+    """The dual uplink of a downlink with one array, without units.
 
     Args:
-        c: The instance's data.
+        channel: complex128 [K, M], h_k as row k.
+        noise_w: sigma^2, W.
+        p_total_w: P, W.
 
     Attributes:
         h: complex128 [K, M], channels times sqrt(P) / sigma.
@@ -59,10 +75,11 @@ class Uplink:
             and the root of noise and interference, relative.
     """
 
-    def __init__(self, c: Constants) -> None:
-        self.h: ComplexArray = c.h * (math.sqrt(c.p_total_w) / math.sqrt(c.noise_w))
+    def __init__(self, channel: ComplexArray, noise_w: float, p_total_w: float) -> None:
+        self.channel, self.noise_w, self.p_total_w = channel, noise_w, p_total_w
+        self.h: ComplexArray = channel * (math.sqrt(p_total_w) / math.sqrt(noise_w))
         norm = np.linalg.norm(self.h, axis=1)
-        K, M = c.h.shape
+        K, M = channel.shape
         terms = np.array([[M + 4.0], [M + K + 8.0]])  # an amplitude is a sum of M complex products, K of them interfere
         self.rounding: FloatArray = 2.0 * UNIT * terms * np.stack([norm, np.maximum(norm, 1.0)])
         # h_k = Q r_k: the least-squares problems live in the span of the channels, at most K dimensions
@@ -201,3 +218,102 @@ def balance(
             break
         powers = target / q
     return Raised(powers, bound * (1.0 + 4.0 * (K + 2.0) * UNIT), rounds, receivers, float(ratio.min()))
+
+
+def directed_powers(channel: ComplexArray, noise_w: float, W: ComplexArray, target: FloatArray) -> FloatArray | None:
+    """Least powers that reach SINRs with the directions of given precoders.
+
+    Args:
+        channel: complex128 [K, M].
+        noise_w: W.
+        W: complex128 [K, M]; only directions count.
+        target: float64 [K], SINRs, linear.
+
+    Returns:
+        float64 [K], W; None when no powers reach them (or a direction is zero).
+    """
+    norms = np.linalg.norm(W, axis=1)
+    if not (norms > 0.0).all():
+        return None
+    received = np.einsum("km,njm->nkj", channel.conj(), (W / norms[:, None])[None])[0]
+    gains = received.real**2 + received.imag**2  # [K, K], at user k from the signal of user j
+    own = np.diag(gains)
+    if not (own > 0.0).all():
+        return None
+    # Rows by their own need gamma / gain, unknowns in units of the noise: no unit is left, whatever the gains' spread
+    coupling = -gains * (target / own)[:, None]
+    np.fill_diagonal(coupling, 1.0)
+    try:
+        power = noise_w * np.linalg.solve(coupling, target / own)
+    except np.linalg.LinAlgError:
+        return None
+    # A solution with a negative entry belongs to SINRs out of reach (spectral radius of the coupling above 1)
+    return power if np.isfinite(power).all() and (power > 0.0).all() else None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Precoders:
+    """What the duality found, in the units of the downlink.
+
+    Attributes:
+        W: complex128 [K, M], sqrt(W); None when none was found.
+        bound: Dual bound for points that are exactly feasible: least power in W, or balanced SINR.
+        verified_bound: The same for what the relaxed targets of `relaxed_targets` allow; that of the balanced SINR is its bound.
+        rounds: Rounds of the fixed point.
+        reason: The proof that not even the relaxed targets can be met; "" when there is none.
+    """
+
+    W: ComplexArray | None
+    bound: float
+    verified_bound: float
+    rounds: int
+    reason: str = ""
+
+
+def least_power_precoders(uplink: Uplink, target: FloatArray, *, max_rounds: int = 20_000) -> Precoders:
+    """Precoders of least power that reach SINR targets under the cap.
+
+    Args:
+        uplink: The dual uplink.
+        target: float64 [K], linear.
+        max_rounds: Rounds of the fixed point at most.
+    """
+    P, share = uplink.p_total_w, FEASIBILITY_TOLERANCE
+    relaxed = least_power(uplink, relaxed_targets(uplink, target), enough=MORE_POWER, max_rounds=max_rounds)
+    if relaxed.bound > MORE_POWER:
+        reason = (
+            f"the SINR targets, each relaxed by {share:g}, need more than {relaxed.bound * P:.9g} W by uplink duality, "
+            f"the cap is {P:g} W"
+        )
+        return Precoders(None, relaxed.bound * P, relaxed.bound * P, relaxed.rounds, reason)
+    found = least_power(uplink, target, start=relaxed.powers, enough=2.0, max_rounds=max_rounds)
+    W = None
+    for asked in (target * (1.0 + 1e-14), target * (1.0 - 0.9 * share)):  # the second for the very edge
+        power = directed_powers(uplink.channel, uplink.noise_w, found.receivers, asked)
+        if power is not None and power.sum() <= P * (1.0 + 0.9 * share):
+            W = _scaled(found.receivers, power)
+            break
+    return Precoders(W, found.bound * P, relaxed.bound * P, found.rounds)
+
+
+def balanced_precoders(uplink: Uplink, target: FloatArray, *, max_rounds: int = 20_000) -> Precoders:
+    """Precoders at full power that balance the ratios of SINR to target.
+
+    Args:
+        uplink: The dual uplink.
+        target: float64 [K], linear.
+        max_rounds: Rounds of the fixed point at most.
+    """
+    P, K = uplink.p_total_w, target.size
+    found = balance(uplink, target, max_rounds=max_rounds)
+    # Downlink powers reach what the uplink reaches with the same receivers: its smallest ratio
+    power = directed_powers(uplink.channel, uplink.noise_w, found.receivers, found.level * (1.0 - 1e-12) * target)
+    power = np.full(K, P / K) if power is None else power
+    W = _scaled(found.receivers, power * (P / power.sum()) * (1.0 - 1e-14))
+    return Precoders(W, found.bound, found.bound, found.rounds)
+
+
+def _scaled(directions: ComplexArray, power: FloatArray) -> ComplexArray:
+    """Precoders with given directions, complex128 [K, M], and powers, float64 [K], W."""
+    W: ComplexArray = directions * (np.sqrt(power) / np.linalg.norm(directions, axis=1))[:, None]
+    return W
