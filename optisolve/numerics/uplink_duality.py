@@ -258,7 +258,7 @@ class Precoders:
     Attributes:
         W: complex128 [K, M], sqrt(W); None when none was found.
         bound: Dual bound for points that are exactly feasible: least power in W, or balanced SINR.
-        verified_bound: The same for what the relaxed targets of `relaxed_targets` allow; that of the balanced SINR is its bound.
+        verified_bound: The same for targets as low as `relaxed_targets`; for the balanced SINR the bound itself.
         rounds: Rounds of the fixed point.
         reason: The proof that not even the relaxed targets can be met; "" when there is none.
     """

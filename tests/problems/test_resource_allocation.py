@@ -12,9 +12,10 @@ from optisolve.core import Evidence
 from optisolve.core.errors import OptionError
 from optisolve.modelling.cpsat import solve_cpsat
 from optisolve.modelling.highs import solve_highs
+from optisolve.numerics.tone_sharing import dual, fill
 from optisolve.problems.resource_allocation.forms import cpsat_level_form
 from optisolve.problems.resource_allocation.model import tone_rates
-from optisolve.problems.resource_allocation.reference import LIMITS, Limits, dual, fill, solve_reference
+from optisolve.problems.resource_allocation.reference import LIMITS, Limits, solve_reference
 from optisolve.registry import make_problem
 from optisolve.testing import ProblemConformance
 
