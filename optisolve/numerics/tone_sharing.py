@@ -61,7 +61,7 @@ class ToneSharing:
         power_w: float64 [M], W.
         value: Weighted rate, Mbit/s.
         bound: Nobody can be better, Mbit/s.
-        price: What the whole budget is worth at the bound, Mbit/s; a share more of it lifts the bound by that share of the price.
+        price: What the whole budget is worth at the bound, Mbit/s; a share more of it lifts the bound by as much of it.
         combinations: Combinations of owners that the dual left.
         tried: All of them were water-filled.
         gap_free: The owners of the dual are optimal.

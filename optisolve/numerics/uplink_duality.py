@@ -57,6 +57,12 @@ UNIT = float(np.finfo(np.float64).eps)
 MORE_POWER = 1.0 + 2.0 * FEASIBILITY_TOLERANCE
 """What a verified point may use of the cap, with room for the rounding of the sum."""
 
+_FEW = 16
+"""Users up to which every one gets a least-squares problem of its own; of more, one inverse serves all."""
+
+_LEAST_SHARE = 1e-4
+"""Smallest 1 / (1 + SINR) for which that inverse is trusted to give good receivers."""
+
 _STALLED = 40
 """Rounds without a better bound after which the normalized fixed point stops."""
 
@@ -92,22 +98,49 @@ class Uplink:
         Returns:
             float64 [K], never below the true q_k; complex128 [K, M], receivers as rows, the best downlink directions.
         """
+        K, M = self.h.shape
+        residual, size, squares = self._from_inverse(powers) or self._from_least_squares(powers)
+        amplitude = np.abs(residual) + 4.0 * (K + 8.0) * UNIT * size  # no smaller than the exact |h_k - B z|
+        q = (amplitude**2).sum(axis=1) + squares
+        return q * (1.0 + 4.0 * (K + M) * UNIT), residual
+
+    def _from_inverse(self, powers: FloatArray) -> tuple[ComplexArray, FloatArray, FloatArray] | None:
+        """h_k - B z, the sizes of its terms and |z|^2 for all users from one inverse; None for few users or large SINRs.
+
+        An error of z counts only squared, since q_k is a minimum; what is left after dividing by 1 / (1 + SINR) is enough for
+        SINRs below 1 / `_LEAST_SHARE`.
+        """
+        K, span = self._rows.shape
+        if K <= _FEW:
+            return None
+        root, columns = np.sqrt(powers), self._rows.T
+        covariance = np.eye(span) + (columns * powers) @ columns.conj().T
+        T = columns.conj().T @ np.linalg.solve(covariance, columns)  # [j, k], h_j^H Sigma^-1 h_k
+        share = 1.0 - powers * np.diag(T).real  # 1 / (1 + SINR)
+        if not share.min() > _LEAST_SHARE:
+            return None
+        z = root[:, None] * T / share
+        np.fill_diagonal(z, 0.0)
+        taken = root[:, None] * z  # [j, k]
+        residual = self.h - taken.T @ self.h
+        size = np.abs(self.h) + np.abs(taken).T @ np.abs(self.h)
+        return residual, size, (np.abs(z) ** 2).sum(axis=0)
+
+    def _from_least_squares(self, powers: FloatArray) -> tuple[ComplexArray, FloatArray, FloatArray]:
+        """The same by one least-squares problem per user, accurate at any SINR."""
         root, others = np.sqrt(powers), self._others
         K, span = self._rows.shape
         if K == 1:
-            residual, size, z = self.h.copy(), np.abs(self.h), np.zeros((1, 0))
-        else:
-            B = np.swapaxes(root[others][:, :, None] * self._rows[others], 1, 2)  # [K, span, K - 1]
-            eye = np.broadcast_to(np.eye(K - 1), (K, K - 1, K - 1))
-            Q, R = np.linalg.qr(np.concatenate([B, eye], axis=1))
-            right = np.einsum("ksj,ks->kj", Q[:, :span].conj(), self._rows)
-            z = np.linalg.solve(R, right[:, :, None])[:, :, 0]  # [K, K - 1]
-            taken = root[others] * z
-            residual = self.h - np.einsum("kj,kjm->km", taken, self.h[others])
-            size = np.abs(self.h) + np.einsum("kj,kjm->km", np.abs(taken), np.abs(self.h[others]))
-        amplitude = np.abs(residual) + 4.0 * (K + 8.0) * UNIT * size  # no smaller than the exact |h_k - B z|
-        q = (amplitude**2).sum(axis=1) + (np.abs(z) ** 2).sum(axis=1)
-        return q * (1.0 + 4.0 * (K + self.h.shape[1]) * UNIT), residual
+            return self.h.copy(), np.abs(self.h), np.zeros(1)
+        B = np.swapaxes(root[others][:, :, None] * self._rows[others], 1, 2)  # [K, span, K - 1]
+        eye = np.broadcast_to(np.eye(K - 1), (K, K - 1, K - 1))
+        Q, R = np.linalg.qr(np.concatenate([B, eye], axis=1))
+        right = np.einsum("ksj,ks->kj", Q[:, :span].conj(), self._rows)
+        z = np.linalg.solve(R, right[:, :, None])[:, :, 0]  # [K, K - 1]
+        taken = root[others] * z
+        residual = self.h - np.einsum("kj,kjm->km", taken, self.h[others])
+        size = np.abs(self.h) + np.einsum("kj,kjm->km", np.abs(taken), np.abs(self.h[others]))
+        return residual, size, (np.abs(z) ** 2).sum(axis=1)
 
     def attained(self, sinr: FloatArray) -> FloatArray:
         """SINRs that are truly reached, at least, where an evaluation says `sinr`; both float64 [K]."""
