@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.null import Null as Null
     from optisolve.solvers.opro import Opro as Opro
     from optisolve.solvers.parego import Parego as Parego
+    from optisolve.solvers.perron import Perron as Perron
     from optisolve.solvers.pymoo_adapter import CmaEs as CmaEs
     from optisolve.solvers.pymoo_adapter import Nsga2 as Nsga2
     from optisolve.solvers.pymoo_adapter import Nsga3 as Nsga3
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.random_search import RandomSearch as RandomSearch
     from optisolve.solvers.rule import Rule as Rule
     from optisolve.solvers.scipy_local import ScipyLocal as ScipyLocal
+    from optisolve.solvers.threshold_flow import ThresholdFlow as ThresholdFlow
     from optisolve.solvers.uplink_duality import UplinkDuality as UplinkDuality
     from optisolve.solvers.water_filling import WaterFilling as WaterFilling
     from optisolve.solvers.weight_search import WeightSearch as WeightSearch

@@ -32,7 +32,7 @@ class UplinkDuality(Solver):
         summary="Exact multi-user precoders by the dual uplink: least power, balanced SINR.",
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
         requires=(MultiuserDownlink,),
-        citation="Visotsky and Madhow, VTC 1999; Schubert and Boche, IEEE Trans. Veh. Technol. 2004; Tan, Chiang and Srikant 2011",
+        citation="Visotsky and Madhow 1999; Schubert and Boche 2004; Tan, Chiang and Srikant 2011",
     )
     max_rounds: Annotated[int, Ge(1)] = 20_000
 
