@@ -2,7 +2,7 @@
 
     python benchmarks/quality/proven.py [--seconds 60] [--only power_control ...] [--seed 0]
 
-Sizes grow in steps until a reference leaves its optimum open, takes longer, or asks for more memory than there may be. Each row is
+Sizes grow in steps until a reference leaves its optimum open, takes longer, or asks for more memory than there may be. A row is
 a process of its own, whose limit of processor time is raised before every size; the first size of a row warms up.
 """
 
@@ -79,7 +79,7 @@ ROWS = (
         "user_association/max_min_fixed_rate",
         (60, 200, 600, 2000),
         _stations,
-        "users, a station for eight, one rate per station",
+        "users, a station for eight, max-min, one rate each",
     ),
     Row("user_association/sum_rate", (15, 30, 60, 120), _stations, "users, a station for eight, sum rate"),
     Row("beamforming", (10, 30, 60, 100, 200), _antennas, "users, two antennas each, least power"),
@@ -140,7 +140,8 @@ def main() -> None:
     parser.add_argument("--climb", type=int, default=-1, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.climb >= 0:
-        return climb(ROWS[chosen.climb], chosen.seconds, chosen.seed)
+        climb(ROWS[chosen.climb], chosen.seconds, chosen.seed)
+        return
     print("| scenario | size | proven up to | s | then |\n|---|---|---|---|---|", flush=True)
     for k, row in enumerate(ROWS):
         if chosen.only and not {row.scenario, row.scenario.partition("/")[0]} & set(chosen.only):

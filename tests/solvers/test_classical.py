@@ -76,7 +76,7 @@ def test_the_solver_reaches_what_the_reference_proves(name, scenario, change):
     assert found.verification.F[0, 0] == pytest.approx(judge.value, rel=1e-9)
     assert found.record.solver.name == name
     objective = instance.objectives[0]
-    assert objective.shortfall(judge.value, found.outcome.dual_bound) >= -judge.tie
+    assert objective.shortfall(judge.value, found.record.solutions.claimed.dual_bound) >= -judge.tie
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_few_combinations_leave_a_point_and_a_bound():
     every = [instance.complete(c) for c in itertools.product((0, 1), repeat=8)]
     best = float(instance.evaluate(np.stack(every)).F[:, 0].min())
     short = solve(instance, make_solver("dual_decomposition", {"max_combinations": 1}), budget=Budget(evaluations=5))
-    assert short.outcome.dual_bound <= best * (1.0 + 1e-12)
+    assert short.record.solutions.claimed.dual_bound <= best * (1.0 + 1e-12)
     assert short.verification.F[0, 0] >= best * (1.0 - 1e-12)
     whole = solve(instance, "dual_decomposition", budget=Budget(evaluations=5))
     assert whole.verification.F[0, 0] == pytest.approx(best, rel=1e-12)
