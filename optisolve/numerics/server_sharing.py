@@ -73,19 +73,20 @@ class Tried:
     combinations: float
 
 
-def try_all(c: Tasks, known: float, combinations: float) -> Tried:
+def try_all(c: Tasks, known: float, combinations: float, relaxation: tuple[float, FloatArray] | None = None) -> Tried:
     """Strike out choices by the Lagrangian bound and try all combinations of the others.
 
     Args:
         c: The tasks.
         known: Cost of a feasible point, inf when none is known.
         combinations: Largest number of combinations that are tried.
+        relaxation: `lagrangian_bound` of these tasks where it is known.
     """
     from optisolve.numerics.server_sharing_kernels import enumerate_choices
 
     if impossible(c):
         return Tried(np.inf, np.zeros(c.local.size, dtype=np.int64), 0.0)
-    bound, loads = lagrangian_bound(c)
+    bound, loads = relaxation or lagrangian_bound(c)
     allowed = eliminate(c, bound, loads, known)
     left = float(np.prod(allowed.sum(axis=1), dtype=np.float64))
     if left > combinations:
@@ -145,24 +146,29 @@ def lagrangian_bound(c: Tasks) -> tuple[float, FloatArray]:
 
 
 def _frank_wolfe(c: Tasks, offer: Callable[[FloatArray], IntArray]) -> None:
-    """Walk towards the continuous relaxation's optimum, offering the loads of every step."""
-    n, n_servers = c.transmit.shape
-    users = np.arange(n)
+    """Walk towards the continuous relaxation's optimum, offering the loads of every step.
+
+    Of the point of the relaxation only its loads and its other costs count, so nothing else is kept.
+    """
+    n_servers = c.transmit.shape[1]
+    users = np.arange(c.local.size)
     linear = np.column_stack([c.local, c.transmit])  # [N, S + 1]
-    root = np.column_stack([np.zeros(n), c.root])
-    x = np.zeros((n, n_servers + 1))
-    x[users, np.argmin(choices_at(c, c.root.sum(axis=0) / n_servers), axis=1)] = 1.0
+    root = np.column_stack([np.zeros(users.size), c.root])
+
+    def corner(choice: IntArray) -> tuple[float, FloatArray]:
+        loads = np.bincount(choice, weights=root[users, choice], minlength=n_servers + 1)[1:]
+        return float(linear[users, choice].sum()), loads
+
+    paid, loads = corner(np.argmin(choices_at(c, c.root.sum(axis=0) / n_servers), axis=1))
     for _ in range(_FRANK_WOLFE_STEPS):
-        loads = (root * x).sum(axis=0)[1:]
-        vertex = np.zeros_like(x)
-        vertex[users, offer(loads)] = 1.0
-        step = vertex - x
-        change = (root * step).sum(axis=0)[1:]
-        slope = float((linear * step).sum() + 2.0 * loads @ change)
+        corner_paid, corner_loads = corner(offer(loads))
+        change = corner_loads - loads
+        slope = corner_paid - paid + 2.0 * float(loads @ change)
         curvature = float(change @ change)
-        if slope > -1e-14 * float((linear * x).sum() + loads @ loads):
+        if slope > -1e-14 * (paid + float(loads @ loads)):
             return
-        x += min(1.0, -slope / (2.0 * curvature) if curvature > 0.0 else 1.0) * step
+        share = min(1.0, -slope / (2.0 * curvature) if curvature > 0.0 else 1.0)
+        paid, loads = paid + share * (corner_paid - paid), loads + share * change
 
 
 def sort_and_scan(c: Tasks) -> IntArray:

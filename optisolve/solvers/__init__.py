@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.water_filling import WaterFilling as WaterFilling
     from optisolve.solvers.weight_search import WeightSearch as WeightSearch
     from optisolve.solvers.wmmse import Wmmse as Wmmse
+    from optisolve.solvers.wmmse_precoding import WmmsePrecoding as WmmsePrecoding
 
 
 def _homes() -> dict[str, str]:

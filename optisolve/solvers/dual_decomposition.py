@@ -87,8 +87,9 @@ class DualDecomposition(Solver):
         reason = server_sharing.impossible(tasks)
         if reason is not None:
             return evaluated_outcome(task, ModelAnswer(Termination.INFEASIBLE, None, None, detail=reason), tolerance=0.0)
-        known = self._first(task, shared, server_sharing.good_choice(tasks, server_sharing.lagrangian_bound(tasks)[1]))
-        found = server_sharing.try_all(tasks, known, self.max_combinations)
+        relaxation = server_sharing.lagrangian_bound(tasks)
+        known = self._first(task, shared, server_sharing.good_choice(tasks, relaxation[1]))
+        found = server_sharing.try_all(tasks, known, self.max_combinations, relaxation)
         report, detail = {"combinations": found.combinations}, _left(found.combinations)
         if found.choice is None:
             return replace(task.outcome(Termination.LIMIT, Limit.NODES, detail=detail, report=report), dual_bound=found.bound)

@@ -8,8 +8,9 @@ import pytest
 from optisolve import solve
 from optisolve.core import Budget, Effort, Evidence, Termination
 from optisolve.core.errors import OptionError, ProblemError
+from optisolve.numerics import precoding as sum_rate
 from optisolve.numerics import uplink_duality as duality
-from optisolve.problems.beamforming import model, sum_rate
+from optisolve.problems.beamforming import model
 from optisolve.problems.beamforming.reference import reference
 from optisolve.registry import make_problem
 from optisolve.testing import ProblemConformance

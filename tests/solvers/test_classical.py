@@ -24,7 +24,7 @@ CASES = [
     ("threshold_flow", "user_association/max_min_fixed_rate", {}),
     ("perron", "power_control/max_min", {}),
 ]
-NAMES = sorted({name for name, _, _ in CASES})
+NAMES = sorted({"wmmse_precoding", *(name for name, _, _ in CASES)})
 
 
 class Conformance(SolverConformance):
@@ -79,6 +79,23 @@ def test_the_solver_reaches_what_the_reference_proves(name, scenario, change):
     assert objective.shortfall(judge.value, found.record.solutions.claimed.dual_bound) >= -judge.tie
 
 
+@pytest.mark.wmmse_precoding
+class TestWmmsePrecoding(SolverConformance):
+    def make_solver(self):
+        return make_solver("wmmse_precoding", {"n_starts": 3, "max_rounds": 200})
+
+    def make_instances(self):
+        return [make_problem("beamforming/sum_rate", {"n_antennas": 4, "n_users": 3}).instance(1), *toy_instances()]
+
+
+def test_wmmse_precoders_are_as_good_as_the_reference_and_below_their_bound():
+    problem = make_problem("beamforming/weighted", {"n_antennas": 4, "n_users": 4})
+    instance = problem.instance(0)
+    found, judge = solve(instance, "wmmse_precoding", budget=Budget(evaluations=8)), problem.reference(instance, Effort.QUICK)
+    assert found.verification.F[0, 0] == pytest.approx(judge.value, rel=1e-2)
+    assert found.verification.F[0, 0] <= found.record.solutions.claimed.dual_bound == judge.dual_bound
+
+
 @pytest.mark.slow
 def test_six_hundred_users_on_shared_servers():
     """What CP-SAT cannot hold in 64 bits is proven in one call."""
@@ -112,6 +129,7 @@ def test_few_combinations_leave_a_point_and_a_bound():
     ("name", "scenario", "word"),
     [
         ("uplink_duality", "beamforming/sum_rate", "weighted_sum_rate"),
+        ("wmmse_precoding", "beamforming", "min_power"),
         ("uplink_duality", "power_control", "MultiuserDownlink"),
         ("dual_decomposition", "resource_allocation/quota", "equal_power"),
         ("dual_decomposition", "resource_allocation/min_rates", "min_rates"),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from optisolve.core.arrays import ComplexArray, FloatArray
+from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.modelling import certify, proven_infeasible
+from optisolve.numerics import precoding as sum_rate
 from optisolve.numerics import uplink_duality as duality
 from optisolve.numerics.uplink_duality import Uplink
-from optisolve.problems.beamforming import model, sum_rate
+from optisolve.problems.beamforming import model
 from optisolve.problems.beamforming.instance import BeamformingInstance
-from optisolve.problems.beamforming.model import Constants
 
 __all__ = ["REL_TOLERANCE", "reference"]
 
@@ -86,8 +86,9 @@ def _balanced(instance: BeamformingInstance, uplink: Uplink, max_rounds: int) ->
 
 
 def _sum_rate(instance: BeamformingInstance, n_starts: int) -> Reference:
-    c = instance.constants
-    W, rate = sum_rate.wmmse(c, _starts(c, n_starts))
+    full = instance.constants
+    c = sum_rate.Downlink(full.h, full.weight, full.noise_w, full.p_total_w)
+    W, rate = sum_rate.wmmse(c, sum_rate.starts(c, n_starts, generator(0, problem="beamforming", purpose="wmmse_starts")))
     best = int(np.argmax(rate))
     x = model.to_points(W[best : best + 1] * (1.0 - 1e-14))
     bound = sum_rate.capacity_bound(c)
@@ -101,26 +102,6 @@ def _sum_rate(instance: BeamformingInstance, n_starts: int) -> Reference:
         solver_version="2",
         detail=f"best of {n_starts} WMMSE starts; bound: weighted capacity of the broadcast channel (dirty-paper coding)",
     )
-
-
-def _starts(c: Constants, n_starts: int) -> ComplexArray:
-    """Regularized zero forcing, matched filter, and random combinations, complex128 [s, K, K]; see `sum_rate.wmmse`."""
-    K = c.weight.size
-    norm = np.linalg.norm(c.h, axis=1)
-    users = c.h / norm[:, None]
-    rng = generator(0, problem="beamforming", purpose="wmmse_starts")
-    noise = rng.standard_normal((n_starts, K, K, 2))
-    starts: ComplexArray = noise[..., 0] + 1j * noise[..., 1]
-    loading = K * c.noise_w / c.p_total_w / norm**2  # [K]
-    starts[0] = np.linalg.inv((users.conj() @ users.T + np.diag(loading + 1e-14)) / (1.0 + loading)[:, None])
-    if n_starts > 1:
-        starts[1] = np.eye(K)
-    # Random subsets of users, since switching users off is a stationary point that full starts miss
-    active = rng.random((n_starts, K)) < rng.uniform(0.3, 1.0, (n_starts, 1))
-    active[:2] = True
-    active[~active.any(axis=1)] = True
-    starts *= np.where(active, 1.0, 1e-3)[:, None, :]
-    return starts
 
 
 def _cross_checked(instance: BeamformingInstance, x: FloatArray | None) -> tuple[FloatArray | None, str]:

@@ -62,9 +62,11 @@ def solve_reference(instance: OffloadingInstance, limits: Limits) -> Reference:
     reason = impossible(relaxed)
     if reason is not None:
         return proven_infeasible(reason, solver=_SOLVER)
-    candidate = None if impossible(instance.costs) else _candidate(instance, lagrangian_bound(instance.costs)[1])
+    relaxation = None if impossible(instance.costs) else lagrangian_bound(instance.costs)
+    candidate = None if relaxation is None else _candidate(instance, relaxation[1])
     known = np.inf if candidate is None else _cost_if_feasible(instance, candidate)
-    strict = try_all(instance.costs, known if _keeps_all(instance, candidate) else np.inf, limits.combinations)
+    kept = known if _keeps_all(instance, candidate) else np.inf
+    strict = try_all(instance.costs, kept, limits.combinations, relaxation)
     loose = try_all(relaxed, known, limits.combinations)
     if loose.choice is None or (strict.choice is None and np.isfinite(loose.bound)):
         return _bounded(instance, candidate if np.isfinite(known) else None, loose.bound, limits)
