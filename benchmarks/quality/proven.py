@@ -4,9 +4,9 @@
     python benchmarks/quality/proven.py --bounds [--links 10 20 50 200 1000]
 
 Sizes grow in steps until a reference leaves its optimum open, takes longer, or asks for more memory than there may be. A row is
-a process of its own, whose limit of processor time is raised before every size; the first size of a row warms up. `--bounds` prints
-how far the bounds of `power_control` are above the best known value, sum rate at 0 dB: all links alone, one search over all links, and
-clusters.
+a process of its own, whose limit of processor time is raised before every size; the first size of a row warms up.
+`--bounds` prints how far the bounds of `power_control` are above the best known value, sum rate at 0 dB: all links alone, one
+search over all links, and clusters.
 """
 
 from __future__ import annotations
@@ -127,9 +127,8 @@ def climb(row: Row, seconds: float, seed: int) -> None:
 
 def bounds(links: list[int], seed: int, max_nodes: int = 1_000_000) -> None:
     """Print the table of bounds of the sum rate at 0 dB."""
-    print(
-        "| links | best known, bit/s/Hz | alone | one search | clusters of 10 | s: one search, clusters |\n|---|---|---|---|---|---|"
-    )
+    print("| links | best known, bit/s/Hz | alone | one search | clusters of 10 | s: one search, clusters |")
+    print("|---|---|---|---|---|---|", flush=True)
     for n in links:
         instance = make_problem("power_control", {"n_links": n}).instance(seed)
         points = good_points(instance, Work(0, 256, 8))
