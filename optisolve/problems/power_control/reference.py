@@ -51,7 +51,7 @@ __all__ = [
     "reference",
 ]
 
-VERSION = "3"
+VERSION = "2"
 RATE_GAP = 1e-4
 """Relative gap at which a rate counts as proven."""
 
@@ -164,7 +164,7 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
         slope=instance.power_slope if efficiency else 0.0,
     )
     searched = start[None, :]
-    bound, told, closed = np.inf, [], False
+    bound, told, closed, solver = np.inf, [], False, "branch_and_bound"
     if n_links <= SEARCHED:
         max_nodes = work.max_nodes if n_links <= CLUSTER else max(1, int(work.max_nodes * (CLUSTER / n_links) ** 2))
         # Half the gap is left for rounding and for the repair of floors.
@@ -178,11 +178,11 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
     if n_links > CLUSTER and not closed:
         least = instance.least_verified_w
         clusters = clustered_bound(program, least_w=least, size=CLUSTER, max_nodes=work.max_nodes, out_of_time=out_of_time)
-        bound = min(bound, clusters.bound)
+        bound, solver = min(bound, clusters.bound), "clustered_branch_and_bound"
         told.append(f"bound from {clusters.clusters} clusters of at most {CLUSTER} links, {clusters.nodes} boxes")
     best = searched[_best(instance, searched)]
     detail = "; ".join([*told, f"{work.n_starts} WMMSE starts"])
-    return _useful(_finished(instance, best, bound, RATE_GAP, solver="branch_and_bound", detail=detail))
+    return _useful(_finished(instance, best, bound, RATE_GAP, solver=solver, detail=detail))
 
 
 def _useful(reference: Reference) -> Reference:

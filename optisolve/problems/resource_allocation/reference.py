@@ -136,6 +136,6 @@ def _by_dual(instance: ResourceAllocationInstance, limits: Limits) -> Reference:
         dual_bound=found.bound,
         tolerance=EXACT * gap_scale(found.bound),
         slack=FEASIBILITY_TOLERANCE * found.price,  # spending more than the budget, by weak duality
-        solver="dual_decomposition",
+        solver="lagrangian_water_filling",
         detail=detail,
     )
