@@ -182,7 +182,8 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
         told.append(f"bound from {clusters.clusters} clusters of at most {CLUSTER} links, {clusters.nodes} boxes")
     best = searched[_best(instance, searched)]
     detail = "; ".join([*told, f"{work.n_starts} WMMSE starts"])
-    return _useful(_finished(instance, best, bound, RATE_GAP, solver=solver, detail=detail))
+    found = _finished(instance, best, bound, RATE_GAP, solver=solver, detail=detail)
+    return found if n_links <= CLUSTER else _useful(found)
 
 
 def _useful(reference: Reference) -> Reference:
