@@ -19,6 +19,9 @@ from optisolve.solvers.model_outcome import evaluated_outcome
 
 __all__ = ["DualDecomposition"]
 
+_DEARER = 200
+"""How much more a combination of owners of tones costs than one of tasks."""
+
 
 @dataclass(frozen=True, slots=True)
 class DualDecomposition(Solver):
@@ -28,7 +31,8 @@ class DualDecomposition(Solver):
     tones, two for tasks. Where too many combinations remain the best point of the relaxation is the answer, with its bound.
 
     Args:
-        max_combinations: Combinations that are tried at most.
+        max_combinations: Combinations of tasks that are tried at most; of tones, each of which is water-filled anew, one in 200
+            of that.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
@@ -39,7 +43,7 @@ class DualDecomposition(Solver):
         welcomes=(SharedTones, FlooredServers),
         citation="Yu and Lui 2006, doi 10.1109/TCOMM.2006.877962; Fisher 1981, doi 10.1287/mnsc.27.1.1 (Lagrangian relaxation)",
     )
-    max_combinations: Annotated[int, Ge(1)] = 20_000
+    max_combinations: Annotated[int, Ge(1)] = 4_000_000
 
     def skip(self, instance: Instance) -> str | None:
         """Needs tones with continuous powers and no minimum rates, or tasks on shared servers."""
@@ -63,7 +67,7 @@ class DualDecomposition(Solver):
         shared = tone_sharing.Tones(cell.snr_per_w, cell.tone_mbps, cell.weight, cell.power_total_w, cell.tone_power_max_w)
         found = tone_sharing.share_tones(
             shared,
-            combinations=self.max_combinations,
+            combinations=max(1, self.max_combinations // _DEARER),
             gap_scale=task.instance.objectives[0].gap_scale,
             out_of_time=lambda: task.meter.out_of_time,
         )
