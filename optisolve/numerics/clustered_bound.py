@@ -88,7 +88,7 @@ def interference_clusters(program: RateProgram, size: int) -> list[IntArray]:
     disturbed = program.weight[:, None] * np.log1p(own[:, None] / (1.0 + snr))  # [i, j], link i beside link j
     together = np.maximum(disturbed + disturbed.T, np.maximum(alone[:, None], alone[None, :]))
     loss = alone[:, None] + alone[None, :] - together
-    left, clusters = np.ones(own.size, dtype=bool), []
+    left, clusters = np.ones(own.size, dtype=bool), list[IntArray]()
     while left.any():
         links = [int(np.argmax(np.where(left, alone, -np.inf)))]
         left[links[0]] = False

@@ -52,10 +52,8 @@ class UplinkDuality(Solver):
         report = {"rounds": found.rounds}
         if found.reason:
             return evaluated_outcome(task, ModelAnswer(Termination.INFEASIBLE, None, None, detail=found.reason), tolerance=0.0)
-        if found.rounds >= self.max_rounds:
-            termination, limit = Termination.LIMIT, Limit.ITERATIONS
-        else:
-            termination, limit = Termination.OPTIMAL, None
+        ended = found.rounds >= self.max_rounds
+        termination, limit = (Termination.LIMIT, Limit.ITERATIONS) if ended else (Termination.OPTIMAL, None)
         x = None if found.W is None else downlink.precoded(found.W)
         if x is None and termination is Termination.OPTIMAL:
             termination = Termination.NUMERICAL_ERROR

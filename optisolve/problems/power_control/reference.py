@@ -164,7 +164,7 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
         slope=instance.power_slope if efficiency else 0.0,
     )
     searched = start[None, :]
-    bound, told, closed, solver = np.inf, [], False, "branch_and_bound"
+    bound, closed, solver, told = np.inf, False, "branch_and_bound", list[str]()
     if n_links <= SEARCHED:
         max_nodes = work.max_nodes if n_links <= CLUSTER else max(1, int(work.max_nodes * (CLUSTER / n_links) ** 2))
         # Half the gap is left for rounding and for the repair of floors.
