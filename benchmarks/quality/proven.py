@@ -25,6 +25,7 @@ import numpy as np
 from optisolve.core import Effort, Evidence
 from optisolve.numerics.clustered_bound import clustered_bound
 from optisolve.numerics.mixed_monotonic import RateProgram, maximize_rate
+from optisolve.problems.power_control.instance import PowerControlInstance
 from optisolve.problems.power_control.reference import Work, good_points
 from optisolve.registry import make_problem
 
@@ -131,6 +132,7 @@ def bounds(links: list[int], seed: int, max_nodes: int = 1_000_000) -> None:
     print("|---|---|---|---|---|---|", flush=True)
     for n in links:
         instance = make_problem("power_control", {"n_links": n}).instance(seed)
+        assert isinstance(instance, PowerControlInstance)
         points = good_points(instance, Work(0, 256, 8))
         rates = instance.evaluate_twin(points).F[:, 0]
         best, start = float(rates.max()), points[int(rates.argmax())]
@@ -163,7 +165,7 @@ def told(row: Row, lines: list[dict[str, object]], seconds: float) -> str:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="processor time of one reference, s")
     parser.add_argument("--only", nargs="*", default=[], help="families or scenarios")
     parser.add_argument("--seed", type=int, default=0, help="of the instances")
