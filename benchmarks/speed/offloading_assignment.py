@@ -19,7 +19,7 @@ from optisolve.core.problem import Instance
 from optisolve.modelling.assignment import solve_assignment
 from optisolve.modelling.cpsat import solve_cpsat
 from optisolve.modelling.highs import solve_highs
-from optisolve.problems.offloading.kernels import enumerate_choices
+from optisolve.numerics.server_sharing_kernels import enumerate_choices
 from optisolve.registry import make_problem
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optisolve.core.agent_game import AgentGame
-from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from optisolve.core.bridge import Bridge
 from optisolve.core.grid_world import GridWorld
 from optisolve.core.problem import Instance
@@ -30,10 +30,12 @@ __all__ = [
     "ConstraintGradients",
     "Differentiable",
     "EnergyChannel",
+    "FlooredServers",
     "GridWalk",
     "IntentBranches",
     "InterferenceChannel",
     "Jacobian",
+    "MultiuserDownlink",
     "ParallelChannels",
     "PlacedStations",
     "PowerSaving",
@@ -44,6 +46,7 @@ __all__ = [
     "Shape",
     "SharedServers",
     "SharedStations",
+    "SharedTones",
     "StartingPowers",
     "WeightedChannel",
     "capability_gap",
@@ -195,6 +198,71 @@ class SharedServers(Protocol):
 
     def complete(self, servers: npt.ArrayLike, /) -> FloatArray:
         """The point with given servers, 0 = local, and the best shares for them, float64 [d]."""
+        ...
+
+
+@runtime_checkable
+class FlooredServers(SharedServers, Protocol):
+    """Shared servers on which no share may be smaller than a floor.
+
+    Attributes:
+        share_floor: float64 [N, S], smallest share of every task on every server; above 1 where it is no choice at all.
+        local_allowed: bool [N], whether the task may stay at home.
+    """
+
+    share_floor: Annotated[FloatArray, Shape(("*", "*"))]
+    local_allowed: Annotated[BoolArray, Shape(("*",))]
+
+
+@runtime_checkable
+class SharedTones(Protocol):
+    """M tones go to one of K users each and share one budget of power.
+
+    Attributes:
+        goal: ``"sum_rate"``, ``"weighted_sum_rate"`` or another.
+        snr_per_w: float64 [K, M], 1/W.
+        tone_mbps: Rate of a tone per bit/s/Hz, Mbit/s.
+        weight: float64 [K].
+        power_total_w: Budget, W.
+        tone_power_max_w: Largest power of a tone, W.
+        power_levels: Levels of a tone's power, 0 for continuous powers.
+    """
+
+    goal: str
+    snr_per_w: Annotated[FloatArray, Shape(("*", "*"))]
+    tone_mbps: float
+    weight: Annotated[FloatArray, Shape(("*",))]
+    power_total_w: float
+    tone_power_max_w: float
+    power_levels: int
+
+    def point(self, owner: npt.ArrayLike, power: npt.ArrayLike | None = None, /) -> FloatArray:
+        """The point of owners [M] and powers [M], W, float64 [d]."""
+        ...
+
+
+@runtime_checkable
+class MultiuserDownlink(Protocol):
+    """The variables are the precoders of an array of M antennas for K users with one antenna each.
+
+    Attributes:
+        goal: ``"min_power"``, ``"max_min"`` (of SINR over target), ``"weighted_sum_rate"`` or another.
+        channel: complex128 [K, M], h_k as row k; user k hears precoder w_j with power |h_k^H w_j|^2.
+        weight: float64 [K], of the rates.
+        sinr_target: float64 [K], linear.
+        noise_w: Noise of every user, W.
+        p_total_w: Cap on the power of all precoders, W.
+    """
+
+    goal: str
+    channel: Annotated[ComplexArray, Shape(("*", "*"))]
+    weight: Annotated[FloatArray, Shape(("*",))]
+    sinr_target: Annotated[FloatArray, Shape(("*",))]
+    noise_w: float
+    p_total_w: float
+
+    def precoded(self, W: ComplexArray, /) -> FloatArray:
+        """The point of precoders complex128 [K, M], sqrt(W); float64 [d]."""
         ...
 
 
@@ -353,6 +421,9 @@ CAPABILITIES: tuple[type, ...] = (
     IntentBranches,
     SharedStations,
     SharedServers,
+    FlooredServers,
+    SharedTones,
+    MultiuserDownlink,
     PlacedStations,
     StartingPowers,
     PowerSaving,

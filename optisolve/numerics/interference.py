@@ -20,6 +20,7 @@ __all__ = [
     "LARGEST_SNR",
     "MOST_BITS",
     "LeastPowers",
+    "balanced_rate_bound",
     "balanced_sinr",
     "balanced_sinr_bound",
     "candidate_powers",
@@ -41,6 +42,9 @@ MOST_BITS = 200.0
 
 LARGEST_SNR = 1e60
 """Largest ratio of received power to noise that is computed with, and the inverse of the smallest for direct links."""
+
+_FRACTION = 1e-200
+"""Share of its cap below which a link counts as not even silent where a bound divides by powers."""
 
 _ROUNDING = 1e-12
 """Relative distance from a floor at which the repair of a point stops."""
@@ -318,6 +322,19 @@ def balanced_sinr_bound(powers_w: FloatArray, gain: FloatArray, noise_w: FloatAr
     matrix, constant = coupling(gain, noise_w, np.ones(noise_w.size))
     touching = powers_w * float((p_max_w / powers_w).min())
     return float((touching / (matrix @ touching + constant)).max()) * (1.0 + rounding(noise_w.size))
+
+
+def balanced_rate_bound(powers_w: FloatArray, gain: FloatArray, noise_w: FloatArray, p_max_w: FloatArray) -> float:
+    """The rate of `balanced_sinr_bound`, bit/s/Hz, with its rounding; powers may be 0.
+
+    Args:
+        powers_w: float64 [K], W.
+        gain: float64 [K, K], linear.
+        noise_w: float64 [K], W.
+        p_max_w: float64 [K], W.
+    """
+    bound = balanced_sinr_bound(np.maximum(powers_w, _FRACTION * p_max_w), gain, noise_w, p_max_w)
+    return float(np.log1p(bound) / np.log(2.0)) * (1.0 + rounding(powers_w.size))
 
 
 def lift_to_floors(

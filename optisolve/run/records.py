@@ -75,6 +75,7 @@ __all__ = [
     "read_record",
 ]
 
+
 @dataclass(frozen=True, slots=True)
 class Closing:
     """What a record says of the moment at which its run ended, which need not be that at which it is made.

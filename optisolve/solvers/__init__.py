@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.ddpm import Ddpm as Ddpm
     from optisolve.solvers.ddpm import DdpmNull as DdpmNull
     from optisolve.solvers.drl_fusion import DrlFusion as DrlFusion
+    from optisolve.solvers.dual_decomposition import DualDecomposition as DualDecomposition
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic as FoschiniMiljanic
     from optisolve.solvers.front_descent import FrontDescent as FrontDescent
     from optisolve.solvers.game import Game as Game
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.null import Null as Null
     from optisolve.solvers.opro import Opro as Opro
     from optisolve.solvers.parego import Parego as Parego
+    from optisolve.solvers.perron import Perron as Perron
     from optisolve.solvers.pymoo_adapter import CmaEs as CmaEs
     from optisolve.solvers.pymoo_adapter import Nsga2 as Nsga2
     from optisolve.solvers.pymoo_adapter import Nsga3 as Nsga3
@@ -50,9 +52,12 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.random_search import RandomSearch as RandomSearch
     from optisolve.solvers.rule import Rule as Rule
     from optisolve.solvers.scipy_local import ScipyLocal as ScipyLocal
+    from optisolve.solvers.threshold_flow import ThresholdFlow as ThresholdFlow
+    from optisolve.solvers.uplink_duality import UplinkDuality as UplinkDuality
     from optisolve.solvers.water_filling import WaterFilling as WaterFilling
     from optisolve.solvers.weight_search import WeightSearch as WeightSearch
     from optisolve.solvers.wmmse import Wmmse as Wmmse
+    from optisolve.solvers.wmmse_precoding import WmmsePrecoding as WmmsePrecoding
 
 
 def _homes() -> dict[str, str]:

@@ -15,9 +15,11 @@ from optisolve.core.capabilities import (
     ConstraintGradients,
     Differentiable,
     EnergyChannel,
+    FlooredServers,
     GridWalk,
     InterferenceChannel,
     Jacobian,
+    MultiuserDownlink,
     ParallelChannels,
     PlacedStations,
     RoutingWeights,
@@ -25,6 +27,7 @@ from optisolve.core.capabilities import (
     ShadowPrices,
     SharedServers,
     SharedStations,
+    SharedTones,
     WeightedChannel,
     capability_gap,
 )
@@ -131,6 +134,49 @@ def _servers(instance: Instance, _X: FloatArray) -> None:
         require(value >= least * (1.0 - _RTOL), "a completed choice costs less than SharedServers says")
         if not instance.hard_deadlines:
             require(value <= least * 1.01, "a completed choice costs much more than SharedServers says")
+
+
+def _floors(instance: Instance, _X: FloatArray) -> None:
+    assert isinstance(instance, FlooredServers)
+    n, servers = instance.transmit_cost.shape
+    require(instance.share_floor.shape == (n, servers), "share_floor needs one number per user and server")
+    require(bool((instance.share_floor >= 0.0).all()), "a smallest share cannot be negative")
+    require(instance.local_allowed.shape == (n,), "local_allowed needs one answer per user")
+
+
+def _tones(instance: Instance, _X: FloatArray) -> None:
+    """Values of random owners and powers."""
+    assert isinstance(instance, SharedTones)
+    users, tones = instance.snr_per_w.shape
+    require(instance.weight.shape == (users,), "weight needs one number per user")
+    if instance.goal not in ("sum_rate", "weighted_sum_rate") or instance.power_levels:
+        return
+    rng = np.random.default_rng(0)
+    owner, power = rng.integers(0, users, (8, tones)), rng.random((8, tones)) * instance.tone_power_max_w
+    X = np.stack([instance.point(o, p) for o, p in zip(owner, power, strict=True)])
+    snr = instance.snr_per_w[owner, np.arange(tones)] * power
+    rate = (instance.weight[owner] * instance.tone_mbps * np.log1p(snr)).sum(axis=1) / np.log(2.0)
+    _same(instance, X, rate, "the weighted rate")
+
+
+def _downlink(instance: Instance, _X: FloatArray) -> None:
+    """Values of random precoders."""
+    assert isinstance(instance, MultiuserDownlink)
+    h, rng = instance.channel, np.random.default_rng(0)
+    require(instance.sinr_target.shape == instance.weight.shape == h.shape[:1], "sinr_target and weight: one number per user")
+    W = rng.standard_normal((8, *h.shape)) + 1j * rng.standard_normal((8, *h.shape))
+    W *= np.sqrt(0.5 * instance.p_total_w) / np.linalg.norm(W, axis=(1, 2))[:, None, None]
+    received = np.abs(np.einsum("km,njm->nkj", h.conj(), W)) ** 2
+    own = np.einsum("nkk->nk", received).copy()
+    np.einsum("nkk->nk", received)[...] = 0.0
+    sinr = own / (received.sum(axis=2) + instance.noise_w)
+    told = {
+        "min_power": (np.abs(W) ** 2).sum(axis=(1, 2)),
+        "max_min": (sinr / instance.sinr_target).min(axis=1),
+        "weighted_sum_rate": np.log1p(sinr) @ instance.weight / np.log(2.0),
+    }
+    if instance.goal in told:
+        _same(instance, np.stack([instance.precoded(w) for w in W]), told[instance.goal], f"what {instance.goal} says")
 
 
 def _stations(instance: Instance, X: FloatArray) -> None:
@@ -280,6 +326,9 @@ _MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
     GridWalk: _grid,
     SharedStations: _stations,
     SharedServers: _servers,
+    FlooredServers: _floors,
+    SharedTones: _tones,
+    MultiuserDownlink: _downlink,
     PlacedStations: _placements,
     RoutingWeights: _routing,
     ShadowPrices: _prices,

@@ -19,7 +19,22 @@ CASES = [(name, quantity) for name in FAMILIES for quantity in family(name).SCAL
 FEW = (-12, -5, 3, 12)
 ABOVE_ROUNDING = 1e-6
 
-EXACT = ("branch_and_bound", "cpsat", "cvxpy", "foschini_miljanic", "highs", "hungarian", "null", "water_filling", "wmmse")
+EXACT = (
+    "branch_and_bound",
+    "cpsat",
+    "cvxpy",
+    "dual_decomposition",
+    "foschini_miljanic",
+    "highs",
+    "hungarian",
+    "null",
+    "perron",
+    "threshold_flow",
+    "uplink_duality",
+    "water_filling",
+    "wmmse",
+    "wmmse_precoding",
+)
 HEURISTIC = (
     "cma_es",
     "ddpm",

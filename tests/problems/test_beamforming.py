@@ -8,7 +8,9 @@ import pytest
 from optisolve import solve
 from optisolve.core import Budget, Effort, Evidence, Termination
 from optisolve.core.errors import OptionError, ProblemError
-from optisolve.problems.beamforming import duality, model, sum_rate
+from optisolve.numerics import precoding as sum_rate
+from optisolve.numerics import uplink_duality as duality
+from optisolve.problems.beamforming import model
 from optisolve.problems.beamforming.reference import reference
 from optisolve.registry import make_problem
 from optisolve.testing import ProblemConformance
@@ -71,7 +73,7 @@ def test_dual_bounds_hold_for_any_uplink_powers(seed):
         problem = make_problem(scenario)
         instance = problem.instance(seed)
         c = instance.constants
-        best, uplink = problem.reference(instance).value, duality.Uplink(c)
+        best, uplink = problem.reference(instance).value, duality.Uplink(c.h, c.noise_w, c.p_total_w)
         for _ in range(30):
             powers = rng.exponential(1.0, c.weight.size) * 10.0 ** rng.uniform(-2, 2)
             if scenario == "beamforming":

@@ -10,8 +10,9 @@ import pytest
 from optisolve.core import Effort, Evidence
 from optisolve.core.errors import OptionError
 from optisolve.modelling.cpsat import solve_cpsat
+from optisolve.numerics.server_sharing import lagrangian_bound, sort_and_scan
 from optisolve.problems.offloading.model import shares_of_set
-from optisolve.problems.offloading.reference import Limits, lagrangian_bound, solve_reference, sort_and_scan
+from optisolve.problems.offloading.reference import Limits, solve_reference
 from optisolve.registry import make_problem
 from optisolve.testing import ProblemConformance
 
@@ -356,7 +357,7 @@ def test_the_slack_covers_what_a_verified_point_gains():
 
 def test_the_bound_of_a_set_is_the_cost_of_its_best_shares_and_never_above_any_other():
     """The Lagrangian of `enumerate_choices` against the shares of the twin's side, with floors that bind."""
-    from optisolve.problems.offloading.kernels import _set_bound
+    from optisolve.numerics.server_sharing_kernels import _set_bound
 
     rng = np.random.default_rng(0)
     for _ in range(300):

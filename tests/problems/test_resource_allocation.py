@@ -12,9 +12,10 @@ from optisolve.core import Evidence
 from optisolve.core.errors import OptionError
 from optisolve.modelling.cpsat import solve_cpsat
 from optisolve.modelling.highs import solve_highs
+from optisolve.numerics.tone_sharing import dual, fill
 from optisolve.problems.resource_allocation.forms import cpsat_level_form
 from optisolve.problems.resource_allocation.model import tone_rates
-from optisolve.problems.resource_allocation.reference import LIMITS, Limits, dual, fill, solve_reference
+from optisolve.problems.resource_allocation.reference import LIMITS, Limits, solve_reference
 from optisolve.registry import make_problem
 from optisolve.testing import ProblemConformance
 
@@ -213,7 +214,7 @@ def test_a_nearly_silent_cell_is_evaluated_and_proven_to_its_last_digits():
 
 def test_the_bound_of_the_combinations_does_not_trust_the_filling(monkeypatch):
     """With a filling that wastes the power the bound stays a bound, and nothing is called optimal."""
-    from optisolve.problems.resource_allocation import reference as module
+    from optisolve.numerics import tone_sharing as module
 
     change = {"goal": "weighted_sum_rate", "n_users": 6, "n_tones": 2, "weight_min": 0.1, "weight_max": 3.0}
     problem = make_problem("resource_allocation/sum_rate", {**change, "cell_radius_m": 1500.0})

@@ -12,7 +12,8 @@ from optisolve.core.errors import OptionError
 from optisolve.modelling.assignment import group_prices, price_bound, solve_assignment
 from optisolve.modelling.cpsat import solve_cpsat
 from optisolve.modelling.highs import solve_highs
-from optisolve.problems.user_association.reference import Limits, max_min_flow, solve_reference
+from optisolve.numerics.station_flow import max_min_flow
+from optisolve.problems.user_association.reference import Limits, solve_reference
 from optisolve.registry import make_problem
 from optisolve.testing import ProblemConformance
 

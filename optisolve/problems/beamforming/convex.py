@@ -16,13 +16,14 @@ from functools import cache
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import ComplexArray, FloatArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling import ModelAnswer
 from optisolve.modelling.cvxpy import Parametrized, Solved, cvxpy_answer, cvxpy_module
-from optisolve.problems.beamforming import duality, model
-from optisolve.problems.beamforming.model import ComplexArray, Constants
+from optisolve.numerics import uplink_duality as duality
+from optisolve.problems.beamforming import model
+from optisolve.problems.beamforming.model import Constants
 
 __all__ = ["REL_TOLERANCE", "BeamformingModel", "ServedModel", "compiled"]
 
@@ -105,7 +106,7 @@ class _Search:
     """Counts solves and time of one call; works in the span of the channels, every solve in its own unit of power."""
 
     def __init__(self, c: Constants, time_limit_s: float | None) -> None:
-        self.c, self.uplink = c, duality.Uplink(c)
+        self.c, self.uplink = c, duality.Uplink(c.h, c.noise_w, c.p_total_w)
         basis, rows = np.linalg.qr(self.uplink.h.T)  # h_k = basis @ rows[:, k], without units
         self.basis: ComplexArray = basis
         self.rows: ComplexArray = rows.T  # [K, rank], row k is r_k

@@ -12,7 +12,8 @@ from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.goals.goal import Goal as TypedGoal
 from optisolve.goals.goal import GoalObjective, Term
 from optisolve.goals.metric import Bound, Feasibility, Metric, effective, tightest
-from optisolve.problems.beamforming import duality, model
+from optisolve.numerics import uplink_duality as duality
+from optisolve.problems.beamforming import model
 from optisolve.problems.beamforming.model import Constants, Goal
 
 __all__ = ["feasibility", "general_form", "metric_values", "metrics", "native_constants", "own_bounds", "served_part"]
@@ -107,7 +108,7 @@ def feasibility(c: Constants, bounds: Sequence[Bound]) -> Feasibility:
     if not served.size:
         return Feasibility(True, "zero power does")
     part = _part(c, served, floors, budget)
-    uplink = duality.Uplink(part)
+    uplink = duality.Uplink(part.h, part.noise_w, part.p_total_w)
     enough = 1.0 + 2.0 * FEASIBILITY_TOLERANCE
     relaxed = duality.least_power(uplink, duality.relaxed_targets(uplink, part.sinr_target), enough=enough, max_rounds=_ROUNDS)
     if relaxed.bound > enough:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import ComplexArray, FloatArray
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
 from optisolve.goals.goal_instance import GoalInstance, MeasuredInstance, goal_origin
 from optisolve.goals.metric import Bound, Feasibility, Metric
 from optisolve.problems.beamforming import goals, model
-from optisolve.problems.beamforming.model import ComplexArray, Constants
+from optisolve.problems.beamforming.model import Constants
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +93,41 @@ class BeamformingInstance(MeasuredInstance):
         from optisolve.problems.beamforming.convex import BeamformingModel
 
         return BeamformingModel(self.constants)
+
+    @property
+    def goal(self) -> str:
+        """``"min_power"``, ``"max_min"`` or ``"weighted_sum_rate"``."""
+        return self.constants.goal
+
+    @property
+    def channel(self) -> ComplexArray:
+        """The users' channels, complex128 [K, M]."""
+        return self.constants.h
+
+    @property
+    def weight(self) -> FloatArray:
+        """Weights of the rates, float64 [K]."""
+        return self.constants.weight
+
+    @property
+    def sinr_target(self) -> FloatArray:
+        """SINR targets, float64 [K], linear."""
+        return self.constants.sinr_target
+
+    @property
+    def noise_w(self) -> float:
+        """Noise of every user, W."""
+        return self.constants.noise_w
+
+    @property
+    def p_total_w(self) -> float:
+        """Cap on the power of all precoders, W."""
+        return self.constants.p_total_w
+
+    def precoded(self, W: ComplexArray) -> FloatArray:
+        """The point of precoders complex128 [K, M], sqrt(W), brought into the bounds; float64 [d]."""
+        point: FloatArray = self.space.clip(model.to_points(W[None]))[0]
+        return point
 
     def metrics(self) -> tuple[Metric, ...]:
         """``sinr`` and ``rate`` of every user, ``sum_rate``, ``total_power``."""

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import ComplexArray, FloatArray
+from optisolve.numerics.uplink_duality import directed_powers
 
 __all__ = [
-    "ComplexArray",
     "Constants",
     "Goal",
     "cross_gains",
@@ -36,7 +35,6 @@ __all__ = [
 ]
 
 Goal = Literal["min_power", "max_min", "weighted_sum_rate"]
-ComplexArray = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -121,22 +119,7 @@ def power_control(c: Constants, W: ComplexArray, target: FloatArray) -> FloatArr
     Returns:
         float64 [K], W; None when no powers reach them (or a direction is zero).
     """
-    norms = np.linalg.norm(W, axis=1)
-    if not (norms > 0.0).all():
-        return None
-    gains = cross_gains(c, (W / norms[:, None])[None])[0]  # [K, K]
-    own = np.diag(gains)
-    if not (own > 0.0).all():
-        return None
-    # Rows by their own need gamma / gain, unknowns in units of the noise: no unit is left, whatever the gains' spread
-    coupling = -gains * (target / own)[:, None]
-    np.fill_diagonal(coupling, 1.0)
-    try:
-        power = c.noise_w * np.linalg.solve(coupling, target / own)
-    except np.linalg.LinAlgError:
-        return None
-    # A solution with a negative entry belongs to SINRs out of reach (spectral radius of the coupling above 1)
-    return power if np.isfinite(power).all() and (power > 0.0).all() else None
+    return directed_powers(c.h, c.noise_w, W, target)
 
 
 def project(c: Constants, X: FloatArray) -> FloatArray:

@@ -9,10 +9,11 @@ from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.modelling import certify, proven_infeasible
-from optisolve.problems.beamforming import duality, model, sum_rate
-from optisolve.problems.beamforming.duality import Uplink, relaxed_targets
+from optisolve.numerics import precoding as sum_rate
+from optisolve.numerics import uplink_duality as duality
+from optisolve.numerics.uplink_duality import Uplink
+from optisolve.problems.beamforming import model
 from optisolve.problems.beamforming.instance import BeamformingInstance
-from optisolve.problems.beamforming.model import ComplexArray, Constants
 
 __all__ = ["REL_TOLERANCE", "reference"]
 
@@ -21,9 +22,6 @@ REL_TOLERANCE = 1e-7
 
 STARTS = {Effort.QUICK: 8, Effort.NORMAL: 40, Effort.THOROUGH: 200}
 """WMMSE starts by effort."""
-
-MORE_POWER = 1.0 + 2.0 * FEASIBILITY_TOLERANCE
-"""What a verified point may use of the cap, with room for the rounding of the sum."""
 
 
 def reference(instance: BeamformingInstance, effort: Effort, *, max_rounds: int = 20_000) -> Reference:
@@ -41,7 +39,7 @@ def reference(instance: BeamformingInstance, effort: Effort, *, max_rounds: int 
     c = instance.constants
     if c.goal == "weighted_sum_rate":
         return _sum_rate(instance, STARTS[effort])
-    uplink = Uplink(c)
+    uplink = Uplink(c.h, c.noise_w, c.p_total_w)
     solved = _least_power(instance, uplink, max_rounds) if c.goal == "min_power" else _balanced(instance, uplink, max_rounds)
     if isinstance(solved, Reference):
         return solved
@@ -65,53 +63,32 @@ def _least_power(
     instance: BeamformingInstance, uplink: Uplink, max_rounds: int
 ) -> Reference | tuple[FloatArray | None, float, float, str]:
     """A point, the bound in W, its slack and how they were made; or the proof that there is no point."""
-    c, P = instance.constants, instance.constants.p_total_w
-    relaxed = duality.least_power(uplink, relaxed_targets(uplink, c.sinr_target), enough=MORE_POWER, max_rounds=max_rounds)
-    if relaxed.bound > MORE_POWER:
-        return proven_infeasible(
-            f"the SINR targets, each relaxed by {FEASIBILITY_TOLERANCE:g}, need more than {relaxed.bound * P:.9g} W by uplink "
-            f"duality, the cap is {P:g} W",
-            solver="uplink_duality",
-            solver_version="2",
-        )
-    found = duality.least_power(uplink, c.sinr_target, start=relaxed.powers, enough=2.0, max_rounds=max_rounds)
-    x, share = None, FEASIBILITY_TOLERANCE
-    for target in (c.sinr_target * (1.0 + 1e-14), c.sinr_target * (1.0 - 0.9 * share)):  # the second for the very edge
-        power = model.power_control(c, found.receivers, target)
-        if power is not None and power.sum() <= P * (1.0 + 0.9 * share):
-            x = _point(instance, found.receivers, power)
-            break
+    found = duality.least_power_precoders(uplink, instance.constants.sinr_target, max_rounds=max_rounds)
+    if found.reason:
+        return proven_infeasible(found.reason, solver="uplink_duality", solver_version="2")
     # A verified point needs the relaxed targets' power at least, and its power is a sum of 2 K M squares
-    least = relaxed.bound * (1.0 - (instance.space.dim + 4.0) * duality.UNIT)
+    least = found.verified_bound * (1.0 - (instance.space.dim + 4.0) * duality.UNIT)
     detail = f"fixed point of the dual uplink, {found.rounds} rounds; its powers are the dual bound"
-    return x, found.bound * P, max(0.0, found.bound - least) * P, detail
+    x = None if found.W is None else instance.precoded(found.W)
+    return x, found.bound, max(0.0, found.bound - least), detail
 
 
 def _balanced(instance: BeamformingInstance, uplink: Uplink, max_rounds: int) -> tuple[FloatArray | None, float, float, str]:
     """A point, the bound, its slack and how they were made."""
     c, K = instance.constants, instance.constants.sinr_target.size
-    found = duality.balance(uplink, c.sinr_target, max_rounds=max_rounds)
-    # Downlink powers reach what the uplink reaches with the same receivers: its smallest ratio
-    power = model.power_control(c, found.receivers, found.level * (1.0 - 1e-12) * c.sinr_target)
-    power = np.full(K, c.p_total_w / K) if power is None else power
-    x = _point(instance, found.receivers, power * (c.p_total_w / power.sum()) * (1.0 - 1e-14))
+    found = duality.balanced_precoders(uplink, c.sinr_target, max_rounds=max_rounds)
+    assert found.W is not None
     # More power by a factor lifts the bound by that factor at most; the rest is the rounding of an evaluation
-    truly = found.bound * MORE_POWER * c.sinr_target
+    truly = found.bound * duality.MORE_POWER * c.sinr_target
     slack = max(0.0, float((uplink.computed(truly) / c.sinr_target).max()) - found.bound) + 8.0 * K * duality.UNIT * found.bound
     detail = f"normalized fixed point of the dual uplink, {found.rounds} rounds; bound by its largest ratio"
-    return x, found.bound, slack, detail
-
-
-def _point(instance: BeamformingInstance, directions: ComplexArray, power: FloatArray) -> FloatArray:
-    """The point with given directions, complex128 [K, M], and powers, float64 [K], W."""
-    W = directions * (np.sqrt(power) / np.linalg.norm(directions, axis=1))[:, None]
-    point: FloatArray = instance.space.clip(model.to_points(W[None]))[0]
-    return point
+    return instance.precoded(found.W), found.bound, slack, detail
 
 
 def _sum_rate(instance: BeamformingInstance, n_starts: int) -> Reference:
-    c = instance.constants
-    W, rate = sum_rate.wmmse(c, _starts(c, n_starts))
+    full = instance.constants
+    c = sum_rate.Downlink(full.h, full.weight, full.noise_w, full.p_total_w)
+    W, rate = sum_rate.wmmse(c, sum_rate.starts(c, n_starts, generator(0, problem="beamforming", purpose="wmmse_starts")))
     best = int(np.argmax(rate))
     x = model.to_points(W[best : best + 1] * (1.0 - 1e-14))
     bound = sum_rate.capacity_bound(c)
@@ -125,26 +102,6 @@ def _sum_rate(instance: BeamformingInstance, n_starts: int) -> Reference:
         solver_version="2",
         detail=f"best of {n_starts} WMMSE starts; bound: weighted capacity of the broadcast channel (dirty-paper coding)",
     )
-
-
-def _starts(c: Constants, n_starts: int) -> ComplexArray:
-    """Regularized zero forcing, matched filter, and random combinations, complex128 [s, K, K]; see `sum_rate.wmmse`."""
-    K = c.weight.size
-    norm = np.linalg.norm(c.h, axis=1)
-    users = c.h / norm[:, None]
-    rng = generator(0, problem="beamforming", purpose="wmmse_starts")
-    noise = rng.standard_normal((n_starts, K, K, 2))
-    starts: ComplexArray = noise[..., 0] + 1j * noise[..., 1]
-    loading = K * c.noise_w / c.p_total_w / norm**2  # [K]
-    starts[0] = np.linalg.inv((users.conj() @ users.T + np.diag(loading + 1e-14)) / (1.0 + loading)[:, None])
-    if n_starts > 1:
-        starts[1] = np.eye(K)
-    # Random subsets of users, since switching users off is a stationary point that full starts miss
-    active = rng.random((n_starts, K)) < rng.uniform(0.3, 1.0, (n_starts, 1))
-    active[:2] = True
-    active[~active.any(axis=1)] = True
-    starts *= np.where(active, 1.0, 1e-3)[:, None, :]
-    return starts
 
 
 def _cross_checked(instance: BeamformingInstance, x: FloatArray | None) -> tuple[FloatArray | None, str]:

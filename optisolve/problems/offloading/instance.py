@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.core.bridge import Bridge
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
@@ -88,6 +88,16 @@ class OffloadingInstance(Instance):
     def root_cost(self) -> FloatArray:
         """Root of the cost of running every task alone on every server, float64 [N, S]."""
         return self.costs.root
+
+    @property
+    def share_floor(self) -> FloatArray:
+        """Smallest share of every task on every server, float64 [N, S]; above 1 where its deadline cannot be kept."""
+        return self.costs.share_floor
+
+    @property
+    def local_allowed(self) -> BoolArray:
+        """Whether a task keeps its deadline at home, bool [N]."""
+        return self.costs.local_allowed
 
     def _least_cost(self) -> float:
         """What no point can be below, every user alone at its cheapest place; where that costs nothing, the dearest place."""

@@ -21,35 +21,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import BoolArray, FloatArray, IntArray
+from optisolve.numerics.server_sharing import Tasks
 
 __all__ = ["Costs", "cost_and_violation", "costs", "repair_shares", "shares_of_set", "user_costs"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Costs:
-    """Everything the equations need, derived once from an instance's arrays.
+class Costs(Tasks):
+    """Everything the equations need, derived once from the arrays; floors are above 1 where a deadline cannot be kept.
 
     Attributes:
-        local: float64 [N], L.
-        transmit: float64 [N, S], A.
-        root: float64 [N, S], b.
         local_delay_s: float64 [N], c/f.
         upload_s: float64 [N, S], s/r.
         compute_s: float64 [N, S], c/F, at the full server.
         deadline_s: float64 [N].
-        share_floor: float64 [N, S], smallest allowed share; above 1 where the deadline cannot be kept at all.
-        local_allowed: bool [N], the local deadline holds.
     """
 
-    local: FloatArray
-    transmit: FloatArray
-    root: FloatArray
     local_delay_s: FloatArray
     upload_s: FloatArray
     compute_s: FloatArray
     deadline_s: FloatArray
-    share_floor: FloatArray
-    local_allowed: BoolArray
 
 
 def costs(arrays: Mapping[str, FloatArray], *, share_min: float, hard_deadlines: bool, slack: float = 0.0) -> Costs:

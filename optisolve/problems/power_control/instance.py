@@ -66,6 +66,11 @@ class PowerControlInstance(PowerControlGoals):
             constraint_names=tuple(f"link{i}.min_rate" for i in limited),
         )
 
+    @property
+    def least_verified_w(self) -> FloatArray:
+        """Powers that every verified point has at least, float64 [K], W; zeros without minimum rates."""
+        return np.zeros(self.p_max_w.size) if self._least is None else self._least.verified_lower_w
+
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """The arrays of an instance file."""
         names = ("gain", "noise_w", "p_max_w", "weight", "min_rate_bit_s_hz")

@@ -4,7 +4,7 @@
 |---|---|---|
 | least power | solution of ``p = I(p)`` | powers that provably are componentwise least |
 | max-min | Perron vector | the best link's SINR at any powers that touch a cap |
-| rates, energy efficiency | WMMSE, on/off search, local ascent, branch and bound | mixed-monotonic branch and bound |
+| rates, energy efficiency | WMMSE, on/off search, local ascent, branch and bound | branch and bound, also in clusters |
 
 Floors may be missed by the feasibility tolerance: what that can save is the slack of the least power, and the branch and bound
 of the rates works with such floors from the start. Infeasibility is proven, by the spectral radius or the cap that the least
@@ -14,7 +14,7 @@ powers break, only where not even such floors can be met.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,9 +24,10 @@ from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.modelling.answer import certify, proven_infeasible
+from optisolve.numerics.clustered_bound import clustered_bound
 from optisolve.numerics.interference import (
+    balanced_rate_bound,
     balanced_sinr,
-    balanced_sinr_bound,
     candidate_powers,
     fixed_point,
     least_powers,
@@ -38,17 +39,34 @@ from optisolve.problems.power_control.convex import balanced_sinr_gp, least_powe
 from optisolve.problems.power_control.instance import PowerControlInstance
 from optisolve.problems.power_control.model import Goal
 
-__all__ = ["RATE_GAP", "Work", "good_points", "least_power", "local_ascent", "max_min", "rate", "reference"]
+__all__ = [
+    "CLUSTER",
+    "RATE_GAP",
+    "USEFUL",
+    "Work",
+    "good_points",
+    "least_power",
+    "local_ascent",
+    "max_min",
+    "rate",
+    "reference",
+]
 
 VERSION = "2"
 RATE_GAP = 1e-4
 """Relative gap at which a rate counts as proven."""
 
+USEFUL = 0.75
+"""Share of the best known value by which a bound may be above it; a bound further away says nothing about the value."""
+
+CLUSTER = 10
+"""Links that a branch and bound closes in a second; more are bounded in clusters of so many."""
+
+SEARCHED = 24
+"""Links up to which the whole channel is searched; beyond, only its clusters are."""
+
 _EXACT = 1e-6
 """The same for the goals with an exact method."""
-
-_FRACTION = 1e-200
-"""Share of its cap below which a link counts as not even silent where a bound divides by powers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +74,8 @@ class Work:
     """How much work a rate reference may cost.
 
     Args:
-        max_nodes: Boxes of the branch and bound for up to 10 links; fewer beyond, in proportion to 1 / K^2.
+        max_nodes: Boxes of the branch and bound for up to 10 links; fewer beyond, in proportion to 1 / K^2. As many again
+            in clusters.
         n_starts: Random starts of WMMSE.
         n_polished: Best of those points that get a local ascent.
     """
@@ -116,14 +135,12 @@ def max_min(instance: PowerControlInstance, *, second_opinion: bool) -> Referenc
     """
     arrays = (instance.gain, instance.noise_w, instance.p_max_w)
     value, powers = balanced_sinr(*arrays)
-    bound = np.log1p(balanced_sinr_bound(np.maximum(powers, _FRACTION * instance.p_max_w), *arrays)) / np.log(2.0)
     detail = "Perron vector; bound by its best link"
     if second_opinion:
         other = balanced_sinr_gp(*arrays)
         agrees = other is not None and abs(other - value) <= 1e-5 * value
         detail += f"; geometric program {'agrees' if agrees else f'gives SINR {other}'}"
-    widened = float(bound) * (1.0 + rounding(powers.size))
-    return _finished(instance, powers, widened, _EXACT, solver="perron", detail=detail)
+    return _finished(instance, powers, balanced_rate_bound(powers, *arrays), _EXACT, solver="perron", detail=detail)
 
 
 def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[], bool] | None = None) -> Reference:
@@ -148,18 +165,37 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
         circuit_power_w=instance.circuit_power_w if efficiency else 1.0,
         slope=instance.power_slope if efficiency else 0.0,
     )
-    max_nodes = work.max_nodes if n_links <= 10 else max(1, int(work.max_nodes * (10 / n_links) ** 2))
-    # Half the gap is left for rounding and for the repair of floors.
-    search = maximize_rate(
-        program, start_w=start, gap=0.5 * RATE_GAP, max_nodes=max_nodes, out_of_time=out_of_time or time_is_up
-    )
-    if search.powers_w is None and search.closed:
-        return proven_infeasible("no box of powers meets the floors", solver="branch_and_bound", solver_version=VERSION)
-    found = start[None, :] if search.powers_w is None else np.vstack([start, instance.project(search.powers_w)])
-    ending = "gap closed" if search.closed else "stopped at a limit"
-    detail = f"branch and bound, {search.nodes} boxes, {ending}; {work.n_starts} WMMSE starts"
-    best = found[_best(instance, found)]
-    return _finished(instance, best, search.dual_bound, RATE_GAP, solver="branch_and_bound", detail=detail)
+    searched, stop = start[None, :], out_of_time or time_is_up
+    bound, closed, solver, told = np.inf, False, "branch_and_bound", list[str]()
+    if n_links <= SEARCHED:
+        max_nodes = work.max_nodes if n_links <= CLUSTER else max(1, int(work.max_nodes * (CLUSTER / n_links) ** 2))
+        # Half the gap is left for rounding and for the repair of floors.
+        search = maximize_rate(program, start_w=start, gap=0.5 * RATE_GAP, max_nodes=max_nodes, out_of_time=stop)
+        if search.powers_w is None and search.closed:
+            return proven_infeasible("no box of powers meets the floors", solver="branch_and_bound", solver_version=VERSION)
+        if search.powers_w is not None:
+            searched = np.vstack([start, instance.project(search.powers_w)])
+        bound, closed = search.dual_bound, search.closed
+        told.append(f"branch and bound, {search.nodes} boxes, {'gap closed' if closed else 'stopped at a limit'}")
+    if n_links > CLUSTER and not closed:
+        least = instance.least_verified_w
+        clusters = clustered_bound(program, least_w=least, size=CLUSTER, max_nodes=work.max_nodes, out_of_time=stop)
+        bound, solver = min(bound, clusters.bound), "clustered_branch_and_bound"
+        told.append(f"bound from {clusters.clusters} clusters of at most {CLUSTER} links, {clusters.nodes} boxes")
+    best = searched[_best(instance, searched)]
+    detail = "; ".join([*told, f"{work.n_starts} WMMSE starts"])
+    found = _finished(instance, best, bound, RATE_GAP, solver=solver, detail=detail)
+    return found if n_links <= CLUSTER else _useful(found)
+
+
+def _useful(reference: Reference) -> Reference:
+    """The reference without a bound that is further than `USEFUL` above the value: losses are measured to the value then."""
+    value, bound = reference.value, reference.dual_bound
+    if value is None or bound is None or bound <= (1.0 + USEFUL) * value:
+        return reference
+    away = f"{100.0 * (bound - value) / value:.0f} % above the best known value" if value > 0.0 else "above a value of 0"
+    told = f"No useful bound: {bound:.6g} is proven, {away}; more than {100.0 * USEFUL:.0f} % counts as none"
+    return replace(reference.withdrawn(""), detail=f"{told}; {reference.detail}")
 
 
 def good_points(instance: PowerControlInstance, work: Work) -> FloatArray:

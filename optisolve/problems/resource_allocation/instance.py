@@ -106,6 +106,36 @@ class ResourceAllocationInstance(Instance):
             found["quota"] = self.cell.quota
         return found
 
+    @property
+    def goal(self) -> str:
+        """What is maximized, a `Goal`, which is a string such as ``"sum_rate"``."""
+        return self.cell.goal
+
+    @property
+    def snr_per_w(self) -> FloatArray:
+        """Gains over noise, float64 [K, M], 1/W."""
+        return self.cell.snr_per_w
+
+    @property
+    def tone_mbps(self) -> float:
+        """Rate of a tone per bit/s/Hz, Mbit/s."""
+        return self.cell.tone_mbps
+
+    @property
+    def weight(self) -> FloatArray:
+        """Weights of the users, float64 [K]; ones unless the goal weighs."""
+        return self.cell.weight
+
+    @property
+    def power_total_w(self) -> float:
+        """Power of all tones, W."""
+        return self.cell.power_total_w
+
+    @property
+    def tone_power_max_w(self) -> float:
+        """Largest power of a tone, W."""
+        return self.cell.tone_power_max_w
+
     def point(self, owner: npt.ArrayLike, power: npt.ArrayLike | None = None) -> FloatArray:
         """The point of given owners [M] and powers [M] (W, or levels with power levels), float64 [d]."""
         parts = [np.asarray(owner, dtype=np.float64)]

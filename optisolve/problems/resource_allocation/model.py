@@ -19,6 +19,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
+from optisolve.numerics.tone_sharing import Tones
 
 __all__ = ["Cell", "Goal", "evaluate", "repair_levels", "repair_power", "repair_quota", "tone_rates"]
 
@@ -33,26 +34,16 @@ class Goal(StrEnum):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Cell:
-    """Everything the equations need.
+class Cell(Tones):
+    """Everything the equations need; the weights are ones unless the goal weighs.
 
     Attributes:
-        snr_per_w: float64 [K, M], g / N, 1/W.
-        tone_mbps: Bandwidth of a tone, MHz (Mbit/s per bit/s/Hz).
-        weight: float64 [K]; ones unless the goal weighs.
-        power_total_w: P, W.
-        tone_power_max_w: Largest power of a tone, W.
         rate_min_mbps: float64 [K], Mbit/s; zeros unless the goal has minimum rates.
         quota: float64 [K], tones; only for equal power.
         goal: What is maximized.
         level_w: Power of one level, W; 0 for continuous powers.
     """
 
-    snr_per_w: FloatArray
-    tone_mbps: float
-    weight: FloatArray
-    power_total_w: float
-    tone_power_max_w: float
     rate_min_mbps: FloatArray
     quota: FloatArray
     goal: Goal

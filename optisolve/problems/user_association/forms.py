@@ -11,7 +11,8 @@ from optisolve.core.arrays import BoolArray, FloatArray, IntArray
 from optisolve.modelling.assignment import AssignmentModel
 from optisolve.modelling.cpsat import CpSatModel, steps
 from optisolve.modelling.highs import HighsModel
-from optisolve.problems.user_association.model import Goal, count_costs, min_rate_bound, out_of_reach_mbps
+from optisolve.numerics.station_flow import min_rate_bound
+from optisolve.problems.user_association.model import Goal, count_costs, out_of_reach_mbps
 
 __all__ = ["assignment_form", "cpsat_form", "highs_form"]
 

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Kind, Space, Variable
+from optisolve.numerics.station_flow import min_rate_bound
 from optisolve.problems.user_association import model
-from optisolve.problems.user_association.model import BITS_PER_MBIT, Goal, min_rate_bound, out_of_reach_mbps
+from optisolve.problems.user_association.model import BITS_PER_MBIT, Goal, out_of_reach_mbps
 
 __all__ = ["UserAssociationInstance"]
 

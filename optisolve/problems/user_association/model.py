@@ -20,7 +20,7 @@ import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
 
-__all__ = ["BITS_PER_MBIT", "Goal", "count_costs", "evaluate", "min_rate_bound", "out_of_reach_mbps"]
+__all__ = ["BITS_PER_MBIT", "Goal", "count_costs", "evaluate", "out_of_reach_mbps"]
 
 BITS_PER_MBIT = 1e6
 
@@ -70,15 +70,3 @@ def count_costs(n_stations: int, n_users: int) -> FloatArray:
     n = np.arange(1, n_users + 1, dtype=np.float64)
     total = n * np.log(n)
     return np.tile(np.diff(total, prepend=0.0), (n_stations, 1))
-
-
-def min_rate_bound(rate_mbps: FloatArray) -> float:
-    """A bound on the smallest rate without search, Mbit/s: sum_i R_i / c_i,max <= number of stations in use <= J.
-
-    Args:
-        rate_mbps: float64 [I, J]; everybody reaches a station.
-    """
-    n_users, n_stations = rate_mbps.shape
-    best = rate_mbps.max(axis=1)
-    rounding = 1.0 + (n_users + 4) * np.finfo(np.float64).eps
-    return float(best.min() * n_stations / (best.min() / best).sum() * rounding)

@@ -36,22 +36,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import ComplexArray, FloatArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
-from optisolve.problems.beamforming.model import ComplexArray, Constants
 
-__all__ = ["Raised", "Uplink", "balance", "least_power", "relaxed_targets"]
+__all__ = [
+    "MORE_POWER",
+    "UNIT",
+    "Precoders",
+    "Raised",
+    "Uplink",
+    "balance",
+    "balanced_precoders",
+    "directed_powers",
+    "least_power",
+    "least_power_precoders",
+    "relaxed_targets",
+]
 
 UNIT = float(np.finfo(np.float64).eps)
+MORE_POWER = 1.0 + 2.0 * FEASIBILITY_TOLERANCE
+"""What a verified point may use of the cap, with room for the rounding of the sum."""
+
+_FEW = 16
+"""Users up to which every one gets a least-squares problem of its own; of more, one inverse serves all."""
+
+_LEAST_SHARE = 1e-4
+"""Smallest 1 / (1 + SINR) for which that inverse is trusted to give good receivers."""
+
 _STALLED = 40
 """Rounds without a better bound after which the normalized fixed point stops."""
 
 
 class Uplink:
-    """The dual uplink of an instance, without units.
+    """The dual uplink of a downlink with one array, without units.
 
     Args:
-        c: The instance's data.
+        channel: complex128 [K, M], h_k as row k.
+        noise_w: sigma^2, W.
+        p_total_w: P, W.
 
     Attributes:
         h: complex128 [K, M], channels times sqrt(P) / sigma.
@@ -59,10 +81,11 @@ class Uplink:
             and the root of noise and interference, relative.
     """
 
-    def __init__(self, c: Constants) -> None:
-        self.h: ComplexArray = c.h * (math.sqrt(c.p_total_w) / math.sqrt(c.noise_w))
+    def __init__(self, channel: ComplexArray, noise_w: float, p_total_w: float) -> None:
+        self.channel, self.noise_w, self.p_total_w = channel, noise_w, p_total_w
+        self.h: ComplexArray = channel * (math.sqrt(p_total_w) / math.sqrt(noise_w))
         norm = np.linalg.norm(self.h, axis=1)
-        K, M = c.h.shape
+        K, M = channel.shape
         terms = np.array([[M + 4.0], [M + K + 8.0]])  # an amplitude is a sum of M complex products, K of them interfere
         self.rounding: FloatArray = 2.0 * UNIT * terms * np.stack([norm, np.maximum(norm, 1.0)])
         # h_k = Q r_k: the least-squares problems live in the span of the channels, at most K dimensions
@@ -75,22 +98,49 @@ class Uplink:
         Returns:
             float64 [K], never below the true q_k; complex128 [K, M], receivers as rows, the best downlink directions.
         """
+        K, M = self.h.shape
+        residual, size, squares = self._from_inverse(powers) or self._from_least_squares(powers)
+        amplitude = np.abs(residual) + 4.0 * (K + 8.0) * UNIT * size  # no smaller than the exact |h_k - B z|
+        q = (amplitude**2).sum(axis=1) + squares
+        return q * (1.0 + 4.0 * (K + M) * UNIT), residual
+
+    def _from_inverse(self, powers: FloatArray) -> tuple[ComplexArray, FloatArray, FloatArray] | None:
+        """h_k - B z, the sizes of its terms and |z|^2 for all users from one inverse; None for few users or large SINRs.
+
+        An error of z counts only squared, since q_k is a minimum; what is left after dividing by 1 / (1 + SINR) is enough for
+        SINRs below 1 / `_LEAST_SHARE`.
+        """
+        K, span = self._rows.shape
+        if K <= _FEW:
+            return None
+        root, columns = np.sqrt(powers), self._rows.T
+        covariance = np.eye(span) + (columns * powers) @ columns.conj().T
+        T = columns.conj().T @ np.linalg.solve(covariance, columns)  # [j, k], h_j^H Sigma^-1 h_k
+        share = 1.0 - powers * np.diag(T).real  # 1 / (1 + SINR)
+        if not share.min() > _LEAST_SHARE:
+            return None
+        z = root[:, None] * T / share
+        np.fill_diagonal(z, 0.0)
+        taken = root[:, None] * z  # [j, k]
+        residual = self.h - taken.T @ self.h
+        size = np.abs(self.h) + np.abs(taken).T @ np.abs(self.h)
+        return residual, size, (np.abs(z) ** 2).sum(axis=0)
+
+    def _from_least_squares(self, powers: FloatArray) -> tuple[ComplexArray, FloatArray, FloatArray]:
+        """The same by one least-squares problem per user, accurate at any SINR."""
         root, others = np.sqrt(powers), self._others
         K, span = self._rows.shape
         if K == 1:
-            residual, size, z = self.h.copy(), np.abs(self.h), np.zeros((1, 0))
-        else:
-            B = np.swapaxes(root[others][:, :, None] * self._rows[others], 1, 2)  # [K, span, K - 1]
-            eye = np.broadcast_to(np.eye(K - 1), (K, K - 1, K - 1))
-            Q, R = np.linalg.qr(np.concatenate([B, eye], axis=1))
-            right = np.einsum("ksj,ks->kj", Q[:, :span].conj(), self._rows)
-            z = np.linalg.solve(R, right[:, :, None])[:, :, 0]  # [K, K - 1]
-            taken = root[others] * z
-            residual = self.h - np.einsum("kj,kjm->km", taken, self.h[others])
-            size = np.abs(self.h) + np.einsum("kj,kjm->km", np.abs(taken), np.abs(self.h[others]))
-        amplitude = np.abs(residual) + 4.0 * (K + 8.0) * UNIT * size  # no smaller than the exact |h_k - B z|
-        q = (amplitude**2).sum(axis=1) + (np.abs(z) ** 2).sum(axis=1)
-        return q * (1.0 + 4.0 * (K + self.h.shape[1]) * UNIT), residual
+            return self.h.copy(), np.abs(self.h), np.zeros(1)
+        B = np.swapaxes(root[others][:, :, None] * self._rows[others], 1, 2)  # [K, span, K - 1]
+        eye = np.broadcast_to(np.eye(K - 1), (K, K - 1, K - 1))
+        Q, R = np.linalg.qr(np.concatenate([B, eye], axis=1))
+        right = np.einsum("ksj,ks->kj", Q[:, :span].conj(), self._rows)
+        z = np.linalg.solve(R, right[:, :, None])[:, :, 0]  # [K, K - 1]
+        taken = root[others] * z
+        residual = self.h - np.einsum("kj,kjm->km", taken, self.h[others])
+        size = np.abs(self.h) + np.einsum("kj,kjm->km", np.abs(taken), np.abs(self.h[others]))
+        return residual, size, (np.abs(z) ** 2).sum(axis=1)
 
     def attained(self, sinr: FloatArray) -> FloatArray:
         """SINRs that are truly reached, at least, where an evaluation says `sinr`; both float64 [K]."""
@@ -201,3 +251,102 @@ def balance(
             break
         powers = target / q
     return Raised(powers, bound * (1.0 + 4.0 * (K + 2.0) * UNIT), rounds, receivers, float(ratio.min()))
+
+
+def directed_powers(channel: ComplexArray, noise_w: float, W: ComplexArray, target: FloatArray) -> FloatArray | None:
+    """Least powers that reach SINRs with the directions of given precoders.
+
+    Args:
+        channel: complex128 [K, M].
+        noise_w: W.
+        W: complex128 [K, M]; only directions count.
+        target: float64 [K], SINRs, linear.
+
+    Returns:
+        float64 [K], W; None when no powers reach them (or a direction is zero).
+    """
+    norms = np.linalg.norm(W, axis=1)
+    if not (norms > 0.0).all():
+        return None
+    received = np.einsum("km,njm->nkj", channel.conj(), (W / norms[:, None])[None])[0]
+    gains = received.real**2 + received.imag**2  # [K, K], at user k from the signal of user j
+    own = np.diag(gains)
+    if not (own > 0.0).all():
+        return None
+    # Rows by their own need gamma / gain, unknowns in units of the noise: no unit is left, whatever the gains' spread
+    coupling = -gains * (target / own)[:, None]
+    np.fill_diagonal(coupling, 1.0)
+    try:
+        power = noise_w * np.linalg.solve(coupling, target / own)
+    except np.linalg.LinAlgError:
+        return None
+    # A solution with a negative entry belongs to SINRs out of reach (spectral radius of the coupling above 1)
+    return power if np.isfinite(power).all() and (power > 0.0).all() else None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Precoders:
+    """What the duality found, in the units of the downlink.
+
+    Attributes:
+        W: complex128 [K, M], sqrt(W); None when none was found.
+        bound: Dual bound for points that are exactly feasible: least power in W, or balanced SINR.
+        verified_bound: The same for targets as low as `relaxed_targets`; for the balanced SINR the bound itself.
+        rounds: Rounds of the fixed point.
+        reason: The proof that not even the relaxed targets can be met; "" when there is none.
+    """
+
+    W: ComplexArray | None
+    bound: float
+    verified_bound: float
+    rounds: int
+    reason: str = ""
+
+
+def least_power_precoders(uplink: Uplink, target: FloatArray, *, max_rounds: int = 20_000) -> Precoders:
+    """Precoders of least power that reach SINR targets under the cap.
+
+    Args:
+        uplink: The dual uplink.
+        target: float64 [K], linear.
+        max_rounds: Rounds of the fixed point at most.
+    """
+    P, share = uplink.p_total_w, FEASIBILITY_TOLERANCE
+    relaxed = least_power(uplink, relaxed_targets(uplink, target), enough=MORE_POWER, max_rounds=max_rounds)
+    if relaxed.bound > MORE_POWER:
+        reason = (
+            f"the SINR targets, each relaxed by {share:g}, need more than {relaxed.bound * P:.9g} W by uplink duality, "
+            f"the cap is {P:g} W"
+        )
+        return Precoders(None, relaxed.bound * P, relaxed.bound * P, relaxed.rounds, reason)
+    found = least_power(uplink, target, start=relaxed.powers, enough=2.0, max_rounds=max_rounds)
+    W = None
+    for asked in (target * (1.0 + 1e-14), target * (1.0 - 0.9 * share)):  # the second for the very edge
+        power = directed_powers(uplink.channel, uplink.noise_w, found.receivers, asked)
+        if power is not None and power.sum() <= P * (1.0 + 0.9 * share):
+            W = _scaled(found.receivers, power)
+            break
+    return Precoders(W, found.bound * P, relaxed.bound * P, found.rounds)
+
+
+def balanced_precoders(uplink: Uplink, target: FloatArray, *, max_rounds: int = 20_000) -> Precoders:
+    """Precoders at full power that balance the ratios of SINR to target.
+
+    Args:
+        uplink: The dual uplink.
+        target: float64 [K], linear.
+        max_rounds: Rounds of the fixed point at most.
+    """
+    P, K = uplink.p_total_w, target.size
+    found = balance(uplink, target, max_rounds=max_rounds)
+    # Downlink powers reach what the uplink reaches with the same receivers: its smallest ratio
+    power = directed_powers(uplink.channel, uplink.noise_w, found.receivers, found.level * (1.0 - 1e-12) * target)
+    power = np.full(K, P / K) if power is None else power
+    W = _scaled(found.receivers, power * (P / power.sum()) * (1.0 - 1e-14))
+    return Precoders(W, found.bound, found.bound, found.rounds)
+
+
+def _scaled(directions: ComplexArray, power: FloatArray) -> ComplexArray:
+    """Precoders with given directions, complex128 [K, M], and powers, float64 [K], W."""
+    W: ComplexArray = directions * (np.sqrt(power) / np.linalg.norm(directions, axis=1))[:, None]
+    return W

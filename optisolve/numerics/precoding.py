@@ -21,37 +21,54 @@ multiplier: at a stationary point all power is used, so the noise may be scaled 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from optisolve.core.arrays import FloatArray
+from optisolve.core.arrays import ComplexArray, FloatArray
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
-from optisolve.problems.beamforming.duality import UNIT, Uplink
-from optisolve.problems.beamforming.model import ComplexArray, Constants
+from optisolve.numerics.uplink_duality import UNIT, Uplink
 
-__all__ = ["capacity_bound", "slack", "wmmse"]
+__all__ = ["Downlink", "capacity_bound", "slack", "starts", "wmmse"]
 
 LEAST_LOADING = 1e-13
 """Regularization of WMMSE at least, relative: keeps users with like channels solvable where there is hardly any noise."""
 
 
-def capacity_bound(c: Constants) -> float:
+@dataclass(frozen=True, eq=False, slots=True)
+class Downlink:
+    """An array of M antennas and K users.
+
+    Attributes:
+        h: complex128 [K, M], channels.
+        weight: float64 [K], of the rates.
+        noise_w: W.
+        p_total_w: Cap on the power of all precoders, W.
+    """
+
+    h: ComplexArray
+    weight: FloatArray
+    noise_w: float
+    p_total_w: float
+
+
+def capacity_bound(c: Downlink) -> float:
     """Upper bound on the weighted sum rate, bit/s/Hz, see the module's head."""
     order = np.argsort(-c.weight, kind="stable")
-    h = Uplink(c).h[order]
+    h = Uplink(c.h, c.noise_w, c.p_total_w).h[order]
     steps = -np.diff(np.append(c.weight[order], 0.0))  # alpha_k - alpha_{k+1}
     traced = c.weight[order] * (np.abs(h) ** 2).sum(axis=1)  # coefficients of q in the bound by the trace
     bound = min(float(traced.max()), _linear_bound(h, steps, _best_powers(h, steps)))
     return bound / math.log(2.0) * (1.0 + 8.0 * (sum(h.shape) + 8.0) * UNIT)
 
 
-def slack(c: Constants, bound: float) -> float:
+def slack(c: Downlink, bound: float) -> float:
     """How far a verified point may lie beyond the bound, bit/s/Hz.
 
     The capacity is concave in the power and 0 without any, so more power by a factor lifts it by that factor at most. A
     computed SINR lifts a rate by at most 2 ln(1 + d) + ln(1 + d + d^2) nats, see `duality`.
     """
-    amplitude, relative = Uplink(c).rounding
+    amplitude, relative = Uplink(c.h, c.noise_w, c.p_total_w).rounding
     lift = np.minimum(2.0 * np.log1p(relative) + np.log1p(amplitude + amplitude**2), 1.0)
     rounding = float((c.weight * lift).sum()) / math.log(2.0)
     return 2.0 * FEASIBILITY_TOLERANCE * bound + rounding
@@ -122,7 +139,7 @@ def _capacity(h: ComplexArray, steps: FloatArray, q: FloatArray) -> tuple[float,
 
 
 def wmmse(
-    c: Constants, starts: ComplexArray, *, max_rounds: int = 2000, tolerance: float = 1e-9
+    c: Downlink, starts: ComplexArray, *, max_rounds: int = 2000, tolerance: float = 1e-9
 ) -> tuple[ComplexArray, FloatArray]:
     """Weighted MMSE iterations from several starts at once.
 
@@ -130,7 +147,7 @@ def wmmse(
     of the channels.
 
     Args:
-        c: The instance's data.
+        c: Channels, weights, noise and power.
         starts: complex128 [s, K, K], precoders as combinations of the channels' directions, column k for user k.
         max_rounds: Rounds at most.
         tolerance: Relative growth of every start's sum rate at which the rounds stop.
@@ -159,6 +176,31 @@ def wmmse(
     return W, _sum_rate(c, S, snr, Y)
 
 
+def starts(c: Downlink, n_starts: int, rng: np.random.Generator) -> ComplexArray:
+    """Regularized zero forcing, matched filter, and random combinations of some users, complex128 [s, K, K]; see `wmmse`.
+
+    Args:
+        c: Channels, weights, noise and power.
+        n_starts: Number s, at least 1.
+        rng: Draws what is random.
+    """
+    K = c.weight.size
+    norm = np.linalg.norm(c.h, axis=1)
+    users = c.h / norm[:, None]
+    noise = rng.standard_normal((n_starts, K, K, 2))
+    found: ComplexArray = noise[..., 0] + 1j * noise[..., 1]
+    loading = K * c.noise_w / c.p_total_w / norm**2  # [K]
+    found[0] = np.linalg.inv((users.conj() @ users.T + np.diag(loading + 1e-14)) / (1.0 + loading)[:, None])
+    if n_starts > 1:
+        found[1] = np.eye(K)
+    # Random subsets of users, since switching users off is a stationary point that full starts miss
+    active = rng.random((n_starts, K)) < rng.uniform(0.3, 1.0, (n_starts, 1))
+    active[:2] = True
+    active[~active.any(axis=1)] = True
+    found *= np.where(active, 1.0, 1e-3)[:, None, :]
+    return found
+
+
 def _normalized(Y: ComplexArray) -> ComplexArray:
     """Precoders complex128 [s, rank, K] at full power, which is 1."""
     Y = Y / np.abs(Y).max(axis=(1, 2), keepdims=True)  # squares of very small or large entries would not be finite
@@ -174,7 +216,7 @@ def _received(S: ComplexArray, snr: FloatArray, Y: ComplexArray) -> tuple[Comple
     return own, np.abs(own) ** 2, (np.abs(received) ** 2).sum(axis=2) + 1.0
 
 
-def _sum_rate(c: Constants, S: ComplexArray, snr: FloatArray, Y: ComplexArray) -> FloatArray:
+def _sum_rate(c: Downlink, S: ComplexArray, snr: FloatArray, Y: ComplexArray) -> FloatArray:
     _, signal, interference = _received(S, snr, Y)
     rate: FloatArray = (c.weight * np.log1p(signal / interference)).sum(axis=1) / math.log(2.0)
     return rate
