@@ -8,7 +8,8 @@
     python benchmarks/quality/ablation.py --page                             # runs nothing, writes the results of that page
 
 Records stay in --out and are found again, so the script goes on where it was stopped. What is copied to docs/ablation is
-what the command wrote, but for the folder of its records: ablation.md, ablation.csv, ablation.yaml and the pictures. Partial reports are not copied.
+what the command wrote, but for the folder of its records: ablation.md, ablation.csv, ablation.yaml and the pictures. Partial
+reports are not copied.
 README has the verdicts of the plans in a few words.
 """
 

@@ -156,7 +156,7 @@ def _frank_wolfe(c: Tasks, offer: Callable[[FloatArray], IntArray]) -> None:
     root = np.column_stack([np.zeros(users.size), c.root])
 
     def corner(choice: IntArray) -> tuple[float, FloatArray]:
-        loads = np.bincount(choice, weights=root[users, choice], minlength=n_servers + 1)[1:]
+        loads = np.bincount(choice, weights=root[users, choice], minlength=n_servers + 1)[1:].astype(np.float64)
         return float(linear[users, choice].sum()), loads
 
     paid, loads = corner(np.argmin(choices_at(c, c.root.sum(axis=0) / n_servers), axis=1))
