@@ -73,7 +73,8 @@ class Verify(Verb):
         auditor = Auditor(
             PROBLEMS.beside(*self.problem), SOLVERS, maker, SuiteBook(suites_of(self.suite)), reproduce=self.reproduce or None
         )
-        done, where = list[Audit](), dict[str, str]()
+        done: list[Audit] = []
+        where: dict[str, str] = {}
         files, limits = record_files(self.path), replace(AUDIT_LIMITS, seconds=self.seconds)
         with Bar("verify", "records", len(files), show=quiet_for(self.progress, json=self.json)) as bar:
             for told in audits(auditor, files, limits=limits):

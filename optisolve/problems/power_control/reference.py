@@ -60,10 +60,10 @@ USEFUL = 0.75
 """Share of the best known value by which a bound may be above it; a bound further away says nothing about the value."""
 
 CLUSTER = 10
-"""Links that a branch and bound closes in a second; more are bounded in clusters of so many."""
+"""Links that a branch and bound closes in a second, and those of a cluster."""
 
 SEARCHED = 24
-"""Links up to which the whole channel is searched; beyond, only its clusters are."""
+"""Links up to which the whole channel is searched; beyond, its clusters are."""
 
 _EXACT = 1e-6
 """The same for the goals with an exact method."""
@@ -74,8 +74,8 @@ class Work:
     """How much work a rate reference may cost.
 
     Args:
-        max_nodes: Boxes of the branch and bound for up to 10 links; fewer beyond, in proportion to 1 / K^2. As many again
-            in clusters.
+        max_nodes: Boxes of the branch and bound for up to 10 links; fewer beyond, in proportion to 1 / K^2; and of all
+            clusters together.
         n_starts: Random starts of WMMSE.
         n_polished: Best of those points that get a local ascent.
     """
@@ -177,7 +177,7 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
             searched = np.vstack([start, instance.project(search.powers_w)])
         bound, closed = search.dual_bound, search.closed
         told.append(f"branch and bound, {search.nodes} boxes, {'gap closed' if closed else 'stopped at a limit'}")
-    if n_links > CLUSTER and not closed:
+    if n_links > SEARCHED:
         least = instance.least_verified_w
         clusters = clustered_bound(program, least_w=least, size=CLUSTER, max_nodes=work.max_nodes, out_of_time=stop)
         bound, solver = min(bound, clusters.bound), "clustered_branch_and_bound"
@@ -185,7 +185,7 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
     best = searched[_best(instance, searched)]
     detail = "; ".join([*told, f"{work.n_starts} WMMSE starts"])
     found = _finished(instance, best, bound, RATE_GAP, solver=solver, detail=detail)
-    return found if n_links <= CLUSTER else _useful(found)
+    return found if n_links <= SEARCHED else _useful(found)
 
 
 def _useful(reference: Reference) -> Reference:
