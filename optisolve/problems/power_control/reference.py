@@ -177,7 +177,7 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
             searched = np.vstack([start, instance.project(search.powers_w)])
         bound, closed = search.dual_bound, search.closed
         told.append(f"branch and bound, {search.nodes} boxes, {'gap closed' if closed else 'stopped at a limit'}")
-    if n_links > SEARCHED:
+    else:
         least = instance.least_verified_w
         clusters = clustered_bound(program, least_w=least, size=CLUSTER, max_nodes=work.max_nodes, out_of_time=stop)
         bound, solver = min(bound, clusters.bound), "clustered_branch_and_bound"
