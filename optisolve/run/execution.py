@@ -30,7 +30,6 @@ from optisolve.core.solver import Outcome, Solver, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.numerics.indicators import hypervolume
 from optisolve.registry import SOLVERS, able
-from optisolve.run.alarm import Alarm
 from optisolve.run.archive import Archive
 from optisolve.run.evaluator import Evaluator
 from optisolve.run.schema import CachePart, ModelPart, WorkersPart
@@ -301,6 +300,15 @@ def require_fit(solver: Solver, instance: Instance) -> None:
         raise SolverError(f"{solver.info.name} cannot solve {instance.origin.scenario}: {reason}. {able(instance)}")
 
 
+def _alarm(solver: Solver, meter: BudgetMeter) -> AbstractContextManager[None]:
+    """What ends a solver that does not look at the clock; nothing where there is no limit on seconds."""
+    if meter.budget.seconds is None:
+        return nullcontext()
+    from optisolve.run.alarm import Alarm
+
+    return Alarm(meter, 0.2 if solver.info.aside else 0.0)
+
+
 def _noted(instance: Instance, notes: tuple[str, ...]) -> Instance:
     """The same instance, whose words have further facts."""
     if not notes:
@@ -379,7 +387,7 @@ def _guarded(solver: Solver, task: Task, evaluator: Evaluator, twins: Twins | No
         return evaluator.outcome(termination, limit, detail=detail, report=report)
 
     try:
-        with watching(task.instance, evaluator, twins), Alarm(task.meter, 0.2 if solver.info.aside else 0.0):
+        with watching(task.instance, evaluator, twins), _alarm(solver, task.meter):
             outcome = solver._solve(task)
         if not evaluator.stopped:
             return outcome, None
