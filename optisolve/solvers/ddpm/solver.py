@@ -20,12 +20,11 @@ from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Proposal, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Limit, Termination
-from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of
+from optisolve.solvers.ddpm.bridges import bridge_gap, bridge_of, caution
 from optisolve.solvers.ddpm.noise import Keys, case_keys
 from optisolve.solvers.ddpm.pipeline import Stages, draw, finish
 from optisolve.solvers.ddpm.sampler import Guide, Sampling
 from optisolve.solvers.ddpm.schedules import Schedule
-from optisolve.solvers.ddpm.seen import caution
 from optisolve.solvers.ddpm.weights import find_weights, is_shipped, load_weights, weights_digest
 
 if TYPE_CHECKING:
