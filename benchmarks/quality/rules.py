@@ -39,7 +39,7 @@ BEST = (
     ("offload", "strongest"),
     ("association", "urgent"),
     ("placement", "blend"),
-    ("weights", "room"),
+    ("weights", "detour"),
     ("variation", "current_to_best"),
 )
 """The best rule of every skeleton in the tables of docs/programs.md, or the first one where there is none."""

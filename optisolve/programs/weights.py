@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import ClassVar
 
 import numpy as np
@@ -46,6 +47,8 @@ class Weights(Answering):
         Feature("moved", _V, "1", "traffic that changes its way over the load of the busiest link, to first order"),
         Feature("relief", _V, "1", "part of the busiest link's load that leaves it, to first order"),
         Feature("full", _V, "1", "utilization of the fullest link on the traffic's new way over the largest one"),
+        Feature("after", _V, "1", "the same when the traffic is on it, over the largest one now; an estimate from above"),
+        Feature("refused", _V, "1", "n / (n + 1) where this link was refused this weight n times"),
         Feature("tried", _V, "1", "share of the looks so far that changed this link"),
         Feature("noise", _V, "1", "uniform random number in [0, 1), one per change, drawn anew before every look"),
         Feature("done", _S, "1", "share of the looks that are used"),
@@ -54,7 +57,11 @@ class Weights(Answering):
         Feature("n_links", _S, "1", "number of links"),
     )
     hand: ClassVar = rules(
-        room=("(* relief (- 1.02 full))", "relieve the busiest link over ways with room; after the detours of weight_search"),
+        detour=(
+            "(where relief (* (- noise refused) (- 1.02 after)) (- noise 3))",
+            "drawn among those that relieve the busiest link, by the room that is left then; after weight_search",
+        ),
+        room=("(* relief (- 1.02 full))", "what relieves the busiest link over ways with room now; ours"),
         relief=("relief", "what relieves the busiest link most, wherever it goes"),
         busiest=("(* use (sign step))", "a larger weight of the busiest link; after Fortz and Thorup 2000"),
         blind=("noise", "any change, the control"),
@@ -110,12 +117,13 @@ class _Walk:
         self._top = float(self._space.upper.min())
         n = MOVES_PER_LINK * n_links
         self._machine, self._rng = Machine(program, n), np.random.default_rng(0)
-        self._by_pair = np.empty((4, n_nodes, n_nodes))  # distance, flow, passing, full
+        self._by_pair = np.empty((5, n_nodes, n_nodes))  # distance, flow, passing, full, narrow
         self._onto = np.empty((n_nodes, n_links))
         self._link, self._value, self._told = np.empty(n, dtype=np.int64), np.empty(n), np.empty((N_TOLD, n))
-        self._vectors, self._scalars = np.empty((N_TOLD + 2, n)), np.array([0.0, 0.0, 0.0, float(n_links)])
+        self._vectors, self._scalars = np.empty((N_TOLD + 3, n)), np.array([0.0, 0.0, 0.0, float(n_links)])
         self._matrices = np.zeros((0, 1, 1))
         self._tried, self._known, self._since = np.zeros(n_links), set[bytes](), 0
+        self._refused = Counter[tuple[int, float]]()
         self.looked = 0
         self._begin()
 
@@ -145,22 +153,26 @@ class _Walk:
         found = self._chosen()
         if found is None:
             return self._kick()
-        weight, link = found
+        weight, link, move = found
         use = self._look(weight)
         self._tried[link] += 1.0
         cost, slot = _cost(use), self.looked % _MEMORY
         if cost <= max(self._recent[slot], self._cost):
             self._stand(weight, use, cost)
+        else:
+            self._refused[link, float(weight[link])] += 1
+            self._refusals[move] += 1.0
         self._recent[slot] = self._cost
         self._keep()
         return self._kick() if self._since >= _PATIENCE else True
 
-    def _chosen(self) -> tuple[FloatArray, int] | None:
-        """The best-scored change that was not looked at, and its link; None where there is none."""
+    def _chosen(self) -> tuple[FloatArray, int, int] | None:
+        """The weights of the best-scored change that was not looked at, its link and its place; None where there is none."""
         from optisolve.programs.interpreter import execute
 
         n, vectors, scalars = self._n, self._vectors[:, : self._n], self._scalars
-        vectors[:-2] = self._told[:, :n]
+        vectors[:-3] = self._told[:, :n]
+        vectors[-3] = self._refusals / (self._refusals + 1.0)
         vectors[-2] = self._tried[self._link[:n]] / max(1, self.looked)
         vectors[-1] = self._rng.random(n)
         scalars[0], scalars[1] = self.looked / self._rounds, self._since / _PATIENCE
@@ -171,7 +183,7 @@ class _Walk:
             weight, link = self._weight.copy(), int(self._link[move])
             weight[link] = self._value[move]
             if weight.tobytes() not in self._known:
-                return weight, link
+                return weight, link, int(move)
         return None
 
     def _kick(self) -> bool:
@@ -205,12 +217,14 @@ class _Walk:
         from optisolve.programs.weights_kernels import moves, routed
 
         self._weight, self._cost, busy = weight, cost, int(use.argmax())
-        distance, flow, passing, full = self._by_pair
+        distance, flow, passing, full, narrow = self._by_pair
         graph = (self._tail, self._head, self._out_at, self._out_link)
-        routed(*graph, self._demand, weight, use, busy, distance, flow, self._onto, passing, full)
-        detail = (distance, flow, self._onto, passing, full)
+        detail = (distance, flow, self._onto, passing, full, narrow)
+        routed(*graph, self._capacity, self._demand, weight, use, busy, *detail)
         into = (self._link, self._value, self._told)
         self._n = moves(*graph, self._capacity, weight, use, busy, self._top, *detail, *into)
+        pairs = zip(self._link[: self._n].tolist(), self._value[: self._n].tolist(), strict=True)
+        self._refusals = np.array([self._refused.get(pair, 0) for pair in pairs], dtype=np.float64)
         self._scalars[2] = use.mean() / use.max()
 
     def _look(self, weight: FloatArray) -> FloatArray:

@@ -11,14 +11,14 @@ __all__ = ["MOVES_PER_LINK", "N_TOLD", "moves", "routed"]
 _NEXT = 3
 """Moves of one link in each direction, those next to its weight."""
 MOVES_PER_LINK = 2 * _NEXT
-N_TOLD = 8
+N_TOLD = 9
 """Features of a move that follow from where the search stands."""
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_kernel
-def routed(tail, head, out_at, out_link, demand, weight, use, busy, distance, flow, onto, passing, full):  # type: ignore[no-untyped-def]
+def routed(tail, head, out_at, out_link, capacity, demand, weight, use, busy, distance, flow, onto, passing, full, narrow):  # type: ignore[no-untyped-def]
     """Where traffic goes under some weights, by target.
 
     Args:
@@ -26,6 +26,7 @@ def routed(tail, head, out_at, out_link, demand, weight, use, busy, distance, fl
         head: int64 [E].
         out_at: int64 [N + 1], where a node's outgoing links begin in `out_link`.
         out_link: int64 [E].
+        capacity: float64 [E].
         demand: float64 [N, N], from row to column.
         weight: float64 [E], whole, from 1.
         use: float64 [E], utilizations.
@@ -35,6 +36,7 @@ def routed(tail, head, out_at, out_link, demand, weight, use, busy, distance, fl
         onto: float64 [N, E], written: load of a link towards target t, in the unit of the demands.
         passing: float64 [N, N], written: share of what goes from n to t that passes the busiest link.
         full: float64 [N, N], written: utilization of the fullest link between n and t.
+        narrow: float64 [N, N], written: capacity of the smallest link between n and t.
     """
     n_nodes = demand.shape[0]
     order, done = np.empty(n_nodes, np.int64), np.empty(n_nodes, np.bool_)
@@ -45,14 +47,15 @@ def routed(tail, head, out_at, out_link, demand, weight, use, busy, distance, fl
         onto[t, :] = 0.0
         for k in range(reached):  # near ones first
             n = order[k]
-            ways, share, most = 0, 0.0, 0.0
+            ways, share, most, least = 0, 0.0, 0.0, np.inf
             for i in range(out_at[n], out_at[n + 1]):
                 e = out_link[i]
                 if n != t and distance[t, n] == weight[e] + distance[t, head[e]]:
                     ways += 1
                     share += 1.0 if e == busy else passing[t, head[e]]
                     most = max(most, use[e], full[t, head[e]])
-            passing[t, n], full[t, n] = share / max(ways, 1), most
+                    least = min(least, capacity[e], narrow[t, head[e]])
+            passing[t, n], full[t, n], narrow[t, n] = share / max(ways, 1), most, least
         for k in range(reached - 1, 0, -1):  # far ones first; the target keeps what it gets
             n, ways = order[k], 0
             for i in range(out_at[n], out_at[n + 1]):
@@ -95,25 +98,27 @@ def _distances(tail, head, weight, t, distance, order, done):  # type: ignore[no
 
 
 @_kernel
-def _others(link, t, head, out_at, out_link, node, weight, use, busy, distance, passing, full):  # type: ignore[no-untyped-def]
+def _others(link, t, head, out_at, out_link, node, capacity, weight, use, busy, distance, passing, full, narrow):  # type: ignore[no-untyped-def]
     """The shortest ways from a node to a target that do not begin with a link.
 
     Returns:
-        Their length, how many there are, the share that passes the busiest link and the utilization of the fullest link.
+        Their length, how many there are, the share that passes the busiest link, the fullest link's utilization, the least
+        capacity on them.
     """
-    least, ways, share, most = np.inf, 0, 0.0, 0.0
+    least, ways, share, most, slim = np.inf, 0, 0.0, 0.0, np.inf
     for i in range(out_at[node], out_at[node + 1]):
         e = out_link[i]
         if e == link:
             continue
         reach = weight[e] + distance[t, head[e]]
         if reach < least:
-            least, ways, share, most = reach, 0, 0.0, 0.0
+            least, ways, share, most, slim = reach, 0, 0.0, 0.0, np.inf
         if reach == least and reach < np.inf:
             ways += 1
             share += 1.0 if e == busy else passing[t, head[e]]
             most = max(most, use[e], full[t, head[e]])
-    return least, ways, share / max(ways, 1), most
+            slim = min(slim, capacity[e], narrow[t, head[e]])
+    return least, ways, share / max(ways, 1), most, slim
 
 
 @_kernel
@@ -149,23 +154,39 @@ def _next_values(ties, n, now, top, values):  # type: ignore[no-untyped-def]
 
 @_kernel
 def moves(
-    tail, head, out_at, out_link, capacity, weight, use, busy, top, distance, flow, onto, passing, full, link, value, told
+    tail,
+    head,
+    out_at,
+    out_link,
+    capacity,
+    weight,
+    use,
+    busy,
+    top,
+    distance,
+    flow,
+    onto,
+    passing,
+    full,
+    narrow,
+    link,
+    value,
+    told,
 ):  # type: ignore[no-untyped-def]
     """All moves from where the search stands; `weights.Weights` says what is told of them.
 
     Args:
         tail: As for `routed`, and so are those that are not listed here.
-        capacity: float64 [E].
         top: Largest weight.
         link: int64 [M], written.
         value: float64 [M], written: new weights.
-        told: float64 [8, M], written: features that follow from where the search stands.
+        told: float64 [9, M], written: features that follow from where the search stands.
 
     Returns:
         Number of moves.
     """
     n_nodes, found = flow.shape[0], 0
-    least, share, most = np.empty(n_nodes), np.empty(n_nodes), np.empty(n_nodes)
+    least, share, most, slim = np.empty(n_nodes), np.empty(n_nodes), np.empty(n_nodes), np.empty(n_nodes)
     ways, ties, values = np.empty(n_nodes, np.int64), np.empty(n_nodes), np.empty(2 * _NEXT)
     mean_weight, largest, widest = weight.mean(), use[busy], capacity.max()
     for e in range(tail.size):
@@ -174,8 +195,8 @@ def moves(
             least[t] = np.inf
             if t == u or flow[t, u] <= 0.0 or distance[t, v] == np.inf:
                 continue
-            least[t], ways[t], share[t], most[t] = _others(
-                e, t, head, out_at, out_link, u, weight, use, busy, distance, passing, full
+            least[t], ways[t], share[t], most[t], slim[t] = _others(
+                e, t, head, out_at, out_link, u, capacity, weight, use, busy, distance, passing, full, narrow
             )
             least[t] -= distance[t, v]  # the weight at which the link ties
             if least[t] < np.inf:
@@ -188,7 +209,7 @@ def moves(
                 ordered[kept] = ordered[k]
                 kept += 1
         for m in range(_next_values(ordered, kept, weight[e], top, values)):
-            shift, moved, relief, fullest = 0.0, 0.0, 0.0, 0.0
+            shift, moved, relief, fullest, then = 0.0, 0.0, 0.0, 0.0, 0.0
             for t in range(n_nodes):
                 if least[t] == np.inf:
                     continue
@@ -201,6 +222,10 @@ def moves(
                 moved += abs(change)
                 relief += change * (share[t] - own)
                 fullest = max(fullest, max(use[e], full[t, v]) if change > 0.0 else most[t])
+                if change > 0.0:
+                    then = max(then, full[t, v] + change / narrow[t, v])
+                else:
+                    then = max(then, most[t] - change / (ways[t] * slim[t]))
             link[found], value[found] = e, values[m]
             told[0, found] = use[e] / largest
             told[1, found] = capacity[e] / widest
@@ -210,5 +235,6 @@ def moves(
             told[5, found] = moved / (capacity[busy] * largest)
             told[6, found] = relief / (capacity[busy] * largest)
             told[7, found] = fullest / largest
+            told[8, found] = max(then, use[e] + shift / capacity[e]) / largest
             found += 1
     return found

@@ -228,13 +228,15 @@ def test_routing_in_detail_carries_what_the_instance_says() -> None:
         use = instance.link_loads(weight[None])[0] / instance.link_capacity
         walk._stand(weight, use, 1.0)
         np.testing.assert_allclose(walk._onto.sum(axis=0), use * instance.link_capacity, rtol=1e-9)
-        _, _, passing, full = walk._by_pair
+        _, _, passing, full, narrow = walk._by_pair
         sent = instance.demand_matrix()
         busiest = (sent * passing.T).sum()
         assert busiest == pytest.approx(use.max() * instance.link_capacity[use.argmax()])
         assert full.max() == pytest.approx(use.max())
+        assert narrow.min() == instance.link_capacity.min()
         n = walk._n
-        relief, moved, step = walk._told[6, :n], walk._told[5, :n], walk._told[3, :n]
+        step, moved, relief, full, after = walk._told[[3, 5, 6, 7, 8], :n]
+        assert (after >= full - 1e-12).all()
         assert (np.abs(relief) <= moved + 1e-12).all()
         assert (moved > 0.0).all()
         assert ((walk._told[4, :n] > 0.0) == (step < 0.0)).all()  # a smaller weight draws traffic onto the link
