@@ -1,7 +1,7 @@
 """A variation operator for the engine by genetic programming: searched for on MW, measured on problems of other kinds.
 
     python benchmarks/quality/operators.py search [--programs 400] [--out FOLDER]    # goes on where it was
-    python benchmarks/quality/operators.py compare [--program "(+ x ...)"]           # slow: 480 runs of 1,000 evaluations
+    python benchmarks/quality/operators.py compare --program "(+ x ...)" [--out FOLDER]    # slow: 600 runs
 
 Programs are scored by the hypervolume that `moead_rule` reaches in 300 evaluations on shifted MW functions (Ma and Wang 2019,
 constrained), one instance of each, over that of DE as a program. None of `uav_isac`, ZDT, DTLZ and RE has been seen then. The
@@ -11,7 +11,7 @@ comparison takes 30 pairs of each of these kinds: instances (shifts) and seeds t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import json
 from pathlib import Path
 
 import numpy as np
@@ -68,29 +68,43 @@ def search(programs: int, out: Path, seed: int) -> None:
     print(f"{found.test_error:.2f}) on unseen shifts, shrinkage {found.shrinkage:+.2f}; hand rules: {dict(found.hand)}")
 
 
-def runs(program: str) -> Iterator[tuple[str, str, list[float]]]:
-    """Kind, solver and its hypervolumes, pair by pair."""
-    ways = {"found": ("moead_rule", {"program": program}), "DE": ("moead_de", {}), "SBX": ("moead", {})}
-    ways |= {f"rule {name}": ("moead_rule", {"program": name}) for name in ("de", "current_to_best")}
-    for kind, (scenarios, n) in KINDS.items():
-        cases = [(optisolve.load_problem(name).instance(seed=FIRST_SEED + k), k) for name in scenarios for k in range(n)]
+WAYS: dict[str, tuple[str, dict[str, str]]] = {
+    "DE": ("moead_de", {}),
+    "SBX": ("moead", {}),
+    "de": ("moead_rule", {"program": "de"}),
+    "current_to_best": ("moead_rule", {"program": "current_to_best"}),
+}
+"""Operators of the engine, and rules of people."""
+
+
+def compare(program: str, kinds: list[str], out: Path) -> None:
+    """Print means and tests; what is in the folder is not run again."""
+    ways = {**WAYS, **({program: ("moead_rule", {"program": program})} if program else {})}
+    file = out / "compared.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    values = {(row["kind"], row["way"]): row["hypervolume"] for row in rows}
+    budget = optisolve.Budget(evaluations=1000)
+    for kind in kinds:
+        scenarios, n = KINDS[kind]
         for way, (solver, options) in ways.items():
-            budget = optisolve.Budget(evaluations=1000)
-            found = [optisolve.solve(instance, solver, budget=budget, seed=k, **options).hypervolume for instance, k in cases]
-            yield kind, way, [float(value or 0.0) for value in found]
-
-
-def compare(program: str) -> None:
-    values: dict[str, dict[str, list[float]]] = {}
-    for kind, way, found in runs(program):
-        values.setdefault(kind, {})[way] = found
-        print(f"{kind:10}{way:24}{np.mean(found):8.4f}", flush=True)
-    pairs = [(kind, way) for kind, ways in values.items() for way in ways if way != "found"]
-    against = [paired_comparison(values[kind]["found"], values[kind][way]) for kind, way in pairs]
+            if (kind, way) not in values:
+                cases = [
+                    (optisolve.load_problem(name).instance(seed=FIRST_SEED + k), k) for name in scenarios for k in range(n)
+                ]
+                runs = [optisolve.solve(instance, solver, budget=budget, seed=k, **options) for instance, k in cases]
+                values[kind, way] = [float(run.hypervolume or 0.0) for run in runs]
+                out.mkdir(parents=True, exist_ok=True)
+                with file.open("a") as lines:
+                    lines.write(json.dumps({"kind": kind, "way": way, "hypervolume": values[kind, way]}) + "\n")
+            print(f"{kind:10}{np.mean(values[kind, way]):8.4f}  {way}", flush=True)
+    if not program:
+        return
+    pairs = [(kind, way) for kind in kinds for way in WAYS]
+    against = [paired_comparison(values[kind, program], values[kind, way]) for kind, way in pairs]
     adjusted = holm([one.p_value for one in against])
-    print(f"\n{'kind':10}{'against':24}{'won-tied-lost':>15}{'p (Holm)':>10}")
+    print(f"\n{program}\n{'kind':10}{'against':20}{'won-tied-lost':>15}{'p (Holm)':>10}")
     for (kind, way), one, p in zip(pairs, against, adjusted, strict=True):
-        print(f"{kind:10}{way:24}{f'{one.wins}-{one.ties}-{one.losses}':>15}{p:10.4f}")
+        print(f"{kind:10}{way:20}{f'{one.wins}-{one.ties}-{one.losses}':>15}{p:10.4f}")
 
 
 def main() -> None:
@@ -99,12 +113,13 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=400)
     parser.add_argument("--out", type=Path, default=Path("runs/operators"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--program", default=next(iter(Variation.hand)))
+    parser.add_argument("--program", default="")
+    parser.add_argument("--kinds", nargs="*", default=[*KINDS])
     chosen = parser.parse_args()
     if chosen.what == "search":
         search(chosen.programs, chosen.out, chosen.seed)
     else:
-        compare(chosen.program)
+        compare(chosen.program, chosen.kinds, chosen.out)
 
 
 if __name__ == "__main__":
