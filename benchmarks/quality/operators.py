@@ -1,11 +1,12 @@
-"""A variation operator for the engine by genetic programming: searched for on MW, measured on problems of other kinds.
+"""A variation operator for the engine by genetic programming: searched for on WFG, measured on problems of other kinds.
 
-    python benchmarks/quality/operators.py search [--programs 400] [--out FOLDER]    # goes on where it was
+    python benchmarks/quality/operators.py search [--programs 200] [--out FOLDER]    # goes on where it was
     python benchmarks/quality/operators.py compare --program "(+ x ...)" [--out FOLDER]    # slow: 600 runs
 
-Programs are scored by the hypervolume that `moead_rule` reaches in 300 evaluations on shifted MW functions (Ma and Wang 2019,
-constrained), one instance of each, over that of DE as a program. None of `uav_isac`, ZDT, DTLZ and RE has been seen then. The
-comparison takes 30 pairs of each of these kinds: instances (shifts) and seeds that nothing has used; Wilcoxon, Holm over all.
+Programs are scored by the hypervolume that `moead_rule` reaches in 500 evaluations on WFG1 to WFG9 (Huband et al. 2006, two
+objectives, 10 variables) over that of DE as a program; the optimum of the distance variables is moved by the seed. None of
+`uav_isac`, ZDT, DTLZ and RE has been seen then. The comparison takes 30 pairs of each of these kinds: instances (shifts) and
+seeds that nothing has used; Wilcoxon, Holm over all.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+from pymoo.problems.many import wfg
 
 import optisolve
-from optisolve.core.problem import Instance, Problem
+from optisolve.core.problem import Instance
 from optisolve.programs.search import SearchOptions
 from optisolve.programs.variation import Variation
 from optisolve.study.evolve import EvolveOptions, evolve
 from optisolve.study.evolve.journal import Journal
 from optisolve.study.statistics import holm, paired_comparison
-
-TRAINED = [f"pymoo/mw{n}_shifted" for n in (1, 2, 3, 5, 6, 7, 9, 11, 12, 13)]
 
 KINDS = {
     "uav_isac": (["uav_isac"], 30),
@@ -37,28 +37,40 @@ KINDS = {
 FIRST_SEED = 600_000
 
 
-class Several:
-    """Problems in turn, as one where instances come from."""
+N_VARIABLES, N_POSITION, OPTIMUM = 10, 2, 0.35
+"""Of WFG with two objectives; the distance variables are best at that share of their range."""
 
-    name = scenario = "pymoo/mw_shifted"
-    summary = "Constrained test functions with several objectives."
 
-    def __init__(self, names: list[str]) -> None:
-        self._problems: list[Problem] = [optisolve.load_problem(name) for name in names]
+class Moved:
+    """WFG1 to WFG9 in turn; the seed says where the distance variables are best."""
+
+    name = scenario = "wfg_moved"
+    summary = "Test functions with two objectives."
 
     def instance(self, seed: int = 0) -> Instance:
-        return self._problems[seed % len(self._problems)].instance(seed)
+        """The function of a seed."""
+        function = getattr(wfg, f"WFG{seed % 9 + 1}")(n_var=N_VARIABLES, n_obj=2)
+        best = np.full(N_VARIABLES, OPTIMUM)
+        best[N_POSITION:] = np.random.default_rng([seed, 1]).uniform(0.2, 0.8, N_VARIABLES - N_POSITION)
+
+        def value(X: np.ndarray) -> np.ndarray:
+            back = np.where(best > X, OPTIMUM * X / best, 1.0 - (1.0 - OPTIMUM) * (1.0 - X) / (1.0 - best))
+            return function.evaluate(back * function.xu)
+
+        box = ((2.2, 4.4), (0.0, 0.0))
+        made = optisolve.problem(value, [0.0] * N_VARIABLES, 1.0, vectorized=True, sense=("min", "min"), box=box, name="wfg")
+        return made.instance(0)
 
 
 def search(programs: int, out: Path, seed: int) -> None:
     with Journal(out / "candidates.jsonl") as journal:
         found = evolve(
-            Several(TRAINED),  # type: ignore[arg-type]
+            Moved(),  # type: ignore[arg-type]
             Variation,
             "gp",
             evaluations=programs,
             seed=seed,
-            settings=EvolveOptions(train=len(TRAINED), validation=2 * len(TRAINED), test=2 * len(TRAINED), hand=True),
+            settings=EvolveOptions(train=9, validation=18, test=36, hand=True, evaluations=500),
             search=SearchOptions(population=20, islands=2, nodes=25),
             journal=journal,
         )
@@ -110,7 +122,7 @@ def compare(program: str, kinds: list[str], out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["search", "compare"])
-    parser.add_argument("--programs", type=int, default=400)
+    parser.add_argument("--programs", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("runs/operators"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--program", default="")

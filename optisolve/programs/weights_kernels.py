@@ -153,7 +153,7 @@ def _next_values(ties, n, now, top, values):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def moves(
+def moves(  # type: ignore[no-untyped-def]
     tail,
     head,
     out_at,
@@ -172,7 +172,7 @@ def moves(
     link,
     value,
     told,
-):  # type: ignore[no-untyped-def]
+):
     """All moves from where the search stands; `weights.Weights` says what is told of them.
 
     Args:
