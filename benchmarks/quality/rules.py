@@ -60,6 +60,8 @@ def main() -> None:
     parser.add_argument("--placement", action="store_true")
     parser.add_argument("--wired", action="store_true")
     parser.add_argument("--looks", type=int, nargs="*", default=[200])
+    parser.add_argument("--networks", nargs="*", default=[*WIRED], help="with --wired: these scenarios")
+    parser.add_argument("--only", nargs="*", default=[], help="with --wired: these rows of the table")
     parser.add_argument("--picture")
     settings = parser.parse_args()
     if settings.picture:
@@ -75,7 +77,7 @@ def main() -> None:
     if settings.placement:
         placements(min(settings.instances, 50))
     for looks in settings.looks if settings.wired else ():
-        weights(min(settings.instances, 10), looks)
+        weights(min(settings.instances, 5), looks, settings.networks, settings.only)
     if settings.associations or settings.offloading or settings.placement or settings.wired:
         return
     for n_links in settings.links:
@@ -170,15 +172,17 @@ WIRED = ("abilene", "polska", "nobel_us", "", "geant", "nobel_eu", "france", "no
 """Scenarios of traffic_engineering; the one without a name is the family's own, on whose network rules were searched for."""
 
 
-def weights(n_instances: int, looks: int) -> None:
+def weights(n_instances: int, looks: int, networks: list[str], only: list[str]) -> None:
     ways: dict[str, tuple[str, dict[str, str | int | bool]]] = {
         rule: ("rule", {"skeleton": "weights", "program": rule, "rounds": looks}) for rule in ANSWERING["weights"].hand
     }
     ways |= {f"weight_search, prices={flag}": ("weight_search", {"prices": flag}) for flag in (False, True)}
+    ways["rule_weights"] = ("rule_weights", {"rounds": looks})
+    ways = {way: made for way, made in ways.items() if not only or way in only}
     print(f"\n{n_instances} instances of each network, {looks} evaluations: mean utilization of the busiest link; s per answer")
     table = dict[str, list[float]]()
     spent = dict.fromkeys(ways, 0.0)
-    for scenario in WIRED:
+    for scenario in networks:
         problem = optisolve.load_problem("traffic_engineering" + (f"/{scenario}" if scenario else ""))
         instances = [problem.instance(seed=FIRST_SEED + i) for i in range(n_instances)]
         for way, (solver, options) in ways.items():
@@ -186,9 +190,9 @@ def weights(n_instances: int, looks: int) -> None:
             begun = time.process_time()
             budget = optisolve.Budget(evaluations=looks)
             runs = [optisolve.solve(instance, solver, budget=budget, seed=0, **options) for instance in instances]
-            spent[way] += (time.process_time() - begun) / n_instances / len(WIRED)
+            spent[way] += (time.process_time() - begun) / n_instances / len(networks)
             table.setdefault(way, []).append(float(np.mean([run.F[:, 0].min() for run in runs])))
-    print(f"{'':32}" + "".join(f"{scenario or 'base':>10}" for scenario in WIRED) + f"{'mean':>8}{'s':>8}")
+    print(f"{'':32}" + "".join(f"{scenario or 'base':>10}" for scenario in networks) + f"{'mean':>8}{'s':>8}")
     for way, found in table.items():
         print(f"{way:32}" + "".join(f"{value:10.4f}" for value in found) + f"{np.mean(found):8.4f}{spent[way]:8.3f}")
 
