@@ -238,4 +238,4 @@ class _Walk:
 def _cost(use: FloatArray) -> float:
     """The norm of the utilizations that is searched."""
     largest = max(float(use.max()), 1e-300)
-    return largest * float(((use / largest) ** _NORM).sum()) ** (1.0 / _NORM)
+    return float(largest * ((use / largest) ** _NORM).sum() ** (1.0 / _NORM))
