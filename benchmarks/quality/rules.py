@@ -5,6 +5,7 @@
     python benchmarks/quality/rules.py --associations     # user_association: gap to the proven optimum or bound
     python benchmarks/quality/rules.py --offloading       # offloading: the same
     python benchmarks/quality/rules.py --placement        # uav_isac: hypervolume beside trivial placements and two solvers
+    python benchmarks/quality/rules.py --wired            # traffic_engineering: utilization beside weight_search
     python benchmarks/quality/rules.py --picture docs/programs.png    # the best rules as formulas
 
 Instances are drawn by seeds from 600,000 on, which no search and no choice among rules has used. Times are processor time per
@@ -38,6 +39,7 @@ BEST = (
     ("offload", "strongest"),
     ("association", "urgent"),
     ("placement", "blend"),
+    ("weights", "detour"),
     ("variation", "current_to_best"),
 )
 """The best rule of every skeleton in the tables of docs/programs.md, or the first one where there is none."""
@@ -56,6 +58,10 @@ def main() -> None:
     parser.add_argument("--associations", action="store_true")
     parser.add_argument("--offloading", action="store_true")
     parser.add_argument("--placement", action="store_true")
+    parser.add_argument("--wired", action="store_true")
+    parser.add_argument("--looks", type=int, nargs="*", default=[200])
+    parser.add_argument("--networks", nargs="*", default=[*WIRED], help="with --wired: these scenarios")
+    parser.add_argument("--only", nargs="*", default=[], help="with --wired: these rows of the table")
     parser.add_argument("--picture")
     settings = parser.parse_args()
     if settings.picture:
@@ -70,7 +76,9 @@ def main() -> None:
             gaps(ANSWERING[NAMED[skeleton]], scenarios, min(settings.instances, 100))
     if settings.placement:
         placements(min(settings.instances, 50))
-    if settings.associations or settings.offloading or settings.placement:
+    for looks in settings.looks if settings.wired else ():
+        weights(min(settings.instances, 5), looks, settings.networks, settings.only)
+    if settings.associations or settings.offloading or settings.placement or settings.wired:
         return
     for n_links in settings.links:
         channels(n_links, settings.instances)
@@ -158,6 +166,35 @@ def placements(n_instances: int) -> None:
         runs = [optisolve.solve(instance, solver, budget=budget, seed=0, **options) for instance in instances]
         found = np.mean([run.hypervolume for run in runs])
         print(f"{way:32}{found:8.3f}{np.mean([run.record.used.evaluations for run in runs]):9.1f}", flush=True)
+
+
+WIRED = ("abilene", "polska", "nobel_us", "", "geant", "nobel_eu", "france", "norway", "cost266", "germany50", "robust")
+"""Scenarios of traffic_engineering; the one without a name is the family's own, on whose network rules were searched for."""
+
+
+def weights(n_instances: int, looks: int, networks: list[str], only: list[str]) -> None:
+    ways: dict[str, tuple[str, dict[str, str | int | bool]]] = {
+        rule: ("rule", {"skeleton": "weights", "program": rule, "rounds": looks}) for rule in ANSWERING["weights"].hand
+    }
+    ways |= {f"weight_search, prices={flag}": ("weight_search", {"prices": flag}) for flag in (False, True)}
+    ways["rule_weights"] = ("rule_weights", {"rounds": looks})
+    ways = {way: made for way, made in ways.items() if not only or way in only}
+    print(f"\n{n_instances} instances of each network, {looks} evaluations: mean utilization of the busiest link; s per answer")
+    table = dict[str, list[float]]()
+    spent = dict.fromkeys(ways, 0.0)
+    for scenario in networks:
+        problem = optisolve.load_problem("traffic_engineering" + (f"/{scenario}" if scenario else ""))
+        instances = [problem.instance(seed=FIRST_SEED + i) for i in range(n_instances)]
+        for way, (solver, options) in ways.items():
+            optisolve.solve(instances[0], solver, budget=optisolve.Budget(evaluations=5), seed=0, **options)
+            begun = time.process_time()
+            budget = optisolve.Budget(evaluations=looks)
+            runs = [optisolve.solve(instance, solver, budget=budget, seed=0, **options) for instance in instances]
+            spent[way] += (time.process_time() - begun) / n_instances / len(networks)
+            table.setdefault(way, []).append(float(np.mean([run.F[:, 0].min() for run in runs])))
+    print(f"{'':32}" + "".join(f"{scenario or 'base':>10}" for scenario in networks) + f"{'mean':>8}{'s':>8}")
+    for way, found in table.items():
+        print(f"{way:32}" + "".join(f"{value:10.4f}" for value in found) + f"{np.mean(found):8.4f}{spent[way]:8.3f}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -37,6 +37,8 @@ ENGINE = {"pop_size": 20, "n_neighbors": 10, "wave_size": 10}
 
 EVALUATIONS = 100
 
+_INSTANCES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Ablate(Verb):
@@ -52,12 +54,14 @@ class Ablate(Verb):
         arms: What the solver itself says belongs in the model's place, all of it unless said otherwise; for ledma placebo,
             sbx, de, linear, convex, gaussian, zeros, uniform; for solvers that say nothing random, null; for rules llm,
             best_of_n, placebo, wordless, gp, random at equal evaluations, gp_time, random_time at equal time.
-        instances: Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be significant.
+        instances: 3 unless said otherwise. Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be
+            significant.
         seeds: See instances.
         budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls (no limit unless said otherwise: the
             evaluations bound them, and the forecast says how many), llm_tokens and usd of an arm that asks the model; a limit
             lowers the share when it must.
-        skeleton: What rules are the missing piece of, as for evolve; pairs are seeds then, and budget.evaluations are programs.
+        skeleton: What rules are the missing piece of, as for evolve; pairs are seeds then, budget.evaluations are programs, and
+            searches run one after the other: solver, instances, limits, executor, workers and threads are refused.
         sets: As for evolve, with a skeleton only.
         search: As for evolve, with a skeleton only.
         ask: As for evolve, with a skeleton only.
@@ -77,7 +81,7 @@ class Ablate(Verb):
     solver: Choice = Choice("ledma")
     llm: Choice = Choice("auto")
     arms: tuple[str, ...] = ()
-    instances: Annotated[int, Ge(1)] = 3
+    instances: Annotated[int, Ge(1)] | None = None
     seeds: Annotated[int, Ge(1), Le(1000)] = 3
     budget: Group = field(default_factory=dict)
     skeleton: str = ""
@@ -107,6 +111,23 @@ class Ablate(Verb):
                     yield FieldProblem(
                         name, dict(getattr(self, name)), "skeleton=NAME with it: it belongs to the search for rules"
                     )
+            return
+        instead = {
+            "solver": "nothing: with skeleton=NAME the search for rules is asked about, and no solver",
+            "instances": "nothing: with skeleton=NAME pairs are seeds (seeds=N), instances of a search are sets.train, "
+            "sets.validation and sets.test",
+            "limits": "nothing: with skeleton=NAME a search ends by budget.evaluations, llm_calls, llm_tokens or usd",
+            "executor": "serial: with skeleton=NAME searches run one after the other; seconds are part of what is compared",
+            "workers": "nothing: with skeleton=NAME searches run one after the other",
+            "threads": "1: with skeleton=NAME a search has one thread; llm.threads are the model's",
+        }
+        defaults = {made.name: made.default for made in fields(Ablate)} | {"limits": {}}
+        for name, expected in instead.items():
+            if (given := getattr(self, name)) != defaults[name]:
+                yield FieldProblem(name, given.name if isinstance(given, Choice) else given, expected)
+        if "seconds" in self.budget:
+            expected = "nothing: with skeleton=NAME arms at equal time have the time of the model's search"
+            yield FieldProblem("budget.seconds", self.budget["seconds"], expected)
 
     def __call__(self) -> int:
         if self.skeleton:
@@ -165,7 +186,7 @@ def _plan(settings: Ablate) -> Plan:
         solver,
         out,
         arms=settings.arms,
-        instances=settings.instances,
+        instances=settings.instances or _INSTANCES,
         seeds=settings.seeds,
         budget=budget,
         llm=llm,

@@ -40,14 +40,15 @@ class Evolve(Verb):
     Args:
         problem: Where instances come from, e.g. power_control/gaussian_k20_0db.
         skeleton: What the rule is the missing piece of: insertion, exchange or update (power_control), association
-            (user_association), offload (offloading), placement (uav_isac), variation (any problem, in the decomposition
-            engine).
+            (user_association), offload (offloading), placement (uav_isac), weights (traffic_engineering), variation (any
+            problem, in the decomposition engine).
         by: gp: genetic programming over typed trees; random: blind sampling, the control; llm: a language model that sees what
             was found; and its controls: best_of_n (sees only what the search began with), placebo (shuffled scores), wordless
             (not a word about the problem).
         llm: The language model: auto, local, openai, replay.
         evaluations: Programs that are scored at most, the fit of constants included.
-        seconds: Processor time of the search, waiting for a language model included; no limit unless said otherwise.
+        seconds: Processor time of the search and of a model on this machine, and waiting for one elsewhere; no limit unless
+            said otherwise.
         budget: Limits of the conversation: llm_calls (40 unless said otherwise), llm_tokens, usd.
         seed: Decides the search and which instances are drawn.
         sets: Numbers of instances: train (48), validation (48), test (200); rounds (100) of one answer; evaluations (300) of
@@ -240,7 +241,7 @@ def _print(found: Evolution, out: Path) -> None:
         f"shrinkage {found.shrinkage:+.3f} points",
         soft_wrap=True,
     )
-    waited = "" if found.llm is None else " and of waiting for the model"
+    waited = "" if found.llm is None else ", the model's among it"
     console.print(
         f"{found.evaluations} programs in {found.seconds:.1f} s of processor time{waited}; {out / 'rule.json'}", soft_wrap=True
     )

@@ -97,6 +97,18 @@ class LocalClient:
             raise TransportError("bad_request", text, retryable=False)
         return await self._transport.complete(request)
 
+    @property
+    def processor_s(self) -> float | None:
+        """Processor time of the server so far, s; None where it does not run or the system does not tell."""
+        if self._process is None:
+            return None
+        try:
+            told = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return None
+        user, system = told.rpartition(")")[2].split()[11:13]  # proc(5): fields 14 and 15, after the name in brackets
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     async def close(self) -> None:
         """Stop the server."""
         process, self._process = self._process, None

@@ -302,6 +302,12 @@ class LlmSession:
         """Prompt style that suits the model: ``"schema"`` or ``"continuation"``."""
         return self.profile.preferred_style
 
+    @property
+    def processor_s(self) -> float | None:
+        """Processor time of a model on this machine so far, s; None for others, whose time is waiting."""
+        used: float | None = getattr(self._client, "processor_s", None)
+        return used
+
     def describe(self) -> SessionReport:
         """What was asked of whom; equal in a replay."""
         return {

@@ -69,7 +69,13 @@ class Skeleton:
 
 
 class Answering(Skeleton, ABC):
-    """A skeleton that makes one answer of an instance."""
+    """A skeleton that makes one answer of an instance.
+
+    Attributes:
+        looks: Whether each of its rounds is charged to a run as an evaluation.
+    """
+
+    looks: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from optisolve.core.errors import FieldProblem
+from optisolve.core.errors import BudgetExhausted, FieldProblem
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Feature, Outcome, Proposal, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
@@ -24,6 +24,8 @@ __all__ = ["Rule"]
 class Rule(Solver):
     """Construct one answer by a rule, which costs one evaluation; with several objectives a few of them.
 
+    A skeleton that looks at loads (`weights`) costs one evaluation more for every look: as many as `rounds` says.
+
     Args:
         program: An s-expression over the skeleton's features, or the name of one of its rules; empty for its first rule.
         skeleton: What the rule is the missing piece of; ``"auto"`` is the first that fits program and instance.
@@ -33,13 +35,13 @@ class Rule(Solver):
     info: ClassVar[SolverInfo] = SolverInfo(
         name="rule",
         version="1",
-        summary="A rule written as data in a skeleton: powers, order of links, association of users, offloading, placement.",
+        summary="A rule written as data in a skeleton: powers, order of links, association, offloading, placement, routing.",
         supports=frozenset(
             {Feature.SINGLE_OBJECTIVE, Feature.MULTI_OBJECTIVE, Feature.REAL, Feature.INTEGER, Feature.INEQUALITY}
         ),
     )
     program: str = ""
-    skeleton: Literal["auto", "exchange", "insertion", "update", "association", "offload", "placement"] = "auto"
+    skeleton: Literal["auto", "exchange", "insertion", "update", "association", "offload", "placement", "weights"] = "auto"
     rounds: Annotated[int, Ge(1), Le(10_000)] = 100
 
     def skip(self, instance: Instance) -> str | None:
@@ -84,6 +86,8 @@ class Rule(Solver):
         made = []
         for instance in instances:
             skeleton, program = self._found(instance)
+            if skeleton.looks:  # its looks are evaluations, and only a run has an account
+                return None
             X = skeleton.answers(program, instance, self.rounds)
             end = Termination.LIMIT if len(X) > evaluations else Termination.CONVERGED
             made.append(Proposal(instance.space.clip(X[:evaluations]), end))
@@ -97,10 +101,14 @@ class Rule(Solver):
 
     def _solve(self, task: Task) -> Outcome:
         skeleton, program = self._found(task.instance)
-        X = skeleton.answers(program, task.instance, self.rounds)
+        rounds = min(self.rounds, task.meter.remaining_evaluations - 1) if skeleton.looks else self.rounds
+        try:
+            X = skeleton.answers(program, task.instance, rounds)
+        except BudgetExhausted as stop:
+            return task.outcome(Termination.LIMIT, stop.limit, report={"skeleton": skeleton.name, **program.report()})
         allowed = X[: task.meter.remaining_evaluations]
         task.evaluate(task.instance.space.clip(allowed), source="rule")
         report = {"skeleton": skeleton.name, **program.report()}
-        if len(allowed) < len(X):
+        if len(allowed) < len(X) or rounds < self.rounds:
             return task.outcome(Termination.LIMIT, spent_limit(task), report=report)
         return task.outcome(Termination.CONVERGED, report=report)

@@ -43,6 +43,15 @@ def test_what_prompts_share_is_read_once_and_the_same_seed_still_gives_the_same_
     assert "reuse_prompt" not in Ran(LocalLlm(), budget=Budget(evaluations=16, llm_calls=1)).described["params"]
 
 
+@needs_model
+def test_the_processor_time_of_the_model_is_told_while_it_runs():
+    with open_session(LocalLlm(), BudgetMeter(Budget(llm_calls=1))) as session:
+        used = session.processor_s
+        assert (used is not None) == sys.platform.startswith("linux")
+        assert used is None or 0.0 < used < 600.0  # the weights were read
+    assert session.processor_s is None
+
+
 def test_several_slots_and_shared_prompts_are_refused():
     with pytest.raises(OptionError, match=r"slots.*1 with reuse_prompt"):
         LocalLlm(reuse_prompt=True, slots=2)

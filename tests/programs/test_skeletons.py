@@ -210,3 +210,67 @@ def test_a_placement_answers_for_several_preferences() -> None:
     assert len(X) >= len(whole.run.outcome.X) > 0
     blind = solve(instance, "random_search", budget=Budget(evaluations=11), seed=0)
     assert whole.hypervolume > blind.hypervolume
+
+
+def wired(**settings):  # type: ignore[no-untyped-def]
+    return make_problem("traffic_engineering/abilene", settings).instance(3)
+
+
+def test_routing_in_detail_carries_what_the_instance_says() -> None:
+    """Loads by target sum to the instance's; what passes the busiest link by pair is what the pairs send over it."""
+    from optisolve.programs.weights import _Walk
+
+    instance = wired()
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        weight = rng.integers(1, 9, instance.space.dim).astype(float)
+        walk = _Walk(ANSWERING["weights"].complete("room"), instance, 3)
+        use = instance.link_loads(weight[None])[0] / instance.link_capacity
+        walk._stand(weight, use, 1.0)
+        np.testing.assert_allclose(walk._onto.sum(axis=0), use * instance.link_capacity, rtol=1e-9)
+        _, _, passing, full, narrow = walk._by_pair
+        sent = instance.demand_matrix()
+        busiest = (sent * passing.T).sum()
+        assert busiest == pytest.approx(use.max() * instance.link_capacity[use.argmax()])
+        assert full.max() == pytest.approx(use.max())
+        assert narrow.min() == instance.link_capacity.min()
+        n = walk._n
+        step, moved, relief, full, after = walk._told[[3, 5, 6, 7, 8], :n]
+        assert (after >= full - 1e-12).all()
+        assert (np.abs(relief) <= moved + 1e-12).all()
+        assert (moved > 0.0).all()
+        assert ((walk._told[4, :n] > 0.0) == (step < 0.0)).all()  # a smaller weight draws traffic onto the link
+
+
+def test_changes_of_a_weight_are_the_ones_at_which_a_link_carries_something_else() -> None:
+    """Two ways of two links each: the first ties at 3, so 2 takes all of it, 3 half, and 4 nothing."""
+    from optisolve.programs.weights_kernels import _next_values
+
+    values = np.empty(6)
+    for now, ties, expected in [
+        (2.0, [3.0], [3.0, 4.0]),
+        (3.0, [3.0], [4.0, 2.0]),
+        (9.0, [3.0], [3.0, 2.0]),
+        (4.0, [3.0, 4.0, 6.0], [5.0, 6.0, 7.0, 3.0, 2.0]),
+        (1.0, [1.0], [2.0]),
+    ]:
+        n = _next_values(np.array(ties), len(ties), now, 100.0, values)
+        assert values[:n].tolist() == expected
+
+
+def test_a_search_over_weights_is_no_worse_than_its_starts_and_keeps_its_looks() -> None:
+    instance = wired()
+    trivial = min(float(instance.evaluate(x).F[0, 0]) for x in instance.null_policies().values())
+    for looks in (1, 5, 60):
+        result = solve(instance, "rule", skeleton="weights", rounds=1000, budget=Budget(evaluations=looks))
+        assert result.record.used.evaluations <= looks
+        assert result.run.outcome.termination is Termination.LIMIT
+    assert float(result.F.min()) < trivial
+    whole = solve(instance, "rule", rounds=20)
+    assert whole.run.outcome.termination is Termination.CONVERGED
+    assert whole.record.used.evaluations <= 21
+
+
+def test_a_search_over_weights_wants_one_objective() -> None:
+    assert "one objective" in str(ANSWERING["weights"].gap(make_problem("traffic_engineering/delay").instance(0)))
+    assert "capability" in str(ANSWERING["weights"].gap(make_problem("traffic_engineering/split").instance(0)))

@@ -195,6 +195,16 @@ def test_ablate_answers_in_pairs_whether_the_model_was_needed(tmp_path: Path, ca
     assert "skeleton=NAME" in capsys.readouterr().err
 
 
+def test_what_the_search_for_rules_has_not_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["solver=opro", "instances=3", "limits.seconds=9", "executor=ray", "workers=2", "threads=2", "budget.seconds=9"]
+    assert main(["ablate", "problem=power_control", "skeleton=insertion", *given]) == 1
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "7 bad field(s)" in printed
+    for name in ("solver", "instances", "limits", "executor", "workers", "threads", "budget.seconds"):
+        assert f"- {name}: got" in printed
+    assert "sets.train" in printed
+
+
 @pytest.mark.parametrize("name", ["evolve_schema", "evolve_continuation"])
 def test_the_prompts_are_in_order(name: str) -> None:
     skeleton = ANSWERING["insertion"]

@@ -30,6 +30,7 @@ class TestRule(SolverConformance):
 
     def make_instances(self):
         names = ("power_control", "power_control/weighted", "user_association", "user_association/max_min", "offloading/n10")
+        names += ("traffic_engineering/abilene",)
         return [*(make_problem(name).instance(1) for name in names), make_problem("uav_isac").instance(1), *toy_instances()]
 
 
@@ -127,13 +128,14 @@ def test_an_audit_refuses_a_record_whose_program_has_another_hash(tmp_path, caps
 
 
 @pytest.mark.rule
-def test_the_card_of_a_preset_tells_its_program_and_its_hash() -> None:
+@pytest.mark.parametrize(("preset", "rule"), [("rule_weakest", "weakest"), ("rule_weights", "")])
+def test_the_card_of_a_preset_tells_its_program_and_its_hash(preset: str, rule: str) -> None:
     from optisolve.content import read_text
 
-    solver = make_solver("rule_weakest")
+    solver = make_solver(preset)
     assert isinstance(solver, Rule)
     program = SKELETONS[solver.skeleton].complete(solver.program)
-    card = read_text("solvers", "rule_weakest.md")
+    card = read_text("solvers", f"{preset}.md")
     assert program.text in card
     assert program.sha256 in card
-    assert program.text == SKELETONS["exchange"].complete("weakest").text
+    assert not rule or program.text == SKELETONS[solver.skeleton].complete(rule).text

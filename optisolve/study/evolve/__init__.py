@@ -80,7 +80,7 @@ class Evolution:
         front: Best candidate of every size, small to large, each better than all smaller ones.
         trace: Candidates that were the best so far.
         evaluations: Programs that were evaluated.
-        seconds: Processor time of the search until its last program, and the time that it waited for a language model.
+        seconds: Processor time of the search until its last program, a local model's, and waiting for any other.
         fates: What became of the texts that a language model wrote.
         tokens: Tokens of the language model when each candidate of the trace was evaluated.
         dialogue: What was asked; None where no model wrote.
@@ -204,7 +204,7 @@ def evolve(
         skeleton: What the rule is the missing piece of.
         arm: How programs are made.
         evaluations: Programs that are evaluated at most.
-        seconds: Processor time of the search, waiting for a language model included; None for no limit.
+        seconds: Processor time of the search and of a model on this machine, and waiting for one elsewhere; None for no limit.
         seed: Of the search and, with the set's name, of the instances.
         settings: Sizes of the three sets.
         search: Settings of the search.

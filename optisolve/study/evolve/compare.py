@@ -2,7 +2,7 @@
 
 A pair is a seed: it draws the instances of all three sets and the random programs that every arm begins with. Arms
 have the same number of program evaluations; those whose name ends in ``_time`` have the time instead that the model's search
-took, waiting for it included.
+took, the model's processor time included, or waiting for it where it runs elsewhere.
 """
 
 from __future__ import annotations

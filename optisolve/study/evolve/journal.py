@@ -30,7 +30,7 @@ class Journal:
 
     Attributes:
         rows: All candidates: fate, who made it, its text, and score or reason.
-        waited_s: Time that the search has waited for a language model so far, s.
+        waited_s: Time of the language model so far, s: processor time on this machine, waiting for one elsewhere.
         spent_s: What the clock said at the last candidate, s.
     """
 
@@ -62,7 +62,7 @@ class Journal:
         self._begun = time.process_time()
 
     def clock(self) -> float:
-        """Processor time plus waiting time so far, s; what a search that was cut off had used is part of it."""
+        """Processor time plus the language model's so far, s; what a search that was cut off had used is part of it."""
         return max(self.spent_s, time.process_time() - self._begun + self.waited_s)
 
     def score(self, sha256: str) -> float | None:

@@ -141,13 +141,17 @@ class ModelWriter:
         calls = range(self._options.calls_per_step)
         turns: list[Turn[int, Program]] = [Turn(call) for call in calls]
         self._waits.clear()
+        begun = self._session.processor_s
         self._dialogue.ask(
             turns,
             lambda group, attempt: self._request(group[0], attempt, shown),
             lambda group, texts: [self._verdict(group[0], texts[0])],
             heard=self._heard,
         )
-        self._journal.waited_s += sum(self._waits.values())
+        ended = self._session.processor_s
+        # a model on this machine has the time that it worked; waiting would count what else the machine does
+        worked = None if begun is None or ended is None else ended - begun
+        self._journal.waited_s += sum(self._waits.values()) if worked is None else worked
         if all(turn.failure == BUDGET and not turn.asked for turn in turns):
             return None
         if all(turn.unheard for turn in turns):

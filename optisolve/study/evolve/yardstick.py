@@ -18,6 +18,9 @@ from optisolve.solvers.rule import Rule
 
 __all__ = ["Yardstick", "valued"]
 
+_LEAST = 0.1
+"""Hypervolume, as a share of its box, up to which gains are shares of this one: near 0 a ratio would be all that counts."""
+
 
 def valued(skeleton: type[Skeleton], rounds: int, evaluations: int) -> Callable[[Program, Instance], float]:
     """What a program is worth on an instance, larger is better; NaN where it leads to nothing feasible.
@@ -77,13 +80,13 @@ class Yardstick:
         self._instances = [problem.instance(seed=first + i) for i in range(size)]
         self._base = self._values(baseline)
         several = len(self._instances[0].objectives) > 1
-        scales = [1e-6 if several else i.objectives[0].gap_scale(b) for i, b in zip(self._instances, self._base, strict=True)]
+        scales = [_LEAST if several else i.objectives[0].gap_scale(b) for i, b in zip(self._instances, self._base, strict=True)]
         self._per = np.maximum(np.abs(self._base), scales) if several else np.array(scales)
 
     def gains(self, program: Program) -> FloatArray:
         """Percent of the hand rule's value by which a program is better, float64 [n]; -100 where it breaks a constraint.
 
-        Where the objective has no natural zero, percent of its scale.
+        Where the objective has no natural zero, percent of its scale; of a hypervolume of at least a tenth of its box.
         """
         gains: FloatArray = 100.0 * (self._values(program) - self._base) / self._per
         return np.where(np.isfinite(gains), gains, -100.0)
