@@ -10,8 +10,8 @@ has the processor time of the model's own search instead. Figures are gains on i
 was cut off goes on where it was, with the same command; one that is finished prints its table.
 
 Size: 16 answers of the model a search, of which about half are programs that were not there before; the rest of the 30 programs
-fits numbers. An answer takes 1 to 2 s of one core for `insertion` and about 3 s for `association`, whose programs cost more too:
-80 searches by the model and 20 at equal time take a little over an hour of processor time.
+fits numbers. An answer takes 1 to 2 s of one core for `insertion` and about 3 s for `association`, whose programs cost more
+too: 80 searches by the model and 20 at equal time take a little over an hour of processor time.
 """
 
 from __future__ import annotations
