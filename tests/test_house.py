@@ -70,9 +70,9 @@ def test_who_follows_a_run_reads_few_files():
     files = {line.partition(":")[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
     # nine of them for pictures: style, legend, words, fronts, three objectives, curves, maps, kinds, records as figures
     assert files["random_search"] <= 52
-    assert (
-        files["ledma"] <= 91
-    )  # two for starting points, thirteen for the sampler that makes them, two for operators that learn
+    # two for starting points, thirteen for the sampler that makes them, one for what it asks of an instance (`capability_gap`,
+    # where `isinstance` on a protocol took longer than a sample), two for operators that learn
+    assert files["ledma"] <= 92
 
 
 def test_a_skipped_test_names_the_extra_that_it_needs():
