@@ -22,8 +22,8 @@ class Run(Options):
         seed: Of the solver.
         instance: Instance seed.
         reference: Work on the reference beside the answer.
-        reference_limit_s: Seconds after which the reference is what is known of it by then. budget: as budget.seconds.
-        controls: Also run the controls that the answer is printed beside.
+        reference_limit_s: Seconds for the reference. budget: budget.seconds.
+        controls: Also run the controls of the answer.
         episode: Steps of an episode: the instance moves, and is solved at every step; episode=N --help tells how.
         memory: What a step of an episode is handed of earlier ones. auto: warm where the solver begins with points, else none.
         pictures: Draw front, map and convergence beside the record.

@@ -30,16 +30,17 @@ class Budget(Options):
     """Limits of one run; None, or the word ``unlimited``, means no limit.
 
     What is not said is not limited, except calls to a language model, which may be paid for: they have a limit until
-    `UNLIMITED` is said. It bounds tokens and dollars as well.
+    `UNLIMITED` is said. It bounds tokens and dollars as well. Of more than `points` points of a front the best in every
+    objective are kept, then again and again the one farthest from those kept, objectives scaled by the front's extent; the
+    curve still counts every point.
 
     Args:
-        evaluations: Objective evaluations (points, not batches).
-        seconds: Wall-clock time, s. Never used in rankings.
+        evaluations: Points evaluated, not batches.
+        seconds: Wall-clock time, s; in no ranking.
         llm_calls: Requests sent to a language model, re-asks included.
         llm_tokens: Prompt plus completion tokens.
-        usd: Cost at the configured prices, US dollars.
-        points: Points of the front that are kept; of more the best in every objective, then again and again the one farthest
-            from those kept, objectives scaled by the front's extent. The curve still counts every point. It ends no run.
+        usd: Cost at the prices set, US dollars.
+        points: Points of the front to keep; ends no run.
     """
 
     evaluations: Annotated[int, Ge(1)] | None = None

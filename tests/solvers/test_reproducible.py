@@ -25,6 +25,10 @@ PROBLEMS = (
     "maze",
     "traffic_engineering/polska",
     "parallel_channels/msr80",
+    "power_control/max_min",
+    "user_association/max_min_fixed_rate",
+    "beamforming",
+    "beamforming/sum_rate",
 )
 
 FEWER = {"botorch": 25, "optuna_gp": 25, "optuna_tpe": 100, "parego": 60, "hybrid": 60, "hybrid_control": 60}

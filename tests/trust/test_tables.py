@@ -82,7 +82,7 @@ def elsewhere(real):
     def replayed(record, *arguments, **options):
         again = real(record.model_copy(update={"seed": record.seed + 1}), *arguments, **options)
         found = again.result.record.model_copy(update={"seed": record.seed}).sealed()
-        return replace(again, result=replace(again.result, record=found))
+        return replace(again, result=again.result.with_record(found))
 
     return replayed
 

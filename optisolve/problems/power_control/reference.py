@@ -181,7 +181,8 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
         least = instance.least_verified_w
         clusters = clustered_bound(program, least_w=least, size=CLUSTER, max_nodes=work.max_nodes, out_of_time=stop)
         bound, solver = min(bound, clusters.bound), "clustered_branch_and_bound"
-        told.append(f"bound from {clusters.clusters} clusters of at most {CLUSTER} links, {clusters.nodes} boxes")
+        ending = ", stopped at the limit on time" if stop() else ""
+        told.append(f"bound from {clusters.clusters} clusters of at most {CLUSTER} links, {clusters.nodes} boxes{ending}")
     best = searched[_best(instance, searched)]
     detail = "; ".join([*told, f"{work.n_starts} WMMSE starts"])
     found = _finished(instance, best, bound, RATE_GAP, solver=solver, detail=detail)
