@@ -15,6 +15,6 @@ def untraced():
 
 
 def for_words():
-    """All names, for tests that make an instance and evaluate nothing."""
+    """All names, for tests that evaluate a few points at most: where rays are traced for each of them, that is slow."""
     lacking = pytest.mark.skipif(not can_trace(), reason="needs the extra [rt], and LLVM for it")
-    return [*untraced(), *(pytest.param(name, marks=lacking) for name in TRACED)]
+    return [*untraced(), *(pytest.param(name, marks=(lacking, pytest.mark.slow)) for name in TRACED)]
