@@ -166,7 +166,6 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
         slope=instance.power_slope if efficiency else 0.0,
     )
     searched, stop = start[None, :], out_of_time or time_is_up
-    bound, closed, solver, told = np.inf, False, "branch_and_bound", list[str]()
     if n_links <= SEARCHED:
         max_nodes = work.max_nodes if n_links <= CLUSTER else max(1, int(work.max_nodes * (CLUSTER / n_links) ** 2))
         # Half the gap is left for rounding and for the repair of floors.
@@ -175,16 +174,16 @@ def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[]
             return proven_infeasible("no box of powers meets the floors", solver="branch_and_bound", solver_version=VERSION)
         if search.powers_w is not None:
             searched = np.vstack([start, instance.project(search.powers_w)])
-        bound, closed = search.dual_bound, search.closed
-        told.append(f"branch and bound, {search.nodes} boxes, {'gap closed' if closed else 'stopped at a limit'}")
+        bound, solver = search.dual_bound, "branch_and_bound"
+        told = f"branch and bound, {search.nodes} boxes, {'gap closed' if search.closed else 'stopped at a limit'}"
     else:
         least = instance.least_verified_w
         clusters = clustered_bound(program, least_w=least, size=CLUSTER, max_nodes=work.max_nodes, out_of_time=stop)
-        bound, solver = min(bound, clusters.bound), "clustered_branch_and_bound"
+        bound, solver = clusters.bound, "clustered_branch_and_bound"
         ending = ", stopped at the limit on time" if stop() else ""
-        told.append(f"bound from {clusters.clusters} clusters of at most {CLUSTER} links, {clusters.nodes} boxes{ending}")
+        told = f"bound from {clusters.clusters} clusters of at most {CLUSTER} links, {clusters.nodes} boxes{ending}"
     best = searched[_best(instance, searched)]
-    detail = "; ".join([*told, f"{work.n_starts} WMMSE starts"])
+    detail = f"{told}; {work.n_starts} WMMSE starts"
     found = _finished(instance, best, bound, RATE_GAP, solver=solver, detail=detail)
     return found if n_links <= SEARCHED else _useful(found)
 
