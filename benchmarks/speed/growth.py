@@ -1,4 +1,4 @@
-"""How cost grows: log-log slopes of processor time over users, links, records, evaluations and population; peak memory.
+"""How cost grows: log-log slopes of processor time over users, UAVs, links, records, evaluations and population; peak memory.
 
     python benchmarks/speed/growth.py                       # everything, about three minutes
     python benchmarks/speed/growth.py population records    # some of it
@@ -54,6 +54,13 @@ def users() -> dict[str, tuple[list[int], list[float]]]:
     sizes = [100, 1_000, 10_000]
     cases = [optisolve.load_problem("uav_isac", n_users=n).instance(0) for n in sizes]
     return {"users, uav_isac, s": (sizes, [_evaluation_s(case, 200_000 // n) for case, n in zip(cases, sizes, strict=True)])}
+
+
+def uavs() -> dict[str, tuple[list[int], list[float]]]:
+    """One evaluation of `uav_isac` with 1,000 users over UAVs."""
+    sizes = [4, 8, 16, 32, 64]
+    cases = [optisolve.load_problem("uav_isac", n_uavs=n, n_users=1_000, p_total_w=0.1 * n).instance(0) for n in sizes]
+    return {"UAVs, uav_isac, s": (sizes, [_evaluation_s(case, 128) for case in cases])}
 
 
 def links() -> dict[str, tuple[list[int], list[float]]]:
@@ -124,7 +131,7 @@ def memory() -> dict[str, tuple[list[int], list[float]]]:
     return {"memory of evaluations, uav_isac, GB": (sizes, [kb / 2**20 for kb in kilobytes])}
 
 
-AXES = {axis.__name__: axis for axis in (users, links, evaluations, population, records, memory)}
+AXES = {axis.__name__: axis for axis in (users, uavs, links, evaluations, population, records, memory)}
 
 
 def main() -> None:

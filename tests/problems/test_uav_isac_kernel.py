@@ -88,7 +88,7 @@ def test_ties_are_served_by_the_lowest_index_in_kernel_and_twin():
 @st.composite
 def cases(draw):
     """Any small scenario and points; coordinates on a coarse grid half of the time, so that ties and lines occur."""
-    n_uavs, n_users = draw(st.integers(1, 8)), draw(st.integers(1, 14))
+    n_uavs, n_users = draw(st.integers(1, 12)), draw(st.integers(1, 14))
     problem = scenario(
         n_uavs=n_uavs,
         n_users=n_users,
@@ -141,7 +141,22 @@ def test_error_bound_agrees_with_a_matrix_inverse(case):
         assert links.error_m[k] == pytest.approx(math.sqrt(np.trace(np.linalg.inv(J))), rel=1e-6)
 
 
-@pytest.mark.parametrize("changes", [{}, URBAN, {"n_uavs": 7, "p_total_w": 0.5}])
+@pytest.mark.parametrize("n_uavs", [kernels.PAIRED, kernels.PAIRED + 1, 33])
+def test_swarms_in_a_line_agree_with_the_twin_however_the_determinant_is_made(n_uavs):
+    """Seen from a user in that line all information but the prior's points one way, which a difference of products loses."""
+    instance = scenario(n_uavs=n_uavs, p_total_w=0.1 * n_uavs).instance(0)
+    rng = np.random.default_rng(2)
+    X = instance.space.sample(rng, 40)
+    along = np.linspace(0.0, 1.0, n_uavs)
+    user = instance.users_m[0]
+    for row, spread_m in enumerate((0.0, 1e-9, 1e-6, 1e-3, 1.0)):
+        X[row, 0::3] = user[0] * along
+        X[row, 1::3] = user[1] * along + spread_m * rng.random(n_uavs)
+    kernel, twin = instance.evaluate(X), instance.evaluate_twin(X)
+    np.testing.assert_allclose(kernel.F[:, 1], twin.F[:, 1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("changes", [{}, URBAN, {"n_uavs": 7, "p_total_w": 0.5}, {"n_uavs": 11, "p_total_w": 0.9}])
 def test_same_bits_alone_in_a_batch_and_with_any_number_of_threads(changes):
     """A row's value must not depend on its neighbors, its position, or the machine's load."""
     instance = scenario(**changes).instance(2)

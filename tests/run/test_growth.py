@@ -25,7 +25,7 @@ def growth() -> ModuleType:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("axis", ["users", "links", "evaluations", "records"])
+@pytest.mark.parametrize("axis", ["users", "uavs", "links", "evaluations", "records"])
 def test_twice_as_much_costs_at_most_about_twice_as_much(growth, axis):
     for name, (sizes, seconds) in growth.AXES[axis]().items():
         assert growth.slope(sizes, seconds) <= growth.STEEPEST + BUSY, f"{name}: {seconds} s at {sizes}"

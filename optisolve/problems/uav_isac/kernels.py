@@ -1,10 +1,12 @@
 """The fast evaluation of `uav_isac` (numba). The readable equations are in `model`; names and order follow them.
 
-Points are treated in blocks of up to `LANES` rows. Inside a block every quantity of a UAV or a user is an array over the
-rows ("lanes"), so the innermost loops are branch-free and vectorize. UAVs are taken two at a time, which saves half of
-the memory traffic of the pairwise determinant; an odd one gets an idle partner so far away that its contributions are
-exactly zero. No fast-math flag is set: rows get the same bits in any batch, position, vector width and number of threads,
-and distances round as in the twin, so both agree who serves a user even in a tie.
+Points are treated in blocks of up to `LANES` rows. Inside a block every quantity of a UAV or a user is an array over the rows
+("lanes"), so the innermost loops are branch-free and vectorize. UAVs are taken two at a time, which saves half of the memory
+traffic of the pairwise determinant; an odd one gets an idle partner so far away that its contributions are exactly zero.
+Beyond `PAIRED` UAVs the pairs would cost more than all the rest: information is then added UAV by UAV to the factors of the
+matrix, as stable as the sum over pairs since no term is negative, with a division for each. No fast-math flag is set: rows
+get the same bits in any batch, position, vector width and number of threads, and distances round as in the twin, so both
+agree who serves a user even in a tie.
 
 As one thread and all of numba's give the same bits, who treats a batch may depend on the clock. Threads pay from some ten
 microseconds of work, but on a busy machine a thread that has lost its core stalls the others for milliseconds. Every threaded
@@ -36,10 +38,13 @@ from optisolve.numerics.compiled import njit
 from optisolve.numerics.elementary import atan_unit_inline, exp_inline, log1p_inline, log_inline
 from optisolve.problems.uav_isac import model
 
-__all__ = ["LANES", "MAX_UAVS", "evaluate", "evaluate_parallel", "evaluate_serial", "pack"]
+__all__ = ["LANES", "MAX_UAVS", "PAIRED", "evaluate", "evaluate_parallel", "evaluate_serial", "pack"]
 
 LANES = 32
 MAX_UAVS = 64
+PAIRED = 8
+"""UAVs up to which the determinant is the sum over all pairs; beyond, it comes from factors that grow UAV by UAV."""
+
 _ROWS = MAX_UAVS * LANES
 _DEG_PER_RAD = 180.0 / np.pi
 _NEPER_PER_DB = np.log(10.0) / 10.0
@@ -204,6 +209,7 @@ def _evaluate_block(X: Any, first: Any, users: Any, constants: Any, F: Any, G: A
     weight, fade, load = carray(_stack(_ROWS), shape), carray(_stack(_ROWS), shape), carray(_stack(_ROWS), shape)
     best, others, serving = carray(_stack(LANES), LANES), carray(_stack(LANES), LANES), carray(_stack(LANES), LANES)
     trace, det = carray(_stack(LANES), LANES), carray(_stack(LANES), LANES)
+    slant, rest = carray(_stack(LANES), LANES), carray(_stack(LANES), LANES)
     product, utility, error = carray(_stack(LANES), LANES), carray(_stack(LANES), LANES), carray(_stack(LANES), LANES)
 
     _load_points(X, first, n_lanes, x, y, p, fade, load)
@@ -223,11 +229,17 @@ def _evaluate_block(X: Any, first: Any, users: Any, constants: Any, F: Any, G: A
             det[i] = 0.0
         for m in range(0, n_uavs, 2):
             _two_links(m, n_lanes, gx, gy, h2, kappa, x, y, p, fade, weight, best, others, serving, trace, det)
-            for n in range(0, m, 2):
-                _four_pairs(m, n, n_lanes, gx, gy, x, y, weight, det)
+            if n_uavs <= PAIRED:
+                for n in range(0, m, 2):
+                    _four_pairs(m, n, n_lanes, gx, gy, x, y, weight, det)
+        if n_uavs <= PAIRED:
+            for i in range(n_lanes):
+                det[i] = eps * eps + eps * trace[i] + det[i]
+        else:
+            _factored(n_uavs, n_lanes, gx, gy, eps, x, y, weight, slant, rest, det)
         for i in range(n_lanes):
             product[i] *= log1p_inline(best[i] / others[i])
-            error[i] += np.sqrt((2.0 * eps + trace[i]) / (eps * eps + eps * trace[i] + det[i]))
+            error[i] += np.sqrt((2.0 * eps + trace[i]) / det[i])
         for m in range(n_uavs):
             for i in range(n_lanes):
                 load[m, i] += 1.0 if serving[i] == m else 0.0
@@ -333,6 +345,31 @@ def _four_pairs(m: Any, n: Any, n_lanes: Any, gx: Any, gy: Any, x: Any, y: Any, 
         with_a = weight[n, i] * (ac * ac) + weight[n + 1, i] * (ad * ad)
         with_b = weight[n, i] * (bc * bc) + weight[n + 1, i] * (bd * bd)
         det[i] += weight[m, i] * with_a + weight[m + 1, i] * with_b
+
+
+@_part
+def _factored(
+    n_uavs: Any, n_lanes: Any, gx: Any, gy: Any, eps: Any, x: Any, y: Any, weight: Any, slant: Any, rest: Any, det: Any
+) -> None:
+    """The determinant of eps I + sum of weight v v', from its factors (1, slant; 0, 1)' diag(lead, rest) (1, slant; 0, 1)."""
+    lead = det
+    for i in range(n_lanes):
+        lead[i] = eps
+        slant[i] = 0.0
+        rest[i] = eps
+    for m in range(n_uavs):
+        for i in range(n_lanes):
+            ax = x[m, i] - gx
+            ay = y[m, i] - gy
+            push = weight[m, i] * ax
+            grown = lead[i] + push * ax
+            off = ay - slant[i] * ax
+            share = 1.0 / grown
+            rest[i] += weight[m, i] * (lead[i] * share) * (off * off)
+            slant[i] += push * share * off
+            lead[i] = grown
+    for i in range(n_lanes):
+        det[i] = lead[i] * rest[i]
 
 
 @_part
