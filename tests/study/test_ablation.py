@@ -193,7 +193,7 @@ def test_bad_settings_are_listed_together(tmp_path):
         ("opro", {"random", "null"}),
         ("game", {"placebo", "best_response", "regret_matching", "random"}),
         ("q_fusion", {"rule"}),
-        ("moe_llm", {"learned", "rule", "sbs", "random"}),
+        ("moe_llm", {"placebo", "learned", "rule", "sbs", "random"}),
         ("hybrid", {"placebo", "wordless", "gaussian", "uniform", "none"}),
         ("guessing", {"blind"}),
         ("asking", {"random", "null"}),
@@ -213,7 +213,8 @@ def test_controls_keep_every_setting_that_they_share_with_the_subject():
     cuts = {arm.name: arm.options for arm in game.controls(budget=Budget(evaluations=50), model="local")}["equal_cut"]
     assert (cuts["rounds"], cuts["protocol"], cuts["agents"]) == (7, "sequential", ["equal_cut", "best_response"])
     experts = load_solver("moe_llm", n_experts=3, reserve=0.2)
-    gates = experts.controls(budget=Budget(evaluations=50), model="local")[1:]
+    gates = experts.controls(budget=Budget(evaluations=50), model="local")
+    assert [arm.options["gate"] for arm in gates[:2]] == ["hybrid", "hybrid_placebo"]
     assert {(arm.options["n_experts"], arm.options["reserve"]) for arm in gates} == {(3, 0.2)}
 
 
