@@ -220,19 +220,24 @@ def _print_forecast(plan: Plan, ahead: Forecast) -> None:
             f"{needed} pairs are needed (raise seeds or instances, or name fewer arms)"
         )
     one = ahead.per_run
-    calls = f"{ahead.llm_runs} runs x {one.calls} calls = {ahead.llm_runs * one.calls} calls"
     if plan.surrogate:
-        console.print(f"surrogate: {calls}, no tokens, no cost", soft_wrap=True)
+        console.print(f"surrogate: {_told_calls(ahead.llm_runs, one.calls)}, no tokens, no cost", soft_wrap=True)
         return
-    tokens = f"{ahead.llm_runs * (one.tokens_in + one.tokens_out):,} tokens"
-    usd = "" if not one.usd else f", about {ahead.llm_runs * one.usd:.2f} USD"
-    console.print(
-        f"language model: {one.model}, {one.prices}; planned: {calls}, about {tokens}{usd}; re-asks come on top",
-        soft_wrap=True,
-    )
+    _print_planned(ahead.llm_runs, f"{one.model}, {one.prices}", one.calls, one.tokens_in + one.tokens_out, one.usd)
     if ahead.how:
         took = f"time: about {duration(ahead.seconds)} for the language model ({ahead.how}), little for the rest"
         console.print(took, soft_wrap=True)
+
+
+def _print_planned(runs: int, model: str, calls: int, tokens: int, usd: float | None) -> None:
+    """What runs would ask a language model, from what one of them would."""
+    dollars = "" if not usd else f", about {runs * usd:.2f} USD"
+    told = f"planned: {_told_calls(runs, calls)}, about {runs * tokens:,} tokens{dollars}; re-asks come on top"
+    console.print(f"language model: {model}; {told}", soft_wrap=True)
+
+
+def _told_calls(runs: int, calls: int) -> str:
+    return f"{runs} runs x {calls} calls = {runs * calls} calls"
 
 
 class _Display(Bar):
@@ -298,9 +303,11 @@ def _results(report: Report) -> Table:
 
 def _about_rules(settings: Ablate) -> int:
     """The same question about the search for rules: every arm searches with every seed, each in a folder of its own."""
+    from tempfile import TemporaryDirectory
+
     from optisolve.cli.evolve import Evolve
     from optisolve.core.documents import write_atomic
-    from optisolve.study.evolve import skeleton_for
+    from optisolve.study.evolve import ASKING, skeleton_for
     from optisolve.study.evolve.compare import RULE_ARMS, compare_arms
 
     problem = named_problem(settings.problem.name, settings.problem.options)
@@ -311,14 +318,9 @@ def _about_rules(settings: Ablate) -> int:
     skeleton = skeleton_for(problem, settings.skeleton)
     evaluations, limits = budget.evaluations or 0, {n: v for n, v in budget.options().items() if n.startswith(("llm", "usd"))}
     names = settings.arms or RULE_ARMS
-    if settings.dry_run:
-        console.print(
-            f"{len(names)} arms x {settings.seeds} seeds, {evaluations} programs each: {', '.join(names)}; folder {out}"
-        )
-        return 0
 
-    def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
-        made = Evolve(
+    def search_of(arm: Arm, seed: int, most: int, seconds: float | None) -> Evolve:
+        return Evolve(
             problem=settings.problem,
             skeleton=settings.skeleton,
             by=arm,
@@ -332,10 +334,21 @@ def _about_rules(settings: Ablate) -> int:
             ask=settings.ask,
             progress=settings.progress,
         )
-        found = made.searched(problem, skeleton, out / f"{name}-{seed}")
+
+    def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
+        found = search_of(arm, seed, most, seconds).searched(problem, skeleton, out / f"{name}-{seed}")
         found.write(out / f"{name}-{seed}" / "rule.json")
         return found
 
+    if settings.dry_run:
+        told = f"{len(names)} arms x {settings.seeds} seeds, {evaluations} programs each: {', '.join(names)}; folder {out}"
+        console.print(told, soft_wrap=True)
+        with TemporaryDirectory() as folder:
+            one = search_of("llm", 0, evaluations, None).searched(problem, skeleton, Path(folder), dry_run=True).llm
+        assert one is not None  # a search by the model
+        searches = settings.seeds * len(ASKING.intersection(names))
+        _print_planned(searches, one["model"], one["calls"], one["tokens_in"] + one["tokens_out"], one["usd"])
+        return 0
     report = compare_arms(settings.arms, settings.seeds, evaluations, search)
     write_atomic(out / "ablation.json", (json.dumps(report.document(), indent=1) + "\n").encode())
     _print_ablation(report, out)
