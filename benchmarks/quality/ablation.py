@@ -239,7 +239,9 @@ def measured() -> Iterator[Measured]:
             runs = pd.read_csv(folder / "ablation.csv")
             if runs["partial"].any() or runs["surrogate"].any():
                 raise SystemExit(f"{folder}: a report of a use has all of its pairs and a real language model.")
-            yield Measured(folder.name, report["problem"], report["model"], runs, ASKING)
+            calls = runs.groupby("arm")["llm_calls"].sum()
+            asking = ASKING.union(calls.index[calls > 0])
+            yield Measured(folder.name, report["problem"], report["model"], runs, asking)
         elif (folder / "ablation.json").is_file():
             yield written(folder)
         else:
@@ -299,7 +301,8 @@ def planned_problem(plan: Path) -> str:
     if "requests" in told:
         return f"{told['requests']} labelled requests"
     problem = told["problem"] if isinstance(told["problem"], str) else told["problem"]["name"]
-    return f"`{problem}`" + (f", {told['skeleton']}" if "skeleton" in told else "")
+    more = told.get("skeleton") or (f"{told['episode']} steps" if "episode" in told else "")
+    return f"`{problem}`" + (f", {more}" if more else "")
 
 
 def hosted(own: list[Path]) -> Iterator[list[str]]:

@@ -57,6 +57,9 @@ class Ablate(Verb):
         instances: 3 unless said otherwise. Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be
             significant.
         seeds: See instances.
+        episode: Steps of an episode, in place of instances: was the model helped by notes of earlier steps? Its placebo has
+            notes with the numbers dealt out anew, unnoted none; all arms begin with the last answer where they can.
+        motion: How the instance moves in an episode, as for run: kind and its settings.
         budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls (no limit unless said otherwise: the
             evaluations bound them, and the forecast says how many), llm_tokens and usd of an arm that asks the model; a limit
             lowers the share when it must.
@@ -83,6 +86,8 @@ class Ablate(Verb):
     arms: tuple[str, ...] = ()
     instances: Annotated[int, Ge(1)] | None = None
     seeds: Annotated[int, Ge(1), Le(1000)] = 3
+    episode: Annotated[int, Ge(1)] | None = None
+    motion: Group = field(default_factory=dict)
     budget: Group = field(default_factory=dict)
     skeleton: str = ""
     sets: Group = field(default_factory=dict)
@@ -105,6 +110,10 @@ class Ablate(Verb):
         return made
 
     def _check(self) -> Iterable[FieldProblem]:
+        if self.episode is None and self.motion:
+            yield FieldProblem("motion", dict(self.motion), "episode=STEPS with it: nothing moves without one")
+        if self.episode is not None and self.instances is not None:
+            yield FieldProblem("instances", self.instances, "nothing beside episode, whose steps are the instances")
         if not self.skeleton:
             for name in ("sets", "search", "ask"):
                 if getattr(self, name):
@@ -116,6 +125,7 @@ class Ablate(Verb):
             "solver": "nothing: with skeleton=NAME the search for rules is asked about, and no solver",
             "instances": "nothing: with skeleton=NAME pairs are seeds (seeds=N), instances of a search are sets.train, "
             "sets.validation and sets.test",
+            "episode": "nothing: with skeleton=NAME the search for rules is asked about, and nothing moves",
             "limits": "nothing: with skeleton=NAME a search ends by budget.evaluations, llm_calls, llm_tokens or usd",
             "executor": "serial: with skeleton=NAME searches run one after the other; seconds are part of what is compared",
             "workers": "nothing: with skeleton=NAME searches run one after the other",
@@ -191,6 +201,7 @@ def _plan(settings: Ablate) -> Plan:
         budget=budget,
         llm=llm,
         limits=limits,
+        episode=None if settings.episode is None else {"steps": settings.episode, "motion": dict(settings.motion)},
     )
 
 
