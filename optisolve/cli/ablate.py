@@ -220,8 +220,8 @@ def _print_forecast(plan: Plan, ahead: Forecast) -> None:
     found = f", {ahead.finished} of them are there already" if ahead.finished else ""
     console.print(
         styled("plan:", "bold"),
-        f"{len(plan.arms)} arms x {plan.instances} instance(s) x {plan.seeds} seed(s) = {ahead.runs} runs of "
-        f"{plan.budget.evaluations} evaluations{found}; folder {plan.out}",
+        f"{len(plan.arms)} arms x {plan.instances} {'step(s)' if plan.moving else 'instance(s)'} x {plan.seeds} seed(s) = "
+        f"{ahead.runs} runs of {plan.budget.evaluations} evaluations{found}; folder {plan.out}",
         soft_wrap=True,
     )
     pairs, needed = len(plan.pairs), pairs_needed(len(plan.arms) - 1)
@@ -343,7 +343,7 @@ def _about_rules(settings: Ablate) -> int:
             sets=settings.sets,
             search=settings.search,
             ask=settings.ask,
-            progress=settings.progress,
+            progress="off" if settings.dry_run else settings.progress,
         )
 
     def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
