@@ -136,15 +136,12 @@ def page(runs: pd.DataFrame, model: str, command: str) -> str:
     losses = runs.groupby("arm")["loss"].mean().to_dict()
     versus = compare_runs(runs, ARMS, ASKING)
     _, sentence = judge("the language model", losses, versus)
-    kinds = runs.pivot_table(index="arm", columns="kind", values="loss")
-    spent = runs.groupby("arm")[["llm_calls", "tokens"]].sum()
-    table = [
-        "| arm | what it is | misread | " + " | ".join(kinds.columns) + " | calls | tokens |",
-        "|---" * (len(kinds.columns) + 5) + "|",
-    ]
+    kinds, by_kind = sorted(set(runs["kind"])), runs.groupby(["arm", "kind"])["loss"].mean().to_dict()
+    calls, tokens = (runs.groupby("arm")[name].sum().to_dict() for name in ("llm_calls", "tokens"))
+    table = [f"| arm | what it is | misread | {' | '.join(kinds)} | calls | tokens |", "|---" * (len(kinds) + 5) + "|"]
     for arm in sorted(ARMS, key=lambda arm: losses[arm.name]):
-        cells = (f"{losses[arm.name]:.3f}", *(f"{kinds.loc[arm.name, kind]:.3f}" for kind in kinds.columns))
-        used = (f"{value:,.0f}" for value in spent.loc[arm.name])
+        cells = (f"{losses[arm.name]:.3f}", *(f"{by_kind[arm.name, kind]:.3f}" for kind in kinds))
+        used = (f"{calls[arm.name]:,.0f}", f"{tokens[arm.name]:,.0f}")
         table.append("| " + " | ".join([arm.name, arm.label, *cells, *used]) + " |")
     pairs = ["| llm against | better | tie | worse | Holm p |", "|---|---|---|---|---|"]
     for row in versus:

@@ -176,6 +176,7 @@ def _plan(settings: Ablate) -> Plan:
     Raises:
         OptionError: Bad settings, all of them listed with their full names.
     """
+    from optisolve.core.documents import plain
     from optisolve.llm.config import llm_config
     from optisolve.study.ablation.plan import LIMITS, make_plan
 
@@ -201,7 +202,7 @@ def _plan(settings: Ablate) -> Plan:
         budget=budget,
         llm=llm,
         limits=limits,
-        episode=None if settings.episode is None else {"steps": settings.episode, "motion": dict(settings.motion)},
+        episode=None if settings.episode is None else {"steps": settings.episode, "motion": plain(dict(settings.motion))},
     )
 
 

@@ -224,7 +224,11 @@ def make_plan(
 
 def _case(problem: Problem, episode: JsonObject | None) -> dict[str, object]:
     """The problem as a suite lists it."""
-    entry = {"problem": _named(problem), "label": problem.scenario or problem.name, "params": problem.options()}
+    entry: dict[str, object] = {
+        "problem": _named(problem),
+        "label": problem.scenario or problem.name,
+        "params": problem.options(),
+    }
     return entry if episode is None else {**entry, "episode": episode}
 
 
