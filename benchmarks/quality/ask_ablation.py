@@ -80,9 +80,9 @@ class AskAblation(Verb):
             model = f"{session.provider} {session.model}"
             spent = (session.calls, session.tokens_in + session.tokens_out, session.usd)
         if self.dry_run:
-            profile, runs = dry_profile(config), 2 * len(intents)
+            profile, asked = dry_profile(config), 2 * len(intents)
             usd = f", about {spent[2]:.2f} USD" if profile.priced else ""
-            each = f"{runs} runs x {spent[0] // runs} calls = {spent[0]} calls"
+            each = f"{asked} runs x {spent[0] // asked} calls = {spent[0]} calls"
             print(f"language model: {model}, {told_prices(profile)}; planned: {each}, about {spent[1]:,} tokens{usd}")
             return 0
         runs = pd.DataFrame(rows)
