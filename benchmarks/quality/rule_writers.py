@@ -5,9 +5,10 @@
     python benchmarks/quality/rule_writers.py llm=openai llm.base_url=URL llm.model=NAME
     python benchmarks/quality/rule_writers.py seeds=2 budget.evaluations=25 arms=[llm,gp,random]    # a quick look
 
-What is given is given to `optisolve ablate` for both skeletons. Arms have the same number of program evaluations; ``gp_time``
-has the processor time of the model's own search instead. Figures are gains on instances that no search has seen. A run that
-was cut off goes on where it was, with the same command; one that is finished prints its table.
+Both are plans, benchmarks/plans/writer-*.yaml; what is given is given to `optisolve ablate` for both. Arms have the same
+number of program evaluations; ``gp_time`` has the processor time of the model's own search instead. Figures are gains on
+instances that no search has seen. A run that was cut off goes on where it was, with the same command; one that is finished
+prints its table.
 
 Size: 16 answers of the model a search, of which about half are programs that were not there before; the rest of the 30 programs
 fits numbers. An answer takes 1 to 2 s of one core for `insertion` and about 3 s for `association`, whose programs cost more
@@ -18,40 +19,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from optisolve.cli.main import main
 
-PLACES = {"insertion": "power_control/gaussian_k20_0db", "association": "user_association/max_min"}
-
-GIVEN = {
-    "llm": "local",
-    "llm.threads": "1",  # two processes share two cores
-    "llm.reuse_prompt": "true",
-    "arms": "[llm,best_of_n,placebo,wordless,gp,gp_time]",
-    "seeds": "10",
-    "budget.evaluations": "30",
-    "budget.llm_calls": "16",
-    "ask.max_reasks": "0",  # all questions of a step share their prompt, which is read once
-    "sets.train": "24",
-    "sets.validation": "24",
-    "progress": "lines",
-}
-"""What is not given; the first three only where the model is the local one."""
+PLANS = Path(__file__).resolve().parents[1] / "plans"
+SKELETONS = ("insertion", "association")
 
 
 def run(words: list[str]) -> int:
     named = dict(word.partition("=")[::2] for word in words)
     only, folder = named.pop("only", ""), named.pop("out", "runs/rule-writers")
-    if only and only not in PLACES:
-        print(f"only={only}: one of {', '.join(PLACES)}", file=sys.stderr)
+    if only and only not in SKELETONS:
+        print(f"only={only}: one of {', '.join(SKELETONS)}", file=sys.stderr)
         return 1
     if not only:
-        started = [subprocess.Popen([sys.executable, __file__, *words, f"only={skeleton}"]) for skeleton in PLACES]
+        started = [subprocess.Popen([sys.executable, __file__, *words, f"only={skeleton}"]) for skeleton in SKELETONS]
         return max(process.wait() for process in started)
-    local = named.get("llm", "local") == "local"
-    rest = {name: value for name, value in GIVEN.items() if local or not name.startswith("llm")}
-    words = [f"{name}={value}" for name, value in {**rest, **named}.items()]
-    return main(["ablate", f"problem={PLACES[only]}", f"skeleton={only}", f"out={folder}/{only}", *words])
+    words = [f"{name}={value}" for name, value in {"progress": "lines", **named}.items()]
+    return main(["ablate", f"config={PLANS / f'writer-{only}-local.yaml'}", f"out={folder}/{only}", *words])
 
 
 if __name__ == "__main__":

@@ -57,6 +57,9 @@ class Ablate(Verb):
         instances: 3 unless said otherwise. Pairs are instances x seeds; with eight controls fewer than 9 pairs cannot be
             significant.
         seeds: See instances.
+        episode: Steps of an episode, in place of instances: was the model helped by notes of earlier steps? Its placebo has
+            notes with the numbers dealt out anew, unnoted none; all arms begin with the last answer where they can.
+        motion: How the instance moves in an episode, as for run: kind and its settings.
         budget: Per run: evaluations (100 unless said otherwise) for every arm, llm_calls (no limit unless said otherwise: the
             evaluations bound them, and the forecast says how many), llm_tokens and usd of an arm that asks the model; a limit
             lowers the share when it must.
@@ -83,6 +86,8 @@ class Ablate(Verb):
     arms: tuple[str, ...] = ()
     instances: Annotated[int, Ge(1)] | None = None
     seeds: Annotated[int, Ge(1), Le(1000)] = 3
+    episode: Annotated[int, Ge(1)] | None = None
+    motion: Group = field(default_factory=dict)
     budget: Group = field(default_factory=dict)
     skeleton: str = ""
     sets: Group = field(default_factory=dict)
@@ -105,6 +110,10 @@ class Ablate(Verb):
         return made
 
     def _check(self) -> Iterable[FieldProblem]:
+        if self.episode is None and self.motion:
+            yield FieldProblem("motion", dict(self.motion), "episode=STEPS with it: nothing moves without one")
+        if self.episode is not None and self.instances is not None:
+            yield FieldProblem("instances", self.instances, "nothing beside episode, whose steps are the instances")
         if not self.skeleton:
             for name in ("sets", "search", "ask"):
                 if getattr(self, name):
@@ -116,6 +125,7 @@ class Ablate(Verb):
             "solver": "nothing: with skeleton=NAME the search for rules is asked about, and no solver",
             "instances": "nothing: with skeleton=NAME pairs are seeds (seeds=N), instances of a search are sets.train, "
             "sets.validation and sets.test",
+            "episode": "nothing: with skeleton=NAME the search for rules is asked about, and nothing moves",
             "limits": "nothing: with skeleton=NAME a search ends by budget.evaluations, llm_calls, llm_tokens or usd",
             "executor": "serial: with skeleton=NAME searches run one after the other; seconds are part of what is compared",
             "workers": "nothing: with skeleton=NAME searches run one after the other",
@@ -166,6 +176,7 @@ def _plan(settings: Ablate) -> Plan:
     Raises:
         OptionError: Bad settings, all of them listed with their full names.
     """
+    from optisolve.core.documents import plain
     from optisolve.llm.config import llm_config
     from optisolve.study.ablation.plan import LIMITS, make_plan
 
@@ -191,6 +202,7 @@ def _plan(settings: Ablate) -> Plan:
         budget=budget,
         llm=llm,
         limits=limits,
+        episode=None if settings.episode is None else {"steps": settings.episode, "motion": plain(dict(settings.motion))},
     )
 
 
@@ -209,8 +221,8 @@ def _print_forecast(plan: Plan, ahead: Forecast) -> None:
     found = f", {ahead.finished} of them are there already" if ahead.finished else ""
     console.print(
         styled("plan:", "bold"),
-        f"{len(plan.arms)} arms x {plan.instances} instance(s) x {plan.seeds} seed(s) = {ahead.runs} runs of "
-        f"{plan.budget.evaluations} evaluations{found}; folder {plan.out}",
+        f"{len(plan.arms)} arms x {plan.instances} {'step(s)' if plan.moving else 'instance(s)'} x {plan.seeds} seed(s) = "
+        f"{ahead.runs} runs of {plan.budget.evaluations} evaluations{found}; folder {plan.out}",
         soft_wrap=True,
     )
     pairs, needed = len(plan.pairs), pairs_needed(len(plan.arms) - 1)
@@ -220,19 +232,24 @@ def _print_forecast(plan: Plan, ahead: Forecast) -> None:
             f"{needed} pairs are needed (raise seeds or instances, or name fewer arms)"
         )
     one = ahead.per_run
-    calls = f"{ahead.llm_runs} runs x {one.calls} calls = {ahead.llm_runs * one.calls} calls"
     if plan.surrogate:
-        console.print(f"surrogate: {calls}, no tokens, no cost", soft_wrap=True)
+        console.print(f"surrogate: {_told_calls(ahead.llm_runs, one.calls)}, no tokens, no cost", soft_wrap=True)
         return
-    tokens = f"{ahead.llm_runs * (one.tokens_in + one.tokens_out):,} tokens"
-    usd = "" if not one.usd else f", about {ahead.llm_runs * one.usd:.2f} USD"
-    console.print(
-        f"language model: {one.model}, {one.prices}; planned: {calls}, about {tokens}{usd}; re-asks come on top",
-        soft_wrap=True,
-    )
+    _print_planned(ahead.llm_runs, f"{one.model}, {one.prices}", one.calls, one.tokens_in + one.tokens_out, one.usd)
     if ahead.how:
         took = f"time: about {duration(ahead.seconds)} for the language model ({ahead.how}), little for the rest"
         console.print(took, soft_wrap=True)
+
+
+def _print_planned(runs: int, model: str, calls: int, tokens: int, usd: float | None) -> None:
+    """What runs would ask a language model, from what one of them would."""
+    dollars = "" if not usd else f", about {runs * usd:.2f} USD"
+    told = f"planned: {_told_calls(runs, calls)}, about {runs * tokens:,} tokens{dollars}; re-asks come on top"
+    console.print(f"language model: {model}; {told}", soft_wrap=True)
+
+
+def _told_calls(runs: int, calls: int) -> str:
+    return f"{runs} runs x {calls} calls = {runs * calls} calls"
 
 
 class _Display(Bar):
@@ -298,9 +315,11 @@ def _results(report: Report) -> Table:
 
 def _about_rules(settings: Ablate) -> int:
     """The same question about the search for rules: every arm searches with every seed, each in a folder of its own."""
+    from tempfile import TemporaryDirectory
+
     from optisolve.cli.evolve import Evolve
     from optisolve.core.documents import write_atomic
-    from optisolve.study.evolve import skeleton_for
+    from optisolve.study.evolve import ASKING, skeleton_for
     from optisolve.study.evolve.compare import RULE_ARMS, compare_arms
 
     problem = named_problem(settings.problem.name, settings.problem.options)
@@ -311,14 +330,9 @@ def _about_rules(settings: Ablate) -> int:
     skeleton = skeleton_for(problem, settings.skeleton)
     evaluations, limits = budget.evaluations or 0, {n: v for n, v in budget.options().items() if n.startswith(("llm", "usd"))}
     names = settings.arms or RULE_ARMS
-    if settings.dry_run:
-        console.print(
-            f"{len(names)} arms x {settings.seeds} seeds, {evaluations} programs each: {', '.join(names)}; folder {out}"
-        )
-        return 0
 
-    def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
-        made = Evolve(
+    def search_of(arm: Arm, seed: int, most: int, seconds: float | None) -> Evolve:
+        return Evolve(
             problem=settings.problem,
             skeleton=settings.skeleton,
             by=arm,
@@ -330,12 +344,23 @@ def _about_rules(settings: Ablate) -> int:
             sets=settings.sets,
             search=settings.search,
             ask=settings.ask,
-            progress=settings.progress,
+            progress="off" if settings.dry_run else settings.progress,
         )
-        found = made.searched(problem, skeleton, out / f"{name}-{seed}")
+
+    def search(name: str, arm: Arm, seed: int, most: int, seconds: float | None) -> Evolution:
+        found = search_of(arm, seed, most, seconds).searched(problem, skeleton, out / f"{name}-{seed}")
         found.write(out / f"{name}-{seed}" / "rule.json")
         return found
 
+    if settings.dry_run:
+        told = f"{len(names)} arms x {settings.seeds} seeds, {evaluations} programs each: {', '.join(names)}; folder {out}"
+        console.print(told, soft_wrap=True)
+        with TemporaryDirectory() as folder:
+            one = search_of("llm", 0, evaluations, None).searched(problem, skeleton, Path(folder), dry_run=True).llm
+        assert one is not None  # a search by the model
+        searches = settings.seeds * len(ASKING.intersection(names))
+        _print_planned(searches, one["model"], one["calls"], one["tokens_in"] + one["tokens_out"], one["usd"])
+        return 0
     report = compare_arms(settings.arms, settings.seeds, evaluations, search)
     write_atomic(out / "ablation.json", (json.dumps(report.document(), indent=1) + "\n").encode())
     _print_ablation(report, out)

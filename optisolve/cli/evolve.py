@@ -89,8 +89,8 @@ class Evolve(Verb):
         _print(found, out)
         return 0
 
-    def searched(self, problem: Problem, skeleton: type[Skeleton], out: Path) -> Evolution:
-        """Begin the search, or go on with the one that the folder holds."""
+    def searched(self, problem: Problem, skeleton: type[Skeleton], out: Path, *, dry_run: bool = False) -> Evolution:
+        """Begin the search, or go on with the one that the folder holds; a dry run sends nothing and counts what it would."""
         from optisolve.programs.search import SearchOptions
         from optisolve.study.evolve import EvolveOptions, evolve
         from optisolve.study.evolve.journal import Journal
@@ -100,7 +100,7 @@ class Evolve(Verb):
         search = SearchOptions.from_mapping(self.search, title="optisolve evolve, search")
         ask = AskOptions.from_mapping(self.ask, title="optisolve evolve, ask")
         with ExitStack() as stack:
-            session = self._session(stack, out)
+            session = self._session(stack, out, dry_run)
             self._claim(out)
             journal = stack.enter_context(Journal(out / "candidates.jsonl"))
             if journal.resumed:
@@ -124,7 +124,7 @@ class Evolve(Verb):
                 journal=journal,
             )
 
-    def _session(self, stack: ExitStack, out: Path) -> LlmSession | None:
+    def _session(self, stack: ExitStack, out: Path, dry_run: bool) -> LlmSession | None:
         """The conversation, for those who ask; it is continued where the folder holds a part of it."""
         budget = self._limits()
         if self.by in ("gp", "random"):
@@ -138,7 +138,8 @@ class Evolve(Verb):
             config = real_llm(config, _WITHOUT)
         out.mkdir(parents=True, exist_ok=True)
         meter = BudgetMeter(budget)
-        session = stack.enter_context(open_session(config, meter, transcript=out / "transcript.jsonl", seed=self.seed))
+        kept = out / "transcript.jsonl"
+        session = stack.enter_context(open_session(config, meter, transcript=kept, seed=self.seed, dry_run=dry_run))
         if session.notice:
             print_notice(session.notice)
         return session

@@ -45,12 +45,14 @@ class Arm:
         label: Who does the work here, in words for tables.
         solver: Registry name; a solver that asks a language model gets the one that is asked about.
         options: Its options; what is left out has the solver's default.
+        memory: What a step of an episode is handed of earlier ones, see `optisolve.study.episodes.memory`; "" for nothing.
     """
 
     name: str
     label: str
     solver: str
     options: Mapping[str, object] = field(default_factory=dict)
+    memory: str = ""
 
 
 @runtime_checkable

@@ -175,6 +175,11 @@ def test_ablate_answers_in_pairs_whether_the_model_was_needed(tmp_path: Path, ca
         asked = ["llm=openai", f"llm.base_url={server.base_url}", f"llm.model={server.model}", f"out={tmp_path}"]
         assert main([*words.split(), *asked]) == 0, capsys.readouterr().err
         printed, calls = capsys.readouterr().out, server.calls
+        prices = ["llm.usd_per_million_in=1", "llm.usd_per_million_out=1", "dry_run=true"]
+        assert main([*words.split(), *asked, *prices]) == 0
+        assert "planned: 4 runs x 6 calls = 24 calls, about" in (planned := " ".join(capsys.readouterr().out.split()))
+        assert "USD; re-asks come on top" in planned
+        assert server.calls == calls, "a dry run sends nothing"
         assert main([*words.split(), *asked]) == 0, capsys.readouterr().err
         assert server.calls == calls, "finished searches are found again"
     assert "the language model" in printed

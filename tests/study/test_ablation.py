@@ -193,7 +193,7 @@ def test_bad_settings_are_listed_together(tmp_path):
         ("opro", {"random", "null"}),
         ("game", {"placebo", "best_response", "regret_matching", "random"}),
         ("q_fusion", {"rule"}),
-        ("moe_llm", {"learned", "rule", "sbs", "random"}),
+        ("moe_llm", {"placebo", "learned", "rule", "sbs", "random"}),
         ("hybrid", {"placebo", "wordless", "gaussian", "uniform", "none"}),
         ("guessing", {"blind"}),
         ("asking", {"random", "null"}),
@@ -213,7 +213,8 @@ def test_controls_keep_every_setting_that_they_share_with_the_subject():
     cuts = {arm.name: arm.options for arm in game.controls(budget=Budget(evaluations=50), model="local")}["equal_cut"]
     assert (cuts["rounds"], cuts["protocol"], cuts["agents"]) == (7, "sequential", ["equal_cut", "best_response"])
     experts = load_solver("moe_llm", n_experts=3, reserve=0.2)
-    gates = experts.controls(budget=Budget(evaluations=50), model="local")[1:]
+    gates = experts.controls(budget=Budget(evaluations=50), model="local")
+    assert [arm.options["gate"] for arm in gates[:2]] == ["hybrid", "hybrid_placebo"]
     assert {(arm.options["n_experts"], arm.options["reserve"]) for arm in gates} == {(3, 0.2)}
 
 
@@ -233,6 +234,44 @@ def test_an_arm_that_cannot_treat_the_problem_is_left_out_and_the_report_says_so
     report = make_report(run_plan(plan))
     assert not report.ablation.partial
     assert "The arm null is left out" in write_report(report).markdown.read_text()
+
+
+def moving(out: Path, **changes: Any) -> Plan:
+    """A plan whose instances are the steps of an episode."""
+    settings = {
+        "problem": load_problem("power_control/gaussian_k5_0db"),
+        "solver": load_solver("hybrid", init=["sobol"], n_initial=4, share=0.5),
+        "arms": ("placebo", "unnoted", "none"),
+        "budget": Budget(evaluations=10, llm_calls=None),
+        "episode": {"steps": 2},
+        **changes,
+    }
+    return plan_of(out, **settings)
+
+
+def test_on_an_instance_that_moves_the_notes_are_what_is_asked_about(tmp_path):
+    plan = moving(tmp_path)
+    memories = {"llm": "notes", "placebo": "placebo", "unnoted": "warm", "none": "warm"}
+    assert {cell.label: cell.memory for cell in plan.suite.cells} == memories
+    options = {cell.label: cell.solver.options() for cell in plan.suite.cells}
+    assert options["llm"] == options["placebo"] == options["unnoted"]
+    assert plan.asking == {"llm", "placebo", "unnoted"}
+    assert plan.pairs == [(0, 0), (1, 0)]
+    with pytest.raises(OptisolveError, match="moe_llm does not begin with points"):
+        moving(tmp_path, solver=load_solver("moe_llm"), arms=())
+
+
+@pytest.mark.slow
+def test_steps_of_an_episode_are_pairs_and_only_the_model_and_its_placebo_have_notes(tmp_path):
+    ablation = run_plan(moving(tmp_path))
+    report = make_report(ablation)
+    assert not ablation.partial
+    assert "steps 0-1 of an episode x 1 seeds" in report.setting
+    assert {name for name, step, _ in ablation.records if ablation.records[name, step, 0].notes} == {"llm", "placebo"}
+    assert all((record.warm_start is not None) == (step == 1) for (_, step, _), record in ablation.records.items())
+    told, dealt = (ablation.records[name, 1, 0].notes for name in ("llm", "placebo"))
+    assert told != dealt
+    assert len(told) == len(dealt)
 
 
 def test_a_solver_without_a_model_is_refused(tmp_path):

@@ -28,7 +28,10 @@ from optisolve.solvers.moe.llm_gate import HybridGate, LlmGate
 from optisolve.solvers.moe.log import ExplanationLog
 from optisolve.solvers.moe.planner import PlannerGate
 
-__all__ = ["GateChain", "GateOptions"]
+__all__ = ["PLACEBO_GATE", "GateChain", "GateOptions"]
+
+PLACEBO_GATE = "_placebo"
+"""What the names of the gates end with that ask a language model and tell it nothing."""
 
 _TRAINED: Mapping[str, Callable[[GateModel], Gate]] = {
     "learned": LearnedGate,
@@ -139,7 +142,7 @@ class GateChain:
             return [("random", RandomGate(self._task.rng(purpose="gate"))), *end]
         if asked == "learned":
             return [("learned", learned), *end]
-        if isinstance(trained, OptisolveError) and asked in (*_TRAINED, "hybrid"):
+        if isinstance(trained, OptisolveError) and asked.removesuffix(PLACEBO_GATE) in (*_TRAINED, "hybrid"):
             return [(asked, trained), *end]
         return [(asked, self._asked(asked, trained)), ("learned", learned), *end]
 
@@ -151,13 +154,14 @@ class GateChain:
             assert model is not None
             return _TRAINED[asked](model)
         assert self.dialogue is not None
-        if asked == "planner":
+        kind, placebo = asked.removesuffix(PLACEBO_GATE), asked.endswith(PLACEBO_GATE)
+        if kind == "planner":
             steps = (options.retrieve, options.criticize, self._step)
-            return PlannerGate(self.dialogue, model, task.seed, self._evaluations, *steps)
-        if asked == "llm":
-            return LlmGate(self.dialogue, task.seed, self._evaluations)
+            return PlannerGate(self.dialogue, model, task.seed, self._evaluations, *steps, asked, placebo)
+        if kind == "llm":
+            return LlmGate(self.dialogue, task.seed, self._evaluations, asked, placebo)
         assert model is not None
-        return HybridGate(self.dialogue, model, task.seed, self._evaluations, options.trust)
+        return HybridGate(self.dialogue, model, task.seed, self._evaluations, options.trust, asked, placebo)
 
     def _step(self, role: str, told: str) -> None:
         self._log.add("planner", role=role, told=told)

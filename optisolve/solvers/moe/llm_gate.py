@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ import numpy as np
 from optisolve.core.documents import JsonObject
 from optisolve.core.errors import OptisolveError
 from optisolve.core.problem import Instance
-from optisolve.core.seeds import derive
+from optisolve.core.seeds import derive, generator
 from optisolve.llm.dialogue import Dialogue, Verdict, worded
 from optisolve.llm.forms import Choice, Fate, Object, grammar_of, read_form, schema_of
 from optisolve.llm.prompts import load_prompt
@@ -60,6 +61,7 @@ def ask_opinion(
     records: Sequence[str] = (),
     tag: str = "gate",
     words: JsonObject | None = None,
+    placebo: bool = False,
 ) -> Opinion:
     """Ask for the best experts in order; names outside the list are impossible by form and refused in any case.
 
@@ -72,6 +74,7 @@ def ask_opinion(
         records: Lines about similar runs.
         tag: Names the question in logs.
         words: How the problem is described; None for `problem_words`.
+        placebo: Deal out the descriptions anew among the experts' names: as many words, which say nothing true.
 
     Raises:
         OptisolveError: No usable answer after the re-asks; the text says why.
@@ -79,9 +82,14 @@ def ask_opinion(
     session = dialogue.session
     style, prompt = session.preferred_style, load_prompt(f"moe_gate_{session.preferred_style}")
     form = Object(dict.fromkeys(_PLACES[: len(experts)], Choice(tuple(e.name for e in experts))))
+    described = _dealt(experts, seed, tag) if placebo else experts
+    if placebo:
+        dealt = {e.name: other.name for e, other in zip(experts, described, strict=True)}
+        records = [_renamed(line, dealt) for line in records]
+    told = [(e.name, other.card) for e, other in zip(experts, described, strict=True)]
     variables = {
         "problem": problem_words(instance) if words is None else words,
-        "experts": [{"name": e.name, "words": e.card.words, "guarantee": e.card.guarantee} for e in experts],
+        "experts": [{"name": name, "words": card.words, "guarantee": card.guarantee} for name, card in told],
         "examples": _EXAMPLES,
         "count": len(form.members),
         "form": json.dumps(dict.fromkeys(form.members, "...")),
@@ -103,9 +111,19 @@ def ask_opinion(
 
     turn = dialogue.ask_one(form, request, lambda _, text: _judge(text, form))
     if turn.answer is None:
-        told = f"did not answer ({turn.why})" if turn.unheard else f"named no expert of the list ({turn.why})"
-        raise OptisolveError(f"the language model {told}, {turn.asked} time(s)")
+        fault = f"did not answer ({turn.why})" if turn.unheard else f"named no expert of the list ({turn.why})"
+        raise OptisolveError(f"the language model {fault}, {turn.asked} time(s)")
     return Opinion(turn.answer, {"model": session.model, "attempts": turn.asked}, prompt.describe())
+
+
+def _dealt(experts: Sequence[Expert], seed: int, tag: str) -> list[Expert]:
+    """The experts in a random order, the same for all attempts at a question."""
+    return [experts[i] for i in generator(seed, purpose="moe_gate_placebo", tag=tag).permutation(len(experts)).tolist()]
+
+
+def _renamed(line: str, names: Mapping[str, str]) -> str:
+    """A line in which every name stands for another one."""
+    return re.sub("|".join(sorted(map(re.escape, names), key=len, reverse=True)), lambda found: names[found.group()], line)
 
 
 def _judge(text: str, form: Object) -> Verdict[tuple[str, ...]]:
@@ -138,10 +156,13 @@ class LlmGate:
     seed: int
     evaluations: int
     kind: str = "llm"
+    placebo: bool = False
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
         """Ask; experts that it does not name follow in the order of their names."""
-        opinion = ask_opinion(self.dialogue, instance, experts, seed=self.seed, evaluations=self.evaluations)
+        opinion = ask_opinion(
+            self.dialogue, instance, experts, seed=self.seed, evaluations=self.evaluations, placebo=self.placebo
+        )
         by_name = {e.name: e for e in experts}
         order = [by_name[name] for name in opinion.order] + [e for e in experts if e.name not in opinion.order]
         reasons = dict.fromkeys(opinion.order, "LANGUAGE_MODEL")
@@ -167,6 +188,7 @@ class HybridGate:
     evaluations: int
     trust: float | None = None
     kind: str = "hybrid"
+    placebo: bool = False
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
         """Ask, then weigh."""
@@ -175,7 +197,9 @@ class HybridGate:
             return LearnedGate(self.model, self.kind).decide(instance, experts, count)
         z = features_for(self.model, instance, experts)
         losses = by_column(self.model, self.model.predict(z), experts)
-        opinion = ask_opinion(self.dialogue, instance, experts, seed=self.seed, evaluations=self.evaluations)
+        opinion = ask_opinion(
+            self.dialogue, instance, experts, seed=self.seed, evaluations=self.evaluations, placebo=self.placebo
+        )
         seen = float(self.model.neighbors(z).sum())
         posterior = posterior_of(losses, opinion.weights, trust, seen)
         # equal posteriors (all the learned gate's ties) keep its order

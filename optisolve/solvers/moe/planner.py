@@ -37,6 +37,8 @@ class PlannerGate:
         retrieve: Show what the most similar training runs say; the cards of all experts are shown in any case.
         criticize: Let the rules correct the plan.
         note: Called with every step, ``note(role, told)``.
+        kind: Name in logs.
+        placebo: See `ask_opinion`.
     """
 
     dialogue: Dialogue
@@ -47,6 +49,7 @@ class PlannerGate:
     criticize: bool
     note: Callable[[str, str], None]
     kind: str = "planner"
+    placebo: bool = False
 
     def decide(self, instance: Instance, experts: Sequence[Expert], count: int) -> Decision:
         """Retrieve, ask, criticize; the language model's failure is the gate's."""
@@ -59,6 +62,7 @@ class PlannerGate:
             evaluations=self.evaluations,
             records=records,
             tag="planner",
+            placebo=self.placebo,
         )
         self.note("plan", ", then ".join(opinion.order))
         by_name = {e.name: e for e in experts}

@@ -11,13 +11,13 @@ from annotated_types import Ge, Le
 from optisolve.content import digest
 from optisolve.core.budget import Budget
 from optisolve.core.capabilities import Jacobian, Samplable, ShadowPrices
-from optisolve.core.controls import SUBJECT, Arm
+from optisolve.core.controls import PLACEBO, SUBJECT, Arm
 from optisolve.core.errors import FieldProblem, SolverError
 from optisolve.core.options import Resource
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.solvers.moe.cards import find_experts
-from optisolve.solvers.moe.chain import GateOptions
+from optisolve.solvers.moe.chain import PLACEBO_GATE, GateOptions
 from optisolve.solvers.moe.gate_model import gate_path, is_shipped
 from optisolve.solvers.moe.mixture import Mixture, MixtureOptions
 from optisolve.solvers.moe.relay import Relay
@@ -140,7 +140,8 @@ class MoeLlm(_Experts):
 
     Args:
         gate: ``hybrid`` (the model's opinion as prior, runs as evidence), ``llm`` (the model alone), ``planner`` (retrieve,
-            plan, criticize, reflect).
+            plan, criticize, reflect); with ``_placebo`` behind it the same, asked as often, but the experts' descriptions are
+            dealt out anew among their names: a control, see `controls`.
         trust: Trust n0 in the model's opinion, in similar runs; None takes the value fitted on validation.
         llm_experts: Experts that ask a language model themselves may be chosen, on the same budget.
         reasks: Further questions after an answer that cannot be used.
@@ -157,7 +158,7 @@ class MoeLlm(_Experts):
         welcomes=(ShadowPrices,),
         citation=_CITATION,
     )
-    gate: Literal["hybrid", "llm", "planner"] = "hybrid"
+    gate: Literal["hybrid", "llm", "planner", "hybrid_placebo", "llm_placebo", "planner_placebo"] = "hybrid"
     trust: Annotated[float, Ge(0)] | None = None
     llm_experts: bool = False
     reasks: Annotated[int, Ge(0), Le(5)] = 1
@@ -166,15 +167,21 @@ class MoeLlm(_Experts):
     reflect: bool = True
 
     def _check(self) -> Iterable[FieldProblem]:
-        if self.trust is not None and self.gate != "hybrid":
+        if self.trust is not None and self._kind != "hybrid":
             yield FieldProblem("trust", self.trust, "none unless gate is 'hybrid'")
+
+    @property
+    def _kind(self) -> str:
+        return self.gate.removesuffix(PLACEBO_GATE)
 
     def controls(self, *, budget: Budget, model: str) -> Sequence[Arm]:
         """The same experts, shares and combination behind the gates of `Moe`."""
         shared = {f.name: getattr(self, f.name) for f in fields(Moe) if f.name not in ("gate", "several")}
         shared["several"] = "gate"
+        subject, placebo = ({**self.options(), "gate": gate} for gate in (self._kind, self._kind + PLACEBO_GATE))
         return [
-            Arm(SUBJECT, "the language model's gate", self.info.name, self.options()),
+            Arm(SUBJECT, "the language model's gate", self.info.name, subject),
+            Arm(PLACEBO, "same model, descriptions dealt out anew (placebo)", self.info.name, placebo),
             *(Arm(gate, label, "moe", {**shared, "gate": gate}) for gate, label in _GATES.items()),
         ]
 
@@ -185,4 +192,4 @@ class MoeLlm(_Experts):
         if task.llm is None:
             raise SolverError("moe_llm asks a language model; run it with llm=local, openai or replay, or use solver=moe.")
         gates = GateOptions(self.gate, self.gate_file, self.n_experts, self.trust, self.reasks, self.retrieve, self.criticize)
-        return self._run(task, gates, with_llm=self.llm_experts, reflect=self.reflect and self.gate == "planner")
+        return self._run(task, gates, with_llm=self.llm_experts, reflect=self.reflect and self._kind == "planner")

@@ -16,19 +16,19 @@ import yaml
 
 from optisolve.core.budget import Budget
 from optisolve.core.controls import PLACEBO, SUBJECT, WORDLESS, Arm, HasControls
-from optisolve.core.documents import Json, document, plain
+from optisolve.core.documents import Json, JsonObject, document, plain
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, SolverError, nearest
 from optisolve.core.problem import Instance, Problem
 from optisolve.core.solver import Solver
 from optisolve.core.text import Redactor, secrets_here
 from optisolve.llm.config import AutoLlm, LlmConfig, NoLlm, OpenAiLlm, endpoint_of
-from optisolve.registry import OWN, solver_options
+from optisolve.registry import OWN, make_solver, solver_options
 from optisolve.study.runner import Plan as SuitePlan
 from optisolve.study.runner import Unit, plan_suite
 from optisolve.study.suite import Suite, make_suite
 from optisolve.study.suite_entries import Header, Limits
 
-__all__ = ["NAME", "Key", "Plan", "arms_of", "make_plan"]
+__all__ = ["NAME", "UNNOTED", "Key", "Plan", "arms_of", "make_plan"]
 
 NAME = "ablation"
 """Name of the suite, of the folder of its records and of the report's files."""
@@ -36,10 +36,14 @@ NAME = "ablation"
 LIMITS = Limits(seconds=86_400.0, memory_mb=16_000.0)
 """When a unit is killed unless something else is said: models on two cores take their time."""
 
+UNNOTED = "unnoted"
+"""Name of the arm that asks the same model as often on a moving instance and tells it nothing of earlier steps."""
+
 _STAND_IN = {
     SUBJECT: "surrogate, no language model",
     PLACEBO: "surrogate, told nothing (placebo)",
     WORDLESS: "surrogate, numbers without words",
+    UNNOTED: "surrogate without notes",
 }
 """What the arms that ask a model are when a surrogate answers."""
 
@@ -56,7 +60,7 @@ class Plan:
         text: The suite's file.
         units: Its runs.
         arms: The competitors that can treat the problem; the first one is the subject.
-        instances: Number of instances, seeds 0, 1, ...
+        instances: Number of instances, seeds 0, 1, ..., or of an episode's steps.
         seeds: Repetitions per instance.
         budget: Limits of the arms that ask the model; controls have its evaluations.
         llm: The language model.
@@ -107,6 +111,11 @@ class Plan:
     def runs(self) -> dict[Key, Unit]:
         """All runs, pair by pair."""
         return {(unit.label, unit.index, unit.repetition): unit for unit in self.units.units}
+
+    @property
+    def moving(self) -> bool:
+        """True when the instances are the steps of an episode."""
+        return self.suite.cases[0].motion is not None
 
     @property
     def surrogate(self) -> bool:
@@ -161,6 +170,7 @@ def make_plan(
     budget: Budget,
     llm: LlmConfig | None = None,
     limits: Limits = LIMITS,
+    episode: JsonObject | None = None,
 ) -> Plan:
     """Put a solver and its controls on one problem at one budget.
 
@@ -174,6 +184,8 @@ def make_plan(
         budget: Limits of every run; evaluations are required, seconds are refused.
         llm: The language model; None means `AutoLlm`.
         limits: When a run is killed.
+        episode: ``steps``, ``seed`` and ``motion`` as in a suite: the instances are the steps of an instance that moves, and
+            the question is whether notes of earlier steps helped the model, see `_remembering`.
 
     Raises:
         OptionError: Bad arms, or a budget that does not fit; all of them listed.
@@ -185,7 +197,7 @@ def make_plan(
     if isinstance(config, NoLlm):
         expected = "a language model or surrogate: the ablation asks whether one was needed"
         raise OptionError("The ablation's configuration", [FieldProblem("llm", config.kind, expected)])
-    chosen = _chosen(solver, arms, budget, config.kind)
+    chosen = _chosen(solver, arms, budget, config.kind, problem.instance(0) if episode else None)
     summary = f"Was the language model needed? {solver.info.name} on {problem.scenario or problem.name}."
     values = {
         "version": "1",
@@ -195,7 +207,7 @@ def make_plan(
         "budget": {"evaluations": budget.evaluations},
         "limits": limits.options(),
         "llm": {"kind": config.kind, **config.options()},
-        "problems": [{"problem": _named(problem), "label": problem.scenario or problem.name, "params": problem.options()}],
+        "problems": [_case(problem, episode)],
         "solvers": [_entry(arm, budget) for arm in chosen],
     }
     header: dict[str, Json] = json.loads(document(plain(values)))  # plain strings where a value is a member of an enumeration
@@ -207,7 +219,17 @@ def make_plan(
     notices = [*filter(None, [notice]), *(f"The arm {name} is left out: {reason}" for name, reason in left_out.items())]
     text = Redactor(secrets_here()).text(f"# {summary}\n{yaml.safe_dump(header, sort_keys=False)}")
     present = tuple(arm for arm in chosen if arm.name not in left_out)
-    return Plan(suite, text, units, present, instances, seeds, budget, config, tuple(notices))
+    return Plan(suite, text, units, present, len(suite.cases[0].instances), seeds, budget, config, tuple(notices))
+
+
+def _case(problem: Problem, episode: JsonObject | None) -> dict[str, object]:
+    """The problem as a suite lists it."""
+    entry: dict[str, object] = {
+        "problem": _named(problem),
+        "label": problem.scenario or problem.name,
+        "params": problem.options(),
+    }
+    return entry if episode is None else {**entry, "episode": episode}
 
 
 def _named(problem: Problem) -> str:
@@ -227,8 +249,8 @@ def _named(problem: Problem) -> str:
     return problem.name
 
 
-def _chosen(solver: Solver, names: Sequence[str], budget: Budget, model: str) -> list[Arm]:
-    """The arms of these names, all for none.
+def _chosen(solver: Solver, names: Sequence[str], budget: Budget, model: str, moving: Instance | None = None) -> list[Arm]:
+    """The arms of these names, all for none; with memories where the instance moves.
 
     Raises:
         OptionError: Unknown arms, or limits that do not fit; all of them listed.
@@ -237,6 +259,7 @@ def _chosen(solver: Solver, names: Sequence[str], budget: Budget, model: str) ->
     offered: tuple[Arm, ...] = ()
     try:
         offered = arms_of(solver, budget=budget, model=model)
+        offered = offered if moving is None else _remembering(offered, moving)
     except OptionError as error:
         wrong += error.problems
     else:
@@ -248,9 +271,31 @@ def _chosen(solver: Solver, names: Sequence[str], budget: Budget, model: str) ->
     return [replace(arm, label=labels.get(arm.name, arm.label)) for arm in chosen]
 
 
+def _remembering(arms: Sequence[Arm], first: Instance) -> tuple[Arm, ...]:
+    """The arms on an instance that moves: what the model is told of earlier steps is what is asked about.
+
+    Every arm is handed the last answer where it begins with points. The model has notes besides, its placebo notes with the
+    numbers dealt out anew, and `UNNOTED` is the same model without notes.
+    """
+    subject = arms[0]
+    told = replace(subject, memory="notes")
+    dealt = Arm(
+        PLACEBO, "same model, numbers of the notes dealt out anew (placebo)", subject.solver, subject.options, "placebo"
+    )
+    silent = Arm(UNNOTED, "same model without notes", subject.solver, subject.options, "warm")
+    plain = [arm for arm in arms[1:] if not solver_options(arm.solver)[0].info.uses_llm]
+    return (told, dealt, silent, *(replace(arm, memory="warm" if _starts(arm, first) else "") for arm in plain))
+
+
+def _starts(arm: Arm, first: Instance) -> bool:
+    return make_solver(arm.solver, arm.options).takes_start(first)
+
+
 def _entry(arm: Arm, budget: Budget) -> dict[str, object]:
     """A solver of the suite; limits on the language model would only blur the settings by which a control's run is found."""
     entry: dict[str, object] = {"solver": arm.solver, "label": arm.name, "options": arm.options}
+    if arm.memory:
+        entry["memory"] = arm.memory
     if solver_options(arm.solver)[0].info.uses_llm:
         told = {key: value for key, value in budget.options().items() if key != "evaluations"}
         entry["budget"] = {key: value for key, value in told.items() if key == "llm_calls" or value is not None}

@@ -51,6 +51,7 @@ class Report:
         plan = self.ablation.plan
         limits = [f"{value:g} {name.replace('_', ' ')}" for name, value in plan.budget.options().items() if value is not None]
         size = f"instances 0-{plan.instances - 1} x" if plan.instances > 1 else "instance 0,"
+        size = f"steps 0-{plan.instances - 1} of an episode x" if plan.moving else size
         return f"{plan.scenario}, {', '.join(limits)} per run, {size} {plan.seeds} seeds"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -26,8 +26,10 @@ __all__ = [
     "Verdict",
     "Versus",
     "compare",
+    "compare_runs",
     "complete_runs",
     "conclude",
+    "judge",
     "pairs_needed",
     "summarize",
     "told_p",
@@ -158,7 +160,7 @@ def summarize(ablation: Ablation, runs: pd.DataFrame) -> list[ArmSummary]:
     table = complete_runs(ablation, runs)
     if table.empty:
         return []
-    standings, ties = _blocks(ablation, table)
+    standings, ties = _blocks(table, ablation.plan.arms)
     ranks = rank_rows(standings, maximize=False, tolerance=ties).mean()
     rows = dict(iter(table.groupby("arm")))
     return [_summary(arm, arm.name in ablation.plan.asking, rows[arm.name], ranks[arm.name]) for arm in ablation.plan.arms]
@@ -173,16 +175,26 @@ def compare(ablation: Ablation, runs: pd.DataFrame, column: str = "loss") -> lis
         column: ``loss``, or another figure without holes of which less is better.
     """
     table = complete_runs(ablation, runs)
-    if table.empty:
-        return []
-    compared, ties = _blocks(ablation, table, "standing" if column == "loss" else column)
-    shown, _ = _blocks(ablation, table, column)
-    subject, *others = ablation.plan.arms
+    return [] if table.empty else compare_runs(table, ablation.plan.arms, ablation.plan.asking, column)
+
+
+def compare_runs(table: pd.DataFrame, arms: Sequence[Arm], asking: Collection[str], column: str = "loss") -> list[Versus]:
+    """`compare` on the runs of a report, which hold complete pairs alone.
+
+    Args:
+        table: Rows of a report's ``ablation.csv``.
+        arms: The arms, the language model first.
+        asking: Names of those that ask it.
+        column: See `compare`.
+    """
+    compared, ties = _blocks(table, arms, "standing" if column == "loss" else column)
+    shown, _ = _blocks(table, arms, column)
+    subject, *others = arms
     ours = subject.name
     found = [paired_comparison(compared[ours], compared[arm.name], maximize=False, tolerance=ties) for arm in others]
     adjusted = holm([comparison.p_value for comparison in found]).tolist()
     return [
-        Versus(arm, arm.name in ablation.plan.asking, comparison, p, estimate(shown[ours] - shown[arm.name]))
+        Versus(arm, arm.name in asking, comparison, p, estimate(shown[ours] - shown[arm.name]))
         for arm, comparison, p in zip(others, found, adjusted, strict=True)
     ]
 
@@ -197,9 +209,8 @@ def conclude(ablation: Ablation, arms: Sequence[ArmSummary], versus: Sequence[Ve
         corner_warning: Of `optisolve.study.ablation.bounds`; a verdict in the model's favor repeats that there is one.
     """
     model = not ablation.plan.surrogate
-    answer, sentence = _judge(
-        "the language model" if model else "the stand-in", {summary.arm.name: summary for summary in arms}, versus
-    )
+    standings = {summary.arm.name: summary.standing for summary in arms}
+    answer, sentence = judge("the language model" if model else "the stand-in", standings, versus)
     if corner_warning and answer in (Answer.NEEDED, Answer.UNTOLD):
         sentence += " The optimum sits where trivial answers look clever, so this alone does not speak for a model."
     if not model:
@@ -212,12 +223,18 @@ def conclude(ablation: Ablation, arms: Sequence[ArmSummary], versus: Sequence[Ve
     return Verdict(answer, sentence, model)
 
 
-def _judge(who: str, arms: Mapping[str, ArmSummary], versus: Sequence[Versus]) -> tuple[Answer, str]:
-    """Which rule applies, and the sentence; `who` is the subject's name."""
+def judge(who: str, standings: Mapping[str, float], versus: Sequence[Versus]) -> tuple[Answer, str]:
+    """Which of the `RULES` applies, and the sentence.
+
+    Args:
+        who: The subject's name.
+        standings: Mean of what is compared by arm, less is better.
+        versus: The subject against every other arm.
+    """
     pairs = versus[0].comparison.n if versus else 0
     if pairs < MIN_PAIRS:
         return Answer.UNDECIDED, f"Undecided: complete pairs: {pairs}, at least {MIN_PAIRS} are needed."
-    controls = sorted((row for row in versus if not row.asks), key=lambda row: arms[row.arm.name].standing)
+    controls = sorted((row for row in versus if not row.asks), key=lambda row: standings[row.arm.name])
     if not controls:
         return Answer.UNDECIDED, "Undecided: no arm without a language model took part."
     needed = pairs_needed(len(versus))
@@ -299,8 +316,8 @@ def _summary(arm: Arm, asks: bool, rows: pd.DataFrame, rank: float) -> ArmSummar
     )
 
 
-def _blocks(ablation: Ablation, table: pd.DataFrame, column: str = "standing") -> tuple[pd.DataFrame, pd.Series[float]]:
+def _blocks(table: pd.DataFrame, arms: Sequence[Arm], column: str = "standing") -> tuple[pd.DataFrame, pd.Series[float]]:
     """Values of a column, a row per pair and a column per arm, and up to which difference they are ties."""
     keys = ["instance", "seed"]
-    wide = table.pivot_table(index=keys, columns="arm", values=column)[[arm.name for arm in ablation.plan.arms]]
+    wide = table.pivot_table(index=keys, columns="arm", values=column)[[arm.name for arm in arms]]
     return wide, table.groupby(keys)["quiet"].max()

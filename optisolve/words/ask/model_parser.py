@@ -84,7 +84,14 @@ class _Choices:
 
 
 def read_by_model(
-    text: str, metrics: Sequence[Metric], session: LlmSession, *, seed: int = 0, reasks: int = 1, tag: str = "ask"
+    text: str,
+    metrics: Sequence[Metric],
+    session: LlmSession,
+    *,
+    seed: int = 0,
+    reasks: int = 1,
+    tag: str = "ask",
+    shown: str | None = None,
 ) -> ModelReading:
     """Ask a language model what a request means.
 
@@ -95,6 +102,7 @@ def read_by_model(
         seed: Sampling seed of the first question.
         reasks: Further questions after an answer that does not fit the form.
         tag: Place of the question in the session's transcript.
+        shown: What the model is shown in place of the request, whose form it fills in: a placebo. None shows the request.
 
     Raises:
         IntentError: The text cannot be a request.
@@ -118,7 +126,7 @@ def read_by_model(
         return reading(None, f"no quantity of this problem fits '{lost}'")
     turn = dialogue.ask_one(
         choices,
-        lambda _, attempt: _request(text, metrics, choices, prompt, style, seed, attempt, tag),
+        lambda _, attempt: _request(text if shown is None else shown, metrics, choices, prompt, style, seed, attempt, tag),
         lambda _, raw: _judge(raw, choices, style, metrics),
     )
     problem = f"the model did not answer ({turn.why})" if turn.unheard else turn.why

@@ -29,6 +29,7 @@ from optisolve.solvers.moe.gates import (
 )
 from optisolve.solvers.moe.llm_gate import HybridGate, LlmGate, posterior_of
 from optisolve.solvers.moe.page import explanation_page
+from optisolve.solvers.moe.planner import PlannerGate
 from tests.solvers.moe.toys import Scripted
 
 ANSWER = '{"first":"cma_es","second":"scipy_local","third":"random_search"}'
@@ -148,6 +149,29 @@ def test_a_name_that_stands_at_two_places_counts_once(game):
     decision = LlmGate(dialogue, 0, 500).decide(instance, experts, 3)
     assert list(decision.scores) == ["cma_es", "scipy_local"]
     assert dialogue.report().fates["repaired"] == 1
+
+
+@pytest.mark.parametrize("kind", ["llm", "hybrid", "planner"])
+def test_a_placebo_is_asked_with_the_same_words_and_the_same_names_and_told_nothing_true(kind, game):
+    instance, experts = game
+
+    def asked(placebo: bool) -> tuple[str, list[str]]:
+        session, model = Scripted(ANSWER), load_gate()
+        gates = {
+            "llm": LlmGate(Dialogue(session), 3, 500, placebo=placebo),
+            "hybrid": HybridGate(Dialogue(session), model, 3, 500, trust=1e6, placebo=placebo),
+            "planner": PlannerGate(Dialogue(session), model, 3, 500, True, False, lambda *_: None, placebo=placebo),
+        }
+        decision = gates[kind].decide(instance, experts, 3)
+        return session.requests[0].messages[-1].content, [choice.expert for choice in decision.choices]
+
+    (told, chosen), (dealt, again) = asked(False), asked(True)
+    cards, others = (text.partition("Answer with")[0] for text in (told, dealt))
+    assert sorted(cards) == sorted(others)
+    assert chosen == again == ["cma_es", "scipy_local", "random_search"]
+    described = [f"- {e.name}: {e.card.words}" for e in experts]
+    assert all(text in cards for text in described)
+    assert sum(text in others for text in described) < len(experts) / 2
 
 
 def test_without_trust_the_hybrid_is_the_learned_gate_and_asks_nobody(game):
