@@ -15,6 +15,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
@@ -108,7 +109,7 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
     named = any(word.lstrip("+").startswith(("llm=", "llm.")) for word in words)
     solver = WITH_MODEL.name if named else AUTO  # before anything is composed, so that solver.KEY is known
     surroundings: AbstractContextManager[Mapping[str, str]] = nullcontext({}) if sweep is None else sweep.environment()
-    with surroundings as environment, _arguments(words), _no_environment():
+    with surroundings as environment, _arguments(words), _no_environment(), _composed_once(words):
         ConfigStore.instance().store(name="run", node=_primary(environment, solver))
         try:
             application(job if sweep is None else _swept_job)()
@@ -125,6 +126,20 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
         if broken:
             raise broken[0]
         return max(codes, default=0) if sweep is None else sweep.ended()
+
+
+@contextmanager
+def _composed_once(words: Sequence[str]) -> Iterator[None]:
+    """Let hydra not compose everything beforehand to look for its own mode, which words without flags and hydra do not set."""
+    if any(word.startswith("-") or "hydra" in word for word in words):
+        yield
+        return
+    asked = Hydra.get_mode
+    Hydra.get_mode = lambda *_, **__: None  # what it answers where nothing was set
+    try:
+        yield
+    finally:
+        Hydra.get_mode = asked
 
 
 @contextmanager
