@@ -34,6 +34,10 @@ def array_hash(arrays: Mapping[str, npt.NDArray[Any]], words: str = "") -> str:
     return digest.hexdigest()
 
 
+_SMALL = 4096
+"""Terms of a matrix product up to which they are all made at once."""
+
+
 def product(left: FloatArray, right: FloatArray) -> FloatArray:
     """The matrix product, its terms added from first to last: what is hashed must not depend on which kernel BLAS chose.
 
@@ -44,7 +48,12 @@ def product(left: FloatArray, right: FloatArray) -> FloatArray:
     Returns:
         float64 [n, m].
     """
-    total = np.zeros((left.shape[0], right.shape[1]))
+    (n, k), m = left.shape, right.shape[1]
+    if (
+        1 < n * m <= _SMALL // max(k, 1) and right.shape[0] == k
+    ):  # numpy adds rows from first to last, unless they are one number
+        return np.add.reduce(np.multiply(left.T[:, :, None], right[:, None, :], order="C"), axis=0, initial=0.0)  # type: ignore[no-any-return]
+    total = np.zeros((n, m))
     for column, row in zip(left.T, right, strict=True):
         total += column[:, None] * row
     return total

@@ -59,7 +59,8 @@ class Budget(Options):
     @property
     def unlimited(self) -> bool:
         """True when no limit is set that could end a run."""
-        return all(getattr(self, f.name) is None for f in fields(self) if f.name != "points")
+        limits = (self.evaluations, self.seconds, self.llm_calls, self.llm_tokens, self.usd)
+        return all(limit is None for limit in limits)
 
     def options(self) -> dict[str, Any]:
         """All fields by name; without `points` where all are kept, so that records and locks stay what they were."""

@@ -453,9 +453,11 @@ def capability_gap(instance: Instance, capability: type) -> str | None:
         capability: A protocol; arrays are annotated with their `Shape`.
     """
     lacking = _lacking(instance, capability, instance.space.dim)
+    if lacking is None:
+        return None
     meaning = (capability.__doc__ or "").partition(".")[0].replace("\n", " ")
     where = f"this instance of {instance.origin.problem}"
-    return None if lacking is None else f"needs the capability {capability.__name__} ({meaning}); {where}: {lacking}"
+    return f"needs the capability {capability.__name__} ({meaning}); {where}: {lacking}"
 
 
 @cache
@@ -481,11 +483,13 @@ class _Demand:
     def unlike(self, value: Any, dim: int) -> str | None:
         """What a value should be, in words; None when it is that."""
         if self.axes is not None:
-            actual = np.shape(value)
-            if len(actual) == len(self.axes) and all(
-                axis == "*" or size == (dim if axis == "d" else int(axis)) for axis, size in zip(self.axes, actual, strict=True)
-            ):
-                return None
+            actual = value.shape if isinstance(value, np.ndarray) else np.shape(value)
+            if len(actual) == len(self.axes):
+                for axis, size in zip(self.axes, actual, strict=True):  # as a loop: every call of a solver asks
+                    if axis != "*" and size != (dim if axis == "d" else int(axis)):
+                        break
+                else:
+                    return None
             wanted = ", ".join(str(dim) if axis == "d" else axis for axis in self.axes)
             return f"an array with shape [{wanted}], found {list(actual)}"
         if self.kinds:

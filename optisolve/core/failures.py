@@ -140,10 +140,11 @@ def examined(instance: Modelled, X: FloatArray, evaluation: Evaluation) -> Attem
     """
     _require_shapes(instance, evaluation, X.shape[0])
     evaluation = instance.judged(evaluation)
-    parts = (("F", evaluation.F), ("G", evaluation.G), ("H", evaluation.H))
     failed = np.zeros(X.shape[0], dtype=bool)
-    if all(values.size == 0 or np.isfinite(values).all() for _, values in parts):  # the usual case, told in one look
-        return Attempt(evaluation, failed)
+    F, G, H = evaluation.F, evaluation.G, evaluation.H
+    if np.isfinite(F).all() and (not G.size or np.isfinite(G).all()) and (not H.size or np.isfinite(H).all()):
+        return Attempt(evaluation, failed)  # the usual case, told in one look
+    parts = (("F", F), ("G", G), ("H", H))
     for _, values in parts:
         failed |= ~np.isfinite(values).all(axis=1)
     row = int(np.argmax(failed))
@@ -218,9 +219,10 @@ def _nothing(instance: Modelled, n: int) -> tuple[FloatArray, FloatArray, FloatA
 def _require_shapes(instance: Modelled, evaluation: Evaluation, n: int) -> None:
     widths = (len(instance.objectives), len(instance.constraint_names), len(instance.equality_names))
     for name, values, width in zip("FGH", evaluation, widths, strict=True):
-        if np.shape(values) != (n, width):
+        shape = values.shape if isinstance(values, np.ndarray) else np.shape(values)
+        if shape != (n, width):
             where = f"{instance.origin.scenario}: {name} of {n} points"
-            raise WrongShape(f"{where} has shape {np.shape(values)}, declared is ({n}, {width}).")
+            raise WrongShape(f"{where} has shape {shape}, declared is ({n}, {width}).")
 
 
 def _point_text(instance: Modelled, x: FloatArray) -> str:

@@ -72,17 +72,22 @@ def sinr(P: FloatArray, gain: FloatArray, noise_w: FloatArray) -> FloatArray:
     Returns:
         float64 [n, K], linear.
     """
-    own = np.diag(gain)  # [K]
-    cross = gain - np.diag(own)  # [K, K]; signal is never subtracted from a sum, which would cancel digits
-    ratio: FloatArray = P * own / (product(P, cross.T) + noise_w)
+    # [K, K] without its diagonal: signal is never subtracted from a sum, which would cancel digits
+    ratio: FloatArray = P * gain.diagonal() / (product(P, _cross(gain).T) + noise_w)
     return ratio
 
 
 def required_powers(P: FloatArray, gain: FloatArray, noise_w: FloatArray, floor: FloatArray) -> FloatArray:
     """Power with which each link would meet its floor if the others stayed: Yates' interference function, float64 [n, K]."""
-    own = np.diag(gain)
-    needed: FloatArray = floor * (product(P, (gain - np.diag(own)).T) + noise_w) / own
+    needed: FloatArray = floor * (product(P, _cross(gain).T) + noise_w) / gain.diagonal()
     return needed
+
+
+def _cross(gain: FloatArray) -> FloatArray:
+    """Gains between links, float64 [K, K], 0 on the diagonal."""
+    cross = gain.copy()
+    cross.flat[:: gain.shape[0] + 1] = 0.0
+    return cross
 
 
 def coupling(gain: FloatArray, noise_w: FloatArray, floor: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
+from weakref import ref
 
+from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task, spent_limit
 from optisolve.core.status import Termination
@@ -25,7 +28,7 @@ class Null(Solver):
 
     def skip(self, instance: Instance) -> str | None:
         """Instances without null policies are skipped."""
-        return None if instance.null_policies() else f"{instance.origin.problem} offers no null policies"
+        return None if _policies(instance) else f"{instance.origin.problem} offers no null policies"
 
     def _solve(self, task: Task) -> Outcome:
         return _trivial(task)
@@ -46,7 +49,7 @@ class Keep(Solver):
 
     def skip(self, instance: Instance) -> str | None:
         """Instances without null policies are skipped: there is nothing to keep where no points are given."""
-        return None if instance.null_policies() else f"{instance.origin.problem} offers no null policies"
+        return None if _policies(instance) else f"{instance.origin.problem} offers no null policies"
 
     def takes_start(self, instance: Instance) -> bool:
         """The points are all it has."""
@@ -63,8 +66,22 @@ class Keep(Solver):
         return task.outcome(Termination.CONVERGED)
 
 
+_LAST: list[tuple[ref[Instance], Mapping[str, FloatArray]]] = []
+"""Trivial answers that `skip` made, at most those of one instance, until the run right behind it takes them."""
+
+
+def _policies(instance: Instance) -> Mapping[str, FloatArray]:
+    for known, policies in tuple(_LAST):
+        if known() is instance:
+            return policies
+    policies = instance.null_policies()
+    _LAST[:] = [(ref(instance), policies)]
+    return policies
+
+
 def _trivial(task: Task) -> Outcome:
-    policies = task.instance.null_policies()
+    policies = _policies(task.instance)
+    _LAST.clear()
     for name, X in policies.items():
         left = task.meter.remaining_evaluations
         if left == 0:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter
 
 from optisolve.core import Budget, BudgetMeter, Kind, Space, Variable, derive, generator, options
+from optisolve.core.arrays import product
 from optisolve.core.errors import BudgetExhausted, OptionError, ProblemError, UnknownNameError
 from optisolve.core.options import Options
 from optisolve.core.status import Limit
@@ -221,3 +222,15 @@ def test_a_call_that_was_paid_before_fits_any_budget_and_counts():
     assert (meter.llm_calls, meter.tokens_in + meter.tokens_out) == (1, 100)
     with pytest.raises(BudgetExhausted):
         meter.reserve(tokens=1, usd=0.0)
+
+
+@pytest.mark.parametrize(("n", "k", "m"), [(1, 10, 10), (3, 40, 5), (1, 9, 1), (2, 300, 1), (40, 30, 40), (2, 0, 3), (0, 4, 2)])
+def test_a_matrix_product_adds_its_terms_from_first_to_last_whatever_its_size(n, k, m):
+    rng = np.random.default_rng(n + k + m)
+    left, right = (rng.standard_normal(shape) * 10.0 ** rng.integers(-9, 9, shape) for shape in ((n, k), (k, m)))
+    total = np.zeros((n, m))
+    for j in range(k):
+        total += np.outer(left[:, j], right[j])
+    assert product(left, right).tobytes() == total.tobytes()
+    with pytest.raises(ValueError, match="zip"):
+        product(np.ones((2, 1)), np.ones((3, 4)))  # numpy would stretch the one

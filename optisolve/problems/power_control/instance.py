@@ -92,9 +92,9 @@ class PowerControlInstance(PowerControlGoals):
         """Everybody at full power, the same power for all just high enough for the floors, and the best link alone."""
         full = self.p_max_w[None, :]
         policies = {"full_power": full.copy()}
-        signal, noise = self._own * self.p_max_w, self.noise_w
-        disturbance = product(full, self._cross_t)[0]
         if self._least is not None:
+            signal, noise = self._own * self.p_max_w, self.noise_w
+            disturbance = product(full, self._cross_t)[0]
             room = signal - self.sinr_floor * disturbance
             if (room > 0.0).all():
                 share = float((self.sinr_floor * noise / room).max()) * (1.0 + 1e-9)

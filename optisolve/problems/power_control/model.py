@@ -107,5 +107,7 @@ def objective_slopes(P: FloatArray, links: Links, goal: Goal) -> FloatArray:
 def rate_shortfall(P: FloatArray, links: Links) -> FloatArray:
     """Inequality constraints ``1 - R_i / R_min_i <= 0`` of the links with a minimum rate, float64 [n, k]."""
     asked = links.min_rate_bit_s_hz > 0.0
+    if not asked.any():
+        return np.empty((P.shape[0], 0))
     short: FloatArray = 1.0 - rates(P, links)[:, asked] / links.min_rate_bit_s_hz[asked]
     return short
