@@ -1,16 +1,20 @@
-"""Compiled parts of `noma_position`: the exact split of the power and its bound at one place, and one level of squares."""
+"""The search of `noma_position`, compiled: the exact split of the power at one place, its bound, levels of squares."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from optisolve.core.arrays import FloatArray
+from optisolve.core.capabilities import HoveringTransmitter
 from optisolve.numerics.compiled import njit
-from optisolve.numerics.noma_position import SPARE, UNIT
+from optisolve.numerics.noma_position import MISSED, SPARE, UNIT, FoundPosition
 
 __all__ = [
+    "best_position",
     "ceiling",
     "centers",
     "distance_noise",
@@ -24,6 +28,13 @@ __all__ = [
 ]
 
 LOG2 = math.log(2.0)
+
+_MAX_LEVELS = 60
+"""Halvings of the squares at most; below, their size is lost in the rounding of the coordinates."""
+
+_TOGETHER = 4096
+"""Squares between two looks at the clock."""
+
 EDGE_LEVELS = 12
 """Halvings at most of cells that admit the minimum rates only because verification lets them be missed a little."""
 
@@ -263,3 +274,74 @@ def loosest(
         distance_noise(users_m, active[i, 0], active[i, 1], half, altitude_m, scale, noise)
         loose = max(loose, ceiling(noise, loose_share, loose_lost, 1.0 + missed, ordered, missed))
     return loose
+
+
+def best_position(
+    case: HoveringTransmitter, *, rel_gap: float, max_cells: int, out_of_time: Callable[[], bool] | None = None
+) -> FoundPosition:
+    """Best position with its exact split, and bounds valid for the whole area.
+
+    Args:
+        case: Users, transmitter, area.
+        rel_gap: Squares whose bound exceeds the best value by less than this share are closed.
+        max_cells: Squares bounded at most.
+        out_of_time: Whether to stop; asked every few thousand squares.
+    """
+    c, users = case.constants, case.users_m
+    altitude, scale, ordered = c.altitude_m, c.noise_over_gain_1m_w / c.p_total_w, c.power_order
+    strict, loosened = (np.empty((2, len(users))) for _ in range(2))
+    rules(case.min_rate, 0.0, *strict)
+    rules(case.min_rate, MISSED, *loosened)
+    # Differences of coordinates are rounded at the size of the area, which counts where it is much larger than the altitude
+    below = 1.0 - UNIT * (16.0 + 8.0 * case.area_m / altitude)
+    place: FloatArray | None = None
+    edge_place: FloatArray | None = None
+    best, edge, bound, loose = -1.0, -1.0, -1.0, -1.0
+    half, cells, level, stopped = case.area_m / 32.0, 0, 0, False
+    active = _first_squares(half)
+    while len(active) and cells + len(active) <= max_cells and level < _MAX_LEVELS and not stopped:
+        cells += len(active)
+        for part in _parts(active):
+            found, x, y = centers(users, altitude, scale, ordered, *strict, part, best)
+            if found > best:
+                best, place = found, np.array([x, y])
+            if stopped := _up(out_of_time):
+                break
+        limit, divided = best * (1.0 + rel_gap) if best >= 0.0 else -1.0, [np.empty((0, 3))]
+        for part in _parts(active):
+            if stopped := stopped or _up(out_of_time):  # what the level has closed is looked at again, as a whole
+                break
+            children = np.empty((4 * len(part), 3))
+            count, closed, relaxed, near, x, y = divide(
+                users, altitude, scale, below, ordered, *strict, *loosened, MISSED, limit, part, half, level, children
+            )
+            divided.append(children[:count])
+            bound, loose = max(bound, closed), max(loose, relaxed)
+            if near > edge:
+                edge, edge_place = near, np.array([x, y])
+        if not stopped:
+            active, half, level = np.concatenate(divided), 0.5 * half, level + 1
+    if len(active):
+        bound = max(bound, float(active[:, 2].max()))
+        if stopped:  # no time for all of them: the whole area as one square
+            active, half = np.full((1, 3), 0.5 * case.area_m), 0.5 * case.area_m
+        loose = max(loose, loosest(users, altitude, scale * below, ordered, *loosened, MISSED, active, half))
+        bound = bound if math.isfinite(bound) else loose  # where no square was bounded
+    if best < 0.0:
+        return FoundPosition(edge_place, edge, edge >= 0.0, bound, loose, cells)
+    return FoundPosition(place, best, False, bound, loose, cells)
+
+
+def _first_squares(half: float) -> FloatArray:
+    """Sixteen by sixteen squares, float64 [256, 3]: center in m, and a bound that says nothing."""
+    steps = half * (2.0 * np.arange(16) + 1.0)
+    x, y = (grid.ravel() for grid in np.meshgrid(steps, steps, indexing="ij"))
+    return np.column_stack([x, y, np.full(256, np.inf)])
+
+
+def _parts(active: FloatArray) -> list[FloatArray]:
+    return [active[i : i + _TOGETHER] for i in range(0, len(active), _TOGETHER)]
+
+
+def _up(out_of_time: Callable[[], bool] | None) -> bool:
+    return out_of_time is not None and out_of_time()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
 from annotated_types import Ge, Gt
 
 from optisolve.core.capabilities import HoveringTransmitter
@@ -13,7 +12,7 @@ from optisolve.core.documents import JsonObject
 from optisolve.core.solver import Feature, Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.modelling.answer import ModelAnswer
-from optisolve.numerics.noma_position import FoundPosition, best_position
+from optisolve.numerics.noma_position import FoundPosition
 from optisolve.solvers.model_outcome import evaluated_outcome
 
 __all__ = ["BigSquareSmallSquare"]
@@ -35,12 +34,13 @@ class BigSquareSmallSquare(Solver):
         supports=frozenset({Feature.SINGLE_OBJECTIVE, Feature.REAL, Feature.INEQUALITY}),
         requires=(HoveringTransmitter,),
         citation="Hansen, Peeters, Richard and Thisse 1985, doi 10.1287/opre.33.6.1251 (Big Square Small Square)",
-        portable=True,
     )
     gap: Annotated[float, Gt(0)] = 1e-4
     max_squares: Annotated[int, Ge(256)] = 5_000_000
 
     def _solve(self, task: Task) -> Outcome:
+        from optisolve.numerics.noma_position_kernels import best_position
+
         hover = task.instance
         assert isinstance(hover, HoveringTransmitter)
         found = best_position(hover, rel_gap=self.gap, max_cells=self.max_squares, out_of_time=lambda: task.meter.out_of_time)
@@ -58,9 +58,8 @@ class BigSquareSmallSquare(Solver):
             told = "the minimum rates can be met, if at all, only within the feasibility tolerance"
             termination = Termination.NUMERICAL_ERROR if x is None else Termination.CONVERGED
             return ModelAnswer(termination, x, None, detail=told, report=report)
-        bound = found.bound if np.isfinite(found.bound) else None
         told = f"value {found.value:.6g}, bound {found.bound:.6g}"
         if found.value >= 0.0 and found.bound <= found.value * (1.0 + self.gap):
-            return ModelAnswer(Termination.OPTIMAL, x, bound, detail=told, report=report)
+            return ModelAnswer(Termination.OPTIMAL, x, found.bound, detail=told, report=report)
         limit = Limit.TIME if out_of_time else Limit.NODES
-        return ModelAnswer(Termination.LIMIT, x, bound, limit, detail=told, report=report)
+        return ModelAnswer(Termination.LIMIT, x, found.bound, limit, detail=told, report=report)

@@ -213,7 +213,7 @@ def test_few_combinations_leave_a_point_and_a_bound():
         ("threshold_flow", "user_association/max_min", "one rate per station"),
         ("perron", "power_control", "sum_rate"),
         ("matrix_inversion", "power_control", "min_power"),
-        ("equimarginal", "power_game", "MinPowerGame"),
+        ("equimarginal", "power_control", "AgentsGame"),
         ("big_square_small_square", "uav_isac", "several objectives"),
         ("interval_branch_and_bound", "power_control", "PricedLinks"),
     ],

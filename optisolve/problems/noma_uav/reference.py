@@ -7,7 +7,8 @@ import dataclasses
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.modelling import certify, proven_infeasible
-from optisolve.numerics.noma_position import UNIT, best_position
+from optisolve.numerics.noma_position import UNIT
+from optisolve.numerics.noma_position_kernels import best_position
 from optisolve.problems.noma_uav.instance import NomaUavInstance
 
 __all__ = ["REL_GAP", "reference"]
