@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
+from optisolve.core.capabilities import HoveringTransmitter
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.modelling import certify, proven_infeasible
@@ -34,7 +36,7 @@ def reference(instance: NomaUavInstance, effort: Effort, *, max_cells: int = MAX
         of the area was excluded, even for minimum rates that are missed by the feasibility tolerance.
     """
     rel_gap = REL_GAP[effort]
-    known = best_position(instance, rel_gap=rel_gap, max_cells=max_cells)
+    known = best_position(cast(HoveringTransmitter, instance), rel_gap=rel_gap, max_cells=max_cells)
     method = f"branch and bound over the position, {known.cells} cells, exact power split"
     if known.loose < 0.0:
         return proven_infeasible(f"no position of the UAV admits the minimum rates ({method})", **SOLVER)

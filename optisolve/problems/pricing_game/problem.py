@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.capabilities import SelfishLinks
 from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
 from optisolve.core.reference import Effort, Reference
@@ -161,7 +162,7 @@ class PricingGame(Problem):
         low, high, n = float(instance.space.lower[0]), float(instance.space.upper[0]), _GRID[effort]
         best = good_price(lambda grid: instance.evaluate(grid[:, None]).F[:, 0], low, high, n)
         proof = upper_bound(
-            instance.uplink,
+            cast(SelfishLinks, instance.uplink),  # frozen, where the protocol knows no such thing
             low,
             high,
             lambda x: float(instance.evaluate(np.array([[x]])).F[0, 0]),
