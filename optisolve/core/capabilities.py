@@ -32,6 +32,7 @@ __all__ = [
     "EnergyChannel",
     "FlooredServers",
     "GridWalk",
+    "HoveringTransmitter",
     "IntentBranches",
     "InterferenceChannel",
     "Jacobian",
@@ -39,9 +40,11 @@ __all__ = [
     "ParallelChannels",
     "PlacedStations",
     "PowerSaving",
+    "PricedLinks",
     "Requested",
     "RoutingWeights",
     "Samplable",
+    "SelfishLinks",
     "ShadowPrices",
     "Shape",
     "SharedServers",
@@ -288,6 +291,76 @@ class PlacedStations(Protocol):
 
 
 @runtime_checkable
+class HoveringRadio(Protocol):
+    """Height H in m, noise over the gain at 1 m in W per m^2, power in W, and whether weaker users get no less power."""
+
+    altitude_m: float
+    noise_over_gain_1m_w: float
+    p_total_w: float
+    power_order: bool
+
+
+@runtime_checkable
+class HoveringTransmitter(Protocol):
+    """The variables are the place of one transmitter over a square and its powers for K users on one channel.
+
+    A user cancels the signals of those who are further away and hears those of the nearer ones as noise; gain falls with the
+    square of the distance. The objective is the sum of the rates, bit/s/Hz.
+
+    Attributes:
+        users_m: float64 [K, 2], m.
+        min_rate: float64 [K], bit/s/Hz, 0 for none.
+        area_m: Side of the square, m.
+        constants: Height, noise and power.
+    """
+
+    users_m: Annotated[FloatArray, Shape(("*", "2"))]
+    min_rate: Annotated[FloatArray, Shape(("*",))]
+    area_m: float
+    constants: HoveringRadio
+
+    def hovering(self, place_m: FloatArray, /) -> FloatArray | None:
+        """The point at a place, float64 [2] in m, with the best split of the power; float64 [d], None where there is none."""
+        ...
+
+
+@runtime_checkable
+class SelfishLinks(Protocol):
+    """Links that each maximize bits per joule at one receiver less a price on their power.
+
+    Attributes:
+        gain: float64 [K], linear.
+        noise_w: W.
+        processing_gain: Linear.
+        p_max_w: Cap of every link, W.
+        rate_bit_s: bit/s.
+        frame_bits: Bits of a frame, M of (1 - exp(-SINR))^M.
+        balanced_sinr: SINR of the equilibrium without a price, linear.
+    """
+
+    gain: Annotated[FloatArray, Shape(("*",))]
+    noise_w: float
+    processing_gain: float
+    p_max_w: float
+    rate_bit_s: float
+    frame_bits: int
+    balanced_sinr: float
+
+
+@runtime_checkable
+class PricedLinks(Protocol):
+    """The variable is the decimal logarithm of the price per watt that selfish links pay; the objective is kbit/J of them all.
+
+    They respond all at once, again and again, from zero powers; one for which it does not pay to transmit leaves for good.
+
+    Attributes:
+        uplink: The links.
+    """
+
+    uplink: SelfishLinks
+
+
+@runtime_checkable
 class PowerSaving(Protocol):
     """An intended fall of the total power.
 
@@ -425,6 +498,8 @@ CAPABILITIES: tuple[type, ...] = (
     SharedTones,
     MultiuserDownlink,
     PlacedStations,
+    HoveringTransmitter,
+    PricedLinks,
     StartingPowers,
     PowerSaving,
     AgentsGame,

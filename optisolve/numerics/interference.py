@@ -20,6 +20,7 @@ __all__ = [
     "LARGEST_SNR",
     "MOST_BITS",
     "LeastPowers",
+    "LeastTotal",
     "balanced_rate_bound",
     "balanced_sinr",
     "balanced_sinr_bound",
@@ -28,6 +29,7 @@ __all__ = [
     "fixed_point",
     "foschini_miljanic",
     "least_powers",
+    "least_total_power",
     "lift_to_floors",
     "lower_powers",
     "relaxed_floor",
@@ -237,6 +239,41 @@ def candidate_powers(gain: FloatArray, noise_w: FloatArray, floor: FloatArray, p
     shares = (1.0, 1.0 - 0.1 * FEASIBILITY_TOLERANCE, 1.0 - 0.5 * FEASIBILITY_TOLERANCE, 1.0 - 0.9 * FEASIBILITY_TOLERANCE)
     found = [_solution(*coupling(gain, noise_w, floor if s == 1.0 else np.expm1(s * exact))) for s in shares]
     return np.minimum(np.vstack([*(p for p in found if p is not None), p_max_w]), p_max_w)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LeastTotal:
+    """Powers of the least total, and what proves it.
+
+    Attributes:
+        points_w: float64 [n, K], see `candidate_powers`, W; none where the floors are proven out of reach.
+        bound_w: Powers that meet all floors exactly add up to no less, W.
+        verified_bound_w: The same for powers that miss floors by no more than verification allows, W.
+        reason: The proof that not even such powers respect the caps; "" when there is no such proof.
+    """
+
+    points_w: FloatArray
+    bound_w: float
+    verified_bound_w: float
+    reason: str
+
+
+def least_total_power(gain: FloatArray, noise_w: FloatArray, floor: FloatArray, p_max_w: FloatArray) -> LeastTotal:
+    """Least total power under SINR floors and caps: the powers that are least in every component.
+
+    Args:
+        gain: float64 [K, K], linear.
+        noise_w: float64 [K], W.
+        floor: float64 [K], SINR floors, linear, 0 for none.
+        p_max_w: float64 [K], W.
+    """
+    least = least_powers(gain, noise_w, floor, p_max_w)
+    room = 1.0 - rounding(floor.size)
+    bound, verified = float(least.lower_w.sum()) * room, float(least.verified_lower_w.sum()) * room
+    if not np.isfinite(bound):  # nothing meets the floors exactly, yet something may within the tolerance
+        bound = verified
+    points = np.empty((0, floor.size)) if least.reason else candidate_powers(gain, noise_w, floor, p_max_w)
+    return LeastTotal(points, bound, verified, least.reason)
 
 
 def foschini_miljanic(

@@ -11,9 +11,15 @@ import numpy as np
 from optisolve.core.arrays import FloatArray
 from optisolve.numerics.games import AgentGame
 
-__all__ = ["CournotGame", "KellyGame"]
+__all__ = ["CournotGame", "KellyGame", "cournot_optimum", "kelly_optimum", "kelly_optimum_within_bids"]
 
 _ROUNDS = 200
+
+_ROUNDING = 16 * 2.0**-52
+"""Relative rounding of a term of a bound."""
+
+_HALVINGS = 80
+"""Of a search over a price or a scale in logarithms; 2^-80 of a range of 1e24 is below the rounding of a number."""
 
 
 class KellyGame(AgentGame):
@@ -160,6 +166,101 @@ class CournotGame(AgentGame):
     def facts(self, agent: int) -> list[str]:
         """Own cost."""
         return [f"One unit costs you {self.cost[agent]:.4g}; you can sell at most {self.upper[agent]:g} units."]
+
+
+def kelly_optimum(game: KellyGame) -> tuple[FloatArray, float, str]:
+    """Bids, a bound and words for Kelly's mechanism.
+
+    The Lagrangian bounds every division of the capacity: ``price C + sum max_x (U_i(x) - price x)``. The bids have the ratios
+    of the best shares as far as the range of the bids lets them; a user who should get nothing bids the least all the same.
+    """
+    shares, price = game.optimum()
+    bids = np.clip(shares / shares.max() * game.upper[0], game.lower, game.upper)
+    best = np.maximum(game.worth / price - game.knee, 0.0)
+    gained, paid = game.worth * np.log1p(best / game.knee), price * best
+    bound = price * game.capacity + float((gained - paid).sum())
+    bound += _ROUNDING * bids.size * (price * game.capacity + float((gained + paid).sum()))
+    return bids, bound, f"water-filling of the shares, price {price:.6g}; bound from the Lagrangian"
+
+
+def cournot_optimum(game: CournotGame) -> tuple[FloatArray, float, str]:
+    """Quantities, a bound and words for Cournot's market.
+
+    Total profit is concave, so the tangent at the point bounds it. No optimum sells more than the cheapest seller alone
+    would, which keeps the rounding of the tangent's slopes small however much could be sold.
+    """
+    if game.intercept <= float(game.cost.min()):
+        return np.zeros(game.n_agents), 0.0, "the price never covers a cost"
+    quantities, total = game.cartel()
+    sold = float(quantities.sum())
+    slope = game.intercept - 2.0 * game.slope * sold - game.cost
+    most = np.minimum(game.upper, (game.intercept - float(game.cost.min())) / (2.0 * game.slope))
+    gain = np.where(slope > 0.0, most - quantities, -quantities)
+    rounding = _ROUNDING * game.n_agents * (game.intercept + 2.0 * game.slope * sold + game.cost)
+    bound = total + float((slope * gain + rounding * np.maximum(most, quantities)).sum())
+    return quantities, bound, "sellers by rising cost up to equal marginal revenue; bound from the tangent"
+
+
+def kelly_optimum_within_bids(game: KellyGame) -> tuple[FloatArray, float, str]:
+    """Bids, a bound and words for Kelly's mechanism, exact also where the range of the bids keeps users from their best shares.
+
+    With ``s = C / sum of bids`` the shares x that bids can make are those with ``sum x = C`` and ``low s <= x <= high s`` for
+    some s: a convex set. For a given s the shares follow one price; the slope of their worth in s is what users at either end
+    of the range lose or gain, and it falls with s. The bound: for the price found the Lagrangian over x and s is concave in s,
+    so its tangent bounds it for every s.
+    """
+    low, high = game.lower, game.upper
+    small, large = game.capacity / float(high.sum()), game.capacity / float(low.sum())
+    for _ in range(_HALVINGS):
+        s = float(np.sqrt(small) * np.sqrt(large))
+        slope, _ = _slope(game, *_shares_within(game, s), s)
+        small, large = (s, large) if slope > 0.0 else (small, s)
+    x, price = _shares_within(game, large)
+    bound = min(_ceiling(game, each, large) for each in (price, _level_price(game, large)))
+    told = f"shares within the range of the bids, price {price:.6g}; bound from the Lagrangian"
+    return np.clip(x / large, low, high), bound, told
+
+
+def _ceiling(game: KellyGame, price: float, s: float) -> float:
+    """A bound on the total worth from a price and a scale `s`, both valid whatever they are."""
+    low, high = game.lower, game.upper
+    x = np.clip(game.worth / price - game.knee, low * s, high * s)
+    slope, size = _slope(game, x, price, s)
+    least, most = game.capacity / float(high.sum()), game.capacity / float(low.sum())
+    gained, paid = game.worth * np.log1p(x / game.knee), price * x
+    bound = price * game.capacity + float((gained - paid).sum()) + max(slope * (most - s), slope * (least - s))
+    return bound + _ROUNDING * x.size * (price * game.capacity + float((gained + paid).sum()) + size * most)
+
+
+def _level_price(game: KellyGame, s: float) -> float:
+    """The price at which the Lagrangian is level in `s`: where only one `s` fits the users' ends, shares allow many prices."""
+    cheap = float((game.worth / (game.knee + game.upper * s)).min())
+    dear = float((game.worth / (game.knee + game.lower * s)).max())
+    for _ in range(_HALVINGS):
+        price = float(np.sqrt(cheap) * np.sqrt(dear))
+        x = np.clip(game.worth / price - game.knee, game.lower * s, game.upper * s)
+        cheap, dear = (price, dear) if _slope(game, x, price, s)[0] > 0.0 else (cheap, price)
+    return dear
+
+
+def _shares_within(game: KellyGame, s: float) -> tuple[FloatArray, float]:
+    """The best shares between `s` times the smallest and the largest bid, float64 [K], and their price."""
+    low, high = game.lower * s, game.upper * s
+    cheap, dear = float((game.worth / (game.knee + high)).min()), float((game.worth / (game.knee + low)).max())
+    for _ in range(_HALVINGS):
+        price = float(np.sqrt(cheap) * np.sqrt(dear))
+        more = np.clip(game.worth / price - game.knee, low, high).sum() > game.capacity
+        cheap, dear = (price, dear) if more else (cheap, price)
+    return np.clip(game.worth / dear - game.knee, low, high), dear
+
+
+def _slope(game: KellyGame, x: FloatArray, price: float, s: float) -> tuple[float, float]:
+    """What a larger `s` adds to the Lagrangian, through shares at an end of their range; and the size of its terms."""
+    worth = game.worth / (game.knee + x)  # of one more unit
+    lost = np.where(x <= game.lower * s, game.lower, 0.0) * np.minimum(worth - price, 0.0)
+    won = np.where(x >= game.upper * s, game.upper, 0.0) * np.maximum(worth - price, 0.0)
+    ends = np.where(x >= game.upper * s, game.upper, 0.0) + np.where(x <= game.lower * s, game.lower, 0.0)
+    return float((lost + won).sum()), float((ends * (worth + price)).sum())
 
 
 def _root(shares, capacity: float, high: float) -> float:  # type: ignore[no-untyped-def]

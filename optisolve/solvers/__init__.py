@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from optisolve.registry import SOLVERS
 
 if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
+    from optisolve.solvers.big_square_small_square import BigSquareSmallSquare as BigSquareSmallSquare
     from optisolve.solvers.bo import Botorch as Botorch
     from optisolve.solvers.bo import OptunaGp as OptunaGp
     from optisolve.solvers.bo import OptunaTpe as OptunaTpe
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.ddpm import DdpmNull as DdpmNull
     from optisolve.solvers.drl_fusion import DrlFusion as DrlFusion
     from optisolve.solvers.dual_decomposition import DualDecomposition as DualDecomposition
+    from optisolve.solvers.equimarginal import Equimarginal as Equimarginal
     from optisolve.solvers.foschini_miljanic import FoschiniMiljanic as FoschiniMiljanic
     from optisolve.solvers.front_descent import FrontDescent as FrontDescent
     from optisolve.solvers.game import Game as Game
@@ -29,9 +31,11 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.hungarian import Hungarian as Hungarian
     from optisolve.solvers.hybrid import Hybrid as Hybrid
     from optisolve.solvers.hybrid import HybridControl as HybridControl
+    from optisolve.solvers.interval_branch_and_bound import IntervalBranchAndBound as IntervalBranchAndBound
     from optisolve.solvers.ledma import Ledma as Ledma
     from optisolve.solvers.ledma import LedmaControl as LedmaControl
     from optisolve.solvers.legacy_diffsg import LegacyDiffsg as LegacyDiffsg
+    from optisolve.solvers.matrix_inversion import MatrixInversion as MatrixInversion
     from optisolve.solvers.moe import Moe as Moe
     from optisolve.solvers.moe import MoeLlm as MoeLlm
     from optisolve.solvers.moead import Moead as Moead

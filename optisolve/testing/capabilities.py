@@ -17,11 +17,13 @@ from optisolve.core.capabilities import (
     EnergyChannel,
     FlooredServers,
     GridWalk,
+    HoveringTransmitter,
     InterferenceChannel,
     Jacobian,
     MultiuserDownlink,
     ParallelChannels,
     PlacedStations,
+    PricedLinks,
     RoutingWeights,
     Samplable,
     ShadowPrices,
@@ -33,6 +35,7 @@ from optisolve.core.capabilities import (
 )
 from optisolve.core.problem import Instance
 from optisolve.numerics.interference import sinr
+from optisolve.numerics.priced_links import enclosed_value
 from optisolve.testing.kit import NotApplicable, require
 
 __all__ = ["require_capabilities"]
@@ -115,6 +118,36 @@ def _placements(instance: Instance, _X: FloatArray) -> None:
     require(point.shape == (instance.space.dim,), "placed must give a whole point")
     instance.space.require(point, what="placed")
     require(bool(np.array_equal(point, instance.placed(places))), "placed must give the same point for the same places")
+
+
+def _hovering(instance: Instance, X: FloatArray) -> None:
+    """Rates after cancellation, and splits that no point beats at its own place."""
+    assert isinstance(instance, HoveringTransmitter)
+    c, users, power = instance.constants, instance.users_m, X[:, 2:]
+    require(instance.space.dim == 2 + len(users), "the variables must be a place and one power per user")
+    noise = c.noise_over_gain_1m_w * (c.altitude_m**2 + ((users - X[:, None, :2]) ** 2).sum(axis=2))  # [n, K]
+    nearer = noise[:, :, None] > noise[:, None, :]  # [n, K, K], user by those it hears
+    heard = noise + (nearer * power[:, None, :]).sum(axis=2)
+    apart = (np.diff(np.sort(noise, axis=1), axis=1) > 0.0).all(axis=1)  # at equal distances the order is the family's
+    rate = np.log1p(power / heard).sum(axis=1) / np.log(2.0)
+    _close(instance.evaluate_twin(X[apart]).F[:, 0], rate[apart], "the objective must be the sum of the rates")
+    evaluation = instance.evaluate_twin(X)
+    for x, value, violation in zip(X, evaluation.F[:, 0], evaluation.max_violation, strict=True):
+        best = instance.hovering(x[:2])
+        require(violation > 0.0 or best is not None, "hovering must find a split where there is one")
+        if best is not None and violation <= 0.0:
+            own = float(instance.evaluate_twin(best[None]).F[0, 0])
+            require(own >= value * (1.0 - _RTOL), "a point has a better split than the one that hovering gives")
+
+
+def _priced(instance: Instance, X: FloatArray) -> None:
+    """What the links deliver is what the enclosure of one price says, and no more than that of an interval around it."""
+    assert isinstance(instance, PricedLinks)
+    require(instance.space.dim == 1, "the only variable must be the logarithm of the price")
+    told = np.array([enclosed_value(instance.uplink, x, x) for x in X[:, 0]])
+    _close(instance.evaluate(X).F[:, 0], told, "the objective must be kbit/J of all links where they settle", rtol=1e-6)
+    wide = np.array([enclosed_value(instance.uplink, x - 1e-3, x + 1e-3) for x in X[:, 0]])
+    require(bool((instance.evaluate(X).F[:, 0] <= wide * (1.0 + _RTOL)).all()), "a price is worth more than its enclosure says")
 
 
 def _servers(instance: Instance, _X: FloatArray) -> None:
@@ -311,10 +344,10 @@ def _same(instance: Instance, X: FloatArray, expected: FloatArray, what: str) ->
     _close(instance.evaluate_twin(X).F[:, 0], expected, f"with its goal the objective must be {what}")
 
 
-def _close(values: FloatArray, expected: FloatArray, message: str) -> None:
+def _close(values: FloatArray, expected: FloatArray, message: str, rtol: float = _RTOL) -> None:
     scale = float(np.abs(expected).max(initial=0.0)) or 1.0
     worst = float(np.abs(values - expected).max(initial=0.0)) / scale
-    require(worst <= _RTOL, f"{message} (by {worst:.1e} of the largest value)")
+    require(worst <= rtol, f"{message} (by {worst:.1e} of the largest value)")
 
 
 _MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
@@ -330,6 +363,8 @@ _MEANINGS: Mapping[type, Callable[[Instance, FloatArray], None]] = {
     SharedTones: _tones,
     MultiuserDownlink: _downlink,
     PlacedStations: _placements,
+    HoveringTransmitter: _hovering,
+    PricedLinks: _priced,
     RoutingWeights: _routing,
     ShadowPrices: _prices,
     Jacobian: _jacobian,

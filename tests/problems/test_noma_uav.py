@@ -8,7 +8,8 @@ import pytest
 from optisolve import solve
 from optisolve.core import Budget, Effort, Evidence
 from optisolve.core.errors import OptionError, ProblemError
-from optisolve.problems.noma_uav import kernels, model
+from optisolve.numerics import noma_position_kernels as kernels
+from optisolve.problems.noma_uav import model
 from optisolve.problems.noma_uav.reference import reference
 from optisolve.registry import make_problem
 
@@ -160,7 +161,7 @@ def test_the_bound_does_not_share_the_rates_of_the_evaluator(seed):
         noise, rates = 10.0 ** rng.uniform(-9, 9, K), rng.uniform(0.0, 1.0, K) * 10.0 ** -rng.uniform(0, 12)
         share, lost, power = np.exp2(-rates), -np.expm1(-rates * np.log(2.0)), np.empty(K)
         value = kernels.split(noise, rates, 1.0, False, power)
-        ceiling = kernels._ceiling(noise, share, lost, 1.0, False, 0.0)
+        ceiling = kernels.ceiling(noise, share, lost, 1.0, False, 0.0)
         if value < 0.0:
             continue
         by_twin = model.rates(noise[None], power[None])[0].sum()

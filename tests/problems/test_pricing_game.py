@@ -7,7 +7,7 @@ import pytest
 
 from optisolve.core import Effort, Evidence
 from optisolve.core.errors import OptionError, ProblemError
-from optisolve.problems.pricing_game.certificate import enclosed_value, upper_bound
+from optisolve.numerics.priced_links import enclosed_value, upper_bound
 from optisolve.registry import make_problem
 from tests.problems.pricing_in_numpy import equilibrium, total_utility
 

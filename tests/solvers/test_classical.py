@@ -23,8 +23,13 @@ CASES = [
     ("dual_decomposition", "offloading/multi_server", {}),
     ("threshold_flow", "user_association/max_min_fixed_rate", {}),
     ("perron", "power_control/max_min", {}),
+    ("matrix_inversion", "power_control/min_power", {}),
+    ("matrix_inversion", "power_game/zou_hard", {}),
+    ("equimarginal", "market_game", {}),
+    ("equimarginal", "market_game/cournot", {}),
 ]
-NAMES = sorted({"wmmse_precoding", *(name for name, _, _ in CASES)})
+SEARCHES = [("big_square_small_square", "noma_uav"), ("interval_branch_and_bound", "pricing_game")]
+NAMES = sorted({"wmmse_precoding", *(name for name, _, _ in CASES), *(name for name, _ in SEARCHES)})
 
 
 class Conformance(SolverConformance):
@@ -36,7 +41,8 @@ class Conformance(SolverConformance):
         return make_solver(self.solver)
 
     def make_instances(self):
-        scenarios = {scenario: None for name, scenario, change in CASES if name == self.solver and not change}
+        every = [*CASES, *((name, scenario, {}) for name, scenario in SEARCHES)]
+        scenarios = {scenario: None for name, scenario, change in every if name == self.solver and not change}
         return [*(make_problem(scenario).instance(1) for scenario in scenarios), *toy_instances()]
 
 
@@ -60,6 +66,26 @@ class TestPerron(Conformance):
     solver = "perron"
 
 
+@pytest.mark.matrix_inversion
+class TestMatrixInversion(Conformance):
+    solver = "matrix_inversion"
+
+
+@pytest.mark.equimarginal
+class TestEquimarginal(Conformance):
+    solver = "equimarginal"
+
+
+@pytest.mark.big_square_small_square
+class TestBigSquareSmallSquare(Conformance):
+    solver = "big_square_small_square"
+
+
+@pytest.mark.interval_branch_and_bound
+class TestIntervalBranchAndBound(Conformance):
+    solver = "interval_branch_and_bound"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_presets_hold_the_class_defaults(name):
     assert make_solver(name) == type(make_solver(name))()
@@ -77,6 +103,56 @@ def test_the_solver_reaches_what_the_reference_proves(name, scenario, change):
     assert found.record.solver.name == name
     objective = instance.objectives[0]
     assert objective.shortfall(judge.value, found.record.solutions.claimed.dual_bound) >= -judge.tie
+
+
+@pytest.mark.parametrize(("name", "scenario"), SEARCHES)
+def test_searches_prove_what_the_reference_proves(name, scenario):
+    """Both close the same gap: neither value passes the other's bound, and a search that is cut short keeps a valid bound."""
+    problem = make_problem(scenario)
+    instance = problem.instance(3)
+    judge = problem.reference(instance, Effort.QUICK)
+    found = solve(instance, make_solver(name, {"gap": 1e-4}), budget=Budget(evaluations=2000))
+    value, bound = found.verification.F[0, 0], found.record.solutions.claimed.dual_bound
+    assert judge.evidence is Evidence.PROVEN_OPTIMAL
+    assert found.termination is Termination.OPTIMAL
+    assert value <= judge.dual_bound + judge.slack
+    assert judge.value <= bound <= value * (1.0 + 1.01e-4)
+    short = make_solver(name, {"max_squares": 300} if name == "big_square_small_square" else {"max_intervals": 4})
+    cut = solve(instance, short, budget=Budget(evaluations=400))
+    assert cut.termination is Termination.LIMIT
+    assert value <= cut.record.solutions.claimed.dual_bound
+    assert cut.verification.F[0, 0] <= bound
+
+
+@pytest.mark.parametrize("change", [{"n_agents": 40}, {"knee": 1e8, "bid_min": 1.0}, {"bid_min": 2.0, "n_agents": 12}])
+def test_bids_at_the_ends_of_their_range_are_proven(change):
+    """Where the family's reference leaves a bound open; SLSQP over the logarithms of the bids reaches no more."""
+    from scipy.optimize import minimize
+
+    problem = make_problem("market_game", change)
+    instance = problem.instance(3)
+    found, judge = solve(instance, "equimarginal", budget=Budget(evaluations=5)), problem.reference(instance)
+    value, bound = found.verification.F[0, 0], found.record.solutions.claimed.dual_bound
+    assert judge.evidence is Evidence.DUAL_BOUND
+    assert found.termination is Termination.OPTIMAL
+    assert judge.value <= value * (1.0 + 1e-12)
+    assert bound <= judge.dual_bound
+    lower, upper = np.log(instance.space.lower), np.log(instance.space.upper)
+
+    def loss(y):
+        return -instance.evaluate(np.clip(np.exp(y), instance.space.lower, instance.space.upper)).F[0, 0] / value
+
+    start = np.log(judge.X[0]) if change.get("n_agents") else 0.5 * (lower + upper)
+    local = minimize(loss, start, method="SLSQP", bounds=list(zip(lower, upper, strict=True)))
+    assert 1.0 - 1e-3 <= -local.fun <= 1.0 + 1e-9
+
+
+def test_an_intent_out_of_reach_is_proven():
+    """Zou's agents need 13.6 W; a fall to 4 W cannot be."""
+    instance = make_problem("power_game/zou_hard", {"power_saving_w": 13.0}).instance(0)
+    found = solve(instance, "matrix_inversion", budget=Budget(evaluations=5))
+    assert found.termination is Termination.INFEASIBLE
+    assert "the intent allows 4 W" in found.record.termination.detail
 
 
 @pytest.mark.wmmse_precoding
@@ -136,6 +212,10 @@ def test_few_combinations_leave_a_point_and_a_bound():
         ("dual_decomposition", "power_control", "SharedTones"),
         ("threshold_flow", "user_association/max_min", "one rate per station"),
         ("perron", "power_control", "sum_rate"),
+        ("matrix_inversion", "power_control", "min_power"),
+        ("equimarginal", "power_control", "AgentsGame"),
+        ("big_square_small_square", "uav_isac", "several objectives"),
+        ("interval_branch_and_bound", "power_control", "PricedLinks"),
     ],
 )
 def test_what_they_cannot_treat_they_say(name, scenario, word):

@@ -29,7 +29,7 @@ from optisolve.core.reference import Effort, Reference
 from optisolve.core.seeds import generator
 from optisolve.core.space import Space, Variable
 from optisolve.modelling.answer import certify
-from optisolve.numerics.market_games import CournotGame, KellyGame
+from optisolve.numerics.market_games import CournotGame, KellyGame, cournot_optimum, kelly_optimum
 
 __all__ = ["MarketGame", "MarketGameInstance"]
 
@@ -38,9 +38,6 @@ _Amount = Annotated[float, Ge(1e-60), Le(1e60)]
 
 _SPREAD = 1e12
 """Largest ratio of two numbers whose difference decides."""
-
-_ROUNDING = 16 * 2.0**-52
-"""Relative rounding of a term of a bound."""
 
 
 class MarketGameInstance(Instance):
@@ -161,11 +158,11 @@ class MarketGame(Problem):
             raise ProblemError(f"market_game: got an instance of {type(instance).__name__}; draw it with instance(seed).")
         game = instance.game
         if isinstance(game, KellyGame):
-            point, bound, told = _water_filling(game)
+            point, bound, told = kelly_optimum(game)
             return certify(
                 instance, point, dual_bound=bound, tolerance=1e-6 * bound, slack=0.0, solver="water_filling", detail=told
             )
-        point, bound, told = _cartel(game)
+        point, bound, told = cournot_optimum(game)
         return certify(instance, point, dual_bound=bound, tolerance=1e-9 * bound, slack=0.0, solver="closed_form", detail=told)
 
     def _check(self) -> Iterable[FieldProblem]:
@@ -181,39 +178,6 @@ class MarketGame(Problem):
         if not 1.0 / _SPREAD <= self.capacity / self.knee <= _SPREAD:
             expected = f"within a factor {_SPREAD:g} of capacity = {self.capacity:g}"
             yield FieldProblem("knee", self.knee, expected)
-
-
-def _water_filling(game: KellyGame) -> tuple[FloatArray, float, str]:
-    """Bids, a bound and words for Kelly's mechanism.
-
-    The Lagrangian bounds every division of the capacity: ``price C + sum max_x (U_i(x) - price x)``. The bids have the ratios
-    of the best shares as far as the range of the bids lets them; a user who should get nothing bids the least all the same.
-    """
-    shares, price = game.optimum()
-    bids = np.clip(shares / shares.max() * game.upper[0], game.lower, game.upper)
-    best = np.maximum(game.worth / price - game.knee, 0.0)
-    gained, paid = game.worth * np.log1p(best / game.knee), price * best
-    bound = price * game.capacity + float((gained - paid).sum())
-    bound += _ROUNDING * bids.size * (price * game.capacity + float((gained + paid).sum()))
-    return bids, bound, f"water-filling of the shares, price {price:.6g}; bound from the Lagrangian"
-
-
-def _cartel(game: CournotGame) -> tuple[FloatArray, float, str]:
-    """Quantities, a bound and words for Cournot's market.
-
-    Total profit is concave, so the tangent at the point bounds it. No optimum sells more than the cheapest seller alone
-    would, which keeps the rounding of the tangent's slopes small however much could be sold.
-    """
-    if game.intercept <= float(game.cost.min()):
-        return np.zeros(game.n_agents), 0.0, "the price never covers a cost"
-    quantities, total = game.cartel()
-    sold = float(quantities.sum())
-    slope = game.intercept - 2.0 * game.slope * sold - game.cost
-    most = np.minimum(game.upper, (game.intercept - float(game.cost.min())) / (2.0 * game.slope))
-    gain = np.where(slope > 0.0, most - quantities, -quantities)
-    rounding = _ROUNDING * game.n_agents * (game.intercept + 2.0 * game.slope * sold + game.cost)
-    bound = total + float((slope * gain + rounding * np.maximum(most, quantities)).sum())
-    return quantities, bound, "sellers by rising cost up to equal marginal revenue; bound from the tangent"
 
 
 def _alone(game: KellyGame | CournotGame) -> float:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from optisolve.core.arrays import FloatArray
 from optisolve.core.bridge import Bridge
-from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Sense
+from optisolve.core.problem import FEASIBILITY_TOLERANCE, Description, Evaluation, Instance, Objective, Origin, Sense
 from optisolve.core.space import Space, Variable
 from optisolve.problems.noma_uav import model
 from optisolve.problems.noma_uav.model import Constants
@@ -103,6 +103,22 @@ class NomaUavInstance(Instance):
         if power is not None:
             policies["centroid_exact_split"] = np.concatenate([centroid, power])[None]
         return policies
+
+    def hovering(self, place_m: FloatArray, /) -> FloatArray | None:
+        """A position with its exact split, or with one that misses the minimum rates by a little less than is accepted.
+
+        Args:
+            place_m: float64 [2], m.
+
+        Returns:
+            float64 [2 + K]; None where no split does.
+        """
+        noise = model.noise_over_gain_w(self.constants, self.users_m, place_m[None])[0]
+        for missed in (0.0, 0.9 * FEASIBILITY_TOLERANCE):
+            power = model.best_split(self.constants, noise, self.min_rate * (1.0 - missed))
+            if power is not None:
+                return np.concatenate([place_m, power])
+        return None
 
     def bridge(self) -> Bridge:
         """What a sampler must know about this family."""

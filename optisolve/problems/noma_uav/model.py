@@ -28,11 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.numerics.noma_position import SPARE
 
-__all__ = ["SPARE", "Constants", "best_split", "evaluate", "noise_over_gain_w", "rates", "sum_rate_slopes"]
-
-SPARE = 1e-12
-"""Share of the strongest user's need that a split may miss by rounding; far below what verification accepts."""
+__all__ = ["Constants", "best_split", "evaluate", "noise_over_gain_w", "rates", "sum_rate_slopes"]
 
 
 @dataclass(frozen=True, slots=True)

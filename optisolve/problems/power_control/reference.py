@@ -28,10 +28,9 @@ from optisolve.numerics.clustered_bound import clustered_bound
 from optisolve.numerics.interference import (
     balanced_rate_bound,
     balanced_sinr,
-    candidate_powers,
     fixed_point,
     least_powers,
-    rounding,
+    least_total_power,
 )
 from optisolve.numerics.mixed_monotonic import RateProgram, maximize_rate
 from optisolve.numerics.wmmse import normalized_gain, on_off_search, wmmse
@@ -111,19 +110,14 @@ def least_power(instance: PowerControlInstance) -> Reference:
         instance: An instance that is not proven infeasible.
     """
     arrays = (instance.gain, instance.noise_w, instance.sinr_floor)
-    least = least_powers(*arrays, instance.p_max_w)
-    points = candidate_powers(*arrays, instance.p_max_w)
+    least = least_total_power(*arrays, instance.p_max_w)
     iterated = fixed_point(*arrays)
-    agreed = iterated is not None and np.allclose(iterated, points[0], rtol=1e-9, atol=0.0)
+    agreed = iterated is not None and np.allclose(iterated, least.points_w[0], rtol=1e-9, atol=0.0)
     program = least_power_lp(*arrays, instance.p_max_w)
     detail = f"p = I(p) by elimination; iteration {'agrees' if agreed else 'did not settle'}; LP: {program.status}"
-    room = 1.0 - rounding(points.shape[1])
-    bound, verified = float(least.lower_w.sum()) * room, float(least.verified_lower_w.sum()) * room
-    if not np.isfinite(bound):  # nothing meets the floors exactly, yet something may within the tolerance
-        bound = verified
-    fits = instance.evaluate_twin(points).max_violation <= FEASIBILITY_TOLERANCE
-    x = points[int(np.argmax(fits))]
-    return _finished(instance, x, bound, _EXACT, solver="linear_solve+highs", detail=detail, slack=bound - verified)
+    fits = instance.evaluate_twin(least.points_w).max_violation <= FEASIBILITY_TOLERANCE
+    x, slack = least.points_w[int(np.argmax(fits))], least.bound_w - least.verified_bound_w
+    return _finished(instance, x, least.bound_w, _EXACT, solver="linear_solve+highs", detail=detail, slack=slack)
 
 
 def max_min(instance: PowerControlInstance, *, second_opinion: bool) -> Reference:

@@ -7,7 +7,7 @@ import numpy as np
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
 from optisolve.core.reference import Reference
 from optisolve.modelling.answer import certify, proven_infeasible
-from optisolve.numerics.interference import candidate_powers, least_powers, rounding
+from optisolve.numerics.interference import least_total_power
 from optisolve.problems.power_game.instance import PowerGameInstance
 from optisolve.problems.power_game.model import least_bandwidth, least_powers_closed_form
 
@@ -26,12 +26,8 @@ def reference(instance: PowerGameInstance) -> Reference:
     """
     cell = instance.cell
     exact, load = least_powers_closed_form(cell)
-    arrays = (instance.gain, instance.noise_w, instance.sinr_floor, instance.p_max_w)
-    least = least_powers(*arrays)
-    room = 1.0 - rounding(cell.link_gain.size)
-    bound, verified = float(least.lower_w.sum()) * room, float(least.verified_lower_w.sum()) * room
-    if not np.isfinite(bound):  # nothing meets the thresholds exactly, yet something may within the tolerance
-        bound = verified
+    least = least_total_power(instance.gain, instance.noise_w, instance.sinr_floor, instance.p_max_w)
+    bound, verified = least.bound_w, least.verified_bound_w
     before = float(cell.initial_power_w.sum())
     target, proof = before - cell.power_saving_w, least.reason.replace("link ", "agent ")
     if proof and load >= 1.0:
@@ -40,7 +36,7 @@ def reference(instance: PowerGameInstance) -> Reference:
         proof = f"the thresholds need {verified:.6g} W, the intent allows {target:.6g} W"
     if proof:
         return proven_infeasible(proof, solver="closed_form", solver_version=_VERSION)
-    points = candidate_powers(*arrays)
+    points = least.points_w
     if exact is not None:
         points = np.vstack([np.minimum(exact, instance.p_max_w), points])
     fits = instance.evaluate_twin(points).max_violation <= FEASIBILITY_TOLERANCE

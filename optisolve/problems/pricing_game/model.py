@@ -1,4 +1,4 @@
-r"""The equations of `pricing_game` and the data of one game; `equilibrium` plays it.
+r"""The equations of `pricing_game` and the data of one game; `optisolve.numerics.priced_links_kernels` plays it.
 
 K links transmit to one receiver with processing gain G. Every link maximizes bits per joule less a price on its power:
 

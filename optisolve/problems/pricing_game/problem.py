@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 
 from optisolve.core.arrays import FloatArray, frozen
+from optisolve.core.capabilities import SelfishLinks
 from optisolve.core.errors import FieldProblem, ProblemError
 from optisolve.core.problem import Description, Evaluation, Instance, Objective, Origin, Problem, Sense
 from optisolve.core.reference import Effort, Reference
@@ -18,6 +19,7 @@ from optisolve.core.seeds import generator
 from optisolve.core.space import Space, Variable
 from optisolve.modelling.answer import certify
 from optisolve.numerics.games import equilibrium_sinr
+from optisolve.numerics.priced_links import ROUNDING, good_price, neighbors, upper_bound
 from optisolve.problems.pricing_game import model
 from optisolve.problems.pricing_game.model import Uplink
 
@@ -81,7 +83,7 @@ class PricingGameInstance(Instance):
 
     def _settled(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Powers float64 [n, K], W, and total utility float64 [n, 1], kbit/J."""
-        from optisolve.problems.pricing_game.equilibrium import evaluate
+        from optisolve.numerics.priced_links_kernels import evaluate
 
         up, n = self.uplink, X.shape[0]
         P, F = np.empty((n, up.gain.size)), np.empty((n, 1))
@@ -155,28 +157,20 @@ class PricingGame(Problem):
         A grid, refined twice, finds a good price; branch and bound proves it or finds a better one. When that takes too
         many intervals, the bound stays apart from the value and the evidence is DUAL_BOUND.
         """
-        from optisolve.problems.pricing_game.certificate import ROUNDING, upper_bound
-
         if not isinstance(instance, PricingGameInstance):
             raise ProblemError(f"pricing_game: got an instance of {type(instance).__name__}; draw it with instance(seed).")
         low, high, n = float(instance.space.lower[0]), float(instance.space.upper[0]), _GRID[effort]
-        best = low
-        for _ in range(3):
-            grid = np.linspace(low, high, n)[:, None]
-            best = float(grid[int(np.argmax(instance.evaluate(grid).F[:, 0])), 0])
-            step = (high - low) / (n - 1)
-            low, high = max(best - 2.0 * step, self.log10_price_low), min(best + 2.0 * step, self.log10_price_high)
+        best = good_price(lambda grid: instance.evaluate(grid[:, None]).F[:, 0], low, high, n)
         proof = upper_bound(
-            instance.uplink,
-            self.log10_price_low,
-            self.log10_price_high,
+            cast(SelfishLinks, instance.uplink),  # frozen, where the protocol knows no such thing
+            low,
+            high,
             lambda x: float(instance.evaluate(np.array([[x]])).F[0, 0]),
             best,
             rtol=_RTOL[effort],
             most_cells=_CELLS[effort],
         )
-        # Where a link leaves the value jumps; the best decision is the last float64 number before it.
-        near = instance.space.clip((proof.x + 8.0 * np.spacing(proof.x) * np.linspace(-1.0, 1.0, 17))[:, None])
+        near = instance.space.clip(neighbors(proof.x)[:, None])
         return certify(
             instance,
             near[int(np.argmax(instance.evaluate_twin(near).F[:, 0]))],
