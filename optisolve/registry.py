@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import EntryPoints, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from optisolve.content import is_file, load_yaml, names, parsed
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RegistryError, UnknownNameError, nearest
@@ -121,7 +121,7 @@ def load_target(target: str, base: type[T], *, what: str) -> type[T]:
 @cache
 def _declared() -> EntryPoints:
     """What all installed packages declare; finding them takes 10 ms, and problems and solvers are two questions."""
-    return entry_points()
+    return cast("EntryPoints", entry_points())  # a mapping that can be asked the same way before Python 3.12
 
 
 @cache

@@ -219,7 +219,7 @@ def _nothing(instance: Modelled, n: int) -> tuple[FloatArray, FloatArray, FloatA
 def _require_shapes(instance: Modelled, evaluation: Evaluation, n: int) -> None:
     widths = (len(instance.objectives), len(instance.constraint_names), len(instance.equality_names))
     for name, values, width in zip("FGH", evaluation, widths, strict=True):
-        shape = values.shape if isinstance(values, np.ndarray) else np.shape(values)
+        shape = np.shape(values)
         if shape != (n, width):
             where = f"{instance.origin.scenario}: {name} of {n} points"
             raise WrongShape(f"{where} has shape {shape}, declared is ({n}, {width}).")

@@ -289,9 +289,9 @@ def best_position(
     """
     c, users = case.constants, case.users_m
     altitude, scale, ordered = c.altitude_m, c.noise_over_gain_1m_w / c.p_total_w, c.power_order
-    strict, loosened = (np.empty((2, len(users))) for _ in range(2))
-    rules(case.min_rate, 0.0, *strict)
-    rules(case.min_rate, MISSED, *loosened)
+    share, lost, loose_share, loose_lost = np.empty((4, len(users)))
+    rules(case.min_rate, 0.0, share, lost)
+    rules(case.min_rate, MISSED, loose_share, loose_lost)
     # Differences of coordinates are rounded at the size of the area, which counts where it is much larger than the altitude
     below = 1.0 - UNIT * (16.0 + 8.0 * case.area_m / altitude)
     place: FloatArray | None = None
@@ -302,18 +302,34 @@ def best_position(
     while len(active) and cells + len(active) <= max_cells and level < _MAX_LEVELS and not stopped:
         cells += len(active)
         for part in _parts(active):
-            found, x, y = centers(users, altitude, scale, ordered, *strict, part, best)
+            found, x, y = centers(users, altitude, scale, ordered, share, lost, part, best)
             if found > best:
                 best, place = found, np.array([x, y])
             if stopped := _up(out_of_time):
                 break
+        if stopped:
+            break
         limit, divided = best * (1.0 + rel_gap) if best >= 0.0 else -1.0, [np.empty((0, 3))]
         for part in _parts(active):
-            if stopped := stopped or _up(out_of_time):  # what the level has closed is looked at again, as a whole
+            if stopped := _up(out_of_time):  # what the level has closed is looked at again, as a whole
                 break
             children = np.empty((4 * len(part), 3))
             count, closed, relaxed, near, x, y = divide(
-                users, altitude, scale, below, ordered, *strict, *loosened, MISSED, limit, part, half, level, children
+                users,
+                altitude,
+                scale,
+                below,
+                ordered,
+                share,
+                lost,
+                loose_share,
+                loose_lost,
+                MISSED,
+                limit,
+                part,
+                half,
+                level,
+                children,
             )
             divided.append(children[:count])
             bound, loose = max(bound, closed), max(loose, relaxed)
@@ -325,7 +341,7 @@ def best_position(
         bound = max(bound, float(active[:, 2].max()))
         if stopped:  # no time for all of them: the whole area as one square
             active, half = np.full((1, 3), 0.5 * case.area_m), 0.5 * case.area_m
-        loose = max(loose, loosest(users, altitude, scale * below, ordered, *loosened, MISSED, active, half))
+        loose = max(loose, loosest(users, altitude, scale * below, ordered, loose_share, loose_lost, MISSED, active, half))
         bound = bound if math.isfinite(bound) else loose  # where no square was bounded
     if best < 0.0:
         return FoundPosition(edge_place, edge, edge >= 0.0, bound, loose, cells)

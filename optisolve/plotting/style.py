@@ -181,8 +181,8 @@ class Drawing(Figure):
         kind = str(options.get("format") or suffix or "png").lower()
         options.setdefault("metadata", _NAMELESS.get(kind))
         dots, cut = options.get("dpi"), options.get("bbox_inches")
-        once = kind == "png" and isinstance(dots, int | float) and cut is None
-        with _reproducible(), self._placed(dots) if once else nullcontext():
+        once = self._placed(dots) if kind == "png" and isinstance(dots, int | float) and cut is None else nullcontext()
+        with _reproducible(), once:
             super().savefig(fname, transparent=transparent, **options)
 
     def _repr_png_(self) -> bytes:
