@@ -297,21 +297,24 @@ def best_position(
     place: FloatArray | None = None
     edge_place: FloatArray | None = None
     best, edge, bound, loose = -1.0, -1.0, -1.0, -1.0
-    half, cells, level, stopped = case.area_m / 32.0, 0, 0, False
+    half, cells, level = case.area_m / 32.0, 0, 0
+    stopped = False
     active = _first_squares(half)
-    while len(active) and cells + len(active) <= max_cells and level < _MAX_LEVELS and not stopped:
+    while len(active) and cells + len(active) <= max_cells and level < _MAX_LEVELS:
         cells += len(active)
         for part in _parts(active):
             found, x, y = centers(users, altitude, scale, ordered, share, lost, part, best)
             if found > best:
                 best, place = found, np.array([x, y])
-            if stopped := _up(out_of_time):
+            stopped = _up(out_of_time)
+            if stopped:
                 break
         if stopped:
             break
         limit, divided = best * (1.0 + rel_gap) if best >= 0.0 else -1.0, [np.empty((0, 3))]
         for part in _parts(active):
-            if stopped := _up(out_of_time):  # what the level has closed is looked at again, as a whole
+            stopped = _up(out_of_time)
+            if stopped:  # what the level has closed is looked at again, as a whole
                 break
             children = np.empty((4 * len(part), 3))
             count, closed, relaxed, near, x, y = divide(
@@ -335,8 +338,9 @@ def best_position(
             bound, loose = max(bound, closed), max(loose, relaxed)
             if near > edge:
                 edge, edge_place = near, np.array([x, y])
-        if not stopped:
-            active, half, level = np.concatenate(divided), 0.5 * half, level + 1
+        if stopped:
+            break
+        active, half, level = np.concatenate(divided), 0.5 * half, level + 1
     if len(active):
         bound = max(bound, float(active[:, 2].max()))
         if stopped:  # no time for all of them: the whole area as one square
