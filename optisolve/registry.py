@@ -12,8 +12,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from importlib.metadata import EntryPoints, entry_points
-from typing import Any, Generic, TypeVar, cast
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
 
 from optisolve.content import is_file, load_yaml, names, parsed
 from optisolve.core.errors import FieldProblem, OptionError, OptisolveError, RegistryError, UnknownNameError, nearest
@@ -119,15 +119,9 @@ def load_target(target: str, base: type[T], *, what: str) -> type[T]:
 
 
 @cache
-def _declared() -> EntryPoints:
-    """What all installed packages declare; finding them takes 10 ms, and problems and solvers are two questions."""
-    return cast("EntryPoints", entry_points())  # a mapping that can be asked the same way before Python 3.12
-
-
-@cache
 def _targets(group: str, kind: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for point in _declared().select(group=group):
+    for point in entry_points(group=group):
         if found.setdefault(point.name, point.value) != point.value:
             raise RegistryError(
                 f"Two {kind} plug-ins are called '{point.name}': {found[point.name]} and {point.value}. "

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -24,7 +24,6 @@ from optisolve.core.documents import write_atomic
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-    from matplotlib.layout_engine import LayoutEngine
 
 __all__ = [
     "ACCENT",
@@ -146,29 +145,6 @@ def looks_of(names: Iterable[str]) -> dict[str, Look]:
 class Drawing(Figure):
     """A figure of ours: notebooks show it, and the same numbers give the same file."""
 
-    _in_place = False
-
-    def get_layout_engine(self) -> LayoutEngine | None:
-        """Who puts the axes into their places; None while they are there and nothing but drawing is left."""
-        return None if self._in_place else super().get_layout_engine()
-
-    @contextmanager
-    def _placed(self, dots: float) -> Iterator[None]:
-        """Axes in their places for a PNG with so many dots per inch; matplotlib would draw the whole figure twice for that."""
-        engine, before = self.get_layout_engine(), self.dpi
-        if engine is None:
-            yield
-            return
-        self.dpi = dots
-        try:
-            engine.execute(self)
-            self._in_place = True
-            yield
-        finally:
-            self._in_place = False
-            self.set_layout_engine(engine)  # matplotlib puts back what it was told
-            self.dpi = before
-
     def savefig(self, fname: str | os.PathLike[str] | IO[Any], *, transparent: bool | None = None, **options: Any) -> None:
         """As matplotlib's, with embedded TrueType outlines and without a date.
 
@@ -180,9 +156,7 @@ class Drawing(Figure):
         suffix = Path(fname).suffix[1:] if isinstance(fname, str | os.PathLike) else ""
         kind = str(options.get("format") or suffix or "png").lower()
         options.setdefault("metadata", _NAMELESS.get(kind))
-        dots, cut = options.get("dpi"), options.get("bbox_inches")
-        once = self._placed(dots) if kind == "png" and isinstance(dots, int | float) and cut is None else nullcontext()
-        with _reproducible(), once:
+        with _reproducible():
             super().savefig(fname, transparent=transparent, **options)
 
     def _repr_png_(self) -> bytes:

@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from optisolve.core.errors import OptisolveError
@@ -162,9 +162,7 @@ def _git() -> tuple[str, bool]:
 
 def _version(name: str) -> str:
     try:
-        found = distribution(name)
-        head = (found.read_text("METADATA") or "").partition("\n\n")[0]  # parsing all of it as a letter takes milliseconds
-        return next((line[9:].strip() for line in head.splitlines() if line.startswith("Version: ")), "") or found.version
+        return version(name)
     except PackageNotFoundError:
         return ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 import re
@@ -16,7 +15,7 @@ import optisolve
 from optisolve.core.errors import OptisolveError
 from optisolve.plotting.figures import KINDS, StageSpan, credit_figure, solution_figure, stages_figure
 from optisolve.plotting.series import axis_text
-from optisolve.plotting.style import FORMATS, PALETTE, figure_bytes, looks_of, new_figure
+from optisolve.plotting.style import FORMATS, PALETTE, figure_bytes, looks_of
 from optisolve.run.schema import SourcePart
 from tests.plotting.conftest import SOLVERS, solved
 
@@ -382,16 +381,3 @@ def test_repetitions_count_once(uav):
     axes = optisolve.plot([uav[0], uav[0]]).axes[0]
     assert len([line for line in axes.lines if isinstance(line, Line2D) and line.get_label() == "moead_de"]) == 1
     assert not any("seeds" in text for text in words(axes.figure))
-
-
-def test_a_picture_that_is_drawn_once_is_the_one_that_matplotlib_draws_in_two_passes():
-    figure, axes = new_figure("Title", "below it", width=4.0)
-    axes.plot([0.0, 1e5], [1.0, -3.0], label="a line")
-    axes.set_ylabel("y, in words")
-    figure.legend(loc="outside lower left")
-    once, plain = io.BytesIO(), io.BytesIO()
-    figure.savefig(once, format="png", dpi=150, metadata={"Software": None})
-    Figure.savefig(figure, plain, format="png", dpi=150, metadata={"Software": None})
-    assert once.getvalue() == plain.getvalue()
-    assert figure.get_layout_engine() is not None  # the next change is laid out too
-    assert figure.dpi == Figure().dpi
