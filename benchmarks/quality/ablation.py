@@ -264,7 +264,7 @@ def written(folder: Path) -> Measured:
     first = searches[SUBJECT][0]
     asking = frozenset(arm for arm, several in searches.items() if several[0]["llm"])
     model = f"{first['llm']['provider']} {first['llm']['model']}"
-    problem = f"{first['problem']}, {first['skeleton']}"
+    problem = f"{first['problem']}`, `{first['skeleton']}"  # within backquotes
     return Measured(folder.name, problem, model, runs.assign(standing=runs["loss"]), asking, gains=True)
 
 
@@ -302,7 +302,7 @@ def planned_problem(plan: Path) -> str:
         return f"{told['requests']} labelled requests"
     problem = told["problem"] if isinstance(told["problem"], str) else told["problem"]["name"]
     more = told.get("skeleton") or (f"{told['episode']} steps" if "episode" in told else "")
-    return f"`{problem}`" + (f", {more}" if more else "")
+    return f"`{problem}`" + (f", `{more}`" if "skeleton" in told else f", {more}" if more else "")
 
 
 def hosted(own: list[Path]) -> Iterator[list[str]]:

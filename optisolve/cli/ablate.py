@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -368,12 +369,14 @@ def _about_rules(settings: Ablate) -> int:
 
 
 def _print_ablation(report: RuleAblation, out: Path) -> None:
-    table = new_table("arm", ">gain, unseen", ">shrinkage", ">programs", ">seconds", ">won-tied-lost", ">p (Holm)")
+    table = new_table("arm", ">gain", ">95 %", ">shrunk", ">tried", ">s", ">w-t-l", ">Holm p")
     for one in report.standings:
+        low, high = one.gain.low, one.gain.high
         pairs = "" if one.against is None else f"{one.against.wins}-{one.against.ties}-{one.against.losses}"
         table.add_row(
             styled(one.name, "bold" if one.against is None else ""),
-            one.gain.told(lambda value: f"{value:+.3f}"),
+            f"{one.gain.mean:+.3f}",
+            "" if math.isnan(low) else f"{low:+.2f}, {high:+.2f}",
             "" if one.shrinkage is None else f"{one.shrinkage:+.3f}",
             f"{one.evaluations:.0f}" if one.evaluations else "",
             f"{one.seconds:.1f}" if one.evaluations else "",
@@ -381,6 +384,10 @@ def _print_ablation(report: RuleAblation, out: Path) -> None:
             "" if one.p_holm is None else f"{one.p_holm:.3f}",
         )
     console.print(table)
-    console.print("gain and shrinkage in percent of the first hand rule's value; won-tied-lost is the language model's view")
+    console.print(
+        "gain: on unseen instances, percent of the first hand rule's value, with the interval of its mean over seeds; shrunk: "
+        "how much more it was inside the loop; tried: programs; w-t-l: pairs won, tied and lost by the language model",
+        soft_wrap=True,
+    )
     console.print(report.verdict, soft_wrap=True)
     console.print(f"{out / 'ablation.json'}", soft_wrap=True)

@@ -7,8 +7,9 @@ took, the model's processor time included, or waiting for it where it runs elsew
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 from optisolve.core.documents import Json, plain
 from optisolve.core.errors import FieldProblem, OptionError
@@ -82,10 +83,17 @@ class RuleAblation:
     def document(self) -> dict[str, Json]:
         """JSON-compatible."""
         return {
-            "arms": [plain(standing) for standing in self.standings],
+            "arms": [_told(standing) for standing in self.standings],
             "verdict": self.verdict,
             "searches": {arm: [found.document() for found in several] for arm, several in self.searches.items()},
         }
+
+
+def _told(standing: Standing) -> dict[str, Json]:
+    """JSON-compatible, which NaN is not: numbers that are not given are null."""
+    gain = {name: value if math.isfinite(value) else None for name, value in asdict(standing.gain).items()}
+    own = {field.name: plain(getattr(standing, field.name)) for field in fields(standing)}
+    return {**own, "gain": plain(gain)}
 
 
 def search_of(name: str, evaluations: int, subject_s: float | None) -> tuple[Arm, int, float | None]:
