@@ -29,6 +29,9 @@ PROBLEMS = (
     "user_association/max_min_fixed_rate",
     "beamforming",
     "beamforming/sum_rate",
+    "noma_uav",
+    "market_game",
+    "pricing_game",
 )
 
 FEWER = {"botorch": 25, "optuna_gp": 25, "optuna_tpe": 100, "parego": 60, "hybrid": 60, "hybrid_control": 60}
