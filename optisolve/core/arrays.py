@@ -49,10 +49,10 @@ def product(left: FloatArray, right: FloatArray) -> FloatArray:
         float64 [n, m].
     """
     (n, k), m = left.shape, right.shape[1]
-    if (
-        1 < n * m <= _SMALL // max(k, 1) and right.shape[0] == k
-    ):  # numpy adds rows from first to last, unless they are one number
-        return np.add.reduce(np.multiply(left.T[:, :, None], right[:, None, :], order="C"), axis=0, initial=0.0)  # type: ignore[no-any-return]
+    if 1 < n * m <= _SMALL // max(k, 1) and right.shape[0] == k:  # numpy adds rows in order, unless each is one number
+        terms = np.multiply(left.T[:, :, None], right[:, None, :], order="C")
+        summed: FloatArray = np.add.reduce(terms, axis=0, initial=0.0)
+        return summed
     total = np.zeros((n, m))
     for column, row in zip(left.T, right, strict=True):
         total += column[:, None] * row
