@@ -1,65 +1,110 @@
-"""Which solver should answer when none is named: engines without a language model on problems with several objectives.
+"""Which engine should answer when none is named: problems with several objectives, without a language model.
 
-    python benchmarks/quality/default_solver.py [--objectives 2] [--evaluations 5000] [--seeds 1] [--ledma]
+    python benchmarks/quality/default_solver.py [--set shifted|review] [--objectives 2] [--evaluations 5000] [--seeds 1]
+        [--solvers nsga2 moead_de moead_de,crossover=1.0]
 
-Shifted test functions, design problems and drones, instance 1; hypervolume in the scenario's box. Prints wins, ties and losses
-of every pair and mean ranks. ``--ledma`` adds `ledma` with the offline stand-in, which is quick and no language model.
+``--set shifted`` takes test functions, design problems and drones, instance 1; ``--set review`` the 24 instances on which
+engines were compared with peers, at other seeds. Hypervolume in the scenario's box. Prints a row per instance, wins, ties and
+losses of every pair, mean ranks and, from six seeds on, on how many instances the first solver is better and worse than each
+other one (Wilcoxon over seeds, Holm over instances). ``ledma`` runs with the offline stand-in, which is no language model.
 """
 
 from __future__ import annotations
 
 import argparse
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import yaml
+from scipy.stats import wilcoxon
 
 import optisolve
+from optisolve.core.arrays import FloatArray
 from optisolve.core.problem import Instance
-from optisolve.registry import list_problems
+from optisolve.core.solver import Solver
+from optisolve.registry import list_problems, make_solver
 
 ENGINES = ("nsga2", "nsga3", "moead", "moead_de")
 TIE = 1e-4
 """Difference of hypervolumes that says nothing."""
+LEVEL = 0.05
+FEWEST = 6
+"""Seeds below which no signed-rank test can reach the level."""
+FUNCTIONS = ("zdt1", "zdt2", "zdt3", "zdt4", "zdt6", "mw1", "mw7", "mw14", "dtlz2", "dtlz7")
+DESIGNS = ("re21", "re22", "re23", "re24", "re25")
+DRONES = {"uav_isac": (5, 6, 7, 8, 9), "uav_isac/dense": (3, 4), "uav_isac/urban": (3, 4)}
 
 
-def cases(n_objectives: int) -> dict[str, Instance]:
+def shifted() -> dict[str, Instance]:
     """Instances by scenario: functions whose optimum moves, design problems, and drones with and without a box of their own."""
     names = [
         n for n in list_problems() if n.startswith("uav_isac") or (n.startswith("pymoo/") and ("shifted" in n or "/re" in n))
     ]
     drawn = {name: optisolve.load_problem(name).instance(1) for name in names if name != "uav_isac/single"}
-    drawn |= {f"uav_isac, {k} users": optisolve.load_problem("uav_isac", n_users=k).instance(1) for k in (6, 25, 40)}
-    return {name: instance for name, instance in drawn.items() if len(instance.objectives) == n_objectives}
+    return drawn | {f"uav_isac, {k} users": optisolve.load_problem("uav_isac", n_users=k).instance(1) for k in (6, 25, 40)}
+
+
+def review() -> dict[str, Instance]:
+    """The 24 instances: nine of drones, ten functions whose optimum moves, five design problems."""
+    places = {name: seeds for name, seeds in DRONES.items()}
+    places |= {f"pymoo/{name}_shifted": (1,) for name in FUNCTIONS} | {f"pymoo/{name}": (0,) for name in DESIGNS}
+    return {f"{name} {seed}": optisolve.load_problem(name).instance(seed) for name, seeds in places.items() for seed in seeds}
+
+
+def solver_of(text: str) -> Solver:
+    """A preset with options, as in ``moead_de,crossover=1.0``."""
+    name, *settings = text.split(",")
+    options: dict[str, Any] = {key: yaml.safe_load(value) for key, _, value in (s.partition("=") for s in settings)}
+    return make_solver(name, options)
+
+
+def verdicts(values: FloatArray) -> str:
+    """How often the first solver is better and worse than each other, float64 [instances, solvers, seeds]."""
+    told = []
+    for other in range(1, values.shape[1]):
+        gaps = values[:, 0] - values[:, other]
+        p = np.array([1.0 if np.abs(gap).max() <= TIE else float(wilcoxon(gap).pvalue) for gap in gaps])
+        order = np.argsort(p, kind="stable")
+        held = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)) <= LEVEL
+        sign = np.sign(np.median(gaps, axis=1))[order][held]
+        told.append(f"{int((sign > 0).sum())} better, {int((sign < 0).sum())} worse, {int(p.size - held.sum())} undecided")
+    return "; ".join(told)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objectives", type=int, default=2)
+    parser.add_argument("--set", choices=("shifted", "review"), default="shifted")
+    parser.add_argument("--objectives", type=int, help="of the shifted set; default 2")
     parser.add_argument("--evaluations", type=int, default=5000)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--ledma", action="store_true")
+    parser.add_argument("--solvers", nargs="+", default=ENGINES)
     options = parser.parse_args()
-    solvers = (*ENGINES, *(("ledma",) if options.ledma else ()))
-    budget = optisolve.Budget(evaluations=options.evaluations)
-    print(f"| scenario | {' | '.join(solvers)} |\n|---|{'---|' * len(solvers)}")
+    names, budget = tuple(options.solvers), optisolve.Budget(evaluations=options.evaluations)
+    solvers = [solver_of(name) for name in names]
+    drawn = review() if options.set == "review" else shifted()
+    wanted = options.objectives or (None if options.set == "review" else 2)
+    print(f"| instance | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     rows = []
-    for name, instance in cases(options.objectives).items():
+    for name, instance in drawn.items():
+        if wanted is not None and len(instance.objectives) != wanted:
+            continue
         runs = [
-            [
-                optisolve.solve(instance, s, budget=budget, seed=seed, llm="surrogate").hypervolume
-                for seed in range(options.seeds)
-            ]
+            [optisolve.solve(instance, s, budget=budget, seed=seed, llm="surrogate").hypervolume for seed in range(options.seeds)]
             for s in solvers
         ]
-        rows.append([float(np.mean(values)) for values in runs])
-        print(f"| {name} | {' | '.join(f'{value:.4f}' for value in rows[-1])} |", flush=True)
-    table = np.array(rows)
+        rows.append(runs)
+        print(f"| {name} | {' | '.join(f'{np.mean(values):.4f}' for values in runs)} |", flush=True)
+    values = np.array(rows, dtype=np.float64)  # [instances, solvers, seeds]
+    table = values.mean(axis=2)
     for a, b in combinations(range(len(solvers)), 2):
         gap = table[:, a] - table[:, b]
         wins, losses = int((gap > TIE).sum()), int((gap < -TIE).sum())
-        print(f"{solvers[a]} against {solvers[b]}: {wins} wins, {len(gap) - wins - losses} ties, {losses} losses")
+        print(f"{names[a]} against {names[b]}: {wins} wins, {len(gap) - wins - losses} ties, {losses} losses")
     ranks = (-table).argsort(axis=1, kind="stable").argsort(axis=1).mean(axis=0) + 1.0
-    print("mean ranks: " + ", ".join(f"{solver} {rank:.2f}" for solver, rank in zip(solvers, ranks, strict=True)))
+    print("mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in zip(names, ranks, strict=True)))
+    if options.seeds >= FEWEST:
+        print(f"{names[0]} beside {', '.join(names[1:])}: {verdicts(values)}")
 
 
 if __name__ == "__main__":
