@@ -6,7 +6,7 @@
 ``--set shifted`` takes test functions, design problems and drones, instance 1; ``--set review`` the 24 instances on which
 engines were compared with peers, at other seeds. Hypervolume in the scenario's box. Prints a row per instance, wins, ties and
 losses of every pair, mean ranks and, from six seeds on, on how many instances the first solver is better and worse than each
-other one (Wilcoxon over seeds, Holm over instances). ``ledma`` runs with the offline stand-in, which is no language model.
+other one (Wilcoxon over seeds, Holm over instances). ``ledma`` runs without a language model.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def shifted() -> dict[str, Instance]:
 
 def review() -> dict[str, Instance]:
     """The 24 instances: nine of drones, ten functions whose optimum moves, five design problems."""
-    places = {name: seeds for name, seeds in DRONES.items()}
+    places = dict(DRONES.items())
     places |= {f"pymoo/{name}_shifted": (1,) for name in FUNCTIONS} | {f"pymoo/{name}": (0,) for name in DESIGNS}
     return {f"{name} {seed}": optisolve.load_problem(name).instance(seed) for name, seeds in places.items() for seed in seeds}
 
@@ -90,7 +90,7 @@ def main() -> None:
         if wanted is not None and len(instance.objectives) != wanted:
             continue
         runs = [
-            [optisolve.solve(instance, s, budget=budget, seed=seed, llm="surrogate").hypervolume for seed in range(options.seeds)]
+            [optisolve.solve(instance, s, budget=budget, seed=seed, llm="none").hypervolume for seed in range(options.seeds)]
             for s in solvers
         ]
         rows.append(runs)

@@ -75,6 +75,7 @@ USABLE = {
 """Answers with a usable point for every task."""
 SOURCES = {"start:null", "start:ddpm", "start:uniform", "llm", "repaired", "fallback", "unused"} | {
     "de",
+    "sbx",
     "screened_de",
     "adaptive_de",
     "gaussian",

@@ -47,7 +47,7 @@ class LedmaControl(BesideDe):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma_control",
-        version="5",
+        version="6",
         summary="ledma with a plain operator in the language model's place: the arms of optisolve ablate.",
         citation="controls after Liu et al. 2023, arXiv 2310.12541 (linear), and Li & Zhang 2009 (DE); the others are ours",
     )

@@ -24,7 +24,7 @@ from optisolve.solvers.ledma.reflect import Reflection
 from optisolve.solvers.ledma.shares import LLM, MIXES, Bandit, Chooser, paced, random_share, read_mix, spread
 from optisolve.solvers.moead.engine import run
 from optisolve.solvers.moead.solvers import DecompositionSolver, MutatingSolver
-from optisolve.solvers.moead.variation import De, Gaussian, Variation, Wave
+from optisolve.solvers.moead.variation import De, Gaussian, Sbx, Variation, Wave
 from optisolve.solvers.start import Init
 
 __all__ = ["LLM_START", "OPERATORS", "Ledma"]
@@ -57,13 +57,13 @@ class BesideDe(MutatingSolver):
         spread: Serve no more targets than the budget of calls (a control's ``max_targets``) lasts for when it is spread evenly
             over the run; means something where `mix` is a share.
         de_scale: Factor on the difference of two mates in DE.
-        de_crossover: DE's chance per variable to take the new value.
+        de_crossover: DE's chance per variable to take the new value; None means 1 for one objective and one half for several.
     """
 
     init: Init = ("auto",)
     spread: bool = False
     de_scale: Annotated[float, Gt(0), Le(2)] = 0.5
-    de_crossover: Annotated[float, Ge(0), Le(1)] = 1.0
+    de_crossover: Annotated[float, Ge(0), Le(1)] | None = None
 
     def _de(self) -> De:
         return De(self.de_scale, self.de_crossover, self._mutation())
@@ -105,7 +105,7 @@ class Ledma(BesideDe):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="ledma",
-        version="7",
+        version="8",
         summary="Decomposition MOEA with a language model among its variation operators, each used by its credit.",
         uses_llm=True,
         needs_llm=False,
@@ -241,6 +241,8 @@ class Ledma(BesideDe):
                 evaluation = task.known.evaluation
                 seen.begin(task.known.X, evaluation.F * task.instance.signs, evaluation.violation)
             learning: dict[str, Inner] = {"screened_de": de, "adaptive_de": HistoryDe(de.mutation), "gaussian": Gaussian()}
+            if len(task.instance.objectives) > 1:
+                others["sbx"] = Sbx(mutation=de.mutation)
             others |= {name: Screened(operator, seen, name) for name, operator in learning.items()}
         model = 0.0 if llm is None else LLM_START
         start = {name: (1.0 - model) / len(others) for name in others}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import yaml
 
 from optisolve.content import content_dir
+from optisolve.core.documents import Json
 from optisolve.core.errors import OptisolveError, UnknownNameError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.registry import SOLVERS, make_solver
 
-__all__ = ["Card", "Expert", "card_of", "expert_names", "find_experts", "is_mixture"]
+__all__ = ["Card", "Expert", "card_of", "expert_names", "find_experts", "is_mixture", "made_experts"]
 
 _OWN = ("moe", "moe_llm", "game")
 """Solvers that are no experts: a mixture within itself, and games, which are played and not called."""
@@ -32,6 +33,8 @@ class Card:
     max_dim: int | None
     words: str
     named: bool = False
+    made: bool = False
+    options: Mapping[str, Json] = field(default_factory=dict)
 
     def order(self, instance: Instance) -> int | None:
         """Place in the rule gate's order for an instance, None when it passes the expert over."""
@@ -62,11 +65,11 @@ def _cards() -> Mapping[str, Card]:
 
 @cache
 def _shipped(name: str) -> Solver:
-    return make_solver(name)
+    return make_solver(name, _cards()[name].options)
 
 
 def _solver(name: str) -> Solver:
-    """A preset's solver; those with a card are read once."""
+    """A preset's solver; those with a card are read once, with its options."""
     return _shipped(name) if name in _cards() else make_solver(name)
 
 
@@ -81,9 +84,21 @@ def expert_names() -> tuple[str, ...]:
     """Solvers that a mixture chooses from unless it is told others: those with a card in this installation's own table.
 
     Plug-ins and solvers that need an extra (``named`` on their card) are named on purpose, since a record must not depend on
-    what else is installed.
+    what else is installed. Methods that are made for one kind of problem (``made``) need no choice, see `made_experts`.
     """
-    return tuple(sorted(name for name, card in _cards().items() if not card.named and name not in _OWN))
+    return tuple(sorted(n for n, card in _cards().items() if not (card.named or card.made) and n not in _OWN))
+
+
+def made_experts(instance: Instance, without: Collection[str] = ()) -> tuple[Expert, ...]:
+    """Experts made for just this kind of problem, in the order of their cards: whoever has one needs no gate.
+
+    Args:
+        instance: The instance.
+        without: Names to leave out.
+    """
+    names = [name for name, card in _cards().items() if card.made and card.order(instance) is not None]
+    found, _ = find_experts(instance, names, with_llm=False, without=without) if names else ((), {})
+    return tuple(sorted(found, key=lambda e: (e.card.order(instance) or 0, e.name)))
 
 
 def is_mixture(name: str) -> bool:

@@ -17,7 +17,7 @@ from optisolve.core.problem import Sense
 from optisolve.core.solver import Outcome, Task
 from optisolve.core.status import Limit, Termination
 from optisolve.registry import make_solver
-from optisolve.solvers.moe.cards import Expert, find_experts
+from optisolve.solvers.moe.cards import Expert, find_experts, made_experts
 from optisolve.solvers.moe.chain import GateChain, GateOptions
 from optisolve.solvers.moe.combine import blend_refusal, convex_blend
 from optisolve.solvers.moe.executor import Attempt, Quality, run_expert, safe_baseline, verified_quality
@@ -66,15 +66,24 @@ class Mixture:
         gates: Who chooses among them.
         with_llm: Experts that ask a language model may be chosen.
         reflect: After an expert that brought nothing the next one gets another role.
+        made_first: Methods that are made for the problem run before the gate is asked, see `made_experts`.
     """
 
     def __init__(
-        self, task: Task, options: MixtureOptions, gates: GateOptions, *, with_llm: bool = False, reflect: bool = False
+        self,
+        task: Task,
+        options: MixtureOptions,
+        gates: GateOptions,
+        *,
+        with_llm: bool = False,
+        reflect: bool = False,
+        made_first: bool = False,
     ) -> None:
         self.task, self.options, self._reflect = task, options, reflect
         self.instance, self.log = task.instance, ExplanationLog()
         self.experts, self.left_out = find_experts(task.instance, options.experts, with_llm=with_llm, without=options.without)
-        self.by_name = {e.name: e for e in self.experts}
+        self._made = made_experts(task.instance, options.without) if made_first else ()
+        self.by_name = {e.name: e for e in (*self.experts, *self._made)}
         total = task.meter.budget.evaluations
         self.total = _UNLIMITED if total is None else total
         self.best = Standing(task.instance, verified_quality(task.instance, np.empty((0, task.instance.space.dim))))
@@ -88,8 +97,9 @@ class Mixture:
         """Solve; the outcome's report holds the log."""
         self._log_start()
         self._note_baseline(safe_baseline(self.task, self.options.reserve or 0.1))
-        self.decision = self.chain.decide(self.experts)
-        self._run_chosen(self.decision)
+        if self._run_made():
+            self.decision = self.chain.decide(self.experts)
+            self._run_chosen(self.decision)
         self._combine()
         return self._finish()
 
@@ -111,7 +121,8 @@ class Mixture:
 
     def _log_start(self) -> None:
         log_instance(self.log, self.task)
-        self.log.add("experts", able=[e.name for e in self.experts], left_out=dict(sorted(self.left_out.items())))
+        made = {"made": [e.name for e in self._made]} if self._made else {}
+        self.log.add("experts", able=[e.name for e in self.experts], left_out=dict(sorted(self.left_out.items())), **made)
 
     def _note_baseline(self, quality: Quality) -> None:
         self.best.quality, self.best.source = quality, "safe_baseline"
@@ -125,8 +136,20 @@ class Mixture:
         limit = self.task.meter.budget.evaluations
         return max(0, self.total - self.task.meter.evaluations) if limit is None else self.task.meter.remaining_evaluations
 
+    @property
+    def _kept(self) -> int:
+        """Evaluations that are kept for the polish."""
+        return int(self.options.reserve * self.total) if self._polisher() is not None else 0
+
+    def _run_made(self) -> bool:
+        """Ask those who are made for the problem; whether anything is left to do for others."""
+        for expert in self._made:
+            if not self._attempt(self.left - self._kept, Choice(expert.name, 0.0, 0.0, "MADE_FOR_IT")):
+                return False
+        return not self._made or self.left - self._kept > _WORTHWHILE * self.total
+
     def _run_chosen(self, decision: Decision) -> None:
-        kept = int(self.options.reserve * self.total) if self._polisher() is not None else 0
+        kept = self._kept
         pool = max(0, self.left - kept)
         choices = list(decision.choices)
         for i, choice in enumerate(choices):

@@ -46,6 +46,8 @@ def _instance(facts: Facts) -> Iterable[str]:
 
 
 def _experts(facts: Facts) -> Iterable[str]:
+    if facts.get("made"):
+        yield f"**Made for it**, and asked before any gate: {', '.join(facts['made'])}."
     yield f"**Experts** that can treat it: {', '.join(facts['able']) or 'none'}."
     yield from (f"- {name} cannot: {reason}" for name, reason in facts["left_out"].items())
 

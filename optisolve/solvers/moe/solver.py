@@ -68,13 +68,17 @@ class _Experts(MixtureOptions, Solver):
             return None
         return "no expert can treat this instance: " + "; ".join(f"{name}: {why}" for name, why in list(left.items())[:3])
 
-    def _run(self, task: Task, gates: GateOptions, *, with_llm: bool = False, reflect: bool = False) -> Outcome:
-        return Mixture(task, self, gates, with_llm=with_llm, reflect=reflect).run()
+    def _run(
+        self, task: Task, gates: GateOptions, *, with_llm: bool = False, reflect: bool = False, made_first: bool = False
+    ) -> Outcome:
+        return Mixture(task, self, gates, with_llm=with_llm, reflect=reflect, made_first=made_first).run()
 
 
 @dataclass(frozen=True, slots=True)
 class Moe(_Experts):
     """Experts chosen by a gate without a language model, run on shares of one budget, verified one by one.
+
+    A method that is made for just this kind of problem runs first (``made`` on its card), and the gate shares what it leaves.
 
     With several objectives stages hand all points on instead: trivial answers, the trained sampler, a descent along slopes, a
     surrogate, evolution, as far as the instance offers what they need. Each goes on as long as it is expected to bring the most
@@ -90,7 +94,7 @@ class Moe(_Experts):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe",
-        version="6",
+        version="7",
         summary="Mixture of experts: a gate chooses solvers and shares a budget; several objectives are a chain of stages.",
         welcomes=(ShadowPrices, Samplable, Jacobian),
         citation=_CITATION,
@@ -101,7 +105,9 @@ class Moe(_Experts):
     def _solve(self, task: Task) -> Outcome:
         if self._chained(task.instance):
             return Relay(task, self.experts, self.without).run()
-        return self._run(task, GateOptions(self.gate, self.gate_file, self.n_experts))
+        # controls of gates, and whoever names experts, want to see the gate's choice
+        made_first = self.gate in ("learned", "rule") and not self.experts and not self.gate_file
+        return self._run(task, GateOptions(self.gate, self.gate_file, self.n_experts), made_first=made_first)
 
     def takes_start(self, instance: Instance) -> bool:
         """A chain begins with the points that are given; experts chosen by a gate begin with their own."""
@@ -152,7 +158,7 @@ class MoeLlm(_Experts):
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moe_llm",
-        version="3",
+        version="4",
         summary="Mixture of experts whose gate asks a language model; fallbacks are learned, rule and a safe default.",
         uses_llm=True,
         welcomes=(ShadowPrices,),

@@ -77,19 +77,19 @@ class MoeadDe(MutatingSolver):
 
     Args:
         scale: Factor F on the difference of two mates.
-        crossover: Chance CR per variable to take the new value.
+        crossover: Chance CR per variable to take the new value; None means 1 for one objective and one half for several.
     """
 
     info: ClassVar[SolverInfo] = SolverInfo(
         name="moead_de",
-        version="6",
+        version="7",
         summary="Decomposition MOEA with differential evolution, in waves.",
         citation="Li & Zhang 2009, MOEA/D-DE, doi 10.1109/TEVC.2008.925798",
         steady=True,
         portable=True,
     )
     scale: Annotated[float, Gt(0), Le(2)] = 0.5
-    crossover: Annotated[float, Ge(0), Le(1)] = 1.0
+    crossover: Annotated[float, Ge(0), Le(1)] | None = None
 
     def _variation(self, task: Task) -> Variation:
         return De(self.scale, self.crossover, self._mutation())

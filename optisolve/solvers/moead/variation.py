@@ -146,6 +146,8 @@ class Learner(Variation, Protocol):
         ...
 
 
+_SOME = 0.5
+"""Chance per variable to be moved by differential evolution where there are several objectives."""
 _PUBLISHED_CUBIC = (-0.111, 1.037, -1.291, 0.445)
 
 
@@ -209,14 +211,15 @@ class De(Options):
 
     Args:
         scale: Factor F on the difference of two mates.
-        crossover: Chance CR per variable to take the new value.
+        crossover: Chance CR per variable to take the new value; None means 1 for one objective, as published, and one half for
+            several: all variables moved at once undo each other where fronts need some of them at rest.
         mutation: What follows.
 
     Source: Li & Zhang 2009, doi 10.1109/TEVC.2008.925798; local best: Das et al. 2009, doi 10.1109/TEVC.2008.2009457.
     """
 
     scale: Annotated[float, Gt(0), Le(2)] = 0.5
-    crossover: Annotated[float, Ge(0), Le(1)] = 1.0
+    crossover: Annotated[float, Ge(0), Le(1)] | None = None
     mutation: Mutation = Mutation()
 
     def propose(self, wave: Wave) -> Proposals:
@@ -229,8 +232,9 @@ class De(Options):
         if len(wave.instance.objectives) == 1:
             children = self._round_the_best(wave, u_pair, U_cross)
         else:
+            rate = _SOME if self.crossover is None else self.crossover
             children = kernels.differential(
-                wave.X, wave.targets, wave.mates, space.lower, space.upper, self.scale, self.crossover, u_pair, U_cross
+                wave.X, wave.targets, wave.mates, space.lower, space.upper, self.scale, rate, u_pair, U_cross
             )
         return Proposals(self.mutation.apply(children, space, wave.rng), wave.targets, "de")
 
@@ -242,7 +246,7 @@ class De(Options):
         best = np.lexsort((wave.values, wave.violation[wave.mates]), axis=1)[:, 0]
         base = np.ascontiguousarray(wave.mates[np.arange(n), best])  # [n]
         moved = kernels.differential(wave.X, base, wave.mates, space.lower, space.upper, self.scale, 1.0, u_pair, U_cross)
-        share = self.crossover * np.where(wave.rng.random(n) < 0.5, 1.0, 0.5)  # [n]
+        share = (1.0 if self.crossover is None else self.crossover) * np.where(wave.rng.random(n) < 0.5, 1.0, 0.5)  # [n]
         taken = U_cross <= np.maximum(share, U_cross.min(axis=1))[:, None]  # at least one variable
         children: FloatArray = np.where(taken, moved, wave.X[wave.targets])
         return children

@@ -44,7 +44,7 @@ def test_the_adaptive_mix_uses_all_operators_and_says_how_they_did():
     ran = Ran(llm_config("surrogate"), mix="adaptive", budget=Budget(evaluations=1040, llm_calls=60), **WIDE)
     assert {"llm", "de", "screened_de", "adaptive_de", "gaussian"} <= set(ran.sources)
     told = ran.operator["credit"]
-    assert told["operators"] == ["llm", "de", "screened_de", "adaptive_de", "gaussian"]
+    assert told["operators"] == ["llm", "de", "sbx", "screened_de", "adaptive_de", "gaussian"]
     assert len(told["share"]) == len(told["credit"]) == len(told["until_wave"]) == 10
     assert all(sum(row) == pytest.approx(1.0, abs=0.001) for row in told["share"])
     made = ran.sources.count("llm") + ran.sources.count("repaired")

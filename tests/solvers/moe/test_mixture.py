@@ -158,9 +158,8 @@ def test_nobody_left_means_the_safe_default(monkeypatch):
 
 @pytest.fixture(scope="module")
 def entries():
-    result = optisolve.solve(
-        optisolve.load_problem("power_game").instance(0), "moe", budget=Budget(evaluations=150), gate="rule"
-    )
+    instance, options = optisolve.load_problem("power_game").instance(0), {"gate": "rule", "without": ["matrix_inversion"]}
+    result = optisolve.solve(instance, "moe", budget=Budget(evaluations=150), **options)
     return result.record.used.report["explanation"]
 
 
@@ -251,3 +250,24 @@ def test_the_rule_gate_asks_exact_methods_first_and_keeps_to_its_cards():
         "random_search",
         "branch_and_bound",
     )
+
+
+@pytest.mark.parametrize(
+    ("scenario", "made"),
+    [("power_game", "matrix_inversion"), ("beamforming", "uplink_duality"), ("traffic_engineering/polska", "weight_search")],
+)
+def test_a_method_made_for_the_problem_is_asked_before_any_gate(scenario, made):
+    instance = optisolve.load_problem(scenario).instance(0)
+    report = optisolve.solve(instance, "moe", budget=Budget(evaluations=60)).record.used.report
+    assert report["ran"][0] == made
+    assert report["explanation"][1]["facts"]["made"] == [made]
+
+
+def test_what_a_made_method_leaves_goes_to_the_gate_and_controls_of_gates_know_none():
+    instance = optisolve.load_problem("beamforming/sum_rate").instance(0)
+    report = optisolve.solve(instance, "moe", budget=Budget(evaluations=200)).record.used.report
+    assert report["ran"][0] == "wmmse_precoding"
+    assert report["gate"] == "learned"
+    for options in ({"gate": "random"}, {"experts": ["null", "random_search"]}):
+        told = optisolve.solve(instance, "moe", budget=Budget(evaluations=60), **options).record.used.report
+        assert "wmmse_precoding" not in told["ran"]
