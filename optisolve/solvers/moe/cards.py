@@ -101,6 +101,13 @@ def made_experts(instance: Instance, without: Collection[str] = ()) -> tuple[Exp
     return tuple(sorted(found, key=lambda e: (e.card.order(instance) or 0, e.name)))
 
 
+def _hopeless(card: Card, instance: Instance) -> str | None:
+    """Why a method that is there for its bound would only spend time, None where it would not."""
+    if card.guarantee != "bound" or card.max_dim is None or instance.space.dim <= card.max_dim:
+        return None
+    return f"its bound says something up to {card.max_dim} variables, here are {instance.space.dim}"
+
+
 def is_mixture(name: str) -> bool:
     """Whether a preset is a mixture itself, or a game, and so no expert of one."""
     return name.partition("/")[0] in _OWN or _solver(name).info.name in _OWN
@@ -135,6 +142,7 @@ def find_experts(
         try:
             solver = _solver(name)
             reason = "a mixture is no expert of itself" if solver.info.name in _OWN else solver.skip(instance)
+            reason = reason or (None if names else _hopeless(card_of(name), instance))
         except OptisolveError as error:  # a broken plug-in must not hide the others
             reason, solver = f"cannot be loaded: {error}", None
         if reason is None and solver is not None and solver.info.uses_llm and not with_llm:

@@ -271,3 +271,14 @@ def test_what_a_made_method_leaves_goes_to_the_gate_and_controls_of_gates_know_n
     for options in ({"gate": "random"}, {"experts": ["null", "random_search"]}):
         told = optisolve.solve(instance, "moe", budget=Budget(evaluations=60), **options).record.used.report
         assert "wmmse_precoding" not in told["ran"]
+
+
+def test_a_bound_that_says_nothing_at_this_size_costs_nothing():
+    instance = optisolve.load_problem("power_control/weighted", n_links=50, noise_w=1.0).instance(8)
+    told = optisolve.solve(instance, "moe", budget=Budget(evaluations=100)).record.used.report["explanation"][1]["facts"]
+    assert "branch_and_bound" not in told["able"]
+    assert "here are 50" in told["left_out"]["branch_and_bound"]
+    named = {"experts": ["branch_and_bound", "wmmse"]}
+    small = optisolve.load_problem("power_control/weighted", n_links=17).instance(8)
+    told = optisolve.solve(small, "moe", budget=Budget(evaluations=20), **named).record.used.report["explanation"][1]["facts"]
+    assert "branch_and_bound" in told["able"]
