@@ -13,6 +13,7 @@ from optisolve.study.suite import load_suite
 from optisolve.trust.audit import SuiteBook
 from optisolve.trust.board import Located, build_board
 from optisolve.trust.board_parts import BoardRow, BoardSuite
+from optisolve.trust.summary import COLD, summary_of
 from tests.study.records import but, made
 
 SUITE = """# Two problems of one instance each.
@@ -171,3 +172,57 @@ def test_a_suite_without_columns_has_none_and_columns_change_no_lock(tmp_path):
 def test_wrong_columns_are_named(tmp_path, text, named):
     with pytest.raises(OptionError, match=named):
         suite_of(tmp_path, text)
+
+
+# -- a track in one line -----------------------------------------------------------------------------------------------
+
+
+def entry(solver: str, loss: float, problems: dict[str, float | None], **more) -> BoardRow:
+    """A reproduced entry with its loss in the suite, and on problems."""
+    said = {"rank": 1, "submitter": "ada", "solver": solver, "method": f"{solver} 1", "llm": None, "tier": "reproduced"}
+    said |= dict.fromkeys(("evaluations", "llm_calls", "tokens", "usd"), "0") | dict.fromkeys(
+        ("records", "failed", "missing"), 0
+    )
+    places = {
+        name: {"rank": 1, "loss": None if own is None else f"{own:.6f}", "measured_to": "x", "success": "1.000000"}
+        for name, own in problems.items()
+    }
+    return BoardRow.model_validate(said | {"loss": f"{loss:.6f}", "problems": places} | more)
+
+
+def track(name: str, *entries: BoardRow) -> BoardSuite:
+    said = {"name": name, "version": "1", "sha256": "0" * 64, "problems": ["p", "q"], "tie": "0.001000", "ties": {}}
+    return BoardSuite.model_validate(said | {"stale_records": 0, "entries": [row.to_json() for row in entries]})
+
+
+def test_a_track_in_one_line_has_the_best_the_trivial_answer_and_the_best_peer():
+    rows = [entry("moe", 0.1, {}), entry("parego", 0.1004, {}), entry("nsga2", 0.2, {}), entry("null", 0.5, {})]
+    told = summary_of(track("core", *rows))
+    assert (told.best, told.loss) == (("moe", "parego"), 0.1)
+    assert (told.trivial, told.null, told.peer, told.peer_loss) == ("null", 0.5, "nsga2", 0.2)
+
+
+def test_a_track_about_time_is_summed_up_by_the_mean_over_its_times():
+    """Slow is better at the end and worse in the mean over the times: (0.9 + 0.3) / 2 against (0.5 + 0.4) / 2."""
+
+    def timed(solver: str, end: float, *losses: float) -> BoardRow:
+        places = {str(10**i): {"rank": 1, "loss": f"{loss:.6f}"} for i, loss in enumerate(losses)}
+        return entry(solver, end, {}, columns={"machine": "c", "seconds": "1.000000", "at_ms": places})
+
+    told = summary_of(track("core", timed("slow", 0.1, 0.9, 0.3), timed("quick", 0.4, 0.5, 0.4)))
+    assert (told.best, told.loss) == (("quick",), pytest.approx(0.45))
+
+
+def test_where_instances_move_memories_are_compared_and_cold_starts_are_the_trivial_answer():
+    """The published suite: the least loss of a memory on every problem; who may spend more is left out, so is what has none."""
+    rows = [
+        entry("moead_de_cold", 0.9, {"power_control/fading": 0.4, "uav_isac/walking": None}),
+        entry("moead_de_warm", 0.8, {"power_control/fading": 0.2, "uav_isac/walking": None}),
+        entry("moead_de_oracle", 0.6, {"power_control/fading": 0.0}),
+        entry("weight_search_cold", 0.9, {"traffic_engineering/day": 0.3}),
+        entry("weight_search_warm", 0.9, {"traffic_engineering/day": 0.1}),
+        entry("weight_search_retrieve", 0.9, {"traffic_engineering/day": 0.05}),
+    ]
+    told = summary_of(track("dynamic", *rows))
+    assert (told.best, told.loss) == (("warm",), pytest.approx(0.15))
+    assert (told.trivial, told.null) == (COLD, pytest.approx(0.35))
