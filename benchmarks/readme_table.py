@@ -156,7 +156,8 @@ def by_track(board: Mapping[str, Any]) -> str:
         losses = ("–" if loss is None else f"{loss:.3f}" for loss in (item.loss, item.null, item.peer_loss))
         own, null, other = losses
         null = null if item.of_solvers or item.null is None else f"{null} ({item.trivial})"
-        lines.append(f"| {item.name} | {item.asks} | {best} | {own} | {null} | {peer} | {other} |")
+        over = f" (mean over {', '.join(item.times)} ms)" if item.times else ""
+        lines.append(f"| {item.name}{over} | {item.asks} | {best} | {own} | {null} | {peer} | {other} |")
     return "\n".join(lines)
 
 
@@ -175,7 +176,8 @@ def by_regime(board: Mapping[str, Any]) -> str:
         best = _with_loss(", ".join(f"`{solver}`" for solver in item.best[:2]) + told, item.loss)
         trivial = _with_loss(f"`{item.trivial}`" if item.of_solvers else item.trivial, item.null)
         peer = _with_loss(f"`{item.peer}`", item.peer_loss) if item.peer else ""
-        lines.append(f"| {regime} (`{name}`) | {best} | {trivial} | {peer} |")
+        over = f", mean over {', '.join(item.times)} ms" if item.times else ""
+        lines.append(f"| {regime} (`{name}`{over}) | {best} | {trivial} | {peer} |")
     return "\n".join(lines) if len(lines) > 2 else "*No track has published records at present.*"
 
 

@@ -47,10 +47,11 @@ class TrackSummary:
         best: Solvers in the first place, among those whose runs were repeated; where instances move, the memory that does best.
         loss: Their mean loss over all problems of the suite; None without a rank. In a suite that is about time the mean over
             its times; where instances move, the mean over its problems of the least loss that a solver with that memory has.
-        trivial: What `null` is the loss of: the solver `NULL`, or `COLD`.
         null: Mean loss of the trivial answers; None where nobody ran them.
         peer: Best solver that another project wrote, "" without one.
         peer_loss: Its mean loss.
+        trivial: What `null` is the loss of: the solver `NULL`, or `COLD`.
+        times: Those that the suite is about, ms; () where its losses are those at the end of the runs.
     """
 
     name: str
@@ -64,6 +65,7 @@ class TrackSummary:
     peer: str
     peer_loss: float | None
     trivial: str = NULL
+    times: tuple[str, ...] = ()
 
     @property
     def of_solvers(self) -> bool:
@@ -104,9 +106,8 @@ def summary_of(suite: BoardSuite) -> TrackSummary:
     """
     ranked = [row for row in suite.entries if row.tier is RANKED[0] and row.rank is not None]
     least = _least(ranked)
-    first = [
-        row for row in ranked if least is not None and (own := _figure(row)) is not None and own <= least + float(suite.tie)
-    ]
+    times = next((tuple(row.columns.at_ms) for row in suite.entries if row.columns is not None), ())
+    first = [row for row in ranked if (_worst(_figure(row)) <= _worst(least) + float(suite.tie) if times else row.rank == 1)]
     peers = [row for row in ranked if is_peer(row.method)]
     told = TrackSummary(
         name=suite.name,
@@ -119,6 +120,7 @@ def summary_of(suite: BoardSuite) -> TrackSummary:
         null=_least([row for row in suite.entries if row.solver == NULL]),
         peer=min(peers, key=lambda row: (_worst(_figure(row)), row.solver)).solver if peers else "",
         peer_loss=_least(peers),
+        times=times,
     )
     moving = load_suite(suite.name) if suite.name in list_suites() else None
     return told if moving is None or not all(case.motion for case in moving.cases) else _of_moving(told, suite, moving)

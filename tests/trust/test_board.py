@@ -180,9 +180,8 @@ def test_wrong_columns_are_named(tmp_path, text, named):
 def entry(solver: str, loss: float, problems: dict[str, float | None], **more) -> BoardRow:
     """A reproduced entry with its loss in the suite, and on problems."""
     said = {"rank": 1, "submitter": "ada", "solver": solver, "method": f"{solver} 1", "llm": None, "tier": "reproduced"}
-    said |= dict.fromkeys(("evaluations", "llm_calls", "tokens", "usd"), "0") | dict.fromkeys(
-        ("records", "failed", "missing"), 0
-    )
+    said |= dict.fromkeys(("evaluations", "llm_calls", "tokens", "usd"), "0")
+    said |= dict.fromkeys(("records", "failed", "missing"), 0)
     places = {
         name: {"rank": 1, "loss": None if own is None else f"{own:.6f}", "measured_to": "x", "success": "1.000000"}
         for name, own in problems.items()
@@ -196,7 +195,7 @@ def track(name: str, *entries: BoardRow) -> BoardSuite:
 
 
 def test_a_track_in_one_line_has_the_best_the_trivial_answer_and_the_best_peer():
-    rows = [entry("moe", 0.1, {}), entry("parego", 0.1004, {}), entry("nsga2", 0.2, {}), entry("null", 0.5, {})]
+    rows = [entry("moe", 0.1, {}), entry("parego", 0.1004, {}), entry("nsga2", 0.2, {}, rank=3), entry("null", 0.5, {}, rank=4)]
     told = summary_of(track("core", *rows))
     assert (told.best, told.loss) == (("moe", "parego"), 0.1)
     assert (told.trivial, told.null, told.peer, told.peer_loss) == ("null", 0.5, "nsga2", 0.2)
@@ -210,7 +209,7 @@ def test_a_track_about_time_is_summed_up_by_the_mean_over_its_times():
         return entry(solver, end, {}, columns={"machine": "c", "seconds": "1.000000", "at_ms": places})
 
     told = summary_of(track("core", timed("slow", 0.1, 0.9, 0.3), timed("quick", 0.4, 0.5, 0.4)))
-    assert (told.best, told.loss) == (("quick",), pytest.approx(0.45))
+    assert (told.best, told.loss, told.times) == (("quick",), pytest.approx(0.45), ("1", "10"))
 
 
 def test_where_instances_move_memories_are_compared_and_cold_starts_are_the_trivial_answer():
