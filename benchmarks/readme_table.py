@@ -38,6 +38,17 @@ BESIDE = {
     "expensive": ("moe", "parego", "ddpm", "moead_de", "botorch", "random_search", "null"),
 }
 """Solvers that every line of a suite shows beside the best one."""
+REGIMES = {
+    "expensive": "few evaluations",
+    "evolutionary": "10,000 evaluations",
+    "real_time": "milliseconds",
+    "large": "large networks",
+    "exact": "proofs",
+    "wired": "wired networks",
+    "dynamic": "networks that move",
+    "llm": "language models",
+}
+"""Tracks in README, one per regime, in this order."""
 TRACKS = "docs/submission.md"
 """Where the table of tracks stands."""
 NO_TRACK = ("smoke",)
@@ -96,7 +107,10 @@ def _problems(found: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], ot
             lines.append(f"| `{problem}` | – | – | – |{' – |' * len(others)}")
             continue
         least = min(losses.values())
-        best = sorted(name for name, loss in losses.items() if loss == least)
+        best = sorted(
+            (entry["solver"] for entry in entries if entry["problems"].get(problem, {}).get("rank") == 1),
+            key=lambda name: (losses[name], name),
+        )
         told = ", ".join(f"`{name}`" for name in best[:2]) + (f" and {len(best) - 2} more" if len(best) > 2 else "")
         beside = " | ".join(f"{losses[name]:.3f}" if name in losses else "–" for name in others)
         yardsticks = {e["problems"][problem]["measured_to"] for e in entries if problem in e["problems"]} - {""}
@@ -141,8 +155,34 @@ def by_track(board: Mapping[str, Any]) -> str:
         best, peer = ", ".join(f"`{name}`" for name in item.best) or "–", f"`{item.peer}`" if item.peer else "–"
         losses = ("–" if loss is None else f"{loss:.3f}" for loss in (item.loss, item.null, item.peer_loss))
         own, null, other = losses
-        lines.append(f"| {item.name} | {item.asks} | {best} | {own} | {null} | {peer} | {other} |")
+        null = null if item.of_solvers or item.null is None else f"{null} ({item.trivial})"
+        over = f" (mean over {', '.join(item.times)} ms)" if item.times else ""
+        lines.append(f"| {item.name}{over} | {item.asks} | {best} | {own} | {null} | {peer} | {other} |")
     return "\n".join(lines)
+
+
+def by_regime(board: Mapping[str, Any]) -> str:
+    """Markdown of README's table: the published tracks of `REGIMES`, a line each; "" stands for a figure that nobody made.
+
+    Args:
+        board: Content of ``benchmarks/leaderboard/table.json``.
+    """
+    found = {item.name: item for item in summaries(Board.model_validate(board))} if board["suites"] else {}
+    lines = ["| track | best | trivial answers | best of other projects |", "|---|---|---|---|"]
+    for name, regime in REGIMES.items():
+        if name not in found:
+            continue
+        item, told = found[name], f" and {len(found[name].best) - 2} more" if len(found[name].best) > 2 else ""
+        best = _with_loss(", ".join(f"`{solver}`" for solver in item.best[:2]) + told, item.loss)
+        trivial = _with_loss(f"`{item.trivial}`" if item.of_solvers else item.trivial, item.null)
+        peer = _with_loss(f"`{item.peer}`", item.peer_loss) if item.peer else ""
+        over = f", mean over {', '.join(item.times)} ms" if item.times else ""
+        lines.append(f"| {regime} (`{name}`{over}) | {best} | {trivial} | {peer} |")
+    return "\n".join(lines) if len(lines) > 2 else "*No track has published records at present.*"
+
+
+def _with_loss(name: str, loss: float | None) -> str:
+    return "" if loss is None else f"{name} {loss:.3f}".replace(" 0.", " .")
 
 
 def by_budget() -> list[tuple[str, str, str]]:
@@ -163,7 +203,7 @@ def main() -> int:
     file = ROOT / "benchmarks" / "leaderboard" / "table.json"
     board = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"suites": []}
     told = [(page, suite, tables(board, suite)) for suite, page in PAGES.items()] + by_budget()
-    told.append((TRACKS, "track", by_track(board)))
+    told += [(TRACKS, "track", by_track(board)), ("README.md", "tracks", by_regime(board))]
     stale = []
     for page in dict.fromkeys(page for page, _, _ in told):
         path = ROOT / page

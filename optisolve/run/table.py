@@ -1,7 +1,8 @@
 """Tables: many records in one small file, without what a second run makes again.
 
-A row holds a record except its points, its curve (but for the last row), the solver's report and its sources; that is enough to
-say what was asked, what came out and what it cost, and to make the whole record again. The layout is ``optisolve.table/1``:
+A row holds a record except its points, its curve (but for the last row, and what was known at the times that its suite names),
+the solver's report and its sources; that is enough to say what was asked, what came out and what it cost, and to make the whole
+record again. The layout is ``optisolve.table/1``:
 
 * ``shapes``: the columns that a row of a kind has, by their path in a record (``scores.gap``);
 * ``constants``: columns that are the same in every row that has them; rows leave them out;
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from optisolve.run.fields import Count, Digest, Part, field_problems
 from optisolve.run.schema import Record
 from optisolve.run.untrusted import MAX_RECORD_BYTES, printable, read_json
 
-__all__ = ["SCHEMA", "TABLE", "Archive", "Row", "Table", "content_of", "light"]
+__all__ = ["SCHEMA", "TABLE", "Archive", "Row", "Table", "content_of", "known_at", "light"]
 
 SCHEMA: Literal["optisolve.table/1"] = "optisolve.table/1"
 TABLE = "table.json"
@@ -123,9 +124,14 @@ class Row:
     content: str = ""
 
     @classmethod
-    def of(cls, record: Record) -> Row:
-        """The row of a full record."""
-        return cls(light(record), content_of(record))
+    def of(cls, record: Record, marks_ms: Iterable[float] = ()) -> Row:
+        """The row of a full record.
+
+        Args:
+            record: The record.
+            marks_ms: Times that the suite's columns name, ms: the row keeps what was known by then.
+        """
+        return cls(light(record, known_at(record, marks_ms)), content_of(record))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -196,10 +202,25 @@ class Table:
         return ("{" + ",\n".join(lines) + "}\n").encode()
 
 
-def light(record: Record) -> Record:
+def known_at(record: Record, marks_ms: Iterable[float]) -> set[int]:
+    """Evaluations of the last rows of the curve by some times; none for a time before the first row.
+
+    Args:
+        record: With its curve, or a row with a part of it.
+        marks_ms: The times, ms.
+    """
+    reached = [[row[0] for row in record.trace if row[1] * 1e3 <= mark] for mark in marks_ms]
+    return {rows[-1] for rows in reached if rows}
+
+
+def light(record: Record, at: Collection[int] = ()) -> Record:
     """A record without its points, its curve but for the end, the solver's report and its sources.
 
     That somebody has verified a feasible point stays: ``verified.feasible`` has one entry that says so.
+
+    Args:
+        record: The record.
+        at: Evaluations whose rows of the curve stay, too.
     """
     failure = record.used.report.get("failure")
     return record.model_copy(
@@ -207,7 +228,7 @@ def light(record: Record) -> Record:
             "solutions": record.solutions.model_copy(update={"x": []}),
             "verified": record.verified.model_copy(update={"F": [], "feasible": [any(record.verified.feasible)]}),
             "used": record.used.model_copy(update={"report": {} if failure is None else {"failure": failure}, "by_source": {}}),
-            "trace": record.trace[-1:],
+            "trace": [row for row in record.trace[:-1] if row[0] in at] + record.trace[-1:],
         }
     )
 

@@ -7,7 +7,7 @@ what it is measured to" and 1 the worst, which every run without a verified feas
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,6 +28,7 @@ __all__ = [
     "describe_loss",
     "loss_of",
     "loss_of_gap",
+    "losses_after",
     "losses_along",
     "losses_of_gaps",
     "measured_by",
@@ -122,6 +123,25 @@ def losses_along(record: Record, /) -> tuple[FloatArray, FloatArray]:
     at, values = np.array(rows, dtype=np.float64).T
     sign = 1.0 if len(objectives) > 1 or objectives[0].sense == "maximize" else -1.0
     return at, losses_of_gaps(sign * (aim - values) / scores.gap_scale, scores.tie)
+
+
+def losses_after(record: Record, seconds: Sequence[float], /) -> list[float | None]:
+    """The loss of what a run knew after some times, by its own clock.
+
+    Args:
+        record: A record, or a row of a table that keeps what was known by then.
+        seconds: The times, s.
+
+    Returns:
+        One loss per time: of the best feasible value that the curve had reached, never below the loss that the run ended with,
+        and the worst one before the first such value, or where the run failed. None where nothing measures it.
+    """
+    final = loss_of(record).value
+    if final is None or not succeeded(record):
+        return [final] * len(seconds)
+    _, along = losses_along(record)
+    curve = list(zip((row[1] for row in record.trace), along.tolist(), strict=False))
+    return [max(final, min((loss for at, loss in curve if at <= limit), default=LOSS_CAP)) for limit in seconds]
 
 
 def describe_loss(yardsticks: Iterable[str], *, several: bool) -> str:

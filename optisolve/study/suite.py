@@ -26,6 +26,7 @@ from optisolve.core.text import is_safe_name, plain_slug
 from optisolve.llm.config import AutoLlm, LlmConfig, llm_config
 from optisolve.registry import make_solver, named_problem
 from optisolve.study.suite_entries import (
+    Columns,
     EpisodeEntry,
     Header,
     Limits,
@@ -126,6 +127,7 @@ class Suite:
         cells: Every problem with every solver, in the order of the file.
         open: It may grow: it has no hash, and units of earlier calls count as long as nothing that shapes them has changed.
         extra: Cells of solvers that do not belong to the suite; see `with_solvers`.
+        columns: What a leaderboard shows of it beside the loss.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Suite:
     cells: tuple[Cell, ...]
     open: bool = False
     extra: tuple[Cell, ...] = ()
+    columns: Columns = field(default_factory=Columns)
 
     @property
     def argument(self) -> str:
@@ -225,9 +228,10 @@ def make_suite(header: Header, summary: str, path: Path) -> Suite:
             matching = [change for change in changes if change.matches(entry.label, solver.label)]
             cell = _cell(found, f"solvers[{j}]", header, case, (entry, solver, *matching))
             cells += [] if cell is None else [cell]
+    columns = collect(found, "columns", lambda: Columns.from_mapping(header.columns))
     _raise(f"suite {path}", found)
     size = (header.version, header.seed, header.repetitions)
-    return Suite(path.stem, *size, path, summary, tuple(cases), tuple(cells), header.open)
+    return Suite(path.stem, *size, path, summary, tuple(cases), tuple(cells), header.open, columns=columns)
 
 
 def with_solvers(suite: Suite, given: Iterable[str | JsonObject]) -> Suite:

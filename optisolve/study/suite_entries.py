@@ -17,6 +17,7 @@ from optisolve.core.text import is_safe_name, plain_slug, require_encodable
 from optisolve.run.fields import Object
 
 __all__ = [
+    "Columns",
     "EpisodeEntry",
     "Header",
     "Limits",
@@ -52,6 +53,29 @@ class Limits(Options):
 
 
 @dataclass(frozen=True, slots=True)
+class Columns(Options):
+    """What stands under ``columns``: figures that a leaderboard shows of this suite beside the loss.
+
+    They say how runs are shown and shape none of them, so they stand in no lock.
+
+    Args:
+        loss_at_ms: Times after which the loss of what a run knew by then is shown and ranked, ms, ascending.
+        solved: Shows the share of runs whose loss is 0: that reach the reference up to its tolerance.
+    """
+
+    loss_at_ms: list[Annotated[float, Gt(0)]] = field(default_factory=list)
+    solved: bool = False
+
+    def _check(self) -> Iterable[FieldProblem]:
+        if self.loss_at_ms != sorted(set(self.loss_at_ms)):
+            yield FieldProblem("loss_at_ms", self.loss_at_ms, "times in ms, ascending, each once")
+
+    def __bool__(self) -> bool:
+        """Whether a suite states any; with them its seconds are shown, too."""
+        return bool(self.loss_at_ms) or self.solved
+
+
+@dataclass(frozen=True, slots=True)
 class Header(Options):
     """Top level of the file; see ``docs/benchmark.md``."""
 
@@ -67,6 +91,7 @@ class Header(Options):
     llm: Llm | None = None
     overrides: list[Any] = field(default_factory=list)
     open: bool = False
+    columns: Object = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,19 @@
 
 Every number comes from records whose audit has recomputed it. The loss of a run is that of `optisolve.study.loss`; an absent
 run has loss 1. A solver's loss on a problem is the mean over the suite's units there, its loss in the suite the mean over all
-problems of the suite.
+problems of the suite that have a reference.
 
 All records of an instance are measured from one reference, see `optisolve.study.standing`. Entries whose every record was
 reproduced are ranked among each other. Apart from them are ranked those whose replies of a language model were replayed, since
 nobody can show who wrote the replies. The others stand below without a rank.
+
+No loss is negative. No rank hangs on a tolerance: an entry is behind those that are better by more than the tie, which the
+table states by problem: the tolerance of the references plus the slack that the tolerance of constraints gives, relative, the
+largest of an instance's, and never less than the last digit that is printed. Who beats a best known reference by more than
+that has loss 0 and the better rank on that problem; over the suite, losses are compared.
+
+Where a suite states columns (`optisolve.study.suite_entries.Columns`), its entries have more figures: `OwnColumns`. Their
+seconds are those of whoever ran it.
 """
 
 from __future__ import annotations
@@ -15,20 +23,20 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from statistics import median
 
-from pydantic import Field
-
-from optisolve.core.documents import document
 from optisolve.run.environment import reproduction_of
-from optisolve.run.fields import Part
 from optisolve.run.records import read_record
 from optisolve.run.schema import Record, Reproduction
 from optisolve.run.table import TABLE, Table
-from optisolve.study.loss import LOSS_CAP, Yardstick, loss_of, succeeded
+from optisolve.run.untrusted import printable
+from optisolve.study.loss import LOSS_CAP, Yardstick, loss_of, losses_after, succeeded
 from optisolve.study.standing import share_references
+from optisolve.study.suite_entries import Columns
 from optisolve.trust.audit import SuiteBook, Tier
 from optisolve.trust.audit.suites import LockedSuite
+from optisolve.trust.board_parts import Board, BoardRow, BoardSuite, MarkPlace, OwnColumns, Place
+from optisolve.trust.statistical import SAME_LOSS
 
 __all__ = [
     "RANKED",
@@ -96,61 +104,6 @@ class Entry:
     records: Mapping[Slot, Record]
 
 
-class Place(Part):
-    """How an entry does on one problem; fractions are text of six decimals, as everywhere in the table."""
-
-    rank: int | None
-    loss: str | None
-    measured_to: str
-    success: str
-
-
-class BoardRow(Part):
-    """One entry of a suite: who, with what, how it does and what it spends in the mean.
-
-    ``reproduction`` says what second runs of a ranked entry give where BLAS chooses other kernels.
-    """
-
-    rank: int | None
-    submitter: str
-    solver: str
-    method: str
-    llm: str | None
-    tier: Annotated[Tier, Field(strict=False)]
-    reproduction: Annotated[Reproduction, Field(strict=False)] | None = None
-    loss: str | None
-    records: int
-    failed: int
-    missing: int
-    evaluations: str
-    llm_calls: str
-    tokens: str
-    usd: str
-    problems: dict[str, Place]
-
-
-class BoardSuite(Part):
-    """A suite's rows, best first."""
-
-    name: str
-    version: str
-    sha256: str
-    problems: list[str]
-    stale_records: int
-    entries: list[BoardRow]
-
-
-class Board(Part):
-    """The table of all suites."""
-
-    layout: Literal["optisolve.leaderboard/2"] = Field(alias="schema")
-    suites: list[BoardSuite]
-
-    def to_bytes(self) -> bytes:
-        """The table as it stands in its file."""
-        return document(self.to_json())
-
-
 def read_located(root: Path) -> list[Located]:
     """All records below a folder ``SUITE/SUBMITTER/RECORD_ID`` and in its tables, sorted by path."""
     found = []
@@ -182,7 +135,7 @@ def build_board(located: Iterable[Located], book: SuiteBook) -> Board:
         locked = book.get(name)
         if locked is not None:
             suites.append(_suite(locked, by_suite[name]))
-    return Board(schema="optisolve.leaderboard/2", suites=suites)
+    return Board(schema="optisolve.leaderboard/3", suites=suites)
 
 
 def entries_of(located: Iterable[Located]) -> list[Entry]:
@@ -206,37 +159,62 @@ def slots_of(locked: LockedSuite, solver: str) -> dict[str, list[Slot]]:
     return units
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """An entry's row without ranks, and by what it gets them on problems: below 0 where a best known reference is beaten."""
+
+    row: BoardRow
+    standings: Mapping[str, float]
+
+
 def _suite(locked: LockedSuite, located: Sequence[Located]) -> BoardSuite:
     current = [item for item in located if item.record.suite.sha256 == locked.sha256]
-    rows = [_entry(entry, slots_of(locked, entry.solver)) for entry in entries_of(current)]
+    scored = {case.label for case in locked.suite.cases if case.effort is not None}
+    found = [_entry(entry, slots_of(locked, entry.solver), scored, locked.suite.columns) for entry in entries_of(current)]
+    ties = _ties([item.record for item in current], [case.label for case in locked.suite.cases])
+    tie = _mean([ties[label] for label in ties if label in scored] or [SAME_LOSS])
     return BoardSuite(
         **locked.identity,
         problems=[case.label for case in locked.suite.cases],
+        tie=_six(tie),
+        ties={label: _six(own) for label, own in ties.items()},
         stale_records=len(located) - len(current),
-        entries=_ranked(rows),
+        entries=_ranked(found, ties, tie),
     )
 
 
-def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> BoardRow:
+def _ties(records: Iterable[Record], labels: Iterable[str]) -> dict[str, float]:
+    """Differences of losses that say nothing, by problem; only records that were shown to be true have a word in it."""
+    widest: dict[str, dict[str, float]] = {label: {} for label in labels}
+    for record in records:
+        if record.provenance.tier in RANKED:
+            own = widest[record.suite.problem]
+            own[record.suite.instance] = max(own.get(record.suite.instance, 0.0), loss_of(record).tie)
+    return {label: max(SAME_LOSS, _mean(list(own.values()) or [0.0])) for label, own in widest.items()}
+
+
+def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]], scored: set[str], columns: Columns) -> _Measured:
     records = list(entry.records.values())
-    problems, missing = {}, 0
+    problems, standings, missing = {}, {}, 0
     for label, slots in units.items():
         own = [entry.records.get(unit) for unit in slots]
         missing += sum(record is None for record in own)
         if all(record is None for record in own):
             continue
         measured = [loss_of(record) for record in own if record is not None]
-        losses = [*(loss.value for loss in measured), *[LOSS_CAP] * (len(own) - len(measured))]
-        known = [loss for loss in losses if loss is not None]
+        absent = [LOSS_CAP] * (len(own) - len(measured))
+        loss = _known_mean([*(loss.value for loss in measured), *absent])
         yardsticks = {loss.yardstick.value for loss in measured} - {Yardstick.NOTHING.value}
+        if loss is not None:
+            standings[label] = _mean([*(loss.standing for loss in measured), *absent])
         problems[label] = Place(
             rank=None,
-            loss=None if len(known) < len(losses) else _six(_mean(known)),
+            loss=None if loss is None else _six(loss),
             measured_to=" or ".join(sorted(yardsticks)),
             success=_six(_mean([float(record is not None and succeeded(record)) for record in own])),
         )
     solver, used = records[0].solver, [record.used for record in records]
-    return BoardRow(
+    row = BoardRow(
         rank=None,
         submitter=entry.submitter,
         solver=entry.solver,
@@ -244,7 +222,7 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> BoardRow:
         llm=None if solver.llm is None else f"{solver.llm.provider} {solver.llm.model}".strip(),
         tier=(tier := min((record.provenance.tier for record in records), key=lambda tier: tier.rank)),
         reproduction=_reproduction(records) if tier in RANKED else None,
-        loss=_overall([problems[label].loss if label in problems else _six(LOSS_CAP) for label in units]),
+        loss=_overall([problems[label].loss if label in problems else _six(LOSS_CAP) for label in units if label in scored]),
         records=len(records),
         failed=sum(not succeeded(record) for record in records),
         missing=missing,
@@ -254,6 +232,35 @@ def _entry(entry: Entry, units: Mapping[str, Sequence[Slot]]) -> BoardRow:
         usd=_six(_mean([item.usd for item in used])),
         problems=problems,
     )
+    if columns:
+        row = row.model_copy(update={"columns": _columns(entry, units, scored, columns)})
+    return _Measured(row, standings)
+
+
+def _columns(entry: Entry, units: Mapping[str, Sequence[Slot]], scored: set[str], columns: Columns) -> OwnColumns:
+    """What a suite's own columns say of an entry; ranks come later."""
+    records = list(entry.records.values())
+    machines = {f"{record.env.cpu or record.env.platform}, {record.env.cores or 'unknown'} cores" for record in records}
+    told = {
+        "machine": printable(" or ".join(sorted(machines)))[:400],
+        "seconds": _six(median(item.used.wall_s for item in records)),
+    }
+    found = OwnColumns.model_validate(told)
+    if columns.solved:
+        slots = [entry.records.get(unit) for label, own in units.items() if label in scored for unit in own]
+        solved = [float(record is not None and loss_of(record).value == 0.0) for record in slots]
+        found = found.model_copy(update={"solved": _six(_mean(solved or [0.0]))})
+    if marks := columns.loss_at_ms:
+        seconds, absent = [mark / 1e3 for mark in marks], [LOSS_CAP] * len(marks)
+        by_problem = []
+        for label in (label for label in units if label in scored):
+            own = [entry.records.get(unit) for unit in units[label]]
+            runs = [absent if record is None else losses_after(record, seconds) for record in own]
+            by_problem.append([_known_mean(losses) for losses in zip(*runs, strict=True)])
+        means = [_known_mean(losses) for losses in zip(*by_problem, strict=True)]
+        places = {f"{mark:g}": MarkPlace(rank=None, loss=_text(loss)) for mark, loss in zip(marks, means, strict=False)}
+        found = found.model_copy(update={"at_ms": places})
+    return found
 
 
 def _reproduction(records: Iterable[Record]) -> Reproduction:
@@ -264,23 +271,24 @@ def _reproduction(records: Iterable[Record]) -> Reproduction:
 
 def _overall(losses: Sequence[str | None]) -> str | None:
     """Mean over the suite's problems; a problem without records counts as lost."""
-    known = [float(loss) for loss in losses if loss is not None]
-    return None if len(known) < len(losses) else _six(_mean(known))
+    return _text(_known_mean([None if loss is None else float(loss) for loss in losses]))
 
 
-def _ranked(rows: Sequence[BoardRow]) -> list[BoardRow]:
-    """The rows sorted and with their ranks: each among its own tier, ties share the better one."""
+def _ranked(found: Sequence[_Measured], ties: Mapping[str, float], tie: float) -> list[BoardRow]:
+    """The rows sorted and with their ranks: each among its own tier; ties share the better one."""
     placed = []
-    for entry in rows:
-        row = entry
+    for own in found:
+        row = own.row
         if row.tier in RANKED:
-            rivals = [other for other in rows if other.tier == row.tier]
+            rivals = [other for other in found if other.row.tier == row.tier]
             problems = {}
-            for label, own in row.problems.items():
-                losses = [other.problems[label].loss for other in rivals if label in other.problems]
-                problems[label] = own.model_copy(update={"rank": _place(own.loss, losses)})
-            rank = _place(row.loss, [other.loss for other in rivals])
+            for label, told in row.problems.items():
+                standings = [other.standings.get(label) for other in rivals]
+                problems[label] = told.model_copy(update={"rank": _place(own.standings.get(label), standings, ties[label])})
+            rank = _place(_number(row.loss), [_number(other.row.loss) for other in rivals], tie)
             row = row.model_copy(update={"rank": rank, "problems": problems})
+            if row.columns is not None and row.columns.at_ms:
+                row = row.model_copy(update={"columns": _marked(row.columns, [other.row for other in rivals], tie)})
         placed.append(row)
 
     def place(row: BoardRow) -> tuple[object, ...]:
@@ -290,10 +298,35 @@ def _ranked(rows: Sequence[BoardRow]) -> list[BoardRow]:
     return sorted(placed, key=place)
 
 
-def _place(own: str | None, all_losses: Sequence[str | None]) -> int | None:
+def _marked(own: OwnColumns, rivals: Sequence[BoardRow], tie: float) -> OwnColumns:
+    """The columns with ranks by time."""
+    places = {}
+    for mark, place in own.at_ms.items():
+        losses = [_number(other.columns.at_ms[mark].loss) for other in rivals if other.columns is not None]
+        places[mark] = place.model_copy(update={"rank": _place(_number(place.loss), losses, tie)})
+    return own.model_copy(update={"at_ms": places})
+
+
+def _place(own: float | None, everybody: Sequence[float | None], tie: float) -> int | None:
+    """1 plus how many are better by more than the tie."""
     if own is None:
         return None
-    return 1 + sum(loss is not None and float(loss) < float(own) for loss in all_losses)
+    room = tie + 1e-12  # differences of rounded numbers round
+    return 1 + sum(other is not None and other + room < own for other in everybody)
+
+
+def _known_mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where one is unknown, or there is none."""
+    known = [value for value in values if value is not None]
+    return _mean(known) if known and len(known) == len(values) else None
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _text(value: float | None) -> str | None:
+    return None if value is None else _six(value)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -73,7 +73,8 @@ def remake(
     Raises:
         OptisolveError: The run cannot be made again here.
     """
-    return _decided(row, folder, light, problems, solvers)
+    kept = {told[0] for told in row.trace}
+    return _decided(row, folder, lambda whole: light(whole, kept), problems, solvers)
 
 
 def repeated(

@@ -133,6 +133,23 @@ def test_a_page_whose_records_are_not_published_says_so_and_gets_its_tables_back
     assert "| `b` | – |" in readme_table.tables({"suites": [{**_suite("game"), "problems": ["a", "b"]}]}, "game")
 
 
+def test_readme_has_a_line_per_published_track_of_a_regime_and_room_for_all_of_them():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import readme_table
+    finally:
+        sys.path.pop(0)
+    told = json.loads((ROOT / "benchmarks" / "leaderboard" / "table.json").read_text("utf-8"))
+    (expensive,) = (suite for suite in told["suites"] if suite["name"] == "expensive")
+    lines = readme_table.by_regime({**told, "suites": [expensive, {**expensive, "name": "wired"}]}).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["few evaluations (`expensive`)", "wired networks (`wired`)"]
+    null = next(entry for entry in expensive["entries"] if entry["solver"] == "null")
+    assert f"| `null` {float(null['loss']):.3f} |".replace(" 0.", " .") in lines[2]
+    assert "No track" in readme_table.by_regime({"suites": []})
+    written = sum(f"(`{name}`)" in README for name in readme_table.REGIMES)
+    assert len(README.splitlines()) + len(readme_table.REGIMES) - written <= 150
+
+
 def _suite(name: str) -> dict[str, object]:
     entry = {
         "tier": "reproduced",

@@ -17,9 +17,13 @@ from optisolve.core.reference import Effort
 from optisolve.run.records import read_record
 from optisolve.run.table import TABLE, Row, Table
 from optisolve.study.loss import loss_of
+from optisolve.study.suite import load_suite
+from optisolve.trust.audit import SuiteBook, Tier
+from optisolve.trust.audit.suites import LockedSuite
+from optisolve.trust.board import Located, build_board
 from optisolve.trust.site import build_site, write_site
 from optisolve.trust.site.pages import ModelRow
-from optisolve.trust.site.questions import _about_models
+from optisolve.trust.site.questions import _about_models, questions
 from tests.forging import record_bytes, seal
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -152,12 +156,51 @@ def test_who_proves_an_optimum_is_asked_of_runs_that_ended_with_a_proof(records,
     assert "water_filling on parallel_channels" in page.answer[0]
 
 
-def test_a_question_without_records_says_which_suite_could_answer_it(site):
-    pages = {page.stem: page.read_text() for page in (site / "questions").glob("*.html")}
-    assert [name for name, text in pages.items() if "No published records answer this yet." not in text] == [
-        "hundred-evaluations"
-    ]
-    assert "make publish SUITE=dynamic" in pages["moving-network"]
+def test_a_question_is_shown_once_its_track_has_records(site):
+    assert [page.stem for page in (site / "questions").glob("*.html")] == ["hundred-evaluations"]
+    assert "It moves." not in (site / "index.html").read_text()
+
+
+def test_every_track_of_a_regime_has_a_question():
+    asked = {name for question in questions() for name in question.tracks}
+    assert asked >= {"expensive", "evolutionary", "real_time", "large", "exact", "wired", "dynamic", "llm"}
+
+
+def timed(records, home):
+    """The same records as a track about time, whose clocks say 3 ms per row of the curve, and its table."""
+    runs = in_suite(records, home / "runs", "real_time")
+    located = []
+    for file in sorted(runs.rglob("record.json")):
+        record = read_record(file)
+        trace = [(row[0], 3e-3 * i, *row[2:]) for i, row in enumerate(record.trace)]
+        record = record.model_copy(update={"trace": trace}).with_provenance(tier=Tier.REPRODUCED)
+        file.write_bytes(record.to_bytes())
+        located.append(Located(str(file), "real_time", "ada", read_record(file)))
+    said = {"version": "1", "instances": 2, "budget": {"evaluations": 120}, "solvers": ["random_search"]}
+    said |= {"problems": sorted({item.record.suite.problem for item in located}), "columns": {"loss_at_ms": [1, 10]}}
+    (home / "real_time.yaml").write_text(json.dumps(said))
+    locked = LockedSuite(load_suite(home / "real_time.yaml"), "5" * 64, {})
+    return runs, build_board(located, SuiteBook(_read={"real_time": locked}))
+
+
+def test_a_track_about_time_shows_losses_by_time_the_machine_and_who_is_first(records, tmp_path):
+    pytest.importorskip("plotly", reason="needs the extra [report]")
+    runs, told = timed(records, tmp_path)
+    content = build_site([runs], board=told)
+    write_site(content, tmp_path / "site")
+    page = (tmp_path / "site" / "tracks" / "real_time.html").read_text()
+    (machine,) = {row.columns.machine for row in told.suites[0].entries}
+    assert "loss after 1 ms" in page
+    assert "rank after 10 ms" in page
+    assert machine in page
+    assert "nobody can show them" in page
+    (question,) = (page for page in content.questions if page.name == "one-millisecond")
+    first = min(told.suites[0].entries, key=lambda row: float(row.columns.at_ms["1"].loss))
+    assert question.standings[0].loss == float(first.columns.at_ms["1"].loss)
+    assert question.answer[0].startswith("After 1 ms ")
+    assert first.solver in question.answer[0]
+    tables = _Tables(tmp_path / "site" / "tracks" / "real_time.html").tables
+    assert all(len(row) == len(table[0]) for table in tables for row in table)
 
 
 def test_every_row_s_command_makes_the_run_behind_it(content, tmp_path):

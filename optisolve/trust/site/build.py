@@ -65,7 +65,7 @@ def build_site(
         problems=tuple(_problem(name, lines, units, colors, degeneracy or {}) for name in units.scenarios()),
         solvers=tuple(_solver(name, units, lines) for name in solvers),
         records=tuple(_records(units)),
-        questions=tuple(answered(asked, tracks, lines, units) for asked in questions()),
+        questions=tuple(page for asked in questions() if (page := answered(asked, tracks, lines, units)) is not None),
         notices=tuple(dict.fromkeys(notice for track in tracks for notice in track.report.notices)),
     )
 
@@ -93,6 +93,7 @@ def _track(
         records=len(inputs.records),
         standings=tuple(ranked.entries) if ranked else (),
         problems=len(ranked.problems) if ranked else 0,
+        tie=ranked.tie if ranked else "",
         asks=question_of(name),
         summary=summary_of(ranked) if ranked else None,
         winners=tuple(winners_of(held, units)),

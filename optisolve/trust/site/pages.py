@@ -93,6 +93,7 @@ class Track:
         records: How many there are.
         standings: Entries of the suite in the leaderboard's own table, best first; empty without it.
         problems: How many problems the suite has, for `standings`.
+        tie: Difference of losses up to which nobody is ahead, as the table states it; "" without standings.
         asks: What the suite asks; "" for one that optisolve does not ship.
         summary: The track in one line; None without standings.
         winners: Problem by problem.
@@ -107,6 +108,7 @@ class Track:
     records: int
     standings: tuple[BoardRow, ...] = ()
     problems: int = 0
+    tie: str = ""
     asks: str = ""
     summary: TrackSummary | None = None
     winners: tuple[Winner, ...] = ()
@@ -173,8 +175,8 @@ class QuestionPage:
         name: Of the page.
         question: In the words of whoever asks.
         words: Paragraphs that say how the answer is found.
-        tracks: Suites that can answer it, best first.
-        track: The one that does; "" while none of them has records.
+        track: The suite whose records answer it.
+        after: Time after which losses are compared, ms; "" for the end of the runs.
         answer: The answer in sentences, with its figures.
         standings: Solvers, best first.
         winners: Problem by problem, with the command of each row.
@@ -184,8 +186,8 @@ class QuestionPage:
     name: str
     question: str
     words: tuple[str, ...]
-    tracks: tuple[str, ...]
     track: str = ""
+    after: str = ""
     answer: tuple[str, ...] = ()
     standings: tuple[Standing, ...] = ()
     winners: tuple[Winner, ...] = ()

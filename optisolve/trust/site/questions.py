@@ -19,6 +19,7 @@ from optisolve.study.loss import GAP_NOISE, LOSS_CAP
 from optisolve.study.report.commands import run_command_of
 from optisolve.study.report.tables import number, plural
 from optisolve.study.scored import Outcome, ScoredUnits
+from optisolve.trust.board_parts import BoardRow, OwnColumns
 from optisolve.trust.site.pages import ModelRow, QuestionPage, Standing, Track, Winner
 from optisolve.trust.site.tracks import first_record, methods_of, winners_of
 from optisolve.trust.summary import NULL, is_peer
@@ -37,7 +38,8 @@ class Question(Part):
         question: In the words of whoever asks.
         words: Paragraphs that say how the answer is found.
         tracks: Suites that can answer it, best first.
-        about: ``solver`` asks which one to use, ``model`` whether a language model was needed.
+        about: ``solver`` asks which one to use, ``time`` which one after the first of the times that the track's columns name,
+            ``model`` whether a language model was needed.
         evaluations: Only problems whose budget lies between these, both included; empty for all.
         proven: Only problems whose references are proven optima, and on them only solvers that ended with a proof in every run.
     """
@@ -46,7 +48,7 @@ class Question(Part):
     question: str
     words: list[str]
     tracks: list[str]
-    about: Literal["solver", "model"] = "solver"
+    about: Literal["solver", "time", "model"] = "solver"
     evaluations: list[int] = Field(default=[], max_length=2)
     proven: bool = False
 
@@ -58,8 +60,8 @@ def questions() -> tuple[Question, ...]:
     return tuple(Question.model_validate(item) for item in yaml.safe_load(text))
 
 
-def answered(asked: Question, tracks: Sequence[Track], lines: pd.DataFrame, units: ScoredUnits) -> QuestionPage:
-    """A question's page: from the first of its tracks whose records answer it, else one that says that none does yet.
+def answered(asked: Question, tracks: Sequence[Track], lines: pd.DataFrame, units: ScoredUnits) -> QuestionPage | None:
+    """A question's page: from the first of its tracks whose records answer it; None while none does.
 
     Args:
         asked: The question.
@@ -67,7 +69,7 @@ def answered(asked: Question, tracks: Sequence[Track], lines: pd.DataFrame, unit
         lines: Of all tracks, from `optisolve.trust.site.build.lines_of`.
         units: All units.
     """
-    page = QuestionPage(asked.name, asked.question, tuple(asked.words), tuple(asked.tracks))
+    page = QuestionPage(asked.name, asked.question, tuple(asked.words))
     named = {track.name: track for track in tracks}
     for track in (named[name] for name in asked.tracks if name in named):
         winners = [winner for winner in track.winners if _fits(asked, winner, units)]
@@ -81,11 +83,13 @@ def answered(asked: Question, tracks: Sequence[Track], lines: pd.DataFrame, unit
         told = replace(page, track=track.name, winners=tuple(winners), standings=tuple(_standings(own, frame)))
         if asked.proven:
             return replace(told, answer=tuple(_about_proofs(own)))
-        if asked.about == "solver":
+        if asked.about == "time" and (timed := _after_times(track)):
+            return replace(told, after=timed[0], standings=timed[1], answer=tuple(_about_times(track)))
+        if asked.about != "model":
             return replace(told, answer=tuple(_about_solvers(told.standings, frame)))
         if models := tuple(_models(own, frame)):
             return replace(told, models=models, answer=tuple(_about_models(models)))
-    return page
+    return None
 
 
 def _fits(asked: Question, winner: Winner, units: ScoredUnits) -> bool:
@@ -128,6 +132,34 @@ def _standings(lines: pd.DataFrame, frame: pd.DataFrame) -> list[Standing]:
         loss = (float(own["loss"].sum()) + LOSS_CAP * (scenarios - len(own))) / scenarios
         found.append(Standing(str(solver), loss, len(own), float(seconds[solver]), min(own["tier"], key=_trust)))
     return sorted(found, key=lambda item: (item.loss, item.solver))
+
+
+def _clocked(track: Track) -> list[tuple[BoardRow, OwnColumns]]:
+    """Ranked entries of a track whose columns name times."""
+    return [(row, own) for row in track.standings if row.rank is not None and (own := row.columns) is not None and own.at_ms]
+
+
+def _after_times(track: Track) -> tuple[str, tuple[Standing, ...]] | None:
+    """The first time of a track, ms, and its solvers by the loss that they have then; None where it names none."""
+    found, mark = [], ""
+    for row, own in _clocked(track):
+        mark, place = next(iter(own.at_ms.items()))
+        if place.loss is not None:
+            tier = row.tier.value.replace("_", "-")
+            found.append(Standing(row.solver, float(place.loss), len(row.problems), float(own.seconds), tier))
+    return (mark, tuple(sorted(found, key=lambda item: (item.loss, item.solver)))) if found else None
+
+
+def _about_times(track: Track) -> Iterator[str]:
+    """Who is first after every time of a track, what the trivial answers lose by then, and where the clock stood."""
+    rows = _clocked(track)
+    for mark in rows[0][1].at_ms:
+        losses = {row.solver: float(loss) for row, own in rows if (loss := own.at_ms[mark].loss) is not None}
+        first = sorted(row.solver for row, own in rows if own.at_ms[mark].rank == 1)
+        trivial = f"; trivial answers lose {number(losses[NULL])}" if NULL in losses and NULL not in first else ""
+        have, least = "have" if len(first) > 1 else "has", min(losses.values(), default=LOSS_CAP)
+        yield f"After {mark} ms {', '.join(first)} {have} the least mean loss, {number(least)}{trivial}."
+    yield f"Times as reported, on {'; '.join(sorted({own.machine for _, own in rows}))}."
 
 
 def _trust(tier: str) -> int:

@@ -17,6 +17,7 @@ from optisolve.run.schema import Record
 from optisolve.run.table import Row, Table
 from optisolve.run.untrusted import printable, read_bytes, read_json
 from optisolve.trust.audit import AUDIT_LIMITS, Audit, AuditLimits, Auditor, ReferenceMaker, SuiteBook, Tier, audits
+from optisolve.trust.audit.suites import LockedSuite
 from optisolve.trust.board import build_board, read_located
 from optisolve.trust.submission.bundle import read_transcripts, transcripts_bytes, write_archive
 from optisolve.trust.submission.rules import DESCRIPTION, LIMITS, ROWS, SCHEMA, SUBMITTER, TRANSCRIPTS, check_description
@@ -115,7 +116,7 @@ def pack(
     records = [(_claiming(file, claim), file.parent) for file, claim in zip(chosen, shown, strict=True)]
     repeated = [] if full else [item for item in records if item[0].provenance.tier.rank >= Tier.REPLAYED.rank]
     others = [item for item in records if item not in repeated]
-    fresh = _write_rows(repeated, folder, locked.sha256, suite, archive) if repeated else 0
+    fresh = _write_rows(repeated, folder, locked, archive) if repeated else 0
     fresh += (files := sum(_write(record, parent, folder) for record, parent in others))
     _describe(folder / DESCRIPTION, submitter, title)
     return Packed(folder, fresh, len(chosen) - fresh, other, files)
@@ -166,24 +167,27 @@ def _claiming(file: Path, tier: Tier) -> Record:
     return Record.from_json(read_json(file), where=printable(file)).with_provenance(tier=tier)
 
 
-def _write_rows(records: Sequence[tuple[Record, Path]], folder: Path, current: str, suite: str, archive: Path | None) -> int:
+def _write_rows(records: Sequence[tuple[Record, Path]], folder: Path, locked: LockedSuite, archive: Path | None) -> int:
     """Add records to the table of a submission; rows of an older lock go. Returns how many are new.
 
     A run that is there already, under any clock, stays as it was published.
     """
     table, transcripts = folder / ROWS, folder / TRANSCRIPTS
-    rows = [row for row in Table.read(table).rows if row.record.suite.sha256 == current] if table.is_file() else []
+    old = Table.read(table).rows if table.is_file() else ()
+    rows = [row for row in old if row.record.suite.sha256 == locked.sha256]
     known = {row.record.result_hash for row in rows}
     texts = read_transcripts(read_bytes(transcripts, max_bytes=LIMITS.transcript)) if transcripts.is_file() else {}
     fresh = [(record, parent) for record, parent in records if record.result_hash not in known]
     texts |= {record.record_id: told for record, parent in fresh if (told := _transcript(record, parent))}
-    rows += [Row.of(record) for record, _ in fresh]
+    rows += [Row.of(record, locked.suite.columns.loss_at_ms) for record, _ in fresh]
     ids = {row.record.record_id for row in rows}
     texts = {name: told for name, told in texts.items() if name in ids}
     folder.mkdir(parents=True, exist_ok=True)
     kept = None
     if archive is not None:
-        kept = write_archive({record.record_id: _files(record, parent) for record, parent in records}, archive, suite)
+        kept = write_archive(
+            {record.record_id: _files(record, parent) for record, parent in records}, archive, locked.suite.name
+        )
     elif not fresh and table.is_file():
         kept = Table.read(table).archive
     write_atomic(table, Table.of(rows, kept).to_bytes())

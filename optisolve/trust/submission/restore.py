@@ -161,7 +161,8 @@ def _unpacked(archive: Path, table: Table) -> dict[str, dict[str, bytes]]:
     for files in read_archive(archive, table.archive):
         record = Record.from_json(strict_json(files["record.json"]), where=printable(archive))
         row = rows.get(record.result_hash)
-        if row is not None and row.record.record_id == record.record_id and row.record != light(record):
+        same = row is not None and row.record.record_id == record.record_id
+        if same and row is not None and row.record != light(record, {told[0] for told in row.record.trace}):
             raise RecordError(f"{archive}: {record.record_id} is not what its row in the table says.")
         kept[record.result_hash] = files
     return kept

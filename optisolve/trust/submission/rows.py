@@ -4,6 +4,9 @@ A row holds when a second run gives it, and an audit of the full record of that 
 elsewhere and the row names other kernels, the run is made on those; where this processor does not have them, the row holds if
 its loss is the same. Else it is self-reported, since nobody has seen its points: its full record, or a table made here, shows
 more.
+
+Where the suite names times, a row keeps what its run knew by then. Values and evaluations there are held against the second
+run; the seconds are those of whoever ran it, which nobody can show.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +26,7 @@ from optisolve.numerics.indicators import score
 from optisolve.registry import SOLVERS
 from optisolve.run.rebuild import rebuild
 from optisolve.run.schema import Record
-from optisolve.run.table import Row, Table, content_of
+from optisolve.run.table import Row, Table, content_of, known_at, light
 from optisolve.run.untrusted import bounded_memory, printable, read_bytes, read_json, reason
 from optisolve.study.loss import loss_of
 from optisolve.trust.audit import Audit, Auditor, Tier
@@ -129,6 +133,7 @@ class RowAuditor(Auditor):
         if not told.suite.name:
             found.wrong("suite.name", "", "a suite: a row is made again from its lock")
         check_reproduction(told, self.problems, self.solvers or SOLVERS, found)
+        _check_curve(told, self._marks_ms(told), found)
         made = None if found.problems else self._remade(row, folder, found)
         if made is None:
             return found.audit(name, where)
@@ -142,6 +147,14 @@ class RowAuditor(Auditor):
         if self.keep and not ended_elsewhere and not audit.problems:
             (folder / MADE).write_bytes(filled(told, made.record).to_bytes())
         return replace(audit, record_id=name, tier=shown, notes=told_all, pair=pair, made=loss_of(full).value)
+
+    def _marks_ms(self, told: Record) -> list[float]:
+        """Times whose rows of the curve a row of this suite keeps."""
+        try:
+            locked = self.suites.get(told.suite.name)
+        except OptisolveError:  # told with the suite's own check
+            return []
+        return [] if locked is None else locked.suite.columns.loss_at_ms
 
     def _measured(self, again: Record, told: Record) -> Record:
         """A run that ended elsewhere, with its own distance to the front that the row was measured to."""
@@ -192,6 +205,27 @@ class RowAuditor(Auditor):
         elif content_of(made.record) != row.content:
             found.wrong("content", row.content, f"{content_of(made.record)}, {again}")
         return None if found.problems else made
+
+
+def _check_curve(told: Record, marks_ms: list[float], found: Findings) -> None:
+    """The part of the curve that a row keeps: just what was known at the suite's times, later never less.
+
+    Whether the run's curve has these values is for the second run to say.
+    """
+    rows = told.trace
+    if light(told, known_at(told, marks_ms)).trace != rows:
+        at = ", ".join(f"{mark:g}" for mark in marks_ms)
+        expected = f"the last row of the curve{f' and the last ones by {at} ms' if at else ''}"
+        found.wrong("trace", f"rows at {', '.join(str(row[0]) for row in rows[:10])} evaluations", expected)
+    rises = len(told.verified.objectives) > 1 or any(own.sense == "maximize" for own in told.verified.objectives)
+    for (count, seconds, value, _), row in pairwise(rows):
+        if row[0] <= count or row[1] < seconds:
+            found.wrong("trace", row, f"more evaluations than {count}, and no fewer seconds than {seconds}")
+        if value is None:
+            continue
+        lost = float("inf") if row[2] is None else (value - row[2]) * (1.0 if rises else -1.0)
+        if lost > 1e-12 * max(1.0, abs(value)):  # sums of areas round
+            found.wrong("trace", row, f"a best value no worse than {value}, which was known before")
 
 
 def check_repetitions(located: Iterable[Located], audits: Mapping[str, Audit]) -> list[FieldProblem]:
