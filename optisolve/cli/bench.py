@@ -45,6 +45,7 @@ class Bench(Verb):
         retry: Run failed units again.
         dry_run: Show the plan, run nothing.
         lock: Write NAME.lock.json beside the suite, run nothing.
+        trial: Run what is missing, then say of every problem whether it tells solvers apart; 1 when one does not.
         progress: How far the suite is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
         tracker: mlflow: send every record to an MLflow server; tracker.uri is its address (default MLFLOW_TRACKING_URI).
 
@@ -65,6 +66,7 @@ class Bench(Verb):
     retry: bool = False
     dry_run: bool = False
     lock: bool = False
+    trial: bool = False
     progress: Show = "auto"
     tracker: Choice = Choice("none")
 
@@ -123,11 +125,33 @@ def _run(settings: Bench, suite: Suite) -> int:
             tracker=MlflowTracker(suite.name, uri) if settings.tracker.name == "mlflow" else None,
             on_progress=lambda state: _show(bar, state),
         )
-    failures = _print_summary(done)
+    failures = _print_summary(done, tables=not settings.trial)
     if done.interrupted:
         print_notice(f"{done.missing} units are left; the same command goes on with them", "interrupted")
         return 130
-    return 1 if failures else 0
+    passed = _print_trial(done) if settings.trial else True
+    return 1 if failures or not passed else 0
+
+
+def _print_trial(done: SuiteRun) -> bool:
+    """One row per problem with its verdict; True when all of them are admitted."""
+    from optisolve.study.trial import judge
+
+    trial = judge(done.suite, (record for _, record in done.records()))
+    columns = (">instances", ">null", ">random", ">best", ">median", ">p", "verdict")
+    table = new_table("problem", *columns, title=f"{done.suite.name}: mean losses, and what admits a problem")
+    for verdict in trial.verdicts:
+        losses = [verdict.null, verdict.random, *(end and end[1] for end in (verdict.best, verdict.median))]
+        told = "; ".join(verdict.refused)
+        kept = f"excepted: {verdict.excepted} ({told})" if verdict.admitted else f"refused: {told}"
+        numbers = ("–" if loss is None else f"{loss:.3f}" for loss in losses)
+        p_value = "–" if verdict.p_value is None else f"{verdict.p_value:.2g}"
+        table.add_row(verdict.case, str(verdict.instances), *numbers, p_value, kept if told else "admitted")
+    console.print(table)
+    place = "not in the ranking" if trial.null_place is None else f"place {trial.null_place} of {trial.ranked}"
+    below = "below the median" if trial.null_below_median else "refused: null must be below the median"
+    console.print(f"null over all problems: {place}, {below}", soft_wrap=True)
+    return trial.passed
 
 
 def _show(bar: Bar, state: Progress) -> None:
@@ -197,15 +221,15 @@ def _print_skips(skips: Iterable[Skip], *, full: bool) -> None:
     console.print(table)
 
 
-def _print_summary(done: SuiteRun) -> int:
-    """One row per problem and solver; returns the number of failed units."""
+def _print_summary(done: SuiteRun, *, tables: bool = True) -> int:
+    """One row per problem and solver, unless the tables are left out; returns the number of failed units."""
     cells: dict[tuple[str, str], list[Record]] = {}
     failed: list[tuple[Unit, str]] = []
     for unit, record in done.records():
         cells.setdefault((unit.case, unit.label), []).append(record)
         if record.termination.status == Termination.ERROR:
             failed.append((unit, record.termination.detail))
-    for case in dict.fromkeys(case for case, _ in cells):
+    for case in dict.fromkeys(case for case, _ in cells) if tables else ():
         console.print(_table(case, {label: records for (name, label), records in cells.items() if name == case}))
     _print_skips(done.skipped, full=False)
     references = ((unit.case, record.reference) for unit, record in done.records())

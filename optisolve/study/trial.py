@@ -1,0 +1,201 @@
+"""Whether a scenario tells solvers apart: what admits it to a track of the leaderboard, judged from a finished run of a suite.
+
+A scenario whose trivial answers, or whose random points, are as good as anything, says nothing about a solver, and instances
+that are all the same say it once however many there are. The rules look at nothing but the suite's own records: its instances,
+its budgets, its solvers, and the loss that every other table shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optisolve.numerics.indicators import GAP_NOISE
+from optisolve.run.schema import Record
+from optisolve.study.aggregate import blocks_of, ranking
+from optisolve.study.loss import aim_of
+from optisolve.study.scored import ScoredUnits, score_units
+from optisolve.study.statistics import paired_comparison
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from optisolve.study.suite import Case, Suite
+
+__all__ = ["ALPHA", "NULL_LOSES", "RANDOM_LOSES", "Trial", "Verdict", "judge"]
+
+NULL_LOSES = 0.05
+"""Mean loss that the best trivial answer has at least."""
+
+RANDOM_LOSES = 0.10
+"""Mean loss that random search has at least, at the suite's budget."""
+
+ALPHA = 0.05
+"""Level of the one paired test of a scenario: the best against the median solver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one scenario.
+
+    Attributes:
+        case: The problem's label within the suite.
+        instances: How many its solvers have run on; below ten its tables print points, not intervals.
+        null: Mean loss of the best trivial answer; None without one.
+        random: Mean loss of random search; None without one.
+        best: (solver, mean loss) of the first by average rank; None where nothing is ranked.
+        median: The same of the solver in the middle.
+        p_value: Of the paired test between the two over the instances; None without two solvers.
+        refused: The rules that it fails, in words; none when it is admitted.
+        excepted: Why the suite keeps it all the same, "" when it says nothing.
+    """
+
+    case: str
+    instances: int
+    null: float | None
+    random: float | None
+    best: tuple[str, float] | None
+    median: tuple[str, float] | None
+    p_value: float | None
+    refused: tuple[str, ...]
+    excepted: str
+
+    @property
+    def admitted(self) -> bool:
+        """It passes every rule, or the suite says why it may stay."""
+        return not self.refused or bool(self.excepted)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Verdicts on a suite.
+
+    Attributes:
+        verdicts: One per problem, in the suite's order.
+        null_place: Place of the trivial answers in the ranking over all problems, 1 is best; None where they are not in it.
+        ranked: Solvers in that ranking: those that run on every problem.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    null_place: int | None
+    ranked: int
+
+    @property
+    def null_below_median(self) -> bool:
+        """Most of the solvers that run on every problem are ahead of the trivial answers."""
+        return self.null_place is not None and 2 * self.null_place > self.ranked + 1
+
+    @property
+    def passed(self) -> bool:
+        """Every scenario is admitted and the trivial answers are below the median."""
+        return self.null_below_median and all(verdict.admitted for verdict in self.verdicts)
+
+
+def judge(suite: Suite, records: Iterable[Record]) -> Trial:
+    """Judge every scenario of a suite by the records of a run.
+
+    Args:
+        suite: The suite.
+        records: Its records, as of `SuiteRun.records`; a part of the suite is judged by what was run.
+
+    Returns:
+        The verdicts. A scenario is refused when the best trivial answer loses less than 5 %, random search less than 10 %,
+        the best and the median solver by average rank do not differ (Wilcoxon's paired test over instances, 5 %), or its
+        instances are alike: the same data, or one reference value and trivial answers that are worth the same.
+
+    Raises:
+        RecordError: No record.
+    """
+    import pandas as pd
+
+    units = score_units(pd.DataFrame({"record": list(records)}))
+    labels = {kind: {cell.label for cell in suite.cells if cell.solver.info.name == kind} for kind in _CONTROLS}
+    known = units.scenarios()
+    verdicts = tuple(_verdict(units, case, labels) for case in suite.cases if case.label in known)
+    table = ranking(units).table
+    places = [place for place, solver in enumerate(table["solver"], start=1) if solver in labels["null"]]
+    return Trial(verdicts, min(places, default=None), len(table))
+
+
+_CONTROLS = ("null", "random_search")
+
+
+def _verdict(units: ScoredUnits, case: Case, labels: dict[str, set[str]]) -> Verdict:
+    frame = units.frame[units.frame["scenario"] == case.label]
+    controls = [_control(frame, labels[kind]) for kind in _CONTROLS]
+    null, random = controls
+    best, median, p_value = _ends(units, case.label)
+    instances = int(frame["instance"].nunique())
+    refused = [
+        *_loses("null", null, NULL_LOSES),
+        *_loses("random search", random, RANDOM_LOSES),
+        *_differ(best, median, p_value, instances),
+        *_alike(frame, labels["null"]),
+    ]
+    if not units.measures[case.label].has_loss:
+        refused = ["no loss: its records have no common reference"]
+    return Verdict(case.label, instances, null, random, best, median, p_value, tuple(refused), case.admit)
+
+
+def _control(frame: pd.DataFrame, solvers: set[str]) -> float | None:
+    """Mean loss over instances of the best of some solvers; None without one."""
+    own = frame[frame["solver"].isin(solvers) & frame["loss"].notna()]
+    if own.empty:
+        return None
+    means = own.groupby(["solver", "instance"])["loss"].mean().groupby("solver").mean()
+    return float(means.min())
+
+
+def _loses(who: str, loss: float | None, least: float) -> list[str]:
+    if loss is None:
+        return [f"no run of {who}"]
+    return [f"{who} loses {loss:.1%} < {least:.0%}"] if loss < least else []
+
+
+def _ends(units: ScoredUnits, case: str) -> tuple[tuple[str, float] | None, tuple[str, float] | None, float | None]:
+    """The best and the median solver by average rank, with the p-value of the paired test between them."""
+    ranked = ranking(units, [case]).table
+    if len(ranked) < 2:
+        return None, None, None
+    blocks = blocks_of(units, [case])
+    ends = [ranked.iloc[i] for i in (0, len(ranked) // 2)]
+    a, b = (blocks.table[row["solver"]].to_numpy(dtype=np.float64) for row in ends)
+    test = paired_comparison(a, b, maximize=False, tolerance=blocks.tolerance)
+    best, median = ((str(row["solver"]), float(row["mean"])) for row in ends)
+    return best, median, float(test.p_value)
+
+
+def _differ(
+    best: tuple[str, float] | None, median: tuple[str, float] | None, p_value: float | None, instances: int
+) -> list[str]:
+    if best is None or median is None or p_value is None:
+        return ["fewer than two solvers"]
+    if p_value < ALPHA:
+        return []
+    few = f" ({instances} instances, a test needs 6)" if instances < 6 else ""  # two-sided, 2 / 2^5 is above 5 %
+    return [f"best {best[0]} and median {median[0]} do not differ, p = {p_value:.2g}{few}"]
+
+
+def _alike(frame: pd.DataFrame, nulls: set[str]) -> list[str]:
+    """Instances that are one: the same data; or one reference, and trivial answers that are worth the same everywhere.
+
+    A front that is shifted with its instance has one hypervolume, yet a point fixed beforehand is worth another share of it
+    on each: such instances differ.
+    """
+    rows = frame[frame["record"].notna()]
+    records: Sequence[Record] = rows["record"].tolist()
+    data = {record.instance.sha256 for record in records}
+    if len(data) < 2:
+        return ["one instance" if frame["instance"].nunique() < 2 else "instances are alike: the same data"]
+    own = rows[rows["solver"].isin(nulls)]
+    if _same([aim_of(record) for record in records]) and not own.empty and _same(own["loss"].tolist()):
+        return ["instances are alike: one reference value, and trivial answers worth the same"]
+    return []
+
+
+def _same(values: Sequence[float]) -> bool:
+    numbers = np.asarray(values, dtype=np.float64)
+    return bool(np.allclose(numbers, numbers[0], rtol=GAP_NOISE, atol=0.0, equal_nan=True))
