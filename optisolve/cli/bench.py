@@ -134,23 +134,25 @@ def _run(settings: Bench, suite: Suite) -> int:
 
 
 def _print_trial(done: SuiteRun) -> bool:
-    """One row per problem with its verdict; True when all of them are admitted."""
+    """One row per problem with its verdict, then the reasons; True when all of them are admitted."""
     from optisolve.study.trial import judge
 
     trial = judge(done.suite, (record for _, record in done.records()))
     columns = (">instances", ">null", ">random", ">best", ">median", ">p", "verdict")
-    table = new_table("problem", *columns, title=f"{done.suite.name}: mean losses, and what admits a problem")
+    table = new_table("problem", *columns, title=f"{done.suite.name}: mean losses, and whether a problem tells solvers apart")
     for verdict in trial.verdicts:
         losses = [verdict.null, verdict.random, *(end and end[1] for end in (verdict.best, verdict.median))]
-        told = "; ".join(verdict.refused)
-        kept = f"excepted: {verdict.excepted} ({told})" if verdict.admitted else f"refused: {told}"
         numbers = ("–" if loss is None else f"{loss:.3f}" for loss in losses)
         p_value = "–" if verdict.p_value is None else f"{verdict.p_value:.2g}"
-        table.add_row(verdict.case, str(verdict.instances), *numbers, p_value, kept if told else "admitted")
+        told = "admitted" if not verdict.refused else "excepted" if verdict.admitted else "refused"
+        table.add_row(verdict.case, str(verdict.instances), *numbers, p_value, told)
     console.print(table)
-    place = "not in the ranking" if trial.null_place is None else f"place {trial.null_place} of {trial.ranked}"
-    below = "below the median" if trial.null_below_median else "refused: null must be below the median"
-    console.print(f"null over all problems: {place}, {below}", soft_wrap=True)
+    for verdict in (verdict for verdict in trial.verdicts if verdict.refused):
+        why = f"excepted, {verdict.excepted}" if verdict.admitted else "refused"
+        console.print(f"{verdict.case}: {why}: {'; '.join(verdict.refused)}", soft_wrap=True)
+    place = "nowhere ranked" if trial.null_place is None else f"mean place {trial.null_place:.2f} (0 first, 1 last)"
+    below = "below the median" if trial.null_below_median else "refused: it must be below the median"
+    console.print(f"null: {place}, {below}", soft_wrap=True)
     return trial.passed
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from optisolve.numerics.indicators import GAP_NOISE
 from optisolve.run.schema import Record
-from optisolve.study.aggregate import blocks_of, ranking
+from optisolve.study.aggregate import Ranking, ranking
 from optisolve.study.loss import aim_of
 from optisolve.study.scored import ScoredUnits, score_units
 from optisolve.study.statistics import paired_comparison
@@ -49,6 +49,7 @@ class Verdict:
         best: (solver, mean loss) of the first by average rank; None where nothing is ranked.
         median: The same of the solver in the middle.
         p_value: Of the paired test between the two over the instances; None without two solvers.
+        null_place: Where the trivial answers stand among the solvers, 0 first and 1 last; None where they are not ranked.
         refused: The rules that it fails, in words; none when it is admitted.
         excepted: Why the suite keeps it all the same, "" when it says nothing.
     """
@@ -60,6 +61,7 @@ class Verdict:
     best: tuple[str, float] | None
     median: tuple[str, float] | None
     p_value: float | None
+    null_place: float | None
     refused: tuple[str, ...]
     excepted: str
 
@@ -75,18 +77,23 @@ class Trial:
 
     Attributes:
         verdicts: One per problem, in the suite's order.
-        null_place: Place of the trivial answers in the ranking over all problems, 1 is best; None where they are not in it.
-        ranked: Solvers in that ranking: those that run on every problem.
     """
 
     verdicts: tuple[Verdict, ...]
-    null_place: int | None
-    ranked: int
+
+    @property
+    def null_place(self) -> float | None:
+        """Mean place of the trivial answers, 0 first and 1 last; None where no problem ranks them.
+
+        Problem by problem, since the solvers that fit one are not those that fit another.
+        """
+        places = [verdict.null_place for verdict in self.verdicts if verdict.null_place is not None]
+        return float(np.mean(places)) if places else None
 
     @property
     def null_below_median(self) -> bool:
-        """Most of the solvers that run on every problem are ahead of the trivial answers."""
-        return self.null_place is not None and 2 * self.null_place > self.ranked + 1
+        """On the whole the trivial answers stand in the lower half of the solvers."""
+        return self.null_place is not None and self.null_place > 0.5
 
     @property
     def passed(self) -> bool:
@@ -114,20 +121,20 @@ def judge(suite: Suite, records: Iterable[Record]) -> Trial:
     units = score_units(pd.DataFrame({"record": list(records)}))
     labels = {kind: {cell.label for cell in suite.cells if cell.solver.info.name == kind} for kind in _CONTROLS}
     known = units.scenarios()
-    verdicts = tuple(_verdict(units, case, labels) for case in suite.cases if case.label in known)
-    table = ranking(units).table
-    places = [place for place, solver in enumerate(table["solver"], start=1) if solver in labels["null"]]
-    return Trial(verdicts, min(places, default=None), len(table))
+    return Trial(tuple(_verdict(units, case, labels) for case in suite.cases if case.label in known))
 
 
 _CONTROLS = ("null", "random_search")
 
+_End = tuple[str, float]
+"""A solver and its mean loss."""
+
 
 def _verdict(units: ScoredUnits, case: Case, labels: dict[str, set[str]]) -> Verdict:
     frame = units.frame[units.frame["scenario"] == case.label]
-    controls = [_control(frame, labels[kind]) for kind in _CONTROLS]
-    null, random = controls
-    best, median, p_value = _ends(units, case.label)
+    null, random = (_control(frame, labels[kind]) for kind in _CONTROLS)
+    ranked = ranking(units, [case.label])
+    best, median, p_value = _ends(ranked)
     instances = int(frame["instance"].nunique())
     refused = [
         *_loses("null", null, NULL_LOSES),
@@ -137,7 +144,8 @@ def _verdict(units: ScoredUnits, case: Case, labels: dict[str, set[str]]) -> Ver
     ]
     if not units.measures[case.label].has_loss:
         refused = ["no loss: its records have no common reference"]
-    return Verdict(case.label, instances, null, random, best, median, p_value, tuple(refused), case.admit)
+    place = _place(ranked, labels["null"])
+    return Verdict(case.label, instances, null, random, best, median, p_value, place, tuple(refused), case.admit)
 
 
 def _control(frame: pd.DataFrame, solvers: set[str]) -> float | None:
@@ -155,22 +163,25 @@ def _loses(who: str, loss: float | None, least: float) -> list[str]:
     return [f"{who} loses {loss:.1%} < {least:.0%}"] if loss < least else []
 
 
-def _ends(units: ScoredUnits, case: str) -> tuple[tuple[str, float] | None, tuple[str, float] | None, float | None]:
+def _ends(ranked: Ranking) -> tuple[_End | None, _End | None, float | None]:
     """The best and the median solver by average rank, with the p-value of the paired test between them."""
-    ranked = ranking(units, [case]).table
-    if len(ranked) < 2:
+    table, blocks = ranked.table, ranked.blocks
+    if len(table) < 2:
         return None, None, None
-    blocks = blocks_of(units, [case])
-    ends = [ranked.iloc[i] for i in (0, len(ranked) // 2)]
+    ends = [table.iloc[i] for i in (0, len(table) // 2)]
     a, b = (blocks.table[row["solver"]].to_numpy(dtype=np.float64) for row in ends)
     test = paired_comparison(a, b, maximize=False, tolerance=blocks.tolerance)
     best, median = ((str(row["solver"]), float(row["mean"])) for row in ends)
     return best, median, float(test.p_value)
 
 
-def _differ(
-    best: tuple[str, float] | None, median: tuple[str, float] | None, p_value: float | None, instances: int
-) -> list[str]:
+def _place(ranked: Ranking, nulls: set[str]) -> float | None:
+    """Average rank of the trivial answers, 0 first and 1 last."""
+    own = ranked.table[ranked.table["solver"].isin(nulls)]["average_rank"]
+    return float(own.min() - 1.0) / (len(ranked.table) - 1) if len(own) and len(ranked.table) > 1 else None
+
+
+def _differ(best: _End | None, median: _End | None, p_value: float | None, instances: int) -> list[str]:
     if best is None or median is None or p_value is None:
         return ["fewer than two solvers"]
     if p_value < ALPHA:
