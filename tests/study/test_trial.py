@@ -90,13 +90,13 @@ def test_the_command_admits_and_refuses_by_its_exit_code(suite_of, tmp_path, cap
         instances=6,
         repetitions=1,
         problems=["parallel_channels", "market_game"],
-        solvers=["scipy_local", "random_search", "null"],
+        solvers=["water_filling", "scipy_local", "random_search", "null"],
     )
     ask = ["bench", f"suite={tmp_path / 'tiny.yaml'}", "trial=true", "executor=serial", f"out={tmp_path / 'runs'}"]
     assert main([*ask, "progress=off", "only=problem:parallel_channels"]) == 0
     assert "admitted" in capsys.readouterr().out
     assert main([*ask, "progress=off"]) == 1  # the finished half is kept, the other one fails
     shown = capsys.readouterr().out
-    assert "18 kept from before" in shown
+    assert "24 kept from before" in shown
     assert "parallel_channels: refused" not in shown
     assert "market_game: refused: null loses" in shown
