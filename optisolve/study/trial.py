@@ -193,7 +193,7 @@ def _differ(best: _End | None, median: _End | None, p_value: float | None, insta
 def _alike(frame: pd.DataFrame, nulls: set[str]) -> list[str]:
     """Instances that are one: the same data; or one reference, and trivial answers that are worth the same everywhere.
 
-    A front that is shifted with its instance has one hypervolume, yet a point fixed beforehand is worth another share of it
+    A front that is shifted with its instance has one hypervolume, yet a point fixed beforehand is at another distance from it
     on each: such instances differ.
     """
     rows = frame[frame["record"].notna()]
@@ -201,8 +201,9 @@ def _alike(frame: pd.DataFrame, nulls: set[str]) -> list[str]:
     data = {record.instance.sha256 for record in records}
     if len(data) < 2:
         return ["one instance" if frame["instance"].nunique() < 2 else "instances are alike: the same data"]
-    own = rows[rows["solver"].isin(nulls)]
-    if _same([aim_of(record) for record in records]) and not own.empty and _same(own["loss"].tolist()):
+    several = len(records[0].verified.objectives) > 1
+    own = rows.loc[rows["solver"].isin(nulls), "igd_plus" if several else "objective"]  # unlike a loss not cut off at 1
+    if _same([aim_of(record) for record in records]) and not own.empty and _same(own.tolist()):
         return ["instances are alike: one reference value, and trivial answers worth the same"]
     return []
 
