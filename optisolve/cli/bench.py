@@ -45,6 +45,7 @@ class Bench(Verb):
         retry: Run failed units again.
         dry_run: Show the plan, run nothing.
         lock: Write NAME.lock.json beside the suite, run nothing.
+        trial: Run what is missing, then say of every problem whether it tells solvers apart; 1 when one does not.
         progress: How far the suite is, on stderr. auto: a bar on a terminal, elsewhere a line every few seconds.
         tracker: mlflow: send every record to an MLflow server; tracker.uri is its address (default MLFLOW_TRACKING_URI).
 
@@ -65,6 +66,7 @@ class Bench(Verb):
     retry: bool = False
     dry_run: bool = False
     lock: bool = False
+    trial: bool = False
     progress: Show = "auto"
     tracker: Choice = Choice("none")
 
@@ -123,11 +125,35 @@ def _run(settings: Bench, suite: Suite) -> int:
             tracker=MlflowTracker(suite.name, uri) if settings.tracker.name == "mlflow" else None,
             on_progress=lambda state: _show(bar, state),
         )
-    failures = _print_summary(done)
+    failures = _print_summary(done, tables=not settings.trial)
     if done.interrupted:
         print_notice(f"{done.missing} units are left; the same command goes on with them", "interrupted")
         return 130
-    return 1 if failures else 0
+    passed = _print_trial(done) if settings.trial else True
+    return 1 if failures or not passed else 0
+
+
+def _print_trial(done: SuiteRun) -> bool:
+    """One row per problem with its verdict, then the reasons; True when all of them are admitted."""
+    from optisolve.study.trial import judge
+
+    trial = judge(done.suite, (record for _, record in done.records()))
+    columns = (">instances", ">null", ">random", ">best", ">median", ">p", "verdict")
+    table = new_table("problem", *columns, title=f"{done.suite.name}: mean losses, and whether a problem tells solvers apart")
+    for verdict in trial.verdicts:
+        losses = [verdict.null, verdict.random, *(end and end[1] for end in (verdict.best, verdict.median))]
+        numbers = ("–" if loss is None else f"{loss:.3f}" for loss in losses)
+        p_value = "–" if verdict.p_value is None else f"{verdict.p_value:.2g}"
+        told = "admitted" if not verdict.refused else "excepted" if verdict.admitted else "refused"
+        table.add_row(verdict.case, str(verdict.instances), *numbers, p_value, told)
+    console.print(table)
+    for verdict in (verdict for verdict in trial.verdicts if verdict.refused):
+        why = f"excepted, {verdict.excepted}" if verdict.admitted else "refused"
+        console.print(f"{verdict.case}: {why}: {'; '.join(verdict.refused)}", soft_wrap=True)
+    place = "nowhere ranked" if trial.null_place is None else f"mean place {trial.null_place:.2f} (0 first, 1 last)"
+    below = "below the median" if trial.null_below_median else "refused: it must be below the median"
+    console.print(f"null: {place}, {below}", soft_wrap=True)
+    return trial.passed
 
 
 def _show(bar: Bar, state: Progress) -> None:
@@ -197,15 +223,15 @@ def _print_skips(skips: Iterable[Skip], *, full: bool) -> None:
     console.print(table)
 
 
-def _print_summary(done: SuiteRun) -> int:
-    """One row per problem and solver; returns the number of failed units."""
+def _print_summary(done: SuiteRun, *, tables: bool = True) -> int:
+    """One row per problem and solver, unless the tables are left out; returns the number of failed units."""
     cells: dict[tuple[str, str], list[Record]] = {}
     failed: list[tuple[Unit, str]] = []
     for unit, record in done.records():
         cells.setdefault((unit.case, unit.label), []).append(record)
         if record.termination.status == Termination.ERROR:
             failed.append((unit, record.termination.detail))
-    for case in dict.fromkeys(case for case, _ in cells):
+    for case in dict.fromkeys(case for case, _ in cells) if tables else ():
         console.print(_table(case, {label: records for (name, label), records in cells.items() if name == case}))
     _print_skips(done.skipped, full=False)
     references = ((unit.case, record.reference) for unit, record in done.records())

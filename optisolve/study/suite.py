@@ -56,6 +56,7 @@ class Case:
         limits: When such a run is killed.
         motion: How the instance moves in an episode; None without one.
         episode_seed: Of the episode.
+        admit: Why it stays although `optisolve.study.trial` refuses it, "" for no reason.
     """
 
     label: str
@@ -66,6 +67,7 @@ class Case:
     limits: Limits
     motion: Motion | None = None
     episode_seed: int = 0
+    admit: str = ""
     _made: list[Step] = field(default_factory=list, repr=False)
 
     def steps(self) -> list[Step]:
@@ -293,7 +295,7 @@ def _case(found: list[FieldProblem], where: str, header: Header, entry: ProblemE
     if problem is None or budget is None or limits is None:
         return None
     effort, moving = None if wanted == "none" else Effort(wanted), 0 if episode is None else episode.seed
-    return Case(entry.label, problem, seeds, effort, budget, limits, motion, moving)
+    return Case(entry.label, problem, seeds, effort, budget, limits, motion, moving, entry.admit)
 
 
 def _limits(told: JsonObject, *, asks: bool) -> Budget:

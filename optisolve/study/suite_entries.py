@@ -107,6 +107,7 @@ class ProblemEntry(Options):
     limits: Object = field(default_factory=dict)
     solvers: list[str] | None = None
     episode: Object | None = None
+    admit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

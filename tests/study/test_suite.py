@@ -250,6 +250,29 @@ def test_the_core_suite_holds_every_family_and_every_solver_that_runs_offline():
     assert {unit.solver for unit in plan.units} == set(SOLVERS.targets()) - asking - absent - few - ablated - given
 
 
+def test_every_solver_and_every_family_stands_in_some_shipped_suite():
+    """A track enters what fits it; a solver that fits none would never be compared."""
+    from optisolve.registry import PROBLEMS, SOLVERS
+
+    suites = [load_suite(name) for name in list_suites()]
+    elsewhere = {"hybrid", "hybrid_control", "q_fusion"}  # beside a real language model: optisolve ablate compares them
+    given = {"keep"}  # evaluates the points of a warm start, which no unit of a suite has
+    solvers = {cell.solver.info.name for suite in suites for cell in suite.cells if cell.skip is None}
+    assert solvers == set(SOLVERS.targets()) - elsewhere - given
+    assert {type(case.problem).name for suite in suites for case in suite.cases} == set(PROBLEMS.targets())
+
+
+@pytest.mark.parametrize("name", ["real_time", "exact", "large", "evolutionary"])
+def test_a_track_says_its_question_and_has_ten_instances_and_both_controls_everywhere(name):
+    """Below ten instances a table prints points, not intervals; without null and random search nobody sees a scenario fail."""
+    suite = load_suite(name)
+    assert suite.summary.endswith((".", "?"))
+    for case in suite.cases:
+        assert len(case.instances) >= 10 or case.admit, case.label
+        solvers = {cell.solver.info.name for cell in suite.cells if cell.case is case and cell.skip is None}
+        assert {"null", "random_search"} <= solvers, case.label
+
+
 def test_an_open_suite_grows_and_keeps_its_finished_units(suite_of, tmp_path):
     small = {"open": True, "problems": ["toy_sphere"], "reference": "quick", "repetitions": 1}
     first = run_suite(suite_of(**small, solvers=["random_search"], instances=[0]), tmp_path / "out", executor="serial")
