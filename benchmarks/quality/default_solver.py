@@ -1,7 +1,7 @@
 """Which engine should answer when none is named: problems with several objectives, without a language model.
 
-    python benchmarks/quality/default_solver.py [--set shifted|review] [--objectives 2] [--evaluations 5000] [--seeds 1]
-        [--solvers nsga2 moead_de moead_de,crossover=1.0]
+    python benchmarks/quality/default_solver.py [--set shifted|review] [--later 0] [--objectives 2] [--evaluations 5000]
+        [--seeds 1] [--solvers nsga2 moead_de moead_de,crossover=1.0]
 
 ``--set shifted`` takes test functions, design problems and drones, instance 1; ``--set review`` the 24 instances on which
 engines were compared with peers, at other seeds. Hypervolume in the scenario's box. Prints a row per instance, wins, ties and
@@ -45,10 +45,14 @@ def shifted() -> dict[str, Instance]:
     return drawn | {f"uav_isac, {k} users": optisolve.load_problem("uav_isac", n_users=k).instance(1) for k in (6, 25, 40)}
 
 
-def review() -> dict[str, Instance]:
-    """The 24 instances: nine of drones, ten functions whose optimum moves, five design problems."""
-    places = dict(DRONES.items())
-    places |= {f"pymoo/{name}_shifted": (1,) for name in FUNCTIONS} | {f"pymoo/{name}": (0,) for name in DESIGNS}
+def review(later: int) -> dict[str, Instance]:
+    """The 24 instances: nine of drones, ten functions whose optimum moves, five design problems.
+
+    Args:
+        later: Added to the numbers of instances, for others of the same kind; designs have one.
+    """
+    places = {name: tuple(seed + later for seed in seeds) for name, seeds in DRONES.items()}
+    places |= {f"pymoo/{name}_shifted": (1 + later,) for name in FUNCTIONS} | {f"pymoo/{name}": (0,) for name in DESIGNS}
     return {f"{name} {seed}": optisolve.load_problem(name).instance(seed) for name, seeds in places.items() for seed in seeds}
 
 
@@ -78,11 +82,12 @@ def main() -> None:
     parser.add_argument("--objectives", type=int, help="of the shifted set; default 2")
     parser.add_argument("--evaluations", type=int, default=5000)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--later", type=int, default=0, help="other instances of the review's set: its numbers and this")
     parser.add_argument("--solvers", nargs="+", default=ENGINES)
     options = parser.parse_args()
     names, budget = tuple(options.solvers), optisolve.Budget(evaluations=options.evaluations)
     solvers = [solver_of(name) for name in names]
-    drawn = review() if options.set == "review" else shifted()
+    drawn = review(options.later) if options.set == "review" else shifted()
     wanted = options.objectives or (None if options.set == "review" else 2)
     print(f"| instance | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     rows = []

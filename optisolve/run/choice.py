@@ -37,8 +37,8 @@ _ONE = (
     Chosen("weight_search", "default for link weights: moves at the weights where paths change"),
     Chosen("moe", "default for one objective: exact and certified methods where they apply, else the best search"),
 )
-_TWO = (Chosen("nsga2", "default for two objectives: the best without a language model in our comparisons"),)
-_MORE = (Chosen("moead", "default for three and more objectives: the best without a language model in our comparisons"),)
+_TWO = (Chosen("nsga2", "default for two objectives: quick and good; solver=ledma llm=none reaches more"),)
+_MORE = (Chosen("moead", "default for three and more objectives: quick and good; solver=ledma llm=none reaches more"),)
 _ANY = (Chosen("moead_de", "default where no other one applies"), Chosen("random_search", "default where nothing else applies"))
 
 
