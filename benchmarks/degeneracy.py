@@ -1,6 +1,6 @@
 """Degeneracy reports of a suite's scenarios, for the pages of the leaderboard.
 
-    python benchmarks/degeneracy.py [--suite core] [--out benchmarks/leaderboard/degeneracy.json]
+    python benchmarks/degeneracy.py [--suite exact] [--out benchmarks/leaderboard/degeneracy.json]
 
 Reports that are in the file already, for the same version of the problem, are kept.
 """
@@ -34,7 +34,7 @@ def _rounded(value: Any) -> Any:
 def main() -> None:
     """Make what is missing and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--suite", default="core")
+    parser.add_argument("--suite", default="exact")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "leaderboard" / "degeneracy.json")
     parser.add_argument("--instances", type=int, default=2)
     parser.add_argument("--samples", type=int, default=512)

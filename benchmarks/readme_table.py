@@ -21,7 +21,10 @@ from optisolve.trust.summary import summaries
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
-    "core": "docs/benchmark.md",
+    **dict.fromkeys(("exact", "evolutionary", "real_time", "large"), "docs/benchmark.md"),
+    "wired": "docs/networks.md",
+    "dynamic": "docs/episodes.md",
+    "llm": "docs/language_models.md",
     "sampler": "docs/diffusion.md",
     "game": "docs/appendix/games.md",
     "gates": "docs/appendix/moe.md",
@@ -31,7 +34,13 @@ PAGES = {
 BUDGETS = "docs/budgets.md"
 """Where the tables of runs by budgets stand."""
 BESIDE = {
-    "core": ("ledma_surrogate", "moead_de", "random_search", "null"),
+    "exact": ("moe", "cpsat", "cvxpy", "scipy_local", "random_search", "null"),
+    "evolutionary": ("ledma_surrogate", "moe", "moead_de", "nsga2", "sms_emoa", "random_search", "null"),
+    "real_time": ("moe", "ddpm", "ddpm_null", "wmmse", "rule", "random_search", "null"),
+    "large": ("moe", "wmmse", "dual_decomposition", "moead_de", "random_search", "null"),
+    "wired": ("weight_search", "moe", "ledma_surrogate", "nsga2", "random_search", "null"),
+    "dynamic": ("moe_cold", "moe_warm", "moead_de_cold", "moead_de_warm", "weight_search_cold", "weight_search_warm"),
+    "llm": ("ledma_local", "ledma_placebo", "ledma_surrogate", "ledma_control_de", "moead_de", "null"),
     "sampler": ("ddpm", "ddpm_null", "ddpm_raw", "ddpm_null_raw", "wmmse", "random_search"),
     "game": ("game_local", "best_response", "regret_matching", "random_agents", "null"),
     "gates": ("moe", "moe_rule", "moe_local", "moead_de", "null"),
@@ -40,7 +49,7 @@ BESIDE = {
 """Solvers that every line of a suite shows beside the best one."""
 REGIMES = {
     "expensive": "few evaluations",
-    "evolutionary": "10,000 evaluations",
+    "evolutionary": "thousands of evaluations",
     "real_time": "milliseconds",
     "large": "large networks",
     "exact": "proofs",

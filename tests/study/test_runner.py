@@ -396,7 +396,7 @@ def test_the_command_line_runs_resumes_and_reports_failures(suite_of, tmp_path, 
 def test_suites_are_listed_without_any_argument(capsys):
     assert main(["bench"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("smoke", "core", "llm", "functions"))
+    assert all(name in shown for name in ("smoke", "exact", "llm", "functions"))
 
 
 @pytest.mark.slow

@@ -230,26 +230,6 @@ def test_the_lock_of_a_shipped_suite_is_the_current_one(name):
     assert suite.summary
 
 
-def test_the_core_suite_holds_every_family_and_every_solver_that_runs_offline():
-    from optisolve.registry import PROBLEMS, SOLVERS
-
-    plan = plan_suite("core")
-    assert {unit.problem for unit in plan.units} == set(PROBLEMS.targets()) - {"pymoo"}  # these stand in suite functions
-    asking = {
-        "game",
-        "moe_llm",
-        "moe_planner",
-        "q_fusion",
-    }  # they need a real language model; the surrogate knows operators only
-    absent = {name for name in SOLVERS.targets() if any(find_spec(need) is None for need in SOLVERS.get(name).info.needs)}
-    assert absent <= {"legacy_diffsg", "botorch", "optuna_gp", "optuna_tpe"}  # without their extras
-    assert absent & {"legacy_diffsg"} == {skip.label for skip in plan.skipped if "pip install" in skip.reason}
-    few = {"parego", "botorch", "optuna_gp", "optuna_tpe"}  # their time per point grows; they stand in suite expensive
-    ablated = {"hybrid", "hybrid_control"}  # parego or CMA-ES and a language model; optisolve ablate compares them
-    given = {"keep"}  # evaluates the points of a warm start, which no unit of this suite has
-    assert {unit.solver for unit in plan.units} == set(SOLVERS.targets()) - asking - absent - few - ablated - given
-
-
 def test_every_solver_and_every_family_stands_in_some_shipped_suite():
     """A track enters what fits it; a solver that fits none would never be compared."""
     from optisolve.registry import PROBLEMS, SOLVERS
