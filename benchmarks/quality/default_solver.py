@@ -7,6 +7,8 @@
 engines were compared with peers, at other seeds. Hypervolume in the scenario's box. Prints a row per instance, wins, ties and
 losses of every pair, mean ranks and, from six seeds on, on how many instances the first solver is better and worse than each
 other one (Wilcoxon over seeds, Holm over instances). ``ledma`` runs without a language model.
+``pygmo_moead`` and ``pygmo_nsga2`` are pygmo's, where it is installed: points are repaired as ours, violations added to every
+objective, and everything that was evaluated counts.
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ from scipy.stats import wilcoxon
 
 import optisolve
 from optisolve.core.arrays import FloatArray
-from optisolve.core.problem import Instance
+from optisolve.core.problem import Evaluation, Instance
 from optisolve.core.solver import Solver
+from optisolve.numerics.indicators import score
 from optisolve.registry import list_problems, make_solver
 
 ENGINES = ("nsga2", "nsga3", "moead", "moead_de")
 TIE = 1e-4
 """Difference of hypervolumes that says nothing."""
 LEVEL = 0.05
+PEER = "pygmo_"
+PENALTY = 1e3
+"""What a peer that knows no constraints pays for a violation of one."""
 FEWEST = 6
 """Seeds below which no signed-rank test can reach the level."""
 FUNCTIONS = ("zdt1", "zdt2", "zdt3", "zdt4", "zdt6", "mw1", "mw7", "mw14", "dtlz2", "dtlz7")
@@ -63,6 +69,38 @@ def solver_of(text: str) -> Solver:
     return make_solver(name, options)
 
 
+def reached(instance: Instance, solver: Solver | str, evaluations: int, seed: int) -> float:
+    """Hypervolume of one run, of a peer where a name is given."""
+    if isinstance(solver, str):
+        return peer(instance, solver.removeprefix(PEER), evaluations, seed)
+    budget = optisolve.Budget(evaluations=evaluations)
+    return float(optisolve.solve(instance, solver, budget=budget, seed=seed, llm="none").hypervolume)
+
+
+def peer(instance: Instance, algorithm: str, evaluations: int, seed: int) -> float:
+    """Hypervolume of everything that an algorithm of pygmo evaluates, populations of 100 (three objectives: 105, nsga2 104)."""
+    import pygmo
+
+    seen: list[Evaluation] = []
+
+    class Function:
+        def fitness(self, x: FloatArray) -> FloatArray:
+            seen.append(instance.evaluate(instance.project(x[None, :])))
+            return np.asarray(seen[-1].F[0] * instance.signs + PENALTY * seen[-1].violation[0])
+
+        def get_bounds(self) -> tuple[FloatArray, FloatArray]:
+            return instance.space.lower, instance.space.upper
+
+        def get_nobj(self) -> int:
+            return len(instance.objectives)
+
+    size = 100 if len(instance.objectives) == 2 else 104 if algorithm == "nsga2" else 105
+    own = getattr(pygmo, algorithm)(evaluations // size - 1, seed=seed)
+    pygmo.algorithm(own).evolve(pygmo.population(pygmo.problem(Function()), size, seed=seed))
+    feasible = np.concatenate([one.F[one.violation <= 0.0] for one in seen[:evaluations]])
+    return float(score(instance, feasible, None)["hypervolume"] or 0.0)
+
+
 def verdicts(values: FloatArray) -> str:
     """How often the first solver is better and worse than each other, float64 [instances, solvers, seeds]."""
     told = []
@@ -85,8 +123,8 @@ def main() -> None:
     parser.add_argument("--later", type=int, default=0, help="other instances of the review's set: its numbers and this")
     parser.add_argument("--solvers", nargs="+", default=ENGINES)
     options = parser.parse_args()
-    names, budget = tuple(options.solvers), optisolve.Budget(evaluations=options.evaluations)
-    solvers = [solver_of(name) for name in names]
+    names = tuple(options.solvers)
+    solvers = [name if name.startswith(PEER) else solver_of(name) for name in names]
     drawn = review(options.later) if options.set == "review" else shifted()
     wanted = options.objectives or (None if options.set == "review" else 2)
     print(f"| instance | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
@@ -94,10 +132,7 @@ def main() -> None:
     for name, instance in drawn.items():
         if wanted is not None and len(instance.objectives) != wanted:
             continue
-        runs = [
-            [optisolve.solve(instance, s, budget=budget, seed=seed, llm="none").hypervolume for seed in range(options.seeds)]
-            for s in solvers
-        ]
+        runs = [[reached(instance, solver, options.evaluations, seed) for seed in range(options.seeds)] for solver in solvers]
         rows.append(runs)
         print(f"| {name} | {' | '.join(f'{np.mean(values):.4f}' for values in runs)} |", flush=True)
     values = np.array(rows, dtype=np.float64)  # [instances, solvers, seeds]
