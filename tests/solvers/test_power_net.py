@@ -13,7 +13,7 @@ import pytest
 import optisolve
 from optisolve.content import content_dir, digest
 from optisolve.core.budget import Budget
-from optisolve.core.errors import SolverError
+from optisolve.core.errors import OptionError, SolverError
 from optisolve.core.problem import Instance
 from optisolve.core.solver import Solver
 from optisolve.core.status import Limit, Termination
@@ -89,7 +89,7 @@ def test_one_pass_and_a_few_switches_beat_wmmse_from_full_power(n_links: int, db
     """On the mean of instances that training never saw; a network that learned nothing is far below."""
     problem = optisolve.load_problem("power_control", n_links=n_links, noise_w=10.0 ** (-db / 10))
     instances = [problem.instance(60_000 + i) for i in range(12)]
-    plain = optisolve.prepare("power_net", problem, n_candidates=1)(instances)
+    plain = optisolve.prepare("power_net", problem, n_anchors=0)(instances)
     wmmse = optisolve.prepare("wmmse", problem, n_random_starts=0)(instances)
     assert np.mean([a.F[0, 0] / b.F[0, 0] for a, b in zip(plain, wmmse, strict=True)]) > 1.0
 
@@ -104,8 +104,8 @@ def test_weights_of_the_links_are_heard() -> None:
 
 def test_a_small_budget_gives_a_part_of_what_a_large_one_gives() -> None:
     instance = optisolve.load_problem("power_control/gaussian_k20_10db").instance(3)
-    solver, values = PowerNet(n_candidates=8), []
-    for evaluations in (1, 2, 4, 16, 100):
+    solver, values = PowerNet(n_candidates=3, n_anchors=10), []
+    for evaluations in (1, 2, 4, 8, 16, 100):
         result = optisolve.solve(instance, solver, budget=Budget(evaluations=evaluations), seed=2)
         limited = evaluations < 16
         assert result.termination is (Termination.LIMIT if limited else Termination.CONVERGED)
@@ -117,9 +117,9 @@ def test_a_small_budget_gives_a_part_of_what_a_large_one_gives() -> None:
 def test_the_plain_answer_has_no_seed_and_neighbors_do_not_change_it() -> None:
     problem = optisolve.load_problem("power_control", n_links=25)
     instances = [problem.instance(i) for i in range(4)] + [optisolve.load_problem("power_control", n_links=9).instance(0)]
-    together = optisolve.prepare("power_net", problem, n_candidates=1, seed=1)(instances)
+    together = optisolve.prepare("power_net", problem, seed=1)(instances)
     for instance, answer in zip(instances, together, strict=True):
-        alone = optisolve.solve(instance, "power_net", n_candidates=1, seed=7)
+        alone = optisolve.solve(instance, "power_net", seed=7)
         assert answer.X.tolist() == alone.verification.X.tolist()
 
 
@@ -146,6 +146,24 @@ def test_what_training_had_not_is_named(scenario: str, params: dict[str, float],
 def test_what_it_cannot_treat_it_declines_in_words(scenario: str) -> None:
     reason = optisolve.load_solver("power_net").skip(optisolve.load_problem(scenario).instance(0))
     assert reason is not None
+
+
+def test_without_the_network_it_is_its_own_control() -> None:
+    """Anchors alone need no weights, name none, and say nothing of what training had not; the network beside them helps."""
+    problem = optisolve.load_problem("power_control/d2d50")
+    instances = [problem.instance(i) for i in range(6)]
+    control = optisolve.load_solver("power_net", n_candidates=0)
+    assert control.checkpoint(instances[0]) is None
+    assert control.caution(optisolve.load_problem("power_control", n_links=3).instance(0)) == ""
+    both, alone = optisolve.prepare("power_net", problem)(instances), optisolve.prepare(control, problem)(instances)
+    assert all(a.F[0, 0] >= b.F[0, 0] for a, b in zip(both, alone, strict=True))
+    assert np.mean([a.F[0, 0] / b.F[0, 0] for a, b in zip(both, alone, strict=True)]) > 1.02
+
+
+@pytest.mark.parametrize("options", [{"n_anchors": 0}, {"polish": "none"}, {"polish_steps": 0}])
+def test_nothing_to_start_from_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(OptionError, match="n_candidates.*at least 1"):
+        PowerNet(n_candidates=0, **options)  # type: ignore[arg-type]
 
 
 def test_the_record_names_the_weights() -> None:

@@ -113,9 +113,9 @@ def _lost(cross: Tensor, weight: Tensor, rate: Tensor, product: Tensor, signal: 
 
     A gain g to a receiver with rate r loses it ``r g / (g + q)``, q = r I (I + S) / S: its slope at 0, and all of r in the end.
     """
-    q = torch.where(power > 0.0, rate * product / signal.clamp(min=_TINY), torch.ones_like(rate))
-    share = cross[..., None] / (cross[..., None] + q[:, :, None])  # [B, i, k, S]
-    return cast(Tensor, ((weight * rate)[:, :, None] * share).sum(dim=1))
+    q = torch.where(power > 0.0, rate * product / signal.clamp(min=_TINY), torch.ones_like(rate)).transpose(1, 2)
+    share = cross[:, None] / (cross[:, None] + q[..., None])  # [B, S, i, k]
+    return cast(Tensor, ((weight * rate).transpose(1, 2)[:, :, None] @ share)[:, :, 0].transpose(1, 2))
 
 
 def _on_off(logit: Tensor) -> Tensor:
