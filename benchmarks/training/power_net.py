@@ -3,11 +3,11 @@
     pip install 'optisolve[diffusion]'
     python benchmarks/training/power_net.py [--steps 60000] [--seconds 2400] [--seed 0] [--out solvers/power_net/weights]
 
-Channels are drawn afresh in every step by the family's own generators: 8 to 200 links, Gaussian and dropped in squares, -5 to 15
-dB, with and without weights. The loss is minus the logarithm of the (weighted) sum rate, so that a percent counts alike for all
-sizes: of the plain answer, of the soft best of a few that noise tells apart, and a little of every layer's powers. Every
-two thousand steps the averaged weights are tried on channels that training does not see, and the best ones are kept. The rate of
-learning ends with the steps or the seconds, whichever comes first.
+Channels are drawn afresh in every step by the family's own generators: 8 to 200 links, Gaussian and dropped in squares, -5 to
+15 dB, with and without weights. The loss is minus the logarithm of the (weighted) sum rate, so that a percent counts alike for
+all sizes: of the soft best of a few answers that noise tells apart, of the plain one, and a little of every layer's powers.
+Every two thousand steps the averaged weights are tried on channels that training does not see, and the best ones are kept. The
+rate of learning ends with the steps or the seconds, whichever comes first.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from optisolve.core.arrays import FloatArray
 from optisolve.core.seeds import generator
 from optisolve.numerics.switches import rates
 from optisolve.numerics.wmmse import normalized_gain, wmmse
+from optisolve.problems.power_control import PowerControl
 from optisolve.problems.power_control.geometry import gaussian_gain, geometric_gain
 from optisolve.solvers.ddpm.weights import WEIGHTS_FILE
 from optisolve.solvers.power_net.network import PowerNetwork, weighted_rates
@@ -73,7 +74,7 @@ class Draw:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.dropped = optisolve.load_problem("power_control/d2d50")
+        self.dropped: PowerControl = optisolve.load_problem("power_control/d2d50")
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Gains [B, K, K] at full power over noise, and weights [B, K]."""
@@ -182,7 +183,13 @@ def main() -> None:
         if step % CHECK == 0 or progress >= 1.0:
             score, told = check(average)
             history.append({"step": step, "percent": round(score, 3), **{name: round(v, 2) for name, v in told.items()}})
-            print(step, f"{time.monotonic() - start:.0f} s", f"{score:.3f}", *(f"{n}:{v:.1f}" for n, v in told.items()), flush=True)
+            print(
+                step,
+                f"{time.monotonic() - start:.0f} s",
+                f"{score:.3f}",
+                *(f"{n}:{v:.1f}" for n, v in told.items()),
+                flush=True,
+            )
             if score > best:
                 best = score
                 save(average, shape, given, step, skipped, time.monotonic() - start, score)

@@ -162,7 +162,7 @@ def test_without_the_network_it_is_its_own_control() -> None:
 
 @pytest.mark.parametrize("options", [{"n_anchors": 0}, {"polish": "none"}, {"polish_steps": 0}])
 def test_nothing_to_start_from_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(OptionError, match="n_candidates.*at least 1"):
+    with pytest.raises(OptionError, match=r"n_candidates.*at least 1"):
         PowerNet(n_candidates=0, **options)  # type: ignore[arg-type]
 
 

@@ -168,8 +168,8 @@ def _channel(gain, weight, own, cross, cross_t, hurt, hurt_t, features):  # type
 
 
 @_kernel
-def _physics(power, own, cross, cross_t, weight, heard, harm, slope, told):  # type: ignore[no-untyped-def]
-    """What powers mean on the channel, written to `told` [PHYSICS, K]; `heard`, `harm`, `slope` are room to work in."""
+def _physics(power, own, cross, cross_t, weight, heard, harm, told):  # type: ignore[no-untyped-def]
+    """What powers mean on the channel, written to `told` [PHYSICS, K]; `heard` and `harm` are room to work in."""
     n_links = own.size
     heard[:] = 1.0
     for j in range(n_links):
@@ -207,7 +207,7 @@ def _forward(gain, weight, noise, embed, noise_row, heads, say, mix, out):  # ty
     n_candidates, width, messages, n_layers = noise.shape[0], noise_row.size, say.shape[1], say.shape[0]
     square = (n_links, n_links)
     cross, cross_t, hurt, hurt_t = np.empty(square), np.empty(square), np.empty(square), np.empty(square)
-    own, heard, harm, slope = np.empty(n_links), np.empty(n_links), np.empty(n_links), np.empty(n_links)
+    own, heard, harm = np.empty(n_links), np.empty(n_links), np.empty(n_links)
     features, plain = np.empty((LINK_FEATURES, n_links)), np.empty((width, n_links))
     inputs, change = np.empty((width + 2 * messages + PHYSICS, n_links)), np.empty((width, n_links))
     hidden, said = np.empty((mix.shape[1], n_links)), np.empty((messages, n_links))
@@ -225,7 +225,7 @@ def _forward(gain, weight, noise, embed, noise_row, heads, say, mix, out):  # ty
                     state[c, i] = plain[c, i] + noise_row[c] * noise[s, i]
             _powers(heads[0], state, power)
             for layer in range(n_layers):
-                _physics(power, own, cross, cross_t, weight[b], heard, harm, slope, physics)
+                _physics(power, own, cross, cross_t, weight[b], heard, harm, physics)
                 _linear(say[layer], state, said)
                 inputs[width : width + 2 * messages] = 0.0
                 for j in range(n_links):

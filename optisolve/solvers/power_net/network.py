@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -115,14 +114,14 @@ def _lost(cross: Tensor, weight: Tensor, rate: Tensor, product: Tensor, signal: 
     """
     q = torch.where(power > 0.0, rate * product / signal.clamp(min=_TINY), torch.ones_like(rate)).transpose(1, 2)
     share = cross[:, None] / (cross[:, None] + q[..., None])  # [B, S, i, k]
-    return cast(Tensor, ((weight * rate).transpose(1, 2)[:, :, None] @ share)[:, :, 0].transpose(1, 2))
+    return ((weight * rate).transpose(1, 2)[:, :, None] @ share)[:, :, 0].transpose(1, 2)
 
 
 def _on_off(logit: Tensor) -> Tensor:
     """Powers with exact zeros and ones, whose gradient is that of the sigmoid everywhere."""
     soft = torch.sigmoid(logit)
     hard = (soft * (1.0 + 2.0 * STRETCH) - STRETCH).clamp(0.0, 1.0)
-    return cast(Tensor, soft + (hard - soft).detach())
+    return soft + (hard - soft).detach()
 
 
 def weighted_rates(gain: Tensor, weight: Tensor, power: Tensor) -> Tensor:
@@ -130,4 +129,4 @@ def weighted_rates(gain: Tensor, weight: Tensor, power: Tensor) -> Tensor:
     own = torch.diagonal(gain, dim1=1, dim2=2)
     cross = gain - torch.diag_embed(own)
     rate = torch.log1p(own[:, :, None] * power / (1.0 + cross @ power))
-    return cast(Tensor, (weight[:, :, None] * rate).sum(dim=1))
+    return (weight[:, :, None] * rate).sum(dim=1)

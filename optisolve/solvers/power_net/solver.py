@@ -36,7 +36,7 @@ class _Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PowerNet(Solver):
-    """Message passing over the links names all powers at once; a few switches polish them, the best by the true objective stays.
+    """Message passing over the links names all powers at once, a few switches polish them, the best true objective stays.
 
     Answers of the network after the first differ by noise that it is told, as it was in training. *Anchors* know nothing of it:
     the strongest links, each on alone, to which the same polish adds others. With ``n_candidates=0`` they are the control.
@@ -151,7 +151,8 @@ def _alone(cases: Mapping[str, FloatArray], count: int) -> FloatArray:
     """The strongest links, each on alone: float64 [B, count, K], the best rate first."""
     own = np.diagonal(cases["gain"], axis1=1, axis2=2)
     order = np.argsort(-cases["weight"] * np.log1p(own), axis=1, kind="stable")[:, :count]  # [B, count]
-    return (order[:, :, None] == np.arange(own.shape[1])).astype(np.float64)
+    alone: FloatArray = (order[:, :, None] == np.arange(own.shape[1])).astype(np.float64)
+    return alone
 
 
 @lru_cache(maxsize=64)
