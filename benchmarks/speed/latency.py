@@ -1,11 +1,11 @@
 """Quality against latency for `power_control`: one instance and batches of 100, one thread, processor time.
 
-    python benchmarks/speed/latency.py [--links 10 20 ...] [--db 0 10]   measures, adds to benchmarks/speed/latency.csv
-    python benchmarks/speed/latency.py --show                            prints the tables, draws docs/latency.png
+    python benchmarks/speed/latency.py [--links 10 20 ...] [--db 0 10] [--weighted]   measures, adds to latency.csv beside it
+    python benchmarks/speed/latency.py --show                                         prints the tables, draws docs/latency.png
 
 Answers come from `optisolve.prepare`: each is selected by the instance's own evaluation and seen by the twin. Quality is the
 mean of the sum rate over that of WMMSE from full power, in percent. Contenders whose mean paired difference from the best of
-their cell is within two standard errors are a tie with it.
+their cell is within two standard errors are a tie with it. `--weighted` gives the links weights U(0, 1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import csv
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +41,12 @@ SLOW_S = 0.05
 
 @dataclass(frozen=True)
 class Contender:
-    """A solver with options under the name of the tables."""
+    """A solver with options under the name of the tables, up to so many links."""
 
     name: str
     solver: str
     options: tuple[tuple[str, object], ...] = ()
+    most_links: int = 1_000
 
 
 CONTENDERS = (
@@ -53,11 +54,16 @@ CONTENDERS = (
     Contender("WMMSE, 9 starts", "wmmse", (("n_random_starts", 8),)),
     Contender("WMMSE, 33 starts", "wmmse"),
     Contender("rule", "rule"),
-    Contender("rule_weakest", "rule_weakest"),
+    Contender("rule_weakest", "rule_weakest", most_links=50),
     Contender("ddpm_null, 4", "ddpm_null", (("n_samples", 4),)),
     Contender("ddpm_null, 16", "ddpm_null"),
     Contender("ddpm, 2 of 1 step", "ddpm", (("n_samples", 2), ("steps", 1))),
     Contender("ddpm, 16 of 2 steps", "ddpm"),
+    Contender("network, plain", "power_net", (("n_anchors", 0), ("polish", "none"))),
+    Contender("network, switches", "power_net", (("n_anchors", 0),)),
+    Contender("4 anchors", "power_net", (("n_candidates", 0), ("n_anchors", 4))),
+    Contender("12 anchors", "power_net", (("n_candidates", 0),)),
+    Contender("power_net", "power_net"),
 )
 
 
@@ -68,11 +74,13 @@ def cpu_s(call: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def measure(n_links: int, level_db: int) -> list[dict[str, object]]:
+def measure(n_links: int, level_db: int, weighted: bool) -> list[dict[str, object]]:
     """A row per contender: percent of WMMSE from full power, what that is worth, us for one and in a batch."""
-    problem = optisolve.load_problem("power_control", n_links=n_links, noise_w=10.0 ** (-level_db / 10.0))
+    scenario = "power_control/weighted" if weighted else "power_control"
+    problem = optisolve.load_problem(scenario, n_links=n_links, noise_w=10.0 ** (-level_db / 10.0))
     cases = [problem.instance(FIRST + i) for i in range(BATCH)]
-    ready = {c.name: optisolve.prepare(c.solver, problem, **dict(c.options)) for c in CONTENDERS}
+    able = [c for c in CONTENDERS if n_links <= c.most_links]
+    ready = {c.name: optisolve.prepare(c.solver, problem, **dict(c.options)) for c in able}
     slow = {name: cpu_s(lambda call=call: call(cases[0])) > SLOW_S for name, call in ready.items()}
     batch = {name: cases[: BATCH // 5] if slow[name] else cases for name in ready}
     single: dict[str, list[float]] = {name: [] for name in ready}
@@ -99,6 +107,7 @@ def measure(n_links: int, level_db: int) -> list[dict[str, object]]:
             {
                 "links": n_links,
                 "db": level_db,
+                "weighted": int(weighted),
                 "contender": name,
                 "percent": round(float(share[name].mean()), 3),
                 "tie": int(float(apart.mean()) <= 2.0 * error),
@@ -114,14 +123,18 @@ def measure(n_links: int, level_db: int) -> list[dict[str, object]]:
 
 def add(rows: list[dict[str, object]]) -> None:
     """Replace the rows of a cell in the file."""
-    cell = (str(rows[0]["links"]), str(rows[0]["db"]))
-    kept = [row for row in load() if (row["links"], row["db"]) != cell]
+    kept = [row for row in load() if _cell(row) != _cell(rows[0])]
     rest = [*kept, *({name: str(value) for name, value in row.items()} for row in rows)]
-    rest.sort(key=lambda row: (int(row["db"]), int(row["links"])))
+    rest.sort(key=_cell)
     with FILE.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rest)
+
+
+def _cell(row: Mapping[str, object]) -> tuple[int, int, int]:
+    """With or without weights, level and size of a row."""
+    return int(str(row["weighted"])), int(str(row["db"])), int(str(row["links"]))
 
 
 def load() -> list[dict[str, str]]:
@@ -129,17 +142,22 @@ def load() -> list[dict[str, str]]:
     if not FILE.is_file():
         return []
     with FILE.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+        return [{"weighted": "0", **row} for row in csv.DictReader(stream)]
 
 
-def table(rows: list[dict[str, str]], level_db: int) -> str:
+def table(rows: list[dict[str, str]], weighted: int, level_db: int) -> str:
     """Percent and us per instance, alone and in a batch; the best of a cell and its ties are bold."""
-    sizes = sorted({int(row["links"]) for row in rows})
-    lines = ["| " + " | ".join([f"{level_db} dB", *(f"K = {k}" for k in sizes)]) + " |", "|---" * (len(sizes) + 1) + "|"]
+    sizes = sorted({int(row["links"]) for row in rows if _cell(row)[:2] == (weighted, level_db)})
+    name = f"{level_db} dB, weights" if weighted else f"{level_db} dB"
+    lines = ["| " + " | ".join([name, *(f"K = {k}" for k in sizes)]) + " |", "|---" * (len(sizes) + 1) + "|"]
     for contender in CONTENDERS:
         cells = []
         for size in sizes:
-            row = next(r for r in rows if (r["contender"], int(r["links"]), int(r["db"])) == (contender.name, size, level_db))
+            wanted = contender.name, (weighted, level_db, size)
+            row = next((r for r in rows if (r["contender"], _cell(r)) == wanted), None)
+            if row is None:  # too many links for it, or measured before it was a contender
+                cells.append("–")
+                continue
             percent = f"{float(row['percent']):.2f}"
             shown = f"**{percent}**" if row["tie"] == "1" else percent
             cells.append(f"{shown} ({_time(row['least_us'])}, {_time(row['batch_us'])})")
@@ -165,7 +183,7 @@ def draw(rows: list[dict[str, str]]) -> None:
         for column, size in enumerate(sizes):
             axes = panels[line][column]
             dress(axes)
-            cell = [r for r in rows if (int(r["links"]), int(r["db"])) == (size, db)]
+            cell = [r for r in rows if _cell(r) == (0, db, size)]
             points = {r["contender"]: (float(r[field]) / 1e3, float(r["percent"])) for r in cell}
             front = [
                 (x, y) for x, y in sorted(points.values()) if y >= _SHOWN and all(y > v for u, v in points.values() if u < x)
@@ -194,16 +212,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--links", type=int, nargs="+", default=SIZES)
     parser.add_argument("--db", type=int, nargs="+", default=LEVELS)
+    parser.add_argument("--weighted", action="store_true", help="links with weights U(0, 1)")
     parser.add_argument("--show", action="store_true", help="print and draw what was measured")
     given = parser.parse_args()
     if not given.show:
         for level_db in given.db:
             for n_links in given.links:
-                add(measure(n_links, level_db))
+                add(measure(n_links, level_db, given.weighted))
         return
     rows = load()
-    for level_db in sorted({int(row["db"]) for row in rows}):
-        print(table(rows, level_db), end="\n\n")
+    for weighted, level_db in sorted({_cell(row)[:2] for row in rows}):
+        print(table(rows, weighted, level_db), end="\n\n")
     draw(rows)
 
 

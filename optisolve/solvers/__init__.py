@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.opro import Opro as Opro
     from optisolve.solvers.parego import Parego as Parego
     from optisolve.solvers.perron import Perron as Perron
+    from optisolve.solvers.power_net import PowerNet as PowerNet
     from optisolve.solvers.pymoo_adapter import CmaEs as CmaEs
     from optisolve.solvers.pymoo_adapter import Nsga2 as Nsga2
     from optisolve.solvers.pymoo_adapter import Nsga3 as Nsga3

@@ -15,7 +15,7 @@ from optisolve.core.documents import Json, JsonObject, write_atomic
 from optisolve.core.errors import MissingDependency, SolverError
 
 if TYPE_CHECKING:
-    from optisolve.solvers.ddpm.forward import Forward
+    from optisolve.solvers.ddpm.forward import Forward, Parts
     from optisolve.solvers.ddpm.networks import Denoiser
 
 __all__ = ["WEIGHTS_FILE", "Weights", "find_weights", "is_shipped", "load_weights", "save_weights", "shipped", "weights_digest"]
@@ -42,6 +42,14 @@ class Weights:
     name: str
     sha256: str
     card: JsonObject
+
+    def parts(self) -> Parts:
+        """Tensors by name, each to be checked and taken once.
+
+        Raises:
+            SolverError: The file cannot be read.
+        """
+        return _parts(self.folder / WEIGHTS_FILE, self.kind, self.config)
 
     def forward(self) -> Forward:
         """The network in numpy.
@@ -164,16 +172,23 @@ class _File(NamedTuple):
 @lru_cache(maxsize=8)
 def _forward(file: _File, kind: str, config: str) -> Forward:
     """The network in a file."""
+    from optisolve.solvers.ddpm.forward import forward_of
+
+    return forward_of(_parts(file.path, kind, json.loads(config)))
+
+
+def _parts(file: Path, kind: str, config: JsonObject) -> Parts:
+    """The tensors in a file."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    from optisolve.solvers.ddpm.forward import Parts, forward_of
+    from optisolve.solvers.ddpm.forward import Parts
 
     try:
-        arrays = load(file.path.read_bytes())
+        arrays = load(file.read_bytes())
     except (SafetensorError, KeyError, TypeError, ValueError) as error:  # the last three: numbers that numpy does not know
-        raise SolverError(f"ddpm: {file.path} cannot be read as weights in float32 ({error}).") from error
-    return forward_of(Parts(str(file.path.parent), kind, arrays, json.loads(config)))
+        raise SolverError(f"ddpm: {file} cannot be read as weights in float32 ({error}).") from error
+    return Parts(str(file.parent), kind, arrays, config)
 
 
 @lru_cache(maxsize=32)

@@ -109,6 +109,16 @@ def test_switches_see_faint_signals() -> None:
     assert rates(gain, np.ones((1, 5)), np.ones((1, 1, 5)))[0, 0] == pytest.approx(exact, rel=1e-10)
 
 
+def test_a_switch_does_not_disturb_the_link_itself() -> None:
+    """A link as strong as all that it hears would cancel to nothing if its own gain counted as interference: one goes off."""
+    gain = np.array([[[1.0, 8.0], [8.0, 2.0]]])
+    on, value, _ = switch_links(gain, np.ones((1, 2)), np.ones((1, 1, 2)), max_switches=5)
+    assert on[0, 0].tolist() == [0.0, 1.0]
+    assert value[0, 0] == pytest.approx(np.log2(3.0))
+    alone, _, _ = switch_links(np.eye(3)[None], np.ones((1, 3)), np.ones((1, 1, 3)), max_switches=5)
+    assert alone.all()
+
+
 def test_switches_stand_huge_signals() -> None:
     """Sixty links without interference at 200 dB: the product of 1 + SINR would leave the range of a double."""
     gain = np.eye(60)[None] * 1e20 + 1e-3
