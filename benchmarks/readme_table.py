@@ -35,7 +35,7 @@ BUDGETS = "docs/budgets.md"
 """Where the tables of runs by budgets stand."""
 BESIDE = {
     "exact": ("moe", "cpsat", "cvxpy", "scipy_local", "random_search", "null"),
-    "evolutionary": ("ledma_surrogate", "moe", "moead_de", "nsga2", "sms_emoa", "random_search", "null"),
+    "evolutionary": ("ledma_no_model", "moe", "moead_de", "nsga2", "sms_emoa", "random_search", "null"),
     "real_time": ("moe", "ddpm", "ddpm_null", "wmmse", "rule", "random_search", "null"),
     "large": ("moe", "wmmse", "dual_decomposition", "moead_de", "random_search", "null"),
     "wired": ("weight_search", "moe", "ledma_surrogate", "nsga2", "random_search", "null"),
