@@ -51,6 +51,14 @@ def test_results_do_not_depend_on_executor_workers_threads_or_order(suite_of, tm
         assert here.result_hash in hashes(tmp_path / "serial")
 
 
+def test_a_solver_that_may_ask_a_model_runs_without_one(suite_of, tmp_path):
+    alone = [{"solver": "ledma", "llm": "none", "repetitions": 1}]
+    done = run_suite(suite_of(solvers=alone), tmp_path, executor="serial", only="problem:toy_zdt1")
+    records = [record for _, record in done.records()]
+    assert records
+    assert all(record.termination.status != "error" and record.used.llm_calls == 0 for record in records)
+
+
 def test_a_record_says_which_unit_of_which_suite_it_is(suite_of, tmp_path):
     done = run_suite(suite_of(solvers=["moead_de"]), tmp_path, executor="serial", only="problem:toy_zdt1")
     for unit, record in done.records():

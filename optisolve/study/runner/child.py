@@ -81,6 +81,7 @@ def carry_out(unit: Unit, scratch: Path) -> Path:
         notes=unit.notes,
     )
     if unit.llm is not None:
+        work.mkdir(parents=True, exist_ok=True)  # nobody has where no model was asked (llm: none)
         write_atomic(work / SPENDING, canonical(spent.rows))
     return result.save(scratch)
 
