@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from optisolve.trust.board import Board
-from optisolve.trust.summary import summaries
+from optisolve.trust.summary import TrackSummary, summaries, summary_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -176,18 +176,24 @@ def by_regime(board: Mapping[str, Any]) -> str:
     Args:
         board: Content of ``benchmarks/leaderboard/table.json``.
     """
-    found = {item.name: item for item in summaries(Board.model_validate(board))} if board["suites"] else {}
+    found = {suite.name: suite for suite in Board.model_validate(board).suites if suite.entries} if board["suites"] else {}
     lines = ["| track | best | trivial answers | best of other projects |", "|---|---|---|---|"]
     for name, regime in REGIMES.items():
         if name not in found:
             continue
-        item, told = found[name], f" and {len(found[name].best) - 2} more" if len(found[name].best) > 2 else ""
-        best = _with_loss(", ".join(f"`{solver}`" for solver in item.best[:2]) + told, item.loss)
-        trivial = _with_loss(f"`{item.trivial}`" if item.of_solvers else item.trivial, item.null)
-        peer = _with_loss(f"`{item.peer}`", item.peer_loss) if item.peer else ""
-        over = f", mean over {', '.join(item.times)} ms" if item.times else ""
-        lines.append(f"| {regime} (`{name}`{over}) | {best} | {trivial} | {peer} |")
+        whole = summary_of(found[name])
+        cells = zip(*(_regime_cells(summary_of(found[name], at)) for at in whole.times or (None,)), strict=True)
+        after = f", after {', '.join(whole.times)} ms" if whole.times else ""
+        lines.append(f"| {regime} (`{name}`{after}) | {' | '.join('; '.join(told) for told in cells)} |")
     return "\n".join(lines) if len(lines) > 2 else "*No track has published records at present.*"
+
+
+def _regime_cells(item: TrackSummary) -> tuple[str, str, str]:
+    """Best, trivial answers and best of other projects, each with its loss."""
+    more = f" and {len(item.best) - 2} more" if len(item.best) > 2 else ""
+    best = _with_loss(", ".join(f"`{solver}`" for solver in item.best[:2]) + more, item.loss)
+    trivial = _with_loss(f"`{item.trivial}`" if item.of_solvers else item.trivial, item.null)
+    return best, trivial, _with_loss(f"`{item.peer}`", item.peer_loss) if item.peer else ""
 
 
 def _with_loss(name: str, loss: float | None) -> str:

@@ -98,15 +98,17 @@ def question_of(suite: str) -> str:
     return suite_file(suite).read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
 
 
-def summary_of(suite: BoardSuite) -> TrackSummary:
+def summary_of(suite: BoardSuite, at: str | None = None) -> TrackSummary:
     """One track of the leaderboard.
 
     Args:
         suite: With its entries.
+        at: One of the times that the suite is about, ms, to sum up by it alone.
     """
-    ranked = [row for row in suite.entries if row.tier is RANKED[0] and row.rank is not None]
+    entries = suite.entries if at is None else [_only(row, at) for row in suite.entries]
+    ranked = [row for row in entries if row.tier is RANKED[0] and row.rank is not None]
     least = _least(ranked)
-    times = next((tuple(row.columns.at_ms) for row in suite.entries if row.columns is not None), ())
+    times = next((tuple(row.columns.at_ms) for row in entries if row.columns is not None), ())
     first = [row for row in ranked if (_worst(_figure(row)) <= _worst(least) + float(suite.tie) if times else row.rank == 1)]
     peers = [row for row in ranked if is_peer(row.method)]
     told = TrackSummary(
@@ -117,7 +119,7 @@ def summary_of(suite: BoardSuite) -> TrackSummary:
         records=sum(row.records for row in suite.entries),
         best=tuple(row.solver for row in sorted(first, key=lambda row: (_worst(_figure(row)), row.solver))),
         loss=least,
-        null=_least([row for row in suite.entries if row.solver == NULL]),
+        null=_least([row for row in entries if row.solver == NULL]),
         peer=min(peers, key=lambda row: (_worst(_figure(row)), row.solver)).solver if peers else "",
         peer_loss=_least(peers),
         times=times,
@@ -143,6 +145,14 @@ def _of_moving(told: TrackSummary, suite: BoardSuite, moving: Suite) -> TrackSum
     losses = {memory: fmean(own.get(label, 1.0) for label in sorted(scored)) for memory, own in least.items() if scored}
     best = sorted(memory for memory, loss in losses.items() if loss <= min(losses.values()) + float(suite.tie))
     return replace(told, best=tuple(best), loss=min(losses.values(), default=None), trivial=COLD, null=losses.get(COLD))
+
+
+def _only(row: BoardRow, at: str) -> BoardRow:
+    """A row that knows one of its times."""
+    if row.columns is None:
+        return row
+    kept = {time: place for time, place in row.columns.at_ms.items() if time == at}
+    return row.model_copy(update={"columns": row.columns.model_copy(update={"at_ms": kept})})
 
 
 def _figure(row: BoardRow) -> float | None:
