@@ -44,7 +44,8 @@ class TrackSummary:
         problems: How many problems it has.
         solvers: How many solvers are ranked.
         records: How many records they have.
-        best: Solvers in the first place, among those whose runs were repeated; where instances move, the memory that does best.
+        best: Solvers with the least loss, among those whose runs were repeated or replayed, without stand-ins for a model; where
+            instances move, the memory that does best.
         loss: Their mean loss over all problems of the suite; None without a rank. In a suite that is about time the mean over
             its times; where instances move, the mean over its problems of the least loss that a solver with that memory has.
         null: Mean loss of the trivial answers; None where nobody ran them.
@@ -106,10 +107,10 @@ def summary_of(suite: BoardSuite, at: str | None = None) -> TrackSummary:
         at: One of the times that the suite is about, ms, to sum up by it alone.
     """
     entries = suite.entries if at is None else [_only(row, at) for row in suite.entries]
-    ranked = [row for row in entries if row.tier is RANKED[0] and row.rank is not None]
+    ranked = [row for row in entries if row.tier in RANKED and row.rank is not None and not _stands_in(row)]
     least = _least(ranked)
     times = next((tuple(row.columns.at_ms) for row in entries if row.columns is not None), ())
-    first = [row for row in ranked if (_worst(_figure(row)) <= _worst(least) + float(suite.tie) if times else row.rank == 1)]
+    first = [row for row in ranked if _worst(_figure(row)) <= _worst(least) + float(suite.tie)]
     peers = [row for row in ranked if is_peer(row.method)]
     told = TrackSummary(
         name=suite.name,
@@ -145,6 +146,11 @@ def _of_moving(told: TrackSummary, suite: BoardSuite, moving: Suite) -> TrackSum
     losses = {memory: fmean(own.get(label, 1.0) for label in sorted(scored)) for memory, own in least.items() if scored}
     best = sorted(memory for memory, loss in losses.items() if loss <= min(losses.values()) + float(suite.tie))
     return replace(told, best=tuple(best), loss=min(losses.values(), default=None), trivial=COLD, null=losses.get(COLD))
+
+
+def _stands_in(row: BoardRow) -> bool:
+    """Whether a labelled stand-in took a language model's place: it shows the loop, and leads no table of models."""
+    return (row.llm or "").startswith("surrogate")
 
 
 def _only(row: BoardRow, at: str) -> BoardRow:
