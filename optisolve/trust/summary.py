@@ -44,7 +44,7 @@ class TrackSummary:
         problems: How many problems it has.
         solvers: How many solvers are ranked.
         records: How many records they have.
-        best: Solvers with the least loss, among those whose runs were repeated or replayed, without stand-ins for a model; where
+        best: Solvers with the least loss, among those whose runs were repeated or replayed, without stand-ins for models; where
             instances move, the memory that does best.
         loss: Their mean loss over all problems of the suite; None without a rank. In a suite that is about time the mean over
             its times; where instances move, the mean over its problems of the least loss that a solver with that memory has.
