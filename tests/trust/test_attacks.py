@@ -112,7 +112,7 @@ def test_options_that_name_files_or_hub_ids_are_declared():
     starts = {
         (name, field) for name, field in declared if field == "init"
     }  # its files are read before a run, never by the audit
-    assert declared - starts == {("ddpm", "weights"), ("moe", "gate_file"), ("moe_llm", "gate_file")}
+    assert declared - starts == {("ddpm", "weights"), ("power_net", "weights"), ("moe", "gate_file"), ("moe_llm", "gate_file")}
     for name, field in set(text_options()) - declared:
         documented = SOLVERS.get(name).__doc__ or ""
         told = documented.partition(f"{field}:")[2].partition("\n        ")[0].lower()

@@ -190,8 +190,8 @@ def other_folder_name(board):
 
 def other_suite_folder(board):
     good(board)
-    (board.records / "core").mkdir()
-    (board.records / "tiny" / "ada").rename(board.records / "core" / "ada")
+    (board.records / "exact").mkdir()
+    (board.records / "tiny" / "ada").rename(board.records / "exact" / "ada")
 
 
 def unknown_suite(board):
