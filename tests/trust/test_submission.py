@@ -584,16 +584,21 @@ def test_equal_curves_of_two_solvers_that_met_the_optimum_at_once_are_no_copies(
         assert ("content" in [kind for kind, _ in identities(Located("p", "s", "u", record))]) is compared
 
 
-@pytest.mark.parametrize(("tier", "refused"), [(Tier.REPRODUCED, 0), (Tier.VERIFIED, 1)])
-def test_a_run_that_its_own_solver_gave_again_is_no_copy_of_another_solver_s(tier, refused):
+@pytest.mark.parametrize(
+    ("tier", "other", "refused"),
+    [(Tier.REPRODUCED, "u", 0), (Tier.VERIFIED, "u", 1), (Tier.REPLAYED, "u", 0), (Tier.REPLAYED, "v", 1)],
+)
+def test_a_run_that_its_own_solver_gave_again_is_no_copy_of_another_solver_s(tier, other, refused):
+    """Nor is one replayed from stored answers, unless it stands under somebody else's name."""
     trace = [[n, 0.0, 10.0 - n, 0.0] for n in range(1, 12)]
     items = []
-    for name in ("a", "b"):
+    for name, submitter in (("a", "u"), ("b", other)):
         suite = {"sha256": "d", "solver": name, "problem": "p", "instance": "0", "repetition": "0"}
         record = made(name, gap=0.1, suite=suite, trace=trace)
-        items.append(Located(f"s/u/{name}/record.json", "s", "u", record))
+        items.append(Located(f"s/{submitter}/{name}/record.json", "s", submitter, record))
     paths = {f"{RECORDS}/{item.path}" for item in items}
-    found = list(duplicates(items, paths, paths if tier is Tier.REPRODUCED else set()))
+    shown, replayed = (paths if tier is own else set() for own in (Tier.REPRODUCED, Tier.REPLAYED))
+    found = list(duplicates(items, paths, shown, replayed))
     assert len(found) == refused
 
 

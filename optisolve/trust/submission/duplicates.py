@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from optisolve.core.errors import FieldProblem
 from optisolve.run.table import content_of
@@ -12,7 +12,9 @@ from optisolve.trust.submission.rules import RECORDS
 __all__ = ["duplicates", "identities"]
 
 
-def duplicates(located: Sequence[Located], added: set[str], shown: set[str]) -> Iterator[FieldProblem]:
+def duplicates(
+    located: Sequence[Located], added: set[str], shown: set[str], replayed: Collection[str] = ()
+) -> Iterator[FieldProblem]:
     """What of a submission was there already.
 
     Args:
@@ -20,6 +22,8 @@ def duplicates(located: Sequence[Located], added: set[str], shown: set[str]) -> 
         added: Paths of the new ones.
         shown: Paths of those that a second run gave: no copies, though another solver of the same engine may have the same
             curve.
+        replayed: Paths of those that a second run gave from stored answers of a language model. Among one submitter's they are
+            no copies either: answers fit the prompts of their own options, and a gate's placebo may choose as the gate does.
     """
     first: dict[tuple[str, ...], Located] = {}
 
@@ -30,7 +34,9 @@ def duplicates(located: Sequence[Located], added: set[str], shown: set[str]) -> 
     for item in sorted(located, key=seniority):
         for what, key in identities(item):
             owner = first.setdefault((what, *key), item)
-            own = (owner.submitter, owner.label) == (item.submitter, item.label) or f"{RECORDS}/{item.path}" in shown
+            path = f"{RECORDS}/{item.path}"
+            own = (owner.submitter, owner.label) == (item.submitter, item.label) or path in shown
+            own = own or (owner.submitter == item.submitter and path in replayed)
             if owner is item or (what == "content" and own):
                 continue
             fields = {"unit": "suite.unit", "id": "record_id", "result": "result_hash", "content": "trace"}

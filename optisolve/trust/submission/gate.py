@@ -142,7 +142,8 @@ def check_submission(
         verdict.audits = _audited(fresh, places, root, suites, workers, guard, on_audit, keep=export is not None)
         located = _checked(fresh, places, rows, root, suites, verdict, whole=base is None)
         shown = {path for path, audit in verdict.audits.items() if audit.tier is Tier.REPRODUCED}
-        verdict.problems += duplicates(located, set(added), shown)
+        replayed = {path for path, audit in verdict.audits.items() if audit.tier is Tier.REPLAYED}
+        verdict.problems += duplicates(located, set(added), shown, replayed)
         _check_entries(located, added, files, suites, verdict)
         if verdict.problems:
             return verdict
