@@ -5,7 +5,8 @@
 
 ``--set shifted`` takes test functions, design problems and drones, instance 1; ``--set review`` the 24 instances on which
 engines were compared with peers, at other seeds. Hypervolume in the scenario's box. Prints a row per instance, wins, ties and
-losses of every pair, mean ranks and, from six seeds on, on how many instances the first solver is better and worse than each
+losses of every pair, mean ranks, processor time and, from six seeds on, on how many
+instances the first solver is better and worse than each
 other one (Wilcoxon over seeds, Holm over instances). ``ledma`` runs without a language model.
 ``pygmo_moead`` and ``pygmo_nsga2`` are pygmo's, where it is installed: points are repaired as ours, violations added to every
 objective, and everything that was evaluated counts.
@@ -14,6 +15,7 @@ objective, and everything that was evaluated counts.
 from __future__ import annotations
 
 import argparse
+import time
 from itertools import combinations
 from typing import Any
 
@@ -128,11 +130,15 @@ def main() -> None:
     drawn = review(options.later) if options.set == "review" else shifted()
     wanted = options.objectives or (None if options.set == "review" else 2)
     print(f"| instance | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    rows = []
+    rows, cpu_us = [], [list[float]() for _ in solvers]
     for name, instance in drawn.items():
         if wanted is not None and len(instance.objectives) != wanted:
             continue
-        runs = [[reached(instance, solver, options.evaluations, seed) for seed in range(options.seeds)] for solver in solvers]
+        runs = []
+        for solver, spent in zip(solvers, cpu_us, strict=True):
+            start = time.process_time()
+            runs.append([reached(instance, solver, options.evaluations, seed) for seed in range(options.seeds)])
+            spent.append((time.process_time() - start) / options.seeds / options.evaluations * 1e6)
         rows.append(runs)
         print(f"| {name} | {' | '.join(f'{np.mean(values):.4f}' for values in runs)} |", flush=True)
     values = np.array(rows, dtype=np.float64)  # [instances, solvers, seeds]
@@ -143,6 +149,8 @@ def main() -> None:
         print(f"{names[a]} against {names[b]}: {wins} wins, {len(gap) - wins - losses} ties, {losses} losses")
     ranks = (-table).argsort(axis=1, kind="stable").argsort(axis=1).mean(axis=0) + 1.0
     print("mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in zip(names, ranks, strict=True)))
+    told = (f"{name} {np.median(spent):.0f}" for name, spent in zip(names, cpu_us, strict=True))
+    print(f"processor time an evaluation, median over instances, us: {', '.join(told)}")
     if options.seeds >= FEWEST:
         print(f"{names[0]} beside {', '.join(names[1:])}: {verdicts(values)}")
 
