@@ -111,7 +111,10 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
     with surroundings as environment, _arguments(words), _no_environment():
         ConfigStore.instance().store(name="run", node=_primary(environment, solver))
         try:
-            application(job if sweep is None else _swept_job)()
+            if sweep is None and not any(word.lstrip("+~").startswith(("-", "hydra")) for word in words):
+                job(_composed(words))
+            else:
+                application(job if sweep is None else _swept_job)()
         except MissingConfigException as error:
             raise _unknown_choice(error) from error
         except (HydraException, OmegaConfBaseException) as error:
@@ -125,6 +128,14 @@ def run_command(arguments: Sequence[str], from_file: frozenset[str] = frozenset(
         if broken:
             raise broken[0]
         return max(codes, default=0) if sweep is None else sweep.ended()
+
+
+def _composed(words: Sequence[str]) -> DictConfig:
+    """The settings of a single run: composed once, where hydra's own main does so twice and copies them."""
+    with hydra.initialize(version_base="1.3", config_path=None):
+        config = hydra.compose("run", list(words), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 @contextmanager
