@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what an editor sees; at run time the entry points decide
     from optisolve.solvers.bo import OptunaGp as OptunaGp
     from optisolve.solvers.bo import OptunaTpe as OptunaTpe
     from optisolve.solvers.branch_and_bound import BranchAndBound as BranchAndBound
+    from optisolve.solvers.breadth_first import BreadthFirst as BreadthFirst
     from optisolve.solvers.cpsat import CpSat as CpSat
     from optisolve.solvers.cvxpy_solver import Cvxpy as Cvxpy
     from optisolve.solvers.ddpm import Ddpm as Ddpm

@@ -27,6 +27,9 @@ CASES = [
     ("matrix_inversion", "power_game/zou_hard", {}),
     ("equimarginal", "market_game", {}),
     ("equimarginal", "market_game/cournot", {}),
+    ("breadth_first", "maze", {}),
+    ("breadth_first", "maze/random", {"width": 20, "height": 20, "horizon": 120}),
+    ("breadth_first", "maze/unordered", {}),
 ]
 SEARCHES = [("big_square_small_square", "noma_uav"), ("interval_branch_and_bound", "pricing_game")]
 NAMES = sorted({"wmmse_precoding", *(name for name, _, _ in CASES), *(name for name, _ in SEARCHES)})
@@ -74,6 +77,11 @@ class TestMatrixInversion(Conformance):
 @pytest.mark.equimarginal
 class TestEquimarginal(Conformance):
     solver = "equimarginal"
+
+
+@pytest.mark.breadth_first
+class TestBreadthFirst(Conformance):
+    solver = "breadth_first"
 
 
 @pytest.mark.big_square_small_square
@@ -214,6 +222,8 @@ def test_few_combinations_leave_a_point_and_a_bound():
         ("perron", "power_control", "sum_rate"),
         ("matrix_inversion", "power_control", "min_power"),
         ("equimarginal", "power_control", "AgentsGame"),
+        ("breadth_first", "uav_isac", "several objectives"),
+        ("breadth_first", "user_association", "GridWalk"),
         ("big_square_small_square", "uav_isac", "several objectives"),
         ("interval_branch_and_bound", "power_control", "PricedLinks"),
     ],
