@@ -1,7 +1,7 @@
 """Which engine should answer when none is named: problems with several objectives, without a language model.
 
     python benchmarks/quality/default_solver.py [--set shifted|review] [--later 0] [--objectives 2] [--evaluations 5000]
-        [--seeds 1] [--solvers nsga2 moead_de moead_de,crossover=1.0]
+        [--seeds 1] [--solvers nsga2 moead_de moead_de,crossover=1.0] [--out FILE]
 
 ``--set shifted`` takes test functions, design problems and drones, instance 1; ``--set review`` the 24 instances on which
 engines were compared with peers, at other seeds. Hypervolume in the scenario's box. Prints a row per instance, wins, ties and
@@ -9,14 +9,17 @@ losses of every pair, mean ranks, processor time and, from six seeds on, on how 
 instances the first solver is better and worse than each
 other one (Wilcoxon over seeds, Holm over instances). ``ledma`` runs without a language model.
 ``pygmo_moead`` and ``pygmo_nsga2`` are pygmo's, where it is installed: points are repaired as ours, violations added to every
-objective, and everything that was evaluated counts.
+objective, and everything that was evaluated counts. With ``--out`` every run is kept, and what is there is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,6 +106,33 @@ def peer(instance: Instance, algorithm: str, evaluations: int, seed: int) -> flo
     return float(score(instance, feasible, None)["hypervolume"] or 0.0)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Runs in a file of JSON lines; None keeps nothing."""
+
+    path: Path | None
+
+    def run(self, name: str, instance: Instance, solver: str, evaluations: int, seed: int) -> tuple[float, float]:
+        """Hypervolume and processor time, s, from the file or measured."""
+        key = {"instance": name, "solver": solver, "evaluations": evaluations, "seed": seed}
+        for row in self.rows():
+            if all(row[field] == value for field, value in key.items()):
+                return float(row["hypervolume"]), float(row["cpu_s"])
+        start = time.process_time()
+        value = reached(instance, solver if solver.startswith(PEER) else solver_of(solver), evaluations, seed)
+        spent = time.process_time() - start
+        if self.path is not None:
+            with self.path.open("a") as stream:
+                stream.write(json.dumps({**key, "hypervolume": value, "cpu_s": spent}) + "\n")
+        return value, spent
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All that is there."""
+        if self.path is None or not self.path.is_file():
+            return []
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+
 def verdicts(values: FloatArray) -> str:
     """How often the first solver is better and worse than each other, float64 [instances, solvers, seeds]."""
     told = []
@@ -124,32 +154,32 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--later", type=int, default=0, help="other instances of the review's set: its numbers and this")
     parser.add_argument("--solvers", nargs="+", default=ENGINES)
+    parser.add_argument("--out", type=Path, help="file of runs, JSON lines; goes on where it was stopped")
     options = parser.parse_args()
-    names = tuple(options.solvers)
-    solvers = [name if name.startswith(PEER) else solver_of(name) for name in names]
+    names, kept = tuple(options.solvers), Kept(options.out)
     drawn = review(options.later) if options.set == "review" else shifted()
     wanted = options.objectives or (None if options.set == "review" else 2)
     print(f"| instance | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    rows, cpu_us = [], [list[float]() for _ in solvers]
+    rows, cpu_us = [], []
     for name, instance in drawn.items():
         if wanted is not None and len(instance.objectives) != wanted:
             continue
-        runs = []
-        for solver, spent in zip(solvers, cpu_us, strict=True):
-            start = time.process_time()
-            runs.append([reached(instance, solver, options.evaluations, seed) for seed in range(options.seeds)])
-            spent.append((time.process_time() - start) / options.seeds / options.evaluations * 1e6)
+        told = [
+            [kept.run(name, instance, solver, options.evaluations, seed) for seed in range(options.seeds)] for solver in names
+        ]
+        runs, seconds = np.moveaxis(np.array(told), 2, 0)  # [solvers, seeds] each
         rows.append(runs)
+        cpu_us.append(seconds.mean(axis=1) / options.evaluations * 1e6)
         print(f"| {name} | {' | '.join(f'{np.mean(values):.4f}' for values in runs)} |", flush=True)
     values = np.array(rows, dtype=np.float64)  # [instances, solvers, seeds]
     table = values.mean(axis=2)
-    for a, b in combinations(range(len(solvers)), 2):
+    for a, b in combinations(range(len(names)), 2):
         gap = table[:, a] - table[:, b]
         wins, losses = int((gap > TIE).sum()), int((gap < -TIE).sum())
         print(f"{names[a]} against {names[b]}: {wins} wins, {len(gap) - wins - losses} ties, {losses} losses")
     ranks = (-table).argsort(axis=1, kind="stable").argsort(axis=1).mean(axis=0) + 1.0
     print("mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in zip(names, ranks, strict=True)))
-    told = (f"{name} {np.median(spent):.0f}" for name, spent in zip(names, cpu_us, strict=True))
+    told = (f"{name} {np.median(spent):.0f}" for name, spent in zip(names, np.transpose(cpu_us), strict=True))
     print(f"processor time an evaluation, median over instances, us: {', '.join(told)}")
     if options.seeds >= FEWEST:
         print(f"{names[0]} beside {', '.join(names[1:])}: {verdicts(values)}")
