@@ -121,19 +121,19 @@ def _whole(record: Record) -> Record:
 def _compared(row: Record, again: Record, part: Callable[[Record], Record]) -> Remade:
     """A second run beside the row, whatever the platforms."""
     found = part(again)
-    reason = difference(row, found)
-    record = _with_claims(row, again)
+    reason, alike = difference(row, found), agrees(row, found)
+    record = _with_claims(row, again, moved=worse_by(row, again) if alike else 0.0)
     if record.result_hash == row.result_hash:  # as the row states it; what else it states must be what that hash covers
         same = row.sealed().result_hash == found.sealed().result_hash
         return Remade(record, Match.SAME) if same else Remade(record, Match.DIFFERENT, reason)
-    return Remade(record, Match.ROUNDING if agrees(row, found) else Match.DIFFERENT, reason)
+    return Remade(record, Match.ROUNDING if alike else Match.DIFFERENT, reason)
 
 
 def _with_claims(row: Record, again: Record, *, elsewhere: bool = False, moved: float = 0.0) -> Record:
     """The full record of a second run, with the row's reference, the gaps to it and its tier.
 
     The reference and what follows from it are no part of a run; whether they hold is for an audit to say. Where the runs end
-    elsewhere, the row's gaps are moved by the difference of the two ends, so that they hold if and only if the row's do.
+    elsewhere, or apart by rounding, the row's gaps are moved by the difference of the two ends, so that they hold if and only if the row's do.
     """
     absolute, (told, found) = {"hypervolume", "objective", "box", "outside"}, (row.scores.to_json(), again.scores.to_json())
     kept = {name: value for name, value in told.items() if name not in absolute}

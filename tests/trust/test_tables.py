@@ -256,6 +256,19 @@ def test_the_same_loss_with_another_hash_is_a_statistical_reproduction_on_anothe
     assert remake.remake(named(far, numpy="1.0"), None).match is Match.PLATFORM
 
 
+def test_gaps_of_a_row_that_is_apart_by_rounding_are_held_against_its_own_value(board):
+    """Where an objective is large beside its scale of gaps, rounding of the one is more than rounding of the other."""
+    record = Table.read(publish(board)).rows[0].record
+    step, worse = 5e-10 * abs(record.scores.objective), -1.0 if record.verified.objectives[0].sense == "maximize" else 1.0
+    gaps = {name: getattr(record.scores, name) + step / record.scores.gap_scale for name in ("gap", "bound_gap")}
+    near = changed(record, "scores", objective=record.scores.objective + worse * step, **gaps).sealed()
+    made = remake.remake(near, None)
+    assert made.match is Match.ROUNDING
+    assert made.record.scores.gap == pytest.approx(record.scores.gap, abs=1e-13)
+    free = changed(near, "scores", gap=0.0).sealed()  # a better gap moves with its value, and stays too good
+    assert remake.remake(free, None).record.scores.gap == pytest.approx(-step / record.scores.gap_scale, rel=1e-6)
+
+
 def test_a_sample_is_drawn_by_the_commit_and_every_row_keeps_its_place(board, tmp_path):
     publish(board)
     verdict = check_submission(Tree.at(board.root, "HEAD"), book=board.book, guard=None, sample=3, export=tmp_path)
