@@ -9,13 +9,13 @@ import pytest
 
 import optisolve
 from optisolve.cli.main import main
-from optisolve.core.clock import so_far, time_left
+from optisolve.core.clock import so_far, stood_still_s, time_left
 from optisolve.core.memory import NoRoom, require_room, room_bytes
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.modelling import assignment
-from optisolve.run.aside import Late, aside, limited_reference
+from optisolve.run.aside import Late, aside, get_ready, limited_reference
 
 LIMIT_S = 0.3
 
@@ -79,6 +79,49 @@ def test_work_in_another_process_is_cut_off_with_what_it_had_found() -> None:
     assert told.so_far == 4.0
     assert time.perf_counter() - begin < 10.0
     assert time_left() is None, "here nobody has set a limit"
+
+
+def slow_to_compile(x: float) -> float:
+    """A compiled function whose compilation takes longer than the limit."""
+    from numba.extending import overload
+
+    from optisolve.numerics.compiled import njit
+
+    def part() -> None: ...
+
+    @overload(part)
+    def typed() -> object:
+        time.sleep(3.0 * LIMIT_S)
+        return lambda: None
+
+    @njit(cache=False)
+    def kernel(value: float) -> float:
+        part()
+        return 2.0 * value
+
+    return kernel(x)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiling(Solver):
+    """Compiles on the way."""
+
+    info: ClassVar = SolverInfo(name="compiling", version="1", summary="Compiles, then evaluates a point.")
+
+    def _solve(self, task: Task) -> Outcome:
+        task.evaluate(np.array([[slow_to_compile(0.25), 0.25]]))
+        return task.outcome(Termination.CONVERGED)
+
+
+def test_the_clock_stands_still_while_a_kernel_is_compiled() -> None:
+    result = optisolve.solve(toy(), Compiling(), budget=optisolve.Budget(seconds=LIMIT_S))
+    assert result.termination is Termination.CONVERGED
+    np.testing.assert_array_equal(result.X, [[0.5, 0.25]])
+    get_ready(toy().instance(0), ("numba.extending", "optisolve.numerics.compiled"))
+    before = stood_still_s()
+    told = aside(slow_to_compile, 4.0, seconds=LIMIT_S, grace_s=LIMIT_S)
+    assert told == 8.0, "the compilation of another process is none of its time"
+    assert stood_still_s() > before + 2.0 * LIMIT_S, "and none of ours"
 
 
 def test_a_reference_that_ends_late_is_what_is_known_of_it_or_says_that_there_is_no_bound() -> None:
