@@ -53,6 +53,7 @@ SIZES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "offloading, multi_server": ("offloading/multi_server", {"n_users": 600}),
     "parallel_channels": ("parallel_channels", {"n_channels": [80, 80]}),
     "power_control": ("power_control", {"n_links": 100}),
+    "power_control, max_min": ("power_control/max_min", {"n_links": 100}),
     "power_control, min_power": ("power_control/min_power", {"n_links": 100}),
     "power_control, energy_efficiency": ("power_control/energy_efficiency", {"n_links": 100}),
     "power_game": (
@@ -72,6 +73,7 @@ SIZES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "traffic_engineering, split": ("traffic_engineering/split", {"network": "germany50"}),
     "uav_isac": ("uav_isac", {"n_uavs": 40, "n_users": 120}),
     "user_association": ("user_association", {"n_users": 300, "n_small": 40}),
+    "user_association, one rate": ("user_association/max_min_fixed_rate", {"n_users": 300, "n_small": 40}),
     "user_association, 3000 x 401": ("user_association", {"n_users": 3000, "n_small": 400}),
 }
 
