@@ -9,7 +9,7 @@ import pytest
 
 import optisolve
 from optisolve.cli.main import main
-from optisolve.core.clock import so_far, stood_still_s, time_left
+from optisolve.core.clock import limited, so_far, stood_still_s, time_left
 from optisolve.core.memory import NoRoom, require_room, room_bytes
 from optisolve.core.reference import Effort
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
@@ -122,6 +122,35 @@ def test_the_clock_stands_still_while_a_kernel_is_compiled() -> None:
     told = aside(slow_to_compile, 4.0, seconds=LIMIT_S, grace_s=LIMIT_S)
     assert told == 8.0, "the compilation of another process is none of its time"
     assert stood_still_s() > before + 2.0 * LIMIT_S, "and none of ours"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "params"),
+    [
+        ("beamforming", {"n_antennas": 4, "n_users": 3}),
+        ("beamforming/max_min", {"n_antennas": 4, "n_users": 3}),
+        ("beamforming/sum_rate", {"n_antennas": 4, "n_users": 3}),
+        ("offloading/multi_server", {"n_users": 8}),
+        ("parallel_channels", {}),
+        ("power_control", {"n_links": 4}),
+        ("power_control/max_min", {"n_links": 4}),
+        ("user_association/sum_rate", {"n_users": 10, "n_small": 2}),
+    ],
+)
+def test_a_reference_says_what_it_knows_before_its_long_work_begins(scenario: str, params: dict[str, int]) -> None:
+    problem = optisolve.load_problem(scenario, **params)
+    instance, told = problem.instance(0), []
+    with limited(1e4, told.append):
+        final = problem.reference(instance, Effort.THOROUGH)
+    free = problem.reference(instance, Effort.THOROUGH)
+    assert final is not None
+    assert free is not None
+    assert (final.evidence, final.dual_bound) == (free.evidence, free.dual_bound), "a limit that is far away changes nothing"
+    assert told
+    for known in told:
+        assert known.evidence is not Evidence.NONE
+        if known.dual_bound is not None and final.value is not None:  # whoever is cut off there holds a valid bound
+            assert instance.objectives[0].shortfall(final.value, known.dual_bound) >= -known.tie - final.tie
 
 
 def test_a_reference_that_ends_late_is_what_is_known_of_it_or_says_that_there_is_no_bound() -> None:

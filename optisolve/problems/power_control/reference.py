@@ -129,12 +129,13 @@ def max_min(instance: PowerControlInstance, *, second_opinion: bool) -> Referenc
     """
     arrays = (instance.gain, instance.noise_w, instance.p_max_w)
     value, powers = balanced_sinr(*arrays)
-    detail = "Perron vector; bound by its best link"
+    detail, bound = "Perron vector; bound by its best link", balanced_rate_bound(powers, *arrays)
     if second_opinion:
+        so_far(_finished(instance, powers, bound, _EXACT, solver="perron", detail=detail))
         other = balanced_sinr_gp(*arrays)
         agrees = other is not None and abs(other - value) <= 1e-5 * value
         detail += f"; geometric program {'agrees' if agrees else f'gives SINR {other}'}"
-    return _finished(instance, powers, balanced_rate_bound(powers, *arrays), _EXACT, solver="perron", detail=detail)
+    return _finished(instance, powers, bound, _EXACT, solver="perron", detail=detail)
 
 
 def rate(instance: PowerControlInstance, work: Work, *, out_of_time: Callable[[], bool] | None = None) -> Reference:

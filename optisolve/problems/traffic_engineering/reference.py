@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
+from optisolve.core.clock import time_is_up
 from optisolve.core.problem import Instance
 from optisolve.core.reference import Effort, Reference
 from optisolve.core.status import Evidence
@@ -81,6 +82,8 @@ def flow_bound(instance: WeightsInstance, limits: Limits) -> tuple[float, FloatA
     forced = np.array([node_bound(rest) for rest in left])
     bound = max([bound, *forced.tolist()])
     for k in np.argsort(-forced, kind="stable")[: limits.failures]:
+        if time_is_up():
+            break
         bound = max(bound, price_bound(left[k], best_prices(left[k])))
     return bound, prices
 
