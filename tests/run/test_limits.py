@@ -153,6 +153,26 @@ def test_a_reference_says_what_it_knows_before_its_long_work_begins(scenario: st
             assert instance.objectives[0].shortfall(final.value, known.dual_bound) >= -known.tie - final.tie
 
 
+@pytest.mark.parametrize(
+    ("scenario", "params"),
+    [
+        ("beamforming/sum_rate", {"n_antennas": 40, "n_users": 20}),
+        ("power_control", {"n_links": 60}),
+        ("radio_planning/urban_macro", {}),
+        ("uav_isac", {}),
+    ],
+)
+def test_a_reference_by_many_starts_ends_with_the_time_and_keeps_what_it_has(scenario: str, params: dict[str, int]) -> None:
+    problem = optisolve.load_problem(scenario, **params)
+    instance = problem.instance(0)
+    begin = time.perf_counter() - stood_still_s()
+    with limited(LIMIT_S):
+        found = problem.reference(instance, Effort.THOROUGH)
+    assert time.perf_counter() - stood_still_s() - begin < 10.0
+    assert found is not None
+    assert found.X is not None
+
+
 def test_a_reference_that_ends_late_is_what_is_known_of_it_or_says_that_there_is_no_bound() -> None:
     problem = optisolve.load_problem("power_control", n_links=40)
     told = limited_reference(problem, problem.instance(0), Effort.NORMAL, 0.05)

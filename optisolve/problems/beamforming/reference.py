@@ -116,7 +116,7 @@ def _sum_rate(instance: BeamformingInstance, n_starts: int) -> Reference:
         W, rate = sum_rate.wmmse(c, starts)
         return certified(W[int(np.argmax(rate))], n_starts)
     best, value, tried = None, -np.inf, 0
-    while tried < n_starts and not time_is_up():
+    while not tried or (tried < n_starts and not time_is_up()):
         so_far(certified(best, tried))
         W, rate = sum_rate.wmmse(c, starts[tried : tried + _AT_ONCE])
         tried += rate.size

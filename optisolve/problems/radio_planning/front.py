@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from optisolve.core.arrays import FloatArray, IntArray
+from optisolve.core.clock import time_is_up
 from optisolve.core.evaluation import FEASIBILITY_TOLERANCE
 from optisolve.numerics.indicators import front_rows
 from optisolve.problems.radio_planning import model
@@ -62,6 +63,8 @@ def local_front(instance: TableInstance, *, divisions: int, sweeps: int) -> Floa
     for weights in _weights(len(plan.goals), divisions):
         x = kept[int(np.argmin(_scalar(losses, weights)))]
         for _, m in product(range(sweeps), range(plan.n_transmitters)):
+            if time_is_up():
+                return kept
             tried = _changes(instance, x, m)
             kept, losses = _front(instance, tried, (best, worst), kept)
             x = kept[int(np.argmin(_scalar(losses, weights)))]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.reference import Effort, Reference
+from optisolve.core.clock import time_is_up
+from optisolve.core.reference import STOPPED, Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.modelling.answer import certify
 from optisolve.modelling.cpsat import solve_cpsat
@@ -121,6 +122,7 @@ def _by_search(instance: TableInstance, limits: Limits) -> Reference:
     X = local_front(instance, divisions=limits.divisions, sweeps=limits.sweeps)
     F = instance.evaluate_twin(X).F
     told = f"local search over sites, directions and powers with weights in {limits.divisions} divisions"
+    told += f"; {STOPPED}" if time_is_up() else ""
     if len(instance.objectives) > 1:
         return Reference(
             Evidence.BEST_KNOWN,

@@ -19,9 +19,10 @@ import math
 
 import numpy as np
 
+from optisolve.core.clock import time_is_up
 from optisolve.core.errors import ProblemError
 from optisolve.core.problem import FEASIBILITY_TOLERANCE
-from optisolve.core.reference import Effort, Reference
+from optisolve.core.reference import STOPPED, Effort, Reference
 from optisolve.core.status import Evidence
 from optisolve.modelling import certify
 from optisolve.problems.front_file import cached_front
@@ -65,13 +66,14 @@ def reference(instance: UavIsacInstance, effort: Effort) -> Reference:
             ideal_bound=ideal_bound(instance),
         )
     front = local_front(instance, _WORK[effort])
+    ending = f"; {STOPPED}" if time_is_up() else ""
     return Reference(
         Evidence.BEST_KNOWN,
         X=front.X,
         F=instance.evaluate_twin(front.X).F,
         solver="scalarized_slsqp",
         solver_version=VERSION,
-        detail=f"{len(front.X)} points by local search from many starts, effort {effort.value}; no front is published",
+        detail=f"{len(front.X)} points by local search from many starts, effort {effort.value}; no front is published{ending}",
         ideal_bound=ideal_bound(instance),
     )
 
