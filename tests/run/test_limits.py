@@ -11,7 +11,7 @@ import optisolve
 from optisolve.cli.main import main
 from optisolve.core.clock import limited, so_far, stood_still_s, time_left
 from optisolve.core.memory import NoRoom, require_room, room_bytes
-from optisolve.core.reference import Effort
+from optisolve.core.reference import Effort, Reference
 from optisolve.core.solver import Outcome, Solver, SolverInfo, Task
 from optisolve.core.status import Evidence, Limit, PointStatus, Termination
 from optisolve.modelling import assignment
@@ -139,7 +139,8 @@ def test_the_clock_stands_still_while_a_kernel_is_compiled() -> None:
 )
 def test_a_reference_says_what_it_knows_before_its_long_work_begins(scenario: str, params: dict[str, int]) -> None:
     problem = optisolve.load_problem(scenario, **params)
-    instance, told = problem.instance(0), []
+    instance = problem.instance(0)
+    told: list[Reference] = []
     with limited(1e4, told.append):
         final = problem.reference(instance, Effort.THOROUGH)
     free = problem.reference(instance, Effort.THOROUGH)
@@ -158,19 +159,22 @@ def test_a_reference_says_what_it_knows_before_its_long_work_begins(scenario: st
     [
         ("beamforming/sum_rate", {"n_antennas": 40, "n_users": 20}),
         ("power_control", {"n_links": 60}),
+        ("pricing_game", {"n_links": 40}),
         ("radio_planning/urban_macro", {}),
-        ("uav_isac", {}),
+        ("uav_isac", {"n_users": 7}),
     ],
 )
 def test_a_reference_by_many_starts_ends_with_the_time_and_keeps_what_it_has(scenario: str, params: dict[str, int]) -> None:
     problem = optisolve.load_problem(scenario, **params)
     instance = problem.instance(0)
     begin = time.perf_counter() - stood_still_s()
-    with limited(LIMIT_S):
+    told: list[object] = []
+    with limited(LIMIT_S, told.append):
         found = problem.reference(instance, Effort.THOROUGH)
     assert time.perf_counter() - stood_still_s() - begin < 10.0
     assert found is not None
     assert found.X is not None
+    assert told, "whoever is cut off has something"
 
 
 def test_a_reference_that_ends_late_is_what_is_known_of_it_or_says_that_there_is_no_bound() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optisolve.core.arrays import FloatArray
-from optisolve.core.clock import time_is_up
+from optisolve.core.clock import so_far, time_is_up
 from optisolve.core.seeds import generator
 from optisolve.problems.uav_isac import placements
 from optisolve.problems.uav_isac.instance import UavIsacInstance
@@ -117,6 +117,7 @@ def _search(instance: UavIsacInstance, work: SearchWork, rng: np.random.Generato
     weights = _weights(work.n_weights)
     n_programs = int(work.n_weights * work.n_rounds * min(1.0, (_MANY_UAVS / instance.constants.n_uavs) ** 3))
     for program in range(n_programs):
+        so_far(archive.X)
         if time_is_up():
             return archive
         weight, turn = weights[program % len(weights)], program // len(weights)
