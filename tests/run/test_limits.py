@@ -134,6 +134,9 @@ def test_the_clock_stands_still_while_a_kernel_is_compiled() -> None:
         ("parallel_channels", {}),
         ("power_control", {"n_links": 4}),
         ("power_control/max_min", {"n_links": 4}),
+        ("traffic_engineering", {}),
+        ("traffic_engineering/segments", {}),
+        ("traffic_engineering/split", {}),
         ("user_association/sum_rate", {"n_users": 10, "n_small": 2}),
     ],
 )
