@@ -53,6 +53,32 @@ def test_a_solver_that_never_looks_at_the_clock_is_ended_and_its_points_are_kept
     np.testing.assert_array_equal(result.X, [[0.5, 0.25]])
 
 
+@dataclass(frozen=True, slots=True)
+class Curious(Solver):
+    """Asks what a back end that it called would be told."""
+
+    info: ClassVar = SolverInfo(name="curious", version="1", summary="Asks for the time that is left.")
+
+    def _solve(self, task: Task) -> Outcome:
+        left = time_left()
+        task.evaluate(np.array([[0.0, 0.0 if left is None else min(left, 30.0) / 30.0]]))
+        return task.outcome(Termination.CONVERGED)
+
+
+def test_back_ends_that_a_solver_calls_in_its_own_process_are_told_what_is_left() -> None:
+    for seconds, told in ((None, 0.0), (15.0, 0.5)):
+        result = optisolve.solve(toy(), Curious(), budget=optisolve.Budget(seconds=seconds, evaluations=1))
+        assert result.X[0, 1] == pytest.approx(told, abs=0.2)
+
+
+def test_a_search_that_begins_with_linear_programs_has_points_when_the_time_ends() -> None:
+    instance = optisolve.load_problem("traffic_engineering/gabriel_100").instance(0)
+    optisolve.solve(instance, "null", budget=optisolve.Budget(evaluations=10))  # imports
+    result = optisolve.solve(instance, "weight_search", budget=optisolve.Budget(seconds=2.0))
+    assert len(result.X) == 1
+    assert result.limit is Limit.TIME
+
+
 def slept(seconds: float, found: float) -> float:
     """Compiled code that looks at no clock; says before what is known."""
     so_far(found)
